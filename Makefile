@@ -1,0 +1,55 @@
+# The tasks of this project. A person types them, CI runs the same.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+TEST_VENV ?= .venv-test
+export PYTHON
+RUN_LOCKS := requirements/run.txt requirements/data.txt
+# Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help env env-test demo test check format lock clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+env: ## build the locked environment (.venv)
+	@requirements/install.sh $(VENV) $(RUN_LOCKS)
+
+env-test: env ## build the environment of checks and tests (.venv-test)
+	@requirements/install.sh $(TEST_VENV) $(RUN_LOCKS) requirements/test.txt
+
+demo: env ## a team, five pushes, real flights: see the whole loop in a few minutes
+	@$(VENV)/bin/python -m demo
+
+test: env-test ## run the tests
+	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal
+
+check: env-test ## formatting, lint, types, import contracts, workflow lint
+	@$(TEST_VENV)/bin/ruff format --check -q .
+	@$(TEST_VENV)/bin/ruff check -q .
+	@$(TEST_VENV)/bin/mypy
+	@PYTHONPATH=src $(TEST_VENV)/bin/lint-imports --no-logo
+	@$(TEST_VENV)/bin/zizmor --offline -q --persona auditor .github
+	@for file in .github/workflows/*.yml; do $(VENV)/bin/act --validate --strict -W "$$file" >/dev/null; done
+
+format: env-test ## format the code
+	@$(TEST_VENV)/bin/ruff format -q .
+	@$(TEST_VENV)/bin/ruff check -q --fix .
+
+COMPILE = "$$(command -v uv || echo ../.tools/bin/uv)" pip compile -q --universal --python-version 3.11 \
+  --generate-hashes --fork-strategy fewest --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock: env ## compile requirements/*.in again
+	@cd requirements; \
+	  $(COMPILE) bootstrap.in -o bootstrap.txt; \
+	  $(COMPILE) build.in -o build.txt; \
+	  $(COMPILE) run.in -o run.txt; \
+	  $(COMPILE) --no-deps data.in -o data.txt; \
+	  $(COMPILE) test.in -o test.txt
+
+clean: ## remove what make built
+	@rm -rf .venv .venv-test .tools demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
