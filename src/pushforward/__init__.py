@@ -1,0 +1,1 @@
+"""Retrain on every push, judge against the model in use, promote with a git tag."""

@@ -1,0 +1,71 @@
+"""The locked environment of a revision: the one at hand where its locks are the same, else built from its own."""
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+from pushforward import process
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.git import Repository
+
+STAMP = ".locked"
+
+
+def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
+    """SHA-256 over the lock files `requirements` at `commit`, in their order."""
+    whole = hashlib.sha256()
+    for path in requirements:
+        content = repository.read(commit, path)
+        if content is None:
+            raise PushforwardError(
+                f"{commit[:9]} has no {path} (model.requirements)", next="edit model.requirements in params.yaml"
+            )
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def at_hand() -> str:
+    """The digest of the locks that this interpreter's environment was built from; empty where it is not known."""
+    stamp = Path(sys.prefix) / STAMP
+    return stamp.read_text().strip() if stamp.is_file() else ""
+
+
+def interpreter(repository: Repository, commit: str, requirements: list[str], *, folder: Path) -> Path:
+    """The Python of the environment that `commit` locks; built below `folder` where it is not the one at hand.
+
+    Building needs the package index and takes a while; nothing is built twice.
+    """
+    wanted = digest(repository, commit, requirements)
+    if wanted == at_hand():
+        return Path(sys.executable)
+    home = folder / wanted[:16]
+    python = home / "bin" / "python"
+    if (home / STAMP).is_file():
+        return python
+    shutil.rmtree(home, ignore_errors=True)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    locks = []
+    for number, path in enumerate(requirements):
+        lock = home.parent / f"{wanted[:16]}-{number}.txt"
+        lock.write_bytes(repository.read(commit, path) or b"")
+        locks += ["-r", str(lock)]
+    uv = shutil.which("uv")
+    base = getattr(sys, "_base_executable", sys.executable)
+    try:
+        if uv:
+            process.run([uv, "venv", "-q", "--no-project", "--python", base, str(home)], timeout=120)
+            target = [uv, "pip", "install", "-q", "--python", str(python)]
+        else:
+            process.run([base, "-m", "venv", str(home)], timeout=120)
+            target = [str(python), "-m", "pip", "install", "-q"]
+        process.run([*target, "--no-deps", "--require-hashes", *locks], timeout=1800)
+    except PushforwardError as failed:
+        shutil.rmtree(home, ignore_errors=True)
+        raise PushforwardError(
+            f"the environment that {commit[:9]} locks ({', '.join(requirements)}) could not be built: {failed.message}",
+            next="make env, then pushforward init, on the machine that runs this",
+            exit_code=TOOL,
+        ) from failed
+    (home / STAMP).write_text(wanted + "\n")
+    return python

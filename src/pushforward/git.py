@@ -1,0 +1,197 @@
+"""The only module that runs git. Every call starts from a clean environment: hooks set GIT_DIR and more."""
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward import process
+from pushforward.errors import TOOL, PushforwardError
+
+ZERO = "0" * 40
+NOTES = "refs/notes/pushforward"
+RUNS = "refs/pushforward/run/"
+SERVICE = "pushforward"
+SERVICE_EMAIL = "pushforward@localhost"
+
+# The identity of what a server writes, so that it needs no configuration; no pager, no prompt, no foreign config.
+ENVIRONMENT = {
+    "GIT_AUTHOR_NAME": SERVICE,
+    "GIT_AUTHOR_EMAIL": SERVICE_EMAIL,
+    "GIT_COMMITTER_NAME": SERVICE,
+    "GIT_COMMITTER_EMAIL": SERVICE_EMAIL,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+# What a run inside a run must hand on, so that a hook knows it is already inside one.
+HANDED_ON = ("PUSHFORWARD_RUN", "PUSHFORWARD_TOKEN")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A ref as listed: its name, the object it names, the object's type and, for a tag, what that names."""
+
+    name: str
+    object: str
+    type: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository at `path`: a checkout or a bare repository."""
+
+    path: Path
+
+    def git(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> process.Completed:
+        """Run `git args` in this repository."""
+        handed_on = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        return process.run(
+            ["git", "-C", str(self.path), *args],
+            env={**ENVIRONMENT, **handed_on, **(env or {})},
+            stdin=stdin,
+            check=check,
+        )
+
+    def remote(self, *args: str, check: bool = True) -> process.Completed:
+        """Run a git command that talks to a remote; on a forge with the token of the job."""
+        return self.git(*args, check=check, env=_credentials())
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that `revision` names, or None."""
+        done = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
+        return done.text or None if done.returncode == 0 else None
+
+    def commit(self, revision: str) -> str:
+        """The commit that `revision` names; an error where there is none."""
+        found = self.resolve(revision)
+        if found is None:
+            raise PushforwardError(f"no commit is called '{revision}' in {self.path}", next="git log --oneline")
+        return found
+
+    def refs(self, *prefixes: str) -> list[Ref]:
+        """All refs below the prefixes."""
+        form = "%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)"
+        lines = self.git("for-each-ref", f"--format={form}", *prefixes).text.splitlines()
+        return [Ref(*line.split("\0")) for line in lines]
+
+    def read(self, revision: str, path: str) -> bytes | None:
+        """The bytes of `path` at `revision`, or None where it is absent."""
+        done = self.git("cat-file", "blob", f"{revision}:{path}", check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    def tree(self, revision: str) -> dict[str, str]:
+        """Path -> "mode object" of every file at `revision`."""
+        raw = self.git("ls-tree", "-r", "-z", "--full-tree", revision).stdout.decode("utf-8", "surrogateescape")
+        entries: dict[str, str] = {}
+        for entry in filter(None, raw.split("\0")):
+            mode, _, rest = entry.partition(" ")
+            identity, _, path = rest.partition("\t")
+            entries[path] = f"{mode} {identity.split()[-1]}"
+        return entries
+
+    def changed(self, before: str | None, after: str) -> list[str]:
+        """The paths that differ between two commits; all paths where there is no `before`."""
+        if before is None or before == ZERO:
+            return sorted(self.tree(after))
+        done = self.git("diff", "--name-only", "-z", "--no-renames", before, after)
+        return [path for path in done.stdout.decode("utf-8", "surrogateescape").split("\0") if path]
+
+    def diffstat(self, before: str, after: str) -> list[tuple[str, int, int]]:
+        """(path, lines added, lines removed) between two commits; binary files count 0."""
+        raw = self.git("diff", "--numstat", "--no-renames", before, after).text
+        rows = [line.split("\t", 2) for line in raw.splitlines()]
+        return [(path, *(int(n) if n.isdigit() else 0 for n in (plus, minus))) for plus, minus, path in rows]  # type: ignore[misc]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` contains `older`."""
+        return self.git("merge-base", "--is-ancestor", older, newer, check=False).returncode == 0
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The best common ancestor, or None for unrelated histories."""
+        done = self.git("merge-base", one, other, check=False)
+        return done.text.split("\n")[0] or None
+
+    def history(self, revision: str, *, first_parent: bool = True, limit: int = 1000) -> list[str]:
+        """The commits reachable from `revision`, newest first."""
+        options = ["--first-parent"] if first_parent else []
+        return self.git("rev-list", f"--max-count={limit}", *options, revision).text.split()
+
+    def subject(self, commit: str) -> str:
+        """The first line of a commit's message."""
+        return self.git("log", "-1", "--format=%s", commit).text
+
+    def date(self, commit: str) -> str:
+        """A commit's committer date in git's raw form: seconds since the epoch and the zone."""
+        return self.git("log", "-1", "--format=%cd", "--date=raw", commit).text
+
+    def write_blob(self, content: bytes) -> str:
+        """Store `content`; its object name."""
+        return self.git("hash-object", "-w", "--stdin", stdin=content).text
+
+    def write_tree(self, base: str, files: Mapping[str, bytes], *, index: Path, drop: str = "") -> str:
+        """The tree of `base` with `files` put in and everything under `drop` taken out first; its object name."""
+        env = {"GIT_INDEX_FILE": str(index)}
+        index.unlink(missing_ok=True)
+        try:
+            self.git("read-tree", base, env=env)
+            if drop:
+                self.git("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", drop, env=env, check=False)
+            lines = [f"100644 {self.write_blob(content)}\t{path}\n".encode() for path, content in sorted(files.items())]
+            self.git("update-index", "--add", "--index-info", stdin=b"".join(lines), env=env)
+            return self.git("write-tree", env=env).text
+        finally:
+            index.unlink(missing_ok=True)
+
+    def write_commit(self, tree: str, parents: list[str], message: str, *, date: str) -> str:
+        """A commit by the service at a given date, so that the same content has the same name; its object name."""
+        env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        args = [arg for parent in parents for arg in ("-p", parent)]
+        return self.git("commit-tree", tree, *args, stdin=message.encode(), env=env).text
+
+    def update_ref(self, name: str, new: str, old: str | None = None) -> bool:
+        """Compare and swap: move `name` to `new` if it is at `old` (None: wherever it is). Whether it moved."""
+        args = [name, new] if old is None else [name, new, old]
+        return self.git("update-ref", "--create-reflog", *args, check=False).returncode == 0
+
+    def merge_tree(self, ours: str, theirs: str) -> tuple[str | None, list[str]]:
+        """The tree of a merge without a work tree, or None and the paths in conflict."""
+        done = self.git("merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs, check=False)
+        lines = done.text.split("\n")
+        if done.returncode == 0:
+            return lines[0], []
+        if done.returncode == 1:
+            return None, [line for line in lines[1:] if line]
+        raise PushforwardError(f"git merge-tree failed: {done.stderr.decode(errors='replace').strip()}", exit_code=TOOL)
+
+    def reflog(self, ref: str) -> Iterator[tuple[str, str]]:
+        """(before, after) of every move of `ref`, oldest first; a move survives whoever made it."""
+        path = self.path / "logs" / ref
+        if not path.is_file():
+            return
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            before, after = line[:40], line[41:81]
+            if after.strip("0123456789abcdef") == "" and len(after) == 40:
+                yield before, after
+
+
+def _credentials() -> dict[str, str]:
+    """What git over HTTPS needs on GitHub, kept out of the command line and of .git/config."""
+    token = os.environ.get("GITHUB_TOKEN", "")
+    server = os.environ.get("GITHUB_SERVER_URL", "")
+    if not token or not server.startswith("https://"):
+        return {}
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{server}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    }

@@ -1,0 +1,381 @@
+"""The only module that touches DVC: repro, stages with reasons, lock honesty, pull and push of what is needed.
+
+DVC's exit codes and status lie in a few known cases (a full disk, a lost remote object, a merged lock), so this
+module starts from a lock that CI made, fails on what DVC only logs, and reads every pushed object back.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+
+from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.git import Repository
+
+LOCK = "dvc.lock"
+METRICS = "metrics"
+TAIL_BYTES = 16_384
+
+Outcome = Literal["ran", "restored", "unchanged", "failed"]
+
+
+@dataclass
+class Stage:
+    """What became of one stage: restored means that the run cache had its result."""
+
+    name: str
+    outcome: Outcome
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Reproduction:
+    """What one `repro` did."""
+
+    stages: list[Stage] = field(default_factory=list)
+    pulled: int = 0
+    pushed: int = 0
+    seconds: float = 0.0
+    outcome: Literal["ok", "refused", "failed"] = "ok"
+    message: str = ""
+
+
+class _Listener(logging.Handler):
+    """Turns DVC's log into stages, and keeps what it complains about."""
+
+    def __init__(self, say: Any) -> None:
+        super().__init__(logging.INFO)
+        self.stages: list[Stage] = []
+        self.complaints: list[str] = []
+        self.transferring = False  # while stages run, a lost object only means that the run cache cannot answer
+        self._say = say
+        self._since = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        lost = self.transferring and record.levelno >= logging.WARNING and "do not exist" in text
+        if lost or record.levelno >= logging.ERROR:
+            self.complaints.append(text)
+        elif found := re.match(r"Running stage '(.+)':", text):
+            self._begin(Stage(found[1], "ran"))
+            self._say(f"  {found[1]} …")
+        elif found := re.match(r"Stage '(.+)' is cached - skipping run", text):
+            self._begin(Stage(found[1], "restored"))
+        elif found := re.match(r"(?:Stage )?'(.+)' didn't change, skipping", text):
+            self._begin(Stage(found[1], "unchanged"))
+
+    def _begin(self, stage: Stage) -> None:
+        self.close_last()
+        self.stages.append(stage)
+
+    def close_last(self) -> None:
+        now = time.monotonic()
+        if self.stages:
+            self.stages[-1].seconds = round(now - self._since, 2)
+        self._since = now
+
+
+@contextlib.contextmanager
+def _tail() -> Iterator[bytearray]:
+    """Pass on what this process and its children print, and keep the end of it."""
+    tail = bytearray()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    receiver, sender = os.pipe()
+
+    def pump() -> None:
+        while chunk := os.read(receiver, 65_536):
+            os.write(saved[0], chunk)
+            tail.extend(chunk)
+            del tail[:-TAIL_BYTES]
+
+    os.dup2(sender, 1)
+    os.dup2(sender, 2)
+    os.close(sender)
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    try:
+        yield tail
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        thread.join(timeout=10)
+        for descriptor in (receiver, *saved):
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
+    """DVC's repository object in `root`, its log going to `listener` alone."""
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    binaries = str(Path(sys.executable).parent)
+    if os.environ.get("PATH", "").split(os.pathsep)[0] != binaries:
+        # a stage says `python`: the one of this environment, activated or not
+        os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    os.environ["DVC_SITE_CACHE_DIR"] = str(root / ".dvc" / "tmp" / "site")  # one per folder: its keys are paths
+    from dvc.config import ConfigError
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo
+
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    before = [(log, log.handlers, log.level, log.propagate) for log in loggers]
+    for log in loggers:
+        log.handlers, log.propagate = [listener], False
+        log.setLevel(logging.INFO)
+    here = Path.cwd()
+    os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except NotDvcRepoError:
+        raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
+    except ConfigError as wrong:
+        raise PushforwardError(f".dvc/config: {wrong}", next="dvc config --list") from None
+    except DvcException as failed:
+        raise PushforwardError(f"DVC: {_chain(failed)}", exit_code=TOOL) from failed
+    finally:
+        os.chdir(here)
+        for log, handlers, level, propagate in before:
+            log.handlers, log.propagate = handlers, propagate
+            log.setLevel(level)
+
+
+def _chain(error: BaseException) -> str:
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(parts) < 4:
+        parts.append(str(seen).strip())
+        seen = seen.__cause__
+    return ": ".join(part for part in parts if part)
+
+
+def read_lock(text: bytes | None) -> dict[str, Any]:
+    """The stages of a dvc.lock by name; empty for none."""
+    if not text:
+        return {}
+    tree = YAML(typ="safe").load(io.BytesIO(text))
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    return stages if isinstance(stages, dict) else {}
+
+
+def write_lock(stages: Mapping[str, Any]) -> bytes:
+    """A dvc.lock with its stages in one order, whatever order they ran in: the same content, the same bytes."""
+    out = io.BytesIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump({"schema": "2.0", "stages": {name: stages[name] for name in sorted(stages)}}, out)
+    return out.getvalue()
+
+
+def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """Why a stage had to be looked at again, from its lock entries before and after."""
+    if before is None:
+        return "new stage"
+    if after is None:
+        return ""
+    why = ["its command"] if before.get("cmd") != after.get("cmd") else []
+    old = {dep["path"]: dep.get("md5") for dep in before.get("deps", [])}
+    new = {dep["path"]: dep.get("md5") for dep in after.get("deps", [])}
+    why += [path for path in new if path not in old or new[path] != old[path]]
+    why += [f"{path} (gone)" for path in old if path not in new]
+    for file, values in after.get("params", {}).items():
+        known = before.get("params", {}).get(file, {})
+        for key, value in values.items():
+            if key not in known:
+                why.append(f"{key} (new)")
+            elif known[key] != value:
+                why.append(f"{key} {_short(known[key])} → {_short(value)}")
+    return ", ".join(why[:4]) + (f" and {len(why) - 4} more" if len(why) > 4 else "")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 24 else f"{text[:21]}…"
+
+
+def seed(checkout: Repository, champion: str | None) -> None:
+    """Start from the lock and the metrics of `champion`, which CI made; never from those of the commit at hand.
+
+    A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
+    """
+    lock = checkout.path / LOCK
+    lock.unlink(missing_ok=True)
+    for file in sorted((checkout.path / METRICS).glob("*")):
+        file.unlink()
+    if champion is None:
+        return
+    for path in checkout.tree(champion):
+        if path == LOCK or path.startswith(f"{METRICS}/"):
+            content = checkout.read(champion, path)
+            if content is not None:
+                target = checkout.path / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+
+
+def reproduce(root: Path, *, pull: bool, push: bool, say: Any = print) -> Reproduction:
+    """Bring every stage in `root` up to date; one DVC process for all of it.
+
+    With `pull`, data that changed stages need and results that the run cache knows are fetched, nothing else. With
+    `push`, outputs and run cache go to the remote and every object is read back. A stage that ends with status 3
+    refused its data; that and a failed stage are outcomes, not exceptions.
+    """
+    started = time.monotonic()
+    before = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    listener = _Listener(say)
+    result = Reproduction()
+    with _tail() as tail, _repo(root, listener) as repo:
+        from dvc.exceptions import ReproductionError
+
+        try:
+            repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull)
+        except ReproductionError as failed:
+            listener.close_last()
+            sys.stdout.flush()
+            time.sleep(0.05)  # let the pump hand on the last words of the stage
+            _failed(failed, listener, bytes(tail), result)
+        else:
+            listener.close_last()
+            if push:
+                _persist(root, repo)
+                result.pushed = repo.push(run_cache=True)
+                _read_back(repo)
+    result.stages = listener.stages
+    _normalize(root, {stage.name for stage in listener.stages}, complete=result.outcome == "ok")
+    after = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    for stage in result.stages:
+        if stage.outcome != "unchanged":
+            stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
+    if listener.complaints and result.outcome == "ok":
+        raise PushforwardError(f"DVC: {listener.complaints[0]}", exit_code=TOOL)
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _failed(error: BaseException, listener: _Listener, tail: bytes, result: Reproduction) -> None:
+    text = _chain(error)
+    status = re.search(r"exited with (-?\d+)", text)
+    words = tail.decode("utf-8", "replace")
+    name = listener.stages[-1].name if listener.stages and listener.stages[-1].outcome == "ran" else ""
+    said = words.rpartition(f"  {name} …\n")[2] if name else words
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    result.outcome = "refused" if status and int(status[1]) == DATA else "failed"
+    result.message = "\n".join(lines[-12:]) if status and lines else text
+    if name:
+        listener.stages[-1].outcome = "failed"
+        listener.stages[-1].reason = f"exit status {status[1]}" if status else text[:200]
+
+
+def _persist(root: Path, repo: Any) -> None:
+    """A missing folder remote is created by DVC without a word; an unmounted disk must not look like a push."""
+    remote = repo.cloud.get_remote()
+    if getattr(remote.fs, "protocol", "") == "local" and not Path(remote.path).is_dir():
+        raise PushforwardError(
+            f"the DVC remote {os.path.relpath(remote.path, root)} does not exist",
+            next="pushforward check",
+            exit_code=TOOL,
+        )
+
+
+def _read_back(repo: Any) -> None:
+    """Hash every object that the lock names in the remote: a push that lost one still exits 0."""
+    odb = repo.cloud.get_remote_odb()
+    wrong: list[str] = []
+
+    def intact(oid: str) -> bytes | None:
+        try:
+            with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
+                content: bytes = handle.read()
+        except FileNotFoundError:
+            return None
+        good = hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(".dir")
+        return content if good else None
+
+    for out in repo.index.outs:
+        if not out.use_cache or not out.hash_info:
+            continue
+        oid = out.hash_info.value
+        content = intact(oid)
+        if content is None:
+            wrong.append(str(out))
+        elif oid.endswith(".dir"):
+            wrong += [f"{out}/{entry['relpath']}" for entry in json.loads(content) if intact(entry["md5"]) is None]
+    if wrong:
+        raise PushforwardError(
+            f"the DVC remote lacks or spoils {len(wrong)} of the objects in {LOCK}: {', '.join(wrong[:3])}",
+            next="remove those objects from the cache and the remote, then push again",
+            exit_code=TOOL,
+        )
+
+
+def _normalize(root: Path, known: set[str], *, complete: bool) -> None:
+    path = root / LOCK
+    if path.is_file():
+        stages = read_lock(path.read_bytes())
+        # DVC keeps the entries of stages that no longer exist
+        kept = {name: entry for name, entry in stages.items() if not complete or name in known}
+        path.write_bytes(write_lock(kept))
+
+
+def untouched(checkout: Repository) -> None:
+    """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
+    lines = checkout.git("status", "--porcelain").text.splitlines()
+    wrong = [line[3:] for line in lines if line[3:] != LOCK and not line[3:].startswith(f"{METRICS}/")]
+    if wrong:
+        raise PushforwardError(
+            f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
+            next="declare it as an out in dvc.yaml and in .gitignore",
+        )
+
+
+def fetch(root: Path, *targets: str, say: Any = print) -> None:
+    """Bring the outs `targets` (paths or stage names) of the lock in `root` into the folder, from cache or remote."""
+    listener = _Listener(say)
+    listener.transferring = True
+    with _repo(root, listener) as repo:
+        repo.pull(targets=list(targets), allow_missing=False)
+    if listener.complaints:
+        raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
+
+
+def producer(root: Path, path: str) -> str:
+    """The stage that writes `path`."""
+    listener = _Listener(lambda _: None)
+    with _repo(root, listener) as repo:
+        for out in repo.index.outs:
+            if out.def_path == path and out.stage:
+                return str(out.stage.addressing)
+    raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
+
+
+def build(root: Path, path: str, *, say: Any = print) -> None:
+    """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
+    stage = producer(root, path)
+    listener = _Listener(say)
+    with _tail() as tail, _repo(root, listener) as repo:
+        from dvc.exceptions import ReproductionError
+
+        try:
+            repo.reproduce(targets=[stage], pull=True, allow_missing=True)
+        except ReproductionError as failed:
+            result = Reproduction()
+            _failed(failed, listener, bytes(tail), result)
+            code = DATA if result.outcome == "refused" else TOOL
+            raise PushforwardError(result.message, exit_code=code) from None
+        repo.pull(targets=[stage])

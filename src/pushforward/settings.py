@@ -1,0 +1,226 @@
+"""params.yaml -> frozen models; unknown key, wrong type, out of range: refused with line and hint.
+
+The sections below belong to pushforward. Every other section belongs to the project's own stages, which check it.
+"""
+
+import difflib
+import itertools
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from pushforward.errors import PushforwardError
+
+LIMIT_BYTES = 64 * 1024
+LIMIT_NODES = 10_000
+MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*$", max_length=200)]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+
+class Section(BaseModel):
+    """A section that refuses what it does not know, and never coerces."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelContract(Section):
+    """How pushforward reaches a project: what the model is, how any revision of it scores rows."""
+
+    name: Name
+    path: RelativePath
+    score: str
+    holdout: RelativePath
+    key: Column
+    label: Column
+    cluster: Column
+    time: Column
+    requirements: list[RelativePath] = Field(min_length=1)
+
+    @field_validator("score")
+    @classmethod
+    def _has_its_places(cls, command: str) -> str:
+        missing = [place for place in ("{rows}", "{events}", "{out}") if place not in command]
+        if missing:
+            raise ValueError(f"the command must contain {', '.join(missing)}")
+        return command
+
+
+class Data(Section):
+    """Which months have arrived."""
+
+    months: list[str] = Field(min_length=1)
+
+    @field_validator("months")
+    @classmethod
+    def _consecutive(cls, months: list[str]) -> list[str]:
+        for month in months:
+            if not MONTH.fullmatch(month):
+                raise ValueError(f"'{month}' is not a month; write it as \"2013-05\", in quotes")
+        for before, after in itertools.pairwise(months):
+            if after != next_month(before):
+                raise ValueError(f"after '{before}' comes '{next_month(before)}', not '{after}'")
+        return months
+
+
+class GateRules(Section):
+    """What a challenger must show. `cluster` and the columns come from the contract."""
+
+    metric: Literal["logloss", "brier", "absolute", "squared"] = "logloss"
+    window: int = Field(default=2, ge=1, le=12)
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
+    margin: float = Field(default=0.0, ge=0, le=1)
+    refresh_margin: float = Field(default=0.01, ge=0, le=0.2)
+    slices: list[Column] = []
+
+
+class Promote(Section):
+    """In which environments a passing version is put to use, and by whom."""
+
+    environments: dict[Name, Literal["auto", "manual"]] = {"staging": "auto", "production": "manual"}
+
+
+class Server(Section):
+    """What the local server runs. GitHub does not read this."""
+
+    workflows: list[str] = ["train", "judge"]
+    timeout_minutes: int = Field(default=60, ge=1, le=24 * 60)
+
+
+class Settings(Section):
+    """The sections of params.yaml that pushforward reads."""
+
+    model: ModelContract
+    data: Data
+    gate: GateRules = GateRules()
+    promote: Promote = Promote()
+    server: Server = Server()
+
+    @model_validator(mode="after")
+    def _enough_months(self) -> "Settings":
+        if len(self.data.months) < self.gate.window + 2:
+            raise ValueError(
+                f"data.months has {len(self.data.months)} months; a holdout of {self.gate.window} (gate.window), "
+                f"a month to validate on and one to train on need {self.gate.window + 2}"
+            )
+        return self
+
+    @property
+    def holdout_months(self) -> list[str]:
+        """The last `gate.window` months: rows that no model under judgement has trained on."""
+        return self.data.months[-self.gate.window :]
+
+
+def next_month(month: str) -> str:
+    """The month after `month`, both as YYYY-MM."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year + number // 12}-{number % 12 + 1:02d}"
+
+
+def parse(text: bytes, where: str = "params.yaml") -> Settings:
+    """Read the settings from the bytes of params.yaml; `where` names them in errors."""
+    tree = _load(text, where)
+    own = Settings.model_fields
+    for section in tree:
+        close = difflib.get_close_matches(str(section), own, n=1, cutoff=0.75)
+        if section not in own and close and close[0] not in tree:
+            raise _refusal(where, tree, (section,), f"unknown section '{section}'; did you mean '{close[0]}'?")
+    try:
+        return Settings.model_validate({name: _plain(tree[name]) for name in own if name in tree})
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        raise _refusal(where, tree, first["loc"], _explain(first)) from None
+
+
+def load(folder: Path) -> Settings:
+    """The settings of the checkout in `folder`."""
+    path = folder / "params.yaml"
+    if not path.is_file():
+        raise PushforwardError(f"{folder} has no params.yaml", next="run this inside a checkout of your project")
+    return parse(path.read_bytes())
+
+
+def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
+    """Every leaf of params.yaml by its dotted key; lists are leaves."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            flat[prefix] = value
+
+    walk("", _plain(_load(text, where)))
+    return flat
+
+
+def _load(text: bytes, where: str) -> CommentedMap:
+    if len(text) > LIMIT_BYTES:
+        raise PushforwardError(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
+    try:
+        source = text.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise PushforwardError(f"{where} is not UTF-8 at byte {wrong.start}") from None
+    if re.search(r"^[^#'\"]*[\s\[{,:-][&*][A-Za-z0-9_]", source, re.MULTILINE):
+        # An alias can stand for a million nodes; nothing here needs one.
+        raise PushforwardError(f"{where} uses a YAML anchor or alias; write the value out")
+    try:
+        tree = YAML(typ="rt").load(source)
+    except MarkedYAMLError as broken:
+        mark = broken.problem_mark or broken.context_mark
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise PushforwardError(f"{where}{at}: {broken.problem or broken.context}") from None
+    except (YAMLError, ValueError) as broken:
+        raise PushforwardError(f"{where}: {str(broken).splitlines()[0]}") from None
+    if not isinstance(tree, CommentedMap):
+        raise PushforwardError(f"{where} must be a mapping of sections")
+    return tree
+
+
+def _plain(node: Any) -> Any:
+    """The plain Python value of a ruamel node (it subclasses str, float and int to keep formatting)."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _explain(error: Any) -> str:
+    loc = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        section = Settings.model_fields[loc[0]].annotation
+        known = list(getattr(section, "model_fields", {}))
+        close = difflib.get_close_matches(loc[-1], known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+        return f"unknown key '{'.'.join(loc)}'{hint}"
+    if error["type"] == "missing":
+        return f"'{'.'.join(loc)}' is missing"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not loc:
+        return text
+    given = error.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, (str, int, float, bool)) and "'" not in text else ""
+    return f"'{'.'.join(loc)}': {text[0].lower()}{text[1:]}{shown}"
+
+
+def _refusal(where: str, tree: CommentedMap, loc: tuple[Any, ...], text: str) -> PushforwardError:
+    line, node = 0, tree
+    for part in loc:
+        try:
+            line = node.lc.key(part)[0] if isinstance(node, CommentedMap) else node.lc.item(part)[0]
+            node = node[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return PushforwardError(f"{where}:{line + 1}: {text}", next=f"edit {where.rpartition(':')[2]}")
