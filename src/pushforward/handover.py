@@ -56,7 +56,7 @@ def add_model(root: Path, folder: Path, model: str) -> None:
 def read(folder: Path) -> Handover:
     """Read a hand-over; anything that is not as `write` leaves it is refused."""
     if not folder.is_dir():
-        raise PushforwardError(f"the run left no hand-over in {folder}")
+        raise PushforwardError("the run of the pushed code left nothing to judge; its log says why")
     _check_sizes(folder)
     try:
         record = json.loads((folder / RECORD).read_bytes())

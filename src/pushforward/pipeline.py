@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -195,17 +195,29 @@ def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) ->
     why += [path for path in new if path not in old or new[path] != old[path]]
     why += [f"{path} (gone)" for path in old if path not in new]
     for file, values in after.get("params", {}).items():
-        known = before.get("params", {}).get(file, {})
-        for key, value in values.items():
-            if key not in known:
-                why.append(f"{key} (new)")
-            elif known[key] != value:
-                why.append(f"{key} {_short(known[key])} → {_short(value)}")
+        why += _differences(before.get("params", {}).get(file, {}), values)
     return ", ".join(why[:4]) + (f" and {len(why) - 4} more" if len(why) > 4 else "")
 
 
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """What differs between two values of a parameter, leaf by leaf."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*new, *(key for key in old if key not in new)]
+        inner = [_differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key)) for key in keys]
+        return [text for texts in inner for text in texts]
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list):
+        added = [f"+{_short(value)}" for value in new if value not in old]
+        gone = [f"−{_short(value)}" for value in old if value not in new]
+        return [f"{name} {' '.join(added + gone) or 'in another order'}"]
+    if old is None:
+        return [f"{name} (new)"]
+    return [f"{name} {_short(old)} → {_short(new)}"]
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 24 else f"{text[:21]}…"
 
 
@@ -229,12 +241,12 @@ def seed(checkout: Repository, champion: str | None) -> None:
                 target.write_bytes(content)
 
 
-def reproduce(root: Path, *, pull: bool, push: bool, say: Any = print) -> Reproduction:
+def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (), say: Any = print) -> Reproduction:
     """Bring every stage in `root` up to date; one DVC process for all of it.
 
-    With `pull`, data that changed stages need and results that the run cache knows are fetched, nothing else. With
-    `push`, outputs and run cache go to the remote and every object is read back. A stage that ends with status 3
-    refused its data; that and a failed stage are outcomes, not exceptions.
+    With `pull`, data that changed stages need, results that the run cache knows and the outs `wanted` are fetched,
+    nothing else. With `push`, outputs and run cache go to the remote and every object is read back. A stage that ends
+    with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
     before = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
@@ -244,6 +256,8 @@ def reproduce(root: Path, *, pull: bool, push: bool, say: Any = print) -> Reprod
         from dvc.exceptions import ReproductionError
 
         try:
+            if pull:
+                result.pulled = _pull_folders(repo)
             repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull)
         except ReproductionError as failed:
             listener.close_last()
@@ -252,13 +266,16 @@ def reproduce(root: Path, *, pull: bool, push: bool, say: Any = print) -> Reprod
             _failed(failed, listener, bytes(tail), result)
         else:
             listener.close_last()
+            listener.transferring = True
+            missing = [out for out in wanted if pull and not (root / out).exists()]
+            if missing:
+                result.pulled += int(repo.pull(targets=missing).get("fetched", 0))
             if push:
                 _persist(root, repo)
                 result.pushed = repo.push(run_cache=True)
                 _read_back(repo)
     result.stages = listener.stages
-    _normalize(root, {stage.name for stage in listener.stages}, complete=result.outcome == "ok")
-    after = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    after = _normalize(root, {stage.name for stage in listener.stages}, complete=result.outcome == "ok")
     for stage in result.stages:
         if stage.outcome != "unchanged":
             stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
@@ -266,6 +283,37 @@ def reproduce(root: Path, *, pull: bool, push: bool, say: Any = print) -> Reprod
         raise PushforwardError(f"DVC: {listener.complaints[0]}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+def _pull_folders(repo: Any, last: str = "") -> int:
+    """Bring in what lies in the folders that stages to be run depend on; the number of files.
+
+    DVC pulls a dependency that is missing, but takes a folder that is there in part for whole. With `last`, only
+    that stage and those before it are to be run.
+    """
+    import networkx
+
+    graph = repo.index.graph  # from a stage to those that it needs
+    if last:
+        end = next(stage for stage in graph if stage.addressing == last)
+        graph = graph.subgraph({end, *networkx.descendants(graph, end)})
+    with repo.lock:
+        changed = {stage for stage in graph if stage.changed(allow_missing=True)}
+    to_run = changed.union(*(networkx.ancestors(graph, stage) for stage in changed))
+    outs = [out for out in repo.index.outs if out.use_cache and out.hash_info and out.stage not in changed]
+    wanted = _folders(to_run)
+    needed: set[str] = set()
+    while more := {out.fs_path for out in outs if out.fs_path.startswith(tuple(wanted))} - needed:
+        needed |= more
+        # a folder that this fills in part would look changed to the other stages that depend on it
+        wanted |= {folder for folder in _folders(repo.index.graph) if any(path.startswith(folder) for path in more)}
+    if not needed:
+        return 0
+    return int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
+
+
+def _folders(stages: Iterable[Any]) -> set[str]:
+    return {f"{dep.fs_path}{os.sep}" for stage in stages for dep in stage.deps if dep.is_in_repo}
 
 
 def _failed(error: BaseException, listener: _Listener, tail: bytes, result: Reproduction) -> None:
@@ -324,13 +372,15 @@ def _read_back(repo: Any) -> None:
         )
 
 
-def _normalize(root: Path, known: set[str], *, complete: bool) -> None:
+def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:
+    """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the lock."""
     path = root / LOCK
-    if path.is_file():
-        stages = read_lock(path.read_bytes())
-        # DVC keeps the entries of stages that no longer exist
-        kept = {name: entry for name, entry in stages.items() if not complete or name in known}
-        path.write_bytes(write_lock(kept))
+    if not path.is_file():
+        return {}
+    stages = read_lock(path.read_bytes())
+    kept = {name: entry for name, entry in stages.items() if not complete or name in known}
+    path.write_bytes(write_lock(kept))
+    return kept
 
 
 def untouched(checkout: Repository) -> None:
@@ -372,6 +422,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
         from dvc.exceptions import ReproductionError
 
         try:
+            _pull_folders(repo, stage)
             repo.reproduce(targets=[stage], pull=True, allow_missing=True)
         except ReproductionError as failed:
             result = Reproduction()

@@ -1,7 +1,6 @@
 """Real DVC, in a project of three stages that take no time."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -88,6 +87,29 @@ def test_a_fresh_clone_runs_nothing_and_fetches_nothing(project, git):
     assert set(outcomes(done).values()) == {"unchanged"}
     assert not list((fresh / "out").glob("*.txt"))
     assert not (fresh / ".dvc" / "cache" / "files").exists()
+
+
+def test_what_is_wanted_is_there_even_where_nothing_ran(project, git):
+    run(project)
+    fresh = clone(git, project, "fresh")
+    shutil.copyfile(project / "dvc.lock", fresh / "dvc.lock")
+    run(fresh, wanted=["out/second.txt"])
+    assert [path.name for path in (fresh / "out").glob("*.txt")] == ["second.txt"]
+
+
+def test_a_folder_that_a_changed_stage_needs_is_filled_whole(project, git):
+    text = DVC_YAML.replace("deps: [out/second.txt]", "deps: [out]").replace(
+        "wc -c out/second.txt", "cat out/*.txt | wc -c"
+    )
+    (project / "dvc.yaml").write_text(text + "    params: [scale]\n")
+    run(project)
+    size = (project / "metrics" / "size.json").read_text()
+    fresh = clone(git, project, "fresh")
+    for name in ("dvc.lock", "dvc.yaml"):
+        shutil.copyfile(project / name, fresh / name)
+    (fresh / "params.yaml").write_text("scale: 2\n")
+    assert outcomes(run(fresh)) == {"first": "unchanged", "second": "ran", "third": "ran"}
+    assert (fresh / "metrics" / "size.json").read_text() == size
 
 
 def test_without_a_lock_the_run_cache_of_the_remote_answers(project, git):
@@ -182,6 +204,9 @@ def test_reasons_are_read_from_two_locks():
     }
     assert pipeline.reason(before, after) == "its command, x, y, z (gone) and 2 more"
     assert pipeline.reason(None, after) == "new stage"
+    months = {"params": {"p": {"data.months": ["2013-01"], "train": {"depth": 4, "seed": 1}}}}
+    later = {"params": {"p": {"data.months": ["2013-01", "2013-02"], "train": {"depth": 6, "seed": 1}}}}
+    assert pipeline.reason(months, later) == "data.months +2013-02, train.depth 4 → 6"
 
 
 def test_the_commands_see_this_python_first(project):
@@ -198,4 +223,4 @@ def test_the_entry_points_of_dvc_that_this_relies_on_are_there():
     )
     names = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert {"targets", "all_pipelines"} <= set(names)
-    assert Path(os.path.dirname(sys.executable)).joinpath("dvc").exists()
+    assert Path(sys.executable).parent.joinpath("dvc").exists()

@@ -1,0 +1,641 @@
+"""Evidence + rules -> Verdict; the judging is pure.
+
+A point estimate never decides: a challenger passes where the one-sided lower bound of its gain, clustered by the
+contract's cluster column, lies above the bound asked of it. What is neither proven better nor proven not better is
+`unknown`, and the champion stays.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward import stats
+from pushforward.errors import DATA, PushforwardError
+from pushforward.stats import Estimate, Floats
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from pushforward.settings import GateRules
+
+Mode = Literal["first", "superior", "refresh"]
+Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
+
+GUARD_ALPHA = 0.05
+AUC_MARGIN = 0.01
+SLICE_MARGIN = 0.02  # of the champion's loss in that slice
+# Below ten clusters even t quantiles reject too often (Cameron and Miller 2015, on few clusters).
+MIN_CLUSTERS = 10
+MIN_CLASS = 50
+MIN_SLICE_CLASS = 30
+LONGEST_VALUE = 200
+
+LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "logloss": stats.log_loss,
+    "brier": stats.squared,
+    "absolute": stats.absolute,
+    "squared": stats.squared,
+}
+TITLES = {
+    "logloss": "log loss",
+    "brier": "Brier score",
+    "absolute": "absolute error",
+    "squared": "squared error",
+}
+OFFSET_TITLE = "log loss, offset adjusted"
+# What can change between two commits without touching what a model is made of.
+INERT_PARAMS = ("promote.", "server.")
+LOCKED_PATHS = ("params.yaml", "dvc.lock")
+JUDGE_PATHS = ("src/pushforward/", ".github/workflows/judge.yml", ".github/actions/")
+JUDGE_PARAMS = ("gate.", "model.")
+
+_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is judged: arrays of one length, one entry a holdout row, all in the same order.
+
+    `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
+    months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
+    found wrong outside the arrays: a digest that differs, a metrics file that claims something else.
+    """
+
+    y: NDArray[Any]
+    champion: NDArray[Any] | None
+    challenger: NDArray[Any]
+    clusters: NDArray[Any]
+    mode: Mode
+    months: tuple[str, ...]
+    slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    champion_until: str = ""
+    challenger_until: str = ""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Number:
+    """One metric of both models. `gain` is positive where the challenger is better, whatever the metric.
+
+    `low` and `high` are one-sided bounds of the gain at confidence 1 - `alpha` each. `bound` is what `low` must
+    exceed for `passed`; both are None where nothing is asked of the metric.
+    """
+
+    name: str
+    better: Literal["lower", "higher"]
+    champion: float | None
+    challenger: float
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    alpha: float | None = None
+    bound: float | None = None
+    passed: bool | None = None
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition beside the main one: `fail` is proven harm, `undecided` neither proven safe nor harmful."""
+
+    name: str
+    outcome: Literal["pass", "fail", "undecided"]
+    detail: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The gated loss where `column` is `value`; a slice that is not `eligible` is shown and decides nothing.
+
+    `p_harm` is the one-sided p value against "no worse than the margin", Holm-adjusted over the eligible slices.
+    """
+
+    column: str
+    value: str
+    rows: int
+    clusters: int
+    positives: int | None
+    champion: float
+    challenger: float
+    gain: float
+    low: float | None
+    high: float | None
+    p_harm: float | None
+    eligible: bool
+    harmed: bool
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Observed rate, mean predictions, expected calibration errors (10 bins of equal width)."""
+
+    rate: float
+    champion_mean: float | None
+    challenger_mean: float
+    champion_error: float | None
+    challenger_error: float
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in use that was judged against."""
+
+    version: str
+    commit: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that neither model trained on."""
+
+    months: tuple[str, ...]
+    rows: int
+    days: int
+    sha256: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of what was judged and of what it was made from."""
+
+    model: str = ""
+    manifest: str = ""
+    data: str = ""
+    lock: str = ""
+    params: str = ""
+    environment: str = ""
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the run did with one DVC stage, why, and for how long."""
+
+    name: str
+    outcome: Literal["ran", "restored", "unchanged", "failed"]
+    reason: str = ""
+    seconds: float = 0.0
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one challenger, the numbers it rests on, and the identity of everything that took part.
+
+    The judging fills what comes before `commit`; who called it knows the rest.
+    """
+
+    verdict: Outcome
+    reason: str
+    mode: Mode
+    metric: str
+    rules: dict[str, Any]
+    numbers: tuple[Number, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration | None = None
+    rows: int = 0
+    clusters: int = 0
+    cluster: str = "day"
+    positives: int | None = None
+    clusters_better: int | None = None
+    clipped: int = 0
+    minimum_detectable: float | None = None
+    days_to_settle: int | None = None
+    commit: str = ""
+    base: str = ""
+    ref: str = ""
+    event: str = ""
+    pull: int | None = None
+    champion: Champion | None = None
+    holdout: Holdout | None = None
+    digests: Digests = Digests()
+    stages: tuple[Stage, ...] = ()
+    touched: tuple[str, ...] = ()
+    seconds: float = 0.0
+    schema: Literal[1] = 1
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    def to_json(self) -> str:
+        """One line of JSON; a number that is not finite is a bug and raises ValueError."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "Verdict":
+        """Read a verdict strictly: a key unknown, missing or given twice, a wrong type or version is an error."""
+        try:
+            tree = json.loads(text, object_pairs_hook=_once)
+            verdict = _adapter().validate_json(text)
+            same = json.loads(verdict.to_json()) == tree
+        except (ValueError, RecursionError) as wrong:
+            first = " ".join(str(wrong).split())[:300]
+            raise PushforwardError(f"this is not a verdict: {first}", exit_code=DATA) from None
+        if not same:
+            raise PushforwardError("this is not a verdict: a key is missing", exit_code=DATA)
+        return verdict
+
+
+def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Mode:
+    """How a challenger is to be judged, by what differs from the champion; the author does not choose.
+
+    `before` and `after` are the leaves of params.yaml by dotted key at the champion (None: there is none) and at the
+    challenger, `changed_paths` the files that differ between the two commits. Months added and nothing else that a
+    model is made of is `refresh`; anything else is `superior`.
+    """
+    if before is None:
+        return "first"
+    changed = [key for key in _changed(before, after) if not key.startswith(INERT_PARAMS)]
+    old, new = before.get("data.months"), after.get("data.months")
+    if "data.months" in changed:
+        changed.remove("data.months")
+        if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
+            return "superior"
+    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or _inert(path) for path in changed_paths)
+    return "refresh" if paths and not changed else "superior"
+
+
+def touched(changed_paths: Iterable[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a change touches of the judge itself: its files, and its settings as `params.yaml: key`."""
+    files = [path for path in changed_paths if path.startswith(JUDGE_PATHS)]
+    keys = [f"params.yaml: {key}" for key in _changed(before, after) if key.startswith(JUDGE_PARAMS)]
+    return tuple(sorted(files) + sorted(keys))
+
+
+def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict:
+    """Judge a challenger; pure, and the same to the last decimals for any order of the rows.
+
+    `cluster` is the word for one cluster in the sentences. In order: validity; identical predictions; the clustered
+    difference of the gated loss; the guards (offset-adjusted loss, AUC, slices, the constant predictor), all needed,
+    each at its own 5 % because a pass needs every one of them.
+    """
+    if (evidence.champion is None) != (evidence.mode == "first"):
+        raise ValueError("a first model has no champion, any other has one")
+    problem = _problem(evidence, rules)
+    if problem:
+        return invalid(problem, evidence.mode, rules)
+    case = _Case(evidence, rules, cluster)
+    if evidence.champion is None:
+        return _judge_first(case)
+    if np.array_equal(evidence.champion, evidence.challenger):
+        return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
+    return _judge_pair(case, evidence.champion.astype(np.float64))
+
+
+def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:
+    """The verdict where there is nothing to judge: data refused, a model that crashed, malformed predictions."""
+    return Verdict("invalid", reason, mode, rules.metric if rules else "", rules.model_dump() if rules else {})
+
+
+class _Case:
+    """The evidence as float arrays, and what every verdict on it states."""
+
+    def __init__(self, evidence: Evidence, rules: "GateRules", cluster: str) -> None:
+        self.evidence, self.rules, self.cluster = evidence, rules, cluster
+        self.y = evidence.y.astype(np.float64)
+        self.new = evidence.challenger.astype(np.float64)
+        self.clusters = evidence.clusters
+        self.loss = LOSSES[rules.metric]
+        self.title = TITLES[rules.metric]
+        self.probability = rules.metric in ("logloss", "brier")
+        self.count = len(np.unique(self.clusters))
+        self.rows = f"{len(self.y):,}"
+
+    def mean(self, values: Floats) -> Estimate:
+        return stats.clustered_mean(values, self.clusters)
+
+    def verdict(self, outcome: Outcome, reason: str, **found: Any) -> Verdict:
+        return Verdict(
+            outcome,
+            reason,
+            self.evidence.mode,
+            self.rules.metric,
+            self.rules.model_dump(),
+            rows=len(self.y),
+            clusters=self.count,
+            cluster=self.cluster,
+            positives=int(self.y.sum()) if self.probability else None,
+            clipped=stats.clipped(self.new) if self.rules.metric == "logloss" else 0,
+            calibration=_calibration(self) if self.probability else None,
+            **found,
+        )
+
+    @property
+    def sample(self) -> str:
+        return f"{self.rows} rows, {self.count} {self.cluster}s"
+
+
+def _judge_first(case: _Case) -> Verdict:
+    floor, guard = _floor(case)
+    rows = [Number(case.title, "lower", None, float(np.mean(case.loss(case.y, case.new))))]
+    if case.probability:
+        other = "brier" if case.rules.metric == "logloss" else "logloss"
+        rows.append(Number("AUC", "higher", None, stats.auc(case.y, case.new)))
+        rows.append(Number(TITLES[other], "lower", None, float(np.mean(LOSSES[other](case.y, case.new)))))
+    outcome: Outcome = "promote"
+    reason = f"there is no champion, so floors only: {guard.detail} ({case.sample})"
+    if guard.outcome != "pass":
+        outcome = "hold" if guard.outcome == "fail" else "unknown"
+    return case.verdict(
+        outcome,
+        reason,
+        numbers=tuple(rows),
+        guards=(guard,),
+        days_to_settle=(stats.clusters_to_settle(floor, 0.0, GUARD_ALPHA) if outcome == "unknown" else None),
+    )
+
+
+def _judge_pair(case: _Case, champion: Floats) -> Verdict:
+    alpha, refresh = case.rules.alpha, case.evidence.mode == "refresh"
+    old, new = case.loss(case.y, champion), case.loss(case.y, case.new)
+    gain = case.mean(old - new)
+    if not gain.error > 1e-12 * abs(gain.mean):
+        return invalid("the two models differ by a constant loss in every row", case.evidence.mode, case.rules)
+    bound = -case.rules.refresh_margin * float(np.mean(old)) if refresh else case.rules.margin
+    main = _number(case.title, "lower", old, new, gain, alpha, bound)
+    numbers, guards, undecided = [main], [], [] if main.passed else [(gain, bound, alpha)]
+    if case.probability:
+        offset = _offset(case, champion)
+        numbers.append(offset)
+        if not refresh:
+            guards.append(_offset_guard(offset))
+        auc, guard = _auc(case, champion)
+        numbers.append(_auc_number(case, champion, auc))
+        guards.append(guard)
+        if guard.outcome == "undecided":
+            undecided.append((auc, -AUC_MARGIN, GUARD_ALPHA))
+        other = "brier" if case.rules.metric == "logloss" else "logloss"
+        before, after = (LOSSES[other](case.y, p) for p in (champion, case.new))
+        numbers.append(_number(TITLES[other], "lower", before, after, case.mean(before - after), alpha))
+    slices = _slices(case, old, new)
+    if slices:
+        guards.append(_slice_guard(slices))
+    floor, guard = _floor(case)
+    guards.append(guard)
+    if guard.outcome == "undecided":
+        undecided.append((floor, 0.0, GUARD_ALPHA))
+    outcome, reason = _decide(case, gain, bound, guards)
+    days = None
+    if outcome == "unknown":
+        days = stats.clusters_to_settle(*undecided[0])
+        reason += f"; about {days:,} {case.cluster}s in all would settle it" if days else ""
+    return case.verdict(
+        outcome,
+        reason,
+        numbers=tuple(numbers),
+        guards=tuple(guards),
+        slices=slices,
+        clusters_better=stats.clusters_better(old - new, case.clusters),
+        minimum_detectable=stats.minimum_detectable(gain, alpha),
+        days_to_settle=days,
+    )
+
+
+def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> tuple[Outcome, str]:
+    """The verdict and its sentence; every comparison is written so that NaN cannot pass."""
+    low, high = gain.low(case.rules.alpha), gain.high(case.rules.alpha)
+    confidence = f"{100 * (1 - case.rules.alpha):g} % confidence"
+    moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {abs(gain.mean):.4f}"
+    spread = f"between {_signed(low)} and {_signed(high)}"
+    by_level = [guard for guard in guards if guard.outcome == "fail" and guard.name == OFFSET_TITLE]
+    failed = [guard for guard in guards if guard.outcome == "fail" and guard.name != OFFSET_TITLE]
+    undecided = [guard for guard in guards if guard.outcome == "undecided"]
+    if low > bound:
+        if by_level:
+            return "calibration-only", (
+                f"{moves}, but only because the overall level moved: {by_level[0].detail}; a season can turn that round"
+            )
+        if failed:
+            return "hold", f"{moves}, but {failed[0].detail}"
+        if undecided:
+            return "unknown", f"{moves}, but {undecided[0].detail}"
+        recipe = "same recipe, newer data: " if case.evidence.mode == "refresh" else ""
+        if low <= 0:
+            return "promote", (
+                f"{recipe}{moves} and at {confidence} costs no more than {-low:.4f} "
+                f"({-bound:.4f} is allowed; {case.sample})"
+            )
+        return "promote", f"{recipe}{moves}, by {low:.4f} or more at {confidence} ({case.sample})"
+    if high <= bound:
+        asked = "at least " + _signed(bound) if bound else "more than 0"
+        return "hold", f"{moves}: the gain is {spread}, and {asked} is asked ({case.sample})"
+    if failed:
+        return "hold", f"{failed[0].detail}, and {moves} is not proven either way"
+    return "unknown", f"{moves}, but these {case.count} {case.cluster}s allow any gain {spread}"
+
+
+def _number(
+    name: str,
+    better: Literal["lower", "higher"],
+    old: Floats,
+    new: Floats,
+    gain: Estimate,
+    alpha: float,
+    bound: float | None = None,
+) -> Number:
+    low = gain.low(alpha)
+    passed = None if bound is None else low > bound
+    before, after = float(np.mean(old)), float(np.mean(new))
+    return Number(name, better, before, after, gain.mean, low, gain.high(alpha), alpha, bound, passed)
+
+
+def _offset(case: _Case, champion: Floats) -> Number:
+    old, new = (stats.log_loss(case.y, stats.offset_adjusted(case.y, p)) for p in (champion, case.new))
+    number = _number(OFFSET_TITLE, "lower", old, new, case.mean(old - new), GUARD_ALPHA)
+    if case.evidence.mode == "refresh":
+        return number
+    return dataclasses.replace(number, bound=0.0, passed=number.gain is not None and number.gain > 0)
+
+
+def _offset_guard(number: Number) -> Guard:
+    verb = "still falls" if number.passed else "does not fall"
+    detail = f"with the level of both models refitted, log loss {verb} ({_signed(number.gain or 0.0)})"
+    return Guard(OFFSET_TITLE, "pass" if number.passed else "fail", detail)
+
+
+def _auc(case: _Case, champion: Floats) -> tuple[Estimate, Guard]:
+    gain = stats.auc_difference(case.y, champion, case.new, case.clusters)
+    low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
+    if low > -AUC_MARGIN:
+        return gain, Guard("AUC", "pass", f"AUC loses less than {AUC_MARGIN:g} (at least {_signed(low)})")
+    if high <= -AUC_MARGIN:
+        return gain, Guard("AUC", "fail", f"AUC loses more than {AUC_MARGIN:g} (at most {_signed(high)})")
+    detail = f"AUC may lose more than {AUC_MARGIN:g} (between {_signed(low)} and {_signed(high)})"
+    return gain, Guard("AUC", "undecided", detail)
+
+
+def _auc_number(case: _Case, champion: Floats, gain: Estimate) -> Number:
+    low = gain.low(GUARD_ALPHA)
+    return Number(
+        "AUC",
+        "higher",
+        stats.auc(case.y, champion),
+        stats.auc(case.y, case.new),
+        gain.mean,
+        low,
+        gain.high(GUARD_ALPHA),
+        GUARD_ALPHA,
+        -AUC_MARGIN,
+        low > -AUC_MARGIN,
+    )
+
+
+def _floor(case: _Case) -> tuple[Estimate, Guard]:
+    """Against the best constant in hindsight: the holdout's own rate (for absolute error, its median)."""
+    best = np.median(case.y) if case.rules.metric == "absolute" else np.mean(case.y)
+    constant = case.loss(case.y, np.full_like(case.y, best))
+    gain = case.mean(constant - case.loss(case.y, case.new))
+    low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
+    what = f"the constant prediction {best:.4g} ({case.title} {float(np.mean(constant)):.4f})"
+    if low > 0:
+        return gain, Guard("constant", "pass", f"it beats {what} by {low:.4f} or more")
+    if high <= 0:
+        return gain, Guard("constant", "fail", f"it does not beat {what}")
+    return gain, Guard("constant", "undecided", f"it is not shown to beat {what}")
+
+
+def _slices(case: _Case, old: Floats, new: Floats) -> tuple[Slice, ...]:
+    found, p_harm = [], []
+    for column in case.rules.slices:
+        values = np.asarray([str(value)[:LONGEST_VALUE] for value in case.evidence.slices[column]], dtype=object)
+        for value in sorted(set(values)):
+            inside = values == value
+            clusters = case.clusters[inside]
+            count = len(np.unique(clusters))
+            positives = int(case.y[inside].sum()) if case.probability else None
+            rows = int(inside.sum())
+            smaller = rows // 2 if positives is None else min(positives, rows - positives)
+            before = float(np.mean(old[inside]))
+            slice_ = Slice(
+                column=column,
+                value=value,
+                rows=rows,
+                clusters=count,
+                positives=positives,
+                champion=before,
+                challenger=float(np.mean(new[inside])),
+                gain=float(np.mean((old - new)[inside])),
+                low=None,
+                high=None,
+                p_harm=None,
+                eligible=count >= MIN_CLUSTERS and smaller >= MIN_SLICE_CLASS,
+                harmed=False,
+            )
+            if slice_.eligible:
+                gain = stats.clustered_mean((old - new)[inside], clusters)
+                slice_ = dataclasses.replace(slice_, low=gain.low(GUARD_ALPHA), high=gain.high(GUARD_ALPHA))
+                p_harm.append(gain.p_below(-SLICE_MARGIN * before))
+            found.append(slice_)
+    adjusted = iter(stats.holm(p_harm))
+    return tuple(
+        dataclasses.replace(one, p_harm=(p := next(adjusted)), harmed=p <= GUARD_ALPHA) if one.eligible else one
+        for one in found
+    )
+
+
+def _slice_guard(slices: tuple[Slice, ...]) -> Guard:
+    harmed = [one for one in slices if one.harmed]
+    small = sum(not one.eligible for one in slices)
+    note = f" ({small} too small to tell)" if small else ""
+    if not harmed:
+        return Guard("slices", "pass", f"no slice is shown to be {100 * SLICE_MARGIN:g} % worse{note}")
+    worst = min(harmed, key=lambda one: one.gain / one.champion)
+    detail = f"{worst.column} {worst.value} is more than {100 * SLICE_MARGIN:g} % worse ({_signed(worst.gain)})"
+    return Guard("slices", "fail", detail + (f" and {len(harmed) - 1} more" if len(harmed) > 1 else "") + note)
+
+
+def _calibration(case: _Case) -> Calibration:
+    old = case.evidence.champion
+    return Calibration(
+        rate=float(np.mean(case.y)),
+        champion_mean=None if old is None else float(np.mean(old)),
+        challenger_mean=float(np.mean(case.new)),
+        champion_error=None if old is None else stats.calibration_error(case.y, old.astype(np.float64)),
+        challenger_error=stats.calibration_error(case.y, case.new),
+    )
+
+
+def _problem(evidence: Evidence, rules: "GateRules") -> str:
+    """Why this evidence cannot be judged, or ""."""
+    if evidence.problems:
+        return "; ".join(evidence.problems)
+    models = {"challenger": evidence.challenger, "champion": evidence.champion}
+    arrays: dict[str, NDArray[Any]] = {"label": evidence.y, "cluster": evidence.clusters}
+    arrays |= {name: p for name, p in models.items() if p is not None}
+    for column in rules.slices:
+        if column not in evidence.slices:
+            return f"gate.slices names {column!r}, a column that the labels do not have"
+        arrays[f"slice {column}"] = evidence.slices[column]
+    for name, array in arrays.items():
+        if array.shape != evidence.y.shape or array.ndim != 1:
+            return f"the {name} has the shape {array.shape}, the labels {evidence.y.shape}"
+    probability = rules.metric in ("logloss", "brier")
+    for name, p in models.items():
+        until = evidence.champion_until if name == "champion" else evidence.challenger_until
+        if evidence.months and until and until >= min(evidence.months):
+            return f"the {name} trained on {until}, a month of the holdout"
+        if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
+            return f"the {name} predicts something that is not a finite number"
+        if p is not None and probability and not (np.all(p >= 0) and np.all(p <= 1)):
+            return f"the {name} predicts outside [0, 1]"
+    return _label_problem(evidence, probability)
+
+
+def _label_problem(evidence: Evidence, probability: bool) -> str:
+    y, clusters = evidence.y, evidence.clusters
+    if not np.all(np.isfinite(y.astype(np.float64))):
+        return "a label is missing or not finite"
+    if any(value is None or value != value for value in clusters.tolist()):
+        return "a row has no cluster"
+    count = len(np.unique(clusters))
+    if count < MIN_CLUSTERS:
+        return f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
+    if not probability:
+        return ""
+    if not np.all((y == 0) | (y == 1)):
+        return "a label is neither 0 nor 1"
+    for value, name in ((1, "positive"), (0, "negative")):
+        rows = y == value
+        if rows.sum() < MIN_CLASS:
+            return f"the holdout has {int(rows.sum())} {name} rows; at least {MIN_CLASS} are needed"
+        if len(np.unique(clusters[rows])) < 2:
+            return f"all {name} rows of the holdout are in one cluster"
+    return ""
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    # By repr, so that 1, 1.0 and True are three values.
+    keys: Collection[str] = sorted({*before, *after})
+    return [key for key in keys if repr(before.get(key, ...)) != repr(after.get(key, ...))]
+
+
+def _inert(path: str) -> bool:
+    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "\u2212")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+@functools.cache
+def _adapter() -> "TypeAdapter[Verdict]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Verdict)

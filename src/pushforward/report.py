@@ -1,0 +1,641 @@
+"""Verdict -> markdown, terminal text; pure, knows no forge.
+
+Every text that a pusher can choose (branch, file, parameter, slice, message) passes `code`, `prose` or `plain` on its
+way in, so that a report can neither be forged nor broken out of, ping a person, or move a terminal's cursor.
+"""
+
+import dataclasses
+import json
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pushforward.gate import OFFSET_TITLE, Number, Outcome, Slice, Stage, Verdict
+
+BUDGET = 60_000
+LONGEST = 160
+LISTED = 12
+SLICES_OPEN = 6
+
+Shown = Callable[..., str]
+Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "carried"]
+
+WORDS: dict[Outcome, str] = {
+    "promote": "Promote",
+    "hold": "Hold",
+    "unknown": "Unknown",
+    "calibration-only": "Calibration only",
+    "identical": "Identical",
+    "invalid": "Invalid",
+}
+MARKS: dict[Outcome, str] = {
+    "promote": "✅",
+    "hold": "⛔",
+    "unknown": "❔",
+    "calibration-only": "⛔",
+    "identical": "➖",
+    "invalid": "❌",
+}
+SIGNS: dict[Outcome, str] = {
+    "promote": "✓",
+    "hold": "✗",
+    "unknown": "?",
+    "calibration-only": "✗",
+    "identical": "=",
+    "invalid": "!",
+}
+COLORS: dict[Outcome, str] = {
+    "promote": "\x1b[1;32m",
+    "hold": "\x1b[1;31m",
+    "unknown": "\x1b[1;33m",
+    "calibration-only": "\x1b[1;33m",
+    "identical": "\x1b[1;36m",
+    "invalid": "\x1b[1;31m",
+}
+NEXT: dict[Outcome, str] = {
+    "promote": "merge it; main judges again and tags it",
+    "hold": "change the model, not the gate, and push again",
+    "unknown": "a larger effect, or more days: the next month's data counts too",
+    "calibration-only": "improve what the model knows; its level is the season's",
+    "identical": "nothing to do",
+    "invalid": "mend what is named above and push again",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
+
+    `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
+    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
+    (month, rows, share of positive labels). Curves are losses by round, on the validation month.
+    """
+
+    kind: Kind = "judged"
+    message: str = ""
+    branch: str = ""
+    target: str = "main"
+    carried_to: str = ""
+    changed_params: tuple[tuple[str, str, str], ...] = ()
+    changed_files: tuple[tuple[str, int, int], ...] = ()
+    validation_month: str = ""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    champion_validation_month: str = ""
+    champion_validation: Mapping[str, float] = field(default_factory=dict)
+    learning_curve: tuple[float, ...] = ()
+    months_added: tuple[str, ...] = ()
+    months: tuple[tuple[str, int, float], ...] = ()
+    next_version: str = ""
+    next_step: str = ""
+    next_command: str = ""
+    reproduce: str = ""
+
+
+@dataclass(frozen=True)
+class _Section:
+    name: str
+    text: str
+    folded: bool = False
+
+
+def markdown(verdict: Verdict, context: Context | None = None, *, budget: int = BUDGET) -> str:
+    """The report as GitHub-flavoured markdown of at most `budget` bytes, the verdict as JSON in its first line.
+
+    What does not fit is dropped as whole sections, folded ones first, from the bottom, and the report says which. A
+    verdict whose JSON alone would take half the budget keeps only the first of its longest lists in that line.
+    """
+    context = context or Context()
+    first = _machine_line(verdict, budget // 2)
+    on = f" on {code(_span(verdict.holdout.months))}" if verdict.holdout and context.kind == "judged" else ""
+    title = f"{WORDS[verdict.verdict]}: {_title(verdict, context, code)}{on}"
+    top = [first, f"## {MARKS[verdict.verdict]} {title}"]
+    top += [_sentence(verdict.reason), *_alerts(verdict, context)]
+    sections = [section for section in _sections(verdict, context) if section.text]
+    last = [f"**Next**: {_next(verdict, context, prose, code)}"]
+    last += [footer for footer in [_footer(verdict)] if footer]
+    dropped: list[str] = []
+    while True:
+        note = [f"_Left out for length: {', '.join(dropped)}._"] if dropped else []
+        text = "\n\n".join([*top, *(section.text for section in sections), *note, *last]) + "\n"
+        if len(text.encode()) <= budget or not sections:
+            return text
+        folded = [place for place, section in enumerate(sections) if section.folded]
+        dropped.insert(0, sections.pop(folded[-1] if folded else -1).name)
+
+
+def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 80, color: bool = False) -> str:
+    """The same content as a card for a terminal of `width` columns; colour only where asked for."""
+    context = context or Context()
+    title = f"{SIGNS[verdict.verdict]} {WORDS[verdict.verdict].upper()}"
+    head = _cut(f"{title}  {_title(verdict, context, plain)}", width)
+    if color:
+        head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
+    lines = [head, *_wrap(_upper(plain(verdict.reason, 600)), width, "  ")]
+    lines += [_cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
+    if verdict.touched:
+        lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
+    if verdict.numbers:
+        lines += ["", *(_cut(line, width) for line in _number_card(verdict))]
+    facts = [
+        ("slices", _slices_line(verdict.slices, plain)),
+        ("validation", _validation_line(context, plain)),
+        ("calibration", _calibration_line(verdict)),
+        ("data", _data_line(context, plain)),
+        ("changed", _changed_line(context, plain)),
+        ("stages", _stages_line(verdict.stages, plain)),
+        ("model", f"sha256:{plain(verdict.digests.model[:12])}" if verdict.digests.model else ""),
+        ("next", _next(verdict, context, plain, plain)),
+    ]
+    lines.append("")
+    for name, text in facts:
+        if text:
+            lines += _wrap(text, width, f"  {name:<12}", " " * 14)
+    return "\n".join(lines) + "\n"
+
+
+def entries(note: str) -> list[tuple[dict[str, Any], str]]:
+    """The reports of a note, in its order: the JSON of each first line, and the report with that line."""
+    found: list[tuple[dict[str, Any], list[str]]] = []
+    for line in note.split("\n"):
+        tree = _from_machine_line(line)
+        if tree is not None:
+            found.append((tree, []))
+        if found:
+            found[-1][1].append(line)
+    return [(tree, "\n".join(lines).strip("\n") + "\n") for tree, lines in found]
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Foreign text as one line of printable characters: no escape sequence, control, bidi or invisible character."""
+    text = _ESCAPES.sub("", text)
+    kept = "".join(_printable(character) for character in text)
+    return _shorten(" ".join(kept.split()), longest)
+
+
+def code(text: str, longest: int = LONGEST) -> str:
+    """Foreign text as a markdown code span that it cannot leave, in a table too."""
+    # GitHub reads @ as a mention after anything but a word character; stages and versions keep theirs.
+    text = re.sub(r"(?<!\w)@", "＠", plain(text, longest)).translate(_SPAN)
+    return f"`{text}`" if text else "`(empty)`"
+
+
+def prose(text: str, longest: int = 600) -> str:
+    """Foreign text as a part of a markdown sentence: no markup, link, mention or reference is left in it."""
+    text = plain(text, longest).translate(_TEXT).replace("://", ":⁄⁄").replace("www.", "www․")
+    text = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
+    text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
+    return re.sub(r"^([-+=])", r"\\\1", text)
+
+
+def sparkline(values: Sequence[float], points: int = 24) -> str:
+    """The values as a line of eight block heights, at most `points` long (evenly picked, first and last kept)."""
+    values = [value for value in values if value == value and abs(value) != float("inf")]
+    if len(values) > points:
+        values = [values[round(place * (len(values) - 1) / (points - 1))] for place in range(points)]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    scale = 7 / (high - low) if high > low else 0.0
+    return "".join("▁▂▃▄▅▆▇█"[round((value - low) * scale)] for value in values)
+
+
+# Operating system commands, device control strings and control sequences, in their 7-bit and 8-bit forms.
+_ESCAPES = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -~]?"
+)
+_TAGS = str.maketrans({"<": "‹", ">": "›"})
+_SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
+_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃"})
+_FIRST, _LAST = "<!-- pushforward ", " -->"
+
+
+def _printable(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in "\t\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
+        return " "
+    return "" if category[0] == "C" else character
+
+
+def _machine_line(verdict: Verdict, limit: int) -> str:
+    verdict = dataclasses.replace(verdict, reason=_shorten(verdict.reason, 2000))
+    while True:
+        text = json.dumps(json.loads(verdict.to_json()), separators=(",", ":"))
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("\x7f", "\\u007f")
+        counts = {name: len(getattr(verdict, name)) for name in ("slices", "touched", "stages")}
+        longest = max(counts, key=lambda name: counts[name])
+        if len(text) <= limit or counts[longest] == 0:
+            return f"{_FIRST}{text}{_LAST}"
+        rest = _worst_first(verdict.slices) if longest == "slices" else getattr(verdict, longest)
+        shorter: dict[str, Any] = {longest: tuple(rest[: counts[longest] // 2])}
+        verdict = dataclasses.replace(verdict, **shorter)
+
+
+def _from_machine_line(line: str) -> dict[str, Any] | None:
+    if not (line.startswith(_FIRST) and line.endswith(_LAST)):
+        return None
+    try:
+        tree = json.loads(line[len(_FIRST) : -len(_LAST)])
+    except (ValueError, RecursionError):
+        return None
+    return tree if isinstance(tree, dict) else None
+
+
+def _title(verdict: Verdict, context: Context, shown: Shown) -> str:
+    this = shown((context.carried_to or verdict.commit)[:7] or "this change")
+    if context.kind == "data-refused":
+        return f"the data of {this} is refused"
+    if context.kind == "training-failed":
+        return f"training failed at {this}"
+    if context.kind == "merge-conflict":
+        return f"{shown(context.branch or verdict.ref)} conflicts with {shown(context.target)}"
+    if context.kind == "carried":
+        return f"nothing to train at {this}; the verdict on {shown(verdict.commit[:7])} stands"
+    champion = shown(verdict.champion.version) if verdict.champion else "the champion"
+    first, refresh = verdict.mode == "first", verdict.mode == "refresh"
+    titles: dict[Outcome, str] = {
+        "promote": f"{this} is no worse than {champion}" if refresh else f"{this} beats {champion}",
+        "hold": f"{this} does not replace {champion}",
+        "unknown": f"{this} is not shown to be {'as good as' if refresh else 'better than'} {champion}",
+        "calibration-only": f"{this} differs from {champion} in level only",
+        "identical": f"{this} predicts exactly what {champion} predicts",
+        "invalid": f"{this} cannot be judged",
+    }
+    if first:
+        titles["promote"] = f"{this} is the first model, judged against floors only"
+        titles["hold"] = f"{this} would be the first model and does not meet the floors"
+        titles["unknown"] = f"{this} would be the first model and is not shown to meet the floors"
+    return titles[verdict.verdict]
+
+
+def _span(months: Sequence[str]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}" if months else ""
+
+
+def _sentence(reason: str) -> str:
+    text = _upper(prose(reason))
+    return text if text.endswith((".", "…")) else f"{text}."
+
+
+def _alerts(verdict: Verdict, context: Context) -> list[str]:
+    alerts = []
+    if verdict.touched:
+        listed = _listing(verdict.touched, code)
+        alerts.append(
+            "> [!WARNING]\n> **This change touches the judge**: "
+            f"{listed}. It was judged by the judge it found, and its own counts from the next push on."
+        )
+    if context.message:
+        alerts.append("\n".join(_indented(line) for line in _message_lines(context)))
+    if verdict.clipped:
+        alerts.append(
+            f"> [!NOTE]\n> {verdict.clipped:,} predictions are so near 0 or 1 that their loss was capped at 1e-7."
+        )
+    return alerts
+
+
+def _indented(line: str) -> str:
+    # Indented code cannot be closed from inside; tags go too, for readers that are not parsers.
+    return f"    {line.translate(_TAGS)}"
+
+
+def _message_lines(context: Context) -> list[str]:
+    lines = context.message.strip("\n").splitlines()[-40:]
+    return [" " * min(len(line) - len(line.lstrip(" ")), 8) + plain(line, 300) for line in lines]
+
+
+def _sections(verdict: Verdict, context: Context) -> list[_Section]:
+    return [
+        _Section("numbers", _number_table(verdict)),
+        _Section("guards", _guards(verdict)),
+        *_slice_sections(verdict.slices),
+        _Section("validation", _labelled("Validation", _validation_line(context, code))),
+        _Section("calibration", _labelled("Calibration", _calibration_line(verdict))),
+        _Section("data", _labelled("Data", _data_line(context, code))),
+        _Section("changes", _labelled("Changed", _changed_line(context, code))),
+        _Section("stages", _labelled("Stages", _stages_line(verdict.stages, code))),
+        _Section("lineage", _labelled("Lineage", _lineage_line(verdict, code))),
+        _Section("reproduce", _reproduce(verdict, context), folded=True),
+    ]
+
+
+def _labelled(name: str, text: str) -> str:
+    return f"**{name}**: {text}." if text else ""
+
+
+def _number_table(verdict: Verdict) -> str:
+    if not verdict.numbers:
+        return ""
+    if verdict.mode == "first":
+        rows = [[_name(number), _figure(number.challenger)] for number in verdict.numbers]
+        return _table(["metric", "this"], rows)
+    head = ["metric", "champion", "this", "gain", _bounds_title(verdict.numbers), "asked", " "]
+    rows = []
+    for number in verdict.numbers:
+        rows.append([_name(number), *_figures(number), _asked(number), _mark(number, "✅", "❌", "❔")])
+    days = ""
+    if verdict.clusters_better is not None:
+        days = f" Better on {verdict.clusters_better} of {verdict.clusters} {verdict.cluster}s."
+    smallest = ""
+    if verdict.minimum_detectable is not None:
+        smallest = f" A true gain of {verdict.minimum_detectable:.4f} is found in 4 of 5 such windows."
+    note = (
+        f"<sub>Holdout: {verdict.rows:,} rows, {verdict.clusters} {verdict.cluster}s. A positive gain is better. "
+        f"Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
+    )
+    return f"{_table(head, rows)}\n\n{note}"
+
+
+def _name(number: Number) -> str:
+    return f"{prose(number.name)} {'↓' if number.better == 'lower' else '↑'}"
+
+
+def _bounds_title(numbers: Iterable[Number]) -> str:
+    alphas = [number.alpha for number in numbers if number.alpha is not None]
+    return f"{100 * (1 - alphas[0]):.4g} % bounds" if alphas else "bounds"
+
+
+def _figures(number: Number) -> list[str]:
+    between = ""
+    if number.low is not None and number.high is not None:
+        between = f"{_signed(number.low)} … {_signed(number.high)}"
+    gain = "" if number.gain is None else _signed(number.gain)
+    champion = "" if number.champion is None else _figure(number.champion)
+    return [champion, _figure(number.challenger), gain, between]
+
+
+def _asked(number: Number) -> str:
+    return "" if number.bound is None else f"> {_signed(number.bound) if number.bound else '0'}"
+
+
+def _mark(number: Number, passed: str, failed: str, undecided: str) -> str:
+    if number.bound is None:
+        return ""
+    if number.passed:
+        return passed
+    # The offset-adjusted gain is asked for as a point, so it is never in between.
+    between = number.high is not None and number.high > number.bound and number.name != OFFSET_TITLE
+    return undecided if between else failed
+
+
+def _number_card(verdict: Verdict) -> list[str]:
+    numbers = verdict.numbers
+    on = f"on {plain(_span(verdict.holdout.months), 23)}" if verdict.holdout else ""
+    if numbers[0].gain is None:
+        rows = [f"  {plain(number.name, 26):<26}{_figure(number.challenger):>9}" for number in numbers]
+        return [f"  {on:<26}{'this':>9}", *rows]
+    lines = [f"  {on:<26}{'champion':>9}{'this':>9}{'gain':>9}   {_bounds_title(numbers)}"]
+    for number in numbers:
+        champion, challenger, gain, between = _figures(number)
+        name, mark = plain(number.name, 26), _mark(number, "✓", "✗", "?")
+        lines.append(f"  {name:<26}{champion:>9}{challenger:>9}{gain:>9}   {between} {mark}".rstrip())
+    return lines
+
+
+def _guards(verdict: Verdict) -> str:
+    marks = {"pass": "✅", "fail": "❌", "undecided": "❔"}
+    return "\n".join(f"- {marks[guard.outcome]} {prose(_upper(guard.detail))}" for guard in verdict.guards)
+
+
+def _worst_first(slices: Iterable[Slice]) -> list[Slice]:
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
+
+
+def _slices_line(slices: Sequence[Slice], shown: Shown) -> str:
+    if not slices:
+        return ""
+    harmed, small = sum(one.harmed for one in slices), sum(not one.eligible for one in slices)
+    worst = _worst_first(slices)[0]
+    parts = [f"{harmed} of {len(slices)} shown to be worse"]
+    if small:
+        parts.append(f"{small} too small to tell")
+    return f"{', '.join(parts)}; lowest {shown(f'{worst.column}={worst.value}')} {_signed(worst.gain)}"
+
+
+def _slice_sections(slices: Sequence[Slice]) -> list[_Section]:
+    if not slices:
+        return []
+    ordered = _worst_first(slices)
+    line = _labelled("Slices", _slices_line(slices, code))
+    opened = _Section("slices", f"{line}\n\n{_slice_table(ordered[:SLICES_OPEN])}")
+    rest = ordered[SLICES_OPEN:]
+    if not rest:
+        return [opened]
+    summary = f"<details><summary>The other {len(rest)} slices</summary>"
+    folded = f"{summary}\n\n{_slice_table(rest)}\n\n</details>"
+    return [opened, _Section(f"the other {len(rest)} slices", folded, folded=True)]
+
+
+def _slice_table(slices: Iterable[Slice]) -> str:
+    rows = []
+    for one in slices:
+        between = "too small to tell"
+        if one.low is not None and one.high is not None:
+            between = f"{_signed(one.low)} … {_signed(one.high)}"
+        name = code(f"{one.column}={one.value}")
+        figures = [f"{one.rows:,}", _figure(one.champion), _figure(one.challenger), _signed(one.gain)]
+        rows.append([name, *figures, between, "❌" if one.harmed else ""])
+    return _table(["slice", "rows", "champion", "this", "gain", "bounds", " "], rows)
+
+
+def _validation_line(context: Context, shown: Shown) -> str:
+    parts = []
+    for name, value in context.validation.items():
+        before = context.champion_validation.get(name)
+        was = f" (champion {_figure(before)})" if before is not None else ""
+        parts.append(f"{shown(name)} {_figure(value)}{was}")
+    text = ", ".join(parts[:LISTED])
+    if text and context.validation_month:
+        text = f"{shown(context.validation_month)}: {text}"
+        other = context.champion_validation_month
+        if context.champion_validation and other and other != context.validation_month:
+            text += f" (the champion's on {shown(other)})"
+    if context.learning_curve:
+        curve = sparkline(context.learning_curve)
+        first, last = context.learning_curve[0], context.learning_curve[-1]
+        text += f"{'; ' if text else ''}loss by round {shown(curve)} {_figure(first)} to {_figure(last)}"
+    return text
+
+
+def _calibration_line(verdict: Verdict) -> str:
+    found = verdict.calibration
+    if found is None:
+        return ""
+    text = f"mean prediction {found.challenger_mean:.3f} where {found.rate:.3f} happened"
+    if found.champion_mean is not None:
+        text += f" (champion {found.champion_mean:.3f})"
+    text += f", expected calibration error {found.challenger_error:.3f}"
+    return text + (f" (champion {found.champion_error:.3f})" if found.champion_error is not None else "")
+
+
+def _data_line(context: Context, shown: Shown) -> str:
+    if not (context.months or context.months_added):
+        return ""
+    known = {month: (rows, rate) for month, rows, rate in context.months}
+    added = []
+    for month in context.months_added:
+        rows, rate = known.get(month, (None, None))
+        size = f" ({rows:,} rows, {100 * rate:.1f} % positive)" if rows is not None and rate is not None else ""
+        added.append(f"+ {shown(month)}{size}")
+    old = [(rows, rate) for month, (rows, rate) in known.items() if month not in context.months_added]
+    total = sum(rows for rows, _ in old)
+    before = ""
+    if total:
+        share = sum(rows * rate for rows, rate in old) / total
+        before = (
+            f"{'before ' if added else ''}{_count(len(old), 'month')}, {total:,} rows, {100 * share:.1f} % positive"
+        )
+    listed = "; ".join(added[:LISTED]) + (f" and {len(added) - LISTED} more" if len(added) > LISTED else "")
+    return "; ".join(part for part in (listed, before) if part)
+
+
+def _changed_line(context: Context, shown: Shown) -> str:
+    params = [f"{shown(key)} {shown(before, 60)} → {shown(after, 60)}" for key, before, after in context.changed_params]
+    files = [f"{shown(path)} (+{added} −{removed})" for path, added, removed in context.changed_files]
+    parts = []
+    for items in (params, files):
+        more = [f"{len(items) - LISTED} more"] if len(items) > LISTED else []
+        parts += items[:LISTED] + more
+    return "; ".join(parts)
+
+
+def fold_stages(stages: Sequence[Stage]) -> list[Stage]:
+    """One stage for each family (`features@2013-01`, `features@2013-02`, …) that ended alike and for the same reason.
+
+    Its name says which members it stands for, its seconds are their sum.
+    """
+    families: dict[tuple[str, str, str], list[Stage]] = {}
+    for stage in stages:
+        family, _, member = stage.name.partition("@")
+        # a member's own name in the reason (a file of that month) does not set it apart
+        reason = stage.reason.replace(member, "…") if member else stage.reason
+        families.setdefault((family, stage.outcome, reason), []).append(stage)
+    folded = []
+    for (family, _, reason), members in families.items():
+        if len(members) == 1:
+            folded.append(members[0])
+            continue
+        first, last = (some.name.partition("@")[2] for some in (members[0], members[-1]))
+        seconds = round(sum(stage.seconds for stage in members), 2)
+        folded.append(Stage(f"{family}@{first}…{last}", members[0].outcome, reason, seconds))
+    return folded
+
+
+def _stages_line(stages: Sequence[Stage], shown: Shown) -> str:
+    parts = []
+    for outcome in ("failed", "ran", "restored"):
+        some = [stage for stage in fold_stages(stages) if stage.outcome == outcome]
+        named = []
+        for stage in some[:LISTED]:
+            why = prose(stage.reason, 120) if shown is code else plain(stage.reason, 120)
+            took = f"{stage.seconds:.1f} s" if stage.seconds else ""
+            extra = ", ".join(part for part in (took, why) if part)
+            named.append(shown(stage.name) + (f" ({extra})" if extra else ""))
+        if len(some) > LISTED:
+            named.append(f"{len(some) - LISTED} more")
+        if named:
+            parts.append(f"{outcome} {', '.join(named)}")
+    unchanged = sum(stage.outcome == "unchanged" for stage in stages)
+    if unchanged:
+        parts.append(f"{unchanged} unchanged")
+    return "; ".join(parts)
+
+
+def _lineage_line(verdict: Verdict, shown: Shown) -> str:
+    digests = dataclasses.asdict(verdict.digests)
+    if verdict.holdout:
+        digests["holdout"] = verdict.holdout.sha256
+    parts = [f"{name} {shown('sha256:' + value[:12])}" for name, value in digests.items() if value]
+    if verdict.champion:
+        parts.append(f"champion {shown(verdict.champion.version)} at {shown(verdict.champion.commit[:7])}")
+    if verdict.base:
+        parts.append(f"base {shown(verdict.base[:7])}")
+    return ", ".join(parts)
+
+
+def _reproduce(verdict: Verdict, context: Context) -> str:
+    command = context.reproduce or (
+        f"git fetch && git switch --detach {verdict.commit} && dvc pull && dvc repro" if verdict.commit else ""
+    )
+    if not command or context.kind == "merge-conflict":
+        return ""
+    expected = f"\n\nThe same bytes are expected: model {code('sha256:' + verdict.digests.model)}."
+    body = f"{_indented(plain(command, 1000))}{expected if verdict.digests.model else ''}"
+    return f"<details><summary>Reproduce</summary>\n\n{body}\n\n</details>"
+
+
+def _next(verdict: Verdict, context: Context, text: Shown, shown: Shown) -> str:
+    step = text(context.next_step or NEXT[verdict.verdict], 600)
+    version = f" as {shown(context.next_version)}" if context.next_version else ""
+    command = f": {shown(context.next_command, 300)}" if context.next_command else ""
+    return f"{step}{version}{command}"
+
+
+def _footer(verdict: Verdict) -> str:
+    if not verdict.rules:
+        return ""
+    rules = ", ".join(f"{plain(key)} {plain(_setting(value))}" for key, value in verdict.rules.items())
+    took = f"; judged in {verdict.seconds:.1f} s" if verdict.seconds else ""
+    return f"<sub>mode {verdict.mode}, from what differs; gate: {prose(rules)}{took}</sub>"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _setting(value: object) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
+
+
+def _listing(items: Sequence[str], shown: Shown) -> str:
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(shown(item) for item in items[:LISTED]) + more
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    rule = [":--", *["--:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}".replace("-", "−") if abs(value) < 1000 else f"{value:,.1f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
+    return text.replace("-", "−")
+
+
+def _upper(text: str) -> str:
+    """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def _cut(text: str, width: int) -> str:
+    if _cells(text) <= width:
+        return text
+    while text and _cells(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:
+    rest = first if rest is None else rest
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return [_cut(line, width) for line in lines]

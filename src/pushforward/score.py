@@ -1,0 +1,191 @@
+"""Any revision's own scoring of the holdout: its command in its checkout, its output read as hostile data."""
+
+import itertools
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.process import clean_environment
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from pushforward.settings import ModelContract
+
+LIMIT_BYTES = 200 * 1024 * 1024
+
+
+class PredictionsError(PushforwardError):
+    """Predictions that are not what was asked for; the verdict on their model is `invalid`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=DATA)
+
+
+def score(
+    checkout: Path,
+    contract: "ModelContract",
+    rows: Path,
+    events: Path,
+    out: Path,
+    *,
+    python_bin: Path,
+    timeout: float,
+) -> None:
+    """Run the contract's `score` command in `checkout`, with that checkout's code; predictions land at `out`.
+
+    The command is split as a shell would but run without one. A first word `python` becomes `python_bin`;
+    `{rows}`, `{events}` and `{out}` become absolute paths. The child and all that it starts are killed after
+    `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
+    """
+    places = {"{rows}": rows.absolute(), "{events}": events.absolute(), "{out}": out.absolute()}
+    try:
+        words = shlex.split(contract.score)
+    except ValueError as broken:
+        raise PushforwardError(f"model.score cannot be split into words: {broken}") from None
+    for place, path in places.items():
+        words = [word.replace(place, str(path)) for word in words]
+    if words[:1] in (["python"], ["python3"]):
+        words[0] = str(python_bin)
+    out.unlink(missing_ok=True)
+    environment = clean_environment(
+        {"PYTHONPATH": str(checkout.absolute() / "src"), "OMP_WAIT_POLICY": "passive", "TZ": "UTC"}
+    )
+    # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
+    with tempfile.TemporaryFile() as output:
+        status = _run_group(words, checkout, environment, output, timeout)
+        if status != 0:
+            raise PushforwardError(
+                f"scoring in {checkout.name}/ {_how_it_ended(status)}: {contract.score}{_last_lines(output)}",
+                next=f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
+                exit_code=TOOL,
+            )
+    if not out.is_file():
+        raise PredictionsError(f"the score command ended well but wrote no {out.name}")
+
+
+def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True) -> "NDArray[np.float64]":
+    """The column `p` of a predictions file, in the order of `keys` (their name is the key column's name).
+
+    The file must hold exactly the columns key and p, each key exactly once and no other, p finite and, where it
+    is a `probability`, within [0, 1]. Size, schema and row count are checked before anything is loaded. Raises
+    `PredictionsError` saying what is wrong and where.
+    """
+    import numpy as np
+    import polars as pl
+
+    _check_file(path)
+    wanted: dict[str, list[Any]] = {keys.name: [keys.dtype], "p": [pl.Float64, pl.Float32]}
+    try:
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        schema = lazy.collect_schema()
+        if sorted(schema) != sorted(wanted):
+            raise PredictionsError(f"{path.name} has the columns {_some(schema)}; exactly {_some(wanted)} are wanted")
+        for column, kinds in wanted.items():
+            if schema[column] not in kinds:
+                raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
+        count = int(lazy.select(pl.len()).collect().item())
+        if count != len(keys):
+            raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {len(keys):,}")
+        frame = lazy.collect()
+    except pl.exceptions.PolarsError as broken:
+        raise PredictionsError(
+            f"{path.name} is not a readable parquet file: {str(broken).splitlines()[0][:200]}"
+        ) from None
+    except pl.exceptions.PanicException:
+        # It derives from BaseException; a file that upsets the reader is still only a bad file.
+        raise PredictionsError(f"{path.name} is not a readable parquet file") from None
+    found = frame[keys.name]
+    if (doubles := found.is_duplicated()).any():
+        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
+    if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
+        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in the holdout")
+    asked = keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
+    p = asked["p"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    bad = ~np.isfinite(p)
+    if probability:
+        bad |= (p < 0) | (p > 1)
+    if bad.any():
+        where = int(np.argmax(bad))
+        rule = "a number in [0, 1]" if probability else "a finite number"
+        raise PredictionsError(
+            f"{path.name}: p is {p[where]!s} for {keys.name} {_shown(keys[where])}, not {rule} "
+            f"({int(bad.sum()):,} such rows)"
+        )
+    return np.ascontiguousarray(p, dtype=np.float64)
+
+
+def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float) -> int:
+    """Run a child in a process group of its own and let nothing of that group outlive the call."""
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as missing:
+        raise PushforwardError(f"{words[0]} cannot be run in {cwd}: {missing.strerror}", exit_code=TOOL) from missing
+    try:
+        return child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise PushforwardError(
+            f"scoring in {cwd.name}/ took longer than {timeout:g} s and was stopped", exit_code=TOOL
+        ) from None
+    finally:
+        _kill_group(child.pid)
+        child.wait()
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _how_it_ended(status: int) -> str:
+    if status > 0:
+        return f"failed with exit status {status}"
+    try:
+        return f"died of {signal.Signals(-status).name}"
+    except ValueError:
+        return f"died of signal {-status}"
+
+
+def _last_lines(output: BinaryIO) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - 4096))
+    lines = output.read().decode("utf-8", "replace").strip().splitlines()[-8:]
+    return "".join(f"\n  {line}" for line in lines)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except OSError as missing:
+        raise PredictionsError(f"there is no {path.name}: {missing.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise PredictionsError(f"{path.name} is not a regular file")
+    if found.st_size > LIMIT_BYTES:
+        raise PredictionsError(f"{path.name} has {found.st_size:,} bytes; the limit is {LIMIT_BYTES:,}")
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(_shown(name) for name in itertools.islice(names, 5))
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]
