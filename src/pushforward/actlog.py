@@ -1,0 +1,289 @@
+"""What act's JSON log says: progress for people, results of jobs and steps, with secrets and control codes removed."""
+
+import base64
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["job-start", "job-end", "step-start", "step-end", "output", "notice", "warning", "error", "summary"]
+
+MAX_LINE = 2000
+MAX_OUTPUT_LINES = 2000  # of one step, to whoever follows; the log has all of them
+MAX_SUMMARY = 1 << 20  # characters of one step, as on GitHub
+MAX_ERRORS = 20
+UNSUPPORTED = "Skipping unsupported platform"
+START = "⭐ Run "
+
+# CSI and OSC sequences, then the other escapes of two or three characters.
+_ESCAPE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]"
+)
+_SHA = re.compile(r"@[0-9a-f]{40}$")
+_NOISE = ("Couldn't get a valid docker connection", "Error: Job '")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One thing that happened in a run: clean text, at most one line, except for a summary.
+
+    `seconds` and `result` (success, failure, skipped) are given at the end of steps and jobs.
+    """
+
+    kind: Kind
+    text: str
+    job: str = ""
+    step: str = ""
+    seconds: float | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended."""
+
+    name: str
+    id: str
+    result: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job, or one leg of its matrix, ended: success, failure, skipped or cancelled."""
+
+    name: str
+    id: str
+    matrix: Mapping[str, Any]
+    result: str
+    seconds: float
+    steps: tuple[StepResult, ...]
+
+
+@dataclass
+class _Step:
+    name: str
+    started: float
+    lines: int = 0
+    result: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class _Job:
+    name: str
+    id: str
+    matrix: Mapping[str, Any]
+    started: float
+    result: str = ""
+    ended: float = 0.0
+    steps: dict[tuple[str, str], _Step] = field(default_factory=dict)
+
+
+class Mask:
+    """Replaces secrets by `***`: each line of each value, plain and in base64."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._words: set[str] = set()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Mask `secret` from now on."""
+        for word in (secret, *secret.splitlines()):
+            if word.strip():
+                self._words |= {word.strip(), base64.b64encode(word.strip().encode()).decode()}
+
+    def apply(self, value: str) -> str:
+        """`value` without secrets."""
+        for word in sorted(self._words, key=len, reverse=True):
+            value = value.replace(word, "***")
+        return value
+
+    def apply_all(self, value: Any) -> Any:
+        """`value` with every string in it masked."""
+        if not self._words:
+            return value
+        if isinstance(value, str):
+            return self.apply(value)
+        if isinstance(value, dict):
+            return {self.apply(str(key)): self.apply_all(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.apply_all(item) for item in value]
+        return value
+
+
+class Reader:
+    """Follows the log of one act process; the state that it builds is the only source of results."""
+
+    def __init__(self, clock: Callable[[], float], *, prefix: str = "") -> None:
+        self.clock = clock
+        self.prefix = prefix
+        self.errors: list[str] = []
+        self.summaries: list[str] = []
+        self.jobs: dict[str, _Job] = {}
+        self.unsupported = False
+
+    def read(self, entry: Mapping[str, Any]) -> Iterator[Progress]:
+        """Take in one JSON line of act, already masked; tell what of it is worth showing."""
+        message = str(entry.get("msg", ""))
+        if UNSUPPORTED in message:
+            self.unsupported = True
+            yield self._failure(f"job {clean(str(entry.get('job', '')))}: {clean(message)}", "", "")
+            return
+        name = str(entry.get("job", "")).removeprefix(self.prefix).strip()
+        if not name:
+            yield from self._outside(entry, message)
+            return
+        job, fresh = self._job(name, entry)
+        if fresh:
+            yield Progress("job-start", clean(name), clean(name))
+        identity = entry.get("stepID")
+        if isinstance(identity, list) and identity:
+            yield from self._step(job, entry, message, [str(part) for part in identity])
+        elif entry.get("level") in ("error", "fatal"):
+            yield self._failure(clean(message), clean(name), "")
+        if "jobResult" in entry:
+            job.result, job.ended = str(entry["jobResult"]), self.clock()
+            yield Progress("job-end", clean(name), clean(name), seconds=job.ended - job.started, result=job.result)
+
+    def plain(self, line: str) -> Iterator[Progress]:
+        """Take in a line that is not JSON: act writes its last words so."""
+        text = clean(line)
+        if text and not text.startswith(_NOISE):
+            yield self._failure(text, "", "")
+
+    def results(self) -> tuple[JobResult, ...]:
+        """Every job that started; what has no end in the log was cancelled."""
+        return tuple(
+            JobResult(
+                clean(job.name),
+                job.id,
+                dict(job.matrix),
+                job.result or "cancelled",
+                round((job.ended or self.clock()) - job.started, 3),
+                tuple(
+                    StepResult(step.name, identity, step.result or "cancelled", round(step.seconds, 3))
+                    for (_, identity), step in job.steps.items()
+                ),
+            )
+            for job in self.jobs.values()
+        )
+
+    def running(self) -> Iterator[tuple[str, float]]:
+        """Id and start (on the clock) of every job that has not ended."""
+        return ((job.id, job.started) for job in self.jobs.values() if not job.result)
+
+    def _outside(self, entry: Mapping[str, Any], message: str) -> Iterator[Progress]:
+        if entry.get("level") in ("error", "fatal"):
+            yield self._failure(clean(message), "", "")
+
+    def _job(self, name: str, entry: Mapping[str, Any]) -> tuple[_Job, bool]:
+        if name in self.jobs:
+            return self.jobs[name], False
+        matrix = entry.get("matrix")
+        job = _Job(name, str(entry.get("jobID", name)), matrix if isinstance(matrix, dict) else {}, self.clock())
+        self.jobs[name] = job
+        return job, True
+
+    def _step(self, job: _Job, entry: Mapping[str, Any], message: str, identity: list[str]) -> Iterator[Progress]:
+        stage = str(entry.get("stage", "Main"))
+        key = (stage, identity[0])
+        top = len(identity) == 1
+        main = stage == "Main"
+        title = _SHA.sub("", clean(_first_line(str(entry.get("step", identity[0])))))
+        name = title if main else f"{stage} {title}"
+        if key not in job.steps:
+            job.steps[key] = _Step(name, self.clock())
+            if main:
+                yield Progress("step-start", name, clean(job.name), name)
+        step = job.steps[key]
+        yield from self._said(entry, message, step, clean(job.name))
+        if top and "stepResult" in entry:
+            taken = entry.get("executionTime")
+            step.seconds = taken / 1e9 if isinstance(taken, (int, float)) else self.clock() - step.started
+            step.result = str(entry["stepResult"])
+            if not main and step.result == "success":
+                # what actions do before and after their main part is worth telling only where it fails
+                del job.steps[key]
+                return
+            yield Progress("step-end", step.name, clean(job.name), step.name, seconds=step.seconds, result=step.result)
+
+    def _said(self, entry: Mapping[str, Any], message: str, step: _Step, job: str) -> Iterator[Progress]:
+        command = entry.get("command")
+        if entry.get("raw_output"):
+            step.lines += 1
+            if step.lines <= MAX_OUTPUT_LINES:
+                yield Progress("output", clean(message), job, step.name)
+            elif step.lines == MAX_OUTPUT_LINES + 1:
+                yield Progress("output", "… (the rest of this step's output is in the log)", job, step.name)
+        elif command in ("notice", "warning", "error"):
+            text = clean(_place(entry.get("kvPairs")) + str(entry.get("arg", "")))
+            if command == "error":
+                yield self._failure(text, job, step.name)
+            else:
+                yield Progress(command, text, job, step.name)
+        elif command == "group":
+            yield Progress("output", f"▸ {clean(str(entry.get('arg', '')))}", job, step.name)
+        elif command == "summary":
+            text = clean_text(str(entry.get("content", "")))[:MAX_SUMMARY]
+            self.summaries.append(text)
+            yield Progress("summary", text, job, step.name)
+        elif entry.get("level") in ("error", "fatal"):
+            yield self._failure(clean(message), job, step.name)
+
+    def _failure(self, text: str, job: str, step: str) -> Progress:
+        where = " / ".join(part for part in (job, step) if part)
+        line = f"{where}: {text}" if where else text
+        if len(self.errors) < MAX_ERRORS and line not in self.errors:
+            self.errors.append(line)
+        return Progress("error", text, job, step)
+
+
+def parse(line: bytes) -> dict[str, Any] | str:
+    """A line of act's log: a JSON object, or the text of a line that is none."""
+    text = line.decode("utf-8", "replace")
+    if text.startswith("{"):
+        try:
+            entry = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        if isinstance(entry, dict):
+            return entry
+    return text
+
+
+def clean(text: str) -> str:
+    """`text` as one harmless line: no escape sequences, controls or direction marks; what `\\r` overwrote is gone."""
+    line = " ".join(part.rstrip("\r").rpartition("\r")[2] for part in text.rstrip("\r\n").split("\n"))
+    return _inert(line)[:MAX_LINE]
+
+
+def clean_text(text: str) -> str:
+    """`text` of many lines without escape sequences, controls and direction marks."""
+    return "\n".join(_inert(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def _inert(line: str) -> str:
+    line = _ESCAPE.sub("", line).replace("\t", "    ")
+    if line.isprintable():
+        return line
+    return "".join(character for character in line if _harmless(character))
+
+
+def _harmless(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _place(pairs: Any) -> str:
+    if not isinstance(pairs, dict) or "file" not in pairs:
+        return ""
+    line = f":{pairs['line']}" if pairs.get("line") else ""
+    return f"{pairs['file']}{line}: "

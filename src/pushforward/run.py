@@ -1,0 +1,597 @@
+"""Runs one workflow for one event: the only module that starts act. It owns limits, logs, results and clean-up."""
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+from pushforward import artifacts as artifact_folder
+from pushforward import git
+from pushforward.actlog import JobResult, Mask, Progress, Reader, clean, parse
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.event import Event, Repository, payload
+from pushforward.jail import Jail, Policy
+from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
+
+Conclusion = Literal["success", "failure", "cancelled", "timed-out", "skipped"]
+
+ACTIONS = Path(__file__).parent / "actions"
+ACT = Path(sys.executable).parent / "act"
+
+GIT_FOLDERS = frozenset({"branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "worktrees"})
+
+GRACE = 10.0  # seconds between a polite end and a hard one
+TICK = 0.2
+SLACK = 60.0  # what starting and tidying may take beyond the jobs' own time
+MAX_GITHUB_FILES = 1000
+MAX_GITHUB_BYTES = 16 << 20
+MAX_LINE = 1 << 20  # bytes of one line of act's log; the rest of a longer one is dropped
+MAX_LOG = 64 << 20  # bytes kept of each log file
+MAX_READ = 1 << 30  # bytes that a run may write before it is ended
+MAX_SECRETS = 48 << 10  # they have to fit into a pipe
+
+# A pseudo-terminal is what steps get from act: nothing may page, colour or wait.
+CALM = {
+    "GIT_PAGER": "cat",
+    "PAGER": "cat",
+    "NO_COLOR": "1",
+    "TERM": "dumb",
+    "LANG": "C.UTF-8",
+    "GIT_TERMINAL_PROMPT": "0",
+    "ACT_DISABLE_VERSION_CHECK": "1",
+}
+
+
+@dataclass(frozen=True)
+class WorkflowResult:
+    """How a workflow ended, and why. `skipped` means that the conditions of all of its jobs were false."""
+
+    workflow: str
+    file: str
+    conclusion: Conclusion
+    seconds: float
+    jobs: tuple[JobResult, ...]
+    summary: str
+    errors: tuple[str, ...]
+    log: Path
+
+
+def _ignore(_: Progress) -> None:
+    """Follow nothing."""
+
+
+def run_workflow(
+    workflow: Workflow,
+    event: Event,
+    *,
+    repository: Repository,
+    folder: Path,
+    artifacts: Path,
+    jail: Jail,
+    policy: Policy,
+    env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    run_id: int,
+    run_number: int = 1,
+    limit: float | None = None,
+    on_event: Callable[[Progress], None] = _ignore,
+    cancel: threading.Event | None = None,
+) -> WorkflowResult:
+    """Run `workflow` as it is at `event.sha` and wait for its end.
+
+    `folder` is made for this run and keeps `log.txt`, `log.jsonl` and `event.json`; the rest of it goes. `artifacts` is
+    shared by the workflows that follow one another. `policy` says what the run may touch beside these and reading the
+    bare repository. `env` reaches every step; `secrets` reach act through a pipe, and are masked. The run is ended
+    after `limit` seconds (by default the sum of the jobs' `timeout-minutes` and a minute), after a job's own
+    `timeout-minutes`, or when `cancel` is set. Progress is told to `on_event` as it happens.
+    """
+    artifacts = artifacts.absolute()
+    place = _Place.make(folder, artifacts)
+    mask = Mask((secrets or {}).values())
+    reader = Reader(time.monotonic, prefix=f"{workflow.data.get('name') or workflow.file}/")
+    started = time.monotonic()
+    minutes = job_minutes(workflow)
+    limits = _Limits(
+        whole=started + (limit_minutes(workflow) * 60 + SLACK if limit is None else limit),
+        jobs={name: value * 60 for name, value in minutes.items()},
+        cancel=cancel or threading.Event(),
+    )
+    environment = _environment(place, artifacts, repository, run_id, env or {})
+    read_file = _reader_of(repository, event.sha)
+    refused = [clean(line) for line in problems(workflow, read_file)]
+    end: _End | None = None
+    try:
+        with _Log(place, mask, reader, on_event) as log, _secrets(secrets or {}) as secret_file:
+            for line in refused:
+                log.tell(Progress("error", line))
+            if not refused:
+                _prepare(place, workflow, event, repository)
+                argv = _act(workflow, event, repository, place, run_id, run_number)
+                for action in uses(workflow, read_file):
+                    argv += ["--local-repository", f"{action}={_stand_in(action)}"]
+                argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
+                inside = _inside(policy, place, artifacts, repository, environment)
+                wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
+                end = _follow(wrapped, environment, secret_file, limits, log)
+    finally:
+        _clean_up(place, environment if jail.kind == "none" else None)
+        artifact_folder.scrub(artifacts)
+    reasons = refused if end is None else list(_reasons(workflow, reader, end))
+    conclusion = _conclusion(reader, end, reasons)
+    return WorkflowResult(
+        workflow.name,
+        workflow.file,
+        conclusion,
+        round(time.monotonic() - started, 3),
+        (*reader.results(), *_skipped(workflow, reader)),
+        "\n".join(reader.summaries),
+        () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
+        place.log,
+    )
+
+
+def export(repository: Repository, sha: str, folder: Path) -> None:
+    """Write the plain files of `.github` at `sha` into `folder`, straight from the objects.
+
+    No attribute of the pushed tree has a say (`export-ignore` would hide files), and no link leads out.
+    """
+    found = git.Repository(repository.path)
+    listed = {
+        path: entry.split()
+        for path, entry in found.tree(sha).items()
+        if path.startswith(".github/") and entry.startswith("100")
+    }
+    if len(listed) > MAX_GITHUB_FILES:
+        raise PushforwardError(f".github has {len(listed)} files; the limit is {MAX_GITHUB_FILES}")
+    sizes = found.git("cat-file", "--batch-check=%(objectsize)", stdin=_lines(entry[1] for entry in listed.values()))
+    if sum(int(size) for size in sizes.text.split()) > MAX_GITHUB_BYTES:
+        raise PushforwardError(f".github has more than {MAX_GITHUB_BYTES >> 20} MiB")
+    stream = found.git("cat-file", "--batch", stdin=_lines(entry[1] for entry in listed.values())).stdout
+    at = 0
+    for path, (mode, _) in listed.items():
+        header = stream.index(b"\n", at)
+        size = int(stream[at:header].split()[2])
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(stream[header + 1 : header + 1 + size])
+        target.chmod(0o755 if mode == "100755" else 0o644)
+        at = header + size + 2
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The folders of a run. `input` is read-only inside of the jail, `box` is all that steps may write."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, artifacts: Path) -> "_Place":
+        place = cls(folder.absolute())
+        if folder.exists() and any(folder.iterdir()):
+            raise PushforwardError(f"{folder} is not empty: every run needs a folder of its own")
+        for path in (
+            place.source / FOLDER,
+            place.cwd,
+            place.work,
+            place.home,
+            place.box / "tmp",
+            place.scratch,
+            artifacts,
+        ):
+            path.mkdir(parents=True, exist_ok=True)
+        # A real file: act reads its files of variables from wherever this leads.
+        place.empty.touch()
+        return place
+
+    @property
+    def input(self) -> Path:
+        return self.folder / "input"
+
+    @property
+    def source(self) -> Path:
+        return self.input / "source"
+
+    @property
+    def cwd(self) -> Path:
+        return self.input / "cwd"
+
+    @property
+    def empty(self) -> Path:
+        return self.input / "empty"
+
+    @property
+    def event(self) -> Path:
+        return self.input / "event.json"
+
+    @property
+    def box(self) -> Path:
+        return self.folder / "box"
+
+    @property
+    def work(self) -> Path:
+        return self.box / "work"
+
+    @property
+    def home(self) -> Path:
+        return self.box / "home"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "jail"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def json_log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+
+@dataclass(frozen=True)
+class _Limits:
+    whole: float
+    jobs: Mapping[str, float]
+    cancel: threading.Event
+
+    def broken(self, now: float, reader: Reader, size: int) -> tuple[Conclusion, str] | None:
+        """What has to end the run now: how it ends, and why."""
+        if self.cancel.is_set():
+            return "cancelled", "the run was cancelled"
+        if size > MAX_READ:
+            return "failure", f"the run wrote more than {MAX_READ >> 30} GiB of log"
+        for job, started in reader.running():
+            if now - started > self.jobs.get(job, float("inf")):
+                return "timed-out", f"job {job} took longer than its {self.jobs[job] / 60:g} minutes"
+        if now > self.whole:
+            return "timed-out", "the run took longer than it may"
+        return None
+
+
+@dataclass(frozen=True)
+class _End:
+    """How the process of act ended: its status, and what cut it short if something did."""
+
+    status: int
+    cut: tuple[Conclusion, str] | None
+
+
+@dataclass
+class _Log:
+    """Both log files of a run, bounded, and whoever follows it."""
+
+    place: _Place
+    mask: Mask
+    reader: Reader
+    on_event: Callable[[Progress], None]
+    _files: list[IO[str]] = field(default_factory=list)
+    _left: dict[int, int] = field(default_factory=dict)
+    _where: tuple[str, str] = ("", "")
+
+    def __enter__(self) -> "_Log":
+        self._files = [path.open("w", encoding="utf-8") for path in (self.place.log, self.place.json_log)]
+        self._left = {0: MAX_LOG, 1: MAX_LOG}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def take(self, line: bytes) -> None:
+        """One line of act: keep it, learn from it, tell of it."""
+        if self._left[0] < 0 and self._left[1] < 0 and b'"raw_output":true' in line:
+            return
+        entry = parse(line)
+        if isinstance(entry, str) and entry.startswith("{"):
+            self._write(0, f"  … (a line of more than {MAX_LINE} bytes is left out)")
+            return
+        if isinstance(entry, str):
+            for progress in self.reader.plain(self.mask.apply(entry)):
+                self.tell(progress)
+            return
+        if entry.get("command") == "add-mask":
+            self.mask.add(str(entry.get("arg", "")))
+        entry = self.mask.apply_all(entry)
+        self._write(1, json.dumps(entry, ensure_ascii=False))
+        if entry.get("raw_output"):
+            self._line(entry)
+        for progress in self.reader.read(entry):
+            self.tell(progress)
+
+    def tell(self, progress: Progress) -> None:
+        """Write one piece of progress into the readable log, and pass it on."""
+        marks = {"job-start": "job", "step-start": "step", "job-end": "job", "step-end": "step"}
+        if progress.kind in marks:
+            ended = f" {progress.result}, {progress.seconds or 0:.1f} s" if progress.result else ""
+            name = progress.text if progress.kind.endswith("start") else progress.step or progress.job
+            self._write(0, f"{marks[progress.kind]} {name}{':' + ended if ended else ''}")
+        elif progress.kind != "output":
+            self._write(0, f"{progress.kind}: {progress.text}")
+        self.on_event(progress)
+
+    def _line(self, entry: Mapping[str, object]) -> None:
+        self._write(0, f"  {clean(str(entry.get('msg', '')))}")
+
+    def _write(self, number: int, line: str) -> None:
+        if self._left[number] < 0:
+            return
+        self._left[number] -= len(line) + 1
+        if self._left[number] < 0:
+            line = "… (cut: the log is full)" if number == 0 else '{"msg":"cut: the log is full"}'
+        self._files[number].write(f"{line}\n")
+        self._files[number].flush()
+
+
+@dataclass
+class _Lines:
+    """Bytes cut into lines; what a line has beyond the limit is dropped."""
+
+    waiting: bytearray = field(default_factory=bytearray)
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The lines that `chunk` ends; an empty chunk ends the last one."""
+        if not chunk and self.waiting:
+            yield bytes(self.waiting)
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            self._keep(chunk[start:end])
+            yield bytes(self.waiting)
+            self.waiting.clear()
+            start = end + 1
+        self._keep(chunk[start:])
+
+    def _keep(self, part: bytes) -> None:
+        self.waiting += part[: MAX_LINE - len(self.waiting)]
+
+
+def _foreign(bare: Path) -> tuple[Path, ...]:
+    """The folders in a bare repository that are not git's: what a server keeps there is not for its runs."""
+    return tuple(path for path in bare.iterdir() if path.is_dir() and path.name not in GIT_FOLDERS)
+
+
+def _prepare(place: _Place, workflow: Workflow, event: Event, repository: Repository) -> None:
+    """Lay out what act reads: the files of `.github`, and the event."""
+    export(repository, event.sha, place.source)
+    file = place.source / workflow.path
+    if not file.is_file() or load(workflow.file, file.read_text("utf-8", "replace")).data != workflow.data:
+        raise PushforwardError(f"{workflow.path} at {event.sha} is not the workflow that was to run")
+    place.event.write_text(json.dumps(payload(event, repository)))
+
+
+def _inside(
+    policy: Policy, place: _Place, artifacts: Path, repository: Repository, environment: Mapping[str, str]
+) -> Policy:
+    """`policy` and what every run needs: its input, its box, the artifacts, and the repository to clone from.
+
+    Unless the policy makes it writable, what a server keeps in the bare repository beside git's own is hidden.
+    """
+    given = environment.get("PUSHFORWARD_DVC_CONFIG")
+    policy = policy.extend(writable=(place.box, artifacts), readable=(place.input, *([Path(given)] if given else [])))
+    bare = repository.path
+    if bare in policy.writable:
+        return policy
+    foreign = [path for path in bare.iterdir() if path.is_dir() and path.name not in GIT_FOLDERS]
+    return policy.extend(readable=(bare,), hidden=foreign)
+
+
+def _lines(words: Iterator[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()
+
+
+def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
+    found = git.Repository(repository.path)
+
+    def read_file(path: str) -> str | None:
+        content = found.read(sha, path)
+        return None if content is None else content.decode("utf-8", "replace")
+
+    return read_file
+
+
+def _environment(
+    place: _Place, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of act, which hands all of it to every step."""
+    chosen = {
+        **CALM,
+        "PATH": f"{ACT.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PUSHFORWARD_RUN": str(run_id),
+        "PUSHFORWARD_REPOSITORY": str(repository.path),
+        "PUSHFORWARD_ARTIFACTS": str(artifacts),
+        "PUSHFORWARD_PYTHON": sys.executable,
+        "PUSHFORWARD_LIB": str(Path(__file__).parents[1]),
+        "TMPDIR": str(place.box / "tmp"),
+        **env,
+    }
+    return {**chosen, "HOME": str(place.home)}
+
+
+def _act(
+    workflow: Workflow,
+    event: Event,
+    repository: Repository,
+    place: _Place,
+    run_id: int,
+    run_number: int,
+) -> list[str]:
+    argv = [str(ACT), event.name, "-C", str(place.source), "-W", str(place.source / workflow.path)]
+    argv += ["-e", str(place.event), "-P", f"{RUNNER}=-self-hosted", "--json", "--rm"]
+    argv += ["--action-cache-path", str(place.work), "--no-cache-server", "--no-skip-checkout"]
+    for name in ("env", "var", "input"):
+        argv += [f"--{name}-file", str(place.empty)]
+    given = {
+        "GITHUB_REPOSITORY": repository.full_name,
+        "GITHUB_RUN_ID": str(run_id),
+        "GITHUB_RUN_NUMBER": str(run_number),
+        "GITHUB_REF": event.ref,
+        "SHA_REF": event.sha,
+    }
+    if event.name == "pull_request":
+        given |= {"GITHUB_BASE_REF": event.base, "GITHUB_HEAD_REF": event.head}
+    for name, value in given.items():
+        argv += ["--env", f"{name}={value}"]
+    argv += ["--defaultbranch", repository.default_branch, "-a", event.sender]
+    return argv
+
+
+def _stand_in(action: str) -> Path:
+    """The folder that stands in for `owner/name@sha`."""
+    return ACTIONS / action.partition("@")[0].replace("/", "+")
+
+
+@contextmanager
+def _secrets(secrets: Mapping[str, str]) -> Iterator[int | None]:
+    """A pipe from which act reads the secrets once: they are in no file, no argument and no environment."""
+    if not secrets:
+        yield None
+        return
+    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"})
+    content = "".join(f'{name}="{value.translate(escapes)}"\n' for name, value in secrets.items()).encode()
+    if len(content) > MAX_SECRETS:
+        raise PushforwardError(f"the secrets have more than {MAX_SECRETS >> 10} KiB")
+    source, sink = os.pipe()
+    try:
+        os.write(sink, content)
+        os.close(sink)
+        yield source
+    finally:
+        os.close(source)
+
+
+def _follow(
+    argv: list[str], environment: Mapping[str, str], secret_file: int | None, limits: _Limits, log: _Log
+) -> _End:
+    """Run act to its end, or to the end of a limit: then politely first, and hard after a grace."""
+    try:
+        process = subprocess.Popen(
+            argv,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=() if secret_file is None else (secret_file,),
+        )
+    except FileNotFoundError as missing:
+        raise PushforwardError(f"{argv[0]} is not installed", next="pushforward check", exit_code=TOOL) from missing
+    cut: tuple[Conclusion, str] | None = None
+    ended = hard = float("inf")
+    size = 0
+    with process, selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, _Lines())
+        try:
+            # What left the jail may hold the streams open: after the end of act, a second is enough to read the rest.
+            while selector.get_map() and time.monotonic() < ended + 1:
+                for key, _ in selector.select(TICK):
+                    chunk = os.read(key.fd, 1 << 16)
+                    size += len(chunk)
+                    for line in key.data.feed(chunk):
+                        log.take(line)
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                now = time.monotonic()
+                if process.poll() is not None:
+                    ended = min(ended, now)
+                elif now > hard:
+                    _kill(process.pid)
+                elif cut is None and (cut := limits.broken(now, log.reader, size)):
+                    hard = now + GRACE
+                    _interrupt(process.pid)
+        finally:
+            _kill(process.pid)
+    return _End(process.returncode, cut)
+
+
+def _interrupt(wrapper: int) -> None:
+    """Ask act, which stands below the jail's processes, to cancel: steps with `always()` still run."""
+    with suppress(ProcessLookupError):
+        os.kill(_find_act(wrapper), signal.SIGINT)
+
+
+def _find_act(wrapper: int) -> int:
+    waiting = [wrapper]
+    while waiting:
+        pid = waiting.pop(0)
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == ACT.name:
+                return pid
+            waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return wrapper
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _clean_up(place: _Place, unjailed: Mapping[str, str] | None) -> None:
+    """Delete what steps made; without a jail, first end what they left running."""
+    if unjailed:
+        mark = f"HOME={unjailed['HOME']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+    for path in (place.box, place.scratch, place.source, place.cwd):
+        _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, also where steps took the permissions away."""
+    with suppress(FileNotFoundError):
+        folder.chmod(0o700)
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reasons(workflow: Workflow, reader: Reader, end: _End) -> Iterator[str]:
+    """Why the run is not green. act's own status says too little: it is 0 where jobs were left out silently."""
+    if end.cut:
+        yield end.cut[1]
+        return
+    results = {job.id: job.result for job in reader.results()}
+    for name, job in workflow.jobs.items():
+        needed = [job.get("needs", [])] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        due = "if" not in job and "uses" not in job
+        if due and name not in results and all(results.get(other) == "success" for other in needed):
+            yield f"job {name} did not run"
+    for job_result in reader.results():
+        if job_result.result != "success" and not reader.errors:
+            yield f"job {job_result.name}: {job_result.result}"
+    if end.status != 0 and not reader.errors:
+        yield f"act ended with status {end.status}"
+
+
+def _skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:
+    """The jobs that act does not mention, unless they are calls of other workflows."""
+    seen = {job.id for job in reader.results()}
+    for name, job in workflow.jobs.items():
+        if name not in seen and "uses" not in job:
+            yield JobResult(name, name, {}, "skipped", 0.0, ())
+
+
+def _conclusion(reader: Reader, end: _End | None, reasons: list[str]) -> Conclusion:
+    if end is None:
+        return "failure"
+    if end.cut:
+        return end.cut[0]
+    jobs = reader.results()
+    if reasons or end.status != 0 or reader.unsupported or any(job.result != "success" for job in jobs):
+        return "failure"
+    return "success" if jobs else "skipped"
