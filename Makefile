@@ -24,7 +24,7 @@ env-test: env ## build the environment of checks and tests (.venv-test)
 	@requirements/install.sh $(TEST_VENV) $(RUN_LOCKS) requirements/test.txt
 
 demo: env ## a team, five pushes, real flights: see the whole loop in a few minutes
-	@$(VENV)/bin/python -m demo
+	@$(VENV)/bin/python scripts/demo.py
 
 test: env-test ## run the tests
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal

@@ -1,0 +1,147 @@
+"""What is in use where and since when, and the history of everything that was judged."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pushforward import notes, registry, report, settings
+from pushforward.git import Repository
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One verdict: what was pushed, when, what came of it."""
+
+    commit: str
+    when: str
+    subject: str
+    ref: str
+    pull: int | None
+    verdict: str
+    stands_from: str
+    mode: str
+    months: str
+    gain: float | None
+    low: float | None
+    high: float | None
+    loss: float | None
+    version: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The registry and the history of a repository, newest verdict last."""
+
+    model: str
+    environments: dict[str, str]
+    versions: tuple[str, ...]
+    problems: tuple[str, ...]
+    history: tuple[Entry, ...]
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def state(root: Path) -> State:
+    """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
+    repository = Repository(root)
+    text = repository.read("HEAD", "params.yaml")
+    model = settings.parse(text).model.name if text else settings.load(root).model.name
+    known = registry.fold(model, repository.refs("refs/tags"))
+    environments = {}
+    for name in known.environments:
+        version = known.in_use(name)
+        environments[name] = version.name if version else "?"
+    return State(
+        model,
+        environments,
+        tuple(version.name for version in known.versions),
+        known.problems,
+        tuple(_history(repository, known)),
+    )
+
+
+def _history(repository: Repository, known: registry.Registry) -> Iterator[Entry]:
+    found: list[tuple[int, int, Entry]] = []
+    made = {}
+    for version in known.versions:
+        made[registry.record(repository.git("cat-file", "tag", version.tag).text).get("commit", version.commit)] = (
+            version
+        )
+    for commit in notes.annotated(repository):
+        for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
+            when, _, subject = repository.git("log", "-1", "--format=%ct %cs%x00%s", commit).text.partition("\0")
+            seconds, _, day = when.partition(" ")
+            found.append((int(seconds), -number, _entry(header, commit, day, subject, made)))
+    yield from (entry for *_, entry in sorted(found, key=lambda row: row[:2]))
+
+
+def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: dict[str, registry.Registered]) -> Entry:
+    months = (header.get("holdout") or {}).get("months") or []
+    loss = (header.get("numbers") or [{}])[0]  # the gated loss stands first
+    event = header.get("event")
+    return Entry(
+        commit=commit,
+        when=day,
+        subject=subject,
+        ref=str(header.get("ref", "")).removeprefix("refs/heads/"),
+        pull=header.get("pull"),
+        verdict=str(header.get("verdict")),
+        stands_from="" if header.get("commit") == commit else str(header.get("commit")),
+        mode=str(header.get("mode")),
+        months=" ".join((months[0], months[-1])) if months else "",
+        gain=loss.get("gain"),
+        low=loss.get("low"),
+        high=loss.get("high"),
+        loss=loss.get("challenger"),
+        version=str(made[commit].version) if event == "push" and commit in made else "",
+    )
+
+
+MARKS = {"promote": "✓", "hold": "✗", "unknown": "?", "calibration-only": "✗", "identical": "=", "invalid": "!"}
+
+
+def _cells(entry: Entry) -> list[str]:
+    gain = "" if entry.gain is None else f"{entry.gain:+.4f}"
+    between = "" if entry.low is None or entry.high is None else f"{entry.low:+.4f} … {entry.high:+.4f}"
+    loss = "" if entry.loss is None else f"{entry.loss:.4f}"
+    where = f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref
+    verdict = f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
+    if entry.stands_from:
+        verdict = f"= as {entry.stands_from[:7]}"
+    return [
+        entry.commit[:7],
+        where,
+        report.plain(entry.subject, 34),
+        entry.months,
+        loss,
+        gain,
+        between,
+        verdict,
+        entry.version,
+    ]
+
+
+HEAD = ["commit", "branch", "subject", "holdout", "log loss", "gain", "95 % bounds", "verdict", "version"]
+
+
+def terminal(state: State) -> str:
+    """The state as text: environments, then the history as a table, oldest first."""
+    rows = [HEAD, *(_cells(entry) for entry in state.history)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    uses = [f"{name:<12} {version}" for name, version in state.environments.items()] or ["no version yet"]
+    problems = [f"! {text}" for text in state.problems]
+    return "\n".join([state.model, *(f"  {line}" for line in uses), *problems, "", *table])
+
+
+def markdown(state: State) -> str:
+    """The history as a markdown table."""
+    rows = [
+        [report.code(cell) if number == 2 else cell for number, cell in enumerate(_cells(entry))]
+        for entry in state.history
+    ]
+    lines = [HEAD, [":--"] * len(HEAD), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

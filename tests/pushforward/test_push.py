@@ -1,0 +1,213 @@
+"""A real team: real git, hooks, act and DVC, and a project that trains in no time."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def entries(team, commit):
+    from pushforward import report
+
+    return report.entries(team.note(commit))
+
+
+def verdict(team, commit="HEAD"):
+    return entries(team, team.git("rev-parse", commit).strip())[0][0]
+
+
+def sha256(path):
+    return subprocess.run(["sha256sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
+
+
+def test_the_first_push_makes_a_version_that_a_stranger_can_check_out(promoted, tmp_path):
+    team = promoted
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    judged = verdict(team)
+    assert (judged["verdict"], judged["mode"], judged["event"]) == ("promote", "first", "push")
+    other = tmp_path / "other"
+    team.git("clone", "-q", str(team.bare), str(other))
+    run = subprocess.run(
+        ["git", "-C", str(other), "cat-file", "tag", "toy@v1.0.0"], capture_output=True, text=True, check=True
+    )
+    record = json.loads(run.stdout.strip().splitlines()[-1])
+    subprocess.run(["git", "-C", str(other), "checkout", "-q", "toy@v1.0.0"], check=True)
+    dvc = Path(team.python).parent / "dvc"
+    subprocess.run([str(dvc), "pull", "-q", "model"], cwd=other, check=True, capture_output=True)
+    assert sha256(other / "model" / "model.json") == record["model"] == judged["digests"]["model"]
+    assert sha256(other / "dvc.lock") == record["lock"]
+    assert record["commit"] == team.head()
+    changed = team.git("diff", "--name-only", record["commit"], "toy@v1.0.0").split()
+    assert changed == ["dvc.lock", "metrics/metrics.json"]
+
+
+def test_gto_reads_the_same_registry(promoted):
+    team = promoted
+    gto = Path(os.sys.executable).parent / "gto"
+    shown = subprocess.run(
+        [str(gto), "show", "--json", "toy", "-r", str(team.clone)], capture_output=True, text=True, check=True
+    )
+    versions = json.loads(shown.stdout)
+    assert [row["version"] for row in versions] == ["v1.0.0"]
+    assert "staging" in shown.stdout
+
+
+def test_a_month_is_one_line_and_a_patch(promoted):
+    team = promoted
+    team.commit("params.yaml", '    - "2020-04"\n', '    - "2020-04"\n    - "2020-05"\n', "Let May arrive")
+    said = team.push()
+    assert verdict(team)["mode"] == "refresh"
+    assert "toy@v1.0.1" in team.tags()
+    assert "data.months +2020-05" in said
+
+
+def test_a_readme_runs_nothing_and_keeps_the_verdict(promoted):
+    team = promoted
+    before = team.head()
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    said = team.push()
+    assert "nothing to train" in said
+    assert before[:7] in said
+    assert verdict(team)["commit"] == before
+    assert not list((team.bare / "pushforward" / "runs" / f"push-{team.head()}").glob("*.yml"))
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+
+
+def test_a_branch_is_judged_and_its_merge_promoted(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "better")
+    team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
+    said = team.push("better")
+    judged = verdict(team)
+    assert (judged["verdict"], judged["mode"], judged["pull"]) == ("promote", "superior", 1)
+    assert "train.buckets 2 → 6" in said
+    assert "2 unchanged" in said
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    team.git("switch", "-q", "main")
+    team.git("merge", "-q", "--ff-only", "better")
+    team.push()
+    assert "toy@v1.1.0" in team.tags()
+    assert [header["event"] for header, _ in entries(team, team.head())] == ["push", "pull_request"]
+    shown = json.loads(team.pushforward_fetched("show", "--json"))
+    assert [row["verdict"] for row in shown["history"]] == ["promote"] * 3
+    assert shown["environments"] == {"staging": "toy@v1.1.0"}
+
+
+def test_what_is_worse_is_held_and_stays_in_the_history(promoted):
+    team = promoted
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    assert "HOLD" in team.push()
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    assert "hold" in team.pushforward_fetched("show")
+
+
+def test_the_same_model_again_is_identical(promoted):
+    team = promoted
+    team.commit("params.yaml", "  shift: 0.0", "  shift: 0.000", "Write it another way")
+    team.commit("src/toy/pipeline.py", '"""The stages', '"""All stages', "Say it another way")
+    assert "IDENTICAL" in team.push()
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+
+
+def test_refused_data_is_a_verdict_with_the_row(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "bad")
+    team.commit("params.yaml", 'refuse: ""', 'refuse: "2020-02"', "Break February")
+    said = team.push("bad")
+    assert "row 7, column x: 3.5 is not between 0 and 1" in said
+    assert verdict(team)["verdict"] == "invalid"
+    assert "row 7" in team.pushforward_fetched("report", "bad")
+
+
+def test_settings_that_cannot_be_read_are_a_verdict(promoted):
+    team = promoted
+    team.commit("params.yaml", "window: 2", "windw: 2", "Mistype")
+    said = team.push()
+    assert "did you mean 'window'?" in said
+    assert verdict(team)["verdict"] == "invalid"
+
+
+def test_a_branch_that_conflicts_is_told_so(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "late")
+    team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    team.git("switch", "-q", "main")
+    team.commit("params.yaml", "buckets: 2", "buckets: 1", "Use one")
+    team.push()
+    assert "conflicts with main in params.yaml" in " ".join(team.push("late").replace("remote:", "").split())
+
+
+def test_a_change_of_the_judge_is_marked(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "lenient")
+    team.commit("params.yaml", "slices: [half]", "slices: [half]\n  alpha: 0.2", "Be lenient")
+    said = team.push("lenient")
+    assert "judge touched: params.yaml: gate.alpha" in said
+    assert verdict(team)["rules"]["alpha"] == 0.05
+
+
+def wait_for(what, seconds=90):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+def test_whoever_leaves_the_push_loses_nothing(promoted):
+    team = promoted
+    commit = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    push = subprocess.Popen(
+        ["git", "-C", str(team.clone), "push", "local", "main"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in push.stderr:
+        if "train" in line:
+            break
+    os.killpg(push.pid, signal.SIGINT)
+    push.communicate()
+    wait_for(lambda: entries(team, commit))
+    wait_for(lambda: (team.bare / "pushforward" / "runs" / f"push-{commit}" / "done").exists())
+    assert len(entries(team, commit)) == 1
+    assert "toy@v1.1.0" in team.tags()
+
+
+def test_a_push_whose_hook_never_started_is_judged_with_the_next(promoted):
+    team = promoted
+    lost = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    team.git("push", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "main")
+    assert not entries(team, lost)
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    team.push()
+    assert [header["verdict"] for header, _ in entries(team, lost)] == ["promote"]
+    assert verdict(team)["commit"] == lost
+
+
+def test_two_that_push_at_once_both_get_a_verdict(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "topic")
+    topic = team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    team.git("switch", "-q", "main")
+    (team.clone / "more.txt").write_text("more\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Add more")
+    command = ["git", "-C", str(team.clone), "push", "local"]
+    pushes = [
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for name in ("main", "topic")
+    ]
+    said = [push.communicate()[0] for push in pushes]
+    assert all("in all; read it again" in text for text in said)
+    assert len(entries(team, topic)) == 1
+    assert len(entries(team, team.head())) == 1
