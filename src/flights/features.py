@@ -1,0 +1,323 @@
+"""Rows and events -> features, the same for training, evaluation and serving: `python -m flights.features 2013-05`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flights.catalog import FEATURES, GROUPS, Group
+from flights.errors import run_stage
+from flights.months import month_argument
+from flights.schema import EVENTS, ROWS, WEATHER, read_table, write_table
+from flights.windows import DAY, HOUR, Int, Timeline, asked_seconds, joint, known_seconds, shared_codes
+
+Column = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Keys = tuple[str, ...]
+# What a share is drawn towards while little is known, and by how many imagined events. Constants, because anything
+# averaged over the data would carry the future back; the model corrects their level.
+LATE, CANCELLED, DELAY = 0.25, 0.025, 10.0
+# How long before departure a timetable entry must have been known to count: longer than any decision is ahead.
+TIMETABLE_NOTICE = timedelta(hours=13)
+KEYS = ("origin", "dest", "carrier", "flight", "tailnum", "hour")
+
+
+@dataclass(frozen=True)
+class _World:
+    """Rows and events in the form the groups compute on: seconds since 1970, and codes of the keys they share."""
+
+    rows: pl.DataFrame
+    events: pl.DataFrame
+    asked: Int
+    departs: Int
+    known: Int
+    row_codes: dict[str, Int]
+    event_codes: dict[str, Int]
+    sizes: dict[str, int]
+
+    def kind(self, *kinds: str) -> Mask:
+        """Which events are of one of these kinds."""
+        return self.events["kind"].is_in(kinds).fill_null(value=False).to_numpy()
+
+    def row_keys(self, keys: Keys) -> Int:
+        """The combined code of `keys` for every row; one code for all when there are none."""
+        return self._joint(self.row_codes, keys, len(self.asked))
+
+    def event_keys(self, keys: Keys) -> Int:
+        """The combined code of `keys` for every event; one code for all when there are none."""
+        return self._joint(self.event_codes, keys, len(self.known))
+
+    def _joint(self, codes: dict[str, Int], keys: Keys, length: int) -> Int:
+        if not keys:
+            return np.zeros(length, dtype=np.int64)
+        return joint([codes[key] for key in keys], [self.sizes[key] for key in keys])
+
+
+def features(rows: pl.DataFrame, events: pl.DataFrame, groups: Sequence[Group] = GROUPS) -> pl.DataFrame:
+    """`flight_id` and the features of `groups` for every row, in the order of `FEATURES`; numbers are Float32.
+
+    A feature of a row depends on the row itself and on events known at its `decided_at` or before; not on other rows,
+    on the order of either table, nor on anything later. Missing means not known then.
+    """
+    world = _world(rows, events)
+    columns: dict[str, pl.Series] = {}
+    for group in GROUPS:
+        if group in groups:
+            columns.update({name: _number(values) for name, values in _COMPUTE[group](world).items()})
+    chosen = [feature for feature in FEATURES if feature.group in groups]
+    return pl.DataFrame(
+        {"flight_id": rows["flight_id"]}
+        | {feature.name: rows[feature.name] if feature.category else columns[feature.name] for feature in chosen}
+    )
+
+
+def _number(values: Column) -> pl.Series:
+    return pl.Series(values.astype(np.float32)).fill_nan(None)
+
+
+def _world(rows: pl.DataFrame, events: pl.DataFrame) -> _World:
+    # Events of one instant have no order of their own: give them one, so that the order of the table cannot matter.
+    events = events.sort("known_at", "flight_id", "kind", "origin")
+    rows = rows.with_columns(hour=pl.col("dep_local").dt.hour().cast(pl.Int8))
+    codes = {key: shared_codes(events[key], rows[key]) for key in KEYS}
+    return _World(
+        rows=rows,
+        events=events,
+        asked=asked_seconds(rows["decided_at"]),
+        departs=asked_seconds(rows["sched_dep"]),
+        known=known_seconds(events["known_at"]),
+        row_codes={key: pair[1] for key, pair in codes.items()},
+        event_codes={key: pair[0] for key, pair in codes.items()},
+        sizes={key: int(max(pair[0].max(initial=0), pair[1].max(initial=0))) + 1 for key, pair in codes.items()},
+    )
+
+
+def _schedule(world: _World) -> dict[str, Column]:
+    rows = world.rows
+    minute = {
+        end: rows[end].dt.hour().cast(pl.Int32) * 60 + rows[end].dt.minute().cast(pl.Int32)
+        for end in ("dep_local", "arr_local")
+    }
+    return {
+        "dep_minute": _float(minute["dep_local"]),
+        "arr_minute": _float(minute["arr_local"]),
+        "block_minutes": _float((rows["sched_arr"] - rows["sched_dep"]).dt.total_minutes()),
+        "distance": _float(rows["distance"]),
+        "weekday": _float(rows["dep_local"].dt.weekday()),
+    }
+
+
+def _float(series: pl.Series) -> Column:
+    return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _congestion(world: _World) -> dict[str, Column]:
+    """Departures in the timetable within half an hour of this one, itself included."""
+    listed = world.events["sched_dep"]
+    # Only entries that were known before any row near them is asked, whatever the feed says later.
+    early = (listed - world.events["known_at"] >= TIMETABLE_NOTICE).fill_null(value=False).to_numpy()
+    kept = np.flatnonzero(world.kind("scheduled") & early)
+    departs = known_seconds(listed[kept])
+    found = {}
+    for name, keys in _PER_ORIGIN.items():
+        timeline = Timeline.of(world.event_keys(keys)[kept], departs)
+        count, _ = timeline.between(world.row_keys(keys), world.departs - HOUR // 2 - 1, world.departs + HOUR // 2)
+        found[f"departures_{name}"] = count.astype(np.float64)
+    return found
+
+
+def _live(world: _World) -> dict[str, Column]:
+    in_time = (world.events["late"] == 0).fill_null(value=False).to_numpy()
+    cancelled, late_departure, late_arrival = (
+        world.kind(kind) for kind in ("cancelled", "departure_overdue", "arrival_overdue")
+    )
+    # Whether a flight is late is known for one in time when it is there, for a late one when the limit has passed.
+    departure = (world.kind("departed") & in_time) | late_departure
+    arrival = (world.kind("arrived") & in_time) | late_arrival
+
+    def departures(keys: Keys, hours: int, prior: int) -> Column:
+        return _share(world, departure, late_departure, keys, hours * HOUR, prior, LATE)
+
+    def cancellations(keys: Keys, hours: int) -> Column:
+        return _share(world, departure | cancelled, cancelled, keys, hours * HOUR, 5, CANCELLED)
+
+    def arrivals(keys: Keys, hours: int, prior: int) -> Column:
+        return _share(world, arrival, late_arrival, keys, hours * HOUR, prior, LATE)
+
+    return {
+        "late_dep_origin_2h": departures(("origin",), 2, 5),
+        "late_dep_origin_6h": departures(("origin",), 6, 5),
+        "late_dep_origin_carrier_3h": departures(("origin", "carrier"), 3, 3),
+        "late_dep_nyc_2h": departures((), 2, 5),
+        "late_dep_dest_6h": departures(("dest",), 6, 3),
+        "late_dep_carrier_6h": departures(("carrier",), 6, 3),
+        "cancelled_origin_2h": cancellations(("origin",), 2),
+        "cancelled_origin_12h": cancellations(("origin",), 12),
+        "cancelled_dest_12h": cancellations(("dest",), 12),
+        "cancelled_carrier_12h": cancellations(("carrier",), 12),
+        "dep_delay_origin_1h": _mean_delay(world, ("origin",), HOUR),
+        "dep_delay_origin_carrier_3h": _mean_delay(world, ("origin", "carrier"), 3 * HOUR),
+        "late_arr_dest_6h": arrivals(("dest",), 6, 3),
+        "late_arr_nyc_3h": arrivals((), 3, 5),
+        **_queues(world),
+    }
+
+
+def _share(
+    world: _World,
+    counted: Mask,
+    marked: Mask,
+    keys: Keys,
+    seconds: int,
+    prior: int,
+    base: float,
+    since: Int | None = None,
+) -> Column:
+    """Share of `marked` among `counted` events of the last `seconds`, drawn towards `base` by `prior` imagined ones."""
+    count, total = _window(world, counted, marked.astype(np.int64), keys, seconds, since)
+    return np.asarray((total + prior * base) / (count + prior))
+
+
+def _mean_delay(world: _World, keys: Keys, seconds: int) -> Column:
+    minutes = world.events["delay"].clip(-15, 240).fill_null(0).cast(pl.Int64).to_numpy()
+    count, total = _window(world, world.kind("departed"), minutes, keys, seconds)
+    return np.asarray((total + 3 * DELAY) / (count + 3))
+
+
+def _window(
+    world: _World, counted: Mask, values: Int, keys: Keys, seconds: int, since: Int | None = None
+) -> tuple[Int, Int]:
+    kept = np.flatnonzero(counted)
+    timeline = Timeline.of(world.event_keys(keys)[kept], world.known[kept], values[kept])
+    after = world.asked - seconds if since is None else np.maximum(world.asked - seconds, since)
+    return timeline.between(world.row_keys(keys), after, world.asked)
+
+
+def _queues(world: _World) -> dict[str, Column]:
+    """Flights whose time has come and that have neither left nor been cancelled, each for at most a day."""
+    kept = np.flatnonzero(world.kind("scheduled"))
+    gone = (
+        world.events.lazy()
+        .filter(pl.col("kind").is_in(["departed", "cancelled"]))
+        .group_by("flight_id")
+        .agg(gone=pl.col("known_at").min())
+    )
+    # A flight joins the queue at its time and leaves it when it goes, not before it joined: many leave early.
+    queued = (
+        world.events.lazy()
+        .filter(pl.col("kind") == "scheduled")
+        .join(gone, on="flight_id", how="left", maintain_order="left")
+        .with_columns(joins=pl.max_horizontal("sched_dep", "known_at"))
+        .with_columns(
+            leaves=pl.max_horizontal("joins", pl.min_horizontal("gone", pl.col("joins") + pl.duration(hours=24)))
+        )
+        .select("joins", "leaves")
+        .collect()
+    )
+    found = {}
+    ever = np.zeros_like(world.asked)
+    for name, keys in _PER_ORIGIN.items():
+        codes, asked_keys = world.event_keys(keys)[kept], world.row_keys(keys)
+        joined, _ = Timeline.of(codes, known_seconds(queued["joins"])).between(asked_keys, ever, world.asked)
+        left, _ = Timeline.of(codes, known_seconds(queued["leaves"])).between(asked_keys, ever, world.asked)
+        found[f"queue_{name}"] = (joined - left).astype(np.float64)
+    return found
+
+
+def _rotation(world: _World) -> dict[str, Column]:
+    """The aircraft's last completed leg out of New York: how late it arrived, and how long ago.
+
+    A row without tailnum is a row about whose aircraft nothing is known, like one that was never seen: a missing
+    tailnum must tell nothing, since nearly all such flights were cancelled.
+    """
+    last = _last(world, "arrived", "tailnum", 18 * HOUR)
+    return {
+        "tail_arr_delay": _at(last, _float(world.events["delay"].clip(-60, 480))),
+        "tail_minutes_since": (world.asked - _at(last, world.known.astype(np.float64))) / 60,
+    }
+
+
+def _weather(world: _World) -> dict[str, Column]:
+    """The last known reading at the origin, unless older than three hours; never the one of the departure hour."""
+    last = _last(world, "weather", "origin", 3 * HOUR)
+    return {name: _at(last, _float(world.events[name])) for name in WEATHER}
+
+
+def _last(world: _World, kind: str, key: str, seconds: int) -> Int:
+    """For every row the index of the last event of `kind` with its `key` in the last `seconds`; -1 without one."""
+    kept = np.flatnonzero(world.kind(kind))
+    timeline = Timeline.of(world.event_codes[key][kept], world.known[kept])
+    last = timeline.last(world.row_codes[key], world.asked - seconds, world.asked)
+    last[last >= 0] = kept[last[last >= 0]]
+    return last
+
+
+def _at(index: Int, values: Column) -> Column:
+    """`values[index]`, NaN where the index is -1."""
+    taken = np.full(len(index), np.nan)
+    taken[index >= 0] = values[index[index >= 0]]
+    return taken
+
+
+def _history(world: _World) -> dict[str, Column]:
+    in_time = (world.events["late"] == 0).fill_null(value=False).to_numpy()
+    late = world.kind("cancelled", "arrival_overdue")
+    outcome = (world.kind("arrived") & in_time) | late
+    since = _reach(world.rows)
+
+    def outcomes(keys: Keys, days: int, prior: int) -> Column:
+        return _share(world, outcome, late, keys, days * DAY, prior, LATE, since)
+
+    number = ("carrier", "flight")
+    known, _ = _window(world, outcome, late.astype(np.int64), number, 28 * DAY, since)
+    return {
+        "late_carrier_7d": outcomes(("carrier",), 7, 20),
+        "late_carrier_28d": outcomes(("carrier",), 28, 20),
+        "late_route_28d": outcomes(("origin", "dest"), 28, 20),
+        "late_dest_7d": outcomes(("dest",), 7, 20),
+        "late_flight_28d": outcomes(number, 28, 4),
+        "known_flight_28d": known.astype(np.float64),
+        "late_origin_carrier_hour_28d": outcomes(("origin", "carrier", "hour"), 28, 10),
+    }
+
+
+def _reach(rows: pl.DataFrame) -> Int:
+    """Where history begins at the earliest: a day into the month before the row's own.
+
+    Features of a month are computed from that month and the one before. 28 days back from the first of March is in
+    January, so without this limit the same row would get other features when more months are at hand. The day leaves
+    out what flights of the month before that were still to tell.
+    """
+    before = rows["dep_local"].dt.truncate("1mo").dt.offset_by("-1mo").dt.offset_by("1d")
+    return asked_seconds(before)
+
+
+_PER_ORIGIN: dict[str, Keys] = {"origin": ("origin",), "origin_carrier": ("origin", "carrier")}
+_COMPUTE: dict[Group, Callable[[_World], dict[str, Column]]] = {
+    "schedule": _schedule,
+    "congestion": _congestion,
+    "live": _live,
+    "rotation": _rotation,
+    "weather": _weather,
+    "history": _history,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Write `data/features/<month>.parquet` from the month's rows and events and the events of the month before."""
+    month = month_argument(arguments, "features")
+    data = Path("data")
+    rows = read_table(data / "valid" / "rows" / f"{month}.parquet", ROWS)
+    before = read_table(data / "lookback" / f"{month}.parquet", EVENTS)
+    events = read_table(data / "valid" / "events" / f"{month}.parquet", EVENTS)
+    table = features(rows, pl.concat([before, events]))
+    write_table(table, data / "features" / f"{month}.parquet")
+    print(f"{month}: {table.height:,} flights, {table.width - 1} features", flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,111 @@
+"""The tables of the pipeline: columns, types, and how they are read and written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from flights.errors import StageError
+
+ORIGINS = ("EWR", "JFK", "LGA")
+LOCAL_ZONE = "America/New_York"
+INSTANT = pl.Datetime("us", "UTC")
+LOCAL = pl.Datetime("us")
+
+WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+
+# What is asked: one flight, as the timetable shows it before departure, and the moment of the answer.
+ROWS: dict[str, pl.DataType] = {
+    "flight_id": pl.String(),
+    "decided_at": INSTANT,
+    "sched_dep": INSTANT,
+    "sched_arr": INSTANT,
+    "dep_local": LOCAL,  # at the origin
+    "arr_local": LOCAL,  # at the destination
+    "origin": pl.String(),
+    "dest": pl.String(),
+    "carrier": pl.String(),
+    "flight": pl.Int32(),
+    "tailnum": pl.String(),
+    "distance": pl.Int32(),  # miles
+}
+
+# What the world told, one fact a row, from `known_at` on. `kind` is one of
+#   scheduled          the timetable lists the flight (a day ahead)
+#   cancelled          known at the scheduled departure
+#   departed           it left; `delay` in minutes, `tailnum` is the aircraft
+#   departure_overdue  the limit of lateness passed and it has not left
+#   arrived            it is at the gate; `delay` in minutes
+#   arrival_overdue    it left, the limit of lateness passed and it has not arrived
+#   weather            an hourly reading at `origin`
+EVENTS: dict[str, pl.DataType] = {
+    "known_at": INSTANT,
+    "kind": pl.String(),
+    "flight_id": pl.String(),
+    "origin": pl.String(),
+    "dest": pl.String(),
+    "carrier": pl.String(),
+    "flight": pl.Int32(),
+    "tailnum": pl.String(),
+    "sched_dep": INSTANT,
+    "hour": pl.Int8(),  # of the scheduled departure, local
+    "delay": pl.Int32(),
+    "late": pl.Int8(),  # 1: `delay` is above the limit of lateness
+    **{name: pl.Float64() for name in WEATHER},
+}
+
+# For the judge alone. All columns but the first three are slices for reports.
+LABELS: dict[str, pl.DataType] = {
+    "flight_id": pl.String(),
+    "late": pl.Int8(),
+    "date": pl.Date(),  # local day of departure: flights of one day are not independent
+    "origin": pl.String(),
+    "carrier": pl.String(),
+    "hours": pl.String(),
+    "distance": pl.String(),
+}
+
+PREDICTIONS: dict[str, pl.DataType] = {"flight_id": pl.String(), "p": pl.Float64()}
+
+
+def read_table(path: Path, columns: Mapping[str, pl.DataType], required: Sequence[str] = ()) -> pl.DataFrame:
+    """The parquet file at `path`, its `columns` in order; raises `StageError` when it is absent, damaged or different.
+
+    Further columns are left out; a missing one, or one of another type, is refused, and so is a missing value in a
+    column of `required`.
+    """
+    if not path.is_file():
+        raise StageError(f"{path} is missing", next_step="dvc pull, or dvc repro")
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StageError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+    for name, dtype in columns.items():
+        if name not in frame.columns:
+            raise StageError(f"{path}: column {name} is missing")
+        if frame.schema[name] != dtype:
+            raise StageError(f"{path}: column {name} is {frame.schema[name]}, expected {dtype}")
+    for name in required:
+        if frame[name].null_count():
+            raise StageError(
+                f"{path}: column {name} has missing values, first in row {frame[name].is_null().arg_max()}"
+            )
+    return frame.select(list(columns))
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write `frame` as parquet: the same bytes for the same rows, and never half a file under `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    frame.write_parquet(unfinished, compression="zstd", compression_level=9, statistics=False)
+    unfinished.replace(path)
+
+
+def shaped(frame: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The named columns of `frame` in this order and with these types; a value that does not fit raises."""
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in columns.items())
+
+
+def empty_table(columns: dict[str, pl.DataType]) -> pl.DataFrame:
+    """No rows of `columns`."""
+    return pl.DataFrame(schema=columns)

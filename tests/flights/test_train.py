@@ -1,0 +1,147 @@
+"""Training is honest in time, keeps its promises of direction, and gives the same bytes everywhere."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from flights import train
+from flights.booster import best_round, matrix, plain, vocabulary
+from flights.catalog import FEATURES
+from flights.errors import StageError
+from flights.metrics import log_loss
+from flights.params import Split, read_section, read_split
+from flights.predict import load
+from flights.train import Features, Train, chosen_features, pick_rounds, training_table
+
+
+def _digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "model").iterdir()}
+
+
+def test_the_model_folder_holds_manifest_and_booster_that_fit_together(project):
+    manifest, booster = load()
+    assert manifest["training"]["months"] == ["2013-01", "2013-02"]
+    assert manifest["training"]["validation_month"] == "2013-02"
+    assert manifest["training"]["rounds"] == booster.num_boosted_rounds()
+    assert [feature["name"] for feature in manifest["features"]] == [feature.name for feature in FEATURES]
+    assert {"rows", "events"} == set(manifest["inputs"])
+    assert set(manifest["categories"]) == {"carrier", "origin", "dest"}
+    for path, digest in manifest["data"].items():
+        assert hashlib.sha256((project / path).read_bytes()).hexdigest() == digest
+    assert not any("2013-03" in path for path in manifest["data"])
+
+
+def test_no_day_is_on_two_sides_of_the_split(project):
+    scored = pl.read_parquet("data/predictions.parquet")
+    holdout = pl.read_parquet("data/holdout/labels.parquet")["date"]
+    fitted, validated = (scored.filter(pl.col("part") == part)["date"] for part in ("train", "validation"))
+    assert fitted.max() < validated.min() <= validated.max() < holdout.min()
+
+
+def test_a_random_split_would_flatter_the_model(project):
+    """Why the split is by time: flights of one day are alike, and a random split shows the model its test days."""
+    settings = read_section("train", Train).model_copy(
+        update={"max_depth": 8, "min_child_weight": 1.0, "min_rounds": 30}
+    )
+    chosen = chosen_features(read_section("features", Features).groups)
+    table = training_table(["2013-01", "2013-02", "2013-03"])
+    march = Split(["2013-01", "2013-02", "2013-03"], "2013-03", [])
+    shown = (table["month"] == "2013-03").to_numpy() & (np.random.default_rng(0).random(table.height) < 0.5)
+    leaky = table.with_columns(month=pl.when(pl.Series(shown)).then(pl.lit("2013-02")).otherwise("month"))
+    honest, flattered = (pick_rounds(one, march, chosen, settings)[2] for one in (table, leaky))
+    tested = flattered.filter(pl.col("part") == "validation")
+    honest = honest.filter(pl.col("flight_id").is_in(tested["flight_id"].implode()))
+    losses = [log_loss(one["late"].to_numpy(), one["p"].to_numpy()) for one in (honest, tested)]
+    assert losses[1] < losses[0] - 0.01
+
+
+def test_the_learning_curve_shows_every_round_and_stops_for_lack_of_progress(project):
+    curve = pl.read_csv("metrics/learning.csv")
+    assert curve["round"].to_list() == list(range(1, curve.height + 1))
+    settings = read_section("train", Train)
+    best = best_round(curve["validation"].to_list())
+    assert curve.height == min(settings.max_rounds, max(best + settings.patience, settings.min_rounds))
+    validation = pl.read_parquet("data/predictions.parquet").filter(pl.col("part") == "validation")
+    rounds = json.loads((project / "model/manifest.json").read_text())["training"]["rounds"]
+    assert rounds == max(best, settings.min_rounds)
+    shown = curve["validation"][rounds - 1]
+    assert log_loss(validation["late"].to_numpy(), validation["p"].to_numpy()) == pytest.approx(shown, rel=1e-5)
+
+
+@pytest.mark.parametrize("feature", [feature for feature in FEATURES if feature.monotone], ids=lambda f: f.name)
+def test_more_delay_around_never_lowers_the_risk(project, feature):
+    manifest, booster = load()
+    names = [one["name"] for one in manifest["features"]]
+    x = matrix(pl.read_parquet("data/features/2013-03.parquet").head(200), names, manifest["categories"])
+    place = names.index(feature.name)
+    known = x[~np.isnan(x[:, place])]
+    values = np.quantile(known[:, place], np.linspace(0, 1, 9)) if len(known) else []
+    risks = []
+    for value in values:
+        known[:, place] = value
+        risks.append(booster.predict(plain(known, names, manifest["categories"])))
+    steps = np.diff(np.array(risks), axis=0) * feature.monotone
+    assert (steps >= -1e-6).all()
+
+
+def test_groups_that_are_switched_off_are_not_in_the_model(project):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(
+        text.replace("[schedule, congestion, live, rotation, weather, history]", "[schedule, weather]")
+    )
+    train.main([])
+    manifest, booster = load()
+    assert {feature["group"] for feature in manifest["features"]} == {"schedule", "weather"}
+    assert booster.num_features() == len(manifest["features"]) == 17
+
+
+def test_a_vocabulary_is_sorted_and_unseen_values_are_missing():
+    carrier = [feature for feature in FEATURES if feature.name == "carrier"]
+    table = pl.DataFrame({"carrier": ["UA", "AA", None, "UA"]})
+    categories = vocabulary(table, carrier)
+    assert categories == {"carrier": ["AA", "UA"]}
+    codes = matrix(pl.DataFrame({"carrier": ["UA", "ZZ", None, "AA"]}), ["carrier"], categories)
+    np.testing.assert_array_equal(codes[:, 0], [1, np.nan, np.nan, 0])
+
+
+def test_features_and_labels_of_different_flights_are_refused(project):
+    labels = pl.read_parquet("data/valid/labels/2013-01.parquet")
+    labels.reverse().write_parquet("data/valid/labels/2013-01.parquet")
+    with pytest.raises(StageError, match="list different flights"):
+        training_table(["2013-01"])
+
+
+def test_a_month_that_is_not_there_stops_training_instead_of_shrinking_it(project):
+    (project / "data/features/2013-01.parquet").unlink()
+    with pytest.raises(StageError, match="is missing") as refused:
+        train.main([])
+    assert refused.value.exit_code == 3
+    assert read_split().training == ["2013-01", "2013-02"]
+
+
+@pytest.mark.slow
+def test_the_same_bytes_at_another_path_zone_locale_hash_seed_and_number_of_threads(trained, tmp_path):
+    digests = [_digests(trained)]
+    cores = sorted(os.sched_getaffinity(0))
+    for number, (zone, locale, threads) in enumerate([("Asia/Tokyo", "C.utf8", 1), ("UTC", "C", len(cores))]):
+        folder = tmp_path / f"elsewhere ü {number}"
+        shutil.copytree(trained, folder)
+        shutil.rmtree(folder / "model")
+        environment = os.environ | {
+            "TZ": zone,
+            "LC_ALL": locale,
+            "PYTHONHASHSEED": str(number + 1),
+            "POLARS_MAX_THREADS": str(threads),
+            "OMP_NUM_THREADS": str(threads),
+        }
+        script = f"import os; os.sched_setaffinity(0, {cores[:threads]}); from flights.train import main; main([])"
+        subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True, capture_output=True)
+        digests.append(_digests(folder))
+    assert digests[0] == digests[1] == digests[2]
