@@ -12,7 +12,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo test check format lock clean
+.PHONY: help env env-test demo test check backtest format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@PYTHONPATH=src $(TEST_VENV)/bin/lint-imports --no-logo
 	@$(TEST_VENV)/bin/zizmor --offline -q --persona auditor .github
 	@for file in .github/workflows/*.yml; do $(VENV)/bin/act --validate --strict -W "$$file" >/dev/null; done
+
+backtest: env-test ## train on every earlier month, test on the next: April to December
+	@$(TEST_VENV)/bin/python benchmarks/backtest.py
 
 format: env-test ## format the code
 	@$(TEST_VENV)/bin/ruff format -q .

@@ -16,7 +16,8 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text(
-        "[user]\n\tname = Ann\n\temail = ann@example.org\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
+        "[user]\n\tname = Ann\n\temail = ann@example.org\n"
+        "[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
     )
     for name in list(os.environ):
         if name.startswith(("GIT_", "DVC_", "PUSHFORWARD_", "GITHUB_")) or name in {"CI", "XDG_CONFIG_HOME"}:

@@ -5,6 +5,7 @@ What a verb needs is imported when it runs: a hook must not wait for numpy.
 
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -264,7 +265,8 @@ def show(as_json: bool, as_markdown: bool) -> None:
     if as_json:
         click.echo(json.dumps(state.record(), indent=1))
     else:
-        click.echo(view.markdown(state) if as_markdown else view.terminal(state))
+        columns = shutil.get_terminal_size((80, 24)).columns
+        click.echo(view.markdown(state) if as_markdown else view.terminal(state, width=columns))
 
 
 @main.command(**_example("pushforward dispatch"))

@@ -319,9 +319,8 @@ class _Run:
             self.aside = []
         elif progress.kind == "output" and progress.step in self.actions:
             self.aside = [*self.aside[-20:], progress.text]
-        elif progress.kind == "output":
-            text = progress.text
-            self.console.say(text if not text or text.startswith(" ") else f"    {text}")
+        elif progress.kind == "output" and progress.text.strip():
+            self.console.say(progress.text if progress.text.startswith(" ") else f"    {progress.text}")
         elif progress.kind == "warning":
             self.console.say(f"  warning: {progress.text}")
         elif progress.kind == "step-end" and progress.result == "failure":

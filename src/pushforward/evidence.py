@@ -130,7 +130,7 @@ def _leaves(repository: Repository, commit: str) -> dict[str, Any]:
 def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> str:
     lines = failed.message.strip().splitlines() or ["no reason was given"]
     if reproduction.outcome == "refused":
-        return f"data refused: {lines[0]}"
+        return lines[0] if lines[0].startswith("data refused") else f"data refused: {lines[0]}"
     if reproduction.outcome == "failed":
         stage = next((s.name for s in reproduction.stages if s.outcome == "failed"), "the pipeline")
         return f"{stage} failed: {lines[-1]}"

@@ -570,7 +570,8 @@ def _reproduce(verdict: Verdict, context: Context) -> str:
 
 def _next(verdict: Verdict, context: Context, text: Shown, shown: Shown) -> str:
     step = text(context.next_step or NEXT[verdict.verdict], 600)
-    version = f" as {shown(context.next_version)}" if context.next_version else ""
+    made = context.next_version if verdict.verdict == "promote" else ""
+    version = f" as {shown(made)}" if made else ""
     command = f": {shown(context.next_command, 300)}" if context.next_command else ""
     return f"{step}{version}{command}"
 

@@ -103,45 +103,45 @@ def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: di
 MARKS = {"promote": "✓", "hold": "✗", "unknown": "?", "calibration-only": "✗", "identical": "=", "invalid": "!"}
 
 
-def _cells(entry: Entry) -> list[str]:
-    gain = "" if entry.gain is None else f"{entry.gain:+.4f}"
-    between = "" if entry.low is None or entry.high is None else f"{entry.low:+.4f} … {entry.high:+.4f}"
-    loss = "" if entry.loss is None else f"{entry.loss:.4f}"
-    where = f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref
-    verdict = f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
+def _verdict(entry: Entry) -> str:
     if entry.stands_from:
-        verdict = f"= as {entry.stands_from[:7]}"
-    return [
-        entry.commit[:7],
-        where,
-        report.plain(entry.subject, 34),
-        entry.months,
-        loss,
-        gain,
-        between,
-        verdict,
-        entry.version,
-    ]
+        return f"= as {entry.stands_from[:7]}"
+    return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
 
 
-HEAD = ["commit", "branch", "subject", "holdout", "log loss", "gain", "95 % bounds", "verdict", "version"]
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form).replace("-", "−")
 
 
-def terminal(state: State) -> str:
-    """The state as text: environments, then the history as a table, oldest first."""
-    rows = [HEAD, *(_cells(entry) for entry in state.history)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _branch(entry: Entry) -> str:
+    return report.plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
+
+
+def terminal(state: State, *, width: int = 80) -> str:
+    """The state as text: environments, then the history as a table of `width` columns, oldest first."""
+    head = ["commit", "branch", "loss", "gain", "verdict", "version", "subject"]
+    rows = [head]
+    for entry in state.history:
+        loss, gain = _figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f")
+        rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
+    room = max(12, width - sum(widths) - 2 * len(widths))
+    for row, entry in zip(rows[1:], state.history, strict=True):
+        row[-1] = report.plain(entry.subject, room)
+    widths.append(0)
+    table = ["  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
     uses = [f"{name:<12} {version}" for name, version in state.environments.items()] or ["no version yet"]
     problems = [f"! {text}" for text in state.problems]
     return "\n".join([state.model, *(f"  {line}" for line in uses), *problems, "", *table])
 
 
 def markdown(state: State) -> str:
-    """The history as a markdown table."""
-    rows = [
-        [report.code(cell) if number == 2 else cell for number, cell in enumerate(_cells(entry))]
-        for entry in state.history
-    ]
-    lines = [HEAD, [":--"] * len(HEAD), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """The history as a markdown table, with the holdout's months and the bounds of the gain."""
+    head = ["commit", "branch", "subject", "holdout", "loss", "gain", "95 % bounds", "verdict", "version"]
+    rows = []
+    for entry in state.history:
+        bounds = [_figure(value, "+.4f") for value in (entry.low, entry.high)]
+        numbers = [_figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f"), " … ".join(filter(None, bounds))]
+        where, subject = report.code(_branch(entry)), report.code(entry.subject, 60)
+        rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))

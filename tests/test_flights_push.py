@@ -1,0 +1,149 @@
+"""The README's own steps on real flights: the first model, then a month by one line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"
+BEGIN = "<!-- recorded by tests/test_flights_push.py -->\n```text\n"
+MAY = ('    - "2013-04"\n', '    - "2013-04"\n    - "2013-05"\n')
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What two pushes printed, and the folder in which they happened."""
+    folder = tmp_path_factory.mktemp("flights")
+    clone = folder / "flights"
+    names = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    for name in filter(None, names.stdout.split("\0")):
+        if not name.startswith(("tests/", "benchmarks/")) and (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone / name)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": str(clone / "src"),
+        **{f"GIT_{who}_{what}": "Ann" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+
+    def run(*argv):
+        done = subprocess.run(argv, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run("git", "init", "-q", "-b", "main")
+    run("git", "add", "-A")
+    run("git", "commit", "-q", "-m", "Begin")
+    run(str(PUSHFORWARD), "init")
+    first = run("git", "push", "local", "main")
+    params = clone / "params.yaml"
+    text = params.read_text()
+    assert MAY[0] in text
+    params.write_text(text.replace(*MAY))
+    run("git", "commit", "-q", "-am", "Let May arrive")
+    second = run("git", "push", "local", "main")
+    run("git", "fetch", "-q", "--tags", "local")
+    return folder, run, first, second
+
+
+def verdict(run, commit="HEAD"):
+    return json.loads(run(str(PUSHFORWARD), "report", commit, "--json"))
+
+
+def test_the_first_push_trains_on_everything(told):
+    _, run, _, _ = told
+    judged = verdict(run, "HEAD~1")
+    assert (judged["verdict"], judged["mode"]) == ("promote", "first")
+    assert {stage["outcome"] for stage in judged["stages"]} == {"ran"}
+
+
+def test_a_month_runs_the_row_wise_stages_of_that_month_only(told):
+    _, run, _, _ = told
+    ran = {stage["name"] for stage in verdict(run)["stages"] if stage["outcome"] != "unchanged"}
+    assert {name for name in ran if "@" in name} == {
+        f"{stage}@2013-05" for stage in ("collect", "validate", "features")
+    }
+    assert {name for name in ran if "@" not in name} <= {"lookback", "holdout", "train", "evaluate"}
+
+
+def test_a_month_is_judged_by_not_being_worse(told):
+    _, run, _, second = told
+    judged = verdict(run)
+    assert (judged["verdict"], judged["mode"]) == ("promote", "refresh")
+    assert judged["holdout"]["months"] == ["2013-04", "2013-05"]
+    assert judged["holdout"]["rows"] == 28_330 + 28_796
+    assert judged["champion"]["version"] == "flight-delay@v1.0.0"
+    assert "flight-delay@v1.0.1" in second
+
+
+def test_a_new_clone_gets_the_judged_model_from_its_tag(told):
+    folder, run, _, _ = told
+    other = folder / "other"
+    run("git", "clone", "-q", str(folder / "flights.git"), str(other))
+    run("git", "-C", str(other), "checkout", "-q", "flight-delay@v1.0.1")
+    dvc = PUSHFORWARD.parent / "dvc"
+    subprocess.run([str(dvc), "pull", "-q", "model"], cwd=other, check=True, capture_output=True)
+    message = run("git", "cat-file", "tag", "flight-delay@v1.0.1")
+    record = json.loads(message.strip().splitlines()[-1])
+    digest = run("sha256sum", str(other / "model" / "model.ubj")).split()[0]
+    assert digest == record["model"] == verdict(run)["digests"]["model"]
+
+
+def test_another_clone_another_path_and_another_locale_give_the_same_bytes(told):
+    folder, run, _, _ = told
+    other = folder / "a longer path, with blanks" / "clone"
+    run("git", "clone", "-q", str(folder / "flights.git"), str(other))
+    shutil.rmtree(folder / "scratch", ignore_errors=True)
+    environment = {
+        "PATH": f"{PUSHFORWARD.parent}:/usr/bin:/bin",
+        "HOME": str(folder / "scratch"),
+        "PYTHONPATH": str(other / "src"),
+        "TZ": "Asia/Kathmandu",
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "77",
+        "OMP_NUM_THREADS": "1",
+    }
+    (folder / "scratch").mkdir()
+    # from raw data, with nothing of the server's cache
+    done = subprocess.run(
+        [str(PUSHFORWARD), "repro"], cwd=other, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    digest = run("sha256sum", str(other / "model" / "model.ubj")).split()[0]
+    assert digest == verdict(run)["digests"]["model"]
+
+
+def calm(text):
+    """What may differ from run to run, taken out: seconds, commits, how git pads what a hook says."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    text = "\n".join(line for line in lines if not re.search(r"round \d+/|at most|To /| main -> main", line))
+    return re.sub(r"\b\d+\.\d s\b", "0.0 s", re.sub(r"\b[0-9a-f]{7,9}\b", "0000000", text))
+
+
+def recorded(said):
+    """The part of a push that the README shows: the card."""
+    lines = [line.rstrip() for line in said.splitlines()]
+    first = next(number for number, line in enumerate(lines) if re.match(r"remote: [✓✗?=!] ", line))
+    last = next(number for number, line in enumerate(lines) if "in all; read it again" in line)
+    return "\n".join(lines[first : last + 1])
+
+
+def test_the_readme_shows_what_a_push_prints(told):
+    _, _, _, second = told
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    head, _, rest = text.partition(BEGIN)
+    assert rest, "the README has lost its recorded block"
+    block, _, tail = rest.partition("```")
+    if os.environ.get("UPDATE_README"):
+        readme.write_text(head + BEGIN + recorded(second) + "\n```" + tail)
+        return
+    assert calm(block.rstrip()) == calm(recorded(second)), "run UPDATE_README=1 make test, and look at the difference"

@@ -1,0 +1,55 @@
+"""The project's own promises about itself."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from pushforward.cli import main
+
+ROOT = Path(__file__).parent.parent
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+VERBS = sorted(main.commands)
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_a_lock_says_what_and_never_from_where(path):
+    text = path.read_text()
+    assert "://" not in text
+    assert not re.search(r"^--(index|find|extra)", text, re.MULTILINE)
+    for line in text.replace("\\\n", " ").splitlines():
+        assert "--hash=sha256:" in line or line.startswith("#"), line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_an_example(verb):
+    command = main.commands[verb]
+    assert f"pushforward {verb}" in (command.epilog or "")
+    with click.Context(command) as context:
+        assert "Example" in command.get_help(context)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "repro"])
+def test_every_verb_has_a_module_of_its_name(verb):
+    assert (ROOT / "src" / "pushforward" / f"{verb}.py").is_file()
+
+
+def test_what_the_readme_links_to_is_there():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_run_environment_has_no_pandas_and_no_scikit_learn():
+    text = (ROOT / "requirements" / "run.txt").read_text()
+    for name in ("pandas", "scikit-learn", "pyarrow"):
+        assert not re.search(rf"^{name}==", text, re.MULTILINE)
+
+
+def test_a_hook_starts_without_what_only_a_run_needs():
+    slow = ["click", "dvc", "numpy", "polars", "pydantic"]
+    code = f"import sys, pushforward.receive; print([name for name in {slow} if name in sys.modules])"
+    python = ROOT / ".venv" / "bin" / "python"
+    assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
