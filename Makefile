@@ -35,7 +35,8 @@ check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@$(TEST_VENV)/bin/mypy
 	@PYTHONPATH=src $(TEST_VENV)/bin/lint-imports --no-logo
 	@$(TEST_VENV)/bin/zizmor --offline -q --persona auditor .github
-	@for file in .github/workflows/*.yml; do $(VENV)/bin/act --validate --strict -W "$$file" >/dev/null; done
+	@for file in .github/workflows/*.yml; do \
+	  said=$$($(VENV)/bin/act --validate --strict -W "$$file" 2>&1) || { echo "$$file: $$said" >&2; exit 1; }; done
 
 backtest: env-test ## train on every earlier month, test on the next: April to December
 	@$(TEST_VENV)/bin/python benchmarks/backtest.py

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -134,7 +134,7 @@ def run_workflow(
         conclusion,
         round(time.monotonic() - started, 3),
         (*reader.results(), *_skipped(workflow, reader)),
-        "\n".join(reader.summaries),
+        mask.apply("\n".join(reader.summaries)),
         () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
         place.log,
     )
@@ -277,6 +277,8 @@ class _Log:
     _files: list[IO[str]] = field(default_factory=list)
     _left: dict[int, int] = field(default_factory=dict)
     _where: tuple[str, str] = ("", "")
+    _learned: bool = False
+    _summaries: list[Progress] = field(default_factory=list)
 
     def __enter__(self) -> "_Log":
         self._files = [path.open("w", encoding="utf-8") for path in (self.place.log, self.place.json_log)]
@@ -284,8 +286,13 @@ class _Log:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for summary in self._summaries:
+            self.tell(replace(summary, text=self.mask.apply(summary.text)))
         for file in self._files:
             file.close()
+        if self._learned:
+            for path in (self.place.log, self.place.json_log):
+                path.write_text(self.mask.apply(path.read_text(encoding="utf-8")), encoding="utf-8")
 
     def take(self, line: bytes) -> None:
         """One line of act: keep it, learn from it, tell of it."""
@@ -301,12 +308,17 @@ class _Log:
             return
         if entry.get("command") == "add-mask":
             self.mask.add(str(entry.get("arg", "")))
+            self._learned = True
         entry = self.mask.apply_all(entry)
         self._write(1, json.dumps(entry, ensure_ascii=False))
         if entry.get("raw_output"):
             self._line(entry)
         for progress in self.reader.read(entry):
-            self.tell(progress)
+            if progress.kind == "summary":
+                # act can tell of a step's last commands, a new secret among them, after it has told of its summary
+                self._summaries.append(progress)
+            else:
+                self.tell(progress)
 
     def tell(self, progress: Progress) -> None:
         """Write one piece of progress into the readable log, and pass it on."""

@@ -299,6 +299,7 @@ echo "$S"; echo "$O"; printf %s "$S" | base64
 echo '::add-mask::zebra'
 echo "::warning::zebra $S"
 echo "zebra $S" >>"$GITHUB_STEP_SUMMARY"
+sleep 0.5  # act drops what a step says in the instant before it ends
 exit 1
 """
     text = one_job(script) + "        env: {S: '${{ secrets.S }}', O: '${{ secrets.O }}'}\n"
