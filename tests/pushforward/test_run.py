@@ -176,7 +176,7 @@ def test_a_workflow_with_jobs_artifacts_outputs_and_summary_succeeds(project: Pr
     assert project.output.splitlines()[-5:] == ["1", "2", "deep", "one", "kiwi"]
     kinds = [progress.kind for progress in project.seen]
     assert kinds[0] == "job-start"
-    assert kinds[-1] == "job-end"
+    assert kinds[-2:] == ["job-end", "summary"]
     assert Progress("notice", "a.py:3: look here", "make", "say a word") in project.seen
     folder = result.log.parent
     assert sorted(path.name for path in folder.iterdir()) == ["input", "log.jsonl", "log.txt"]
