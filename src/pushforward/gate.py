@@ -29,6 +29,10 @@ Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical",
 
 GUARD_ALPHA = 0.05
 AUC_MARGIN = 0.01
+# The best feature group of the worked example brings less than this at once.
+AUC_JUMP = 0.03
+# Less than this share of a gain left once the levels are refitted: the rest was level.
+MOSTLY_LEVEL = 0.5
 SLICE_MARGIN = 0.02  # of the champion's loss in that slice
 # Below ten clusters even t quantiles reject too often (Cameron and Miller 2015, on few clusters).
 MIN_CLUSTERS = 10
@@ -337,6 +341,7 @@ class _Case:
 
 def _judge_first(case: _Case) -> Verdict:
     floor, guard = _floor(case)
+    doubts = _plausible(case, None) if case.probability else []
     rows = [Number(case.title, "lower", None, float(np.mean(case.loss(case.y, case.new))))]
     if case.probability:
         other = "brier" if case.rules.metric == "logloss" else "logloss"
@@ -346,12 +351,15 @@ def _judge_first(case: _Case) -> Verdict:
     reason = f"there is no champion, so floors only: {guard.detail} ({case.sample})"
     if guard.outcome != "pass":
         outcome = "hold" if guard.outcome == "fail" else "unknown"
+    elif doubts:
+        outcome, reason = "unknown", f"there is no champion, and {doubts[0].detail} ({case.sample})"
+    unsettled = guard.outcome == "undecided"
     return case.verdict(
         outcome,
         reason,
         numbers=tuple(rows),
-        guards=(guard,),
-        days_to_settle=(stats.clusters_to_settle(floor, 0.0, GUARD_ALPHA) if outcome == "unknown" else None),
+        guards=(guard, *doubts),
+        days_to_settle=stats.clusters_to_settle(floor, 0.0, GUARD_ALPHA) if unsettled else None,
     )
 
 
@@ -365,15 +373,18 @@ def _judge_pair(case: _Case, champion: Floats) -> Verdict:
     main = _number(case.title, "lower", old, new, gain, alpha, bound)
     numbers, guards, undecided = [main], [], [] if main.passed else [(gain, bound, alpha)]
     if case.probability:
-        offset = _offset(case, champion)
-        numbers.append(offset)
+        offset, number, guard = _offset(case, champion)
+        numbers.append(number)
         if not refresh:
-            guards.append(_offset_guard(offset))
+            guards.append(guard)
+            if guard.outcome == "undecided":
+                undecided.append((offset, 0.0, alpha))
         auc, guard = _auc(case, champion)
         numbers.append(_auc_number(case, champion, auc))
         guards.append(guard)
         if guard.outcome == "undecided":
             undecided.append((auc, -AUC_MARGIN, GUARD_ALPHA))
+        guards += _plausible(case, stats.auc(case.y, champion))
         other = "brier" if case.rules.metric == "logloss" else "logloss"
         before, after = (LOSSES[other](case.y, p) for p in (champion, case.new))
         numbers.append(_number(TITLES[other], "lower", before, after, case.mean(before - after), alpha))
@@ -387,7 +398,8 @@ def _judge_pair(case: _Case, champion: Floats) -> Verdict:
     outcome, reason = _decide(case, gain, bound, guards)
     days = None
     if outcome == "unknown":
-        days = stats.clusters_to_settle(*undecided[0])
+        # No number of days settles a doubt about the features.
+        days = stats.clusters_to_settle(*undecided[0]) if undecided else None
         reason += f"; about {days:,} {case.cluster}s in all would settle it" if days else ""
     return case.verdict(
         outcome,
@@ -413,7 +425,7 @@ def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> t
     if low > bound:
         if by_level:
             return "calibration-only", (
-                f"{moves}, but only because the overall level moved: {by_level[0].detail}; a season can turn that round"
+                f"{moves}, but mostly by its overall level: {by_level[0].detail}; a season can turn that round"
             )
         if failed:
             return "hold", f"{moves}, but {failed[0].detail}"
@@ -449,18 +461,31 @@ def _number(
     return Number(name, better, before, after, gain.mean, low, gain.high(alpha), alpha, bound, passed)
 
 
-def _offset(case: _Case, champion: Floats) -> Number:
+def _offset(case: _Case, champion: Floats) -> tuple[Estimate, Number, Guard]:
+    """The log loss once the level of both models is refitted: a superior challenger must gain in it too.
+
+    The gain must hold at the level of the main test, for of two models that differ by their level alone half gain a
+    little; and it must be a good part of the whole gain, for a small real one must not carry a large shift. A pass
+    needs both tests, so neither needs a correction.
+    """
+    alpha, asked = case.rules.alpha, case.evidence.mode != "refresh"
+    before, after = (stats.log_loss(case.y, p) for p in (champion, case.new))
     old, new = (stats.log_loss(case.y, stats.offset_adjusted(case.y, p)) for p in (champion, case.new))
-    number = _number(OFFSET_TITLE, "lower", old, new, case.mean(old - new), GUARD_ALPHA)
-    if case.evidence.mode == "refresh":
-        return number
-    return dataclasses.replace(number, bound=0.0, passed=number.gain is not None and number.gain > 0)
-
-
-def _offset_guard(number: Number) -> Guard:
-    verb = "still falls" if number.passed else "does not fall"
-    detail = f"with the level of both models refitted, log loss {verb} ({_signed(number.gain or 0.0)})"
-    return Guard(OFFSET_TITLE, "pass" if number.passed else "fail", detail)
+    gain = case.mean(old - new)
+    low, high = gain.low(alpha), gain.high(alpha)
+    what = "with the level of both models refitted, log loss"
+    if not gain.mean > max(0.0, MOSTLY_LEVEL * float(np.mean(before - after))):
+        falls = "falls little" if gain.mean > 0 else "does not fall"
+        guard = Guard(OFFSET_TITLE, "fail", f"{what} {falls} ({_signed(gain.mean)})")
+    elif low > 0:
+        guard = Guard(OFFSET_TITLE, "pass", f"{what} still falls ({_signed(gain.mean)})")
+    else:
+        doubt = f"{what} does not fall for certain (between {_signed(low)} and {_signed(high)})"
+        guard = Guard(OFFSET_TITLE, "undecided", doubt)
+    number = _number(OFFSET_TITLE, "lower", old, new, gain, alpha)
+    if asked:
+        number = dataclasses.replace(number, bound=0.0, passed=guard.outcome == "pass")
+    return gain, number, guard
 
 
 def _auc(case: _Case, champion: Floats) -> tuple[Estimate, Guard]:
@@ -472,6 +497,17 @@ def _auc(case: _Case, champion: Floats) -> tuple[Estimate, Guard]:
         return gain, Guard("AUC", "fail", f"AUC loses more than {AUC_MARGIN:g} (at most {_signed(high)})")
     detail = f"AUC may lose more than {AUC_MARGIN:g} (between {_signed(low)} and {_signed(high)})"
     return gain, Guard("AUC", "undecided", detail)
+
+
+def _plausible(case: _Case, champion: float | None) -> list[Guard]:
+    """A gain too good to be true stays undecided, until a person has looked."""
+    new, ceiling = stats.auc(case.y, case.new), case.rules.suspect_auc
+    doubt = ""
+    if champion is not None and not new - champion <= AUC_JUMP:
+        doubt = f"AUC rises by {new - champion:.3f}; more than {AUC_JUMP:g} at once is more often a leak than a gain"
+    elif ceiling is not None and not new <= ceiling:
+        doubt = f"AUC is {new:.3f}; above {ceiling:g} it is more likely a leak than a gain"
+    return [Guard("plausible", "undecided", f"{doubt}; a person must look at the features")] if doubt else []
 
 
 def _auc_number(case: _Case, champion: Floats, gain: Estimate) -> Number:

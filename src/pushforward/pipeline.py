@@ -404,29 +404,22 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
 
-def producer(root: Path, path: str) -> str:
-    """The stage that writes `path`."""
-    listener = _Listener(lambda _: None)
-    with _repo(root, listener) as repo:
-        for out in repo.index.outs:
-            if out.def_path == path and out.stage:
-                return str(out.stage.addressing)
-    raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
-
-
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
-    stage = producer(root, path)
     listener = _Listener(say)
     with _tail() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError
 
+        made_by = [out.stage.addressing for out in repo.index.outs if out.def_path == path and out.stage]
+        if not made_by:
+            raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         try:
-            _pull_folders(repo, stage)
-            repo.reproduce(targets=[stage], pull=True, allow_missing=True)
+            _pull_folders(repo, made_by[0])
+            repo.reproduce(targets=made_by, pull=True, allow_missing=True)
         except ReproductionError as failed:
             result = Reproduction()
             _failed(failed, listener, bytes(tail), result)
             code = DATA if result.outcome == "refused" else TOOL
             raise PushforwardError(result.message, exit_code=code) from None
-        repo.pull(targets=[stage])
+        if not (root / path).exists():
+            repo.pull(targets=made_by)

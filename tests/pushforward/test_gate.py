@@ -393,3 +393,37 @@ def test_a_change_of_the_judge_is_named():
         "params.yaml: gate.alpha",
     )
     assert touched(["README.md"], BEFORE, LATER) == ()
+
+
+def test_a_jump_too_good_to_be_true_waits_for_a_person(world):
+    verdict = judge(world.evidence(world.model(0.3, noise=1.0), world.model(1.0)), RULES)
+    assert verdict.verdict == "unknown"
+    assert "more often a leak than a gain; a person must look at the features" in verdict.reason
+    assert verdict.days_to_settle is None
+    assert by_name(verdict.guards)["plausible"].outcome == "undecided"
+
+
+def test_a_first_model_above_what_the_owner_believes_waits_for_a_person(world):
+    rules = RULES.model_copy(update={"suspect_auc": 0.6})
+    verdict = judge(world.evidence(None, world.model(0.9)), rules)
+    assert verdict.verdict == "unknown"
+    assert "above 0.6 it is more likely a leak" in verdict.reason
+
+
+def test_a_small_gain_beside_a_large_shift_of_level_is_calibration_only(world):
+    """It is a gain for certain, and next to nothing of what the raw loss shows."""
+    verdict = judge(world.evidence(world.model(0.87, level=-0.6), world.model(0.875, level=-1.2)), RULES)
+    refitted = by_name(verdict.numbers)["log loss, offset adjusted"]
+    assert 0 < refitted.low < refitted.gain < by_name(verdict.numbers)["log loss"].gain / 2
+    assert verdict.verdict == "calibration-only"
+    assert "mostly by its overall level" in verdict.reason
+
+
+def test_a_gain_that_is_not_certain_once_the_levels_are_refitted_is_unknown(world):
+    champion = world.model(0.8, level=-1.0, noise=0.25, seed=12)
+    challenger = world.model(0.83, level=-1.2, noise=0.25, seed=13)
+    verdict = judge(world.evidence(champion, challenger), RULES)
+    assert by_name(verdict.numbers)["log loss"].passed
+    assert by_name(verdict.guards)["log loss, offset adjusted"].outcome == "undecided"
+    assert verdict.verdict == "unknown"
+    assert verdict.days_to_settle > DAYS
