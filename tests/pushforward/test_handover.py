@@ -1,0 +1,195 @@
+"""The hand-over as hostile data: whatever the run of the pushed code leaves, it is read whole or refused by name."""
+
+import json
+import os
+
+import pytest
+
+from pushforward import handover
+from pushforward.errors import PushforwardError
+from pushforward.pipeline import Reproduction, Stage
+
+RECORD = {
+    "schema": 1,
+    "commit": "a" * 40,
+    "stages": [{"name": "train", "outcome": "ran", "reason": "new stage", "seconds": 1.5}],
+    "pulled": 2,
+    "pushed": 3,
+    "seconds": 2.5,
+    "outcome": "ok",
+    "message": "",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "handover"
+    made.mkdir()
+    (made / "run.json").write_text(json.dumps(RECORD))
+    return made
+
+
+def refusal(folder):
+    with pytest.raises(PushforwardError) as refused:
+        handover.read(folder)
+    return refused.value.message
+
+
+def test_what_was_written_is_read_again(tmp_path):
+    root, folder = tmp_path / "root", tmp_path / "handover"
+    for name in ("metrics/metrics.json", "metrics/learning.csv", "metrics/.gitignore", "model/a.ubj", "dvc.lock"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(f"\r\n{name} \0".encode())
+    done = Reproduction([Stage("train", "ran", "x 1 → 2", 1.25)], 4, 5, 6.5, "refused", "row 7\nis bad")
+    handover.write(root, folder, "b" * 40, done, "model")
+    read = handover.read(folder)
+    assert (read.commit, read.reproduction) == ("b" * 40, done)
+    assert read.lock == b"\r\ndvc.lock \0"
+    assert read.metrics == {name: f"\r\nmetrics/{name} \0".encode() for name in ("learning.csv", "metrics.json")}
+    assert [path.name for path in (folder / "model").iterdir()] == ["a.ubj"]
+
+
+def test_writing_again_leaves_nothing_of_before(folder, tmp_path):
+    (folder / "predictions.parquet").write_bytes(b"old")
+    (tmp_path / "root").mkdir()
+    handover.write(tmp_path / "root", folder, "b" * 40, Reproduction(), "model")
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    read = handover.read(folder)
+    assert (read.lock, read.metrics, read.reproduction.stages) == (b"", {}, [])
+
+
+def test_a_run_that_left_nothing_is_told_apart_from_one_that_died_early(tmp_path):
+    assert "left nothing to judge" in refusal(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    assert "has no run.json" in refusal(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"pulled": 1' + b"0" * 5000 + b"}",
+    ],
+    ids=["empty", "cut off", "not UTF-8", "deep", "huge number"],
+)
+def test_a_record_that_is_not_json_is_refused(folder, text):
+    (folder / "run.json").write_bytes(text)
+    assert "run.json" in refusal(folder)
+
+
+@pytest.mark.parametrize("value", [[], "text", 7, None, {}])
+def test_a_record_that_is_no_record_is_refused(folder, value):
+    (folder / "run.json").write_text(json.dumps(value))
+    assert "not of the form" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"commit": 1},
+        {"commit": "a" * 20_001},
+        {"stages": None},
+        {"stages": "train"},
+        {"stages": {"train": "ran"}},
+        {"stages": [RECORD["stages"][0] | {"outcome": "promoted"}]},
+        {"stages": [RECORD["stages"][0] | {"name": "x" * 201}]},
+        {"stages": [RECORD["stages"][0] | {"reason": ["x"]}]},
+        {"stages": [RECORD["stages"][0] | {"seconds": "soon"}]},
+        {"outcome": "promote"},
+        {"outcome": ["ok"]},
+        {"pulled": None},
+        {"pulled": "many"},
+        {"message": {"text": "x"}},
+    ],
+    ids=json.dumps,
+)
+def test_a_value_of_the_wrong_type_is_refused(folder, wrong):
+    (folder / "run.json").write_text(json.dumps(RECORD | wrong))
+    assert "not of the form" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", sorted(RECORD.keys() - {"schema"}))
+def test_a_key_that_is_missing_is_refused(folder, name):
+    (folder / "run.json").write_text(json.dumps({key: value for key, value in RECORD.items() if key != name}))
+    assert f"KeyError('{name}')" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [("seconds", "NaN"), ("seconds", "Infinity"), ("seconds", "1" + "0" * 400), ("pulled", "-Infinity")],
+    ids=["NaN", "Infinity", "400 digits", "minus infinity"],
+)
+def test_a_number_that_no_verdict_can_hold_is_refused(folder, key, number):
+    text = json.dumps(RECORD | {key: 12345}).replace("12345", number)
+    (folder / "run.json").write_text(text)
+    assert "not of the form" in refusal(folder)
+
+
+def test_half_a_character_is_refused(folder):
+    stage = RECORD["stages"][0] | {"name": "\ud800"}
+    (folder / "run.json").write_text(json.dumps(RECORD | {"stages": [stage]}))
+    assert "not of the form" in refusal(folder)
+
+
+def test_a_link_is_refused_wherever_it_points(folder, tmp_path):
+    secret = tmp_path / "secret.json"
+    secret.write_text("{}")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "metrics.json").symlink_to(secret)
+    assert "metrics.json, which is no plain file" in refusal(folder)
+    (folder / "metrics" / "metrics.json").unlink()
+    (folder / "model").symlink_to(tmp_path)
+    assert "model, which is no plain file" in refusal(folder)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(folder):
+    (folder / "run.json").unlink()
+    os.mkfifo(folder / "run.json")
+    assert "run.json, which is no plain file" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics/metrics.json"])
+def test_a_folder_where_a_file_should_be_is_refused(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir(parents=True)
+    refusal(folder)
+
+
+def test_too_many_files_are_refused(folder):
+    (folder / "metrics").mkdir()
+    for number in range(handover.LIMIT_FILES + 1):
+        (folder / "metrics" / f"{number}.json").touch()
+    assert "larger than 1000 files" in refusal(folder)
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(folder):
+    for name, size in (("predictions.parquet", handover.LIMIT_BYTES), ("more", 1)):
+        with (folder / name).open("wb") as sparse:
+            sparse.truncate(size)
+    assert "or 200 MiB" in refusal(folder)
+
+
+def test_a_record_too_large_to_parse_is_refused(folder):
+    (folder / "run.json").write_text(json.dumps(RECORD) + " " * handover.LIMIT_RECORD)
+    assert "run.json is larger than 1 MiB" in refusal(folder)
+
+
+def test_only_tables_and_numbers_are_taken_as_metrics(folder):
+    (folder / "metrics" / "deep").mkdir(parents=True)
+    for name in ("a.json", "b.csv", "c.py", ".gitattributes", "deep/d.json"):
+        (folder / "metrics" / name).write_text(name)
+    assert sorted(handover.read(folder).metrics) == ["a.json", "b.csv"]
+
+
+@pytest.mark.parametrize("name", ["a\tb.json", "a\n0 " + "0" * 40 + "\tparams.yaml\n0 " + "0" * 40 + "\tz.json"])
+def test_a_name_that_git_would_read_as_two_is_not_taken(folder, name):
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / name).write_text("{}")
+    try:
+        taken = handover.read(folder).metrics
+    except PushforwardError:
+        taken = {}
+    assert taken == {}
