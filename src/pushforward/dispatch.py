@@ -38,6 +38,7 @@ class Job:
     commit: str
     before: str
     pull: int | None = None
+    superseded: str = ""
 
     @property
     def key(self) -> str:
@@ -51,7 +52,10 @@ class Job:
 
 
 def pending(server: Server) -> Iterator[Job]:
-    """What was pushed and has no verdict: on the default branch every push in order, elsewhere the newest."""
+    """What was pushed and has no verdict, in the order of the pushes, the default branch first.
+
+    On another branch only the newest push is run; one that was pushed over before its turn is told so.
+    """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     if repository.resolve(default) is None:
@@ -62,9 +66,12 @@ def pending(server: Server) -> Iterator[Job]:
             yield Job("push", default, after, before)
     reported = notes.annotated(repository)
     for ref in repository.refs("refs/heads/"):
-        if ref.name != default and ref.object not in reported:
-            moves = [before for before, after in repository.reflog(ref.name) if after == ref.object]
-            yield Job("pull_request", ref.name, ref.object, moves[-1] if moves else ZERO, _pull(repository, ref.name))
+        if ref.name == default:
+            continue
+        for before, after in repository.reflog(ref.name):
+            if after not in {ZERO, *reported}:
+                newer = "" if after == ref.object else ref.object
+                yield Job("pull_request", ref.name, after, before, _pull(repository, ref.name), newer)
 
 
 def _pull(repository: Repository, ref: str) -> int:
@@ -121,6 +128,8 @@ def judge(server: Server, job: Job) -> None:
     console = Console(folder / receive.LOG)
     started = time.monotonic()
     try:
+        if job.superseded:
+            raise PushforwardError(f"{job.branch} moved on to {job.superseded[:9]} before this commit's turn came")
         outcome = _Run(server, job, folder, console).outcome()
     except PushforwardError as failed:
         outcome = _failed(server, job, failed)

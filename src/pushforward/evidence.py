@@ -229,10 +229,11 @@ def _holdout(
         (root / pipeline.LOCK).write_bytes(
             read.lock
         )  # the same code made it: what the lock names is what we would make
+        pipeline.fetch(root, rules.model.holdout)
     else:
         pipeline.seed(repository, champion.commit if champion else None)
         _set_months(root / "params.yaml", asked.data.months)
-    pipeline.build(root, rules.model.holdout)
+        pipeline.build(root, rules.model.holdout)
     return root / rules.model.holdout
 
 

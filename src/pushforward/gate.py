@@ -29,8 +29,6 @@ Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical",
 
 GUARD_ALPHA = 0.05
 AUC_MARGIN = 0.01
-# The best feature group of the worked example brings less than this at once.
-AUC_JUMP = 0.03
 # Less than this share of a gain left once the levels are refitted: the rest was level.
 MOSTLY_LEVEL = 0.5
 SLICE_MARGIN = 0.02  # of the champion's loss in that slice
@@ -501,10 +499,10 @@ def _auc(case: _Case, champion: Floats) -> tuple[Estimate, Guard]:
 
 def _plausible(case: _Case, champion: float | None) -> list[Guard]:
     """A gain too good to be true stays undecided, until a person has looked."""
-    new, ceiling = stats.auc(case.y, case.new), case.rules.suspect_auc
+    new, jump, ceiling = stats.auc(case.y, case.new), case.rules.suspect_jump, case.rules.suspect_auc
     doubt = ""
-    if champion is not None and not new - champion <= AUC_JUMP:
-        doubt = f"AUC rises by {new - champion:.3f}; more than {AUC_JUMP:g} at once is more often a leak than a gain"
+    if champion is not None and not new - champion <= jump:
+        doubt = f"AUC rises by {new - champion:.3f}; more than {jump:g} at once is more often a leak than a gain"
     elif ceiling is not None and not new <= ceiling:
         doubt = f"AUC is {new:.3f}; above {ceiling:g} it is more likely a leak than a gain"
     return [Guard("plausible", "undecided", f"{doubt}; a person must look at the features")] if doubt else []

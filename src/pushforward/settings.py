@@ -79,6 +79,7 @@ class GateRules(Section):
     margin: float = Field(default=0.0, ge=0, le=1)
     refresh_margin: float = Field(default=0.01, ge=0, le=0.2)
     slices: list[Column] = []
+    suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
     suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
 
 

@@ -211,3 +211,16 @@ def test_two_that_push_at_once_both_get_a_verdict(promoted):
     assert all("in all; read it again" in text for text in said)
     assert len(entries(team, topic)) == 1
     assert len(entries(team, team.head())) == 1
+
+
+def test_a_branch_that_is_pushed_over_before_its_turn_is_told_so(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "hasty")
+    first = team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    team.git("push", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "hasty")
+    second = team.commit("params.yaml", "buckets: 3", "buckets: 4", "Use four")
+    team.push("hasty")
+    told = verdict(team, first)
+    assert told["verdict"] == "invalid"
+    assert f"hasty moved on to {second[:9]}" in told["reason"]
+    assert verdict(team, second)["verdict"] == "promote"
