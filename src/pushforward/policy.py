@@ -51,7 +51,7 @@ def _name(ref: str, new: str, trusted: bool, default: str) -> str:
     if ref.startswith("refs/heads/") and REGISTRY.fullmatch(ref.replace("/heads/", "/tags/", 1)):
         return "it looks like a version\n  next: git branch -m <name>"
     if ref == f"refs/heads/{default}" and new == ZERO:
-        return "the default branch cannot be deleted\n  next: git push --dry-run"
+        return "the default branch cannot be deleted\n  next: git push without the colon"
     return ""
 
 

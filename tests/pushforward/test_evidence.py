@@ -1,0 +1,346 @@
+"""What the judge weighs: real git, real DVC, and a hand-over that may say anything."""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pushforward import environment, evidence, handover, pipeline, registry, report
+from pushforward.errors import DATA, PushforwardError
+from pushforward.evidence import Question
+from pushforward.gate import invalid
+from pushforward.git import Repository
+from pushforward.pipeline import Reproduction, Stage
+
+REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
+LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
+PARAMS = """\
+model:
+  name: toy
+  path: model
+  score: sh score.sh {rows} {events} {out}
+  holdout: data/holdout
+  key: id
+  label: y
+  cluster: date
+  time: at
+  requirements: [run.txt, data.txt, test.txt]
+data:
+  months: ["2020-01", "2020-02", "2020-03", "2020-04"]
+train:
+  depth: 1
+"""
+DVC_YAML = """\
+stages:
+  holdout:
+    cmd: mkdir -p data/holdout && cp source/*.parquet data/holdout
+    deps: [source]
+    params: [data.months]
+    outs: [data/holdout]
+  train:
+    cmd: mkdir -p model && cp recipe/* model
+    deps: [recipe]
+    outs: [model]
+"""
+
+
+class Project:
+    """A clone with a bare origin; `run` is what the workflow of the pushed code does."""
+
+    def __init__(self, folder, git):
+        self.root, self.handover, self._git = folder / "clone", folder / "handover", git
+        self.root.mkdir()
+        (folder / "store").mkdir()
+        for name in LOCKS:
+            shutil.copy(REQUIREMENTS / name, self.root)
+        config = f"[core]\n    remote = s\n[cache]\n    type = copy\n['remote \"s\"']\n    url = {folder}/store\n"
+        self.write(".dvc/config", config)
+        self.write(".dvc/.gitignore", "/cache\n/tmp\n")
+        self.write(".gitignore", "/model\n/data\n")
+        self.write("params.yaml", PARAMS)
+        self.write("dvc.yaml", DVC_YAML)
+        self.write("score.sh", 'cp predictions.parquet "$3"\n')
+        self.write("recipe/manifest.json", json.dumps({"inputs": {"x": "float"}, "training": {"months": ["2020-02"]}}))
+        self.git("init", "-q")
+        self.recipe("one", 0.4)
+
+    def git(self, *args):
+        return self._git(self.root, *args)
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def recipe(self, model, slope):
+        """A model, what it predicts, and the rows; a commit of them."""
+        self.write("recipe/model.json", model)
+        random = np.random.default_rng(1)
+        x = random.random(1220)
+        ids = [f"r{number}" for number in range(len(x))]
+        date = [datetime.date(2020, 3, 1) + datetime.timedelta(days=number % 61) for number in range(len(x))]
+        source = self.root / "source"
+        if not source.exists():
+            source.mkdir()
+            y = (random.random(len(x)) < 0.1 + 0.8 * x).astype("int8")
+            pl.DataFrame({"id": ids, "at": date}).write_parquet(source / "rows.parquet")
+            pl.DataFrame({"id": ids[:0]}).write_parquet(source / "events.parquet")
+            pl.DataFrame({"id": ids, "y": y, "date": date}).write_parquet(source / "labels.parquet")
+        p = 0.5 + slope * (x - 0.5)
+        pl.DataFrame({"id": ids, "p": p}).write_parquet(self.root / "predictions.parquet")
+        return self.commit(f"Train {model}")
+
+    def commit(self, message):
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def run(self):
+        """Reproduce and hand over."""
+        done = pipeline.reproduce(self.root, pull=False, push=True, say=lambda _: None)
+        handover.write(self.root, self.handover, self.git("rev-parse", "HEAD"), done, "model")
+        shutil.copy(self.root / "predictions.parquet", self.handover / handover.PREDICTIONS)
+        (self.root / "dvc.lock").unlink()
+
+    def claim(self, reproduction=None, commit=None, **files):
+        """A hand-over that says anything, without a run."""
+        root = self.handover.parent / "claimed"
+        shutil.rmtree(root, ignore_errors=True)
+        for name, content in ({"model/model.json": b"x", "model/manifest.json": b"{}"} | files).items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        commit = commit or self.git("rev-parse", "HEAD")
+        handover.write(root, self.handover, commit, reproduction or Reproduction(), "model")
+
+    def release(self, name):
+        """Tag the commit at hand, with the lock of the run, as what was promoted."""
+        shutil.copy(self.handover / "dvc.lock", self.root / "dvc.lock")
+        commit = self.commit("Lock")
+        model = hashlib.sha256((self.handover / "model" / "model.json").read_bytes()).hexdigest()
+        self.git("tag", "-a", "-m", registry.message(f"{name}: fine", {"model": model}), name, commit)
+        return commit
+
+    def weigh(self):
+        head = self.git("rev-parse", "HEAD")
+        question = Question(head, head, "push", "refs/heads/main")
+        work = self.root / ".git" / "judge"
+        return evidence.weigh(self.root, self.handover, question, work=work, say=lambda _: None)
+
+
+@pytest.fixture
+def project(tmp_path, git):
+    return Project(tmp_path, git)
+
+
+def test_what_changed_decides_which_part_of_the_version_is_raised(project):
+    if environment.at_hand() != environment.digest(Repository(project.root), "HEAD", LOCKS):
+        pytest.skip("these tests run in an environment that the locks did not make")
+    project.run()
+    released = project.release("toy@v1.2.3")
+    project.write("params.yaml", PARAMS.replace("depth: 1", "depth: 2"))
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, level = project.weigh()
+    assert (verdict.mode, level, context.next_version) == ("superior", "minor", "toy@v1.3.0")
+    assert verdict.verdict != "invalid", verdict.reason
+    assert (verdict.champion.version, verdict.champion.commit) == ("toy@v1.2.3", released)
+    assert (verdict.holdout.rows, verdict.holdout.days, verdict.holdout.months) == (1220, 61, ("2020-03", "2020-04"))
+    loss = verdict.numbers[0]
+    assert loss.gain > 0, "each model was scored by its own code"
+    assert [row[:2] for row in context.months] == [("2020-03", 620), ("2020-04", 600)]
+    assert ("train.depth", "1", "2") in context.changed_params
+    assert verdict.digests.model == hashlib.sha256(b"two").hexdigest()
+    assert verdict.digests.lock == hashlib.sha256((project.handover / "dvc.lock").read_bytes()).hexdigest()
+    path = project.handover / "model" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": {"x": "float", "z": "int"}}))
+    assert project.weigh()[2] == "major", "the model asks for other columns"
+
+
+def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):
+    project.run()
+    (project.handover / "model" / "model.json").write_text("forged")
+    project.release("toy@v1.0.0")
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, _, _ = project.weigh()
+    assert verdict.verdict == "invalid"
+    assert "the model of toy@v1.0.0 has SHA-256" in verdict.reason
+
+
+def test_without_a_hand_over_the_verdict_is_invalid_and_complete(project):
+    verdict, context, _ = project.weigh()
+    head = project.git("rev-parse", "HEAD")
+    assert (verdict.verdict, verdict.mode, verdict.champion) == ("invalid", "first", None)
+    assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
+    assert "left nothing to judge" in verdict.reason
+    assert "left nothing to judge" in report.terminal(verdict, context)
+
+
+def test_the_hand_over_of_another_commit_is_not_judged(project):
+    project.claim(commit="b" * 40)
+    assert "the hand-over is of bbbbbbbbb, not of" in project.weigh()[0].reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "reason", "kind"),
+    [
+        ("refused", "rows: row 7 is bad\nmore", "data refused: rows: row 7 is bad", "data-refused"),
+        ("refused", "", "data refused: no reason was given", "data-refused"),
+        ("failed", "Traceback\nKeyError: 'x'", "train failed: KeyError: 'x'", "training-failed"),
+    ],
+)
+def test_a_run_that_did_not_end_well_gives_its_reason(project, outcome, message, reason, kind):
+    stages = [Stage("collect", "ran", "", 1.0), Stage("train", "failed", "", 1.0)]
+    project.claim(Reproduction(stages, 0, 0, 2.0, outcome, message))
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.reason, context.kind) == ("invalid", reason, kind)
+    assert [stage.name for stage in verdict.stages] == ["collect", "train"]
+
+
+def test_settings_that_cannot_be_read_are_the_verdict(project):
+    head = project.git("rev-parse", "HEAD")
+    project.git("checkout", "-q", "-b", "topic")
+    project.write("params.yaml", PARAMS + "gate:\n  windw: 2\n")
+    broken = project.commit("Mistype")
+    project.claim(commit=broken)
+    project.git("checkout", "-q", head)
+    question = Question(broken, broken, "pull_request", "refs/heads/topic", 1)
+    verdict, _, _ = evidence.weigh(
+        project.root, project.handover, question, work=project.root / ".git" / "judge", say=lambda _: None
+    )
+    assert verdict.verdict == "invalid"
+    line = PARAMS.count("\n") + 2
+    assert f"{broken[:9]}:params.yaml:{line}: unknown key 'gate.windw'" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"model/manifest.json": b"["}, "manifest.json is not JSON"),
+        ({"model/manifest.json": b"\xff"}, "manifest.json is not JSON"),
+        ({"model/manifest.json": b"[]"}, "manifest.json is not an object"),
+        ({"model/manifest.json": b"[" * 100_000}, "manifest.json"),
+        ({"model/manifest.json": b'{"a": 1' + b"0" * 5000 + b"}"}, "manifest.json"),
+        ({"metrics/metrics.json": b"["}, ""),
+        ({"metrics/metrics.json": b"[" * 100_000}, ""),
+        ({"metrics/metrics.json": b'{"auc": 1' + b"0" * 400 + b"}"}, ""),
+        ({"metrics/metrics.json": b'{"auc": NaN, "brier": 1e999, "ece": true}'}, ""),
+        ({"metrics/learning.csv": b"\xff\xfe"}, ""),
+        ({"metrics/learning.csv": b"round,validation\n0,0.7\n1\n"}, ""),
+        ({"metrics/learning.csv": b"round,validation\n0,nan\n1,inf\n"}, ""),
+    ],
+    ids=[
+        "manifest cut off",
+        "manifest not UTF-8",
+        "manifest a list",
+        "manifest deep",
+        "manifest huge number",
+        "metrics cut off",
+        "metrics deep",
+        "metrics huge number",
+        "metrics not finite",
+        "curve not UTF-8",
+        "curve short row",
+        "curve not finite",
+    ],
+)
+def test_whatever_a_run_says_of_itself_there_is_a_verdict(project, files, reason, tmp_path):
+    project.claim(**files)
+    verdict, context, level = project.weigh()
+    assert verdict.verdict == "invalid"
+    assert reason in verdict.reason
+    evidence.store(tmp_path / "verdict", verdict, context, level)
+    assert report.markdown(*evidence.stored(tmp_path / "verdict")[:2])
+
+
+def test_a_verdict_is_stored_and_read_again(tmp_path):
+    verdict = dataclasses.replace(invalid("because − ✓"), commit="a" * 40, event="push")
+    context = report.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
+    evidence.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
+    assert evidence.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
+
+
+def test_a_folder_without_a_verdict_and_a_verdict_that_is_none_are_told_apart(tmp_path):
+    with pytest.raises(PushforwardError, match="holds no verdict") as missing:
+        evidence.stored(tmp_path)
+    assert missing.value.next == "pushforward gate"
+    (tmp_path / "verdict.json").write_text('{"verdict": "promote"}')
+    with pytest.raises(PushforwardError, match="not a verdict") as wrong:
+        evidence.stored(tmp_path)
+    assert wrong.value.exit_code == DATA == 3
+
+
+def test_the_digest_of_a_model_is_that_of_its_file_or_of_the_list_of_its_files(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, content in {"manifest.json": b"{}", ".gitignore": b"", "a.ubj": b"one"}.items():
+        (folder / name).write_bytes(content)
+    assert evidence.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
+    (folder / "manifest.json").write_bytes(b'{"other": 1}')
+    assert evidence.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.ubj").write_bytes(b"two")
+    lines = "".join(f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in (("a.ubj", b"one"), ("sub/b.ubj", b"two")))
+    assert evidence.model_digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
+    with pytest.raises(PushforwardError, match="holds no model"):
+        evidence.model_digest(folder / "none")
+
+
+class Forge:
+    """A bare origin with a pull request, as a forge keeps it, and a fresh clone of the default branch."""
+
+    def __init__(self, folder, repository, git):
+        self.git, self.bare, self.clone = git, folder / "forge.git", folder / "judge"
+        git(repository, "checkout", "-q", "-b", "topic")
+        (repository / "b.txt").write_text("b\n")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "-m", "Topic")
+        self.head = git(repository, "rev-parse", "HEAD")
+        git(repository, "checkout", "-q", "main")
+        git(folder, "clone", "-q", "--bare", str(repository), str(self.bare))
+        git(folder, "clone", "-q", "--single-branch", "-b", "main", f"file://{self.bare}", str(self.clone))
+        self.pull(12, self.head)
+
+    def pull(self, number, head):
+        tree = self.git(self.bare, "rev-parse", f"{head}^{{tree}}")
+        merge = self.git(self.bare, "commit-tree", "-p", "main", "-p", head, "-m", "Merge", tree)
+        self.git(self.bare, "update-ref", f"refs/pull/{number}/head", head)
+        self.git(self.bare, "update-ref", f"refs/pull/{number}/merge", merge)
+        return merge
+
+    def ask(self, pull=None, event="pull_request"):
+        return evidence.ask(self.clone, self.head, event, "refs/heads/topic", pull)
+
+
+@pytest.fixture
+def forge(tmp_path, repository, git):
+    return Forge(tmp_path, repository, git)
+
+
+@pytest.mark.parametrize("pull", [None, 12])
+def test_what_is_judged_of_a_pull_request_is_its_merge(forge, git, pull):
+    asked = forge.ask(pull)
+    assert (asked.head, asked.pull) == (forge.head, 12)
+    assert git(forge.clone, "rev-parse", f"{asked.subject}^2") == forge.head
+
+
+def test_what_is_judged_of_a_push_is_the_commit(repository, git):
+    head = git(repository, "rev-parse", "HEAD")
+    asked = evidence.ask(repository, head, "push", "refs/heads/main", None)
+    assert asked == Question(head, head, "push", "refs/heads/main")
+
+
+def test_a_merge_of_another_head_is_not_judged(forge, git):
+    newer = git(forge.bare, "commit-tree", "-p", forge.head, "-m", "More", f"{forge.head}^{{tree}}")
+    forge.pull(12, newer)
+    with pytest.raises(PushforwardError, match=r"is not a merge of .* any more: the branch has moved on"):
+        forge.ask(12)
+    with pytest.raises(PushforwardError, match="no pull request has the head"):
+        forge.ask()

@@ -1,0 +1,137 @@
+"""The post-receive hook under real pushes: what starts a run, what does not, and what the pusher sees."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pushforward import receive
+from pushforward.init import Server, init
+
+# Stands where a server's interpreter stands: ends without having judged anything.
+NOTES_ITS_START = "#!/bin/sh\necho started >>{log}\nexit 0\n"
+
+
+@pytest.fixture
+def clone(tmp_path, git):
+    folder = tmp_path / "clone"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n")
+    (folder / "params.yaml").write_text("model: {}\n")
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Begin")
+    return folder
+
+
+@pytest.fixture
+def server(clone, tmp_path):
+    """A server whose dispatcher only notes that it was started."""
+    made = init(clone)
+    worker = tmp_path / "worker"
+    worker.write_text(NOTES_ITS_START.format(log=tmp_path / "started"))
+    worker.chmod(0o755)
+    path = Path(made.bare) / "pushforward" / "server.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"python": str(worker)}))
+    return Server.load(Path(made.bare))
+
+
+@pytest.fixture
+def started(tmp_path):
+    path = tmp_path / "started"
+    return lambda: len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def leave(server, event, commit, text, *, done=True):
+    """What a dispatcher leaves of a run."""
+    folder = server.folder / "runs" / receive.key(event, commit)
+    folder.mkdir(parents=True)
+    (folder / receive.LOG).write_text(text)
+    if done:
+        (folder / receive.DONE).touch()
+    return folder
+
+
+def heard(said):
+    return [line.removeprefix("remote: ").rstrip() for line in said.splitlines() if line.startswith("remote: ")]
+
+
+def test_a_branch_that_moved_is_followed_to_the_end_of_its_run(clone, server, git, started):
+    leave(server, "push", git(clone, "rev-parse", "HEAD"), "first line\nsecond − line\n")
+    assert heard(git(clone, "push", "local", "main", check=False)) == ["first line", "second − line"]
+    assert started() == 1
+
+
+def test_the_default_branch_is_followed_first(clone, server, git, started):
+    head = git(clone, "rev-parse", "HEAD")
+    leave(server, "push", head, "of main\n")
+    leave(server, "pull_request", head, "of the branch\n")
+    assert heard(git(clone, "push", "local", "HEAD:a-branch", "main", check=False)) == ["of main", "of the branch"]
+    assert started() == 1
+
+
+@pytest.mark.parametrize("what", ["tag", "deleted branch"])
+def test_a_push_that_moves_no_branch_starts_nothing(clone, server, git, started, what):
+    head = git(clone, "rev-parse", "HEAD")
+    git(Path(server.bare), "fetch", "-q", str(clone), f"{head}:refs/heads/idea")
+    git(clone, "tag", "v1.0")
+    said = git(clone, "push", "local", "v1.0" if what == "tag" else ":idea", check=False)
+    assert heard(said) == []
+    assert started() == 0
+
+
+def test_a_push_by_a_run_starts_no_other(clone, server, git, started):
+    said = git(clone, "push", "local", "main", check=False, PUSHFORWARD_RUN="push-1")
+    assert "new branch" in said
+    assert heard(said) == []
+    assert started() == 0
+
+
+def test_a_dispatcher_that_dies_is_told_and_the_push_stands(clone, server, git):
+    said = git(clone, "push", "local", "main", check=False)
+    assert heard(said)[-2:] == [
+        "the dispatcher ended before this run did; the next push takes it up again",
+        f"  its log: {server.folder / 'dispatch.log'}",
+    ]
+    assert git(Path(server.bare), "rev-parse", "main") == git(clone, "rev-parse", "HEAD")
+
+
+def test_half_a_line_waits_for_its_end(tmp_path, capfd):
+    log = tmp_path / "log"
+    assert receive._print_from(log, 0) == 0
+    log.write_bytes("one\ntwo ✓".encode()[:-1])
+    position = receive._print_from(log, 0)
+    assert capfd.readouterr().out == "one\n"
+    assert receive._print_from(log, position) == position
+    log.write_bytes("one\ntwo ✓\n\xff\n".encode("utf-8", "surrogateescape"))
+    assert receive._print_from(log, position) == log.stat().st_size
+    assert capfd.readouterr().out.startswith("two ✓\n")
+
+
+def test_a_dispatcher_at_work_is_known_by_its_lock(server):
+    assert not receive.busy(server)
+    code = "import fcntl, sys\nf = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True)\n"
+    command = [sys.executable, "-c", code + "sys.stdin.read()", str(server.folder / receive.LOCK)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        assert receive.busy(server)
+        holder.stdin.close()
+    assert not receive.busy(server)
+
+
+def test_a_dispatcher_is_started_in_a_session_of_its_own_with_no_secrets(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    monkeypatch.setenv("GIT_DIR", server.bare)
+    worker = Path(server.python)
+    session = f"{sys.executable} -c 'import os; print(os.getsid(0))'"
+    worker.write_text(f'#!/bin/sh\nenv; echo "args $*"; echo "folder $(pwd)"; {session}\n')
+    started = receive.start(server)
+    assert started.wait(30) == 0
+    log = (server.folder / "dispatch.log").read_text().splitlines()
+    assert f"args -m pushforward.dispatch {server.bare}" in log
+    assert "folder /" in log
+    assert log[-1].strip() == str(started.pid)
+    assert f"PYTHONPATH={server.folder / 'lib'}" in log
+    assert not [line for line in log if line.startswith(("GIT_", "GITHUB_"))]
