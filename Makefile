@@ -23,7 +23,7 @@ env: ## build the locked environment (.venv)
 env-test: env ## build the environment of checks and tests (.venv-test)
 	@requirements/install.sh $(TEST_VENV) $(RUN_LOCKS) requirements/test.txt
 
-demo: env ## a team, five pushes, real flights: see the whole loop in a few minutes
+demo: env ## a team, six pushes, real flights: see the whole loop in three minutes
 	@$(VENV)/bin/python scripts/demo.py
 
 test: env-test ## run the tests

@@ -113,7 +113,7 @@ def feed(month: int) -> None:
 
 
 def main() -> None:
-    """Five pushes, and what is left of them."""
+    """Six pushes, and what is left of them."""
     started = time.monotonic()
     begin()
     chapter("a server beside the clone")

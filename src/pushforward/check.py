@@ -55,6 +55,16 @@ def _jail(trust: bool) -> Finding:
         return Finding("jail", False, missing.message, missing.next)
 
 
+def trusted(bare: Path | None) -> bool:
+    """Whether the server in `bare` runs topic branches without a jail where there is none."""
+    from pushforward.init import Server
+
+    try:
+        return bare is not None and Server.load(bare).trust
+    except PushforwardError:
+        return False
+
+
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks, copy of the tool, store, settings of git."""
     from pushforward.init import HOOKS, Server
@@ -69,9 +79,9 @@ def server(bare: Path) -> Iterator[Finding]:
         yield _hook(bare / "hooks" / name)
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
-    store = Path(made.store)
-    writable = store.is_dir() and os.access(store, os.W_OK)
-    yield Finding("store", writable, str(store), f"mkdir -p {store}")
+    if made.store:
+        writable = Path(made.store).is_dir() and os.access(made.store, os.W_OK)
+        yield Finding("store", writable, made.store, f"mkdir -p {made.store}")
     config = Repository(bare)
     for key, wanted in (
         ("core.logallrefupdates", "true"),

@@ -4,29 +4,38 @@ A dispatcher holds one lock, works until nothing is left and ends. One that dies
 same difference between what was pushed and what was judged.
 """
 
+import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushforward import environment, event, jail, notes, receive, run, settings, workflow
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.actlog import clean
+from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event
 from pushforward.git import RUNS, ZERO, Repository
+from pushforward.handover import RECORD
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, METRICS
 from pushforward.promote import lock_commit
 
 if TYPE_CHECKING:
     from pushforward.actlog import Progress
+    from pushforward.gate import Verdict
+    from pushforward.report import Context
 
 WORKFLOWS = ".github/workflows"
 KEPT_RUNS = 50
+ATTEMPTS = 3
+METRICS_FILE = re.compile(r"[A-Za-z0-9._-]{1,100}\.(?:json|csv)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,6 @@ class Job:
     commit: str
     before: str
     pull: int | None = None
-    superseded: str = ""
 
     @property
     def key(self) -> str:
@@ -52,10 +60,7 @@ class Job:
 
 
 def pending(server: Server) -> Iterator[Job]:
-    """What was pushed and has no verdict, in the order of the pushes, the default branch first.
-
-    On another branch only the newest push is run; one that was pushed over before its turn is told so.
-    """
+    """What was pushed and has no verdict, the default branch first: there every push in order, elsewhere the newest."""
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     if repository.resolve(default) is None:
@@ -66,12 +71,9 @@ def pending(server: Server) -> Iterator[Job]:
             yield Job("push", default, after, before)
     reported = notes.annotated(repository)
     for ref in repository.refs("refs/heads/"):
-        if ref.name == default:
-            continue
-        for before, after in repository.reflog(ref.name):
-            if after not in {ZERO, *reported}:
-                newer = "" if after == ref.object else ref.object
-                yield Job("pull_request", ref.name, after, before, _pull(repository, ref.name), newer)
+        if ref.name != default and ref.object not in reported:
+            moves = [before for before, after in repository.reflog(ref.name) if after == ref.object]
+            yield Job("pull_request", ref.name, ref.object, moves[-1] if moves else ZERO, _pull(repository, ref.name))
 
 
 def _pull(repository: Repository, ref: str) -> int:
@@ -96,7 +98,7 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """Append lines."""
-        self._file.write(text + "\n")
+        self._file.write("".join(f"{clean(line)}\n" for line in text.split("\n")))
         self._file.flush()
 
     def close(self) -> None:
@@ -106,51 +108,65 @@ class Console:
 
 def work(server: Server) -> int:
     """Judge everything that is pending, one after the other; how many runs there were."""
-    count = 0
+    seen: set[str] = set()
     with notes.locked(server.folder / receive.LOCK):
-        seen: set[str] = set()
-        while job := next(iter(pending(server)), None):
-            if job.key in seen:
-                raise PushforwardError(f"the verdict of {job.commit[:9]} could not be recorded", exit_code=1)
+        while job := next((job for job in pending(server) if job.key not in seen), None):
             seen.add(job.key)
             (server.folder / receive.CURRENT).write_text(job.key)
             judge(server, job)
-            count += 1
         (server.folder / receive.CURRENT).unlink(missing_ok=True)
         _forget_old(server)
-    return count
+    return len(seen)
 
 
 def judge(server: Server, job: Job) -> None:
     """One run from event to recorded verdict. Whatever goes wrong in it, there is a verdict."""
     folder = server.folder / "runs" / job.key
+    attempt = _attempt(folder)
     shutil.rmtree(folder, ignore_errors=True)
     console = Console(folder / receive.LOG)
+    (folder / "attempt").write_text(str(attempt))
     started = time.monotonic()
     try:
-        if job.superseded:
-            raise PushforwardError(f"{job.branch} moved on to {job.superseded[:9]} before this commit's turn came")
         outcome = _Run(server, job, folder, console).outcome()
+        _record(server, job, outcome, folder, last=attempt >= ATTEMPTS)
     except PushforwardError as failed:
         outcome = _failed(server, job, failed)
-    _record(server, job, outcome, folder)
+        _record(server, job, outcome, folder, last=attempt >= ATTEMPTS)
+    except Exception as bug:  # noqa: BLE001, a bug in one run must not keep the others from theirs
+        log = folder / "bug.log"
+        log.write_text("".join(traceback.format_exception(bug)))
+        message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; its log on the server: {log}"
+        outcome = _failed(server, job, PushforwardError(message, exit_code=BUG))
+        _record(server, job, outcome, folder, last=attempt >= ATTEMPTS)
     console.say(outcome.terminal.rstrip())
-    console.say(
-        f"  {time.monotonic() - started:.1f} s in all; read it again: git fetch && pushforward report {job.commit[:9]}"
-    )
+    if not outcome.final and attempt < ATTEMPTS:
+        console.say("  this is not final: the next push, or `pushforward dispatch`, tries again")
+    took = time.monotonic() - started
+    console.say(f"  {took:.1f} s in all; read it again: git fetch local && pushforward report {job.commit[:9]}")
     console.close()
     (folder / receive.DONE).touch()
 
 
+def _attempt(folder: Path) -> int:
+    """Which attempt at a run this is; those that ended without a final verdict left their number."""
+    path = folder / "attempt"
+    return int(path.read_text()) + 1 if path.is_file() else 1
+
+
 @dataclass(frozen=True)
 class _Outcome:
-    """A report for reviewers and for the terminal; the lock and the metrics of the run; the commit that was run."""
+    """A report for reviewers and for the terminal; the lock and the metrics of the run; the commit that was run.
+
+    One that is not `final` says more of the machine than of the commit, and is tried again.
+    """
 
     markdown: str
     terminal: str
     metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
     lock: bytes = b""
     subject: str = ""
+    final: bool = True
 
 
 def _failed(server: Server, job: Job, failed: PushforwardError) -> _Outcome:
@@ -167,7 +183,14 @@ def _failed(server: Server, job: Job, failed: PushforwardError) -> _Outcome:
     verdict = dataclasses.replace(
         gate.invalid(failed.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull
     )
-    return _Outcome(report.markdown(verdict, context), report.terminal(verdict, context))
+    final = failed.exit_code not in {TOOL, BUG}
+    return _Outcome(_note(verdict, context), report.terminal(verdict, context), final=final)
+
+
+def _note(verdict: "Verdict", context: "Context") -> str:
+    from pushforward import report
+
+    return report.with_context(report.markdown(verdict, context), context)
 
 
 class _ConflictError(PushforwardError):
@@ -181,8 +204,10 @@ class _Run:
         self.server, self.job, self.folder, self.console = server, job, folder, console
         self.repository = server.repository
         self.where = event.Repository(Path(server.bare), server.name, server.default_branch)
-        self.artifacts = folder / "artifacts"
-        self.errors: list[str] = []
+        self.artifacts = folder / "artifacts"  # written by the pushed code
+        self.judged = folder / "judged"  # written by the judge; holds what it was handed
+        self.judge: run.WorkflowResult | None = None
+        self.errors: tuple[str, ...] = ()
         self.aside: list[str] = []
         self.actions: frozenset[str] = frozenset()
         self.main = self.repository.commit(server.default_branch)
@@ -204,12 +229,22 @@ class _Run:
             follow_up = self._follow_up(flow, result)
             for next_flow in self._workflows(follow_up.sha):
                 if workflow.matches(next_flow, follow_up):
-                    self.errors += self._run(next_flow, follow_up, follow_up.sha).errors
+                    self._hand_over()
+                    self.judge = self._run(next_flow, follow_up, follow_up.sha)
+                    self.errors += self.judge.errors
         return self._collect()
+
+    def _hand_over(self) -> None:
+        """Only what the pushed code may hand over reaches the judge; a report of its own making does not."""
+        self.judged.mkdir(exist_ok=True)
+        handed = self.artifacts / "train"
+        if handed.is_dir() and not handed.is_symlink() and not (self.judged / "train").exists():
+            handed.rename(self.judged / "train")
 
     def _headline(self) -> str:
         if self.trusted:
-            return f"{self.job.commit[:9]} on {self.job.branch}: {self.repository.subject(self.job.commit)[:60]}"
+            subject = self.repository.subject(self.job.commit)
+            return f"{self.job.commit[:9]} on {self.job.branch}: {subject[:60]}"
         return f"#{self.job.pull} {self.job.branch} {self.job.commit[:9]} into {self.server.default_branch}"
 
     def _merge(self) -> str:
@@ -283,12 +318,13 @@ class _Run:
         return found
 
     def _run(self, flow: workflow.Workflow, what: Event, commit: str) -> run.WorkflowResult:
+        workflow.concurrency(flow, event.context(what, self.where))  # what cannot be evaluated is refused, not ignored
         privileged = what.name == "workflow_run"
         trusted = self.trusted or privileged
         python = self._python(commit, trusted=trusted)
         server, cache = self.server, self._cache(trusted)
         bare, store = Path(server.bare), Path(server.store)
-        folders = [path for path in (store,) if server.store not in {"", "."}]
+        folders = [path for path in (store,) if server.store]
         policy = jail.Policy(
             # only the judge of the default branch writes tags; the store takes what a trusted run made
             writable=(cache, *((bare,) if self.trusted and privileged else ()), *(folders if self.trusted else ())),
@@ -313,7 +349,7 @@ class _Run:
             what,
             repository=self.where,
             folder=self.folder / flow.file,
-            artifacts=self.artifacts,
+            artifacts=self.judged if privileged else self.artifacts,
             jail=jail.find(trust=server.trust or trusted),
             policy=policy,
             env=env,
@@ -340,7 +376,10 @@ class _Run:
     def _python(self, commit: str, *, trusted: bool) -> Path:
         """The interpreter of what `commit` locks; one is built only for what is on the target branch."""
         wanted = self.settings.model.requirements
-        if environment.digest(self.repository, commit, wanted) != environment.at_hand() and not trusted:
+        other = environment.digest(self.repository, commit, wanted) != environment.at_hand()
+        if other and trusted:
+            self.console.say(f"  the environment that {commit[:9]} locks: built once, kept for later")
+        if other and not trusted:
             raise PushforwardError(
                 f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
                 next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
@@ -356,23 +395,35 @@ class _Run:
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
         lines = ["[cache]", f"    dir = {cache}"]
-        if self.server.store not in {"", "."}:
+        if self.server.store:
             lines += [f"['remote \"{self.server.remote}\"']", f"    url = {self.server.store}"]
         path.write_text("\n".join(lines) + "\n")
         return path
 
     def _collect(self) -> _Outcome:
-        verdict, taken = self.artifacts / "verdict", self.artifacts / "train"
+        verdict, taken = self.judged / "verdict", self.judged / "train"
         markdown, terminal = verdict / "report.md", verdict / "report.txt"
-        if not markdown.is_file() or not terminal.is_file():
+        jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
+        if jobs.get("judge") != "success" or not markdown.is_file() or not terminal.is_file():
             raise PushforwardError(
                 "the run ended without a verdict; its last lines say why" + self._last_words(),
                 next=f"less {self.folder}/*/log.txt, on the server",
                 exit_code=TOOL,
             )
-        metrics = {path.name: path.read_bytes() for path in sorted((taken / METRICS).glob("*")) if path.is_file()}
-        lock = (taken / LOCK).read_bytes() if (taken / LOCK).is_file() else b""
-        return _Outcome(markdown.read_text(), terminal.read_text(), metrics, lock, self.subject)
+        metrics = {
+            path.name: path.read_bytes()
+            for path in sorted((taken / METRICS).glob("*"))
+            if path.is_file() and not path.is_symlink() and METRICS_FILE.fullmatch(path.name)
+        }
+        lock = (taken / LOCK).read_bytes() if (taken / LOCK).is_file() and not (taken / LOCK).is_symlink() else b""
+        # without a record the run of the pushed code died before it could say anything of the commit
+        final, told, text = (taken / RECORD).is_file(), terminal.read_text(), markdown.read_text()
+        if jobs.get("promote") not in {None, "success", "skipped"}:
+            final, why = False, f"judged, but the tags could not be made{self._last_words()}"
+            told = f"! NOT TAGGED  {why}\n{told}"
+            first, _, rest = text.partition("\n")
+            text = f"{first}\n\n> [!CAUTION]\n> **Not tagged**: the tags could not be made.\n{rest}"
+        return _Outcome(text, told, metrics, lock, self.subject, final=final)
 
     def _last_words(self) -> str:
         return "".join(f"\n{error}" for error in self.errors[:3])
@@ -386,27 +437,41 @@ class _Run:
         stored = next((header for header, _ in found if header.get("event") == "push"), None)
         if stored is None:
             raise PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
+        what = self._event()
+        if any(workflow.matches(flow, what) for flow in self._workflows(source)):
+            raise PushforwardError(
+                f"the workflows of this commit are not run for a change that those of {source[:9]} are run for",
+                next="change on: in .github/workflows by itself first",
+            )
         verdict = dataclasses.replace(gate.Verdict.from_json(json.dumps(stored)), stages=())
         context = report.Context(
             kind="carried", carried_to=self.job.commit, branch=self.job.branch, next_step="nothing to do"
         )
-        return _Outcome(report.markdown(verdict, context), report.terminal(verdict, context), subject=source)
+        return _Outcome(_note(verdict, context), report.terminal(verdict, context), subject=source)
 
 
-def _record(server: Server, job: Job, outcome: _Outcome, folder: Path) -> None:
-    """The note first, then the run's ref, which says that the verdict is there."""
+def _record(server: Server, job: Job, outcome: _Outcome, folder: Path, *, last: bool) -> None:
+    """The note first, then the run's ref, which says that the verdict is there.
+
+    What is not final leaves a trace that it may be tried again: no ref on the default branch, no note elsewhere.
+    """
     repository = server.repository
-    notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / "notes.lock")
+    final = outcome.final or last
+    if final or job.event == "push":
+        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / "notes.lock")
     target = outcome.subject or job.commit
     if outcome.lock:
         target = lock_commit(repository, target, outcome.lock, outcome.metrics, scratch=folder)
     elif known := repository.resolve(f"{RUNS}{outcome.subject}"):
         target = known
-    if job.event == "push":
+    if final and job.event == "push":
+        with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
+            rules = settings.parse(repository.read(job.commit, "params.yaml") or b"")
+            server.know(rules.model.name, list(rules.promote.environments))
         repository.update_ref(f"{RUNS}{job.commit}", target)
-    elif outcome.subject and outcome.lock:
+    elif outcome.subject and outcome.lock and job.event != "push":
         repository.update_ref(f"{RUNS}{outcome.subject}", target)
-    for used in ("cache", "artifacts"):
+    for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """The locked environment of a revision: the one at hand where its locks are the same, else built from its own."""
 
 import hashlib
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
         else:
             process.run([base, "-m", "venv", str(home)], timeout=120)
             target = [str(python), "-m", "pip", "install", "-q"]
-        process.run([*target, "--no-deps", "--require-hashes", *locks], timeout=1800)
+        install = [*target, "--no-deps", "--require-hashes", *locks]
+        process.run(install, env=process.index_environment(), timeout=1800)
     except PushforwardError as failed:
         shutil.rmtree(home, ignore_errors=True)
         raise PushforwardError(
@@ -67,5 +69,9 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
             next="make env, then pushforward init, on the machine that runs this",
             exit_code=TOOL,
         ) from failed
+    # the command of whichever checkout runs in it: the package comes from PYTHONPATH
+    command = home / "bin" / "pushforward"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
+    command.chmod(0o755)
     (home / STAMP).write_text(wanted + "\n")
     return python

@@ -45,7 +45,8 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
     """What is asked of the judge in `root`; number and merge of a pull request come from the forge's refs."""
     repository = Repository(root)
     if event == "push":
-        return Question(head, repository.commit(head), event, ref)
+        head = repository.commit(head)
+        return Question(head, head, event, ref)
     if pull is None:
         heads = repository.remote("ls-remote", "origin", "refs/pull/*/head").text.splitlines()
         mine = [name for commit, name in (line.split("\t") for line in heads) if commit == head]
@@ -112,7 +113,9 @@ def weigh(
         touched=_touched(repository, question.subject),
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
-    return verdict, dataclasses.replace(context, next_step=_next_step(verdict, context)), level
+    again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
+    context = dataclasses.replace(context, next_step=_next_step(verdict, context), reproduce=again)
+    return verdict, context, level
 
 
 def _settings(repository: Repository, commit: str) -> Settings:
@@ -187,6 +190,7 @@ def _judge(
     if champion is not None:
         say(f"champion {champion.name}, scored by its own code")
         theirs, champion_manifest = _score_champion(champion, checkout(champion.commit), holdout, keys, root.parent)
+    context = _with_months(context, manifest, champion_manifest)
     evidence = Evidence(
         y=labels[contract.label].cast(pl.Float64).to_numpy(),
         champion=theirs,
@@ -207,6 +211,19 @@ def _judge(
         context, months=_rates(labels, contract.cluster, contract.label), next_version=f"{contract.name}@{version}"
     )
     return dataclasses.replace(verdict, holdout=size), context, level
+
+
+def _with_months(context: Context, manifest: dict[str, Any], champion: dict[str, Any]) -> Context:
+    """Name the validation month; what another model said of itself on another month is no comparison."""
+    mine, theirs = _validation_month(manifest), _validation_month(champion)
+    same = bool(mine) and mine == theirs
+    kept = context.champion_validation if same else {}
+    return dataclasses.replace(context, validation_month=mine, champion_validation=kept)
+
+
+def _validation_month(manifest: dict[str, Any]) -> str:
+    training = manifest.get("training")
+    return str(training.get("validation_month", "")) if isinstance(training, dict) else ""
 
 
 def _rates(labels: pl.DataFrame, cluster: str, label: str) -> tuple[tuple[str, int, float], ...]:
@@ -422,7 +439,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str], P
     """Gives a checkout of any revision, as a folder of `work` that shares the repository's objects."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    local = repository.path / ".dvc" / "config.local"
+    local = pipeline.absolute_config(repository.path)
 
     def checkout(revision: str) -> Path:
         commit = repository.commit(revision)
@@ -430,8 +447,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str], P
         if not folder.exists():
             repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
             Repository(folder).git("checkout", "-q", "--detach", commit)
-            if local.is_file():
-                shutil.copyfile(local, folder / ".dvc" / "config.local")
+            (folder / ".dvc" / "config.local").write_text(local)
         return folder
 
     yield checkout

@@ -54,7 +54,7 @@ OFFSET_TITLE = "log loss, offset adjusted"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")
-JUDGE_PATHS = ("src/pushforward/", ".github/workflows/judge.yml", ".github/actions/")
+JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/")
 JUDGE_PARAMS = ("gate.", "model.")
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}

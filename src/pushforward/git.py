@@ -15,7 +15,7 @@ RUNS = "refs/pushforward/run/"
 SERVICE = "pushforward"
 SERVICE_EMAIL = "pushforward@localhost"
 
-# The identity of what a server writes, so that it needs no configuration; no pager, no prompt, no foreign config.
+# The identity of what a server writes, so that it needs no configuration; no pager, no prompt.
 ENVIRONMENT = {
     "GIT_AUTHOR_NAME": SERVICE,
     "GIT_AUTHOR_EMAIL": SERVICE_EMAIL,
@@ -111,19 +111,10 @@ class Repository:
         rows = [line.split("\t", 2) for line in raw.splitlines()]
         return [(path, *(int(n) if n.isdigit() else 0 for n in (plus, minus))) for plus, minus, path in rows]  # type: ignore[misc]
 
-    def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether `newer` contains `older`."""
-        return self.git("merge-base", "--is-ancestor", older, newer, check=False).returncode == 0
-
     def merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor, or None for unrelated histories."""
         done = self.git("merge-base", one, other, check=False)
         return done.text.split("\n")[0] or None
-
-    def history(self, revision: str, *, first_parent: bool = True, limit: int = 1000) -> list[str]:
-        """The commits reachable from `revision`, newest first."""
-        options = ["--first-parent"] if first_parent else []
-        return self.git("rev-list", f"--max-count={limit}", *options, revision).text.split()
 
     def subject(self, commit: str) -> str:
         """The first line of a commit's message."""
@@ -145,8 +136,8 @@ class Repository:
             self.git("read-tree", base, env=env)
             if drop:
                 self.git("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", drop, env=env, check=False)
-            lines = [f"100644 {self.write_blob(content)}\t{path}\n".encode() for path, content in sorted(files.items())]
-            self.git("update-index", "--add", "--index-info", stdin=b"".join(lines), env=env)
+            lines = [f"100644 {self.write_blob(content)}\t{path}\0".encode() for path, content in sorted(files.items())]
+            self.git("update-index", "-z", "--add", "--index-info", stdin=b"".join(lines), env=env)
             return self.git("write-tree", env=env).text
         finally:
             index.unlink(missing_ok=True)

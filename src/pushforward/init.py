@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pushforward import git
+from pushforward import git, settings
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 
@@ -59,6 +59,12 @@ class Server:
         """The branch whose passing commits are promoted."""
         return self.repository.git("symbolic-ref", "--short", "HEAD").text
 
+    def know(self, model: str, environments: list[str]) -> None:
+        """Tell the policy hook, which reads no YAML, which registry tags there may be."""
+        fresh = self.folder / "registry.new"
+        fresh.write_text(json.dumps({"model": model, "environments": environments}) + "\n")
+        fresh.replace(self.folder / "registry.json")
+
     @staticmethod
     def load(bare: Path) -> "Server":
         """The server in `bare`."""
@@ -87,15 +93,22 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
     clone = Path(top)
     if not (clone / "params.yaml").is_file():
         raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
-    bare = (bare or clone.parent / f"{clone.name}.git").absolute()
-    _add_remote(repository, bare)
+    wanted = settings.load(clone)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
-    default = branch if branch in {"main", "master"} else "main"
-    if not (bare / "HEAD").is_file():
-        git.Repository(clone).git("init", "-q", "--bare", "-b", default, str(bare))
-    _configure(Repository(bare))
+    if not branch:
+        raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote, store = _store(clone)
-    server = Server(str(bare), sys.executable, str(store), remote, f"{bare.parent.name}/{bare.stem}", trust)
+    joined = None if bare else _server_of(repository)
+    bare = joined or (bare or clone.parent / f"{clone.name}.git").absolute()
+    _add_remote(repository, bare)
+    if joined:
+        return Server.load(joined)
+    if not (bare / "HEAD").is_file():
+        repository.git("init", "-q", "--bare", "-b", branch, str(bare))
+    _configure(Repository(bare))
+    if store:
+        Path(store).mkdir(parents=True, exist_ok=True)
+    server = Server(str(bare), sys.executable, store, remote, f"{bare.parent.name}/{bare.stem}", trust)
     lib = server.folder / "lib"
     _copy_tool(lib)
     _write_token(server.folder / "token")
@@ -106,7 +119,17 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
         hook.write_text(text.format(**quoted))
         hook.chmod(0o755)
     server.save()
+    server.know(wanted.model.name, list(wanted.promote.environments))
     return server
+
+
+def _server_of(repository: Repository) -> Path | None:
+    """The server that a remote of this clone already is; a colleague's clone joins it."""
+    for name in repository.git("remote").text.split():
+        url = Path(repository.git("remote", "get-url", name).text)
+        if name != REMOTE and (url / FOLDER / "server.json").is_file():
+            return url.absolute()
+    return None
 
 
 def _add_remote(repository: Repository, bare: Path) -> None:
@@ -117,7 +140,7 @@ def _add_remote(repository: Repository, bare: Path) -> None:
         )
     if known.returncode != 0:
         repository.git("remote", "add", REMOTE, str(bare))
-    spec = f"+{git.NOTES}:{git.NOTES}"
+    spec = f"+{git.NOTES}*:{git.NOTES}*"  # a pattern, for there are none before the first verdict
     if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
         # `git fetch` brings the reports along, `git log` shows where there is one
         repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
@@ -139,8 +162,8 @@ def _configure(bare: Repository) -> None:
         bare.git("config", key, value)
 
 
-def _store(clone: Path) -> tuple[str, Path]:
-    """The name of the project's default DVC remote and its folder; empty where it is not a folder of this machine."""
+def _store(clone: Path) -> tuple[str, str]:
+    """The name of the project's default DVC remote, and its folder; "" where it is not a folder of this machine."""
     config = configparser.ConfigParser()
     config.read(clone / ".dvc" / "config")
     name = config.get("core", "remote", fallback="")
@@ -149,15 +172,11 @@ def _store(clone: Path) -> tuple[str, Path]:
         raise PushforwardError(
             ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
         )
-    if "://" in url:
-        return name, Path()
-    store = Path(os.path.normpath(clone / ".dvc" / url))
-    store.mkdir(parents=True, exist_ok=True)
-    return name, store
+    return name, "" if "://" in url else os.path.normpath(clone / ".dvc" / url)
 
 
 def _copy_tool(lib: Path) -> None:
-    """The server runs a copy of its own: an edit in the clone does not reach it until the next init."""
+    """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
     fresh, old = lib.with_name("lib.new"), lib.with_name("lib.old")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)

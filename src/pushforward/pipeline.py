@@ -4,6 +4,7 @@ DVC's exit codes and status lie in a few known cases (a full disk, a lost remote
 module starts from a lock that CI made, fails on what DVC only logs, and reads every pushed object back.
 """
 
+import configparser
 import contextlib
 import hashlib
 import io
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
@@ -166,10 +168,11 @@ def _chain(error: BaseException) -> str:
 
 
 def read_lock(text: bytes | None) -> dict[str, Any]:
-    """The stages of a dvc.lock by name; empty for none."""
-    if not text:
-        return {}
-    tree = YAML(typ="safe").load(io.BytesIO(text))
+    """The stages of a dvc.lock by name; empty for none, and for one that cannot be read."""
+    try:
+        tree = YAML(typ="safe").load(io.BytesIO(text or b""))
+    except (YAMLError, UnicodeError, ValueError, RecursionError):
+        return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
     return stages if isinstance(stages, dict) else {}
 
@@ -219,6 +222,21 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 24 else f"{text[:21]}…"
+
+
+def absolute_config(root: Path) -> str:
+    """A .dvc/config.local for another checkout of the project in `root`: the same cache, the same remote."""
+    config = configparser.ConfigParser()
+    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+    name = config.get("core", "remote", fallback="")
+    section = f"'remote \"{name}\"'"
+    cache = config.get("cache", "dir", fallback="cache")
+    lines = ["[cache]", f"    dir = {os.path.normpath(root / '.dvc' / cache)}"]
+    url = config.get(section, "url", fallback="")
+    if url:
+        where = url if "://" in url else os.path.normpath(root / ".dvc" / url)
+        lines += [f"[{section}]", f"    url = {where}"]
+    return "\n".join(lines) + "\n"
 
 
 def seed(checkout: Repository, champion: str | None) -> None:

@@ -4,12 +4,14 @@ Run by git in the bare repository, with `<old> <new> <ref>` lines on standard in
 one refused ref refuses the push.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 ZERO = "0" * 40
 BRANCH = re.compile(r"refs/heads/(?!-)(?!HEAD$)(?!refs/)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
@@ -43,13 +45,15 @@ def _name(ref: str, new: str, trusted: bool, default: str) -> str:
         if trusted:
             return ""
         return "this server writes it, nobody else\n  next: git push a branch; reports come back as notes"
+    if not ref.startswith(("refs/heads/", "refs/tags/")):
+        return "only branches and tags are taken here\n  next: git push local HEAD:refs/heads/<name>"
     if not BRANCH.fullmatch(ref) and not TAG.fullmatch(ref):
         return (
-            "the name may hold letters, digits and . _ / -, begin with a letter or digit, and have 100 characters\n"
-            "  next: git branch -m <name>"
+            "the name may hold up to 100 of a-z A-Z 0-9 . _ / - and begin with a letter or digit\n"
+            f"  next: git push local HEAD:{ref.partition('/')[0]}/{ref.split('/')[1]}/<name>"
         )
     if ref.startswith("refs/heads/") and REGISTRY.fullmatch(ref.replace("/heads/", "/tags/", 1)):
-        return "it looks like a version\n  next: git branch -m <name>"
+        return "it looks like a version\n  next: git push local HEAD:refs/heads/<name>"
     if ref == f"refs/heads/{default}" and new == ZERO:
         return "the default branch cannot be deleted\n  next: git push without the colon"
     return ""
@@ -76,14 +80,24 @@ def _tag(ref: str, old: str, new: str, trusted: bool, git: Git) -> str:
 
 def _assignment(new: str, model: str, environment: str, counter: int, git: Git) -> str:
     target = git("rev-parse", f"{new}^{{commit}}")
+    known = _known()
+    if known and (model != known["model"] or environment not in known["environments"]):
+        names = ", ".join(f"{known['model']}#{name}#<n>" for name in known["environments"])
+        return f"there is no such environment (promote.environments in params.yaml)\n  next: one of {names}"
     there = git("for-each-ref", f"--points-at={target}", "--format=%(refname)", "refs/tags").split()
-    if not any(VERSION.fullmatch(name) for name in there):
+    if not any(VERSION.fullmatch(name) and name.startswith(f"refs/tags/{model}@") for name in there):
         return "it names a commit that no version names\n  next: git tag --list '*@v*'"
     used = git("for-each-ref", "--format=%(refname)", f"refs/tags/{model}#{environment}#*").split()
     expected = max((int(name.rpartition("#")[2]) for name in used), default=0) + 1
     if counter != expected:
         return f"the next one is number {expected}\n  next: git tag -a '{model}#{environment}#{expected}'"
     return ""
+
+
+def _known() -> dict[str, Any]:
+    path = Path("pushforward") / "registry.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _shown(ref: str) -> str:

@@ -1,6 +1,7 @@
 """Run one child: argv, clean environment, captured output, readable failure."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from pushforward.errors import TOOL, PushforwardError
 
 # What a child may inherit. Hooks set GIT_DIR and a dozen relatives, CI sets tokens: an allow-list forgets none.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "NO_COLOR", "SSH_AUTH_SOCK")
+# Where packages come from, and through what: for the one child that installs them.
+INDEX = re.compile(
+    r"(?i)(PIP|UV)_(EXTRA_)?(DEFAULT_)?(INDEX|INDEX_URL|CERT|FIND_LINKS)|SSL_CERT_(FILE|DIR)|(HTTPS?|NO)_PROXY"
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The allow-listed part of this process's environment, and `extra` on top."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return inherited | dict(extra or {})
+
+
+def index_environment() -> dict[str, str]:
+    """What this process's environment says of the package index."""
+    return {name: value for name, value in os.environ.items() if INDEX.fullmatch(name)}
 
 
 def run(

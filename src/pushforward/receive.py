@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from pushforward.git import NOTES, ZERO
 from pushforward.init import Server
-from pushforward.process import clean_environment
+from pushforward.process import clean_environment, index_environment
 
-ZERO = "0" * 40
 POLL_SECONDS = 0.05
 LOCK = "dispatch.lock"
 CURRENT = "current"
@@ -36,7 +36,7 @@ def start(server: Server) -> subprocess.Popen[bytes]:
             stdout=sink,
             stderr=sink,
             cwd="/",
-            env=clean_environment({"PYTHONPATH": str(server.folder / "lib")}),
+            env=clean_environment(index_environment() | {"PYTHONPATH": str(server.folder / "lib")}),
             start_new_session=True,
         )
 
@@ -64,13 +64,29 @@ def follow(server: Server, event: str, commit: str, worker: subprocess.Popen[byt
             current = server.folder / CURRENT
             ahead = current.read_text() if current.exists() else ""
             if ahead and ahead != key(event, commit):
-                print(f"queued: {ahead[:16]} is being judged", flush=True)
+                kind, _, other = ahead.partition("-")
+                print(f"queued: {other[:9]} ({kind}) is being judged", flush=True)
                 told = True
         if worker.poll() is not None and not busy(server) and not (folder / DONE).exists():
-            print("the dispatcher ended before this run did; the next push takes it up again", flush=True)
-            print(f"  its log: {server.folder / 'dispatch.log'}", flush=True)
+            print(_why_not(server, commit, worker.returncode), flush=True)
             return
         time.sleep(POLL_SECONDS)
+
+
+def _why_not(server: Server, commit: str, status: int) -> str:
+    """Why a dispatcher has ended without a run of this commit."""
+    repository = server.repository
+    if repository.git("notes", f"--ref={NOTES}", "list", commit, check=False).returncode == 0:
+        return f"{commit[:9]} is judged already\n  next: git fetch local && pushforward report {commit[:9]}"
+    if repository.resolve(server.default_branch) is None:
+        branch = server.default_branch
+        return f"there is no {branch} to compare with yet\n  next: git push local {branch}"
+    if status == 0 and not repository.git("for-each-ref", f"--points-at={commit}", "refs/heads").text:
+        return f"the branch has moved on before the turn of {commit[:9]} came"
+    return (
+        "the dispatcher ended before this run did; the next push takes it up again\n"
+        f"  its log: {server.folder / 'dispatch.log'}"
+    )
 
 
 def _print_from(log: Path, position: int) -> int:
@@ -94,9 +110,7 @@ def main() -> int:
         return 0  # pushed by a run: it must not start another
     server = Server.load(Path(os.environ.get("GIT_DIR", ".")).resolve())
     branches = [(new, ref) for _, new, ref in updates if ref.startswith("refs/heads/") and new != ZERO]
-    if not branches:
-        return 0
-    worker = start(server)
+    worker = start(server)  # whatever was pushed: an earlier push may still wait for its verdict
     default = f"refs/heads/{server.default_branch}"
     try:
         for new, ref in sorted(branches, key=lambda branch: branch[1] != default):

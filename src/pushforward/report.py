@@ -156,6 +156,27 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     return "\n".join(lines) + "\n"
 
 
+def with_context(text: str, context: Context) -> str:
+    """A report with its context as a second line for machines, so that it can be shown again in any form."""
+    first, _, rest = text.partition("\n")
+    tree = json.dumps(dataclasses.asdict(context), allow_nan=False, separators=(",", ":"))
+    tree = tree.replace("<", "\\u003c").replace(">", "\\u003e")
+    return f"{first}\n{_CONTEXT}{tree}{_LAST}\n{rest}"
+
+
+def context_of(text: str) -> Context:
+    """The context in the second line of a stored report; an empty one where there is none."""
+    from pydantic import TypeAdapter, ValidationError
+
+    line = text.partition("\n")[2].partition("\n")[0]
+    if not (line.startswith(_CONTEXT) and line.endswith(_LAST)):
+        return Context()
+    try:
+        return TypeAdapter(Context).validate_json(line[len(_CONTEXT) : -len(_LAST)])
+    except ValidationError:
+        return Context()
+
+
 def entries(note: str) -> list[tuple[dict[str, Any], str]]:
     """The reports of a note, in its order: the JSON of each first line, and the report with that line."""
     found: list[tuple[dict[str, Any], list[str]]] = []
@@ -211,7 +232,7 @@ _ESCAPES = re.compile(
 _TAGS = str.maketrans({"<": "‹", ">": "›"})
 _SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃"})
-_FIRST, _LAST = "<!-- pushforward ", " -->"
+_FIRST, _CONTEXT, _LAST = "<!-- pushforward ", "<!-- context ", " -->"
 
 
 def _printable(character: str) -> str:

@@ -114,11 +114,6 @@ class Settings(Section):
             )
         return self
 
-    @property
-    def holdout_months(self) -> list[str]:
-        """The last `gate.window` months: rows that no model under judgement has trained on."""
-        return self.data.months[-self.gate.window :]
-
 
 def next_month(month: str) -> str:
     """The month after `month`, both as YYYY-MM."""
@@ -180,6 +175,8 @@ def _load(text: bytes, where: str) -> CommentedMap:
         mark = broken.problem_mark or broken.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise PushforwardError(f"{where}{at}: {broken.problem or broken.context}") from None
+    except RecursionError:
+        raise PushforwardError(f"{where} is nested too deeply") from None
     except (YAMLError, ValueError) as broken:
         raise PushforwardError(f"{where}: {str(broken).splitlines()[0]}") from None
     if not isinstance(tree, CommentedMap):

@@ -403,8 +403,13 @@ def _strings(value: Any) -> list[str]:
 def _labels(job: Mapping[str, Any]) -> list[str]:
     asked = job.get("runs-on", [])
     if isinstance(asked, dict):
-        asked = [*(asked.get("labels") or []), f"group {asked['group']}"] if "group" in asked else asked["labels"]
+        # a group, or a form that nobody knows, is a runner that is not here
+        asked = [*_listed_labels(asked.get("labels")), f"group {asked.get('group', '?')}"]
     return [str(label) for label in (asked if isinstance(asked, list) else [asked])]
+
+
+def _listed_labels(labels: Any) -> list[Any]:
+    return labels if isinstance(labels, list) else [] if labels is None else [labels]
 
 
 def _event_problems(workflow: Workflow) -> Iterator[str]:
@@ -505,10 +510,12 @@ def _all_uses(workflow: Workflow, read_file: ReadFile | None) -> Iterator[tuple[
             continue
         seen.add(path)
         action = _action(path, read_file)
-        runs = action.get("runs", {}) if action else {}
+        runs = action.get("runs") if action else {}
+        runs = runs if isinstance(runs, dict) else {}
         if str(runs.get("using", "")).lower() == "docker":
             yield path, f"docker://{runs.get('image', path)}"
-        steps = runs.get("steps") or []
+        steps = runs.get("steps")
+        steps = steps if isinstance(steps, list) else []
         waiting += [(path, str(step["uses"])) for step in steps if isinstance(step, dict) and "uses" in step]
 
 

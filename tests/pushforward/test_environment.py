@@ -119,6 +119,7 @@ def test_a_build_that_was_cut_off_is_not_believed(repository, lock, tmp_path, uv
     assert uv() == ["venv", "pip"] * 2
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_is_an_error_and_leaves_no_environment(repository, lock, tmp_path):
     commit = lock(run=IMPOSSIBLE)
     folder = tmp_path / "environments"

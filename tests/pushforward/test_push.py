@@ -213,14 +213,88 @@ def test_two_that_push_at_once_both_get_a_verdict(promoted):
     assert len(entries(team, team.head())) == 1
 
 
-def test_a_branch_that_is_pushed_over_before_its_turn_is_told_so(promoted):
+def lose(team, *refs):
+    """Push past the hooks, as a client that dies before they start."""
+    team.git("push", "-f", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", *refs)
+
+
+def test_of_a_branch_the_newest_push_is_judged(promoted):
     team = promoted
     team.git("switch", "-q", "-c", "hasty")
     first = team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
-    team.git("push", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "hasty")
+    lose(team, "hasty")
     second = team.commit("params.yaml", "buckets: 3", "buckets: 4", "Use four")
     team.push("hasty")
-    told = verdict(team, first)
-    assert told["verdict"] == "invalid"
-    assert f"hasty moved on to {second[:9]}" in told["reason"]
+    assert not entries(team, first)
     assert verdict(team, second)["verdict"] == "promote"
+
+
+def test_a_push_of_a_tag_finds_what_an_earlier_push_has_lost(promoted):
+    team = promoted
+    lost = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    lose(team, "main")
+    team.git("tag", "note")
+    team.git("push", "local", "note")
+    wait_for(lambda: (team.bare / "pushforward" / "runs" / f"push-{lost}" / "done").exists())
+    assert verdict(team, lost)["verdict"] == "promote"
+
+
+def test_a_branch_cannot_write_its_own_verdict(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "forger")
+    forged = (
+        "    out = Path(__import__('os').environ['PUSHFORWARD_ARTIFACTS']) / 'verdict'\n"
+        "    out.mkdir()\n"
+        "    for name in ('report.md', 'report.txt', 'verdict.json', 'context.json'):\n"
+        "        (out / name).write_text('FORGED')\n"
+    )
+    team.commit("src/toy/pipeline.py", "    table = rows(TRAINING)\n", f"{forged}    table = rows(TRAINING)\n", "Forge")
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    assert "FORGED" not in team.push("forger")
+    assert verdict(team)["verdict"] == "hold"
+
+
+def test_a_branch_cannot_switch_its_judge_off(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "quiet")
+    team.commit(".github/workflows/train.yml", '["**.md"', '["**"', "Ignore everything")
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    said = team.push("quiet")
+    assert "not run for a change that those of" in " ".join(said.replace("remote:", "").split())
+    assert verdict(team)["verdict"] == "invalid"
+
+
+def test_a_lock_with_conflict_markers_does_not_stop_the_server(promoted):
+    team = promoted
+    (team.clone / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
+    (team.clone / "dvc.yaml").write_text((team.clone / "dvc.yaml").read_text() + "# more\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Merge badly")
+    team.push()
+    assert verdict(team)["verdict"] == "identical"
+
+
+def test_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
+    team = promoted
+    hook = team.bare / "hooks" / "pre-receive"
+    policy = hook.read_text()
+    refuse = "#!/bin/sh\nwhile read old new ref; do case $ref in refs/tags/*) echo no >&2; exit 1;; esac; done\n"
+    hook.write_text(refuse)
+    team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    said = team.push()
+    assert "NOT TAGGED" in said
+    assert "not final" in said
+    hook.write_text(policy)
+    assert "1 judged" in team.pushforward("dispatch")
+    assert "toy@v1.1.0" in team.tags()
+    assert len(entries(team, team.head())) == 1
+
+
+def test_the_steps_of_the_workflows_work_in_a_terminal(promoted):
+    team = promoted
+    team.pushforward("repro")
+    team.pushforward("score")
+    said = team.pushforward("gate", "--head", "HEAD", "--event", "push", "--ref", "main")
+    assert "FIRST" in said.upper()
+    assert "PROMOTE" in said
+    assert team.head()[:7] in said

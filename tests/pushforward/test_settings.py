@@ -29,7 +29,7 @@ train:
 
 def test_the_sections_are_read_and_the_others_left_to_the_project():
     read = settings.parse(GOOD)
-    assert read.holdout_months == ["2013-03", "2013-04"]
+    assert read.data.months[-1] == "2013-04"
     assert read.gate.alpha == 0.05
     assert read.promote.environments == {"staging": "auto", "production": "manual"}
 
