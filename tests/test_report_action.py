@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-OPEN = pytest.mark.xfail(reason="an open bug")
-
 ACTION = Path(__file__).parent.parent / ".github" / "actions" / "report"
 URL = "https://example.org/comment/1"
 HEAD = "4f1c2ab9" * 5
@@ -101,7 +99,6 @@ def test_each_verdict_has_its_state(forge, word, state):
 
 @pytest.mark.parametrize("reason", ["x" * 139, "− ✓ é " * 100])
 @pytest.mark.parametrize("word", ["hold", "calibration-only"])
-@OPEN
 def test_a_long_reason_is_cut_to_what_the_forge_takes(forge, word, reason):
     _, fields = status(forge, word, reason)
     assert fields["description"].startswith(f"{word}: {reason[:100]}")
@@ -165,7 +162,6 @@ def test_without_an_open_pull_request_there_is_a_warning_and_no_comment(forge, r
     assert forge.calls("cml") == []
 
 
-@OPEN
 def test_where_the_forge_does_not_say_which_there_is_a_warning_and_no_comment(forge, report):
     forge.answer("gh", (1, '{"message":"Not Found","status":"404"}', "gh: Not Found (HTTP 404)"))
     assert "::warning::" in forge.run("comment.sh", report)

@@ -1,6 +1,7 @@
 """The doctor: every precondition of local mode, what is wrong, the command that mends it."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def server(bare: Path) -> Iterator[Finding]:
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     if made.store:
         writable = Path(made.store).is_dir() and os.access(made.store, os.W_OK)
-        yield Finding("store", writable, made.store, f"mkdir -p {made.store}")
+        yield Finding("store", writable, made.store, f"mkdir -p {shlex.quote(made.store)}")
     config = Repository(bare)
     for key, wanted in (
         ("core.logallrefupdates", "true"),
@@ -97,6 +98,6 @@ def _hook(path: Path) -> Finding:
         return Finding(path.name, False, "missing", "pushforward init")
     if not os.access(path, os.X_OK):
         # git takes the push and says so only in a hint
-        return Finding(path.name, False, "not executable: git would skip it", f"chmod +x {path}")
+        return Finding(path.name, False, "not executable: git would skip it", f"chmod +x {shlex.quote(str(path))}")
     done = subprocess.run(["sh", "-n", str(path)], capture_output=True, check=False)
     return Finding(path.name, done.returncode == 0, "in place", "pushforward init")

@@ -40,7 +40,7 @@ class _Group(click.Group):
             if os.environ.get("CI"):
                 traceback.print_exception(bug)  # the step's log is what stays of a run
                 sys.exit(BUG)
-            log = Path(os.environ.get("TMPDIR", "/tmp")) / f"pushforward-{os.getpid()}.log"  # noqa: S108
+            log = Path(tempfile.gettempdir()) / f"pushforward-{os.getpid()}.log"
             log.write_text("".join(traceback.format_exception(bug)))
             click.echo(f"pushforward: a bug: {type(bug).__name__}: {bug}\n  its log: {log}", err=True)
             sys.exit(BUG)

@@ -7,7 +7,6 @@ same difference between what was pushed and what was judged.
 import contextlib
 import dataclasses
 import json
-import re
 import shutil
 import sys
 import time
@@ -22,7 +21,7 @@ from pushforward.actlog import clean
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event
 from pushforward.git import RUNS, ZERO, Repository
-from pushforward.handover import RECORD
+from pushforward.handover import RECORD, read_metrics
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, METRICS
 from pushforward.promote import lock_commit
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 WORKFLOWS = ".github/workflows"
 KEPT_RUNS = 50
 ATTEMPTS = 3
-METRICS_FILE = re.compile(r"[A-Za-z0-9._-]{1,100}\.(?:json|csv)")
 
 
 @dataclass(frozen=True)
@@ -410,11 +408,7 @@ class _Run:
                 next=f"less {self.folder}/*/log.txt, on the server",
                 exit_code=TOOL,
             )
-        metrics = {
-            path.name: path.read_bytes()
-            for path in sorted((taken / METRICS).glob("*"))
-            if path.is_file() and not path.is_symlink() and METRICS_FILE.fullmatch(path.name)
-        }
+        metrics = read_metrics(taken / METRICS)
         lock = (taken / LOCK).read_bytes() if (taken / LOCK).is_file() and not (taken / LOCK).is_symlink() else b""
         # without a record the run of the pushed code died before it could say anything of the commit
         final, told, text = (taken / RECORD).is_file(), terminal.read_text(), markdown.read_text()

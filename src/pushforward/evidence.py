@@ -49,12 +49,12 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
         return Question(head, head, event, ref)
     if pull is None:
         heads = repository.remote("ls-remote", "origin", "refs/pull/*/head").text.splitlines()
-        mine = [name for commit, name in (line.split("\t") for line in heads) if commit == head]
+        mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]
         if not mine:
             raise PushforwardError(
                 f"no pull request has the head {head[:9]}", next="git ls-remote origin 'refs/pull/*/head'"
             )
-        pull = int(mine[-1].split("/")[2])
+        pull = max(mine)
     merge = f"refs/pull/{pull}/merge"
     repository.remote("fetch", "-q", "origin", f"+{merge}:{merge}")
     subject = repository.commit(merge)
@@ -92,6 +92,8 @@ def weigh(
         months = tuple(asked.data.months[-rules.gate.window :])
         mode = _mode(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
+        if not read.lock:
+            raise PushforwardError(f"the run left no {pipeline.LOCK}")
         context = _with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
             verdict, context, level = _judge(rules, asked, champion, question, read, mode, checkout, context, say)
@@ -313,22 +315,16 @@ def _digests(read: handover.Handover, repository: Repository, subject: str, aske
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        raise PushforwardError(f"the model has no {MANIFEST}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as broken:
-        raise PushforwardError(f"the model's {MANIFEST} is not JSON: {broken}") from None
-    if not isinstance(found, dict):
-        raise PushforwardError(f"the model's {MANIFEST} is not an object")
-    return found
+    if not (folder / MANIFEST).is_file():
+        raise PushforwardError(f"the model has no {MANIFEST}")
+    return handover.plain_json((folder / MANIFEST).read_bytes(), f"the model's {MANIFEST}")
 
 
 def _until(manifest: dict[str, Any]) -> str:
     """The last month that a model has trained on, by its manifest: `training.months`."""
     training = manifest.get("training")
     months = training.get("months") if isinstance(training, dict) else None
-    return str(max(months)) if isinstance(months, list) and months else ""
+    return max(str(month) for month in months) if isinstance(months, list) and months else ""
 
 
 def _level(mode: gate.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
@@ -383,9 +379,9 @@ def _with_metrics(
     """What the run says of itself: shown, never judged by."""
     theirs = repository.read(champion.commit, f"{pipeline.METRICS}/metrics.json") if champion else None
     curve: tuple[float, ...] = ()
-    with contextlib.suppress(ValueError, KeyError, UnicodeDecodeError, csv.Error):
+    with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
         rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
-        curve = tuple(float(row["validation"]) for row in rows)
+        curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
     return dataclasses.replace(
         context,
         validation=_numbers(read.metrics.get("metrics.json", b"{}")),
@@ -396,15 +392,13 @@ def _with_metrics(
 
 def _numbers(text: bytes) -> dict[str, float]:
     try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        found = handover.plain_json(text, "metrics.json")
+    except PushforwardError:
         return {}
-    if isinstance(found, dict) and isinstance(found.get("validation"), dict):
-        found = found["validation"]
-    if not isinstance(found, dict):
-        return {}
-    numbers = {str(k): float(v) for k, v in found.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
+    inner = found.get("validation", found)
+    leaves = inner.items() if isinstance(inner, dict) else ()
+    numbers = {str(key): value for key, value in leaves if type(value) in {int, float} and abs(value) < 1e300}
+    finite = {key: float(value) for key, value in numbers.items()}
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_PAGER": "cat",
     "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C.UTF-8",  # what git says is read here and there
 }
 # What a run inside a run must hand on, so that a hook knows it is already inside one.
 HANDED_ON = ("PUSHFORWARD_RUN", "PUSHFORWARD_TOKEN")
@@ -135,7 +136,7 @@ class Repository:
         try:
             self.git("read-tree", base, env=env)
             if drop:
-                self.git("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", drop, env=env, check=False)
+                self.git("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", drop, env=env)
             lines = [f"100644 {self.write_blob(content)}\t{path}\0".encode() for path, content in sorted(files.items())]
             self.git("update-index", "-z", "--add", "--index-info", stdin=b"".join(lines), env=env)
             return self.git("write-tree", env=env).text

@@ -1,6 +1,8 @@
 """What the run of the pushed code hands to the judge: a folder, read as hostile data."""
 
 import json
+import math
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ PREDICTIONS = "predictions.parquet"
 LIMIT_BYTES = 200 * 1024 * 1024
 LIMIT_RECORD = 1024 * 1024
 LIMIT_FILES = 1000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,31 @@ def read(folder: Path) -> Handover:
     if not folder.is_dir():
         raise PushforwardError("the run of the pushed code left nothing to judge; its log says why")
     _check_sizes(folder)
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except FileNotFoundError:
-        raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as broken:
-        raise PushforwardError(f"the hand-over's {RECORD} is not JSON: {broken}") from None
-    metrics = {
-        path.name: path.read_bytes()
-        for path in sorted((folder / METRICS).glob("*"))
-        if path.suffix in {".json", ".csv"}
-    }
+    if not (folder / RECORD).is_file():
+        raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
+    record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
+    metrics = read_metrics(folder / METRICS)
     try:
         return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {wrong!r}") from None
+
+
+def plain_json(text: bytes, what: str) -> dict[str, Any]:
+    """A JSON object whose numbers are finite; anything else is refused, whatever it is."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no number")
+
+    try:
+        found = json.loads(text, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as broken:
+        raise PushforwardError(f"{what} is not JSON: {str(broken)[:120]}") from None
+    except ValueError as wrong:
+        raise PushforwardError(f"{what} is not of the form expected: {str(wrong)[:120]}") from None
+    if not isinstance(found, dict):
+        raise PushforwardError(f"{what} is not of the form expected: it is not an object")
+    return found
 
 
 def _check_sizes(folder: Path) -> None:
@@ -87,10 +100,32 @@ def _check_sizes(folder: Path) -> None:
             raise PushforwardError(f"the hand-over's {RECORD} is larger than {LIMIT_RECORD >> 20} MiB")
 
 
+def read_metrics(folder: Path) -> dict[str, bytes]:
+    """The metrics files of a folder by name; a name that git or a shell could read as more than one is not taken."""
+    found = sorted(path for path in folder.glob("*") if NAME.fullmatch(path.name))
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise PushforwardError(f"the hand-over's {METRICS}/{path.name} is no plain file")
+    return {path.name: path.read_bytes() for path in found}
+
+
 def _text(value: Any, limit: int = 20_000) -> str:
     if not isinstance(value, str) or len(value) > limit:
         raise TypeError(f"{value!r:.40} is not a text")
+    value.encode()  # half a character is none
     return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 10**9:
+        raise TypeError(f"{value!r:.40} is not a count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in {int, float} or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40} is not a number of seconds")
+    return float(value)
 
 
 def _reproduction(record: dict[str, Any]) -> Reproduction:
@@ -99,15 +134,15 @@ def _reproduction(record: dict[str, Any]) -> Reproduction:
         if entry["outcome"] not in get_args(Outcome):
             raise ValueError(entry["outcome"])
         stages.append(
-            Stage(_text(entry["name"], 200), entry["outcome"], _text(entry["reason"], 2000), float(entry["seconds"]))
+            Stage(_text(entry["name"], 200), entry["outcome"], _text(entry["reason"], 2000), _seconds(entry["seconds"]))
         )
     if record["outcome"] not in {"ok", "refused", "failed"}:
         raise ValueError(record["outcome"])
     return Reproduction(
         stages,
-        int(record["pulled"]),
-        int(record["pushed"]),
-        float(record["seconds"]),
+        _count(record["pulled"]),
+        _count(record["pushed"]),
+        _seconds(record["seconds"]),
         record["outcome"],
         _text(record["message"]),
     )

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pushforward import git, settings
+from pushforward import git
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 
@@ -71,7 +71,10 @@ class Server:
         path = bare / FOLDER / "server.json"
         if not path.is_file():
             raise PushforwardError(f"{bare} is not a server of pushforward", next="pushforward init")
-        return Server(**json.loads(path.read_text()))
+        try:
+            return Server(**json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise PushforwardError(f"{path} is of another version, or cut off", next="pushforward init") from None
 
     def save(self) -> None:
         """Write it down, whole or not at all."""
@@ -93,13 +96,15 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
     clone = Path(top)
     if not (clone / "params.yaml").is_file():
         raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
+    from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
+
     wanted = settings.load(clone)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
     if not branch:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote, store = _store(clone)
     joined = None if bare else _server_of(repository)
-    bare = joined or (bare or clone.parent / f"{clone.name}.git").absolute()
+    bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     _add_remote(repository, bare)
     if joined:
         return Server.load(joined)
@@ -121,6 +126,13 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
     server.save()
     server.know(wanted.model.name, list(wanted.promote.environments))
     return server
+
+
+def _own(repository: Repository) -> Path | None:
+    """The server that this clone already has."""
+    url = repository.git("remote", "get-url", REMOTE, check=False)
+    path = Path(url.text)
+    return path if url.returncode == 0 and (path / FOLDER / "server.json").is_file() else None
 
 
 def _server_of(repository: Repository) -> Path | None:
@@ -164,8 +176,11 @@ def _configure(bare: Repository) -> None:
 
 def _store(clone: Path) -> tuple[str, str]:
     """The name of the project's default DVC remote, and its folder; "" where it is not a folder of this machine."""
-    config = configparser.ConfigParser()
-    config.read(clone / ".dvc" / "config")
+    config = configparser.ConfigParser(interpolation=None)
+    try:
+        config.read(clone / ".dvc" / "config")
+    except configparser.Error as broken:
+        raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
     name = config.get("core", "remote", fallback="")
     url = config.get(f"'remote \"{name}\"'", "url", fallback="") if name else ""
     if not url:

@@ -226,7 +226,7 @@ def _short(value: Any) -> str:
 
 def absolute_config(root: Path) -> str:
     """A .dvc/config.local for another checkout of the project in `root`: the same cache, the same remote."""
-    config = configparser.ConfigParser()
+    config = configparser.ConfigParser(interpolation=None)
     config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"

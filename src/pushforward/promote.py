@@ -77,8 +77,9 @@ def promote(
         pushed = repository.remote("push", "-q", "--atomic", "origin", *names, check=False)
         if pushed.returncode == 0:
             name = there.name if there else tags[0]
-            say(f"tagged {', '.join(tags)} at {target[:9]}")
-            return Promotion(name, target, tuple(environments), new=True)
+            commit = there.commit if there else target
+            say(f"tagged {', '.join(tags)} at {commit[:9]}")
+            return Promotion(name, commit, tuple(environments), new=True)
         repository.git("tag", "-d", *tags, check=False)
         said = pushed.stderr.decode("utf-8", "replace").strip()
         if not any(word in said for word in ("already exists", "cannot lock ref", "the next one is")):

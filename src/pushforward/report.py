@@ -130,15 +130,15 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     """The same content as a card for a terminal of `width` columns; colour only where asked for."""
     context = context or Context()
     title = f"{SIGNS[verdict.verdict]} {WORDS[verdict.verdict].upper()}"
-    head = _cut(f"{title}  {_title(verdict, context, plain)}", width)
+    head = cut(f"{title}  {_title(verdict, context, plain)}", width)
     if color:
         head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
     lines = [head, *_wrap(_upper(plain(verdict.reason, 600)), width, "  ")]
-    lines += [_cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
+    lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
     if verdict.touched:
         lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
     if verdict.numbers:
-        lines += ["", *(_cut(line, width) for line in _number_card(verdict))]
+        lines += ["", *(cut(line, width) for line in _number_card(verdict))]
     facts = [
         ("slices", _slices_line(verdict.slices, plain)),
         ("validation", _validation_line(context, plain)),
@@ -641,7 +641,7 @@ def _shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _cells(text: str) -> int:
+def cells(text: str) -> int:
     """How many columns of a terminal the text takes."""
     return sum(
         0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
@@ -649,10 +649,11 @@ def _cells(text: str) -> int:
     )
 
 
-def _cut(text: str, width: int) -> str:
-    if _cells(text) <= width:
+def cut(text: str, width: int) -> str:
+    """The text in at most `width` columns of a terminal."""
+    if cells(text) <= width:
         return text
-    while text and _cells(text) > width - 1:
+    while text and cells(text) > width - 1:
         text = text[:-1]
     return text + "…"
 
@@ -660,4 +661,4 @@ def _cut(text: str, width: int) -> str:
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:
     rest = first if rest is None else rest
     lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
-    return [_cut(line, width) for line in lines]
+    return [cut(line, width) for line in lines]

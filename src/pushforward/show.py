@@ -72,10 +72,16 @@ def _history(repository: Repository, known: registry.Registry) -> Iterator[Entry
         )
     for commit in notes.annotated(repository):
         for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
-            when, _, subject = repository.git("log", "-1", "--format=%ct %cs%x00%s", commit).text.partition("\0")
+            when, _, subject = _described(repository, commit).partition("\0")
             seconds, _, day = when.partition(" ")
-            found.append((int(seconds), -number, _entry(header, commit, day, subject, made)))
+            found.append((int(seconds or 0), -number, _entry(header, commit, day, subject, made)))
     yield from (entry for *_, entry in sorted(found, key=lambda row: row[:2]))
+
+
+def _described(repository: Repository, commit: str) -> str:
+    """Time, day and subject of a commit; empty where a note outlived its commit, or came without it."""
+    done = repository.git("log", "-1", "--format=%ct %cs%x00%s", commit, check=False)
+    return done.text if done.returncode == 0 else ""
 
 
 def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: dict[str, registry.Registered]) -> Entry:
@@ -117,6 +123,10 @@ def _branch(entry: Entry) -> str:
     return report.plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
 
 
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - report.cells(cell))
+
+
 def terminal(state: State, *, width: int = 80) -> str:
     """The state as text: environments, then the history as a table of `width` columns, oldest first."""
     head = ["commit", "branch", "loss", "gain", "verdict", "version", "subject"]
@@ -124,14 +134,13 @@ def terminal(state: State, *, width: int = 80) -> str:
     for entry in state.history:
         loss, gain = _figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f")
         rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
-    room = max(12, width - sum(widths) - 2 * len(widths))
+    widths = [max(report.cells(row[column]) for row in rows) for column in range(len(head) - 1)]
     for row, entry in zip(rows[1:], state.history, strict=True):
-        row[-1] = report.plain(entry.subject, room)
-    widths.append(0)
-    table = ["  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
+        row[-1] = report.plain(entry.subject)
+    lines = ["  ".join([*map(_padded, row, widths), row[-1]]).rstrip() for row in rows]
+    table = [report.cut(line, width) for line in lines]
     uses = [f"{name:<12} {version}" for name, version in state.environments.items()] or ["no version yet"]
-    problems = [f"! {text}" for text in state.problems]
+    problems = [report.cut(f"! {report.plain(text)}", width) for text in state.problems]
     return "\n".join([state.model, *(f"  {line}" for line in uses), *problems, "", *table])
 
 

@@ -13,7 +13,6 @@ from pushforward.cli import main
 from pushforward.init import init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
-OPEN = pytest.mark.xfail(reason="an open bug")
 
 
 @pytest.fixture
@@ -65,7 +64,6 @@ def test_a_hook_that_is_missing_is_found_and_made_again(server, clone):
     assert problems(server) == {}
 
 
-@OPEN
 def test_a_hook_that_git_would_skip_is_found_and_the_command_mends_it(server):
     (Path(server.bare) / "hooks" / "pre-receive").chmod(0o644)
     found = problems(server)["pre-receive"]
@@ -79,7 +77,6 @@ def test_a_hook_that_is_no_script_is_found(server):
     assert problems(server)["post-receive"].mend == "pushforward init"
 
 
-@OPEN
 def test_a_store_that_is_gone_is_found_and_the_command_mends_it(server, tmp_path):
     (tmp_path / "my store").rmdir()
     found = problems(server)["store"]
@@ -120,7 +117,6 @@ def test_a_folder_that_is_no_server_is_one_finding(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"bare": "x"}'], ids=["empty", "a list", "of another version"])
-@OPEN
 def test_a_server_that_cannot_be_read_is_a_finding_and_no_crash(server, text):
     (Path(server.bare) / "pushforward" / "server.json").write_text(text)
     assert problems(server)["server"].mend == "pushforward init"

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from pushforward.cli import main
 
-
 ROOT = Path(__file__).parent.parent.parent
 PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()
 COMMAND = [sys.executable, "-m", "pushforward"]

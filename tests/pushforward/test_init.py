@@ -14,8 +14,6 @@ from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.init import Server, init
 
-OPEN = pytest.mark.xfail(reason="an open bug")
-
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
@@ -168,7 +166,6 @@ def test_it_works_from_a_folder_inside_the_clone(clone):
     assert init(clone / "src").bare == str(clone.parent / "clone.git")
 
 
-@OPEN
 def test_the_bare_repository_may_lie_elsewhere(clone, tmp_path, git, monkeypatch):
     (tmp_path / "hub").mkdir()
     monkeypatch.chdir(clone)
@@ -178,7 +175,7 @@ def test_the_bare_repository_may_lie_elsewhere(clone, tmp_path, git, monkeypatch
     assert git(clone, "remote", "get-url", "local") == server.bare
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/path", pytest.param("https://example.org/a%20b", marks=OPEN)])
+@pytest.mark.parametrize("url", ["s3://bucket/path", pytest.param("https://example.org/a%20b")])
 def test_a_store_that_is_no_folder_of_this_machine_is_not_made(clone, url):
     (clone / ".dvc" / "config").write_text(CONFIG.replace("../../store", url))
     before = sorted(clone.parent.iterdir())

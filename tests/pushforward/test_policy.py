@@ -34,7 +34,7 @@ def refs(git, bare):
         ("refs/notes/commits", "this server writes it"),
         ("refs/pushforward/run/x", "this server writes it"),
         ("refs/pull/1/head", "this server writes it"),
-        ("refs/foo/bar", "the name may hold"),
+        ("refs/foo/bar", "only branches and tags"),
         ("refs/heads/-rf", "the name may hold"),
         ("refs/heads/HEAD", "the name may hold"),
         ("refs/heads/refs/heads/main", "the name may hold"),

@@ -13,8 +13,6 @@ from pushforward.errors import PushforwardError
 from pushforward.gate import Holdout, Number, invalid
 from pushforward.git import Repository
 
-OPEN = pytest.mark.xfail(reason="an open bug")
-
 PARAMS = """\
 model:
   name: toy
@@ -132,7 +130,7 @@ def test_a_verdict_that_stands_from_an_earlier_commit_says_from_which(history):
 
 
 @pytest.mark.parametrize("word", ["promote", "calibration-only"])
-@pytest.mark.parametrize("width", [pytest.param(80, marks=OPEN), 120])
+@pytest.mark.parametrize("width", [pytest.param(80), 120])
 def test_no_line_is_wider_than_asked_for(history, word, width):
     commit = history.commit("Change what cannot be changed " * 6)
     history.judge(commit, word, ref="a-branch-with-a-long-name-of-forty-letters", event="pull_request", pull=123)
@@ -142,7 +140,6 @@ def test_no_line_is_wider_than_asked_for(history, word, width):
     assert max(columns(row) for row in rows) <= width
 
 
-@OPEN
 def test_characters_of_two_columns_count_as_two(history):
     history.judge(history.commit("変更" * 40), "hold")
     assert columns(table(history)[0]) <= 80
@@ -166,7 +163,6 @@ def test_a_hostile_subject_is_inert(history):
     assert "<b>" not in rows[2]
 
 
-@OPEN
 def test_a_tag_that_is_not_of_the_registry_is_a_problem_and_inert(history, git):
     commit = history.commit("Change")
     name = "toy@\x9b2J\u202e"
@@ -185,7 +181,6 @@ def test_a_lightweight_version_is_a_problem_and_no_version(history, git):
     assert "lightweight" in show.terminal(state)
 
 
-@OPEN
 def test_a_verdict_on_a_commit_that_is_not_here_stays_in_the_history(history, git, tmp_path):
     kept = history.commit("Begin")
     git(history.folder, "checkout", "-q", "-b", "topic")

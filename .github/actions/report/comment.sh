@@ -7,7 +7,8 @@ touch "$GIT_CONFIG_GLOBAL"
 # The number comes from the forge, never from the artifact.
 number=$(gh api "repos/$GITHUB_REPOSITORY/commits/$HEAD/pulls" \
   --jq 'map(select(.state == "open" and .head.sha == env.HEAD))[0].number // empty')
-[ -n "$number" ] || { echo "::warning::no open pull request has the head $HEAD"; exit 0; }
+# where the API fails, gh prints its error there
+[[ $number =~ ^[0-9]+$ ]] || { echo "::warning::no open pull request has the head $HEAD"; exit 0; }
 errors="$RUNNER_TEMP/cml-errors.log"
 for pause in 5 20 0; do
   url=$(timeout 150 $CML comment update --no-publish --target="pr/$number" --watermark-title=pushforward \
