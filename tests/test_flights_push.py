@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# one group: what two pushes printed is shared by the tests of this file
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flights")]
 
 ROOT = Path(__file__).parent.parent
 PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"

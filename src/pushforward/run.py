@@ -366,11 +366,6 @@ class _Lines:
         self.waiting += part[: MAX_LINE - len(self.waiting)]
 
 
-def _foreign(bare: Path) -> tuple[Path, ...]:
-    """The folders in a bare repository that are not git's: what a server keeps there is not for its runs."""
-    return tuple(path for path in bare.iterdir() if path.is_dir() and path.name not in GIT_FOLDERS)
-
-
 def _prepare(place: _Place, workflow: Workflow, event: Event, repository: Repository) -> None:
     """Lay out what act reads: the files of `.github`, and the event."""
     export(repository, event.sha, place.source)

@@ -119,11 +119,6 @@ def crons(workflow: Workflow) -> tuple[str, ...]:
     return tuple(str(entry["cron"]) for entry in entries if isinstance(entry, dict) and "cron" in entry)
 
 
-def labels(workflow: Workflow) -> frozenset[str]:
-    """Every runner label that a job asks for; an expression counts as a label of its own."""
-    return frozenset(label for job in workflow.jobs.values() for label in _labels(job))
-
-
 def problems(workflow: Workflow, read_file: ReadFile | None = None) -> list[str]:
     """What act would ignore, turn green though it is not, or fetch from the network: one line each.
 

@@ -185,7 +185,6 @@ def test_what_runs_here_has_no_problems() -> None:
         " {run: 'true', timeout-minutes: 2, continue-on-error: true}]}"
     )
     assert workflow.problems(flow) == []
-    assert workflow.labels(flow) == {"ubuntu-latest"}
 
 
 @pytest.mark.parametrize(
