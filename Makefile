@@ -27,7 +27,7 @@ demo: env ## a team, six pushes, real flights: see the whole loop in three minut
 	@$(VENV)/bin/python scripts/demo.py
 
 test: env-test ## run the tests
-	@$(TEST_VENV)/bin/python -m pytest -n auto --dist loadgroup
+	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal
 
 check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@$(TEST_VENV)/bin/ruff format --check -q .

@@ -11,10 +11,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left with them at the end."""
-    items.sort(
-        key=lambda item: (item.get_closest_marker("xdist_group") is None, item.get_closest_marker("slow") is None)
-    )
+    """The long ones first, so that no worker is left with them at the end; those that share two pushes together."""
+    items.sort(key=lambda item: (item.path.name != "test_flights_push.py", item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(autouse=True)

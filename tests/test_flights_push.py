@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# one group: what two pushes printed is shared by the tests of this file
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flights")]
+pytestmark = pytest.mark.slow
+
 
 ROOT = Path(__file__).parent.parent
 PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"
