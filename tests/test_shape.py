@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pushforward import __version__
 from pushforward.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +53,8 @@ def test_a_hook_starts_without_what_only_a_run_needs():
     code = f"import sys, pushforward.receive; print([name for name in {slow} if name in sys.modules])"
     python = ROOT / ".venv" / "bin" / "python"
     assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_version_is_said_once_and_again():
+    # in the package too: an environment that a server builds has the package from a checkout, not installed
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()

@@ -10,12 +10,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pushforward import __version__
 from pushforward.errors import BUG, NOT_PROMOTED, TOOL, PushforwardError
 
 HANDOVER = Path("handover")
@@ -51,7 +51,7 @@ def _example(text: str) -> dict[str, Any]:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("pushforward"), prog_name="pushforward")
+@click.version_option(__version__, prog_name="pushforward")
 def main() -> None:
     """Retrain on every push, judge the new model against the one in use, promote it with a git tag."""
 

@@ -4,10 +4,9 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from pathlib import Path
 
-from pushforward import registry, settings
+from pushforward import __version__, registry, settings
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate import Verdict
 from pushforward.git import Repository
@@ -147,5 +146,5 @@ def _record(verdict: Verdict, known: Registry) -> dict[str, object]:
         "verdict": hashlib.sha256(verdict.to_json().encode()).hexdigest(),
         "commit": verdict.commit,
         "previous": known.newest.name if known.newest else None,
-        "pushforward": package_version("pushforward"),
+        "pushforward": __version__,
     }
