@@ -129,7 +129,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     wanted = (rules.model.path, rules.model.holdout)
     done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
-    handover.write(root, out, commit, done, rules.model.path)
+    handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:
         pipeline.untouched(repository)
     if done.outcome != "ok":
@@ -151,55 +151,67 @@ def _stages(stages: list[Any]) -> None:
     click.echo("  stages: " + ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some))
 
 
-@main.command(**_example("pushforward score"))
+@main.command(**_example("pushforward score --probe"))
 @click.option(
     "--out", type=click.Path(path_type=Path), default=HANDOVER, show_default=True, help="The hand-over folder."
 )
-def score(out: Path) -> None:
+@click.option(
+    "--probe", is_flag=True, envvar="PUSHFORWARD_PROBE", help="Score again with the future replaced. On for branches."
+)
+def score(out: Path, probe: bool) -> None:
     """Score the holdout with the model at hand; the predictions go into the hand-over."""
-    from pushforward import handover, pipeline, settings
-    from pushforward.evidence import SCORE_SECONDS
-    from pushforward.score import score as run_score
+    from pushforward import challenge, settings
 
     root = Path.cwd()
-    contract = settings.load(root).model
-    missing = [name for name in (contract.path, contract.holdout) if not (root / name).exists()]
-    if missing:
-        pipeline.fetch(root, *missing)
-    predictions = (root / out / handover.PREDICTIONS).absolute()
-    with tempfile.TemporaryDirectory() as folder:
-        # what is asked and what the world told; the labels beside them are for the judge alone
-        asked, told = (Path(folder) / name for name in ("rows.parquet", "events.parquet"))
-        for place in (asked, told):
-            shutil.copyfile(root / contract.holdout / place.name, place)
-        if os.environ.get("CI"):
-            shutil.rmtree(root / contract.holdout)
-        run_score(root, contract, asked, told, predictions, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
-    click.echo(f"  scored {contract.holdout}")
+    forget = probe and bool(os.environ.get("CI"))
+    rules = settings.load(root)
+    challenge.answer(root, rules, root / out, probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}"))
 
 
-@main.command(**_example("pushforward gate --head $(git rev-parse HEAD) --event push --ref refs/heads/main"))
-@click.option("--head", required=True, envvar="PUSHFORWARD_HEAD", help="The pushed commit.")
-@click.option("--event", required=True, envvar="PUSHFORWARD_EVENT", type=click.Choice(["push", "pull_request"]))
-@click.option("--ref", required=True, envvar="PUSHFORWARD_REF", help="The branch that was pushed.")
+@main.command(**_example("pushforward gate --plan"))
+@click.option("--plan", is_flag=True, help="Before any training: looks left, what this holdout can detect.")
+@click.option("--head", envvar="PUSHFORWARD_HEAD", help="The pushed commit.")
+@click.option("--event", envvar="PUSHFORWARD_EVENT", type=click.Choice(["push", "pull_request"]))
+@click.option("--ref", envvar="PUSHFORWARD_REF", help="The branch that was pushed.")
 @click.option("--pull", type=int, envvar="PUSHFORWARD_PULL", help="The number of the pull request.")
 @click.option("--handover", "folder", type=click.Path(path_type=Path), default=HANDOVER, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=VERDICT, show_default=True, help="Where the verdict goes."
 )
 @click.option("--check", "strict", is_flag=True, help="Exit with 4 unless the verdict is promote.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
 def gate(
-    head: str, event: str, ref: str, pull: int | None, folder: Path, out: Path, strict: bool, as_json: bool
+    plan: bool,
+    head: str | None,
+    event: str | None,
+    ref: str | None,
+    pull: int | None,
+    folder: Path,
+    out: Path,
+    strict: bool,
+    as_json: bool,
 ) -> None:
-    """Judge a hand-over against the champion, with this checkout's code, rules and holdout."""
+    """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
     from pushforward import evidence, report
 
     root = Path.cwd()
+    if plan:
+        _plan(root, as_json=as_json)
+        return
+    if head is None or event is None or ref is None:
+        raise click.UsageError("a hand-over is judged with --head, --event and --ref; or ask with --plan")
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
     question = evidence.ask(root, head, event, name, pull)
-    verdict, context, level = evidence.weigh(root, root / folder, question, work=root / ".git" / "judge", say=say)
+    judge = os.environ.get("PUSHFORWARD_JUDGE", "")
+    if not judge:
+        judge = evidence.judge_of(root, question, os.environ.get("PUSHFORWARD_BASE", ""))
+        if (package := evidence.code_of(root, judge)) is not None:
+            environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
+            os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
+    verdict, context, level = evidence.weigh(
+        root, root / folder, question, judge=judge, work=root / ".git" / "judge", say=say
+    )
     evidence.store(out, verdict, context, level)
     if as_json:
         click.echo(verdict.to_json())
@@ -209,6 +221,15 @@ def gate(
         click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
+
+
+def _plan(root: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from pushforward import plan
+
+    found = plan.plan(root)
+    click.echo(json.dumps(asdict(found), indent=1) if as_json else plan.terminal(found))
 
 
 @main.command(**_example("git fetch && pushforward report HEAD"))

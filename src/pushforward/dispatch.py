@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pushforward.report import Context
 
 WORKFLOWS = ".github/workflows"
+HOLDOUTS = "refs/pushforward/holdout/"
 KEPT_RUNS = 50
 ATTEMPTS = 3
 
@@ -125,6 +126,7 @@ def judge(server: Server, job: Job) -> None:
     console = Console(folder / receive.LOG)
     (folder / "attempt").write_text(str(attempt))
     started = time.monotonic()
+    ledgers = {ref.name: ref.object for ref in server.repository.refs(HOLDOUTS)}
     try:
         outcome = _Run(server, job, folder, console).outcome()
         _record(server, job, outcome, folder, last=attempt >= ATTEMPTS)
@@ -137,6 +139,7 @@ def judge(server: Server, job: Job) -> None:
         message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; its log on the server: {log}"
         outcome = _failed(server, job, PushforwardError(message, exit_code=BUG))
         _record(server, job, outcome, folder, last=attempt >= ATTEMPTS)
+    _publish(server, ledgers)
     console.say(outcome.terminal.rstrip())
     if not outcome.final and attempt < ATTEMPTS:
         console.say("  this is not final: the next push, or `pushforward dispatch`, tries again")
@@ -286,7 +289,7 @@ class _Run:
         default = f"refs/heads/{self.server.default_branch}"
         return Event(
             "workflow_run",
-            self.job.commit if self.trusted else self.main,
+            self._judge(),
             default,
             action="completed",
             head=self.job.branch,
@@ -297,6 +300,23 @@ class _Run:
             run_id=self._id(),
             pull_requests=(self.job.pull,) if self.job.pull else (),
         )
+
+    def _judge(self) -> str:
+        """The commit that judges: of the default branch, as it was before the push that is judged.
+
+        A judge whose settings cannot be read, or that has no workflows, hands on to the one before it.
+        """
+        if not self.trusted:
+            return self.main
+        commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
+        while commit is not None:
+            with contextlib.suppress(PushforwardError):
+                rules = settings.parse(self.repository.read(commit, "params.yaml") or b"")
+                environment.digest(self.repository, commit, rules.model.requirements)
+                self._workflows(commit)
+                return commit
+            commit = self.repository.resolve(f"{commit}^")
+        return self.job.commit
 
     def _id(self) -> int:
         return int(self.job.commit[:8], 16)
@@ -323,10 +343,11 @@ class _Run:
         server, cache = self.server, self._cache(trusted)
         bare, store = Path(server.bare), Path(server.store)
         folders = [path for path in (store,) if server.store]
+        environments = [path for path in (server.folder / "environments",) if privileged and path.is_dir()]
         policy = jail.Policy(
-            # only the judge of the default branch writes tags; the store takes what a trusted run made
-            writable=(cache, *((bare,) if self.trusted and privileged else ()), *(folders if self.trusted else ())),
-            readable=(*(folders if not self.trusted else ()), python.parent.parent),
+            # only a judge writes: looks, and tags on the default branch; the store takes what a trusted run made
+            writable=(cache, *((bare,) if privileged else ()), *(folders if self.trusted else ())),
+            readable=(*(folders if not self.trusted else ()), python.parent.parent, *environments),
             network=self.trusted,
         )
         steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
@@ -337,6 +358,7 @@ class _Run:
             "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
             "PUSHFORWARD_ENVIRONMENT": str(python.parent.parent),
             "PUSHFORWARD_DVC_CONFIG": str(self._dvc_config(cache)),
+            environment.KNOWN: str(server.folder / "environments"),
             "PUSHFORWARD_RUN": self.job.key,
             "PUSHFORWARD_BASE": self.main if not self.trusted else self.job.before,
         }
@@ -467,6 +489,25 @@ def _record(server: Server, job: Job, outcome: _Outcome, folder: Path, *, last: 
         repository.update_ref(f"{RUNS}{outcome.subject}", target)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
+
+
+def _publish(server: Server, before: dict[str, str]) -> None:
+    """Write the numbers of a holdout that has retired into the reports that kept them back."""
+    moved = [ref for ref in server.repository.refs(HOLDOUTS) if before.get(ref.name) != ref.object]
+    if not moved:
+        return
+    from pushforward import ledger, report, seal
+
+    book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
+    for ref in moved:
+        name = ref.name.removeprefix(HOLDOUTS)
+        state, numbers = book.state(name), book.numbers(name)
+        for look in state.looks if state.retired else ():
+            for header, body in report.entries(notes.read(server.repository, look.commit)):
+                if look.number in numbers and header.get("sealed"):
+                    whole = seal.opened(json.dumps(header), numbers[look.number])
+                    text = _note(whole, report.context_of(body))
+                    notes.renew(server.repository, look.commit, whole.event, text, lock=server.folder / "notes.lock")
 
 
 def _forget_old(server: Server) -> None:

@@ -1,6 +1,7 @@
 """The locked environment of a revision: the one at hand where its locks are the same, else built from its own."""
 
 import hashlib
+import os
 import shlex
 import shutil
 import sys
@@ -11,6 +12,7 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import Repository
 
 STAMP = ".locked"
+KNOWN = "PUSHFORWARD_ENVIRONMENTS"
 
 
 def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
@@ -40,10 +42,13 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
     wanted = digest(repository, commit, requirements)
     if wanted == at_hand():
         return Path(sys.executable)
+    # a run of the local server is told where the server keeps what it has built
+    known = os.environ.get(KNOWN, "")
+    for place in (Path(known), folder) if known else (folder,):
+        if (place / wanted[:16] / STAMP).is_file():
+            return place / wanted[:16] / "bin" / "python"
     home = folder / wanted[:16]
     python = home / "bin" / "python"
-    if (home / STAMP).is_file():
-        return python
     shutil.rmtree(home, ignore_errors=True)
     home.parent.mkdir(parents=True, exist_ok=True)
     locks = []

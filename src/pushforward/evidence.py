@@ -17,14 +17,16 @@ import polars as pl
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from pushforward import environment, gate, handover, pipeline, registry, score, settings
+from pushforward import environment, gate, handover, honesty, ledger, pipeline, registry, score, seal, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import Champion, Digests, Evidence, Holdout, Verdict
-from pushforward.git import Repository
+from pushforward.git import ZERO, Repository
 from pushforward.report import Context, Kind
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
+PACKAGE = "src/pushforward/"
+ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
 SCORE_SECONDS = 600.0
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
@@ -63,17 +65,51 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
     return Question(head, subject, event, ref, pull=pull)
 
 
-def weigh(
-    root: Path, folder: Path, question: Question, *, work: Path, say: Callable[[str], None]
-) -> tuple[Verdict, Context, registry.Level]:
-    """Judge the hand-over in `folder` with the code, the rules and the holdout of the checkout in `root`.
+def judge_of(root: Path, question: Question, before: str = "") -> str:
+    """The commit whose code, rules and holdout judge the question.
 
-    Nothing of the pushed commit is run. Gives the verdict, what the report tells beside it, and which part of the
-    version number a promotion would raise. `work` holds what is made on the way.
+    For a pull request the target branch, which is checked out. For a push the commit that the branch pointed to before
+    (`before`; where the forge does not say, the first parent), or the newest one before that whose settings can be
+    read: a change of the judge counts from the next push on.
+    """
+    repository = Repository(root)
+    head = repository.commit("HEAD")
+    if question.event != "push" or head != question.head:
+        return head
+    earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
+    while earlier is not None:
+        try:
+            _settings(repository, earlier)
+        except PushforwardError:
+            earlier = repository.resolve(f"{earlier}^")
+        else:
+            return earlier
+    return head
+
+
+def code_of(root: Path, judge: str) -> Path | None:
+    """The folder with the judge's own package, where the project carries one that is not what is checked out."""
+    repository = Repository(root)
+    own = {path: blob for path, blob in repository.tree(judge).items() if path.startswith(PACKAGE)}
+    here = {path: blob for path, blob in repository.tree("HEAD").items() if path.startswith(PACKAGE)}
+    if f"{PACKAGE}__main__.py" not in own or own == here:
+        return None
+    with _checkouts(repository, root / ".git" / "judge-code") as checkout:
+        return checkout(judge) / PACKAGE.split("/")[0]
+
+
+def weigh(
+    root: Path, folder: Path, question: Question, *, judge: str, work: Path, say: Callable[[str], None]
+) -> tuple[Verdict, Context, registry.Level]:
+    """Judge the hand-over in `folder` with the code, the rules and the holdout of the commit `judge`.
+
+    Of a pull request nothing is run; a commit on the default branch scores the holdout again. Gives the verdict, what
+    the report tells beside it, and which part of the version number a promotion would raise. `work` holds what is made
+    on the way.
     """
     started = time.monotonic()
     repository = Repository(root)
-    rules = settings.load(root)
+    rules = _settings(repository, judge)
     champion = _champion(repository, rules.model.name, question)
     context = _context(repository, question, champion)
     reproduction = pipeline.Reproduction()
@@ -94,9 +130,11 @@ def weigh(
         digests = _digests(read, repository, question.subject, asked)
         if not read.lock:
             raise PushforwardError(f"the run left no {pipeline.LOCK}")
+        _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
         context = _with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
-            verdict, context, level = _judge(rules, asked, champion, question, read, mode, checkout, context, say)
+            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say)
+            verdict, context, level = case.judge(context)
     except PushforwardError as failed:
         verdict = gate.invalid(_reason(failed, reproduction), mode, rules.gate)
         context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
@@ -105,14 +143,14 @@ def weigh(
     verdict = dataclasses.replace(
         verdict,
         commit=question.head,
-        base=repository.commit("HEAD"),
+        base=judge,
         ref=question.ref,
         event=question.event,
         pull=question.pull,
         champion=Champion(champion.name, champion.commit) if champion else None,
         digests=digests,
         stages=tuple(gate.Stage(s.name, s.outcome, s.reason, s.seconds) for s in reproduction.stages),
-        touched=_touched(repository, question.subject),
+        touched=_touched(repository, _base(repository, question, judge), question.subject, champion, rules),
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
@@ -167,52 +205,223 @@ def _mode(repository: Repository, champion: registry.Registered | None, subject:
     return gate.mode(repository.changed(champion.commit, subject), _leaves(repository, champion.commit), after)
 
 
-def _judge(
-    rules: Settings,
-    asked: Settings,
-    champion: registry.Registered | None,
-    question: Question,
-    read: handover.Handover,
-    mode: gate.Mode,
-    checkout: Callable[[str], Path],
-    context: Context,
-    say: Callable[[str], None],
-) -> tuple[Verdict, Context, registry.Level]:
+class _Case:
+    """One question and everything that takes part in its answer; `judge` gives the verdict."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        rules: Settings,
+        asked: Settings,
+        champion: registry.Registered | None,
+        question: Question,
+        read: handover.Handover,
+        mode: gate.Mode,
+        judge: str,
+        checkout: Callable[[str], Path],
+        say: Callable[[str], None],
+    ) -> None:
+        self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
+        self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
+        self.contract = rules.model
+        self.probability = rules.gate.metric in {"logloss", "brier"}
+        self.months = tuple(asked.data.months[-rules.gate.window :])
+        self.root = checkout(judge)
+        self.work = self.root.parent
+        self.trusted = question.event == "push"
+
+    def judge(self, context: Context) -> tuple[Verdict, Context, registry.Level]:
+        contract, rules = self.contract, self.rules.gate
+        self.say(f"holdout {' '.join(self.months)}")
+        holdout = _holdout(self.root, self.rules, self.asked, self.question, self.read, self.champion)
+        rows, events, labels = _tables(holdout, self.rules)
+        keys = labels[contract.key]
+        challenger = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
+        manifest = _manifest(self.read.folder / handover.MODEL)
+        theirs: Any = None
+        champion_manifest: dict[str, Any] = {}
+        if self.champion is not None:
+            self.say(f"champion {self.champion.name}, scored by its own code")
+            theirs, champion_manifest = self._score_champion(self.champion, holdout, keys)
+        dishonest = self._probe(holdout, rows, events)
+        context = _with_months(context, manifest, champion_manifest)
+        evidence = Evidence(
+            y=labels[contract.label].cast(pl.Float64).to_numpy(),
+            champion=theirs,
+            challenger=challenger,
+            clusters=labels[contract.cluster].cast(pl.String).to_numpy(),
+            mode=self.mode,
+            months=self.months,
+            slices={name: labels[name].cast(pl.String).to_numpy() for name in rules.slices if name in labels.columns},
+            challenger_until=_until(manifest),
+            champion_until=_until(champion_manifest),
+            problems=(dishonest,) if dishonest else (),
+        )
+        verdict = self._look(evidence, holdout)
+        size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), _sha256_files(holdout))
+        level = _level(self.mode, manifest, champion_manifest)
+        newest = registry.fold(contract.name, self.repository.refs("refs/tags")).newest
+        version = newest.version.bump(level) if newest and self.champion else registry.FIRST
+        context = dataclasses.replace(
+            context,
+            months=_rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
+            next_version=f"{contract.name}@{version}",
+        )
+        if self.trusted and verdict.verdict != "invalid":
+            ledger.of(self.repository.path).supersede(ledger.name(self.months))
+        panel = self._validation(manifest, champion_manifest)
+        return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
+
+    def _predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
+        return score.read_predictions(path, keys, probability=self.probability)
+
+    def _look(self, evidence: Evidence, holdout: Path) -> Verdict:
+        """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
+        rules = self.rules.gate
+        shown = rules.reveal == "numbers"
+        told = gate.without_look(evidence, rules)
+        if told is not None:
+            return told if shown else seal.public(told, None)
+        book, name = ledger.of(self.repository.path), ledger.name(self.months)
+        assert evidence.champion is not None  # noqa: S101, without one no look is needed
+        key = ledger.Key(
+            # Of the predictions, not of the model: the same model scored by other code is another challenger.
+            challenger=_sha256(evidence.challenger.tobytes()),
+            champion=_sha256(evidence.champion.tobytes()),
+            holdout=_sha256_files(holdout),
+            rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
+        )
+        try:
+            look = book.reserve(
+                name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=self.question.head
+            )
+        except ledger.ClosedError as closed:
+            return gate.unanswered(closed.message, evidence.mode, rules)
+        verdict = gate.judge(evidence, rules.model_copy(update={"alpha": look.alpha}))
+        book.settle(name, look, verdict.verdict, verdict.to_json(), reveal=shown)
+        state = book.state(name)
+        # What passes on the default branch retires the holdout with its tag, unless it is the month's refresh.
+        refresh = state.refresh is not None and state.refresh.number == look.number
+        retires = self.trusted and verdict.verdict == "promote" and not refresh
+        if not (shown or retires or state.retired):
+            verdict = seal.public(verdict, look)
+        spent = gate.Look(look.number, look.of, look.alpha, look.replayed)
+        return dataclasses.replace(verdict, look=spent, ledger=state.tip)
+
+    def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
+        model = settings_of.model
+        python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
+        score.score(checkout, model, holdout / ROWS, told, out, python_bin=python, timeout=SCORE_SECONDS)
+
+    def _score_champion(
+        self, champion: registry.Registered, holdout: Path, keys: pl.Series
+    ) -> tuple[Any, dict[str, Any]]:
+        root = self.checkout(champion.commit)
+        rules = settings.load(root)
+        pipeline.fetch(root, rules.model.path, *([rules.model.validation] if rules.model.validation else []))
+        recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
+        found = model_digest(root / rules.model.path)
+        if recorded.get("model") != found:
+            said = str(recorded.get("model"))[:12]
+            raise PushforwardError(
+                f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
+                next=f"git show {champion.name}",
+            )
+        out = self.work / "champion.parquet"
+        self._score(rules, root, champion.commit, holdout, holdout / EVENTS, out)
+        return self._predictions(out, keys), _manifest(root / rules.model.path)
+
+    def _probe(self, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame) -> str:
+        """What is wrong with how the challenger scores, or "".
+
+        A commit on the default branch is asked again here: it must give the predictions that were handed over, and none
+        of them may change with the future. For a pull request its own jailed run has scored; that is compared.
+        """
+        contract = self.contract
+        keys = rows[contract.key]
+        before = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
+        if not self.trusted:
+            return self._probe_handed_over(rows, events, before)
+        root, model = self.checkout(self.question.subject), self.asked.model
+        shutil.copytree(self.read.folder / handover.MODEL, root / model.path, dirs_exist_ok=True)
+
+        def answer(told: Path, out: Path) -> honesty.Floats:
+            self._score(self.asked, root, self.question.subject, holdout, told, out)
+            return self._predictions(out, keys)
+
+        self.say("challenger, scored again, and with the future replaced")
+        again = answer(holdout / EVENTS, self.work / "challenger.parquet")
+        differs = int((again.view("u8") != before.view("u8")).sum())
+        if differs:
+            return f"the model, scored again, gives other predictions than the run handed over in {differs:,} rows"
+        found = honesty.probe(
+            rows, events, before, answer, key=contract.key, time=contract.time, folder=self.work / "probe"
+        )
+        return found.sentence() if found else ""
+
+    def _probe_handed_over(self, rows: pl.DataFrame, events: pl.DataFrame, before: honesty.Floats) -> str:
+        if not honesty.applies(events):
+            return ""
+        folder, contract = self.read.folder / handover.PROBES, self.contract
+        count = len(honesty.instants(rows, contract.time))
+        afters = [self._predictions(folder / f"{place}.parquet", rows[contract.key]) for place in range(count)]
+        said = folder / handover.SOURCE
+        source = said.read_bytes()[:200].decode("utf-8", "replace") if said.is_file() else ""
+        found = honesty.compare(rows, events, before, afters, key=contract.key, time=contract.time, source=source)
+        return found.sentence() if found else ""
+
+    def _validation(self, manifest: dict[str, Any], champion: dict[str, Any]) -> gate.Validation | None:
+        """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
+        contract, month = self.contract, _validation_month(manifest)
+        path = self.read.folder / handover.VALIDATION
+        if not (contract.validation and month and path.is_file()):
+            return None
+        slices = self.rules.gate.slices
+        table = score.read_validation(path, contract, month, slices)
+        theirs = None
+        if self.champion is not None and _validation_month(champion) == month:
+            root = self.checkout(self.champion.commit)
+            model = settings.load(root).model
+            if model.validation and (root / model.validation).is_file():
+                other = score.read_validation(root / model.validation, model, month, slices)
+                if other[model.key].to_list() == table[contract.key].to_list():
+                    # The labels of a version; those of the hand-over are its own words.
+                    table = other.rename({"p": "champion"}).with_columns(p=table["p"])
+                    theirs = table["champion"].to_numpy()
+        evidence = Evidence(
+            y=table[contract.label].to_numpy(),
+            champion=theirs,
+            challenger=table["p"].to_numpy(),
+            clusters=table[contract.cluster].cast(pl.String).to_numpy(),
+            mode="first" if theirs is None else "superior",
+            months=(month,),
+            slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
+        )
+        return gate.validation(evidence, self.rules.gate)
+
+
+def _tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows, events and labels of a holdout that holds what the contract names."""
     contract = rules.model
-    months = tuple(asked.data.months[-rules.gate.window :])
-    root = checkout("HEAD")
-    say(f"holdout {' '.join(months)}")
-    holdout = _holdout(root, rules, asked, question, read, champion)
-    labels = pl.read_parquet(holdout / "labels.parquet")
-    keys = labels[contract.key]
-    challenger = score.read_predictions(read.folder / handover.PREDICTIONS, keys)
-    manifest = _manifest(read.folder / handover.MODEL)
-    theirs: Any = None
-    champion_manifest: dict[str, Any] = {}
-    if champion is not None:
-        say(f"champion {champion.name}, scored by its own code")
-        theirs, champion_manifest = _score_champion(champion, checkout(champion.commit), holdout, keys, root.parent)
-    context = _with_months(context, manifest, champion_manifest)
-    evidence = Evidence(
-        y=labels[contract.label].cast(pl.Float64).to_numpy(),
-        champion=theirs,
-        challenger=challenger,
-        clusters=labels[contract.cluster].cast(pl.String).to_numpy(),
-        mode=mode,
-        months=months,
-        slices={name: labels[name].cast(pl.String).to_numpy() for name in rules.gate.slices if name in labels.columns},
-        challenger_until=_until(manifest),
-        champion_until=_until(champion_manifest),
-    )
-    verdict = gate.judge(evidence, rules.gate)
-    size = Holdout(months, labels.height, labels[contract.cluster].n_unique(), _sha256_files(holdout))
-    level = _level(mode, manifest, champion_manifest)
-    newest = registry.fold(contract.name, Repository(root).refs("refs/tags")).newest
-    version = newest.version.bump(level) if newest and champion else registry.FIRST
-    context = dataclasses.replace(
-        context, months=_rates(labels, contract.cluster, contract.label), next_version=f"{contract.name}@{version}"
-    )
-    return dataclasses.replace(verdict, holdout=size), context, level
+    asked = {
+        ROWS: (contract.key, contract.time),
+        EVENTS: (contract.key, honesty.KNOWN_AT),
+        LABELS: (contract.key, contract.label, contract.cluster),
+    }
+    found = []
+    for name, columns in asked.items():
+        if not (holdout / name).is_file():
+            raise PushforwardError(f"{contract.holdout} holds no {name}", next="edit the stage that makes it")
+        table = pl.read_parquet(holdout / name)
+        if missing := [column for column in columns if column not in table.columns]:
+            raise PushforwardError(
+                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit model in params.yaml"
+            )
+        found.append(table)
+    rows, events, labels = found
+    if rows.height != labels.height or not rows[contract.key].is_in(labels[contract.key].implode()).all():
+        raise PushforwardError(f"{contract.holdout}: {ROWS} and {LABELS} are not of the same rows")
+    return rows, events, labels
 
 
 def _with_months(context: Context, manifest: dict[str, Any], champion: dict[str, Any]) -> Context:
@@ -228,10 +437,13 @@ def _validation_month(manifest: dict[str, Any]) -> str:
     return str(training.get("validation_month", "")) if isinstance(training, dict) else ""
 
 
-def _rates(labels: pl.DataFrame, cluster: str, label: str) -> tuple[tuple[str, int, float], ...]:
+def _rates(
+    labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool
+) -> tuple[tuple[str, int, float | None], ...]:
+    """(month, rows, mean label); the last is a number of the labels, None while they are sealed."""
     month = pl.col(cluster).cast(pl.String).str.slice(0, 7).alias("month")
     table = labels.group_by(month).agg(pl.len().alias("rows"), pl.col(label).mean().alias("rate")).sort("month")
-    return tuple((str(name), int(rows), float(rate)) for name, rows, rate in table.iter_rows())
+    return tuple((str(name), int(rows), None if sealed else float(rate)) for name, rows, rate in table.iter_rows())
 
 
 def _holdout(
@@ -242,16 +454,21 @@ def _holdout(
     read: handover.Handover,
     champion: registry.Registered | None,
 ) -> Path:
-    """The holdout of the months that have arrived, made by the target branch's code."""
+    """The holdout of the months that have arrived, made by the judge's code in `root`.
+
+    Of a push the lock is taken over: what its stages made with the judge's code, files and parameters is what they
+    would make here. That of a pull request is hostile.
+    """
     repository = Repository(root)
-    if repository.commit("HEAD") == question.subject:
-        (root / pipeline.LOCK).write_bytes(
-            read.lock
-        )  # the same code made it: what the lock names is what we would make
-        pipeline.fetch(root, rules.model.holdout)
+    if question.event == "push":
+        (root / pipeline.LOCK).write_bytes(read.lock)
     else:
         pipeline.seed(repository, champion.commit if champion else None)
-        _set_months(root / "params.yaml", asked.data.months)
+    if repository.commit("HEAD") == question.subject:
+        pipeline.fetch(root, rules.model.holdout)
+    else:
+        if asked.data.months != rules.data.months:
+            _set_months(root / "params.yaml", asked.data.months)
         pipeline.build(root, rules.model.holdout)
     return root / rules.model.holdout
 
@@ -261,33 +478,6 @@ def _set_months(path: Path, months: list[str]) -> None:
     tree = yaml.load(path.read_bytes())
     tree["data"]["months"] = months
     yaml.dump(tree, path)
-
-
-def _score_champion(
-    champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series, work: Path
-) -> tuple[Any, dict[str, Any]]:
-    contract = settings.load(root).model
-    repository = Repository(root)
-    pipeline.fetch(root, contract.path)
-    recorded = registry.record(repository.git("cat-file", "tag", champion.tag).text)
-    found = model_digest(root / contract.path)
-    if recorded.get("model") != found:
-        raise PushforwardError(
-            f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {str(recorded.get('model'))[:12]}…",
-            next=f"git show {champion.name}",
-        )
-    python = environment.interpreter(repository, champion.commit, contract.requirements, folder=work / "environments")
-    out = work / "champion.parquet"
-    score.score(
-        root,
-        contract,
-        holdout / "rows.parquet",
-        holdout / "events.parquet",
-        out,
-        python_bin=python,
-        timeout=SCORE_SECONDS,
-    )
-    return score.read_predictions(out, keys), _manifest(root / contract.path)
 
 
 def model_digest(folder: Path) -> str:
@@ -333,16 +523,56 @@ def _level(mode: gate.Mode, manifest: dict[str, Any], champion: dict[str, Any]) 
     return "patch" if mode == "refresh" else "minor"
 
 
-def _touched(repository: Repository, subject: str) -> tuple[str, ...]:
-    """What of the judge a change touches, against where it left the target branch."""
-    target = repository.commit("HEAD")
-    base = repository.merge_base(target, subject) if target != subject else repository.resolve(f"{subject}^")
+def _base(repository: Repository, question: Question, judge: str) -> str | None:
+    """The commit from which a change starts: where a branch left its target, what a push found there."""
+    if question.event == "push":
+        return judge if judge != question.head else repository.resolve(f"{question.head}^")
+    return repository.merge_base(judge, question.head)
+
+
+def _touched(
+    repository: Repository,
+    base: str | None,
+    subject: str,
+    champion: registry.Registered | None,
+    rules: Settings,
+) -> tuple[str, ...]:
+    """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
     if base is None or base == subject:
         return ()
+    lock = repository.read(champion.commit if champion else base, pipeline.LOCK)
     try:
-        return gate.touched(repository.changed(base, subject), _leaves(repository, base), _leaves(repository, subject))
+        before, after = _leaves(repository, base), _leaves(repository, subject)
+        return gate.touched(
+            repository.changed(base, subject), before, after, pipeline.making(lock, rules.model.holdout)
+        )
     except PushforwardError:
         return ()  # params.yaml cannot be read: that is the verdict already
+
+
+def _check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:
+    """Refuse a change that commits other metrics than its run has found."""
+    if base is None:
+        return
+    for path in repository.changed(base, subject):
+        folder, _, name = path.rpartition("/")
+        claimed = (
+            repository.read(subject, path) if folder == pipeline.METRICS and handover.NAME.fullmatch(name) else None
+        )
+        if claimed is not None and not _same(claimed, metrics.get(name)):
+            raise PushforwardError(
+                f"{path} was committed with other numbers than the run has found",
+                next=f"git checkout {base[:9]} -- {pipeline.METRICS}, or dvc repro and commit what it makes",
+            )
+
+
+def _same(claimed: bytes, found: bytes | None) -> bool:
+    if found is None or claimed == found:
+        return claimed == found
+    try:
+        return bool(json.loads(claimed) == json.loads(found))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _context(repository: Repository, question: Question, champion: registry.Registered | None) -> Context:

@@ -54,7 +54,7 @@ OFFSET_TITLE = "log loss, offset adjusted"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")
-JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/")
+JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
 JUDGE_PARAMS = ("gate.", "model.")
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -192,10 +192,40 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again."""
+
+    number: int
+    of: int
+    alpha: float
+    replayed: bool = False
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Numbers on the validation month, for reviewers; they decide nothing.
+
+    `numbers` are of the challenger alone where the champion has none on the same rows. Bounds are one-sided at 95 %.
+    """
+
+    month: str
+    rows: int
+    clusters: int
+    numbers: tuple[Number, ...]
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration | None = None
+    clusters_better: int | None = None
+    gain_error: float | None = None
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the gate says of one challenger, the numbers it rests on, and the identity of everything that took part.
 
-    The judging fills what comes before `commit`; who called it knows the rest.
+    The judging fills what comes before `commit`; who called it knows the rest. Where it is `sealed` the numbers of the
+    holdout were left out, and `ledger` names the entry of the holdout's ledger that holds them.
     """
 
     verdict: Outcome
@@ -222,6 +252,10 @@ class Verdict:
     pull: int | None = None
     champion: Champion | None = None
     holdout: Holdout | None = None
+    look: Look | None = None
+    sealed: bool = False
+    ledger: str = ""
+    validation: Validation | None = None
     digests: Digests = Digests()
     stages: tuple[Stage, ...] = ()
     touched: tuple[str, ...] = ()
@@ -267,10 +301,22 @@ def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: 
     return "refresh" if paths and not changed else "superior"
 
 
-def touched(changed_paths: Iterable[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a change touches of the judge itself: its files, and its settings as `params.yaml: key`."""
-    files = [path for path in changed_paths if path.startswith(JUDGE_PATHS)]
-    keys = [f"params.yaml: {key}" for key in _changed(before, after) if key.startswith(JUDGE_PARAMS)]
+def touched(
+    changed_paths: Iterable[str],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    making: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> tuple[str, ...]:
+    """What a change touches of the judge itself: its files, and its settings as `params.yaml: key`.
+
+    `making` are the files and the parameters that the holdout is made with; a month that arrives touches nothing.
+    """
+    paths, params = making
+    below = tuple(f"{path}/" for path in paths)
+    files = [path for path in changed_paths if path.startswith(JUDGE_PATHS) or f"{path}/".startswith(below)]
+    own = (*JUDGE_PARAMS, *(f"{name}." for name in params))
+    changed = [key for key in _changed(before, after) if key != "data.months"]
+    keys = [f"params.yaml: {key}" for key in changed if f"{key}.".startswith(own)]
     return tuple(sorted(files) + sorted(keys))
 
 
@@ -280,6 +326,18 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
     `cluster` is the word for one cluster in the sentences. In order: validity; identical predictions; the clustered
     difference of the gated loss; the guards (offset-adjusted loss, AUC, slices, the constant predictor), all needed,
     each at its own 5 % because a pass needs every one of them.
+    """
+    told = without_look(evidence, rules, cluster=cluster)
+    if told is not None:
+        return told
+    assert evidence.champion is not None  # noqa: S101, or it would be a first model
+    return _judge_pair(_Case(evidence, rules, cluster), evidence.champion.astype(np.float64))
+
+
+def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict | None:
+    """The verdict where no champion is compared with: invalid, identical, or a first model; None where one is.
+
+    None of these tells which of two models the holdout's labels prefer, so none of them uses up the holdout.
     """
     if (evidence.champion is None) != (evidence.mode == "first"):
         raise ValueError("a first model has no champion, any other has one")
@@ -291,7 +349,41 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
         return _judge_first(case)
     if np.array_equal(evidence.champion, evidence.challenger):
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
-    return _judge_pair(case, evidence.champion.astype(np.float64))
+    return None
+
+
+def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
+    """The verdict where the holdout answers no new question: it has retired, or all of its looks are taken."""
+    return Verdict("unknown", reason, mode, rules.metric, rules.model_dump())
+
+
+def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:
+    """The same numbers on the validation month, shown freely and decided by nothing; None where they cannot be had."""
+    problem = _problem(dataclasses.replace(evidence, months=()), rules)
+    if problem:
+        return None
+    case = _Case(evidence, rules, cluster)
+    month, rows, clusters = evidence.months[0], len(case.y), case.count
+    if evidence.champion is None:
+        found = _judge_first(case)
+        return Validation(month, rows, clusters, found.numbers, calibration=found.calibration)
+    champion = evidence.champion.astype(np.float64)
+    gain = case.mean(case.loss(case.y, champion) - case.loss(case.y, case.new))
+    if not gain.error > 1e-12 * abs(gain.mean):
+        alone = _judge_first(case)
+        return Validation(month, rows, clusters, alone.numbers, calibration=alone.calibration)
+    free = rules.model_copy(update={"alpha": GUARD_ALPHA})
+    found = _judge_pair(_Case(evidence, free, cluster), champion)
+    return Validation(
+        month,
+        rows,
+        clusters,
+        tuple(dataclasses.replace(number, bound=None, passed=None) for number in found.numbers),
+        slices=found.slices,
+        calibration=found.calibration,
+        clusters_better=found.clusters_better,
+        gain_error=gain.error,
+    )
 
 
 def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:

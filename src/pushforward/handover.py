@@ -14,6 +14,9 @@ from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
 RECORD = "run.json"
 MODEL = "model"
 PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+PROBES = "probes"
+SOURCE = "source.txt"
 LIMIT_BYTES = 200 * 1024 * 1024
 LIMIT_RECORD = 1024 * 1024
 LIMIT_FILES = 1000
@@ -36,8 +39,10 @@ class Handover:
         return path.read_bytes() if path.is_file() else b""
 
 
-def write(root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str) -> None:
-    """Put the record, the lock, the metrics and the model of the run in `root` into `folder`."""
+def write(
+    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str, validation: str | None = None
+) -> None:
+    """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     record = {"schema": 1, "commit": commit} | asdict(reproduction)
@@ -47,6 +52,8 @@ def write(root: Path, folder: Path, commit: str, reproduction: Reproduction, mod
     if (root / METRICS).is_dir():
         shutil.copytree(root / METRICS, folder / METRICS, ignore=shutil.ignore_patterns(".gitignore"))
     add_model(root, folder, model)
+    if validation and (root / validation).is_file():
+        shutil.copyfile(root / validation, folder / VALIDATION)
 
 
 def add_model(root: Path, folder: Path, model: str) -> None:

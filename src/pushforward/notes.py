@@ -31,10 +31,21 @@ def put(repository: Repository, commit: str, event: str, text: str, *, lock: Pat
     """
     with locked(lock):
         older = [body for header, body in report.entries(read(repository, commit)) if header.get("event") != event]
-        whole = "\n\n".join(part.rstrip() for part in (text, *older)) + "\n"
-        # -C takes the bytes as they are; -F would strip them
-        blob = repository.write_blob(whole.encode())
-        repository.git("notes", f"--ref={NOTES}", "add", "-f", "-C", blob, commit)
+        _write(repository, commit, [text, *older])
+
+
+def renew(repository: Repository, commit: str, event: str, text: str, *, lock: Path) -> None:
+    """Put a report in the place of the one for the same event, wherever in the note of `commit` that is."""
+    with locked(lock):
+        entries = report.entries(read(repository, commit))
+        _write(repository, commit, [text if header.get("event") == event else body for header, body in entries])
+
+
+def _write(repository: Repository, commit: str, reports: list[str]) -> None:
+    whole = "\n\n".join(part.rstrip() for part in reports) + "\n"
+    # -C takes the bytes as they are; -F would strip them
+    blob = repository.write_blob(whole.encode())
+    repository.git("notes", f"--ref={NOTES}", "add", "-f", "-C", blob, commit)
 
 
 def annotated(repository: Repository) -> dict[str, str]:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -175,6 +176,32 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
     return stages if isinstance(stages, dict) else {}
+
+
+def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
+    """The files and the parameters that the out `out` is made with, from the lock that made it.
+
+    Those of its stage and of every stage before it, without what stages make for each other.
+    """
+    stages = read_lock(lock)
+    made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
+    paths: set[str] = set()
+    params: set[str] = set()
+    wanted, seen = {out}, set[str]()
+    while wanted:
+        path = wanted.pop()
+        makers = {name for name, outs in made.items() if any(_within(path, one) for one in outs)}
+        if not makers:
+            paths.add(path)
+        for name in makers - seen:
+            seen.add(name)
+            wanted |= {dep["path"] for dep in stages[name].get("deps", [])}
+            params |= {key for values in stages[name].get("params", {}).values() for key in values}
+    return paths - {out}, params
+
+
+def _within(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
 
 
 def write_lock(stages: Mapping[str, Any]) -> bytes:
@@ -410,6 +437,22 @@ def untouched(checkout: Repository) -> None:
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
             next="declare it as an out in dvc.yaml and in .gitignore",
         )
+
+
+def forget(root: Path, *, keep: str) -> None:
+    """Remove from `root` and its cache what the lock says was made there, but `keep`."""
+    stages = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
+        made = root / path
+        if path == keep or path.startswith(f"{METRICS}/"):
+            continue
+        if made.is_dir() and not made.is_symlink():
+            shutil.rmtree(made)
+        else:
+            made.unlink(missing_ok=True)
+    config = configparser.ConfigParser(interpolation=None)
+    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+    shutil.rmtree(root / ".dvc" / config.get("cache", "dir", fallback="cache"), ignore_errors=True)
 
 
 def fetch(root: Path, *targets: str, say: Any = print) -> None:

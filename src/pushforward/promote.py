@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import __version__, registry, settings
+from pushforward import __version__, ledger, registry, settings
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate import Verdict
 from pushforward.git import Repository
@@ -70,6 +70,7 @@ def promote(
         there = _version_of(repository, known, verdict.digests.model)
         if there is not None and all(known.in_use(name) == there for name in environments):
             say(f"{there.name} already is this model; nothing to tag")
+            _retire(root, verdict, there.name)
             return Promotion(there.name, there.commit, tuple(environments), new=False)
         tags = _make_tags(repository, known, there, target, verdict, level, environments)
         names = [f"refs/tags/{tag}" for tag in tags]
@@ -78,6 +79,7 @@ def promote(
             name = there.name if there else tags[0]
             commit = there.commit if there else target
             say(f"tagged {', '.join(tags)} at {commit[:9]}")
+            _retire(root, verdict, name)
             return Promotion(name, commit, tuple(environments), new=True)
         repository.git("tag", "-d", *tags, check=False)
         said = pushed.stderr.decode("utf-8", "replace").strip()
@@ -87,6 +89,12 @@ def promote(
             )
         time.sleep(0.2 * 2**attempt)
     raise PushforwardError(f"other promotions came first {ATTEMPTS} times", next="push again", exit_code=POLICY)
+
+
+def _retire(root: Path, verdict: Verdict, name: str) -> None:
+    """A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published."""
+    if verdict.look is not None and verdict.holdout is not None:
+        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, name)
 
 
 def _version_of(repository: Repository, known: Registry, model: str) -> Registered | None:
@@ -144,6 +152,7 @@ def _record(verdict: Verdict, known: Registry) -> dict[str, object]:
         "params": digests.params,
         "environment": digests.environment,
         "verdict": hashlib.sha256(verdict.to_json().encode()).hexdigest(),
+        "ledger": verdict.ledger or None,
         "commit": verdict.commit,
         "previous": known.newest.name if known.newest else None,
         "pushforward": __version__,

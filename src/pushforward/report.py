@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pushforward.gate import OFFSET_TITLE, Number, Outcome, Slice, Stage, Verdict
+from pushforward.gate import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Verdict
 
 BUDGET = 60_000
 LONGEST = 160
@@ -71,7 +71,8 @@ class Context:
 
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
     which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
-    (month, rows, share of positive labels). Curves are losses by round, on the validation month.
+    (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
+    month.
     """
 
     kind: Kind = "judged"
@@ -87,7 +88,7 @@ class Context:
     champion_validation: Mapping[str, float] = field(default_factory=dict)
     learning_curve: tuple[float, ...] = ()
     months_added: tuple[str, ...] = ()
-    months: tuple[tuple[str, int, float], ...] = ()
+    months: tuple[tuple[str, int, float | None], ...] = ()
     next_version: str = ""
     next_step: str = ""
     next_command: str = ""
@@ -137,15 +138,16 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
     if verdict.touched:
         lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
-    if verdict.numbers:
-        lines += ["", *(cut(line, width) for line in _number_card(verdict))]
+    if card := _number_card(verdict):
+        lines += ["", *(cut(line, width) for line in card)]
     facts = [
-        ("slices", _slices_line(verdict.slices, plain)),
+        ("slices", _slices_line(_shown_slices(verdict), plain)),
         ("validation", _validation_line(context, plain)),
-        ("calibration", _calibration_line(verdict)),
+        ("calibration", _calibration_line(_shown_calibration(verdict))),
         ("data", _data_line(context, plain)),
         ("changed", _changed_line(context, plain)),
         ("stages", _stages_line(verdict.stages, plain)),
+        ("holdout", _looks_line(verdict)),
         ("model", f"sha256:{plain(verdict.digests.model[:12])}" if verdict.digests.model else ""),
         ("next", _next(verdict, context, plain, plain)),
     ]
@@ -333,9 +335,9 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
     return [
         _Section("numbers", _number_table(verdict)),
         _Section("guards", _guards(verdict)),
-        *_slice_sections(verdict.slices),
+        *_slice_sections(_shown_slices(verdict)),
         _Section("validation", _labelled("Validation", _validation_line(context, code))),
-        _Section("calibration", _labelled("Calibration", _calibration_line(verdict))),
+        _Section("calibration", _labelled("Calibration", _calibration_line(_shown_calibration(verdict)))),
         _Section("data", _labelled("Data", _data_line(context, code))),
         _Section("changes", _labelled("Changed", _changed_line(context, code))),
         _Section("stages", _labelled("Stages", _stages_line(verdict.stages, code))),
@@ -350,14 +352,11 @@ def _labelled(name: str, text: str) -> str:
 
 def _number_table(verdict: Verdict) -> str:
     if not verdict.numbers:
-        return ""
-    if verdict.mode == "first":
-        rows = [[_name(number), _figure(number.challenger)] for number in verdict.numbers]
-        return _table(["metric", "this"], rows)
+        return _validation_table(verdict)
+    if verdict.numbers[0].gain is None:
+        return _table(["metric", "this"], [[_name(number), _figure(number.challenger)] for number in verdict.numbers])
     head = ["metric", "champion", "this", "gain", _bounds_title(verdict.numbers), "asked", " "]
-    rows = []
-    for number in verdict.numbers:
-        rows.append([_name(number), *_figures(number), _asked(number), _mark(number, "✅", "❌", "❔")])
+    rows = [[_name(one), *_figures(one), _asked(one), _mark(one, "✅", "❌", "❔")] for one in verdict.numbers]
     days = ""
     if verdict.clusters_better is not None:
         days = f" Better on {verdict.clusters_better} of {verdict.clusters} {verdict.cluster}s."
@@ -369,6 +368,38 @@ def _number_table(verdict: Verdict) -> str:
         f"Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
     )
     return f"{_table(head, rows)}\n\n{note}"
+
+
+def _validation_table(verdict: Verdict) -> str:
+    """What is shown freely: the validation month's numbers, of both models where they can be compared."""
+    found = verdict.validation
+    why = f"<sub>{prose(_sealed(verdict))}</sub>" if verdict.sealed else ""
+    if found is None or not found.numbers:
+        return why
+    month, size = code(found.month), f"{found.rows:,} rows, {found.clusters} {prose(verdict.cluster)}s"
+    if found.numbers[0].gain is None:
+        table = _table(["metric", "this"], [[_name(number), _figure(number.challenger)] for number in found.numbers])
+        note = f"Validation month {month}: {size}, by a fit that had not seen it."
+    else:
+        head = ["metric", "champion", "this", "gain", _bounds_title(found.numbers)]
+        table = _table(head, [[_name(number), *_figures(number)] for number in found.numbers])
+        better = ""
+        if found.clusters_better is not None:
+            better = f" Better on {found.clusters_better} of {found.clusters} {prose(verdict.cluster)}s."
+        note = (
+            f"Validation month {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
+            f"one-sided, paired by row, clustered by {prose(verdict.cluster)}.{better}"
+        )
+    return f"{table}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
+
+
+def _sealed(verdict: Verdict) -> str:
+    """Why no number of the holdout is shown, and what that rests on."""
+    spent = f"look {verdict.look.number} of {verdict.look.of} is taken; " if verdict.look else ""
+    return (
+        f"Holdout: {spent}its numbers stay sealed until it retires, since thirty exact answers are enough to fit it. "
+        "On your honour: who has the data can compute them."
+    )
 
 
 def _name(number: Number) -> str:
@@ -406,6 +437,10 @@ def _mark(number: Number, passed: str, failed: str, undecided: str) -> str:
 def _number_card(verdict: Verdict) -> list[str]:
     numbers = verdict.numbers
     on = f"on {plain(_span(verdict.holdout.months), 23)}" if verdict.holdout else ""
+    if not numbers and verdict.validation:
+        numbers, on = verdict.validation.numbers, f"on {plain(verdict.validation.month, 7)}, validation"
+    if not numbers:
+        return []
     if numbers[0].gain is None:
         rows = [f"  {plain(number.name, 26):<26}{_figure(number.challenger):>9}" for number in numbers]
         return [f"  {on:<26}{'this':>9}", *rows]
@@ -482,8 +517,25 @@ def _validation_line(context: Context, shown: Shown) -> str:
     return text
 
 
-def _calibration_line(verdict: Verdict) -> str:
-    found = verdict.calibration
+def _looks_line(verdict: Verdict) -> str:
+    if verdict.look is None:
+        return "sealed until it retires" if verdict.sealed and verdict.verdict != "unknown" else ""
+    again = ", the same question as before" if verdict.look.replayed else ""
+    closed = "; sealed until it retires" if verdict.sealed else "; retired, its numbers are open"
+    return f"look {verdict.look.number} of {verdict.look.of}{again}{closed}"
+
+
+def _shown_slices(verdict: Verdict) -> tuple[Slice, ...]:
+    return verdict.slices or (verdict.validation.slices if verdict.validation and not verdict.numbers else ())
+
+
+def _shown_calibration(verdict: Verdict) -> Calibration | None:
+    if verdict.numbers or not verdict.validation:
+        return verdict.calibration
+    return verdict.validation.calibration
+
+
+def _calibration_line(found: Calibration | None) -> str:
     if found is None:
         return ""
     text = f"mean prediction {found.challenger_mean:.3f} where {found.rate:.3f} happened"
@@ -499,17 +551,19 @@ def _data_line(context: Context, shown: Shown) -> str:
     known = {month: (rows, rate) for month, rows, rate in context.months}
     added = []
     for month in context.months_added:
-        rows, rate = known.get(month, (None, None))
-        size = f" ({rows:,} rows, {100 * rate:.1f} % positive)" if rows is not None and rate is not None else ""
+        rows, rate = known.get(month, (0, None))
+        parts = [f"{rows:,} rows"] if rows else []
+        parts += [f"{100 * rate:.1f} % positive"] if rate is not None else []
+        size = f" ({', '.join(parts)})" if parts else ""
         added.append(f"+ {shown(month)}{size}")
     old = [(rows, rate) for month, (rows, rate) in known.items() if month not in context.months_added]
     total = sum(rows for rows, _ in old)
     before = ""
     if total:
-        share = sum(rows * rate for rows, rate in old) / total
-        before = (
-            f"{'before ' if added else ''}{_count(len(old), 'month')}, {total:,} rows, {100 * share:.1f} % positive"
-        )
+        before = f"{'before ' if added else ''}{_count(len(old), 'month')}, {total:,} rows"
+        rates = [(rows, rate) for rows, rate in old if rate is not None]
+        if len(rates) == len(old):
+            before += f", {100 * sum(rows * rate for rows, rate in rates) / total:.1f} % positive"
     listed = "; ".join(added[:LISTED]) + (f" and {len(added) - LISTED} more" if len(added) > LISTED else "")
     return "; ".join(part for part in (listed, before) if part)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pushforward.settings import ModelContract
 
 LIMIT_BYTES = 200 * 1024 * 1024
+LIMIT_ROWS = 50_000_000
 
 
 class PredictionsError(PushforwardError):
@@ -83,27 +84,7 @@ def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True)
     import numpy as np
     import polars as pl
 
-    _check_file(path)
-    wanted: dict[str, list[Any]] = {keys.name: [keys.dtype], "p": [pl.Float64, pl.Float32]}
-    try:
-        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        schema = lazy.collect_schema()
-        if sorted(schema) != sorted(wanted):
-            raise PredictionsError(f"{path.name} has the columns {_some(schema)}; exactly {_some(wanted)} are wanted")
-        for column, kinds in wanted.items():
-            if schema[column] not in kinds:
-                raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
-        count = int(lazy.select(pl.len()).collect().item())
-        if count != len(keys):
-            raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {len(keys):,}")
-        frame = lazy.collect()
-    except pl.exceptions.PolarsError as broken:
-        raise PredictionsError(
-            f"{path.name} is not a readable parquet file: {str(broken).splitlines()[0][:200]}"
-        ) from None
-    except pl.exceptions.PanicException:
-        # It derives from BaseException; a file that upsets the reader is still only a bad file.
-        raise PredictionsError(f"{path.name} is not a readable parquet file") from None
+    frame = _table(path, {keys.name: [keys.dtype], "p": [pl.Float64, pl.Float32]}, exactly=True, rows=len(keys))
     found = frame[keys.name]
     if (doubles := found.is_duplicated()).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
@@ -122,6 +103,53 @@ def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True)
             f"({int(bad.sum()):,} such rows)"
         )
     return np.ascontiguousarray(p, dtype=np.float64)
+
+
+def read_validation(path: Path, contract: "ModelContract", month: str, slices: Iterable[str]) -> "pl.DataFrame":
+    """The rows of the validation `month`: key, cluster, label and p as numbers, and the columns `slices`, in key order.
+
+    The file may hold other columns and other months. Raises `PredictionsError` where it has no such rows, or where a
+    key appears twice.
+    """
+    import polars as pl
+
+    numbers = [pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt8, pl.Boolean]
+    wanted: dict[str, list[Any]] = {contract.key: [], contract.cluster: [], contract.label: numbers, "p": numbers}
+    frame = _table(path, wanted | {name: [] for name in slices if name not in wanted}, exactly=False)
+    frame = frame.filter(pl.col(contract.cluster).cast(pl.String).str.starts_with(month))
+    if not frame.height:
+        raise PredictionsError(f"{path.name} has no row of the validation month {_shown(month)}")
+    if frame[contract.key].is_duplicated().any():
+        raise PredictionsError(f"{path.name}: a {contract.key} appears more than once in {_shown(month)}")
+    return frame.with_columns(pl.col(contract.label, "p").cast(pl.Float64)).sort(contract.key)
+
+
+def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None) -> "pl.DataFrame":
+    """A parquet file that may be anything: size, columns, types (any where none is named), rows, then the content."""
+    import polars as pl
+
+    _check_file(path)
+    try:
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        schema = lazy.collect_schema()
+        if sorted(schema) != sorted(wanted) if exactly else not set(wanted) <= set(schema):
+            rule = "exactly " if exactly else ""
+            raise PredictionsError(f"{path.name} has the columns {_some(schema)}; {rule}{_some(wanted)} are wanted")
+        for column, kinds in wanted.items():
+            if kinds and schema[column] not in kinds:
+                raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
+        count = int(lazy.select(pl.len()).collect().item())
+        if rows is not None and count != rows:
+            raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
+        if count > LIMIT_ROWS:
+            raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+        return lazy.select(list(wanted)).collect()
+    except pl.exceptions.PolarsError as broken:
+        said = str(broken).splitlines()[0][:200]
+        raise PredictionsError(f"{path.name} is not a readable parquet file: {said}") from None
+    except pl.exceptions.PanicException:
+        # It derives from BaseException; a file that upsets the reader is still only a bad file.
+        raise PredictionsError(f"{path.name} is not a readable parquet file") from None
 
 
 def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float) -> int:

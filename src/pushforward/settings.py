@@ -32,7 +32,11 @@ class Section(BaseModel):
 
 
 class ModelContract(Section):
-    """How pushforward reaches a project: what the model is, how any revision of it scores rows."""
+    """How pushforward reaches a project: what the model is, how any revision of it scores rows.
+
+    `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
+    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed.
+    """
 
     name: Name
     path: RelativePath
@@ -42,6 +46,7 @@ class ModelContract(Section):
     label: Column
     cluster: Column
     time: Column
+    validation: RelativePath | None = None
     requirements: list[RelativePath] = Field(min_length=1)
 
     @field_validator("score")
@@ -76,9 +81,11 @@ class GateRules(Section):
     metric: Literal["logloss", "brier", "absolute", "squared"] = "logloss"
     window: int = Field(default=2, ge=1, le=12)
     alpha: float = Field(default=0.05, gt=0, le=0.2)
+    looks: int = Field(default=10, ge=1, le=1000)
     margin: float = Field(default=0.0, ge=0, le=1)
     refresh_margin: float = Field(default=0.01, ge=0, le=0.2)
     slices: list[Column] = []
+    reveal: Literal["verdict", "numbers"] = "verdict"
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
     suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
 

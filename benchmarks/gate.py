@@ -1,0 +1,280 @@
+"""What the gate does on real flights: false promotions, power, the calibration trap: `python benchmarks/gate.py`.
+
+Champions and challengers are trained on January to September 2013 by the worked example's own code and judged on
+windows of October to December. Prints one table. Five minutes of one core; features and predictions are kept in the
+machine's temporary folder, so that a second run takes half as long.
+"""
+
+import contextlib
+import hashlib
+import io
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before anything loads OpenMP
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from backtest import PARAMS, whole_year
+
+from flights.booster import fit, matrix, plain, quantized, vocabulary
+from flights.catalog import GROUPS, Group
+from flights.params import read_section
+from flights.train import Train, chosen_features
+from pushforward import stats
+from pushforward.gate import Evidence, Verdict, judge
+from pushforward.settings import GateRules
+
+Floats = npt.NDArray[np.float64]
+Pair = tuple[str, str]
+
+SEEDS = range(31)
+ROUNDS, LEARNING_RATE = 60, 0.2  # a third of the pipeline's rounds, at twice its rate: as good within .001 log loss
+FEWER = (10, 15)
+ALPHA, LOOKS = 0.05, 10
+DRAWS = 400
+FULL = f"seed {SEEDS[0]}"
+# What the champion lacks, for a challenger that is better in truth.
+GAINS = {
+    "aircraft rotation as features": "no rotation",
+    f"{ROUNDS} rounds instead of {FEWER[1]}": f"{FEWER[1]} rounds",
+    f"{ROUNDS} rounds instead of {FEWER[0]}": f"{FEWER[0]} rounds",
+}
+# Recipes whose level follows the season, for want of recent outcomes among their features.
+TRAPS: dict[str, tuple[Group, ...]] = {
+    "timetable alone": ("schedule", "congestion"),
+    "timetable and weather": ("schedule", "weather"),
+}
+WINDOWS = (31, 61)
+COLUMNS = ("any gain", "row-wise 5 %", "gate 5 %", "gate, 1 of 10 looks")
+
+
+class Holdout:
+    """Labels, days and everybody's predictions of the rows of October to December."""
+
+    def __init__(self, tables: dict[str, npt.NDArray[np.generic]]) -> None:
+        self.y = tables.pop("y").astype(np.float64)
+        self.day = tables.pop("day").astype(np.int64)
+        self.origin = tables.pop("origin")
+        self.p = {name: p.astype(np.float64) for name, p in tables.items()}
+        self.first = int(self.day.min())
+
+    def window(self, start: int, days: int) -> npt.NDArray[np.bool_]:
+        """The rows of `days` days from day `start` on, October 1 being 0."""
+        return (self.day >= self.first + start) & (self.day < self.first + start + days)
+
+    def starts(self, days: int) -> range:
+        """Every day on which a window of so many days can begin."""
+        return range(int(self.day.max()) - self.first + 2 - days)
+
+
+def kept(name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """What `make` gives, from the temporary folder where this very code has put it before."""
+    here = Path(__file__)
+    sources = [here, here.with_name("backtest.py"), PARAMS, *sorted((here.parents[1] / "src/flights").glob("*.py"))]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"pushforward-benchmark-{os.getuid()}" / f"{name}-{code}.parquet"
+    if not path.is_file():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        made = make()
+        made.write_parquet(path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    return pl.read_parquet(path)
+
+
+def predictions() -> pl.DataFrame:
+    """One column of predictions a model, beside the labels of October to December."""
+    year = kept("features", whole_year)
+    test = year.filter(pl.col("month") >= "2013-10")
+    train, shorter = (year.filter(pl.col("month") < month) for month in ("2013-10", "2013-09"))
+    columns = {f"seed {seed}": p for (seed, _), p in trained(train, test, GROUPS, SEEDS, [ROUNDS]).items()}
+    for (_, rounds), p in trained(train, test, GROUPS, SEEDS[:1], FEWER).items():
+        columns[f"{rounds} rounds"] = p
+    without = [group for group in GROUPS if group != "rotation"]
+    columns["no rotation"] = trained(train, test, without, SEEDS[:1], [ROUNDS])[SEEDS[0], ROUNDS]
+    for name, groups in TRAPS.items():
+        for until, table in (("August", shorter), ("September", train)):
+            columns[f"{name} to {until}"] = trained(table, test, groups, SEEDS[:1], [ROUNDS])[SEEDS[0], ROUNDS]
+    print(f"{len(columns)} models trained", file=sys.stderr, flush=True)
+    return pl.DataFrame(columns).with_columns(
+        y=test["label_late"], day=test["label_date"].to_physical(), origin=test["label_origin"]
+    )
+
+
+def trained(
+    train: pl.DataFrame, test: pl.DataFrame, groups: Sequence[Group], seeds: Iterable[int], rounds: Sequence[int]
+) -> dict[tuple[int, int], Floats]:
+    """Predictions for `test` by seed and number of rounds; all models share one binned matrix."""
+    settings = read_section("train", Train, PARAMS)
+    chosen = chosen_features(list(groups))
+    names = [feature.name for feature in chosen]
+    categories = vocabulary(train, chosen)
+    y = train["label_late"].to_numpy()
+    x = quantized(matrix(train, names, categories), y, names, categories, settings.max_bin)
+    asked = plain(matrix(test, names, categories), names, categories)
+    found = {}
+    for seed in seeds:
+        params = settings.booster_params(chosen) | {"nthread": 1, "seed": seed, "learning_rate": LEARNING_RATE}
+        with contextlib.redirect_stdout(io.StringIO()):
+            booster, _ = fit(x, params, max(rounds))
+        for count in rounds:
+            found[seed, count] = booster.predict(asked, iteration_range=(0, count)).astype(np.float64)
+    return found
+
+
+def gate(holdout: Holdout, rows: npt.NDArray[np.bool_], champion: Floats, challenger: Floats, alpha: float) -> Verdict:
+    """The whole gate on some rows of the holdout, for a change of code."""
+    evidence = Evidence(
+        y=holdout.y[rows],
+        champion=champion[rows],
+        challenger=challenger[rows],
+        clusters=holdout.day[rows],
+        mode="superior",
+        months=(),
+        slices={"origin": holdout.origin[rows]},
+    )
+    return judge(evidence, GateRules(alpha=alpha, slices=["origin"]))
+
+
+def promoted(holdout: Holdout, rows: npt.NDArray[np.bool_], champion: Floats, challenger: Floats) -> list[bool]:
+    """Whether each rule in `COLUMNS` promotes."""
+    y = holdout.y[rows]
+    gains = stats.log_loss(y, champion[rows]) - stats.log_loss(y, challenger[rows])
+    by_day = stats.clustered_mean(gains, holdout.day[rows])
+    by_row = stats.clustered_mean(gains, np.arange(len(gains)))
+
+    def passes(alpha: float) -> bool:
+        # Where its main test fails the gate cannot promote, and most of the cost is in its guards.
+        test = by_day.low(alpha) > 0
+        return test and gate(holdout, rows, champion, challenger, alpha).verdict == "promote"
+
+    return [by_day.mean > 0, by_row.low(ALPHA) > 0, passes(ALPHA), passes(ALPHA / LOOKS)]
+
+
+def swapped(holdout: Holdout, days: int) -> Floats:
+    """No difference in truth: of two seeds, which is called the challenger is drawn anew for every day."""
+    rows, random = holdout.window(0, days), np.random.default_rng(1)
+    day = holdout.day - holdout.first
+    results = []
+    for other in SEEDS[1:6]:
+        one, two = holdout.p[FULL], holdout.p[f"seed {other}"]
+        for _ in range(DRAWS):
+            swap = random.integers(0, 2, int(day.max()) + 1).astype(bool)[day]
+            results.append(promoted(holdout, rows, np.where(swap, two, one), np.where(swap, one, two)))
+    return np.asarray(np.mean(results, axis=0))
+
+
+def another_seed(holdout: Holdout, days: int) -> tuple[Floats, Floats]:
+    """Every seed against every other: the share promoted, and of champions how many lose their place to one of 30."""
+    rows = holdout.window(0, days)
+    table = {
+        (one, two): promoted(holdout, rows, holdout.p[f"seed {one}"], holdout.p[f"seed {two}"])
+        for one, two in itertools.permutations(SEEDS, 2)
+    }
+    results = np.array(list(table.values()), dtype=np.float64)
+    lost = []
+    for champion in SEEDS:
+        tried = np.array([table[champion, other] for other in SEEDS if other != champion])
+        # The gate answers ten of them; the rest finds the holdout retired.
+        lost.append([*tried[:, :3].any(axis=0).tolist(), tried[:LOOKS, 3].any()])
+    return results.mean(axis=0), np.mean(lost, axis=0)
+
+
+def over_windows(holdout: Holdout, champion: str, challenger: str, days: int) -> Floats:
+    """The share of all windows of so many days in which each rule promotes."""
+    pairs = (
+        promoted(holdout, holdout.window(start, days), holdout.p[champion], holdout.p[challenger])
+        for start in holdout.starts(days)
+    )
+    return np.asarray(np.mean(list(pairs), axis=0))
+
+
+def gain(holdout: Holdout, champion: str, challenger: str, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> str:
+    """The mean gain in log loss, and in per cent."""
+    old, new = (stats.log_loss(holdout.y[rows], holdout.p[name][rows]) for name in (champion, challenger))
+    return f"{np.mean(old - new):+.4f} ({100 * np.mean(old - new) / np.mean(old):+.1f} %)"
+
+
+def line(title: str, shares: Sequence[float] | Floats) -> None:
+    """One line of the table."""
+    print(
+        f"{title:52}"
+        + "".join(f"{100 * share:>{len(name) + 3}.1f} %" for share, name in zip(shares, COLUMNS, strict=True))
+    )
+
+
+def heading(text: str) -> None:
+    """One heading of the table."""
+    print(f"\n{text}\n{'share promoted by':52}" + "".join(f"{name:>{len(name) + 5}}" for name in COLUMNS))
+
+
+def trap(holdout: Holdout) -> None:
+    """The verdicts on retraining with one more month, and on a shift of the level that October would have liked."""
+    october = holdout.window(0, 31)
+    refitted = stats.offset_adjusted(holdout.y[october], holdout.p[FULL][october])
+    shift = np.mean(_logit(refitted) - _logit(holdout.p[FULL][october]))
+    holdout.p["shifted"] = 1 / (1 + np.exp(-_logit(holdout.p[FULL]) - shift))
+    cases = {f"{name}, with September": (f"{name} to August", f"{name} to September") for name in TRAPS}
+    cases[f"logits of a full model shifted by {shift:+.2f}"] = (FULL, "shifted")
+    print(f"\n{'verdicts':52}{'October':>20}{'Oct and Nov':>20}{'gain in December':>24}")
+    for name, (champion, challenger) in cases.items():
+        words = [
+            gate(holdout, holdout.window(0, days), holdout.p[champion], holdout.p[challenger], ALPHA / LOOKS).verdict
+            for days in WINDOWS
+        ]
+        later = gain(holdout, champion, challenger, holdout.window(61, 31))
+        print(f"{name:52}{words[0]:>20}{words[1]:>20}{later:>24}")
+
+
+def _logit(p: Floats) -> Floats:
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def main() -> None:
+    """Print the table."""
+    began = time.process_time()
+    table = kept("predictions", predictions)
+    holdout = Holdout({name: table[name].to_numpy() for name in table.columns})
+    made = time.process_time() - began
+    print(f"October to December 2013: {len(holdout.y):,} flights, {100 * holdout.y.mean():.1f} % late")
+
+    heading("(a) no difference in truth: two seeds, swapped at random day by day")
+    for days in WINDOWS:
+        line(f"    {days} days", swapped(holdout, days))
+
+    heading(f"(b) challengers that differ by their seed only: {len(SEEDS)} models, every pair")
+    for days in WINDOWS:
+        share, lost = another_seed(holdout, days)
+        line(f"    {days} days", share)
+        line("      a champion that meets 30 of them loses to one", lost)
+
+    heading("(c) better in truth: every window of so many days")
+    for name, champion in GAINS.items():
+        print(f"    {name}: {gain(holdout, champion, FULL)}")
+        for days in WINDOWS:
+            line(f"      {days} days", over_windows(holdout, champion, FULL, days))
+
+    heading("(d) the calibration trap: trained to September instead of August")
+    for name in TRAPS:
+        pair = f"{name} to August", f"{name} to September"
+        print(f"    {name}: {gain(holdout, *pair)}")
+        for days in WINDOWS:
+            line(f"      {days} days", over_windows(holdout, *pair, days))
+    trap(holdout)
+
+    rows = holdout.window(0, 61)
+    start = time.process_time()
+    gate(holdout, rows, holdout.p["10 rounds"], holdout.p[FULL], ALPHA / LOOKS)
+    seconds = time.process_time() - start
+    print(f"\none judgement of {int(rows.sum()):,} rows: {seconds:.2f} CPU s", end="; ")
+    print(f"features and models {made:.0f} CPU s, judging {time.process_time() - began - made:.0f} CPU s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The pushed code answers: it scores the holdout in a folder that holds its code and its model, and no label."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pushforward import handover, pipeline
+from pushforward.git import Repository
+from pushforward.score import read_predictions, score
+
+if TYPE_CHECKING:
+    from pushforward.settings import Settings
+
+SCORE_SECONDS = 600.0
+ASKED, TOLD = "rows.parquet", "events.parquet"
+
+
+def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> None:
+    """Score the holdout of the checkout in `root` into the hand-over `out`; with `probe` the time-honesty probes too.
+
+    With `forget` everything that the pipeline made but the model is removed before the model is asked: a run that is
+    not trusted has no label left to read.
+    """
+    contract = rules.model
+    missing = [name for name in (contract.path, contract.holdout) if not (root / name).exists()]
+    if missing:
+        pipeline.fetch(root, *missing)
+    out.mkdir(parents=True, exist_ok=True)
+    predictions = (out / handover.PREDICTIONS).absolute()
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        for name in (ASKED, TOLD):
+            shutil.copyfile(root / contract.holdout / name, place / name)
+        checkout = place / "checkout"
+        _checkout(Repository(root), checkout)
+        shutil.copytree(root / contract.path, checkout / contract.path, dirs_exist_ok=True)
+        if forget:
+            pipeline.forget(root, keep=contract.path)
+
+        def run(told: Path, to: Path) -> None:
+            score(checkout, contract, place / ASKED, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
+
+        run(place / TOLD, predictions)
+        say(f"scored {contract.holdout}")
+        if probe:
+            _probe(place, rules, predictions, out / handover.PROBES, run, say)
+
+
+def _checkout(repository: Repository, folder: Path) -> None:
+    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
+    Repository(folder).git("checkout", "-q", "--detach", repository.commit("HEAD"))
+
+
+def _probe(
+    place: Path,
+    rules: "Settings",
+    predictions: Path,
+    folder: Path,
+    run: Callable[[Path, Path], None],
+    say: Callable[[str], None],
+) -> None:
+    import polars as pl
+
+    from pushforward import honesty
+
+    contract = rules.model
+    rows, events = pl.read_parquet(place / ASKED), pl.read_parquet(place / TOLD)
+    keys, probability = rows[contract.key], rules.gate.metric in {"logloss", "brier"}
+
+    def answer(told: Path, to: Path) -> honesty.Floats:
+        run(told, to)
+        return read_predictions(to, keys, probability=probability)
+
+    before = read_predictions(predictions, keys, probability=probability)
+    found = honesty.probe(rows, events, before, answer, key=contract.key, time=contract.time, folder=folder)
+    if found is not None:
+        (folder / handover.SOURCE).write_text(found.source)
+        say(found.sentence())
+    elif honesty.applies(events):
+        say(f"scored again at {honesty.INSTANTS} instants with the future replaced: no earlier prediction changed")
