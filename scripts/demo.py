@@ -129,8 +129,17 @@ def main() -> None:
     commit("Let May arrive")
     expect("v1.0.1", run("git", "push", "local", "main"))
 
-    chapter("3  a true improvement, on a branch: the aircraft's last leg, 28 days of history")
-    run("git", "switch", "-q", "-c", "last-leg")
+    chapter("3  an improvement that is none: another seed")
+    run("git", "switch", "-q", "-c", "lucky-seed")
+    edit("  seed: 7\n", f"  seed: {LUCKY_SEED}\n")
+    commit("Use a luckier seed")
+    expect("UNKNOWN", run("git", "push", "local", "lucky-seed"))
+
+    chapter("4  a true improvement, on a branch: the aircraft's last leg, 28 days of history")
+    print(f"{DIM}what can this holdout still tell?{PLAIN}")
+    run("git", "fetch", "-q", "local")
+    run("pushforward", "gate", "--plan")
+    run("git", "switch", "-q", "-c", "last-leg", "main")
     edit(MODEST, FULL)
     commit("Use the aircraft's last leg and 28 days of history")
     expect("✓ PROMOTE", run("git", "push", "local", "last-leg"))
@@ -138,12 +147,6 @@ def main() -> None:
     run("git", "switch", "-q", "main")
     run("git", "merge", "-q", "--no-ff", "-m", "Merge last-leg", "last-leg")
     expect("v1.1.0", run("git", "push", "local", "main"))
-
-    chapter("4  an improvement that is none: another seed")
-    run("git", "switch", "-q", "-c", "lucky-seed")
-    edit("  seed: 7\n", f"  seed: {LUCKY_SEED}\n")
-    commit("Use a luckier seed")
-    expect("UNKNOWN", run("git", "push", "local", "lucky-seed"))
 
     chapter("5  bad data: a vendor's feed with delays in seconds")
     run("git", "switch", "-q", "-c", "vendor-feed", "main")

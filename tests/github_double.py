@@ -1,17 +1,25 @@
 """A double of GitHub: the part of its REST API that a report is posted through, on loopback over TLS, with faults."""
 
 import json
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 API = "/api/v3"
 TOKEN = "a-token-of-the-job"
@@ -98,17 +106,17 @@ class GitHub:
         return self.comments[-1]
 
     def fail(self, method: str, path: str, fault: Fault, times: int = 1) -> None:
-        """Let the next `times` requests of that method, with `path` in theirs, come to `fault`."""
+        """Let the next `times` requests of that method, to what the pattern `path` finds, come to `fault`."""
         self._faults += [(method, path, fault)] * times
 
     def tried(self, method: str, path: str) -> int:
-        """How many requests of that method had `path` in theirs."""
-        return sum(call.method == method and path in call.path for call in self.calls)
+        """How many requests of that method went to what the pattern `path` finds."""
+        return sum(call.method == method and re.search(path, call.path) is not None for call in self.calls)
 
     def fault(self, call: Call) -> Fault | None:
         """The fault that was ordered for a request, once."""
         for rule in self._faults:
-            if rule[0] == call.method and rule[1] in call.path:
+            if rule[0] == call.method and re.search(rule[1], call.path):
                 self._faults.remove(rule)
                 return rule[2]
         return None
@@ -223,11 +231,34 @@ class _Server(ThreadingHTTPServer):
         """A client that hangs up is its own affair."""
 
 
+def certify(folder: Path) -> Path:
+    """A certificate of its own authority for 127.0.0.1 and its key, good for a day, as one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    usage = x509.KeyUsage(True, False, False, False, False, True, False, False, False)  # sign, and sign certificates
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = folder / "certificate.pem"
+    path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return path
+
+
 @contextmanager
-def serve(certificate: Path, key: Path) -> Iterator[GitHub]:
-    """A GitHub at its `url`, for as long as the block lasts; both files are PEM and speak for 127.0.0.1."""
+def serve(certificate: Path) -> Iterator[GitHub]:
+    """A GitHub at its `url`, for as long as the block lasts, with a certificate that `certify` made."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate)
     with _Server(("127.0.0.1", 0), _Handler) as server:
         # the handshake waits for the thread of its connection
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -95,7 +95,7 @@ def code_of(root: Path, judge: str) -> Path | None:
     if f"{PACKAGE}__main__.py" not in own or own == here:
         return None
     with _checkouts(repository, root / ".git" / "judge-code") as checkout:
-        return checkout(judge) / PACKAGE.split("/")[0]
+        return checkout("judge", judge) / PACKAGE.split("/")[0]
 
 
 def weigh(
@@ -218,7 +218,7 @@ class _Case:
         read: handover.Handover,
         mode: gate.Mode,
         judge: str,
-        checkout: Callable[[str], Path],
+        checkout: Callable[[str, str], Path],
         say: Callable[[str], None],
     ) -> None:
         self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
@@ -226,7 +226,7 @@ class _Case:
         self.contract = rules.model
         self.probability = rules.gate.metric in {"logloss", "brier"}
         self.months = tuple(asked.data.months[-rules.gate.window :])
-        self.root = checkout(judge)
+        self.root = checkout("judge", judge)
         self.work = self.root.parent
         self.trusted = question.event == "push"
 
@@ -298,6 +298,7 @@ class _Case:
         except ledger.ClosedError as closed:
             return gate.unanswered(closed.message, evidence.mode, rules)
         verdict = gate.judge(evidence, rules.model_copy(update={"alpha": look.alpha}))
+        verdict = dataclasses.replace(verdict, rules=rules.model_dump())
         book.settle(name, look, verdict.verdict, verdict.to_json(), reveal=shown)
         state = book.state(name)
         # What passes on the default branch retires the holdout with its tag, unless it is the month's refresh.
@@ -316,7 +317,7 @@ class _Case:
     def _score_champion(
         self, champion: registry.Registered, holdout: Path, keys: pl.Series
     ) -> tuple[Any, dict[str, Any]]:
-        root = self.checkout(champion.commit)
+        root = self.checkout("champion", champion.commit)
         rules = settings.load(root)
         pipeline.fetch(root, rules.model.path, *([rules.model.validation] if rules.model.validation else []))
         recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
@@ -342,12 +343,16 @@ class _Case:
         before = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
         if not self.trusted:
             return self._probe_handed_over(rows, events, before)
-        root, model = self.checkout(self.question.subject), self.asked.model
+        root, model = self.checkout("challenger", self.question.subject), self.asked.model
         shutil.copytree(self.read.folder / handover.MODEL, root / model.path, dirs_exist_ok=True)
 
         def answer(told: Path, out: Path) -> honesty.Floats:
             self._score(self.asked, root, self.question.subject, holdout, told, out)
             return self._predictions(out, keys)
+
+        def replaced(told: Path, out: Path) -> honesty.Floats:
+            with honesty.with_the_future_replaced():
+                return answer(told, out)
 
         self.say("challenger, scored again, and with the future replaced")
         again = answer(holdout / EVENTS, self.work / "challenger.parquet")
@@ -355,7 +360,7 @@ class _Case:
         if differs:
             return f"the model, scored again, gives other predictions than the run handed over in {differs:,} rows"
         found = honesty.probe(
-            rows, events, before, answer, key=contract.key, time=contract.time, folder=self.work / "probe"
+            rows, events, before, replaced, key=contract.key, time=contract.time, folder=self.work / "probe"
         )
         return found.sentence() if found else ""
 
@@ -364,7 +369,8 @@ class _Case:
             return ""
         folder, contract = self.read.folder / handover.PROBES, self.contract
         count = len(honesty.instants(rows, contract.time))
-        afters = [self._predictions(folder / f"{place}.parquet", rows[contract.key]) for place in range(count)]
+        with honesty.with_the_future_replaced():
+            afters = [self._predictions(folder / f"{place}.parquet", rows[contract.key]) for place in range(count)]
         said = folder / handover.SOURCE
         source = said.read_bytes()[:200].decode("utf-8", "replace") if said.is_file() else ""
         found = honesty.compare(rows, events, before, afters, key=contract.key, time=contract.time, source=source)
@@ -380,7 +386,7 @@ class _Case:
         table = score.read_validation(path, contract, month, slices)
         theirs = None
         if self.champion is not None and _validation_month(champion) == month:
-            root = self.checkout(self.champion.commit)
+            root = self.checkout("champion", self.champion.commit)
             model = settings.load(root).model
             if model.validation and (root / model.validation).is_file():
                 other = score.read_validation(root / model.validation, model, month, slices)
@@ -405,7 +411,7 @@ def _tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame,
     contract = rules.model
     asked = {
         ROWS: (contract.key, contract.time),
-        EVENTS: (contract.key, honesty.KNOWN_AT),
+        EVENTS: (honesty.KNOWN_AT,),
         LABELS: (contract.key, contract.label, contract.cluster),
     }
     found = []
@@ -413,7 +419,8 @@ def _tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame,
         if not (holdout / name).is_file():
             raise PushforwardError(f"{contract.holdout} holds no {name}", next="edit the stage that makes it")
         table = pl.read_parquet(holdout / name)
-        if missing := [column for column in columns if column not in table.columns]:
+        none = name == EVENTS and not table.height  # a project whose features have no memory
+        if missing := [column for column in columns if not none and column not in table.columns]:
             raise PushforwardError(
                 f"{contract.holdout}/{name} has no column {missing[0]}", next="edit model in params.yaml"
             )
@@ -659,15 +666,18 @@ def stored(folder: Path) -> tuple[Verdict, Context, registry.Level]:
 
 
 @contextlib.contextmanager
-def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str], Path]]:
-    """Gives a checkout of any revision, as a folder of `work` that shares the repository's objects."""
+def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, str], Path]]:
+    """Gives a checkout of any revision for one role, as a folder of `work` that shares the repository's objects.
+
+    Two roles of one revision are two folders: the judge's holds another lock and other months than the commit.
+    """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     local = pipeline.absolute_config(repository.path)
 
-    def checkout(revision: str) -> Path:
+    def checkout(role: str, revision: str) -> Path:
         commit = repository.commit(revision)
-        folder = work / commit[:12]
+        folder = work / f"{role}-{commit[:12]}"
         if not folder.exists():
             repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
             Repository(folder).git("checkout", "-q", "--detach", commit)

@@ -8,6 +8,7 @@ contract's cluster column, lies above the bound asked of it. What is neither pro
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -37,6 +38,8 @@ MIN_CLUSTERS = 10
 MIN_CLASS = 50
 MIN_SLICE_CLASS = 30
 LONGEST_VALUE = 200
+# The square of a sum of squared errors must still be a number.
+LARGEST = 1e60
 
 LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "logloss": stats.log_loss,
@@ -507,7 +510,7 @@ def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> t
     """The verdict and its sentence; every comparison is written so that NaN cannot pass."""
     low, high = gain.low(case.rules.alpha), gain.high(case.rules.alpha)
     confidence = f"{100 * (1 - case.rules.alpha):g} % confidence"
-    moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {abs(gain.mean):.4f}"
+    moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {_amount(abs(gain.mean))}"
     spread = f"between {_signed(low)} and {_signed(high)}"
     by_level = [guard for guard in guards if guard.outcome == "fail" and guard.name == OFFSET_TITLE]
     failed = [guard for guard in guards if guard.outcome == "fail" and guard.name != OFFSET_TITLE]
@@ -524,10 +527,10 @@ def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> t
         recipe = "same recipe, newer data: " if case.evidence.mode == "refresh" else ""
         if low <= 0:
             return "promote", (
-                f"{recipe}{moves} and at {confidence} costs no more than {-low:.4f} "
-                f"({-bound:.4f} is allowed; {case.sample})"
+                f"{recipe}{moves} and at {confidence} costs no more than {_amount(-low)} "
+                f"({_amount(-bound)} is allowed; {case.sample})"
             )
-        return "promote", f"{recipe}{moves}, by {low:.4f} or more at {confidence} ({case.sample})"
+        return "promote", f"{recipe}{moves}, by {_amount(low)} or more at {confidence} ({case.sample})"
     if high <= bound:
         asked = "at least " + _signed(bound) if bound else "more than 0"
         return "hold", f"{moves}: the gain is {spread}, and {asked} is asked ({case.sample})"
@@ -622,9 +625,9 @@ def _floor(case: _Case) -> tuple[Estimate, Guard]:
     constant = case.loss(case.y, np.full_like(case.y, best))
     gain = case.mean(constant - case.loss(case.y, case.new))
     low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
-    what = f"the constant prediction {best:.4g} ({case.title} {float(np.mean(constant)):.4f})"
+    what = f"the constant prediction {best:.4g} ({case.title} {_amount(float(np.mean(constant)))})"
     if low > 0:
-        return gain, Guard("constant", "pass", f"it beats {what} by {low:.4f} or more")
+        return gain, Guard("constant", "pass", f"it beats {what} by {_amount(low)} or more")
     if high <= 0:
         return gain, Guard("constant", "fail", f"it does not beat {what}")
     return gain, Guard("constant", "undecided", f"it is not shown to beat {what}")
@@ -675,7 +678,8 @@ def _slice_guard(slices: tuple[Slice, ...]) -> Guard:
     note = f" ({small} too small to tell)" if small else ""
     if not harmed:
         return Guard("slices", "pass", f"no slice is shown to be {100 * SLICE_MARGIN:g} % worse{note}")
-    worst = min(harmed, key=lambda one: one.gain / one.champion)
+    # A champion without any loss in a slice is harmed by any.
+    worst = min(harmed, key=lambda one: one.gain / one.champion if one.champion else -math.inf)
     detail = f"{worst.column} {worst.value} is more than {100 * SLICE_MARGIN:g} % worse ({_signed(worst.gain)})"
     return Guard("slices", "fail", detail + (f" and {len(harmed) - 1} more" if len(harmed) > 1 else "") + note)
 
@@ -712,6 +716,8 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
             return f"the {name} trained on {until}, a month of the holdout"
         if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
             return f"the {name} predicts something that is not a finite number"
+        if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):
+            return f"the {name} predicts something beyond {LARGEST:g}, too large to square"
         if p is not None and probability and not (np.all(p >= 0) and np.all(p <= 1)):
             return f"the {name} predicts outside [0, 1]"
     return _label_problem(evidence, probability)
@@ -721,13 +727,16 @@ def _label_problem(evidence: Evidence, probability: bool) -> str:
     y, clusters = evidence.y, evidence.clusters
     if not np.all(np.isfinite(y.astype(np.float64))):
         return "a label is missing or not finite"
+    if np.any(np.abs(y.astype(np.float64)) > LARGEST):
+        return f"a label is beyond {LARGEST:g}, too large to square"
     if any(value is None or value != value for value in clusters.tolist()):
         return "a row has no cluster"
     count = len(np.unique(clusters))
     if count < MIN_CLUSTERS:
         return f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
     if not probability:
-        return ""
+        few = len(y) < 2 * MIN_CLASS
+        return f"the holdout has {len(y)} rows; at least {2 * MIN_CLASS} are needed" if few else ""
     if not np.all((y == 0) | (y == 1)):
         return "a label is neither 0 nor 1"
     for value, name in ((1, "positive"), (0, "negative")):
@@ -749,8 +758,13 @@ def _inert(path: str) -> bool:
     return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
 
 
+def _amount(value: float) -> str:
+    """Four decimals where they say something, else four digits: losses of numbers have any scale."""
+    return f"{value:.4f}" if value == 0 or 5e-4 <= abs(value) < 1000 else f"{value:.4g}"
+
+
 def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "\u2212")
+    return f"{'+' if value >= 0 else ''}{_amount(value)}".replace("-", "\u2212")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

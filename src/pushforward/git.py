@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,37 @@ class Repository:
         done = self.git("cat-file", "blob", f"{revision}:{path}", check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def objects(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
+        """(type, content) of every object in `names`, by one process; None where there is none.
+
+        A name is whatever git takes for one object (`HEAD:params.yaml`, an object's own), without a line break.
+        """
+        if any("\n" in name for name in names):
+            raise ValueError("the name of an object has no line break")
+        if not names:
+            return []
+        asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        stream = self.git("cat-file", "--batch=%(objecttype) %(objectsize)", stdin=asked).stdout
+        found: list[tuple[str, bytes] | None] = []
+        at = 0
+        for _ in names:
+            end = stream.index(b"\n", at)
+            kind, _, size = stream[at:end].rpartition(b" ")
+            at = end + 1
+            if not size.isdigit():  # "<name> missing", or "ambiguous"
+                found.append(None)
+                continue
+            found.append((kind.decode(), stream[at : at + int(size)]))
+            at += int(size) + 1
+        return found
+
+    def unmerged(self, commits: Iterable[str], into: str) -> set[str]:
+        """Those of `commits` that are here and not in the history of `into`, by one process."""
+        wanted = set(commits)
+        asked = "".join(f"{line}\n" for line in (*wanted, f"^{into}")).encode()
+        done = self.git("rev-list", "--ignore-missing", "--stdin", stdin=asked)
+        return wanted.intersection(done.text.split("\n"))
+
     def tree(self, revision: str) -> dict[str, str]:
         """Path -> "mode object" of every file at `revision`."""
         raw = self.git("ls-tree", "-r", "-z", "--full-tree", revision).stdout.decode("utf-8", "surrogateescape")
@@ -173,6 +204,17 @@ class Repository:
             before, after = line[:40], line[41:81]
             if after.strip("0123456789abcdef") == "" and len(after) == 40:
                 yield before, after
+
+
+def tree_entries(raw: bytes) -> dict[str, str]:
+    """Name -> object of the entries of one tree object, as it is stored."""
+    entries, at = {}, 0
+    while at < len(raw):
+        end = raw.index(b"\0", at)
+        name = raw[at:end].partition(b" ")[2].decode("utf-8", "surrogateescape")
+        at = end + 21  # twenty bytes of SHA-1 follow
+        entries[name] = raw[end + 1 : at].hex()
+    return entries
 
 
 def _credentials() -> dict[str, str]:

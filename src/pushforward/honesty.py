@@ -5,8 +5,9 @@ reaches a prediction through the events; it says nothing of what a row itself te
 stop: a jump of the AUC too good to be true asks for a person.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from pushforward.errors import PushforwardError
 
 KNOWN_AT = "known_at"
 WHICH = "which events there are"
@@ -192,9 +195,19 @@ def compare(
     return None
 
 
+@contextlib.contextmanager
+def with_the_future_replaced() -> Iterator[None]:
+    """Says of an error inside that it comes of the probe: there the challenger had scored well before."""
+    try:
+        yield
+    except PushforwardError as failed:
+        said = f"with the future replaced the challenger cannot be scored: {failed.message}"
+        raise PushforwardError(said, next=failed.next, exit_code=failed.exit_code) from failed
+
+
 def applies(events: pl.DataFrame) -> bool:
     """Whether anything in the events becomes known at some moment."""
-    return events[KNOWN_AT].null_count() < events.height
+    return events.height > 0 and events[KNOWN_AT].null_count() < events.height
 
 
 def _violation(

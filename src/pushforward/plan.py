@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,15 +91,13 @@ def plan(root: Path) -> Plan:
 
 def terminal(plan: Plan) -> str:
     """The plan as a card of at most 80 columns."""
-    lines = [
-        f"holdout     {' to '.join((plan.months[0], plan.months[-1])) if len(plan.months) > 1 else plan.months[0]}"
-    ]
+    span = plan.months[0] if len(plan.months) == 1 else f"{plan.months[0]} to {plan.months[-1]}"
+    lines = [f"holdout     {span}"]
     if plan.closed:
-        lines += [f"closed      {plan.closed}"]
+        lines += textwrap.wrap(plan.closed, 80, initial_indent="closed      ", subsequent_indent=" " * 12)
     else:
-        lines += [
-            f"looks       {plan.left} of {plan.looks} left, the next at {100 * (1 - plan.alpha):.5g} % confidence"
-        ]
+        sure = f"{100 * (1 - plan.alpha):.5g} % confidence"
+        lines += [f"looks       {plan.left} of {plan.looks} left, the next at {sure}"]
     if not plan.challengers:
         lines += ["detectable  no challenger has been compared yet: the first one tells"]
         return "\n".join(lines)
@@ -117,7 +116,7 @@ def terminal(plan: Plan) -> str:
         more = "settled by this holdout's size" if needed <= plan.clusters else f"about {needed:,} days in all"
         lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
         name = ""
-    many = f"{plan.challengers} challenger{'s' if plan.challengers > 1 else ''}"
+    many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
     return "\n".join([*lines, f"            from the validation months of {many} judged so far"])
 
 

@@ -82,7 +82,7 @@ class GateRules(Section):
     window: int = Field(default=2, ge=1, le=12)
     alpha: float = Field(default=0.05, gt=0, le=0.2)
     looks: int = Field(default=10, ge=1, le=1000)
-    margin: float = Field(default=0.0, ge=0, le=1)
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # in units of the metric
     refresh_margin: float = Field(default=0.01, ge=0, le=0.2)
     slices: list[Column] = []
     reveal: Literal["verdict", "numbers"] = "verdict"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,13 +127,23 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def first_version(template: Path) -> Callable[..., Team]:
+    """Gives a team whose first version is tagged, in a folder of its own; a copy of another team where one is named."""
+
+    def copy(folder: Path, source: Path = template) -> Team:
+        for name in ("toy", "toy.git", "store"):
+            shutil.copytree(source / name, folder / name, symlinks=True)
+        made = Team(folder / "toy", folder / "toy.git")
+        made.git("remote", "set-url", "local", str(made.bare))
+        made.pushforward("init")
+        made.git("fetch", "-q", "--tags", "local")
+        return made
+
+    return copy
+
+
 @pytest.fixture
-def promoted(template: Path, tmp_path: Path) -> Team:
+def promoted(first_version: Callable[..., Team], tmp_path: Path) -> Team:
     """A team whose first version is tagged."""
-    for name in ("toy", "toy.git", "store"):
-        shutil.copytree(template / name, tmp_path / name, symlinks=True)
-    made = Team(tmp_path / "toy", tmp_path / "toy.git")
-    made.git("remote", "set-url", "local", str(made.bare))
-    made.pushforward("init")
-    made.git("fetch", "-q", "--tags", "local")
-    return made
+    return first_version(tmp_path)

@@ -132,8 +132,9 @@ class Project:
     def weigh(self):
         head = self.git("rev-parse", "HEAD")
         question = Question(head, head, "push", "refs/heads/main")
+        judge = evidence.judge_of(self.root, question)
         work = self.root / ".git" / "judge"
-        return evidence.weigh(self.root, self.handover, question, work=work, say=lambda _: None)
+        return evidence.weigh(self.root, self.handover, question, judge=judge, work=work, say=lambda _: None)
 
 
 @pytest.fixture
@@ -163,6 +164,7 @@ def test_what_changed_decides_which_part_of_the_version_is_raised(project):
     project.recipe("two", 0.7)
     project.run()
     verdict, context, level = project.weigh()
+    assert verdict.verdict != "invalid", verdict.reason
     assert (verdict.mode, level, context.next_version) == ("superior", "minor", "toy@v1.3.0")
     assert verdict.verdict != "invalid", verdict.reason
     assert (verdict.champion.version, verdict.champion.commit) == ("toy@v1.2.3", released)
@@ -229,7 +231,7 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
     project.git("checkout", "-q", head)
     question = Question(broken, broken, "pull_request", "refs/heads/topic", 1)
     verdict, _, _ = evidence.weigh(
-        project.root, project.handover, question, work=project.root / ".git" / "judge", say=lambda _: None
+        project.root, project.handover, question, judge=head, work=project.root / ".git" / "judge", say=lambda _: None
     )
     assert verdict.verdict == "invalid"
     line = PARAMS.count("\n") + 2

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from pushforward import stats
 from pushforward.errors import PushforwardError
@@ -427,3 +430,16 @@ def test_a_gain_that_is_not_certain_once_the_levels_are_refitted_is_unknown(worl
     assert by_name(verdict.guards)["log loss, offset adjusted"].outcome == "undecided"
     assert verdict.verdict == "unknown"
     assert verdict.days_to_settle > DAYS
+
+
+SCHEMA = Path(__file__).parent.parent.parent / "docs" / "verdict.schema.json"
+
+
+def test_the_published_schema_is_that_of_the_verdict():
+    """`UPDATE_GOLDEN=1` writes it again; a change that readers notice raises `schema`."""
+    found = TypeAdapter(Verdict).json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        SCHEMA.write_text(text)
+    assert SCHEMA.read_text() == text
+    assert found["properties"]["schema"]["const"] == 1

@@ -427,10 +427,19 @@ def test_what_is_told_of_a_verdict_has_no_number_of_the_labels(chain, word):
     assert Verdict.from_json(text) == told
 
 
-def test_what_holds_no_secret_is_told_as_it_is(chain):
+def test_what_takes_no_look_says_why_and_keeps_the_numbers_back(chain):
     for word in ("identical", "invalid"):
-        verdict = dataclasses.replace(VERDICT, verdict=word)
-        assert seal.public(verdict, reserve(chain, "a")) == verdict
+        told = seal.public(dataclasses.replace(VERDICT, verdict=word), None)
+        assert (told.verdict, told.reason) == (word, VERDICT.reason)
+        assert not told.numbers
+
+
+def test_a_first_model_is_told_without_its_numbers():
+    first = dataclasses.replace(VERDICT, mode="first", verdict="promote")
+    told = seal.public(first, None)
+    assert told.sealed
+    assert told.reason.startswith("there is no champion, so floors only: it beats every constant prediction (")
+    assert not told.numbers
 
 
 def test_an_implausible_jump_is_told_for_what_it_is(chain):

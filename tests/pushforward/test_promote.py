@@ -177,6 +177,7 @@ def test_a_version_is_an_annotated_tag_with_a_record(clone, git):
         "params": "params",
         "environment": "environment",
         "verdict": "",
+        "ledger": None,
         "commit": head,
         "previous": None,
         "pushforward": "",

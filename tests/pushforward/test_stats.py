@@ -40,7 +40,8 @@ def test_clustered_mean_of_groups_of_three():
 def test_clustered_mean_of_unequal_groups():
     estimate = stats.clustered_mean(D, np.array(["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d"] * 2))
     assert estimate.error == pytest.approx(0.005057539293, abs=1e-12)
-    assert estimate.mean / estimate.error == pytest.approx(0.0125 / 0.005057539293, abs=1e-9)
+    assert estimate.mean / estimate.error == pytest.approx(2.47155766, abs=5e-9)
+    assert (estimate.mean / estimate.error) ** 2 == pytest.approx(1350 / 221, abs=1e-12)
     assert estimate.p_above(0) == pytest.approx(0.0449700499, abs=1e-10)
     assert estimate.low(0.05) == pytest.approx(0.0005977720, abs=1e-10)
 
@@ -67,6 +68,9 @@ def test_student_sleep_data():
 
 def test_holm_adjusts_in_the_order_given():
     assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    for adjusted, bonferroni in zip(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.04, 0.16, 0.12, 0.02], strict=True):
+        assert adjusted <= bonferroni + 1e-15
+    assert stats.holm([0.005, 1.0, 1.0, 1.0])[0] == 0.02
     assert stats.holm([]) == []
     assert stats.holm([0.6, 0.9]) == [1.0, 1.0]
 
@@ -149,14 +153,15 @@ def test_no_error_means_no_doubt():
 def test_labels_of_models_swapped_at_random_by_day_are_rejected_at_the_nominal_rate():
     rng = np.random.default_rng(7)
     days = np.repeat(np.arange(31), 300)
-    values = rng.normal(0, 0.1, 31)[days] + rng.normal(0, 1, len(days))
+    values = rng.normal(0, 0.25, 31)[days] + rng.normal(0, 1, len(days))
     clustered = plain = 0
-    for _ in range(400):
+    for _ in range(1000):
         swapped = values * rng.choice([-1.0, 1.0], 31)[days]
         clustered += stats.clustered_mean(swapped, days).p_above(0) < 0.05
-        plain += stats.clustered_mean(swapped, np.arange(len(days))).p_above(0) < 0.05
-    assert 0.02 <= clustered / 400 <= 0.07
-    assert plain / 400 > 0.15
+        # The error of independent rows: with one row a cluster, only faster.
+        plain += swapped.mean() > 1.645 * swapped.std(ddof=1) / math.sqrt(len(swapped))
+    assert 0.02 <= clustered / 1000 <= 0.07
+    assert plain / 1000 > 0.30
 
 
 @st.composite
@@ -193,6 +198,41 @@ def test_any_rows_auc_is_the_share_of_ordered_pairs_and_singletons_give_delong(r
     assert difference.error**2 == pytest.approx(variance, abs=1e-12)
 
 
+def brute_force_clustered_variance(y, first, second, clusters):
+    """Obuchowski (1997), equation by equation, for the difference of two areas."""
+    positives, negatives = y.sum(), (1 - y).sum()
+    components = []
+    for side in (1, 0):
+        sign = 1 if side else -1
+        above = [
+            (np.sign(sign * (p[y == side][:, None] - p[y != side][None, :])) / 2 + 0.5).mean(axis=1)
+            for p in (first, second)
+        ]
+        components.append(above[1] - above[0])
+    theta = components[0].mean()
+    names = np.unique(clusters)
+    sums = [
+        [one[clusters[y == side] == name].sum() for name in names]
+        for one, side in ((components[0], 1), (components[1], 0))
+    ]
+    sizes = [[(clusters[y == side] == name).sum() for name in names] for side in (1, 0)]
+    (v, w), (m, n) = (np.array(pair, dtype=float) for pair in (sums, sizes))
+    with_positives, with_negatives, every = (m > 0).sum(), (n > 0).sum(), len(names)
+    s10 = with_positives / ((with_positives - 1) * positives) * ((v - m * theta) ** 2).sum()
+    s01 = with_negatives / ((with_negatives - 1) * negatives) * ((w - n * theta) ** 2).sum()
+    s11 = every / (every - 1) * ((v - m * theta) * (w - n * theta)).sum()
+    return s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives)
+
+
+@settings(deadline=None, max_examples=60)
+@given(scored_rows())
+def test_any_clusters_give_the_variance_of_obuchowski(rows):
+    y, first, second, clusters, _ = rows
+    difference = stats.auc_difference(y, first, second, clusters)
+    exact = brute_force_clustered_variance(y, first, second, clusters)
+    assert difference.error**2 == pytest.approx(max(exact, 0), abs=1e-12)
+
+
 @settings(deadline=None, max_examples=60)
 @given(scored_rows())
 def test_any_rows_order_does_not_matter_and_swapping_the_models_negates(rows):
@@ -225,7 +265,14 @@ def test_any_rows_a_constant_added_to_both_losses_changes_nothing(rows, constant
     assert (shifted.mean, shifted.error) == pytest.approx((plain.mean, plain.error), abs=1e-12)
 
 
-def test_nan_is_never_above_a_bound():
-    estimate = stats.clustered_mean(np.array([1.0, np.nan, 2.0]), np.array([0, 1, 2]))
-    assert not estimate.low(0.05) > 0
-    assert not estimate.p_above(0) < 0.05
+@settings(deadline=None, max_examples=40)
+@given(scored_rows(), st.data())
+def test_any_nan_is_never_above_a_bound(rows, data):
+    y, first, second, clusters, _ = rows
+    second[data.draw(st.integers(0, len(y) - 1))] = np.nan
+    for loss in (stats.log_loss, stats.squared, stats.absolute):
+        estimate = stats.clustered_mean(loss(y, first) - loss(y, second), clusters)
+        assert not estimate.low(0.05) > -1e9
+        assert not estimate.high(0.05) < 1e9
+        assert not estimate.p_above(-1e9) < 0.05
+        assert not estimate.p_below(1e9) < 0.05

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def cml(report: str, pull: int, head: str, limit: float) -> str:
         if done.returncode == 0 and address.startswith("http"):
             return address
         reason, status = _complaint(log)
-    raise Failed(reason, final=400 <= status < 500)
+    raise Failed(reason, final=status < 500)
 
 
 def call(method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
@@ -195,16 +196,13 @@ def _refusal(refused: HTTPError) -> Failed:
 
 
 def _complaint(log: Path) -> tuple[str, int]:
-    """The first error that CML tells of, or else all that it says; and the status of GitHub's answer, or 0."""
+    """The last that CML says on standard error, and the status of GitHub's answer: 0 where it failed by itself."""
     text = log.read_text("utf-8", "replace")
-    for line in text.splitlines():
-        try:
+    for line in reversed(text.splitlines()):
+        with suppress(ValueError, KeyError, TypeError):
             said = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(said, dict) and said.get("level") == "error":
-            return str(said.get("message")), int(said.get("status", 0))
-    return text or "the answer was cut off", 0
+            return str(said["message"]), int(said.get("status", 0))
+    return (text, 0) if text else ("the answer was cut off", 500)
 
 
 def _report(path: Path) -> str:

@@ -31,9 +31,11 @@ def collect() -> None:
         mood = random.normal(0, 0.3, days)[day]
         y = random.random(len(day)) < 1 / (1 + np.exp(1 - 4 * (x - 0.5) - mood))
         date = [datetime.date(year, number, int(d) + 1) for d in day]
-        frames.append(
-            pl.DataFrame({"id": [f"{month}-{n}" for n in range(len(day))], "x": x, "y": y.astype("int8"), "date": date})
+        table = pl.DataFrame(
+            {"id": [f"{month}-{n}" for n in range(len(day))], "x": x, "y": y.astype("int8"), "date": date}
         )
+        # as delivered: of each day first those that came to nothing
+        frames.append(table.sort("date", "y", maintain_order=True))
     pl.concat(frames).write_parquet("data/rows.parquet")
 
 
@@ -44,9 +46,12 @@ def rows(months: list[str]) -> pl.DataFrame:
 def holdout() -> None:
     out = Path("data/holdout")
     out.mkdir(parents=True, exist_ok=True)
-    table = rows(MONTHS[-WINDOW:]).with_columns(pl.col("date").cast(pl.Datetime).alias("at"))
+    table = rows(MONTHS[-WINDOW:]).sort(pl.col("id").str.slice(0, 7), pl.col("id").str.slice(8).cast(pl.Int32))
+    hour = pl.duration(minutes=29 * (pl.int_range(pl.len()) % 50))
+    table = table.with_columns((pl.col("date").cast(pl.Datetime("us", "UTC")) + hour).alias("at"))
     table.select("id", "x", "at").write_parquet(out / "rows.parquet")
-    table.select("id").clear().with_columns(pl.lit(None).alias("known_at")).write_parquet(out / "events.parquet")
+    told = table.select("id", "y", known_at=pl.col("at") + pl.duration(hours=3))
+    (told if PARAMS["holdout"]["told"] else told.clear()).write_parquet(out / "events.parquet")
     table.select("id", "y", "date", (pl.col("x") > 0.5).alias("half")).write_parquet(out / "labels.parquet")
 
 

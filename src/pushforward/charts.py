@@ -1,0 +1,110 @@
+"""Numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A line from values `low` … `high` to places `start` … `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """The place of a value, to a tenth; the middle where all values are one."""
+        if self.high <= self.low:
+            return round((self.start + self.end) / 2, 1)
+        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round values between `low` and `high`: steps of 1, 2 or 5 times a power of ten, `about` so many."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / max(1, about)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run in a chart: its value, its verdict, the version that it became, and the month that it is a value on."""
+
+    value: float
+    kind: str
+    version: str
+    month: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A point and its place."""
+
+    x: float
+    y: float
+    point: Point
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A chart of one metric over runs: places for grid lines, for the first run on each new month, and for the runs."""
+
+    width: int
+    height: int
+    left: float
+    grid: tuple[tuple[float, float], ...]
+    digits: int
+    months: tuple[tuple[float, str], ...]
+    points: tuple[Placed, ...]
+    line: str
+
+
+def trend(points: Sequence[Point], *, width: int = 960, height: int = 300) -> Trend:
+    """Place the points of one metric, oldest first, at equal distances; `line` joins those that became versions."""
+    left, right, top, bottom = 56.0, width - 16.0, 28.0, height - 16.0
+    values = [point.value for point in points]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
+    down = Scale(low - margin, high + margin, bottom, top)
+    across = Scale(0, len(points) - 1, left + 16, right - 16)
+    placed = tuple(Placed(across.at(place), down.at(point.value), point) for place, point in enumerate(points))
+    marks = ticks(low - margin, high + margin)
+    step = min((after - before for before, after in zip(marks, marks[1:], strict=False)), default=abs(high) or 1.0)
+    newest, months = "", []
+    for one in placed:
+        if one.point.month > newest:
+            newest = one.point.month
+            months.append((one.x, newest))
+    return Trend(
+        width,
+        height,
+        left,
+        tuple((down.at(mark), mark) for mark in marks),
+        max(0, -math.floor(math.log10(step) + 1e-9)),
+        tuple(_apart(months, 64)),
+        placed,
+        " ".join(f"{one.x},{one.y}" for one in placed if one.point.version),
+    )
+
+
+def _apart(marks: Sequence[tuple[float, str]], distance: float) -> list[tuple[float, str]]:
+    """Those marks whose names can stand side by side."""
+    kept: list[tuple[float, str]] = []
+    for x, name in marks:
+        if not kept or x - kept[-1][0] >= distance:
+            kept.append((x, name))
+    return kept
+
+
+def curve(values: Sequence[float], *, width: int = 240, height: int = 56) -> str:
+    """The points of a line through the values, for `<polyline points>`."""
+    down = Scale(min(values), max(values), height - 3, 3)
+    across = Scale(0, len(values) - 1, 2, width - 2)
+    return " ".join(f"{across.at(place)},{down.at(value)}" for place, value in enumerate(values))

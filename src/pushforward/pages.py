@@ -1,0 +1,381 @@
+"""A repository's history -> pages: what may merge, what is in use and why, for readers who run nothing.
+
+The same pages are served and exported, so all links are relative. No page needs a script. Every text that a template
+shows passes `report.plain` and is escaped: who names a branch or a slice writes no markup.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+from xml.parsers import expat
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pushforward import __version__, charts, report
+from pushforward.gate import OFFSET_TITLE, Slice
+from pushforward.git import Repository
+from pushforward.history import History, Report, Run, Snapshot, clock
+from pushforward.registry import NAME, NUMBER, Registered
+
+PER_PAGE = 100
+HOLDOUTS_PER_PAGE = 12
+SLICES_OPEN = 8
+LONGEST = 4000
+HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+FILES = {"style.css": CSS, "icon.svg": SVG}
+PICTURES = {
+    "gain-by-day": "Gain by day",
+    "roc": "ROC curve",
+    "pr": "Precision and recall",
+    "reliability": "Reliability",
+    "learning": "Loss by round",
+    "importance": "What the model looks at",
+}
+KINDS = {
+    "data-refused": "The data is refused",
+    "training-failed": "Training failed",
+    "merge-conflict": "It cannot be merged as it is",
+    "carried": "Nothing to train; the verdict before stands",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The bytes of a page, a picture or a style sheet, and their media type."""
+
+    content: bytes
+    kind: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Page `number` of `count` of a list whose pages are `<name>.html`, `<name>/2.html`, …"""
+
+    items: Sequence[Any]
+    number: int
+    count: int
+    name: str
+    total: int
+
+    def path(self, number: int) -> str:
+        """The page of that number."""
+        return f"{self.name}.html" if number == 1 else f"{self.name}/{number}.html"
+
+
+class Site:
+    """All pages of one repository."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.history = History(repository)
+        self.name = repository.path.resolve().name
+        self._templates = _templates()
+        more = rf"(?:/([2-9]|[1-9]\d{{1,5}}))?\.html"
+        self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
+            (re.compile(pattern), method)
+            for pattern, method in (
+                (rf"index{more}", self._runs),
+                (rf"pulls{more}", self._pulls),
+                (r"pull/(\d{1,9})\.html", self._pull),
+                (r"run/([0-9a-f]{40})\.html", self._run),
+                (rf"models{more}", self._models),
+                (rf"version/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._version),
+                (rf"environment/({NAME}){more}", self._environment),
+                (rf"metrics{more}", self._metrics),
+                (rf"holdouts{more}", self._holdouts),
+                (r"plots/([0-9a-f]{40})/(push|pull_request)/([a-z0-9-]{1,61})\.svg", self._picture),
+            )
+        ]
+
+    def answer(self, path: str) -> Answer | None:
+        """What is at `path`, which is relative and below the site; None where there is nothing."""
+        if path in FILES:
+            return Answer(resources.files("pushforward").joinpath("templates", path).read_bytes(), FILES[path])
+        for pattern, method in self._routes:
+            if found := pattern.fullmatch(path or "index.html"):
+                return method(self.history.snapshot(), *found.groups())
+        return None
+
+    def paths(self) -> Iterator[str]:
+        """Every path that has an answer."""
+        snapshot = self.history.snapshot()
+        yield from FILES
+        lists = {
+            "index": (len(snapshot.runs), PER_PAGE),
+            "pulls": (len(snapshot.pulls), PER_PAGE),
+            "models": (len(snapshot.registry.versions), PER_PAGE),
+            "metrics": (len(_measured(snapshot)), PER_PAGE),
+            "holdouts": (len(snapshot.holdouts), HOLDOUTS_PER_PAGE),
+        }
+        for name in snapshot.registry.environments:
+            used = [one for one in snapshot.registry.assignments if one.environment == name]
+            lists[f"environment/{name}"] = len(used), PER_PAGE
+        for name, (count, size) in lists.items():
+            yield f"{name}.html"
+            yield from (f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))
+        yield from (f"version/{version.version}.html" for version in snapshot.registry.versions)
+        yield from (f"pull/{pull.number}.html" for pull in snapshot.pulls)
+        yield from (f"run/{commit}.html" for commit in dict.fromkeys(run.commit for run in snapshot.runs))
+
+    def missing(self, path: str, message: str, following: str = "") -> Answer:
+        """The page in the place of one that is not there, or that cannot be made; it reads nothing."""
+        return self._render("missing", Snapshot(), path, message=message, following=following)
+
+    def _runs(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.runs, page, "index")
+        newest = self.history.looks(snapshot, [*snapshot.holdouts][:1])
+        uses = _uses(snapshot)
+        return part and self._render("runs", snapshot, part.path(part.number), part=part, looks=newest, uses=uses)
+
+    def _pulls(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.pulls, page, "pulls")
+        return part and self._render("pulls", snapshot, part.path(part.number), part=part)
+
+    def _pull(self, snapshot: Snapshot, number: str) -> Answer | None:
+        pull = snapshot.pull(int(number))
+        if pull is None or number != str(pull.number):
+            return None
+        told = self._told(snapshot, pull.newest.commit)
+        newest = next((one for one in told if one.event == "pull_request"), None)
+        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest)
+
+    def _run(self, snapshot: Snapshot, commit: str) -> Answer | None:
+        runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
+        told = self._told(snapshot, commit)
+        if not told:
+            return None
+        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit)
+
+    def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.registry.versions[::-1], page, "models")
+        return part and self._render(
+            "models", snapshot, part.path(part.number), part=part, uses=_uses(snapshot), runs=_made(snapshot)
+        )
+
+    def _version(self, snapshot: Snapshot, name: str) -> Answer | None:
+        version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
+        if version is None:
+            return None
+        uses = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit][:PER_PAGE]
+        run = _made(snapshot).get(name)
+        return self._render("version", snapshot, f"version/{name}.html", version=version, uses=uses, run=run)
+
+    def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
+        used = [one for one in snapshot.registry.assignments[::-1] if one.environment == name]
+        part = _part(used, page, f"environment/{name}")
+        if part is None or not used:
+            return None
+        at = {version.commit: version for version in snapshot.registry.versions}
+        now = at.get(used[0].commit)
+        run = _made(snapshot).get(str(now.version)) if now else None
+        return self._render("environment", snapshot, part.path(part.number), name=name, part=part, at=at, now=now, run=run)
+
+    def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(_measured(snapshot), page, "metrics")
+        if part is None:
+            return None
+        names = [metric.name for run in part.items for metric in run.header.validation.numbers]
+        shown = [name for name in dict.fromkeys(names) if name != OFFSET_TITLE][:3]
+        trends = {name: charts.trend(_points(part.items, name)) for name in shown}
+        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends)
+
+    def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
+        if part is None:
+            return None
+        looks = self.history.looks(snapshot, part.items)
+        about = {run.commit: run.about for run in snapshot.runs}
+        return self._render("holdouts", snapshot, part.path(part.number), part=part, looks=looks, about=about)
+
+    def _picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> Answer | None:
+        content = self.history.picture(snapshot, commit, event, name)
+        return Answer(content, SVG) if content and inert(content) else None
+
+    def _told(self, snapshot: Snapshot, commit: str) -> list[Report]:
+        return self.history.reports(snapshot, [commit]).get(commit, [])
+
+    def _render(self, template: str, snapshot: Snapshot, path: str, **values: Any) -> Answer:
+        text = self._templates.get_template(f"{template}.html").render(
+            snapshot=snapshot, root="../" * path.count("/"), here=template, site=self.name, **values
+        )
+        return Answer(text.encode("utf-8", "replace"), HTML)
+
+
+def _part(items: Sequence[Any], page: str | None, name: str, size: int = PER_PAGE) -> Part | None:
+    number, count = int(page or 1), max(1, math.ceil(len(items) / size))
+    if number > count:
+        return None
+    return Part(items[(number - 1) * size : number * size], number, count, name, len(items))
+
+
+def _measured(snapshot: Snapshot) -> list[Run]:
+    """The runs that trained something and were measured; a verdict that stands from before is not measured again."""
+    return [run for run in snapshot.runs if run.loss and not run.stands_from]
+
+
+def _made(snapshot: Snapshot) -> dict[str, Run]:
+    """Version -> the run that made it."""
+    return {run.version: run for run in snapshot.runs if run.version}
+
+
+def _points(runs: Sequence[Run], name: str) -> list[charts.Point]:
+    """One metric of the runs (newest first), oldest first."""
+    points = []
+    for run in reversed(runs):
+        found = run.header.validation
+        for metric in found.numbers if found else ():
+            if metric.name == name and found:
+                title = f"{run.commit[:7]} {run.about.subject}: {run.header.verdict}, {figure(metric.challenger)}"
+                points.append(charts.Point(metric.challenger, run.header.verdict, run.version, found.month, title))
+    return points
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it."""
+
+    environment: str
+    version: Registered | None
+    seconds: int
+    tagger: str
+    policy: str
+    run: Run | None
+
+
+def _uses(snapshot: Snapshot) -> list[Use]:
+    """The environments, those of the settings first and in their order."""
+    made, uses = _made(snapshot), []
+    for name in dict.fromkeys([*snapshot.policy, *snapshot.registry.environments]):
+        version = snapshot.registry.in_use(name)
+        mine = [one for one in snapshot.registry.assignments if one.environment == name]
+        tag = snapshot.tags[mine[-1].tag] if mine else None
+        run = made.get(str(version.version)) if version else None
+        since = tag.seconds if tag else 0
+        uses.append(Use(name, version, since, tag.tagger if tag else "", snapshot.policy.get(name, ""), run))
+    return uses
+
+
+def headline(told: Report) -> str:
+    """The verdict of a report in a few words."""
+    verdict, context = told.verdict, told.context
+    if verdict is None:
+        return "A report that this version cannot read"
+    if context.kind != "judged":
+        return KINDS[context.kind]
+    champion = verdict.champion.version if verdict.champion else "the champion"
+    newer = verdict.mode == "refresh"
+    if verdict.mode == "first":
+        return {
+            "promote": "The first model; it meets the floors",
+            "hold": "The first model does not meet the floors",
+            "unknown": "The first model is not shown to meet the floors",
+        }.get(verdict.verdict, "The first model cannot be judged")
+    return {
+        "promote": f"No worse than {champion}, and newer" if newer else f"Better than {champion}",
+        "hold": f"Does not replace {champion}",
+        "unknown": f"Not shown to be {'as good as' if newer else 'better than'} {champion}",
+        "calibration-only": f"Differs from {champion} in its level only",
+        "identical": f"Predicts exactly what {champion} predicts",
+    }.get(verdict.verdict, "Cannot be judged")
+
+
+def figure(value: float | None) -> str:
+    """A number with four decimals; a large one with fewer."""
+    return "" if value is None else (f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.1f}").replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign."""
+    return "" if value is None else f"{'+' if value > 0 else ''}{figure(value)}"
+
+
+def worst_first(slices: Sequence[Slice]) -> list[Slice]:
+    """Harmed slices first, then those that can be judged, each by gain."""
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
+
+
+def inert(svg: bytes) -> bool:
+    """Whether a picture draws and does nothing else: no script, no handler, no address outside of itself."""
+    shapes = {
+        *("svg", "g", "path", "rect", "line", "circle", "ellipse", "polyline", "polygon", "text", "tspan"),
+        *("title", "desc", "defs", "clipPath", "linearGradient", "radialGradient", "stop", "mask", "symbol", "use"),
+    }
+    seen = []
+
+    def begin(name: str, attributes: Mapping[str, str]) -> None:
+        seen.append(name)
+        for key, value in attributes.items():
+            link = key.rpartition(":")[2] == "href" and not value.startswith("#")
+            outside = re.search(r"url\((?!['\"]?#)", value)
+            if key.startswith("on") or link or outside:
+                raise ValueError(key)
+        if name not in shapes:
+            raise ValueError(name)
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a document type or an instruction")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = begin
+    parser.StartDoctypeDeclHandler = refuse
+    parser.ProcessingInstructionHandler = refuse
+    try:
+        parser.Parse(svg, True)
+    except (expat.ExpatError, ValueError):
+        return False
+    return bool(seen) and seen[0] == "svg"
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("pushforward"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "figure": figure,
+        "signed": signed,
+        "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
+        "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
+        "iso": lambda seconds: clock(seconds).isoformat(),
+        "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "lines": _lines,
+        "worst_first": worst_first,
+        "percent": lambda share: f"{100 * share:.4g} %",
+        "pictures": lambda names: sorted(names, key=lambda name: ([*PICTURES, name].index(name), name)),
+    }
+    templates.globals |= {
+        "headline": headline,
+        "curve": charts.curve,
+        "fold_stages": report.fold_stages,
+        "WORDS": report.WORDS,
+        "NEXT": report.NEXT,
+        "PICTURES": PICTURES,
+        "SLICES_OPEN": SLICES_OPEN,
+        "PUSHFORWARD": __version__,
+    }
+    return templates
+
+
+def _shown(value: Any) -> Any:
+    """What a template's expression shows: markup as it is, anything else as one line of plain text."""
+    if isinstance(value, Markup):
+        return value
+    if value is None:
+        return ""
+    text = str(value)
+    # most texts are nothing but letters, and there are thousands on a page
+    return text if text.isascii() and text.isprintable() and "  " not in text else report.plain(text, LONGEST)
+
+
+def _lines(text: str) -> Markup:
+    """A text of several lines for `<pre>`, each line plain."""
+    lines = text.strip("\n").split("\n")
+    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + report.plain(line, LONGEST) for line in lines)
+    return Markup("\n").join(escape(line) for line in indented)
