@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushforward import handover, pipeline
+from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.score import read_predictions, score
 
@@ -43,10 +44,14 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         def run(told: Path, to: Path) -> None:
             score(checkout, contract, place / ASKED, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
 
-        run(place / TOLD, predictions)
-        say(f"scored {contract.holdout}")
-        if probe:
-            _probe(place, rules, predictions, out / handover.PROBES, run, say)
+        try:
+            run(place / TOLD, predictions)
+            say(f"scored {contract.holdout}")
+            if probe:
+                _probe(place, rules, predictions, out / handover.PROBES, run, say)
+        except PushforwardError as failed:
+            (out / handover.FAILED).write_text(failed.message)
+            raise
 
 
 def _checkout(repository: Repository, folder: Path) -> None:

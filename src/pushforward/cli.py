@@ -126,7 +126,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
             raise PushforwardError(f"this folder differs from its commit: {dirty.splitlines()[0]}", next="git stash")
         champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
         pipeline.seed(repository, champion.commit if champion else None)
-    wanted = (rules.model.path, rules.model.holdout)
+    wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
     handover.write(root, out, commit, done, rules.model.path, rules.model.validation)

@@ -10,6 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def weigh(
         months = tuple(asked.data.months[-rules.gate.window :])
         mode = _mode(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
+        if read.failed:
+            raise PushforwardError(read.failed)
         if not read.lock:
             raise PushforwardError(f"the run left no {pipeline.LOCK}")
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
@@ -240,10 +243,15 @@ class _Case:
         manifest = _manifest(self.read.folder / handover.MODEL)
         theirs: Any = None
         champion_manifest: dict[str, Any] = {}
-        if self.champion is not None:
-            self.say(f"champion {self.champion.name}, scored by its own code")
-            theirs, champion_manifest = self._score_champion(self.champion, holdout, keys)
-        dishonest = self._probe(holdout, rows, events)
+        with ThreadPoolExecutor(1) as beside:
+            # Scoring waits for a child process, most of it for one of the cores.
+            scored = None
+            if self.champion is not None:
+                self.say(f"champion {self.champion.name}, scored by its own code")
+                champion_root, champion_manifest = self._champion(self.champion)
+                scored = beside.submit(self._score_champion, self.champion, champion_root, holdout, keys)
+            dishonest = self._probe(holdout, rows, events)
+            theirs = scored.result() if scored else None
         context = _with_months(context, manifest, champion_manifest)
         evidence = Evidence(
             y=labels[contract.label].cast(pl.Float64).to_numpy(),
@@ -314,9 +322,8 @@ class _Case:
         python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
         score.score(checkout, model, holdout / ROWS, told, out, python_bin=python, timeout=SCORE_SECONDS)
 
-    def _score_champion(
-        self, champion: registry.Registered, holdout: Path, keys: pl.Series
-    ) -> tuple[Any, dict[str, Any]]:
+    def _champion(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
+        """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
         rules = settings.load(root)
         pipeline.fetch(root, rules.model.path, *([rules.model.validation] if rules.model.validation else []))
@@ -328,9 +335,14 @@ class _Case:
                 f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
                 next=f"git show {champion.name}",
             )
+        return root, _manifest(root / rules.model.path)
+
+    def _score_champion(
+        self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
+    ) -> honesty.Floats:
         out = self.work / "champion.parquet"
-        self._score(rules, root, champion.commit, holdout, holdout / EVENTS, out)
-        return self._predictions(out, keys), _manifest(root / rules.model.path)
+        self._score(settings.load(root), root, champion.commit, holdout, holdout / EVENTS, out)
+        return self._predictions(out, keys)
 
     def _probe(self, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame) -> str:
         """What is wrong with how the challenger scores, or "".
@@ -464,20 +476,36 @@ def _holdout(
     """The holdout of the months that have arrived, made by the judge's code in `root`.
 
     Of a push the lock is taken over: what its stages made with the judge's code, files and parameters is what they
-    would make here. That of a pull request is hostile.
+    would make here. That of a pull request is hostile; there the champion's is the start.
     """
     repository = Repository(root)
     if question.event == "push":
+        source, months = question.subject, asked.data.months
         (root / pipeline.LOCK).write_bytes(read.lock)
     else:
-        pipeline.seed(repository, champion.commit if champion else None)
-    if repository.commit("HEAD") == question.subject:
+        source, months = (champion.commit, []) if champion else ("", [])
+        pipeline.seed(repository, source or None)
+        if source:
+            months = _settings(repository, source).data.months
+    if source and months == asked.data.months and _made_alike(repository, root, source, rules):
         pipeline.fetch(root, rules.model.holdout)
     else:
         if asked.data.months != rules.data.months:
             _set_months(root / "params.yaml", asked.data.months)
         pipeline.build(root, rules.model.holdout)
     return root / rules.model.holdout
+
+
+def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:
+    """Whether the holdout that the lock in `root` names, made at `source`, is what the judge's code would make."""
+    judge = repository.commit("HEAD")
+    lock = (root / pipeline.LOCK).read_bytes() if (root / pipeline.LOCK).is_file() else None
+    making = pipeline.making(lock, rules.model.holdout)
+    before, after = _leaves(repository, judge), _leaves(repository, source)
+    touched = gate.touched(repository.changed(judge, source), before, after, making)
+    own = {f"params.yaml: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
+    made = [name for name in touched if name in own or not name.startswith(gate.JUDGE_PATHS)]
+    return bool(making[0]) and not made and "dvc.yaml" not in touched
 
 
 def _set_months(path: Path, months: list[str]) -> None:
@@ -644,6 +672,8 @@ def _next_step(verdict: Verdict, context: Context) -> str:
         return "nothing to do: tagged, and in use wherever promotion is automatic,"
     if verdict.verdict == "promote":
         return f"merge {context.branch}; the run on the target branch tags it"
+    if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
+        return "wait for the next month: it opens a new holdout"
     return ""
 
 

@@ -17,9 +17,11 @@ PREDICTIONS = "predictions.parquet"
 VALIDATION = "validation.parquet"
 PROBES = "probes"
 SOURCE = "source.txt"
+FAILED = "failed.txt"
 LIMIT_BYTES = 200 * 1024 * 1024
 LIMIT_RECORD = 1024 * 1024
 LIMIT_FILES = 1000
+LIMIT_WORDS = 4000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 
 
@@ -31,6 +33,12 @@ class Handover:
     commit: str
     reproduction: Reproduction
     metrics: dict[str, bytes]
+
+    @property
+    def failed(self) -> str:
+        """Why the pushed code could not score the holdout, in its run's words; empty where it could."""
+        path = self.folder / FAILED
+        return path.read_bytes()[:LIMIT_WORDS].decode("utf-8", "replace").strip() if path.is_file() else ""
 
     @property
     def lock(self) -> bytes:

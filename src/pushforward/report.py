@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pushforward.gate import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Verdict
+from pushforward.gate import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
 
 BUDGET = 60_000
 LONGEST = 160
@@ -142,7 +142,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         lines += ["", *(cut(line, width) for line in card)]
     facts = [
         ("slices", _slices_line(_shown_slices(verdict), plain)),
-        ("validation", _validation_line(context, plain)),
+        ("validation", "" if _panel(verdict) else _validation_line(context, plain)),
+        ("learning", _learning_line(context, plain)),
         ("calibration", _calibration_line(_shown_calibration(verdict))),
         ("data", _data_line(context, plain)),
         ("changed", _changed_line(context, plain)),
@@ -336,7 +337,8 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         _Section("numbers", _number_table(verdict)),
         _Section("guards", _guards(verdict)),
         *_slice_sections(_shown_slices(verdict)),
-        _Section("validation", _labelled("Validation", _validation_line(context, code))),
+        _Section("validation", "" if _panel(verdict) else _labelled("Validation", _validation_line(context, code))),
+        _Section("learning", _labelled("Learning", _learning_line(context, code))),
         _Section("calibration", _labelled("Calibration", _calibration_line(_shown_calibration(verdict)))),
         _Section("data", _labelled("Data", _data_line(context, code))),
         _Section("changes", _labelled("Changed", _changed_line(context, code))),
@@ -348,6 +350,11 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
 
 def _labelled(name: str, text: str) -> str:
     return f"**{name}**: {text}." if text else ""
+
+
+def _panel(verdict: Verdict) -> Validation | None:
+    """The validation month's numbers, where they stand in for those of the holdout."""
+    return None if verdict.numbers else verdict.validation
 
 
 def _number_table(verdict: Verdict) -> str:
@@ -372,7 +379,7 @@ def _number_table(verdict: Verdict) -> str:
 
 def _validation_table(verdict: Verdict) -> str:
     """What is shown freely: the validation month's numbers, of both models where they can be compared."""
-    found = verdict.validation
+    found = _panel(verdict)
     why = f"<sub>{prose(_sealed(verdict))}</sub>" if verdict.sealed else ""
     if found is None or not found.numbers:
         return why
@@ -437,8 +444,8 @@ def _mark(number: Number, passed: str, failed: str, undecided: str) -> str:
 def _number_card(verdict: Verdict) -> list[str]:
     numbers = verdict.numbers
     on = f"on {plain(_span(verdict.holdout.months), 23)}" if verdict.holdout else ""
-    if not numbers and verdict.validation:
-        numbers, on = verdict.validation.numbers, f"on {plain(verdict.validation.month, 7)}, validation"
+    if panel := _panel(verdict):
+        numbers, on = panel.numbers, f"on {plain(panel.month, 7)}, validation"
     if not numbers:
         return []
     if numbers[0].gain is None:
@@ -510,11 +517,15 @@ def _validation_line(context: Context, shown: Shown) -> str:
         other = context.champion_validation_month
         if context.champion_validation and other and other != context.validation_month:
             text += f" (the champion's on {shown(other)})"
-    if context.learning_curve:
-        curve = sparkline(context.learning_curve)
-        first, last = context.learning_curve[0], context.learning_curve[-1]
-        text += f"{'; ' if text else ''}loss by round {shown(curve)} {_figure(first)} to {_figure(last)}"
     return text
+
+
+def _learning_line(context: Context, shown: Shown) -> str:
+    curve = context.learning_curve
+    if not curve:
+        return ""
+    best = min(curve)
+    return f"{shown(sparkline(curve))} {_figure(curve[0])} to {_figure(best)} in {curve.index(best) + 1} rounds"
 
 
 def _looks_line(verdict: Verdict) -> str:
@@ -526,13 +537,13 @@ def _looks_line(verdict: Verdict) -> str:
 
 
 def _shown_slices(verdict: Verdict) -> tuple[Slice, ...]:
-    return verdict.slices or (verdict.validation.slices if verdict.validation and not verdict.numbers else ())
+    panel = _panel(verdict)
+    return panel.slices if panel else verdict.slices
 
 
 def _shown_calibration(verdict: Verdict) -> Calibration | None:
-    if verdict.numbers or not verdict.validation:
-        return verdict.calibration
-    return verdict.validation.calibration
+    panel = _panel(verdict)
+    return panel.calibration if panel else verdict.calibration
 
 
 def _calibration_line(found: Calibration | None) -> str:

@@ -4,6 +4,7 @@ The sections below belong to pushforward. Every other section belongs to the pro
 """
 
 import difflib
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -151,8 +152,9 @@ def load(folder: Path) -> Settings:
     return parse(path.read_bytes())
 
 
+@functools.lru_cache(maxsize=16)
 def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
-    """Every leaf of params.yaml by its dotted key; lists are leaves."""
+    """Every leaf of params.yaml by its dotted key, not to be changed; lists are leaves."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from pushforward.git import Repository
 
 @dataclass(frozen=True)
 class Entry:
-    """One verdict: what was pushed, when, what came of it."""
+    """One verdict: what was pushed, when, what came of it. `loss` and `gain` are of the validation month, if there."""
 
     commit: str
     when: str
@@ -86,7 +86,8 @@ def _described(repository: Repository, commit: str) -> str:
 
 def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: dict[str, registry.Registered]) -> Entry:
     months = (header.get("holdout") or {}).get("months") or []
-    loss = (header.get("numbers") or [{}])[0]  # the gated loss stands first
+    # The gated loss stands first. That of the validation month is there for every verdict, sealed or not.
+    loss = ((header.get("validation") or {}).get("numbers") or header.get("numbers") or [{}])[0]
     event = header.get("event")
     return Entry(
         commit=commit,
@@ -129,7 +130,7 @@ def _padded(cell: str, width: int) -> str:
 
 def terminal(state: State, *, width: int = 80) -> str:
     """The state as text: environments, then the history as a table of `width` columns, oldest first."""
-    head = ["commit", "branch", "loss", "gain", "verdict", "version", "subject"]
+    head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
     rows = [head]
     for entry in state.history:
         loss, gain = _figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f")
@@ -146,7 +147,7 @@ def terminal(state: State, *, width: int = 80) -> str:
 
 def markdown(state: State) -> str:
     """The history as a markdown table, with the holdout's months and the bounds of the gain."""
-    head = ["commit", "branch", "subject", "holdout", "loss", "gain", "95 % bounds", "verdict", "version"]
+    head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
         bounds = [_figure(value, "+.4f") for value in (entry.low, entry.high)]

@@ -142,9 +142,8 @@ def project(tmp_path, git):
     return Project(tmp_path, git)
 
 
-@pytest.fixture(scope="module")
-def still(tmp_path_factory):
-    """A project that no test changes but for its hand-over; made once."""
+def still_project(folder):
+    """A project outside of any one test."""
 
     def git(folder, *args):
         settings = ("user.name=Ann", "user.email=ann@example.org", "init.defaultBranch=main")
@@ -152,7 +151,13 @@ def still(tmp_path_factory):
         command = ["git", *options, "-C", str(folder), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    return Project(tmp_path_factory.mktemp("still"), git)
+    return Project(folder, git)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A project that no test changes but for its hand-over; made once."""
+    return still_project(tmp_path_factory.mktemp("still"))
 
 
 def test_what_changed_decides_which_part_of_the_version_is_raised(project):
@@ -178,6 +183,32 @@ def test_what_changed_decides_which_part_of_the_version_is_raised(project):
     path = project.handover / "model" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": {"x": "float", "z": "int"}}))
     assert project.weigh()[2] == "major", "the model asks for other columns"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A project after a run, with its honest hand-over."""
+    project = still_project(tmp_path_factory.mktemp("ran"))
+    project.run()
+    return project
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda table: table.with_columns(p=pl.lit(float("nan"))), "p is nan for id 'r0', not a number in [0, 1]"),
+        (lambda table: table.with_columns(p=pl.col("p") + 1), "not a number in [0, 1] (1,220 such rows)"),
+        (lambda table: table.head(7), "predictions.parquet has 7 rows; the holdout has 1,220"),
+        (lambda table: table.with_columns(id="x" + pl.col("id")), "id 'xr0' is not in the holdout"),
+        (lambda table: table.with_columns(p=pl.col("p") / 2), "scored again, gives other predictions"),
+    ],
+    ids=["nan", "above one", "fewer rows", "other keys", "not the model's"],
+)
+def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
+    spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / handover.PREDICTIONS)
+    verdict, _, _ = ran.weigh()
+    assert verdict.verdict == "invalid"
+    assert reason in verdict.reason
 
 
 def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):

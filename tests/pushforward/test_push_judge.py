@@ -124,19 +124,16 @@ def test_predictions_that_the_model_does_not_give_are_found_out_on_main(promoted
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        (HONEST, "pl.lit(float('nan'))", "p is nan for id '2020-03-0', not a number in [0, 1]"),
-        (HONEST, f"({HONEST} + 1)", "not a number in [0, 1]"),
-        (TABLE, f"{TABLE}table = table.head(7)\n", "predictions.parquet has 7 rows; the holdout has 3,050"),
         (TABLE, f'{TABLE}table = table.with_columns(id="x" + pl.col("id"))\n', "id 'x2020-03-0' is not in the holdout"),
         (TABLE, f"{TABLE}import os; os.kill(os.getpid(), 11)\n", "died of SIGSEGV"),
     ],
-    ids=["nan", "above one", "fewer rows", "other keys", "crash"],
+    ids=["other keys", "crash"],
 )
 def test_predictions_that_cannot_be_judged_are_invalid(promoted, old, new, reason):
     team = promoted
     said = branch(team, edit=(old, new))
     assert judged(team)["verdict"] == "invalid"
-    assert reason in " ".join(said.replace("remote:", "").split())
+    assert reason in judged(team)["reason"], said
 
 
 def test_a_branch_that_edits_its_judge_is_judged_by_that_of_main(promoted):

@@ -18,9 +18,11 @@ from pushforward.gate import (
     Digests,
     Guard,
     Holdout,
+    Look,
     Number,
     Slice,
     Stage,
+    Validation,
     Verdict,
     invalid,
 )
@@ -163,7 +165,71 @@ HOSTILE_CONTEXT = Context(
     reproduce=HOSTILE,
 )
 
+PANEL = Validation(
+    "2013-09",
+    27_574,
+    30,
+    tuple(dataclasses.replace(number, bound=None, passed=None) for number in PROMOTE.numbers),
+    PROMOTE.slices,
+    PROMOTE.calibration,
+    21,
+    0.0024,
+)
+ALONE = Validation("2013-09", 27_574, 30, (Number("log loss", "lower", None, 0.4412),), (), None, None, None)
+KEPT_BACK = {
+    "sealed": True,
+    "numbers": (),
+    "guards": (),
+    "slices": (),
+    "calibration": None,
+    "positives": None,
+    "clusters_better": None,
+    "minimum_detectable": None,
+    "ledger": "0b5e" * 10,
+}
+SEALED_CONTEXT = dataclasses.replace(CONTEXT, months=tuple((month, rows, None) for month, rows, _ in CONTEXT.months))
+
 REPORTS = {
+    "very-long": (
+        dataclasses.replace(
+            PROMOTE,
+            slices=tuple(a_slice(f"carrier number {i}", 0.001 * (i - 150), harmed=i < 3) for i in range(300)),
+            stages=tuple(Stage(f"features@{i}", "ran", "reason " * 40, 1.0) for i in range(400)),
+        ),
+        CONTEXT,
+    ),
+    "sealed": (
+        changed(
+            "promote",
+            "better than the champion at 99.75 % confidence, and no guard objects (56,157 rows, 61 days; look 3 of 10)",
+            look=Look(3, 10, 0.0025),
+            validation=PANEL,
+            **KEPT_BACK,
+        ),
+        SEALED_CONTEXT,
+    ),
+    "sealed-refresh": (
+        changed(
+            "promote",
+            "same recipe, newer data: it costs no more than is allowed at 95 % confidence, and no guard objects "
+            "(56,157 rows, 61 days; look 1 of 10)",
+            mode="refresh",
+            look=Look(1, 10, 0.05, replayed=True),
+            validation=ALONE,
+            **KEPT_BACK,
+        ),
+        dataclasses.replace(SEALED_CONTEXT, changed_params=(), changed_files=(), champion_validation={}),
+    ),
+    "retired": (
+        changed(
+            "unknown",
+            "the holdout 2013-10 to 2013-11 has retired: flight-delay@v1.5.0 was promoted on it; the next month opens a "
+            "new one",
+            validation=PANEL,
+            **(KEPT_BACK | {"sealed": False, "ledger": ""}),
+        ),
+        dataclasses.replace(SEALED_CONTEXT, next_version=""),
+    ),
     "first": (
         changed(
             "promote",
@@ -316,7 +382,7 @@ def test_reports_are_the_golden_ones(name):
         assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", sorted(REPORTS.keys() - {"very-long"}))
 def test_the_first_line_is_the_verdict(name):
     verdict, context = REPORTS[name]
     first = markdown(verdict, context).split("\n")[0]
@@ -431,12 +497,10 @@ def test_text_functions_by_example():
 
 
 def test_a_very_long_report_drops_whole_sections_and_says_so():
-    slices = tuple(a_slice(f"carrier number {i}", 0.001 * (i - 150), harmed=i < 3) for i in range(300))
-    stages = tuple(Stage(f"features@{i}", "ran", "reason " * 40, 1.0) for i in range(400))
-    verdict = dataclasses.replace(PROMOTE, slices=slices, stages=stages)
+    verdict, _ = REPORTS["very-long"]
     text = markdown(verdict, CONTEXT)
     assert 25_000 < len(text.encode()) <= 60_000
-    assert "_Left out for length: " not in text or "the other 294 slices" in text
+    assert "_Left out for length: reproduce._" in text
     (tree, _), *rest = entries(text)
     assert not rest
     assert 0 < len(tree["slices"]) < 300
