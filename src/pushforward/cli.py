@@ -210,7 +210,7 @@ def gate(
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
     verdict, context, level = evidence.weigh(
-        root, root / folder, question, judge=judge, work=root / ".git" / "judge", say=say
+        root, root / folder, question, judge=judge, work=root / ".git" / "judge", say=say, pictures=out / "plots"
     )
     evidence.store(out, verdict, context, level)
     if as_json:

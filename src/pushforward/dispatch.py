@@ -20,7 +20,7 @@ from pushforward import environment, event, jail, notes, receive, run, settings,
 from pushforward.actlog import clean
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event
-from pushforward.git import RUNS, ZERO, Repository
+from pushforward.git import EMPTY_TREE, RUNS, ZERO, Repository
 from pushforward.handover import RECORD, read_metrics
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, METRICS
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 WORKFLOWS = ".github/workflows"
 HOLDOUTS = "refs/pushforward/holdout/"
+REPORTS = "refs/pushforward/report/"
+LIMIT_PICTURE = 1 << 20
 KEPT_RUNS = 50
 ATTEMPTS = 3
 
@@ -165,6 +167,7 @@ class _Outcome:
     markdown: str
     terminal: str
     metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    pictures: dict[str, bytes] = dataclasses.field(default_factory=dict)
     lock: bytes = b""
     subject: str = ""
     final: bool = True
@@ -439,7 +442,7 @@ class _Run:
             told = f"! NOT TAGGED  {why}\n{told}"
             first, _, rest = text.partition("\n")
             text = f"{first}\n\n> [!CAUTION]\n> **Not tagged**: the tags could not be made.\n{rest}"
-        return _Outcome(text, told, metrics, lock, self.subject, final=final)
+        return _Outcome(text, told, metrics, _pictures(verdict / "plots"), lock, self.subject, final=final)
 
     def _last_words(self) -> str:
         return "".join(f"\n{error}" for error in self.errors[:3])
@@ -466,6 +469,12 @@ class _Run:
         return _Outcome(_note(verdict, context), report.terminal(verdict, context), subject=source)
 
 
+def _pictures(folder: Path) -> dict[str, bytes]:
+    """The pictures that the judge has drawn, by name."""
+    found = [path for path in sorted(folder.glob("*.svg")) if path.is_file() and not path.is_symlink()]
+    return {path.name: path.read_bytes() for path in found if path.stat().st_size < LIMIT_PICTURE}
+
+
 def _record(server: Server, job: Job, outcome: _Outcome, folder: Path, *, last: bool) -> None:
     """The note first, then the run's ref, which says that the verdict is there.
 
@@ -487,6 +496,13 @@ def _record(server: Server, job: Job, outcome: _Outcome, folder: Path, *, last: 
         repository.update_ref(f"{RUNS}{job.commit}", target)
     elif outcome.subject and outcome.lock and job.event != "push":
         repository.update_ref(f"{RUNS}{outcome.subject}", target)
+    if outcome.pictures:
+        ref, place = f"{REPORTS}{job.commit}", f"{job.event}/plots"
+        files = {f"{place}/{name}": picture for name, picture in outcome.pictures.items()}
+        base = repository.resolve(ref) or EMPTY_TREE
+        tree = repository.write_tree(base, files, index=folder / "pictures.index", drop=place)
+        date = repository.date(job.commit)
+        repository.update_ref(ref, repository.write_commit(tree, [], f"Pictures of {job.commit}\n", date=date))
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
 

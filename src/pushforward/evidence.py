@@ -1,12 +1,8 @@
 """What the judge weighs: the hand-over, the holdout, the champion's own predictions. The shell around the gate."""
 
 import contextlib
-import csv
 import dataclasses
-import hashlib
-import io
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,21 +12,31 @@ from typing import Any
 
 import polars as pl
 from pydantic import TypeAdapter
-from ruamel.yaml import YAML
 
-from pushforward import environment, gate, handover, honesty, ledger, pipeline, registry, score, seal, settings
+from pushforward import (
+    background,
+    environment,
+    gate,
+    handover,
+    honesty,
+    ledger,
+    pipeline,
+    plots,
+    registry,
+    score,
+    seal,
+    settings,
+)
+from pushforward import holdout as holdouts
 from pushforward.errors import PushforwardError
 from pushforward.gate import Champion, Digests, Evidence, Holdout, Verdict
 from pushforward.git import ZERO, Repository
 from pushforward.report import Context, Kind
+from pushforward.revision import MANIFEST, leaves_at, manifest_of, model_digest, settings_at, sha256, validation_month
 from pushforward.settings import Settings
 
-MANIFEST = "manifest.json"
 PACKAGE = "src/pushforward/"
-ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
 SCORE_SECONDS = 600.0
-# Of the numbers that a run says of itself, those that a reviewer knows how to read.
-SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +86,7 @@ def judge_of(root: Path, question: Question, before: str = "") -> str:
     earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
     while earlier is not None:
         try:
-            _settings(repository, earlier)
+            settings_at(repository, earlier)
         except PushforwardError:
             earlier = repository.resolve(f"{earlier}^")
         else:
@@ -100,19 +106,26 @@ def code_of(root: Path, judge: str) -> Path | None:
 
 
 def weigh(
-    root: Path, folder: Path, question: Question, *, judge: str, work: Path, say: Callable[[str], None]
+    root: Path,
+    folder: Path,
+    question: Question,
+    *,
+    judge: str,
+    work: Path,
+    say: Callable[[str], None],
+    pictures: Path | None = None,
 ) -> tuple[Verdict, Context, registry.Level]:
     """Judge the hand-over in `folder` with the code, the rules and the holdout of the commit `judge`.
 
     Of a pull request nothing is run; a commit on the default branch scores the holdout again. Gives the verdict, what
     the report tells beside it, and which part of the version number a promotion would raise. `work` holds what is made
-    on the way.
+    on the way, `pictures` gets those of the validation month.
     """
     started = time.monotonic()
     repository = Repository(root)
-    rules = _settings(repository, judge)
-    champion = _champion(repository, rules.model.name, question)
-    context = _context(repository, question, champion)
+    rules = settings_at(repository, judge)
+    champion = _known(repository, rules.model.name, question).champion
+    context = background.changes(repository, question.ref, question.subject, champion)
     reproduction = pipeline.Reproduction()
     level: registry.Level = "minor"
     months: tuple[str, ...] = ()
@@ -125,7 +138,7 @@ def weigh(
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {question.subject[:9]}")
         if reproduction.outcome != "ok":
             raise PushforwardError(reproduction.message)
-        asked = _settings(repository, question.subject)
+        asked = settings_at(repository, question.subject)
         months = tuple(asked.data.months[-rules.gate.window :])
         mode = _mode(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
@@ -134,9 +147,9 @@ def weigh(
         if not read.lock:
             raise PushforwardError(f"the run left no {pipeline.LOCK}")
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
-        context = _with_metrics(context, read, repository, champion)
+        context = background.with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
-            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say)
+            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say, pictures)
             verdict, context, level = case.judge(context)
     except PushforwardError as failed:
         verdict = gate.invalid(_reason(failed, reproduction), mode, rules.gate)
@@ -157,20 +170,8 @@ def weigh(
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
-    context = dataclasses.replace(context, next_step=_next_step(verdict, context), reproduce=again)
+    context = dataclasses.replace(context, next_step=background.next_step(verdict, context), reproduce=again)
     return verdict, context, level
-
-
-def _settings(repository: Repository, commit: str) -> Settings:
-    text = repository.read(commit, "params.yaml")
-    if text is None:
-        raise PushforwardError(f"{commit[:9]} has no params.yaml")
-    return settings.parse(text, f"{commit[:9]}:params.yaml")
-
-
-def _leaves(repository: Repository, commit: str) -> dict[str, Any]:
-    text = repository.read(commit, "params.yaml")
-    return settings.flatten(text, f"{commit[:9]}:params.yaml") if text else {}
 
 
 def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> str:
@@ -188,8 +189,8 @@ def _kind(reproduction: pipeline.Reproduction) -> Kind:
     return kinds[reproduction.outcome]
 
 
-def _champion(repository: Repository, model: str, question: Question) -> registry.Registered | None:
-    """The version to beat; not one that this very commit has made, so that judging twice gives the same verdict."""
+def _known(repository: Repository, model: str, question: Question) -> registry.Registry:
+    """The registry without what this very commit has made, so that judging twice gives the same verdict."""
     known = registry.fold(model, repository.refs("refs/tags"))
     own = {
         version.commit
@@ -198,14 +199,14 @@ def _champion(repository: Repository, model: str, question: Question) -> registr
     }
     versions = tuple(version for version in known.versions if version.commit not in own)
     uses = tuple(use for use in known.assignments if use.commit not in own)
-    return dataclasses.replace(known, versions=versions, assignments=uses).champion
+    return dataclasses.replace(known, versions=versions, assignments=uses)
 
 
 def _mode(repository: Repository, champion: registry.Registered | None, subject: str) -> gate.Mode:
-    after = _leaves(repository, subject)
+    after = leaves_at(repository, subject)
     if champion is None:
         return gate.mode([], None, after)
-    return gate.mode(repository.changed(champion.commit, subject), _leaves(repository, champion.commit), after)
+    return gate.mode(repository.changed(champion.commit, subject), leaves_at(repository, champion.commit), after)
 
 
 class _Case:
@@ -223,10 +224,11 @@ class _Case:
         judge: str,
         checkout: Callable[[str, str], Path],
         say: Callable[[str], None],
+        pictures: Path | None,
     ) -> None:
         self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
         self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
-        self.contract = rules.model
+        self.contract, self.pictures = rules.model, pictures
         self.probability = rules.gate.metric in {"logloss", "brier"}
         self.months = tuple(asked.data.months[-rules.gate.window :])
         self.root = checkout("judge", judge)
@@ -236,11 +238,13 @@ class _Case:
     def judge(self, context: Context) -> tuple[Verdict, Context, registry.Level]:
         contract, rules = self.contract, self.rules.gate
         self.say(f"holdout {' '.join(self.months)}")
-        holdout = _holdout(self.root, self.rules, self.asked, self.question, self.read, self.champion)
-        rows, events, labels = _tables(holdout, self.rules)
+        pushed = (self.question.subject, self.read.lock) if self.trusted else None
+        champion = self.champion.commit if self.champion else None
+        holdout = holdouts.build(self.root, self.rules, self.asked.data.months, pushed=pushed, champion=champion)
+        rows, events, labels = holdouts.tables(holdout, self.rules)
         keys = labels[contract.key]
         challenger = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
-        manifest = _manifest(self.read.folder / handover.MODEL)
+        manifest = manifest_of(self.read.folder / handover.MODEL)
         theirs: Any = None
         champion_manifest: dict[str, Any] = {}
         with ThreadPoolExecutor(1) as beside:
@@ -252,7 +256,7 @@ class _Case:
                 scored = beside.submit(self._score_champion, self.champion, champion_root, holdout, keys)
             dishonest = self._probe(holdout, rows, events)
             theirs = scored.result() if scored else None
-        context = _with_months(context, manifest, champion_manifest)
+        context = background.with_months(context, manifest, champion_manifest)
         evidence = Evidence(
             y=labels[contract.label].cast(pl.Float64).to_numpy(),
             champion=theirs,
@@ -266,17 +270,19 @@ class _Case:
             problems=(dishonest,) if dishonest else (),
         )
         verdict = self._look(evidence, holdout)
-        size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), _sha256_files(holdout))
+        size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
         level = _level(self.mode, manifest, champion_manifest)
         newest = registry.fold(contract.name, self.repository.refs("refs/tags")).newest
         version = newest.version.bump(level) if newest and self.champion else registry.FIRST
         context = dataclasses.replace(
             context,
-            months=_rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
+            months=background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
             next_version=f"{contract.name}@{version}",
         )
         if self.trusted and verdict.verdict != "invalid":
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
+        earlier = _known(self.repository, contract.name, self.question).versions
+        context = background.with_history(context, rows, manifest, contract, self.repository, earlier)
         panel = self._validation(manifest, champion_manifest)
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
 
@@ -294,9 +300,9 @@ class _Case:
         assert evidence.champion is not None  # noqa: S101, without one no look is needed
         key = ledger.Key(
             # Of the predictions, not of the model: the same model scored by other code is another challenger.
-            challenger=_sha256(evidence.challenger.tobytes()),
-            champion=_sha256(evidence.champion.tobytes()),
-            holdout=_sha256_files(holdout),
+            challenger=sha256(evidence.challenger.tobytes()),
+            champion=sha256(evidence.champion.tobytes()),
+            holdout=holdouts.digest(holdout),
             rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
         )
         try:
@@ -320,7 +326,7 @@ class _Case:
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         model = settings_of.model
         python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
-        score.score(checkout, model, holdout / ROWS, told, out, python_bin=python, timeout=SCORE_SECONDS)
+        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=SCORE_SECONDS)
 
     def _champion(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
@@ -335,13 +341,13 @@ class _Case:
                 f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
                 next=f"git show {champion.name}",
             )
-        return root, _manifest(root / rules.model.path)
+        return root, manifest_of(root / rules.model.path)
 
     def _score_champion(
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         out = self.work / "champion.parquet"
-        self._score(settings.load(root), root, champion.commit, holdout, holdout / EVENTS, out)
+        self._score(settings.load(root), root, champion.commit, holdout, holdout / holdouts.EVENTS, out)
         return self._predictions(out, keys)
 
     def _probe(self, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame) -> str:
@@ -367,7 +373,7 @@ class _Case:
                 return answer(told, out)
 
         self.say("challenger, scored again, and with the future replaced")
-        again = answer(holdout / EVENTS, self.work / "challenger.parquet")
+        again = answer(holdout / holdouts.EVENTS, self.work / "challenger.parquet")
         differs = int((again.view("u8") != before.view("u8")).sum())
         if differs:
             return f"the model, scored again, gives other predictions than the run handed over in {differs:,} rows"
@@ -390,14 +396,14 @@ class _Case:
 
     def _validation(self, manifest: dict[str, Any], champion: dict[str, Any]) -> gate.Validation | None:
         """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
-        contract, month = self.contract, _validation_month(manifest)
+        contract, month = self.contract, validation_month(manifest)
         path = self.read.folder / handover.VALIDATION
         if not (contract.validation and month and path.is_file()):
             return None
         slices = self.rules.gate.slices
         table = score.read_validation(path, contract, month, slices)
         theirs = None
-        if self.champion is not None and _validation_month(champion) == month:
+        if self.champion is not None and validation_month(champion) == month:
             root = self.checkout("champion", self.champion.commit)
             model = settings.load(root).model
             if model.validation and (root / model.validation).is_file():
@@ -415,134 +421,44 @@ class _Case:
             months=(month,),
             slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
         )
+        if self.pictures is not None:
+            self._draw(evidence, self.pictures)
         return gate.validation(evidence, self.rules.gate)
 
-
-def _tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Rows, events and labels of a holdout that holds what the contract names."""
-    contract = rules.model
-    asked = {
-        ROWS: (contract.key, contract.time),
-        EVENTS: (honesty.KNOWN_AT,),
-        LABELS: (contract.key, contract.label, contract.cluster),
-    }
-    found = []
-    for name, columns in asked.items():
-        if not (holdout / name).is_file():
-            raise PushforwardError(f"{contract.holdout} holds no {name}", next="edit the stage that makes it")
-        table = pl.read_parquet(holdout / name)
-        none = name == EVENTS and not table.height  # a project whose features have no memory
-        if missing := [column for column in columns if not none and column not in table.columns]:
-            raise PushforwardError(
-                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit model in params.yaml"
-            )
-        found.append(table)
-    rows, events, labels = found
-    if rows.height != labels.height or not rows[contract.key].is_in(labels[contract.key].implode()).all():
-        raise PushforwardError(f"{contract.holdout}: {ROWS} and {LABELS} are not of the same rows")
-    return rows, events, labels
-
-
-def _with_months(context: Context, manifest: dict[str, Any], champion: dict[str, Any]) -> Context:
-    """Name the validation month; what another model said of itself on another month is no comparison."""
-    mine, theirs = _validation_month(manifest), _validation_month(champion)
-    same = bool(mine) and mine == theirs
-    kept = context.champion_validation if same else {}
-    return dataclasses.replace(context, validation_month=mine, champion_validation=kept)
-
-
-def _validation_month(manifest: dict[str, Any]) -> str:
-    training = manifest.get("training")
-    return str(training.get("validation_month", "")) if isinstance(training, dict) else ""
-
-
-def _rates(
-    labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool
-) -> tuple[tuple[str, int, float | None], ...]:
-    """(month, rows, mean label); the last is a number of the labels, None while they are sealed."""
-    month = pl.col(cluster).cast(pl.String).str.slice(0, 7).alias("month")
-    table = labels.group_by(month).agg(pl.len().alias("rows"), pl.col(label).mean().alias("rate")).sort("month")
-    return tuple((str(name), int(rows), None if sealed else float(rate)) for name, rows, rate in table.iter_rows())
-
-
-def _holdout(
-    root: Path,
-    rules: Settings,
-    asked: Settings,
-    question: Question,
-    read: handover.Handover,
-    champion: registry.Registered | None,
-) -> Path:
-    """The holdout of the months that have arrived, made by the judge's code in `root`.
-
-    Of a push the lock is taken over: what its stages made with the judge's code, files and parameters is what they
-    would make here. That of a pull request is hostile; there the champion's is the start.
-    """
-    repository = Repository(root)
-    if question.event == "push":
-        source, months = question.subject, asked.data.months
-        (root / pipeline.LOCK).write_bytes(read.lock)
-    else:
-        source, months = (champion.commit, []) if champion else ("", [])
-        pipeline.seed(repository, source or None)
-        if source:
-            months = _settings(repository, source).data.months
-    if source and months == asked.data.months and _made_alike(repository, root, source, rules):
-        pipeline.fetch(root, rules.model.holdout)
-    else:
-        if asked.data.months != rules.data.months:
-            _set_months(root / "params.yaml", asked.data.months)
-        pipeline.build(root, rules.model.holdout)
-    return root / rules.model.holdout
-
-
-def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:
-    """Whether the holdout that the lock in `root` names, made at `source`, is what the judge's code would make."""
-    judge = repository.commit("HEAD")
-    lock = (root / pipeline.LOCK).read_bytes() if (root / pipeline.LOCK).is_file() else None
-    making = pipeline.making(lock, rules.model.holdout)
-    before, after = _leaves(repository, judge), _leaves(repository, source)
-    touched = gate.touched(repository.changed(judge, source), before, after, making)
-    own = {f"params.yaml: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
-    made = [name for name in touched if name in own or not name.startswith(gate.JUDGE_PATHS)]
-    return bool(making[0]) and not made and "dvc.yaml" not in touched
-
-
-def _set_months(path: Path, months: list[str]) -> None:
-    yaml = YAML()
-    tree = yaml.load(path.read_bytes())
-    tree["data"]["months"] = months
-    yaml.dump(tree, path)
-
-
-def model_digest(folder: Path) -> str:
-    """SHA-256 of the model in `folder`: of its one file beside the manifest, or of the list of its files' hashes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in {MANIFEST, ".gitignore"})
-    if not files:
-        raise PushforwardError(f"{folder.name} holds no model beside {MANIFEST}")
-    if len(files) == 1:
-        return _sha256(files[0].read_bytes())
-    lines = [f"{_sha256(path.read_bytes())}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    return _sha256("".join(lines).encode())
+    def _draw(self, evidence: Evidence, folder: Path) -> None:
+        """The pictures of the validation month; the run's tables are drawn as they are, and never judged by."""
+        tables: dict[str, dict[str, bytes]] = {"learning.csv": {}, "importance.csv": {}}
+        for name, table in tables.items():
+            found = self.read.metrics.get(name)
+            table |= {"challenger": found} if found else {}
+            path = f"{pipeline.METRICS}/{name}"
+            theirs = self.repository.read(self.champion.commit, path) if self.champion else None
+            table |= {"champion": theirs} if theirs else {}
+        drawn = plots.draw(
+            evidence.y,
+            evidence.challenger,
+            evidence.champion,
+            evidence.clusters,
+            metric=self.rules.gate.metric,
+            learning=tables["learning.csv"],
+            importance=tables["importance.csv"],
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in drawn.items():
+            (folder / name).write_bytes(picture)
 
 
 def _digests(read: handover.Handover, repository: Repository, subject: str, asked: Settings) -> Digests:
     folder = read.folder / handover.MODEL
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     return Digests(
         model=model_digest(folder),
-        manifest=_sha256((folder / MANIFEST).read_bytes()),
-        data=_sha256(json.dumps(manifest.get("data"), sort_keys=True, separators=(",", ":")).encode()),
-        lock=_sha256(read.lock),
-        params=_sha256(repository.read(subject, "params.yaml") or b""),
+        manifest=sha256((folder / MANIFEST).read_bytes()),
+        data=sha256(json.dumps(manifest.get("data"), sort_keys=True, separators=(",", ":")).encode()),
+        lock=sha256(read.lock),
+        params=sha256(repository.read(subject, "params.yaml") or b""),
         environment=environment.digest(repository, subject, asked.model.requirements),
     )
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).is_file():
-        raise PushforwardError(f"the model has no {MANIFEST}")
-    return handover.plain_json((folder / MANIFEST).read_bytes(), f"the model's {MANIFEST}")
 
 
 def _until(manifest: dict[str, Any]) -> str:
@@ -577,7 +493,7 @@ def _touched(
         return ()
     lock = repository.read(champion.commit if champion else base, pipeline.LOCK)
     try:
-        before, after = _leaves(repository, base), _leaves(repository, subject)
+        before, after = leaves_at(repository, base), leaves_at(repository, subject)
         return gate.touched(
             repository.changed(base, subject), before, after, pipeline.making(lock, rules.model.holdout)
         )
@@ -608,73 +524,6 @@ def _same(claimed: bytes, found: bytes | None) -> bool:
         return bool(json.loads(claimed) == json.loads(found))
     except (ValueError, RecursionError):
         return False
-
-
-def _context(repository: Repository, question: Question, champion: registry.Registered | None) -> Context:
-    context = Context(branch=question.ref.removeprefix("refs/heads/"))
-    if champion is None:
-        return context
-    before = _leaves(repository, champion.commit)
-    try:
-        after = _leaves(repository, question.subject)
-    except PushforwardError:
-        return context  # params.yaml cannot be read: that is the verdict already
-    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != "data.months"]
-    old, new = before.get("data.months") or [], after.get("data.months") or []
-    files = [
-        row
-        for row in repository.diffstat(champion.commit, question.subject)
-        if row[0] not in {"params.yaml", pipeline.LOCK} and not row[0].startswith(f"{pipeline.METRICS}/")
-    ]
-    return dataclasses.replace(
-        context,
-        changed_params=tuple((key, _shown(before.get(key)), _shown(after.get(key))) for key in keys),
-        changed_files=tuple(files),
-        months_added=tuple(str(month) for month in new if month not in old) if isinstance(new, list) else (),
-    )
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _with_metrics(
-    context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
-) -> Context:
-    """What the run says of itself: shown, never judged by."""
-    theirs = repository.read(champion.commit, f"{pipeline.METRICS}/metrics.json") if champion else None
-    curve: tuple[float, ...] = ()
-    with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
-        rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
-        curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
-    return dataclasses.replace(
-        context,
-        validation=_numbers(read.metrics.get("metrics.json", b"{}")),
-        champion_validation=_numbers(theirs or b"{}"),
-        learning_curve=curve,
-    )
-
-
-def _numbers(text: bytes) -> dict[str, float]:
-    try:
-        found = handover.plain_json(text, "metrics.json")
-    except PushforwardError:
-        return {}
-    inner = found.get("validation", found)
-    leaves = inner.items() if isinstance(inner, dict) else ()
-    numbers = {str(key): value for key, value in leaves if type(value) in {int, float} and abs(value) < 1e300}
-    finite = {key: float(value) for key, value in numbers.items()}
-    return {key: finite[key] for key in SHOWN if key in finite} or finite
-
-
-def _next_step(verdict: Verdict, context: Context) -> str:
-    if verdict.verdict == "promote" and verdict.event == "push":
-        return "nothing to do: tagged, and in use wherever promotion is automatic,"
-    if verdict.verdict == "promote":
-        return f"merge {context.branch}; the run on the target branch tags it"
-    if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
-        return "wait for the next month: it opens a new holdout"
-    return ""
 
 
 def store(folder: Path, verdict: Verdict, context: Context, level: registry.Level) -> None:
@@ -715,12 +564,3 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
         return folder
 
     yield checkout
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sha256_files(folder: Path) -> str:
-    lines = [f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(folder.glob("*.parquet"))]
-    return _sha256("".join(lines).encode())

@@ -9,6 +9,8 @@ from pathlib import Path
 from pushforward import process
 from pushforward.errors import TOOL, PushforwardError
 
+# git knows the empty tree by this name in every repository.
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 ZERO = "0" * 40
 NOTES = "refs/notes/pushforward"
 RUNS = "refs/pushforward/run/"
@@ -99,7 +101,7 @@ class Repository:
         if not names:
             return []
         asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-        stream = self.git("cat-file", "--batch=%(objecttype) %(objectsize)", stdin=asked).stdout
+        stream = self.git("cat-file", "--buffer", "--batch=%(objecttype) %(objectsize)", stdin=asked).stdout
         found: list[tuple[str, bytes] | None] = []
         at = 0
         for _ in names:

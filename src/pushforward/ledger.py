@@ -27,15 +27,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward import seal
 from pushforward.errors import BUG, DATA, NOT_PROMOTED, TOOL, PushforwardError
-from pushforward.git import ZERO, Repository
+from pushforward.git import EMPTY_TREE, ZERO, Repository
 
 REFS = "refs/pushforward/holdout/"
 ENTRY = "entry.json"
 SEALED = "sealed"
 NUMBERS = "numbers"
 REFRESH = "refresh"
-# git knows the empty tree by this name in every repository.
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 PATIENCE_SECONDS = 120.0
 STUCK = 6
 LIMIT_ENTRIES = 10_000

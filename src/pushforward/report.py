@@ -19,6 +19,8 @@ BUDGET = 60_000
 LONGEST = 160
 LISTED = 12
 SLICES_OPEN = 6
+POINTS = 24
+MONTH = re.compile(r"\d{4}-\d\d")
 
 Shown = Callable[..., str]
 Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "carried"]
@@ -72,7 +74,8 @@ class Context:
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
     which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
-    month.
+    month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
+    `trend_metric` on the validation month of each version, this challenger last.
     """
 
     kind: Kind = "judged"
@@ -89,6 +92,9 @@ class Context:
     learning_curve: tuple[float, ...] = ()
     months_added: tuple[str, ...] = ()
     months: tuple[tuple[str, int, float | None], ...] = ()
+    drift: tuple[str, ...] = ()
+    trend: tuple[tuple[str, str, float], ...] = ()
+    trend_metric: str = ""
     next_version: str = ""
     next_step: str = ""
     next_command: str = ""
@@ -146,6 +152,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         ("learning", _learning_line(context, plain)),
         ("calibration", _calibration_line(_shown_calibration(verdict))),
         ("data", _data_line(context, plain)),
+        ("drift", _drift_line(context, plain)),
+        ("trend", _trend_line(context, plain)),
         ("changed", _changed_line(context, plain)),
         ("stages", _stages_line(verdict.stages, plain)),
         ("holdout", _looks_line(verdict)),
@@ -341,6 +349,9 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         _Section("learning", _labelled("Learning", _learning_line(context, code))),
         _Section("calibration", _labelled("Calibration", _calibration_line(_shown_calibration(verdict)))),
         _Section("data", _labelled("Data", _data_line(context, code))),
+        _Section("drift", _labelled("Drift", _drift_line(context, prose))),
+        _Section("trend", _labelled("Trend", _trend_line(context, code))),
+        _Section("curves", _charts(context), folded=True),
         _Section("changes", _labelled("Changed", _changed_line(context, code))),
         _Section("stages", _labelled("Stages", _stages_line(verdict.stages, code))),
         _Section("lineage", _labelled("Lineage", _lineage_line(verdict, code))),
@@ -577,6 +588,60 @@ def _data_line(context: Context, shown: Shown) -> str:
             before += f", {100 * sum(rows * rate for rows, rate in rates) / total:.1f} % positive"
     listed = "; ".join(added[:LISTED]) + (f" and {len(added) - LISTED} more" if len(added) > LISTED else "")
     return "; ".join(part for part in (listed, before) if part)
+
+
+def _drift_line(context: Context, text: Shown) -> str:
+    more = f" and {len(context.drift) - LISTED} more" if len(context.drift) > LISTED else ""
+    return "; ".join(text(one, 200) for one in context.drift[:LISTED]) + more
+
+
+def _trend_line(context: Context, shown: Shown) -> str:
+    """The validation month's metric by version, oldest first: a drift of the world, or of the model, shows here."""
+    if len(context.trend) < 2:
+        return ""
+    curve = sparkline([value for *_, value in context.trend])
+    (month, version, first), (last_month, _, last) = context.trend[0], context.trend[-1]
+    return (
+        f"{shown(context.trend_metric)} {shown(curve)} {_figure(first)} ({shown(version)} on {shown(month)}) "
+        f"to {_figure(last)} (this on {shown(last_month)})"
+    )
+
+
+def _charts(context: Context) -> str:
+    """The curves as mermaid charts, for readers on a forge that draws them; the sparklines say the same."""
+    charts = []
+    if len(context.learning_curve) > 1:
+        values = _picked(context.learning_curve)
+        charts.append(
+            _chart("Loss by round, validation month", [str(place) for place, _ in values], [v for _, v in values])
+        )
+    if len(context.trend) > 1:
+        some = context.trend[-POINTS:]
+        months = [month if MONTH.fullmatch(month) else str(place) for place, (month, *_) in enumerate(some, 1)]
+        charts.append(_chart("Validation metric by version", months, [value for *_, value in some]))
+    if not charts:
+        return ""
+    return "<details><summary>Curves</summary>\n\n" + "\n\n".join(charts) + "\n\n</details>"
+
+
+def _picked(values: Sequence[float]) -> list[tuple[int, float]]:
+    places = sorted({round(step * (len(values) - 1) / (POINTS - 1)) for step in range(POINTS)})
+    return [(place + 1, values[place]) for place in places]
+
+
+def _chart(title: str, labels: Sequence[str], values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    lines = [
+        "```mermaid",
+        "xychart-beta",
+        f'  title "{title}"',
+        f"  x-axis [{', '.join(json.dumps(label) for label in labels)}]",
+        f"  y-axis {low - margin:.6f} --> {high + margin:.6f}",
+        f"  line [{', '.join(f'{value:.6f}' for value in values)}]",
+        "```",
+    ]
+    return "\n".join(lines)
 
 
 def _changed_line(context: Context, shown: Shown) -> str:

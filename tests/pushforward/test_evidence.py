@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pushforward import environment, evidence, handover, pipeline, registry, report
+from pushforward import environment, evidence, handover, pipeline, registry, report, revision
 from pushforward.errors import DATA, PushforwardError
 from pushforward.evidence import Question
 from pushforward.gate import invalid
@@ -337,15 +337,15 @@ def test_the_digest_of_a_model_is_that_of_its_file_or_of_the_list_of_its_files(t
     folder.mkdir()
     for name, content in {"manifest.json": b"{}", ".gitignore": b"", "a.ubj": b"one"}.items():
         (folder / name).write_bytes(content)
-    assert evidence.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
+    assert revision.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
     (folder / "manifest.json").write_bytes(b'{"other": 1}')
-    assert evidence.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
+    assert revision.model_digest(folder) == hashlib.sha256(b"one").hexdigest()
     (folder / "sub").mkdir()
     (folder / "sub" / "b.ubj").write_bytes(b"two")
     lines = "".join(f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in (("a.ubj", b"one"), ("sub/b.ubj", b"two")))
-    assert evidence.model_digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
+    assert revision.model_digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
     with pytest.raises(PushforwardError, match="holds no model"):
-        evidence.model_digest(folder / "none")
+        revision.model_digest(folder / "none")
 
 
 class Forge:

@@ -500,7 +500,7 @@ def test_a_very_long_report_drops_whole_sections_and_says_so():
     verdict, _ = REPORTS["very-long"]
     text = markdown(verdict, CONTEXT)
     assert 25_000 < len(text.encode()) <= 60_000
-    assert "_Left out for length: reproduce._" in text
+    assert re.search(r"_Left out for length: .*reproduce\._", text)
     (tree, _), *rest = entries(text)
     assert not rest
     assert 0 < len(tree["slices"]) < 300
