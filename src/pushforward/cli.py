@@ -303,6 +303,29 @@ def show(as_json: bool, as_markdown: bool) -> None:
         click.echo(view.markdown(state) if as_markdown else view.terminal(state, width=columns))
 
 
+@main.command(**_example("pushforward web --export site"))
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="A clone, whose server is read where it is on this machine, or a bare repository. Default: this folder.",
+)
+@click.option(
+    "--export", "folder", type=click.Path(path_type=Path), help="Write the pages as files, for a static host."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; whoever reaches it may read.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+def web(repository: Path, folder: Path | None, host: str, port: int) -> None:
+    """Show runs, pull requests, models and holdouts as web pages; they read nothing but the repository."""
+    from pushforward import web as pages
+
+    if folder is None:
+        pages.serve(repository, host, port, say=click.echo)
+        return
+    count = pages.export(repository, folder)
+    click.echo(f"{count} files in {folder}\n  next: open {folder}/index.html")
+
+
 @main.command(**_example("pushforward dispatch"))
 @click.option(
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."

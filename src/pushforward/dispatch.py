@@ -35,6 +35,8 @@ WORKFLOWS = ".github/workflows"
 HOLDOUTS = "refs/pushforward/holdout/"
 REPORTS = "refs/pushforward/report/"
 LIMIT_PICTURE = 1 << 20
+# V8, which draws the judge's pictures, reserves more than a terabyte of addresses and uses next to none.
+JUDGE_ADDRESSES = 1 << 46
 KEPT_RUNS = 50
 ATTEMPTS = 3
 
@@ -352,6 +354,7 @@ class _Run:
             writable=(cache, *((bare,) if privileged else ()), *(folders if self.trusted else ())),
             readable=(*(folders if not self.trusted else ()), python.parent.parent, *environments),
             network=self.trusted,
+            limits=jail.Limits(memory=JUDGE_ADDRESSES) if privileged else jail.Limits(),
         )
         steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
         self.actions = frozenset(

@@ -6,7 +6,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from pushforward.settings import Settings
 
 PACKAGE = "src/pushforward/"
 SCORE_SECONDS = 600.0
+DRAW_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,6 +232,8 @@ class _Case:
         self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
         self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
         self.contract, self.pictures = rules.model, pictures
+        self.painter: ProcessPoolExecutor | None = None
+        self.drawn: Future[dict[str, bytes]] | None = None
         self.probability = rules.gate.metric in {"logloss", "brier"}
         self.months = tuple(asked.data.months[-rules.gate.window :])
         self.root = checkout("judge", judge)
@@ -254,6 +259,7 @@ class _Case:
                 self.say(f"champion {self.champion.name}, scored by its own code")
                 champion_root, champion_manifest = self._champion(self.champion)
                 scored = beside.submit(self._score_champion, self.champion, champion_root, holdout, keys)
+            panel = self._validation(manifest, champion_manifest)
             dishonest = self._probe(holdout, rows, events)
             theirs = scored.result() if scored else None
         context = background.with_months(context, manifest, champion_manifest)
@@ -283,7 +289,7 @@ class _Case:
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
         earlier = _known(self.repository, contract.name, self.question).versions
         context = background.with_history(context, rows, manifest, contract, self.repository, earlier)
-        panel = self._validation(manifest, champion_manifest)
+        self._hang_up()
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
 
     def _predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
@@ -421,12 +427,13 @@ class _Case:
             months=(month,),
             slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
         )
-        if self.pictures is not None:
-            self._draw(evidence, self.pictures)
+        self._draw(evidence)
         return gate.validation(evidence, self.rules.gate)
 
-    def _draw(self, evidence: Evidence, folder: Path) -> None:
-        """The pictures of the validation month; the run's tables are drawn as they are, and never judged by."""
+    def _draw(self, evidence: Evidence) -> None:
+        """Have the pictures of the validation month drawn beside; the run's tables as they are, never judged by."""
+        if self.pictures is None:
+            return
         tables: dict[str, dict[str, bytes]] = {"learning.csv": {}, "importance.csv": {}}
         for name, table in tables.items():
             found = self.read.metrics.get(name)
@@ -434,7 +441,10 @@ class _Case:
             path = f"{pipeline.METRICS}/{name}"
             theirs = self.repository.read(self.champion.commit, path) if self.champion else None
             table |= {"champion": theirs} if theirs else {}
-        drawn = plots.draw(
+        # In a process of its own: what draws them is a whole browser engine, and no verdict may die of it.
+        self.painter = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.drawn = self.painter.submit(
+            plots.draw,
             evidence.y,
             evidence.challenger,
             evidence.champion,
@@ -443,9 +453,21 @@ class _Case:
             learning=tables["learning.csv"],
             importance=tables["importance.csv"],
         )
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def _hang_up(self) -> None:
+        """Put the pictures where they were asked for."""
+        if self.pictures is None or self.painter is None or self.drawn is None:
+            return
+        try:
+            drawn = self.drawn.result(timeout=DRAW_SECONDS)
+        except (BrokenProcessPool, TimeoutError):
+            self.say("the pictures could not be drawn")
+            return
+        finally:
+            self.painter.shutdown(wait=False, cancel_futures=True)
+        self.pictures.mkdir(parents=True, exist_ok=True)
         for name, picture in drawn.items():
-            (folder / name).write_bytes(picture)
+            (self.pictures / name).write_bytes(picture)
 
 
 def _digests(read: handover.Handover, repository: Repository, subject: str, asked: Settings) -> Digests:
