@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pushforward import stats
 from pushforward.gate import GUARD_ALPHA, LOSSES, TITLES
-from pushforward.stats import Estimate, Floats
+from pushforward.stats import Floats
 
 T = TypeVar("T")
 Points = list[dict[str, Any]]
@@ -30,12 +30,13 @@ Models = Mapping[str, Floats]
 SQUARE, WIDE = (360, 360), (540, 300)
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 58, 44
 MARGIN = 12
+MONTH = "validation month"
 
-# Each has a contrast of 3.8 or more on white and on GitHub's dark page alike, and no kind of colour blindness takes
+# Each has a contrast of 4 or more on white and on GitHub's dark page alike, and no kind of colour blindness takes
 # blue for orange. The champion is also the thick line or the hollow dot, for a print in grey.
-INK = "#71787f"
+INK = "#747a81"
 FAINT = "rgba(128,128,128,0.22)"
-COLORS = {"champion": "#3f7fbf", "challenger": "#cf5f10"}
+COLORS = {"champion": "#3f7fbf", "challenger": "#cb5c0d"}
 
 MOST_POINTS = 200  # of a line
 MOST_BYTES = 1_000_000  # of a table
@@ -43,7 +44,7 @@ MOST_ROWS = 10_000
 MOST_DAYS = 400
 MOST_FEATURES = 12  # that are shown
 LONGEST_NAME = 200
-LARGEST = 1e9
+LARGEST = 1e12
 BINS = 10
 
 STYLE: Spec = {
@@ -61,7 +62,7 @@ STYLE: Spec = {
         "labelFlush": False,
         "labelFontSize": 11,
         "labelPadding": 6,
-        "tickCount": 6,
+        "tickCount": 5,
         "titleColor": INK,
         "titleFontSize": 11,
         "titleFontWeight": "normal",
@@ -70,15 +71,16 @@ STYLE: Spec = {
     "legend": {
         "orient": "none",
         "direction": "horizontal",
-        "legendY": -32,
-        "columnPadding": 14,
+        "legendY": -29,
+        # Whoever looks may have a wider font than the one that the places were measured with.
+        "columnPadding": 40,
         "labelColor": INK,
         "labelFontSize": 11,
         "labelLimit": 400,
         "symbolOpacity": 1,
         "symbolSize": 80,
         "symbolStrokeWidth": 2,
-        "symbolType": "stroke",
+        "symbolType": "circle",
     },
 }
 
@@ -117,7 +119,7 @@ def draw(
     }
     outcomes = y.astype(np.float64)
     plots = {"learning": _learning(learning), "importance": _importance(importance)}
-    if all(np.isfinite(values).all() for values in (outcomes, *models.values())):
+    if all(_drawable(values) for values in (outcomes, *models.values())):
         if _binary(outcomes, models):
             plots |= {
                 "roc": _roc(outcomes, models),
@@ -126,7 +128,13 @@ def draw(
             }
         if champion is not None:
             plots["gain-by-day"] = _gain(outcomes, models, clusters.astype(str), metric)
-    return {f"{name}.svg": _svg(plot) for name, plot in sorted(plots.items()) if plot is not None}
+    drawn = {}
+    for name, plot in sorted(plots.items()):
+        # Vega raises ValueError where it stumbles; a picture is no reason to go without a verdict.
+        with contextlib.suppress(ValueError):
+            if plot is not None:
+                drawn[f"{name}.svg"] = _svg(plot)
+    return drawn
 
 
 def _binary(y: Floats, models: Models) -> bool:
@@ -144,7 +152,8 @@ def _roc(y: Floats, models: Models) -> _Plot:
         points += _line(name, x=false[kept], y=found[kept])
     areas = {name: f"AUC {stats.auc(y, p):.4f}" for name, p in models.items()}
     body = _compared(points, areas, x="false positive rate", y="true positive rate")
-    return _Plot("ROC curve", _said(areas), _layers(_diagonal(), body), SQUARE)
+    said = f"area under the curve (AUC); {_said(areas)}"
+    return _Plot("ROC curve", said, _layers(_diagonal(), body, _note(MONTH)), SQUARE)
 
 
 def _precision_recall(y: Floats, models: Models) -> _Plot:
@@ -157,9 +166,11 @@ def _precision_recall(y: Floats, models: Models) -> _Plot:
         # The first few rows make precision jump between 0 and 1, so the steps are of recall alone.
         kept = _thinned(recall)
         points += _line(name, x=recall[kept], y=precision[kept])
-    rate = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": float(y.mean())}}}
+    rate = float(y.mean())
+    rule = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": rate}}}
     body = _compared(points, averages, x="recall", y="precision")
-    return _Plot("Precision and recall", _said(averages), _layers(rate, body), SQUARE)
+    said = f"average precision (AP); {_said(averages)}; {rate:.4f} by chance"
+    return _Plot("Precision and recall", said, _layers(rule, body, _note(MONTH)), SQUARE)
 
 
 def _above(y: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -177,9 +188,8 @@ def _thinned(way: Floats) -> NDArray[np.int64]:
 
 
 def _line(model: str, **columns: Floats) -> Points:
-    """One point a row; four digits are finer than a pixel."""
-    rounded = [np.round(values, 5).tolist() for values in columns.values()]
-    return [{"rev": model, **dict(zip(columns, row, strict=True))} for row in zip(*rounded, strict=True)]
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [{"rev": model, **dict(zip(columns, row, strict=True))} for row in rows]
 
 
 def _reliability(y: Floats, models: Models) -> _Plot:
@@ -189,7 +199,7 @@ def _reliability(y: Floats, models: Models) -> _Plot:
         rows = np.bincount(codes, minlength=BINS)
         some = rows > 0
         sums = [np.bincount(codes, weights=values, minlength=BINS)[some] / rows[some] for values in (p, y)]
-        points += _line(name, predicted=sums[0], observed=sums[1], rows=rows[some])
+        points += _line(name, predicted=sums[0], observed=sums[1], rows=rows[some].astype(np.float64))
     errors = {name: f"ECE {stats.calibration_error(y, p):.4f}" for name, p in models.items()}
     axes = {name: {"field": name, "type": "quantitative", "scale": {"domain": [0, 1]}} for name in points[0]}
     encoding = {
@@ -210,25 +220,26 @@ def _reliability(y: Floats, models: Models) -> _Plot:
             },
         ],
     }
-    return _Plot("Reliability", _said(errors), _layers(_diagonal(), body), SQUARE)
+    said = f"expected calibration error (ECE); {_said(errors)}"
+    return _Plot("Reliability", said, _layers(_diagonal(), body, _note(MONTH)), SQUARE)
 
 
 def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], metric: str) -> _Plot | None:
     """Bars of mean gain by day, their mean and its bounds; None where the clusters are no days or nothing differs."""
     names, codes = np.unique(clusters, return_inverse=True)
-    days = _days(names.tolist())
+    days = _days(names.tolist()) if len(names) > 1 else []
     gains = LOSSES[metric](y, models["champion"]) - LOSSES[metric](y, models["challenger"])
-    if len(names) < 2 or not days or not gains.any():
+    if not days or not gains.any():
         return None
     means = np.bincount(codes, weights=gains) / np.bincount(codes)
-    mean = stats.clustered_mean(gains, clusters)
+    mean = stats.clustered_mean(gains, codes)
     low, high = mean.low(GUARD_ALPHA), mean.high(GUARD_ALPHA)
     points = [
         {"day": day, "gain": gain, "rev": "challenger" if gain > 0 else "champion"}
         for day, gain in zip(names.tolist(), means.tolist(), strict=True)
     ]
-    better = stats.clusters_better(gains, clusters)
-    counts = {"champion": f"better on {len(names) - better} days", "challenger": f"better on {better}"}
+    better = {"champion": stats.clusters_better(-gains, codes), "challenger": stats.clusters_better(gains, codes)}
+    counts = {name: f"better on {count} of {len(names)} days" for name, count in better.items()}
     bars = {
         "data": {"values": points},
         "mark": {"type": "bar"},
@@ -236,11 +247,12 @@ def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], metric: str) ->
             "x": {
                 "field": "day",
                 "type": "ordinal",
-                "title": None,
+                "title": "day of the validation month",
                 "scale": {"domain": days, "padding": 0.25},
                 "axis": {
                     "grid": False,
                     "labelAngle": 0,
+                    "tickCount": len(days),
                     "values": days[:: math.ceil(len(days) / 8)],
                     "labelExpr": "utcFormat(toDate(datum.label + 'T00:00Z'), '%-d %b')",
                 },
@@ -307,22 +319,23 @@ def _learning(tables: Mapping[str, bytes]) -> _Plot | None:
     body["encoding"]["x"]["scale"] = {"nice": False}
     body["encoding"]["strokeDash"] = {"field": "field", "type": "nominal", "scale": scale, "legend": None}
     drawn = curves["challenger"]
-    ends = [
-        {"round": float(drawn.rounds[-1]), "loss": float(losses[-1]), "name": field}
-        for field, losses in drawn.losses.items()
-    ]
     place = {name: body["encoding"][name] for name in ("x", "y")}
-    named = {
-        "data": {"values": ends},
-        "mark": {"type": "text", "align": "left", "dx": 6, "color": INK, "fontSize": 11},
-        "encoding": {**place, "text": {"field": "name"}},
-    }
+    # The upper one above its line's end and the lower one below it, or equal losses would write over each other.
+    ends = sorted((float(losses[-1]), field) for field, losses in drawn.losses.items())
+    named = [
+        {
+            "data": {"values": [{"round": float(drawn.rounds[-1]), "loss": loss}]},
+            "mark": {"type": "text", "align": "left", "dx": 6, "dy": dy, "color": INK, "fontSize": 11},
+            "encoding": {**place, "text": {"value": field}},
+        }
+        for (loss, field), dy in zip(ends[::-1], (-6, 6), strict=False)
+    ]
     dots = {
         "data": {"values": [{"rev": name, "round": n, "loss": loss} for name, (n, loss) in lowest.items()]},
         "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
         "encoding": {**place, "color": body["encoding"]["color"]},
     }
-    return _Plot("Learning curves", _said(labels), _layers(body, named, dots), right=72)
+    return _Plot("Learning curves", _said(labels), _layers(body, *named, dots), right=72)
 
 
 def _curve(content: bytes) -> _Curve:
@@ -349,25 +362,34 @@ def _importance(tables: Mapping[str, bytes]) -> _Plot | None:
         for feature, value in contributions.items():
             largest[feature] = max(value, largest.get(feature, value))
     shown = sorted(largest, key=lambda feature: (-largest[feature], feature))[:MOST_FEATURES]
+    # Rows are known by number: names are drawn, and never a key of Vega's (`__proto__` stops it).
     points: Points = [
-        {"rev": name, "feature": feature, "contribution": contributions[feature]}
+        {"rev": name, "feature": f"{number:02}", "contribution": contributions[feature]}
         for name, contributions in found.items()
-        for feature in shown
+        for number, feature in enumerate(shown)
         if feature in contributions
     ]
     labels = dict.fromkeys(found, "")
     body = _template(BarHorizontalTemplate, points, labels, x="contribution", y="feature", x_label="mean contribution")
     body["encoding"]["x"]["scale"] = {"zero": True}
-    body["encoding"]["y"] |= {"sort": shown, "title": None, "scale": {"padding": 0.3}}
-    body["encoding"]["y"]["axis"] = {"grid": False, "labelLimit": 190}
+    body["encoding"]["y"] |= {"axis": None, "scale": {"padding": 0.3}}
+    names = {
+        "data": {"values": [{"feature": f"{number:02}", "name": name} for number, name in enumerate(shown)]},
+        "mark": {"type": "text", "align": "right", "limit": 186, "color": INK, "fontSize": 11},
+        "encoding": {"x": {"value": -8}, "y": body["encoding"]["y"], "text": {"field": "name", "type": "nominal"}},
+    }
     note = _note(f"{len(shown)} of {len(largest)} features")
-    return _Plot("Feature importance", f"{len(shown)} features with the largest", _layers(body, note), left=206)
+    said = ", ".join(f"{feature} {largest[feature]:.4g}" for feature in shown)
+    return _Plot(
+        "Feature importance", f"the larger contribution of both models: {said}", _layers(body, names, note), left=206
+    )
 
 
 def _contributions(content: bytes) -> dict[str, float]:
     table = _columns(content, ("feature", "contribution"))
+    # What is no letter would turn a line round or is no XML; what takes two UTF-16 units, Vega cuts in the middle.
     names = [
-        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+        "".join(letter if letter.isprintable() and letter < "\U00010000" else "\ufffd" for letter in name)
         for name in table["feature"]
     ]
     if len(set(names)) != len(names) or not all(0 < len(name) <= LONGEST_NAME for name in names):
@@ -395,11 +417,15 @@ def _columns(content: bytes, wanted: Sequence[str]) -> dict[str, Sequence[str]]:
 
 
 def _floats(texts: Sequence[str]) -> Floats:
-    """Finite numbers that no axis overflows on; raises ValueError."""
+    """The numbers that texts stand for; raises ValueError where one is none, or none that fits on an axis."""
     values = np.array([float(text) for text in texts])
-    if not (np.abs(values) <= LARGEST).all():
+    if not _drawable(values):
         raise ValueError("not a number that can be drawn")
     return values
+
+
+def _drawable(values: Floats) -> bool:
+    return bool((np.abs(values) <= LARGEST).all())
 
 
 def _compared(points: Points, labels: Mapping[str, str], *, x: str, y: str) -> Spec:
@@ -420,6 +446,7 @@ def _template(template: Any, points: Points, labels: Mapping[str, str], **proper
     encoding = {name: value for name, value in spec["encoding"].items() if value and name != "tooltip"}
     encoding["color"] = _color(labels, labels)
     if spec["mark"]["type"] == "line":
+        encoding["color"]["legend"]["symbolType"] = "stroke"
         widths = {"domain": list(COLORS), "range": [3, 1.5]}
         encoding["strokeWidth"] = {"field": "rev", "type": "nominal", "scale": widths, "legend": None}
         # As given: sorted by x alone, a step of several points would go up and down.
@@ -464,7 +491,8 @@ def _said(labels: Mapping[str, str]) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "−")
+    text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
+    return text.replace("-", "−")
 
 
 def _svg(plot: _Plot) -> bytes:

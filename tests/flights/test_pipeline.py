@@ -1,5 +1,6 @@
 """The pipeline under DVC: a new month costs one month, and what changed decides what runs."""
 
+import json
 import os
 import re
 import shutil
@@ -103,6 +104,8 @@ def test_a_new_month_runs_the_row_wise_stages_of_that_month_only(repository):
     params.write_text(params.read_text().replace("max_depth: 3", "max_depth: 2"))
     assert _ran(_dvc(repository, "repro")[1]) == {"train", "evaluate"}
     assert "logloss" in _dvc(repository, "metrics", "show")[1]
+    drawn = json.loads(_dvc(repository, "plots", "show", "--json")[1])
+    assert {f"metrics/{name}.csv" for name in ("learning", "importance", "calibration", "slices")} <= set(drawn["data"])
     source = repository.parent / "feed/flights-2013-03.csv"
     source.write_text(source.read_text().replace(",JFK,", ",XXX,", 1))
     assert _dvc(repository, "repro", "-f", "-s", "collect@2013-03")[0] == 0

@@ -18,7 +18,7 @@ from flights.errors import StageError
 from flights.metrics import log_loss
 from flights.params import Split, read_section, read_split
 from flights.predict import load
-from flights.train import Features, Train, chosen_features, pick_rounds, training_table
+from flights.train import EXPLAINED_ROWS, Features, Train, chosen_features, pick_rounds, training_table
 
 
 def _digests(folder):
@@ -73,6 +73,22 @@ def test_the_learning_curve_shows_every_round_and_stops_for_lack_of_progress(pro
     assert rounds == max(best, settings.min_rounds)
     shown = curve["validation"][rounds - 1]
     assert log_loss(validation["late"].to_numpy(), validation["p"].to_numpy()) == pytest.approx(shown, rel=1e-5)
+
+
+def test_importance_is_how_far_each_feature_moves_the_shipped_model_on_the_validation_month(project):
+    manifest, booster = load()
+    names = [one["name"] for one in manifest["features"]]
+    rows = pl.read_parquet("data/features/2013-02.parquet")
+    step = next(step for step in range(1, rows.height) if len(range(0, rows.height, step)) <= EXPLAINED_ROWS)
+    data = plain(matrix(rows.gather_every(step), names, manifest["categories"]), names, manifest["categories"])
+    contributions = booster.predict(data, pred_contribs=True)
+    np.testing.assert_allclose(contributions.sum(axis=1), booster.predict(data, output_margin=True), atol=1e-4)
+    table = pl.read_csv("metrics/importance.csv")
+    assert sorted(table["feature"]) == sorted(names)
+    assert table["contribution"].is_sorted(descending=True)
+    shown = dict(table.iter_rows())
+    for place, name in enumerate(names):
+        assert shown[name] == pytest.approx(np.abs(contributions[:, place]).mean(), rel=1e-4, abs=1e-9)
 
 
 @pytest.mark.parametrize("feature", [feature for feature in FEATURES if feature.monotone], ids=lambda f: f.name)
