@@ -226,7 +226,7 @@ class _Run:
         first = self._event()
         flows = self._workflows(self.subject)
         started = [flow for flow in flows if workflow.matches(flow, first)]
-        if not started:
+        if not started or (not self.trusted and not self._would_run_on_main()):
             return self._carried()
         self.console.say(self._headline())
         for flow in started:
@@ -239,6 +239,17 @@ class _Run:
                     self.judge = self._run(next_flow, follow_up, follow_up.sha)
                     self.errors += self.judge.errors
         return self._collect()
+
+    def _would_run_on_main(self) -> bool:
+        """Whether the same files, pushed to the default branch, would start one of its workflows there.
+
+        A forge needs a run for every pull request, to have a status to wait for. Here an edit of the README is not
+        worth one on a branch if it is not worth one on main.
+        """
+        paths = self._event().paths
+        default = f"refs/heads/{self.server.default_branch}"
+        pushed = Event("push", self.subject, default, before=self.main, message="", paths=paths)
+        return any(workflow.matches(flow, pushed) for flow in self._workflows(self.main))
 
     def _hand_over(self) -> None:
         """Only what the pushed code may hand over reaches the judge; a report of its own making does not."""
@@ -460,7 +471,8 @@ class _Run:
         if stored is None:
             raise PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
         what = self._event()
-        if any(workflow.matches(flow, what) for flow in self._workflows(source)):
+        due = any(workflow.matches(flow, what) for flow in self._workflows(source))
+        if due if self.trusted else self._would_run_on_main():
             raise PushforwardError(
                 f"the workflows of this commit are not run for a change that those of {source[:9]} are run for",
                 next="change on: in .github/workflows by itself first",

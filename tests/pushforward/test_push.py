@@ -81,6 +81,15 @@ def test_a_readme_runs_nothing_and_keeps_the_verdict(promoted):
     assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
 
 
+def test_a_readme_on_a_branch_runs_nothing_either(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "words")
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    assert "nothing to train" in team.push("words")
+
+
 def test_a_branch_is_judged_and_its_merge_promoted(promoted):
     team = promoted
     team.git("switch", "-q", "-c", "better")
@@ -257,7 +266,8 @@ def test_a_branch_cannot_write_its_own_verdict(promoted):
 def test_a_branch_cannot_switch_its_judge_off(promoted):
     team = promoted
     team.git("switch", "-q", "-c", "quiet")
-    team.commit(".github/workflows/train.yml", '["**.md"', '["**"', "Ignore everything")
+    path = ".github/workflows/train.yml"
+    team.commit(path, "    branches: [main]\n\n", "    branches: [nowhere]\n\n", "Ignore everything")
     team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
     said = team.push("quiet")
     assert "not run for a change that those of" in " ".join(said.replace("remote:", "").split())
