@@ -1,5 +1,6 @@
 """Numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +26,8 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values between `low` and `high`: steps of 1, 2 or 5 times a power of ten, `about` so many."""
     if not high > low:
         return [low]
-    rough = (high - low) / max(1, about)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    power = 10.0 ** math.floor(math.log10((high - low) / about))
+    step = min((factor * power for factor in (1, 2, 5, 10)), key=lambda step: abs((high - low) / step - about))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
 
@@ -54,11 +54,14 @@ class Placed:
 
 @dataclass(frozen=True)
 class Trend:
-    """A chart of one metric over runs: places for grid lines, for the first run on each new month, and for the runs."""
+    """A chart of one metric over runs: places for grid lines, for the first run on each new month, and for the runs.
+
+    Grid lines end at `right`; their values stand beyond it, beside the newest runs.
+    """
 
     width: int
     height: int
-    left: float
+    right: float
     grid: tuple[tuple[float, float], ...]
     digits: int
     months: tuple[tuple[float, str], ...]
@@ -66,9 +69,9 @@ class Trend:
     line: str
 
 
-def trend(points: Sequence[Point], *, width: int = 960, height: int = 300) -> Trend:
+def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
     """Place the points of one metric, oldest first, at equal distances; `line` joins those that became versions."""
-    left, right, top, bottom = 56.0, width - 16.0, 28.0, height - 16.0
+    left, right, top, bottom = 4.0, width - 60.0, 28.0, height - 16.0
     values = [point.value for point in points]
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
@@ -76,7 +79,7 @@ def trend(points: Sequence[Point], *, width: int = 960, height: int = 300) -> Tr
     across = Scale(0, len(points) - 1, left + 16, right - 16)
     placed = tuple(Placed(across.at(place), down.at(point.value), point) for place, point in enumerate(points))
     marks = ticks(low - margin, high + margin)
-    step = min((after - before for before, after in zip(marks, marks[1:], strict=False)), default=abs(high) or 1.0)
+    step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
     newest, months = "", []
     for one in placed:
         if one.point.month > newest:
@@ -85,7 +88,7 @@ def trend(points: Sequence[Point], *, width: int = 960, height: int = 300) -> Tr
     return Trend(
         width,
         height,
-        left,
+        right,
         tuple((down.at(mark), mark) for mark in marks),
         max(0, -math.floor(math.log10(step) + 1e-9)),
         tuple(_apart(months, 64)),

@@ -24,6 +24,7 @@ REPORTS = "refs/pushforward/report/"
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 SETTINGS = "HEAD:params.yaml"
+FIRST, LAST = b"<!-- pushforward ", b" -->"
 
 Found = tuple[str, bytes] | None
 Reader = Callable[[Found], Any]
@@ -130,16 +131,43 @@ class Pull:
 
 @dataclass(frozen=True)
 class Tag:
-    """What an annotated tag says: when and by whom it was made, and its record."""
+    """A tag object as stored; there are many, and few of them are looked into. A lightweight tag says nothing."""
 
-    seconds: int = 0
-    tagger: str = ""
-    record: Mapping[str, Any] = field(default_factory=dict)
+    raw: bytes = b""
+
+    @property
+    def target(self) -> str:
+        """The object that it names."""
+        return self.raw[7:47].decode("ascii", "replace")
+
+    @property
+    def seconds(self) -> int:
+        """When it was made."""
+        return _signature(self._parts[0], "tagger")[0]
+
+    @property
+    def tagger(self) -> str:
+        """Who made it."""
+        return _signature(self._parts[0], "tagger")[1]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The JSON in its message."""
+        return registry.record(self._parts[1])
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        headers, _, message = self.raw.decode("utf-8", "replace").partition("\n\n")
+        return headers, message
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment."""
+    """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
+
+    `notes` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
+    that this version cannot read.
+    """
 
     model: str = ""
     policy: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +178,7 @@ class Snapshot:
     holdouts: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     def pull(self, number: int) -> Pull | None:
@@ -166,6 +195,11 @@ class Report:
     verdict: gate.Verdict | None
     context: report.Context
     pictures: tuple[str, ...] = ()
+
+    @property
+    def markdown(self) -> str:
+        """The text for people: without the lines for machines."""
+        return "\n".join(line for line in self.text.split("\n") if not line.startswith("<!--"))
 
 
 @dataclass(frozen=True)
@@ -215,13 +249,16 @@ class History:
             for place, (commit, text) in enumerate(zip(known, texts, strict=True))
         }
 
-    def picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> bytes | None:
-        """A picture of a report, or None."""
-        tip = snapshot.reports.get(commit)
-        if tip is None or event not in EVENTS or not PICTURE.fullmatch(name):
-            return None
-        (found,) = self.repository.objects([f"{tip}:{event}/plots/{name}.svg"])
-        return found[1] if found and found[0] == "blob" else None
+    def pictures(self, snapshot: Snapshot, wanted: Sequence[tuple[str, str, str]]) -> list[bytes | None]:
+        """The pictures (commit, event, name), each None where there is none."""
+        there = [one[0] in snapshot.reports and one[1] in EVENTS and bool(PICTURE.fullmatch(one[2])) for one in wanted]
+        names = [
+            f"{snapshot.reports[commit]}:{event}/plots/{name}.svg"
+            for (commit, event, name), known in zip(wanted, there, strict=True)
+            if known
+        ]
+        found = iter(self.repository.objects(names))
+        return [_blob(next(found)) if known else None for known in there]
 
     def looks(self, snapshot: Snapshot, holdouts: Iterable[str]) -> list[Looks]:
         """The ledgers of holdouts. A chain that was tampered with is a problem to show, not one to stop at."""
@@ -234,9 +271,12 @@ class History:
         model, policy, problems = self._settings(refs)
         mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#"))]
         tags = self._learn([(_tag, refs[name]) for name in mine])
-        known = registry.fold(model, [Ref(name, refs[name], *tags[_tag, refs[name]][:2]) for name in mine])
-        told = {identity: tag for (_, identity), (*_, tag) in tags.items()}
-        runs, unreadable = _runs(annotated, read, known, told)
+        told = {identity: tag for (_, identity), (_, tag) in tags.items()}
+        kinds = {identity: kind for (_, identity), (kind, _) in tags.items()}
+        folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
+        known = registry.fold(model, folded)
+        kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
+        runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(
             model=model,
             policy=policy,
@@ -245,9 +285,10 @@ class History:
             runs=runs,
             pulls=self._pulls(runs),
             holdouts=_newest_first(_below(refs, ledger.REFS)),
-            notes=annotated,
+            notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
             reports=_below(refs, REPORTS),
-            problems=(*problems, *known.problems, *unreadable),
+            unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
+            problems=(*problems, *known.problems),
         )
 
     def _learn(self, wanted: Sequence[tuple[Reader, str]]) -> dict[tuple[Reader, str], Any]:
@@ -300,9 +341,7 @@ class History:
         return known
 
     def _published(self, state: ledger.State) -> dict[int, gate.Verdict]:
-        """The numbers that a retired holdout has published, each as its look left them."""
-        if not state.retired:
-            return {}
+        """The numbers that a holdout has published, each as its look left them."""
         names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
         found = {}
         for look, content in zip(state.looks, self.repository.objects(names), strict=True):
@@ -315,23 +354,22 @@ class History:
 
 
 def _runs(
-    annotated: Mapping[str, str], read: Mapping[tuple[Reader, str], Any], known: Registry, tags: Mapping[str, Tag]
-) -> tuple[tuple[Run, ...], list[str]]:
-    """All runs, newest first; of one commit, the newest report first. And what could not be read."""
+    headers: Mapping[str, Sequence[Header]],
+    read: Mapping[tuple[Reader, str], Any],
+    known: Registry,
+    tags: Mapping[str, Tag],
+) -> tuple[Run, ...]:
+    """All runs, newest first; of one commit, the newest report first."""
     made = {
         str(tags[version.tag].record.get("commit", version.commit)): str(version.version) for version in known.versions
     }
     found: list[tuple[int, int, Run]] = []
-    problems = []
-    for commit, blob in annotated.items():
-        headers, broken = read[_headers, blob]
+    for commit, reports in headers.items():
         about = read[_commit, commit]
-        for place, header in enumerate(headers):
+        for place, header in enumerate(reports):
             version = made.get(commit, "") if header.event == "push" else ""
             found.append((-about.seconds, place, Run(commit, header, about, version)))
-        if broken:
-            problems.append(f"the note of {commit[:9]} holds a report that this version cannot read")
-    return tuple(run for *_, run in sorted(found, key=lambda row: row[:2])), problems
+    return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
 
 
 def clock(seconds: int) -> datetime:
@@ -350,11 +388,13 @@ def _newest_first(holdouts: Mapping[str, str]) -> dict[str, str]:
 def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:
     """The verdicts of a note, and whether there are some that cannot be read."""
     verdicts, broken = [], False
-    for header, _ in report.entries(_text(found)):
-        try:
-            verdicts.append(Header.model_validate(header))
-        except ValidationError:
-            broken = True
+    for line in (found[1] if found else b"").split(b"\n"):
+        # As `report.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
+        if line.startswith(FIRST) and line.endswith(LAST):
+            try:
+                verdicts.append(Header.model_validate_json(line[len(FIRST) : -len(LAST)]))
+            except ValidationError:
+                broken = True
     return tuple(verdicts), broken
 
 
@@ -368,14 +408,10 @@ def _commit(found: Found) -> Commit:
     return Commit(seconds, author, " ".join(paragraph.split("\n")).strip())
 
 
-def _tag(found: Found) -> tuple[str, str, Tag]:
-    """The type and the target that the fold needs, and what the tag says; a lightweight one says nothing."""
+def _tag(found: Found) -> tuple[str, Tag]:
     if found is None or found[0] != "tag":
-        return found[0] if found else "", "", Tag()
-    headers, _, message = _text(found).partition("\n\n")
-    seconds, tagger = _signature(headers, "tagger")
-    target = headers.partition("\n")[0].removeprefix("object ")
-    return "tag", target, Tag(seconds, tagger, registry.record(message))
+        return found[0] if found else "", Tag()
+    return "tag", Tag(found[1])
 
 
 def _signature(headers: str, role: str) -> tuple[int, str]:
@@ -386,6 +422,10 @@ def _signature(headers: str, role: str) -> tuple[int, str]:
 
 def _text(found: Found) -> str:
     return found[1].decode("utf-8", "replace") if found else ""
+
+
+def _blob(found: Found) -> bytes | None:
+    return found[1] if found and found[0] == "blob" else None
 
 
 def _pictures(found: Found) -> tuple[str, ...]:

@@ -6,35 +6,29 @@ shows passes `report.plain` and is escaped: who names a branch or a slice writes
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
-from xml.parsers import expat
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pushforward import __version__, charts, report
+from pushforward import __version__, charts, pictures, report
 from pushforward.gate import OFFSET_TITLE, Slice
 from pushforward.git import Repository
 from pushforward.history import History, Report, Run, Snapshot, clock
 from pushforward.registry import NAME, NUMBER, Registered
 
 PER_PAGE = 100
-HOLDOUTS_PER_PAGE = 12
+HOLDOUTS_PER_PAGE = 6
 SLICES_OPEN = 8
 LONGEST = 4000
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
 FILES = {"style.css": CSS, "icon.svg": SVG}
-PICTURES = {
-    "gain-by-day": "Gain by day",
-    "roc": "ROC curve",
-    "pr": "Precision and recall",
-    "reliability": "Reliability",
-    "learning": "Loss by round",
-    "importance": "What the model looks at",
-}
+# What answers "may this merge?" stands first; names that are not here come last.
+PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
 KINDS = {
     "data-refused": "The data is refused",
     "training-failed": "Training failed",
@@ -73,7 +67,7 @@ class Site:
         self.history = History(repository)
         self.name = repository.path.resolve().name
         self._templates = _templates()
-        more = rf"(?:/([2-9]|[1-9]\d{{1,5}}))?\.html"
+        more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
             (re.compile(pattern), method)
             for pattern, method in (
@@ -92,17 +86,19 @@ class Site:
 
     def answer(self, path: str) -> Answer | None:
         """What is at `path`, which is relative and below the site; None where there is nothing."""
+        return self._at(path, None)
+
+    def _at(self, path: str, snapshot: Snapshot | None) -> Answer | None:
         if path in FILES:
             return Answer(resources.files("pushforward").joinpath("templates", path).read_bytes(), FILES[path])
         for pattern, method in self._routes:
             if found := pattern.fullmatch(path or "index.html"):
-                return method(self.history.snapshot(), *found.groups())
+                return method(snapshot or self.history.snapshot(), *found.groups())
         return None
 
-    def paths(self) -> Iterator[str]:
-        """Every path that has an answer."""
+    def everything(self) -> Iterator[tuple[str, Answer]]:
+        """Every path that has an answer, and the answer; git is asked for a hundred reports at once."""
         snapshot = self.history.snapshot()
-        yield from FILES
         lists = {
             "index": (len(snapshot.runs), PER_PAGE),
             "pulls": (len(snapshot.pulls), PER_PAGE),
@@ -113,12 +109,24 @@ class Site:
         for name in snapshot.registry.environments:
             used = [one for one in snapshot.registry.assignments if one.environment == name]
             lists[f"environment/{name}"] = len(used), PER_PAGE
+        paths = [*FILES, *(f"version/{version.version}.html" for version in snapshot.registry.versions)]
         for name, (count, size) in lists.items():
-            yield f"{name}.html"
-            yield from (f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))
-        yield from (f"version/{version.version}.html" for version in snapshot.registry.versions)
-        yield from (f"pull/{pull.number}.html" for pull in snapshot.pulls)
-        yield from (f"run/{commit}.html" for commit in dict.fromkeys(run.commit for run in snapshot.runs))
+            paths += [f"{name}.html", *(f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))]
+        for path in paths:
+            yield from _there(path, self._at(path, snapshot))
+        commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.notes]))
+        newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
+        for start in range(0, len(commits), PER_PAGE):
+            told = self.history.reports(snapshot, commits[start : start + PER_PAGE])
+            for commit, reports in told.items():
+                yield from _there(f"run/{commit}.html", self._run(snapshot, commit, reports))
+                if commit in newest:
+                    number = str(newest[commit])
+                    yield from _there(f"pull/{number}.html", self._pull(snapshot, number, reports))
+            names = [(commit, one.event, name) for commit in told for one in told[commit] for name in one.pictures]
+            for (commit, event, name), content in zip(names, self.history.pictures(snapshot, names), strict=True):
+                if content and pictures.read(content):
+                    yield f"plots/{commit}/{event}/{name}.svg", Answer(content, SVG)
 
     def missing(self, path: str, message: str, following: str = "") -> Answer:
         """The page in the place of one that is not there, or that cannot be made; it reads nothing."""
@@ -126,34 +134,39 @@ class Site:
 
     def _runs(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part(snapshot.runs, page, "index")
+        if part is None:
+            return None
         newest = self.history.looks(snapshot, [*snapshot.holdouts][:1])
-        uses = _uses(snapshot)
-        return part and self._render("runs", snapshot, part.path(part.number), part=part, looks=newest, uses=uses)
+        path = part.path(part.number)
+        return self._render("runs", snapshot, path, part=part, looks=newest, uses=_uses(snapshot))
 
     def _pulls(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part(snapshot.pulls, page, "pulls")
-        return part and self._render("pulls", snapshot, part.path(part.number), part=part)
+        return None if part is None else self._render("pulls", snapshot, part.path(part.number), part=part)
 
-    def _pull(self, snapshot: Snapshot, number: str) -> Answer | None:
+    def _pull(self, snapshot: Snapshot, number: str, told: list[Report] | None = None) -> Answer | None:
         pull = snapshot.pull(int(number))
         if pull is None or number != str(pull.number):
             return None
-        told = self._told(snapshot, pull.newest.commit)
-        newest = next((one for one in told if one.event == "pull_request"), None)
-        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest)
+        told = told or self._told(snapshot, pull.newest.commit)
+        newest = [one for one in told if one.event == "pull_request"][:1]
+        drawn = self._drawn(snapshot, pull.newest.commit, newest)
+        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest, drawn=drawn)
 
-    def _run(self, snapshot: Snapshot, commit: str) -> Answer | None:
+    def _run(self, snapshot: Snapshot, commit: str, told: list[Report] | None = None) -> Answer | None:
         runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
-        told = self._told(snapshot, commit)
+        told = told or self._told(snapshot, commit)
         if not told:
             return None
-        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit)
+        drawn = self._drawn(snapshot, commit, told)
+        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit, drawn=drawn)
 
     def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part(snapshot.registry.versions[::-1], page, "models")
-        return part and self._render(
-            "models", snapshot, part.path(part.number), part=part, uses=_uses(snapshot), runs=_made(snapshot)
-        )
+        if part is None:
+            return None
+        path = part.path(part.number)
+        return self._render("models", snapshot, path, part=part, uses=_uses(snapshot), runs=_made(snapshot))
 
     def _version(self, snapshot: Snapshot, name: str) -> Answer | None:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
@@ -171,15 +184,19 @@ class Site:
         at = {version.commit: version for version in snapshot.registry.versions}
         now = at.get(used[0].commit)
         run = _made(snapshot).get(str(now.version)) if now else None
-        return self._render("environment", snapshot, part.path(part.number), name=name, part=part, at=at, now=now, run=run)
+        path = part.path(part.number)
+        return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)
 
     def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part(_measured(snapshot), page, "metrics")
         if part is None:
             return None
-        names = [metric.name for run in part.items for metric in run.header.validation.numbers]
-        shown = [name for name in dict.fromkeys(names) if name != OFFSET_TITLE][:3]
-        trends = {name: charts.trend(_points(part.items, name)) for name in shown}
+        better = {metric.name: metric.better for run in part.items for metric in run.header.validation.numbers}
+        shown = [name for name in better if name != OFFSET_TITLE][:3]
+        trends = {}
+        for name in shown:
+            width, height = (1100, 300) if name == shown[0] else (540, 220)
+            trends[name] = charts.trend(_points(part.items, name), width=width, height=height), better[name]
         return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends)
 
     def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
@@ -191,8 +208,17 @@ class Site:
         return self._render("holdouts", snapshot, part.path(part.number), part=part, looks=looks, about=about)
 
     def _picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> Answer | None:
-        content = self.history.picture(snapshot, commit, event, name)
-        return Answer(content, SVG) if content and inert(content) else None
+        (content,) = self.history.pictures(snapshot, [(commit, event, name)])
+        return Answer(content, SVG) if content and pictures.read(content) else None
+
+    def _drawn(self, snapshot: Snapshot, commit: str, told: Sequence[Report]) -> dict[str, dict[str, pictures.Picture]]:
+        """Event -> name -> picture of the reports of a commit; what is no picture is left out."""
+        names = [(commit, one.event, name) for one in told for name in sorted(one.pictures, key=_place)]
+        drawn: dict[str, dict[str, pictures.Picture]] = {}
+        for (_, event, name), content in zip(names, self.history.pictures(snapshot, names), strict=True):
+            if content and (picture := pictures.read(content)):
+                drawn.setdefault(event, {})[name] = picture
+        return drawn
 
     def _told(self, snapshot: Snapshot, commit: str) -> list[Report]:
         return self.history.reports(snapshot, [commit]).get(commit, [])
@@ -202,6 +228,15 @@ class Site:
             snapshot=snapshot, root="../" * path.count("/"), here=template, site=self.name, **values
         )
         return Answer(text.encode("utf-8", "replace"), HTML)
+
+
+def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:
+    if answer:
+        yield path, answer
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (PICTURES.index(name) if name in PICTURES else len(PICTURES), name)
 
 
 def _part(items: Sequence[Any], page: str | None, name: str, size: int = PER_PAGE) -> Part | None:
@@ -283,8 +318,11 @@ def headline(told: Report) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A number with four decimals; a large one with fewer."""
-    return "" if value is None else (f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.1f}").replace("-", "−")
+    """Four decimals where they say something, else four digits: losses have any scale."""
+    if value is None:
+        return ""
+    four = value == 0 or 5e-5 <= abs(value) < 1000
+    return (f"{value:.4f}" if four else f"{value:,.4g}").replace("-", "−")
 
 
 def signed(value: float | None) -> str:
@@ -292,43 +330,18 @@ def signed(value: float | None) -> str:
     return "" if value is None else f"{'+' if value > 0 else ''}{figure(value)}"
 
 
+def sentence(text: str) -> str:
+    """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
+    first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
+    return first + text[1:] + ("" if text.endswith((".", "…", "?")) else ".")
+
+
 def worst_first(slices: Sequence[Slice]) -> list[Slice]:
     """Harmed slices first, then those that can be judged, each by gain."""
     return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
 
 
-def inert(svg: bytes) -> bool:
-    """Whether a picture draws and does nothing else: no script, no handler, no address outside of itself."""
-    shapes = {
-        *("svg", "g", "path", "rect", "line", "circle", "ellipse", "polyline", "polygon", "text", "tspan"),
-        *("title", "desc", "defs", "clipPath", "linearGradient", "radialGradient", "stop", "mask", "symbol", "use"),
-    }
-    seen = []
-
-    def begin(name: str, attributes: Mapping[str, str]) -> None:
-        seen.append(name)
-        for key, value in attributes.items():
-            link = key.rpartition(":")[2] == "href" and not value.startswith("#")
-            outside = re.search(r"url\((?!['\"]?#)", value)
-            if key.startswith("on") or link or outside:
-                raise ValueError(key)
-        if name not in shapes:
-            raise ValueError(name)
-
-    def refuse(*_: object) -> None:
-        raise ValueError("a document type or an instruction")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = begin
-    parser.StartDoctypeDeclHandler = refuse
-    parser.ProcessingInstructionHandler = refuse
-    try:
-        parser.Parse(svg, True)
-    except (expat.ExpatError, ValueError):
-        return False
-    return bool(seen) and seen[0] == "svg"
-
-
+@cache
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("pushforward"),
@@ -337,6 +350,7 @@ def _templates() -> Environment:
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     templates.filters |= {
         "figure": figure,
@@ -346,9 +360,9 @@ def _templates() -> Environment:
         "iso": lambda seconds: clock(seconds).isoformat(),
         "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
         "lines": _lines,
+        "sentence": sentence,
         "worst_first": worst_first,
         "percent": lambda share: f"{100 * share:.4g} %",
-        "pictures": lambda names: sorted(names, key=lambda name: ([*PICTURES, name].index(name), name)),
     }
     templates.globals |= {
         "headline": headline,
@@ -356,10 +370,12 @@ def _templates() -> Environment:
         "fold_stages": report.fold_stages,
         "WORDS": report.WORDS,
         "NEXT": report.NEXT,
-        "PICTURES": PICTURES,
         "SLICES_OPEN": SLICES_OPEN,
         "PUSHFORWARD": __version__,
     }
+    # Compiled now, so that no reader waits for it.
+    for name in templates.list_templates(extensions=["html"]):
+        templates.get_template(name)
     return templates
 
 

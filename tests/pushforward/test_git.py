@@ -4,7 +4,7 @@ import pytest
 
 from pushforward import git, process
 from pushforward.errors import PushforwardError
-from pushforward.git import Repository
+from pushforward.git import Repository, tree_entries
 
 
 def commit(git, folder, name, text, message="Change"):
@@ -108,3 +108,32 @@ def test_a_child_inherits_no_secret(monkeypatch):
 def test_a_child_that_takes_too_long_is_ended():
     with pytest.raises(PushforwardError, match="took longer"):
         process.run(["sleep", "5"], timeout=0.2)
+
+
+def test_many_objects_are_read_by_one_process(repository, git, monkeypatch):
+    (repository / "b.txt").write_bytes(b"two\n\nmissing\n")
+    head = commit(git, repository, "a b.txt", "")
+    calls = []
+    run = process.run
+    monkeypatch.setattr(process, "run", lambda argv, **more: calls.append(argv) or run(argv, **more))
+    names = ["HEAD:b.txt", "HEAD:a b.txt", "HEAD:no such file", "f" * 40, head, "HEAD:", "nonsense", "HEAD:a.txt"]
+    found = Repository(repository).objects(names)
+    assert len(calls) == 1
+    assert found[:4] == [("blob", b"two\n\nmissing\n"), ("blob", b""), None, None]
+    assert found[4][0] == "commit"
+    assert found[5][0] == "tree"
+    assert found[6:] == [None, ("blob", b"one\n")]
+    listed = tree_entries(found[5][1])
+    assert listed == {name: entry.split()[1] for name, entry in Repository(repository).tree("HEAD").items()}
+    assert Repository(repository).objects([]) == []
+    with pytest.raises(ValueError, match="line break"):
+        Repository(repository).objects(["HEAD\nHEAD"])
+
+
+def test_unmerged_are_those_that_are_here_and_not_in_the_history(repository, git):
+    merged = git(repository, "rev-parse", "HEAD")
+    git(repository, "checkout", "-q", "-b", "topic")
+    topic = commit(git, repository, "a.txt", "x")
+    git(repository, "checkout", "-q", "main")
+    main = commit(git, repository, "b.txt", "x")
+    assert Repository(repository).unmerged([merged, topic, main, "f" * 40], main) == {topic}
