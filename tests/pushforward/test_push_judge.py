@@ -17,7 +17,8 @@ EVENTS = TABLE + "events = pl.read_parquet(sys.argv[2])\n"
 # In the features a share moves a little with what is told; that of the same day, or of the row itself, is not told yet.
 OWN = (
     EVENTS
-    + 'table = table.join(events.unique("id").select("id", lean=pl.col("y") * 0.1), on="id", how="left", maintain_order="left")\n'
+    + 'own = events.unique("id").select("id", lean=pl.col("y") * 0.1)\n'
+    + 'table = table.join(own, on="id", how="left", maintain_order="left")\n'
 )
 SAME_DAY = EVENTS + (
     'mean = events.group_by(day=pl.col("known_at").dt.offset_by("-3h").dt.date()).agg(lean=0.1 * pl.col("y").mean())\n'

@@ -223,8 +223,8 @@ REPORTS = {
     "retired": (
         changed(
             "unknown",
-            "the holdout 2013-10 to 2013-11 has retired: flight-delay@v1.5.0 was promoted on it; the next month opens a "
-            "new one",
+            "the holdout 2013-10 to 2013-11 has retired: flight-delay@v1.5.0 was promoted on it; the next month opens "
+            "a new one",
             validation=PANEL,
             **(KEPT_BACK | {"sealed": False, "ledger": ""}),
         ),
