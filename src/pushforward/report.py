@@ -19,8 +19,10 @@ BUDGET = 60_000
 LONGEST = 160
 LISTED = 12
 SLICES_OPEN = 6
-POINTS = 24
+POINTS = 10
 MONTH = re.compile(r"\d{4}-\d\d")
+# Mermaid's own first colour is all but white on white; this one is seen on white and on black.
+PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#2f81f7"}}}}%%'
 
 Shown = Callable[..., str]
 Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "carried"]
@@ -217,6 +219,7 @@ def code(text: str, longest: int = LONGEST) -> str:
 def prose(text: str, longest: int = 600) -> str:
     """Foreign text as a part of a markdown sentence: no markup, link, mention or reference is left in it."""
     text = plain(text, longest).translate(_TEXT).replace("://", ":⁄⁄").replace("www.", "www․")
+    text = re.sub(r"(?i)\b(gh)-(?=\d)", r"\1‑", text)
     text = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
     text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
     return re.sub(r"^([-+=])", r"\\\1", text)
@@ -242,7 +245,7 @@ _ESCAPES = re.compile(
 )
 _TAGS = str.maketrans({"<": "‹", ">": "›"})
 _SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
-_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃"})
+_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃", "$": "＄"})
 _FIRST, _CONTEXT, _LAST = "<!-- pushforward ", "<!-- context ", " -->"
 
 
@@ -617,11 +620,18 @@ def _charts(context: Context) -> str:
         )
     if len(context.trend) > 1:
         some = context.trend[-POINTS:]
-        months = [month if MONTH.fullmatch(month) else str(place) for place, (month, *_) in enumerate(some, 1)]
-        charts.append(_chart("Validation metric by version", months, [value for *_, value in some]))
+        labels = _places([month for month, *_ in some])
+        charts.append(_chart("Validation metric by version", labels, [value for *_, value in some]))
     if not charts:
         return ""
     return "<details><summary>Curves</summary>\n\n" + "\n\n".join(charts) + "\n\n</details>"
+
+
+def _places(months: Sequence[str]) -> Sequence[str]:
+    """The months, or numbers where one is unknown or comes twice: mermaid draws equal labels at one place."""
+    if len(set(months)) == len(months) and all(MONTH.fullmatch(month) for month in months):
+        return months
+    return [str(place) for place in range(1, len(months) + 1)]
 
 
 def _picked(values: Sequence[float]) -> list[tuple[int, float]]:
@@ -634,6 +644,7 @@ def _chart(title: str, labels: Sequence[str], values: Sequence[float]) -> str:
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     lines = [
         "```mermaid",
+        PALETTE,
         "xychart-beta",
         f'  title "{title}"',
         f"  x-axis [{', '.join(json.dumps(label) for label in labels)}]",

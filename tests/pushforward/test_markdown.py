@@ -178,6 +178,14 @@ def test_a_stored_report_survives_github_with_its_context():
     assert_survives_github(with_context(REPORTS["promote"], hostile))
 
 
+@pytest.mark.parametrize(
+    "text", ["GH-1", "octo/flights#1", "$x$", "$$y$$", "mailto:a@b.co", "~x~", "[^1]: x", "===", "1) x"]
+)
+def test_foreign_text_is_nothing_that_github_turns_into_something_else(text):
+    context = Context(kind="merge-conflict", branch=text, target=text, drift=(text,), next_step=text, message=text)
+    assert_survives_github(markdown(invalid(text), context))
+
+
 @pytest.mark.parametrize("name", REPORTS)
 def test_tables_of_golden_reports_have_as_many_cells_in_each_row(name):
     lines = REPORTS[name].split("\n")
@@ -317,3 +325,11 @@ def test_mermaid_refuses_a_broken_chart(mermaid):
     assert kinds[0] == "xychart"
     for kind in kinds[1:]:
         assert re.search(r"Parse error|Lexical error|No diagram type", kind), kind
+
+
+def test_the_points_of_a_chart_lie_side_by_side():
+    for name, curve in CURVES.items():
+        for chart in charts(markdown(invalid("x"), curve)):
+            labels = json.loads(re.search(r"x-axis (.*)", chart)[1])
+            values = json.loads(re.search(r"line (.*)", chart)[1])
+            assert len(set(labels)) == len(labels) == len(values) <= 10, name
