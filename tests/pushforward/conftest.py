@@ -99,6 +99,8 @@ def make_team(folder: Path) -> Team:
     made = Team(folder / "toy", folder / "toy.git")
     make_toy(made.clone)
     made.git("init", "-q", "-b", "main")
+    made.git("config", "user.name", "Ann")
+    made.git("config", "user.email", "ann@example.org")
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "Begin")
     made.pushforward("init")
