@@ -399,3 +399,17 @@ def test_a_merge_of_another_head_is_not_judged(forge, git):
         forge.ask(12)
     with pytest.raises(PushforwardError, match="no pull request has the head"):
         forge.ask()
+
+
+def test_metrics_that_a_commit_claims_are_those_of_its_run(repository, git):
+    (repository / "metrics").mkdir()
+    (repository / "metrics" / "metrics.json").write_text('{"auc": 0.75}')
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Claim")
+    base, head = git(repository, "rev-parse", "HEAD^"), git(repository, "rev-parse", "HEAD")
+    check = evidence._check_claims
+    check(Repository(repository), base, head, {"metrics.json": b'{ "auc": 0.75 }\n'})
+    check(Repository(repository), head, head, {"metrics.json": b'{"auc": 0.5}'})
+    for found in ({"metrics.json": b'{"auc": 0.5}'}, {}, {"metrics.json": b"not json"}):
+        with pytest.raises(PushforwardError, match=r"metrics/metrics.json was committed with other numbers"):
+            check(Repository(repository), base, head, found)

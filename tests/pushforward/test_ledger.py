@@ -446,3 +446,16 @@ def test_an_implausible_jump_is_told_for_what_it_is(chain):
     doubt = Guard("plausible", "undecided", "its AUC rises implausibly; a person must look")
     verdict = dataclasses.replace(VERDICT, verdict="unknown", guards=(doubt,))
     assert "a person must look" in seal.public(verdict, reserve(chain, "a")).reason
+
+
+def test_the_month_s_refresh_has_the_whole_level_and_halves_that_of_the_looks_after_it(chain):
+    def ask(name, mode, verdict="hold"):
+        found = chain.reserve(MONTHS, key(name), alpha=0.05, looks=5, mode=mode, commit="")
+        return chain.settle(MONTHS, found, verdict, "{}")
+
+    asked = [ask("a", "superior"), ask("b", "refresh", "promote"), ask("c", "superior"), ask("d", "refresh")]
+    assert [one.alpha for one in asked] == pytest.approx([0.01, 0.05, 0.005, 0.005])
+    chain.promoted(MONTHS, 2, "toy@v1.0.1")
+    assert chain.state(MONTHS).retired is None, "the refresh leaves its holdout open"
+    chain.promoted(MONTHS, 4, "toy@v1.0.2")
+    assert chain.state(MONTHS).retired == "promoted", "a second one does not"

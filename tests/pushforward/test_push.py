@@ -65,6 +65,8 @@ def test_a_month_is_one_line_and_a_patch(promoted):
     assert verdict(team)["mode"] == "refresh"
     assert "toy@v1.0.1" in team.tags()
     assert "data.months +2020-05" in said
+    plan = json.loads(team.pushforward_fetched("gate", "--plan", "--json"))
+    assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025)), "a refresh keeps it open"
 
 
 def test_a_readme_runs_nothing_and_keeps_the_verdict(promoted):

@@ -122,19 +122,11 @@ def test_predictions_that_the_model_does_not_give_are_found_out_on_main(promoted
     assert "scored again, gives other predictions than the run handed over" in judged(team)["reason"]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        (TABLE, f'{TABLE}table = table.with_columns(id="x" + pl.col("id"))\n', "id 'x2020-03-0' is not in the holdout"),
-        (TABLE, f"{TABLE}import os; os.kill(os.getpid(), 11)\n", "died of SIGSEGV"),
-    ],
-    ids=["other keys", "crash"],
-)
-def test_predictions_that_cannot_be_judged_are_invalid(promoted, old, new, reason):
+def test_a_challenger_that_dies_is_invalid(promoted):
     team = promoted
-    said = branch(team, edit=(old, new))
+    branch(team, edit=(TABLE, f"{TABLE}import os; os.kill(os.getpid(), 11)\n"))
     assert judged(team)["verdict"] == "invalid"
-    assert reason in judged(team)["reason"], said
+    assert "died of SIGSEGV" in judged(team)["reason"]
 
 
 def test_a_branch_that_edits_its_judge_is_judged_by_that_of_main(promoted):
@@ -180,10 +172,6 @@ def test_metrics_that_were_written_by_hand_are_invalid(promoted):
     assert "metrics/metrics.json was committed with other numbers than the run has found" in said
     assert judged(team)["verdict"] == "invalid"
     assert judged(team)["touched"] == ["metrics/metrics.json"]
-    (team.clone / "metrics" / "metrics.json").write_text(json.dumps({"validation": {"buckets": 2}}, indent=1))
-    team.git("commit", "-q", "-am", "Say what is")
-    team.push("boast")
-    assert judged(team)["verdict"] == "identical"
 
 
 def test_numbers_stay_sealed_until_the_holdout_retires(promoted):
@@ -204,28 +192,12 @@ def test_numbers_stay_sealed_until_the_holdout_retires(promoted):
     assert opened["numbers"][0]["gain"] < 0
     state = ledger.Ledger(Repository(team.bare)).state("2020-03_2020-04")
     assert (state.retired, state.by) == ("promoted", "toy@v1.1.0")
-    record = team.git("cat-file", "tag", "toy@v1.1.0", check=False)
     team.git("fetch", "-q", "--tags", "local")
     record = json.loads(team.git("cat-file", "tag", "toy@v1.1.0").strip().splitlines()[-1])
     assert record["ledger"] == judged(team)["ledger"]
-    said = team.push("worse")
     team.git("switch", "-q", "-c", "late", "main")
     team.commit("params.yaml", "buckets: 6", "buckets: 5", "Ask once more")
     said = " ".join(team.push("late").replace("remote:", "").split())
     assert "the holdout 2020-03 to 2020-04 has retired: toy@v1.1.0 was promoted on it" in said
     plan = team.pushforward("gate", "--plan")
     assert "closed      the holdout 2020-03 to 2020-04 has retired" in plan
-
-
-def test_a_month_s_refresh_leaves_its_holdout_open(promoted):
-    team = promoted
-    team.commit("params.yaml", '    - "2020-04"\n', '    - "2020-04"\n    - "2020-05"\n', "Let May arrive")
-    team.push()
-    assert judged(team)["mode"] == "refresh"
-    plan = json.loads(team.pushforward("gate", "--plan", "--json"))
-    if judged(team)["verdict"] == "promote":
-        assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025))
-    team.git("switch", "-q", "-c", "better")
-    team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
-    team.push("better")
-    assert judged(team)["look"]["alpha"] == pytest.approx(0.0025)
