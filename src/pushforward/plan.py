@@ -12,6 +12,7 @@ from pushforward import ledger, notes, report, settings, stats
 from pushforward.git import Repository
 
 RECENT = 30
+A_CENTURY = 36_525
 GAINS = (0.005, 0.01, 0.02)
 
 
@@ -113,7 +114,8 @@ def terminal(plan: Plan) -> str:
         name = ""
     name = "unknown"
     for commit, needed in plan.unknown:
-        more = "settled by this holdout's size" if needed <= plan.clusters else f"about {needed:,} days in all"
+        more = f"about {needed:,} days in all" if needed <= A_CENTURY else "more days than anybody waits for"
+        more = "settled by this holdout's size" if needed <= plan.clusters else more
         lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
         name = ""
     many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
