@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from pushforward import handover, pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
-from pushforward.score import read_predictions, score
+from pushforward.holdout import EVENTS, ROWS
+from pushforward.score import SCORE_SECONDS, read_predictions, score
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
-
-SCORE_SECONDS = 600.0
-ASKED, TOLD = "rows.parquet", "events.parquet"
 
 
 def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> None:
@@ -33,7 +31,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     predictions = (out / handover.PREDICTIONS).absolute()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        for name in (ASKED, TOLD):
+        for name in (ROWS, EVENTS):
             shutil.copyfile(root / contract.holdout / name, place / name)
         checkout = place / "checkout"
         _checkout(Repository(root), checkout)
@@ -42,10 +40,10 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
             pipeline.forget(root, keep=contract.path)
 
         def run(told: Path, to: Path) -> None:
-            score(checkout, contract, place / ASKED, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
+            score(checkout, contract, place / ROWS, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
 
         try:
-            run(place / TOLD, predictions)
+            run(place / EVENTS, predictions)
             say(f"scored {contract.holdout}")
             if probe:
                 _probe(place, rules, predictions, out / handover.PROBES, run, say)
@@ -72,7 +70,7 @@ def _probe(
     from pushforward import honesty
 
     contract = rules.model
-    rows, events = pl.read_parquet(place / ASKED), pl.read_parquet(place / TOLD)
+    rows, events = pl.read_parquet(place / ROWS), pl.read_parquet(place / EVENTS)
     keys, probability = rows[contract.key], rules.gate.metric in {"logloss", "brier"}
 
     def answer(told: Path, to: Path) -> honesty.Floats:

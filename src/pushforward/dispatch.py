@@ -20,7 +20,7 @@ from pushforward import environment, event, jail, notes, receive, run, settings,
 from pushforward.actlog import clean
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event
-from pushforward.git import EMPTY_TREE, RUNS, ZERO, Repository
+from pushforward.git import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, ZERO, Repository
 from pushforward.handover import RECORD, read_metrics
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, METRICS
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pushforward.report import Context
 
 WORKFLOWS = ".github/workflows"
-HOLDOUTS = "refs/pushforward/holdout/"
-REPORTS = "refs/pushforward/report/"
 LIMIT_PICTURE = 1 << 20
 # V8, which draws the judge's pictures, reserves more than a terabyte of addresses and uses next to none.
 JUDGE_ADDRESSES = 1 << 46

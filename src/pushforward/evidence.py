@@ -38,7 +38,6 @@ from pushforward.revision import MANIFEST, leaves_at, manifest_of, model_digest,
 from pushforward.settings import Settings
 
 PACKAGE = "src/pushforward/"
-SCORE_SECONDS = 600.0
 DRAW_SECONDS = 60.0
 
 
@@ -332,7 +331,7 @@ class _Case:
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         model = settings_of.model
         python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
-        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=SCORE_SECONDS)
+        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def _champion(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""

@@ -14,6 +14,8 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 ZERO = "0" * 40
 NOTES = "refs/notes/pushforward"
 RUNS = "refs/pushforward/run/"
+HOLDOUTS = "refs/pushforward/holdout/"
+REPORTS = "refs/pushforward/report/"
 SERVICE = "pushforward"
 SERVICE_EMAIL = "pushforward@localhost"
 

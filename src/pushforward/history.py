@@ -17,10 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pushforward import gate, ledger, notes, registry, report, settings
 from pushforward.errors import PushforwardError
-from pushforward.git import NOTES, Ref, Repository, tree_entries
+from pushforward.git import HOLDOUTS, NOTES, REPORTS, Ref, Repository, tree_entries
 from pushforward.registry import Registry
 
-REPORTS = "refs/pushforward/report/"
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 SETTINGS = "HEAD:params.yaml"
@@ -224,7 +223,7 @@ class History:
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
-        prefixes = ("refs/heads", "refs/tags", NOTES, ledger.REFS, REPORTS)
+        prefixes = ("refs/heads", "refs/tags", NOTES, HOLDOUTS, REPORTS)
         listed = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).stdout
         with self._lock:
             before, snapshot = self._seen
@@ -284,7 +283,7 @@ class History:
             tags=told,
             runs=runs,
             pulls=self._pulls(runs),
-            holdouts=_newest_first(_below(refs, ledger.REFS)),
+            holdouts=_newest_first(_below(refs, HOLDOUTS)),
             notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
             reports=_below(refs, REPORTS),
             unread=tuple(commit for commit, (_, broken) in kept.items() if broken),

@@ -27,9 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward import seal
 from pushforward.errors import BUG, DATA, NOT_PROMOTED, TOOL, PushforwardError
-from pushforward.git import EMPTY_TREE, ZERO, Repository
+from pushforward.git import EMPTY_TREE, HOLDOUTS, ZERO, Repository
 
-REFS = "refs/pushforward/holdout/"
 ENTRY = "entry.json"
 SEALED = "sealed"
 NUMBERS = "numbers"
@@ -205,7 +204,7 @@ class Ledger:
         if not NAME.fullmatch(holdout):
             raise ValueError(f"{holdout!r} is not the name of a holdout")
         self._fetch()
-        tip = self.repository.resolve(REFS + holdout)
+        tip = self.repository.resolve(HOLDOUTS + holdout)
         return State(holdout) if tip is None else _fold(holdout, self._read(tip))
 
     def reserve(self, holdout: str, key: Key, *, alpha: float, looks: int, mode: str, commit: str) -> Look:
@@ -289,8 +288,8 @@ class Ledger:
     def supersede(self, holdout: str) -> None:
         """Retire every holdout that ends before `holdout` does: its next month has closed."""
         self._fetch()
-        for ref in self.repository.refs(REFS):
-            other = ref.name.removeprefix(REFS)
+        for ref in self.repository.refs(HOLDOUTS):
+            other = ref.name.removeprefix(HOLDOUTS)
             if NAME.fullmatch(other) and other[-7:] < holdout[-7:]:
                 self.retire(other, "superseded", holdout)
 
@@ -322,13 +321,13 @@ class Ledger:
             else:
                 stuck, known = 0, state.tip
             commit = self._write(state, entry, files)
-            failure = self._swap(REFS + holdout, state.tip, commit)
+            failure = self._swap(HOLDOUTS + holdout, state.tip, commit)
             if not failure:
                 return _after(state, entry, commit), True
             if stuck > STUCK or time.monotonic() - started > PATIENCE_SECONDS:
                 raise PushforwardError(
-                    f"the ledger {REFS}{holdout} cannot be moved: {failure}",
-                    next=f"git update-ref {REFS}{holdout} {commit} {state.tip or ZERO}, to see why",
+                    f"the ledger {HOLDOUTS}{holdout} cannot be moved: {failure}",
+                    next=f"git update-ref {HOLDOUTS}{holdout} {commit} {state.tip or ZERO}, to see why",
                     exit_code=TOOL,
                 )
             attempt += 1
@@ -357,7 +356,7 @@ class Ledger:
 
     def _fetch(self) -> None:
         if self.remote:
-            every = f"+{REFS}*:{REFS}*"
+            every = f"+{HOLDOUTS}*:{HOLDOUTS}*"
             self.repository.remote("fetch", "-q", "--no-tags", "--prune", "--no-write-fetch-head", self.remote, every)
 
     def _read(self, tip: str) -> list[tuple[str, list[str], bytes]]:
@@ -487,7 +486,7 @@ def _subject(entry: _Entry) -> str:
 
 def _tampered(holdout: str, what: str) -> PushforwardError:
     return PushforwardError(
-        f"the ledger {REFS}{holdout} is not as it was written: {what}",
-        next=f"git log -p {REFS}{holdout}",
+        f"the ledger {HOLDOUTS}{holdout} is not as it was written: {what}",
+        next=f"git log -p {HOLDOUTS}{holdout}",
         exit_code=DATA,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pushforward.settings import ModelContract
 
 LIMIT_BYTES = 200 * 1024 * 1024
+SCORE_SECONDS = 600.0
 LIMIT_ROWS = 50_000_000
 
 

@@ -11,11 +11,11 @@ import pytest
 from pushforward import ledger, seal
 from pushforward.errors import PushforwardError
 from pushforward.gate import Guard, Number, Verdict
-from pushforward.git import Repository
-from pushforward.ledger import EMPTY_TREE, REFS, ClosedError, Key, Ledger
+from pushforward.git import EMPTY_TREE, HOLDOUTS, Repository
+from pushforward.ledger import ClosedError, Key, Ledger
 
 MONTHS = "2013-03_2013-04"
-REF = REFS + MONTHS
+REF = HOLDOUTS + MONTHS
 RACE = """
 import sys
 from pathlib import Path

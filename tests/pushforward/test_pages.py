@@ -15,8 +15,7 @@ import pytest
 from pushforward import git as git_module
 from pushforward import notes, process, report
 from pushforward.gate import Champion, Slice, Stage
-from pushforward.git import Repository
-from pushforward.ledger import REFS
+from pushforward.git import HOLDOUTS, Repository
 from pushforward.pages import HTML, PER_PAGE, Site, figure, sentence, signed
 from pushforward.report import Context
 
@@ -372,7 +371,7 @@ def test_a_holdout_shows_its_budget_and_its_numbers_once_it_has_retired(world):
 def test_a_chain_that_was_tampered_with_is_a_problem_of_its_own(world, tmp_path, git):
     git(tmp_path, "clone", "-q", "--mirror", str(world.folder), "copy.git")
     copy = tmp_path / "copy.git"
-    git(copy, "update-ref", f"{REFS}2013-04_2013-05", git(copy, "rev-parse", "HEAD"))
+    git(copy, "update-ref", f"{HOLDOUTS}2013-04_2013-05", git(copy, "rev-parse", "HEAD"))
     site = Site(Repository(copy))
     text = Page(html(site, "holdouts.html")).text
     assert "cannot be read" in text

@@ -158,7 +158,6 @@ def test_a_change_of_the_judge_counts_from_the_next_push_on(promoted):
     team.commit("params.yaml", "shift: 0.4", "shift: 0.3", "Believe a little more")
     team.push()
     assert judged(team)["base"] == lenient
-    assert "log loss rises" not in judged(team)["reason"] or judged(team)["verdict"] != "hold"
 
 
 def test_metrics_that_were_written_by_hand_are_invalid(promoted):
