@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from pushforward import __version__
-from pushforward.errors import BUG, NOT_PROMOTED, TOOL, PushforwardError
+from pushforward.errors import BUG, NOT_PROMOTED, TOOL, USAGE, PushforwardError
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -112,7 +112,7 @@ def _findings(found: list[Any], *, only_bad: bool) -> None:
 )
 def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
-    from pushforward import handover, pipeline, registry, settings
+    from pushforward import handover, pipeline, registry, settings, stages
     from pushforward.git import Repository
 
     root = Path.cwd()
@@ -127,7 +127,15 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
         pipeline.seed(repository, champion.commit if champion else None)
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
-    done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
+    try:
+        if (root / stages.FILE).is_file():
+            stages.check((root / stages.FILE).read_bytes(), set(repository.tree(commit)))
+        done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
+    except PushforwardError as wrong:
+        if wrong.exit_code == USAGE:  # of the commit, not of the machine: the judge is told
+            failed = pipeline.Reproduction(outcome="failed", message=wrong.message)
+            handover.write(root, out, commit, failed, rules.model.path)
+        raise
     _stages(done.stages)
     handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:
@@ -135,8 +143,9 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     if done.outcome != "ok":
         from pushforward.errors import DATA
 
+        last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
         raise PushforwardError(
-            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}",
+            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {last[0][:300]}",
             exit_code=DATA if done.outcome == "refused" else BUG,
         )
 

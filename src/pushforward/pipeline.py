@@ -300,8 +300,12 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
     listener = _Listener(say)
     result = Reproduction()
     with _tail() as tail, _repo(root, listener) as repo:
-        from dvc.exceptions import ReproductionError
+        from dvc.exceptions import DvcException, ReproductionError
 
+        try:
+            repo.check_graph(stages=[])
+        except DvcException as wrong:  # a cycle, an out of two stages: known before anything runs
+            raise PushforwardError(f"dvc.yaml: {_chain(wrong)}", next="edit dvc.yaml") from None
         try:
             if pull:
                 result.pulled = _pull_folders(repo)

@@ -1,0 +1,160 @@
+"""What a dvc.yaml may not say, and what becomes of a commit that says it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pushforward import stages
+from pushforward.errors import USAGE, PushforwardError
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = """\
+stages:
+  collect:
+    foreach: ${data.months}
+    do:
+      cmd: python -m flights.collect ${item}
+      deps: [src/collect.py]
+      outs:
+        - data/raw/${item}.parquet
+  train:
+    cmd:
+      - python -m flights.train
+      - echo done
+    deps: [data/raw]
+    outs:
+      - model:
+          persist: true
+    metrics:
+      - metrics/metrics.json:
+          cache: false
+"""
+TRACKED = {"src/collect.py", "params.yaml", "metrics/metrics.json", "data/keep"}
+
+
+def refusal(text):
+    with pytest.raises(PushforwardError) as refused:
+        stages.check(text if isinstance(text, bytes) else text.encode(), TRACKED)
+    assert refused.value.exit_code == USAGE
+    assert refused.value.next == "edit dvc.yaml"
+    return refused.value.message
+
+
+def test_a_pipeline_with_loops_lists_and_options_is_taken():
+    stages.check(GOOD.encode(), TRACKED)
+
+
+def test_this_projects_own_pipelines_are_taken():
+    for path in (ROOT / "dvc.yaml", ROOT / "tests" / "toy" / "dvc.yaml"):
+        stages.check(path.read_bytes(), set())
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("../x", "stage 'train' writes ../x, outside of the repository"),
+        ("/etc/cron.d/x", "outside of the repository"),
+        ("a/../../x", "outside of the repository"),
+        (".git/hooks/post-merge", ".git is not the pipeline's"),
+        (".dvc/config", ".dvc is not the pipeline's"),
+        (".github/workflows/judge.yml", ".github is not the pipeline's"),
+        ("params.yaml", "params.yaml is not the pipeline's"),
+        ("./data/../dvc.lock", "dvc.lock is not the pipeline's"),
+        ("src/collect.py", "which git already holds (src/collect.py)"),
+        ("src", "which git already holds (src/collect.py)"),
+    ],
+)
+def test_an_out_that_is_not_the_pipelines_is_refused_before_anything_runs(out, words):
+    assert words in refusal(GOOD.replace("      - model:\n          persist: true\n", f"      - {out}\n"))
+
+
+@pytest.mark.parametrize("folder", ["..", "../..", "/tmp", "a/../.."])
+def test_a_stage_works_inside_of_the_repository(folder):
+    assert "outside of the repository" in refusal(GOOD.replace("  train:\n", f"  train:\n    wdir: {folder}\n"))
+
+
+def test_an_out_is_read_from_the_folder_that_its_stage_works_in():
+    moved = GOOD.replace("  train:\n", "  train:\n    wdir: a/b\n")
+    stages.check(moved.encode(), TRACKED)
+    assert "params.yaml" in refusal(moved.replace("- model:", "- ../../params.yaml:"))
+
+
+@pytest.mark.parametrize("spliced", ["${train.name}", "${ train.name }", "${item} ${who}", "${itemx}"])
+def test_a_parameter_does_not_become_shell_text(spliced):
+    said = refusal(GOOD.replace("python -m flights.train", f"python -m flights.train {spliced}"))
+    assert "params.yaml, and name the key under params:" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "must be a mapping"),
+        (b"- a", "must be a mapping"),
+        (b"stages: [a]", "must be a mapping of stages"),
+        (b"stages:\n  a: 1", "stage 'a' must be a mapping"),
+        (b"stages: [", "line 1"),
+        (b"stages:\n\ta: 1", "line 2"),
+        (b"<<<<<<< HEAD\nstages: {}\n", "line 2"),
+        (b"stages: {}\nstages: {}\n", "duplicate key"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"a: \x00", ""),
+        (b"stages: !!python/object/apply:os.system [touch PWNED]", ""),
+        (b"x" * 300_000, "300,000 bytes"),
+        (b"[" * 20_000, ""),
+        (
+            b"a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            + b"".join(
+                b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + n,) * 2 + (97 + n,) * 10)
+                for n in range(8)
+            ),
+            "aliases stand for more than 100,000",
+        ),
+    ],
+    ids=range(14),
+)
+def test_no_bytes_bring_it_down(text, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert words in refusal(text)
+    assert not list(tmp_path.glob("PWNED"))
+
+
+@pytest.fixture
+def toy(tmp_path, git):
+    folder = tmp_path / "toy"
+    for name, text in {
+        "params.yaml": (ROOT / "tests" / "toy" / "params.yaml").read_text(),
+        ".dvc/config": "[core]\n    analytics = false\n",
+        "dvc.yaml": "stages:\n  one:\n    cmd: echo x > a\n    outs: [a]\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Begin")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("outs: [a]", "outs: [../a]", "outside of the repository"),
+        ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "is specified in"),
+        ("outs: [a]", "outs: [b]\n    deps: [c]\n  two:\n    cmd: cp b c\n    deps: [b]\n    outs: [c]", "one, two"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_told(toy, old, new, words):
+    (toy / "dvc.yaml").write_text((toy / "dvc.yaml").read_text().replace(old, new))
+    command = [str(ROOT / ".venv" / "bin" / "pushforward"), "repro", "--out", "handed"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == USAGE, done.stderr
+    assert words in done.stderr
+    assert "next: edit dvc.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+    record = json.loads((toy / "handed" / "run.json").read_text())
+    assert record["outcome"] == "failed"
+    assert words in record["message"]
+    assert not (toy.parent / "a").exists()
