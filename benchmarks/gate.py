@@ -31,8 +31,9 @@ from flights.catalog import GROUPS, Group
 from flights.params import read_section
 from flights.train import Train, chosen_features
 from pushforward import stats
-from pushforward.gate import Evidence, Verdict, judge
+from pushforward.gate import Evidence, judge
 from pushforward.settings import GateRules
+from pushforward.verdicts import Verdict
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]

@@ -12,11 +12,11 @@ import polars as pl
 
 from pushforward import drift, handover, pipeline, registry
 from pushforward.errors import PushforwardError
-from pushforward.gate import Verdict
 from pushforward.git import Repository
 from pushforward.report import Context
 from pushforward.revision import leaves_at, settings_at, validation_month
 from pushforward.settings import ModelContract
+from pushforward.verdicts import Verdict
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")

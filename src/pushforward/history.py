@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pushforward import gate, ledger, notes, registry, report, settings
+from pushforward import ledger, notes, registry, report, settings, verdicts
 from pushforward.errors import PushforwardError
 from pushforward.git import HOLDOUTS, NOTES, REPORTS, Ref, Repository, tree_entries
 from pushforward.registry import Registry
@@ -191,7 +191,7 @@ class Report:
 
     text: str
     event: str
-    verdict: gate.Verdict | None
+    verdict: verdicts.Verdict | None
     context: report.Context
     pictures: tuple[str, ...] = ()
 
@@ -207,7 +207,7 @@ class Looks:
 
     holdout: str
     state: ledger.State
-    numbers: Mapping[int, gate.Verdict] = field(default_factory=dict)
+    numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -339,7 +339,7 @@ class History:
             self._looks[holdout, tip] = known
         return known
 
-    def _published(self, state: ledger.State) -> dict[int, gate.Verdict]:
+    def _published(self, state: ledger.State) -> dict[int, verdicts.Verdict]:
         """The numbers that a holdout has published, each as its look left them."""
         names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
         found = {}
@@ -348,7 +348,7 @@ class History:
                 continue
             if hashlib.sha256(content[1]).hexdigest() != look.sealed:
                 raise PushforwardError(f"the numbers of look {look.number} are not what it found")
-            found[look.number] = gate.Verdict.from_json(content[1])
+            found[look.number] = verdicts.Verdict.from_json(content[1])
         return found
 
 
@@ -439,7 +439,7 @@ def _reports(found: Found, pictures: Mapping[str, tuple[str, ...]]) -> list[Repo
     for header, text in report.entries(_text(found)):
         event = str(header.get("event"))
         try:
-            verdict = gate.Verdict.from_json(json.dumps(header))
+            verdict = verdicts.Verdict.from_json(json.dumps(header))
         except PushforwardError:
             verdict = None
         reports.append(Report(text, event, verdict, report.context_of(text), pictures.get(event, ())))

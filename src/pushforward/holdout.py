@@ -1,15 +1,18 @@
 """The holdout of the months that have arrived, made by the judge's own code."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 from ruamel.yaml import YAML
 
-from pushforward import gate, honesty, pipeline
+from pushforward import pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.revision import leaves_at, settings_at, sha256
 from pushforward.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
 
@@ -41,8 +44,12 @@ def build(
     return root / rules.model.holdout
 
 
-def tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
     """Rows, events and labels of a holdout that holds what the contract names."""
+    import polars as pl
+
+    from pushforward import honesty
+
     contract = rules.model
     asked = {
         ROWS: (contract.key, contract.time),
@@ -68,13 +75,15 @@ def tables(holdout: Path, rules: Settings) -> tuple[pl.DataFrame, pl.DataFrame, 
 
 def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:
     """Whether the holdout that the lock in `root` names, made at `source`, is what the judge's code would make."""
+    from pushforward import verdicts
+
     judge = repository.commit("HEAD")
     lock = (root / pipeline.LOCK).read_bytes() if (root / pipeline.LOCK).is_file() else None
     making = pipeline.making(lock, rules.model.holdout)
     before, after = leaves_at(repository, judge), leaves_at(repository, source)
-    touched = gate.touched(repository.changed(judge, source), before, after, making)
+    touched = verdicts.touched(repository.changed(judge, source), before, after, making)
     own = {f"params.yaml: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
-    made = [name for name in touched if name in own or not name.startswith(gate.JUDGE_PATHS)]
+    made = [name for name in touched if name in own or not name.startswith(verdicts.JUDGE_PATHS)]
     return bool(making[0]) and not made and "dvc.yaml" not in touched
 
 

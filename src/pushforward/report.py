@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pushforward.gate import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
+from pushforward.verdicts import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
 
 BUDGET = 60_000
 LONGEST = 160
@@ -152,7 +152,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         ("slices", _slices_line(_shown_slices(verdict), plain)),
         ("validation", "" if _panel(verdict) else _validation_line(context, plain)),
         ("learning", _learning_line(context, plain)),
-        ("calibration", _calibration_line(_shown_calibration(verdict))),
+        ("calibration", calibration_line(_shown_calibration(verdict))),
         ("data", _data_line(context, plain)),
         ("drift", _drift_line(context, plain)),
         ("trend", _trend_line(context, plain)),
@@ -350,7 +350,7 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         *_slice_sections(_shown_slices(verdict)),
         _Section("validation", "" if _panel(verdict) else _labelled("Validation", _validation_line(context, code))),
         _Section("learning", _labelled("Learning", _learning_line(context, code))),
-        _Section("calibration", _labelled("Calibration", _calibration_line(_shown_calibration(verdict)))),
+        _Section("calibration", _labelled("Calibration", calibration_line(_shown_calibration(verdict)))),
         _Section("data", _labelled("Data", _data_line(context, code))),
         _Section("drift", _labelled("Drift", _drift_line(context, prose))),
         _Section("trend", _labelled("Trend", _trend_line(context, code))),
@@ -375,8 +375,8 @@ def _number_table(verdict: Verdict) -> str:
     if not verdict.numbers:
         return _validation_table(verdict)
     if verdict.numbers[0].gain is None:
-        return _table(["metric", "this"], [[_name(number), _figure(number.challenger)] for number in verdict.numbers])
-    head = ["metric", "champion", "this", "gain", _bounds_title(verdict.numbers), "asked", " "]
+        return _table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in verdict.numbers])
+    head = ["metric", "champion", "this", "gain", bounds_title(verdict.numbers), "asked", " "]
     rows = [[_name(one), *_figures(one), _asked(one), _mark(one, "✅", "❌", "❔")] for one in verdict.numbers]
     days = ""
     if verdict.clusters_better is not None:
@@ -399,10 +399,10 @@ def _validation_table(verdict: Verdict) -> str:
         return why
     month, size = code(found.month), f"{found.rows:,} rows, {found.clusters} {prose(verdict.cluster)}s"
     if found.numbers[0].gain is None:
-        table = _table(["metric", "this"], [[_name(number), _figure(number.challenger)] for number in found.numbers])
+        table = _table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
         note = f"Validation month {month}: {size}, by a fit that had not seen it."
     else:
-        head = ["metric", "champion", "this", "gain", _bounds_title(found.numbers)]
+        head = ["metric", "champion", "this", "gain", bounds_title(found.numbers)]
         table = _table(head, [[_name(number), *_figures(number)] for number in found.numbers])
         better = ""
         if found.clusters_better is not None:
@@ -427,7 +427,8 @@ def _name(number: Number) -> str:
     return f"{prose(number.name)} {'↓' if number.better == 'lower' else '↑'}"
 
 
-def _bounds_title(numbers: Iterable[Number]) -> str:
+def bounds_title(numbers: Iterable[Number]) -> str:
+    """The confidence at which the bounds of these numbers hold, as a column's title."""
     alphas = [number.alpha for number in numbers if number.alpha is not None]
     return f"{100 * (1 - alphas[0]):.4g} % bounds" if alphas else "bounds"
 
@@ -435,14 +436,14 @@ def _bounds_title(numbers: Iterable[Number]) -> str:
 def _figures(number: Number) -> list[str]:
     between = ""
     if number.low is not None and number.high is not None:
-        between = f"{_signed(number.low)} … {_signed(number.high)}"
-    gain = "" if number.gain is None else _signed(number.gain)
-    champion = "" if number.champion is None else _figure(number.champion)
-    return [champion, _figure(number.challenger), gain, between]
+        between = f"{signed(number.low)} … {signed(number.high)}"
+    gain = "" if number.gain is None else signed(number.gain)
+    champion = "" if number.champion is None else figure(number.champion)
+    return [champion, figure(number.challenger), gain, between]
 
 
 def _asked(number: Number) -> str:
-    return "" if number.bound is None else f"> {_signed(number.bound) if number.bound else '0'}"
+    return "" if number.bound is None else f"> {signed(number.bound) if number.bound else '0'}"
 
 
 def _mark(number: Number, passed: str, failed: str, undecided: str) -> str:
@@ -463,9 +464,9 @@ def _number_card(verdict: Verdict) -> list[str]:
     if not numbers:
         return []
     if numbers[0].gain is None:
-        rows = [f"  {plain(number.name, 26):<26}{_figure(number.challenger):>9}" for number in numbers]
+        rows = [f"  {plain(number.name, 26):<26}{figure(number.challenger):>9}" for number in numbers]
         return [f"  {on:<26}{'this':>9}", *rows]
-    lines = [f"  {on:<26}{'champion':>9}{'this':>9}{'gain':>9}   {_bounds_title(numbers)}"]
+    lines = [f"  {on:<26}{'champion':>9}{'this':>9}{'gain':>9}   {bounds_title(numbers)}"]
     for number in numbers:
         champion, challenger, gain, between = _figures(number)
         name, mark = plain(number.name, 26), _mark(number, "✓", "✗", "?")
@@ -490,7 +491,7 @@ def _slices_line(slices: Sequence[Slice], shown: Shown) -> str:
     parts = [f"{harmed} of {len(slices)} shown to be worse"]
     if small:
         parts.append(f"{small} too small to tell")
-    return f"{', '.join(parts)}; lowest {shown(f'{worst.column}={worst.value}')} {_signed(worst.gain)}"
+    return f"{', '.join(parts)}; lowest {shown(f'{worst.column}={worst.value}')} {signed(worst.gain)}"
 
 
 def _slice_sections(slices: Sequence[Slice]) -> list[_Section]:
@@ -512,9 +513,9 @@ def _slice_table(slices: Iterable[Slice]) -> str:
     for one in slices:
         between = "too small to tell"
         if one.low is not None and one.high is not None:
-            between = f"{_signed(one.low)} … {_signed(one.high)}"
+            between = f"{signed(one.low)} … {signed(one.high)}"
         name = code(f"{one.column}={one.value}")
-        figures = [f"{one.rows:,}", _figure(one.champion), _figure(one.challenger), _signed(one.gain)]
+        figures = [f"{one.rows:,}", figure(one.champion), figure(one.challenger), signed(one.gain)]
         rows.append([name, *figures, between, "❌" if one.harmed else ""])
     return _table(["slice", "rows", "champion", "this", "gain", "bounds", " "], rows)
 
@@ -523,8 +524,8 @@ def _validation_line(context: Context, shown: Shown) -> str:
     parts = []
     for name, value in context.validation.items():
         before = context.champion_validation.get(name)
-        was = f" (champion {_figure(before)})" if before is not None else ""
-        parts.append(f"{shown(name)} {_figure(value)}{was}")
+        was = f" (champion {figure(before)})" if before is not None else ""
+        parts.append(f"{shown(name)} {figure(value)}{was}")
     text = ", ".join(parts[:LISTED])
     if text and context.validation_month:
         text = f"{shown(context.validation_month)}: {text}"
@@ -539,7 +540,7 @@ def _learning_line(context: Context, shown: Shown) -> str:
     if not curve:
         return ""
     best = min(curve)
-    return f"{shown(sparkline(curve))} {_figure(curve[0])} to {_figure(best)} in {curve.index(best) + 1} rounds"
+    return f"{shown(sparkline(curve))} {figure(curve[0])} to {figure(best)} in {curve.index(best) + 1} rounds"
 
 
 def _looks_line(verdict: Verdict) -> str:
@@ -560,7 +561,8 @@ def _shown_calibration(verdict: Verdict) -> Calibration | None:
     return panel.calibration if panel else verdict.calibration
 
 
-def _calibration_line(found: Calibration | None) -> str:
+def calibration_line(found: Calibration | None) -> str:
+    """What was predicted and what happened, as a sentence without a full stop."""
     if found is None:
         return ""
     text = f"mean prediction {found.challenger_mean:.3f} where {found.rate:.3f} happened"
@@ -605,8 +607,8 @@ def _trend_line(context: Context, shown: Shown) -> str:
     curve = sparkline([value for *_, value in context.trend])
     (month, version, first), (last_month, _, last) = context.trend[0], context.trend[-1]
     return (
-        f"{shown(context.trend_metric)} {shown(curve)} {_figure(first)} ({shown(version)} on {shown(month)}) "
-        f"to {_figure(last)} (this on {shown(last_month)})"
+        f"{shown(context.trend_metric)} {shown(curve)} {figure(first)} ({shown(version)} on {shown(month)}) "
+        f"to {figure(last)} (this on {shown(last_month)})"
     )
 
 
@@ -764,11 +766,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Four decimals, or one for what is large."""
     return f"{value:.4f}".replace("-", "−") if abs(value) < 1000 else f"{value:,.1f}".replace("-", "−")
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference with its sign."""
     text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
     return text.replace("-", "−")
 

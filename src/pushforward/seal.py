@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pushforward.gate import Verdict
     from pushforward.ledger import Look
+    from pushforward.verdicts import Verdict
 
 VARIABLE = "PUSHFORWARD_SEAL"
 
@@ -62,7 +62,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
 
 def opened(told: str, numbers: str) -> "Verdict":
     """The verdict `told`, with the numbers that were kept back; both are the JSON of verdicts."""
-    from pushforward.gate import Verdict
+    from pushforward.verdicts import Verdict
 
     known, whole = Verdict.from_json(told), Verdict.from_json(numbers)
     names = ("reason", "numbers", "guards", "slices", "calibration", "positives", "clusters_better")

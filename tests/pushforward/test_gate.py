@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 
 from pushforward import stats
 from pushforward.errors import PushforwardError
-from pushforward.gate import Champion, Digests, Evidence, Holdout, Stage, Verdict, invalid, judge, mode, touched
+from pushforward.gate import Evidence, judge
 from pushforward.settings import GateRules
+from pushforward.verdicts import Champion, Digests, Holdout, Stage, Verdict, invalid, mode, touched
 
 DAYS, A_DAY = 60, 200
 RULES = GateRules(slices=["origin"])

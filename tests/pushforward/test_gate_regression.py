@@ -8,8 +8,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
 
 from pushforward import stats
-from pushforward.gate import Evidence, Verdict, judge
+from pushforward.gate import Evidence, judge
 from pushforward.settings import GateRules
+from pushforward.verdicts import Verdict
 
 METRICS = ("absolute", "squared")
 GROUPS = 40

@@ -10,9 +10,9 @@ import pytest
 
 from pushforward import ledger, seal
 from pushforward.errors import PushforwardError
-from pushforward.gate import Guard, Number, Verdict
 from pushforward.git import EMPTY_TREE, HOLDOUTS, Repository
 from pushforward.ledger import ClosedError, Key, Ledger
+from pushforward.verdicts import Guard, Number, Verdict
 
 MONTHS = "2013-03_2013-04"
 REF = HOLDOUTS + MONTHS

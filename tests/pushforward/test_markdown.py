@@ -19,8 +19,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pushforward.gate import invalid
 from pushforward.report import Context, markdown, with_context
+from pushforward.verdicts import invalid
 
 GOLDEN = Path(__file__).parent / "golden"
 REPORTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*.md"))}

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from pushforward import ledger, notes, plan, report, stats
-from pushforward.gate import Champion, Holdout, Number, Validation, Verdict
 from pushforward.git import Repository
+from pushforward.verdicts import Champion, Holdout, Number, Validation, Verdict
 
 PARAMS = """\
 model: {name: toy, path: model, score: "score {rows} {events} {out}", holdout: data, key: id, label: y, cluster: date,

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pushforward.gate import (
+from pushforward.report import Context, code, entries, markdown, plain, prose, sparkline, terminal
+from pushforward.verdicts import (
     Calibration,
     Champion,
     Digests,
@@ -26,7 +27,6 @@ from pushforward.gate import (
     Verdict,
     invalid,
 )
-from pushforward.report import Context, code, entries, markdown, plain, prose, sparkline, terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -1,0 +1,30 @@
+"""A verdict between two steps of the judge: a folder with it and with what its report needs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from pushforward.errors import PushforwardError
+from pushforward.registry import Level
+from pushforward.report import Context
+from pushforward.verdicts import Verdict
+
+
+def store(folder: Path, verdict: Verdict, context: Context, level: Level) -> None:
+    """Put a verdict and what its report needs into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verdict.json").write_text(verdict.to_json() + "\n")
+    beside = {"level": level, "context": dataclasses.asdict(context)}
+    (folder / "context.json").write_text(json.dumps(beside, allow_nan=False, indent=1) + "\n")
+
+
+def stored(folder: Path) -> tuple[Verdict, Context, Level]:
+    """What `store` put into `folder`."""
+    try:
+        verdict = Verdict.from_json((folder / "verdict.json").read_bytes())
+        beside = json.loads((folder / "context.json").read_bytes())
+    except FileNotFoundError as missing:
+        raise PushforwardError(f"{folder} holds no verdict", next="pushforward gate") from missing
+    return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]

@@ -1,0 +1,303 @@
+"""What a verdict is: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
+
+Pure, and without the arithmetic of the gate: whoever shows or keeps a verdict need not load that.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pushforward.errors import DATA, PushforwardError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from pushforward.settings import GateRules
+
+Mode = Literal["first", "superior", "refresh"]
+Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
+
+OFFSET_TITLE = "log loss, offset adjusted"
+# What can change between two commits without touching what a model is made of.
+INERT_PARAMS = ("promote.", "server.")
+LOCKED_PATHS = ("params.yaml", "dvc.lock")
+JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
+JUDGE_PARAMS = ("gate.", "model.")
+
+_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One metric of both models. `gain` is positive where the challenger is better, whatever the metric.
+
+    `low` and `high` are one-sided bounds of the gain at confidence 1 - `alpha` each. `bound` is what `low` must
+    exceed for `passed`; both are None where nothing is asked of the metric.
+    """
+
+    name: str
+    better: Literal["lower", "higher"]
+    champion: float | None
+    challenger: float
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    alpha: float | None = None
+    bound: float | None = None
+    passed: bool | None = None
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition beside the main one: `fail` is proven harm, `undecided` neither proven safe nor harmful."""
+
+    name: str
+    outcome: Literal["pass", "fail", "undecided"]
+    detail: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The gated loss where `column` is `value`; a slice that is not `eligible` is shown and decides nothing.
+
+    `p_harm` is the one-sided p value against "no worse than the margin", Holm-adjusted over the eligible slices.
+    """
+
+    column: str
+    value: str
+    rows: int
+    clusters: int
+    positives: int | None
+    champion: float
+    challenger: float
+    gain: float
+    low: float | None
+    high: float | None
+    p_harm: float | None
+    eligible: bool
+    harmed: bool
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Observed rate, mean predictions, expected calibration errors (10 bins of equal width)."""
+
+    rate: float
+    champion_mean: float | None
+    challenger_mean: float
+    champion_error: float | None
+    challenger_error: float
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in use that was judged against."""
+
+    version: str
+    commit: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that neither model trained on."""
+
+    months: tuple[str, ...]
+    rows: int
+    days: int
+    sha256: str
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of what was judged and of what it was made from."""
+
+    model: str = ""
+    manifest: str = ""
+    data: str = ""
+    lock: str = ""
+    params: str = ""
+    environment: str = ""
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the run did with one DVC stage, why, and for how long."""
+
+    name: str
+    outcome: Literal["ran", "restored", "unchanged", "failed"]
+    reason: str = ""
+    seconds: float = 0.0
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again."""
+
+    number: int
+    of: int
+    alpha: float
+    replayed: bool = False
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Numbers on the validation month, for reviewers; they decide nothing.
+
+    `numbers` are of the challenger alone where the champion has none on the same rows. Bounds are one-sided at 95 %.
+    """
+
+    month: str
+    rows: int
+    clusters: int
+    numbers: tuple[Number, ...]
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration | None = None
+    clusters_better: int | None = None
+    gain_error: float | None = None
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one challenger, the numbers it rests on, and the identity of everything that took part.
+
+    The judging fills what comes before `commit`; who called it knows the rest. Where it is `sealed` the numbers of the
+    holdout were left out, and `ledger` names the entry of the holdout's ledger that holds them.
+    """
+
+    verdict: Outcome
+    reason: str
+    mode: Mode
+    metric: str
+    rules: dict[str, Any]
+    numbers: tuple[Number, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration | None = None
+    rows: int = 0
+    clusters: int = 0
+    cluster: str = "day"
+    positives: int | None = None
+    clusters_better: int | None = None
+    clipped: int = 0
+    minimum_detectable: float | None = None
+    days_to_settle: int | None = None
+    commit: str = ""
+    base: str = ""
+    ref: str = ""
+    event: str = ""
+    pull: int | None = None
+    champion: Champion | None = None
+    holdout: Holdout | None = None
+    look: Look | None = None
+    sealed: bool = False
+    ledger: str = ""
+    validation: Validation | None = None
+    digests: Digests = Digests()
+    stages: tuple[Stage, ...] = ()
+    touched: tuple[str, ...] = ()
+    seconds: float = 0.0
+    schema: Literal[1] = 1
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    def to_json(self) -> str:
+        """One line of JSON; a number that is not finite is a bug and raises ValueError."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "Verdict":
+        """Read a verdict strictly: a key unknown, missing or given twice, a wrong type or version is an error."""
+        try:
+            tree = json.loads(text, object_pairs_hook=_once)
+            verdict = _adapter().validate_json(text)
+            same = json.loads(verdict.to_json()) == tree
+        except (ValueError, RecursionError) as wrong:
+            first = " ".join(str(wrong).split())[:300]
+            raise PushforwardError(f"this is not a verdict: {first}", exit_code=DATA) from None
+        if not same:
+            raise PushforwardError("this is not a verdict: a key is missing", exit_code=DATA)
+        return verdict
+
+
+def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Mode:
+    """How a challenger is to be judged, by what differs from the champion; the author does not choose.
+
+    `before` and `after` are the leaves of params.yaml by dotted key at the champion (None: there is none) and at the
+    challenger, `changed_paths` the files that differ between the two commits. Months added and nothing else that a
+    model is made of is `refresh`; anything else is `superior`.
+    """
+    if before is None:
+        return "first"
+    changed = [key for key in _changed(before, after) if not key.startswith(INERT_PARAMS)]
+    old, new = before.get("data.months"), after.get("data.months")
+    if "data.months" in changed:
+        changed.remove("data.months")
+        if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
+            return "superior"
+    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or _inert(path) for path in changed_paths)
+    return "refresh" if paths and not changed else "superior"
+
+
+def touched(
+    changed_paths: Iterable[str],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    making: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> tuple[str, ...]:
+    """What a change touches of the judge itself: its files, and its settings as `params.yaml: key`.
+
+    `making` are the files and the parameters that the holdout is made with; a month that arrives touches nothing.
+    """
+    paths, params = making
+    below = tuple(f"{path}/" for path in paths)
+    files = [path for path in changed_paths if path.startswith(JUDGE_PATHS) or f"{path}/".startswith(below)]
+    own = (*JUDGE_PARAMS, *(f"{name}." for name in params))
+    changed = [key for key in _changed(before, after) if key != "data.months"]
+    keys = [f"params.yaml: {key}" for key in changed if f"{key}.".startswith(own)]
+    return tuple(sorted(files) + sorted(keys))
+
+
+def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:
+    """The verdict where there is nothing to judge: data refused, a model that crashed, malformed predictions."""
+    return Verdict("invalid", reason, mode, rules.metric if rules else "", rules.model_dump() if rules else {})
+
+
+def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
+    """The verdict where the holdout answers no new question: it has retired, or all of its looks are taken."""
+    return Verdict("unknown", reason, mode, rules.metric, rules.model_dump())
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    # By repr, so that 1, 1.0 and True are three values.
+    keys: Collection[str] = sorted({*before, *after})
+    return [key for key in keys if repr(before.get(key, ...)) != repr(after.get(key, ...))]
+
+
+def _inert(path: str) -> bool:
+    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+@functools.cache
+def _adapter() -> "TypeAdapter[Verdict]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Verdict)
