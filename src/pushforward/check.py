@@ -1,29 +1,54 @@
 """The doctor: every precondition of local mode, what is wrong, the command that mends it."""
 
+import filecmp
 import os
+import re
+import secrets
 import shlex
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pushforward import process
+from pushforward import process, remote, signers, trust
 from pushforward.errors import PushforwardError
-from pushforward.git import Repository
+from pushforward.git import EMPTY_TREE, Repository
+from pushforward.recover import FREE_BYTES
 
-FREE_BYTES = 2 * 1024**3
+if TYPE_CHECKING:
+    from pushforward.init import Server
+
+SCRATCH = "refs/pushforward-selftest/"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One precondition: whether it holds, what was found, and what mends it."""
+    """One precondition: whether it holds, what was found, and what mends it; `optional` can wait until it is needed."""
 
     name: str
     ok: bool
     found: str
     mend: str = ""
+    optional: bool = False
+
+
+def everything(root: Path, bare: Path | None = None) -> Iterator[Finding]:
+    """What is to be said of this machine, of the server `bare`, or that of the clone at `root`, and of the person."""
+    repository = Repository(root)
+    local = remote.of(repository)
+    at_hand = bare or (local.folder if local else None)
+    yield from machine(root, trust=trusted(at_hand))
+    if at_hand is not None:
+        yield from server(at_hand)
+    elif local is not None:
+        yield from elsewhere(repository, local)
+    else:
+        yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
+    if repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true":
+        yield from person(root)
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
@@ -31,6 +56,7 @@ def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
     python = ".".join(str(part) for part in sys.version_info[:3])
     yield Finding("python", sys.version_info >= (3, 11), python, "install Python 3.11 or newer")
     yield _git()
+    yield _ssh()
     act = Path(sys.executable).parent / "act"
     yield Finding("act", act.exists(), str(act) if act.exists() else "not in this environment", "make env")
     yield _jail(trust)
@@ -45,6 +71,18 @@ def _git() -> Finding:
         return Finding("git", False, "not installed", "install git 2.38 or newer")
     numbers = tuple(int(part) for part in text.split()[0].split(".")[:2] if part.isdigit())
     return Finding("git", numbers >= (2, 38), text, "install git 2.38 or newer: merge-tree --write-tree is needed")
+
+
+def _ssh() -> Finding:
+    if shutil.which("ssh-keygen") is None:
+        return Finding("ssh-keygen", False, "not installed: nothing can be signed", "apt-get install openssh-client")
+    if shutil.which("ssh") is None:
+        return Finding("ssh-keygen", True, "there")
+    said = process.run(["ssh", "-V"], check=False).stderr.decode(errors="replace").strip()
+    found = re.match(r"OpenSSH_(\d+)\.(\d+)", said)
+    # older ones do not know a moment in UTC, and so no revoked key
+    recent = found is None or (int(found[1]), int(found[2])) >= (9, 1)
+    return Finding("ssh-keygen", recent, said.split(",")[0], "install OpenSSH 9.1 or newer")
 
 
 def _jail(trust: bool) -> Finding:
@@ -67,22 +105,21 @@ def trusted(bare: Path | None) -> bool:
 
 
 def server(bare: Path) -> Iterator[Finding]:
-    """What a server that `pushforward init` made needs to be: hooks, copy of the tool, store, settings of git."""
-    from pushforward.init import HOOKS, Server
+    """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
+    from pushforward.init import HIDDEN, Server, hidden, hooks
 
     try:
         made = Server.load(bare)
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
-    yield Finding("server", True, str(bare))
-    for name in HOOKS:
-        yield _hook(bare / "hooks" / name)
-    python = Path(made.python)
-    yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
-    if made.store:
-        writable = Path(made.store).is_dir() and os.access(made.store, os.W_OK)
-        yield Finding("store", writable, made.store, f"mkdir -p {shlex.quote(made.store)}")
+    moved = Path(made.bare).resolve() != bare.resolve()
+    yield Finding("server", not moved, f"{bare}{f', and was {made.bare}' if moved else ''}", "pushforward init")
+    if moved:
+        made = replace(made, bare=str(bare))
+    bare = Path(made.bare)
+    for name, text in hooks(made).items():
+        yield _hook(bare / "hooks" / name, text)
     config = Repository(bare)
     for key, wanted in (
         ("core.logallrefupdates", "true"),
@@ -91,13 +128,148 @@ def server(bare: Path) -> Iterator[Finding]:
     ):
         value = config.git("config", "--get", key, check=False).text
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
+    shown = " ".join(hidden(config))
+    yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+    yield _refuses_here(bare)
+    yield from _keys(bare)
+    python = Path(made.python)
+    yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
+    yield _copy(made)
+    if made.store:
+        yield _store(Path(made.store))
+    branch = made.default_branch
+    on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
+    yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
 
 
-def _hook(path: Path) -> Finding:
+def _hook(path: Path, text: str) -> Finding:
     if not path.is_file():
         return Finding(path.name, False, "missing", "pushforward init")
     if not os.access(path, os.X_OK):
         # git takes the push and says so only in a hint
         return Finding(path.name, False, "not executable: git would skip it", f"chmod +x {shlex.quote(str(path))}")
-    done = subprocess.run(["sh", "-n", str(path)], capture_output=True, check=False)
-    return Finding(path.name, done.returncode == 0, "in place", "pushforward init")
+    same = path.read_bytes() == text.encode()
+    return Finding(path.name, same, "in place" if same else "not as pushforward init writes it", "pushforward init")
+
+
+def _refuses_here(bare: Path) -> Finding:
+    with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
+        scratch = Repository(Path(folder))
+        scratch.git("init", "-q", "--bare")
+        return _refuses(scratch, str(bare))
+
+
+def _refuses(source: Repository, url: str) -> Finding:
+    """Whether the policy hook works, by a push that it has to refuse; what lands all the same is taken away again."""
+    ref = f"{SCRATCH}{secrets.token_hex(8)}"
+    source.git("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")
+    commit = source.write_commit(EMPTY_TREE, [], "A push that must be refused\n", date="1000000000 +0000")
+    quiet = {"PUSHFORWARD_RUN": "selftest"}  # where it lands, nothing is to start
+    pushed = source.git("push", url, f"{commit}:{ref}", check=False, env=quiet)
+    said = pushed.stderr.decode("utf-8", "replace")
+    if pushed.returncode == 0:
+        source.git("push", "-q", url, f":{ref}", check=False, env=quiet)
+        return Finding("self-test", False, "a push that must be refused was taken: no policy", "pushforward init")
+    if "pushforward: " in said:
+        return Finding("self-test", True, "the hook refused a push that must be refused")
+    lines = [line for line in said.splitlines() if line.strip()]
+    told = next((line for line in lines if line.startswith(("remote:", "fatal:", "error:"))), lines[0] if lines else "")
+    return Finding("self-test", False, f"the hook did not answer: {told.strip()[:160]}", "pushforward init")
+
+
+def _keys(bare: Path) -> Iterator[Finding]:
+    key, file = signers.private_key(bare), bare / trust.FOLDER / trust.FILE
+    if not key.is_file() or not file.is_file():
+        yield Finding("keys", False, f"{file if key.is_file() else key} is missing", "pushforward init")
+        return
+    open_to_others = False
+    for path, closed, change in (
+        (key.parent, 0o077, "go-rwx"),
+        (key, 0o077, "go-rwx"),
+        (file, 0o022, "go-w"),
+        (file.parent, 0o002, "o-w"),
+    ):
+        mode = path.stat().st_mode & 0o777
+        if mode & closed:
+            open_to_others = True
+            who = "others may read it" if closed == 0o077 else "others may write it"
+            change = f"chmod {change} {shlex.quote(str(path))}"
+            yield Finding(path.name, False, f"{path} has mode {mode:03o}: {who}", change)
+    if open_to_others:
+        return
+    try:
+        known = trust.read(file.read_text(encoding="utf-8", errors="replace"))
+        own = signers.public_half(key)
+    except PushforwardError as damaged:
+        yield Finding("keys", False, damaged.message, damaged.next)
+        return
+    valid = [signer for signer in known if not signer.valid_before]
+    if own not in {signer.key for signer in valid}:
+        yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
+        return
+    if Repository(bare).read(trust.REF, trust.FILE) != file.read_bytes():
+        yield Finding("keys", False, f"{trust.REF} is not what {file} says", "pushforward init")
+        return
+    people = len({signer.principal for signer in valid}) - 1
+    told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""
+    yield Finding("keys", True, f"the server's own{told}")
+
+
+def _copy(made: "Server") -> Finding:
+    """Whether the server runs the tool that is at work here."""
+    copy, own = made.folder / "lib" / trust.FOLDER, Path(__file__).parent
+    files = [path.relative_to(own) for path in sorted(own.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    _, other, absent = filecmp.cmpfiles(own, copy, [str(path) for path in files], shallow=False)
+    differ = other + absent
+    few = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+    return Finding("copy", not differ, f"not the tool at hand: {few}" if differ else str(copy), "pushforward init")
+
+
+def _store(folder: Path) -> Finding:
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".pushforward-"):
+            return Finding("store", True, str(folder))
+    except FileNotFoundError:
+        return Finding("store", False, f"{folder} is missing", "pushforward init")
+    except OSError as refused:
+        mend = f"chmod u+rwx {shlex.quote(str(folder))}, as its owner"
+        return Finding("store", False, f"{folder} takes no file: {refused.strerror}", mend)
+
+
+def elsewhere(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
+    """What can be seen from here of a server on another machine: that it answers, and that its hook works."""
+    asked = repository.remote("ls-remote", local.name, trust.REF, check=False)
+    if asked.returncode != 0:
+        said = asked.stderr.decode("utf-8", "replace").strip().splitlines()
+        yield Finding(
+            "server", False, f"{local.url} does not answer: {said[0] if said else ''}", f"git ls-remote {local.name}"
+        )
+        return
+    there = local.command("pushforward check")
+    found = f"{local.url}, on another machine; to look at it there: {there}"
+    yield Finding("server", bool(asked.text), found if asked.text else f"{local.url} has no allowed signers", there)
+    yield _refuses(repository, local.name)
+
+
+def person(root: Path) -> Iterator[Finding]:
+    """What the person at work needs: an identity for commits; to sign, a key that is trusted."""
+    repository = Repository(root)
+    for key, example in (("user.name", "'YOUR NAME'"), ("user.email", "YOU@EXAMPLE.ORG")):
+        value = repository.git("config", "--get", key, check=False).text
+        yield Finding(key, bool(value), value or "not set: git cannot commit", f"git config --global {key} {example}")
+    try:
+        key = signers.mine(repository)
+        with trust.signers_file(root) as path:
+            known = trust.read(path.read_text(encoding="utf-8"))
+    except PushforwardError as missing:
+        yield Finding("signing", False, missing.message, missing.next, optional=True)
+        return
+    email = repository.git("config", "--get", "user.email", check=False).text
+    there = next((one for one in known if one.key == key and one.principal == email), None)
+    holds = there is not None and not there.valid_before
+    told = f"your key {trust.fingerprint(key)}"
+    if there is None:
+        told += f" is not trusted as {email or 'yours'}"
+    elif there.valid_before:
+        told += f" was revoked at {there.valid_before}"
+    yield Finding("signing", holds, told, "pushforward trust KEY.pub", optional=True)

@@ -14,8 +14,11 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 ZERO = "0" * 40
 NOTES = "refs/notes/pushforward"
 RUNS = "refs/pushforward/run/"
+TRIALS = "refs/pushforward/trial/"
 HOLDOUTS = "refs/pushforward/holdout/"
 REPORTS = "refs/pushforward/report/"
+VERDICTS = "refs/pushforward/verdict/"
+REGISTRY = "refs/pushforward/registry"
 SERVICE = "pushforward"
 SERVICE_EMAIL = "pushforward@localhost"
 

@@ -2,23 +2,29 @@
 
 import compileall
 import configparser
+import contextlib
 import json
 import os
 import secrets
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
-from pushforward import git
-from pushforward.errors import PushforwardError
+from pushforward import durable, git, remote, signers, trust
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import Repository
+from pushforward.remote import LOCAL as REMOTE
+from pushforward.trust import FOLDER
 
 HOOKS = ("pre-receive", "post-receive")
-REMOTE = "local"
-FOLDER = "pushforward"
 LIMIT_PUSH = 1024**3
+# A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
+HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
+INSTALL = "apt-get install openssh-client"
 
 # The hook of names needs no site-packages; it starts in a tenth of a second.
 PRE_RECEIVE = """#!/bin/sh
@@ -43,6 +49,7 @@ class Server:
     remote: str
     name: str
     trust: bool = False
+    protect: bool = False
 
     @property
     def repository(self) -> Repository:
@@ -59,11 +66,16 @@ class Server:
         """The branch whose passing commits are promoted."""
         return self.repository.git("symbolic-ref", "--short", "HEAD").text
 
-    def know(self, model: str, environments: list[str]) -> None:
-        """Tell the policy hook, which reads no YAML, which registry tags there may be."""
-        fresh = self.folder / "registry.new"
-        fresh.write_text(json.dumps({"model": model, "environments": environments}) + "\n")
-        fresh.replace(self.folder / "registry.json")
+    def know(self, model: str, environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:
+        """Tell the policy hook, which reads no YAML, which registry tags there may be and what the pipeline reads.
+
+        `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
+        """
+        path = self.folder / "registry.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        said = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
+        if said != known:
+            durable.write(path, json.dumps(said) + "\n")
 
     @staticmethod
     def load(bare: Path) -> "Server":
@@ -78,16 +90,14 @@ class Server:
 
     def save(self) -> None:
         """Write it down, whole or not at all."""
-        path = self.folder / "server.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        fresh.replace(path)
+        durable.write(self.folder / "server.json", json.dumps(asdict(self), indent=1) + "\n")
 
 
-def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Server:
-    """Make or renew the server of `clone`; what was pushed and judged stays.
+def init(clone: Path, *, bare: Path | None = None, trust: bool = False, protect: bool | None = None) -> Server:
+    """Make or renew the server of `clone`; what was pushed and judged, and whose signatures count, stays.
 
-    `trust` lets topic branches run without a jail where the machine has none.
+    `trust` lets topic branches run without a jail where the machine has none. `protect` lets the default branch move
+    only to what has a passing verdict, or changes nothing that the pipeline reads; None leaves it as it is.
     """
     repository = Repository(clone)
     top = repository.git("rev-parse", "--show-toplevel", check=False).text
@@ -96,13 +106,17 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
     clone = Path(top)
     if not (clone / "params.yaml").is_file():
         raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
-    from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
+    from pushforward import objects, settings  # a hook reads this module too, and must not wait for pydantic
 
+    if shutil.which("ssh-keygen") is None:
+        raise PushforwardError(
+            "ssh-keygen is not installed, and versions are signed with it", next=INSTALL, exit_code=TOOL
+        )
     wanted = settings.load(clone)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
     if not branch:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
-    remote, store = _store(clone)
+    stored, store = _store(clone)
     joined = None if bare else _server_of(repository)
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     _add_remote(repository, bare)
@@ -113,45 +127,95 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False) -> Serve
     _configure(Repository(bare))
     if store:
         Path(store).mkdir(parents=True, exist_ok=True)
-    server = Server(str(bare), sys.executable, store, remote, f"{bare.parent.name}/{bare.stem}", trust)
-    lib = server.folder / "lib"
-    _copy_tool(lib)
+        objects.Store(Path(store)).claim(bare)
+    if protect is None:
+        protect = _protected(bare)
+    server = Server(str(bare), sys.executable, store, stored, f"{bare.parent.name}/{bare.stem}", trust, protect)
+    _copy_tool(server.folder / "lib")
     _write_token(server.folder / "token")
-    quoted = {"python": shlex.quote(sys.executable), "lib": shlex.quote(str(lib))}
-    for name, text in zip(HOOKS, (PRE_RECEIVE, POST_RECEIVE), strict=True):
-        hook = bare / "hooks" / name
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(text.format(**quoted))
-        hook.chmod(0o755)
+    signers.own_key(bare)
+    server.know(wanted.model.name, wanted.promote.environments)
     server.save()
-    server.know(wanted.model.name, list(wanted.promote.environments))
+    (bare / "hooks").mkdir(exist_ok=True)
+    for name, text in hooks(server).items():
+        durable.write(bare / "hooks" / name, text, mode=0o755)
     return server
+
+
+def hooks(server: Server) -> dict[str, str]:
+    """The text of the server's hooks, by name."""
+    quoted = {"python": shlex.quote(server.python), "lib": shlex.quote(str(server.folder / "lib"))}
+    return {name: text.format(**quoted) for name, text in zip(HOOKS, (PRE_RECEIVE, POST_RECEIVE), strict=True)}
+
+
+def welcome(server: Server, clone: Path) -> trust.Signer:
+    """The key of the person at work. Where git signs with it and the server is theirs, it is trusted for everything.
+
+    An error where git does not know it, or where a colleague's clone has joined and nobody trusts it yet.
+    """
+    repository, bare = Repository(clone), Path(server.bare)
+    key, who = signers.mine(repository), signers.address(repository)
+    for there in trust.read(trust.server_file(bare).read_text()):
+        if there.key == key:
+            return there
+    if _server_of(repository) == bare:
+        raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
+    return signers.add(signers.place_of(clone, bare), key, who)
+
+
+def join(clone: Path) -> remote.Remote | None:
+    """Join the server that `local` is on another machine; None where `local` is a folder of this one, or is not.
+
+    What the server runs and knows stays there: this only has `git fetch` bring its reports along.
+    """
+    repository = Repository(clone)
+    local = remote.of(repository)
+    if local is None or local.folder is not None:
+        return None
+    if not repository.remote("ls-remote", REMOTE, trust.REF, check=False).text:
+        raise PushforwardError(
+            f"the git remote '{REMOTE}' is {local.url}, and no server of pushforward answers there",
+            next=local.command("pushforward check"),
+            exit_code=TOOL,
+        )
+    _fetch_reports(repository)
+    return local
+
+
+def _protected(bare: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # of another version, it may still say this much
+        return json.loads((bare / FOLDER / "server.json").read_text()).get("protect") is True
+    return False
 
 
 def _own(repository: Repository) -> Path | None:
     """The server that this clone already has."""
-    url = repository.git("remote", "get-url", REMOTE, check=False)
-    path = Path(url.text)
-    return path if url.returncode == 0 and (path / FOLDER / "server.json").is_file() else None
+    local = remote.of(repository)
+    there = local and local.folder and (local.folder / FOLDER / "server.json").is_file()
+    return local.folder if local and there else None
 
 
 def _server_of(repository: Repository) -> Path | None:
     """The server that a remote of this clone already is; a colleague's clone joins it."""
     for name in repository.git("remote").text.split():
-        url = Path(repository.git("remote", "get-url", name).text)
-        if name != REMOTE and (url / FOLDER / "server.json").is_file():
-            return url.absolute()
+        asked = remote.of(repository, name)
+        if name != REMOTE and asked and asked.folder and (asked.folder / FOLDER / "server.json").is_file():
+            return Path(os.path.normpath(asked.folder.absolute()))
     return None
 
 
 def _add_remote(repository: Repository, bare: Path) -> None:
-    known = repository.git("remote", "get-url", REMOTE, check=False)
-    if known.returncode == 0 and Path(known.text) != bare:
+    known = remote.of(repository)
+    if known is not None and known.folder != bare:
         raise PushforwardError(
-            f"the git remote '{REMOTE}' already is {known.text}", next=f"git remote rename {REMOTE} other"
+            f"the git remote '{REMOTE}' already is {known.url}", next=f"git remote rename {REMOTE} other"
         )
-    if known.returncode != 0:
+    if known is None:
         repository.git("remote", "add", REMOTE, str(bare))
+    _fetch_reports(repository)
+
+
+def _fetch_reports(repository: Repository) -> None:
     spec = f"+{git.NOTES}*:{git.NOTES}*"  # a pattern, for there are none before the first verdict
     if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
         # `git fetch` brings the reports along, `git log` shows where there is one
@@ -166,12 +230,20 @@ def _configure(bare: Repository) -> None:
         "receive.advertisePushOptions": "true",
         "receive.fsckObjects": "true",
         "receive.maxInputSize": str(LIMIT_PUSH),
-        "receive.hideRefs": "refs/pushforward",
         "gc.reflogExpire": "never",
         "gc.reflogExpireUnreachable": "never",
     }
     for key, value in settings.items():
         bare.git("config", key, value)
+    if hidden(bare) != HIDDEN:
+        bare.git("config", "--unset-all", "receive.hideRefs", check=False)
+        for ref in HIDDEN:
+            bare.git("config", "--add", "receive.hideRefs", ref)
+
+
+def hidden(bare: Repository) -> tuple[str, ...]:
+    """What the server's own configuration says of the refs that pushers need not see."""
+    return tuple(bare.git("config", "--local", "--get-all", "receive.hideRefs", check=False).text.split("\n"))
 
 
 def _store(clone: Path) -> tuple[str, str]:
@@ -200,7 +272,8 @@ def _copy_tool(lib: Path) -> None:
         lib.rename(old)
     fresh.rename(lib)
     shutil.rmtree(old, ignore_errors=True)
-    compileall.compile_dir(str(lib), quiet=2)
+    # by the hash of their source, so that checkouts of the same files can use them
+    compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 
 
 def _write_token(path: Path) -> None:

@@ -19,6 +19,7 @@ from pushforward.errors import PushforwardError
 
 LIMIT_BYTES = 64 * 1024
 LIMIT_NODES = 10_000
+RIGHTS = ("any", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
@@ -36,7 +37,8 @@ class ModelContract(Section):
     """How pushforward reaches a project: what the model is, how any revision of it scores rows.
 
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
-    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed.
+    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `card` is a
+    file whose text begins the model card of every version: what the model is for, and what not.
     """
 
     name: Name
@@ -48,6 +50,7 @@ class ModelContract(Section):
     cluster: Column
     time: Column
     validation: RelativePath | None = None
+    card: RelativePath | None = None
     requirements: list[RelativePath] = Field(min_length=1)
 
     @field_validator("score")
@@ -96,11 +99,20 @@ class Promote(Section):
 
     environments: dict[Name, Literal["auto", "manual"]] = {"staging": "auto", "production": "manual"}
 
+    @field_validator("environments")
+    @classmethod
+    def _not_rights(cls, environments: dict[str, str]) -> dict[str, str]:
+        for name in environments:
+            if name in RIGHTS:
+                raise ValueError(f"'{name}' says what a key may sign ({' and '.join(RIGHTS)}); name it otherwise")
+        return environments
+
 
 class Server(Section):
-    """What the local server runs. GitHub does not read this."""
+    """What the local server runs, and how many runs go on side by side. GitHub does not read this."""
 
-    workflows: list[str] = ["train", "judge"]
+    workflows: list[str] = ["train", "judge", "release", "verify", "retrain", "monitor"]
+    jobs: int = Field(default=2, ge=1, le=64)
     timeout_minutes: int = Field(default=60, ge=1, le=24 * 60)
 
 
@@ -179,7 +191,7 @@ def _load(text: bytes, where: str) -> CommentedMap:
         # An alias can stand for a million nodes; nothing here needs one.
         raise PushforwardError(f"{where} uses a YAML anchor or alias; write the value out")
     try:
-        tree = YAML(typ="rt").load(source)
+        tree = _tree(source)
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -191,6 +203,12 @@ def _load(text: bytes, where: str) -> CommentedMap:
     if not isinstance(tree, CommentedMap):
         raise PushforwardError(f"{where} must be a mapping of sections")
     return tree
+
+
+@functools.lru_cache(maxsize=16)
+def _tree(source: str) -> Any:
+    """A text of YAML with its line numbers, not to be changed; a judge asks for the same few again and again."""
+    return YAML(typ="rt").load(source)
 
 
 def _plain(node: Any) -> Any:

@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
-from pushforward.init import REMOTE
 from pushforward.pages import SVG, Answer, Site
+from pushforward.remote import LOCAL as REMOTE
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,6 +1,7 @@
 """The doctor, on real servers that something is wrong with: what it finds, and that what it says mends it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pushforward import check
+from pushforward import check, signers, trust
 from pushforward.cli import main
 from pushforward.init import init
 
@@ -49,7 +50,7 @@ def test_every_finding_has_a_name_and_what_was_found(server):
     findings = [*check.machine(Path(server.bare), trust=True), *check.server(Path(server.bare))]
     names = [finding.name for finding in findings]
     assert len(set(names)) == len(names)
-    assert names[:5] == ["python", "git", "act", "jail", "disk"]
+    assert names[:6] == ["python", "git", "ssh-keygen", "act", "jail", "disk"]
     assert all(finding.found for finding in findings)
 
 
@@ -57,9 +58,9 @@ def test_a_hook_that_is_missing_is_found_and_made_again(server, clone):
     for name in ("pre-receive", "post-receive"):
         (Path(server.bare) / "hooks" / name).unlink()
     found = problems(server)
-    assert list(found) == ["pre-receive", "post-receive"]
-    for finding in found.values():
-        assert (finding.found, finding.mend) == ("missing", "pushforward init")
+    assert list(found) == ["pre-receive", "post-receive", "self-test"]
+    for name in ("pre-receive", "post-receive"):
+        assert (found[name].found, found[name].mend) == ("missing", "pushforward init")
     init(clone, bare=Path(server.bare))
     assert problems(server) == {}
 
@@ -72,16 +73,201 @@ def test_a_hook_that_git_would_skip_is_found_and_the_command_mends_it(server):
     assert problems(server) == {}
 
 
+def test_the_test_push_leaves_nothing_behind(server, git):
+    bare = Path(server.bare)
+    before = git(bare, "for-each-ref"), git(bare, "count-objects")
+    assert problems(server) == {}
+    assert (git(bare, "for-each-ref"), git(bare, "count-objects")) == before
+    (bare / "hooks" / "pre-receive").unlink()
+    assert "a push that must be refused was taken: no policy" in problems(server)["self-test"].found
+    assert git(bare, "for-each-ref") == before[0]
+    assert not (bare / "pushforward" / "dispatch.log").exists(), "and nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("#!/bin/sh\nexit 0\n", "a push that must be refused was taken: no policy"),
+        ("#!/bin/sh\necho out of order >&2\nexit 1\n", "the hook did not answer: remote: out of order"),
+        ("#!/nowhere/python\n", "the hook did not answer: "),
+        ("#!/bin/sh\nkill -9 $$\n", "the hook did not answer: "),
+    ],
+)
+def test_a_hook_with_other_content_is_found_and_what_comes_of_it(server, text, found):
+    (Path(server.bare) / "hooks" / "pre-receive").write_text(text)
+    wrong = problems(server)
+    assert wrong["pre-receive"].found == "not as pushforward init writes it"
+    assert found in wrong["self-test"].found
+
+
+def test_a_hook_whose_policy_is_gone_refuses_everything_and_is_found(server):
+    (server.folder / "lib" / "pushforward" / "policy.py").unlink()
+    found = problems(server)
+    assert set(found) == {"self-test", "copy"}
+    assert found["copy"].found == "not the tool at hand: policy.py"
+
+
+def test_an_older_copy_of_the_tool_is_found_and_init_renews_it(server, clone):
+    for name in ("gate.py", "report.py", "run.py", "stats.py"):
+        (server.folder / "lib" / "pushforward" / name).write_text("# older\n")
+    found = problems(server)["copy"]
+    assert found.found == "not the tool at hand: gate.py, report.py, run.py and 1 more"
+    assert found.mend == "pushforward init"
+    init(clone, bare=Path(server.bare))
+    assert problems(server) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("keys", 0o755, "others may read it"),
+        ("keys/ci", 0o644, "others may read it"),
+        ("allowed_signers", 0o664, "others may write it"),
+        ("allowed_signers", 0o666, "others may write it"),
+        (".", 0o777, "others may write it"),
+    ],
+)
+def test_keys_that_others_may_read_or_change_are_found_and_the_command_mends_it(server, name, mode, said):
+    path = server.folder / name
+    path.chmod(mode)
+    ((_, found),) = problems(server).items()
+    assert found.found == f"{path} has mode {mode:03o}: {said}"
+    subprocess.run(["sh", "-c", found.mend], check=True)
+    assert problems(server) == {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "keys" / "ci").unlink(), "keys/ci is missing"),
+        (lambda folder: (folder / "allowed_signers").unlink(), "allowed_signers is missing"),
+        (lambda folder: (folder / "keys" / "ci").write_text("x"), "keys/ci is damaged, or has a passphrase"),
+        (lambda folder: (folder / "allowed_signers").write_text("x\n"), "allowed_signers, line 1: not a line"),
+        (lambda folder: (folder / "allowed_signers").write_text(""), "own key is not among the allowed signers"),
+        (lambda folder: (folder / "allowed_signers").open("a").write("# me\n"), "refs/pushforward/trust is not what"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_keys_that_do_not_fit_together_are_found(server, spoil, said):
+    spoil(server.folder)
+    assert said in problems(server)["keys"].found
+
+
+def test_a_revoked_key_of_the_server_is_found_and_init_makes_another(server, clone):
+    place = signers.place_of(clone, Path(server.bare))
+    signers.revoke(place, signers.public_half(signers.private_key(Path(server.bare))))
+    assert problems(server)["keys"].mend == "pushforward init"
+    init(clone, bare=Path(server.bare))
+    assert problems(server) == {}
+
+
+def test_refs_that_pushers_would_see_are_found(server, git):
+    git(Path(server.bare), "config", "--unset-all", "receive.hideRefs")
+    assert problems(server)["receive.hiderefs"].found == "not set"
+
+
+def test_whether_main_is_protected_is_said(server, clone):
+    def found():
+        return next(one.found for one in check.server(Path(server.bare)) if one.name == "protect")
+
+    assert found() == "main takes what is not judged yet; pushforward init --protect-main changes that"
+    init(clone, bare=Path(server.bare), protect=True)
+    assert found() == "main takes only what has a passing verdict"
+
+
+def person(clone):
+    return {finding.name: finding for finding in check.person(clone)}
+
+
+def test_what_a_person_needs_to_commit_and_to_sign(server, clone, git, tmp_path):
+    found = person(clone)
+    assert (found["user.email"].found, found["user.name"].ok) == ("ann@example.org", True)
+    assert (found["signing"].ok, found["signing"].optional) == (False, True)
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    git(clone, "config", "gpg.format", "ssh")
+    git(clone, "config", "user.signingkey", f"{key}.pub")
+    public = signers.read_key(Path(f"{key}.pub"))
+    print_of = trust.fingerprint(public)
+    assert person(clone)["signing"].found == f"your key {print_of} is not trusted as ann@example.org"
+    place = signers.place_of(clone)
+    signers.add(place, public, "ann@example.org")
+    assert person(clone)["signing"].ok
+    signers.revoke(place, public)
+    assert "was revoked at " in person(clone)["signing"].found
+    git(clone, "config", "--global", "--unset", "user.email")
+    found = person(clone)
+    assert found["user.email"].mend == "git config --global user.email YOU@EXAMPLE.ORG"
+    assert "is not trusted as yours" in found["signing"].found
+
+
+@pytest.fixture
+def distant(server, clone, git, tmp_path):
+    """A clone whose `local` is a server on "another machine": git reaches it through a stand-in for ssh."""
+    program = tmp_path / "ssh"
+    program.write_text('#!/bin/sh\nwhile [ "$1" != hub ]; do shift; done\nshift\nexec sh -c "$*"\n')
+    program.chmod(0o755)
+    git(tmp_path, "config", "--global", "core.sshCommand", str(program))
+    git(tmp_path, "config", "--global", "ssh.variant", "simple")
+    git(clone, "remote", "set-url", "local", f"hub:{server.bare}")
+    return clone
+
+
+def test_a_server_elsewhere_is_tried_from_here_and_looked_at_there(distant, server, git):
+    def found():
+        return {one.name: one for one in check.everything(distant)}
+
+    first = found()
+    assert first["server"].ok
+    assert f"ssh hub 'pushforward check --bare '\"'\"'{server.bare}'\"'\"''" in first["server"].found
+    assert first["self-test"].ok
+    assert "copy" not in first
+    hook = Path(server.bare) / "hooks" / "pre-receive"
+    hook.unlink()
+    assert "no policy" in found()["self-test"].found
+    assert "selftest" not in git(Path(server.bare), "for-each-ref")
+    git(Path(server.bare), "update-ref", "-d", trust.REF)
+    assert "has no allowed signers" in found()["server"].found
+    Path(server.bare).rename(server.bare + ".away")
+    lost = found()
+    assert "does not answer" in lost["server"].found
+    assert "self-test" not in lost
+
+
+def test_on_the_server_it_needs_no_clone(server, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    done = run(tmp_path / "elsewhere", monkeypatch, "--bare", server.bare)
+    assert f"ok       server: {server.bare}\n" in done.stdout
+    assert "signing" not in done.output
+
+
+@pytest.mark.parametrize(("text", "ok"), [("9.1p1", True), ("10.0p2", True), ("8.9p1", False)])
+def test_the_version_of_openssh_counts(tmp_path, monkeypatch, text, ok):
+    for name in ("ssh", "ssh-keygen"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho 'OpenSSH_{text} Debian-1, OpenSSL 3' >&2\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = next(finding for finding in check.machine(tmp_path, trust=True) if finding.name == "ssh-keygen")
+    assert (found.ok, found.found) == (ok, f"OpenSSH_{text} Debian-1")
+
+
+def test_a_store_that_takes_no_file_is_found(server, tmp_path):
+    shutil.rmtree(tmp_path / "my store")
+    (tmp_path / "my store").write_text("not a folder")
+    assert "takes no file: Not a directory" in problems(server)["store"].found
+
+
 def test_a_hook_that_is_no_script_is_found(server):
     (Path(server.bare) / "hooks" / "post-receive").write_text("#!/bin/sh\nif then\n")
     assert problems(server)["post-receive"].mend == "pushforward init"
 
 
-def test_a_store_that_is_gone_is_found_and_the_command_mends_it(server, tmp_path):
-    (tmp_path / "my store").rmdir()
+def test_a_store_that_is_gone_is_found_and_init_makes_it_again(server, clone, tmp_path):
+    shutil.rmtree(tmp_path / "my store")
     found = problems(server)["store"]
-    assert found.found == str(tmp_path / "my store")
-    subprocess.run(["sh", "-c", found.mend], cwd=tmp_path, check=True)
+    assert (found.found, found.mend) == (f"{tmp_path / 'my store'} is missing", "pushforward init")
+    init(clone, bare=Path(server.bare))
     assert problems(server) == {}
 
 
@@ -89,12 +275,16 @@ def test_hooks_of_the_user_are_no_problem_but_those_of_the_server_elsewhere_are(
     git(tmp_path, "config", "--global", "core.hooksPath", "/nowhere")
     assert problems(server) == {}
     git(Path(server.bare), "config", "core.hooksPath", "/nowhere")
-    assert problems(server)["core.hookspath"].found == "/nowhere"
+    found = problems(server)
+    assert found["core.hookspath"].found == "/nowhere"
+    assert "no policy" in found["self-test"].found
 
 
 def test_a_server_that_was_moved_is_found(server, tmp_path):
     moved = Path(server.bare).rename(tmp_path / "moved.git")
-    assert "core.hookspath" in [finding.name for finding in check.server(moved) if not finding.ok]
+    found = {finding.name: finding for finding in check.server(moved) if not finding.ok}
+    assert {"server", "pre-receive", "core.hookspath", "self-test"} <= set(found)
+    assert found["server"].found == f"{moved}, and was {server.bare}"
 
 
 def test_settings_that_lose_pushes_are_found(server, git):
@@ -136,19 +326,23 @@ def test_json_is_one_list_whatever_is_wrong(server, clone, monkeypatch):
             (Path(server.bare) / "hooks" / "pre-receive").unlink()
         done = run(clone, monkeypatch, "--json")
         found = json.loads(done.stdout)
-        assert all(set(finding) == {"name", "ok", "found", "mend"} for finding in found)
-        assert done.exit_code == (0 if all(finding["ok"] for finding in found) else 6)
-    assert {"name": "pre-receive", "ok": False, "found": "missing", "mend": "pushforward init"} in found
+        assert all(set(finding) == {"name", "ok", "found", "mend", "optional"} for finding in found)
+        assert done.exit_code == (0 if all(finding["ok"] or finding["optional"] for finding in found) else 6)
+    missing = {"name": "pre-receive", "ok": False, "found": "missing", "mend": "pushforward init", "optional": False}
+    assert missing in found
 
 
 def test_a_clone_without_a_server_is_told_to_make_one(clone, monkeypatch):
-    assert "no server yet\n  next: pushforward init" in run(clone, monkeypatch).output
+    done = run(clone, monkeypatch)
+    assert "later    server: this clone has none yet\n  next: pushforward init" in done.output
+    assert done.exit_code == 0
 
 
 def test_a_machine_without_git_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {finding.name: finding for finding in check.machine(tmp_path, trust=True)}
     assert (found["git"].ok, found["git"].found) == (False, "not installed")
+    assert found["ssh-keygen"].mend == "apt-get install openssh-client"
     assert found["python"].found == ".".join(map(str, sys.version_info[:3]))
 
 

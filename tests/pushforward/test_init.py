@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pushforward import init as servers
+from pushforward import signers, trust
+from pushforward.cli import main
 from pushforward.errors import PushforwardError
-from pushforward.git import Repository
+from pushforward.git import SERVICE_EMAIL, Repository
 from pushforward.init import Server, init
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
@@ -189,7 +193,7 @@ def test_names_with_blanks_and_quotes_work(tmp_path, git):
     init(clone)
     said = git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
     assert "this server writes it" in said
-    assert git(clone, "ls-remote", "local") == ""
+    assert git(clone, "ls-remote", "local").split()[1:] == ["refs/pushforward/trust"]
 
 
 def test_hooks_of_the_user_do_not_switch_the_policy_off(clone, git, tmp_path):
@@ -239,6 +243,192 @@ def test_a_server_is_written_down_whole(clone):
     path = Path(server.bare) / "pushforward" / "server.json"
     assert json.loads(path.read_text())["trust"] is True
     assert not path.with_suffix(".new").exists()
+
+
+def make_key(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path.with_name(path.name + ".pub").read_text().strip()
+
+
+def signs_with(git, folder, key):
+    git(folder, "config", "gpg.format", "ssh")
+    git(folder, "config", "user.signingkey", str(key))
+
+
+def said(clone, monkeypatch, *args):
+    monkeypatch.chdir(clone)
+    done = CliRunner().invoke(main, ["init", *args])
+    return done.output + done.stderr
+
+
+def signers_of(bare):
+    return [one.principal for one in trust.read((Path(bare) / "pushforward" / "allowed_signers").read_text())]
+
+
+def test_a_server_has_a_key_of_its_own_and_publishes_who_may_sign(clone, git):
+    bare = Path(init(clone).bare)
+    assert signers_of(bare) == [SERVICE_EMAIL]
+    assert signers.private_key(bare).is_file()
+    line = (bare / "pushforward" / "allowed_signers").read_text().strip()
+    assert git(bare, "show", "refs/pushforward/trust:allowed_signers") == line
+    git(clone, "fetch", "-q", "local", f"{trust.REF}:{trust.REF}")
+    assert git(clone, "show", f"{trust.REF}:allowed_signers") == line
+
+
+def test_whoever_makes_the_server_may_sign_where_git_knows_their_key(clone, git, tmp_path, monkeypatch):
+    key = make_key(tmp_path / "keys" / "mine")
+    for given in (f"key::{key}", tmp_path / "keys" / "mine.pub", tmp_path / "keys" / "mine"):
+        signs_with(git, clone, given)
+        assert "you      ann@example.org may sign for every environment\n" in said(clone, monkeypatch)
+    assert signers_of(clone.parent / "clone.git") == [SERVICE_EMAIL, "ann@example.org"]
+    assert "PRIVATE" not in (clone.parent / "clone.git" / "pushforward" / "allowed_signers").read_text()
+
+
+def test_where_git_knows_no_key_the_card_says_what_to_type(clone, git, tmp_path, monkeypatch):
+    card = said(clone, monkeypatch)
+    assert "you      may push, and cannot sign yet: git does not know which ssh key you sign with\n" in card
+    Path("~/.ssh").expanduser().mkdir()
+    typed = card.split("cannot sign yet")[1].splitlines()[1].strip()
+    assert typed.endswith("pushforward trust ~/.ssh/id_ed25519.pub")
+    subprocess.run(
+        ["sh", "-c", typed.replace("ed25519 &&", "ed25519 -q -N '' -f ~/.ssh/id_ed25519 &&", 1)],
+        cwd=clone,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+    )
+    assert signers_of(clone.parent / "clone.git") == [SERVICE_EMAIL, "ann@example.org"]
+    assert "you      ann@example.org may sign" in said(clone, monkeypatch)
+
+
+def test_a_key_that_was_revoked_stays_revoked_when_the_server_is_renewed(clone, git, tmp_path, monkeypatch):
+    signs_with(git, clone, f"key::{make_key(tmp_path / 'keys' / 'mine')}")
+    said(clone, monkeypatch)
+    bare = clone.parent / "clone.git"
+    signers.revoke(signers.place_of(clone), signers.mine(Repository(clone)))
+    assert "(revoked " in said(clone, monkeypatch)
+    assert signers_of(bare) == [SERVICE_EMAIL, "ann@example.org"]
+
+
+def test_a_colleague_who_joins_may_push_and_has_to_be_trusted_to_sign(clone, git, tmp_path, monkeypatch):
+    server = init(clone)
+    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+    git(tmp_path, "clone", "-q", server.bare, "colleague")
+    colleague = tmp_path / "colleague"
+    key = tmp_path / "keys" / "bob"
+    make_key(key)
+    signs_with(git, colleague, f"{key}.pub")
+    git(colleague, "config", "user.email", "bob@example.org")
+    card = said(colleague, monkeypatch)
+    assert "cannot sign yet: nobody trusts your key here yet\n         pushforward trust KEY.pub" in card
+    assert signers_of(server.bare) == [SERVICE_EMAIL]
+    assert CliRunner().invoke(main, ["trust", f"{key}.pub"]).exit_code == 0
+    assert signers_of(server.bare) == [SERVICE_EMAIL, "bob@example.org"]
+
+
+def test_who_may_sign_and_the_servers_key_survive_a_renewal(clone, git, tmp_path):
+    bare = Path(init(clone).bare)
+    place = signers.place_of(clone)
+    signers.add(place, " ".join(make_key(tmp_path / "keys" / "bob").split()[:2]), "bob@example.org", ["staging"])
+    before = snapshot(bare)
+    init(clone)
+    assert snapshot(bare) == before
+
+
+def test_what_pushers_need_not_see_is_hidden_but_for_the_registry(clone, git):
+    bare = Path(init(clone).bare)
+    wanted = ["refs/pushforward", "!refs/pushforward/registry"]
+    assert git(bare, "config", "--get-all", "receive.hideRefs").splitlines() == wanted
+    for spoiled in ([], ["refs/pushforward"], [*reversed(wanted)], ["refs", *wanted]):
+        git(bare, "config", "--unset-all", "receive.hideRefs")
+        for value in spoiled:
+            git(bare, "config", "--add", "receive.hideRefs", value)
+        init(clone)
+        assert git(bare, "config", "--get-all", "receive.hideRefs").splitlines() == wanted
+    token = (bare / "pushforward" / "token").read_text().strip()
+    for ref, taken in (("refs/pushforward/registry", True), ("refs/pushforward/run/x", False)):
+        pushed = git(clone, "push", "local", f"HEAD:{ref}", check=False, PUSHFORWARD_TOKEN=token, PUSHFORWARD_RUN="x")
+        assert ("deny updating a hidden ref" not in pushed) == taken
+
+
+def test_main_is_protected_until_somebody_says_otherwise(clone, monkeypatch):
+    def protect():
+        return json.loads((clone.parent / "clone.git" / "pushforward" / "server.json").read_text())["protect"]
+
+    init(clone)
+    assert not protect()
+    assert "protect  main takes only what has a passing verdict\n" in said(clone, monkeypatch, "--protect-main")
+    assert "protect  main" in said(clone, monkeypatch)
+    assert protect()
+    path = clone.parent / "clone.git" / "pushforward" / "server.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"of": "another version"}))
+    init(clone)
+    assert protect()
+    said(clone, monkeypatch, "--no-protect-main")
+    assert not protect()
+
+
+def test_the_policy_is_told_the_environments_and_what_the_pipeline_reads(clone):
+    server = init(clone)
+    path = Path(server.bare) / "pushforward" / "registry.json"
+    environments = {"staging": "auto", "production": "manual"}
+    assert json.loads(path.read_text()) == {"model": "toy", "environments": environments, "reads": []}
+    server.know("toy", environments, ["src/train.py"])
+    init(clone)
+    assert json.loads(path.read_text())["reads"] == ["src/train.py"], "what is known stays"
+    server.know("toy", {"production": "manual"}, iter(["a", "b"]))
+    assert json.loads(path.read_text()) == {
+        "model": "toy",
+        "environments": {"production": "manual"},
+        "reads": ["a", "b"],
+    }
+
+
+def test_without_ssh_keygen_nothing_is_made(clone, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(shutil.which("git"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    refused = refusal(clone)
+    assert "ssh-keygen is not installed, and versions are signed with it" in refused.message
+    assert refused.next == "apt-get install openssh-client"
+    assert not (clone.parent / "clone.git").exists()
+
+
+@pytest.fixture
+def distant(clone, git, tmp_path):
+    """A clone whose `local` is a server on "another machine": git reaches it through a stand-in for ssh."""
+    bare = init(clone).bare
+    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+    program = tmp_path / "ssh"
+    program.write_text('#!/bin/sh\nwhile [ "$1" != hub ]; do shift; done\nshift\nexec sh -c "$*"\n')
+    program.chmod(0o755)
+    git(tmp_path, "config", "--global", "core.sshCommand", str(program))
+    git(tmp_path, "config", "--global", "ssh.variant", "simple")
+    git(tmp_path, "clone", "-q", "-o", "local", f"hub:{bare}", "distant")
+    return tmp_path / "distant"
+
+
+def test_a_clone_of_a_server_elsewhere_joins_it_and_is_told_what_runs_where(distant, clone, git, monkeypatch):
+    before = snapshot(clone.parent / "clone.git")
+    card = said(distant, monkeypatch)
+    url = f"hub:{clone.parent / 'clone.git'}"
+    assert f"server   {url}, on another machine: it runs and keeps everything there\n" in card
+    assert f"check    ssh hub 'pushforward check --bare {clone.parent / 'clone.git'}'\n" in card
+    assert "trust - --as EMAIL --bare" in card
+    assert "+refs/notes/pushforward*:refs/notes/pushforward*" in git(
+        distant, "config", "--get-all", "remote.local.fetch"
+    )
+    assert snapshot(clone.parent / "clone.git") == before
+    assert not (distant.parent / "distant.git").exists()
+
+
+def test_a_remote_elsewhere_that_is_no_server_is_refused(distant, clone, git):
+    git(clone.parent / "clone.git", "update-ref", "-d", trust.REF)
+    with pytest.raises(PushforwardError, match="no server of pushforward answers there") as refused:
+        servers.join(distant)
+    assert refused.value.next.startswith("ssh hub 'pushforward check --bare ")
 
 
 def test_a_folder_that_is_no_server_says_so(tmp_path):
