@@ -1,0 +1,150 @@
+"""The objects that DVC keeps in a folder, be it cache or remote, and which of them a commit names."""
+
+import configparser
+import hashlib
+import io
+import json
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pushforward import pipeline
+from pushforward.errors import DATA, PushforwardError
+from pushforward.git import Repository
+
+NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
+OBJECT = re.compile(r"[0-9a-f]{30}(?:\.dir)?")
+SHARD = re.compile(r"[0-9a-f]{2}")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder in which DVC keeps objects by their MD5, and what its run cache remembers."""
+
+    path: Path
+
+    def file(self, oid: str) -> Path:
+        """Where the object `oid` lies, if it is here."""
+        return self.path / "files" / "md5" / oid[:2] / oid[2:]
+
+    def read(self, oid: str) -> bytes | None:
+        """The bytes that lie under the name `oid`, whatever they are; None where nothing does."""
+        try:
+            return self.file(oid).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def objects(self) -> Iterator[tuple[str, Path]]:
+        """(name, path) of every object; what DVC has not named so is passed over."""
+        for shard in _folders(self.path / "files" / "md5", SHARD):
+            for entry in sorted(shard.iterdir()):
+                if OBJECT.fullmatch(entry.name) and entry.is_file():
+                    yield shard.name + entry.name, entry
+
+    def claim(self, bare: Path) -> None:
+        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage."""
+        place = self.path / "servers" / hashlib.sha256(str(bare).encode()).hexdigest()[:16]
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"{bare}\n")
+
+    def claims(self) -> dict[Path, Path]:
+        """The servers that keep their objects here -> the file that says so."""
+        notes = sorted((self.path / "servers").glob("*"))
+        return {Path(note.read_text().removesuffix("\n")): note for note in notes if note.is_file()}
+
+    def runs(self) -> Iterator[Path]:
+        """Every entry of the run cache: what some stage once made of something."""
+        for shard in _folders(self.path / "runs", SHARD):
+            for key in _folders(shard, re.compile(r"[0-9a-f]{64}")):
+                yield from sorted(entry for entry in key.iterdir() if entry.is_file() and "." not in entry.name)
+
+
+def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if name.fullmatch(path.name) and path.is_dir())
+
+
+def members(oid: str, content: bytes) -> dict[str, str]:
+    """Path -> object of the files in the folder that the list `oid` is of; an error where DVC wrote another one."""
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != oid.removesuffix(".dir"):
+        raise PushforwardError(f"the list of files {oid} is not what was stored under that name", exit_code=DATA)
+    return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+
+
+def named(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
+    """Object -> one of `commits` whose dvc.lock or .dvc files name it.
+
+    Read as text, not as YAML: of a lock with conflict markers both sides count.
+    """
+    files: dict[str, str] = {}
+    for commit in commits:
+        for path, entry in repository.tree(commit).items():
+            name = path.rpartition("/")[2]
+            if name == pipeline.LOCK or name.endswith(".dvc"):
+                files.setdefault(entry.partition(" ")[2], commit)
+    contents = repository.objects(list(files))
+    return {
+        oid.decode(): commit
+        for (kind, text), commit in zip((found or ("", b"") for found in contents), files.values(), strict=True)
+        if kind == "blob"
+        for oid in NAMED.findall(text)
+    }
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the objects of a checkout are: its cache, and its remote; `remote` where that is a folder."""
+
+    cache: Store
+    url: str
+    remote: Store | None
+
+
+def places(root: Path) -> Places:
+    """Where .dvc/config and config.local of the checkout in `root` keep objects."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_string(pipeline.absolute_config(root))
+    url = next((config.get(name, "url") for name in config.sections() if config.has_option(name, "url")), "")
+    return Places(Store(Path(config.get("cache", "dir"))), url, folder(url))
+
+
+def folder(url: str) -> Store | None:
+    """The store at `url` where that is a folder of this machine."""
+    path = url.removeprefix("file://")
+    return Store(Path(os.path.normpath(path))) if path and "://" not in path else None
+
+
+def outs(repository: Repository, commit: str) -> dict[str, str]:
+    """Path -> object of what DVC keeps for `commit`: outs of its dvc.lock and its .dvc files that are not in git."""
+    tree = repository.tree(commit)
+    found: dict[str, str] = {}
+    for path in tree:
+        if path == pipeline.LOCK:
+            entries = [*pipeline.read_lock(repository.read(commit, path)).values()]
+            at = ""
+        elif path.endswith(".dvc"):
+            entries = [_added(repository.read(commit, path), path)]
+            at = posixpath.join(posixpath.dirname(path), str(entries[0].get("wdir", ".")))
+        else:
+            continue
+        for out in [out for entry in entries for out in entry.get("outs", [])]:
+            place = posixpath.normpath(posixpath.join(at, str(out["path"])))
+            committed = any(one == place or one.startswith(f"{place}/") for one in tree)
+            if out.get("md5") and not committed:
+                found[place] = str(out["md5"])
+    return found
+
+
+def _added(text: bytes | None, path: str) -> dict[str, Any]:
+    try:
+        tree = YAML(typ="safe").load(io.BytesIO(text or b""))
+    except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
+        raise PushforwardError(f"{path} cannot be read: {str(broken).splitlines()[0]}", exit_code=DATA) from None
+    return tree if isinstance(tree, dict) else {}
