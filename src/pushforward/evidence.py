@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import TypeAdapter
 
 from pushforward import (
     background,
@@ -28,17 +27,20 @@ from pushforward import (
     score,
     seal,
     settings,
+    verdicts,
 )
 from pushforward import holdout as holdouts
 from pushforward.errors import PushforwardError
-from pushforward.gate import Champion, Digests, Evidence, Holdout, Verdict
-from pushforward.git import ZERO, Repository
+from pushforward.gate import Evidence
+from pushforward.git import EMPTY_TREE, VERDICTS, ZERO, Repository
 from pushforward.report import Context, Kind
 from pushforward.revision import MANIFEST, leaves_at, manifest_of, model_digest, settings_at, sha256, validation_month
 from pushforward.settings import Settings
+from pushforward.verdicts import Champion, Digests, Holdout, Verdict
 
 PACKAGE = "src/pushforward/"
 DRAW_SECONDS = 60.0
+GOLDEN_ROWS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +118,14 @@ def weigh(
     work: Path,
     say: Callable[[str], None],
     pictures: Path | None = None,
+    golden: Path | None = None,
 ) -> tuple[Verdict, Context, registry.Level]:
     """Judge the hand-over in `folder` with the code, the rules and the holdout of the commit `judge`.
 
     Of a pull request nothing is run; a commit on the default branch scores the holdout again. Gives the verdict, what
     the report tells beside it, and which part of the version number a promotion would raise. `work` holds what is made
-    on the way, `pictures` gets those of the validation month.
+    on the way, `pictures` gets those of the validation month, the file `golden` some predictions of what passed on the
+    default branch, by which whoever serves it can tell that it is the model that was judged.
     """
     started = time.monotonic()
     repository = Repository(root)
@@ -132,7 +136,7 @@ def weigh(
     level: registry.Level = "minor"
     months: tuple[str, ...] = ()
     digests = Digests()
-    mode: gate.Mode = "superior" if champion else "first"
+    mode: verdicts.Mode = "superior" if champion else "first"
     try:
         read = handover.read(folder)
         reproduction = read.reproduction
@@ -151,10 +155,11 @@ def weigh(
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
         context = background.with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
-            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say, pictures)
+            places = pictures, golden
+            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
     except PushforwardError as failed:
-        verdict = gate.invalid(_reason(failed, reproduction), mode, rules.gate)
+        verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
         context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
     if months and verdict.holdout is None:
         verdict = dataclasses.replace(verdict, holdout=Holdout(months, 0, 0, ""))
@@ -167,7 +172,7 @@ def weigh(
         pull=question.pull,
         champion=Champion(champion.name, champion.commit) if champion else None,
         digests=digests,
-        stages=tuple(gate.Stage(s.name, s.outcome, s.reason, s.seconds) for s in reproduction.stages),
+        stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in reproduction.stages),
         touched=_touched(repository, _base(repository, question, judge), question.subject, champion, rules),
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
@@ -204,11 +209,11 @@ def _known(repository: Repository, model: str, question: Question) -> registry.R
     return dataclasses.replace(known, versions=versions, assignments=uses)
 
 
-def _mode(repository: Repository, champion: registry.Registered | None, subject: str) -> gate.Mode:
+def _mode(repository: Repository, champion: registry.Registered | None, subject: str) -> verdicts.Mode:
     after = leaves_at(repository, subject)
     if champion is None:
-        return gate.mode([], None, after)
-    return gate.mode(repository.changed(champion.commit, subject), leaves_at(repository, champion.commit), after)
+        return verdicts.mode([], None, after)
+    return verdicts.mode(repository.changed(champion.commit, subject), leaves_at(repository, champion.commit), after)
 
 
 class _Case:
@@ -222,15 +227,16 @@ class _Case:
         champion: registry.Registered | None,
         question: Question,
         read: handover.Handover,
-        mode: gate.Mode,
+        mode: verdicts.Mode,
         judge: str,
         checkout: Callable[[str, str], Path],
         say: Callable[[str], None],
         pictures: Path | None,
+        golden: Path | None,
     ) -> None:
         self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
         self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
-        self.contract, self.pictures = rules.model, pictures
+        self.contract, self.pictures, self.golden = rules.model, pictures, golden
         self.painter: ProcessPoolExecutor | None = None
         self.drawn: Future[dict[str, bytes]] | None = None
         self.probability = rules.gate.metric in {"logloss", "brier"}
@@ -289,6 +295,9 @@ class _Case:
         earlier = _known(self.repository, contract.name, self.question).versions
         context = background.with_history(context, rows, manifest, contract, self.repository, earlier)
         self._hang_up()
+        if self.trusted and verdict.verdict == "promote" and self.golden is not None:
+            self.golden.parent.mkdir(parents=True, exist_ok=True)
+            self.golden.write_bytes(golden_rows(contract.key, keys, challenger))
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
 
     def _predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
@@ -315,7 +324,7 @@ class _Case:
                 name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=self.question.head
             )
         except ledger.ClosedError as closed:
-            return gate.unanswered(closed.message, evidence.mode, rules)
+            return verdicts.unanswered(closed.message, evidence.mode, rules)
         verdict = gate.judge(evidence, rules.model_copy(update={"alpha": look.alpha}))
         verdict = dataclasses.replace(verdict, rules=rules.model_dump())
         book.settle(name, look, verdict.verdict, verdict.to_json(), reveal=shown)
@@ -325,7 +334,7 @@ class _Case:
         retires = self.trusted and verdict.verdict == "promote" and not refresh
         if not (shown or retires or state.retired):
             verdict = seal.public(verdict, look)
-        spent = gate.Look(look.number, look.of, look.alpha, look.replayed)
+        spent = verdicts.Look(look.number, look.of, look.alpha, look.replayed)
         return dataclasses.replace(verdict, look=spent, ledger=state.tip)
 
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
@@ -399,7 +408,7 @@ class _Case:
         found = honesty.compare(rows, events, before, afters, key=contract.key, time=contract.time, source=source)
         return found.sentence() if found else ""
 
-    def _validation(self, manifest: dict[str, Any], champion: dict[str, Any]) -> gate.Validation | None:
+    def _validation(self, manifest: dict[str, Any], champion: dict[str, Any]) -> verdicts.Validation | None:
         """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
         contract, month = self.contract, validation_month(manifest)
         path = self.read.folder / handover.VALIDATION
@@ -489,7 +498,7 @@ def _until(manifest: dict[str, Any]) -> str:
     return max(str(month) for month in months) if isinstance(months, list) and months else ""
 
 
-def _level(mode: gate.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
+def _level(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
     if champion and manifest.get("inputs") != champion.get("inputs"):
         return "major"
     return "patch" if mode == "refresh" else "minor"
@@ -515,7 +524,7 @@ def _touched(
     lock = repository.read(champion.commit if champion else base, pipeline.LOCK)
     try:
         before, after = leaves_at(repository, base), leaves_at(repository, subject)
-        return gate.touched(
+        return verdicts.touched(
             repository.changed(base, subject), before, after, pipeline.making(lock, rules.model.holdout)
         )
     except PushforwardError:
@@ -547,22 +556,35 @@ def _same(claimed: bytes, found: bytes | None) -> bool:
         return False
 
 
-def store(folder: Path, verdict: Verdict, context: Context, level: registry.Level) -> None:
-    """Put a verdict and what its report needs into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "verdict.json").write_text(verdict.to_json() + "\n")
-    beside = {"level": level, "context": dataclasses.asdict(context)}
-    (folder / "context.json").write_text(json.dumps(beside, allow_nan=False, indent=1) + "\n")
+def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes:
+    """What the model gives for rows that are spread evenly over the holdout: JSON, the same bytes for the same."""
+    step = max(1.0, len(keys) / GOLDEN_ROWS)
+    places = [int(place * step) for place in range(min(GOLDEN_ROWS, len(keys)))]
+    named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
+    rows = [{key: named[place], "p": float(predictions[place])} for place in places]
+    return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
 
 
-def stored(folder: Path) -> tuple[Verdict, Context, registry.Level]:
-    """What `store` put into `folder`."""
-    try:
-        verdict = Verdict.from_json((folder / "verdict.json").read_bytes())
-        beside = json.loads((folder / "context.json").read_bytes())
-    except FileNotFoundError as missing:
-        raise PushforwardError(f"{folder} holds no verdict", next="pushforward gate") from missing
-    return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]
+def record(root: Path, verdict: Verdict) -> None:
+    """Put what passed on the default branch where a promotion and the policy of the remote look for it.
+
+    It is a commit of `verdict.json` at `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are
+    counted in. Any other verdict leaves no trace there.
+    """
+    if verdict.verdict != "promote" or verdict.event != "push":
+        return
+    book, ref = ledger.of(root), f"{VERDICTS}{verdict.commit}"
+    if book.remote:
+        book.repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", book.remote, f"+{ref}*:{ref}*")
+    before = book.repository.resolve(ref)
+    content = {"verdict.json": verdict.to_json().encode()}
+    tree = book.repository.write_tree(EMPTY_TREE, content, index=root / ".git" / "verdict.index")
+    date, parents = book.repository.date(verdict.commit), [before] if before else []
+    commit = book.repository.write_commit(tree, parents, f"Verdict on {verdict.commit}\n", date=date)
+    if book.remote:
+        book.repository.remote("push", "-q", book.remote, f"{commit}:{ref}")
+    else:
+        book.repository.git("update-ref", ref, commit)
 
 
 @contextlib.contextmanager

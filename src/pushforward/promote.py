@@ -1,19 +1,33 @@
-"""A passing verdict -> the lock commit, the version tag, the tags of environments that promote by themselves."""
+"""A passing verdict -> the lock commit, the version tag, the tags of environments that promote by themselves.
+
+With the version tag goes a commit of `refs/pushforward/registry`, a chain to which every version adds one folder: its
+verdict, its signed provenance, golden rows, its card. Both are pushed at once, so of those who promote at the same
+time one takes the number, and the others take the next.
+"""
 
 import hashlib
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pushforward import __version__, ledger, registry, settings
-from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
-from pushforward.gate import Verdict
-from pushforward.git import Repository
+from pushforward import __version__, card, ledger, objects, pipeline, provenance, registry, settings, tagging, trust
+from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
+from pushforward.git import EMPTY_TREE, REGISTRY, SERVICE, SERVICE_EMAIL, VERDICTS, Repository
 from pushforward.pipeline import LOCK, METRICS, read_lock
 from pushforward.registry import Level, Registered, Registry
+from pushforward.settings import Settings
+from pushforward.tagging import Batch, Hand, Seen, Tag
+from pushforward.verdicts import Verdict
 
-ATTEMPTS = 5
+REMOTE = "origin"
+VERDICT = "verdict.json"
+GOLDEN = "golden.json"
+CARD = "card.md"
+PROVENANCE = "provenance.json"
+SIGNATURE = f"{PROVENANCE}.sig"
+# The registry's files whose SHA-256 a version's tag has, by their key in its record.
+RECORDED = {"verdict": VERDICT, "provenance": PROVENANCE, "golden": GOLDEN, "card": CARD}
 
 
 @dataclass(frozen=True)
@@ -49,12 +63,14 @@ def promote(
     level: Level,
     lock: bytes,
     metrics: dict[str, bytes],
+    golden: bytes,
     *,
     say: Callable[[str], None],
 ) -> Promotion:
     """Tag what `verdict` passed and push the tags, all or none; retried when another promotion came first.
 
-    A model that already is a version is never tagged again. A verdict that does not say promote is refused.
+    A model that already is a version is never tagged again. A verdict that does not say promote is refused, and so is
+    one that the gate has not recorded in the remote, or whose data the DVC remote does not hold.
     """
     if verdict.verdict != "promote":
         raise PushforwardError(f"the verdict is {verdict.verdict}: {verdict.reason}", exit_code=NOT_PROMOTED)
@@ -62,98 +78,185 @@ def promote(
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
     rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
+    _check_recorded(repository, verdict)
     target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
-    environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
-    for attempt in range(ATTEMPTS):
-        repository.remote("fetch", "-q", "--tags", "origin")
-        known = registry.fold(rules.model.name, repository.refs("refs/tags"))
-        there = _version_of(repository, known, verdict.digests.model)
-        if there is not None and all(known.in_use(name) == there for name in environments):
-            say(f"{there.name} already is this model; nothing to tag")
-            _retire(root, verdict, there.name)
-            return Promotion(there.name, there.commit, tuple(environments), new=False)
-        tags = _make_tags(repository, known, there, target, verdict, level, environments)
-        names = [f"refs/tags/{tag}" for tag in tags]
-        pushed = repository.remote("push", "-q", "--atomic", "origin", *names, check=False)
-        if pushed.returncode == 0:
-            name = there.name if there else tags[0]
-            commit = there.commit if there else target
-            say(f"tagged {', '.join(tags)} at {commit[:9]}")
-            _retire(root, verdict, name)
-            return Promotion(name, commit, tuple(environments), new=True)
-        repository.git("tag", "-d", *tags, check=False)
-        said = pushed.stderr.decode("utf-8", "replace").strip()
-        if not any(word in said for word in ("already exists", "cannot lock ref", "the next one is")):
-            raise PushforwardError(
-                f"the tags were refused: {said.splitlines()[0] if said else 'no reason'}", exit_code=POLICY
-            )
-        time.sleep(0.2 * 2**attempt)
-    raise PushforwardError(f"other promotions came first {ATTEMPTS} times", next="push again", exit_code=POLICY)
-
-
-def _retire(root: Path, verdict: Verdict, name: str) -> None:
-    """A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published."""
-    if verdict.look is not None and verdict.holdout is not None:
-        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, name)
-
-
-def _version_of(repository: Repository, known: Registry, model: str) -> Registered | None:
-    for version in reversed(known.versions):
-        if registry.record(repository.git("cat-file", "tag", version.tag).text).get("model") == model:
-            return version
-    return None
-
-
-def _make_tags(
-    repository: Repository,
-    known: Registry,
-    there: Registered | None,
-    target: str,
-    verdict: Verdict,
-    level: Level,
-    environments: list[str],
-) -> list[str]:
-    tags: list[str] = []
-    name = there.name if there else ""
-    commit = there.commit if there else target
-    if there is None:
-        number = known.newest.version.bump(level) if known.newest else registry.FIRST
-        name = f"{known.model}@{number}"
-        line = f"{name}: {verdict.reason}"
-        repository.git(
-            "tag", "-a", "-F", "-", name, target, stdin=registry.message(line, _record(verdict, known)).encode()
+    if gone := lost(root, repository, target):
+        raise PushforwardError(
+            f"the DVC remote lacks or spoils {len(gone)} of the outs in {LOCK}: {', '.join(gone[:3])}",
+            next="dvc push from a machine that has them, then push again",
+            exit_code=TOOL,
         )
-        tags.append(name)
-    for environment in environments:
-        if there is not None and known.in_use(environment) == there:
-            continue
-        use = f"{known.model}#{environment}#{known.next_counter(environment)}"
-        before = known.in_use(environment)
-        record = {
-            "schema": 1,
-            "version": name,
-            "previous": before.name if before else None,
-            "by": "pushforward promote",
-        }
-        line = f"{environment}: {name} from now on"
-        repository.git("tag", "-a", "-F", "-", use, commit, stdin=registry.message(line, record).encode())
-        tags.append(use)
-    return tags
+    with trust.ci_key() as key, trust.signers_file(root, REMOTE) as signers:
+        case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
+        hand = Hand(SERVICE, SERVICE_EMAIL, str(key))
+        new = tagging.transact(repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers)
+    if new:
+        say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
+    if verdict.look is not None and verdict.holdout is not None:
+        # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
+        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, case.name)
+    return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 
-def _record(verdict: Verdict, known: Registry) -> dict[str, object]:
-    digests = verdict.digests
-    return {
-        "schema": 1,
-        "model": digests.model,
-        "manifest": digests.manifest,
-        "data": digests.data,
-        "lock": digests.lock,
-        "params": digests.params,
-        "environment": digests.environment,
-        "verdict": hashlib.sha256(verdict.to_json().encode()).hexdigest(),
-        "ledger": verdict.ledger or None,
-        "commit": verdict.commit,
-        "previous": known.newest.name if known.newest else None,
-        "pushforward": __version__,
+def lost(
+    root: Path, repository: Repository, commit: str, path: str = "", *, store: objects.Store | None = None
+) -> list[str]:
+    """The outs of `commit`, or those at and below `path`, that are not whole in `store`, or the DVC remote of `root`.
+
+    In a remote that is a folder every object is hashed, any other one is asked what it has.
+    """
+    outs = {
+        name: oid
+        for name, oid in objects.outs(repository, commit).items()
+        if not path or f"{name}/".startswith(f"{path}/")
     }
+    if not outs:
+        return []
+    place = store or objects.places(root).remote
+    if place is None:
+        return pipeline.absent(root, outs)
+    return [name for name, oid in outs.items() if not _whole(place, oid)]
+
+
+def _whole(store: objects.Store, oid: str) -> bool:
+    if not _intact(store.file(oid), oid):
+        return False
+    if not oid.endswith(".dir"):
+        return True
+    inside = objects.members(oid, store.file(oid).read_bytes())
+    return all(_intact(store.file(one), one) for one in inside.values())
+
+
+def _intact(path: Path, oid: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
+    return found.hexdigest() == oid.removesuffix(".dir")
+
+
+def _check_recorded(repository: Repository, verdict: Verdict) -> None:
+    """Only what the gate has recorded in the remote counts, not what a folder says."""
+    ref = f"{VERDICTS}{verdict.commit}"
+    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", REMOTE, f"+{ref}*:{ref}*")
+    if repository.read(ref, VERDICT) != verdict.to_json().encode():
+        raise PushforwardError(
+            f"this is not the verdict that the gate has recorded on {verdict.commit[:9]}",
+            next="pushforward gate",
+            exit_code=POLICY,
+        )
+
+
+class _Case:
+    """One promotion; `step` says what is to be tagged as the registry stands, and remembers what it said."""
+
+    def __init__(
+        self,
+        root: Path,
+        repository: Repository,
+        rules: Settings,
+        verdict: Verdict,
+        target: str,
+        level: Level,
+        golden: bytes,
+        key: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.root, self.repository, self.verdict, self.target = root, repository, verdict, target
+        self.level, self.golden, self.key, self.say = level, golden, key, say
+        self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
+        self.name, self.commit, self.tags = "", target, list[str]()
+
+    def step(self, seen: Seen) -> Batch | None:
+        """The version and the uses that are still to be made, or None."""
+        known = seen.known
+        there = self._version(known)
+        if there is not None:
+            self.name, self.commit = there.name, there.commit
+            if deprecation := known.deprecated(there):
+                self.environments = []
+                self.say(
+                    f"{there.name} already is this model, and {deprecation.name} has deprecated it; nothing to tag"
+                )
+                return None
+            if all(known.in_use(environment) == there for environment in self.environments):
+                self.say(f"{there.name} already is this model; nothing to tag")
+                return None
+            tags, refs = [], tuple[str, ...]()
+        else:
+            number = known.newest.version.bump(self.level) if known.newest else registry.FIRST
+            self.name, self.commit = f"{known.model}@{number}", self.target
+            tag, chain = self._register(seen)
+            tags, refs = [tag], (f"{chain}:{REGISTRY}",)
+        tags += [self._use(known, name) for name in self.environments if there is None or known.in_use(name) != there]
+        self.tags = [tag.name for tag in tags]
+        return Batch(tuple(tags), refs)
+
+    def _version(self, known: Registry) -> Registered | None:
+        """The version that this model already is."""
+        found = self.repository.objects([version.tag for version in known.versions])
+        for version, tag in reversed(list(zip(known.versions, found, strict=True))):
+            text = tag[1].decode("utf-8", "replace") if tag else ""
+            if registry.record(text).get("model") == self.verdict.digests.model:
+                return version
+        return None
+
+    def _register(self, seen: Seen) -> tuple[Tag, str]:
+        """The version's tag, and the commit that adds its folder to the chain."""
+        number = len(seen.known.versions) + 1
+        newest = seen.known.newest
+        before = self.repository.read(seen.tip, f"{folder(newest.name)}/{PROVENANCE}") if newest and seen.tip else None
+        made = provenance.statement(
+            self.root, self.repository, self.verdict, self.target, number=number, previous=before, say=self.say
+        )
+        previous = newest.name if newest else ""
+        about = card.of(self.repository, self.name, self.verdict, made, previous=previous)
+        files = {
+            VERDICT: self.verdict.to_json().encode(),
+            PROVENANCE: made,
+            SIGNATURE: trust.sign_file(made, self.key),
+            GOLDEN: self.golden,
+            CARD: card.markdown(about).encode(),
+        }
+        record = self._record(previous or None, number, files)
+        inside = {f"{folder(self.name)}/{name}": content for name, content in files.items()}
+        tree = self.repository.write_tree(seen.tip or EMPTY_TREE, inside, index=self.root / ".git" / "registry.index")
+        parents = [seen.tip] if seen.tip else []
+        date = self.repository.date(self.verdict.commit)
+        chain = self.repository.write_commit(tree, parents, f"Register {self.name}\n", date=date)
+        message = registry.message(f"{self.name}: {self.verdict.reason}", record)
+        return Tag(self.name, self.target, message, lambda signer: signer.allows("version")), chain
+
+    def _record(self, previous: str | None, number: int, files: Mapping[str, bytes]) -> dict[str, Any]:
+        digests = self.verdict.digests
+        return {
+            "schema": 2,
+            "model": digests.model,
+            "manifest": digests.manifest,
+            "data": digests.data,
+            "lock": _sha256(self.repository.read(self.target, LOCK) or b""),
+            "params": digests.params,
+            "environment": digests.environment,
+            "ledger": self.verdict.ledger or None,
+            "commit": self.verdict.commit,
+            "previous": previous,
+            "number": number,
+            "pushforward": __version__,
+            **{key: _sha256(files[name]) for key, name in RECORDED.items()},
+        }
+
+    def _use(self, known: Registry, environment: str) -> Tag:
+        before = known.in_use(environment)
+        name = f"{known.model}#{environment}#{known.next_counter(environment)}"
+        told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
+        message = registry.message(f"{environment}: {self.name} from now on", told)
+        return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))
+
+
+def folder(name: str) -> str:
+    """Where the chain keeps what belongs to the version `name`."""
+    return f"versions/{name}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,23 +1,29 @@
 """Tag grammar and fold: tags -> versions, environments, history. Pure.
 
 The grammar is GTO's, so that `gto show` reads the same registry:
-`<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment.
-Order is the counter `n`, never a clock.
+`<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment,
+`<model>@v<major>.<minor>.<patch>!` deprecates a version. Order is the number, never a clock.
 """
 
+import difflib
+import itertools
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pushforward.errors import PushforwardError
 from pushforward.git import Ref
 
 NAME = r"[a-z][a-z0-9-]{1,62}"
 NUMBER = r"(?:0|[1-9]\d{0,8})"
 VERSION_TAG = re.compile(rf"(?P<model>{NAME})@v(?P<major>{NUMBER})\.(?P<minor>{NUMBER})\.(?P<patch>{NUMBER})")
 ENVIRONMENT_TAG = re.compile(rf"(?P<model>{NAME})#(?P<environment>{NAME})#(?P<counter>[1-9]\d{{0,8}})")
-GRAMMAR = "<model>@v<major>.<minor>.<patch> or <model>#<environment>#<n>"
+DEPRECATION_TAG = re.compile(rf"{VERSION_TAG.pattern}!")
+GRAMMAR = "<model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>#<n>"
+PRODUCTION = "production"
 
 Level = Literal["major", "minor", "patch"]
 
@@ -77,34 +83,77 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Deprecation:
+    """A deprecation tag: the version at `commit` is not to be put to use again."""
+
+    model: str
+    version: Version
+    commit: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The tag's name."""
+        return f"{self.model}@{self.version}!"
+
+
+@dataclass(frozen=True)
 class Registry:
-    """All versions and assignments of one model, and what is wrong with its tags."""
+    """All versions, assignments and deprecations of one model, each in order, and what is wrong with its tags."""
 
     model: str
     versions: tuple[Registered, ...] = ()
     assignments: tuple[Assignment, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    deprecations: tuple[Deprecation, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def newest(self) -> Registered | None:
-        """The highest version."""
-        return max(self.versions, key=lambda registered: registered.version, default=None)
+        """The highest version, deprecated or not: the next number goes on from it."""
+        return self.versions[-1] if self.versions else None
+
+    def uses(self, environment: str) -> list[Assignment]:
+        """The assignments of `environment`, the first one first."""
+        return [assignment for assignment in self.assignments if assignment.environment == environment]
 
     def in_use(self, environment: str) -> Registered | None:
         """The version that the assignment with the highest counter puts to use in `environment`."""
-        mine = [assignment for assignment in self.assignments if assignment.environment == environment]
-        latest = max(mine, key=lambda assignment: assignment.counter, default=None)
-        return self.at(latest.commit) if latest else None
+        mine = self.uses(environment)
+        return self.at(mine[-1].commit) if mine else None
 
     def at(self, commit: str) -> Registered | None:
         """The highest version that names `commit`."""
         mine = [registered for registered in self.versions if registered.commit == commit]
-        return max(mine, key=lambda registered: registered.version, default=None)
+        return mine[-1] if mine else None
+
+    def deprecated(self, registered: Registered) -> Deprecation | None:
+        """The tag that deprecates a version, if there is one."""
+        return next((one for one in self.deprecations if one.version == registered.version), None)
 
     @property
     def champion(self) -> Registered | None:
-        """The version to beat: what production holds, else the newest."""
-        return self.in_use("production") or self.newest
+        """The version to beat: what production holds, else the newest. One that is deprecated is no yardstick."""
+        used = self.in_use(PRODUCTION)
+        if used is not None and not self.deprecated(used):
+            return used
+        return next((one for one in reversed(self.versions) if not self.deprecated(one)), None)
+
+    def before(self, environment: str) -> Registered | None:
+        """The version to go back to in `environment`: the one in use before the present one, unless deprecated.
+
+        To put an earlier version to use again takes back what came after it. So a second rollback goes further back,
+        and never returns to what the first one left.
+        """
+        stack: list[Registered] = []
+        there = {registered.commit: registered for registered in self.versions}
+        for assignment in self.uses(environment):
+            version = there.get(assignment.commit)
+            if version is None:
+                continue
+            if version in stack:
+                del stack[stack.index(version) :]
+            stack.append(version)
+        return next((version for version in reversed(stack[:-1]) if not self.deprecated(version)), None)
 
     @property
     def environments(self) -> list[str]:
@@ -113,50 +162,127 @@ class Registry:
 
     def next_counter(self, environment: str) -> int:
         """The counter of the next assignment in `environment`."""
-        counters = [a.counter for a in self.assignments if a.environment == environment]
-        return max(counters, default=0) + 1
+        mine = self.uses(environment)
+        return mine[-1].counter + 1 if mine else 1
+
+    def named(self, text: str) -> Registered:
+        """The version called `text`: `v1.2.0`, `1.2.0` or the tag's name. `PushforwardError` where there is none."""
+        short = text.removeprefix(f"{self.model}@").removeprefix("v")
+        found = next((one for one in self.versions if str(one.version) == f"v{short}"), None)
+        if found is not None:
+            return found
+        if not self.versions:
+            raise PushforwardError(f"{self.model} has no version yet", next="git push a commit that passes the gate")
+        known = [str(one.version) for one in self.versions]
+        (close,) = difflib.get_close_matches(f"v{short}", known, n=1, cutoff=0.6) or [""]
+        hint = f"; did you mean {close}?" if close else f"; the newest is {known[-1]}"
+        raise PushforwardError(f"{self.model} has no version {_inert(text)}{hint}", next="pushforward show")
 
 
 def parse(name: str) -> re.Match[str] | None:
     """The parts of a registry tag's name, or None where it is none."""
-    return VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
+    return VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name) or DEPRECATION_TAG.fullmatch(name)
 
 
 def fold(model: str, refs: Iterable[Ref]) -> Registry:
     """The registry of `model` from its tags (any order). What cannot be read is reported, not ignored."""
     versions: list[Registered] = []
     assignments: list[Assignment] = []
+    deprecations: list[Deprecation] = []
     problems: list[str] = []
-    for ref in refs:
+    for ref in sorted(refs, key=lambda ref: ref.name):
         name = ref.name.removeprefix("refs/tags/")
-        if not name.startswith((f"{model}@", f"{model}#")):
+        if not name.casefold().startswith((f"{model}@", f"{model}#")):
             continue
-        if ref.type != "tag":
+        if not name.startswith(model):
+            problems.append(f"{name} is not of {model}: names are in small letters")
+        elif ref.type != "tag":
             problems.append(f"{name} is a lightweight tag; a registry tag is annotated")
-        elif version := VERSION_TAG.fullmatch(name):
-            number = Version(int(version["major"]), int(version["minor"]), int(version["patch"]))
-            versions.append(Registered(model, number, ref.target, ref.object))
-        elif use := ENVIRONMENT_TAG.fullmatch(name):
-            assignments.append(Assignment(model, use["environment"], int(use["counter"]), ref.target, ref.object))
+        elif found := VERSION_TAG.fullmatch(name):
+            versions.append(Registered(model, _number(found), ref.target, ref.object))
+        elif found := ENVIRONMENT_TAG.fullmatch(name):
+            assignments.append(Assignment(model, found["environment"], int(found["counter"]), ref.target, ref.object))
+        elif found := DEPRECATION_TAG.fullmatch(name):
+            deprecations.append(Deprecation(model, _number(found), ref.target, ref.object))
         else:
             problems.append(f"{name} is not of the form {GRAMMAR}")
-    commits = {registered.commit for registered in versions}
-    problems += [
-        f"{assignment.name} names {assignment.commit[:9]}, which no version names"
-        for assignment in assignments
-        if assignment.commit not in commits
-    ]
-    return Registry(
+    known = Registry(
         model,
         tuple(sorted(versions, key=lambda registered: registered.version)),
         tuple(sorted(assignments, key=lambda assignment: (assignment.environment, assignment.counter))),
-        tuple(problems),
+        tuple(sorted(deprecations, key=lambda deprecation: deprecation.version)),
     )
+    return replace(known, problems=(*problems, *_contradictions(known)))
+
+
+def _number(found: re.Match[str]) -> Version:
+    return Version(int(found["major"]), int(found["minor"]), int(found["patch"]))
+
+
+def _contradictions(known: Registry) -> Iterator[str]:
+    """What cannot be true of all tags at once."""
+    commits = Counter(registered.commit for registered in known.versions)
+    for commit, count in commits.items():
+        if count > 1:
+            names = " and ".join(one.name for one in known.versions if one.commit == commit)
+            yield f"{names} name one commit, {commit[:9]}"
+    versions = {registered.version: registered for registered in known.versions}
+    for deprecation in known.deprecations:
+        version = versions.get(deprecation.version)
+        if version is None:
+            yield f"{deprecation.name} deprecates a version that is not there"
+        elif version.commit != deprecation.commit:
+            yield f"{deprecation.name} names {deprecation.commit[:9]}, its version {version.commit[:9]}"
+    for assignment in known.assignments:
+        if assignment.commit not in commits:
+            yield f"{assignment.name} names {assignment.commit[:9]}, which no version names"
+    for environment in known.environments:
+        counters = [0, *(assignment.counter for assignment in known.uses(environment))]
+        for before, after in itertools.pairwise(counters):
+            if after > before + 1:
+                gap = f"#{before + 1}" if after == before + 2 else f"#{before + 1} to #{after - 1}"
+                yield f"{known.model}#{environment}{gap} is missing before #{after}"
+        used = known.in_use(environment)
+        if used is not None and known.deprecated(used):
+            yield f"{environment} holds {used.name}, which is deprecated"
+
+
+def inconsistent(known: Registry, records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Where the records in the tags' messages (by tag object) say something else than the tags' names and order."""
+    names = {version.commit: version.name for version in known.versions}
+    last = ""
+    for place, version in enumerate(known.versions, 1):
+        record = records.get(version.tag, {})
+        if "number" in record and record["number"] != place:
+            yield f"{version.name} is version number {place} here and says that it is number {record['number']}"
+        elif "previous" in record and (record["previous"] or "") != last:
+            yield f"{version.name} follows {last or 'nothing'} here and says that it follows {record['previous']}"
+        last = version.name
+    for environment in known.environments:
+        last = ""
+        for assignment in known.uses(environment):
+            record, name = records.get(assignment.tag, {}), names.get(assignment.commit, "")
+            if name and record.get("version", name) != name:
+                yield f"{assignment.name} names {name} and says that it puts {record['version']} to use"
+            elif "previous" in record and (record["previous"] or "") != last:
+                yield f"{assignment.name} replaces {last or 'nothing'} and says that it replaces {record['previous']}"
+            last = name
 
 
 def message(line: str, record: dict[str, Any]) -> str:
     """A tag's message: a line for people, then one line of JSON."""
     return f"{line}\n\n{json.dumps(record, sort_keys=True, separators=(',', ':'))}\n"
+
+
+def use_record(version: str, previous: Registered | None, *, reason: str, by: str) -> dict[str, Any]:
+    """What the tag of an environment says beside its name."""
+    return {
+        "schema": 2,
+        "version": version,
+        "previous": previous.name if previous else None,
+        "reason": reason,
+        "by": by,
+    }
 
 
 def record(text: str) -> dict[str, Any]:
@@ -169,3 +295,7 @@ def record(text: str) -> dict[str, Any]:
                 return {}
             return found if isinstance(found, dict) else {}
     return {}
+
+
+def _inert(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)[:80]

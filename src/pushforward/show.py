@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import notes, registry, report, settings
+from pushforward import history, notes, registry, report, settings
 from pushforward.git import Repository
+from pushforward.history import Tag
+from pushforward.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,37 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Use:
+    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any."""
+
+    environment: str
+    version: str
+    tag: str
+    when: str
+    by: str
+    reason: str
+    previous: str
+
+
+@dataclass(frozen=True)
+class Deprecated:
+    """A version that is not to be put to use again: since when, by whom and why."""
+
+    version: str
+    when: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class State:
     """The registry and the history of a repository, newest verdict last."""
 
     model: str
     environments: dict[str, str]
+    uses: tuple[Use, ...]
     versions: tuple[str, ...]
+    deprecated: tuple[Deprecated, ...]
     problems: tuple[str, ...]
     history: tuple[Entry, ...]
 
@@ -50,26 +77,51 @@ def state(root: Path) -> State:
     text = repository.read("HEAD", "params.yaml")
     model = settings.parse(text).model.name if text else settings.load(root).model.name
     known = registry.fold(model, repository.refs("refs/tags"))
-    environments = {}
-    for name in known.environments:
-        version = known.in_use(name)
-        environments[name] = version.name if version else "?"
+    tags = _tags(repository, known)
+    uses = tuple(_use(known, name, tags) for name in known.environments)
     return State(
         model,
-        environments,
+        {use.environment: use.version for use in uses},
+        uses,
         tuple(version.name for version in known.versions),
-        known.problems,
-        tuple(_history(repository, known)),
+        tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
+        (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
+        tuple(_history(repository, known, tags)),
     )
 
 
-def _history(repository: Repository, known: registry.Registry) -> Iterator[Entry]:
+def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:
+    """Every tag of the registry by its object, read at once."""
+    names = [one.tag for one in known.versions] + [one.tag for one in known.assignments]
+    names += [one.tag for one in known.deprecations]
+    found = zip(names, repository.objects(names), strict=True)
+    return {name: Tag(content[1]) for name, content in found if content is not None}
+
+
+def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
+    latest, version = known.uses(environment)[-1], known.in_use(environment)
+    when, by, reason = _told(tags[latest.tag])
+    previous = tags[latest.tag].record.get("previous")
+    return Use(environment, version.name if version else "?", latest.name, when, by, reason, str(previous or ""))
+
+
+def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
+    return Deprecated(deprecation.name.removesuffix("!"), *_told(tags[deprecation.tag]))
+
+
+def _told(tag: Tag) -> tuple[str, str, str]:
+    """(day, who, why) of a tag."""
+    record = tag.record
+    return (
+        f"{history.clock(tag.seconds):%Y-%m-%d}",
+        str(record.get("by") or tag.tagger),
+        str(record.get("reason") or ""),
+    )
+
+
+def _history(repository: Repository, known: Registry, tags: dict[str, Tag]) -> Iterator[Entry]:
     found: list[tuple[int, int, Entry]] = []
-    made = {}
-    for version in known.versions:
-        made[registry.record(repository.git("cat-file", "tag", version.tag).text).get("commit", version.commit)] = (
-            version
-        )
+    made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
     for commit in notes.annotated(repository):
         for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
             when, _, subject = _described(repository, commit).partition("\0")
@@ -140,9 +192,17 @@ def terminal(state: State, *, width: int = 80) -> str:
         row[-1] = report.plain(entry.subject)
     lines = ["  ".join([*map(_padded, row, widths), row[-1]]).rstrip() for row in rows]
     table = [report.cut(line, width) for line in lines]
-    uses = [f"{name:<12} {version}" for name, version in state.environments.items()] or ["no version yet"]
+    uses = [f"{use.environment:<12} {use.version}  {_since(use)}" for use in state.uses] or ["no version yet"]
+    uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
+    lines = [report.cut(f"  {line}".rstrip(), width) for line in uses]
     problems = [report.cut(f"! {report.plain(text)}", width) for text in state.problems]
-    return "\n".join([state.model, *(f"  {line}" for line in uses), *problems, "", *table])
+    return "\n".join([state.model, *lines, *problems, "", *table])
+
+
+def _since(tag: Use | Deprecated) -> str:
+    """Since when, by whom and why, as far as a tag tells it."""
+    who = report.plain(tag.by.partition(" <")[0], 40)
+    return f"{tag.when} by {who}: {report.plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
 
 
 def markdown(state: State) -> str:

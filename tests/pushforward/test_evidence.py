@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import shutil
 import subprocess
@@ -12,12 +13,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pushforward import environment, evidence, handover, pipeline, registry, report, revision
+from pushforward import environment, evidence, handover, judged, pipeline, registry, report, revision
 from pushforward.errors import DATA, PushforwardError
 from pushforward.evidence import Question
-from pushforward.gate import invalid
 from pushforward.git import Repository
 from pushforward.pipeline import Reproduction, Stage
+from pushforward.verdicts import invalid
 
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
@@ -205,10 +206,73 @@ def ran(tmp_path_factory):
     ids=["nan", "above one", "fewer rows", "other keys", "not the model's"],
 )
 def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
+    honest = (ran.handover / handover.PREDICTIONS).read_bytes()
     spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / handover.PREDICTIONS)
     verdict, _, _ = ran.weigh()
+    (ran.handover / handover.PREDICTIONS).write_bytes(honest)
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
+
+
+def test_what_passes_on_the_default_branch_leaves_golden_rows(ran, tmp_path):
+    golden, head = tmp_path / "verdict" / "golden.json", ran.git("rev-parse", "HEAD")
+    question = Question(head, head, "push", "refs/heads/main")
+    told = {"judge": evidence.judge_of(ran.root, question), "work": ran.root / ".git" / "judge", "say": lambda _: None}
+    verdict, _, _ = evidence.weigh(ran.root, ran.handover, question, golden=golden, **told)
+    assert verdict.verdict == "promote"
+    found = json.loads(golden.read_text())
+    table = pl.read_parquet(ran.root / "predictions.parquet")
+    assert (found["schema"], found["key"], len(found["rows"])) == (1, "id", 100)
+    assert [row["id"] for row in found["rows"][:3]] == ["r0", "r12", "r24"]
+    assert found["rows"][-1]["id"] == "r1207"
+    expected = dict(table.rows())
+    assert all(row["p"] == expected[row["id"]] for row in found["rows"]), "to the last bit"
+
+
+def test_what_does_not_pass_leaves_no_golden_rows(still, tmp_path):
+    still.claim()
+    head = still.git("rev-parse", "HEAD")
+    question = Question(head, head, "push", "refs/heads/main")
+    told = {"judge": head, "work": still.root / ".git" / "judge", "say": lambda _: None}
+    evidence.weigh(still.root, still.handover, question, golden=tmp_path / "golden.json", **told)
+    assert not (tmp_path / "golden.json").exists()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100, 101, 1220])
+def test_golden_rows_are_spread_evenly_over_the_holdout(count):
+    keys, predictions = pl.Series("n", range(count), dtype=pl.Int64), np.linspace(0.1, 0.9, count)
+    rows = json.loads(evidence.golden_rows("n", keys, predictions))["rows"]
+    assert len(rows) == min(100, count)
+    places = [row["n"] for row in rows]
+    assert places == sorted(set(places)), "whole numbers stay what they are"
+    assert all(row["p"] == predictions[row["n"]] for row in rows)
+    steps = {after - before for before, after in itertools.pairwise(places)}
+    assert not steps or max(steps) - min(steps) <= 1
+
+
+def passing(commit, reason="log loss falls"):
+    return dataclasses.replace(invalid(reason), verdict="promote", commit=commit, event="push", ref="refs/heads/main")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["on this machine", "elsewhere"])
+def test_what_passes_is_recorded_where_it_was_pushed_to(repository, git, tmp_path, elsewhere):
+    git(tmp_path, "clone", "-q", "--bare", str(repository), "origin.git")
+    # an address that is no absolute path is taken for that of another machine
+    git(repository, "remote", "add", "origin", "../origin.git" if elsewhere else str(tmp_path / "origin.git"))
+    head, origin = git(repository, "rev-parse", "HEAD"), Repository(tmp_path / "origin.git")
+    ref = f"refs/pushforward/verdict/{head}"
+    for reason in ("log loss falls", "log loss falls", "log loss falls, said again"):
+        evidence.record(repository, passing(head, reason))
+        assert origin.read(ref, "verdict.json") == passing(head, reason).to_json().encode()
+        assert list(origin.tree(ref)) == ["verdict.json"]
+    assert git(origin.path, "rev-list", ref).splitlines()[-1] != git(origin.path, "rev-parse", ref), "it only grows"
+
+
+@pytest.mark.parametrize("change", [{"verdict": "hold"}, {"verdict": "invalid"}, {"event": "pull_request"}])
+def test_nothing_else_is_recorded(repository, git, change):
+    head = git(repository, "rev-parse", "HEAD")
+    evidence.record(repository, dataclasses.replace(passing(head), **change))
+    assert git(repository, "for-each-ref", "refs/pushforward") == ""
 
 
 def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):
@@ -305,8 +369,8 @@ def test_whatever_a_run_says_of_itself_there_is_a_verdict(still, files, reason, 
     verdict, context, level = still.weigh()
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
-    evidence.store(tmp_path / "verdict", verdict, context, level)
-    assert report.markdown(*evidence.stored(tmp_path / "verdict")[:2])
+    judged.store(tmp_path / "verdict", verdict, context, level)
+    assert report.markdown(*judged.stored(tmp_path / "verdict")[:2])
 
 
 def test_a_hand_over_without_a_lock_says_so(still):
@@ -318,17 +382,17 @@ def test_a_hand_over_without_a_lock_says_so(still):
 def test_a_verdict_is_stored_and_read_again(tmp_path):
     verdict = dataclasses.replace(invalid("because − ✓"), commit="a" * 40, event="push")
     context = report.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
-    evidence.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
-    assert evidence.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
+    judged.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
+    assert judged.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
 
 
 def test_a_folder_without_a_verdict_and_a_verdict_that_is_none_are_told_apart(tmp_path):
     with pytest.raises(PushforwardError, match="holds no verdict") as missing:
-        evidence.stored(tmp_path)
+        judged.stored(tmp_path)
     assert missing.value.next == "pushforward gate"
     (tmp_path / "verdict.json").write_text('{"verdict": "promote"}')
     with pytest.raises(PushforwardError, match="not a verdict") as wrong:
-        evidence.stored(tmp_path)
+        judged.stored(tmp_path)
     assert wrong.value.exit_code == DATA == 3
 
 

@@ -1,19 +1,23 @@
-"""Promotion with real git: lock commits, the registry's tags, and clones that race for one origin."""
+"""Promotion with real git: lock commits, the registry's tags, and clones that race for one server with its policy."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pushforward import registry
+from pushforward import __version__, evidence, objects, pipeline, provenance, registry
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
-from pushforward.gate import Digests, invalid
-from pushforward.git import Repository
-from pushforward.promote import lock_commit, promote
+from pushforward.git import REGISTRY, Repository
+from pushforward.promote import lock_commit, lost, promote
+from pushforward.release import deprecate, release
+from pushforward.verdicts import Verdict
 
 PARAMS = """\
 model:
@@ -75,19 +79,6 @@ def commit(git, folder, message, **files):
 def locked(folder, revision, lock=FOUND, metrics=METRICS):
     repository = Repository(folder)
     return lock_commit(repository, repository.commit(revision), lock, metrics, scratch=folder / ".git")
-
-
-def passed(folder, model="b", event="push"):
-    digests = Digests(model, "manifest", "data", "lock", "params", "environment")
-    head = Repository(folder).commit("HEAD")
-    verdict = invalid("log loss falls")
-    return replace(verdict, verdict="promote", commit=head, event=event, ref="refs/heads/main", digests=digests)
-
-
-def promoted(folder, model="b", level="minor"):
-    """Promote a model; the lock names it, as a lock does: that of `b` is the one committed."""
-    lock = LOCK.replace(b"cmd: b", f"cmd: {model}".encode())
-    return promote(folder, passed(folder, model), level, lock, METRICS, say=lambda _: None)
 
 
 def tags(git, folder):
@@ -157,140 +148,327 @@ def test_a_committed_lock_that_git_spoiled_is_dishonest(clone, git, merged):
     assert Repository(clone).read(child, "dvc.lock") == LOCK
 
 
-def test_a_version_is_an_annotated_tag_with_a_record(clone, git):
-    made = promoted(clone, "c")
-    origin = clone.parent / "origin.git"
-    assert tags(git, origin) == ["toy#staging#1", "toy@v1.0.0"]
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_version_is_a_signed_tag_with_a_record(hub, git):
+    head = hub.commit("c", honest=False)
+    made = hub.promote("c")
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
     assert (made.version, made.environments, made.new) == ("toy@v1.0.0", ("staging",), True)
-    assert git(origin, "rev-parse", "toy@v1.0.0^{commit}") == git(origin, "rev-parse", "toy#staging#1^{commit}")
-    assert made.commit == git(origin, "rev-parse", "toy@v1.0.0^{commit}")
-    line, _, rest = git(origin, "tag", "-l", "--format=%(contents)", "toy@v1.0.0").partition("\n\n")
-    record = json.loads(rest)
+    assert git(hub.bare, "rev-parse", "toy@v1.0.0^{commit}") == git(hub.bare, "rev-parse", "toy#staging#1^{commit}")
+    assert made.commit == git(hub.bare, "rev-parse", "toy@v1.0.0^{commit}")
+    assert git(hub.bare, "rev-parse", f"{made.commit}^") == head, "its lock was not honest, so a child is named"
+    line = git(hub.bare, "tag", "-l", "--format=%(contents:subject)", "toy@v1.0.0")
     assert line == "toy@v1.0.0: log loss falls"
-    head = git(clone, "rev-parse", "HEAD")
-    assert record | {"verdict": "", "pushforward": ""} == {
-        "schema": 1,
-        "model": "c",
-        "manifest": "manifest",
-        "data": "data",
-        "lock": "lock",
-        "params": "params",
-        "environment": "environment",
-        "verdict": "",
+    lock, found = hub.model("c")
+    record = hub.record("toy@v1.0.0")
+    assert Repository(hub.bare).read(made.commit, "dvc.lock") == lock
+    assert record == {
+        "schema": 2,
+        "model": found["model"],
+        "manifest": found["manifest"],
+        "data": "d" * 64,
+        "lock": digest(lock),
+        "params": digest(Repository(hub.bare).read(head, "params.yaml")),
+        "environment": "e" * 64,
+        "verdict": digest(hub.file("toy@v1.0.0", "verdict.json")),
         "ledger": None,
         "commit": head,
         "previous": None,
-        "pushforward": "",
+        "number": 1,
+        "provenance": digest(hub.file("toy@v1.0.0", "provenance.json")),
+        "golden": digest(hub.file("toy@v1.0.0", "golden.json")),
+        "card": digest(hub.file("toy@v1.0.0", "card.md")),
+        "pushforward": __version__,
     }
-    assert len(record["verdict"]) == 64
-    use = json.loads(git(origin, "tag", "-l", "--format=%(contents:body)", "toy#staging#1"))
-    assert use == {"schema": 1, "version": "toy@v1.0.0", "previous": None, "by": "pushforward promote"}
+    assert hub.record("toy#staging#1") == {
+        "schema": 2,
+        "version": "toy@v1.0.0",
+        "previous": None,
+        "reason": "it passed the gate",
+        "by": "pushforward promote",
+    }
 
 
-def test_the_level_raises_its_part_of_the_number(clone, git):
+def test_git_and_ssh_keygen_verify_what_was_promoted_without_this_tool(hub, git):
+    hub.promote("b")
+    signers = hub.bare / "pushforward" / "allowed_signers"
+    for name in ("toy@v1.0.0", "toy#staging#1"):
+        said = git(hub.bare, "-c", f"gpg.ssh.allowedSignersFile={signers}", "tag", "-v", name, check=False)
+        assert 'Good "git" signature for pushforward@localhost' in said
+    statement, signature = hub.folder / "statement", hub.folder / "signature"
+    signature.write_bytes(hub.file("toy@v1.0.0", "provenance.json.sig"))
+    statement.write_bytes(hub.file("toy@v1.0.0", "provenance.json"))
+    command = ["ssh-keygen", "-Y", "verify", "-n", "pushforward", "-I", "pushforward@localhost", "-f", str(signers)]
+    with statement.open("rb") as content:
+        done = subprocess.run([*command, "-s", str(signature)], stdin=content, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_versions_folder_is_whole_and_its_chain_only_grows(hub, git):
+    hub.promote("b")
+    first = git(hub.bare, "rev-parse", REGISTRY)
+    hub.commit("c")
+    hub.promote("c")
+    assert git(hub.bare, "rev-parse", f"{REGISTRY}^@") == first
+    paths = git(hub.bare, "ls-tree", "-r", "--name-only", REGISTRY).splitlines()
+    names = ["card.md", "golden.json", "provenance.json", "provenance.json.sig", "verdict.json"]
+    assert paths == [f"versions/toy@v1.{minor}.0/{name}" for minor in range(2) for name in names]
+    verdict = Verdict.from_json(hub.file("toy@v1.1.0", "verdict.json"))
+    assert verdict.commit == hub.record("toy@v1.1.0")["commit"]
+    assert hub.file("toy@v1.1.0", "golden.json") == b'{"schema":1,"key":"id","rows":[]}'
+    assert b"Model card" in hub.file("toy@v1.1.0", "card.md")
+    statement = provenance.read(hub.file("toy@v1.1.0", "provenance.json"))
+    assert (statement.number, statement.previous) == (2, hub.record("toy@v1.0.0")["provenance"])
+
+
+def test_a_reordered_lock_is_named_with_the_digest_that_it_has(hub, git):
+    lock = hub.model("b")[0].decode()
+    hub.write("dvc.lock", lock.replace("    cmd: train\n", "") + "    cmd: train\n")
+    git(hub.clone, "commit", "-q", "-am", "Reorder")
+    git(hub.clone, "push", "-q", "origin", "HEAD:main")
+    made = hub.promote("b")
+    assert made.commit == git(hub.clone, "rev-parse", "HEAD")
+    assert hub.record("toy@v1.0.0")["lock"] == digest((hub.clone / "dvc.lock").read_bytes())
+
+
+def test_the_level_raises_its_part_of_the_number(hub, git):
     for model, level in (("a", "major"), ("b", "patch"), ("c", "minor"), ("d", "patch"), ("e", "major")):
-        promoted(clone, model, level)
-    known = registry.fold("toy", Repository(clone.parent / "origin.git").refs("refs/tags"))
+        hub.commit(model)
+        hub.promote(model, level)
+    known = hub.known()
     assert [str(version.version) for version in known.versions] == ["v1.0.0", "v1.0.1", "v1.1.0", "v1.1.1", "v2.0.0"]
     assert [use.counter for use in known.assignments] == [1, 2, 3, 4, 5]
-    record = registry.record(git(clone, "cat-file", "tag", "toy@v2.0.0"))
-    assert record["previous"] == "toy@v1.1.1"
+    assert (hub.record("toy@v2.0.0")["previous"], hub.record("toy@v2.0.0")["number"]) == ("toy@v1.1.1", 5)
 
 
-def test_the_same_model_is_never_tagged_twice(clone, git):
-    first = promoted(clone)
-    commit(git, clone, "Say it another way", README_md=b"hello\n")
-    again = promoted(clone)
+def test_the_same_model_is_never_tagged_twice(hub, git):
+    first = hub.promote("b")
+    hub.write("README.md", "hello\n")
+    hub.commit("b", "Say it another way")
+    again = hub.promote("b")
     assert (again.version, again.commit, again.new) == (first.version, first.commit, False)
-    assert tags(git, clone.parent / "origin.git") == ["toy#staging#1", "toy@v1.0.0"]
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
 
 
-def test_a_model_that_returns_is_put_to_use_again_under_its_own_version(clone, git):
-    first = promoted(clone, "old")
-    promoted(clone, "new")
-    commit(git, clone, "Go back", README_md=b"hello\n")
-    back = promoted(clone, "old")
-    origin = clone.parent / "origin.git"
-    assert tags(git, origin) == ["toy#staging#1", "toy#staging#2", "toy#staging#3", "toy@v1.0.0", "toy@v1.1.0"]
+def test_a_model_that_returns_is_put_to_use_again_under_its_own_version(hub, git):
+    first = hub.promote("b")
+    hub.commit("new")
+    hub.promote("new")
+    hub.commit("b", "Go back")
+    back = hub.promote("b")
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy#staging#2", "toy#staging#3", "toy@v1.0.0", "toy@v1.1.0"]
     assert back.version == "toy@v1.0.0"
-    assert registry.fold("toy", Repository(origin).refs("refs/tags")).in_use("staging").name == "toy@v1.0.0"
-    assert back.commit == first.commit == git(origin, "rev-parse", "toy#staging#3^{commit}")
+    assert hub.known().in_use("staging").name == "toy@v1.0.0"
+    assert back.commit == first.commit == git(hub.bare, "rev-parse", "toy#staging#3^{commit}")
+    assert len(git(hub.bare, "rev-list", REGISTRY).splitlines()) == 2, "no version, no entry"
 
 
-def test_environments_that_are_not_automatic_wait_for_a_person(clone, git):
-    rules = PARAMS + "promote:\n  environments: {production: auto, staging: manual, canary: auto}\n"
-    commit(git, clone, "Change", params_yaml=rules.encode())
-    assert promoted(clone).environments == ("production", "canary")
-    assert tags(git, clone.parent / "origin.git") == ["toy#canary#1", "toy#production#1", "toy@v1.0.0"]
+def test_a_deprecated_model_that_returns_is_left_alone(hub, git):
+    hub.promote("b")
+    hub.commit("new")
+    hub.promote("new")
+    deprecate(hub.clone, "v1.0.0", "It knew the future")
+    before = tags(git, hub.bare)
+    hub.commit("b", "Go back")
+    again = hub.promote("b")
+    assert (again.version, again.environments, again.new) == ("toy@v1.0.0", (), False)
+    assert "toy@v1.0.0! has deprecated it" in hub.said[-1]
+    assert tags(git, hub.bare) == before
+
+
+def test_environments_that_are_not_automatic_wait_for_a_person(hub, git):
+    rules = "promote:\n  environments: {production: auto, staging: manual, canary: auto}\n"
+    hub.write("params.yaml", (hub.clone / "params.yaml").read_text() + rules)
+    known = {"production": "auto", "staging": "manual", "canary": "auto"}
+    (hub.bare / "pushforward" / "registry.json").write_text(json.dumps({"model": "toy", "environments": known}))
+    hub.commit("b", "Change")
+    assert hub.promote("b").environments == ("production", "canary")
+    assert tags(git, hub.bare) == ["toy#canary#1", "toy#production#1", "toy@v1.0.0"]
 
 
 @pytest.mark.parametrize("word", ["hold", "unknown", "calibration-only", "identical", "invalid"])
-def test_a_verdict_that_is_not_promote_is_refused(clone, git, word):
-    verdict = replace(passed(clone), verdict=word)
-    with pytest.raises(PushforwardError, match=f"the verdict is {word}") as refused:
-        promote(clone, verdict, "minor", LOCK, METRICS, say=lambda _: None)
+def test_a_verdict_that_is_not_promote_is_refused(hub, git, word):
+    verdict = replace(hub.judge(Repository(hub.clone).commit("HEAD"), "b"), verdict=word)
+    with hub.run(), pytest.raises(PushforwardError, match=f"the verdict is {word}") as refused:
+        hub.promote_verdict(verdict, "b")
     assert refused.value.exit_code == NOT_PROMOTED == 4
-    assert tags(git, clone) == []
+    assert tags(git, hub.bare) == tags(git, hub.clone) == []
 
 
-def test_a_pull_request_is_not_promoted(clone, git):
-    with pytest.raises(PushforwardError, match="promoted by its merge") as refused:
-        promote(clone, passed(clone, event="pull_request"), "minor", LOCK, METRICS, say=lambda _: None)
+def test_a_pull_request_is_not_promoted(hub, git):
+    verdict = replace(hub.judge(Repository(hub.clone).commit("HEAD"), "b"), event="pull_request")
+    with hub.run(), pytest.raises(PushforwardError, match="promoted by its merge") as refused:
+        hub.promote_verdict(verdict, "b")
     assert refused.value.exit_code == POLICY == 5
-    assert tags(git, clone) == []
 
 
-def test_tags_that_the_server_refuses_do_not_stay_behind(clone, git):
-    hook = clone.parent / "origin.git" / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho 'not on a Friday' >&2\nexit 1\n")
-    hook.chmod(0o755)
-    with pytest.raises(PushforwardError, match="not on a Friday") as refused:
-        promoted(clone)
+def test_a_verdict_that_the_gate_did_not_record_is_refused(hub, git):
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    with hub.run(), pytest.raises(PushforwardError, match="not the verdict that the gate has recorded"):
+        hub.promote_verdict(replace(verdict, reason="because I say so"), "b")
+    assert tags(git, hub.bare) == []
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"other bytes")], ids=["gone", "spoiled"])
+def test_what_the_store_lost_is_not_promoted(hub, git, harm):
+    harm(next(path for path in hub.store.rglob("*") if path.is_file() and path.read_bytes() == b"b"))
+    head = Repository(hub.clone).commit("HEAD")
+    assert lost(hub.clone, Repository(hub.clone), head) == ["model"]
+    verdict = hub.judge(head, "c")
+    digests = replace(verdict.digests, lock=digest((hub.clone / "dvc.lock").read_bytes()))
+    verdict = replace(verdict, digests=digests)
+    evidence.record(hub.clone, verdict)
+    with hub.run(), pytest.raises(PushforwardError, match="the DVC remote lacks or spoils 1 of the outs") as refused:
+        promote(hub.clone, verdict, "minor", (hub.clone / "dvc.lock").read_bytes(), {}, b"{}", say=lambda _: None)
+    assert "dvc push" in refused.value.next
+    assert tags(git, hub.bare) == []
+
+
+def test_a_remote_that_is_no_folder_is_asked_what_it_has(hub):
+    head = Repository(hub.clone).commit("HEAD")
+    outs = objects.outs(Repository(hub.clone), head)
+    assert pipeline.absent(hub.clone, outs) == []
+    next(path for path in hub.store.rglob("*") if path.is_file() and path.read_bytes() == b"b").unlink()
+    assert pipeline.absent(hub.clone, outs) == ["model"]
+    for listing in hub.store.rglob("*.dir"):
+        listing.unlink()
+    assert pipeline.absent(hub.clone, outs) == ["model"]
+
+
+def test_without_the_key_nothing_is_tagged(hub, git):
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    with pytest.raises(PushforwardError, match="PUSHFORWARD_SIGNING_KEY is not set"):
+        hub.promote_verdict(verdict, "b")
+    with hub.run():
+        os.environ["PUSHFORWARD_SIGNING_KEY"] = hub.keys["ann@example.org"].read_text()
+        with pytest.raises(PushforwardError, match=r"ann@example\.org signed it, but it says pushforward@localhost"):
+            hub.promote_verdict(verdict, "b")
+    assert tags(git, hub.clone) == tags(git, hub.bare) == []
+
+
+def test_a_refusal_is_told_in_the_servers_own_words_and_leaves_no_tag(hub, git):
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    (hub.bare / "pushforward" / "registry.json").write_text('{"model": "boat", "environments": {}}')
+    with hub.run(), pytest.raises(PushforwardError) as refused:
+        hub.promote_verdict(verdict, "b")
+    assert "refs/tags/toy@v1.0.0 refused: the model here is boat" in refused.value.message
+    assert refused.value.next == "git tag -d 'toy@v1.0.0'"
     assert refused.value.exit_code == POLICY
-    assert tags(git, clone) == tags(git, clone.parent / "origin.git") == []
+    assert tags(git, hub.clone) == tags(git, hub.bare) == []
 
 
-def race(folders, models):
+def test_a_tag_that_a_push_has_left_behind_in_the_clone_is_no_obstacle(hub, git):
+    git(hub.clone, "tag", "-a", "-m", "x", "toy@v1.0.0")
+    git(hub.clone, "tag", "-a", "-m", "x", "toy#staging#1")
+    git(hub.clone, "tag", "-a", "-m", "x", "toy#staging#2")
+    assert hub.promote("b").new
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
+
+
+def race(hub, folders, verdicts):
+    """Promote from all folders at once; what came of each."""
     start, results = threading.Barrier(len(folders)), {}
 
-    def run(folder, model):
+    def run(folder, model, verdict):
         start.wait()
-        results[folder] = promoted(folder, model)
+        results[model] = hub.promote_verdict(verdict, model, clone=folder)
 
-    threads = [threading.Thread(target=run, args=pair) for pair in zip(folders, models, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads = [threading.Thread(target=run, args=(folder, *one)) for folder, one in zip(folders, verdicts, strict=True)]
+    with hub.run():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert len(results) == len(folders)
     return list(results.values())
 
 
-def test_of_two_that_promote_one_model_at_once_one_tags_it(clone, another, git):
-    made = race([clone, another("other")], ["same", "same"])
+def test_of_two_that_promote_one_model_at_once_one_tags_it(hub, git):
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    start, made = threading.Barrier(2), []
+
+    def run(clone):
+        start.wait()
+        made.append(hub.promote_verdict(verdict, "b", clone=clone))
+
+    threads = [threading.Thread(target=run, args=(clone,)) for clone in (hub.clone, hub.another("other"))]
+    with hub.run():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert any(promotion.new for promotion in made), "both, where they made the same tags in the same second"
     assert {promotion.version for promotion in made} == {"toy@v1.0.0"}
-    assert tags(git, clone.parent / "origin.git") == ["toy#staging#1", "toy@v1.0.0"]
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
 
 
-def test_models_that_race_get_one_version_each_and_counters_that_rise(clone, another, git):
-    made = race([clone, another("second"), another("third")], ["a", "b", "c"])
-    assert all(promotion.new for promotion in made)
-    origin = clone.parent / "origin.git"
-    versions = [f"toy@v1.{minor}.0" for minor in range(3)]
-    assert tags(git, origin) == [*(f"toy#staging#{counter}" for counter in (1, 2, 3)), *versions]
-    models = [registry.record(git(origin, "cat-file", "tag", name))["model"] for name in versions]
-    assert sorted(models) == ["a", "b", "c"]
-    previous = [registry.record(git(origin, "cat-file", "tag", name))["previous"] for name in versions]
-    assert previous == [None, *versions[:2]]
+@pytest.mark.slow
+def test_of_twenty_promotions_at_once_each_gets_a_number_of_its_own(hub, git):
+    rounds = int(os.environ.get("ROUNDS", "1"))
+    clones = [hub.another(f"clone-{number}") for number in range(20)]
+    for turn in range(rounds):
+        models = [f"{turn}-{number}" for number in range(len(clones))]
+        verdicts = [(model, hub.judge(hub.commit(model), model)) for model in models]
+        for clone in clones:
+            git(clone, "fetch", "-q", "--no-tags", "origin")
+        started = time.monotonic()
+        made = race(hub, clones, verdicts)
+        print(f"round {turn}: {time.monotonic() - started:.1f} s")
+        assert all(promotion.new for promotion in made)
+        wanted = {f"toy@v1.{turn * len(clones) + number}.0" for number in range(len(clones))}
+        assert {promotion.version for promotion in made} == wanted
+    _check_numbers(hub, git, rounds * len(clones))
 
 
-def test_gto_reads_what_was_tagged(clone):
-    promoted(clone, "a", "minor")
-    promoted(clone, "b", "patch")
+def _check_numbers(hub, git, count):
+    """Versions 1 to `count`, without a gap, each after the one before, in its tag, its provenance and the chain."""
+    known, bare = hub.known(), Repository(hub.bare)
+    tags = [one.tag for one in (*known.versions, *known.assignments)]
+    records = {name: registry.record(found[1].decode()) for name, found in zip(tags, bare.objects(tags), strict=True)}
+    assert known.problems == ()
+    assert list(registry.inconsistent(known, records)) == []
+    names = [version.name for version in known.versions]
+    mine = [records[version.tag] for version in known.versions]
+    assert names == [f"toy@v1.{minor}.0" for minor in range(count)]
+    assert [record["number"] for record in mine] == list(range(1, count + 1))
+    assert [record["previous"] for record in mine] == [None, *names[:-1]]
+    assert len({record["model"] for record in mine}) == count
+    assert [use.counter for use in known.assignments] == list(range(1, count + 1))
+    assert [records[use.tag]["version"] for use in known.assignments] == names
+    chain = git(hub.bare, "rev-list", "--reverse", "--parents", REGISTRY).splitlines()
+    assert [len(line.split()) for line in chain] == [1, *[2] * (count - 1)]
+    added = git(hub.bare, "log", "--reverse", "--name-status", "--format=", REGISTRY, "--", "versions/*/card.md")
+    assert added.splitlines() == [f"A\tversions/{name}/card.md" for name in names]
+    assert len(git(hub.bare, "ls-tree", "-r", "--name-only", REGISTRY).splitlines()) == 5 * count
+    statements = [provenance.read(hub.file(name, "provenance.json")) for name in (names[0], names[-1])]
+    assert [statement.number for statement in statements] == [1, count]
+    assert statements[1].previous == mine[-2]["provenance"]
+
+
+@pytest.mark.parametrize(("date", "words"), [("@0 +0000", "behind"), ("@4070908800 +0000", "ahead of")])
+def test_a_tag_dated_1970_or_2099_changes_nothing(hub, git, date, words):
+    hub.promote("b")
+    hub.commit("c")
+    hub.promote("c")
+    release(hub.clone, "v1.1.0")
+    before = git(hub.bare, "for-each-ref")
+    text = registry.message("x", {"schema": 2, "version": "toy@v1.0.0", "reason": "x", "by": "Ann"})
+    git(hub.clone, "tag", "-s", "-m", text, "toy#production#2", "toy@v1.0.0^{}", GIT_COMMITTER_DATE=date)
+    said = git(hub.clone, "push", "origin", "toy#production#2", check=False)
+    assert f"dated more than 5 minutes {words} the clock" in " ".join(said.replace("remote:", "").split())
+    assert git(hub.bare, "for-each-ref") == before
+
+
+def test_gto_reads_what_was_tagged(hub):
+    hub.promote("b")
+    hub.commit("c")
+    hub.promote("c", "patch")
     gto = Path(sys.executable).parent / "gto"
     done = subprocess.run(
-        [str(gto), "show", "toy", "--json", "-r", str(clone)], capture_output=True, text=True, check=False
+        [str(gto), "show", "toy", "--json", "-r", str(hub.clone)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
     rows = json.loads(done.stdout)

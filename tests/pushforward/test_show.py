@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from pushforward import notes, registry, report, show
 from pushforward.cli import main
 from pushforward.errors import PushforwardError
-from pushforward.gate import Holdout, Number, invalid
 from pushforward.git import Repository
+from pushforward.verdicts import Holdout, Number, invalid
 
 PARAMS = """\
 model:
@@ -106,8 +106,45 @@ def test_versions_and_environments_are_what_the_tags_say(history):
     assert state.versions == ("toy@v1.0.0", "toy@v1.1.0")
     assert state.environments == {"production": "toy@v1.0.0", "staging": "toy@v1.1.0"}
     assert [entry.version for entry in state.history] == ["v1.0.0", "v1.1.0"]
+    today = state.uses[0].when
     text = show.terminal(state)
-    assert text.startswith("toy\n  production   toy@v1.0.0\n  staging      toy@v1.1.0\n")
+    assert text.startswith(
+        f"toy\n  production   toy@v1.0.0  {today} by Ann\n  staging      toy@v1.1.0  {today} by Ann\n"
+    )
+
+
+def test_who_released_why_and_what_is_deprecated_is_shown(history, git):
+    history.version("toy@v1.0.0", history.commit("Change"))
+    history.version("toy@v1.1.0", history.commit("Change again"))
+    told = {"schema": 2, "version": "toy@v1.0.0", "previous": None, "by": f"Bob{HOSTILE}", "reason": f"Calm {HOSTILE}"}
+    text = registry.message("production: toy@v1.0.0 from now on", told)
+    git(history.folder, "tag", "-a", "-m", text, "toy#production#1", "toy@v1.0.0^{}", GIT_COMMITTER_DATE="@0 +0000")
+    text = registry.message("deprecated", {"schema": 2, "version": "toy@v1.1.0", "reason": "Leaks", "by": "Eve <e@x>"})
+    git(history.folder, "tag", "-a", "-m", text, "toy@v1.1.0!", "toy@v1.1.0^{}", GIT_COMMITTER_DATE="@86400 +0000")
+    state = show.state(history.folder)
+    (use,) = state.uses
+    assert (use.environment, use.version, use.tag, use.when) == (
+        "production",
+        "toy@v1.0.0",
+        "toy#production#1",
+        "1970-01-01",
+    )
+    assert (use.by, use.reason) == (told["by"], told["reason"])
+    assert state.problems == ()
+    lines = show.terminal(state, width=60).splitlines()
+    assert lines[1].startswith("  production   toy@v1.0.0  1970-01-01 by Bob")
+    assert lines[2] == "  deprecated   toy@v1.1.0  1970-01-02 by Eve: Leaks"
+    assert max(columns(line) for line in lines) <= 60
+    assert not [c for c in show.terminal(state) if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
+
+
+def test_a_record_that_says_something_else_than_its_tag_is_a_problem(history, git):
+    history.version("toy@v1.0.0", history.commit("Change"))
+    history.version("toy@v1.1.0", history.commit("Change again"))
+    text = registry.message("x", {"schema": 2, "version": "toy@v1.1.0", "previous": None})
+    git(history.folder, "tag", "-a", "-m", text, "toy#production#1", "toy@v1.0.0^{}")
+    (problem,) = show.state(history.folder).problems
+    assert problem == "toy#production#1 names toy@v1.0.0 and says that it puts toy@v1.1.0 to use"
 
 
 def test_the_version_of_a_lock_commit_is_shown_at_what_was_pushed(history, git):
@@ -217,7 +254,15 @@ def test_json_has_one_form(history, monkeypatch):
     done = CliRunner().invoke(main, ["show", "--json"])
     assert done.exit_code == 0
     found = json.loads(done.stdout)
-    assert list(found) == ["model", "environments", "versions", "problems", "history"]
+    assert list(found) == [
+        "model",
+        "environments",
+        "uses",
+        "versions",
+        "deprecated",
+        "problems",
+        "history",
+    ]
     assert found["history"][0] == {
         "commit": commit,
         "when": "2024-05-01",

@@ -1,0 +1,260 @@
+"""A person puts a version to use, goes back to an earlier one, or deprecates one: each a tag signed with their key."""
+
+import contextlib
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward import objects, registry, report, settings, tagging, trust
+from pushforward import remote as remotes
+from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.git import Repository
+from pushforward.init import Server
+from pushforward.promote import lost
+from pushforward.registry import PRODUCTION, Registered, Registry
+from pushforward.remote import LOCAL
+from pushforward.settings import Settings
+from pushforward.tagging import Batch, Hand, Seen, Tag
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before."""
+
+    tag: str
+    version: str
+    commit: str
+    environment: str
+    previous: str | None
+    reason: str
+    by: str
+    remote: str
+
+
+def release(root: Path, version: str, reason: str = "", *, environment: str = PRODUCTION) -> Made:
+    """Put `version` (`v1.2.0`, `1.2.0` or its tag) to use in an environment.
+
+    The version's own signature is verified and its model looked for in the DVC remote before anything is tagged.
+    """
+    with _signing(root) as clone:
+        why = tagging.one_line(reason) if reason else "released"
+        return clone.use(environment, lambda known: known.named(version), why)
+
+
+def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "") -> Made:
+    """Put an earlier version to use in an environment: `to`, or the one in use before the present one.
+
+    Nothing is trained or loaded, and only the remote is asked. Where somebody else puts a version to use at the same
+    moment nothing is done unless `to` says which one is wanted: "the one before" would be another.
+    """
+    with _signing(root) as clone:
+        why = tagging.one_line(reason)
+        first: list[Registered | None] = []
+
+        def choose(known: Registry) -> Registered:
+            present = known.in_use(environment)
+            if present is None:
+                raise PushforwardError(f"{environment} holds no version to go back from", next="pushforward show")
+            if to:
+                return _held(known, environment, to)
+            first.append(present)
+            if present != first[0]:
+                raise PushforwardError(
+                    f"{environment} has moved on to {present.name} meanwhile; nothing was done",
+                    next="pushforward show",
+                    exit_code=POLICY,
+                )
+            before = known.before(environment)
+            if before is None:
+                raise PushforwardError(
+                    f"{environment} held no version before {present.name} that is not deprecated",
+                    next=f"pushforward rollback {environment} --to VERSION -m REASON",
+                )
+            return before
+
+        return clone.use(environment, choose, why, patient=False)
+
+
+def deprecate(root: Path, version: str, reason: str) -> Made:
+    """Say that `version` is not to be put to use again; refused while an environment holds it."""
+    with _signing(root) as clone:
+        return clone.deprecate(version, tagging.one_line(reason))
+
+
+def _held(known: Registry, environment: str, name: str) -> Registered:
+    version = known.named(name)
+    if all(use.commit != version.commit for use in known.uses(environment)):
+        raise PushforwardError(
+            f"{environment} never held {version.name}, so there is no way back to it",
+            next=f"pushforward release {version.version} --to {environment}",
+        )
+    return version
+
+
+@dataclass(frozen=True)
+class _Clone:
+    """A clone in which a person signs: whose registry it is, who they are, and the file that says who may sign."""
+
+    root: Path
+    repository: Repository
+    remote: str
+    rules: Settings
+    hand: Hand
+    signers: Path
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.rules.model.name
+
+    @property
+    def by(self) -> str:
+        """Who signs, as records say it."""
+        return f"{self.hand.name} <{self.hand.email}>"
+
+    def use(
+        self, environment: str, choose: Callable[[Registry], Registered], reason: str, *, patient: bool = True
+    ) -> Made:
+        """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder."""
+        made: list[Made] = []
+        allowed = self.rules.promote.environments.get(environment)
+
+        def step(seen: Seen) -> Batch:
+            known = seen.known
+            self._check_environment(environment, known)
+            version = choose(known)
+            present = known.in_use(environment)
+            self._check_use(environment, version, known)
+            self._check_version(version, patient=patient)
+            name = f"{self.model}#{environment}#{known.next_counter(environment)}"
+            told = registry.use_record(version.name, present, reason=reason, by=self.by)
+            previous = present.name if present else None
+            made.append(Made(name, version.name, version.commit, environment, previous, reason, self.by, self.remote))
+            message = registry.message(f"{environment}: {version.name} from now on: {reason}", told)
+            tag = Tag(
+                name,
+                version.commit,
+                message,
+                lambda signer: signer.allows(environment, auto=allowed == "auto"),
+            )
+            return Batch((tag,))
+
+        self._transact(step)
+        return made[-1]
+
+    def deprecate(self, name: str, reason: str) -> Made:
+        made: list[Made] = []
+
+        def step(seen: Seen) -> Batch:
+            known = seen.known
+            version = known.named(name)
+            if deprecation := known.deprecated(version):
+                raise PushforwardError(f"{version.name} is deprecated already", next=f"git show '{deprecation.name}'")
+            for environment in known.environments:
+                if known.in_use(environment) == version:
+                    raise PushforwardError(
+                        f"{version.name} is in use in {environment}",
+                        next=f"pushforward rollback {environment} -m REASON, then this again",
+                        exit_code=POLICY,
+                    )
+            tag = f"{version.name}!"
+            told = {"schema": 2, "version": version.name, "reason": reason, "by": self.by}
+            made.append(Made(tag, version.name, version.commit, "", None, reason, self.by, self.remote))
+            message = registry.message(f"{version.name} is deprecated: {reason}", told)
+            return Batch((Tag(tag, version.commit, message, lambda signer: bool(signer.may - {trust.VERSION})),))
+
+        self._transact(step)
+        return made[-1]
+
+    def _transact(self, step: Callable[[Seen], Batch]) -> None:
+        tagging.transact(self.repository, self.remote, self.model, step, hand=self.hand, signers=self.signers)
+
+    def _check_environment(self, environment: str, known: Registry) -> None:
+        names = sorted({*self.rules.promote.environments, *known.environments})
+        if environment not in names:
+            close = difflib.get_close_matches(environment, names, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            raise PushforwardError(
+                f"there is no environment {json.dumps(environment[:63])}; {hint}",
+                next="edit promote.environments in params.yaml, and push that first",
+            )
+
+    def _check_use(self, environment: str, version: Registered, known: Registry) -> None:
+        if known.in_use(environment) == version:
+            raise PushforwardError(
+                f"{environment} holds {version.name} already ({known.uses(environment)[-1].name})",
+                next="pushforward show",
+            )
+        if deprecation := known.deprecated(version):
+            (found,) = self.repository.objects([deprecation.tag])
+            reason = registry.record(found[1].decode("utf-8", "replace")).get("reason") if found else None
+            said = f": {report.plain(str(reason), tagging.LIMIT_REASON)}" if reason else ""
+            others = [one for one in known.versions if not known.deprecated(one)]
+            raise PushforwardError(
+                f"{version.name} is deprecated{said}",
+                next=f"pushforward release {others[-1].version} --to {environment}" if others else "pushforward show",
+                exit_code=POLICY,
+            )
+
+    def _check_version(self, version: Registered, *, patient: bool) -> None:
+        """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
+        signer = trust.verify_tag(self.repository, version.tag, version.name, self.signers)
+        if not signer.allows(trust.VERSION):
+            raise PushforwardError(
+                f"{version.name} was signed by {signer.principal}, who may not make versions",
+                next="pushforward trust",
+                exit_code=POLICY,
+            )
+        store = self._store()
+        if store is None and not (patient and "://" in objects.places(self.root).url):
+            return  # it cannot be seen from here; when the version was made, it was seen
+        path = settings.parse(self.repository.read(version.commit, "params.yaml") or b"").model.path
+        if lost(self.root, self.repository, version.commit, path, store=store):
+            raise PushforwardError(
+                f"the model of {version.name} is not whole in the DVC remote",
+                next=f"pushforward verify {version.version}, or take another version",
+                exit_code=TOOL,
+            )
+
+    def _store(self) -> objects.Store | None:
+        """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
+        there = remotes.of(self.repository, self.remote)
+        if there is not None and there.folder is not None and (there.folder / trust.FOLDER / "server.json").is_file():
+            kept = Server.load(there.folder).store
+            return objects.Store(Path(kept)) if kept else None
+        store = objects.places(self.root).remote
+        return store if store is not None and store.path.is_dir() else None
+
+
+@contextlib.contextmanager
+def _signing(root: Path) -> Iterator[_Clone]:
+    repository = Repository(root)
+    remote, rules, hand = _remote(repository), _rules(repository, root), _person(repository)
+    with trust.signers_file(root, remote) as signers:
+        yield _Clone(root, repository, remote, rules, hand, signers)
+
+
+def _remote(repository: Repository) -> str:
+    names = repository.git("remote").text.split()
+    for name in (LOCAL, "origin"):
+        if name in names:
+            return name
+    raise PushforwardError("this clone has no git remote 'local' or 'origin' to release to", next="pushforward init")
+
+
+def _rules(repository: Repository, root: Path) -> Settings:
+    text = repository.read("HEAD", "params.yaml")
+    return settings.parse(text, "HEAD:params.yaml") if text else settings.load(root)
+
+
+def _person(repository: Repository) -> Hand:
+    """Who is at work, by git's configuration: a release is signed by a person, never by the service."""
+    name = repository.git("config", "user.name", check=False).text
+    email = repository.git("config", "user.email", check=False).text
+    if not name or not email:
+        raise PushforwardError(
+            "git does not know who you are", next='git config --global user.name "Ann" && git config user.email ann@…'
+        )
+    return Hand(name, email, trust.my_key(repository))

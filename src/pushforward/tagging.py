@@ -1,0 +1,191 @@
+"""Signed registry tags, made and pushed in one transaction: all or none, and again where somebody else was first.
+
+Which number is free is decided by the remote alone: it takes a name once, so of those who come at the same time one
+wins and the others see its tag and go on from there. No clock has a part in it.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward import registry, trust
+from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.git import REGISTRY, Repository
+from pushforward.registry import Registry
+from pushforward.trust import Signer
+
+PATIENCE_SECONDS = 300.0
+STUCK = 6
+# What git says where two pushes met inside the remote; the one that lost may find nothing changed after.
+COLLIDED = ("cannot lock ref", "failed to update ref", "failed to lock", "incorrect old value", "Unable to create")
+LIMIT_REASON = 300
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The registry as the remote has it. `tip` is the newest commit of its version folders, "" before the first one.
+
+    `objects` are the remote's refs by name.
+    """
+
+    known: Registry
+    tip: str
+    objects: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Who signs: the tagger's name and address, and the ssh key as `user.signingkey` takes it."""
+
+    name: str
+    email: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag to be made: what it names, its message, and what its signer must be allowed to sign."""
+
+    name: str
+    target: str
+    message: str
+    allowed: Callable[[Signer], bool]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one push is to move: tags to be made, and other refs as `<object>:<ref>`."""
+
+    tags: tuple[Tag, ...]
+    refs: tuple[str, ...] = ()
+
+
+def look(repository: Repository, remote: str, model: str) -> Seen:
+    """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count."""
+    names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*"]
+    done = repository.remote("ls-remote", remote, *names, REGISTRY, check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
+        raise PushforwardError(f"{remote} cannot be reached: {said}", next=f"git ls-remote {remote}", exit_code=TOOL)
+    listed = done.text.splitlines()
+    objects = {name: identity for identity, _, name in (line.partition("\t") for line in listed) if "^" not in name}
+    here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+    if any(name not in here or here[name].object != identity for name, identity in objects.items()):
+        _fetch(repository, remote, names)
+        here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+    both = [ref for name, ref in here.items() if objects.get(name) == ref.object]
+    return Seen(registry.fold(model, both), objects.get(REGISTRY, ""), objects)
+
+
+def _fetch(repository: Repository, remote: str, names: list[str]) -> None:
+    # Without a plus the chain only grows here too: a server that offers an older one than before is not believed.
+    specs = [*(f"+{name}:{name}" for name in names), f"{REGISTRY}*:{REGISTRY}*"]
+    # not -q, which keeps to itself what was rejected
+    done = repository.remote("fetch", "--no-tags", "--no-write-fetch-head", remote, *specs, check=False)
+    if done.returncode == 0:
+        return
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if "non-fast-forward" in said:
+        raise PushforwardError(
+            f"the registry of '{remote}' went back to something older, or was made anew",
+            next=f"git fetch {remote} +{REGISTRY}:{REGISTRY}, if you know why",
+            exit_code=POLICY,
+        )
+    raise PushforwardError(f"{remote} cannot be fetched: {said[:300]}", next=f"git fetch {remote}", exit_code=TOOL)
+
+
+def transact(
+    repository: Repository,
+    remote: str,
+    model: str,
+    step: Callable[[Seen], Batch | None],
+    *,
+    hand: Hand,
+    signers: Path,
+) -> bool:
+    """Push what `step` makes of the registry; again from the start where the registry has moved meanwhile.
+
+    False where `step` found nothing to do. What is signed is checked against `signers` before it is pushed. A refusal
+    by the remote's policy is an error in its own words, and leaves no tag behind.
+    """
+    failure, made, stuck, lost, started = "", dict[str, str](), 0, 0, time.monotonic()
+    before: Mapping[str, str] = {}
+    while True:
+        seen = look(repository, remote, model)
+        if made and all(seen.objects.get(name) == identity for name, identity in made.items()):
+            return True  # the push was taken, and only its answer was lost
+        if failure:
+            stuck = stuck + 1 if seen.objects == before else 0
+            collided = any(word in failure for word in COLLIDED)
+            if (stuck and not collided) or stuck > STUCK:
+                raise _refused(failure, remote)
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                raise PushforwardError(
+                    f"others were first {lost} times in {PATIENCE_SECONDS:.0f} s",
+                    next="the same again, in a while",
+                    exit_code=TOOL,
+                )
+        batch = step(seen)
+        if batch is None:
+            return False
+        names = [f"refs/tags/{tag.name}" for tag in batch.tags]
+        try:
+            made = {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
+            pushed = repository.remote("push", "-q", "--atomic", remote, *names, *batch.refs, check=False)
+        except (PushforwardError, KeyboardInterrupt):
+            _unmake(repository, names)
+            raise
+        if pushed.returncode == 0:
+            return True
+        _unmake(repository, names)
+        failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
+        # the more there are, the further apart they have to come; all at once again, they would all lose but one
+        time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
+
+
+def one_line(reason: str) -> str:
+    """A reason as it stands in a tag: one line of printable text."""
+    line = " ".join(reason.split())
+    if not line:
+        raise PushforwardError("the reason is empty", next='-m "why", in one sentence')
+    if len(line) > LIMIT_REASON or not line.isprintable():
+        raise PushforwardError(f"the reason must be one line of up to {LIMIT_REASON} printable characters")
+    return line
+
+
+def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
+    """Make one tag and check it as everybody else will; its object."""
+    who = {"GIT_COMMITTER_NAME": hand.name, "GIT_COMMITTER_EMAIL": hand.email}
+    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={hand.key}")
+    # -f: a tag of this name that only this clone has is what a push that died has left
+    repository.git(*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target, stdin=tag.message.encode(), env=who)
+    identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text
+    signer = trust.verify_tag(repository, identity, tag.name, signers)
+    if not tag.allowed(signer):
+        may = ", ".join(sorted(signer.may)) or "nothing"
+        raise PushforwardError(
+            f"the key of {signer.principal} may sign {may}, and not {tag.name}",
+            next="pushforward trust, to see who may",
+            exit_code=POLICY,
+        )
+    return identity
+
+
+def _unmake(repository: Repository, names: list[str]) -> None:
+    short = [name.removeprefix("refs/tags/") for name in names]
+    repository.git("tag", "-d", *short, check=False)
+
+
+def _refused(said: str, remote: str) -> PushforwardError:
+    """The remote's own words, with the next command that they name."""
+    lines = said.splitlines()
+    words = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
+    words = [line.removeprefix("pushforward:").strip() for line in words if line]
+    following = [line.removeprefix("next:").strip() for line in words if line.startswith("next:")]
+    told = [line for line in words if not line.startswith("next:")]
+    if told:
+        return PushforwardError("\n  ".join(told), next=following[0] if following else "", exit_code=POLICY)
+    first = next((line for line in lines if line.strip()), "no reason was given").strip()
+    return PushforwardError(f"{remote} did not take the tags: {first}", exit_code=TOOL)
