@@ -15,11 +15,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pushforward import __version__, charts, pictures, report
-from pushforward.gate import OFFSET_TITLE, Slice
-from pushforward.git import Repository
-from pushforward.history import History, Report, Run, Snapshot, clock
+from pushforward import __version__, card, charts, pictures, promote, provenance, report, settings
+from pushforward.card import Card
+from pushforward.errors import PushforwardError
+from pushforward.git import REGISTRY, Repository
+from pushforward.history import History, Report, Run, Snapshot, Tag, clock
 from pushforward.registry import NAME, NUMBER, Registered
+from pushforward.revision import sha256
+from pushforward.verdicts import OFFSET_TITLE, Slice, Verdict
 
 PER_PAGE = 100
 HOLDOUTS_PER_PAGE = 6
@@ -109,11 +112,17 @@ class Site:
         for name in snapshot.registry.environments:
             used = [one for one in snapshot.registry.assignments if one.environment == name]
             lists[f"environment/{name}"] = len(used), PER_PAGE
-        paths = [*FILES, *(f"version/{version.version}.html" for version in snapshot.registry.versions)]
+        paths = [*FILES]
         for name, (count, size) in lists.items():
             paths += [f"{name}.html", *(f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))]
         for path in paths:
             yield from _there(path, self._at(path, snapshot))
+        for start in range(0, len(snapshot.registry.versions), PER_PAGE):
+            some = snapshot.registry.versions[start : start + PER_PAGE]
+            for version, entry in zip(some, self._cards(snapshot, some), strict=True):
+                yield from _there(
+                    f"version/{version.version}.html", self._version(snapshot, str(version.version), entry)
+                )
         commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.notes]))
         newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
         for start in range(0, len(commits), PER_PAGE):
@@ -168,13 +177,35 @@ class Site:
         path = part.path(part.number)
         return self._render("models", snapshot, path, part=part, uses=_uses(snapshot), runs=_made(snapshot))
 
-    def _version(self, snapshot: Snapshot, name: str) -> Answer | None:
+    def _version(self, snapshot: Snapshot, name: str, told: "_Told | None" = None) -> Answer | None:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
         if version is None:
             return None
         uses = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit][:PER_PAGE]
         run = _made(snapshot).get(name)
-        return self._render("version", snapshot, f"version/{name}.html", version=version, uses=uses, run=run)
+        (told,) = [told] if told else self._cards(snapshot, [version])
+        path = f"version/{name}.html"
+        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told)
+
+    def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
+        """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
+        read = self.history.repository.objects
+        names = [f"{REGISTRY}:{promote.folder(version.name)}/" for version in versions]
+        files = [name + file for name in names for file in (promote.VERDICT, promote.PROVENANCE)]
+        found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
+        entries = [
+            _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
+            for place in range(len(versions))
+        ]
+        about = [
+            f"{version.commit}:{entry.about}" if entry.about else ""
+            for version, entry in zip(versions, entries, strict=True)
+        ]
+        texts = iter(read([name for name in about if name]))
+        return [
+            entry.told(version, snapshot.tags[version.tag], next(texts) if name else None)
+            for version, entry, name in zip(versions, entries, about, strict=True)
+        ]
 
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
         used = [one for one in snapshot.registry.assignments[::-1] if one.environment == name]
@@ -228,6 +259,53 @@ class Site:
             snapshot=snapshot, root="../" * path.count("/"), here=template, site=self.name, **values
         )
         return Answer(text.encode("utf-8", "replace"), HTML)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The card of a version, or why there is none to show."""
+
+    card: Card | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the registry holds of a version, and the settings at its commit; None where that is not there."""
+
+    verdict: bytes | None
+    provenance: bytes | None
+    rules: settings.Settings | None
+    problem: str = ""
+
+    @staticmethod
+    def read(*found: tuple[str, bytes] | None) -> "_Entry":
+        verdict, made, text = (one[1] if one and one[0] == "blob" else None for one in found)
+        try:
+            return _Entry(verdict, made, settings.parse(text) if text is not None else None)
+        except PushforwardError as broken:
+            return _Entry(verdict, made, None, broken.message)
+
+    @property
+    def about(self) -> str:
+        """The file whose text begins the card."""
+        return (self.rules.model.card or "") if self.rules else ""
+
+    def told(self, version: Registered, tag: Tag, about: tuple[str, bytes] | None) -> _Told:
+        """The card, where verdict and provenance are those that the tag names."""
+        if self.verdict is None or self.provenance is None or self.rules is None:
+            return _Told(problem=self.problem)
+        digests = {"verdict": sha256(self.verdict), "provenance": sha256(self.provenance)}
+        wrong = [name for name, digest in digests.items() if tag.record.get(name) != digest]
+        if wrong:
+            return _Told(problem=f"The {wrong[0]} in the registry is not the one that the tag names.")
+        try:
+            verdict, made = Verdict.from_json(self.verdict), provenance.read(self.provenance)
+        except PushforwardError as broken:
+            return _Told(problem=broken.message)
+        text = about[1].decode("utf-8", "replace") if about and about[0] == "blob" else None
+        previous, digest = str(tag.record.get("previous") or ""), digests["provenance"]
+        return _Told(card.build(version.name, verdict, self.rules, made, digest=digest, previous=previous, about=text))
 
 
 def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:

@@ -14,10 +14,10 @@ import pytest
 
 from pushforward import git as git_module
 from pushforward import notes, process, report
-from pushforward.gate import Champion, Slice, Stage
-from pushforward.git import HOLDOUTS, Repository
+from pushforward.git import HOLDOUTS, REGISTRY, Repository
 from pushforward.pages import HTML, PER_PAGE, Site, figure, sentence, signed
 from pushforward.report import Context
+from pushforward.verdicts import Champion, Slice, Stage
 
 
 def module(name, path):
@@ -460,6 +460,62 @@ def test_long_lists_have_pages(tmp_path):
     for path in ("index/1.html", "index/4.html", "index/0.html", "index/02.html", "pulls/99.html"):
         assert site.answer(path) is None
     assert html(site, "environment/staging/2.html")
+
+
+def carded(hub, text):
+    """The page of a version whose project says `text`, and the version's card as the registry has it."""
+    params = (hub.clone / "params.yaml").read_text()
+    hub.write("params.yaml", params.replace("  path: model\n", "  path: model\n  card: docs/model.md\n"))
+    hub.write("docs/model.md", text)
+    hub.commit("b", "Say what it is for")
+    hub.promote("b")
+    site = Site(Repository(hub.bare))
+    assert dict(site.everything())["version/v1.0.0.html"] == site.answer("version/v1.0.0.html")
+    return html(site, "version/v1.0.0.html"), hub.file("toy@v1.0.0", "card.md").decode()
+
+
+def test_a_version_shows_its_model_card_as_the_registry_has_it(hub):
+    text, kept = carded(hub, "# Intended use\n\nRank by risk, no more.\n\n- not for people\n")
+    page = Page(text)
+    for line in kept.splitlines():
+        fact = re.sub(r"^(#+|-|    ?) *|[`*\\]", "", line).replace("＠", "@")
+        name, _, value = fact.partition(": ")
+        assert name in page.text, fact
+        assert value in page.text, fact
+    assert len(page.ids) == len(set(page.ids))
+    assert "not for people" in page.text
+    assert "pushforward bundle 'toy@v1.0.0' --out release" in page.text
+
+
+def test_a_hostile_model_card_stays_text(hub):
+    text, _ = carded(hub, f"# {HOSTILE}\n\n{HOSTILE}\n\n- {HOSTILE}\n")
+    page = Page(text)
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    assert "<script>alert(1)</script>" in page.text
+    assert not [link for link in page.links if ":" in link or link.startswith("/")]
+    assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("verdict.json", b"{}", "The verdict in the registry is not the one that the tag names."),
+        ("provenance.json", b"{}", "The provenance in the registry is not the one that the tag names."),
+        ("verdict.json", None, ""),
+    ],
+)
+def test_a_card_that_the_tag_does_not_bind_is_not_shown(hub, name, content, said):
+    hub.commit("b", "Train")
+    hub.promote("b")
+    bare = Repository(hub.bare)
+    path = f"versions/toy@v1.0.0/{name}"
+    kept = {} if content is None else {path: content}
+    tree = bare.write_tree(REGISTRY, kept, index=hub.bare / "forged.index", drop=path)
+    bare.update_ref(REGISTRY, bare.write_commit(tree, [], "Forge", date="100000000 +0000"))
+    page = Page(html(Site(bare), "version/v1.0.0.html"))
+    assert "Model card" not in page.text
+    assert said in page.text
+    assert "dvc pull" in page.text
 
 
 PATHS = ("index.html", "index/2.html", "pulls.html", "models.html", "metrics.html", "holdouts.html")
