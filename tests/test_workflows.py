@@ -1,5 +1,7 @@
 """The workflow files: pinned, least privilege, and a judge that runs nothing of the head."""
 
+import fnmatch
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pushforward import workflow
+from pushforward.event import Event
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -53,15 +56,91 @@ def test_a_step_is_one_command_without_expressions(path):
             assert "${{" not in step["run"]
 
 
-def test_only_the_judge_may_write():
+# the judge records its look at the holdout; of a verified bundle a release is made
+WRITING = {
+    "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"]},
+    "release": {"bundle": [], "publish": ["contents"]},
+}
+
+
+def test_only_the_judge_and_a_release_may_write():
     for path in FILES:
         writing = {
             name: sorted(right for right, level in job["permissions"].items() if level == "write")
             for name, job in read(path)["jobs"].items()
         }
-        # the judge records its look at the holdout
-        expected = {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"]}
-        assert writing == (expected if path.stem == "judge" else {name: [] for name in writing})
+        assert writing == WRITING.get(path.stem, {name: [] for name in writing})
+
+
+def test_secrets_are_those_of_an_environment_that_only_the_default_branch_reaches():
+    for path in FILES:
+        for name, job in read(path)["jobs"].items():
+            if "secrets." in str(job):
+                assert (path.stem, job["environment"]) == ("judge", "judge"), name
+
+
+def test_a_release_is_made_of_what_was_verified_and_runs_none_of_it():
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    jobs = read(path)["jobs"]
+    assert [step["run"].split()[:2] for step in jobs["bundle"]["steps"] if "run" in step] == [
+        [".venv/bin/pushforward", "verify"],
+        [".venv/bin/pushforward", "bundle"],
+    ]
+    publish = jobs["publish"]
+    assert (publish["needs"], publish["environment"]) == ("bundle", "production")
+    assert [step["run"] for step in publish["steps"] if "run" in step] == [".github/publish.sh release"]
+    # nothing is set up, so nothing of the version's own code can run where something may be written
+    assert not [step for step in publish["steps"] if "setup" in step.get("uses", "")]
+    assert "github.token != ''" in publish["steps"][-1]["if"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "starts"),
+    [
+        ("refs/tags/flight-delay#production#1", True),
+        ("refs/tags/flight-delay#production#12", True),
+        ("refs/tags/flight-delay#staging#1", False),
+        ("refs/tags/flight-delay@v1.0.0", False),
+        ("refs/tags/flight-delay@v1.0.0!", False),
+        ("refs/heads/main", False),
+        ("refs/heads/x#production#1", False),
+    ],
+)
+def test_a_release_starts_with_a_tag_of_production_alone(ref, starts):
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    release = workflow.load(path.name, path.read_text())
+    assert workflow.matches(release, Event("push", "0" * 40, ref)) is starts
+
+
+def test_the_settings_for_github_are_for_these_files_and_tags():
+    text = (ROOT / "docs" / "github.md").read_text()
+    told = re.findall(r"gh api --method \w+ (\S+) --input - <<'JSON'\n(.*?)\nJSON", text, re.DOTALL)
+    rules = [json.loads(tree) for path, tree in told if path.endswith("/rulesets")]
+    made = {path.rpartition("/")[2] for path, _ in told if "/environments/" in path}
+    used = {job.get("environment") for path in FILES for job in read(path)["jobs"].values()} - {None}
+    assert made == used
+    for path in FILES:
+        assert f"name: {path.stem}\n" in path.read_text()
+
+    def forbidden(tag):
+        """What nobody but an actor named in the ruleset may do with a tag."""
+        included = [
+            rule
+            for rule in rules
+            if rule["target"] == "tag"
+            and any(fnmatch.fnmatchcase(f"refs/tags/{tag}", one) for one in rule["conditions"]["ref_name"]["include"])
+        ]
+        return {one["type"] for rule in included for one in rule["rules"]}
+
+    stay = {"update", "deletion", "non_fast_forward"}
+    assert forbidden("flight-delay@v1.0.0") == forbidden("flight-delay#staging#1") == stay
+    assert forbidden("flight-delay@v1.0.0!") == forbidden("flight-delay#production#1") == {*stay, "creation"}
+    assert forbidden("nightly") == set()
+    required = [one for rule in rules for one in rule["rules"] if one["type"] == "required_status_checks"]
+    post = (ROOT / ".github" / "actions" / "report" / "post.py").read_text()
+    for one in required:
+        for check in one["parameters"]["required_status_checks"]:
+            assert f'"{check["context"]}"' in post
 
 
 def test_the_judge_checks_out_and_runs_nothing_of_the_head():
@@ -77,8 +156,9 @@ def test_the_judge_checks_out_and_runs_nothing_of_the_head():
             assert step["with"]["path"] in {"handover", "verdict"}
         if "run" in step:
             assert step["run"].split()[0] == ".venv/bin/pushforward"
-    # one secret: what seals the numbers of a holdout in use
-    assert set(re.findall(r"secrets\.\w+", text)) == {"secrets.PUSHFORWARD_SEAL"}
+    # two secrets: what seals the numbers of a holdout in use, and what signs versions, which one step alone gets
+    assert set(re.findall(r"secrets\.\w+", text)) == {"secrets.PUSHFORWARD_SEAL", "secrets.PUSHFORWARD_SIGNING_KEY"}
+    assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote"]
     assert not re.search(r"(bash|sh|python\S*|source|\./|make)\s+\S*(handover|verdict)", text)
 
 
@@ -87,7 +167,7 @@ def test_the_setup_uses_only_the_default_branchs_files():
         assert "uses" in step or step["run"] == "make env"
 
 
-@pytest.mark.parametrize("name", ["train", "judge"])
+@pytest.mark.parametrize("name", ["train", "judge", "release", "verify"])
 def test_the_local_server_can_run_it(name):
     path = ROOT / ".github" / "workflows" / f"{name}.yml"
     assert workflow.problems(workflow.load(path.name, path.read_text()), read_file) == []

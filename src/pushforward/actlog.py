@@ -86,19 +86,21 @@ class Mask:
     """Replaces secrets by `***`: each line of each value, plain and in base64."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._words: set[str] = set()
+        self._words: list[str] = []
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
         """Mask `secret` from now on."""
+        words = set(self._words)
         for word in (secret, *secret.splitlines()):
             if word.strip():
-                self._words |= {word.strip(), base64.b64encode(word.strip().encode()).decode()}
+                words |= {word.strip(), base64.b64encode(word.strip().encode()).decode()}
+        self._words = sorted(words, key=len, reverse=True)
 
     def apply(self, value: str) -> str:
         """`value` without secrets."""
-        for word in sorted(self._words, key=len, reverse=True):
+        for word in self._words:
             value = value.replace(word, "***")
         return value
 

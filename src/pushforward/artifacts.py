@@ -14,6 +14,10 @@ from pathlib import Path
 
 from pushforward.errors import DATA, USAGE, PushforwardError
 
+MAX_FILES = 10_000
+MAX_BYTES = 2 << 30
+MAX_DEPTH = 50
+MAX_PATH = 3500  # bytes of a folder's path; a file's name has at most 255 more, and the system takes 4095
 FORBIDDEN = frozenset('":<>|*?\r\n\\/')
 
 
@@ -77,19 +81,45 @@ def download(inputs: Mapping[str, str], workspace: Path, store: Path) -> int:
 def scrub(store: Path) -> None:
     """Remove whatever is neither a plain file nor a folder, and make the rest readable.
 
-    The next reader must be led nowhere else, and nothing may be out of its reach.
+    The next reader must be led nowhere else, and nothing may be out of its reach. Raises `PushforwardError` where
+    there is more than a reader is to be asked to read.
     """
     store.chmod(0o755)
-    for folder, folders, files in os.walk(store):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                path.chmod(0o755)
-            elif stat.S_ISREG(mode):
-                path.chmod(0o644)
-            else:
-                path.unlink()
+    count = size = 0
+    for path in below(store):
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode):
+            path.chmod(0o755)
+        elif stat.S_ISREG(found.st_mode):
+            path.chmod(0o644)
+        else:
+            path.unlink()
+            continue
+        count, size = count + 1, size + found.st_size
+        if count > MAX_FILES or size > MAX_BYTES:
+            raise PushforwardError(f"the artifacts are more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB")
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files and folders in `folder`, each before what is in it.
+
+    Raises `PushforwardError` for folders nested deeper than people do, which would end whoever walks them in a
+    recursion of his own, and for what cannot be read.
+    """
+    waiting = [(folder, 0)]
+    while waiting:
+        parent, depth = waiting.pop()
+        if depth > MAX_DEPTH or len(os.fsencode(parent)) > MAX_PATH:
+            raise PushforwardError(f"the run left more than {MAX_DEPTH} folders in one another in {folder.name}")
+        try:
+            names = os.listdir(parent)  # noqa: PTH208, a generator would hold the folder open
+        except OSError as failed:
+            raise PushforwardError(f"what the run left in {folder.name} cannot be read: {failed.strerror}") from None
+        for name in names:
+            path = parent / name
+            yield path
+            if path.is_dir() and not path.is_symlink():
+                waiting.append((path, depth + 1))
 
 
 def _search(patterns: list[str], workspace: Path, *, hidden: bool) -> tuple[list[Path], set[Path]]:

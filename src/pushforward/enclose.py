@@ -2,7 +2,8 @@
 
 A script for `python -I -S`, inside fresh user, mount, process and perhaps network namespaces; standard library only.
 Usage: enclose.py PLAN COMMAND…, PLAN being JSON: root (empty folder to build in), binds ([source, target, writable], a
-null source for an empty folder), links ([text, path]), cwd, loopback, limits ({RLIMIT_…: number}).
+null source for an empty folder), links ([text, path]), cwd, loopback, limits ({RLIMIT_…: number}), shared (bytes of
+/dev/shm), user (whom the command runs as; 0 for root of this namespace).
 """
 
 import ctypes
@@ -32,6 +33,7 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What a process without capabilities could still change for the whole machine if its real user is root.
 KERNEL = ("sys", "sysrq-trigger", "irq", "bus")
 PID_MAX_PER_NAMESPACE = (6, 14)
+LEAST_PID_MAX = 400  # the kernel refuses less than 301
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -97,8 +99,8 @@ def build(plan: dict[str, Any]) -> None:
             nothing.append(path)
         else:
             bind(source, path, writable=writable)
-    processes(root / "proc")
-    devices(root / "dev")
+    processes(root / "proc", plan["limits"]["RLIMIT_NPROC"])
+    devices(root / "dev", plan["shared"])
     for path in (root, *nothing):
         set_attributes(path, ATTR_RDONLY, recursive=False)
     os.chdir(root)
@@ -107,7 +109,7 @@ def build(plan: dict[str, Any]) -> None:
     os.chdir(plan["cwd"])
 
 
-def processes(folder: Path) -> None:
+def processes(folder: Path, most: int) -> None:
     """A /proc of this namespace's processes only, its switches read-only, no user namespaces below this one."""
     folder.mkdir()
     mount("proc", folder, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -116,13 +118,13 @@ def processes(folder: Path) -> None:
     if kernel >= PID_MAX_PER_NAMESPACE:
         # Limits of processes do not bind root; the number of process ids in this namespace does.
         with suppress(OSError):
-            (folder / "sys/kernel/pid_max").write_text("4096")
+            (folder / "sys/kernel/pid_max").write_text(str(max(most, LEAST_PID_MAX)))
     for name in KERNEL:
         if (folder / name).exists():
             bind(str(folder / name), folder / name, writable=False)
 
 
-def devices(folder: Path) -> None:
+def devices(folder: Path, shared: int) -> None:
     """The devices that every program expects, and terminals of this namespace."""
     folder.mkdir()
     mount("tmpfs", folder, "tmpfs", MS_NOSUID, "mode=755,size=1m")
@@ -131,7 +133,7 @@ def devices(folder: Path) -> None:
     (folder / "pts").mkdir()
     mount("devpts", folder / "pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     (folder / "shm").mkdir()
-    mount("tmpfs", folder / "shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    mount("tmpfs", folder / "shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,size={shared}")
     for name, text in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0")):
         (folder / name).symlink_to(text)
     for number, name in ((1, "stdout"), (2, "stderr")):
@@ -156,26 +158,33 @@ def limit(limits: dict[str, int]) -> None:
         resource.setrlimit(which, (value, value))
 
 
-def drop_rights() -> None:
-    """Give up every capability for ever."""
+def drop_rights(user: int = 0) -> None:
+    """Give up every capability for ever, and become `user` where it is not 0."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in range(last + 1):
         call("prctl", PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)
     call("prctl", PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0)
+    if user:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     call("capset", struct.pack("Ii", CAPABILITY_VERSION, 0), bytes(24))
 
 
 def main() -> int:
     """Enclose this process, run the command as a child, and reap for it until it ends."""
     plan = json.loads(sys.argv[1])
+    os.umask(0o022)
     if plan["loopback"]:
         loopback_up()
     build(plan)
     limit(plan["limits"])
-    drop_rights()
     child = os.fork()
     if child == 0:
+        drop_rights(plan["user"])
         os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606
+    # stays root: to change the user would undo that this process dies with the one outside
+    drop_rights()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     while True:

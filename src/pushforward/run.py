@@ -3,13 +3,12 @@
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import IO, Literal
 from pushforward import artifacts as artifact_folder
 from pushforward import git
 from pushforward.actlog import JobResult, Mask, Progress, Reader, clean, parse
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event, Repository, payload
-from pushforward.jail import Jail, Policy
+from pushforward.jail import Jail, Policy, reclaim
+from pushforward.watch import Watch
 from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
 
 Conclusion = Literal["success", "failure", "cancelled", "timed-out", "skipped"]
@@ -37,7 +37,9 @@ MAX_GITHUB_FILES = 1000
 MAX_GITHUB_BYTES = 16 << 20
 MAX_LINE = 1 << 20  # bytes of one line of act's log; the rest of a longer one is dropped
 MAX_LOG = 64 << 20  # bytes kept of each log file
-MAX_READ = 1 << 30  # bytes that a run may write before it is ended
+MAX_READ = 256 << 20  # bytes of log that a run may write before it is ended
+MAX_TOLD = 8 << 20  # characters that whoever follows a run is told
+MAX_MASKS = 50  # that steps may add: each is looked for in every line
 MAX_SECRETS = 48 << 10  # they have to fit into a pipe
 
 # A pseudo-terminal is what steps get from act: nothing may page, colour or wait.
@@ -93,8 +95,11 @@ def run_workflow(
     shared by the workflows that follow one another. `policy` says what the run may touch beside these and reading the
     bare repository. `env` reaches every step; `secrets` reach act through a pipe, and are masked. The run is ended
     after `limit` seconds (by default the sum of the jobs' `timeout-minutes` and a minute), after a job's own
-    `timeout-minutes`, or when `cancel` is set. Progress is told to `on_event` as it happens.
+    `timeout-minutes`, when `cancel` is set, and at once where it breaks another limit of the policy. Progress is told
+    to `on_event` as it happens. Secrets for a run that is not trusted are refused.
     """
+    if secrets and policy.untrusted:
+        raise PushforwardError(f"{workflow.file} is not trusted and gets no secrets", exit_code=BUG)
     artifacts = artifacts.absolute()
     place = _Place.make(folder, artifacts)
     mask = Mask((secrets or {}).values())
@@ -122,11 +127,11 @@ def run_workflow(
                 argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
                 inside = _inside(policy, place, artifacts, repository, environment)
                 wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
-                end = _follow(wrapped, environment, secret_file, limits, log)
+                end = _follow(wrapped, environment, secret_file, limits, log, inside, place)
     finally:
         _clean_up(place, environment if jail.kind == "none" else None)
-        artifact_folder.scrub(artifacts)
-    reasons = refused if end is None else list(_reasons(workflow, reader, end))
+        spoilt = list(_settle(artifacts, policy.writable if policy.untrusted else ()))
+    reasons = refused if end is None else [*_reasons(workflow, reader, end), *spoilt]
     conclusion = _conclusion(reader, end, reasons)
     return WorkflowResult(
         workflow.name,
@@ -249,7 +254,7 @@ class _Limits:
         if self.cancel.is_set():
             return "cancelled", "the run was cancelled"
         if size > MAX_READ:
-            return "failure", f"the run wrote more than {MAX_READ >> 30} GiB of log"
+            return "failure", f"the run wrote more than {MAX_READ >> 20} MiB of log"
         for job, started in reader.running():
             if now - started > self.jobs.get(job, float("inf")):
                 return "timed-out", f"job {job} took longer than its {self.jobs[job] / 60:g} minutes"
@@ -279,6 +284,8 @@ class _Log:
     _where: tuple[str, str] = ("", "")
     _learned: bool = False
     _summaries: list[Progress] = field(default_factory=list)
+    _told: int = 0
+    _masks: int = 0
 
     def __enter__(self) -> "_Log":
         self._files = [path.open("w", encoding="utf-8") for path in (self.place.log, self.place.json_log)]
@@ -306,7 +313,8 @@ class _Log:
             for progress in self.reader.plain(self.mask.apply(entry)):
                 self.tell(progress)
             return
-        if entry.get("command") == "add-mask":
+        if entry.get("command") == "add-mask" and self._masks < MAX_MASKS:
+            self._masks += 1
             self.mask.add(str(entry.get("arg", "")))
             self._learned = True
         entry = self.mask.apply_all(entry)
@@ -329,6 +337,10 @@ class _Log:
             self._write(0, f"{marks[progress.kind]} {name}{':' + ended if ended else ''}")
         elif progress.kind != "output":
             self._write(0, f"{progress.kind}: {progress.text}")
+        if progress.kind not in marks:
+            self._told += len(progress.text)
+            if self._told > MAX_TOLD:
+                return
         self.on_event(progress)
 
     def _line(self, entry: Mapping[str, object]) -> None:
@@ -476,9 +488,18 @@ def _secrets(secrets: Mapping[str, str]) -> Iterator[int | None]:
 
 
 def _follow(
-    argv: list[str], environment: Mapping[str, str], secret_file: int | None, limits: _Limits, log: _Log
+    argv: list[str],
+    environment: Mapping[str, str],
+    secret_file: int | None,
+    limits: _Limits,
+    log: _Log,
+    policy: Policy,
+    place: _Place,
 ) -> _End:
-    """Run act to its end, or to the end of a limit: then politely first, and hard after a grace."""
+    """Run act to its end, or to the end of a limit.
+
+    Who takes too long is asked politely first, and ended hard after a grace; who takes too much is ended at once.
+    """
     try:
         process = subprocess.Popen(
             argv,
@@ -494,6 +515,8 @@ def _follow(
     cut: tuple[Conclusion, str] | None = None
     ended = hard = float("inf")
     size = 0
+    folders = tuple(dict.fromkeys((place.box, place.scratch, *(policy.writable if policy.untrusted else ()))))
+    watch = Watch(process.pid, policy.limits, folders, spare=policy.untrusted)
     with process, selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -516,7 +539,11 @@ def _follow(
                 elif cut is None and (cut := limits.broken(now, log.reader, size)):
                     hard = now + GRACE
                     _interrupt(process.pid)
+                elif why := watch.broken(now):
+                    cut, hard = cut or ("failure", why), now
+                    _kill(process.pid)
         finally:
+            watch.end()
             _kill(process.pid)
     return _End(process.returncode, cut)
 
@@ -551,20 +578,30 @@ def _clean_up(place: _Place, unjailed: Mapping[str, str] | None) -> None:
             with suppress(OSError):
                 if mark in (process / "environ").read_bytes().split(b"\0"):
                     os.kill(int(process.name), signal.SIGKILL)
-    for path in (place.box, place.scratch, place.source, place.cwd):
-        _remove(path)
+    _remove(place.box, place.scratch, place.source, place.cwd)
 
 
-def _remove(folder: Path) -> None:
-    """Delete a folder, also where steps took the permissions away."""
-    with suppress(FileNotFoundError):
-        folder.chmod(0o700)
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+def _remove(*folders: Path) -> None:
+    """Delete folders, also where steps took the permissions away, or nested deeper than a path can be long."""
+    found = [str(folder) for folder in folders if folder.exists()]
+    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf", "--one-file-system"]) if found else ():
+        quiet = subprocess.DEVNULL
+        subprocess.run([*command, "--", *found], stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+
+
+def _settle(artifacts: Path, own: Iterable[Path]) -> Iterator[str]:
+    """Make what a run leaves safe to read and to delete: emptied where it is too much, and then why."""
+    for folder in (artifacts, *own):
+        try:
+            if folder == artifacts:
+                artifact_folder.scrub(folder)
+            for path in artifact_folder.below(folder):
+                reclaim(path)
+        except PushforwardError as wrong:
+            _remove(folder)
+            folder.mkdir()
+            yield wrong.message
+        reclaim(folder)
 
 
 def _reasons(workflow: Workflow, reader: Reader, end: _End) -> Iterator[str]:

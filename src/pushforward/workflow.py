@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from pushforward import schedule
 from pushforward.errors import PushforwardError
 from pushforward.event import Event
 from pushforward.expression import ExpressionError, evaluate, text, truth
@@ -117,6 +118,12 @@ def crons(workflow: Workflow) -> tuple[str, ...]:
     """The cron lines of `on: schedule`."""
     entries = workflow.on.get("schedule", {}).get("crons", [])
     return tuple(str(entry["cron"]) for entry in entries if isinstance(entry, dict) and "cron" in entry)
+
+
+def writes(workflow: Workflow) -> bool:
+    """Whether the file asks for the right to write to the repository, as a whole or for one of its jobs."""
+    asked = (workflow.data.get("permissions"), *(job.get("permissions") for job in workflow.jobs.values()))
+    return any(one == "write-all" or (isinstance(one, dict) and one.get("contents") == "write") for one in asked)
 
 
 def problems(workflow: Workflow, read_file: ReadFile | None = None) -> list[str]:
@@ -408,6 +415,11 @@ def _listed_labels(labels: Any) -> list[Any]:
 
 
 def _event_problems(workflow: Workflow) -> Iterator[str]:
+    for cron in crons(workflow):
+        try:
+            schedule.parse(cron)
+        except PushforwardError as wrong:
+            yield f"on.schedule: {wrong.message}"
     for name, known in FILTERS.items():
         filters = workflow.on.get(name, {})
         for key in filters.keys() - known:

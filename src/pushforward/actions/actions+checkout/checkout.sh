@@ -15,10 +15,7 @@ folder=$GITHUB_WORKSPACE/${ASKED_PATH:-.}
 mkdir -p "$folder"
 cd "$folder"
 find . -mindepth 1 -delete
-git -c advice.detachedHead=false clone -q --shared --no-checkout --no-tags "$PUSHFORWARD_REPOSITORY" .
-git config gc.auto 0
-git config advice.detachedHead false
-git fetch -q --no-write-fetch-head origin 'refs/tags/*:refs/tags/*'
+git clone -q --shared --no-checkout -c gc.auto=0 -c advice.detachedHead=false "$PUSHFORWARD_REPOSITORY" .
 
 # The objects of every ref are here, also of those that a clone leaves out, such as refs/pull/1/merge.
 case $ASKED_REF in
@@ -44,4 +41,11 @@ if [ -n "${PUSHFORWARD_DVC_CONFIG:-}" ] && [ -d .dvc ] && [ ! -L .dvc ]; then
   rm -f .dvc/config.local
   cp "$PUSHFORWARD_DVC_CONFIG" .dvc/config.local
 fi
-git log -1 --format='%h %s' | cat
+git --no-pager log -1 --format='%h %s'
+
+# A project that carries the tool need not compile the server's copy of it again: Python takes over bytecode whose hash
+# of the source is that of the source at hand, and nothing else.
+own=$GITHUB_WORKSPACE/${ASKED_PATH:-.}/src/pushforward
+if [ -f "$own/__init__.py" ] && [ ! -e "$own/__pycache__" ] && [ ! -L "$own/__pycache__" ]; then
+  case $(readlink -f "$own") in "$(readlink -f "$GITHUB_WORKSPACE")"/*) cp -r "$PUSHFORWARD_LIB/pushforward/__pycache__" "$own/" 2>/dev/null || true ;; esac
+fi
