@@ -1,21 +1,12 @@
 """Reports and verdicts in git: one note per commit, holding its reports, newest first."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from pushforward import report
+from pushforward.durable import locked
 from pushforward.git import NOTES, Repository
 
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone; the kernel lets go of it when the holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+LOCK = "notes.lock"
 
 
 def read(repository: Repository, commit: str) -> str:
@@ -30,15 +21,31 @@ def put(repository: Repository, commit: str, event: str, text: str, *, lock: Pat
     Under a lock: concurrent `git notes add` loses notes without a word.
     """
     with locked(lock):
-        older = [body for header, body in report.entries(read(repository, commit)) if header.get("event") != event]
+        older = [body for header, body in _entries(repository, commit) if header.get("event") != event]
         _write(repository, commit, [text, *older])
+
+
+def drop(repository: Repository, commit: str, event: str, *, lock: Path) -> None:
+    """Take the report for an event out of the note of `commit`; a note without reports goes."""
+    with locked(lock):
+        left = [body for header, body in _entries(repository, commit) if header.get("event") != event]
+        if left:
+            _write(repository, commit, left)
+        else:
+            repository.git("notes", f"--ref={NOTES}", "remove", "--ignore-missing", commit)
 
 
 def renew(repository: Repository, commit: str, event: str, text: str, *, lock: Path) -> None:
     """Put a report in the place of the one for the same event, wherever in the note of `commit` that is."""
     with locked(lock):
-        entries = report.entries(read(repository, commit))
+        entries = _entries(repository, commit)
         _write(repository, commit, [text if header.get("event") == event else body for header, body in entries])
+
+
+def _entries(repository: Repository, commit: str) -> list[tuple[dict[str, Any], str]]:
+    from pushforward import report  # brings numpy, which whoever only lists notes must not wait for
+
+    return report.entries(read(repository, commit))
 
 
 def _write(repository: Repository, commit: str, reports: list[str]) -> None:

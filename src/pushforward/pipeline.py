@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -31,6 +32,9 @@ from pushforward.git import Repository
 LOCK = "dvc.lock"
 METRICS = "metrics"
 TAIL_BYTES = 16_384
+MOST_PARSED = 64
+
+_PARSED: dict[str, bytes] = {}
 
 Outcome = Literal["ran", "restored", "unchanged", "failed"]
 
@@ -83,7 +87,13 @@ class _Listener(logging.Handler):
 
     def _begin(self, stage: Stage) -> None:
         self.close_last()
+        self.tell_end()
         self.stages.append(stage)
+
+    def tell_end(self) -> None:
+        """Say how long the last stage took, if it ran."""
+        if self.stages and self.stages[-1].outcome == "ran":
+            self._say(f"  {self.stages[-1].name} {self.stages[-1].seconds:.1f} s")
 
     def close_last(self) -> None:
         now = time.monotonic()
@@ -124,6 +134,47 @@ def _tail() -> Iterator[bytearray]:
             os.close(descriptor)
 
 
+def _parse(text: str) -> Any:
+    """A text of YAML as a value of the caller's own; one that was parsed lately is not parsed again."""
+    if text not in _PARSED:
+        if len(_PARSED) >= MOST_PARSED:
+            _PARSED.clear()
+        _PARSED[text] = pickle.dumps(YAML(typ="safe").load(text))
+    return pickle.loads(_PARSED[text])  # noqa: S301, it was made here
+
+
+@contextlib.contextmanager
+def _each_text_parsed_once() -> Iterator[None]:
+    """Have DVC parse a text of YAML once: it reads the same few files dozens of times, for half of an idle run."""
+    from dvc.utils import strictyaml
+    from dvc.utils.serialize import _yaml
+
+    before = _yaml.parse_yaml, _yaml._dump
+
+    def parse(text: str, path: Any, typ: str = "safe") -> Any:
+        if typ != "safe" and Path(path).name != LOCK:  # a lock has no comments to keep
+            return before[0](text, path, typ)
+        try:
+            return _parse(text) or {}
+        except YAMLError as broken:
+            raise _yaml.YAMLFileCorruptedError(path) from broken
+
+    def dump(data: Any, stream: Any) -> None:
+        text = io.StringIO()
+        before[1](data, text)
+        stream.write(text.getvalue())
+        if Path(stream.name).name == LOCK:
+            _PARSED[text.getvalue()] = pickle.dumps(data)  # the next stage reads it back
+
+    _yaml.parse_yaml = strictyaml.parse_yaml = parse
+    _yaml._dump = dump
+    try:
+        yield
+    finally:
+        _yaml.parse_yaml = strictyaml.parse_yaml = before[0]
+        _yaml._dump = before[1]
+
+
 @contextlib.contextmanager
 def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
     """DVC's repository object in `root`, its log going to `listener` alone."""
@@ -145,7 +196,7 @@ def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
     here = Path.cwd()
     os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
     try:
-        with Repo(str(root)) as repo:
+        with _each_text_parsed_once(), Repo(str(root)) as repo:
             yield repo
     except NotDvcRepoError:
         raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
@@ -173,7 +224,7 @@ def _chain(error: BaseException) -> str:
 def read_lock(text: bytes | None) -> dict[str, Any]:
     """The stages of a dvc.lock by name, not to be changed; empty for none, and for one that cannot be read."""
     try:
-        tree = YAML(typ="safe").load(io.BytesIO(text or b""))
+        tree = _parse((text or b"").decode())
     except (YAMLError, UnicodeError, ValueError, RecursionError):
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
@@ -317,6 +368,7 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
             _failed(failed, listener, bytes(tail), result)
         else:
             listener.close_last()
+            listener.tell_end()
             listener.transferring = True
             missing = [out for out in wanted if pull and not (root / out).exists()]
             if missing:
@@ -421,6 +473,23 @@ def _read_back(repo: Any) -> None:
             next="remove those objects from the cache and the remote, then push again",
             exit_code=TOOL,
         )
+
+
+def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
+    """Those of the outs (path -> object) that the DVC remote of `root` does not have whole; asked, not read."""
+    with _repo(root, _Listener(print)) as repo:
+        odb = repo.cloud.get_remote_odb()
+
+        def whole(oid: str) -> bool:
+            if not odb.exists(oid):
+                return False
+            if not oid.endswith(".dir"):
+                return True
+            with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
+                inside = {str(entry["md5"]) for entry in json.loads(handle.read())}
+            return inside <= set(odb.oids_exist(sorted(inside)))
+
+        return [path for path, oid in outs.items() if not whole(oid)]
 
 
 def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:

@@ -3,35 +3,34 @@
 Run by git in the bare repository. Whoever dies here, the run goes on: what is to be done is derived from refs.
 """
 
-import fcntl
+import difflib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pushforward import durable, runs
 from pushforward.git import NOTES, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
+from pushforward.runs import Job, Run
 
 POLL_SECONDS = 0.05
+QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
+TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
 LOCK = "dispatch.lock"
-CURRENT = "current"
-LOG = "report.log"
-DONE = "done"
+LOG = runs.LOG
+DONE = runs.DONE
+SKIP, DETACH = "ci.skip", "ci.detach"
 
 
-def key(event: str, commit: str) -> str:
-    """The name of a run's folder."""
-    return f"{event}-{commit}"
-
-
-def start(server: Server) -> subprocess.Popen[bytes]:
-    """Start a dispatcher that outlives the pusher; it waits for the one at work and ends when nothing is left."""
-    log = server.folder / "dispatch.log"
-    with log.open("ab") as sink:
+def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:
+    """Start a process of the server's own that outlives the pusher."""
+    with (server.folder / "dispatch.log").open("ab") as sink:
         return subprocess.Popen(
-            [server.python, "-m", "pushforward.dispatch", server.bare],
+            [server.python, "-m", "pushforward.dispatch", server.bare, *args],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
@@ -41,80 +40,179 @@ def start(server: Server) -> subprocess.Popen[bytes]:
         )
 
 
+def start(server: Server) -> subprocess.Popen[bytes]:
+    """Start a dispatcher; the one at work hears of the news, and this one ends when nothing is left."""
+    runs.ring(server)
+    return spawn(server)
+
+
 def busy(server: Server) -> bool:
     """Whether a dispatcher is at work."""
-    with (server.folder / LOCK).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    return durable.held(server.folder / LOCK)
+
+
+class Watcher:
+    """Shows the pusher a run: its place while it waits, its log as it grows, until it is done or nobody works on it."""
+
+    def __init__(self, server: Server, name: str, commit: str, worker: subprocess.Popen[bytes]) -> None:
+        self.server, self.name, self.commit, self.worker = server, name, commit, worker
+        self.tail = runs.Tail(runs.folder(server, name) / LOG)
+        self.told, self.silent_since, self.restarts = "", time.monotonic(), 0
+
+    def follow(self) -> None:
+        """Print what there is to see of the run until its end."""
+        done = runs.folder(self.server, self.name) / DONE
+        while True:
+            finished = done.exists()
+            if text := self.tail.read():
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            if finished:
+                return
+            if not runs.is_running(self.server, self.name):
+                self._say_place()
+                if not self._somebody_works() and not done.exists():
+                    return
+            time.sleep(POLL_SECONDS)
+
+    def _say_place(self) -> None:
+        """Tell what is before this run in the queue, and again when that has changed."""
+        if time.monotonic() - self.silent_since < QUEUE_SECONDS:
+            return
+        place = place_of(self.server, self.name)
+        if place and place != self.told:
+            print(place, flush=True)
+            self.told = place
+
+    def _somebody_works(self) -> bool:
+        """Whether a dispatcher will come to this run; one that died is replaced."""
+        if self.worker.poll() is None or busy(self.server) or runs.is_running(self.server, self.name):
             return True
-    return False
+        if (runs.folder(self.server, self.name) / DONE).exists():
+            return True
+        why = why_not(self.server, self.name, self.commit)
+        if not why and self.restarts < TAKEN_UP:
+            self.restarts += 1
+            self.worker = start(self.server)
+            return True
+        print(why or died(self.server), flush=True)
+        return False
 
 
-def follow(server: Server, event: str, commit: str, worker: subprocess.Popen[bytes]) -> None:
-    """Print the log of a run as it grows, until the run is done or nobody works on it any more."""
-    folder = server.folder / "runs" / key(event, commit)
-    position, told, since = 0, False, time.monotonic()
-    while True:
-        finished = (folder / DONE).exists()
-        position = _print_from(folder / LOG, position)
-        if finished:
-            return
-        if not told and position == 0 and time.monotonic() - since > 1:
-            current = server.folder / CURRENT
-            ahead = current.read_text() if current.exists() else ""
-            if ahead and ahead != key(event, commit):
-                kind, _, other = ahead.partition("-")
-                print(f"queued: {other[:9]} ({kind}) is being judged", flush=True)
-                told = True
-        if worker.poll() is not None and not busy(server) and not (folder / DONE).exists():
-            print(_why_not(server, commit, worker.returncode), flush=True)
-            return
-        time.sleep(POLL_SECONDS)
+def place_of(server: Server, name: str) -> str:
+    """Which runs are before this one, as a line; empty where it does not wait, or nobody knows."""
+    queue = runs.queue(server)
+    if queue["blocked"]:
+        return str(queue["blocked"])
+    if name not in queue["waiting"]:
+        return ""
+    before = [*queue["working"], *queue["waiting"][: queue["waiting"].index(name)]]
+    told = ", ".join(_shown(one) for one in before[:3]) + (f" and {len(before) - 3} more" if len(before) > 3 else "")
+    return f"queued: {len(before)} before this one: {told}" if before else "queued: its turn comes next"
 
 
-def _why_not(server: Server, commit: str, status: int) -> str:
-    """Why a dispatcher has ended without a run of this commit."""
+def _shown(name: str) -> str:
+    kind, _, rest = name.partition("-")
+    return f"{rest[:9]} ({kind.replace('_', ' ')})"
+
+
+def why_not(server: Server, name: str, commit: str) -> str:
+    """Why no dispatcher comes to a run, where that is as it should be; else empty."""
     repository = server.repository
-    if repository.git("notes", f"--ref={NOTES}", "list", commit, check=False).returncode == 0:
-        return f"{commit[:9]} is judged already\n  next: git fetch local && pushforward report {commit[:9]}"
+    event = name.partition("-")[0]
     if repository.resolve(server.default_branch) is None:
         branch = server.default_branch
         return f"there is no {branch} to compare with yet\n  next: git push local {branch}"
-    if status == 0 and not repository.git("for-each-ref", f"--points-at={commit}", "refs/heads").text:
-        return f"the branch has moved on before the turn of {commit[:9]} came"
+    if event != "tag" and repository.git("notes", f"--ref={NOTES}", "list", commit, check=False).returncode == 0:
+        return f"{commit[:9]} is judged already\n  next: git fetch local && pushforward report {commit[:9]}"
+    if blocked := runs.queue(server)["blocked"]:
+        return str(blocked)
+    return ""
+
+
+def died(server: Server) -> str:
+    """What to tell a pusher whose run nobody works on."""
     return (
         "the dispatcher ended before this run did; the next push takes it up again\n"
         f"  its log: {server.folder / 'dispatch.log'}"
     )
 
 
-def _print_from(log: Path, position: int) -> int:
-    if not log.exists():
-        return position
-    with log.open("rb") as handle:
-        handle.seek(position)
-        text = handle.read()
-    whole = text.rpartition(b"\n")[0]
-    if not whole:
-        return position
-    sys.stdout.write(whole.decode("utf-8", "replace") + "\n")
-    sys.stdout.flush()
-    return position + len(whole) + 1
+def options(environment: Mapping[str, str]) -> tuple[set[str], list[str]]:
+    """The push options (`git push -o`) that are known, and a line for each that is not."""
+    count = environment.get("GIT_PUSH_OPTION_COUNT", "0")
+    given = [environment.get(f"GIT_PUSH_OPTION_{number}", "") for number in range(min(int(count or 0), 100))]
+    known, strange = set(), []
+    for option in given:
+        if option in {SKIP, DETACH}:
+            known.add(option)
+            continue
+        close = difflib.get_close_matches(option, (SKIP, DETACH), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {SKIP} and {DETACH}"
+        strange.append(f"push option '{clean(option)}' is not known, and did nothing; {hint}")
+    return known, strange
+
+
+def clean(text: str) -> str:
+    """A text of the pusher's as one short, harmless line."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:80]
+
+
+def jobs(server: Server, updates: list[tuple[str, str, str]]) -> Iterator[Job]:
+    """What a push asks to be run, the default branch first."""
+    default = f"refs/heads/{server.default_branch}"
+    for old, new, ref in sorted(updates, key=lambda update: update[2] != default):
+        if ref.startswith("refs/heads/") and new != ZERO:
+            yield Job("push" if ref == default else "pull_request", ref, new, old)
+        elif ref.startswith("refs/tags/") and new != ZERO and _puts_to_use(server, ref):
+            commit = server.repository.resolve(new)
+            if commit is not None and commit != new:
+                yield Job("tag", ref, commit, tag=new)
+
+
+def _puts_to_use(server: Server, ref: str) -> bool:
+    from pushforward import pending  # only where there is a tag
+
+    return pending.puts_to_use(server, ref)
+
+
+def withdraw(server: Server, updates: list[tuple[str, str, str]]) -> None:
+    """Enlist what deleted branches were at: whatever of it had no turn yet gets its last word from the dispatcher."""
+    for old, new, ref in updates:
+        job = Job("pull_request", ref, old)
+        if ref.startswith("refs/heads/") and new == ZERO and runs.load(server, job.key) is None:
+            runs.store(server, Run(job, asked=time.time()))
+
+
+def detached(found: list[Job]) -> str:
+    """What a pusher is told who does not wait."""
+    names = ", ".join(job.id for job in found)
+    return f"detached: {names} go on without you\n  next: pushforward runs, or pushforward runs logs -f {found[0].id}"
 
 
 def main() -> int:
-    """Follow the runs of the branches that one push moved."""
-    updates = [line.split() for line in sys.stdin]
+    """Follow the runs of what one push moved."""
+    lines = [line.rstrip("\n").split(" ", 2) for line in sys.stdin]
     if os.environ.get("PUSHFORWARD_RUN"):
-        return 0  # pushed by a run: it must not start another
+        return 0  # pushed by a run: it must not wait for another
     server = Server.load(Path(os.environ.get("GIT_DIR", ".")).resolve())
-    branches = [(new, ref) for _, new, ref in updates if ref.startswith("refs/heads/") and new != ZERO]
-    worker = start(server)  # whatever was pushed: an earlier push may still wait for its verdict
-    default = f"refs/heads/{server.default_branch}"
+    updates = [(old, new, ref) for old, new, ref in lines]
+    known, strange = options(os.environ)
+    found = list(jobs(server, updates))
     try:
-        for new, ref in sorted(branches, key=lambda branch: branch[1] != default):
-            follow(server, "push" if ref == default else "pull_request", new, worker)
+        for line in strange:
+            print(line, flush=True)
+        withdraw(server, updates)
+        for job in found:
+            runs.revive(server, job)
+        for job in found if SKIP in known else ():
+            runs.mark_cancelled(server, job.key, f"{runs.SKIPPED}git push -o {SKIP}")
+        worker = start(server)  # whatever was pushed: an earlier push may still wait for its verdict
+        if found and DETACH in known:
+            print(detached(found), flush=True)
+            return 0
+        for job in found:
+            Watcher(server, job.key, job.commit, worker).follow()
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(0)  # the pusher left; the run goes on
     return 0

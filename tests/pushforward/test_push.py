@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pushforward import registry
+
 pytestmark = pytest.mark.slow
 
 
@@ -36,7 +38,7 @@ def test_the_first_push_makes_a_version_that_a_stranger_can_check_out(promoted, 
     run = subprocess.run(
         ["git", "-C", str(other), "cat-file", "tag", "toy@v1.0.0"], capture_output=True, text=True, check=True
     )
-    record = json.loads(run.stdout.strip().splitlines()[-1])
+    record = registry.record(run.stdout)
     subprocess.run(["git", "-C", str(other), "checkout", "-q", "toy@v1.0.0"], check=True)
     dvc = Path(team.python).parent / "dvc"
     subprocess.run([str(dvc), "pull", "-q", "model"], cwd=other, check=True, capture_output=True)
@@ -236,7 +238,7 @@ def test_of_a_branch_the_newest_push_is_judged(promoted):
     lose(team, "hasty")
     second = team.commit("params.yaml", "buckets: 3", "buckets: 4", "Use four")
     team.push("hasty")
-    assert not entries(team, first)
+    assert [header["reason"] for header, _ in entries(team, first)] == [f"superseded by {second[:9]}"]
     assert verdict(team, second)["verdict"] == "promote"
 
 

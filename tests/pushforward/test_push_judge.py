@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pushforward import ledger, report
+from pushforward import ledger, registry, report
 from pushforward.git import Repository
 
 pytestmark = pytest.mark.slow
@@ -135,7 +135,7 @@ def test_a_branch_that_edits_its_judge_is_judged_by_that_of_main(promoted):
     team.commit("params.yaml", "slices: [half]", "slices: [half]\n  margin: 0.0\n  alpha: 0.2", "Ask less")
     team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
     gate = "src/pushforward/gate.py"
-    team.commit(gate, '    return Verdict("unknown", reason,', '    return Verdict("promote", reason,', "Say yes")
+    team.commit(gate, '    return "unknown", f', '    return "promote", f', "Say yes")
     team.commit(gate, "    if low > bound:\n", "    if True:\n", "Say yes to everything")
     team.commit(PIPELINE, '"y", "date", (pl', 'pl.lit(1, pl.Int8).alias("y"), "date", (pl', "Call all of it a success")
     said = team.push("own-judge")
@@ -192,7 +192,7 @@ def test_numbers_stay_sealed_until_the_holdout_retires(promoted):
     state = ledger.Ledger(Repository(team.bare)).state("2020-03_2020-04")
     assert (state.retired, state.by) == ("promoted", "toy@v1.1.0")
     team.git("fetch", "-q", "--tags", "local")
-    record = json.loads(team.git("cat-file", "tag", "toy@v1.1.0").strip().splitlines()[-1])
+    record = registry.record(team.git("cat-file", "tag", "toy@v1.1.0"))
     assert record["ledger"] == judged(team)["ledger"]
     team.git("switch", "-q", "-c", "late", "main")
     team.commit("params.yaml", "buckets: 6", "buckets: 5", "Ask once more")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pushforward import receive
+from pushforward import receive, runs
 from pushforward.init import Server, init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
@@ -47,7 +47,7 @@ def started(tmp_path):
 
 def leave(server, event, commit, text, *, done=True):
     """What a dispatcher leaves of a run."""
-    folder = server.folder / "runs" / receive.key(event, commit)
+    folder = server.folder / "runs" / runs.key(event, commit)
     folder.mkdir(parents=True)
     (folder / receive.LOG).write_text(text)
     if done:
@@ -99,18 +99,6 @@ def test_a_dispatcher_that_dies_is_told_and_the_push_stands(clone, server, git):
     assert git(Path(server.bare), "rev-parse", "main") == git(clone, "rev-parse", "HEAD")
 
 
-def test_half_a_line_waits_for_its_end(tmp_path, capfd):
-    log = tmp_path / "log"
-    assert receive._print_from(log, 0) == 0
-    log.write_bytes("one\ntwo ✓".encode()[:-1])
-    position = receive._print_from(log, 0)
-    assert capfd.readouterr().out == "one\n"
-    assert receive._print_from(log, position) == position
-    log.write_bytes("one\ntwo ✓\n\xff\n".encode("utf-8", "surrogateescape"))
-    assert receive._print_from(log, position) == log.stat().st_size
-    assert capfd.readouterr().out.startswith("two ✓\n")
-
-
 def test_a_dispatcher_at_work_is_known_by_its_lock(server):
     assert not receive.busy(server)
     code = "import fcntl, sys\nf = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True)\n"
@@ -136,3 +124,47 @@ def test_a_dispatcher_is_started_in_a_session_of_its_own_with_no_secrets(server,
     assert log[-1].strip() == str(started.pid)
     assert f"PYTHONPATH={server.folder / 'lib'}" in log
     assert not [line for line in log if line.startswith(("GIT_", "GITHUB_"))]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A server that nobody works for."""
+    (tmp_path / "pushforward").mkdir()
+    return Server(str(tmp_path), "python", "", "", "a/b")
+
+
+def queued(server, *names, working=(), blocked=""):
+    runs.store_queue(server, list(working), list(names), blocked)
+
+
+@pytest.mark.parametrize(
+    ("working", "waiting", "told"),
+    [
+        ([], ["push-b"], "queued: its turn comes next"),
+        (["push-a123456789"], ["push-b"], "queued: 1 before this one: a12345678 (push)"),
+        (
+            ["push-a", "pull_request-c"],
+            ["tag-d", "schedule-monitor-20260101T0000Z", "push-b"],
+            "queued: 4 before this one: a (push), c (pull request), d (tag) and 1 more",
+        ),
+        (["push-b"], [], ""),
+        ([], [], ""),
+    ],
+)
+def test_who_waits_is_told_what_is_before(place, working, waiting, told):
+    queued(place, *waiting, working=working)
+    assert receive.place_of(place, "push-b") == told
+
+
+def test_who_waits_for_a_full_disk_is_told_which(place):
+    queued(place, "push-b", blocked="runs wait: the disk of /srv has 0.1 GiB free")
+    assert receive.place_of(place, "push-b") == "runs wait: the disk of /srv has 0.1 GiB free"
+
+
+def test_push_options_are_known_or_told():
+    given = {"GIT_PUSH_OPTION_COUNT": "3", "GIT_PUSH_OPTION_0": "ci.skip", "GIT_PUSH_OPTION_1": "ci.detatch"}
+    known, strange = receive.options(given | {"GIT_PUSH_OPTION_2": "x" * 500 + "\x1b[2J"})
+    assert known == {"ci.skip"}
+    assert strange[0] == "push option 'ci.detatch' is not known, and did nothing; did you mean ci.detach?"
+    assert strange[1] == f"push option '{'x' * 80}' is not known, and did nothing; known are ci.skip and ci.detach"
+    assert receive.options({}) == (set(), [])
