@@ -12,7 +12,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo test check backtest format lock clean
+.PHONY: help env env-test demo test check chaos refusals backtest format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,6 +37,17 @@ check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@$(TEST_VENV)/bin/zizmor --offline -q --persona auditor .github
 	@for file in .github/workflows/*.yml; do \
 	  said=$$($(VENV)/bin/act --validate --strict -W "$$file" 2>&1) || { echo "$$file: $$said" >&2; exit 1; }; done
+
+SECONDS ?= 60
+SEED ?= 7
+chaos: env-test ## kill, fill and freeze a server under load, then check it (SECONDS=60 SEED=7)
+	@$(TEST_VENV)/bin/python tests/chaos/chaos.py --seconds $(SECONDS) --seed $(SEED)
+
+refusals: export RECORD_REFUSALS = $(CURDIR)/.pytest_cache/refusals.jsonl
+refusals: env-test ## run the tests and write docs/refusals.md from what they were refused
+	@mkdir -p .pytest_cache; rm -f "$$RECORD_REFUSALS"
+	@UPDATE_GOLDEN=1 $(TEST_VENV)/bin/python -m pytest -q -n auto --dist worksteal --ignore=tests/test_refusals.py --ignore=tests/test_shape.py
+	@$(TEST_VENV)/bin/python tests/refusals.py
 
 backtest: env-test ## train on every earlier month, test on the next: April to December
 	@$(TEST_VENV)/bin/python benchmarks/backtest.py

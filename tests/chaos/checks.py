@@ -1,0 +1,137 @@
+"""What must be true of a server whatever died, held against the log of what was asked of it."""
+
+import hashlib
+import json
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NOTES = "refs/notes/pushforward"
+CHAIN = "refs/pushforward/registry"
+HEADER = re.compile(r"<!-- pushforward (\{.*\}) -->\n<!-- context (\{.*\}) -->")
+VERSION = re.compile(r"toy@v(\d+)\.(\d+)\.(\d+)")
+USE = re.compile(r"toy#([a-z]+)#(\d+)")
+
+
+@dataclass
+class Found:
+    """Invariants by their outcome."""
+
+    passed: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def note(self, what: str, wrong: list[str]) -> None:
+        if wrong:
+            self.broken.append(f"{what}: {len(wrong)} are not, {'; '.join(wrong[:5])}")
+        else:
+            self.passed.append(what)
+
+
+def check(bare: Path, log: list[dict[str, Any]], *, run: Callable[..., tuple[int | None, str]]) -> Found:
+    """Every invariant of a server in `bare` that has come to rest."""
+    found = Found()
+    git = _Git(bare)
+    commits = git.accepted()
+    acked = {(entry["ref"], entry["new"]) for entry in log if entry["op"] == "push" and entry.get("result") == "ok"}
+    found.note(
+        f"{len(acked)} pushes that were told to be taken are in the history of their ref",
+        [f"{new[:9]} of {ref}" for ref, new in acked if new not in commits.get(ref, set())],
+    )
+    wrong = []
+    total = 0
+    for ref, moved in commits.items():
+        for commit in moved:
+            total += 1
+            mine = git.verdicts(commit)
+            events = {
+                "push" if other == "refs/heads/main" else "pull_request"
+                for other in commits
+                if commit in commits[other]
+            }
+            if len(mine) != len(events):
+                wrong.append(f"{commit[:9]} of {ref} has {len(mine)} for {len(events)}")
+    found.note(f"each of {total} accepted commits has exactly one final verdict", wrong)
+    mixed = [
+        commit[:9]
+        for moved in commits.values()
+        for commit in moved
+        if any(spoken_of != commit for spoken_of in git.verdicts(commit))
+    ]
+    found.note("no report is under another commit than it speaks of", mixed)
+    _registry(found, git)
+    found.note("no reader saw a tag change or vanish", [str(e["changed"]) for e in log if e.get("result") == "wrong"])
+    forged = [entry["said"] for entry in log if entry["op"] == "forged" and entry.get("result") == "ok"]
+    found.note("no forged tag was taken", forged)
+    fsck = git("fsck", "--strict", "--no-dangling", check=False)
+    found.note("git fsck --strict is clean", [] if fsck.returncode == 0 else [fsck.stderr[-300:]])
+    return found
+
+
+def _registry(found: Found, git: "_Git") -> None:
+    tags = git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags").stdout.split()
+    versions = [name for name in tags if VERSION.fullmatch(name)]
+    uses = [match for name in tags if (match := USE.fullmatch(name))]
+    wrong, numbers, spoiled, objects = [], [], [], 0
+    for name in versions:
+        text = git("cat-file", "tag", f"refs/tags/{name}").stdout
+        record = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+        numbers.append(record["number"])
+        verdict = git("cat-file", "blob", f"refs/pushforward/verdict/{record['commit']}:verdict.json", check=False)
+        if verdict.returncode != 0 or json.loads(verdict.stdout)["verdict"] != "promote":
+            wrong.append(name)
+        statement = json.loads(git("cat-file", "blob", f"{CHAIN}:versions/{name}/provenance.json").stdout)
+        for one in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+            md5, sha256 = (one.get("digest", {}).get(kind) for kind in ("md5", "sha256"))
+            if md5 and sha256:
+                objects += 1
+                folder = ".dir" if one["name"].endswith("/") else ""
+                path = git.store / "files" / "md5" / md5[:2] / f"{md5[2:].removesuffix('.dir')}{folder}"
+                if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                    spoiled.append(f"{md5} of {name}")
+    found.note(f"each of {len(versions)} versions has a passing verdict", wrong)
+    twice = [str(number) for number, count in Counter(numbers).items() if count > 1]
+    gaps = [str(number) for number in range(1, len(versions) + 1) if number not in numbers]
+    found.note("version numbers are used once, without a gap", twice + gaps)
+    counters: dict[str, list[int]] = {}
+    for match in uses:
+        counters.setdefault(match[1], []).append(int(match[2]))
+    whole = {name: list(range(1, len(mine) + 1)) for name, mine in counters.items()}
+    gaps = [f"{name} {sorted(mine)}" for name, mine in counters.items() if sorted(mine) != whole[name]]
+    found.note(f"counters of {len(uses)} assignments are used once, without a gap", gaps)
+    length = git("rev-list", "--count", "--first-parent", CHAIN).stdout.strip()
+    found.note("the chain of versions has one commit a version", [] if length == str(len(versions)) else [length])
+    found.note(f"all {objects} objects of all versions are in the store with their SHA-256", spoiled)
+
+
+class _Git:
+    """The bare repository and the store beside it."""
+
+    def __init__(self, bare: Path) -> None:
+        self.bare = bare
+        self.store = Path(json.loads((bare / "pushforward" / "server.json").read_text())["store"])
+        self._verdicts: dict[str, list[str]] = {}
+
+    def __call__(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", str(self.bare), *args], capture_output=True, text=True, check=check)
+
+    def accepted(self) -> dict[str, set[str]]:
+        """Every commit that each branch was ever at, from the reflogs."""
+        folder = self.bare / "logs" / "refs" / "heads"
+        found: dict[str, set[str]] = {}
+        for path in folder.rglob("*"):
+            if path.is_file():
+                moves = [line.split()[1] for line in path.read_text().splitlines() if line.strip()]
+                found[f"refs/heads/{path.relative_to(folder)}"] = {new for new in moves if new.strip("0")}
+        return found
+
+    def verdicts(self, commit: str) -> list[str]:
+        """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""
+        if commit not in self._verdicts:
+            note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
+            read = [(json.loads(verdict), json.loads(context)) for verdict, context in HEADER.findall(note)]
+            self._verdicts[commit] = [context.get("carried_to") or verdict["commit"] for verdict, context in read]
+        return self._verdicts[commit]
