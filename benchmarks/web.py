@@ -19,7 +19,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pushforward import registry, report
-from pushforward.gate import (
+from pushforward.git import Repository
+from pushforward.history import History
+from pushforward.ledger import Key, Ledger
+from pushforward.pages import Site
+from pushforward.report import Context
+from pushforward.verdicts import (
     Calibration,
     Champion,
     Digests,
@@ -31,11 +36,6 @@ from pushforward.gate import (
     Validation,
     Verdict,
 )
-from pushforward.git import Repository
-from pushforward.history import History
-from pushforward.ledger import Key, Ledger
-from pushforward.pages import Site
-from pushforward.report import Context
 
 LIMIT_SECONDS = 0.5
 MODEL = "flight-delay"

@@ -113,7 +113,7 @@ def feed(month: int) -> None:
 
 
 def main() -> None:
-    """Six pushes, and what is left of them."""
+    """Six pushes, two releases, a rollback, and what is left of them."""
     started = time.monotonic()
     begin()
     chapter("a server beside the clone")
@@ -156,8 +156,18 @@ def main() -> None:
     commit("Take June from the vendor")
     expect("the data of", run("git", "push", "local", "vendor-feed"))
 
-    chapter("what is left of it")
+    chapter("6  a person puts versions to use, and takes one back: signed tags, no training")
     run("git", "switch", "-q", "main", quiet=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(SCRATCH / "ann"), quiet=True)
+    run("git", "config", "gpg.format", "ssh")
+    run("git", "config", "user.signingkey", str(SCRATCH / "ann.pub"))
+    run("pushforward", "trust", "../ann.pub", "--as", "ann@example.org")
+    run("pushforward", "release", "v1.0.1")
+    run("pushforward", "release", "v1.1.0")
+    run("pushforward", "rollback", "production", "-m", "late at night, nobody is sure")
+    run("pushforward", "verify", "v1.1.0", "--quick")
+
+    chapter("what is left of it")
     run("git", "fetch", "-q", "--tags", "local")
     run("pushforward", "show")
     print()
@@ -168,6 +178,8 @@ def main() -> None:
     print("  git log --all --oneline --decorate       every lock commit, every tag")
     print("  git tag -n99 --list 'flight-delay@*'     what each version is, by SHA-256")
     print("  ../../.venv/bin/pushforward report main  a report again")
+    print("  ../../.venv/bin/pushforward verify v1.1.0  rebuild it from raw data, compare every byte")
+    print("  ../../.venv/bin/pushforward web          all of it as pages")
     print("  edit params.yaml, git commit, git push local HEAD:my-idea")
 
 

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests import refusals
 
 ROOT = Path(__file__).parent.parent
+
+
+if where := os.environ.get(refusals.RECORD):
+    refusals.record(Path(where))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

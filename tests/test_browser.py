@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 from pushforward import plots, web
-from pushforward.gate import Champion
 from pushforward.git import Repository
 from pushforward.pages import Site
+from pushforward.verdicts import Champion
 
 LIMIT_SECONDS = 240
 WIDTHS = (360, 768, 1280)

@@ -30,7 +30,7 @@ from tests.github_double import (
     refusal,
 )
 
-from pushforward import evidence, gate, run
+from pushforward import judged, run, verdicts
 from pushforward.report import Context
 
 ROOT = Path(__file__).parent.parent
@@ -494,7 +494,7 @@ class Runner:
 
     def judge(self, reason: str, head: str = HEAD) -> None:
         """Leave a verdict on a pull request's head."""
-        evidence.store(self.folder / "verdict", replace(gate.invalid(reason), commit=head), Context(), "minor")
+        judged.store(self.folder / "verdict", replace(verdicts.invalid(reason), commit=head), Context(), "minor")
         self.job.event = event(head)
         self.job.github.pulls[0].sha = head
 

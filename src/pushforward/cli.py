@@ -20,6 +20,8 @@ from pushforward.errors import BUG, NOT_PROMOTED, TOOL, USAGE, PushforwardError
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
+GOLDEN = "golden.json"
+DISPATCH_SECONDS = 10.0  # a dispatcher that stands by becomes the one at work within it, or there is much to do
 
 
 class _Group(click.Group):
@@ -61,47 +63,131 @@ def main() -> None:
     "--bare", type=click.Path(path_type=Path), help="The bare repository. Default: <clone>.git beside the clone."
 )
 @click.option("--trust-pushers", is_flag=True, help="Run topic branches without a jail where the machine has none.")
-def init(bare: Path | None, trust_pushers: bool) -> None:
-    """Make a server of this clone: bare repository, hooks, DVC remote, the git remote `local`."""
+@click.option(
+    "--protect-main/--no-protect-main",
+    "protect",
+    default=None,
+    help="The default branch takes only what has a passing verdict, or changes nothing that the pipeline reads.",
+)
+def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
+    """Make a server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`."""
     from pushforward import check as checks
-    from pushforward.init import init as make
+    from pushforward import init as servers
 
-    server = make(Path.cwd(), bare=bare, trust=trust_pushers)
+    if bare is None and (joined := servers.join(Path.cwd())) is not None:
+        click.echo(f"server   {joined.url}, on another machine: it runs and keeps everything there")
+        click.echo(f"check    {joined.command('pushforward check')}")
+        click.echo(f"sign     {joined.command('pushforward trust - --as EMAIL', reads='KEY.pub')}")
+        click.echo("next     git push local HEAD")
+        return
+    server = servers.init(Path.cwd(), bare=bare, trust=trust_pushers, protect=protect)
     click.echo(f"server   {server.bare}")
     click.echo(f"store    {server.store or 'as .dvc/config says'}")
+    click.echo(f"keys     {Path(server.bare) / 'pushforward' / 'allowed_signers'}")
+    if server.protect:
+        click.echo(f"protect  {server.default_branch} takes only what has a passing verdict")
+    try:
+        you = servers.welcome(server, Path.cwd())
+        click.echo(f"you      {you.principal} may sign for {_may(you)}")
+    except PushforwardError as unknown:
+        click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
     found = [*checks.machine(Path(server.bare), trust=trust_pushers), *checks.server(Path(server.bare))]
     _findings(found, only_bad=True)
     click.echo(f"next     git push local {server.default_branch}")
 
 
 @main.command(**_example("pushforward check"))
+@click.option(
+    "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def check(as_json: bool) -> None:
-    """Look at this machine and the server: what is missing, and the command that mends it."""
+def check(bare: Path | None, as_json: bool) -> None:
+    """Look at this machine, the server and you: what is missing, and the command that mends it."""
     from dataclasses import asdict
 
     from pushforward import check as checks
-    from pushforward.git import Repository
 
-    url = Repository(Path.cwd()).git("remote", "get-url", "local", check=False)
-    bare = Path(url.text) if url.returncode == 0 else None
-    found = [*checks.machine(Path.cwd(), trust=checks.trusted(bare)), *(checks.server(bare) if bare else ())]
+    found = list(checks.everything(Path.cwd(), bare))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
-        sys.exit(0 if all(finding.ok for finding in found) else TOOL)
+        sys.exit(0 if all(finding.ok or finding.optional for finding in found) else TOOL)
     _findings(found, only_bad=False)
-    if bare is None:
-        click.echo("no server yet\n  next: pushforward init")
 
 
 def _findings(found: list[Any], *, only_bad: bool) -> None:
     for finding in found:
         if finding.ok and not only_bad:
             click.echo(f"ok       {finding.name}: {finding.found}")
-        if not finding.ok:
-            click.echo(f"missing  {finding.name}: {finding.found}\n  next: {finding.mend}", err=True)
-    if not all(finding.ok for finding in found):
+        if not finding.ok and not (only_bad and finding.optional):
+            word = "later" if finding.optional else "missing"
+            click.echo(f"{word:<8} {finding.name}: {finding.found}\n  next: {finding.mend}", err=not finding.optional)
+    if not all(finding.ok or finding.optional for finding in found):
         sys.exit(TOOL)
+
+
+@main.command(**_example("pushforward trust ~/.ssh/id_ed25519.pub --for staging"))
+@click.argument("key", required=False)
+@click.option("--as", "email", default="", help="Whose key it is: the address of the tagger. Default: your own.")
+@click.option("--for", "environments", multiple=True, help="What it may sign: an environment. Default: every one.")
+@click.option("--revoke", is_flag=True, help="From now on it signs nothing. KEY may be a fingerprint.")
+@click.option("--bare", type=click.Path(path_type=Path), help="The server. Default: where `local` points.")
+@click.option("--file", type=click.Path(path_type=Path), help="The file of a forge: .github/allowed_signers.")
+@click.option("--json", "as_json", is_flag=True, help="The keys as one JSON list.")
+def trust(
+    key: str | None,
+    email: str,
+    environments: tuple[str, ...],
+    revoke: bool,
+    bare: Path | None,
+    file: Path | None,
+    as_json: bool,
+) -> None:
+    """Say whose signatures count: trust the public key in the file KEY (- is standard input), or list the keys."""
+    from pushforward import signers
+
+    if bare is not None and file is not None:
+        raise click.UsageError("--bare is a server's file and --file a forge's: say one of them")
+    if key is None:
+        if revoke or email or environments:
+            raise click.UsageError("which key? pushforward trust KEY.pub")
+        _keys(signers.listed(Path.cwd(), bare, file), as_json=as_json)
+        return
+    place = signers.place_of(Path.cwd(), bare, file)
+    if revoke:
+        named = key if key.startswith("SHA256:") else signers.read_key(Path(key))
+        changed = signers.revoke(place, named)
+    else:
+        public = signers.read_key(Path(key).expanduser())
+        who = email or signers.owner(Path.cwd(), Path(key).expanduser(), public)
+        changed = [signers.add(place, public, who, environments)]
+    _keys(changed, as_json=as_json)
+    if file is not None and not as_json:
+        click.echo(f"next: git add {file} && git commit, and have it merged: only the default branch's file counts")
+
+
+def _keys(keys: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        told = [
+            {"principal": key.principal, "may": sorted(key.may), "valid_before": key.valid_before}
+            | {"key": key.key, "fingerprint": key.fingerprint}
+            for key in keys
+        ]
+        click.echo(json.dumps(told, indent=1))
+        return
+    rows = [(key.principal, _may(key), f"{key.key.split()[0]} {key.fingerprint}") for key in keys]
+    wide = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    for who, may, name in rows:
+        click.echo(f"{who:<{wide[0]}}  {may:<{wide[1]}}  {name}")
+    if not rows:
+        click.echo("nobody may sign yet\n  next: pushforward trust KEY.pub --as EMAIL")
+
+
+def _may(key: Any) -> str:
+    words = {"any": "every environment", "version": "versions"}
+    said = ", ".join(words.get(word, word) for word in sorted(key.may)) or "nothing"
+    when = key.valid_before
+    revoked = f"revoked {when[:4]}-{when[4:6]}-{when[6:8]} {when[8:10]}:{when[10:12]} UTC"
+    return f"{said} ({revoked})" if when else said
 
 
 @main.command(**_example("pushforward repro"))
@@ -201,7 +287,7 @@ def gate(
     as_json: bool,
 ) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward import evidence, report
+    from pushforward import evidence, judged, report
 
     root = Path.cwd()
     if plan:
@@ -218,10 +304,12 @@ def gate(
         if (package := evidence.code_of(root, judge)) is not None:
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
+    work, golden = root / ".git" / "judge", out / GOLDEN
     verdict, context, level = evidence.weigh(
-        root, root / folder, question, judge=judge, work=root / ".git" / "judge", say=say, pictures=out / "plots"
+        root, root / folder, question, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
     )
-    evidence.store(out, verdict, context, level)
+    judged.store(out, verdict, context, level)
+    evidence.record(root, verdict)
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
@@ -249,13 +337,13 @@ def _plan(root: Path, *, as_json: bool) -> None:
 def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
     """Print the report of a commit again; with --from, render a new one beside its verdict."""
     from pushforward import notes, report
-    from pushforward.gate import Verdict
     from pushforward.git import Repository
+    from pushforward.verdicts import Verdict
 
     if source is not None:
-        from pushforward import evidence
+        from pushforward import judged
 
-        verdict, context, _ = evidence.stored(source)
+        verdict, context, _ = judged.stored(source)
         markdown, terminal = report.markdown(verdict, context), report.terminal(verdict, context)
         markdown = report.with_context(markdown, context)
         (source / "report.md").write_text(markdown)
@@ -286,15 +374,136 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
 @click.option("--handover", "folder", type=click.Path(path_type=Path), default=HANDOVER, show_default=True)
 def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
-    from pushforward import evidence, handover
+    from pushforward import handover, judged
     from pushforward.promote import promote as run_promote
 
-    verdict, _, level = evidence.stored(source)
+    verdict, _, level = judged.stored(source)
     if verdict.verdict != "promote":
         click.echo(f"  {verdict.verdict}: nothing to promote")
         return
-    read = handover.read(folder)
-    run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, say=lambda text: click.echo(f"  {text}"))
+    if not (source / GOLDEN).is_file():
+        raise PushforwardError(f"{source} has no {GOLDEN}: an older version has judged", next="push again")
+    read, golden = handover.read(folder), (source / GOLDEN).read_bytes()
+    run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}"))
+
+
+REASON = click.option("-m", "--message", "reason", default="", help="Why, in one sentence; it stays in the tag.")
+WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one sentence; it stays in the tag.")
+
+
+@main.command(**_example("pushforward release v1.2.0"))
+@click.argument("version")
+@click.option("--to", "environment", default="production", show_default=True, help="The environment.")
+@REASON
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def release(version: str, environment: str, reason: str, as_json: bool) -> None:
+    """Put a version to use, by a tag that you sign."""
+    from pushforward import release as releases
+
+    _made(releases.release(Path.cwd(), version, reason, environment=environment), as_json=as_json)
+
+
+@main.command(**_example("pushforward rollback -m 'late flights are no longer found'"))
+@click.argument("environment", default="production")
+@click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
+@WHY
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def rollback(environment: str, version: str, reason: str, as_json: bool) -> None:
+    """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
+    from pushforward import release as releases
+
+    _made(releases.rollback(Path.cwd(), reason, environment=environment, to=version), as_json=as_json)
+
+
+@main.command(**_example("pushforward deprecate v1.1.0 -m 'trained on a broken month'"))
+@click.argument("version")
+@WHY
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def deprecate(version: str, reason: str, as_json: bool) -> None:
+    """Say that a version is not to be put to use again."""
+    from pushforward import release as releases
+
+    _made(releases.deprecate(Path.cwd(), version, reason), as_json=as_json)
+
+
+def _made(made: Any, *, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(made), indent=1))
+    elif made.environment:
+        before = f", before: {made.previous}" if made.previous else ""
+        click.echo(f"{made.environment}: {made.version} from now on ({made.tag}{before})")
+    else:
+        click.echo(f"{made.version} is deprecated ({made.tag})")
+
+
+@main.command(**_example("pushforward verify v1.2.0 --quick"))
+@click.argument("version", default="")
+@click.option("--in-use", default="", metavar="ENVIRONMENT", help="What is in use there, and the tag that says so.")
+@click.option("--quick", is_flag=True, help="Check signatures, records and bytes; do not train again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
+    """Follow a version from its signed tag to its bytes, and make it again from raw data."""
+    from pushforward import verify as chain
+
+    if bool(version) == bool(in_use):
+        raise click.UsageError("name a version, or an environment with --in-use")
+    outcome = chain.verify(
+        Path.cwd(),
+        version,
+        in_use=in_use,
+        quick=quick,
+        say=lambda hop: None if as_json else click.echo(chain.line(hop)),
+        progress=lambda text: click.echo(f"    {text}", err=as_json),
+    )
+    if as_json:
+        click.echo(json.dumps(outcome.record(), indent=1))
+    elif not outcome.version:
+        click.echo(f"{in_use} holds no version yet")
+    else:
+        broken = [hop.name for hop in outcome.hops if hop.ok is False]
+        click.echo(f"{outcome.version} does not hold: {', '.join(broken)}" if broken else f"{outcome.version} holds")
+    sys.exit(outcome.exit_code)
+
+
+@main.command(**_example("pushforward gc --dry-run"))
+@click.option("--dry-run", is_flag=True, help="Show what would go, delete nothing.")
+@click.option("--deprecated", is_flag=True, help="Versions that are deprecated and in use nowhere may go too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with every path.")
+def gc(dry_run: bool, deprecated: bool, as_json: bool) -> None:
+    """Delete what no tag, no open branch and no run needs: in the DVC store, in the server's caches."""
+    from pushforward import gc as garbage
+
+    def say(found: garbage.Plan) -> None:
+        if not as_json:
+            click.echo(garbage.terminal(found))
+
+    plan = garbage.collect(Path.cwd(), dry_run=dry_run, deprecated=deprecated, say=say)
+    if as_json:
+        click.echo(json.dumps(plan.record() | {"deleted": not dry_run}, indent=1))
+    elif dry_run and plan.garbage:
+        click.echo("  next: pushforward gc" + (" --deprecated" if deprecated else ""))
+    elif plan.garbage:
+        click.echo(f"deleted  {garbage.size(plan.bytes)}")
+
+
+@main.command(**_example("pushforward bundle v1.2.0 --out release"))
+@click.argument("version")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make; it may not be there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def bundle(version: str, out: Path, as_json: bool) -> None:
+    """Fetch a version for whoever serves it: checked from tag to bytes, loaded and asked before it is accepted."""
+    from pushforward import bundle as bundles
+
+    say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
+    made = bundles.bundle(Path.cwd(), version, out, say=say)
+    if as_json:
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(made), indent=1))
+    else:
+        click.echo(f"{made.version} is in {made.folder}\n  next: cd {made.folder} && sha256sum -c SHA256SUMS")
 
 
 @main.command(**_example("pushforward show --markdown"))
@@ -335,20 +544,135 @@ def web(repository: Path, folder: Path | None, host: str, port: int) -> None:
     click.echo(f"{count} files in {folder}\n  next: open {folder}/index.html")
 
 
-@main.command(**_example("pushforward dispatch"))
-@click.option(
+BARE = click.option(
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
 )
-def dispatch(bare: Path | None) -> None:
-    """Judge what was pushed and has no verdict yet, as the hook does after every push."""
-    from pushforward.dispatch import work
+CRON = """Example: pushforward dispatch
+
+\b
+Runs that were lost start again at the next push. So that none has to wait for one, and for workflows with
+`on: schedule`, have it called every few minutes, by cron:
+  */5 * * * *  cd /srv/flights && .venv/bin/pushforward dispatch --bare /srv/flights.git >>/tmp/dispatch.log 2>&1
+
+\b
+or by systemd (~/.config/systemd/user/dispatch.service, and dispatch.timer; systemctl --user enable --now
+dispatch.timer):
+  [Service]
+  Type=oneshot
+  ExecStart=/srv/flights/.venv/bin/pushforward dispatch --bare /srv/flights.git
+  KillMode=process
+  [Timer]
+  OnCalendar=*:0/5
+  Persistent=true
+  [Install]
+  WantedBy=timers.target
+"""
+
+
+def _server(bare: Path | None) -> Any:
+    """The server in `bare`, or the one that this clone pushes to."""
+    from pushforward import remote
     from pushforward.git import Repository
     from pushforward.init import Server
 
-    if bare is None:
-        url = Repository(Path.cwd()).git("remote", "get-url", "local", check=False)
-        if url.returncode != 0:
-            raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
-        bare = Path(url.text)
-    count = work(Server.load(bare))
-    click.echo(f"{count} judged" if count else "nothing was waiting")
+    if bare is not None:
+        return Server.load(bare.absolute())
+    local = remote.of(Repository(Path.cwd()))
+    if local is None:
+        raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
+    if local.folder is None:
+        words = f"pushforward {' '.join(sys.argv[1:])}"
+        raise PushforwardError(f"the server is on another machine ({local.url})", next=local.command(words))
+    return Server.load(local.folder.absolute())
+
+
+@main.command(epilog=CRON)
+@BARE
+def dispatch(bare: Path | None) -> None:
+    """Judge what was pushed and has no verdict yet, as the hook does after a push; run what is due by a schedule."""
+    from pushforward import runs
+    from pushforward.dispatch import work
+
+    server = _server(bare)
+    ended = work(server, say=click.echo, patience=DISPATCH_SECONDS)
+    if ended is None:
+        return
+    again = sum(not run.final for run in ended)
+    click.echo(f"{len(ended)} judged" + (f", {again} not final" if again else "") if ended else "nothing was waiting")
+    if why := runs.queue(server)["blocked"]:
+        raise PushforwardError(why, exit_code=TOOL)
+
+
+@main.group(invoke_without_command=True, **_example("pushforward runs --json"))
+@BARE
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.pass_context
+def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
+    """What the server runs, has run and will run; ID is the beginning of a commit, or the name of a tag."""
+    from pushforward import runs as kept
+
+    ctx.obj = _server(bare)
+    if ctx.invoked_subcommand is not None:
+        return
+    found = kept.listed(ctx.obj)
+    if as_json:
+        click.echo(json.dumps([run.record() for run in found], indent=1))
+    elif found:
+        click.echo(kept.table(found))
+    else:
+        click.echo("no runs yet\n  next: git push local main")
+
+
+@runs.command("show", **_example("pushforward runs show 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def runs_show(server: Any, name: str, as_json: bool) -> None:
+    """Tell all of one run: what it is of, how it stands and why, and where its logs are."""
+    from pushforward import runs as kept
+
+    run = kept.named(server, name)
+    click.echo(json.dumps(run.record(), indent=1) if as_json else kept.described(server, run))
+
+
+@runs.command("logs", **_example("pushforward runs logs -f 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--all", "whole", is_flag=True, help="Every line of every step, not only what the pusher sees.")
+@click.pass_obj
+def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
+    """Print the log of one run."""
+    from pushforward import runs as kept
+
+    run = kept.named(server, name)
+    texts = kept.whole_logs(server, run) if whole else kept.log(server, run, follow=follow)
+    for text in texts:
+        click.echo(text, nl=False)
+
+
+@runs.command("cancel", **_example("pushforward runs cancel 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.pass_obj
+def runs_cancel(server: Any, name: str) -> None:
+    """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
+    from pushforward import receive
+    from pushforward import runs as kept
+
+    run = kept.named(server, name)
+    kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
+    receive.start(server)
+    click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
+
+
+@runs.command("retry", **_example("pushforward runs retry 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.pass_obj
+def runs_retry(server: Any, name: str) -> None:
+    """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
+    from pushforward import receive
+    from pushforward import runs as kept
+
+    run = kept.named(server, name)
+    kept.retry(server, run)
+    receive.start(server)
+    click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

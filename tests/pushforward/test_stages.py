@@ -142,7 +142,11 @@ def toy(tmp_path, git):
     [
         ("outs: [a]", "outs: [../a]", "outside of the repository"),
         ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "is specified in"),
-        ("outs: [a]", "outs: [b]\n    deps: [c]\n  two:\n    cmd: cp b c\n    deps: [b]\n    outs: [c]", "one, two"),
+        (
+            "outs: [a]",
+            "outs: [b]\n    deps: [c]\n  two:\n    cmd: cp b c\n    deps: [b]\n    outs: [c]",
+            "both a dependency and an output",
+        ),
     ],
 )
 def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_told(toy, old, new, words):

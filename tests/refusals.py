@@ -1,0 +1,204 @@
+"""Every refusal that a user can see: found in the source, seen in the tests, told in docs/refusals.md.
+
+`make refusals` runs the tests with $RECORD_REFUSALS naming a file that this module's recorder writes, then renders the
+table. tests/test_refusals.py holds the table to the source, so that no refusal is added without it.
+"""
+
+import ast
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "pushforward"
+PAGE = ROOT / "docs" / "refusals.md"
+GOLDEN = ROOT / "tests" / "pushforward" / "golden" / "policy"
+RECORD = "RECORD_REFUSALS"
+BASE = "PushforwardError"
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A place in the source that makes a refusal: its module, lines and text, with ‹names› for what is filled in."""
+
+    module: str
+    first: int
+    last: int
+    text: str
+    next: str
+    exit_code: str
+
+
+def sites() -> list[Site]:
+    """Every refusal in the source, module by module."""
+    trees = {path.stem: ast.parse(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    kinds = {BASE} | {
+        node.name
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id == BASE for base in node.bases)
+    }
+    found: list[Site] = []
+    for module, tree in trees.items():
+        makers = {
+            node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _makes(node, kinds)
+        }
+        inside = [(maker.lineno, maker.end_lineno or 0) for maker in makers.values()]
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else ""
+            made_inside = any(first <= call.lineno <= last for first, last in inside)
+            if name in makers or (name in kinds and not made_inside):
+                text = next((said for argument in call.args if (said := _text(argument))), "")
+                if text:
+                    found.append(_site(module, call, text, makers.get(name)))
+    return sorted(found)
+
+
+def _makes(function: ast.FunctionDef, kinds: set[str]) -> bool:
+    """Whether a function gives a refusal whose text its caller says."""
+    returns = function.returns
+    return isinstance(returns, ast.Name) and returns.id in kinds
+
+
+def _site(module: str, call: ast.Call, text: str, maker: ast.FunctionDef | None) -> Site:
+    keywords = {word.arg: word.value for word in call.keywords}
+    if maker is not None:
+        made = next(
+            node for node in ast.walk(maker) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            and node.func.id.endswith("Error")
+        )  # fmt: skip
+        keywords = {word.arg: word.value for word in made.keywords} | keywords
+    code = keywords.get("exit_code")
+    return Site(
+        module,
+        call.lineno,
+        call.end_lineno or call.lineno,
+        text,
+        _text(keywords["next"]) if "next" in keywords else "",
+        code.id if isinstance(code, ast.Name) else "USAGE" if code is None else "…",
+    )
+
+
+def _text(node: ast.expr) -> str:
+    """A string as it is written, with the name of what is filled in between ‹ and ›; "" where it is no string."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else f"‹{_name(part)}›" for part in node.values
+        )
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left) + _text(node.right)
+    return ""
+
+
+def _name(part: ast.expr) -> str:
+    """The last plain name of what is filled in."""
+    names = [node.id for node in ast.walk(part) if isinstance(node, ast.Name)]
+    fields = [node.attr for node in ast.walk(part) if isinstance(node, ast.Attribute)]
+    return (fields or names or ["…"])[0]
+
+
+def record(path: Path) -> None:
+    """From now on write each refusal that this process makes to `path`: where, and which test showed it."""
+    from pushforward.errors import PushforwardError
+
+    original = PushforwardError.__init__
+
+    def recorded(self: PushforwardError, message: str, **given: object) -> None:
+        original(self, message, **given)  # type: ignore[arg-type]
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].partition("[")[0]
+        lines = [(frame.f_code.co_filename, frame.f_lineno) for frame in _frames(sys._getframe(1))]
+        here = [[Path(file).stem, line] for file, line in lines if Path(file).parent == SOURCE][:4]
+        with path.open("a") as handle:
+            handle.write(json.dumps({"test": test, "lines": here}) + "\n")
+
+    PushforwardError.__init__ = recorded  # type: ignore[method-assign]
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def shown(record_lines: Iterable[str], known: list[Site]) -> dict[tuple[str, str], str]:
+    """(module, text) of a refusal -> the first of the tests that showed it."""
+    tests: dict[tuple[str, str], set[str]] = {}
+    for line in record_lines:
+        entry = json.loads(line)
+        for module, number in entry["lines"]:
+            site = next((site for site in known if site.module == module and site.first <= number <= site.last), None)
+            if site is not None:
+                tests.setdefault((site.module, site.text), set()).add(entry["test"])
+                break
+    return {key: min(found) for key, found in tests.items()}
+
+
+def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
+    """The page."""
+    lines = [
+        "# What is refused, and what to do then",
+        "",
+        "Made by `make refusals` from the source and from the tests that show each refusal; ‹names› stand for what is",
+        "filled in. A command ends with the exit code of its row.",
+        "",
+        "## By the server, before a push is taken",
+        "",
+        "Each is a test against a real bare repository; nothing of a refused push stays.",
+        "",
+        "| refusal | next |",
+        "|:--|:--|",
+    ]
+    said = {text for path in GOLDEN.glob("*.txt") for text in refused(path.read_text())}
+    lines += [f"| {cell(what)} | {cell(then, code=True)} |" for what, then in sorted(said)]
+    lines += ["", "## By a command", ""]
+    for module in sorted({site.module for site in known}):
+        lines += [f"### {module}", "", "| refusal | next | exit | shown by |", "|:--|:--|:--|:--|"]
+        rows: dict[str, Site] = {}
+        for site in known:
+            if site.module == module:
+                rows.setdefault(site.text, site)
+        for site in rows.values():
+            test = tests.get((module, site.text), "").rpartition("::")[2].replace("test_", "", 1).replace("_", " ")
+            exit_code = site.exit_code.lower().replace("_", " ")
+            lines.append(f"| {cell(site.text)} | {cell(site.next, code=True)} | {exit_code} | {test or '—'} |")
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def refused(text: str) -> Iterator[tuple[str, str]]:
+    """(what, next) of each refusal in what a pusher saw."""
+    what: list[str] = []
+    for raw in text.splitlines():
+        line = raw.removeprefix("remote: ").strip()
+        if line.startswith("next:"):
+            yield " ".join(what).removeprefix("pushforward: "), line.removeprefix("next:").strip()
+            what = []
+        elif line.startswith("pushforward: "):
+            what = [line]
+        elif what and line:
+            what.append(line)
+
+
+def cell(text: str, *, code: bool = False) -> str:
+    """Text as it stands in a cell of a table."""
+    flat = " ".join(text.split()).replace("|", "\\|")
+    return f"`{flat}`" if code and flat and "`" not in flat else flat.replace("<", "&lt;")
+
+
+def main() -> int:
+    """Render the page from the record that $RECORD_REFUSALS names."""
+    known = sites()
+    PAGE.write_text(render(known, shown(Path(os.environ[RECORD]).read_text().splitlines(), known)))
+    unseen = PAGE.read_text().count("| — |\n")
+    print(f"{PAGE.relative_to(ROOT)}: {len(known)} places in the source; {unseen} texts that only child processes show")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
