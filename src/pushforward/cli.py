@@ -395,12 +395,15 @@ WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one
 @click.argument("version")
 @click.option("--to", "environment", default="production", show_default=True, help="The environment.")
 @REASON
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def release(version: str, environment: str, reason: str, as_json: bool) -> None:
+@click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
+def release(version: str, environment: str, reason: str, detach: bool, as_json: bool) -> None:
     """Put a version to use, by a tag that you sign."""
     from pushforward import release as releases
 
-    _made(releases.release(Path.cwd(), version, reason, environment=environment), as_json=as_json)
+    say = None if detach or as_json else click.echo
+    made = releases.release(Path.cwd(), version, reason, environment=environment, say=say)
+    _made(made, as_json=as_json)
 
 
 @main.command(**_example("pushforward rollback -m 'late flights are no longer found'"))

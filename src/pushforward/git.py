@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ HOLDOUTS = "refs/pushforward/holdout/"
 REPORTS = "refs/pushforward/report/"
 VERDICTS = "refs/pushforward/verdict/"
 REGISTRY = "refs/pushforward/registry"
+# What a pusher may ask of a server with `git push -o`.
+SKIP, DETACH = "ci.skip", "ci.detach"
 SERVICE = "pushforward"
 SERVICE_EMAIL = "pushforward@localhost"
 
@@ -72,6 +74,10 @@ class Repository:
     def remote(self, *args: str, check: bool = True) -> process.Completed:
         """Run a git command that talks to a remote; on a forge with the token of the job."""
         return self.git(*args, check=check, env=_credentials())
+
+    def follow(self, *args: str, say: Callable[[str], None]) -> process.Completed:
+        """Run a git command that talks to a remote; `say` gets each line of what it tells people, as it comes."""
+        return process.follow(["git", "-C", str(self.path), *args], say, env=ENVIRONMENT | _credentials())
 
     def resolve(self, revision: str) -> str | None:
         """The commit that `revision` names, or None."""

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,22 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def index_environment() -> dict[str, str]:
     """What this process's environment says of the package index."""
     return {name: value for name, value in os.environ.items() if INDEX.fullmatch(name)}
+
+
+def follow(argv: Sequence[str], say: Callable[[str], None], *, env: Mapping[str, str] | None = None) -> Completed:
+    """Run `argv` without a shell; `say` gets each line of standard error as it comes. Standard output is dropped."""
+    told = []
+    with subprocess.Popen(
+        list(argv),
+        env=clean_environment(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as child:
+        for line in child.stderr or ():
+            told.append(line)
+            say(line.decode("utf-8", "replace").rstrip())
+    return Completed(child.returncode, b"", b"".join(told))
 
 
 def run(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pushforward import durable, runs
-from pushforward.git import NOTES, ZERO
+from pushforward.git import DETACH, NOTES, SKIP, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
 from pushforward.runs import Job, Run
@@ -23,7 +23,6 @@ TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one tha
 LOCK = "dispatch.lock"
 LOG = runs.LOG
 DONE = runs.DONE
-SKIP, DETACH = "ci.skip", "ci.detach"
 
 
 def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:

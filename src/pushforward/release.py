@@ -16,7 +16,7 @@ from pushforward.promote import lost
 from pushforward.registry import PRODUCTION, Registered, Registry
 from pushforward.remote import LOCAL
 from pushforward.settings import Settings
-from pushforward.tagging import Batch, Hand, Seen, Tag
+from pushforward.tagging import Batch, Hand, Push, Seen, Tag
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,22 @@ class Made:
     remote: str
 
 
-def release(root: Path, version: str, reason: str = "", *, environment: str = PRODUCTION) -> Made:
+def release(
+    root: Path,
+    version: str,
+    reason: str = "",
+    *,
+    environment: str = PRODUCTION,
+    say: Callable[[str], None] | None = None,
+) -> Made:
     """Put `version` (`v1.2.0`, `1.2.0` or its tag) to use in an environment.
 
-    The version's own signature is verified and its model looked for in the DVC remote before anything is tagged.
+    The version's own signature is verified and its model looked for in the DVC remote before anything is tagged. With
+    `say` it waits for what the tag starts on a server, and tells of it.
     """
     with _signing(root) as clone:
         why = tagging.one_line(reason) if reason else "released"
-        return clone.use(environment, lambda known: known.named(version), why)
+        return clone.use(environment, lambda known: known.named(version), why, say=say)
 
 
 def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "") -> Made:
@@ -115,7 +123,13 @@ class _Clone:
         return f"{self.hand.name} <{self.hand.email}>"
 
     def use(
-        self, environment: str, choose: Callable[[Registry], Registered], reason: str, *, patient: bool = True
+        self,
+        environment: str,
+        choose: Callable[[Registry], Registered],
+        reason: str,
+        *,
+        patient: bool = True,
+        say: Callable[[str], None] | None = None,
     ) -> Made:
         """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder."""
         made: list[Made] = []
@@ -141,7 +155,7 @@ class _Clone:
             )
             return Batch((tag,))
 
-        self._transact(step)
+        self._transact(step, tagging.watching(say) if say else tagging.without_waiting)
         return made[-1]
 
     def deprecate(self, name: str, reason: str) -> Made:
@@ -165,11 +179,12 @@ class _Clone:
             message = registry.message(f"{version.name} is deprecated: {reason}", told)
             return Batch((Tag(tag, version.commit, message, lambda signer: bool(signer.may - {trust.VERSION})),))
 
-        self._transact(step)
+        self._transact(step, tagging.without_waiting)
         return made[-1]
 
-    def _transact(self, step: Callable[[Seen], Batch]) -> None:
-        tagging.transact(self.repository, self.remote, self.model, step, hand=self.hand, signers=self.signers)
+    def _transact(self, step: Callable[[Seen], Batch], push: Push) -> None:
+        hand, signers = self.hand, self.signers
+        tagging.transact(self.repository, self.remote, self.model, step, hand=hand, signers=signers, push=push)
 
     def _check_environment(self, environment: str, known: Registry) -> None:
         names = sorted({*self.rules.promote.environments, *known.environments})

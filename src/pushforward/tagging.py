@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pushforward import registry, trust
 from pushforward.errors import POLICY, TOOL, PushforwardError
-from pushforward.git import REGISTRY, Repository
+from pushforward.git import DETACH, REGISTRY, Repository
+from pushforward.process import Completed
 from pushforward.registry import Registry
 from pushforward.trust import Signer
 
@@ -33,6 +34,9 @@ class Seen:
     known: Registry
     tip: str
     objects: Mapping[str, str]
+
+
+Push = Callable[[Repository, str, list[str], Seen], Completed]
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,15 @@ class Batch:
 def look(repository: Repository, remote: str, model: str) -> Seen:
     """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count."""
     names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*"]
-    done = repository.remote("ls-remote", remote, *names, REGISTRY, check=False)
+    done = repository.remote("ls-remote", remote, *names, REGISTRY, trust.REF, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
         raise PushforwardError(f"{remote} cannot be reached: {said}", next=f"git ls-remote {remote}", exit_code=TOOL)
     listed = done.text.splitlines()
     objects = {name: identity for identity, _, name in (line.partition("\t") for line in listed) if "^" not in name}
     here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
-    if any(name not in here or here[name].object != identity for name, identity in objects.items()):
+    known = {name: identity for name, identity in objects.items() if name != trust.REF}
+    if any(name not in here or here[name].object != identity for name, identity in known.items()):
         _fetch(repository, remote, names)
         here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
     both = [ref for name, ref in here.items() if objects.get(name) == ref.object]
@@ -104,12 +109,15 @@ def transact(
     *,
     hand: Hand,
     signers: Path,
+    push: Push | None = None,
 ) -> bool:
     """Push what `step` makes of the registry; again from the start where the registry has moved meanwhile.
 
     False where `step` found nothing to do. What is signed is checked against `signers` before it is pushed. A refusal
-    by the remote's policy is an error in its own words, and leaves no tag behind.
+    by the remote's policy is an error in its own words, and leaves no tag behind. `push` is how it is pushed, if not
+    silently until the remote's hooks have ended.
     """
+    push = push or quietly
     failure, made, stuck, lost, started = "", dict[str, str](), 0, 0, time.monotonic()
     before: Mapping[str, str] = {}
     while True:
@@ -133,7 +141,7 @@ def transact(
         names = [f"refs/tags/{tag.name}" for tag in batch.tags]
         try:
             made = {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
-            pushed = repository.remote("push", "-q", "--atomic", remote, *names, *batch.refs, check=False)
+            pushed = push(repository, remote, [*names, *batch.refs], seen)
         except (PushforwardError, KeyboardInterrupt):
             _unmake(repository, names)
             raise
@@ -143,6 +151,35 @@ def transact(
         failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
         # the more there are, the further apart they have to come; all at once again, they would all lose but one
         time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
+
+
+def quietly(repository: Repository, remote: str, specs: list[str], _: Seen) -> Completed:
+    """Push all or none."""
+    return repository.remote("push", "-q", "--atomic", remote, *specs, check=False)
+
+
+def without_waiting(repository: Repository, remote: str, specs: list[str], seen: Seen) -> Completed:
+    """Push all or none, and leave what that starts to the server; a forge knows no such option and lets nobody wait."""
+    options = ("-o", DETACH) if trust.REF in seen.objects else ()
+    return repository.remote("push", "-q", "--atomic", *options, remote, *specs, check=False)
+
+
+def watching(say: Callable[[str], None]) -> Push:
+    """Push all or none; `say` gets what the remote tells of the runs that this starts, and no refusal."""
+
+    def push(repository: Repository, remote: str, specs: list[str], _: Seen) -> Completed:
+        refused = False
+
+        def tell(line: str) -> None:
+            nonlocal refused
+            told = line.removeprefix("remote:").removeprefix(" ")
+            refused = refused or told.startswith("pushforward:")
+            if line.startswith("remote:") and not refused:
+                say(told)
+
+        return repository.follow("push", "-q", "--atomic", remote, *specs, say=tell)
+
+    return push
 
 
 def one_line(reason: str) -> str:

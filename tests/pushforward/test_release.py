@@ -11,7 +11,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from pushforward import registry, tagging
+from pushforward import registry, tagging, trust
 from pushforward.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git import Repository
@@ -446,3 +446,27 @@ def test_show_tells_who_released_and_why(three, monkeypatch):
     assert lines[3].startswith("  deprecated   toy@v1.0.0  ")
     assert lines[3].endswith("by Ann: It knew the future")
     assert lines[4] == ""
+
+
+def test_a_release_tells_of_what_it_starts_and_a_rollback_waits_for_nothing(two):
+    hook = two.bare / "hooks" / "post-receive"
+    hook.write_text('#!/bin/sh\necho "${GIT_PUSH_OPTION_0:-shown}" | tee -a told\n')
+    hook.chmod(0o755)
+    two.git(two.bare, "config", "receive.advertisePushOptions", "true")
+    two.git(two.bare, "config", "--add", "receive.hideRefs", "!refs/pushforward/trust")
+    two.git(two.bare, "update-ref", trust.REF, "main")
+    said = []
+    release(two.clone, "v1.0.0", say=said.append)
+    release(two.clone, "v1.1.0")
+    rollback(two.clone, "it sees nothing")
+    assert said == ["shown"]
+    assert (two.bare / "told").read_text().split() == ["shown", "ci.detach", "ci.detach"]
+
+
+def test_what_is_refused_is_told_once(two):
+    hook = two.bare / "hooks" / "update"
+    hook.write_text("#!/bin/sh\necho 'pushforward: not today'; echo '  next: wait'; exit 1\n")
+    hook.chmod(0o755)
+    said = []
+    refused(two, "not today", release, "v1.0.0", say=said.append, code=POLICY)
+    assert said == []
