@@ -33,6 +33,7 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 PATIENCE_SECONDS = 120
 ROOM_MIB = 3000
 BALLAST = "ballast"
+CLOCKS = ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"]  # of clients whose clock is wrong
 # What the nemesis looks for in command lines, from the client to the innermost child.
 PREY = {
     "client": ("git", "push"),
@@ -166,7 +167,7 @@ def sync(world: World, clone: Path) -> None:
 
 
 class Pusher(threading.Thread):
-    """Pushes to a branch of its own, and to main: texts, parameters, rewritten history."""
+    """Pushes to a branch of its own, and to main: texts, parameters, rewritten history, commits of another century."""
 
     def __init__(self, world: World, name: str, seed: int) -> None:
         super().__init__(name=name)
@@ -175,7 +176,7 @@ class Pusher(threading.Thread):
 
     def run(self) -> None:
         while not self.world.stop.is_set():
-            kind = self.random.choices(["text", "train", "main-text", "main-train", "rewrite"], [40, 15, 25, 10, 10])[0]
+            kind = self.random.choices(["text", "train", "main-text", "main-train", "rewrite"], [30, 15, 20, 25, 10])[0]
             self.push(kind)
 
     def push(self, kind: str) -> None:
@@ -192,7 +193,8 @@ class Pusher(threading.Thread):
         else:
             (clone / "README.md").write_text(f"{self.name} {self.count}\n")
         amend = ["--amend"] if kind == "rewrite" and "main" not in start else []
-        run(world, clone, "git", "commit", "-q", "-a", *amend, "-m", f"{kind} {self.count} of {self.name}")
+        clock = {"GIT_COMMITTER_DATE": self.random.choice(CLOCKS)} if self.random.random() < 0.2 else {}
+        run(world, clone, "git", "commit", "-q", "-a", *amend, "-m", f"{kind} {self.count} of {self.name}", **clock)
         head = run(world, clone, "git", "rev-parse", "HEAD")[1].strip()
         force = ["--force"] if amend else []
         entry = {"op": "push", "who": self.name, "kind": kind, "ref": f"refs/heads/{branch}", "new": head}
@@ -200,6 +202,8 @@ class Pusher(threading.Thread):
         option = self.random.choice([[], [], ["-o", "ci.detach"]])
         status, said = run(world, clone, "git", "push", *force, *option, "local", f"HEAD:refs/heads/{branch}")
         world.log.write(**entry, result=result_of(status), said=said[-400:])
+        if status:
+            world.stop.wait(self.random.uniform(0.2, 1))  # as people do: a full disk is not asked at once again
 
 
 def shift(params: Path, numbers: random.Random) -> None:
@@ -247,7 +251,7 @@ class Promoter(threading.Thread):
     def forged(self, version: str) -> None:
         """A tag with a clock that is wrong, and a version that nobody has judged."""
         name = self.random.choice([f"toy#production#{self.random.randrange(1, 400)}", "toy@v9.9.9"])
-        date = self.random.choice(["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"])
+        date = self.random.choice(CLOCKS)
         target = f"refs/tags/{version}^{{commit}}"
         run(self.world, self.clone, "git", "tag", "-f", "-s", "-m", "forged", name, target, GIT_COMMITTER_DATE=date)
         self._do("forged", "git", "push", "local", f"refs/tags/{name}")

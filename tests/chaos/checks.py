@@ -88,9 +88,8 @@ def _registry(found: Found, git: "_Git") -> None:
             md5, sha256 = (one.get("digest", {}).get(kind) for kind in ("md5", "sha256"))
             if md5 and sha256:
                 objects += 1
-                folder = ".dir" if one["name"].endswith("/") else ""
-                path = git.store / "files" / "md5" / md5[:2] / f"{md5[2:].removesuffix('.dir')}{folder}"
-                if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                content = git.kept(f"refs/tags/{name}", one["name"].removeprefix("data:"), md5)
+                if content is None or hashlib.sha256(content).hexdigest() != sha256:
                     spoiled.append(f"{md5} of {name}")
     found.note(f"each of {len(versions)} versions has a passing verdict", wrong)
     twice = [str(number) for number, count in Counter(numbers).items() if count > 1]
@@ -127,6 +126,16 @@ class _Git:
                 moves = [line.split()[1] for line in path.read_text().splitlines() if line.strip()]
                 found[f"refs/heads/{path.relative_to(folder)}"] = {new for new in moves if new.strip("0")}
         return found
+
+    def kept(self, version: str, path: str, md5: str) -> bytes | None:
+        """The bytes of an out of a version, from the store or, where git keeps it, the commit; else None."""
+        folder = ".dir" if path.endswith("/") else ""
+        place = self.store / "files" / "md5" / md5[:2] / f"{md5[2:]}{folder}"
+        if place.is_file():
+            return place.read_bytes()
+        command = ["git", "-C", str(self.bare), "cat-file", "blob", f"{version}:{path}"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.stdout if done.returncode == 0 else None
 
     def verdicts(self, commit: str) -> list[str]:
         """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""
