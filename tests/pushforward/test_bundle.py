@@ -157,10 +157,9 @@ def served(hub, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [NAME, "v1.0.0", "toy#staging#1"])
-def test_a_bundle_has_all_that_a_server_needs_and_its_sums_hold(promoted, tmp_path, name, git):
+def test_a_bundle_has_all_that_a_server_needs_and_its_sums_hold(promoted, tmp_path, git):
     out = tmp_path / "release" / "bundle"
-    made = json.loads(promoted.pushforward("bundle", name, "--out", str(out), "--json"))
+    made = json.loads(promoted.pushforward("bundle", NAME, "--out", str(out), "--json"))
     assert found(out) == FILES
     assert (made["version"], made["commit"]) == (NAME, git(promoted.bare, "rev-parse", f"{NAME}^{{commit}}"))
     assert made["parity"] == "it loads, and gives its 100 golden rows to the last bit"
@@ -207,6 +206,11 @@ def test_where_it_was_judged_not_one_bit_may_differ(promoted, tmp_path):
     said = promoted.pushforward("bundle", NAME, "--out", str(tmp_path / "out"), check=False)
     assert "hop golden: it gives other predictions than when it was judged, by up to 1e-12" in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["v1.0.0", "toy#staging#1"])
+def test_a_version_is_known_by_its_number_and_by_where_it_is_used(served, name):
+    assert served().bundle(name).version == NAME
 
 
 def test_a_bundle_needs_no_training(served):
