@@ -168,7 +168,7 @@ def main() -> None:
     run("pushforward", "verify", "v1.1.0", "--quick")
 
     chapter("what is left of it")
-    run("git", "fetch", "-q", "--tags", "local")
+    run("git", "fetch", "-q", "local")
     run("pushforward", "show")
     print()
     print(run("git", "notes", "--ref=pushforward", "show", "lucky-seed", quiet=True).split("\n\n")[1])

@@ -216,10 +216,11 @@ def _add_remote(repository: Repository, bare: Path) -> None:
 
 
 def _fetch_reports(repository: Repository) -> None:
-    spec = f"+{git.NOTES}*:{git.NOTES}*"  # a pattern, for there are none before the first verdict
-    if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
-        # `git fetch` brings the reports along, `git log` shows where there is one
-        repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
+    # `git fetch` brings the reports along, a pattern, for there are none before the first verdict; and all versions:
+    # by itself it follows tags of branches only, and a version may name a lock commit beside them
+    for spec in (f"+{git.NOTES}*:{git.NOTES}*", "refs/tags/*:refs/tags/*"):
+        if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
+            repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
 
 
 def _configure(bare: Repository) -> None:

@@ -523,6 +523,8 @@ def _read_tag(push: Push, name: str, identity: str) -> Tag:
     content = raw[: at or len(raw)]
     if not _readable(content) or CONTROL.search(content.decode().replace("\n", "")):
         raise PolicyError("its text has characters that cannot be shown", sign)
+    if b"-----BEGIN " in content:
+        raise PolicyError("its text holds what reads as the beginning of a signature", sign)
     head, _, message = content.decode().partition("\n\n")
     lines = head.split("\n")
     tagger = TAGGER.fullmatch(lines[3]) if len(lines) == 4 else None

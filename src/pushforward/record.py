@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 PASSED = "refs/pushforward/passed/"
 RELEASES = "releases"
-# What the settings, the environment and the pipeline are read from, whatever the stages say.
-READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock")
+# What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
+READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", "src")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     if outcome.release is not None:
         publish_release(server.folder / RELEASES, outcome.version, outcome.release)
     if final and job.event == "push":
-        know(server, job.commit)
+        know(server, job.commit, outcome.lock)
     _put_refs(server, job, outcome, folder, final=final)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
@@ -150,27 +150,32 @@ def recovered(server: Server, run: Run) -> Run:
     return dataclasses.replace(run, state="done", verdict=verdict, reason=reason, stage="", final=True)
 
 
-def know(server: Server, commit: str) -> None:
-    """Tell the policy hook what it may not read for itself: the registry's names, and what the pipeline reads."""
+def know(server: Server, commit: str, lock: bytes = b"") -> None:
+    """Tell the policy hook what it may not read for itself: the registry's names, and what the pipeline reads.
+
+    `lock` is what the run of the commit has locked; without one, and without one in the commit, what was known stays.
+    """
     repository = server.repository
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
         rules = settings.parse(repository.read(commit, "params.yaml") or b"")
-        reads = pipeline_reads(repository, commit, rules.model.requirements)
+        lock = lock or repository.read(commit, LOCK) or b""
+        reads = pipeline_reads(repository, commit, lock, rules.model.requirements) if lock else []
         server.know(rules.model.name, rules.promote.environments, reads=reads)
 
 
-def pipeline_reads(repository: Repository, commit: str, requirements: Iterable[str]) -> list[str]:
-    """The tracked paths that decide what is trained: what the lock names as a dependency, settings, locks, `*.dvc`.
+def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirements: Iterable[str]) -> list[str]:
+    """The tracked paths that decide what is trained and how it is judged.
 
-    A folder stands for all that is in it.
+    What `lock` names as a dependency, settings, code, workflows, the environment's locks, `*.dvc`. A folder stands for
+    all that is in it.
     """
     tracked = set(repository.tree(commit))
     folders = {str(parent) for path in tracked for parent in Path(path).parents}
     locked = {
-        dep["path"] for entry in read_lock(repository.read(commit, LOCK)).values() for dep in entry.get("deps", [])
+        dep["path"] for entry in read_lock(lock).values() for dep in entry.get("deps", [])
     }
     found = {path for path in locked if path in tracked or path in folders}
-    found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked}
+    found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked or path in folders}
     return sorted(found | {path for path in tracked if path.endswith(".dvc")})
 
 

@@ -364,13 +364,16 @@ def test_what_passes_on_a_branch_lets_its_merge_in(tiny):
 
 
 def test_the_policy_is_told_what_the_pipeline_reads(tiny):
-    stage = "{cmd: x, deps: [{path: src, md5: a}, {path: data/x.csv, md5: b}]}"
+    stage = "{cmd: x, deps: [{path: lib, md5: a}, {path: data/x.csv, md5: b}]}"
     lock = f"schema: '2.0'\nstages:\n  a: {stage}\n"
-    tiny.commit({"dvc.lock": lock, "src/toy.py": "\n", "old.csv.dvc": "outs: []\n", "docs/a.md": "a\n"})
+    tiny.commit(
+        {"dvc.lock": lock, "lib/a.py": "\n", "src/toy.py": "\n", "old.csv.dvc": "outs: []\n", "docs/a.md": "a\n"}
+    )
     tiny.push("main")
     known = json.loads((tiny.server.folder / "registry.json").read_text())
     requirements = ["requirements/data.txt", "requirements/run.txt"]
-    assert known["reads"] == ["dvc.lock", "old.csv.dvc", "params.yaml", *requirements, "src"]
+    expected = [".dvc/config", ".github", "dvc.lock", "lib", "old.csv.dvc", "params.yaml", *requirements, "src"]
+    assert known["reads"] == expected
 
 
 def test_the_token_of_the_server_is_masked_wherever_it_is_printed(tiny):

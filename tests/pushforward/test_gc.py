@@ -92,6 +92,7 @@ class Project:
         path.write_text(
             f"cmd: make\ndeps:\n- path: a\n  md5: {'1' * 32}\nouts:\n- path: out\n  hash: md5\n  md5: {oid}\n"
         )
+        os.utime(path, (time.time() - 9 * DAYS,) * 2)
         return path
 
     def collect(self, root=None, *, dry_run=False, deprecated=False, say=lambda _: None):
@@ -453,6 +454,10 @@ def test_a_promoted_model_survives_every_collection_and_what_went_can_be_made_ag
     promoted.pushforward("repro", "--push")
     extra = set(everything(store / "files")) - set(before)
     assert extra
+    fresh = json.loads(promoted.pushforward("gc", "--dry-run", "--json"))
+    assert not [item for item in fresh["garbage"] if item["path"].startswith(str(store))], "a push may follow yet"
+    for path in extra | {path for path in store.rglob("*") if path.is_file()}:
+        os.utime(path, (time.time() - 2 * DAYS,) * 2)
     said = json.loads(promoted.pushforward("gc", "--dry-run", "--json"))
     assert {Path(item["path"]) for item in said["garbage"] if item["kind"] == "object"} >= extra
     assert promoted.pushforward("gc").splitlines()[-1].startswith("deleted")

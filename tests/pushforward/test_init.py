@@ -96,11 +96,13 @@ def test_a_hook_that_somebody_spoiled_is_made_again(clone):
     assert os.access(hook, os.X_OK)
 
 
-def test_reports_come_along_with_every_fetch(clone, git):
+def test_reports_and_versions_come_along_with_every_fetch(clone, git):
     init(clone)
     init(clone)
     specs = git(clone, "config", "--get-all", "remote.local.fetch").splitlines()
-    assert specs == ["+refs/heads/*:refs/remotes/local/*", "+refs/notes/pushforward*:refs/notes/pushforward*"]
+    notes = "+refs/notes/pushforward*:refs/notes/pushforward*"
+    assert specs == ["+refs/heads/*:refs/remotes/local/*", notes, "refs/tags/*:refs/tags/*"]
+    git(clone, "fetch", "-q", "local")
 
 
 @pytest.mark.parametrize("branch", ["main", "trunk"])

@@ -566,6 +566,10 @@ def v_with_another_provenance(template, promotion):
     promotion.entry = {"provenance.json": b"{}"}
 
 
+def v_with_a_signature_in_its_text(template, promotion):
+    promotion.record["pushforward"] = "-----BEGIN SSH SIGNATURE-----"
+
+
 def v_with_other_golden_rows(template, promotion):
     promotion.entry = {"golden.json": b"{}"}
 
@@ -654,6 +658,7 @@ VERSIONS = [
     v_with_a_link,
     v_with_another_verdict,
     v_with_another_provenance,
+    v_with_a_signature_in_its_text,
     v_with_other_golden_rows,
     v_with_another_card,
     v_without_provenance,
