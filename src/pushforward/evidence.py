@@ -27,6 +27,7 @@ from pushforward import (
     score,
     seal,
     settings,
+    tagging,
     verdicts,
 )
 from pushforward import holdout as holdouts
@@ -130,7 +131,9 @@ def weigh(
     started = time.monotonic()
     repository = Repository(root)
     rules = settings_at(repository, judge)
-    champion = _known(repository, rules.model.name, question).champion
+    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    known = tagging.counting(root, known, rules.promote.environments)
+    champion = _earlier(repository, known, question).champion
     context = background.changes(repository, question.ref, question.subject, champion)
     reproduction = pipeline.Reproduction()
     level: registry.Level = "minor"
@@ -156,7 +159,7 @@ def weigh(
         context = background.with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
             places = pictures, golden
-            case = _Case(repository, rules, asked, champion, question, read, mode, judge, checkout, say, *places)
+            case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
     except PushforwardError as failed:
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
@@ -196,9 +199,8 @@ def _kind(reproduction: pipeline.Reproduction) -> Kind:
     return kinds[reproduction.outcome]
 
 
-def _known(repository: Repository, model: str, question: Question) -> registry.Registry:
+def _earlier(repository: Repository, known: registry.Registry, question: Question) -> registry.Registry:
     """The registry without what this very commit has made, so that judging twice gives the same verdict."""
-    known = registry.fold(model, repository.refs("refs/tags"))
     own = {
         version.commit
         for version in known.versions
@@ -224,7 +226,7 @@ class _Case:
         repository: Repository,
         rules: Settings,
         asked: Settings,
-        champion: registry.Registered | None,
+        known: registry.Registry,
         question: Question,
         read: handover.Handover,
         mode: verdicts.Mode,
@@ -234,7 +236,9 @@ class _Case:
         pictures: Path | None,
         golden: Path | None,
     ) -> None:
-        self.repository, self.rules, self.asked, self.champion = repository, rules, asked, champion
+        self.repository, self.rules, self.asked, self.known = repository, rules, asked, known
+        self.earlier = _earlier(repository, known, question)
+        self.champion = self.earlier.champion
         self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
         self.contract, self.pictures, self.golden = rules.model, pictures, golden
         self.painter: ProcessPoolExecutor | None = None
@@ -283,8 +287,8 @@ class _Case:
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
         level = _level(self.mode, manifest, champion_manifest)
-        newest = registry.fold(contract.name, self.repository.refs("refs/tags")).newest
-        version = newest.version.bump(level) if newest and self.champion else registry.FIRST
+        taken = {ref.name.removeprefix("refs/tags/") for ref in self.repository.refs("refs/tags")}
+        version = self.known.next_version(level, taken) if self.champion else registry.FIRST
         context = dataclasses.replace(
             context,
             months=background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
@@ -292,7 +296,7 @@ class _Case:
         )
         if self.trusted and verdict.verdict != "invalid":
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
-        earlier = _known(self.repository, contract.name, self.question).versions
+        earlier = self.earlier.versions
         context = background.with_history(context, rows, manifest, contract, self.repository, earlier)
         self._hang_up()
         if self.trusted and verdict.verdict == "promote" and self.golden is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pushforward import authority, durable, environment, objects, registry, runs
+from pushforward import authority, durable, environment, objects, registry, runs, tagging
 from pushforward.authority import Authority
 from pushforward.dispatch import KEPT_RUNS
 from pushforward.errors import POLICY, TOOL, PushforwardError
@@ -19,8 +19,8 @@ from pushforward.receive import LOCK
 from pushforward.revision import settings_at
 
 LISTING = ".dir"
-# Where no lock of ours tells that a run is at work: none of them takes longer.
-RUN_SECONDS = 24 * 3600.0
+# Between `dvc push` and `git push`; and for a run, where no lock of ours tells that one is at work.
+FRESH_SECONDS = 24 * 3600.0
 
 Kind = Literal["run cache entry", "object", "environment", "run folder"]
 PLURAL: dict[Kind, str] = {
@@ -86,8 +86,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where things lie that may go: stores by what they are called, the server's folder, the servers that share."""
+    """Where things lie that may go: stores by what they are called, the server's folder, the servers that share.
 
+    `asked` is the clone, or the server, whose remote says which tags count.
+    """
+
+    asked: Path
     stores: dict[str, Store]
     folder: Path | None
     sharing: tuple[Server, ...]
@@ -112,7 +116,7 @@ def collect(root: Path, *, dry_run: bool, deprecated: bool, say: Callable[[Plan]
             held.enter_context(_no_run(server))
         with authority.of(root) as source:
             needs = _needs(source, places, deprecated=deprecated)
-        garbage = tuple(item for item in found.garbage if not _needed(item, needs))
+        garbage = tuple(item for item in found.garbage if not _needed(item, needs) and not _fresh(item, source))
         _delete(garbage)
     return replace(found, needs=needs, garbage=garbage)
 
@@ -126,14 +130,14 @@ def _places(root: Path, source: Authority) -> _Places:
                 f"the DVC remote {there.url or '(none)'} is not a folder of this machine: gc deletes in folders only",
                 next="dvc gc --help, in a clone with all tags; or a lifecycle rule of the bucket",
             )
-        return _Places({str(there.remote.path): there.remote}, None, _sharing(there.remote))
+        return _Places(root, {str(there.remote.path): there.remote}, None, _sharing(there.remote))
     cache = {"the server's cache": Store(server.folder / "cache")}
     if server.store:
         store = Store(Path(server.store))
         others = [one for one in _sharing(store) if Path(one.bare) != Path(server.bare)]
-        return _Places({server.store: store, **cache}, server.folder, (server, *others))
+        return _Places(root, {server.store: store, **cache}, server.folder, (server, *others))
     note = f"the DVC remote '{server.remote}' is not a folder of this machine: what is in it was not looked at"
-    return _Places(cache, server.folder, (server,), (note,))
+    return _Places(root, cache, server.folder, (server,), (note,))
 
 
 def _sharing(store: Store) -> tuple[Server, ...]:
@@ -153,11 +157,10 @@ def _sharing(store: Store) -> tuple[Server, ...]:
 
 def _plan(source: Authority, places: _Places, *, deprecated: bool) -> Plan:
     needs = _needs(source, places, deprecated=deprecated)
-    since = time.time() - RUN_SECONDS if source.server is None else float("inf")
     kept: list[Item] = []
     garbage: list[Item] = []
     for item in _items(places):
-        stays = _needed(item, needs) or item.path.stat().st_mtime >= since
+        stays = _needed(item, needs) or _fresh(item, source)
         (kept if stays else garbage).append(item)
     if places.folder is not None:
         garbage += _old_runs(places.folder)
@@ -186,17 +189,28 @@ def _needed(item: Item, needs: Needs) -> bool:
     return item.kind != "run folder" and item.names <= needs.names
 
 
+def _fresh(item: Item, source: Authority) -> bool:
+    """Whether it lies where people put data that their next push names, and not for long."""
+    mine = source.server is not None and item.path.is_relative_to(source.server.folder)
+    if mine or item.kind == "run folder":
+        return False  # only runs write there, and none is at work while something goes
+    with contextlib.suppress(FileNotFoundError):
+        return item.path.stat().st_mtime >= time.time() - FRESH_SECONDS
+    return False
+
+
 def _needs(source: Authority, places: _Places, *, deprecated: bool) -> Needs:
     own = _needs_of(source.repository, places.folder, places, deprecated=deprecated)
     names = set(own.names)
     for server in places.sharing:
         if source.server is None or server.bare != source.server.bare:
-            names |= _needs_of(server.repository, server.folder, places, deprecated=deprecated).names
+            its = replace(places, asked=Path(server.bare))
+            names |= _needs_of(server.repository, server.folder, its, deprecated=deprecated).names
     return replace(own, names=frozenset(names))
 
 
 def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, deprecated: bool) -> Needs:
-    tags = _tags(repository, deprecated=deprecated)
+    tags = _tags(repository, places.asked, deprecated=deprecated)
     branches = _branches(repository)
     found = _runs(repository, branches, folder)
     commits = {*tags, *branches, *found}
@@ -217,8 +231,11 @@ def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, d
     return Needs(frozenset(wanted), len(versions), len(branches), len(found))
 
 
-def _tags(repository: Repository, *, deprecated: bool) -> dict[str, str]:
-    """Commit -> the tag that keeps it, a version's first. Every tag keeps its commit, whoever made it."""
+def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, str]:
+    """Commit -> the tag that keeps it, a version's first. Every tag keeps its commit, whoever made it.
+
+    With `deprecated` a version loses that where its deprecation counts, and no tag at all puts it to use.
+    """
     refs = repository.refs("refs/tags/")
     asked = "".join(f"{ref.object}^{{commit}}\n" for ref in refs).encode()
     lines = repository.git("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked).text.splitlines()
@@ -227,8 +244,10 @@ def _tags(repository: Repository, *, deprecated: bool) -> dict[str, str]:
     models = {parts["model"] for name in commits if (parts := registry.parse(name))}
     dropped: set[str] = set()
     for known in (registry.fold(model, refs) for model in sorted(models) if deprecated):
-        in_use = {version.commit for name in known.environments if (version := known.in_use(name))}
-        dropped |= {one.commit for one in known.versions if known.deprecated(one)} - in_use
+        counts = tagging.counting(root, known, {}, repository=repository)
+        both = [one.in_use(name) for one in (known, counts) for name in one.environments]
+        in_use = {version.commit for version in both if version}
+        dropped |= {one.commit for one in counts.versions if counts.deprecated(one)} - in_use
     found: dict[str, str] = {}
     for name in sorted(commits, key=lambda name: not registry.VERSION_TAG.fullmatch(name)):
         if commits[name] not in dropped or not registry.parse(name):

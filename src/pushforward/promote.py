@@ -88,8 +88,10 @@ def promote(
         )
     with trust.ci_key() as key, trust.signers_file(root, REMOTE) as signers:
         case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
-        hand = Hand(SERVICE, SERVICE_EMAIL, str(key))
-        new = tagging.transact(repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers)
+        hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
+        new = tagging.transact(
+            repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
+        )
     if new:
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
     if verdict.look is not None and verdict.holdout is not None:
@@ -184,11 +186,10 @@ class _Case:
                 return None
             tags, refs = [], tuple[str, ...]()
         else:
-            number = known.newest.version.bump(self.level) if known.newest else registry.FIRST
-            self.name, self.commit = f"{known.model}@{number}", self.target
+            self.name, self.commit = f"{known.model}@{known.next_version(self.level, seen.taken)}", self.target
             tag, chain = self._register(seen)
             tags, refs = [tag], (f"{chain}:{REGISTRY}",)
-        tags += [self._use(known, name) for name in self.environments if there is None or known.in_use(name) != there]
+        tags += [self._use(seen, name) for name in self.environments if there is None or known.in_use(name) != there]
         self.tags = [tag.name for tag in tags]
         return Batch(tuple(tags), refs)
 
@@ -245,9 +246,10 @@ class _Case:
             **{key: _sha256(files[name]) for key, name in RECORDED.items()},
         }
 
-    def _use(self, known: Registry, environment: str) -> Tag:
+    def _use(self, seen: Seen, environment: str) -> Tag:
+        known = seen.known
         before = known.in_use(environment)
-        name = f"{known.model}#{environment}#{known.next_counter(environment)}"
+        name = f"{known.model}#{environment}#{known.next_counter(environment, seen.taken)}"
         told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
         message = registry.message(f"{environment}: {self.name} from now on", told)
         return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))

@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -160,10 +160,20 @@ class Registry:
         """The environments that have ever held a version, by name."""
         return sorted({assignment.environment for assignment in self.assignments})
 
-    def next_counter(self, environment: str) -> int:
-        """The counter of the next assignment in `environment`."""
+    def next_version(self, level: Level, taken: Collection[str] = ()) -> Version:
+        """The number of the next version; not one whose name is `taken` by a tag that does not count."""
+        number = self.newest.version.bump(level) if self.newest else FIRST
+        while _is_taken(f"{self.model}@{number}", taken):
+            number = number.bump(level)
+        return number
+
+    def next_counter(self, environment: str, taken: Collection[str] = ()) -> int:
+        """The counter of the next assignment in `environment`; not one whose name is `taken`."""
         mine = self.uses(environment)
-        return mine[-1].counter + 1 if mine else 1
+        counter = mine[-1].counter + 1 if mine else 1
+        while _is_taken(f"{self.model}#{environment}#{counter}", taken):
+            counter += 1
+        return counter
 
     def named(self, text: str) -> Registered:
         """The version called `text`: `v1.2.0`, `1.2.0` or the tag's name. `PushforwardError` where there is none."""
@@ -177,6 +187,11 @@ class Registry:
         (close,) = difflib.get_close_matches(f"v{short}", known, n=1, cutoff=0.6) or [""]
         hint = f"; did you mean {close}?" if close else f"; the newest is {known[-1]}"
         raise PushforwardError(f"{self.model} has no version {_inert(text)}{hint}", next="pushforward show")
+
+
+def _is_taken(name: str, taken: Collection[str]) -> bool:
+    # git keeps refs as files: there is no `a` beside `a/b`
+    return name in taken or any(other.startswith(f"{name}/") for other in taken)
 
 
 def parse(name: str) -> re.Match[str] | None:
@@ -213,6 +228,19 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
         tuple(sorted(deprecations, key=lambda deprecation: deprecation.version)),
     )
     return replace(known, problems=(*problems, *_contradictions(known)))
+
+
+def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
+    """The registry as if it had no tags with the names in `doubts`, which says what is wrong with each: a problem."""
+    contradictions = set(_contradictions(known))
+    left = replace(
+        known,
+        versions=tuple(one for one in known.versions if one.name not in doubts),
+        assignments=tuple(one for one in known.assignments if one.name not in doubts),
+        deprecations=tuple(one for one in known.deprecations if one.name not in doubts),
+    )
+    problems = [problem for problem in known.problems if problem not in contradictions]
+    return replace(left, problems=(*problems, *doubts.values(), *_contradictions(left)))
 
 
 def _number(found: re.Match[str]) -> Version:

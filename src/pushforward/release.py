@@ -142,7 +142,7 @@ class _Clone:
             present = known.in_use(environment)
             self._check_use(environment, version, known)
             self._check_version(version, patient=patient)
-            name = f"{self.model}#{environment}#{known.next_counter(environment)}"
+            name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
             told = registry.use_record(version.name, present, reason=reason, by=self.by)
             previous = present.name if present else None
             made.append(Made(name, version.name, version.commit, environment, previous, reason, self.by, self.remote))
@@ -156,6 +156,7 @@ class _Clone:
             return Batch((tag,))
 
         self._transact(step, tagging.watching(say) if say else tagging.without_waiting)
+        self._look_again(made[-1])
         return made[-1]
 
     def deprecate(self, name: str, reason: str) -> Made:
@@ -174,17 +175,52 @@ class _Clone:
                         exit_code=POLICY,
                     )
             tag = f"{version.name}!"
+            if tag in seen.taken:
+                why = next((one for one in known.problems if one.startswith(tag)), f"{tag} does not count")
+                raise PushforwardError(
+                    f"{why}, and the remote takes no other tag of this name",
+                    next=f"git push {self.remote} --delete '{tag}', as its administrator, then this again",
+                    exit_code=POLICY,
+                )
             told = {"schema": 2, "version": version.name, "reason": reason, "by": self.by}
             made.append(Made(tag, version.name, version.commit, "", None, reason, self.by, self.remote))
             message = registry.message(f"{version.name} is deprecated: {reason}", told)
-            return Batch((Tag(tag, version.commit, message, lambda signer: bool(signer.may - {trust.VERSION})),))
+            return Batch((Tag(tag, version.commit, message, tagging.may_deprecate),))
 
         self._transact(step, tagging.without_waiting)
+        self._look_again(made[-1])
         return made[-1]
 
+    def _look_again(self, made: Made) -> None:
+        """Say so where one has deprecated the version while another has put it to use.
+
+        They are two tags, and neither push could see the other's. Whoever comes second sees both now.
+        """
+        known = tagging.look_believed(
+            self.repository, self.remote, self.model, self.rules.promote.environments, self.signers
+        ).known
+        version = known.named(made.version)
+        holds = [name for name in known.environments if known.in_use(name) == version]
+        if known.deprecated(version) and holds:
+            raise PushforwardError(
+                f"{version.name} was deprecated and put to use in {', '.join(holds)} at the same moment; "
+                f"{made.tag} is there",
+                next=f"pushforward rollback {holds[0]} -m REASON",
+                exit_code=POLICY,
+            )
+
     def _transact(self, step: Callable[[Seen], Batch], push: Push) -> None:
-        hand, signers = self.hand, self.signers
-        tagging.transact(self.repository, self.remote, self.model, step, hand=hand, signers=signers, push=push)
+        hand, signers, environments = self.hand, self.signers, self.rules.promote.environments
+        tagging.transact(
+            self.repository,
+            self.remote,
+            self.model,
+            step,
+            hand=hand,
+            signers=signers,
+            environments=environments,
+            push=push,
+        )
 
     def _check_environment(self, environment: str, known: Registry) -> None:
         names = sorted({*self.rules.promote.environments, *known.environments})

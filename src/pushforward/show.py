@@ -1,14 +1,16 @@
 """What is in use where and since when, and the history of everything that was judged."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pushforward import history, notes, registry, report, settings
+from pushforward import history, notes, registry, report, settings, tagging
+from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.history import Tag
 from pushforward.registry import Registry
+from pushforward.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ def state(root: Path) -> State:
     """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
     repository = Repository(root)
     text = repository.read("HEAD", "params.yaml")
-    model = settings.parse(text).model.name if text else settings.load(root).model.name
-    known = registry.fold(model, repository.refs("refs/tags"))
+    rules = settings.parse(text) if text else settings.load(root)
+    known = _known(root, repository, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)
     return State(
-        model,
+        known.model,
         {use.environment: use.version for use in uses},
         uses,
         tuple(version.name for version in known.versions),
@@ -88,6 +90,15 @@ def state(root: Path) -> State:
         (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
         tuple(_history(repository, known, tags)),
     )
+
+
+def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
+    """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
+    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    try:
+        return tagging.counting(root, known, rules.promote.environments)
+    except PushforwardError as unknown:
+        return replace(known, problems=(*known.problems, f"no signature was verified: {unknown.message}"))
 
 
 def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:

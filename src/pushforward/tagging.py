@@ -2,19 +2,23 @@
 
 Which number is free is decided by the remote alone: it takes a name once, so of those who come at the same time one
 wins and the others see its tag and go on from there. No clock has a part in it.
+
+A server of ours has verified each tag before it took it. A forge takes tags from whoever may push, so each one there is
+verified by whoever goes by it (`believed`); those that do not hold are left out, and told as problems of the registry.
 """
 
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pushforward import registry, trust
+from pushforward import registry, settings, trust
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import DETACH, REGISTRY, Repository
 from pushforward.process import Completed
-from pushforward.registry import Registry
+from pushforward.registry import Assignment, Deprecation, Registered, Registry
 from pushforward.trust import Signer
 
 PATIENCE_SECONDS = 300.0
@@ -22,6 +26,8 @@ STUCK = 6
 # What git says where two pushes met inside the remote; the one that lost may find nothing changed after.
 COLLIDED = ("cannot lock ref", "failed to update ref", "failed to lock", "incorrect old value", "Unable to create")
 LIMIT_REASON = 300
+# Each tag costs a process that mostly waits for another one.
+VERIFIED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,13 @@ class Seen:
     tip: str
     objects: Mapping[str, str]
 
+    @property
+    def taken(self) -> set[str]:
+        """The names that the remote gives to no other tag, whatever became of theirs."""
+        return {name.removeprefix("refs/tags/") for name in self.objects}
 
+
+_Tagged = Registered | Assignment | Deprecation
 Push = Callable[[Repository, str, list[str], Seen], Completed]
 
 
@@ -101,6 +113,72 @@ def _fetch(repository: Repository, remote: str, names: list[str]) -> None:
     raise PushforwardError(f"{remote} cannot be fetched: {said[:300]}", next=f"git fetch {remote}", exit_code=TOOL)
 
 
+def look_believed(
+    repository: Repository, remote: str, model: str, environments: Mapping[str, str], signers: Path
+) -> Seen:
+    """Fetch the registry of `model`, less what nobody signed who may; `environments` are those of the settings."""
+    seen = look(repository, remote, model)
+    if not trust.is_forge(repository.path, remote):
+        return seen
+    return replace(seen, known=believed(repository, seen.known, environments, signers))
+
+
+def counting(
+    root: Path, known: Registry, environments: Mapping[str, str], *, repository: Repository | None = None
+) -> Registry:
+    """What counts of a registry that the clone in `root` has read, or a `repository` that mirrors its remote.
+
+    On a server everything does, and no signature is looked at: a push waits for this. On a forge every tag is verified,
+    for the number of the next version and what was in use before depend on all of them.
+    """
+    if not (known.versions or known.assignments or known.deprecations) or not trust.is_forge(root):
+        return known
+    with trust.signers_file(root) as signers:
+        return believed(repository or Repository(root), known, environments, signers)
+
+
+def believed(repository: Repository, known: Registry, environments: Mapping[str, str], signers: Path) -> Registry:
+    """The registry without the tags that are not signed, or by somebody who may not; each is one of its problems.
+
+    Versions are for the service to sign, and so are uses of an environment that promotes by itself, by `environments`
+    or by the settings of the version that it names; other uses and deprecations are for people.
+    """
+
+    def doubt(tag: _Tagged) -> str:
+        try:
+            signer = trust.verify_tag(repository, tag.tag, tag.name, signers)
+        except PushforwardError as wrong:
+            return f"{wrong.message}; it does not count"
+        if _may_sign(signer, repository, tag, environments):
+            return ""
+        return f"{tag.name}: the key of {signer.principal} may not sign it; it does not count"
+
+    tags: list[_Tagged] = [*known.versions, *known.assignments, *known.deprecations]
+    with ThreadPoolExecutor(VERIFIED_AT_ONCE) as pool:
+        doubts = {tag.name: why for tag, why in zip(tags, pool.map(doubt, tags), strict=True) if why}
+    return registry.without(known, doubts) if doubts else known
+
+
+def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
+    if isinstance(tag, Registered):
+        return signer.allows(trust.VERSION)
+    if isinstance(tag, Deprecation):
+        return may_deprecate(signer)
+    name = tag.environment
+    if signer.allows(name, auto=environments.get(name) == "auto"):
+        return True
+    try:  # it may have promoted by itself until the settings were changed
+        then = settings.parse(repository.read(tag.commit, "params.yaml") or b"").promote.environments
+    except PushforwardError:
+        return False
+    return signer.allows(name, auto=then.get(name) == "auto")
+
+
+def may_deprecate(signer: Signer) -> bool:
+    """Whether somebody may deprecate versions: who may put one to use anywhere."""
+    return bool(signer.may - {trust.VERSION})
+
+
 def transact(
     repository: Repository,
     remote: str,
@@ -109,19 +187,21 @@ def transact(
     *,
     hand: Hand,
     signers: Path,
+    environments: Mapping[str, str],
     push: Push | None = None,
 ) -> bool:
     """Push what `step` makes of the registry; again from the start where the registry has moved meanwhile.
 
-    False where `step` found nothing to do. What is signed is checked against `signers` before it is pushed. A refusal
-    by the remote's policy is an error in its own words, and leaves no tag behind. `push` is how it is pushed, if not
-    silently until the remote's hooks have ended.
+    False where `step` found nothing to do. It sees what counts of the registry by `signers` and `environments`, and
+    what is signed is checked against `signers` before it is pushed. A refusal by the remote's policy is an error in
+    its own words, and leaves no tag behind. `push` is how it is pushed, if not silently until the remote's hooks have
+    ended.
     """
     push = push or quietly
     failure, made, stuck, lost, started = "", dict[str, str](), 0, 0, time.monotonic()
     before: Mapping[str, str] = {}
     while True:
-        seen = look(repository, remote, model)
+        seen = look_believed(repository, remote, model, environments, signers)
         if made and all(seen.objects.get(name) == identity for name, identity in made.items()):
             return True  # the push was taken, and only its answer was lost
         if failure:

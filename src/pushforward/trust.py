@@ -145,6 +145,20 @@ def signers_file(root: Path, remote: str = "") -> Iterator[Path]:
         yield copy
 
 
+def is_forge(root: Path, remote: str = "") -> bool:
+    """Whether tags come to `root`, or its `remote`, from where anybody who may push may push any tag.
+
+    A server of ours does not take a registry tag that its policy has not verified, so what it has needs no second look;
+    nor does a repository that nothing is pushed to or fetched from.
+    """
+    repository = Repository(root)
+    if _is_server(root) or not repository.git("remote").text:
+        return False
+    name = remote or _remote(repository)
+    asked = remotes.of(repository, name)
+    return name != LOCAL and not (asked and asked.folder and _is_server(asked.folder))
+
+
 def server_file(bare: Path) -> Path:
     """The allowed signers of the server in `bare`; an error where it has none, or where anybody may change them."""
     path = bare / FOLDER / FILE

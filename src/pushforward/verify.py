@@ -15,7 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from pushforward import authority, environment, ledger, objects, pipeline, provenance, rebuild, registry, trust
+from pushforward import authority, environment, ledger, objects, pipeline, provenance, rebuild, registry, tagging, trust
 from pushforward.authority import Authority
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import HOLDOUTS, REGISTRY, VERDICTS, Repository
@@ -290,8 +290,11 @@ class _Case:
             signer = trust.verify_tag(self.repository, use.tag, use.name, signers)
         if not signer.allows(name, auto=rules.promote.environments.get(name) == "auto"):
             raise DifferentError(f"{use.name} is signed by {signer.principal}, who may not sign {name}", use.name)
-        told = registry.record(self.repository.git("cat-file", "tag", use.tag).text).get("version")
+        told = registry.record(self.repository.git("cat-file", "tag", use.tag).text).get("version", self.name)
         _same(f"{use.name}: its record and what it names", use.name, str(told), self.name)
+        counts = tagging.counting(self.root, known, rules.promote.environments, repository=self.repository)
+        if f"{self.name}!" in {one.name for one in counts.deprecations}:
+            raise DifferentError(f"{name} holds {self.name}, which is deprecated", f"{self.name}!")
         return f"{use.name}, signed by {signer.principal}"
 
     def tag(self) -> str:
@@ -389,8 +392,9 @@ class _Case:
             _same(f"the digest of {key}", place, record[key], str(getattr(verdict.digests, key)))
         ref = f"{VERDICTS}{record['commit']}"
         recorded = self.repository.read(ref, VERDICT)
-        if recorded is not None:
-            _same("the verdict that the gate has recorded", ref, sha256(content), sha256(recorded))
+        if recorded is None:
+            raise DifferentError("the gate has recorded no verdict on it", ref, sha256(content))
+        _same("the verdict that the gate has recorded", ref, sha256(content), sha256(recorded))
         return f"promote, {verdict.mode}: {textwrap.shorten(verdict.reason, 80, placeholder=' …')}"
 
     def ledger(self) -> str:

@@ -359,21 +359,31 @@ def test_publishing_makes_one_release_of_a_version_and_marks_it_as_the_latest(se
     # what `gh` does with its arguments here: it notes them, and knows of a release once it has made it
     double.write_text(
         f'#!/bin/sh\necho "$@" >>{calls}\n'
+        f'[ "$1" = api ] && exec cat {tmp_path}/refs\n'
         f'case "$2" in view) grep -q "^release create" {calls} ;;\n'
         f"create) cp ../bundle.tar.gz {tmp_path}/sent.tar.gz ;; esac\n"
     )
     double.chmod(0o755)
-    env = os.environ | {"PATH": f"{double.parent}:{os.environ['PATH']}"}
+    (tmp_path / "refs").write_text("refs/tags/toy#production#9\nrefs/tags/toy#production#10\n")
+    env = os.environ | {"PATH": f"{double.parent}:{os.environ['PATH']}", "TAG": "toy#production#10"}
     for _ in range(2):
         subprocess.run([str(ROOT / ".github" / "publish.sh"), str(one.out)], check=True, env=env)
     told = [line.split() for line in calls.read_text().splitlines()]
+    assert [words[:2] for words in told if words[0] == "api"] == [["api", "--paginate"]] * 2
+    assert told[2][2] == "repos/{owner}/{repo}/git/matching-refs/tags/toy%23production%23"
+    told = [words for words in told if words[0] != "api"]
     assert [words[1] for words in told] == ["view", "create", "edit", "view", "edit"]
     assert all(words[2] == NAME for words in told)
     assert "--verify-tag" in told[1]
     assert told[-1] == ["release", "edit", NAME, "--latest"]
     subprocess.run(["tar", "-xzf", "sent.tar.gz", "--one-top-level"], cwd=tmp_path, check=True)
     assert found(tmp_path / "sent") == FILES
+    late = [str(ROOT / ".github" / "publish.sh"), str(one.out)]
+    said = subprocess.run(late, check=True, env=env | {"TAG": "toy#production#9"}, capture_output=True, text=True)
+    assert "toy#production#9 is not the newest any more" in said.stdout
+    assert calls.read_text().splitlines()[-1].startswith("api ")
+    count = len(calls.read_text().splitlines())
     (one.out / "model" / "model.json").write_text("evil")
     spoilt = subprocess.run([str(ROOT / ".github" / "publish.sh"), str(one.out)], check=False, env=env)
     assert spoilt.returncode != 0
-    assert len(calls.read_text().splitlines()) == len(told)
+    assert len(calls.read_text().splitlines()) == count

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests import forge_double
 
 from pushforward import environment, evidence, handover, judged, pipeline, registry, report, revision
 from pushforward.errors import DATA, PushforwardError
@@ -273,6 +274,39 @@ def test_nothing_else_is_recorded(repository, git, change):
     head = git(repository, "rev-parse", "HEAD")
     evidence.record(repository, dataclasses.replace(passing(head), **change))
     assert git(repository, "for-each-ref", "refs/pushforward") == ""
+
+
+def on_a_forge(project, git):
+    """Push the project to a forge whose file names nobody."""
+    bare = project.root.parent / "forge.git"
+    git(project.root.parent, "init", "-q", "--bare", str(bare))
+    project.git("remote", "add", "origin", str(bare))
+    project.write(".github/allowed_signers", "# nobody yet\n")
+    project.commit("Trust nobody")
+    project.git("push", "-q", "origin", "main")
+
+
+def test_on_a_forge_a_version_that_nobody_signed_is_not_judged_against(project, git):
+    if environment.at_hand() != environment.digest(Repository(project.root), "HEAD", LOCKS):
+        pytest.skip("these tests run in an environment that the locks did not make")
+    on_a_forge(project, git)
+    forge_double.forge(project.root, git, "toy@v9.9.9", "toy#production#1")
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.champion, verdict.mode) == ("promote", None, "first"), verdict.reason
+    assert context.next_version == "toy@v1.0.0"
+
+
+def test_a_forge_that_does_not_say_whose_signatures_count_is_not_guessed_at(project, git):
+    on_a_forge(project, git)
+    project.git("rm", "-q", ".github/allowed_signers")
+    project.commit("Forget it")
+    project.git("push", "-q", "origin", "main")
+    forge_double.forge(project.root, git, "toy@v1.0.0")
+    project.claim()
+    with pytest.raises(PushforwardError, match="the git remote 'origin' names no allowed signers"):
+        project.weigh()
 
 
 def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -326,6 +327,42 @@ def test_a_deprecated_version_stays_unless_asked_for_and_one_in_use_always(proje
     assert project.collect().garbage == ()
     assert [item.path for item in project.collect(deprecated=True).garbage] == [project.store.file(oids[0])]
     assert [project.has(oid) for oid in oids] == [False, True, True]
+
+
+def test_on_a_forge_a_deprecation_that_nobody_signed_frees_nothing(project, tmp_path, git):
+    """Where no policy has looked at tags, one that lets data go is believed by its signature alone."""
+    key, oids = tmp_path / "ann", [project.put(content) for content in (b"one", b"two")]
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    kind, body = key.with_suffix(".pub").read_text().split()[:2]
+    signers = project.clone / ".github" / "allowed_signers"
+    signers.parent.mkdir()
+    signers.write_text(f'pushforward@localhost namespaces="git,pushforward" {kind} {body} may=version\n')
+    for number, oid in enumerate(oids, 1):
+        project.commit(oid)
+        sign(project, key, "pushforward@localhost", f"toy@v1.{number}.0")
+        project.tag(f"toy@v1.{number}.0!")
+    project.commit(project.kept)
+    shutil.rmtree(project.server.folder)
+    shutil.rmtree(project.path / "servers")
+    git(project.clone, "remote", "rename", "local", "origin")
+    assert project.collect(deprecated=True).garbage == ()
+    assert [project.has(oid) for oid in oids] == [True, True]
+    other = tmp_path / "bob"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(other)], check=True)
+    kind, body = other.with_suffix(".pub").read_text().split()[:2]
+    with signers.open("a") as handle:
+        handle.write(f'bob@example.org namespaces="git,pushforward" {kind} {body} may=any\n')
+    git(project.clone, "add", "-A")
+    git(project.clone, "commit", "-q", "-m", "Trust Bob")
+    git(project.clone, "push", "-q", "origin", "main")
+    sign(project, other, "bob@example.org", "toy@v1.1.0!", "toy@v1.1.0^{}")
+    assert [item.path for item in project.collect(deprecated=True).garbage] == [project.store.file(oids[0])]
+
+
+def sign(project, key, email, name, target="main"):
+    """Make a signed tag on the remote, in the place of one that nobody has signed."""
+    config = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}", "-c", "user.name=A", "-c", f"user.email={email}")
+    project.git(project.bare, *config, "tag", "-f", "-s", "-m", name, name, target)
 
 
 def test_the_run_cache_forgets_what_goes_and_nothing_else(project):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests import forge_double
 
 from pushforward import __version__, evidence, objects, pipeline, provenance, registry
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
@@ -18,6 +19,7 @@ from pushforward.git import REGISTRY, Repository
 from pushforward.promote import lock_commit, lost, promote
 from pushforward.release import deprecate, release
 from pushforward.verdicts import Verdict
+from pushforward.verify import verify
 
 PARAMS = """\
 model:
@@ -460,6 +462,40 @@ def test_a_tag_dated_1970_or_2099_changes_nothing(hub, git, date, words):
     said = git(hub.clone, "push", "origin", "toy#production#2", check=False)
     assert f"dated more than 5 minutes {words} the clock" in " ".join(said.replace("remote:", "").split())
     assert git(hub.bare, "for-each-ref") == before
+
+
+def test_on_a_forge_a_version_that_nobody_signed_is_passed_over(hub, git):
+    hub.promote("b")
+    forge_double.make(hub)
+    forge_double.forge(hub.clone, git, "toy@v9.9.9", "toy#staging#7", "toy@v1.0.0!")
+    hub.commit("c")
+    made = hub.promote("c")
+    assert made.version == "toy@v1.1.0"
+    assert (hub.record("toy@v1.1.0")["number"], hub.record("toy@v1.1.0")["previous"]) == (2, "toy@v1.0.0")
+    assert hub.record("toy#staging#2")["previous"] == "toy@v1.0.0"
+    hops = verify(hub.clone, "v1.1.0", quick=True, say=lambda _: None, progress=lambda _: None).hops
+    assert {hop.name: hop.ok for hop in hops}["registry"], [hop.said for hop in hops]
+
+
+def test_on_a_forge_a_number_that_somebody_took_is_left_out(hub, git):
+    hub.promote("b")
+    forge_double.make(hub)
+    git(hub.clone, "tag", "toy@v1.1.0")
+    git(hub.clone, "push", "-q", "origin", "refs/tags/toy@v1.1.0")
+    forge_double.forge(hub.clone, git, "toy@v1.2.0", "toy@v1.3.0/x", "toy#staging#2")
+    hub.commit("c")
+    made = hub.promote("c")
+    assert made.version == "toy@v1.4.0"
+    assert (hub.record("toy@v1.4.0")["number"], hub.record("toy@v1.4.0")["previous"]) == (2, "toy@v1.0.0")
+    assert hub.record("toy#staging#3")["version"] == "toy@v1.4.0"
+
+
+def test_on_a_forge_the_first_version_has_the_first_free_number(hub, git):
+    forge_double.make(hub)
+    forge_double.forge(hub.clone, git, "toy@v1.0.0")
+    made = hub.promote("b")
+    assert made.version == "toy@v1.1.0"
+    assert (hub.record(made.version)["number"], hub.record(made.version)["previous"]) == (1, None)
 
 
 def test_gto_reads_what_was_tagged(hub):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,27 @@ def test_a_deprecated_version_is_no_champion_and_its_number_is_not_used_again():
     assert known.newest.name == "mm@v1.1.0"
     assert known.champion.name == "mm@v1.0.0"
     assert registry.fold("mm", [*tags, tag("mm@v1.0.0!", "a")]).champion is None
+
+
+def test_what_does_not_count_is_left_out_with_all_that_it_contradicts_and_told():
+    tags = [tag("mm@v1.0.0", "a"), tag("mm#prod#1", "a"), tag("mm@v9.0.0", "a"), tag("mm#prod#5", "z"), tag("mm@v1")]
+    known = registry.fold("mm", [*tags, tag("mm@v1.0.0!", "a")])
+    doubts = {name: f"{name}: not signed" for name in ("mm@v9.0.0", "mm#prod#5", "mm@v1.0.0!")}
+    assert registry.without(known, doubts) == replace(
+        registry.fold("mm", tags[:2]), problems=(f"mm@v1 is not of the form {registry.GRAMMAR}", *doubts.values())
+    )
+
+
+def test_a_number_whose_name_is_taken_is_left_out():
+    known = registry.fold("mm", [tag("mm@v1.0.0"), tag("mm#prod#1")])
+    taken = {"mm@v1.0.0", "mm@v1.1.0", "mm@v2.0.0/x", "mm#prod#2"}
+    assert [str(known.next_version(level, taken)) for level in ("major", "minor", "patch")] == [
+        "v3.0.0",
+        "v1.2.0",
+        "v1.0.1",
+    ]
+    assert (known.next_counter("prod", taken), known.next_counter("staging", taken)) == (3, 1)
+    assert str(registry.fold("mm", []).next_version("minor", {"mm@v1.0.0"})) == "v1.1.0"
 
 
 def rolled_back(*uses, deprecated=()):

@@ -7,15 +7,20 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests import forge_double
 
-from pushforward import registry, tagging, trust
+from pushforward import registry, signers, tagging, trust
 from pushforward.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git import Repository
 from pushforward.release import deprecate, release, rollback
+from pushforward.verify import verify
+
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "github.md"
 
 
 @pytest.fixture(scope="module")
@@ -324,6 +329,111 @@ def test_a_version_is_deprecated_by_a_signed_tag(two, git):
 def test_a_version_in_use_is_not_deprecated(two):
     words = "toy@v1.1.0 is in use in staging"
     refused(two, words, deprecate, "v1.1.0", "why", next="pushforward rollback staging", code=POLICY)
+
+
+def test_on_a_forge_what_nobody_signed_is_no_version_and_no_use(three, git):
+    forge_double.make(three)
+    forge_double.forge(three.clone, git, "toy@v9.9.9", "toy#production#4", "toy@v1.1.0!")
+    refused(three, "toy has no version v9.9.9", release, "v9.9.9", next="pushforward show")
+    made = rollback(three.clone, "Wrong for EWR")
+    assert (made.tag, made.version, made.previous) == ("toy#production#5", "toy@v1.1.0", "toy@v1.2.0")
+    words = "toy@v1.0.0!: it is not signed with an ssh key; it does not count, and the remote takes no other tag"
+    forge_double.forge(three.clone, git, "toy@v1.0.0!")
+    refused(three, words, deprecate, "v1.0.0", "why", next="git push origin --delete 'toy@v1.0.0!'", code=POLICY)
+    git(three.clone, "push", "-q", "origin", "--delete", "toy@v1.0.0!")
+    assert deprecate(three.clone, "v1.0.0", "It knew the future").tag == "toy@v1.0.0!"
+
+
+def test_on_a_forge_a_signature_counts_for_what_its_key_may_sign(three, git):
+    three.trust("bob@example.org", "staging")
+    forge_double.make(three)
+    other = three.another("other")
+    three.person(other, "bob@example.org")
+    for name in ("toy@v2.0.0", "toy#production#4"):
+        git(other, "tag", "-s", "-m", "x", name, "toy@v1.0.0^{}")
+        git(other, "push", "-q", "origin", name)
+    git(other, "-c", f"user.signingkey={three.keys['ann@example.org']}", "tag", "-s", "-m", "x", "toy@v1.0.0!")
+    git(other, "push", "-q", "origin", "toy@v1.0.0!")
+    seen = tagging.look(Repository(three.clone), "origin", "toy")
+    known = tagging.counting(three.clone, seen.known, {"staging": "manual"})
+    assert known.in_use("production").name == "toy@v1.2.0"
+    assert known.in_use("staging").name == "toy@v1.2.0", "it promoted by itself when that version was made"
+    assert [version.name for version in known.versions] == ["toy@v1.0.0", "toy@v1.1.0", "toy@v1.2.0"]
+    assert known.problems == (
+        "toy@v2.0.0: the key of bob@example.org may not sign it; it does not count",
+        "toy#production#4: the key of bob@example.org may not sign it; it does not count",
+        "toy@v1.0.0!: ann@example.org signed it, but it says bob@example.org; it does not count",
+    )
+
+
+def test_on_a_forge_a_stolen_key_counts_until_its_line_is_gone(three, git):
+    """As docs/github.md has it: a revoked key signs tags that are dated back, and one whose line is gone signs none."""
+    forge_double.make(three)
+    file = three.clone / forge_double.FILE
+    git(
+        three.clone, "tag", "-s", "-m", "x", "toy#production#4", "toy@v1.0.0^{}", GIT_COMMITTER_DATE="@1700000000 +0000"
+    )
+    git(three.clone, "push", "-q", "origin", "toy#production#4")
+    place, stolen = signers.Place(file, ("production",)), Path(three.key_of("ann@example.org"))
+
+    def held():
+        git(three.clone, "commit", "-q", "-am", "Change the keys")
+        git(three.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
+        seen = tagging.look(Repository(three.clone), "origin", "toy")
+        return tagging.counting(three.clone, seen.known, {}).in_use("production")
+
+    signers.revoke(place, " ".join(stolen.read_text().split()[:2]))
+    assert str(held().version) == "v1.0.0"
+    command = f"""grep -vF "$(cut -d' ' -f2 {stolen})" {file} > kept && mv kept {file}"""
+    assert command.replace(str(stolen), "stolen.pub").replace(str(file), forge_double.FILE) in GUIDE.read_text()
+    subprocess.run(["sh", "-c", command], cwd=three.folder, check=True)
+    assert held() is None
+    three.keys["ann@example.org"].unlink()
+    three._key("ann@example.org")
+    signers.add(place, signers.read_key(Path(three.key_of("ann@example.org"))), "ann@example.org", ("production",))
+    assert held() is None
+    made = release(three.clone, "v1.2.0")
+    assert (made.tag, made.previous) == ("toy#production#5", None)
+
+
+def test_on_a_server_whose_policy_has_seen_every_tag_no_signature_is_looked_at(three, monkeypatch):
+    monkeypatch.setattr(trust, "verify_tag", lambda *_: pytest.fail("a process for each tag"))
+    known = three.known()
+    assert tagging.counting(three.clone, known, {}) is known
+
+
+def meanwhile(hub, monkeypatch, call):
+    """Somebody else's `call` lands between the look at the registry and the push."""
+    push = tagging.without_waiting
+
+    def first(*args):
+        monkeypatch.setattr(tagging, "without_waiting", push)
+        call()
+        return push(*args)
+
+    monkeypatch.setattr(tagging, "without_waiting", first)
+
+
+def test_a_version_deprecated_while_it_is_put_to_use_is_told(three, monkeypatch):
+    forge_double.make(three)
+    other = three.another("other")
+    meanwhile(three, monkeypatch, lambda: deprecate(other, "v1.1.0", "It knew the future"))
+    with pytest.raises(PushforwardError) as error:
+        rollback(three.clone, "Wrong for EWR")
+    assert "toy@v1.1.0 was deprecated and put to use in production at the same moment" in error.value.message
+    assert (error.value.next, error.value.exit_code) == ("pushforward rollback production -m REASON", POLICY)
+    assert rollback(three.clone, "It knew the future").version == "toy@v1.0.0"
+
+
+def test_a_version_put_to_use_while_it_is_deprecated_is_told_and_does_not_verify(three, monkeypatch):
+    forge_double.make(three)
+    other = three.another("other")
+    meanwhile(three, monkeypatch, lambda: rollback(other, "Wrong for EWR"))
+    with pytest.raises(PushforwardError, match=r"toy@v1\.1\.0 was deprecated and put to use in production"):
+        deprecate(three.clone, "v1.1.0", "It knew the future")
+    done = verify(three.clone, in_use="production", quick=True, say=lambda _: None, progress=lambda _: None)
+    assert (done.hops[0].name, done.hops[0].ok) == ("use", False)
+    assert done.hops[0].said == "production holds toy@v1.1.0, which is deprecated"
 
 
 def together(*calls):

@@ -138,6 +138,28 @@ def test_who_released_why_and_what_is_deprecated_is_shown(history, git):
     assert not [c for c in show.terminal(state) if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
 
 
+def test_on_a_forge_what_nobody_signed_is_a_problem_and_not_in_use(history, git, tmp_path):
+    history.commit("Begin")
+    git(tmp_path, "init", "-q", "--bare", "forge.git")
+    git(history.folder, "remote", "add", "origin", str(tmp_path / "forge.git"))
+    git(history.folder, "push", "-q", "origin", "main")
+    history.version("toy@v9.9.9", "HEAD")
+    history.version("toy#production#1", "HEAD")
+    state = show.state(history.folder)
+    assert state.environments == {"production": "toy@v9.9.9"}
+    assert state.problems == ("no signature was verified: the git remote 'origin' names no allowed signers",)
+    (history.folder / ".github").mkdir()
+    (history.folder / ".github" / "allowed_signers").write_text("# nobody yet\n")
+    history.commit("Trust nobody")
+    git(history.folder, "push", "-q", "origin", "main")
+    state = show.state(history.folder)
+    assert (state.environments, state.versions) == ({}, ())
+    assert state.problems == (
+        "toy@v9.9.9: it is not signed with an ssh key; it does not count",
+        "toy#production#1: it is not signed with an ssh key; it does not count",
+    )
+
+
 def test_a_record_that_says_something_else_than_its_tag_is_a_problem(history, git):
     history.version("toy@v1.0.0", history.commit("Change"))
     history.version("toy@v1.1.0", history.commit("Change again"))

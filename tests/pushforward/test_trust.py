@@ -482,6 +482,18 @@ def test_a_forge_without_the_file_is_told_how_to_make_it(tmp_path, repository, g
     assert "--file .github/allowed_signers" in refused.value.next
 
 
+def test_a_forge_is_told_from_a_server_and_from_a_repository_of_ones_own(
+    forge, server, distant, repository, git, tmp_path
+):
+    assert trust.is_forge(forge)
+    assert not trust.is_forge(server)
+    assert not trust.is_forge(distant), "what is called local is a server, wherever it is"
+    git(tmp_path, "init", "-q", "alone")
+    assert not trust.is_forge(tmp_path / "alone")
+    git(tmp_path, "clone", "-q", str(server), "colleague")
+    assert not trust.is_forge(tmp_path / "colleague")
+
+
 def test_a_clone_without_a_remote_trusts_nobody(repository):
     with pytest.raises(PushforwardError, match="has no git remote, so nobody says whose signatures count"):
         known(repository)
