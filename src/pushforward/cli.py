@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from pushforward import __version__
-from pushforward.errors import BUG, NOT_PROMOTED, TOOL, USAGE, PushforwardError
+from pushforward.errors import BUG, NOT_PROMOTED, TOOL, PushforwardError
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -203,9 +203,10 @@ def repro(clean: bool, push: bool, out: Path) -> None:
 
     root = Path.cwd()
     clean = clean or bool(os.environ.get("CI"))
-    rules = settings.load(root)
     repository = Repository(root)
     commit = repository.commit("HEAD")
+    with handover.refusal(out, commit):
+        rules = settings.load(root)
     if clean:
         dirty = repository.git("status", "--porcelain").text
         if dirty:
@@ -213,15 +214,10 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
         pipeline.seed(repository, champion.commit if champion else None)
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
-    try:
+    with handover.refusal(out, commit):
         if (root / stages.FILE).is_file():
             stages.check((root / stages.FILE).read_bytes(), set(repository.tree(commit)))
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
-    except PushforwardError as wrong:
-        if wrong.exit_code == USAGE:  # of the commit, not of the machine: the judge is told
-            failed = pipeline.Reproduction(outcome="failed", message=wrong.message)
-            handover.write(root, out, commit, failed, rules.model.path)
-        raise
     _stages(done.stages)
     handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:

@@ -1,14 +1,16 @@
 """What the run of the pushed code hands to the judge: a folder, read as hostile data."""
 
+import contextlib
 import json
 import math
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pushforward.errors import PushforwardError
+from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
 
 RECORD = "run.json"
@@ -51,10 +53,7 @@ def write(
     root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str, validation: str | None = None
 ) -> None:
     """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    record = {"schema": 1, "commit": commit} | asdict(reproduction)
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    _record(folder, commit, reproduction)
     if (root / LOCK).is_file():
         shutil.copyfile(root / LOCK, folder / LOCK)
     if (root / METRICS).is_dir():
@@ -64,11 +63,29 @@ def write(
         shutil.copyfile(root / validation, folder / VALIDATION)
 
 
+@contextlib.contextmanager
+def refusal(folder: Path, commit: str) -> Iterator[None]:
+    """Leave what the commit itself has wrong, and not the machine, in `folder` for the judge, and raise it on."""
+    try:
+        yield
+    except PushforwardError as wrong:
+        if wrong.exit_code == USAGE:
+            _record(folder, commit, Reproduction(outcome="failed", message=wrong.message))
+        raise
+
+
 def add_model(root: Path, folder: Path, model: str) -> None:
     """Put the model at `model` in `root` into the hand-over, where it is there."""
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     if (root / model).is_dir():
         shutil.copytree(root / model, folder / MODEL, ignore=shutil.ignore_patterns(".gitignore"))
+
+
+def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    record = {"schema": 1, "commit": commit} | asdict(reproduction)
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 def read(folder: Path) -> Handover:

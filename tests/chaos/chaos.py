@@ -214,8 +214,8 @@ def shift(params: Path, numbers: random.Random) -> None:
 
 
 def let_a_month_arrive(params: Path, _: random.Random) -> None:
-    """The month after the last: a version, as a rule."""
-    lines = params.read_text().splitlines()
+    """The month after the last, with the recipe of the beginning: a version, as a rule."""
+    lines = ["  shift: 0.0" if line.startswith("  shift:") else line for line in params.read_text().splitlines()]
     last = max(number for number, line in enumerate(lines) if re.fullmatch(r'    - "\d{4}-\d\d"', line))
     year, month = int(lines[last][7:11]), int(lines[last][12:14])
     lines.insert(last + 1, f'    - "{year + month // 12}-{month % 12 + 1:02d}"')
@@ -418,6 +418,8 @@ def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoter
         for what, count in sorted(world.log.counts.items()):
             print(f"{count:6} {what}")
         found = checks.check(world.bare, world.log.entries(), run=lambda *argv: run(world, world.folder, *argv))
+        for verdict, count in found.verdicts.most_common():
+            print(f"{count:6} main {verdict}")
         for line in found.passed:
             print(f"ok     {line}")
         for line in found.broken:

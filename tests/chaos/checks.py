@@ -19,10 +19,11 @@ USE = re.compile(r"toy#([a-z]+)#(\d+)")
 
 @dataclass
 class Found:
-    """Invariants by their outcome."""
+    """Invariants by their outcome, and what was said of the commits of main."""
 
     passed: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)  # of main
 
     def note(self, what: str, wrong: list[str]) -> None:
         if wrong:
@@ -55,6 +56,7 @@ def check(bare: Path, log: list[dict[str, Any]], *, run: Callable[..., tuple[int
             if len(mine) != len(events):
                 wrong.append(f"{commit[:9]} of {ref} has {len(mine)} for {len(events)}")
     found.note(f"each of {total} accepted commits has exactly one final verdict", wrong)
+    found.verdicts.update(git.said(commit) for commit in commits.get("refs/heads/main", set()))
     mixed = [
         commit[:9]
         for moved in commits.values()
@@ -136,6 +138,15 @@ class _Git:
         command = ["git", "-C", str(self.bare), "cat-file", "blob", f"{version}:{path}"]
         done = subprocess.run(command, capture_output=True, check=False)
         return done.stdout if done.returncode == 0 else None
+
+    def said(self, commit: str) -> str:
+        """The verdict on a push of a commit to main, with its reason where it is invalid."""
+        note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
+        for verdict, _ in HEADER.findall(note):
+            told = json.loads(verdict)
+            if told["event"] == "push":
+                return f"{told['verdict']}: {told['reason'][:90]}" if told["verdict"] == "invalid" else told["verdict"]
+        return "none"
 
     def verdicts(self, commit: str) -> list[str]:
         """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""

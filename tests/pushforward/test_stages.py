@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pushforward import stages
+from pushforward import handover, stages
 from pushforward.errors import USAGE, PushforwardError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -162,3 +162,25 @@ def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_t
     assert record["outcome"] == "failed"
     assert words in record["message"]
     assert not (toy.parent / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &a [x]\nb: [*a]\n", "anchor or alias"),
+        ("gate: {windw: 2}\n", "did you mean 'window'"),
+        ("gate: {}\ngate: {}\n", "duplicate key"),
+        ("[" * 5000, "params.yaml"),
+    ],
+    ids=["bomb", "typo", "twice", "deep"],
+)
+def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, text, words):
+    params = toy / "params.yaml"
+    params.write_text(text if text.startswith("[") else params.read_text().partition("gate:")[0] + text)
+    command = [str(ROOT / ".venv" / "bin" / "pushforward"), "repro", "--out", "handed"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (USAGE, False), done.stderr
+    read = handover.read(toy / "handed")
+    assert read.reproduction.outcome == "failed"
+    assert words in read.reproduction.message
