@@ -32,7 +32,14 @@ def of(root: Path) -> Iterator[Authority]:
     A server on this machine is read where it is. Of any other remote everything is fetched into a temporary mirror;
     `PushforwardError` where that fails, for what is missing there would look as if nobody needed it.
     """
-    repository = Repository(root)
+    with _read(Repository(root)) as found:
+        if found.repository.resolve("HEAD") is None:
+            raise PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
+        yield found
+
+
+@contextlib.contextmanager
+def _read(repository: Repository) -> Iterator[Authority]:
     if repository.git("rev-parse", "--is-bare-repository").text == "true":
         bare = Path(repository.git("rev-parse", "--absolute-git-dir").text)
         yield Authority(Repository(bare), _server(bare), str(bare))
@@ -75,8 +82,9 @@ def _mirror(clone: Repository, url: str, folder: Path) -> Repository:
     head = mirror.remote("ls-remote", "--symref", url, "HEAD", check=False)
     if fetched.returncode != 0 or head.returncode != 0:
         said = (fetched if fetched.returncode else head).stderr.decode("utf-8", "replace").strip().splitlines()
+        why = next((line for line in said if line.startswith("fatal:")), said[-1] if said else "no reason")
         raise PushforwardError(
-            f"{url} cannot be read, and only it knows every version: {said[-1] if said else 'no reason'}",
+            f"{url} cannot be read, and only it knows every version: {why}",
             next=f"git ls-remote {shlex.quote(url)}",
             exit_code=TOOL,
         )

@@ -20,6 +20,7 @@ from pushforward import (
     pipeline,
     promote,
     provenance,
+    rebuild,
     registry,
     report,
     score,
@@ -74,6 +75,11 @@ def bundle(root: Path, name: str, out: Path, *, say: Callable[[str], None]) -> B
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PushforwardError(f"{out} is not empty", next=f"mv {out} {out}.old, or another --out", exit_code=USAGE)
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as refused:
+        why = f"{out} cannot be made: {refused.strerror}"
+        raise PushforwardError(why, next="another --out", exit_code=USAGE) from None
     with authority.of(root) as here, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
         version, use = find(here.repository, name)
         try:
@@ -98,7 +104,7 @@ def _bundle(
             _believe_use(here.repository, use, version, signers)
     say(f"{version.name}: tag and provenance are signed, and say the same")
     rules = settings_at(here.repository, version.commit)
-    checkout = _fetch(root, here.repository, version, rules, scratch, say)
+    checkout = _fetch(root, here, version, rules, scratch, say)
     _check_model(checkout, told.made, rules)
     say(f"model sha256:{told.record['model'][:12]} is what the tag names")
     same = here.server is not None and environment.at_hand() == told.record["environment"]
@@ -131,7 +137,7 @@ def _believe_use(repository: Repository, use: Assignment, version: Registered, s
     if not signer.allows(use.environment, auto=how == "auto"):
         raise _broken("tag", f"the key of {signer.principal} may not sign {use.name}", "pushforward trust")
     said = registry.record(repository.git("cat-file", "tag", use.tag).text).get("version")
-    if said != version.name:
+    if said is not None and said != version.name:
         raise _broken("tag", f"{use.name} names {version.name} and says {str(said)[:40]}")
 
 
@@ -184,15 +190,11 @@ def _check_same(repository: Repository, version: Registered, record: Mapping[str
 
 
 def _fetch(
-    root: Path, repository: Repository, version: Registered, rules: Settings, scratch: Path, say: Callable[[str], None]
+    root: Path, here: Authority, version: Registered, rules: Settings, scratch: Path, say: Callable[[str], None]
 ) -> Path:
     """A clean checkout of the version, its model and its holdout from the DVC remote, past every cache."""
-    checkout = scratch / "checkout"
-    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(checkout))
-    Repository(checkout).git("checkout", "-q", "--detach", version.commit)
-    cache = f"[cache]\n    dir = {scratch / 'cache'}\n"
-    remote = pipeline.absolute_config(root.absolute()).partition("\n['")
-    (checkout / ".dvc" / "config.local").write_text(cache + (f"['{remote[2]}" if remote[1] else ""))
+    checkout, url = scratch / "checkout", here.server.store if here.server else ""
+    rebuild.checkout(here.repository, version.commit, checkout, cache=scratch / "cache", url=url, like=root.absolute())
     with _hop("store"):
         pipeline.fetch(checkout, rules.model.path, rules.model.holdout, say=say)
     return checkout
@@ -284,7 +286,6 @@ def _content(repository: Repository, told: _Recorded, rules: Settings, checkout:
 def _write(out: Path, content: Mapping[str, bytes | Path]) -> None:
     """The folder `out` with `content` and its SHA-256 sums: made beside it, on disk, then renamed."""
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         made = Path(scratch) / out.name
         sums = []

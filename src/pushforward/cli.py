@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from pushforward import __version__
-from pushforward.errors import BUG, NOT_PROMOTED, TOOL, PushforwardError
+from pushforward.errors import BUG, NOT_PROMOTED, TOOL, USAGE, PushforwardError
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -46,6 +46,19 @@ class _Group(click.Group):
             log.write_text("".join(traceback.format_exception(bug)))
             click.echo(f"pushforward: a bug: {type(bug).__name__}: {bug}\n  its log: {log}", err=True)
             sys.exit(BUG)
+
+
+def _project() -> Path:
+    """The clone, or the bare repository, that the current folder is in."""
+    from pushforward.git import Repository
+
+    here = Path.cwd()
+    done = Repository(here).git("rev-parse", "--show-toplevel", check=False)
+    if done.returncode == 0:
+        return Path(done.text)
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)) and b"not a git" in done.stderr:
+        raise PushforwardError(f"{here} is in no git repository", next="cd into your clone", exit_code=USAGE)
+    return here
 
 
 def _example(text: str) -> dict[str, Any]:
@@ -150,15 +163,15 @@ def trust(
     if key is None:
         if revoke or email or environments:
             raise click.UsageError("which key? pushforward trust KEY.pub")
-        _keys(signers.listed(Path.cwd(), bare, file), as_json=as_json)
+        _keys(signers.listed(_project(), bare, file), as_json=as_json)
         return
-    place = signers.place_of(Path.cwd(), bare, file)
+    place = signers.place_of(_project(), bare, file)
     if revoke:
         named = key if key.startswith("SHA256:") else signers.read_key(Path(key))
         changed = signers.revoke(place, named)
     else:
         public = signers.read_key(Path(key).expanduser())
-        who = email or signers.owner(Path.cwd(), Path(key).expanduser(), public)
+        who = email or signers.owner(_project(), Path(key).expanduser(), public)
         changed = [signers.add(place, public, who, environments)]
     _keys(changed, as_json=as_json)
     if file is not None and not as_json:
@@ -398,7 +411,7 @@ def release(version: str, environment: str, reason: str, detach: bool, as_json: 
     from pushforward import release as releases
 
     say = None if detach or as_json else click.echo
-    made = releases.release(Path.cwd(), version, reason, environment=environment, say=say)
+    made = releases.release(_project(), version, reason, environment=environment, say=say)
     _made(made, as_json=as_json)
 
 
@@ -411,7 +424,7 @@ def rollback(environment: str, version: str, reason: str, as_json: bool) -> None
     """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
     from pushforward import release as releases
 
-    _made(releases.rollback(Path.cwd(), reason, environment=environment, to=version), as_json=as_json)
+    _made(releases.rollback(_project(), reason, environment=environment, to=version), as_json=as_json)
 
 
 @main.command(**_example("pushforward deprecate v1.1.0 -m 'trained on a broken month'"))
@@ -422,7 +435,7 @@ def deprecate(version: str, reason: str, as_json: bool) -> None:
     """Say that a version is not to be put to use again."""
     from pushforward import release as releases
 
-    _made(releases.deprecate(Path.cwd(), version, reason), as_json=as_json)
+    _made(releases.deprecate(_project(), version, reason), as_json=as_json)
 
 
 def _made(made: Any, *, as_json: bool) -> None:
@@ -449,7 +462,7 @@ def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
     if bool(version) == bool(in_use):
         raise click.UsageError("name a version, or an environment with --in-use")
     outcome = chain.verify(
-        Path.cwd(),
+        _project(),
         version,
         in_use=in_use,
         quick=quick,
@@ -478,7 +491,7 @@ def gc(dry_run: bool, deprecated: bool, as_json: bool) -> None:
         if not as_json:
             click.echo(garbage.terminal(found))
 
-    plan = garbage.collect(Path.cwd(), dry_run=dry_run, deprecated=deprecated, say=say)
+    plan = garbage.collect(_project(), dry_run=dry_run, deprecated=deprecated, say=say)
     if as_json:
         click.echo(json.dumps(plan.record() | {"deleted": not dry_run}, indent=1))
     elif dry_run and plan.garbage:
@@ -496,7 +509,7 @@ def bundle(version: str, out: Path, as_json: bool) -> None:
     from pushforward import bundle as bundles
 
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
-    made = bundles.bundle(Path.cwd(), version, out, say=say)
+    made = bundles.bundle(_project(), version, out, say=say)
     if as_json:
         from dataclasses import asdict
 
@@ -512,7 +525,7 @@ def show(as_json: bool, as_markdown: bool) -> None:
     """What is in use where, and everything that was judged; rejected changes stay in the table."""
     from pushforward import show as view
 
-    state = view.state(Path.cwd())
+    state = view.state(_project())
     if as_json:
         click.echo(json.dumps(state.record(), indent=1))
     else:

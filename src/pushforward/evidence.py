@@ -599,7 +599,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    local = pipeline.absolute_config(repository.path)
+    local = pipeline.storage(repository.path).config()
 
     def checkout(role: str, revision: str) -> Path:
         commit = repository.commit(revision)

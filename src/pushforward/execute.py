@@ -1,6 +1,7 @@
 """One run: the workflows of one event and of the `workflow_run` that they cause, up to what it came to."""
 
 import dataclasses
+import errno
 import functools
 import json
 import signal
@@ -10,7 +11,20 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from pushforward import environment, event, jail, record, recover, registry, run, runs, signers, trust, workflow
+from pushforward import (
+    environment,
+    event,
+    jail,
+    pipeline,
+    record,
+    recover,
+    registry,
+    run,
+    runs,
+    signers,
+    trust,
+    workflow,
+)
 from pushforward.console import Console, Lines
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event
@@ -30,6 +44,8 @@ JUDGE = "judge"
 FAILED = {"invalid", "failure"}  # for want of space, perhaps
 UNWANTED = (SKIPPED, CANCELLED, SUPERSEDED)
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
+# What a full, broken or overloaded machine says; another time it may not.
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
 
 
@@ -278,10 +294,10 @@ class _Execution:
 
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
-        lines = ["[cache]", f"    dir = {cache}"]
+        there = pipeline.Storage(cache)
         if self.server.store:
-            lines += [f"['remote \"{self.server.remote}\"']", f"    url = {self.server.store}"]
-        path.write_text("\n".join(lines) + "\n")
+            there = pipeline.Storage(cache, self.server.remote, {"url": self.server.store})
+        path.write_text(there.config())
         return path
 
     def _collect(self) -> Outcome:
@@ -419,11 +435,22 @@ def _found(server: Server, what: Run, console: Console) -> Outcome:
         raise
     except PushforwardError as failed:
         return refused(server, what.job, failed, final=failed.exit_code not in {TOOL, BUG})
+    except OSError as failed:
+        if failed.errno not in MACHINE:
+            return _bug(server, what, failed)
+        trouble = PushforwardError(
+            f"the server could not go on: {failed.strerror}", next="pushforward check, on the server", exit_code=TOOL
+        )
+        return refused(server, what.job, trouble, final=False)
     except Exception as bug:  # noqa: BLE001, a bug in one run must not keep the others from theirs
-        log = runs.folder(server, what.job.key) / "bug.log"
-        log.write_text("".join(traceback.format_exception(bug)))
-        message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; its log on the server: {log}"
-        return refused(server, what.job, PushforwardError(message, exit_code=BUG), final=False)
+        return _bug(server, what, bug)
+
+
+def _bug(server: Server, what: Run, bug: Exception) -> Outcome:
+    log = runs.folder(server, what.job.key) / "bug.log"
+    log.write_text("".join(traceback.format_exception(bug)))
+    message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; its log on the server: {log}"
+    return refused(server, what.job, PushforwardError(message, exit_code=BUG), final=False)
 
 
 def _end(server: Server, done: Run, found: Outcome, console: Console) -> Run:

@@ -1,6 +1,5 @@
 """The objects that DVC keeps in a folder, be it cache or remote, and which of them a commit names."""
 
-import configparser
 import hashlib
 import io
 import json
@@ -109,10 +108,8 @@ class Places:
 
 def places(root: Path) -> Places:
     """Where .dvc/config and config.local of the checkout in `root` keep objects."""
-    config = configparser.ConfigParser(interpolation=None)
-    config.read_string(pipeline.absolute_config(root))
-    url = next((config.get(name, "url") for name in config.sections() if config.has_option(name, "url")), "")
-    return Places(Store(Path(config.get("cache", "dir"))), url, folder(url))
+    there = pipeline.storage(root)
+    return Places(Store(there.cache), there.url, folder(there.url))
 
 
 def folder(url: str) -> Store | None:

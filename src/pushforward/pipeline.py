@@ -304,19 +304,55 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:21]}…"
 
 
-def absolute_config(root: Path) -> str:
-    """A .dvc/config.local for another checkout of the project in `root`: the same cache, the same remote."""
+@dataclass(frozen=True)
+class Storage:
+    """Where the project in a checkout keeps its data: the cache, and the default remote with all of its options.
+
+    The remote's `options` may hold secrets (of `dvc remote modify --local`); a relative `url` is made absolute. Without
+    a remote there are none, and `remote` is "".
+    """
+
+    cache: Path
+    remote: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The address of the remote, "" where there is none."""
+        return self.options.get("url", "")
+
+    def config(self) -> str:
+        """A .dvc/config.local by which another checkout uses the same."""
+        lines = ["[cache]", f"    dir = {_quoted(str(self.cache))}"]
+        if self.remote:
+            lines += ["[core]", f"    remote = {self.remote}", f"['remote \"{self.remote}\"']"]
+            lines += [f"    {name} = {_quoted(value)}" for name, value in self.options.items()]
+        return "\n".join(lines) + "\n"
+
+
+def storage(root: Path) -> Storage:
+    """What .dvc/config and config.local of the checkout in `root` say."""
     config = configparser.ConfigParser(interpolation=None)
     config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
-    cache = config.get("cache", "dir", fallback="cache")
-    lines = ["[cache]", f"    dir = {os.path.normpath(root / '.dvc' / cache)}"]
-    url = config.get(section, "url", fallback="")
-    if url:
-        where = url if "://" in url else os.path.normpath(root / ".dvc" / url)
-        lines += [f"[{section}]", f"    url = {where}"]
-    return "\n".join(lines) + "\n"
+    cache = root / ".dvc" / _unquoted(config.get("cache", "dir", fallback="cache"))
+    options = {key: _unquoted(value) for key, value in config.items(section)} if config.has_section(section) else {}
+    if "url" not in options:
+        return Storage(Path(os.path.normpath(cache)))
+    url = options["url"]
+    options["url"] = url if "://" in url else os.path.normpath(root / ".dvc" / url)
+    return Storage(Path(os.path.normpath(cache)), name, options)
+
+
+def _quoted(value: str) -> str:
+    # DVC takes a comma for the end of a word, and # for the end of the line
+    return f"'{value}'" if '"' in value else f'"{value}"'
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
 
 
 def seed(checkout: Repository, champion: str | None) -> None:
@@ -577,9 +613,7 @@ def _from_cache(root: Path, target: str) -> bool:
 
 
 def _cache(root: Path) -> Path:
-    config = configparser.ConfigParser(interpolation=None)
-    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
-    return root / ".dvc" / config.get("cache", "dir", fallback="cache")
+    return storage(root).cache
 
 
 def build(root: Path, path: str, *, say: Any = print) -> None:

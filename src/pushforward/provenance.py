@@ -246,7 +246,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
         checkout = Path(scratch) / "checkout"
         repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(checkout))
         Repository(checkout).git("checkout", "-q", "--detach", target)
-        (checkout / ".dvc" / "config.local").write_text(pipeline.absolute_config(root.absolute()))
+        (checkout / ".dvc" / "config.local").write_text(pipeline.storage(root.absolute()).config())
         pipeline.fetch(checkout, *paths, say=say)
 
 

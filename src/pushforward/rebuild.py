@@ -49,18 +49,19 @@ def rebuild(
     golden: bytes,
     *,
     url: str,
+    like: Path,
     server: Server | None,
     folder: Path,
     progress: Callable[[str], None],
 ) -> str:
     """Make `commit` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
-    `url` is the DVC remote where it is a folder; from it comes only what was added by hand or imported. Gives what was
-    the same; raises `DifferentError` naming the first stage that makes something else, `FailedError` for one that
-    fails.
+    `url` is where the DVC remote lies, `like` the clone whose options it has; from it comes only what was added by hand
+    or imported. Gives what was the same; raises `DifferentError` naming the first stage that makes something else,
+    `FailedError` for one that fails.
     """
     started = time.monotonic()
-    root = checkout(repository, commit, folder / "checkout", cache=folder / "cache", url=url)
+    root = checkout(repository, commit, folder / "checkout", cache=folder / "cache", url=url, like=like)
     rules = settings.load(root)
     python = _interpreter(repository, commit, rules.model.requirements, server, progress)
     lock = (root / LOCK).read_bytes()
@@ -77,16 +78,17 @@ def rebuild(
     return f"{ran} stages from raw data, {len(data)} files and {rows} golden predictions the same; {took:.0f} s"
 
 
-def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, url: str) -> Path:
-    """A clean checkout of `commit` with the DVC cache `cache`, and the DVC remote at the path `url` if given."""
+def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, url: str, like: Path) -> Path:
+    """A clean checkout of `commit` with the DVC cache `cache`, and the DVC remote that the clone in `like` uses.
+
+    Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(folder))
     Repository(folder).git("checkout", "-q", "--detach", commit)
-    # in quotes: DVC takes a comma for the end of a word
-    local = [f'[cache]\n    dir = "{cache}"']
-    known = pipeline.absolute_config(folder).splitlines()
-    local += [f'{line}\n    url = "{url}"' for line in known if line.startswith("['remote") and url]
-    (folder / ".dvc" / "config.local").write_text("\n".join(local) + "\n")
+    known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
+    options = {**known.options, "url": url} if url and known.remote else known.options
+    (folder / ".dvc" / "config.local").write_text(pipeline.Storage(cache, known.remote, options).config())
     return folder
 
 

@@ -171,9 +171,7 @@ def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirement
     """
     tracked = set(repository.tree(commit))
     folders = {str(parent) for path in tracked for parent in Path(path).parents}
-    locked = {
-        dep["path"] for entry in read_lock(lock).values() for dep in entry.get("deps", [])
-    }
+    locked = {dep["path"] for entry in read_lock(lock).values() for dep in entry.get("deps", [])}
     found = {path for path in locked if path in tracked or path in folders}
     found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked or path in folders}
     return sorted(found | {path for path in tracked if path.endswith(".dvc")})

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from pushforward import process
 from pushforward import remote as remotes
-from pushforward.errors import POLICY, PushforwardError
+from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
+from pushforward.process import Completed
 from pushforward.remote import LOCAL
 
 FOLDER = "pushforward"
@@ -194,13 +195,23 @@ def _published(repository: Repository, remote: str) -> tuple[str | None, str]:
             next=f"git fetch {remote} +{REF}:{REF}",
             exit_code=POLICY,
         )
-    return repository.resolve(REF), FILE
+    return _seen(repository, remote, REF, done), FILE
 
 
 def _on_forge(repository: Repository, remote: str) -> tuple[str | None, str]:
     kept = f"{KEPT}{remote}"
-    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+HEAD:{kept}", check=False)
-    return repository.resolve(kept), FORGE
+    done = repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+HEAD:{kept}", check=False)
+    return _seen(repository, remote, kept, done), FORGE
+
+
+def _seen(repository: Repository, remote: str, ref: str, done: Completed) -> str | None:
+    """The commit that `ref` was seen at last; an error where it never was, for the remote did not answer."""
+    found = repository.resolve(ref)
+    if found is None and done.returncode != 0 and b"couldn't find remote ref" not in done.stderr:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        why = next((line for line in said if line.startswith("fatal:")), said[-1] if said else "no reason")
+        raise PushforwardError(f"{remote} cannot be reached: {why}", next=f"git ls-remote {remote}", exit_code=TOOL)
+    return found
 
 
 # Verifying.

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
@@ -513,6 +513,7 @@ class _Case:
             self._statement.data,
             self._file(GOLDEN),
             url=self._places.url,
+            like=self.root,
             server=self.source.server,
             folder=self.scratch / "rebuild",
             progress=self.progress,
@@ -523,9 +524,12 @@ class _Case:
     @cached_property
     def _places(self) -> Places:
         """Of a clone its own cache and remote, of a server the server's."""
-        if (self.root / ".dvc").is_dir():
-            return objects.places(self.root)
         server = self.source.server
+        if (self.root / ".dvc").is_dir():
+            there = objects.places(self.root)
+            if there.remote is None or server is None or not server.store:
+                return there
+            return replace(there, url=server.store, remote=Store(Path(server.store)))  # wherever this clone lies
         if server is None:
             raise FailedError(f"{self.root} is neither a clone nor a server, so its DVC remote is not known")
         store = Store(Path(server.store)) if server.store else None
@@ -554,7 +558,7 @@ class _Case:
         self.progress(f"fetching {len(self._outs)} outs from {self._remote_name}")
         cache = self.scratch / "fetched"
         folder, url = self.scratch / "fetch", self._places.url
-        checkout = rebuild.checkout(self.repository, self._target, folder, cache=cache, url=url)
+        checkout = rebuild.checkout(self.repository, self._target, folder, cache=cache, url=url, like=self.root)
         try:
             pipeline.fetch(checkout, *self._outs, say=self.progress)
         except PushforwardError as failed:
@@ -578,6 +582,8 @@ class _Case:
         except FileNotFoundError:
             place = self._where(store, oid)
             raise DifferentError(f"{path} is missing in the DVC remote ({place})", place, oid) from None
+        except OSError as refused:
+            raise FailedError(f"{store.file(oid)} cannot be read: {refused.strerror}", exit_code=TOOL) from None
 
     def _where(self, store: Store, oid: str) -> str:
         fetched = self._places.remote is None and store is self._remote

@@ -387,3 +387,23 @@ def test_publishing_makes_one_release_of_a_version_and_marks_it_as_the_latest(se
     spoilt = subprocess.run([str(ROOT / ".github" / "publish.sh"), str(one.out)], check=False, env=env)
     assert spoilt.returncode != 0
     assert len(calls.read_text().splitlines()) == count
+
+
+def test_a_place_that_cannot_be_made_is_said_before_anything_is_fetched(served, tmp_path):
+    one = served()
+    (tmp_path / "file").write_text("")
+    one.out = tmp_path / "file" / "out"
+    with pytest.raises(PushforwardError, match="cannot be made") as failed:
+        one.bundle()
+    assert (failed.value.exit_code, failed.value.next) == (USAGE, "another --out")
+
+
+@pytest.mark.slow
+def test_any_clone_of_a_server_verifies_and_fetches_from_any_of_its_folders(promoted, git):
+    far = promoted.clone.parent / "x" / "y" / "far"
+    far.parent.mkdir(parents=True)
+    git(far.parent, "clone", "-q", "-o", "local", str(promoted.bare), str(far))
+    other = replace(promoted, clone=far / "src")
+    assert f"{NAME} holds" in other.pushforward("verify", NAME, "--quick")
+    assert f"{NAME} is in" in other.pushforward("bundle", NAME, "--out", "../made")
+    assert found(far / "made") == FILES

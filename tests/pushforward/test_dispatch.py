@@ -1,5 +1,6 @@
 """The dispatcher against everything that dies: real pushes, hooks and act, with workflows of one line of shell."""
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 from tests import tiny_server
 from tests.tiny_server import Tiny, judge, train
 
-from pushforward import durable, pending, receive, recover, runs
+from pushforward import durable, execute, pending, receive, recover, runs
 from pushforward.git import RUNS
 
 
@@ -478,3 +479,26 @@ def test_two_servers_on_one_machine_know_nothing_of_each_other(template, tmp_pat
     for push in [one.leave("slow") for one in (ours, theirs)]:
         assert "JUDGED" in push.communicate()[0]
     assert overlap(ours.run(commits[0]), theirs.run(commits[1]))
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the server could not go on: No space left on device"),
+        (OSError(errno.EISDIR, "Is a directory"), "a bug: IsADirectoryError"),
+    ],
+    ids=["full", "bug"],
+)
+def test_a_full_disk_is_no_bug_and_neither_is_the_last_word(tiny, monkeypatch, failed, said):
+    commit = tiny.train("true")
+    tiny.lose("main")
+    run = runs.Run(runs.Job("push", "refs/heads/main", commit), attempt=1)
+
+    def fail(*_: object) -> None:
+        raise failed
+
+    monkeypatch.setattr(execute, "outcome", fail)
+    runs.store(tiny.server, run)
+    execute.conduct(tiny.server, run, [])
+    done = runs.load(tiny.server, run.job.key)
+    assert (said in done.reason, done.final) == (True, False)

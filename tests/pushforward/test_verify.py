@@ -542,6 +542,7 @@ def made_again(story, commit, tmp_path, golden=None):
         data,
         content,
         url=str(story.store.path),
+        like=story.bare,
         server=None,
         folder=tmp_path / "again",
         progress=lambda _: None,
