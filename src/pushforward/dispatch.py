@@ -23,7 +23,6 @@ from pushforward.runs import ATTEMPTS, Job, Run
 
 KEPT_RUNS = 50
 POLL_SECONDS = 0.05
-STANDBY = "dispatch.next"
 Say = Callable[[str], None]
 
 
@@ -37,7 +36,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
     runs.ring(server)
     while True:
         with contextlib.ExitStack() as stack:
-            with durable.attempted(server.folder / STANDBY) as mine:
+            with durable.attempted(server.folder / receive.STANDBY) as mine:
                 if mine:
                     stack.enter_context(durable.locked(server.folder / receive.LOCK))
             if mine:

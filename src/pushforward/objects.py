@@ -1,7 +1,6 @@
 """The objects that DVC keeps in a folder, be it cache or remote, and which of them a commit names."""
 
 import hashlib
-import io
 import json
 import os
 import posixpath
@@ -14,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import pipeline
+from pushforward import aliases, pipeline
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git import Repository
 
@@ -141,7 +140,9 @@ def outs(repository: Repository, commit: str) -> dict[str, str]:
 
 def _added(text: bytes | None, path: str) -> dict[str, Any]:
     try:
-        tree = YAML(typ="safe").load(io.BytesIO(text or b""))
+        source = (text or b"").decode()
+        aliases.check(source, nodes=pipeline.LIMIT_NODES, depth=pipeline.LIMIT_DEPTH)
+        tree = YAML(typ="safe").load(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
         raise PushforwardError(f"{path} cannot be read: {str(broken).splitlines()[0]}", exit_code=DATA) from None
     return tree if isinstance(tree, dict) else {}

@@ -112,7 +112,10 @@ def puts_to_use(server: Server, ref: str) -> bool:
 def _manual(server: Server) -> tuple[str, set[str]]:
     """The model, and the environments that no passing verdict fills by itself."""
     path = server.folder / "registry.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # the policy refuses every push until it is written again
+        read = json.loads(path.read_text())
+        known = read if isinstance(read, dict) else {}
     environments = known.get("environments")
     manual = (
         {name for name, how in environments.items() if how == "manual"} if isinstance(environments, dict) else set()

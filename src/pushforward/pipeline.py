@@ -26,6 +26,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pushforward import aliases
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
 
@@ -33,6 +34,7 @@ LOCK = "dvc.lock"
 METRICS = "metrics"
 TAIL_BYTES = 16_384
 MOST_PARSED = 64
+LIMIT_NODES, LIMIT_DEPTH = 1_000_000, 100
 
 _PARSED: dict[str, bytes] = {}
 
@@ -224,7 +226,10 @@ def _chain(error: BaseException) -> str:
 def read_lock(text: bytes | None) -> dict[str, Any]:
     """The stages of a dvc.lock by name, not to be changed; empty for none, and for one that cannot be read."""
     try:
-        tree = _parse((text or b"").decode())
+        source = (text or b"").decode()
+        if "*" in source:
+            aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        tree = _parse(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError):
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None

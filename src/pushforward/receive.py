@@ -20,15 +20,16 @@ from pushforward.runs import Job, Run
 POLL_SECONDS = 0.05
 QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
-LOCK = "dispatch.lock"
+LOCK, STANDBY = "dispatch.lock", "dispatch.next"
+NICE = 10  # a push that waits for its hook comes before runs that take minutes
 LOG = runs.LOG
 DONE = runs.DONE
 
 
 def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:
-    """Start a process of the server's own that outlives the pusher."""
+    """Start a process of the server's own that outlives the pusher, and makes way for whoever pushes next."""
     with (server.folder / "dispatch.log").open("ab") as sink:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [server.python, "-m", "pushforward.dispatch", server.bare, *args],
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -37,12 +38,17 @@ def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:
             env=clean_environment(index_environment() | {"PYTHONPATH": str(server.folder / "lib")}),
             start_new_session=True,
         )
+    os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+    return child
 
 
-def start(server: Server) -> subprocess.Popen[bytes]:
-    """Start a dispatcher; the one at work hears of the news, and this one ends when nothing is left."""
+def start(server: Server) -> subprocess.Popen[bytes] | None:
+    """Start a dispatcher; the one at work hears of the news, and this one ends when nothing is left.
+
+    None where one stands by already: it looks for work after it has taken over, and so after this.
+    """
     runs.ring(server)
-    return spawn(server)
+    return None if durable.held(server.folder / STANDBY) else spawn(server)
 
 
 def busy(server: Server) -> bool:
@@ -53,7 +59,7 @@ def busy(server: Server) -> bool:
 class Watcher:
     """Shows the pusher a run: its place while it waits, its log as it grows, until it is done or nobody works on it."""
 
-    def __init__(self, server: Server, name: str, commit: str, worker: subprocess.Popen[bytes]) -> None:
+    def __init__(self, server: Server, name: str, commit: str, worker: subprocess.Popen[bytes] | None) -> None:
         self.server, self.name, self.commit, self.worker = server, name, commit, worker
         self.tail = runs.Tail(runs.folder(server, name) / LOG)
         self.told, self.silent_since, self.restarts = "", time.monotonic(), 0
@@ -85,7 +91,7 @@ class Watcher:
 
     def _somebody_works(self) -> bool:
         """Whether a dispatcher will come to this run; one that died is replaced."""
-        if self.worker.poll() is None or busy(self.server) or runs.is_running(self.server, self.name):
+        if (self.worker and self.worker.poll() is None) or busy(self.server) or runs.is_running(self.server, self.name):
             return True
         if (runs.folder(self.server, self.name) / DONE).exists():
             return True

@@ -8,12 +8,13 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from pushforward import aliases
 from pushforward.errors import PushforwardError
 
 FILE = "dvc.yaml"
 LIMIT_BYTES = 256 * 1024
 LIMIT_STAGES = 2_000
-LIMIT_NODES = 100_000
+LIMIT_NODES, LIMIT_DEPTH = 100_000, 100
 # What a loop gives a stage; every other value of params.yaml reaches code through the file, never as shell text.
 LOOP = re.compile(r"\$\{\s*(item|key)(\.\w+|\[\w+\])*\s*\}")
 ANY = re.compile(r"\$\{[^}]*\}")
@@ -85,9 +86,9 @@ def _load(text: bytes) -> dict[str, Any]:
     if len(text) > LIMIT_BYTES:
         raise _refusal(f"it has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
     try:
-        tree = YAML(typ="safe").load(text.decode("utf-8"))
-        if _nodes(tree, LIMIT_NODES) > LIMIT_NODES:
-            raise _refusal(f"its aliases stand for more than {LIMIT_NODES:,} values")
+        source = text.decode("utf-8")
+        aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        tree = YAML(typ="safe").load(source)
     except UnicodeDecodeError as wrong:
         raise _refusal(f"it is not UTF-8 at byte {wrong.start}") from None
     except MarkedYAMLError as broken:
@@ -101,16 +102,6 @@ def _load(text: bytes) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise _refusal("it must be a mapping with stages:")
     return tree
-
-
-def _nodes(tree: Any, limit: int) -> int:
-    """How many values `tree` stands for once its aliases are written out; counting stops above `limit`."""
-    count, waiting = 0, [tree]
-    while waiting and count <= limit:
-        node = waiting.pop()
-        count += 1
-        waiting += list(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-    return count
 
 
 def _refusal(text: str) -> PushforwardError:

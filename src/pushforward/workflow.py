@@ -8,9 +8,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from pushforward import schedule
+from pushforward import aliases, schedule
 from pushforward.errors import PushforwardError
 from pushforward.event import Event
 from pushforward.expression import ExpressionError, evaluate, text, truth
@@ -303,44 +302,16 @@ def _mapping(file: str, source: str) -> dict[str, Any]:
         raise WorkflowError(f"{file}: {size} bytes; the limit is {MAX_BYTES}")
     yaml = YAML(typ="safe", pure=True)
     try:
-        _descend(file, yaml, source)
+        aliases.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
         data = yaml.load(source)
     except (YAMLError, ValueError) as bad:
         mark = getattr(bad, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
         problem = getattr(bad, "problem", None) or str(bad).splitlines()[0]
         raise WorkflowError(f"{where}: not valid YAML: {problem}") from bad
-    _measure(file, data)
     if not isinstance(data, dict):
         raise WorkflowError(f"{file}: not a mapping")
     return data
-
-
-def _descend(file: str, yaml: YAML, source: str) -> None:
-    """Refuse deep nesting before anything is built: the time to build it grows with the square of the depth."""
-    depth = 0
-    for event in yaml.parse(source):
-        if isinstance(event, CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise WorkflowError(f"{file}:{event.start_mark.line + 1}: nested too deep")
-
-
-def _measure(file: str, data: Any) -> None:
-    """Refuse what grows: aliases are counted as often as they are used."""
-    nodes = 0
-    waiting = [(data, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        nodes += 1
-        if nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise WorkflowError(f"{file}: more than {MAX_NODES} nodes or {MAX_DEPTH} levels")
-        if isinstance(node, dict):
-            waiting += [(value, depth + 1) for value in node.values()]
-        elif isinstance(node, list):
-            waiting += [(value, depth + 1) for value in node]
 
 
 def _events(file: str, on: Any) -> dict[str, Any]:

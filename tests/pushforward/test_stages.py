@@ -88,6 +88,13 @@ def test_a_parameter_does_not_become_shell_text(spliced):
     assert "params.yaml, and name the key under params:" in said
 
 
+def merging():
+    """Ten lines that merge ten times what the line before has merged."""
+    lines = ["l0: &a0 {k: v}"]
+    lines += [f"l{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -110,10 +117,11 @@ def test_a_parameter_does_not_become_shell_text(spliced):
                 b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + n,) * 2 + (97 + n,) * 10)
                 for n in range(8)
             ),
-            "aliases stand for more than 100,000",
+            "stands for more than 100,000 values",
         ),
+        (merging().encode(), "stands for more than 100,000 values"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_no_bytes_bring_it_down(text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

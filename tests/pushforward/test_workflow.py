@@ -168,9 +168,14 @@ def test_a_workflow_answers_to_the_events_that_github_documents(on: str, event: 
             + "".join(
                 f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
             ),
-            "more than 10000 nodes",
+            "more than 10,000 values",
         ),
-        ("a: &a [*a]", "not valid YAML|levels"),
+        (
+            "l0: &a0 {k: v}\n"
+            + "".join(f"l{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
+            "more than 10,000 values",
+        ),
+        ("a: &a [*a]", "of itself"),
         ("a: !!python/object/apply:os.system [id]", "not valid YAML"),
     ],
 )
