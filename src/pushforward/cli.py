@@ -11,12 +11,12 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from pushforward import __version__
-from pushforward.errors import BUG, NOT_PROMOTED, TOOL, USAGE, PushforwardError
+from pushforward.errors import BUG, MACHINE, NOT_PROMOTED, TOOL, USAGE, PushforwardError
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -38,14 +38,25 @@ class _Group(click.Group):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read has gone; what is left to say goes nowhere
             sys.exit(0)
+        except OSError as trouble:
+            if trouble.errno not in MACHINE:
+                _bug(trouble)
+            place = f"{trouble.filename}: " if trouble.filename else ""
+            click.echo(f"pushforward: {place}{trouble.strerror}\n  next: df -h, and pushforward check", err=True)
+            sys.exit(TOOL)
         except Exception as bug:  # noqa: BLE001
-            if os.environ.get("CI"):
-                traceback.print_exception(bug)  # the step's log is what stays of a run
-                sys.exit(BUG)
-            log = Path(tempfile.gettempdir()) / f"pushforward-{os.getpid()}.log"
-            log.write_text("".join(traceback.format_exception(bug)))
-            click.echo(f"pushforward: a bug: {type(bug).__name__}: {bug}\n  its log: {log}", err=True)
-            sys.exit(BUG)
+            _bug(bug)
+
+
+def _bug(bug: Exception) -> NoReturn:
+    """Say that this is ours to mend, and where what is known of it lies."""
+    if os.environ.get("CI"):
+        traceback.print_exception(bug)  # the step's log is what stays of a run
+        sys.exit(BUG)
+    log = Path(tempfile.gettempdir()) / f"pushforward-{os.getpid()}.log"
+    log.write_text("".join(traceback.format_exception(bug)))
+    click.echo(f"pushforward: a bug: {type(bug).__name__}: {bug}\n  its log: {log}", err=True)
+    sys.exit(BUG)
 
 
 def _project() -> Path:

@@ -74,10 +74,10 @@ class Coordinator:
             waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
             blocked = self._start(waiting, at_work, found) if waiting else ""
             self._tell(found, blocked)
+            self._forget_old()
             if not self.children and not self.others:
                 break
             self._wait()
-        self._forget_old()
         return list(self.ended.values())
 
     def _answer(self) -> bool:
@@ -137,7 +137,7 @@ class Coordinator:
         for job in found.jobs:
             run = runs.load(self.server, job.key)
             if run is None or (run.final and job.key not in at_work):
-                runs.store(self.server, run := Run(job, asked=time.time()))
+                runs.store(self.server, run := Run(job, asked=time.time(), attempt=run.attempt if run else 0))
             if job.key not in at_work:
                 if why := runs.cancelled(self.server, job.key):
                     self._conclude(run, why)
@@ -189,7 +189,7 @@ class Coordinator:
         first = next((job.key for job in found.jobs if job.event == "push"), "")
         taken = list(at_work.values())
         for job in waiting:
-            if job.key in self.ended and self.ended[job.key].final:
+            if self._is_over(job.key):
                 continue
             if taken and len(taken) >= self._limit():
                 break
@@ -201,6 +201,11 @@ class Coordinator:
             self._spawn(job)
             taken.append(job)
         return ""
+
+    def _is_over(self, key: str) -> bool:
+        """Whether it has had its final verdict, and nobody has asked for another since."""
+        run = runs.load(self.server, key)
+        return key in self.ended and (run is None or bool(run.ended))
 
     def _may_begin(self, job: Job, first: str, taken: list[Job], *, begun: bool) -> bool:
         if job.event == "push" and job.key != first:
@@ -251,13 +256,16 @@ class Coordinator:
     def _tell(self, found: Pending, blocked: str) -> None:
         """Let those who wait know their place."""
         at_work = sorted(self.children.keys() | self.others)
-        waiting = [job.key for job in found.jobs if job.key not in at_work and job.key not in self.ended]
+        waiting = [job.key for job in found.jobs if job.key not in at_work and not self._is_over(job.key)]
         runs.store_queue(self.server, at_work, waiting, blocked)
 
     def _forget_old(self) -> None:
         """Drop the folders of the oldest runs; what they found is in git."""
         folders = sorted((self.server.folder / runs.FOLDER).glob("*"), key=lambda path: path.stat().st_mtime)
         for folder in folders[:-KEPT_RUNS]:
+            run = runs.load(self.server, folder.name)
+            if folder.name in self.children or folder.name in self.others or (run is not None and not run.final):
+                continue
             shutil.rmtree(folder, ignore_errors=True)
             runs.lock(self.server, folder.name).unlink(missing_ok=True)
 

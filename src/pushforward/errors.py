@@ -1,11 +1,15 @@
 """One error for "you can fix this": message, next command, exit code."""
 
+import errno
+
 BUG = 1
 USAGE = 2
 DATA = 3
 NOT_PROMOTED = 4
 POLICY = 5
 TOOL = 6
+# What a full, broken or overloaded machine says (errno); another time it may not.
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 
 
 class PushforwardError(Exception):

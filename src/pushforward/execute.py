@@ -1,7 +1,6 @@
 """One run: the workflows of one event and of the `workflow_run` that they cause, up to what it came to."""
 
 import dataclasses
-import errno
 import functools
 import json
 import signal
@@ -26,7 +25,7 @@ from pushforward import (
     workflow,
 )
 from pushforward.console import Console, Lines
-from pushforward.errors import BUG, TOOL, PushforwardError
+from pushforward.errors import BUG, MACHINE, TOOL, PushforwardError
 from pushforward.event import Event
 from pushforward.git import HOLDOUTS, VERDICTS
 from pushforward.handover import RECORD, read_metrics
@@ -44,8 +43,6 @@ JUDGE = "judge"
 FAILED = {"invalid", "failure"}  # for want of space, perhaps
 UNWANTED = (SKIPPED, CANCELLED, SUPERSEDED)
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
-# What a full, broken or overloaded machine says; another time it may not.
-MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
 
 
@@ -134,10 +131,11 @@ class _Execution:
         if self.run.attempt > 1 and (found := self._finished_before()):
             return found
         recover.clear(self.folder, keep=KEPT)
-        # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
-        signal.alarm(60 * (2 * self.subject.settings.server.timeout_minutes + BUILD_MINUTES))
         subject, first = self.subject, self.subject.event
         started = subject.due(subject.commit, first)
+        # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
+        most = 2 * max(1, len(started)) * subject.settings.server.timeout_minutes
+        signal.alarm(60 * (most + BUILD_MINUTES))
         if self.job.event in {"tag", "schedule"}:
             return self._plain(started)
         if not started or (not subject.trusted and not self._would_run_on_main()):
@@ -399,6 +397,7 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     `left` says what an earlier attempt, killed, had left and what of it was ended.
     """
     job, folder = what.job, runs.folder(server, what.job.key)
+    signal.alarm(60 * BUILD_MINUTES)  # until it is known what there is to run
     console = Console(folder / runs.LOG)
     for line in left:
         console.say(f"  {line}")

@@ -198,6 +198,10 @@ class Repository:
         args = [name, new] if old is None else [name, new, old]
         return self.git("update-ref", "--create-reflog", *args, check=False).returncode == 0
 
+    def set_ref(self, name: str, new: str) -> None:
+        """Move `name` to `new`, wherever it is; an error where that cannot be."""
+        self.git("update-ref", "--create-reflog", name, new)
+
     def merge_tree(self, ours: str, theirs: str) -> tuple[str | None, list[str]]:
         """The tree of a merge without a work tree, or None and the paths in conflict."""
         done = self.git("merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs, check=False)

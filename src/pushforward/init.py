@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from typing import Any
 
 from pushforward import durable, git, remote, signers, trust
 from pushforward.errors import TOOL, PushforwardError
@@ -72,7 +73,9 @@ class Server:
         `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
         """
         path = self.folder / "registry.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
+        known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
+            known = json.loads(path.read_text())
         said = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
         if said != known:
             durable.write(path, json.dumps(said) + "\n")

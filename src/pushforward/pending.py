@@ -149,9 +149,10 @@ def _due(server: Server, main: str) -> Iterator[Job]:
     fresh = {}
     for file, cron in _crons(server, main):
         latest = schedule.parse(cron).latest(now)
-        if f"{file} {cron}" not in known:
+        last = known.get(f"{file} {cron}", "")
+        if not last or last > now.strftime(DUE):  # a clock that was ahead once is no reason never to run again
             fresh[f"{file} {cron}"] = now.strftime(DUE)  # what lies before its first sight was never missed
-        elif latest is not None and known[f"{file} {cron}"] < (due := latest.strftime(DUE)):
+        elif latest is not None and last < (due := latest.strftime(DUE)):
             yield Job("schedule", default, main, file=file, cron=cron, due=due)
     if fresh:
         remember(server, fresh)

@@ -230,7 +230,7 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
         if "*" in source:
             aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = _parse(source)
-    except (YAMLError, UnicodeError, ValueError, RecursionError):
+    except (YAMLError, UnicodeError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
     return stages if isinstance(stages, dict) else {}

@@ -3,6 +3,7 @@
 Run by git in the bare repository. Whoever dies here, the run goes on: what is to be done is derived from refs.
 """
 
+import contextlib
 import difflib
 import os
 import subprocess
@@ -20,7 +21,7 @@ from pushforward.runs import Job, Run
 POLL_SECONDS = 0.05
 QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
-LOCK, STANDBY = "dispatch.lock", "dispatch.next"
+LOCK, STANDBY = runs.COORDINATOR, "dispatch.next"
 NICE = 10  # a push that waits for its hook comes before runs that take minutes
 LOG = runs.LOG
 DONE = runs.DONE
@@ -39,6 +40,8 @@ def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+    with contextlib.suppress(OSError):  # where the kernel shares time by session, only the session's own counts
+        Path(f"/proc/{child.pid}/autogroup").write_text(f"{NICE}")
     return child
 
 

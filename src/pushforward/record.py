@@ -84,7 +84,7 @@ def unwanted(server: Server, job: Job, why: str, *, next: str = "") -> Outcome: 
 
 
 def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
-    """Record an outcome; the report first, then the ref that says that it is there. The run as it stands then.
+    """Record an outcome, last what says that the rest is there: a ref, or a branch's note. The run as it stands then.
 
     What is not final leaves a trace that it may be tried again: no ref on the default branch, no note elsewhere. The
     `last` attempt is final whatever it came to.
@@ -93,19 +93,20 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     folder = runs.folder(server, job.key)
     folder.mkdir(parents=True, exist_ok=True)
     final = outcome.final or last
-    if job.event in {"push", "pull_request"} and (final or job.event == "push"):
+    if job.event == "push":
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     if outcome.pictures:
         _put_pictures(repository, job, outcome, folder)
     if final and outcome.passed and outcome.verdict == "promote":
-        repository.update_ref(
-            f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed
-        )
+        repository.set_ref(f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed)
     if outcome.release is not None:
         publish_release(server.folder / RELEASES, outcome.version, outcome.release)
     if final and job.event == "push":
         know(server, job.commit, outcome.lock)
     _put_refs(server, job, outcome, folder, final=final)
+    if final and job.event == "pull_request":
+        # the note is what says that all is there
+        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
     return dataclasses.replace(
@@ -125,10 +126,10 @@ def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final
     elif known := repository.resolve(f"{RUNS}{outcome.subject}"):
         target = known
     if final and job.event in {"push", "tag"}:
-        repository.update_ref(f"{RUNS}{job.tag or job.commit}", target)
+        repository.set_ref(f"{RUNS}{job.tag or job.commit}", target)
     elif outcome.subject and outcome.lock and job.event == "pull_request":
         # the merge that was tried may be what is pushed next: then it is still to be judged as main
-        repository.update_ref(f"{TRIALS}{outcome.subject}", target)
+        repository.set_ref(f"{TRIALS}{outcome.subject}", target)
 
 
 def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Path) -> None:
@@ -137,7 +138,7 @@ def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Pa
     base = repository.resolve(ref) or EMPTY_TREE
     tree = repository.write_tree(base, files, index=folder / "pictures.index", drop=place)
     date = repository.date(job.commit)
-    repository.update_ref(ref, repository.write_commit(tree, [], f"Pictures of {job.commit}\n", date=date))
+    repository.set_ref(ref, repository.write_commit(tree, [], f"Pictures of {job.commit}\n", date=date))
 
 
 def recovered(server: Server, run: Run) -> Run:

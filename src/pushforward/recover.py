@@ -17,6 +17,9 @@ LIMIT_LOG = 1 << 20
 FREE_BYTES = 2 * 1024**3
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True)
 class Process:
     """A process as /proc shows it; `began` is in ticks since the machine started."""
@@ -39,12 +42,12 @@ def processes() -> Iterator[Process]:
 def server(made: Server) -> Iterator[str]:
     """Clear what nobody needs any more out of a server that no dispatcher works for; one line for each thing."""
     bare = Path(made.bare)
-    if not _git_at_work(bare):
-        stale = [*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock"), *(bare / "objects").rglob("*.lock")]
-        for path in (*stale, *(bare / "objects").glob("tmp_objdir-incoming-*")):
-            if _age(path) > OLD_SECONDS:
-                _delete(path)
-                yield f"removed {path.relative_to(bare)}: whoever made it is dead"
+    stale = [*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock"), *(bare / "objects").rglob("*.lock")]
+    for path in (*stale, *(bare / "objects").glob("tmp_objdir-incoming-*")):
+        age = _age(path)
+        if age > OLD_SECONDS and not _git_at_work(bare, age):
+            _delete(path)
+            yield f"removed {path.relative_to(bare)}: whoever made it is dead"
     for folder in (made.folder, made.folder / runs.FOLDER, *(made.folder / runs.FOLDER).glob("*")):
         for path in folder.glob(f"*{durable.UNFINISHED}"):
             if _age(path) > OLD_SECONDS:
@@ -112,11 +115,14 @@ def short_of_space(made: Server) -> str:
     return ""
 
 
-def _git_at_work(bare: Path) -> bool:
-    """Whether a git process works in the repository: it stands in there, or was told its path."""
-    inside = os.fsencode(bare)
+def _git_at_work(bare: Path, age: float) -> bool:
+    """Whether a git process of `age` seconds or more works in the repository: it stands in there, or was told its path.
+
+    A younger one did not make what is older: the push that waits for this dispatcher, for one.
+    """
+    inside, uptime = os.fsencode(bare), time.clock_gettime(time.CLOCK_BOOTTIME)
     for one in processes():
-        if one.name.startswith("git"):
+        if one.name.startswith("git") and uptime - one.began / TICKS >= age - 1:
             with suppress(OSError):
                 folder = Path(f"/proc/{one.pid}/cwd").readlink()
                 told = Path(f"/proc/{one.pid}/cmdline").read_bytes()

@@ -23,6 +23,8 @@ LOG = "report.log"
 RECORD = "run.json"
 CANCEL = "cancel"
 DONE = "done"
+COORDINATOR = "dispatch.lock"
+IDLE_SECONDS = 5.0  # a dispatcher that was killed is replaced within it, if somebody pushes
 BELL = "bell"
 QUEUE = "queue.json"
 ATTEMPTS = 3
@@ -289,11 +291,17 @@ def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterat
     """The log of a run as the pusher sees it; with `follow`, as it grows until the run is done."""
     place = folder(server, run.job.key)
     tail = Tail(place / LOG)
+    idle_since = time.monotonic()
     while True:
         finished = (place / DONE).exists() or not place.exists()
         if text := tail.read():
             yield text
         if finished or not follow:
+            return
+        if is_running(server, run.job.key) or durable.held(server.folder / COORDINATOR):
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > IDLE_SECONDS:
+            yield "nobody works on it\n  next: pushforward dispatch\n"
             return
         time.sleep(every)
 

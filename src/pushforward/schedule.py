@@ -18,6 +18,7 @@ FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 )
 PART = re.compile(r"(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?")
 # From one 29 February to the next it can be eight years.
+LIMIT_CHARACTERS = 200
 LONGEST = timedelta(days=8 * 366 + 1)
 
 
@@ -65,6 +66,8 @@ def parse(text: str) -> Cron:
 
     Raises `PushforwardError` that names the field for everything that GitHub refuses.
     """
+    if len(text) > LIMIT_CHARACTERS:
+        raise PushforwardError(f"a cron has {len(text):,} characters", next="edit on.schedule in .github/workflows")
     words = text.split()
     if len(words) != len(FIELDS):
         raise PushforwardError(

@@ -14,11 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from pushforward.errors import PushforwardError
 
 LIMIT_BYTES = 64 * 1024
-LIMIT_NODES = 10_000
+LIMIT_DEPTH = 40
+PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
+# What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
+ODD = (LookupError, AttributeError, TypeError)
 RIGHTS = ("any", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
@@ -187,10 +191,9 @@ def _load(text: bytes, where: str) -> CommentedMap:
         source = text.decode("utf-8")
     except UnicodeDecodeError as wrong:
         raise PushforwardError(f"{where} is not UTF-8 at byte {wrong.start}") from None
-    if re.search(r"^[^#'\"]*[\s\[{,:-][&*][A-Za-z0-9_]", source, re.MULTILINE):
-        # An alias can stand for a million nodes; nothing here needs one.
-        raise PushforwardError(f"{where} uses a YAML anchor or alias; write the value out")
     try:
+        if len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
+            _check_events(source, where)
         tree = _tree(source)
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
@@ -198,11 +201,22 @@ def _load(text: bytes, where: str) -> CommentedMap:
         raise PushforwardError(f"{where}{at}: {broken.problem or broken.context}") from None
     except RecursionError:
         raise PushforwardError(f"{where} is nested too deeply") from None
-    except (YAMLError, ValueError) as broken:
-        raise PushforwardError(f"{where}: {str(broken).splitlines()[0]}") from None
+    except (YAMLError, ValueError, *ODD) as broken:
+        raise PushforwardError(f"{where}: {(str(broken).splitlines() or ['it cannot be read'])[0]}") from None
     if not isinstance(tree, CommentedMap):
         raise PushforwardError(f"{where} must be a mapping of sections")
     return tree
+
+
+def _check_events(source: str, where: str) -> None:
+    """Refuse, before anything is built, what grows while it is: an alias can stand for a million values."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(source):
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            raise PushforwardError(f"{where} uses a YAML anchor or alias; write the value out")
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > LIMIT_DEPTH:
+            raise PushforwardError(f"{where}:{event.start_mark.line + 1} is nested too deeply")
 
 
 @functools.lru_cache(maxsize=16)

@@ -97,8 +97,8 @@ def _load(text: bytes) -> dict[str, Any]:
         raise _refusal(f"{at}{broken.problem or broken.context}") from None
     except RecursionError:
         raise _refusal("it is nested too deeply") from None
-    except (YAMLError, ValueError) as broken:
-        raise _refusal(str(broken).splitlines()[0]) from None
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError) as broken:
+        raise _refusal((str(broken).splitlines() or ["it cannot be read"])[0]) from None
     if not isinstance(tree, dict):
         raise _refusal("it must be a mapping with stages:")
     return tree

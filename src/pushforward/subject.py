@@ -66,7 +66,7 @@ class Subject:
         message = f"Merge {job.commit} into {self.main}\n"
         parents = [self.main, job.commit]
         merge = repository.write_commit(tree, parents, message, date=repository.date(job.commit))
-        repository.update_ref(f"refs/pull/{job.pull}/merge", merge)
+        repository.set_ref(f"refs/pull/{job.pull}/merge", merge)
         return merge
 
     @functools.cached_property

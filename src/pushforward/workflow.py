@@ -116,6 +116,8 @@ def matches(workflow: Workflow, event: Event) -> bool:
 def crons(workflow: Workflow) -> tuple[str, ...]:
     """The cron lines of `on: schedule`."""
     entries = workflow.on.get("schedule", {}).get("crons", [])
+    if not isinstance(entries, list):
+        return ()
     return tuple(str(entry["cron"]) for entry in entries if isinstance(entry, dict) and "cron" in entry)
 
 
@@ -304,10 +306,10 @@ def _mapping(file: str, source: str) -> dict[str, Any]:
     try:
         aliases.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
         data = yaml.load(source)
-    except (YAMLError, ValueError) as bad:
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError) as bad:
         mark = getattr(bad, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
-        problem = getattr(bad, "problem", None) or str(bad).splitlines()[0]
+        problem = getattr(bad, "problem", None) or (str(bad).splitlines() or ["it cannot be read"])[0]
         raise WorkflowError(f"{where}: not valid YAML: {problem}") from bad
     if not isinstance(data, dict):
         raise WorkflowError(f"{file}: not a mapping")

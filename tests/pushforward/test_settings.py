@@ -82,3 +82,23 @@ def test_flatten_gives_leaves_by_dotted_key():
 def test_months_follow_each_other_over_the_year():
     assert settings.next_month("2013-12") == "2014-01"
     assert settings.next_month("2013-09") == "2013-10"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'data:\n  "l0": &a0 [x, x]\n' + "".join(f'  "l{n}": &a{n} [*a{n - 1},*a{n - 1}]\n' for n in range(1, 40)),
+            "anchor or alias",
+        ),
+        ("a: &-b [x]\n", "anchor or alias"),
+        ("a: " + "[" * 30_000, "nested too deeply"),
+        ('a: !!int ""\n', "params.yaml"),
+        ("a: !!bool maybe\n", "params.yaml"),
+        ("a: !!omap 5\n", "params.yaml"),
+    ],
+    ids=["quoted bomb", "dash", "deep", "int", "bool", "omap"],
+)
+def test_what_would_grow_or_does_not_fit_its_tag_is_refused_at_once(text, words):
+    with pytest.raises(PushforwardError, match=words):
+        settings.parse(text.encode())
