@@ -12,7 +12,7 @@ from typing import Any
 
 NOTES = "refs/notes/pushforward"
 CHAIN = "refs/pushforward/registry"
-HEADER = re.compile(r"<!-- pushforward (\{.*\}) -->\n<!-- context (\{.*\}) -->")
+HEADER = re.compile(r"<!-- pushforward (\{.*\}) -->(?:\n<!-- context (\{.*\}) -->)?")
 VERSION = re.compile(r"toy@v(\d+)\.(\d+)\.(\d+)")
 USE = re.compile(r"toy#([a-z]+)#(\d+)")
 
@@ -152,6 +152,6 @@ class _Git:
         """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""
         if commit not in self._verdicts:
             note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
-            read = [(json.loads(verdict), json.loads(context)) for verdict, context in HEADER.findall(note)]
+            read = [(json.loads(verdict), json.loads(context or "{}")) for verdict, context in HEADER.findall(note)]
             self._verdicts[commit] = [context.get("carried_to") or verdict["commit"] for verdict, context in read]
         return self._verdicts[commit]
