@@ -60,7 +60,7 @@ def _bug(bug: Exception) -> NoReturn:
 
 
 def _project() -> Path:
-    """The clone, or the bare repository, that the current folder is in."""
+    """The clone, or the bare repository, that the current folder is in. Raises PushforwardError outside of both."""
     from pushforward.git import Repository
 
     here = Path.cwd()
@@ -171,18 +171,20 @@ def trust(
 
     if bare is not None and file is not None:
         raise click.UsageError("--bare is a server's file and --file a forge's: say one of them")
+    # A server, or a forge's file, that is named is found from anywhere; only the clone's own server needs a clone.
+    here = Path.cwd() if bare is not None or file is not None else _project()
     if key is None:
         if revoke or email or environments:
             raise click.UsageError("which key? pushforward trust KEY.pub")
-        _keys(signers.listed(_project(), bare, file), as_json=as_json)
+        _keys(signers.listed(here, bare, file), as_json=as_json)
         return
-    place = signers.place_of(_project(), bare, file)
+    place = signers.place_of(here, bare, file)
     if revoke:
         named = key if key.startswith("SHA256:") else signers.read_key(Path(key))
         changed = signers.revoke(place, named)
     else:
         public = signers.read_key(Path(key).expanduser())
-        who = email or signers.owner(_project(), Path(key).expanduser(), public)
+        who = email or signers.owner(here, Path(key).expanduser(), public)
         changed = [signers.add(place, public, who, environments)]
     _keys(changed, as_json=as_json)
     if file is not None and not as_json:
