@@ -22,10 +22,6 @@ MODEST = "groups: [schedule, congestion, live, weather]"
 FULL = "groups: [schedule, congestion, live, rotation, weather, history]"
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
 TEAM = {
-    "GIT_AUTHOR_NAME": "Ann",
-    "GIT_AUTHOR_EMAIL": "ann@example.org",
-    "GIT_COMMITTER_NAME": "Ann",
-    "GIT_COMMITTER_EMAIL": "ann@example.org",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "PYTHONPATH": str(CLONE / "src"),
 }
@@ -88,6 +84,8 @@ def begin() -> None:
             (CLONE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, CLONE / name)
     run("git", "init", "-q", "-b", "main", quiet=True)
+    run("git", "config", "user.name", "Ann", quiet=True)
+    run("git", "config", "user.email", "ann@example.org", quiet=True)
     text = (CLONE / "params.yaml").read_text()
     head, _, rest = text.partition("  months:\n")
     tail = rest[rest.index("\n\n") :]
