@@ -12,7 +12,8 @@ Kind = Literal["job-start", "job-end", "step-start", "step-end", "output", "noti
 
 MAX_LINE = 2000
 MAX_OUTPUT_LINES = 2000  # of one step, to whoever follows; the log has all of them
-MAX_SUMMARY = 1 << 20  # characters of one step, as on GitHub
+MAX_SUMMARY = 1 << 20  # characters of all steps of a run; GitHub takes as many of each
+MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a run: what comes after these is left out
 MAX_ERRORS = 20
 UNSUPPORTED = "Skipping unsupported platform"
 START = "⭐ Run "
@@ -87,6 +88,7 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._words: list[str] = []
+        self.learned = False
         for secret in secrets:
             self.add(secret)
 
@@ -98,10 +100,21 @@ class Mask:
                 words |= {word.strip(), base64.b64encode(word.strip().encode()).decode()}
         self._words = sorted(words, key=len, reverse=True)
 
+    def learn(self, secret: str) -> None:
+        """Mask what a step asks to be masked, from now on, and whoever keeps what was said before in that too."""
+        self.learned = True
+        self.add(secret)
+
     def apply(self, value: str) -> str:
         """`value` without secrets."""
         for word in self._words:
             value = value.replace(word, "***")
+        return value
+
+    def blank(self, value: str) -> str:
+        """`value` with as many stars as its secrets have bytes: no place in it moves for who reads it as it grows."""
+        for word in self._words:
+            value = value.replace(word, "*" * len(word.encode()))
         return value
 
     def apply_all(self, value: Any) -> Any:
@@ -127,6 +140,7 @@ class Reader:
         self.summaries: list[str] = []
         self.jobs: dict[str, _Job] = {}
         self.unsupported = False
+        self._summarized = self._steps = 0
 
     def read(self, entry: Mapping[str, Any]) -> Iterator[Progress]:
         """Take in one JSON line of act, already masked; tell what of it is worth showing."""
@@ -139,7 +153,11 @@ class Reader:
         if not name:
             yield from self._outside(entry, message)
             return
-        job, fresh = self._job(name, entry)
+        found = self._job(name, entry)
+        if found is None:
+            yield from self._too_many("jobs", MAX_JOBS)
+            return
+        job, fresh = found
         if fresh:
             yield Progress("job-start", clean(name), clean(name))
         identity = entry.get("stepID")
@@ -182,9 +200,19 @@ class Reader:
         if entry.get("level") in ("error", "fatal"):
             yield self._failure(clean(message), "", "")
 
-    def _job(self, name: str, entry: Mapping[str, Any]) -> tuple[_Job, bool]:
+    def _too_many(self, what: str, most: int) -> Iterator[Progress]:
+        """Said once; of what comes after nothing is kept."""
+        text = f"the log tells of more than {most:,} {what}"
+        if text not in self.errors:
+            self.errors.append(text)
+            yield Progress("error", text)
+
+    def _job(self, name: str, entry: Mapping[str, Any]) -> tuple[_Job, bool] | None:
+        """The job of that name, and whether it is new; None where there are too many."""
         if name in self.jobs:
             return self.jobs[name], False
+        if len(self.jobs) >= MAX_JOBS:
+            return None
         matrix = entry.get("matrix")
         job = _Job(name, str(entry.get("jobID", name)), matrix if isinstance(matrix, dict) else {}, self.clock())
         self.jobs[name] = job
@@ -198,6 +226,10 @@ class Reader:
         title = _SHA.sub("", clean(_first_line(str(entry.get("step", identity[0])))))
         name = title if main else f"{stage} {title}"
         if key not in job.steps:
+            if self._steps >= MAX_STEPS:
+                yield from self._too_many("steps", MAX_STEPS)
+                return
+            self._steps += 1
             job.steps[key] = _Step(name, self.clock())
             if main:
                 yield Progress("step-start", name, clean(job.name), name)
@@ -230,7 +262,10 @@ class Reader:
         elif command == "group":
             yield Progress("output", f"▸ {clean(str(entry.get('arg', '')))}", job, step.name)
         elif command == "summary":
-            text = clean_text(str(entry.get("content", "")))[:MAX_SUMMARY]
+            text = clean_text(str(entry.get("content", "")))[: MAX_SUMMARY - self._summarized]
+            if not text:
+                return
+            self._summarized += len(text)
             self.summaries.append(text)
             yield Progress("summary", text, job, step.name)
         elif entry.get("level") in ("error", "fatal"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pushforward.actlog import clean
 
 if TYPE_CHECKING:
-    from pushforward.actlog import Progress
+    from pushforward.actlog import Mask, Progress
 
 ROUND = re.compile(r"\b(?:round|epoch|iteration|step|trial) (?P<done>\d+)/(?P<all>\d+)\b", re.IGNORECASE)
 BEGINS = re.compile(r"^  \S+ …$")
@@ -24,12 +24,20 @@ class Console:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._file = path.open("a", encoding="utf-8")
 
     def say(self, text: str = "") -> None:
         """Append lines."""
         self._file.write("".join(f"{clean(line)}\n" for line in text.split("\n")))
         self._file.flush()
+
+    def hide(self, mask: "Mask") -> None:
+        """Blank what turned out to be secret after it was said."""
+        with self._path.open("r+", encoding="utf-8", newline="") as file:
+            text = file.read()
+            file.seek(0)
+            file.write(mask.blank(text))
 
     def close(self) -> None:
         """End the log."""

@@ -224,6 +224,8 @@ class _Execution:
             on_event=Lines(self.console.say, actions, log=log).take,
             cancel=None if privileged else self.wish.gone,
         )
+        if result.learned is not None:
+            self.console.hide(result.learned)
         if result.conclusion == "cancelled":
             self.wish.heed()
         return result

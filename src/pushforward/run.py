@@ -66,6 +66,7 @@ class WorkflowResult:
     summary: str
     errors: tuple[str, ...]
     log: Path
+    learned: Mask | None = None  # where a step has masked something that it may have said before
 
 
 def _ignore(_: Progress) -> None:
@@ -142,6 +143,7 @@ def run_workflow(
         mask.apply("\n".join(reader.summaries)),
         () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
         place.log,
+        mask if mask.learned else None,
     )
 
 
@@ -282,7 +284,6 @@ class _Log:
     _files: list[IO[str]] = field(default_factory=list)
     _left: dict[int, int] = field(default_factory=dict)
     _where: tuple[str, str] = ("", "")
-    _learned: bool = False
     _summaries: list[Progress] = field(default_factory=list)
     _told: int = 0
     _masks: int = 0
@@ -297,7 +298,7 @@ class _Log:
             self.tell(replace(summary, text=self.mask.apply(summary.text)))
         for file in self._files:
             file.close()
-        if self._learned:
+        if self.mask.learned:
             for path in (self.place.log, self.place.json_log):
                 path.write_text(self.mask.apply(path.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -315,8 +316,7 @@ class _Log:
             return
         if entry.get("command") == "add-mask" and self._masks < MAX_MASKS:
             self._masks += 1
-            self.mask.add(str(entry.get("arg", "")))
-            self._learned = True
+            self.mask.learn(str(entry.get("arg", "")))
         entry = self.mask.apply_all(entry)
         self._write(1, json.dumps(entry, ensure_ascii=False))
         if entry.get("raw_output"):
@@ -349,7 +349,7 @@ class _Log:
     def _write(self, number: int, line: str) -> None:
         if self._left[number] < 0:
             return
-        self._left[number] -= len(line) + 1
+        self._left[number] -= len(line.encode("utf-8", "replace")) + 1
         if self._left[number] < 0:
             line = "… (cut: the log is full)" if number == 0 else '{"msg":"cut: the log is full"}'
         self._files[number].write(f"{line}\n")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pushforward.actlog import Progress
+from pushforward.actlog import Mask, Progress
 from pushforward.console import MOST_LINES, Console, Lines
 
 
@@ -88,3 +88,15 @@ def test_a_console_goes_on_where_an_earlier_attempt_was_killed(tmp_path):
         console.say(text)
         console.close()
     assert (tmp_path / "deep" / "log").read_text() == "one\ntwo\nthree\n"
+
+
+def test_what_turns_out_to_be_secret_is_blanked_and_nothing_moves(tmp_path):
+    path = tmp_path / "report.log"
+    log = Console(path)
+    log.say("the key is zébra, really")
+    mask = Mask([])
+    mask.learn("zébra")
+    log.hide(mask)
+    log.say("and on")
+    log.close()
+    assert path.read_text() == "the key is ******, really\nand on\n"

@@ -217,6 +217,34 @@ def test_what_act_skips_for_want_of_a_runner_is_an_error() -> None:
     assert "Skipping unsupported platform" in reader.errors[0]
 
 
+def test_no_log_makes_its_reader_keep_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actlog, "MAX_JOBS", 3)
+    monkeypatch.setattr(actlog, "MAX_STEPS", 5)
+    reader = Reader(time.monotonic)
+    step = {"stage": "Main", "step": "s"}
+    told = [one for n in range(9) for one in reader.read({"job": f"j{n}"})]
+    told += [one for n in range(9) for one in reader.read({"job": "j0", "stepID": [f"{n}"], **step})]
+    kinds = [one.kind for one in told]
+    assert (kinds.count("job-start"), kinds.count("step-start"), kinds.count("error")) == (3, 5, 2)
+    assert reader.errors == ["the log tells of more than 3 jobs", "the log tells of more than 5 steps"]
+    assert [len(job.steps) for job in reader.results()] == [5, 0, 0]
+
+
+def test_the_summaries_of_a_run_are_bounded_in_all() -> None:
+    reader = Reader(time.monotonic)
+    entry = {"job": "j", "stepID": ["1"], "command": "summary", "content": "x" * 600_000}
+    told = [one for _ in range(4) for one in reader.read(entry) if one.kind == "summary"]
+    assert [len(one.text) for one in told] == [600_000, actlog.MAX_SUMMARY - 600_000]
+    assert sum(map(len, reader.summaries)) == actlog.MAX_SUMMARY
+
+
+def test_a_log_is_bounded_in_bytes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MAX_LOG", 4000)
+    result = project.run(one_job("for n in $(seq 100); do printf '%0.s€' $(seq 100); echo; done"))
+    assert "cut: the log is full" in result.log.read_text()
+    assert 3000 < result.log.stat().st_size < 4200
+
+
 def test_a_workflow_that_act_cannot_run_is_red_with_acts_reason(project: Project) -> None:
     result = project.run(one_job("true", extra="    if: ${{ nonsense( }}\n"))
     assert result.conclusion == "failure"
