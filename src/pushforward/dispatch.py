@@ -68,6 +68,7 @@ class Coordinator:
         self._answer()
         while True:
             at_work = self._at_work()
+            self._enlist_withdrawn()
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
             self._tidy(found, at_work)
@@ -79,6 +80,12 @@ class Coordinator:
                 break
             self._wait()
         return list(self.ended.values())
+
+    def _enlist_withdrawn(self) -> None:
+        """Enlist what deleted branches were at: whatever of it had no turn yet gets its last word."""
+        for job in pending.withdrawn(self.server):
+            if runs.load(self.server, job.key) is None:
+                runs.store(self.server, Run(job, asked=time.time()))
 
     def _answer(self) -> bool:
         """Whether somebody has rung."""

@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pushforward import durable, notes, schedule
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pushforward.workflow import Workflow
 
 SCHEDULE = "schedule.json"
+DELETED = "deleted"  # the policy writes it
+LANDS_SECONDS = 60.0  # after its check a push moves its refs, or it never does
 CRONS = "crons.json"
 DUE = "%Y%m%dT%H%MZ"
 TAGS = "refs/tags/"
@@ -84,6 +87,49 @@ def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending
                 superseded[after] = job, moves[place + 1][1]
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
+
+
+def withdrawn(server: Server) -> Iterator[Job]:
+    """What deleted branches were at and nobody has told of: whoever takes it up writes it down before the next one.
+
+    A deletion that the policy has passed may not have landed yet, or never will; the history of a branch that was made
+    anew begins otherwise.
+    """
+    repository = server.repository
+    paths = sorted((server.folder / DELETED).glob("*.json"))
+    known = {*notes.annotated(repository), *_pushed(server)} if paths else set()
+    for path in paths:
+        log = repository.path / "logs"
+        try:
+            found = json.loads(path.read_text())
+            ref, first, moves = str(found["ref"]), found["first"], [(str(old), str(new)) for old, new in found["moves"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            if (log / ref).read_text(encoding="utf-8", errors="replace").partition("\n")[0] == first:
+                if time.time() - path.stat().st_mtime > LANDS_SECONDS:
+                    path.unlink(missing_ok=True)
+                continue
+        for before, after in moves:
+            if after != ZERO and after not in known:
+                yield Job("pull_request", ref, after, before)
+        path.unlink(missing_ok=True)
+
+
+def _pushed(server: Server) -> set[str]:
+    return {after for _, after in server.repository.reflog(f"refs/heads/{server.default_branch}")}
+
+
+def overdue(server: Server, seconds: float) -> str:
+    """The workflow of a schedule whose time was more than `seconds` ago and has not been run; "" for none."""
+    main = server.repository.resolve(f"refs/heads/{server.default_branch}")
+    known, then = remembered(server), datetime.now(UTC) - timedelta(seconds=seconds)
+    for file, cron in _crons(server, main) if main else ():
+        latest, last = schedule.parse(cron).latest(then), known.get(f"{file} {cron}", "")
+        if latest is not None and last and last < latest.strftime(DUE):
+            return f"{file} ({cron}) was due at {latest:%Y-%m-%d %H:%M} UTC and has not run"
+    return ""
 
 
 def _arrival(repository: Repository, ref: str) -> float:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 FOLDER = Path("pushforward")
+DELETED = FOLDER / "deleted"  # what deleted branches have been at: git deletes their history with them
+MOST_MOVES = 1000
 ZERO = "0" * 40
 OBJECT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -1033,6 +1035,21 @@ def _trusted() -> bool:
     return bool(given) and token.is_file() and token.read_text().strip() == given
 
 
+def _remember(push: Push) -> None:
+    """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict."""
+    for number, update in enumerate(push.updates):
+        log = Path("logs") / update.ref
+        if update.new != ZERO or not update.ref.startswith("refs/heads/") or not log.is_file():
+            continue
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        moves = [[line[:40], line[41:81]] for line in lines[-MOST_MOVES:]]
+        DELETED.mkdir(exist_ok=True)
+        path = DELETED / f"{time.time_ns()}-{os.getpid()}-{number}.json"
+        fresh = path.with_suffix(".unfinished")
+        fresh.write_text(json.dumps({"ref": update.ref, "first": lines[0] if lines else "", "moves": moves}))
+        fresh.rename(path)
+
+
 def _read(lines: Iterable[bytes]) -> list[Update]:
     texts = (line.decode("utf-8", "surrogateescape").removesuffix("\n") for line in lines)
     updates = [Update(*text.split(" ", 2)) for text in texts]
@@ -1047,6 +1064,8 @@ def main() -> int:
         push = Push(_read(sys.stdin.buffer), trusted=_trusted(), now=time.time())
         with contextlib.closing(push.objects):
             found = refusals(push)
+        if not found:
+            _remember(push)
     except Exception as broken:  # noqa: BLE001  whatever goes wrong here, nothing may pass
         words = str(broken) or type(broken).__name__
         if isinstance(broken, OSError) and broken.filename:

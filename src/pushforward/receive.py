@@ -13,18 +13,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pushforward import durable, runs
+from pushforward.errors import MACHINE
 from pushforward.git import DETACH, NOTES, SKIP, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
-from pushforward.runs import Job, Run
+from pushforward.runs import Job
 
 POLL_SECONDS = 0.05
-QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
 LOCK, STANDBY = runs.COORDINATOR, "dispatch.next"
 NICE = 10  # a push that waits for its hook comes before runs that take minutes
 LOG = runs.LOG
 DONE = runs.DONE
+MEND = "next: pushforward check, then pushforward dispatch, on the server"
 
 
 def spawn(server: Server, *args: str) -> subprocess.Popen[bytes]:
@@ -85,9 +86,9 @@ class Watcher:
 
     def _say_place(self) -> None:
         """Tell what is before this run in the queue, and again when that has changed."""
-        if time.monotonic() - self.silent_since < QUEUE_SECONDS:
+        if time.monotonic() - self.silent_since < runs.QUEUE_SECONDS:
             return
-        place = place_of(self.server, self.name)
+        place = runs.place_of(self.server, self.name)
         if place and place != self.told:
             print(place, flush=True)
             self.told = place
@@ -105,23 +106,6 @@ class Watcher:
             return True
         print(why or died(self.server), flush=True)
         return False
-
-
-def place_of(server: Server, name: str) -> str:
-    """Which runs are before this one, as a line; empty where it does not wait, or nobody knows."""
-    queue = runs.queue(server)
-    if queue["blocked"]:
-        return str(queue["blocked"])
-    if name not in queue["waiting"]:
-        return ""
-    before = [*queue["working"], *queue["waiting"][: queue["waiting"].index(name)]]
-    told = ", ".join(_shown(one) for one in before[:3]) + (f" and {len(before) - 3} more" if len(before) > 3 else "")
-    return f"queued: {len(before)} before this one: {told}" if before else "queued: its turn comes next"
-
-
-def _shown(name: str) -> str:
-    kind, _, rest = name.partition("-")
-    return f"{rest[:9]} ({kind.replace('_', ' ')})"
 
 
 def why_not(server: Server, name: str, commit: str) -> str:
@@ -184,14 +168,6 @@ def _puts_to_use(server: Server, ref: str) -> bool:
     return pending.puts_to_use(server, ref)
 
 
-def withdraw(server: Server, updates: list[tuple[str, str, str]]) -> None:
-    """Enlist what deleted branches were at: whatever of it had no turn yet gets its last word from the dispatcher."""
-    for old, new, ref in updates:
-        job = Job("pull_request", ref, old)
-        if ref.startswith("refs/heads/") and new == ZERO and runs.load(server, job.key) is None:
-            runs.store(server, Run(job, asked=time.time()))
-
-
 def detached(found: list[Job]) -> str:
     """What a pusher is told who does not wait."""
     names = ", ".join(job.id for job in found)
@@ -210,7 +186,6 @@ def main() -> int:
     try:
         for line in strange:
             print(line, flush=True)
-        withdraw(server, updates)
         for job in found:
             runs.revive(server, job)
         for job in found if SKIP in known else ():
@@ -223,6 +198,10 @@ def main() -> int:
             Watcher(server, job.key, job.commit, worker).follow()
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(0)  # the pusher left; the run goes on
+    except OSError as failed:
+        if failed.errno not in MACHINE:
+            raise
+        print(f"the push is taken, but the server could not go on: {failed.strerror}\n  {MEND}", flush=True)
     return 0
 
 

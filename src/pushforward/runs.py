@@ -4,6 +4,7 @@ What counts is in refs. A folder tells of a run to whoever watches, and may be l
 """
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import time
@@ -27,6 +28,7 @@ COORDINATOR = "dispatch.lock"
 IDLE_SECONDS = 5.0  # a dispatcher that was killed is replaced within it, if somebody pushes
 BELL = "bell"
 QUEUE = "queue.json"
+QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 ATTEMPTS = 3
 # How the reason of a run begins that was never run to its end.
 SKIPPED, CANCELLED, SUPERSEDED = "skipped: ", "cancelled: ", "superseded by "
@@ -56,7 +58,8 @@ class Job:
     def key(self) -> str:
         """The name of its run's folder."""
         if self.event == "schedule":
-            return f"schedule-{self.file.rpartition('.')[0]}-{self.due}"
+            which = hashlib.sha256(f"{self.file} {self.cron}".encode()).hexdigest()[:4]
+            return f"schedule-{self.file.rpartition('.')[0]}-{self.due}-{which}"
         return key(self.event, self.tag or self.commit)
 
     @property
@@ -287,11 +290,29 @@ def queue(server: Server) -> dict[str, Any]:
     return {"working": [], "waiting": [], "blocked": ""} | (found if isinstance(found, dict) else {})
 
 
+def place_of(server: Server, name: str) -> str:
+    """Which runs are before this one, as a line; empty where it does not wait, or nobody knows."""
+    found = queue(server)
+    if found["blocked"]:
+        return str(found["blocked"])
+    if name not in found["waiting"]:
+        return ""
+    before = [*found["working"], *found["waiting"][: found["waiting"].index(name)]]
+    told = ", ".join(_shown(one) for one in before[:3]) + (f" and {len(before) - 3} more" if len(before) > 3 else "")
+    return f"queued: {len(before)} before this one: {told}" if before else "queued: its turn comes next"
+
+
+def _shown(name: str) -> str:
+    kind, _, rest = name.partition("-")
+    return f"{rest[:9]} ({kind.replace('_', ' ')})"
+
+
 def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterator[str]:
     """The log of a run as the pusher sees it; with `follow`, as it grows until the run is done."""
     place = folder(server, run.job.key)
     tail = Tail(place / LOG)
-    idle_since = time.monotonic()
+    began = idle_since = time.monotonic()
+    told = ""
     while True:
         finished = (place / DONE).exists() or not place.exists()
         if text := tail.read():
@@ -303,6 +324,10 @@ def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterat
         elif time.monotonic() - idle_since > IDLE_SECONDS:
             yield "nobody works on it\n  next: pushforward dispatch\n"
             return
+        waiting = time.monotonic() - began > QUEUE_SECONDS and not is_running(server, run.job.key)
+        if waiting and (place_now := place_of(server, run.job.key)) and place_now != told:
+            told = place_now
+            yield f"{told}\n"
         time.sleep(every)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests import tiny_server
 from tests.tiny_server import Tiny, judge, train
 
-from pushforward import durable, execute, pending, receive, recover, runs
+from pushforward import check, durable, execute, pending, receive, recover, runs
 from pushforward.git import RUNS
 
 
@@ -269,6 +269,37 @@ def test_a_branch_that_is_deleted_before_its_turn_gets_a_final_word(tiny):
     assert tiny.reason(commit) == "cancelled: gone was deleted before its turn"
 
 
+def test_what_a_deleted_branch_was_at_before_its_last_push_gets_a_final_word_too(tiny):
+    tiny.git("switch", "-q", "-c", "gone")
+    commits = []
+    for number in range(3):
+        commits.append(tiny.train(f"true {number}"))
+        tiny.lose("gone")
+    tiny.push(":gone")
+    tiny.wait(lambda: all(verdicts(tiny, commit) for commit in commits))
+    assert {tiny.reason(commit) for commit in commits} == {"cancelled: gone was deleted before its turn"}
+    tiny.wait(tiny.idle)
+    assert not list((tiny.server.folder / pending.DELETED).iterdir())
+
+
+def test_a_deletion_that_has_not_landed_withdraws_nothing(tiny):
+    tiny.git("switch", "-q", "-c", "stays")
+    commit = tiny.train("true")
+    tiny.lose("stays")
+    bare = Path(tiny.server.bare)
+    first = (bare / "logs/refs/heads/stays").read_text().partition("\n")[0]
+    told = {"ref": "refs/heads/stays", "first": first, "moves": [["0" * 40, commit]]}
+    folder = tiny.server.folder / pending.DELETED
+    folder.mkdir()
+    for name, text in (("1.json", json.dumps(told)), ("2.json", "{"), ("3.json", json.dumps(told | {"moves": 7}))):
+        (folder / name).write_text(text)
+    assert list(pending.withdrawn(tiny.server)) == []
+    assert [path.name for path in folder.iterdir()] == ["1.json"], "it may still land"
+    os.utime(folder / "1.json", (0, 0))
+    assert list(pending.withdrawn(tiny.server)) == []
+    assert not list(folder.iterdir())
+
+
 def test_an_edit_of_the_readme_on_a_branch_waits_for_the_verdict_that_it_keeps(tiny):
     main = tiny.train("sleep 3")
     first = tiny.leave("main")
@@ -292,6 +323,16 @@ def due(tiny: Tiny) -> str:
     assert list(pending.remembered(tiny.server)) == ["monitor.yml * * * * *"], "at first sight nothing is due"
     pending.remember(tiny.server, {"monitor.yml * * * * *": then})
     return then
+
+
+def test_who_has_no_timer_is_told_by_what_is_overdue(tiny):
+    due(tiny)
+    (found,) = [one for one in check.server(Path(tiny.server.bare)) if one.name == "timer"]
+    assert not found.ok
+    assert found.found.startswith("monitor.yml (* * * * *) was due at ")
+    assert found.mend.startswith("pushforward dispatch --help")
+    tiny.pushforward("dispatch")
+    assert [one.ok for one in check.server(Path(tiny.server.bare)) if one.name == "timer"] == [True]
 
 
 def test_a_schedule_runs_once_for_all_the_times_that_were_missed(tiny):

@@ -1,6 +1,9 @@
 """The post-receive hook under real pushes: what starts a run, what does not, and what the pusher sees."""
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,12 +156,12 @@ def queued(server, *names, working=(), blocked=""):
 )
 def test_who_waits_is_told_what_is_before(place, working, waiting, told):
     queued(place, *waiting, working=working)
-    assert receive.place_of(place, "push-b") == told
+    assert runs.place_of(place, "push-b") == told
 
 
 def test_who_waits_for_a_full_disk_is_told_which(place):
     queued(place, "push-b", blocked="runs wait: the disk of /srv has 0.1 GiB free")
-    assert receive.place_of(place, "push-b") == "runs wait: the disk of /srv has 0.1 GiB free"
+    assert runs.place_of(place, "push-b") == "runs wait: the disk of /srv has 0.1 GiB free"
 
 
 def test_push_options_are_known_or_told():
@@ -168,3 +171,40 @@ def test_push_options_are_known_or_told():
     assert strange[0] == "push option 'ci.detatch' is not known, and did nothing; did you mean ci.detach?"
     assert strange[1] == f"push option '{'x' * 80}' is not known, and did nothing; known are ci.skip and ci.detach"
     assert receive.options({}) == (set(), [])
+
+
+def test_who_follows_a_run_that_waits_is_told_what_is_before(place, monkeypatch):
+    monkeypatch.setattr(runs, "QUEUE_SECONDS", -1.0)
+    run = runs.Run(runs.Job("push", "refs/heads/main", "b"))
+    runs.store(place, run)
+    queued(place, "push-b", working=["push-a123456789"])
+    log = runs.log(place, run, follow=True)
+    assert next(log) == "queued: 1 before this one: a12345678 (push)\n"
+    queued(place, "push-b")
+    assert next(log) == "queued: its turn comes next\n"
+    (runs.folder(place, "push-b") / runs.DONE).touch()
+    assert list(log) == []
+
+
+def test_a_server_that_cannot_write_says_so_in_a_line(place, git, monkeypatch, capsys):
+    git(Path(place.bare), "init", "-q", "--bare")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(receive.Server, "load", lambda _: place)
+    monkeypatch.setattr(receive, "start", full)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    monkeypatch.delenv("PUSHFORWARD_RUN", raising=False)
+    assert receive.main() == 0
+    said = "the push is taken, but the server could not go on: No space left on device\n"
+    assert capsys.readouterr().out == said + "  next: pushforward check, then pushforward dispatch, on the server\n"
+
+
+def test_two_times_of_one_file_are_two_runs():
+    def named(file, cron):
+        return runs.Job("schedule", "refs/heads/main", "c", file=file, cron=cron, due="20260101T0000Z")
+
+    keys = [named("a.yml", "* * * * *").key, named("a.yml", "0 * * * *").key, named("a.yaml", "* * * * *").key]
+    assert len(set(keys)) == 3
+    assert all(key.startswith("schedule-a-20260101T0000Z-") for key in keys)
