@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pushforward.init import Server
 
 SCRATCH = "refs/pushforward-selftest/"
+OVERDUE_SECONDS = 15 * 60.0  # a timer that is late is no timer that is missing
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,15 @@ def server(bare: Path) -> Iterator[Finding]:
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
     shown = " ".join(hidden(config))
     yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+    head = _head(config)
+    yield head
+    closed = _closed(bare, made.folder)
+    yield closed
+    yield _left_behind(bare)
+    yield _space(made)
+    on_a_branch = head.found.startswith("refs/")
+    if closed.ok and on_a_branch:
+        yield _timer(made)
     yield _refuses_here(bare)
     yield from _keys(bare)
     python = Path(made.python)
@@ -137,9 +147,66 @@ def server(bare: Path) -> Iterator[Finding]:
     yield _copy(made)
     if made.store:
         yield _store(Path(made.store))
+    if not on_a_branch:
+        return
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
+
+
+def _head(repository: Repository) -> Finding:
+    """Whether the default branch, which is what HEAD names, is there; before it nothing is judged."""
+    head = repository.git("symbolic-ref", "--quiet", "HEAD", check=False).text
+    mend = f"git -C {shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
+    if not head:
+        return Finding("HEAD", False, "names no branch", mend)
+    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
+    if repository.resolve(head) is None and some:
+        return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
+    return Finding("HEAD", True, head if some else f"{head}, not pushed yet")
+
+
+def _closed(bare: Path, own: Path) -> Finding:
+    """Whether what pushes and runs write can be written."""
+    for folder in (bare, bare / "objects", bare / "refs", own, own / "runs"):
+        if folder.is_dir() and (why := _takes_no_file(folder)):
+            told = f"{folder} takes no file: {why}"
+            mend = f"chmod -R u+rwX {shlex.quote(str(folder))}, as its owner; mount -o remount,rw for a disk"
+            return Finding("writable", False, told, mend)
+    return Finding("writable", True, "what pushes and runs write")
+
+
+def _takes_no_file(folder: Path) -> str:
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".pushforward-"):
+            return ""
+    except OSError as refused:
+        return refused.strerror or str(refused)
+
+
+def _left_behind(bare: Path) -> Finding:
+    from pushforward import recover
+
+    left = [str(path.relative_to(bare)) for path in recover.stale(bare)]
+    few = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    mend = f"pushforward dispatch --bare {shlex.quote(str(bare))}"
+    return Finding("locks", not left, f"of the dead: {few}" if left else "none of the dead", mend)
+
+
+def _space(made: "Server") -> Finding:
+    from pushforward import recover
+
+    told, _, mend = recover.short_of_space(made).partition("; ")
+    return Finding("space", not told, told or "enough for a run where the server and its store lie", mend)
+
+
+def _timer(made: "Server") -> Finding:
+    """Whether schedules are run: a push takes up what is due, but nobody may push for a week."""
+    from pushforward import pending
+
+    late = pending.overdue(made, OVERDUE_SECONDS)
+    mend = "pushforward dispatch --help: the line for cron, or a timer of systemd"
+    return Finding("timer", not late, late or "no schedule is overdue", mend)
 
 
 def _hook(path: Path, text: str) -> Finding:
@@ -226,14 +293,12 @@ def _copy(made: "Server") -> Finding:
 
 
 def _store(folder: Path) -> Finding:
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".pushforward-"):
-            return Finding("store", True, str(folder))
-    except FileNotFoundError:
+    if not folder.exists():
         return Finding("store", False, f"{folder} is missing", "pushforward init")
-    except OSError as refused:
+    if why := _takes_no_file(folder):
         mend = f"chmod u+rwx {shlex.quote(str(folder))}, as its owner"
-        return Finding("store", False, f"{folder} takes no file: {refused.strerror}", mend)
+        return Finding("store", False, f"{folder} takes no file: {why}", mend)
+    return Finding("store", True, str(folder))
 
 
 def elsewhere(repository: Repository, local: remote.Remote) -> Iterator[Finding]:

@@ -42,12 +42,9 @@ def processes() -> Iterator[Process]:
 def server(made: Server) -> Iterator[str]:
     """Clear what nobody needs any more out of a server that no dispatcher works for; one line for each thing."""
     bare = Path(made.bare)
-    stale = [*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock"), *(bare / "objects").rglob("*.lock")]
-    for path in (*stale, *(bare / "objects").glob("tmp_objdir-incoming-*")):
-        age = _age(path)
-        if age > OLD_SECONDS and not _git_at_work(bare, age):
-            _delete(path)
-            yield f"removed {path.relative_to(bare)}: whoever made it is dead"
+    for path in stale(bare):
+        _delete(path)
+        yield f"removed {path.relative_to(bare)}: whoever made it is dead"
     for folder in (made.folder, made.folder / runs.FOLDER, *(made.folder / runs.FOLDER).glob("*")):
         for path in folder.glob(f"*{durable.UNFINISHED}"):
             if _age(path) > OLD_SECONDS:
@@ -62,6 +59,15 @@ def server(made: Server) -> Iterator[str]:
     if log.exists() and log.stat().st_size > LIMIT_LOG:
         log.replace(log.with_suffix(".log.old"))
         yield "dispatch.log is begun anew; the old one is dispatch.log.old"
+
+
+def stale(bare: Path) -> Iterator[Path]:
+    """Locks of git, and objects of pushes, whose makers are dead."""
+    locks = (*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock"), *(bare / "objects").rglob("*.lock"))
+    for path in (*locks, *(bare / "objects").glob("tmp_objdir-incoming-*")):
+        age = _age(path)
+        if age > OLD_SECONDS and not _git_at_work(bare, age):
+            yield path
 
 
 def run(made: Server, key: str) -> Iterator[str]:

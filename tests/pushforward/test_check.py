@@ -1,6 +1,8 @@
 """The doctor, on real servers that something is wrong with: what it finds, and that what it says mends it."""
 
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -256,6 +258,54 @@ def test_a_store_that_takes_no_file_is_found(server, tmp_path):
     shutil.rmtree(tmp_path / "my store")
     (tmp_path / "my store").write_text("not a folder")
     assert "takes no file: Not a directory" in problems(server)["store"].found
+
+
+def test_a_server_without_its_default_branch_is_found(server, clone, git):
+    bare = Path(server.bare)
+    git(bare, "fetch", "-q", str(clone), "HEAD:refs/heads/trunk")
+    found = problems(server)
+    assert list(found) == ["HEAD"]
+    assert found["HEAD"].found == f"refs/heads/{server.default_branch} is not there"
+    assert found["HEAD"].mend.startswith(f"git push local {server.default_branch}, or git -C ")
+    subprocess.run(found["HEAD"].mend.partition(", or ")[2].replace("BRANCH", "trunk"), shell=True, check=True)
+    assert problems(server) == {}
+
+
+def test_a_server_whose_head_names_no_branch_is_found_and_no_crash(server, clone, git):
+    bare = Path(server.bare)
+    git(bare, "fetch", "-q", str(clone), "HEAD:refs/heads/main")
+    (bare / "HEAD").write_text(git(bare, "rev-parse", "refs/heads/main") + "\n")
+    assert problems(server)["HEAD"].found == "names no branch"
+
+
+def test_a_server_that_takes_no_file_is_found(server):
+    runs = server.folder / "runs"
+    runs.mkdir(exist_ok=True)
+    frozen = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(runs)], check=False)
+    if frozen.returncode:
+        pytest.skip("NOT TESTED HERE: nothing can be mounted read-only")
+    try:
+        assert f"{runs} takes no file: Read-only file system" in problems(server)["writable"].found
+    finally:
+        subprocess.run(["umount", str(runs)], check=True)
+
+
+def test_a_lock_of_the_dead_is_found_and_the_command_mends_it(server):
+    lock = Path(server.bare) / "refs" / "heads" / "main.lock"
+    lock.touch()
+    assert problems(server) == {}, "a living git may hold it"
+    os.utime(lock, (0, 0))
+    found = problems(server)
+    assert (found["locks"].found, list(found)) == ("of the dead: refs/heads/main.lock", ["locks"])
+    CliRunner().invoke(main, shlex.split(found["locks"].mend)[1:], catch_exceptions=False)
+    assert problems(server) == {}
+
+
+def test_a_disk_of_the_server_that_is_nearly_full_is_found(server, monkeypatch):
+    monkeypatch.setattr("pushforward.recover.FREE_BYTES", 1 << 60)
+    found = problems(server)["space"]
+    assert found.found.startswith(f"runs wait: the disk of {server.folder} has ")
+    assert found.mend == f"df -h {server.folder}, then pushforward dispatch"
 
 
 def test_a_hook_that_is_no_script_is_found(server):
