@@ -98,12 +98,14 @@ def withdrawn(server: Server) -> Iterator[Job]:
     repository = server.repository
     paths = sorted((server.folder / DELETED).glob("*.json"))
     known = {*notes.annotated(repository), *_pushed(server)} if paths else set()
+    log = repository.path / "logs"
     for path in paths:
-        log = repository.path / "logs"
         try:
             found = json.loads(path.read_text())
             ref, first, moves = str(found["ref"]), found["first"], [(str(old), str(new)) for old, new in found["moves"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except OSError:
+            continue
+        except (ValueError, KeyError, TypeError):
             path.unlink(missing_ok=True)
             continue
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
