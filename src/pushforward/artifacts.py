@@ -3,6 +3,7 @@
 Run by the stand-ins of these actions as `python -m pushforward.artifacts upload|download`, inputs in INPUT_… variables.
 """
 
+import functools
 import glob
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pushforward import files
 from pushforward.errors import DATA, USAGE, PushforwardError
 
 MAX_FILES = 10_000
@@ -56,7 +58,7 @@ def download(inputs: Mapping[str, str], workspace: Path, store: Path) -> int:
     One named artifact is laid out in `path` itself, several in a folder each, unless `merge-multiple`. Nothing but
     plain files and folders is copied.
     """
-    target = workspace / (inputs.get("path") or ".")
+    target = _target(workspace, inputs.get("path") or ".")
     name = inputs.get("name", "")
     if name:
         found = [store / name] if not FORBIDDEN & set(name) and name.strip(".") else []
@@ -70,12 +72,21 @@ def download(inputs: Mapping[str, str], workspace: Path, store: Path) -> int:
     count = 0
     for folder in found:
         for file in _files(folder):
-            place = (target if flat else target / folder.name) / file.relative_to(folder)
+            to = target if flat else files.place(target, folder.name)
+            place = files.place(to, file.relative_to(folder).as_posix())
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, place, follow_symlinks=False)
             count += 1
     print(f"{len(found)} artifacts, {count} files")
     return count
+
+
+def _target(workspace: Path, path: str) -> Path:
+    """The folder to download to: in the workspace, which holds the files of a commit, not through a link of it."""
+    whole = Path(os.path.normpath(workspace / path))
+    if whole.is_relative_to(workspace):
+        return files.place(workspace, whole.relative_to(workspace).as_posix())
+    return whole
 
 
 def scrub(store: Path) -> None:
@@ -126,6 +137,7 @@ def _search(patterns: list[str], workspace: Path, *, hidden: bool) -> tuple[list
     """The folders from which patterns search, and the files that they find, in the order of the patterns."""
     roots: list[Path] = []
     found: set[Path] = set()
+    led = functools.cache(lambda folder: _led_away(folder, workspace))
     for pattern in patterns:
         full = str(workspace / os.path.expanduser(pattern.removeprefix("!").strip()))  # noqa: PTH111
         matched: set[Path] = set()
@@ -139,7 +151,15 @@ def _search(patterns: list[str], workspace: Path, *, hidden: bool) -> tuple[list
             found |= matched
     if not hidden:
         found = {file for file in found if not _is_hidden(file, workspace)}
-    return roots, found
+    return roots, {file for file in found if not led(file.parent)}
+
+
+def _led_away(folder: Path, workspace: Path) -> bool:
+    """Whether the way from the workspace to `folder` leads through a link."""
+    inside = [folder, *folder.parents]
+    return folder.is_relative_to(workspace) and any(
+        path.is_symlink() for path in inside[: len(folder.relative_to(workspace).parts)]
+    )
 
 
 def _root(pattern: Path) -> Path:

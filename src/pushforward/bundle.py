@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pushforward import (
     authority,
     environment,
+    files,
     holdout,
     pipeline,
     promote,
@@ -73,6 +74,8 @@ def bundle(root: Path, name: str, out: Path, *, say: Callable[[str], None]) -> B
     `name` is a version (`v1.2.0`, or its tag) or an environment tag, whose version it is then. The model comes from the
     DVC remote, into a checkout that nobody has touched, and is loaded by the version's own code in a child process.
     """
+    if out.is_symlink():
+        raise files.LinkError(str(out), next="another --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PushforwardError(f"{out} is not empty", next=f"mv {out} {out}.old, or another --out", exit_code=USAGE)
     try:

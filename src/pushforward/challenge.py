@@ -1,13 +1,12 @@
 """The pushed code answers: it scores the holdout in a folder that holds its code and its model, and no label."""
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import handover, pipeline
+from pushforward import files, handover, pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.holdout import EVENTS, ROWS
@@ -32,10 +31,11 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         for name in (ROWS, EVENTS):
-            shutil.copyfile(root / contract.holdout / name, place / name)
+            files.copy(root, f"{contract.holdout}/{name}", place / name)
         checkout = place / "checkout"
         _checkout(Repository(root), checkout)
-        shutil.copytree(root / contract.path, checkout / contract.path, dirs_exist_ok=True)
+        files.remove(checkout, contract.path)  # whatever git has there
+        files.copy(root, contract.path, checkout / contract.path)
         if forget:
             pipeline.forget(root, keep=contract.path)
 

@@ -224,7 +224,7 @@ def _may(key: Any) -> str:
 )
 def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
-    from pushforward import handover, pipeline, registry, settings, stages
+    from pushforward import files, handover, pipeline, registry, settings, stages
     from pushforward.git import Repository
 
     root = Path.cwd()
@@ -232,20 +232,22 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     repository = Repository(root)
     commit = repository.commit("HEAD")
     with handover.refusal(out, commit):
+        files.check_tree(repository.tree(commit), pipeline.OWN)
         rules = settings.load(root)
     if clean:
-        dirty = repository.git("status", "--porcelain").text
-        if dirty:
-            raise PushforwardError(f"this folder differs from its commit: {dirty.splitlines()[0]}", next="git stash")
+        if dirty := repository.unclean():
+            raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
         champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
-        pipeline.seed(repository, champion.commit if champion else None)
+        with handover.refusal(out, commit):
+            pipeline.seed(repository, champion.commit if champion else None)
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     with handover.refusal(out, commit):
-        if (root / stages.FILE).is_file():
-            stages.check((root / stages.FILE).read_bytes(), set(repository.tree(commit)))
+        if (text := files.read(root, stages.FILE)) is not None:
+            stages.check(text, set(repository.tree(commit)))
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
-    handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
+    with handover.refusal(out, commit):
+        handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:
         pipeline.untouched(repository)
     if done.outcome != "ok":
@@ -277,12 +279,14 @@ def _stages(stages: list[Any]) -> None:
 )
 def score(out: Path, probe: bool) -> None:
     """Score the holdout with the model at hand; the predictions go into the hand-over."""
-    from pushforward import challenge, settings
+    from pushforward import challenge, handover, settings
 
     root = Path.cwd()
     forget = probe and bool(os.environ.get("CI"))
     rules = settings.load(root)
-    challenge.answer(root, rules, root / out, probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}"))
+    challenge.answer(
+        root, rules, root / handover.output(out), probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}")
+    )
 
 
 @main.command(**_example("pushforward gate --plan"))
@@ -309,7 +313,7 @@ def gate(
     as_json: bool,
 ) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward import evidence, judged, report
+    from pushforward import evidence, handover, judged, report
 
     root = Path.cwd()
     if plan:
@@ -319,6 +323,7 @@ def gate(
         raise click.UsageError("a hand-over is judged with --head, --event and --ref; or ask with --plan")
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
+    handover.output(out)
     question = evidence.ask(root, head, event, name, pull)
     judge = os.environ.get("PUSHFORWARD_JUDGE", "")
     if not judge:

@@ -268,7 +268,7 @@ class Coordinator:
 
     def _forget_old(self) -> None:
         """Drop the folders of the oldest runs; what they found is in git."""
-        folders = sorted((self.server.folder / runs.FOLDER).glob("*"), key=lambda path: path.stat().st_mtime)
+        folders = sorted((self.server.folder / runs.FOLDER).glob("*"), key=lambda path: path.lstat().st_mtime)
         for folder in folders[:-KEPT_RUNS]:
             run = runs.load(self.server, folder.name)
             if folder.name in self.children or folder.name in self.others or (run is not None and not run.final):

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pushforward import process
+from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import Repository
 
@@ -19,7 +19,7 @@ def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
     """SHA-256 over the lock files `requirements` at `commit`, in their order."""
     whole = hashlib.sha256()
     for path in requirements:
-        content = repository.read(commit, path)
+        content = repository.read_plain(commit, path)
         if content is None:
             raise PushforwardError(
                 f"{commit[:9]} has no {path} (model.requirements)", next="edit model.requirements in params.yaml"
@@ -45,17 +45,16 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
     # a run of the local server is told where the server keeps what it has built
     known = os.environ.get(KNOWN, "")
     for place in (Path(known), folder) if known else (folder,):
-        if (place / wanted[:16] / STAMP).is_file():
+        if files.place(place, f"{wanted[:16]}/{STAMP}").is_file():
             return place / wanted[:16] / "bin" / "python"
     home = folder / wanted[:16]
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)
-    home.parent.mkdir(parents=True, exist_ok=True)
     locks = []
     for number, path in enumerate(requirements):
-        lock = home.parent / f"{wanted[:16]}-{number}.txt"
-        lock.write_bytes(repository.read(commit, path) or b"")
-        locks += ["-r", str(lock)]
+        lock = f"{wanted[:16]}-{number}.txt"
+        files.write(folder, lock, repository.read(commit, path) or b"")
+        locks += ["-r", str(folder / lock)]
     uv = shutil.which("uv")
     base = getattr(sys, "_base_executable", sys.executable)
     try:

@@ -17,6 +17,7 @@ import polars as pl
 from pushforward import (
     background,
     environment,
+    files,
     gate,
     handover,
     honesty,
@@ -91,6 +92,7 @@ def judge_of(root: Path, question: Question, before: str = "") -> str:
     earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
     while earlier is not None:
         try:
+            files.check_tree(repository.tree(earlier), pipeline.OWN)
             settings_at(repository, earlier)
         except PushforwardError:
             earlier = repository.resolve(f"{earlier}^")
@@ -380,7 +382,8 @@ class _Case:
         if not self.trusted:
             return self._probe_handed_over(rows, events, before)
         root, model = self.checkout("challenger", self.question.subject), self.asked.model
-        shutil.copytree(self.read.folder / handover.MODEL, root / model.path, dirs_exist_ok=True)
+        files.remove(root, model.path)  # whatever git has there
+        files.copy(self.read.folder, handover.MODEL, root / model.path)
 
         def answer(told: Path, out: Path) -> honesty.Floats:
             self._score(self.asked, root, self.question.subject, holdout, told, out)
@@ -607,7 +610,8 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
         if not folder.exists():
             repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
             Repository(folder).git("checkout", "-q", "--detach", commit)
-            (folder / ".dvc" / "config.local").write_text(local)
+            files.cut(folder, repository.tree(commit), pipeline.OWN)
+            files.write(folder, ".dvc/config.local", local.encode())
         return folder
 
     yield checkout

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pushforward import authority, durable, environment, objects, registry, runs, tagging
+from pushforward import authority, durable, environment, files, objects, registry, runs, tagging
 from pushforward.authority import Authority
 from pushforward.dispatch import KEPT_RUNS
 from pushforward.errors import POLICY, TOOL, PushforwardError
@@ -195,7 +195,7 @@ def _fresh(item: Item, source: Authority) -> bool:
     if mine or item.kind == "run folder":
         return False  # only runs write there, and none is at work while something goes
     with contextlib.suppress(FileNotFoundError):
-        return item.path.stat().st_mtime >= time.time() - FRESH_SECONDS
+        return item.path.lstat().st_mtime >= time.time() - FRESH_SECONDS
     return False
 
 
@@ -300,12 +300,12 @@ def _wanted_environments(repository: Repository, commits: Iterable[str]) -> set[
 
 
 def _inside(folder: Path | None, name: str) -> list[Path]:
-    there = folder is not None and (folder / name).is_dir()
-    return sorted((folder / name).iterdir()) if folder is not None and there else []
+    there = None if folder is None else files.place(folder, name)
+    return sorted(there.iterdir()) if there is not None and there.is_dir() else []
 
 
 def _old_runs(folder: Path) -> Iterator[Item]:
-    newest = sorted(_inside(folder, "runs"), key=lambda path: path.stat().st_mtime, reverse=True)
+    newest = sorted(_inside(folder, "runs"), key=lambda path: path.lstat().st_mtime, reverse=True)
     for path in newest[KEPT_RUNS:]:
         yield Item("run folder", "runs", path, _size(path))
 

@@ -2,11 +2,12 @@
 
 import base64
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import process
+from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
 
 # git knows the empty tree by this name in every repository.
@@ -35,6 +36,7 @@ ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C.UTF-8",  # what git says is read here and there
 }
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
 # What a run inside a run must hand on, so that a hook knows it is already inside one.
 HANDED_ON = ("PUSHFORWARD_RUN", "PUSHFORWARD_TOKEN")
 
@@ -102,6 +104,13 @@ class Repository:
         done = self.git("cat-file", "blob", f"{revision}:{path}", check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def read_plain(self, revision: str, path: str) -> bytes | None:
+        """The bytes of `path` at `revision`, None where it is absent; an error where a link stands for it."""
+        content = self.read(revision, path)
+        if content is None or b"\n" not in content:  # of a link git keeps where it leads to, as one line without an end
+            files.check_tree(self.tree(revision), [path])
+        return content
+
     def objects(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
         """(type, content) of every object in `names`, by one process; None where there is none.
 
@@ -151,10 +160,16 @@ class Repository:
         return [path for path in done.stdout.decode("utf-8", "surrogateescape").split("\0") if path]
 
     def diffstat(self, before: str, after: str) -> list[tuple[str, int, int]]:
-        """(path, lines added, lines removed) between two commits; binary files count 0."""
-        raw = self.git("diff", "--numstat", "--no-renames", before, after).text
-        rows = [line.split("\t", 2) for line in raw.splitlines()]
+        """(path, lines added, lines removed) between two commits, for people; binary files count 0."""
+        rows = [
+            line.split("\t", 2) for line in _names(self.git("diff", "--numstat", "-z", "--no-renames", before, after))
+        ]
         return [(path, *(int(n) if n.isdigit() else 0 for n in (plus, minus))) for plus, minus, path in rows]  # type: ignore[misc]
+
+    def unclean(self) -> list[str]:
+        """The paths, for people, in which this checkout differs from its commit, but for what git ignores."""
+        found = _names(self.git("status", "--porcelain", "-z", "--no-renames"))
+        return [entry[3:] for entry in found]  # two letters and a blank say how
 
     def merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor, or None for unrelated histories."""
@@ -204,12 +219,12 @@ class Repository:
 
     def merge_tree(self, ours: str, theirs: str) -> tuple[str | None, list[str]]:
         """The tree of a merge without a work tree, or None and the paths in conflict."""
-        done = self.git("merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs, check=False)
-        lines = done.text.split("\n")
+        done = self.git("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours, theirs, check=False)
+        tree, *conflicts = _names(done) or [""]
         if done.returncode == 0:
-            return lines[0], []
+            return tree, []
         if done.returncode == 1:
-            return None, [line for line in lines[1:] if line]
+            return None, conflicts
         raise PushforwardError(f"git merge-tree failed: {done.stderr.decode(errors='replace').strip()}", exit_code=TOOL)
 
     def reflog(self, ref: str) -> Iterator[tuple[str, str]]:
@@ -221,6 +236,14 @@ class Repository:
             before, after = line[:40], line[41:81]
             if after.strip("0123456789abcdef") == "" and len(after) == 40:
                 yield before, after
+
+
+def _names(done: process.Completed) -> list[str]:
+    """What git has listed with `-z`: without it a name with a quote or an `é` comes as C would write it.
+
+    A control character in a name, or one that turns the direction of a line, reaches nobody's terminal.
+    """
+    return [CONTROL.sub("\ufffd", entry) for entry in done.stdout.decode("utf-8", "replace").split("\0") if entry]
 
 
 def tree_entries(raw: bytes) -> dict[str, str]:

@@ -4,12 +4,12 @@ import contextlib
 import json
 import math
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from pushforward import files
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
 
@@ -20,6 +20,7 @@ VALIDATION = "validation.parquet"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
+NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PREDICTIONS, VALIDATION, PROBES, SOURCE, FAILED})
 LIMIT_BYTES = 200 * 1024 * 1024
 LIMIT_RECORD = 1024 * 1024
 LIMIT_FILES = 1000
@@ -54,13 +55,13 @@ def write(
 ) -> None:
     """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
     _record(folder, commit, reproduction)
-    if (root / LOCK).is_file():
-        shutil.copyfile(root / LOCK, folder / LOCK)
-    if (root / METRICS).is_dir():
-        shutil.copytree(root / METRICS, folder / METRICS, ignore=shutil.ignore_patterns(".gitignore"))
+    if files.place(root, LOCK).is_file():
+        files.copy(root, LOCK, folder / LOCK)
+    if files.place(root, METRICS).is_dir():
+        files.copy(root, METRICS, folder / METRICS)
     add_model(root, folder, model)
-    if validation and (root / validation).is_file():
-        shutil.copyfile(root / validation, folder / VALIDATION)
+    if validation and files.place(root, validation).is_file():
+        files.copy(root, validation, folder / VALIDATION)
 
 
 @contextlib.contextmanager
@@ -76,14 +77,29 @@ def refusal(folder: Path, commit: str) -> Iterator[None]:
 
 def add_model(root: Path, folder: Path, model: str) -> None:
     """Put the model at `model` in `root` into the hand-over, where it is there."""
-    shutil.rmtree(folder / MODEL, ignore_errors=True)
-    if (root / model).is_dir():
-        shutil.copytree(root / model, folder / MODEL, ignore=shutil.ignore_patterns(".gitignore"))
+    files.remove(folder, MODEL)
+    if files.place(root, model).is_dir():
+        files.copy(root, model, folder / MODEL)
+
+
+def output(folder: Path) -> Path:
+    """The folder that somebody has named for what is made: no link, and not behind one of the working folder."""
+    if folder.is_absolute() or ".." in folder.parts:
+        return files.place(folder.parent, folder.name)
+    return files.place(Path(), folder.as_posix())
 
 
 def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    output(folder)
+    foreign = sorted({path.name for path in folder.glob("*")} - NAMES)
+    if foreign:
+        raise PushforwardError(
+            f"{folder} holds {foreign[0]}, which is of no hand-over: nothing in it is written over",
+            next="pushforward repro --out, with another folder",
+        )
+    for name in NAMES:
+        files.remove(folder, name)
+    folder.mkdir(parents=True, exist_ok=True)
     record = {"schema": 1, "commit": commit} | asdict(reproduction)
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 

@@ -1,11 +1,12 @@
 """The holdout of the months that have arrived, made by the judge's own code."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from pushforward import pipeline
+from pushforward import files, pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.revision import leaves_at, settings_at, sha256
@@ -29,7 +30,7 @@ def build(
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        (root / pipeline.LOCK).write_bytes(pushed[1])
+        files.write(root, pipeline.LOCK, pushed[1])
     else:
         source, made = champion or "", []
         pipeline.seed(repository, champion)
@@ -39,9 +40,9 @@ def build(
         pipeline.fetch(root, rules.model.holdout)
     else:
         if months != rules.data.months:
-            _set_months(root / "params.yaml", months)
+            _set_months(root, months)
         pipeline.build(root, rules.model.holdout)
-    return root / rules.model.holdout
+    return files.place(root, rules.model.holdout)
 
 
 def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
@@ -58,7 +59,7 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
     }
     found = []
     for name, columns in asked.items():
-        if not (holdout / name).is_file():
+        if not files.place(holdout, name).is_file():
             raise PushforwardError(f"{contract.holdout} holds no {name}", next="edit the stage that makes it")
         table = pl.read_parquet(holdout / name)
         none = name == EVENTS and not table.height  # a project whose features have no memory
@@ -78,7 +79,7 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward import verdicts
 
     judge = repository.commit("HEAD")
-    lock = (root / pipeline.LOCK).read_bytes() if (root / pipeline.LOCK).is_file() else None
+    lock = files.read(root, pipeline.LOCK)
     making = pipeline.making(lock, rules.model.holdout)
     before, after = leaves_at(repository, judge), leaves_at(repository, source)
     touched = verdicts.touched(repository.changed(judge, source), before, after, making)
@@ -87,11 +88,12 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     return bool(making[0]) and not made and "dvc.yaml" not in touched
 
 
-def _set_months(path: Path, months: list[str]) -> None:
-    yaml = YAML()
-    tree = yaml.load(path.read_bytes())
+def _set_months(root: Path, months: list[str]) -> None:
+    yaml, out = YAML(), io.BytesIO()
+    tree = yaml.load(files.read(root, "params.yaml"))
     tree["data"]["months"] = months
-    yaml.dump(tree, path)
+    yaml.dump(tree, out)
+    files.write(root, "params.yaml", out.getvalue())
 
 
 def digest(folder: Path) -> str:

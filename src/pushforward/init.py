@@ -15,7 +15,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
 
-from pushforward import durable, git, remote, signers, trust
+from pushforward import durable, files, git, remote, signers, trust
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.remote import LOCAL as REMOTE
@@ -84,6 +84,7 @@ class Server:
     def load(bare: Path) -> "Server":
         """The server in `bare`."""
         path = bare / FOLDER / "server.json"
+        _unlinked(bare / FOLDER)
         if not path.is_file():
             raise PushforwardError(f"{bare} is not a server of pushforward", next="pushforward init")
         try:
@@ -122,6 +123,7 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False, protect:
     stored, store = _store(clone)
     joined = None if bare else _server_of(repository)
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
+    _unlinked(bare / FOLDER)
     _add_remote(repository, bare)
     if joined:
         return Server.load(joined)
@@ -143,6 +145,14 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False, protect:
     for name, text in hooks(server).items():
         durable.write(bare / "hooks" / name, text, mode=0o755)
     return server
+
+
+def _unlinked(folder: Path) -> None:
+    """Refuse a server's folder in which somebody has put a link: only what is the server's may be tidied there."""
+    for path in sorted(folder.glob("*")):
+        if path.is_symlink():
+            there = shlex.quote(str(path))
+            raise files.LinkError(str(path), next=f'to="$(realpath {there})" && rm {there} && mv "$to" {there}')
 
 
 def hooks(server: Server) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import aliases, pipeline
+from pushforward import aliases, files, pipeline
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git import Repository
 
@@ -30,7 +30,7 @@ class Store:
 
     def file(self, oid: str) -> Path:
         """Where the object `oid` lies, if it is here."""
-        return self.path / "files" / "md5" / oid[:2] / oid[2:]
+        return files.place(self.path, f"files/md5/{oid[:2]}/{oid[2:]}")
 
     def read(self, oid: str) -> bytes | None:
         """The bytes that lie under the name `oid`, whatever they are; None where nothing does."""
@@ -41,32 +41,34 @@ class Store:
 
     def objects(self) -> Iterator[tuple[str, Path]]:
         """(name, path) of every object; what DVC has not named so is passed over."""
-        for shard in _folders(self.path / "files" / "md5", SHARD):
+        for shard in _folders(files.place(self.path, "files/md5"), SHARD):
             for entry in sorted(shard.iterdir()):
-                if OBJECT.fullmatch(entry.name) and entry.is_file():
+                if OBJECT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                     yield shard.name + entry.name, entry
 
     def claim(self, bare: Path) -> None:
         """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage."""
-        place = self.path / "servers" / hashlib.sha256(str(bare).encode()).hexdigest()[:16]
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(f"{bare}\n")
+        name = hashlib.sha256(str(bare).encode()).hexdigest()[:16]
+        files.write(self.path, f"servers/{name}", f"{bare}\n".encode())
 
     def claims(self) -> dict[Path, Path]:
         """The servers that keep their objects here -> the file that says so."""
-        notes = sorted((self.path / "servers").glob("*"))
-        return {Path(note.read_text().removesuffix("\n")): note for note in notes if note.is_file()}
+        folder = files.place(self.path, "servers")
+        notes = list(files.plain(self.path, "servers")) if folder.is_dir() else []
+        return {Path(note.read_text().removesuffix("\n")): note for note in notes}
 
     def runs(self) -> Iterator[Path]:
         """Every entry of the run cache: what some stage once made of something."""
-        for shard in _folders(self.path / "runs", SHARD):
+        for shard in _folders(files.place(self.path, "runs"), SHARD):
             for key in _folders(shard, re.compile(r"[0-9a-f]{64}")):
-                yield from sorted(entry for entry in key.iterdir() if entry.is_file() and "." not in entry.name)
+                found = (entry for entry in key.iterdir() if "." not in entry.name)
+                yield from sorted(entry for entry in found if entry.is_file() and not entry.is_symlink())
 
 
 def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if name.fullmatch(path.name) and path.is_dir())
+    folders = (path for path in found if path.is_dir() and not path.is_symlink())
+    return sorted(path for path in folders if name.fullmatch(path.name))
 
 
 def members(oid: str, content: bytes) -> dict[str, str]:

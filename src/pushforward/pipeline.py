@@ -14,6 +14,7 @@ import logging
 import os
 import pickle
 import re
+import shlex
 import shutil
 import sys
 import threading
@@ -26,12 +27,14 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import aliases
+from pushforward import aliases, files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
 
 LOCK = "dvc.lock"
 METRICS = "metrics"
+# What this tool itself reads, writes and deletes in a checkout.
+OWN = ("params.yaml", "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
 TAIL_BYTES = 16_384
 MOST_PARSED = 64
 LIMIT_NODES, LIMIT_DEPTH = 1_000_000, 100
@@ -178,8 +181,36 @@ def _each_text_parsed_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _no_link_saved() -> Iterator[None]:
+    """Have DVC refuse an out in which a stage has left a link: it would keep, as the out, what that leads to."""
+    from dvc.output import Output
+
+    before = Output.save
+
+    def save(out: Any, **options: Any) -> Any:
+        if out.is_in_repo:
+            _refuse_link(out, inside=True)
+        return before(out, **options)
+
+    Output.save = save
+    try:
+        yield
+    finally:
+        Output.save = before
+
+
+def _refuse_link(one: Any, *, inside: bool) -> None:
+    root = Path(one.repo.root_dir)
+    path = os.path.relpath(one.fs_path, root)
+    if files.place(root, path).is_dir() and inside:
+        files.check(root, path)
+
+
+@contextlib.contextmanager
 def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
     """DVC's repository object in `root`, its log going to `listener` alone."""
+    files.place(root, ".dvc/tmp/site")
+    storage(root)  # refuses what DVC would follow
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     binaries = str(Path(sys.executable).parent)
     if os.environ.get("PATH", "").split(os.pathsep)[0] != binaries:
@@ -198,7 +229,7 @@ def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
     here = Path.cwd()
     os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
     try:
-        with _each_text_parsed_once(), Repo(str(root)) as repo:
+        with _each_text_parsed_once(), _no_link_saved(), Repo(str(root)) as repo:
             yield repo
     except NotDvcRepoError:
         raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
@@ -338,10 +369,13 @@ class Storage:
 def storage(root: Path) -> Storage:
     """What .dvc/config and config.local of the checkout in `root` say."""
     config = configparser.ConfigParser(interpolation=None)
-    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+    config.read([files.place(root, ".dvc/config"), files.place(root, ".dvc/config.local")])
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
     cache = root / ".dvc" / _unquoted(config.get("cache", "dir", fallback="cache"))
+    if cache == root / ".dvc" / "cache" and cache.is_symlink():
+        to = shlex.quote(str(cache.resolve()))
+        raise files.LinkError(".dvc/cache", next=f"rm .dvc/cache && dvc cache dir --local {to}")
     options = {key: _unquoted(value) for key, value in config.items(section)} if config.has_section(section) else {}
     if "url" not in options:
         return Storage(Path(os.path.normpath(cache)))
@@ -365,19 +399,19 @@ def seed(checkout: Repository, champion: str | None) -> None:
 
     A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
     """
-    lock = checkout.path / LOCK
-    lock.unlink(missing_ok=True)
-    for file in sorted((checkout.path / METRICS).glob("*")):
-        file.unlink()
+    for path in filter(_seeded, checkout.tree("HEAD")):
+        files.place(checkout.path, path).unlink(missing_ok=True)
+    files.place(checkout.path, LOCK).unlink(missing_ok=True)
     if champion is None:
         return
-    for path in checkout.tree(champion):
-        if path == LOCK or path.startswith(f"{METRICS}/"):
-            content = checkout.read(champion, path)
-            if content is not None:
-                target = checkout.path / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+    for path in filter(_seeded, checkout.tree(champion)):
+        content = checkout.read(champion, path)
+        if content is not None:
+            files.write(checkout.path, path, content)
+
+
+def _seeded(path: str) -> bool:
+    return path == LOCK or path.startswith(f"{METRICS}/")
 
 
 def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (), say: Any = print) -> Reproduction:
@@ -388,7 +422,7 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
     with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
-    before = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    before = read_lock(files.read(root, LOCK))
     listener = _Listener(say)
     result = Reproduction()
     with _tail() as tail, _repo(root, listener) as repo:
@@ -398,6 +432,7 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
             repo.check_graph(stages=[])
         except DvcException as wrong:  # a cycle, an out of two stages: known before anything runs
             raise PushforwardError(f"dvc.yaml: {_chain(wrong)}", next="edit dvc.yaml") from None
+        _refuse_links(repo)
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
@@ -427,6 +462,13 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
         raise PushforwardError(f"DVC: {listener.complaints[0]}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+def _refuse_links(repo: Any) -> None:
+    """Refuse an out or a dependency behind a link: DVC deletes outs before their stage runs, wherever they lead."""
+    for one in (*repo.index.outs, *repo.index.deps):
+        if one.is_in_repo:
+            _refuse_link(one, inside=False)
 
 
 def _pull_folders(repo: Any, last: str = "") -> int:
@@ -535,19 +577,17 @@ def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
 
 def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:
     """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the lock."""
-    path = root / LOCK
-    if not path.is_file():
+    lock = files.read(root, LOCK)
+    if lock is None:
         return {}
-    stages = read_lock(path.read_bytes())
-    kept = {name: entry for name, entry in stages.items() if not complete or name in known}
-    path.write_bytes(write_lock(kept))
+    kept = {name: entry for name, entry in read_lock(lock).items() if not complete or name in known}
+    files.write(root, LOCK, write_lock(kept))
     return kept
 
 
 def untouched(checkout: Repository) -> None:
     """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
-    lines = checkout.git("status", "--porcelain").text.splitlines()
-    wrong = [line[3:] for line in lines if line[3:] != LOCK and not line[3:].startswith(f"{METRICS}/")]
+    wrong = [path for path in checkout.unclean() if path != LOCK and not path.startswith(f"{METRICS}/")]
     if wrong:
         raise PushforwardError(
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
@@ -557,15 +597,10 @@ def untouched(checkout: Repository) -> None:
 
 def forget(root: Path, *, keep: str) -> None:
     """Remove from `root` and its cache what the lock says was made there, but `keep`."""
-    stages = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    stages = read_lock(files.read(root, LOCK))
     for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
-        made = root / path
-        if path == keep or path.startswith(f"{METRICS}/"):
-            continue
-        if made.is_dir() and not made.is_symlink():
-            shutil.rmtree(made)
-        else:
-            made.unlink(missing_ok=True)
+        if path != keep and not path.startswith(f"{METRICS}/"):
+            files.remove(root, path)
     shutil.rmtree(_cache(root), ignore_errors=True)
 
 
@@ -587,15 +622,14 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
 
 def _from_cache(root: Path, target: str) -> bool:
     """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
-    stages = read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    stages = read_lock(files.read(root, LOCK))
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
-    cache = _cache(root) / "files" / "md5"
+    cache = _cache(root)
 
     def read(oid: str) -> bytes | None:
-        path = cache / oid[:2] / oid[2:]
-        content = path.read_bytes() if path.is_file() else None
+        content = files.read(cache, f"files/md5/{oid[:2]}/{oid[2:]}")
         good = content and hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(".dir")
         return content if good else None
 
@@ -605,15 +639,10 @@ def _from_cache(root: Path, target: str) -> bool:
         return False
     wanted = [(entry["relpath"], entry["md5"]) for entry in json.loads(whole)] if oid.endswith(".dir") else []
     parts = {name: content for name, one in wanted if (content := read(one)) is not None}
-    place = root / target
-    inside = all((place / name).resolve().is_relative_to(place.resolve()) for name in parts)
-    if len(parts) < len(wanted) or not inside:
+    if len(parts) < len(wanted):
         return False
     for name, content in parts.items() if oid.endswith(".dir") else [("", whole)]:
-        path = place / name if name else place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.write_bytes(content)
+        files.write(root, f"{target}/{name}" if name else target, content)
     return True
 
 
@@ -630,6 +659,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
         made_by = [out.stage.addressing for out in repo.index.outs if out.def_path == path and out.stage]
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
+        _refuse_links(repo)
         try:
             _pull_folders(repo, made_by[0])
             repo.reproduce(targets=made_by, pull=True, allow_missing=True)

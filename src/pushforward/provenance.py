@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pushforward import __version__, objects, pipeline
+from pushforward import __version__, files, objects, pipeline
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.objects import Store
@@ -246,7 +246,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
         checkout = Path(scratch) / "checkout"
         repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(checkout))
         Repository(checkout).git("checkout", "-q", "--detach", target)
-        (checkout / ".dvc" / "config.local").write_text(pipeline.storage(root.absolute()).config())
+        files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
         pipeline.fetch(checkout, *paths, say=say)
 
 

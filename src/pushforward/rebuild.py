@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import environment, pipeline, process, revision, score, settings
+from pushforward import environment, files, pipeline, process, revision, score, settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.holdout import EVENTS, ROWS
@@ -64,7 +64,7 @@ def rebuild(
     root = checkout(repository, commit, folder / "checkout", cache=folder / "cache", url=url, like=like)
     rules = settings.load(root)
     python = _interpreter(repository, commit, rules.model.requirements, server, progress)
-    lock = (root / LOCK).read_bytes()
+    lock = files.read(root, LOCK)
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
     if added:
@@ -88,7 +88,7 @@ def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, 
     Repository(folder).git("checkout", "-q", "--detach", commit)
     known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": url} if url and known.remote else known.options
-    (folder / ".dvc" / "config.local").write_text(pipeline.Storage(cache, known.remote, options).config())
+    files.write(folder, ".dvc/config.local", pipeline.Storage(cache, known.remote, options).config().encode())
     return folder
 
 
@@ -161,16 +161,16 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = pipeline.read_lock((root / LOCK).read_bytes() if (root / LOCK).is_file() else None)
+    made = pipeline.read_lock(files.read(root, LOCK))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)
     oids = {str(out["path"]): str(out.get("md5")) for entry in made.values() for out in entry.get("outs", [])}
 
     def found(path: str, content: Content) -> str:
-        file = root / path
-        if path.endswith("/"):  # DVC's list of what is in a folder
-            file = cache.file(oids.get(path[:-1], f"{content.md5}.dir"))
+        # a path that ends so is DVC's list of what is in a folder
+        listed = path.endswith("/")
+        file = cache.file(oids.get(path[:-1], f"{content.md5}.dir")) if listed else files.place(root, path)
         return revision.sha256(file.read_bytes()) if file.is_file() else ""
 
     wrong = {path: other for path, content in data.items() if (other := found(path, content)) != content.sha256}

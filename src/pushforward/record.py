@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import durable, notes, pending, runs, settings
+from pushforward import durable, files, notes, pending, runs, settings
 from pushforward.errors import PushforwardError
 from pushforward.git import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, TRIALS, Repository
 from pushforward.init import Server
@@ -181,8 +181,9 @@ def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirement
 def publish_release(folder: Path, version: str, made: Path) -> None:
     """Put the plain files of `made` at `folder/version`, whole or not at all; the same again changes nothing."""
     target, fresh = folder / version, folder / f"{version}{durable.UNFINISHED}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.remove(folder, fresh.name)
+    fresh.mkdir()
     for path in sorted(made.rglob("*")):
         place = fresh / path.relative_to(made)
         if path.is_dir() and not path.is_symlink():
@@ -190,11 +191,11 @@ def publish_release(folder: Path, version: str, made: Path) -> None:
         elif path.is_file() and not path.is_symlink():
             shutil.copyfile(path, place)
             _sync(place)
-    if target.exists() and _content(target) == _content(fresh):
+    if target.exists() and not target.is_symlink() and _content(target) == _content(fresh):
         shutil.rmtree(fresh)
         return
     # an older bundle of the same version gives way; a crash between the two leaves the new one to the next attempt
-    shutil.rmtree(target, ignore_errors=True)
+    files.remove(folder, version)
     fresh.rename(target)
     durable.sync(folder)
 

@@ -45,7 +45,8 @@ def server(made: Server) -> Iterator[str]:
     for path in stale(bare):
         _delete(path)
         yield f"removed {path.relative_to(bare)}: whoever made it is dead"
-    for folder in (made.folder, made.folder / runs.FOLDER, *(made.folder / runs.FOLDER).glob("*")):
+    inside = (path for path in (made.folder / runs.FOLDER).glob("*") if not path.is_symlink())
+    for folder in (made.folder, made.folder / runs.FOLDER, *inside):
         for path in folder.glob(f"*{durable.UNFINISHED}"):
             if _age(path) > OLD_SECONDS:
                 _delete(path)
@@ -154,7 +155,11 @@ def _delete(path: Path) -> None:
 def clear(folder: Path, *, keep: Iterable[str]) -> None:
     """Empty a folder but for what is to be kept, whoever owns what is in it and however deep it goes."""
     wanted = set(keep)
-    gone = [str(path) for path in folder.glob("*") if path.name not in wanted] if folder.is_dir() else []
+    found = list(folder.glob("*")) if folder.is_dir() and not folder.is_symlink() else []
+    for path in found:
+        if path.is_symlink():  # chmod would go where it leads
+            path.unlink()
+    gone = [str(path) for path in found if path.name not in wanted and path.exists()]
     if gone:
         process.run(["chmod", "-R", "u+rwx", "--", *gone], check=False)
         process.run(["rm", "-rf", "--one-file-system", "--", *gone], check=False)

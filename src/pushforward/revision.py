@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 
 def settings_at(repository: Repository, commit: str) -> Settings:
     """The settings of a commit; `PushforwardError` where they cannot be read."""
-    text = repository.read(commit, "params.yaml")
+    text = repository.read_plain(commit, "params.yaml")
     if text is None:
         raise PushforwardError(f"{commit[:9]} has no params.yaml", next="git log -- params.yaml")
     return settings.parse(text, f"{commit[:9]}:params.yaml")

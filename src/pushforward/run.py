@@ -583,7 +583,7 @@ def _clean_up(place: _Place, unjailed: Mapping[str, str] | None) -> None:
 
 def _remove(*folders: Path) -> None:
     """Delete folders, also where steps took the permissions away, or nested deeper than a path can be long."""
-    found = [str(folder) for folder in folders if folder.exists()]
+    found = [str(folder) for folder in folders if folder.exists() and not folder.is_symlink()]
     for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf", "--one-file-system"]) if found else ():
         quiet = subprocess.DEVNULL
         subprocess.run([*command, "--", *found], stdin=quiet, stdout=quiet, stderr=quiet, check=False)

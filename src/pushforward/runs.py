@@ -142,6 +142,8 @@ def load(server: Server, name: str) -> Run | None:
 def store(server: Server, run: Run) -> None:
     """Write a run down, whole or not at all."""
     place = folder(server, run.job.key)
+    if place.is_symlink():  # what is behind it is no run's
+        place.unlink()
     place.mkdir(parents=True, exist_ok=True)
     durable.write(place / RECORD, json.dumps(asdict(run), indent=1) + "\n")
 

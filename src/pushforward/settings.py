@@ -16,6 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
+from pushforward import files
 from pushforward.errors import PushforwardError
 
 LIMIT_BYTES = 64 * 1024
@@ -162,10 +163,10 @@ def parse(text: bytes, where: str = "params.yaml") -> Settings:
 
 def load(folder: Path) -> Settings:
     """The settings of the checkout in `folder`."""
-    path = folder / "params.yaml"
-    if not path.is_file():
+    text = files.read(folder, "params.yaml")
+    if text is None:
         raise PushforwardError(f"{folder} has no params.yaml", next="run this inside a checkout of your project")
-    return parse(path.read_bytes())
+    return parse(text)
 
 
 @functools.lru_cache(maxsize=16)

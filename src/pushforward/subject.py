@@ -4,7 +4,7 @@ import contextlib
 import functools
 from pathlib import Path
 
-from pushforward import environment, event, notes, settings, workflow
+from pushforward import environment, event, files, notes, pipeline, settings, workflow
 from pushforward.errors import PushforwardError
 from pushforward.event import Event
 from pushforward.git import RUNS, ZERO
@@ -37,7 +37,7 @@ class Subject:
         self.main = self.repository.commit(server.default_branch)
         self.trusted = job.event != "pull_request"
         self.commit = job.commit if self.trusted else self._merge()
-        rules = self.repository.read(self.commit if self.trusted else self.main, "params.yaml")
+        rules = self.repository.read_plain(self.commit if self.trusted else self.main, "params.yaml")
         self.settings = settings.parse(rules or b"", f"{job.commit[:9]}:params.yaml")
 
     @property
@@ -152,6 +152,7 @@ class Subject:
         commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
         while commit is not None:
             with contextlib.suppress(PushforwardError):
+                files.check_tree(self.repository.tree(commit), pipeline.OWN)
                 rules = settings.parse(self.repository.read(commit, "params.yaml") or b"")
                 environment.digest(self.repository, commit, rules.model.requirements)
                 self.workflows(commit)
@@ -161,14 +162,16 @@ class Subject:
 
     def workflows(self, commit: str) -> list[Workflow]:
         """The workflow files at `commit` that this server runs (`server.workflows`)."""
-        found = []
-        for path in sorted(self.repository.tree(commit)):
+        found, tree = [], self.repository.tree(commit)
+        for path in sorted(tree):
             folder, _, name = path.rpartition("/")
             stem, _, kind = name.rpartition(".")
             if folder == FOLDER and kind in {"yml", "yaml"} and stem in self.settings.server.workflows:
+                files.check_tree(tree, [path])
                 text = self.repository.read(commit, path) or b""
                 found.append(_loaded(name, text.decode("utf-8", "replace")))
         if not found:
+            files.check_tree(tree, [FOLDER])
             wanted = ", ".join(self.settings.server.workflows)
             raise PushforwardError(f"{commit[:9]} has none of the workflows {wanted} in {FOLDER}")
         return found

@@ -145,7 +145,7 @@ def test_a_run_on_a_folder_that_differs_from_its_commit_is_refused(project, monk
     (project / "params.yaml").write_text(PARAMS + "# more\n")
     done = invoke(project, monkeypatch, "repro", "--clean")
     assert done.exit_code == 2
-    assert "differs from its commit:  M params.yaml\n  next: git stash" in done.stderr
+    assert "differs from its commit: params.yaml\n  next: git stash" in done.stderr
 
 
 def test_a_store_elsewhere_is_not_called_a_dot(project, monkeypatch):

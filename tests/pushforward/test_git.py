@@ -137,3 +137,46 @@ def test_unmerged_are_those_that_are_here_and_not_in_the_history(repository, git
     git(repository, "checkout", "-q", "main")
     main = commit(git, repository, "b.txt", "x")
     assert Repository(repository).unmerged([merged, topic, main, "f" * 40], main) == {topic}
+
+
+ODD_NAMES = (
+    "résumé.md",
+    "数据.csv",
+    "a b.txt",
+    'qu"ote.txt',
+    "back\\slash",
+    "tab\there",
+    "line\nbreak",
+    "\x1b[31mred",
+    "🛫.py",
+)
+
+
+def test_names_of_files_are_what_people_wrote(repository, git):
+    folder = repository / "docs"
+    folder.mkdir()
+    (folder / "kept").write_text("")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Begin")
+    before = Repository(repository).commit("HEAD")
+    for text, branch in (("theirs\n", "other"), ("ours\n", "mine")):
+        git(repository, "checkout", "-q", "-B", branch, before)
+        for name in ODD_NAMES:
+            (folder / name).write_text(text)
+        shown = sorted(f"docs/{name}".replace("\n", "\ufffd").replace("\x1b", "\ufffd") for name in ODD_NAMES)
+        git(repository, "add", "-A")
+        assert set(Repository(repository).unclean()) == set(shown)
+        git(repository, "commit", "-q", "-m", branch)
+    found = Repository(repository)
+    assert sorted(found.diffstat(before, "mine")) == [(name, 1, 0) for name in shown]
+    tree, conflicts = found.merge_tree("mine", "other")
+    assert (tree, sorted(conflicts)) == (None, shown)
+
+
+def test_a_name_that_is_no_text_can_be_shown(repository, git):
+    before = Repository(repository).commit("HEAD")
+    (repository / "caf\udce9").write_text("a\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Latin")
+    (path, _, _), *_ = Repository(repository).diffstat(before, "HEAD")
+    assert path == "caf\ufffd"
