@@ -192,6 +192,20 @@ class Reader:
             for job in self.jobs.values()
         )
 
+    def ended(self, job: JobResult) -> set[str]:
+        """The ids of the steps of a job that have ended, what actions do before and after them aside."""
+        legs = (one for one in self.jobs.values() if (clean(one.name), one.id) == (job.name, job.id))
+        steps = [entry for leg in legs for entry in leg.steps.items()]
+        return {identity for (stage, identity), step in steps if stage == "Main" and step.result}
+
+    def at_work(self) -> str:
+        """The step that began last and has not ended, and its job; "" for none."""
+        for job in reversed(self.jobs.values()):
+            for step in reversed(job.steps.values()):
+                if not job.result and not step.result:
+                    return f"{clean(job.name)} / {step.name}"
+        return ""
+
     def running(self) -> Iterator[tuple[str, float]]:
         """Id and start (on the clock) of every job that has not ended."""
         return ((job.id, job.started) for job in self.jobs.values() if not job.result)

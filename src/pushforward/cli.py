@@ -231,6 +231,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     clean = clean or bool(os.environ.get("CI"))
     repository = Repository(root)
     commit = repository.commit("HEAD")
+    handover.claim(out)
     with handover.refusal(out, commit):
         files.check_tree(repository.tree(commit), pipeline.OWN)
         rules = settings.load(root)
@@ -403,6 +404,7 @@ def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
     from pushforward import handover, judged
     from pushforward.promote import promote as run_promote
+    from pushforward.settings import MOST_FILES, MOST_MIB, Server
 
     verdict, _, level = judged.stored(source)
     if verdict.verdict != "promote":
@@ -410,7 +412,8 @@ def promote(source: Path, folder: Path) -> None:
         return
     if not (source / GOLDEN).is_file():
         raise PushforwardError(f"{source} has no {GOLDEN}: an older version has judged", next="push again")
-    read, golden = handover.read(folder), (source / GOLDEN).read_bytes()
+    judged_already = Server(handover_mib=MOST_MIB, handover_files=MOST_FILES)
+    read, golden = handover.read(folder, judged_already), (source / GOLDEN).read_bytes()
     run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}"))
 
 

@@ -143,7 +143,7 @@ def weigh(
     digests = Digests()
     mode: verdicts.Mode = "superior" if champion else "first"
     try:
-        read = handover.read(folder)
+        read = handover.read(folder, rules.server)
         reproduction = read.reproduction
         if read.commit != question.subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {question.subject[:9]}")

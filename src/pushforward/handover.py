@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pushforward import files
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
+from pushforward.settings import Server
 
 RECORD = "run.json"
 MODEL = "model"
@@ -21,9 +22,8 @@ PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
 NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PREDICTIONS, VALIDATION, PROBES, SOURCE, FAILED})
-LIMIT_BYTES = 200 * 1024 * 1024
 LIMIT_RECORD = 1024 * 1024
-LIMIT_FILES = 1000
+LIMIT_STAGES = 1000
 LIMIT_WORDS = 4000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 
@@ -82,14 +82,8 @@ def add_model(root: Path, folder: Path, model: str) -> None:
         files.copy(root, model, folder / MODEL)
 
 
-def output(folder: Path) -> Path:
-    """The folder that somebody has named for what is made: no link, and not behind one of the working folder."""
-    if folder.is_absolute() or ".." in folder.parts:
-        return files.place(folder.parent, folder.name)
-    return files.place(Path(), folder.as_posix())
-
-
-def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
+def claim(folder: Path) -> None:
+    """Refuse to write a hand-over where something else lies: whatever is in its folder goes."""
     output(folder)
     foreign = sorted({path.name for path in folder.glob("*")} - NAMES)
     if foreign:
@@ -97,18 +91,30 @@ def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
             f"{folder} holds {foreign[0]}, which is of no hand-over: nothing in it is written over",
             next="pushforward repro --out, with another folder",
         )
-    for name in NAMES:
-        files.remove(folder, name)
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def output(folder: Path) -> Path:
+    """The folder that somebody has named for what is made: no link, and not behind one of the working folder."""
+    return files.place(_parent(folder), folder.name)
+
+
+def _parent(folder: Path) -> Path:
+    named = folder.is_absolute() or ".." in folder.parts  # by its way, links and all
+    return folder.parent if named else files.place(Path(), folder.parent.as_posix())
+
+
+def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
+    files.remove(_parent(folder), folder.name)  # what a stage has put there too
+    folder.mkdir(parents=True)
     record = {"schema": 1, "commit": commit} | asdict(reproduction)
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
-def read(folder: Path) -> Handover:
-    """Read a hand-over; anything that is not as `write` leaves it is refused."""
+def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it is frozen
+    """Read a hand-over; anything that is not as `write` leaves it, or is larger than `limits` say, is refused."""
     if not folder.is_dir():
         raise PushforwardError("the run of the pushed code left nothing to judge; its log says why")
-    _check_sizes(folder)
+    _check_sizes(folder, limits)
     if not (folder / RECORD).is_file():
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
@@ -136,16 +142,27 @@ def plain_json(text: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def _check_sizes(folder: Path) -> None:
-    total = 0
-    for number, path in enumerate(folder.rglob("*")):
+def _check_sizes(folder: Path, limits: Server) -> None:
+    total, largest = 0, (0, "")
+    for count, path in enumerate(folder.rglob("*"), 1):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise PushforwardError(f"the hand-over holds {path.name}, which is no plain file")
-        total += path.stat().st_size
-        if number > LIMIT_FILES or total > LIMIT_BYTES:
-            raise PushforwardError(f"the hand-over is larger than {LIMIT_FILES} files or {LIMIT_BYTES >> 20} MiB")
-        if path.name == RECORD and path.stat().st_size > LIMIT_RECORD:
+        name, size = path.relative_to(folder).as_posix(), path.stat().st_size
+        total, largest = total + size, max(largest, (size, name))
+        if count > limits.handover_files:
+            raise _too_large(f"{limits.handover_files:,} files", "handover_files", f"in {name.partition('/')[0]}")
+        if total > limits.handover_mib << 20:
+            told = f"{largest[1]} has {largest[0] / (1 << 20):,.0f} MiB"
+            raise _too_large(f"{limits.handover_mib:,} MiB", "handover_mib", told)
+        if name == RECORD and size > LIMIT_RECORD:
             raise PushforwardError(f"the hand-over's {RECORD} is larger than {LIMIT_RECORD >> 20} MiB")
+
+
+def _too_large(most: str, setting: str, where: str) -> PushforwardError:
+    return PushforwardError(
+        f"the hand-over, the model in it, has more than {most} (server.{setting} on the target branch): {where}",
+        next=f"raise server.{setting} in params.yaml on the target branch by itself; it counts from the next push on",
+    )
 
 
 def read_metrics(folder: Path) -> dict[str, bytes]:
@@ -178,7 +195,7 @@ def _seconds(value: Any) -> float:
 
 def _reproduction(record: dict[str, Any]) -> Reproduction:
     stages = []
-    for entry in record["stages"][:LIMIT_FILES]:
+    for entry in record["stages"][:LIMIT_STAGES]:
         if entry["outcome"] not in get_args(Outcome):
             raise ValueError(entry["outcome"])
         stages.append(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from pushforward import artifacts as artifact_folder
 from pushforward import git
@@ -139,7 +139,7 @@ def run_workflow(
         workflow.file,
         conclusion,
         round(time.monotonic() - started, 3),
-        (*reader.results(), *_skipped(workflow, reader)),
+        (*_results(workflow, reader, end), *_skipped(workflow, reader)),
         mask.apply("\n".join(reader.summaries)),
         () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
         place.log,
@@ -256,7 +256,8 @@ class _Limits:
         if self.cancel.is_set():
             return "cancelled", "the run was cancelled"
         if size > MAX_READ:
-            return "failure", f"the run wrote more than {MAX_READ >> 20} MiB of log"
+            where = reader.at_work() or "the run"
+            return "failure", f"{where}: more than {MAX_READ >> 20} MiB of output; print less, or into a file"
         for job, started in reader.running():
             if now - started > self.jobs.get(job, float("inf")):
                 return "timed-out", f"job {job} took longer than its {self.jobs[job] / 60:g} minutes"
@@ -286,6 +287,7 @@ class _Log:
     _where: tuple[str, str] = ("", "")
     _summaries: list[Progress] = field(default_factory=list)
     _told: int = 0
+    _shortened: bool = False
     _masks: int = 0
 
     def __enter__(self) -> "_Log":
@@ -309,6 +311,10 @@ class _Log:
         entry = parse(line)
         if isinstance(entry, str) and entry.startswith("{"):
             self._write(0, f"  … (a line of more than {MAX_LINE} bytes is left out)")
+            if not self._shortened:
+                self._shortened = True
+                at = f"{self.reader.at_work()}: " if self.reader.at_work() else ""
+                self.tell(Progress("warning", f"{at}a line of more than {MAX_LINE >> 20} MiB of output is left out"))
             return
         if isinstance(entry, str):
             for progress in self.reader.plain(self.mask.apply(entry)):
@@ -538,9 +544,11 @@ def _follow(
                     _kill(process.pid)
                 elif cut is None and (cut := limits.broken(now, log.reader, size)):
                     hard = now + GRACE
+                    log.tell(Progress("error", cut[1]))
                     _interrupt(process.pid)
                 elif why := watch.broken(now):
                     cut, hard = cut or ("failure", why), now
+                    log.tell(Progress("error", why))
                     _kill(process.pid)
         finally:
             watch.end()
@@ -616,10 +624,39 @@ def _reasons(workflow: Workflow, reader: Reader, end: _End) -> Iterator[str]:
         if due and name not in results and all(results.get(other) == "success" for other in needed):
             yield f"job {name} did not run"
     for job_result in reader.results():
+        if (job_result.result == "success") and (left := _left_out(workflow, reader, job_result)):
+            yield f"job {job_result.name}: it ended as a success, and its step {left[0]} did not run to its end"
         if job_result.result != "success" and not reader.errors:
             yield f"job {job_result.name}: {job_result.result}"
     if end.status != 0 and not reader.errors:
         yield f"act ended with status {end.status}"
+
+
+def _left_out(workflow: Workflow, reader: Reader, job: JobResult) -> list[str]:
+    """The steps of a job that run whatever came before, and of which act tells no end; it is silent of those it skips.
+
+    Steps of workflows that are called have no place in this file, and are passed over.
+    """
+    if any("uses" in one for one in workflow.jobs.values()):
+        return []
+    ended = reader.ended(job)
+    steps = enumerate(workflow.jobs.get(job.id, {}).get("steps", []))
+    named = {str(step.get("id", number)): step for number, step in steps if "if" not in step}
+    return [_title(step) for identity, step in named.items() if identity not in ended]
+
+
+def _title(step: Mapping[str, Any]) -> str:
+    name, uses_, run = (str(step.get(key) or "") for key in ("name", "uses", "run"))
+    return clean(name or uses_.partition("@")[0] or run.strip().partition("\n")[0])[:100]
+
+
+def _results(workflow: Workflow, reader: Reader, end: _End | None) -> Iterator[JobResult]:
+    """How jobs ended: no success where a step is missing, whatever act, which may have been cut short, says of it."""
+    for job in reader.results():
+        if job.result == "success" and _left_out(workflow, reader, job):
+            yield replace(job, result="cancelled" if end and end.cut else "failure")
+        else:
+            yield job
 
 
 def _skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:

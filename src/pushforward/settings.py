@@ -20,6 +20,7 @@ from pushforward import files
 from pushforward.errors import PushforwardError
 
 LIMIT_BYTES = 64 * 1024
+MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 LIMIT_DEPTH = 40
 PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
 # What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
@@ -114,11 +115,17 @@ class Promote(Section):
 
 
 class Server(Section):
-    """What the local server runs, and how many runs go on side by side. GitHub does not read this."""
+    """What the local server runs, and how many runs go on side by side; GitHub does not read that.
+
+    What a run may hand to the judge is bounded there too, by what the target branch says: files, and MiB of all of
+    them, the model among them.
+    """
 
     workflows: list[str] = ["train", "judge", "release", "verify", "retrain", "monitor"]
     jobs: int = Field(default=2, ge=1, le=64)
     timeout_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    handover_mib: int = Field(default=200, ge=1, le=MOST_MIB)
+    handover_files: int = Field(default=1000, ge=1, le=MOST_FILES)
 
 
 class Settings(Section):

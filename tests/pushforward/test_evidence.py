@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pushforward.git import Repository
 from pushforward.pipeline import Reproduction, Stage
 from pushforward.verdicts import invalid
 
+DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
 PARAMS = """\
@@ -373,10 +375,10 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
         ({"model/manifest.json": b"["}, "manifest.json is not JSON"),
         ({"model/manifest.json": b"\xff"}, "manifest.json is not JSON"),
         ({"model/manifest.json": b"[]"}, "manifest.json is not of the form expected"),
-        pytest.param({"model/manifest.json": b"[" * 100_000}, "manifest.json"),
+        pytest.param({"model/manifest.json": DEEP}, "manifest.json"),
         pytest.param({"model/manifest.json": b'{"a": 1' + b"0" * 5000 + b"}"}, "manifest.json"),
         ({"metrics/metrics.json": b"["}, ""),
-        pytest.param({"metrics/metrics.json": b"[" * 100_000}, ""),
+        pytest.param({"metrics/metrics.json": DEEP}, ""),
         pytest.param({"metrics/metrics.json": b'{"auc": 1' + b"0" * 400 + b"}"}, ""),
         ({"metrics/metrics.json": b'{"auc": NaN, "brier": 1e999, "ece": true}'}, ""),
         ({"metrics/learning.csv": b"\xff\xfe"}, ""),

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pushforward.gate import Evidence, judge
 from pushforward.settings import GateRules
 from pushforward.verdicts import Champion, Digests, Holdout, Stage, Verdict, invalid, mode, touched
 
+DEEP = "[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 DAYS, A_DAY = 60, 200
 RULES = GateRules(slices=["origin"])
 
@@ -353,7 +355,7 @@ def test_what_is_not_a_verdict_is_refused(change, message):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "null", "[" * 100_000, '{"schema":1,"schema":1}', '{"seconds":NaN}', b"\xff\xfe", '"verdict"'],
+    ["", "{", "null", DEEP, '{"schema":1,"schema":1}', '{"seconds":NaN}', b"\xff\xfe", '"verdict"'],
 )
 def test_text_that_is_not_a_verdict_is_refused(text):
     with pytest.raises(PushforwardError, match="not a verdict"):

@@ -2,13 +2,16 @@
 
 import json
 import os
+import sys
 
 import pytest
 
 from pushforward import handover
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import Reproduction, Stage
+from pushforward.settings import Server
 
+DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 RECORD = {
     "schema": 1,
     "commit": "a" * 40,
@@ -70,7 +73,7 @@ def test_a_run_that_left_nothing_is_told_apart_from_one_that_died_early(tmp_path
         b"",
         b"{",
         b"\xff\xfe",
-        pytest.param(b"[" * 100_000),
+        pytest.param(DEEP),
         pytest.param(b'{"pulled": 1' + b"0" * 5000 + b"}"),
     ],
     ids=["empty", "cut off", "not UTF-8", "deep", "huge number"],
@@ -158,18 +161,27 @@ def test_a_folder_where_a_file_should_be_is_refused(folder, name):
     assert name in refusal(folder)
 
 
-def test_too_many_files_are_refused(folder):
+def test_too_many_files_are_refused_with_the_setting_that_says_how_many(folder):
     (folder / "metrics").mkdir()
-    for number in range(handover.LIMIT_FILES + 1):
+    for number in range(5):
         (folder / "metrics" / f"{number}.json").touch()
-    assert "larger than 1000 files" in refusal(folder)
+    with pytest.raises(
+        PushforwardError, match=r"more than 6 files \(server.handover_files on .*\): in metrics"
+    ) as many:
+        handover.read(folder, Server(handover_files=6))
+    assert many.value.next.startswith("raise server.handover_files in params.yaml on the target branch")
+    assert len(handover.read(folder, Server(handover_files=7)).metrics) == 5
 
 
-def test_too_many_bytes_are_refused_before_they_are_read(folder):
-    for name, size in (("predictions.parquet", handover.LIMIT_BYTES), ("more", 1)):
-        with (folder / name).open("wb") as sparse:
-            sparse.truncate(size)
-    assert "or 200 MiB" in refusal(folder)
+def test_too_many_bytes_are_refused_before_they_are_read_with_the_setting_that_says_how_many(folder):
+    (folder / "model").mkdir()
+    with (folder / "model" / "weights").open("wb") as sparse:
+        sparse.truncate(230 << 20)
+    said = r"more than 200 MiB \(server.handover_mib on the target branch\): model/weights has 230 MiB"
+    with pytest.raises(PushforwardError, match=said) as large:
+        handover.read(folder)
+    assert large.value.next.startswith("raise server.handover_mib in params.yaml on the target branch")
+    assert handover.read(folder, Server(handover_mib=231)).commit == RECORD["commit"]
 
 
 def test_a_record_too_large_to_parse_is_refused(folder):

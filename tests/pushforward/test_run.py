@@ -458,7 +458,7 @@ def test_a_run_that_writes_without_end_is_ended(project: Project, monkeypatch: p
     monkeypatch.setattr(run, "MAX_READ", 1_000_000)
     result = project.run(one_job("yes"))
     assert result.conclusion == "failure"
-    assert "of log" in result.errors[-1]
+    assert "one / work: more than 0 MiB of output" in result.errors[-1]
 
 
 def test_every_run_has_a_folder_of_its_own(project: Project) -> None:
@@ -478,3 +478,64 @@ def test_the_environment_of_this_process_is_left_alone(project: Project) -> None
     before = dict(os.environ)
     project.run(one_job("true"))
     assert dict(os.environ) == before
+
+
+LATER = "      - name: later\n        run: echo later\n"
+LOUD = "head -c 3000000 /dev/zero | tr '\\0' x; echo; sleep 5"
+
+
+def test_a_line_that_is_too_long_is_said_once_and_the_run_goes_on(project: Project) -> None:
+    result = project.run(one_job(f"{LOUD[: -len('; sleep 5')]}\n{LOUD[: -len('; sleep 5')]}") + LATER)
+    assert (result.conclusion, [step.name for step in result.jobs[0].steps]) == ("success", ["work", "later"])
+    warnings = [told.text for told in project.seen if told.kind == "warning"]
+    assert warnings == ["one / work: a line of more than 1 MiB of output is left out"]
+
+
+def test_a_run_that_says_too_much_is_told_which_step_and_is_no_success(project: Project, monkeypatch) -> None:
+    monkeypatch.setattr(run, "MAX_READ", 1 << 20)
+    result = project.run(one_job(LOUD) + LATER)
+    why = "one / work: more than 1 MiB of output; print less, or into a file"
+    assert (result.conclusion, result.errors[-1]) == ("failure", why)
+    assert f"error: {why}\n" in result.log.read_text()
+    assert [job.result for job in result.jobs] != ["success"]
+
+
+STEPS = "steps: [{run: 'a'}, {id: x, name: second, run: 'b'}, {if: always(), run: 'c'}, {uses: ./local}]"
+
+
+@pytest.mark.parametrize(
+    ("told", "missing"),
+    [
+        (["0", "x", "2", "3"], None),
+        (["0", "x", "3"], None),
+        (["0", "3"], "second"),
+        (["0", "x", "2"], "./local"),
+        (["x", "2", "3"], "a"),
+        ([], "a"),
+        (["0", "1", "3"], "second"),
+    ],
+)
+def test_a_job_that_act_calls_a_success_without_a_step_is_none(told: list[str], missing: str | None) -> None:
+    flow = workflow.load("ci.yml", f"on: push\njobs:\n  one: {{runs-on: ubuntu-latest, {STEPS}}}\n")
+    reader = Reader(time.monotonic)
+    job = {"job": "one", "jobID": "one", "level": "info"}
+    for identity in told:
+        list(reader.read(job | {"stepID": [identity], "stage": "Main", "step": identity, "stepResult": "success"}))
+    list(reader.read(job | {"jobResult": "success"}))
+    end = run._End(0, None)
+    reasons = list(run._reasons(flow, reader, end))
+    said = [f"job one: it ended as a success, and its step {missing} did not run to its end"] if missing else []
+    assert reasons == said
+    assert [one.result for one in run._results(flow, reader, end)] == ["failure" if missing else "success"]
+    assert run._conclusion(reader, end, reasons) == ("failure" if missing else "success")
+
+
+def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None:
+    flow = workflow.load("ci.yml", "on: push\njobs:\n  one: {runs-on: ubuntu-latest, steps: [{run: 'a'}]}\n")
+    reader = Reader(time.monotonic)
+    job = {"job": "one", "jobID": "one", "level": "info"}
+    list(reader.read(job | {"stepID": ["0"], "stage": "Main", "step": "a", "msg": "begun"}))
+    list(reader.read(job | {"stepID": ["0"], "stage": "Post", "step": "a", "stepResult": "failure"}))
+    list(reader.read(job | {"jobResult": "success"}))
+    assert [one.result for one in run._results(flow, reader, run._End(0, None))] == ["failure"]
+    assert [one.result for one in run._results(flow, reader, run._End(0, ("timed-out", "late")))] == ["cancelled"]

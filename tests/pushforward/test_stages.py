@@ -88,13 +88,6 @@ def test_a_parameter_does_not_become_shell_text(spliced):
     assert "params.yaml, and name the key under params:" in said
 
 
-def merging():
-    """Ten lines that merge ten times what the line before has merged."""
-    lines = ["l0: &a0 {k: v}"]
-    lines += [f"l{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    return "\n".join(lines)
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -110,23 +103,25 @@ def merging():
         (b"a: \x00", ""),
         (b"stages: !!python/object/apply:os.system [touch PWNED]", ""),
         (b"x" * 300_000, "300,000 bytes"),
-        (b"[" * 20_000, ""),
-        (
-            b"a: &a [1,1,1,1,1,1,1,1,1,1]\n"
-            + b"".join(
-                b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + n,) * 2 + (97 + n,) * 10)
-                for n in range(8)
-            ),
-            "stands for more than 100,000 values",
-        ),
-        (merging().encode(), "stands for more than 100,000 values"),
+        (b"[" * (stages.LIMIT_DEPTH + 1) + b"]" * (stages.LIMIT_DEPTH + 1), "nested too deep"),
     ],
-    ids=range(15),
+    ids=range(13),
 )
 def test_no_bytes_bring_it_down(text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert words in refusal(text)
     assert not list(tmp_path.glob("PWNED"))
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &a [x, x, x]\nb: [*a, *a]\n", "a: &a {k: v, l: w}\nb:\n  <<: [*a, *a]\n"], ids=["lists", "merges"]
+)
+def test_a_pipeline_is_measured_by_what_its_aliases_stand_for(text, monkeypatch):
+    """Before any of it is built: a few lines can stand for more than a machine holds."""
+    monkeypatch.setattr(stages, "LIMIT_NODES", 30)
+    stages.check(text.encode(), set())
+    monkeypatch.setattr(stages, "LIMIT_NODES", 10)
+    assert "stands for more than 10 values" in refusal(text)
 
 
 @pytest.fixture
@@ -178,13 +173,13 @@ def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_t
         ("a: &a [x]\nb: [*a]\n", "anchor or alias"),
         ("gate: {windw: 2}\n", "did you mean 'window'"),
         ("gate: {}\ngate: {}\n", "duplicate key"),
-        ("[" * 5000, "params.yaml"),
+        (f"a: {'[' * 41}", "params.yaml"),
     ],
-    ids=["bomb", "typo", "twice", "deep"],
+    ids=["alias", "typo", "twice", "deep"],
 )
 def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, text, words):
     params = toy / "params.yaml"
-    params.write_text(text if text.startswith("[") else params.read_text().partition("gate:")[0] + text)
+    params.write_text(text if text.startswith("a: [") else params.read_text().partition("gate:")[0] + text)
     command = [str(ROOT / ".venv" / "bin" / "pushforward"), "repro", "--out", "handed"]
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)

@@ -162,25 +162,25 @@ def test_a_workflow_answers_to_the_events_that_github_documents(on: str, event: 
         ("on: push\njobs: {a: 1}", "job a is not a mapping"),
         ("on: push\njobs: {a: {steps: {}}}", "`steps` is not a list"),
         ("x" * 70_000, "70000 bytes"),
-        ("[" * 30_000, "nested too deep"),
-        (
-            "a: &a [x,x,x,x,x,x,x,x,x]\n"
-            + "".join(
-                f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
-            ),
-            "more than 10,000 values",
-        ),
-        (
-            "l0: &a0 {k: v}\n"
-            + "".join(f"l{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
-            "more than 10,000 values",
-        ),
+        ("[" * (workflow.MAX_DEPTH + 1) + "]" * (workflow.MAX_DEPTH + 1), "nested too deep"),
         ("a: &a [*a]", "of itself"),
         ("a: !!python/object/apply:os.system [id]", "not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_workflow_is_refused(source: str, why: str) -> None:
     with pytest.raises(WorkflowError, match=why):
+        workflow.load("ci.yml", source)
+
+
+@pytest.mark.parametrize(
+    "source", ["a: &a [x, x, x]\nb: [*a, *a]\n", "a: &a {k: v, l: w}\nb:\n  <<: [*a, *a]\n"], ids=["lists", "merges"]
+)
+def test_a_file_is_measured_by_what_its_aliases_stand_for(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "MAX_NODES", 30)
+    with pytest.raises(WorkflowError, match="needs `on:`"):
+        workflow.load("ci.yml", source)
+    monkeypatch.setattr(workflow, "MAX_NODES", 10)
+    with pytest.raises(WorkflowError, match="more than 10 values"):
         workflow.load("ci.yml", source)
 
 
