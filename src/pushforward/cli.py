@@ -233,7 +233,9 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     commit = repository.commit("HEAD")
     handover.claim(out)
     with handover.refusal(out, commit):
-        files.check_tree(repository.tree(commit), pipeline.OWN)
+        tree = repository.tree(commit)
+        files.check_tree(tree, pipeline.OWN)
+        stages.check_bytecode(tree)
         rules = settings.load(root)
     if clean:
         if dirty := repository.unclean():
@@ -244,7 +246,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     with handover.refusal(out, commit):
         if (text := files.read(root, stages.FILE)) is not None:
-            stages.check(text, set(repository.tree(commit)))
+            stages.check(text, set(tree))
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):

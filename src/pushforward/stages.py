@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -39,6 +40,18 @@ def check(text: bytes, tracked: set[str]) -> None:
         body = stage.get("do", stage)
         if isinstance(body, dict):
             _check_stage(str(name), body, tracked)
+
+
+def check_bytecode(tracked: Iterable[str]) -> None:
+    """Refuse compiled Python among the files of a commit: it can run in place of the source that people review."""
+    for path in sorted(tracked):
+        folder, found, _ = f"/{path}".partition("/__pycache__/")
+        if found or path.endswith((".pyc", ".pyo")):
+            where = f"{folder}/__pycache__".lstrip("/") if found else path
+            raise PushforwardError(
+                f"git holds {where}: compiled Python, which can run in place of the source, and which a run writes anew",
+                next=f"git rm -r --cached {shlex.quote(where)}, and __pycache__/ into .gitignore",
+            )
 
 
 def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:

@@ -348,7 +348,8 @@ def test_its_processes_are_bounded(site: Site) -> None:
         except OSError: sys.exit(f"only {{made}} of {mark}")
         if not child:
             time.sleep(20)
-            os._exit(0)'
+            os._exit(0)
+    time.sleep(20)'
     """
     started = time.monotonic()
     result = site.attack(job(textwrap.dedent(children)), limits=Limits(processes=150), limit=8)
@@ -385,6 +386,7 @@ def test_what_it_writes_on_disk_is_bounded(site: Site) -> None:
     script = """
     for i in $(seq 60); do n=$(printf %0100d $i) && mkdir $n && cd $n; done
     for i in $(seq 30); do head -c 20M /dev/zero >$i || exit 1; sleep 0.02; done
+    sleep 20
     """
     result = site.attack(job(script), limits=Limits(disk=300 * MIB))
     assert result.errors[-1] == "the run wrote more than 300 MiB"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -187,3 +188,38 @@ def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, text, words):
     read = handover.read(toy / "handed")
     assert read.reproduction.outcome == "failed"
     assert words in read.reproduction.message
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("src/toy/__pycache__/pipeline.cpython-311.pyc", "src/toy/__pycache__"),
+        ("__pycache__/conftest.cpython-312.pyc", "__pycache__"),
+        ("a b/__pycache__/x.pyc", "a b/__pycache__"),
+        ("src/__pycache__/deep/__pycache__/x.pyc", "src/__pycache__"),
+        ("src/__pycache__/readme.txt", "src/__pycache__"),
+        ("src/toy/hidden.pyc", "src/toy/hidden.pyc"),
+        ("old.pyo", "old.pyo"),
+    ],
+)
+def test_bytecode_that_git_holds_is_named_with_the_command_that_drops_it(path, named):
+    with pytest.raises(PushforwardError) as refused:
+        stages.check_bytecode(["README.md", path, "zz.py"])
+    assert refused.value.message.startswith(f"git holds {named}: compiled Python")
+    assert refused.value.next == f"git rm -r --cached {shlex.quote(named)}, and __pycache__/ into .gitignore"
+
+
+def test_other_files_are_no_bytecode():
+    stages.check_bytecode(["a__pycache__/x.py", "__pycache__.md", "src/pyc", "x.pyc.md", "src/__pycache__x/y"])
+
+
+def test_a_commit_with_bytecode_is_told_so_before_anything_runs(toy, git):
+    (toy / "src" / "__pycache__").mkdir(parents=True)
+    (toy / "src" / "__pycache__" / "x.pyc").write_bytes(b"")
+    git(toy, "add", "-A", "-f")
+    git(toy, "commit", "-q", "-m", "Add too much")
+    command = [str(ROOT / ".venv" / "bin" / "pushforward"), "repro", "--out", "handed"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "git holds src/__pycache__: compiled Python" in done.stderr) == (USAGE, True), done.stderr
+    assert "git holds src/__pycache__" in handover.read(toy / "handed").reproduction.message
