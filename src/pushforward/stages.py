@@ -49,7 +49,7 @@ def check_bytecode(tracked: Iterable[str]) -> None:
         if found or path.endswith((".pyc", ".pyo")):
             where = f"{folder}/__pycache__".lstrip("/") if found else path
             raise PushforwardError(
-                f"git holds {where}: compiled Python, which can run in place of the source, and which a run writes anew",
+                f"git holds {where}: compiled Python, which can run in place of its source, and a run writes it anew",
                 next=f"git rm -r --cached {shlex.quote(where)}, and __pycache__/ into .gitignore",
             )
 
