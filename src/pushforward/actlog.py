@@ -3,14 +3,14 @@
 import base64
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward.text import clean, clean_lines
+
 Kind = Literal["job-start", "job-end", "step-start", "step-end", "output", "notice", "warning", "error", "summary"]
 
-MAX_LINE = 2000
 MAX_OUTPUT_LINES = 2000  # of one step, to whoever follows; the log has all of them
 MAX_SUMMARY = 1 << 20  # characters of all steps of a run; GitHub takes as many of each
 MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a run: what comes after these is left out
@@ -18,10 +18,6 @@ MAX_ERRORS = 20
 UNSUPPORTED = "Skipping unsupported platform"
 START = "⭐ Run "
 
-# CSI and OSC sequences, then the other escapes of two or three characters.
-_ESCAPE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]"
-)
 _SHA = re.compile(r"@[0-9a-f]{40}$")
 _NOISE = ("Couldn't get a valid docker connection", "Error: Job '")
 
@@ -262,7 +258,7 @@ class Reader:
         elif command == "group":
             yield Progress("output", f"▸ {clean(str(entry.get('arg', '')))}", job, step.name)
         elif command == "summary":
-            text = clean_text(str(entry.get("content", "")))[: MAX_SUMMARY - self._summarized]
+            text = clean_lines(str(entry.get("content", "")))[: MAX_SUMMARY - self._summarized]
             if not text:
                 return
             self._summarized += len(text)
@@ -290,28 +286,6 @@ def parse(line: bytes) -> dict[str, Any] | str:
         if isinstance(entry, dict):
             return entry
     return text
-
-
-def clean(text: str) -> str:
-    """`text` as one harmless line: no escape sequences, controls or direction marks; what `\\r` overwrote is gone."""
-    line = " ".join(part.rstrip("\r").rpartition("\r")[2] for part in text.rstrip("\r\n").split("\n"))
-    return _inert(line)[:MAX_LINE]
-
-
-def clean_text(text: str) -> str:
-    """`text` of many lines without escape sequences, controls and direction marks."""
-    return "\n".join(_inert(line) for line in text.replace("\r\n", "\n").split("\n"))
-
-
-def _inert(line: str) -> str:
-    line = _ESCAPE.sub("", line).replace("\t", "    ")
-    if line.isprintable():
-        return line
-    return "".join(character for character in line if _harmless(character))
-
-
-def _harmless(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _first_line(text: str) -> str:

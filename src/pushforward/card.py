@@ -11,9 +11,10 @@ from typing import Literal
 
 from pushforward.git import Repository
 from pushforward.provenance import Statement, read
-from pushforward.report import bounds_title, calibration_line, code, figure, plain, prose, signed
+from pushforward.report import bounds_title, calibration_line
 from pushforward.revision import settings_at, sha256
 from pushforward.settings import Settings
+from pushforward.text import code, figure, plain, prose, signed
 from pushforward.verdicts import Number, Slice, Verdict
 
 LIMIT_BYTES = 32 * 1024

@@ -17,6 +17,7 @@ import click
 
 from pushforward import __version__
 from pushforward.errors import BUG, MACHINE, NOT_PROMOTED, TOOL, USAGE, PushforwardError
+from pushforward.text import plain
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -335,7 +336,7 @@ def gate(
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
-        click.echo(f"  {verdict.verdict}: {report.plain(verdict.reason)}")  # the report step shows the rest
+        click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
         click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
     if strict and verdict.verdict != "promote":

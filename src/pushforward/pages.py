@@ -1,7 +1,7 @@
 """A repository's history -> pages: what may merge, what is in use and why, for readers who run nothing.
 
 The same pages are served and exported, so all links are relative. No page needs a script. Every text that a template
-shows passes `report.plain` and is escaped: who names a branch or a slice writes no markup.
+shows passes `text.plain` and is escaped: who names a branch or a slice writes no markup.
 """
 
 import math
@@ -22,6 +22,7 @@ from pushforward.git import REGISTRY, Repository
 from pushforward.history import History, Report, Run, Snapshot, Tag, clock
 from pushforward.registry import NAME, NUMBER, Registered
 from pushforward.revision import sha256
+from pushforward.text import figure, plain, signed
 from pushforward.verdicts import OFFSET_TITLE, Slice, Verdict
 
 PER_PAGE = 100
@@ -395,19 +396,6 @@ def headline(told: Report) -> str:
     }.get(verdict.verdict, "Cannot be judged")
 
 
-def figure(value: float | None) -> str:
-    """Four decimals where they say something, else four digits: losses have any scale."""
-    if value is None:
-        return ""
-    four = value == 0 or 5e-5 <= abs(value) < 1000
-    return (f"{value:.4f}" if four else f"{value:,.4g}").replace("-", "−")
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign."""
-    return "" if value is None else f"{'+' if value > 0 else ''}{figure(value)}"
-
-
 def sentence(text: str) -> str:
     """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
     first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
@@ -431,8 +419,8 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters |= {
-        "figure": figure,
-        "signed": signed,
+        "figure": lambda value: "" if value is None else figure(value),
+        "signed": lambda value: "" if value is None else signed(value),
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
@@ -465,11 +453,11 @@ def _shown(value: Any) -> Any:
         return ""
     text = str(value)
     # most texts are nothing but letters, and there are thousands on a page
-    return text if text.isascii() and text.isprintable() and "  " not in text else report.plain(text, LONGEST)
+    return text if text.isascii() and text.isprintable() and "  " not in text else plain(text, LONGEST)
 
 
 def _lines(text: str) -> Markup:
     """A text of several lines for `<pre>`, each line plain."""
     lines = text.strip("\n").split("\n")
-    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + report.plain(line, LONGEST) for line in lines)
+    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
     return Markup("\n").join(escape(line) for line in indented)

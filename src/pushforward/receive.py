@@ -18,6 +18,7 @@ from pushforward.git import DETACH, NOTES, SKIP, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
 from pushforward.runs import Job
+from pushforward.text import plain
 
 POLL_SECONDS = 0.05
 TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
@@ -141,13 +142,8 @@ def options(environment: Mapping[str, str]) -> tuple[set[str], list[str]]:
             continue
         close = difflib.get_close_matches(option, (SKIP, DETACH), n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {SKIP} and {DETACH}"
-        strange.append(f"push option '{clean(option)}' is not known, and did nothing; {hint}")
+        strange.append(f"push option '{plain(option, 80)}' is not known, and did nothing; {hint}")
     return known, strange
-
-
-def clean(text: str) -> str:
-    """A text of the pusher's as one short, harmless line."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:80]
 
 
 def jobs(server: Server, updates: list[tuple[str, str, str]]) -> Iterator[Job]:

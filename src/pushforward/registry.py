@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pushforward.errors import PushforwardError
 from pushforward.git import Ref
+from pushforward.text import plain
 
 NAME = r"[a-z][a-z0-9-]{1,62}"
 NUMBER = r"(?:0|[1-9]\d{0,8})"
@@ -186,7 +187,7 @@ class Registry:
         known = [str(one.version) for one in self.versions]
         (close,) = difflib.get_close_matches(f"v{short}", known, n=1, cutoff=0.6) or [""]
         hint = f"; did you mean {close}?" if close else f"; the newest is {known[-1]}"
-        raise PushforwardError(f"{self.model} has no version {_inert(text)}{hint}", next="pushforward show")
+        raise PushforwardError(f"{self.model} has no version {plain(text, 80)}{hint}", next="pushforward show")
 
 
 def _is_taken(name: str, taken: Collection[str]) -> bool:
@@ -323,7 +324,3 @@ def record(text: str) -> dict[str, Any]:
                 return {}
             return found if isinstance(found, dict) else {}
     return {}
-
-
-def _inert(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)[:80]

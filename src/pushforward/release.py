@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import objects, registry, report, settings, tagging, trust
+from pushforward import objects, registry, settings, tagging, trust
 from pushforward import remote as remotes
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
@@ -17,6 +17,7 @@ from pushforward.registry import PRODUCTION, Registered, Registry
 from pushforward.remote import LOCAL
 from pushforward.settings import Settings
 from pushforward.tagging import Batch, Hand, Push, Seen, Tag
+from pushforward.text import plain
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ class _Clone:
         if deprecation := known.deprecated(version):
             (found,) = self.repository.objects([deprecation.tag])
             reason = registry.record(found[1].decode("utf-8", "replace")).get("reason") if found else None
-            said = f": {report.plain(str(reason), tagging.LIMIT_REASON)}" if reason else ""
+            said = f": {plain(str(reason), tagging.LIMIT_REASON)}" if reason else ""
             others = [one for one in known.versions if not known.deprecated(one)]
             raise PushforwardError(
                 f"{version.name} is deprecated{said}",

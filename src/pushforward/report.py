@@ -8,17 +8,17 @@ import dataclasses
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward.text import code, cut, figure, left, plain, prose, right, shorten, signed
 from pushforward.verdicts import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
 
 BUDGET = 60_000
-LONGEST = 160
 LISTED = 12
 SLICES_OPEN = 6
+NAME_WIDTH, NUMBER_WIDTH = 26, 9
 POINTS = 10
 MONTH = re.compile(r"\d{4}-\d\d")
 # Mermaid's own first colour is all but white on white; this one is seen on white and on black.
@@ -202,29 +202,6 @@ def entries(note: str) -> list[tuple[dict[str, Any], str]]:
     return [(tree, "\n".join(lines).strip("\n") + "\n") for tree, lines in found]
 
 
-def plain(text: str, longest: int = LONGEST) -> str:
-    """Foreign text as one line of printable characters: no escape sequence, control, bidi or invisible character."""
-    text = _ESCAPES.sub("", text)
-    kept = "".join(_printable(character) for character in text)
-    return _shorten(" ".join(kept.split()), longest)
-
-
-def code(text: str, longest: int = LONGEST) -> str:
-    """Foreign text as a markdown code span that it cannot leave, in a table too."""
-    # GitHub reads @ as a mention after anything but a word character; stages and versions keep theirs.
-    text = re.sub(r"(?<!\w)@", "＠", plain(text, longest)).translate(_SPAN)
-    return f"`{text}`" if text else "`(empty)`"
-
-
-def prose(text: str, longest: int = 600) -> str:
-    """Foreign text as a part of a markdown sentence: no markup, link, mention or reference is left in it."""
-    text = plain(text, longest).translate(_TEXT).replace("://", ":⁄⁄").replace("www.", "www․")
-    text = re.sub(r"(?i)\b(gh)-(?=\d)", r"\1‑", text)
-    text = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
-    text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
-    return re.sub(r"^([-+=])", r"\\\1", text)
-
-
 def sparkline(values: Sequence[float], points: int = 24) -> str:
     """The values as a line of eight block heights, at most `points` long (evenly picked, first and last kept)."""
     values = [value for value in values if value == value and abs(value) != float("inf")]
@@ -237,27 +214,12 @@ def sparkline(values: Sequence[float], points: int = 24) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round((value - low) * scale)] for value in values)
 
 
-# Operating system commands, device control strings and control sequences, in their 7-bit and 8-bit forms.
-_ESCAPES = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|\x1b[ -~]?"
-)
 _TAGS = str.maketrans({"<": "‹", ">": "›"})
-_SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
-_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃", "$": "＄"})
 _FIRST, _CONTEXT, _LAST = "<!-- pushforward ", "<!-- context ", " -->"
 
 
-def _printable(character: str) -> str:
-    category = unicodedata.category(character)
-    if character in "\t\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
-        return " "
-    return "" if category[0] == "C" else character
-
-
 def _machine_line(verdict: Verdict, limit: int) -> str:
-    verdict = dataclasses.replace(verdict, reason=_shorten(verdict.reason, 2000))
+    verdict = dataclasses.replace(verdict, reason=shorten(verdict.reason, 2000))
     while True:
         text = json.dumps(json.loads(verdict.to_json()), separators=(",", ":"))
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("\x7f", "\\u007f")
@@ -463,14 +425,19 @@ def _number_card(verdict: Verdict) -> list[str]:
         numbers, on = panel.numbers, f"on {plain(panel.month, 7)}, validation"
     if not numbers:
         return []
-    if numbers[0].gain is None:
-        rows = [f"  {plain(number.name, 26):<26}{figure(number.challenger):>9}" for number in numbers]
-        return [f"  {on:<26}{'this':>9}", *rows]
-    lines = [f"  {on:<26}{'champion':>9}{'this':>9}{'gain':>9}   {bounds_title(numbers)}"]
+    alone = numbers[0].gain is None
+    head = ["this"] if alone else ["champion", "this", "gain"]
+    rows, behind = [head], ["" if alone else bounds_title(numbers)]
     for number in numbers:
         champion, challenger, gain, between = _figures(number)
-        name, mark = plain(number.name, 26), _mark(number, "✓", "✗", "?")
-        lines.append(f"  {name:<26}{champion:>9}{challenger:>9}{gain:>9}   {between} {mark}".rstrip())
+        rows.append([challenger] if alone else [champion, challenger, gain])
+        behind.append("" if alone else f"{between} {_mark(number, '✓', '✗', '?')}")
+    widths = [max(NUMBER_WIDTH, 1 + max(map(len, column))) for column in zip(*rows, strict=True)]
+    named = [on, *(plain(number.name, NAME_WIDTH) for number in numbers)]
+    lines = []
+    for name, row, rest in zip(named, rows, behind, strict=True):
+        figures = "".join(map(right, row, widths))
+        lines.append(f"  {left(name, NAME_WIDTH)}{figures}   {rest}".rstrip())
     return lines
 
 
@@ -766,41 +733,9 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
-def figure(value: float) -> str:
-    """Four decimals, or one for what is large."""
-    return f"{value:.4f}".replace("-", "−") if abs(value) < 1000 else f"{value:,.1f}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
-    return text.replace("-", "−")
-
-
 def _upper(text: str) -> str:
     """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
     return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
-
-
-def _shorten(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
-
-
-def cut(text: str, width: int) -> str:
-    """The text in at most `width` columns of a terminal."""
-    if cells(text) <= width:
-        return text
-    while text and cells(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:

@@ -16,10 +16,11 @@ from typing import IO, Literal
 
 from pushforward import artifacts as artifact_folder
 from pushforward import git
-from pushforward.actlog import JobResult, Mask, Progress, Reader, clean, parse
+from pushforward.actlog import JobResult, Mask, Progress, Reader, parse
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event, Repository, payload
 from pushforward.jail import Jail, Policy, reclaim
+from pushforward.text import clean
 from pushforward.watch import Watch
 from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
 

@@ -1,6 +1,6 @@
 """What is in use where and since when, and the history of everything that was judged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from pushforward.git import Repository
 from pushforward.history import Tag
 from pushforward.registry import Registry
 from pushforward.settings import Settings
+from pushforward.text import cells, code, cut, figure, left, plain, signed
 
 
 @dataclass(frozen=True)
@@ -179,16 +180,12 @@ def _verdict(entry: Entry) -> str:
     return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form).replace("-", "−")
+def _number(value: float | None, shown: Callable[[float], str]) -> str:
+    return "" if value is None else shown(value)
 
 
 def _branch(entry: Entry) -> str:
-    return report.plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - report.cells(cell))
+    return plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
 
 
 def terminal(state: State, *, width: int = 80) -> str:
@@ -196,24 +193,24 @@ def terminal(state: State, *, width: int = 80) -> str:
     head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
     rows = [head]
     for entry in state.history:
-        loss, gain = _figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f")
+        loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
         rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
-    widths = [max(report.cells(row[column]) for row in rows) for column in range(len(head) - 1)]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(head) - 1)]
     for row, entry in zip(rows[1:], state.history, strict=True):
-        row[-1] = report.plain(entry.subject)
-    lines = ["  ".join([*map(_padded, row, widths), row[-1]]).rstrip() for row in rows]
-    table = [report.cut(line, width) for line in lines]
+        row[-1] = plain(entry.subject)
+    lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
+    table = [cut(line, width) for line in lines]
     uses = [f"{use.environment:<12} {use.version}  {_since(use)}" for use in state.uses] or ["no version yet"]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
-    lines = [report.cut(f"  {line}".rstrip(), width) for line in uses]
-    problems = [report.cut(f"! {report.plain(text)}", width) for text in state.problems]
+    lines = [cut(f"  {line}".rstrip(), width) for line in uses]
+    problems = [cut(f"! {plain(text)}", width) for text in state.problems]
     return "\n".join([state.model, *lines, *problems, "", *table])
 
 
 def _since(tag: Use | Deprecated) -> str:
     """Since when, by whom and why, as far as a tag tells it."""
-    who = report.plain(tag.by.partition(" <")[0], 40)
-    return f"{tag.when} by {who}: {report.plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
+    who = plain(tag.by.partition(" <")[0], 40)
+    return f"{tag.when} by {who}: {plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
 
 
 def markdown(state: State) -> str:
@@ -221,8 +218,8 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        bounds = [_figure(value, "+.4f") for value in (entry.low, entry.high)]
-        numbers = [_figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f"), " … ".join(filter(None, bounds))]
-        where, subject = report.code(_branch(entry)), report.code(entry.subject, 60)
+        bounds = [_number(value, signed) for value in (entry.low, entry.high)]
+        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), " … ".join(filter(None, bounds))]
+        where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))

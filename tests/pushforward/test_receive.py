@@ -169,7 +169,7 @@ def test_push_options_are_known_or_told():
     known, strange = receive.options(given | {"GIT_PUSH_OPTION_2": "x" * 500 + "\x1b[2J"})
     assert known == {"ci.skip"}
     assert strange[0] == "push option 'ci.detatch' is not known, and did nothing; did you mean ci.detach?"
-    assert strange[1] == f"push option '{'x' * 80}' is not known, and did nothing; known are ci.skip and ci.detach"
+    assert strange[1] == f"push option '{'x' * 79}…' is not known, and did nothing; known are ci.skip and ci.detach"
     assert receive.options({}) == (set(), [])
 
 

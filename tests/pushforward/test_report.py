@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pushforward.report import Context, code, entries, markdown, plain, prose, sparkline, terminal
+from pushforward.report import Context, entries, markdown, sparkline, terminal
+from pushforward.text import code, plain, prose
 from pushforward.verdicts import (
     Calibration,
     Champion,
@@ -533,3 +534,17 @@ def test_foreign_text_cannot_pass_for_a_report_of_its_own():
         verdict = dataclasses.replace(REPORTS["unknown"][0], reason=text, touched=(text,))
         report = markdown(verdict, Context(message=text, reproduce=text, next_step=text))
         assert [tree["verdict"] for tree, _ in entries(report)] == ["unknown"]
+
+
+def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
+    numbers = tuple(
+        dataclasses.replace(PROMOTE.numbers[0], champion=value, challenger=value, gain=value / 2)
+        for value in (0.00001, 0.5, 1e7)
+    )
+    card = terminal(dataclasses.replace(PROMOTE, numbers=numbers), CONTEXT, width=120)
+    head = next(line for line in card.split("\n") if "champion" in line and "gain" in line)
+    rows = [line for line in card.split("\n") if "log loss" in line and "…" in line]
+    assert len(rows) == 3
+    for column in ("champion", "this", "gain"):
+        end = head.index(f"{column} ") + len(column)
+        assert all(row[end - 1] != " " and row[end] == " " for row in rows), column
