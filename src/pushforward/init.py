@@ -224,6 +224,9 @@ def _fetch_reports(repository: Repository) -> None:
     for spec in (f"+{git.NOTES}*:{git.NOTES}*", "refs/tags/*:refs/tags/*"):
         if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
             repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
+    # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server
+    if not repository.git("config", "--get", f"remote.{REMOTE}.prune", check=False).text:
+        repository.git("config", f"remote.{REMOTE}.prune", "false")
 
 
 def _configure(bare: Repository) -> None:
