@@ -19,6 +19,8 @@ HOLDOUTS = "refs/pushforward/holdout/"
 REPORTS = "refs/pushforward/report/"
 VERDICTS = "refs/pushforward/verdict/"
 REGISTRY = "refs/pushforward/registry"
+# How to have a project in a repository of SHA-1 objects.
+AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 cp --parents -t ../again"
 # What a pusher may ask of a server with `git push -o`.
 SKIP, DETACH = "ci.skip", "ci.detach"
 SERVICE = "pushforward"
@@ -83,9 +85,10 @@ class Repository:
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
         handed_on = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        told = {} if args[0] == "init" else _told(self.path)  # a new one may be made inside of another
         return process.run(
             ["git", "-C", str(self.path), *args],
-            env={**ENVIRONMENT, **_configured(settings), **_told(self.path), **handed_on, **(env or {})},
+            env={**ENVIRONMENT, **_configured(settings), **told, **handed_on, **(env or {})},
             stdin=stdin,
             check=check,
         )

@@ -230,3 +230,13 @@ def test_a_copy_is_as_git_makes_it_where_nobody_has_configured_anything(reposito
     configure(git, tmp_path, {"safe.bareRepository": "explicit"})
     Repository(bare).copy(tmp_path / "again", head)
     assert (tmp_path / "again" / "lines.txt").is_file()
+
+
+def test_a_repository_may_be_made_inside_of_a_bare_one(git, tmp_path):
+    bare = tmp_path / "server.git"
+    git(tmp_path, "init", "-q", "--bare", str(bare))
+    (bare / "scratch").mkdir()
+    made = Repository(bare / "scratch")
+    made.git("init", "-q")
+    assert made.git("rev-parse", "--show-toplevel").text == str(bare / "scratch")
+    assert git(bare, "rev-parse", "--is-bare-repository") == "true"
