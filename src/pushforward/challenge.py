@@ -34,7 +34,8 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         for name in (ROWS, EVENTS):
             shutil.copyfile(root / contract.holdout / name, place / name)
         checkout = place / "checkout"
-        _checkout(Repository(root), checkout)
+        source = Repository(root)
+        source.copy(checkout, source.commit("HEAD"))
         shutil.copytree(root / contract.path, checkout / contract.path, dirs_exist_ok=True)
         if forget:
             pipeline.forget(root, keep=contract.path)
@@ -50,11 +51,6 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         except PushforwardError as failed:
             (out / handover.FAILED).write_text(failed.message)
             raise
-
-
-def _checkout(repository: Repository, folder: Path) -> None:
-    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
-    Repository(folder).git("checkout", "-q", "--detach", repository.commit("HEAD"))
 
 
 def _probe(

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,27 +126,35 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def check(bare: Path | None, as_json: bool) -> None:
+@click.option("--quick", is_flag=True, help="Read no object whole, and push nothing through a run.")
+@click.option("--mend", is_flag=True, help="First mend what needs no choice; nothing is deleted.")
+def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
     """Look at this machine, the server and you: what is missing, and the command that mends it."""
     from dataclasses import asdict
 
     from pushforward import check as checks
 
-    found = list(checks.everything(Path.cwd(), bare))
+    if mend:
+        for line in checks.mend(Path.cwd(), bare):
+            click.echo(f"mended   {line}", err=as_json)
+    found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
-        sys.exit(0 if all(finding.ok or finding.optional for finding in found) else TOOL)
+        listed = list(found)
+        click.echo(json.dumps([asdict(finding) for finding in listed], indent=1))
+        sys.exit(0 if all(finding.ok or finding.optional for finding in listed) else TOOL)
     _findings(found, only_bad=False)
 
 
-def _findings(found: list[Any], *, only_bad: bool) -> None:
+def _findings(found: Iterable[Any], *, only_bad: bool) -> None:
+    well = True
     for finding in found:
+        well = well and (finding.ok or finding.optional)
         if finding.ok and not only_bad:
             click.echo(f"ok       {finding.name}: {finding.found}")
         if not finding.ok and not (only_bad and finding.optional):
             word = "later" if finding.optional else "missing"
             click.echo(f"{word:<8} {finding.name}: {finding.found}\n  next: {finding.mend}", err=not finding.optional)
-    if not all(finding.ok or finding.optional for finding in found):
+    if not well:
         sys.exit(TOOL)
 
 

@@ -605,8 +605,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
         commit = repository.commit(revision)
         folder = work / f"{role}-{commit[:12]}"
         if not folder.exists():
-            repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
-            Repository(folder).git("checkout", "-q", "--detach", commit)
+            repository.copy(folder, commit)
             (folder / ".dvc" / "config.local").write_text(local)
         return folder
 

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -106,7 +106,15 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False, protect:
     top = repository.git("rev-parse", "--show-toplevel", check=False).text
     if not top:
         raise PushforwardError(f"{clone} is not a git repository", next="git init && git add -A && git commit")
-    clone = Path(top)
+    within, clone = clone.resolve(), Path(top)
+    _check_form(repository)
+    if not (clone / "params.yaml").is_file() and (within / "params.yaml").is_file():
+        part = shlex.quote(str(within.relative_to(clone.resolve())))
+        raise PushforwardError(
+            f"{within} is a folder of the repository {clone}, and a project has to be a repository of its own",
+            next=f"cd {shlex.quote(top)} && git subtree split -q -P {part} -b project && "
+            f"git clone -q -b project . {shlex.quote(f'{top}-{within.name}')}",
+        )
     if not (clone / "params.yaml").is_file():
         raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
     from pushforward import objects, settings  # a hook reads this module too, and must not wait for pydantic
@@ -139,10 +147,44 @@ def init(clone: Path, *, bare: Path | None = None, trust: bool = False, protect:
     signers.own_key(bare)
     server.know(wanted.model.name, wanted.promote.environments)
     server.save()
-    (bare / "hooks").mkdir(exist_ok=True)
     for name, text in hooks(server).items():
-        durable.write(bare / "hooks" / name, text, mode=0o755)
+        _write_hook(bare / "hooks" / name, text)
     return server
+
+
+def renew(server: Server) -> Iterator[str]:
+    """Give a server the settings, the hooks and the copy of the tool that init makes; a line for what was otherwise."""
+    before = server.repository.git("config", "--local", "--list", check=False).text
+    _configure(server.repository)
+    if server.repository.git("config", "--local", "--list", check=False).text != before:
+        yield f"{server.bare}/config is as pushforward init makes it"
+    for name, text in hooks(server).items():
+        path = Path(server.bare) / "hooks" / name
+        if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == text.encode()):
+            _write_hook(path, text)
+            yield f"{path} is as pushforward init makes it"
+    own, copy = Path(__file__).parent, server.folder / "lib" / FOLDER
+    if _sources(own) != _sources(copy):
+        _copy_tool(server.folder / "lib")
+        yield f"{copy} is the tool at hand"
+
+
+def _write_hook(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    durable.write(path, text, mode=0o755)
+
+
+def _sources(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def _check_form(repository: Repository) -> None:
+    kind = repository.git("rev-parse", "--show-object-format", check=False).text
+    if kind == "sha256":
+        raise PushforwardError(
+            f"{repository.path} has objects named by SHA-256, which DVC cannot read", next=git.AS_SHA1
+        )
 
 
 def hooks(server: Server) -> dict[str, str]:
@@ -224,6 +266,9 @@ def _fetch_reports(repository: Repository) -> None:
     for spec in (f"+{git.NOTES}*:{git.NOTES}*", "refs/tags/*:refs/tags/*"):
         if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
             repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
+    # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server
+    if not repository.git("config", "--get", f"remote.{REMOTE}.prune", check=False).text:
+        repository.git("config", f"remote.{REMOTE}.prune", "false")
 
 
 def _configure(bare: Repository) -> None:

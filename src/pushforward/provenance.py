@@ -244,8 +244,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
     """Bring the objects of `paths` into the cache of `root`."""
     with tempfile.TemporaryDirectory() as scratch:
         checkout = Path(scratch) / "checkout"
-        repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(checkout))
-        Repository(checkout).git("checkout", "-q", "--detach", target)
+        repository.copy(checkout, target)
         (checkout / ".dvc" / "config.local").write_text(pipeline.storage(root.absolute()).config())
         pipeline.fetch(checkout, *paths, say=say)
 

@@ -84,8 +84,7 @@ def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, 
     Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(folder))
-    Repository(folder).git("checkout", "-q", "--detach", commit)
+    repository.copy(folder, commit)
     known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": url} if url and known.remote else known.options
     (folder / ".dvc" / "config.local").write_text(pipeline.Storage(cache, known.remote, options).config())

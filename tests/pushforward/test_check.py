@@ -266,7 +266,7 @@ def test_a_server_without_its_default_branch_is_found(server, clone, git):
     found = problems(server)
     assert list(found) == ["HEAD"]
     assert found["HEAD"].found == f"refs/heads/{server.default_branch} is not there"
-    assert found["HEAD"].mend.startswith(f"git push local {server.default_branch}, or git -C ")
+    assert found["HEAD"].mend.startswith(f"git push local {server.default_branch}, or git --git-dir=")
     subprocess.run(found["HEAD"].mend.partition(", or ")[2].replace("BRANCH", "trunk"), shell=True, check=True)
     assert problems(server) == {}
 

@@ -444,3 +444,15 @@ def test_what_was_pushed_is_remembered_even_where_the_hooks_never_ran(clone, git
     git(clone, "push", "-q", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "main")
     head = git(clone, "rev-parse", "HEAD")
     assert [after for _, after in Repository(bare).reflog("refs/heads/main")] == [head]
+
+
+def test_a_fetch_that_prunes_keeps_the_tags_of_this_clone(clone, git):
+    git(clone, "config", "--global", "fetch.prune", "true")
+    init(clone)
+    git(clone, "tag", "mine")
+    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+    git(clone, "fetch", "-q", "local")
+    assert git(clone, "tag") == "mine"
+    git(clone, "config", "remote.local.prune", "true")
+    init(clone)
+    assert git(clone, "config", "remote.local.prune") == "true", "whoever has said so has it so"

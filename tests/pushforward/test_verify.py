@@ -69,7 +69,7 @@ class Story:
         self.repository.git(
             *options, "tag", "-s", "-f", "-F", "-", name, target or self.target, stdin=content.encode(), env=who
         )
-        self.repository.git("-C", str(self.clone), "tag", "-d", name, check=False)
+        Repository(self.clone).git("tag", "-d", name, check=False)
 
     def rewrite(self, change, ref=REGISTRY):
         """The chain at `ref` again, with other files: `change` gets those of each commit by path."""
