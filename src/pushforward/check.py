@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,25 +107,28 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.init import HIDDEN, Server, hidden, hooks
+    from pushforward import whereabouts
+    from pushforward.init import HIDDEN, HOOKS_PATH, Server, hidden, hooks
 
     try:
         made = Server.load(bare)
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
-    moved = Path(made.bare).resolve() != bare.resolve()
-    yield Finding("server", not moved, f"{bare}{f', and was {made.bare}' if moved else ''}", "pushforward init")
-    if moved:
-        made = replace(made, bare=str(bare))
-    bare = Path(made.bare)
+    yield Finding("server", True, f"{bare}{f', and was {made.was}' if made.was else ''}", "pushforward init")
+    if owner := whereabouts.owner_elsewhere(bare):
+        mend = f"pushforward check --bare {shlex.quote(str(bare))}, as {owner}"
+        yield Finding("owner", True, f"{owner}, whose dispatcher judges what you push; to look at the rest: {mend}")
+        yield _refuses_here(bare)
+        return
+    made = made.settle()
     for name, text in hooks(made).items():
         yield _hook(bare / "hooks" / name, text)
     config = Repository(bare)
     for key, wanted in (
         ("core.logallrefupdates", "true"),
         ("core.fsync", "all"),
-        ("core.hookspath", str(bare / "hooks")),
+        ("core.hookspath", HOOKS_PATH),
     ):
         value = config.git("config", "--get", key, check=False).text
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
@@ -237,7 +240,7 @@ def _refuses(source: Repository, url: str) -> Finding:
     if pushed.returncode == 0:
         source.git("push", "-q", url, f":{ref}", check=False, env=quiet)
         return Finding("self-test", False, "a push that must be refused was taken: no policy", "pushforward init")
-    if "pushforward: " in said:
+    if " refused: " in said:
         return Finding("self-test", True, "the hook refused a push that must be refused")
     lines = [line for line in said.splitlines() if line.strip()]
     told = next((line for line in lines if line.startswith(("remote:", "fatal:", "error:"))), lines[0] if lines else "")
