@@ -233,6 +233,8 @@ def _project(repository: Repository) -> Path:
             f"{repository.path} is not a git repository", next="git init && git add -A && git commit"
         )
     clone = Path(top)
+    if "\ufffd" in top:  # what git prints for it is not what it is called
+        raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
     if not (clone / "params.yaml").is_file():
         raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
     if shutil.which("ssh-keygen") is None:

@@ -50,6 +50,8 @@ GIB = 1 << 30
 # Numbers that nobody has: the first is beyond all that systems give away, the second for where so many are not mapped.
 NOBODY = (1_879_048_192, 60_578)
 NAME = "runner"
+# Where a jail shows what has a path that some program inside would not take as it is.
+PLAIN = Path("/pushforward")
 SHARED_MEMORY = GIB // 2  # of /dev/shm, in which processes of one run may share
 OOM_SCORE = 900  # of 1000: where memory runs out, the kernel ends a run before anything of the server
 

@@ -21,7 +21,7 @@ from pushforward import git
 from pushforward.actlog import JobResult, Mask, Progress, Reader, clean, parse
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event, Repository, payload
-from pushforward.jail import Jail, Policy, reclaim
+from pushforward.jail import PLAIN, Jail, Policy, reclaim
 from pushforward.watch import Watch
 from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
 
@@ -34,7 +34,6 @@ GIT_FOLDERS = frozenset({"branches", "hooks", "info", "lfs", "logs", "modules", 
 
 # act and bash cut the path of a step's script at blanks and quotes; these they take as they are.
 PLAIN_PATH = re.compile(r"[\w./+@%=,~-]+")
-PLAIN = Path("/pushforward")  # where the jail of a server whose own path is not plain shows what steps are run from
 
 GRACE = 10.0  # seconds between a polite end and a hard one
 TICK = 0.2
@@ -134,7 +133,7 @@ def run_workflow(
                     argv += ["--local-repository", f"{action}={_stand_in(action, names.actions)}"]
                 argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
                 inside = _inside(policy, place, artifacts, repository, environment)
-                inside = replace(inside, placed=names.placed(place))
+                inside = replace(inside, placed={**inside.placed, **names.placed(place)})
                 wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
                 end = _follow(wrapped, environment, secret_file, limits, log, inside, place)
     finally:

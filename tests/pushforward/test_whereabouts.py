@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.pushforward.conftest import Team
 
 from pushforward import check, objects, receive, seal, signers, trust, whereabouts
 from pushforward.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git import SERVICE_EMAIL, Repository
-from pushforward.init import Server, init
+from pushforward.init import Server, init, write_hooks
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
@@ -135,8 +136,6 @@ def test_an_interpreter_that_was_moved_along_is_found(clone: Path, git: Callable
     python.symlink_to(known(bare)["python"])  # type: ignore[arg-type]
     path = bare / "pushforward" / "server.json"
     path.write_text(json.dumps(known(bare) | {"python": str(python)}))
-    from pushforward.init import write_hooks
-
     write_hooks(Server.load(bare))
     crew = team.rename(team.with_name("crew"))
     assert refuses_forgery(git, crew / "clone", crew / "clone.git")
@@ -418,6 +417,16 @@ def test_a_path_that_others_would_cut_is_refused_before_anything_is_made(
     assert refused.message.startswith("the path of the server has ")
     assert [path.name for path in folder.parent.iterdir()] == ["clone"]
     assert git(folder, "remote") == ""
+
+
+def test_a_server_below_a_path_of_blanks_quotes_and_braces_judges(
+    first_version: Callable[..., Team], tmp_path: Path
+) -> None:
+    folder = tmp_path / 'it\'s "our"\t{team} #1 é'
+    folder.mkdir()
+    team = first_version(folder)
+    team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
+    assert "toy@v1.1.0" in team.push()
 
 
 # Of another version, and of another user.
