@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -492,6 +494,57 @@ def test_a_pusher_who_is_not_the_owner_is_told_who_judges(
         f"  next: pushforward dispatch --bare {shared}, as root\n"
     )
     assert not (shared / "pushforward" / "dispatch.log").exists(), "nothing was started"
+
+
+def python_of_others() -> str:
+    """A Python that somebody else may run, or a skipped test."""
+    recent = "import sys; sys.exit(sys.version_info < (3, 11))"
+    user = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+    for python in (sys.executable, "/usr/bin/python3"):
+        words = [*user, "sh", "-c", '[ -x "$1" ] && exec "$1" -c "$2"', "sh", python, recent]
+        if shutil.which("setpriv") and subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            return python
+    pytest.skip("NOT TESTED HERE: there is no setpriv, or no Python that another user may run")
+
+
+@needs_root
+def test_somebody_of_the_group_pushes_and_deletes_a_branch(git: Callable[..., str]) -> None:
+    python = python_of_others()
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # one that others may enter
+        folder = Path(place)
+        folder.chmod(0o755)
+        clone = make_clone(git, folder / "clone")
+        bare = Path(init(clone).bare)
+        git(bare, "config", "core.sharedRepository", "group")
+        git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+        os.chown(bare, -1, STRANGER)
+        init(clone)
+        roots = [bare / name for name in ("objects", "refs", "logs")]
+        for path in (bare, *roots, *(path for root in roots for path in root.rglob("*"))):
+            os.chown(path, -1, STRANGER)
+            path.chmod(path.stat().st_mode | 0o060)
+        for hook in ("pre-receive", "post-receive"):
+            text = (bare / "hooks" / hook).read_text()
+            (bare / "hooks" / hook).write_text(text.replace(f"known={sys.executable}", f"known={python}"))
+        shutil.copytree(clone, folder / "bob")
+        for path in (folder / "bob", *(folder / "bob").rglob("*")):
+            os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+        stranger = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+        (folder / "home").mkdir()
+        (folder / "home" / ".gitconfig").write_text("[safe]\n\tdirectory = *\n")
+
+        def push(spec: str) -> str:
+            env = os.environ | {"HOME": f"{folder}/home"}
+            words = [*stranger, "git", "-C", f"{folder}/bob", "push", "local", spec]
+            return subprocess.run(words, capture_output=True, text=True, env=env, check=False).stderr
+
+        said = push("main:refs/heads/idea")
+        assert "taken; root, whose server this is, judges it: with their next push, or by their timer" in said
+        assert git(bare, "rev-parse", "idea") == git(clone, "rev-parse", "main")
+        assert "[deleted]" in push(":refs/heads/idea")
+        assert "this server writes it" in push("main:refs/notes/mine")
+        kept = list((bare / "pushforward" / "deleted").glob("*.json"))
+        assert [path.stat().st_uid for path in kept] == [STRANGER], "and the owner's dispatcher may read it"
 
 
 def test_the_owner_alone_runs_a_server_and_others_are_told_who_that_is(
