@@ -48,8 +48,34 @@ def everything(root: Path, bare: Path | None = None) -> Iterator[Finding]:
         yield from elsewhere(repository, local)
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
+    if local is not None and not bare:
+        yield from tags(repository, local)
     if repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true":
         yield from person(root)
+
+
+def tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
+    """Whether the registry's tags in a clone are the server's: after an older backup, or of two servers, they are not.
+
+    `git fetch` then ends with "would clobber existing tag", and what the clone shows is not what is in use.
+    """
+    listed = repository.remote("ls-remote", "--tags", "--refs", local.name, check=False)
+    if listed.returncode != 0:
+        return
+    there = dict(line.split("\t")[::-1] for line in listed.text.splitlines())
+    here = {ref.name: ref.object for ref in repository.refs("refs/tags") if set("@#") & set(ref.name)}
+    other = [name.removeprefix("refs/tags/") for name in here if there.get(name, here[name]) != here[name]]
+    lost = [name.removeprefix("refs/tags/") for name in here if name not in there]
+    if other:
+        told = f"{_few(other)} here are not those of '{local.name}'"
+        yield Finding("tags", False, told, f"git fetch --tags --force {local.name}", optional=True)
+    if lost:
+        told = f"{_few(lost)} are not on '{local.name}': it is an older backup, or they are another server's"
+        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:

@@ -288,7 +288,7 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     if len(push.updates) > MOST_REFS:
         many = PolicyError(f"{len(push.updates)} refs at once; {MOST_REFS} is the limit", "git push a few at a time")
         return [("this push", many)]
-    if original := _original(push.server):
+    if push.updates and (original := _original(push.server)):
         copy = PolicyError(
             f"this server is a copy of {_shown(original)}, which is still there; it takes nothing in its name",
             f"in a clone: git remote set-url local '{_shown(str(Path.cwd()))}' && pushforward init",

@@ -265,6 +265,30 @@ def test_a_mirror_has_no_policy_until_init_makes_it_a_server_with_all_that_its_r
     assert json.loads((mirror / "pushforward" / "registry.json").read_text())["model"] == "toy"
 
 
+def test_an_older_backup_in_the_place_of_the_server_is_told_in_the_clone_with_what_mends_git_fetch(
+    clone: Path, git: Callable[..., str]
+) -> None:
+    bare, backup = bare_of(clone), clone.parent / "backup.git"
+    git(bare, "tag", "-a", "-m", "x", "toy@v1.0.0", "main")
+    shutil.copytree(bare, backup, symlinks=True)
+    git(bare, "tag", "-a", "-m", "x", "toy@v1.1.0", "main")
+    git(clone, "fetch", "-q", "local")
+    shutil.rmtree(bare)
+    backup.rename(bare)
+    assert Server.load(bare).was == ""
+    git(bare, "tag", "-f", "-a", "-m", "another", "toy@v1.0.0", "main")
+    assert "would clobber existing tag" in git(clone, "fetch", "local", check=False)
+    found = [finding for finding in check.everything(clone) if finding.name == "tags"]
+    assert [finding.found for finding in found] == [
+        "toy@v1.0.0 here are not those of 'local'",
+        "toy@v1.1.0 are not on 'local': it is an older backup, or they are another server's",
+    ]
+    for finding in found:
+        subprocess.run(["sh", "-c", finding.mend], cwd=clone, check=True, capture_output=True)
+    assert not [finding for finding in check.everything(clone) if finding.name == "tags"]
+    git(clone, "fetch", "-q", "local")
+
+
 # What init keeps.
 
 
