@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +149,7 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
+    from pushforward import whereabouts
     from pushforward.init import Server
 
     try:
@@ -157,10 +157,13 @@ def server(bare: Path) -> Iterator[Finding]:
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
-    moved = Path(made.bare).resolve() != bare.resolve()
-    yield Finding("server", not moved, f"{bare}{f', and was {made.bare}' if moved else ''}", "pushforward init")
-    if moved:
-        made = replace(made, bare=str(bare))
+    yield Finding("server", True, f"{bare}{f', and was {made.was}' if made.was else ''}", "pushforward init")
+    if owner := whereabouts.owner_elsewhere(bare):
+        mend = f"pushforward check --bare {shlex.quote(str(bare))}, as {owner}"
+        yield Finding("owner", True, f"{owner}, whose dispatcher judges what you push; to look at the rest: {mend}")
+        yield _refuses_here(bare)
+        return
+    made = made.settle()
     yield from _guarded("server", bare, lambda: _installed(made))
 
 
@@ -199,12 +202,12 @@ def _hooks(made: "Server") -> Iterator[Finding]:
 
 
 def _configured(config: Repository) -> Iterator[Finding]:
-    from pushforward.init import HIDDEN, hidden
+    from pushforward.init import HIDDEN, HOOKS_PATH, hidden
 
     for key, wanted in (
         ("core.logallrefupdates", "true"),
         ("core.fsync", "all"),
-        ("core.hookspath", str(config.path / "hooks")),
+        ("core.hookspath", HOOKS_PATH),
     ):
         value = config.git("config", "--get", key, check=False).text
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
@@ -224,8 +227,6 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
         made = Server.load(bare)
     except PushforwardError:
         return
-    if Path(made.bare).resolve() != bare.resolve():
-        return  # moved, which is told; what it holds is looked at where it is at home
     repository, signers_file = Repository(bare), bare / trust.FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
@@ -273,12 +274,16 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
     short = [name.removeprefix("refs/tags/") for name in sorted(there)]
     other = [name for name in short if here.get(f"refs/tags/{name}", "") not in {"", there[f"refs/tags/{name}"]}]
     absent = [name for name in short if registry.parse(name) and f"refs/tags/{name}" not in here]
+    lost = [name.removeprefix("refs/tags/") for name in here if registry.parse(name) and name not in there]
     if other:
         told = f"{few(other)}: another here than on {local.name}, so git fetch fails ('would clobber existing tag')"
         yield Finding("tags", False, told, f"git fetch {local.name} --tags --force")
     elif absent:
         told = f"{few(absent)}: not in this clone, which tells of what it has fetched"
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
+    elif lost:
+        told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
+        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
     else:
         yield Finding("tags", True, "those of the server")
 
@@ -366,7 +371,7 @@ def _refuses(source: Repository, url: str) -> Finding:
     if pushed.returncode == 0:
         source.git("push", "-q", url, f":{ref}", check=False, env=quiet)
         return Finding("self-test", False, "a push that must be refused was taken: no policy", "pushforward init")
-    if "pushforward: " in said:
+    if " refused: " in said:
         return Finding("self-test", True, "the hook refused a push that must be refused")
     lines = [line for line in said.splitlines() if line.strip()]
     told = next((line for line in lines if line.startswith(("remote:", "fatal:", "error:"))), lines[0] if lines else "")

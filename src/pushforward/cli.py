@@ -5,6 +5,7 @@ What a verb needs is imported when it runs: a hook must not wait for numpy.
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -87,15 +88,25 @@ def main() -> None:
 @click.option(
     "--bare", type=click.Path(path_type=Path), help="The bare repository. Default: <clone>.git beside the clone."
 )
-@click.option("--trust-pushers", is_flag=True, help="Run topic branches without a jail where the machine has none.")
+@click.option(
+    "--trust-pushers/--no-trust-pushers",
+    "trust",
+    default=None,
+    help="Run topic branches without a jail where the machine has none.",
+)
 @click.option(
     "--protect-main/--no-protect-main",
     "protect",
     default=None,
     help="The default branch takes only what has a passing verdict, or changes nothing that the pipeline reads.",
 )
-def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
-    """Make a server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`."""
+@click.option("--move-store", is_flag=True, help="Move the server's DVC remote to where .dvc/config here says.")
+@click.option("--new-key", is_flag=True, help="End the server's key, and make another; what it signed stays good.")
+def init(bare: Path | None, **wishes: bool | None) -> None:
+    """Make or renew the server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`.
+
+    What a server has stays: store, keys, flags.
+    """
     from pushforward import check as checks
     from pushforward import init as servers
 
@@ -105,10 +116,14 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
         click.echo(f"sign     {joined.command('pushforward trust - --as EMAIL', reads='KEY.pub')}")
         click.echo("next     git push local HEAD")
         return
-    server = servers.init(Path.cwd(), bare=bare, trust=trust_pushers, protect=protect)
+    server = servers.init(
+        Path.cwd(), bare=bare, say=click.echo, **{name: wish for name, wish in wishes.items() if wish is not None}
+    )
     click.echo(f"server   {server.bare}")
     click.echo(f"store    {server.store or 'as .dvc/config says'}")
     click.echo(f"keys     {Path(server.bare) / 'pushforward' / 'allowed_signers'}")
+    if server.trust:
+        click.echo("trust    pushers: where this machine has no jail, topic branches run without one")
     if server.protect:
         click.echo(f"protect  {server.default_branch} takes only what has a passing verdict")
     try:
@@ -116,7 +131,7 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
         click.echo(f"you      {you.principal} may sign for {_may(you)}")
     except PushforwardError as unknown:
         click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
-    found = [*checks.machine(Path(server.bare), trust=trust_pushers), *checks.server(Path(server.bare))]
+    found = [*checks.machine(Path(server.bare), trust=server.trust), *checks.server(Path(server.bare))]
     _findings(found, only_bad=True)
     click.echo(f"next     git push local {server.default_branch}")
 
@@ -610,14 +625,22 @@ def _server(bare: Path | None) -> Any:
     from pushforward.init import Server
 
     if bare is not None:
-        return Server.load(bare.absolute())
+        return Server.load(bare.absolute()).settle()
     local = remote.of(Repository(Path.cwd()))
     if local is None:
         raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
     if local.folder is None:
         words = f"pushforward {' '.join(sys.argv[1:])}"
         raise PushforwardError(f"the server is on another machine ({local.url})", next=local.command(words))
-    return Server.load(local.folder.absolute())
+    return Server.load(local.folder.absolute()).settle()
+
+
+def _owned(server: Any) -> Any:
+    """The server, where it is this user's to run; an error that names its owner where it is not."""
+    from pushforward import whereabouts
+
+    whereabouts.refuse_stranger(Path(server.bare), shlex.join(["pushforward", *sys.argv[1:]]))
+    return server
 
 
 @main.command(epilog=CRON)
@@ -627,7 +650,7 @@ def dispatch(bare: Path | None) -> None:
     from pushforward import runs
     from pushforward.dispatch import work
 
-    server = _server(bare)
+    server = _owned(_server(bare))
     ended = work(server, say=click.echo, patience=DISPATCH_SECONDS)
     if ended is None:
         return
@@ -692,7 +715,7 @@ def runs_cancel(server: Any, name: str) -> None:
     from pushforward import receive
     from pushforward import runs as kept
 
-    run = kept.named(server, name)
+    run = kept.named(_owned(server), name)
     kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
     receive.start(server)
     click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
@@ -706,7 +729,7 @@ def runs_retry(server: Any, name: str) -> None:
     from pushforward import receive
     from pushforward import runs as kept
 
-    run = kept.named(server, name)
+    run = kept.named(_owned(server), name)
     kept.retry(server, run)
     receive.start(server)
     click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

@@ -298,7 +298,11 @@ def main() -> int:
     parser.add_argument("bare", type=Path)
     parser.add_argument("--run", metavar="KEY")
     asked = parser.parse_args()
-    server = Server.load(asked.bare)
+    try:
+        server = Server.load(asked.bare).settle()
+    except PushforwardError as broken:
+        print(broken, flush=True)
+        return broken.exit_code
     if asked.run:
         return run_one(server, asked.run)
     work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))

@@ -40,6 +40,7 @@ LIMIT_PICTURE = 1 << 20
 ASK_SECONDS = 0.2
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
+BRACES = frozenset("{}")
 FAILED = {"invalid", "failure"}  # for want of space, perhaps
 UNWANTED = (SKIPPED, CANCELLED, SUPERSEDED)
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
@@ -247,6 +248,7 @@ class _Execution:
             writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
             readable=(*(() if to_store else store), python.parent.parent, *built, *known),
             hidden=(keys,) if keys.is_dir() else (),
+            placed={name: path for path in (cache, *store) if (name := self._in_dvc(path)) != path},
             network=self.subject.trusted,
             untrusted=not trusted,
         )
@@ -294,11 +296,19 @@ class _Execution:
 
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
-        there = pipeline.Storage(cache)
+        there = pipeline.Storage(self._in_dvc(cache))
         if self.server.store:
-            there = pipeline.Storage(cache, self.server.remote, {"url": self.server.store})
+            store = self._in_dvc(Path(self.server.store))
+            there = pipeline.Storage(there.cache, self.server.remote, {"url": str(store)})
         path.write_text(there.config())
         return path
+
+    def _in_dvc(self, folder: Path) -> Path:
+        """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
+        jailed = _jail(trust=self.server.trust or self.subject.trusted).kind != "none"
+        if not jailed or BRACES.isdisjoint(str(folder)):
+            return folder
+        return jail.PLAIN / ("store" if str(folder) == self.server.store else "cache")
 
     def _collect(self) -> Outcome:
         jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}

@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import aliases, pipeline
+from pushforward import aliases, durable, pipeline
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git import Repository
 
@@ -46,16 +46,37 @@ class Store:
                 if OBJECT.fullmatch(entry.name) and entry.is_file():
                     yield shard.name + entry.name, entry
 
-    def claim(self, bare: Path) -> None:
-        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage."""
-        place = self.path / "servers" / hashlib.sha256(str(bare).encode()).hexdigest()[:16]
+    def claim(self, bare: Path, *, instead: Path | None = None) -> None:
+        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage.
+
+        `instead` is where it was before, or the server that it is a copy of, whose objects are not here.
+        """
+        place = self._note(bare)
         place.parent.mkdir(exist_ok=True)
         place.write_text(f"{bare}\n")
+        if instead is not None and instead != bare:
+            self._note(instead).unlink(missing_ok=True)
+
+    def _note(self, bare: Path) -> Path:
+        return self.path / "servers" / hashlib.sha256(str(bare).encode()).hexdigest()[:16]
 
     def claims(self) -> dict[Path, Path]:
         """The servers that keep their objects here -> the file that says so."""
         notes = sorted((self.path / "servers").glob("*"))
         return {Path(note.read_text().removesuffix("\n")): note for note in notes if note.is_file()}
+
+    def take(self, other: "Store") -> int:
+        """Copy what `other` holds and this does not, objects before what remembers them; how much that was."""
+        count = 0
+        for folder in ("files", "runs"):
+            for path in sorted((other.path / folder).rglob("*")):
+                here = self.path / path.relative_to(other.path)
+                if path.is_symlink() or not path.is_file() or here.exists():
+                    continue
+                here.parent.mkdir(parents=True, exist_ok=True)
+                durable.write(here, path.read_bytes(), mode=path.stat().st_mode & 0o777)
+                count += 1
+        return count
 
     def runs(self) -> Iterator[Path]:
         """Every entry of the run cache: what some stage once made of something."""

@@ -352,12 +352,15 @@ def storage(root: Path) -> Storage:
 
 def _quoted(value: str) -> str:
     # DVC takes a comma for the end of a word, and # for the end of the line
-    return f"'{value}'" if '"' in value else f'"{value}"'
+    sign = next((sign for sign in ('"', "'") if sign not in value), "'''")
+    return f"{sign}{value}{sign}"
 
 
 def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if quoted else value
+    for sign in ("'''", '"', "'"):
+        if len(value) >= 2 * len(sign) and value.startswith(sign) and value.endswith(sign):
+            return value[len(sign) : -len(sign)]
+    return value
 
 
 def seed(checkout: Repository, champion: str | None) -> None:

@@ -288,6 +288,12 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     if len(push.updates) > MOST_REFS:
         many = PolicyError(f"{len(push.updates)} refs at once; {MOST_REFS} is the limit", "git push a few at a time")
         return [("this push", many)]
+    if push.updates and (original := _original(push.server)):
+        copy = PolicyError(
+            f"this server is a copy of {_shown(original)}, which is still there; it takes nothing in its name",
+            f"in a clone: git remote set-url local '{_shown(str(Path.cwd()))}' && pushforward init",
+        )
+        return [("this push", copy)]
     found = []
     for update in push.updates:
         try:
@@ -295,6 +301,34 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
         except PolicyError as refused:
             found.append((update.ref, refused))
     return found
+
+
+def _original(server: dict[str, Any]) -> str:
+    """The server that this one is a copy of; empty where it is at its place, or was moved from there.
+
+    The store's list of servers says where one that was moved has written itself down since.
+    """
+    place, here, identity = _typed(server, "place", str), Path.cwd(), _typed(server, "id", str)
+    if place == str(here):
+        return ""
+    try:
+        if here.samefile(place):
+            return ""
+        there = json.loads((Path(place) / FOLDER / "server.json").read_text(encoding="utf-8"))
+        if isinstance(there, dict) and there.get("id") == identity:
+            return str(place)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError):  # something is there, and nobody can say that it is another server
+        return str(place)
+    store = _typed(server, "store", str)
+    for note in sorted(Path(store, "servers").glob("*")) if store else ():
+        with contextlib.suppress(OSError, ValueError):
+            other = Path(note.read_text(encoding="utf-8").removesuffix("\n"))
+            there = json.loads((other / FOLDER / "server.json").read_text(encoding="utf-8"))
+            if isinstance(there, dict) and there.get("id") == identity and not other.samefile(here):
+                return str(other)
+    return ""
 
 
 def _judge(push: Push, update: Update) -> None:

@@ -6,14 +6,15 @@ Run by git in the bare repository. Whoever dies here, the run goes on: what is t
 import contextlib
 import difflib
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pushforward import durable, runs
-from pushforward.errors import MACHINE
+from pushforward import durable, runs, whereabouts
+from pushforward.errors import MACHINE, PushforwardError
 from pushforward.git import DETACH, NOTES, SKIP, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
@@ -170,12 +171,35 @@ def detached(found: list[Job]) -> str:
     return f"detached: {names} go on without you\n  next: pushforward runs, or pushforward runs logs -f {found[0].id}"
 
 
+def left_to(server: Server, owner: str) -> str:
+    """What a pusher is told who is not the user whose server it is: only that one has its keys, and judges."""
+    try:
+        runs.ring(server)
+        told = busy(server)
+    except PermissionError:
+        told = False
+    if told:
+        return f"taken; {owner}'s dispatcher is at work, and judges it next\n  next: git fetch local"
+    return (
+        f"taken; {owner}, whose server this is, judges it: with their next push, or by their timer\n"
+        f"  next: pushforward dispatch --bare {shlex.quote(server.bare)}, as {owner}"
+    )
+
+
 def main() -> int:
     """Follow the runs of what one push moved."""
     lines = [line.rstrip("\n").split(" ", 2) for line in sys.stdin]
     if os.environ.get("PUSHFORWARD_RUN"):
         return 0  # pushed by a run: it must not wait for another
-    server = Server.load(Path(os.environ.get("GIT_DIR", ".")).resolve())
+    try:
+        server = Server.load(Path(os.environ.get("GIT_DIR", ".")).resolve())
+    except PushforwardError as broken:
+        print(f"the push is taken, but nothing judges it: {broken}", flush=True)
+        return 0
+    if owner := whereabouts.owner_elsewhere(Path(server.bare)):
+        print(left_to(server, owner), flush=True)
+        return 0
+    server = server.settle()
     updates = [(old, new, ref) for old, new, ref in lines]
     known, strange = options(os.environ)
     found = list(jobs(server, updates))

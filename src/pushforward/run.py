@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +21,7 @@ from pushforward import git
 from pushforward.actlog import JobResult, Mask, Progress, Reader, parse
 from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.event import Event, Repository, payload
-from pushforward.jail import Jail, Policy, reclaim
+from pushforward.jail import PLAIN, Jail, Policy, reclaim
 from pushforward.text import clean
 from pushforward.watch import Watch
 from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
@@ -30,6 +32,9 @@ ACTIONS = Path(__file__).parent / "actions"
 ACT = Path(sys.executable).parent / "act"
 
 GIT_FOLDERS = frozenset({"branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "worktrees"})
+
+# act and bash cut the path of a step's script at blanks and quotes; these they take as they are.
+PLAIN_PATH = re.compile(r"[\w./+@%=,~-]+")
 
 GRACE = 10.0  # seconds between a polite end and a hard one
 TICK = 0.2
@@ -113,7 +118,8 @@ def run_workflow(
         jobs={name: value * 60 for name, value in minutes.items()},
         cancel=cancel or threading.Event(),
     )
-    environment = _environment(place, artifacts, repository, run_id, env or {})
+    names = _Names.of(place, jail)
+    environment = _environment(names.box, artifacts, repository, run_id, env or {})
     read_file = _reader_of(repository, event.sha)
     refused = [clean(line) for line in problems(workflow, read_file)]
     end: _End | None = None
@@ -123,15 +129,18 @@ def run_workflow(
                 log.tell(Progress("error", line))
             if not refused:
                 _prepare(place, workflow, event, repository)
-                argv = _act(workflow, event, repository, place, run_id, run_number)
+                argv = _act(workflow, event, repository, place, names.box, run_id, run_number)
                 for action in uses(workflow, read_file):
-                    argv += ["--local-repository", f"{action}={_stand_in(action)}"]
+                    argv += ["--local-repository", f"{action}={_stand_in(action, names.actions)}"]
                 argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
                 inside = _inside(policy, place, artifacts, repository, environment)
+                inside = replace(inside, placed={**inside.placed, **names.placed(place)})
                 wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
                 end = _follow(wrapped, environment, secret_file, limits, log, inside, place)
     finally:
         _clean_up(place, environment if jail.kind == "none" else None)
+        if names.link:
+            _remove(names.link)
         spoilt = list(_settle(artifacts, policy.writable if policy.untrusted else ()))
     reasons = refused if end is None else [*_reasons(workflow, reader, end), *spoilt]
     conclusion = _conclusion(reader, end, reasons)
@@ -379,6 +388,34 @@ class _Lines:
         self.waiting += part[: MAX_LINE - len(self.waiting)]
 
 
+@dataclass(frozen=True)
+class _Names:
+    """What the folders that steps are run from are called inside of the jail. `link` is a folder of links, if any."""
+
+    box: Path
+    actions: Path
+    link: Path | None = None
+
+    @classmethod
+    def of(cls, place: _Place, jail: Jail) -> "_Names":
+        """As they are called outside where nothing in that would be cut; else a jail shows them elsewhere too.
+
+        Without a jail links of this run's own lead there.
+        """
+        if PLAIN_PATH.fullmatch(f"{place.box}{ACTIONS}"):
+            return cls(place.box, ACTIONS)
+        root = PLAIN if jail.kind != "none" else Path(tempfile.mkdtemp(prefix="pushforward-"))
+        names = cls(root / "box", root / "actions", root if jail.kind == "none" else None)
+        if names.link:
+            names.box.symlink_to(place.box)
+            names.actions.symlink_to(ACTIONS)
+        return names
+
+    def placed(self, place: _Place) -> dict[Path, Path]:
+        """Name inside -> folder, of those that have another one there."""
+        return {} if self.box == place.box else {self.box: place.box, self.actions: ACTIONS}
+
+
 def _prepare(place: _Place, workflow: Workflow, event: Event, repository: Repository) -> None:
     """Lay out what act reads: the files of `.github`, and the event."""
     export(repository, event.sha, place.source)
@@ -419,7 +456,7 @@ def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
 
 
 def _environment(
-    place: _Place, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
+    box: Path, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of act, which hands all of it to every step."""
     chosen = {
@@ -430,10 +467,10 @@ def _environment(
         "PUSHFORWARD_ARTIFACTS": str(artifacts),
         "PUSHFORWARD_PYTHON": sys.executable,
         "PUSHFORWARD_LIB": str(Path(__file__).parents[1]),
-        "TMPDIR": str(place.box / "tmp"),
+        "TMPDIR": str(box / "tmp"),
         **env,
     }
-    return {**chosen, "HOME": str(place.home)}
+    return {**chosen, "HOME": str(box / "home")}
 
 
 def _act(
@@ -441,12 +478,13 @@ def _act(
     event: Event,
     repository: Repository,
     place: _Place,
+    box: Path,
     run_id: int,
     run_number: int,
 ) -> list[str]:
     argv = [str(ACT), event.name, "-C", str(place.source), "-W", str(place.source / workflow.path)]
     argv += ["-e", str(place.event), "-P", f"{RUNNER}=-self-hosted", "--json", "--rm"]
-    argv += ["--action-cache-path", str(place.work), "--no-cache-server", "--no-skip-checkout"]
+    argv += ["--action-cache-path", str(box / place.work.name), "--no-cache-server", "--no-skip-checkout"]
     for name in ("env", "var", "input"):
         argv += [f"--{name}-file", str(place.empty)]
     given = {
@@ -464,9 +502,9 @@ def _act(
     return argv
 
 
-def _stand_in(action: str) -> Path:
-    """The folder that stands in for `owner/name@sha`."""
-    return ACTIONS / action.partition("@")[0].replace("/", "+")
+def _stand_in(action: str, actions: Path) -> Path:
+    """The folder among `actions` that stands in for `owner/name@sha`."""
+    return actions / action.partition("@")[0].replace("/", "+")
 
 
 @contextmanager

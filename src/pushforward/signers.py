@@ -49,7 +49,11 @@ def place_of(root: Path, bare: Path | None = None, file: Path | None = None) -> 
     known = bare / FOLDER / "registry.json"
     if not (bare / FOLDER / FILE).is_file() or not known.is_file():
         raise PushforwardError(f"{bare} is not a server of pushforward, or an old one", next="pushforward init")
-    return Place(bare / FOLDER / FILE, tuple(json.loads(known.read_text())["environments"]), bare)
+    try:
+        environments = tuple(json.loads(known.read_text())["environments"])
+    except (ValueError, TypeError, KeyError):
+        raise PushforwardError(f"{known} is of another version, or cut off", next="pushforward init") from None
+    return Place(bare / FOLDER / FILE, environments, bare)
 
 
 def listed(root: Path, bare: Path | None = None, file: Path | None = None) -> list[Signer]:
@@ -318,6 +322,15 @@ def own_key(bare: Path) -> Signer:
     with _alone(place.file.parent):
         publish(bare, "Publish the allowed signers")
     return there
+
+
+def drop_own_key(bare: Path) -> None:
+    """End the server's key as of now, so that `own_key` makes another."""
+    key = private_key(bare)
+    place = Place(bare / FOLDER / FILE, (), bare)
+    mine_now = public_half(key)
+    if any(one.key == mine_now and not one.valid_before for one in trust.read(place.file.read_text())):
+        revoke(place, mine_now)
 
 
 def public_half(key: Path) -> str:

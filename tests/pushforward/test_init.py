@@ -214,8 +214,9 @@ def test_the_policy_imports_nothing_that_a_pusher_or_a_shell_offers(clone, git, 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "evil"))
     monkeypatch.setenv("PYTHONHOME", str(tmp_path / "evil"))
     assert "this server writes it" in git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
-    words = shlex.split((bare / "hooks" / "pre-receive").read_text().splitlines()[-1])
-    assert words[:4] == ["exec", sys.executable, "-I", "-S"]
+    text = (bare / "hooks" / "pre-receive").read_text()
+    assert shlex.split(text.splitlines()[-1])[:4] == ["exec", "$python", "-I", "-S"]
+    assert f" known={shlex.quote(sys.executable)}\n" in text
 
 
 def test_an_edit_in_the_clone_reaches_the_server_with_the_next_init(clone):

@@ -114,7 +114,7 @@ def copied(source, folder):
         )
     shutil.copytree(source / "store" / "runs", folder / "store" / "runs")
     bare = folder / "toy.git"
-    server = replace(Server.load(bare), bare=str(bare), store=str(folder / "store"))
+    server = replace(Server.load(source / "toy.git"), bare=str(bare), store=str(folder / "store"), id="copy")
     server.save()
     Repository(folder / "toy").git("remote", "set-url", "local", str(bare))
     return Story(folder)
