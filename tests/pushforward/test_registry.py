@@ -399,8 +399,10 @@ def test_the_records_of_an_emptied_environment_are_held_against_it():
 
 
 def test_gto_reads_an_emptied_environment_as_we_do(tagged):
-    tagged.tag("toy#production!#3", "toy@v1.1.0", minute=59)
+    """Where it held one version; of several, GTO goes back to the one before, and we to none."""
+    tagged.tag("toy#canary#1", "toy@v1.1.0")
+    tagged.tag("toy#canary!#2", "toy@v1.1.0")
     held = {stage["stage"]: row["version"] for row in gto(tagged.folder, "show", "toy") for stage in row["stages"]}
-    known = registry.fold("toy", Repository(tagged.folder).refs("refs/tags"))
-    assert "production" not in held
-    assert known.in_use("production") is None
+    assert "canary" not in held
+    assert tagged.known.in_use("canary") is None
+    assert tagged.known.problems == ()

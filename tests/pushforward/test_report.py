@@ -533,3 +533,16 @@ def test_foreign_text_cannot_pass_for_a_report_of_its_own():
         verdict = dataclasses.replace(REPORTS["unknown"][0], reason=text, touched=(text,))
         report = markdown(verdict, Context(message=text, reproduce=text, next_step=text))
         assert [tree["verdict"] for tree, _ in entries(report)] == ["unknown"]
+
+
+def test_who_has_let_a_commit_in_stands_in_the_first_lines():
+    context = dataclasses.replace(CONTEXT, override=f"ann@example.org: {HOSTILE}")
+    text, card = markdown(PROMOTE, context), terminal(PROMOTE, context)
+    lines = text.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "**Let in by a person's word**" in line]
+    assert place < 8
+    assert "ann＠example.org: x" in lines[place]
+    assert text.count("<script>") == 0
+    assert "! let in by a person's word: ann@example.org: x" in " ".join(card.split())
+    assert "\x1b" not in card
+    assert "Let in" not in markdown(PROMOTE, CONTEXT)
