@@ -186,6 +186,7 @@ class _Clone:
             return Batch((Tag(name, present.commit, message, lambda signer: signer.allows(environment)),))
 
         self._transact(step, tagging.without_waiting)
+        self._look_for_two(self._look(), made[-1])
         return made[-1]
 
     def deprecate(self, name: str, reason: str) -> Made:
@@ -231,9 +232,8 @@ class _Clone:
 
         They are two tags, and neither push could see the other's. Whoever comes second sees both now.
         """
-        known = tagging.look_believed(
-            self.repository, self.remote, self.model, self.rules.promote.environments, self.signers
-        ).known
+        known = self._look()
+        self._look_for_two(known, made)
         version = known.named(made.version)
         holds = [name for name in known.environments if known.in_use(name) == version]
         if known.deprecated(version) and holds:
@@ -243,6 +243,20 @@ class _Clone:
                 next=self._way_out(holds[0], known),
                 exit_code=POLICY,
             )
+
+    def _look_for_two(self, known: Registry, made: Made) -> None:
+        """Say so where one has filled an environment while another has emptied it: they are two tags of one number."""
+        number = made.tag.rpartition("#")[2]
+        if sum(str(use.counter) == number for use in known.uses(made.environment)) > 1:
+            raise PushforwardError(
+                f"{made.environment} was filled and emptied at the same moment, and holds nothing; {made.tag} is there",
+                next=f"pushforward release VERSION --to {made.environment}",
+                exit_code=POLICY,
+            )
+
+    def _look(self) -> Registry:
+        environments = self.rules.promote.environments
+        return tagging.look_believed(self.repository, self.remote, self.model, environments, self.signers).known
 
     def _transact(self, step: Callable[[Seen], Batch], push: Push) -> None:
         hand, signers, environments = self.hand, self.signers, self.rules.promote.environments

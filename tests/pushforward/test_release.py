@@ -388,6 +388,19 @@ def test_the_command_empties_an_environment(two, monkeypatch):
     assert done.output == "production: nothing from now on (toy#production!#2, before: toy@v1.0.0)\n"
 
 
+def test_an_environment_filled_and_emptied_at_once_holds_nothing_and_that_is_told(three, monkeypatch):
+    forge_double.make(three)
+    other = three.another("other")
+    meanwhile(three, monkeypatch, lambda: empty(other, "It knew the future"))
+    words = r"production was filled and emptied at the same moment, and holds nothing; toy#production#4 is there"
+    with pytest.raises(PushforwardError, match=words) as error:
+        rollback(three.clone, "Wrong for EWR")
+    assert error.value.next == "pushforward release VERSION --to production"
+    assert in_production(three) is None
+    assert release(three.clone, "v1.0.0").tag == "toy#production#5"
+    assert in_production(three) == "v1.0.0"
+
+
 def test_who_may_not_sign_an_environment_does_not_empty_it(two):
     release(two.clone, "v1.0.0")
     two.trust("bob@example.org", "staging,main")
