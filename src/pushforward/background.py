@@ -16,7 +16,7 @@ from pushforward.git import Repository
 from pushforward.report import Context
 from pushforward.revision import leaves_at, settings_at, validation_month
 from pushforward.settings import ModelContract
-from pushforward.verdicts import Verdict
+from pushforward.verdicts import CHAMPION_SAW, Verdict, lands
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
@@ -132,6 +132,15 @@ def next_step(verdict: Verdict, context: Context) -> str:
         return "nothing to do: tagged, and in use wherever promotion is automatic,"
     if verdict.verdict == "promote":
         return f"merge {context.branch}; the run on the target branch tags it"
+    if verdict.verdict == "identical" and verdict.event == "pull_request":
+        signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
+        return f"merge {context.branch}{signed}; there is nothing to tag"
+    if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
+        version = verdict.champion.version
+        return (
+            f"is that month, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever {version} "
+            f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
+        )
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         return "wait for the next month: it opens a new holdout"
     return ""

@@ -176,7 +176,7 @@ def _findings(found: Iterable[Any], *, only_bad: bool) -> None:
 @main.command(**_example("pushforward trust ~/.ssh/id_ed25519.pub --for staging"))
 @click.argument("key", required=False)
 @click.option("--as", "email", default="", help="Whose key it is: the address of the tagger. Default: your own.")
-@click.option("--for", "environments", multiple=True, help="What it may sign: an environment. Default: every one.")
+@click.option("--for", "environments", multiple=True, help="An environment, or `main`. Default: every environment.")
 @click.option("--revoke", is_flag=True, help="From now on it signs nothing. KEY may be a fingerprint.")
 @click.option("--bare", type=click.Path(path_type=Path), help="The server. Default: where `local` points.")
 @click.option("--file", type=click.Path(path_type=Path), help="The file of a forge: .github/allowed_signers.")
@@ -233,7 +233,7 @@ def _keys(keys: list[Any], *, as_json: bool) -> None:
 
 
 def _may(key: Any) -> str:
-    words = {"any": "every environment", "version": "versions"}
+    words = {"any": "every environment", "main": "what has not passed into main", "version": "versions"}
     said = ", ".join(words.get(word, word) for word in sorted(key.may)) or "nothing"
     when = key.valid_before
     revoked = f"revoked {when[:4]}-{when[4:6]}-{when[6:8]} {when[8:10]}:{when[10:12]} UTC"
@@ -455,12 +455,18 @@ def release(version: str, environment: str, reason: str, detach: bool, as_json: 
 @main.command(**_example("pushforward rollback -m 'late flights are no longer found'"))
 @click.argument("environment", default="production")
 @click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
+@click.option("--empty", is_flag=True, help="To none: take out what is there. Also for an environment that is no more.")
 @WHY
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def rollback(environment: str, version: str, reason: str, as_json: bool) -> None:
+def rollback(environment: str, version: str, empty: bool, reason: str, as_json: bool) -> None:
     """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
     from pushforward import release as releases
 
+    if empty and version:
+        raise click.UsageError("--empty leaves nothing there, and --to a version: say one of them")
+    if empty:
+        _made(releases.empty(_project(), reason, environment=environment), as_json=as_json)
+        return
     _made(releases.rollback(_project(), reason, environment=environment, to=version), as_json=as_json)
 
 
@@ -480,6 +486,8 @@ def _made(made: Any, *, as_json: bool) -> None:
         from dataclasses import asdict
 
         click.echo(json.dumps(asdict(made), indent=1))
+    elif made.environment and not made.version:
+        click.echo(f"{made.environment}: nothing from now on ({made.tag}, before: {made.previous})")
     elif made.environment:
         before = f", before: {made.previous}" if made.previous else ""
         click.echo(f"{made.environment}: {made.version} from now on ({made.tag}{before})")

@@ -28,6 +28,7 @@ from pushforward import (
     seal,
     settings,
     tagging,
+    trust,
     verdicts,
 )
 from pushforward import holdout as holdouts
@@ -135,6 +136,8 @@ def weigh(
     known = tagging.counting(root, known, rules.promote.environments)
     champion = _earlier(repository, known, question).champion
     context = background.changes(repository, question.ref, question.subject, champion)
+    if question.event == "push":
+        context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
     reproduction = pipeline.Reproduction()
     level: registry.Level = "minor"
     months: tuple[str, ...] = ()

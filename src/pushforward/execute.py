@@ -1,5 +1,6 @@
 """One run: the workflows of one event and of the `workflow_run` that they cause, up to what it came to."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -346,9 +347,17 @@ class _Execution:
             _pictures(verdict / "plots"),
             lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
             self.subject.commit,
-            passed="" if self.subject.trusted else self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands() else self.subject.commit,
             final=(taken / RECORD).is_file(),
         )
+
+    def _lands(self) -> bool:
+        """Whether the judge has found what a protected default branch takes; the report's first line may be cut."""
+        from pushforward import judged, verdicts
+
+        with contextlib.suppress(PushforwardError):  # a workflow of the project's own may keep the report alone
+            return verdicts.lands(judged.stored(self.judged / "verdict")[0])
+        return False
 
     def _last_words(self) -> str:
         return "".join(f"\n{error}" for error in self.errors[:3])

@@ -18,6 +18,7 @@ from pushforward import stats
 from pushforward.stats import Estimate, Floats
 from pushforward.text import figure, signed
 from pushforward.verdicts import (
+    CHAMPION_SAW,
     OFFSET_TITLE,
     Calibration,
     Guard,
@@ -461,7 +462,8 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
     for name, p in models.items():
         until = evidence.champion_until if name == "champion" else evidence.challenger_until
         if evidence.months and until and until >= min(evidence.months):
-            return f"the {name} trained on {until}, a month of the holdout"
+            saw = CHAMPION_SAW if name == "champion" else "the challenger trained on "
+            return f"{saw}{until}, a month of the holdout"
         if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
             return f"the {name} predicts something that is not a finite number"
         if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):

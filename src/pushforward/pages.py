@@ -182,7 +182,8 @@ class Site:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
         if version is None:
             return None
-        uses = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit][:PER_PAGE]
+        mine = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit and not one.empties]
+        uses = mine[:PER_PAGE]
         run = _made(snapshot).get(name)
         (told,) = [told] if told else self._cards(snapshot, [version])
         path = f"version/{name}.html"
@@ -214,7 +215,7 @@ class Site:
         if part is None or not used:
             return None
         at = {version.commit: version for version in snapshot.registry.versions}
-        now = at.get(used[0].commit)
+        now = snapshot.registry.in_use(name)
         run = _made(snapshot).get(str(now.version)) if now else None
         path = part.path(part.number)
         return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)

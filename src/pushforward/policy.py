@@ -42,8 +42,16 @@ NUMBERS = r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})"
 VERSION = re.compile(rf"({NAME})@v{NUMBERS}")
 DEPRECATION = re.compile(rf"({NAME})@v{NUMBERS}!")
 ENVIRONMENT = re.compile(rf"({NAME})#({NAME})#([1-9]\d{{0,8}})")
+EMPTIED = re.compile(rf"({NAME})#({NAME})!#([1-9]\d{{0,8}})")
+# A version or a use of some model, well or badly written: no other tag may look like one.
+LIKE_REGISTRY = re.compile(r"(?i)[^@#]*@v\d.*|[^@#]*#.*#.*|[@#].*")
+LOOK_ALIKE = str.maketrans("01i", "oll")
 # Words that stand in `may=` for something else than an environment.
-MAY_VERSION, MAY_ANY = "version", "any"
+MAY_VERSION, MAY_ANY, MAY_MAIN = "version", "any", "main"
+OVERRIDE = "Pushforward-Override: "
+
+# What a person types on top of what is to be let in, whom the owner has given `main`.
+SIGN_IN = f"git commit -S --allow-empty -m '{OVERRIDE}WHY'"
 
 MOST_REFS = 1000
 MOST_PARTS = 20
@@ -61,6 +69,8 @@ IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 WORKFLOWS = ".github/workflows"
 
 TAGGER = re.compile(r"tagger [^<>]*<([^<>\s]+)> (\d{1,11}) [+-]\d{4}")
+COMMITTER = re.compile(rb"^committer [^<>\n]*<([^<>\s]+)> (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
+GPGSIG = re.compile(rb"^gpgsig[^\n]*\n(?: [^\n]*\n)*", re.MULTILINE)
 ARMOR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]{1,76}\n)+)-----END SSH SIGNATURE-----\n?", re.DOTALL
 )
@@ -273,7 +283,13 @@ class Push:
     def environments(self) -> dict[str, str]:
         """Environment -> "auto" or "manual"."""
         named = _typed(self.known, "environments", dict)
-        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY}}
+        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY, MAY_MAIN}}
+
+    @cached_property
+    def models(self) -> set[str]:
+        """The model's name and those that it had before: of them there are versions here."""
+        found = (VERSION.fullmatch(ref.removeprefix(TAGS)) for ref in self.refs if ref.startswith(TAGS))
+        return {self.model, *(match[1] for match in found if match)}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""
@@ -338,7 +354,7 @@ def _judge(push: Push, update: Update) -> None:
         return
     _name(push, update)
     if update.ref.startswith(TAGS):
-        if REGISTRY.fullmatch(update.ref):
+        if _is_registry(push, update.ref):
             _registry_tag(push, update)
         return
     if update.ref == push.default:
@@ -367,15 +383,15 @@ def _name(push: Push, update: Update) -> None:
     if not ref.startswith((HEADS, TAGS)):
         raise PolicyError("only branches and tags are taken here", "git push local HEAD:refs/heads/<name>")
     kind = HEADS if ref.startswith(HEADS) else TAGS
-    here = push.refs.get(ref, ZERO)
-    if here != update.old and not (kind == TAGS and REGISTRY.fullmatch(ref)):
+    here, ours = push.refs.get(ref, ZERO), kind == TAGS and _is_registry(push, ref)
+    if here != update.old and not ours:
         raise PolicyError(f"it has moved meanwhile, {_to(here)}", "git fetch, then git rebase, then git push")
     if [one.ref for one in push.updates].count(ref) > 1:
         raise PolicyError("it is named twice in one push", "git push it once")
     if here != ZERO:
         return  # it can be moved on and deleted, whatever it is called
     name = ref.removeprefix(kind)
-    if kind == TAGS and REGISTRY.fullmatch(name):
+    if ours:
         return  # its grammar is narrower
     another = f"git push local HEAD:{kind}<name>"
     if not (BRANCH if kind == HEADS else TAG).fullmatch(name):
@@ -389,6 +405,32 @@ def _name(push: Push, update: Update) -> None:
         raise PolicyError(f"a name has at most {MOST_PARTS} parts", another)
     if update.new != ZERO:
         _unique(push, kind, name)
+
+
+def _is_registry(push: Push, ref: str) -> bool:
+    """Whether a tag has the registry's rules: the form of a version or use of any model, or a model's name of ours.
+
+    What remains is of others: the releases of packages in one repository (`pkg@1.2.3`), a build (`v2.0#rc`). Nobody
+    reads those as the registry's, whatever the model is called next. They are names like any other then.
+    """
+    name = ref.removeprefix(TAGS)
+    if not REGISTRY.fullmatch(name):
+        return False
+    if LIKE_REGISTRY.fullmatch(name):
+        return True
+    return _of_ours(push, name)
+
+
+def _of_ours(push: Push, name: str) -> bool:
+    """Whether people would take the beginning of a tag's name for a model of ours, in a folder or not."""
+    begins = re.split("[@#]", name, maxsplit=1)[0]
+    ours = {_spelled(model) for model in push.models}
+    return not {_spelled(begins), *map(_spelled, re.split("[/=]", begins))}.isdisjoint(ours)
+
+
+def _spelled(name: str) -> str:
+    """A name without what people overlook in it: case, marks between letters, digits that look like letters."""
+    return re.sub("[^a-z0-9]", "", name.casefold()).translate(LOOK_ALIKE)
 
 
 def _unique(push: Push, kind: str, name: str) -> None:
@@ -437,12 +479,38 @@ def _protected(push: Push, update: Update) -> None:
     reads = [str(path) for path in _typed(push.known, "reads", list, default=[])]
     args = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", update.old, update.new, "--", *reads)
     changed = [path for path in _git("--literal-pathspecs", *args).split("\0") if path]
-    if changed:
+    if changed and not _overridden(push, update.new):
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise PolicyError(
             f"no pull request has passed with this content; {_shown(changed[0])}{more} decides about the model",
-            "git push local HEAD:refs/heads/<name>, and merge that when it has passed",
+            "git push local HEAD:refs/heads/<name>, and merge that when it has passed (promote, or identical); else "
+            f"with a key for it (pushforward trust KEY.pub --for {MAY_MAIN}): {SIGN_IN}, and push again",
         )
+
+
+def _overridden(push: Push, commit: str) -> bool:
+    """Whether its own message lets it in, signed by a key that may; refused where it says so and does not hold.
+
+    The signature is over the commit, and so over its tree and all of its history: it lets in nothing else, and makes
+    no version.
+    """
+    raw = push.objects.read(commit, "commit") or b""
+    head, _, message = raw.partition(b"\n\n")
+    if not any(line.startswith(OVERRIDE.encode()) and line[len(OVERRIDE) :].strip() for line in message.split(b"\n")):
+        return False
+    signature, committer = GPGSIG.findall(head + b"\n"), COMMITTER.search(head)
+    if len(signature) != 1 or committer is None:
+        raise PolicyError(f"{commit[:9]} says {OVERRIDE.strip(': ')}, and is not signed", SIGN_IN)
+    content = GPGSIG.sub(b"", head + b"\n") + b"\n" + message
+    armor = signature[0].partition(b" ")[2].replace(b"\n ", b"\n")
+    who = Tag(commit, committer[1].decode("utf-8", "replace"), int(committer[2]), {}, content, armor)
+    may = _signer(push, who, content, armor, "git")
+    if MAY_MAIN not in may:
+        raise PolicyError(
+            f"the key of {who.email} may not let {commit[:9]} in",
+            f"on the server: pushforward trust KEY.pub --as {who.email} --for {MAY_MAIN}",
+        )
+    return True
 
 
 def _tip(push: Push, update: Update) -> None:
@@ -519,17 +587,17 @@ def _registry_tag(push: Push, update: Update) -> None:
     if update.new == ZERO:
         raise PolicyError("there is no such tag, and none is ever deleted", "git fetch --tags --force")
     version, use, end = VERSION.fullmatch(name), ENVIRONMENT.fullmatch(name), DEPRECATION.fullmatch(name)
-    match = version or use or end
+    emptied = EMPTIED.fullmatch(name)
+    match = version or use or end or emptied
     if match is None:
         raise PolicyError(
-            "a registry tag is <model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>#<n>",
-            f"git tag -d '{_shown(name)}'",
+            "a registry tag is <model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>[!]#<n>",
+            _without(push, name),
         )
     if match[1] != push.model:
-        raise PolicyError(f"the model here is {push.model}", f"git tag -d '{name}'")
+        raise _other_model(push, match[1], name)
     if use and use[2] not in push.environments:
-        names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)
-        raise PolicyError("there is no such environment (promote.environments in params.yaml)", f"one of {names}")
+        raise _no_environment(push, use[2])
     if version and not push.trusted:
         raise PolicyError(
             "a version is made by a passing push, not by hand", "git push local HEAD:refs/heads/<name>, then merge it"
@@ -543,9 +611,39 @@ def _registry_tag(push: Push, update: Update) -> None:
         auto = MAY_VERSION in may and push.environments[use[2]] == "auto"
         _allowed(use[2] in may or MAY_ANY in may or auto, may)
         _assignment(push, use[2], int(use[3]), tag)
+    elif emptied:
+        _allowed(emptied[2] in may or MAY_ANY in may, may)
+        _emptied(push, emptied[2], int(emptied[3]), tag)
     else:
-        _allowed(bool(may - {MAY_VERSION}), may)
+        _allowed(bool(may - {MAY_VERSION, MAY_MAIN}), may)
         _deprecation(push, name.removesuffix("!"), tag)
+
+
+def _without(push: Push, name: str) -> str:
+    """What pushes all other tags; one of the model's own name that is none of its tags is nobody else's either."""
+    found = re.match("[^@#]+[@#]", name)
+    if not TAG.fullmatch(name) or found is None:
+        return "git push local <the others>, by name"  # a shell would not take it as it stands
+    if found[0][:-1].casefold() in push.models:
+        return f"git tag -d '{name}'"
+    return f"git push local 'refs/tags/*' '^refs/tags/{found[0]}*', to push all others"
+
+
+def _other_model(push: Push, model: str, name: str) -> PolicyError:
+    if model in push.models:  # it was renamed
+        return PolicyError(
+            f"the model here is {push.model} now; what {model} had in use stays as it is",
+            f"pushforward release VERSION of {push.model}, or give model.name in params.yaml back to {model}",
+        )
+    return PolicyError(f"it has the form of a version or use, and the model here is {push.model}", _without(push, name))
+
+
+def _no_environment(push: Push, environment: str) -> PolicyError:
+    why = "there is no such environment (promote.environments in params.yaml)"
+    if _uses(push.refs, push.model).get(environment):
+        return PolicyError(f"{why} any more", f"pushforward rollback {environment} --empty -m WHY, or put it back")
+    names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)
+    return PolicyError(why, f"one of {names}")
 
 
 def _read_tag(push: Push, name: str, identity: str) -> Tag:
@@ -599,11 +697,7 @@ def _record(message: str, sign: str) -> dict[str, Any]:
 
 def _assignment(push: Push, environment: str, counter: int, tag: Tag) -> None:
     """The next number of its environment, and a version that holds."""
-    prefix = f"{push.model}#{environment}#"
-    uses = [ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)) for ref in push.refs if ref.startswith(TAGS + prefix)]
-    expected = max((int(use[3]) for use in uses if use), default=0) + 1
-    if counter != expected:
-        raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
+    _counted(push, environment, counter, f"{push.model}#{environment}#")
     named = tag.record.get("version")
     if named is not None:
         target = _target(push, TAGS + named) if isinstance(named, str) and VERSION.fullmatch(named) else None
@@ -621,6 +715,49 @@ def _assignment(push: Push, environment: str, counter: int, tag: Tag) -> None:
         raise PolicyError(f"{there[0]} is deprecated", "pushforward show, and choose another version")
 
 
+def _emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:
+    """The next number of its environment, which holds what the tag names, and a reason."""
+    _counted(push, environment, counter, f"{push.model}#{environment}!#")
+    _, ref = _uses(push.refs, push.model).get(environment, (0, ""))
+    if not ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)):
+        raise PolicyError(f"{environment} holds no version", "pushforward show")
+    target, named = _target(push, ref), tag.record.get("version")
+    version = f"{TAGS}{named}" if isinstance(named, str) and VERSION.fullmatch(named) else ""
+    if target != tag.target or _target(push, version) != target:
+        raise PolicyError(f"it or its record names another version than {environment} holds", "pushforward show")
+    reason = tag.record.get("reason")
+    if not isinstance(reason, str) or not reason.strip():
+        raise PolicyError("its record says no reason", f"pushforward rollback {environment} --empty -m WHY")
+
+
+def _counted(push: Push, environment: str, counter: int, prefix: str) -> None:
+    """The next number of its environment, and the only one of this push."""
+    expected = _uses(push.refs, push.model).get(environment, (0, ""))[0] + 1
+    if counter != expected:
+        raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
+    moved = [EMPTIED.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates]
+    if any(f"{TAGS}{push.model}#{one[2]}#{one[3]}" in push.after for one in moved if one and one[2] == environment):
+        raise PolicyError("one push fills or empties an environment once", "git push one of them")
+
+
+def _uses(refs: Iterable[str], model: str) -> dict[str, tuple[int, str]]:
+    """Environment -> (number, ref) of the last tag that filled or emptied it."""
+    found: dict[str, tuple[int, str]] = {}
+    for ref in refs:
+        if not ref.startswith(f"{TAGS}{model}#"):
+            continue
+        name = ref.removeprefix(TAGS)
+        use = ENVIRONMENT.fullmatch(name) or EMPTIED.fullmatch(name)
+        if use:
+            # of one number that two pushes took at once, the one that empties counts, as everywhere
+            found[use[2]] = max(found.get(use[2], (0, "")), (int(use[3]), ref), key=_last)
+    return found
+
+
+def _last(use: tuple[int, str]) -> tuple[int, bool]:
+    return use[0], "!" in use[1]
+
+
 def _deprecation(push: Push, version: str, tag: Tag) -> None:
     """Of a version that is there, that nobody uses, with a reason."""
     target = _target(push, TAGS + version)
@@ -631,14 +768,12 @@ def _deprecation(push: Push, version: str, tag: Tag) -> None:
     reason = tag.record.get("reason")
     if tag.record.get("version") != version or not isinstance(reason, str) or not reason.strip():
         raise PolicyError("its record says no version or no reason", f"pushforward deprecate {version} -m <why>")
-    uses: dict[str, tuple[int, str]] = {}
-    for ref in push.after:
-        use = ENVIRONMENT.fullmatch(ref.removeprefix(TAGS))
-        if use and use[1] == push.model:
-            uses[use[2]] = max(uses.get(use[2], (0, "")), (int(use[3]), ref))
-    for environment, (_, ref) in sorted(uses.items()):
-        if _target(push, ref) == target:
-            raise PolicyError(f"{environment} uses {version}", f"pushforward rollback {environment}")
+    for environment, (_, ref) in sorted(_uses(push.after, push.model).items()):
+        if ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)) and _target(push, ref) == target:
+            raise PolicyError(
+                f"{environment} uses {version}",
+                f"pushforward rollback {environment} -m WHY; where nothing was before it, with --empty",
+            )
 
 
 def _target(push: Push, ref: str) -> str | None:
@@ -909,7 +1044,7 @@ def _signer(push: Push, tag: Tag, content: bytes, signature: bytes, namespace: s
     if not mine:
         raise PolicyError(
             f"it says that {_shown(tag.email)} made it, and the key is of {owners[0]['who']}",
-            f"git config user.email {owners[0]['who']}, then tag again",
+            f"git config user.email {owners[0]['who']}, then sign it again",
         )
     before = mine[0]["before"]
     if before and max(_moment(push.now), _moment(tag.when)) >= before:

@@ -97,7 +97,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     if outcome.pictures:
         _put_pictures(repository, job, outcome, folder)
-    if final and outcome.passed and outcome.verdict == "promote":
+    if final and outcome.passed:
         repository.set_ref(f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed)
     if outcome.release is not None:
         publish_release(server.folder / RELEASES, outcome.version, outcome.release)

@@ -1,4 +1,4 @@
-"""A person puts a version to use, goes back to an earlier one, or deprecates one: each a tag signed with their key."""
+"""A person puts a version to use, goes back to an earlier one or to none, or deprecates one: tags that they sign."""
 
 import contextlib
 import difflib
@@ -22,7 +22,10 @@ from pushforward.text import plain
 
 @dataclass(frozen=True)
 class Made:
-    """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before."""
+    """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before.
+
+    `version` is "" where the environment holds nothing now.
+    """
 
     tag: str
     version: str
@@ -79,11 +82,18 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
             if before is None:
                 raise PushforwardError(
                     f"{environment} held no version before {present.name} that is not deprecated",
-                    next=f"pushforward rollback {environment} --to VERSION -m REASON",
+                    next=f"pushforward rollback {environment} --empty -m REASON, or pushforward release VERSION "
+                    f"--to {environment}",
                 )
             return before
 
         return clone.use(environment, choose, why, patient=False)
+
+
+def empty(root: Path, reason: str, *, environment: str = PRODUCTION) -> Made:
+    """Take out of an environment what it holds, and leave nothing there: also where the settings name it no more."""
+    with _signing(root) as clone:
+        return clone.empty(environment, tagging.one_line(reason))
 
 
 def deprecate(root: Path, version: str, reason: str) -> Made:
@@ -160,7 +170,28 @@ class _Clone:
         self._look_again(made[-1])
         return made[-1]
 
+    def empty(self, environment: str, reason: str) -> Made:
+        """Take out of an environment what it holds."""
+        made: list[Made] = []
+
+        def step(seen: Seen) -> Batch:
+            known = seen.known
+            present = known.in_use(environment)
+            if present is None:
+                self._check_environment(environment, known)
+                raise PushforwardError(f"{environment} holds no version", next="pushforward show")
+            name = f"{self.model}#{environment}!#{known.next_counter(environment, seen.taken)}"
+            told = registry.use_record(present.name, present, reason=reason, by=self.by)
+            made.append(Made(name, "", present.commit, environment, present.name, reason, self.by, self.remote))
+            message = registry.message(f"{environment}: nothing from now on, {present.name} until now: {reason}", told)
+            return Batch((Tag(name, present.commit, message, lambda signer: signer.allows(environment)),))
+
+        self._transact(step, tagging.without_waiting)
+        self._look_for_two(self._look(), made[-1])
+        return made[-1]
+
     def deprecate(self, name: str, reason: str) -> Made:
+        """Say that a version is not to be put to use again."""
         made: list[Made] = []
 
         def step(seen: Seen) -> Batch:
@@ -172,7 +203,7 @@ class _Clone:
                 if known.in_use(environment) == version:
                     raise PushforwardError(
                         f"{version.name} is in use in {environment}",
-                        next=f"pushforward rollback {environment} -m REASON, then this again",
+                        next=f"{self._way_out(environment, known)}, then this again",
                         exit_code=POLICY,
                     )
             tag = f"{version.name}!"
@@ -192,23 +223,41 @@ class _Clone:
         self._look_again(made[-1])
         return made[-1]
 
+    def _way_out(self, environment: str, known: Registry) -> str:
+        """How an environment gets rid of what it holds: by what was there before, where there is such a thing."""
+        back = environment in self.rules.promote.environments and known.before(environment)
+        return f"pushforward rollback {environment} {'' if back else '--empty '}-m REASON"
+
     def _look_again(self, made: Made) -> None:
         """Say so where one has deprecated the version while another has put it to use.
 
         They are two tags, and neither push could see the other's. Whoever comes second sees both now.
         """
-        known = tagging.look_believed(
-            self.repository, self.remote, self.model, self.rules.promote.environments, self.signers
-        ).known
+        known = self._look()
+        self._look_for_two(known, made)
         version = known.named(made.version)
         holds = [name for name in known.environments if known.in_use(name) == version]
         if known.deprecated(version) and holds:
             raise PushforwardError(
                 f"{version.name} was deprecated and put to use in {', '.join(holds)} at the same moment; "
                 f"{made.tag} is there",
-                next=f"pushforward rollback {holds[0]} -m REASON",
+                next=self._way_out(holds[0], known),
                 exit_code=POLICY,
             )
+
+    def _look_for_two(self, known: Registry, made: Made) -> None:
+        """Say so where one has filled an environment while another has emptied it: they are two tags of one number."""
+        number = made.tag.rpartition("#")[2]
+        if sum(str(use.counter) == number for use in known.uses(made.environment)) > 1:
+            raise PushforwardError(
+                f"{made.environment} was filled and emptied at the same moment, and holds nothing; {made.tag} is there",
+                next=f"pushforward release VERSION --to {made.environment}",
+                exit_code=POLICY,
+            )
+
+    def _look(self) -> Registry:
+        environments = self.rules.promote.environments
+        return tagging.look_believed(self.repository, self.remote, self.model, environments, self.signers).known
 
     def _transact(self, step: Callable[[Seen], Batch], push: Push) -> None:
         hand, signers, environments = self.hand, self.signers, self.rules.promote.environments

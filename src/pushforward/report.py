@@ -77,7 +77,8 @@ class Context:
     which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
-    `trend_metric` on the validation month of each version, this challenger last.
+    `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
+    into a protected branch by their word, and why.
     """
 
     kind: Kind = "judged"
@@ -98,6 +99,7 @@ class Context:
     trend: tuple[tuple[str, str, float], ...] = ()
     trend_metric: str = ""
     next_version: str = ""
+    override: str = ""
     next_step: str = ""
     next_command: str = ""
     reproduce: str = ""
@@ -144,6 +146,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
     lines = [head, *_wrap(_upper(plain(verdict.reason, 600)), width, "  ")]
     lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
+    if context.override:
+        lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
     if verdict.touched:
         lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
     if card := _number_card(verdict):
@@ -280,6 +284,8 @@ def _sentence(reason: str) -> str:
 
 def _alerts(verdict: Verdict, context: Context) -> list[str]:
     alerts = []
+    if context.override:
+        alerts.append(f"> [!WARNING]\n> **Let in by a person's word**, not by a verdict: {prose(context.override)}")
     if verdict.touched:
         listed = _listing(verdict.touched, code)
         alerts.append(

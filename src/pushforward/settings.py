@@ -23,7 +23,7 @@ LIMIT_DEPTH = 40
 PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
 # What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
 ODD = (LookupError, AttributeError, TypeError)
-RIGHTS = ("any", "version")  # what a key may sign beside environments, by name: no environment is called so
+RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
@@ -108,7 +108,7 @@ class Promote(Section):
     def _not_rights(cls, environments: dict[str, str]) -> dict[str, str]:
         for name in environments:
             if name in RIGHTS:
-                raise ValueError(f"'{name}' says what a key may sign ({' and '.join(RIGHTS)}); name it otherwise")
+                raise ValueError(f"'{name}' says what a key may sign ({', '.join(RIGHTS)}); name it otherwise")
         return environments
 
 

@@ -36,7 +36,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Use:
-    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any."""
+    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any.
+
+    `version` is "" for one that was emptied.
+    """
 
     environment: str
     version: str
@@ -84,7 +87,7 @@ def state(root: Path) -> State:
     uses = tuple(_use(known, name, tags) for name in known.environments)
     return State(
         known.model,
-        {use.environment: use.version for use in uses},
+        {use.environment: use.version for use in uses if use.version},
         uses,
         tuple(version.name for version in known.versions),
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
@@ -114,7 +117,8 @@ def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
     latest, version = known.uses(environment)[-1], known.in_use(environment)
     when, by, reason = _told(tags[latest.tag])
     previous = tags[latest.tag].record.get("previous")
-    return Use(environment, version.name if version else "?", latest.name, when, by, reason, str(previous or ""))
+    held = version.name if version else "" if latest.empties else "?"
+    return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
 
 
 def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
@@ -200,7 +204,8 @@ def terminal(state: State, *, width: int = 80) -> str:
         row[-1] = plain(entry.subject)
     lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
     table = [cut(line, width) for line in lines]
-    uses = [f"{use.environment:<12} {use.version}  {_since(use)}" for use in state.uses] or ["no version yet"]
+    uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses]
+    uses = uses or ["no version yet"]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
     lines = [cut(f"  {line}".rstrip(), width) for line in uses]
     problems = [cut(f"! {plain(text)}", width) for text in state.problems]

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 Mode = Literal["first", "superior", "refresh"]
 Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
 
+# A batch was taken back, or the window has grown: no verdict until another version is the yardstick.
+CHAMPION_SAW = "the champion trained on "
 OFFSET_TITLE = "log loss, offset adjusted"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
-JUDGE_PARAMS = ("gate.", "model.")
+JUDGE_PARAMS = ("gate.", "model.", "promote.")
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -267,6 +269,17 @@ def touched(
     changed = [key for key in _changed(before, after) if key != "data.months"]
     keys = [f"params.yaml: {key}" for key in changed if f"{key}.".startswith(own)]
     return tuple(sorted(files) + sorted(keys))
+
+
+def lands(verdict: Verdict) -> bool:
+    """Whether a protected default branch takes a change for its verdict alone.
+
+    What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
+    could change the judge by it would need no better model ever after.
+    """
+    own = (*JUDGE_PATHS, *(f"params.yaml: {key}" for key in JUDGE_PARAMS))
+    same = verdict.verdict == "identical" and not any(name.startswith(own) for name in verdict.touched)
+    return verdict.verdict == "promote" or same
 
 
 def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:

@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 from tests import forge_double
 
-from pushforward import registry, signers, tagging, trust
+from pushforward import registry, show, signers, tagging, trust
 from pushforward.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git import Repository
-from pushforward.release import deprecate, release, rollback
+from pushforward.release import deprecate, empty, release, rollback
 from pushforward.verify import verify
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "github.md"
@@ -261,7 +261,7 @@ def test_a_rollback_goes_back_one_version_and_the_next_one_goes_further(three):
     assert three.record(made.tag)["reason"] == "Wrong for EWR"
     assert rollback(three.clone, "Still wrong").version == "toy@v1.0.0"
     words = "production held no version before toy@v1.0.0 that is not deprecated"
-    refused(three, words, rollback, "And again", next="--to VERSION")
+    refused(three, words, rollback, "And again", next="pushforward rollback production --empty -m REASON")
 
 
 def test_a_rollback_may_name_its_version_and_its_environment(three):
@@ -329,6 +329,84 @@ def test_a_version_is_deprecated_by_a_signed_tag(two, git):
 def test_a_version_in_use_is_not_deprecated(two):
     words = "toy@v1.1.0 is in use in staging"
     refused(two, words, deprecate, "v1.1.0", "why", next="pushforward rollback staging", code=POLICY)
+
+
+def test_an_environment_whose_only_version_is_bad_is_emptied_and_that_deprecated(two):
+    """By the commands that the refusals name."""
+    release(two.clone, "v1.0.0")
+    next_one = "pushforward rollback production --empty -m REASON, then this again"
+    refused(two, "toy@v1.0.0 is in use in production", deprecate, "v1.0.0", "why", next=next_one, code=POLICY)
+    made = empty(two.clone, "It knew the future")
+    assert (made.tag, made.version, made.previous) == ("toy#production!#2", "", "toy@v1.0.0")
+    told = {"version": "toy@v1.0.0", "previous": "toy@v1.0.0", "reason": "It knew the future"}
+    assert two.record(made.tag).items() >= told.items()
+    assert in_production(two) is None
+    refused(two, "production holds no version", empty, "again", next="pushforward show")
+    refused(two, "production holds no version to go back from", rollback, "again")
+    assert deprecate(two.clone, "v1.0.0", "It knew the future").tag == "toy@v1.0.0!"
+    made = release(two.clone, "v1.1.0")
+    assert (made.tag, made.previous) == ("toy#production#3", None)
+    assert two.known().problems == ()
+    refused(two, "production held no version before toy@v1.1.0", rollback, "why", next="rollback production --empty")
+
+
+def test_an_environment_that_was_removed_while_in_use_is_emptied(two, git):
+    """By the commands that the refusals name; the server knows of the settings by registry.json."""
+    known = two.bare / "pushforward" / "registry.json"
+    environments = json.loads(known.read_text())["environments"]
+    known.write_text(json.dumps({"model": "toy", "environments": environments | {"canary": "manual"}, "reads": []}))
+    git(two.clone, "push", "-q", "origin", canary(two, git))
+    known.write_text(json.dumps({"model": "toy", "environments": environments, "reads": []}))
+    words = "there is no such environment (promote.environments in params.yaml) any more"
+    next_one = "pushforward rollback canary --empty -m WHY, or put it back"
+    refused(two, words, release, "v1.1.0", environment="canary", next=next_one, code=POLICY)
+    next_one = "pushforward rollback canary --empty -m REASON, then this again"
+    refused(two, "toy@v1.0.0 is in use in canary", deprecate, "v1.0.0", "why", next=next_one, code=POLICY)
+    assert empty(two.clone, "It is no more", environment="canary").tag == "toy#canary!#2"
+    assert deprecate(two.clone, "v1.0.0", "why").tag == "toy@v1.0.0!"
+    assert show.state(two.clone).environments == {"staging": "toy@v1.1.0"}
+    assert "canary       nothing" in show.terminal(show.state(two.clone))
+
+
+def canary(hub, git):
+    git(hub.clone, "fetch", "-q", "--tags", "origin")
+    git(hub.clone, "tag", "-s", "-m", "x", "toy#canary#1", "toy@v1.0.0^{}")
+    return "toy#canary#1"
+
+
+def test_an_environment_that_never_was_is_not_emptied(two):
+    refused(two, 'there is no environment "prodction"; did you mean production?', empty, "x", environment="prodction")
+    refused(two, "production holds no version", empty, "x", next="pushforward show")
+
+
+def test_the_command_empties_an_environment(two, monkeypatch):
+    release(two.clone, "v1.0.0")
+    monkeypatch.chdir(two.clone)
+    run = CliRunner().invoke
+    assert run(main, ["rollback", "--empty", "--to", "v1.0.0", "-m", "x"]).exit_code == USAGE
+    done = run(main, ["rollback", "--empty", "-m", "It knew the future"])
+    assert done.output == "production: nothing from now on (toy#production!#2, before: toy@v1.0.0)\n"
+
+
+def test_an_environment_filled_and_emptied_at_once_holds_nothing_and_that_is_told(three, monkeypatch):
+    forge_double.make(three)
+    other = three.another("other")
+    meanwhile(three, monkeypatch, lambda: empty(other, "It knew the future"))
+    words = r"production was filled and emptied at the same moment, and holds nothing; toy#production#4 is there"
+    with pytest.raises(PushforwardError, match=words) as error:
+        rollback(three.clone, "Wrong for EWR")
+    assert error.value.next == "pushforward release VERSION --to production"
+    assert in_production(three) is None
+    assert release(three.clone, "v1.0.0").tag == "toy#production#5"
+    assert in_production(three) == "v1.0.0"
+
+
+def test_who_may_not_sign_an_environment_does_not_empty_it(two):
+    release(two.clone, "v1.0.0")
+    two.trust("bob@example.org", "staging,main")
+    two.person(two.clone, "bob@example.org")
+    words = "the key of bob@example.org may sign main, staging, and not toy#production!#2"
+    refused(two, words, empty, "why", next="pushforward trust", code=POLICY)
 
 
 def test_on_a_forge_what_nobody_signed_is_no_version_and_no_use(three, git):

@@ -548,3 +548,16 @@ def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
     for column in ("champion", "this", "gain"):
         end = head.index(f"{column} ") + len(column)
         assert all(row[end - 1] != " " and row[end] == " " for row in rows), column
+
+
+def test_who_has_let_a_commit_in_stands_in_the_first_lines():
+    context = dataclasses.replace(CONTEXT, override=f"ann@example.org: {HOSTILE}")
+    text, card = markdown(PROMOTE, context), terminal(PROMOTE, context)
+    lines = text.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "**Let in by a person's word**" in line]
+    assert place < 8
+    assert "ann＠example.org: x" in lines[place]
+    assert text.count("<script>") == 0
+    assert "! let in by a person's word: ann@example.org: x" in " ".join(card.split())
+    assert "\x1b" not in card
+    assert "Let in" not in markdown(PROMOTE, CONTEXT)

@@ -54,6 +54,7 @@ def test_the_sections_are_read_and_the_others_left_to_the_project():
         (b"window: 2", b"window: &a 2\n  alpha: *a", 1, "anchor"),
         (b"window: 2", b"<<<<<<< HEAD", 19, ""),
         (b"gate:", b"promote: {environments: {any: auto}}\ngate:", 18, "what a key may sign"),
+        (b"gate:", b"promote: {environments: {main: manual}}\ngate:", 18, "what a key may sign"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
