@@ -261,6 +261,7 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("what the tag names", made.lock_commit),
         ("judge", made.judge),
         ("model", digests.model),
+        ("scoring code", made.scoring),
         ("manifest", digests.manifest),
         ("data", digests.data),
         ("dvc.lock", made.lock),

@@ -417,14 +417,15 @@ WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one
 @click.argument("version")
 @click.option("--to", "environment", default="production", show_default=True, help="The environment.")
 @REASON
+@click.option("--older", is_flag=True, help="Yes, VERSION is lower than the one in use there; needs -m.")
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
-def release(version: str, environment: str, reason: str, detach: bool, as_json: bool) -> None:
+def release(version: str, environment: str, reason: str, older: bool, detach: bool, as_json: bool) -> None:
     """Put a version to use, by a tag that you sign."""
     from pushforward import release as releases
 
     say = None if detach or as_json else click.echo
-    made = releases.release(_project(), version, reason, environment=environment, say=say)
+    made = releases.release(_project(), version, reason, environment=environment, older=older, say=say)
     _made(made, as_json=as_json)
 
 

@@ -20,6 +20,7 @@ from pushforward import (
     gate,
     handover,
     honesty,
+    identity,
     ledger,
     pipeline,
     plots,
@@ -161,6 +162,8 @@ def weigh(
             places = pictures, golden
             case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
+        version = _next_version(repository, known, question.subject, digests, level)
+        context = dataclasses.replace(context, next_version=version)
     except PushforwardError as failed:
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
         context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
@@ -287,13 +290,8 @@ class _Case:
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
         level = _level(self.mode, manifest, champion_manifest)
-        taken = {ref.name.removeprefix("refs/tags/") for ref in self.repository.refs("refs/tags")}
-        version = self.known.next_version(level, taken) if self.champion else registry.FIRST
-        context = dataclasses.replace(
-            context,
-            months=background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
-            next_version=f"{contract.name}@{version}",
-        )
+        months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
+        context = dataclasses.replace(context, months=months)
         if self.trusted and verdict.verdict != "invalid":
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
         earlier = self.earlier.versions
@@ -506,6 +504,16 @@ def _level(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, An
     if champion and manifest.get("inputs") != champion.get("inputs"):
         return "major"
     return "patch" if mode == "refresh" else "minor"
+
+
+def _next_version(
+    repository: Repository, known: registry.Registry, subject: str, digests: Digests, level: registry.Level
+) -> str:
+    """The version that a promotion would make of what was judged; "" where it is one already."""
+    if identity.existing(repository, known, subject, digests) is not None:
+        return ""
+    taken = {ref.name.removeprefix("refs/tags/") for ref in repository.refs("refs/tags")}
+    return f"{known.model}@{known.next_version(level, taken)}"
 
 
 def _base(repository: Repository, question: Question, judge: str) -> str | None:

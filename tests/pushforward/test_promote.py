@@ -268,6 +268,60 @@ def test_a_model_that_returns_is_put_to_use_again_under_its_own_version(hub, git
     assert len(git(hub.bare, "rev-list", REGISTRY).splitlines()) == 2, "no version, no entry"
 
 
+SCORER = "open('model/model.json')\n"
+
+
+def test_the_same_model_scored_by_other_code_is_another_version(hub, git):
+    hub.write("src/toy/predict.py", SCORER)
+    hub.commit("b", "Score")
+    first = hub.promote("b")
+    hub.write("src/toy/predict.py", f"{SCORER}# rounded better\n")
+    head = hub.commit("b", "Score better")
+    made = hub.promote("b")
+    assert (made.version, made.environments, made.new) == ("toy@v1.1.0", ("staging",), True)
+    assert git(hub.bare, "rev-parse", "toy@v1.1.0^{commit}") == head
+    assert hub.known().in_use("staging").name == "toy@v1.1.0"
+    records = [hub.record(name) for name in (first.version, made.version)]
+    assert records[0]["model"] == records[1]["model"]
+    assert (records[1]["previous"], records[1]["number"]) == ("toy@v1.0.0", 2)
+    told = [provenance.read(hub.file(name, "provenance.json")).scoring for name in (first.version, made.version)]
+    assert told[0] != told[1]
+    assert f"scoring code: `{told[1]}`".encode() in hub.file("toy@v1.1.0", "card.md")
+
+
+def test_the_same_model_in_another_environment_is_another_version(hub):
+    hub.promote("b")
+    hub.write("lock.txt", "polars==2.2.0\n")
+    hub.commit("b", "Upgrade")
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    verdict = replace(verdict, digests=replace(verdict.digests, environment="f" * 64))
+    evidence.record(hub.clone, verdict)
+    with hub.run():
+        assert hub.promote_verdict(verdict, "b").version == "toy@v1.1.0"
+    assert hub.record("toy@v1.1.0")["environment"] == "f" * 64
+
+
+def test_a_model_that_returns_with_its_code_is_the_version_that_it_was(hub):
+    for model, code in (("b", SCORER), ("new", f"{SCORER}# other\n"), ("b", f"{SCORER}# third\n"), ("b", SCORER)):
+        hub.write("src/toy/predict.py", code)
+        hub.commit(model, "Train")
+        made = hub.promote(model)
+    assert (made.version, made.new, made.environments) == ("toy@v1.0.0", True, ("staging",))
+    assert [one.name for one in hub.known().versions] == ["toy@v1.0.0", "toy@v1.1.0", "toy@v1.2.0"]
+
+
+@pytest.mark.parametrize("path", ["README.md", "tests/test_toy.py", "src/toy/pipeline.py", ".github/train.yml"])
+def test_what_scoring_does_not_reach_makes_no_version(hub, git, path):
+    hub.write("src/toy/predict.py", SCORER)
+    hub.commit("b", "Score")
+    hub.promote("b")
+    hub.write(path, "# words\n")
+    hub.commit("b", "Say it")
+    again = hub.promote("b")
+    assert (again.version, again.new) == ("toy@v1.0.0", False)
+    assert "already is this model, scored by the same code in the same environment; nothing to tag" in hub.said[-1]
+
+
 def test_a_deprecated_model_that_returns_is_left_alone(hub, git):
     hub.promote("b")
     hub.commit("new")
