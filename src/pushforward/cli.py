@@ -358,7 +358,7 @@ def _plan(root: Path, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
     """Print the report of a commit again; with --from, render a new one beside its verdict."""
-    from pushforward import notes, report
+    from pushforward import authority, notes, report
     from pushforward.git import Repository
     from pushforward.verdicts import Verdict
 
@@ -380,7 +380,7 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     commit = repository.commit(revision or "HEAD")
     found = report.entries(notes.read(repository, commit))
     if not found:
-        raise PushforwardError(f"{commit[:9]} has no report here", next="git fetch local, then this again")
+        raise PushforwardError(f"{commit[:9]} has no report here", next=authority.fetching_here(repository))
     header, body = found[0]
     if as_json:
         click.echo(json.dumps(header))

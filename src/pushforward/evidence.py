@@ -163,7 +163,8 @@ def weigh(
             case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
         version = _next_version(repository, known, question.subject, digests, level)
-        context = dataclasses.replace(context, next_version=version)
+        before = identity.before_renaming(repository, known.model, question.subject) if champion is None else None
+        context = dataclasses.replace(context, next_version=version, renamed_from=before.name if before else "")
     except PushforwardError as failed:
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
         context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
@@ -310,6 +311,8 @@ class _Case:
         rules = self.rules.gate
         shown = rules.reveal == "numbers"
         told = gate.without_look(evidence, rules)
+        if told is None or told.verdict == "promote":
+            self._check_name()
         if told is not None:
             return told if shown else seal.public(told, None)
         book, name = ledger.of(self.repository.path), ledger.name(self.months)
@@ -338,6 +341,15 @@ class _Case:
             verdict = seal.public(verdict, look)
         spent = verdicts.Look(look.number, look.of, look.alpha, look.replayed)
         return dataclasses.replace(verdict, look=spent, ledger=state.tip)
+
+    def _check_name(self) -> None:
+        """A version is of the name that its judge knows: what would pass under another one cannot be tagged."""
+        before, after = self.contract.name, self.asked.model.name
+        if before != after:
+            raise PushforwardError(
+                f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it by "
+                f"itself, or push once more on top of this: the next push is judged as {after}"
+            )
 
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         model = settings_of.model

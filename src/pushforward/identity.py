@@ -55,6 +55,24 @@ def existing(repository: Repository, known: Registry, commit: str, digests: Dige
     return None
 
 
+def before_renaming(repository: Repository, model: str, subject: str) -> Registered | None:
+    """The champion under another name in whose history `subject` is, where `model` is in use nowhere yet.
+
+    A name that nobody has put to use is a model that no person has looked at: it was compared with nothing.
+    """
+    refs = repository.refs("refs/tags")
+    if registry.fold(model, refs).assignments:
+        return None
+    parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs)
+    for name in sorted({found["model"] for found in parsed if found} - {model}):
+        champion = registry.fold(name, refs).champion
+        (tag,) = repository.objects([champion.tag]) if champion else (None,)
+        made = registry.record(tag[1].decode("utf-8", "replace")).get("commit") if tag else None
+        if isinstance(made, str) and repository.merge_base(made, subject) == made:
+            return champion
+    return None
+
+
 def scoring(repository: Repository, commit: str) -> str:
     """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
     contract, tree = settings_at(repository, commit).model, repository.tree(commit)

@@ -223,6 +223,9 @@ class _Case:
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""
         known = seen.known
+        if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
+            self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
+            self.environments = []
         there = identity.existing(self.repository, known, self.verdict.commit, self.verdict.digests)
         if there is not None:
             self.name, self.commit = there.name, there.commit

@@ -16,7 +16,7 @@ from tests import forge_double
 from pushforward import __version__, evidence, objects, pipeline, provenance, registry
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.git import REGISTRY, Repository
-from pushforward.promote import lock_commit, lost, promote
+from pushforward.promote import lock_commit, lost, promote, standing
 from pushforward.release import deprecate, release
 from pushforward.verdicts import Verdict
 from pushforward.verify import verify
@@ -320,6 +320,75 @@ def test_what_scoring_does_not_reach_makes_no_version(hub, git, path):
     again = hub.promote("b")
     assert (again.version, again.new) == ("toy@v1.0.0", False)
     assert "already is this model, scored by the same code in the same environment; nothing to tag" in hub.said[-1]
+
+
+def rename(hub, name):
+    hub.write("params.yaml", (hub.clone / "params.yaml").read_text().replace("name: toy", f"name: {name}"))
+    known = {"model": name, "environments": {"staging": "auto", "production": "manual"}}
+    (hub.bare / "pushforward" / "registry.json").write_text(json.dumps(known))
+
+
+def test_a_renamed_model_waits_for_a_person(hub, git):
+    """It was compared with nothing: floors alone put no model to use where another one is."""
+    hub.promote("b")
+    rename(hub, "boat")
+    hub.commit("c", "Rename")
+    made = hub.promote("c")
+    assert (made.version, made.environments, made.new) == ("boat@v1.0.0", (), True)
+    assert "not compared with toy@v1.0.0, its name before: a person puts boat to use" in hub.said
+    hub.commit("d", "Again")
+    assert hub.promote("d").environments == (), "nobody has looked at any of them yet"
+    release(hub.clone, "v1.0.0", environment="staging")
+    hub.commit("e", "And again")
+    assert hub.promote("e").environments == ("staging",)
+    assert tags(git, hub.bare) == [
+        "boat#staging#1",
+        "boat#staging#2",
+        "boat@v1.0.0",
+        "boat@v1.1.0",
+        "boat@v1.2.0",
+        "toy#staging#1",
+        "toy@v1.0.0",
+    ]
+
+
+def test_tags_of_another_project_are_no_earlier_name(hub, git):
+    """A monorepo's own tags: not made by a judge, of no commit here, or not annotated."""
+    elsewhere = {"schema": 2, "model": "m", "commit": "1" * 40}
+    for name, text in (("pkg@v1.0.0", "words"), ("lib@v1.0.0", registry.message("x", elsewhere))):
+        git(hub.clone, "tag", "-a", "-m", text, name)
+    git(hub.clone, "tag", "plain@v1.0.0")
+    assert hub.promote("b").environments == ("staging",)
+
+
+STANDING = [
+    (None, "nothing to do: tagged as toy@v1.0.0, in use in staging"),
+    ("again", "nothing to do, and nothing to tag: it is toy@v1.0.0 already, in use in staging"),
+    ("other", "it is not tagged yet; pushforward dispatch on the server tries again"),
+    ("moved", "nothing to do: tagged as toy@v1.0.0; to put it to use: pushforward release v1.0.0"),
+    ("ended", "nothing to do: tagged as toy@v1.0.0, which is deprecated"),
+]
+
+
+@pytest.mark.parametrize(("then", "words"), STANDING)
+def test_the_last_word_of_a_report_is_what_the_registry_has(hub, then, words):
+    commit = hub.commit("b", "Train")
+    hub.promote("b")
+    if then in {"again", "other"}:
+        commit = hub.commit("b" if then == "again" else "c", "Once more")
+        hub.judge(commit, "b" if then == "again" else "c")
+    if then in {"moved", "ended"}:
+        hub.commit("c", "Better")
+        hub.promote("c")
+    if then == "ended":
+        deprecate(hub.clone, "v1.0.0", "It knew the future")
+    assert standing(Repository(hub.bare), "toy", commit).words == words
+
+
+def test_a_verdict_that_nobody_has_recorded_is_not_told_as_tagged(hub):
+    hub.promote("b")
+    found = standing(Repository(hub.bare), "toy", hub.commit("c", "Change"))
+    assert (found.version, found.made, "not tagged" in found.words) == (None, False, True)
 
 
 def test_a_deprecated_model_that_returns_is_left_alone(hub, git):
