@@ -397,7 +397,9 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
 def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
     from pushforward import handover, judged
+    from pushforward.git import Repository
     from pushforward.promote import promote as run_promote
+    from pushforward.promote import standing
 
     verdict, _, level = judged.stored(source)
     if verdict.verdict != "promote":
@@ -406,7 +408,13 @@ def promote(source: Path, folder: Path) -> None:
     if not (source / GOLDEN).is_file():
         raise PushforwardError(f"{source} has no {GOLDEN}: an older version has judged", next="push again")
     read, golden = handover.read(folder), (source / GOLDEN).read_bytes()
-    run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}"))
+    made = run_promote(
+        Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
+    )
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
+        with Path(summary).open("a") as handle:
+            handle.write(f"**After the verdict**: {told.words}.\n")
 
 
 REASON = click.option("-m", "--message", "reason", default="", help="Why, in one sentence; it stays in the tag.")

@@ -347,8 +347,8 @@ class _Case:
         before, after = self.contract.name, self.asked.model.name
         if before != after:
             raise PushforwardError(
-                f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it by "
-                f"itself, or push once more on top of this: the next push is judged as {after}"
+                f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it "
+                f"by itself, or push once more on top of this: the next push is judged as {after}"
             )
 
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:

@@ -66,7 +66,7 @@ NEXT: dict[Outcome, str] = {
     "hold": "change the model, not the gate, and push again",
     "unknown": "a larger effect, or more days: the next month's data counts too",
     "calibration-only": "improve what the model knows; its level is the season's",
-    "identical": "nothing to do",
+    "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
 }
 

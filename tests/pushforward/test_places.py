@@ -66,8 +66,7 @@ def test_where_another_branch_was_pushed_it_is_named(hub, words):
 
 @pytest.mark.parametrize("words", [COMMANDS[4], COMMANDS[5]], ids=lambda words: words[0])
 def test_where_git_refuses_to_read_nothing_is_said_of_pushes(hub, words, monkeypatch):
-    config = hub.folder / "gitconfig"
-    config.write_text("[safe]\n\tbareRepository = explicit\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    (hub.folder / ".gitconfig").write_text("[safe]\n\tbareRepository = explicit\n")
+    monkeypatch.setenv("HOME", str(hub.folder))
     told = said(hub.clone, *words)[1]
     assert "nothing was pushed" not in told
