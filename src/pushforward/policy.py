@@ -598,7 +598,8 @@ def _forward(push: Push, environment: str, ref: str, name: str, record: dict[str
     if record.get("older") is not True or not isinstance(reason, str) or not reason.strip():
         raise PolicyError(
             f"{environment} holds {present}, and {name} is older",
-            f"pushforward rollback {environment} -m <why>, or pushforward release {name} --older -m <why>",
+            f"pushforward rollback {environment} -m <why>, or "
+            f"pushforward release {name} --to {environment} --older -m <why>",
         )
 
 

@@ -9,15 +9,19 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from tests import forge_double
 
-from pushforward import __version__, evidence, objects, pipeline, provenance, registry
+from pushforward import __version__, evidence, handover, judged, objects, pipeline, provenance, registry
+from pushforward.cli import main
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.git import REGISTRY, Repository
 from pushforward.promote import lock_commit, lost, promote, standing
 from pushforward.release import deprecate, release
+from pushforward.report import Context
 from pushforward.verdicts import Verdict
 from pushforward.verify import verify
 
@@ -383,6 +387,28 @@ def test_the_last_word_of_a_report_is_what_the_registry_has(hub, then, words):
     if then == "ended":
         deprecate(hub.clone, "v1.0.0", "It knew the future")
     assert standing(Repository(hub.bare), "toy", commit).words == words
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_summary_of_a_job_gets_the_last_word_too(hub, monkeypatch, again):
+    if again:
+        hub.promote("b")
+    commit = hub.commit("b", "Train")
+    folder, summary = hub.folder / "verdict", hub.folder / "summary"
+    judged.store(folder, hub.judge(commit, "b"), Context(), "minor")
+    (folder / "golden.json").write_bytes(b"{}")
+    monkeypatch.setattr(handover, "read", lambda _: SimpleNamespace(lock=hub.model("b")[0], metrics={}))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.chdir(hub.clone)
+    with hub.run():
+        done = CliRunner().invoke(main, ["promote", "--from", str(folder)])
+    assert done.exit_code == 0, done.output
+    words = (
+        "nothing to do, and nothing to tag: it is toy@v1.0.0 already"
+        if again
+        else "nothing to do: tagged as toy@v1.0.0"
+    )
+    assert summary.read_text() == f"**After the verdict**: {words}, in use in staging.\n"
 
 
 def test_a_verdict_that_nobody_has_recorded_is_not_told_as_tagged(hub):
