@@ -129,9 +129,11 @@ def rates(labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool) -> tu
 def next_step(verdict: Verdict, context: Context) -> str:
     """What a person does next; "" where the report's own words say it."""
     if verdict.verdict == "promote" and verdict.event == "push":
-        return "nothing to do: tagged, and in use wherever promotion is automatic,"
+        return (
+            "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
+        )
     if verdict.verdict == "promote":
-        return f"merge {context.branch}; the run on the target branch tags it"
+        return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
     if verdict.verdict == "identical" and verdict.event == "pull_request":
         signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
         return f"merge {context.branch}{signed}; there is nothing to tag"

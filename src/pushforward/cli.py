@@ -382,7 +382,7 @@ def _plan(root: Path, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
     """Print the report of a commit again; with --from, render a new one beside its verdict."""
-    from pushforward import notes, report
+    from pushforward import authority, notes, report
     from pushforward.git import Repository
     from pushforward.verdicts import Verdict
 
@@ -404,7 +404,7 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     commit = repository.commit(revision or "HEAD")
     found = report.entries(notes.read(repository, commit))
     if not found:
-        raise PushforwardError(f"{commit[:9]} has no report here", next="git fetch local, then this again")
+        raise PushforwardError(f"{commit[:9]} has no report here", next=authority.fetching_here(repository))
     header, body = found[0]
     if as_json:
         click.echo(json.dumps(header))
@@ -421,7 +421,9 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
 def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
     from pushforward import handover, judged
+    from pushforward.git import Repository
     from pushforward.promote import promote as run_promote
+    from pushforward.promote import standing
 
     verdict, _, level = judged.stored(source)
     if verdict.verdict != "promote":
@@ -430,7 +432,13 @@ def promote(source: Path, folder: Path) -> None:
     if not (source / GOLDEN).is_file():
         raise PushforwardError(f"{source} has no {GOLDEN}: an older version has judged", next="push again")
     read, golden = handover.read(folder), (source / GOLDEN).read_bytes()
-    run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}"))
+    made = run_promote(
+        Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
+    )
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
+        with Path(summary).open("a") as handle:
+            handle.write(f"**After the verdict**: {told.words}.\n")
 
 
 REASON = click.option("-m", "--message", "reason", default="", help="Why, in one sentence; it stays in the tag.")
@@ -441,14 +449,15 @@ WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one
 @click.argument("version")
 @click.option("--to", "environment", default="production", show_default=True, help="The environment.")
 @REASON
+@click.option("--older", is_flag=True, help="Yes, VERSION is lower than the one in use there; needs -m.")
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
-def release(version: str, environment: str, reason: str, detach: bool, as_json: bool) -> None:
+def release(version: str, environment: str, reason: str, older: bool, detach: bool, as_json: bool) -> None:
     """Put a version to use, by a tag that you sign."""
     from pushforward import release as releases
 
     say = None if detach or as_json else click.echo
-    made = releases.release(_project(), version, reason, environment=environment, say=say)
+    made = releases.release(_project(), version, reason, environment=environment, older=older, say=say)
     _made(made, as_json=as_json)
 
 

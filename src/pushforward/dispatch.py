@@ -32,7 +32,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
     One coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives
     None, unless the second has become the first within `patience` seconds.
     """
-    began = time.time()
+    began, waits_since = time.time(), time.monotonic()
     runs.ring(server)
     while True:
         with contextlib.ExitStack() as stack:
@@ -41,7 +41,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
                     stack.enter_context(durable.locked(server.folder / receive.LOCK))
             if mine:
                 return Coordinator(server, say, began).work()
-        if time.time() - began > patience:
+        if time.monotonic() - waits_since > patience:
             say("another dispatcher is about to take this up")
             return None
         time.sleep(POLL_SECONDS)

@@ -20,6 +20,7 @@ from pushforward import (
     gate,
     handover,
     honesty,
+    identity,
     ledger,
     pipeline,
     plots,
@@ -164,6 +165,9 @@ def weigh(
             places = pictures, golden
             case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
+        version = _next_version(repository, known, question.subject, digests, level)
+        before = identity.before_renaming(repository, known.model, question.subject) if champion is None else None
+        context = dataclasses.replace(context, next_version=version, renamed_from=before.name if before else "")
     except PushforwardError as failed:
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
         context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
@@ -290,13 +294,8 @@ class _Case:
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
         level = _level(self.mode, manifest, champion_manifest)
-        taken = {ref.name.removeprefix("refs/tags/") for ref in self.repository.refs("refs/tags")}
-        version = self.known.next_version(level, taken) if self.champion else registry.FIRST
-        context = dataclasses.replace(
-            context,
-            months=background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
-            next_version=f"{contract.name}@{version}",
-        )
+        months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
+        context = dataclasses.replace(context, months=months)
         if self.trusted and verdict.verdict != "invalid":
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
         earlier = self.earlier.versions
@@ -315,6 +314,8 @@ class _Case:
         rules = self.rules.gate
         shown = rules.reveal == "numbers"
         told = gate.without_look(evidence, rules)
+        if told is None or told.verdict == "promote":
+            self._check_name()
         if told is not None:
             return told if shown else seal.public(told, None)
         book, name = ledger.of(self.repository.path), ledger.name(self.months)
@@ -343,6 +344,15 @@ class _Case:
             verdict = seal.public(verdict, look)
         spent = verdicts.Look(look.number, look.of, look.alpha, look.replayed)
         return dataclasses.replace(verdict, look=spent, ledger=state.tip)
+
+    def _check_name(self) -> None:
+        """A version is of the name that its judge knows: what would pass under another one cannot be tagged."""
+        before, after = self.contract.name, self.asked.model.name
+        if before != after:
+            raise PushforwardError(
+                f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it "
+                f"by itself, or push once more on top of this: the next push is judged as {after}"
+            )
 
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         model = settings_of.model
@@ -509,6 +519,16 @@ def _level(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, An
     if champion and manifest.get("inputs") != champion.get("inputs"):
         return "major"
     return "patch" if mode == "refresh" else "minor"
+
+
+def _next_version(
+    repository: Repository, known: registry.Registry, subject: str, digests: Digests, level: registry.Level
+) -> str:
+    """The version that a promotion would make of what was judged; "" where it is one already."""
+    if identity.existing(repository, known, subject, digests) is not None:
+        return ""
+    taken = {ref.name.removeprefix("refs/tags/") for ref in repository.refs("refs/tags")}
+    return f"{known.model}@{known.next_version(level, taken)}"
 
 
 def _base(repository: Repository, question: Question, judge: str) -> str | None:

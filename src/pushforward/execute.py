@@ -16,6 +16,7 @@ from pushforward import (
     event,
     jail,
     pipeline,
+    promote,
     record,
     recover,
     registry,
@@ -319,16 +320,29 @@ class _Execution:
                 next=f"less {self.folder}/*/log.txt, on the server",
                 exit_code=TOOL,
             )
-        found = self._verdict()
+        found, standing = self._settled(self._verdict())
         if jobs.get("promote") in {None, "success", "skipped"}:
             return found
+        name = standing.version.name if standing and standing.version else ""
+        head, why = "NOT TAGGED", "judged, but the tags could not be made"
+        if name:
+            head, why = "NOT FINISHED", f"{name} is there, but what follows its tag could not be done"
         first, _, rest = found.markdown.partition("\n")
         return dataclasses.replace(
             found,
-            terminal=f"! NOT TAGGED  judged, but the tags could not be made{self._last_words()}\n{found.terminal}",
-            markdown=f"{first}\n\n> [!CAUTION]\n> **Not tagged**: the tags could not be made.\n{rest}",
+            terminal=f"! {head}  {why}{self._last_words()}\n{found.terminal}",
+            markdown=f"{first}\n\n> [!CAUTION]\n> **{head.capitalize()}**: {why}.\n{rest}",
             final=False,
         )
+
+    def _settled(self, found: Outcome) -> tuple[Outcome, promote.Standing | None]:
+        """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
+        if found.verdict != "promote" or self.job.event != "push":
+            return found, None
+        standing = promote.standing(self.repository, self.subject.settings.model.name, self.job.commit)
+        with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
+            found = record.told_last(found, self.judged / "verdict", standing.words)
+        return found, standing
 
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
@@ -369,10 +383,12 @@ class _Execution:
         if job.event != "push" or stored is None or not self._tagged():
             return None
         if (self.judged / "verdict" / "report.md").is_file():
-            return self._verdict()
+            return self._settled(self._verdict())[0]
         from pushforward import report, verdicts
 
-        verdict, context = verdicts.Verdict.from_json(stored.decode()), report.Context(branch=job.branch)
+        verdict = verdicts.Verdict.from_json(stored.decode())
+        words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
+        context = report.Context(branch=job.branch, next_step=words)
         told, text = report.terminal(verdict, context), record.note(verdict, context)
         return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
 

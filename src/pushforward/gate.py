@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward import stats
+from pushforward import percent, stats
 from pushforward.stats import Estimate, Floats
 from pushforward.text import figure, signed
 from pushforward.verdicts import (
@@ -258,7 +258,7 @@ def _judge_pair(case: _Case, champion: Floats) -> Verdict:
 def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> tuple[Outcome, str]:
     """The verdict and its sentence; every comparison is written so that NaN cannot pass."""
     low, high = gain.low(case.rules.alpha), gain.high(case.rules.alpha)
-    confidence = f"{100 * (1 - case.rules.alpha):g} % confidence"
+    confidence = f"{percent.confidence(case.rules.alpha, '.6g')} confidence"
     moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {figure(abs(gain.mean))}"
     spread = f"between {signed(low)} and {signed(high)}"
     by_level = [guard for guard in guards if guard.outcome == "fail" and guard.name == OFFSET_TITLE]

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pushforward import __version__, card, charts, pictures, promote, provenance, report, settings
+from pushforward import __version__, card, charts, percent, pictures, promote, provenance, report, settings
 from pushforward.card import Card
 from pushforward.errors import PushforwardError
 from pushforward.git import REGISTRY, Repository
@@ -429,7 +429,8 @@ def _templates() -> Environment:
         "lines": _lines,
         "sentence": sentence,
         "worst_first": worst_first,
-        "percent": lambda share: f"{100 * share:.4g} %",
+        "percent": lambda share: percent.share(share, ".4g"),
+        "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
     templates.globals |= {
         "headline": headline,

@@ -713,6 +713,40 @@ def _assignment(push: Push, environment: str, counter: int, tag: Tag) -> None:
         raise PolicyError("it names a commit that no version names", "git tag --list '*@v*'")
     if all(f"{TAGS}{name}!" in push.after for name in there):
         raise PolicyError(f"{there[0]} is deprecated", "pushforward show, and choose another version")
+    _, last = _uses(push.refs, push.model).get(environment, (0, ""))
+    if ENVIRONMENT.fullmatch(last.removeprefix(TAGS)):
+        _forward(push, environment, last, max(there, key=_number), tag.record)
+
+
+def _forward(push: Push, environment: str, ref: str, name: str, record: dict[str, Any]) -> None:
+    """Not to an older version than the environment tag `ref` names, unless the record says so, and why."""
+    present = _in_use(push, ref)
+    if not present or _number(name) >= _number(present):
+        return
+    reason = record.get("reason")
+    if record.get("older") is not True or not isinstance(reason, str) or not reason.strip():
+        raise PolicyError(
+            f"{environment} holds {present}, and {name} is older",
+            f"pushforward rollback {environment} -m <why>, or "
+            f"pushforward release {name} --to {environment} --older -m <why>",
+        )
+
+
+def _in_use(push: Push, ref: str) -> str:
+    """The version that an environment tag of this server names, "" where none does."""
+    target = _target(push, ref)
+    raw = push.objects.read(push.refs[ref], "tag") or b""
+    said = next((line for line in raw.decode("utf-8", "replace").split("\n") if line.startswith("{")), "{}")
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):
+        named = json.loads(said).get("version")
+        if named in push.versions.values() and _target(push, TAGS + named) == target:
+            return str(named)
+    mine = [name for name in push.versions.values() if _target(push, TAGS + name) == target]
+    return max(mine, key=_number, default="")
+
+
+def _number(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in name.rpartition("@v")[2].split("."))
 
 
 def _emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:

@@ -57,6 +57,18 @@ def note(verdict: "Verdict", context: "Context") -> str:
     return report.with_context(report.markdown(verdict, context), context)
 
 
+def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
+    """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
+
+    The judge writes its report before anything is tagged, so what came of that is told here.
+    """
+    from pushforward import judged, report
+
+    verdict, context, _ = judged.stored(folder)
+    context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
+    return dataclasses.replace(found, terminal=report.terminal(verdict, context), markdown=note(verdict, context))
+
+
 def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
     """The outcome of a run that came to no verdict of its own."""
     if job.event in {"tag", "schedule"}:

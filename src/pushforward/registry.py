@@ -291,6 +291,7 @@ def _contradictions(known: Registry) -> Iterator[str]:
 def inconsistent(known: Registry, records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Where the records in the tags' messages (by tag object) say something else than the tags' names and order."""
     names = {version.commit: version.name for version in known.versions}
+    versions = {version.name: version for version in known.versions}
     last = ""
     for place, version in enumerate(known.versions, 1):
         record = records.get(version.tag, {})
@@ -308,6 +309,8 @@ def inconsistent(known: Registry, records: Mapping[str, Mapping[str, Any]]) -> I
                 yield f"{assignment.name} names {name} and says that it {verb.format(record['version'])}"
             elif "previous" in record and (record["previous"] or "") != last:
                 yield f"{assignment.name} replaces {last or 'nothing'} and says that it replaces {record['previous']}"
+            elif not record.get("reason") and is_older(name, versions.get(last)):
+                yield f"{assignment.name} goes back to {name} from {last} and does not say why"
             last = "" if assignment.empties else name
 
 
@@ -317,14 +320,21 @@ def message(line: str, record: dict[str, Any]) -> str:
 
 
 def use_record(version: str, previous: Registered | None, *, reason: str, by: str) -> dict[str, Any]:
-    """What the tag of an environment says beside its name."""
-    return {
+    """What the tag of an environment says beside its name; one that goes back to an older version says that too."""
+    told = {
         "schema": 2,
         "version": version,
         "previous": previous.name if previous else None,
         "reason": reason,
         "by": by,
     }
+    return told | ({"older": True} if is_older(version, previous) else {})
+
+
+def is_older(version: str, than: Registered | None) -> bool:
+    """Whether the version of this name is lower than another one."""
+    found = VERSION_TAG.fullmatch(version)
+    return than is not None and found is not None and _number(found) < than.version
 
 
 def record(text: str) -> dict[str, Any]:

@@ -43,16 +43,22 @@ def release(
     reason: str = "",
     *,
     environment: str = PRODUCTION,
+    older: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Made:
     """Put `version` (`v1.2.0`, `1.2.0` or its tag) to use in an environment.
 
-    The version's own signature is verified and its model looked for in the DVC remote before anything is tagged. With
-    `say` it waits for what the tag starts on a server, and tells of it.
+    One that is lower than what is in use there only where `older` says so, with a reason. The version's own signature
+    is verified and its model looked for in the DVC remote before anything is tagged. With `say` it waits for what the
+    tag starts on a server, and tells of it.
     """
+    if older and not reason:
+        raise PushforwardError(
+            "to go back to an older version needs a reason", next='--older -m "why", in one sentence'
+        )
     with _signing(root) as clone:
         why = tagging.one_line(reason) if reason else "released"
-        return clone.use(environment, lambda known: known.named(version), why, say=say)
+        return clone.use(environment, lambda known: known.named(version), why, older=older, say=say)
 
 
 def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "") -> Made:
@@ -87,7 +93,7 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
                 )
             return before
 
-        return clone.use(environment, choose, why, patient=False)
+        return clone.use(environment, choose, why, older=True, patient=False)
 
 
 def empty(root: Path, reason: str, *, environment: str = PRODUCTION) -> Made:
@@ -107,9 +113,29 @@ def _held(known: Registry, environment: str, name: str) -> Registered:
     if all(use.commit != version.commit for use in known.uses(environment)):
         raise PushforwardError(
             f"{environment} never held {version.name}, so there is no way back to it",
-            next=f"pushforward release {version.version} --to {environment}",
+            next=_release(version, environment, known.in_use(environment)),
         )
     return version
+
+
+def _release(version: Registered, environment: str, present: Registered | None) -> str:
+    """What to type to put a version to use where `present` is."""
+    back = ' --older -m "why"' if registry.is_older(version.name, present) else ""
+    return f"pushforward release {version.version} --to {environment}{back}"
+
+
+def _check_order(environment: str, version: Registered, known: Registry) -> None:
+    """Refuse to put a version to use over a newer one."""
+    present = known.in_use(environment)
+    if present is None or not registry.is_older(version.name, present):
+        return
+    held = any(use.commit == version.commit for use in known.uses(environment))
+    back = f'pushforward rollback {environment} --to {version.version} -m "why"'
+    raise PushforwardError(
+        f"{environment} holds {present.name}, and {version.name} is older",
+        next=back if held else _release(version, environment, present),
+        exit_code=POLICY,
+    )
 
 
 @dataclass(frozen=True)
@@ -139,10 +165,14 @@ class _Clone:
         choose: Callable[[Registry], Registered],
         reason: str,
         *,
+        older: bool,
         patient: bool = True,
         say: Callable[[str], None] | None = None,
     ) -> Made:
-        """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder."""
+        """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder.
+
+        What is lower than the version in use is refused unless an `older` one is wanted.
+        """
         made: list[Made] = []
         allowed = self.rules.promote.environments.get(environment)
 
@@ -152,6 +182,8 @@ class _Clone:
             version = choose(known)
             present = known.in_use(environment)
             self._check_use(environment, version, known)
+            if not older:
+                _check_order(environment, version, known)
             self._check_version(version, patient=patient)
             name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
             told = registry.use_record(version.name, present, reason=reason, by=self.by)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward import percent
 from pushforward.text import code, cut, figure, left, plain, prose, right, shorten, signed
 from pushforward.verdicts import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
 
@@ -20,6 +21,7 @@ LISTED = 12
 SLICES_OPEN = 6
 NAME_WIDTH, NUMBER_WIDTH = 26, 9
 POINTS = 10
+RENAMED = "The model has another name"
 MONTH = re.compile(r"\d{4}-\d\d")
 # Mermaid's own first colour is all but white on white; this one is seen on white and on black.
 PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#2f81f7"}}}}%%'
@@ -64,7 +66,7 @@ NEXT: dict[Outcome, str] = {
     "hold": "change the model, not the gate, and push again",
     "unknown": "a larger effect, or more days: the next month's data counts too",
     "calibration-only": "improve what the model knows; its level is the season's",
-    "identical": "nothing to do",
+    "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
 }
 
@@ -74,7 +76,8 @@ class Context:
     """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
 
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
-    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
+    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `renamed_from` is
+    the champion under the name that the model had before, with which it was not compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
     `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
@@ -86,6 +89,7 @@ class Context:
     branch: str = ""
     target: str = "main"
     carried_to: str = ""
+    renamed_from: str = ""
     changed_params: tuple[tuple[str, str, str], ...] = ()
     changed_files: tuple[tuple[str, int, int], ...] = ()
     validation_month: str = ""
@@ -148,6 +152,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
     if context.override:
         lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
+    if context.renamed_from:
+        lines += _wrap(f"{RENAMED.lower()}: {plain(_unlike(context))}", width, "  ! ", "    ")
     if verdict.touched:
         lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
     if card := _number_card(verdict):
@@ -292,6 +298,8 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
             "> [!WARNING]\n> **This change touches the judge**: "
             f"{listed}. It was judged by the judge it found, and its own counts from the next push on."
         )
+    if context.renamed_from:
+        alerts.append(f"> [!WARNING]\n> **{RENAMED}**: {prose(_unlike(context))}.")
     if context.message:
         alerts.append("\n".join(_indented(line) for line in _message_lines(context)))
     if verdict.clipped:
@@ -299,6 +307,13 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
             f"> [!NOTE]\n> {verdict.clipped:,} predictions are so near 0 or 1 that their loss was capped at 1e-7."
         )
     return alerts
+
+
+def _unlike(context: Context) -> str:
+    return (
+        f"it was not compared with {context.renamed_from}, the champion under the name before; "
+        "it is in use nowhere until a person puts it to use"
+    )
 
 
 def _indented(line: str) -> str:
@@ -398,7 +413,7 @@ def _name(number: Number) -> str:
 def bounds_title(numbers: Iterable[Number]) -> str:
     """The confidence at which the bounds of these numbers hold, as a column's title."""
     alphas = [number.alpha for number in numbers if number.alpha is not None]
-    return f"{100 * (1 - alphas[0]):.4g} % bounds" if alphas else "bounds"
+    return f"{percent.confidence(alphas[0], '.4g')} bounds" if alphas else "bounds"
 
 
 def _figures(number: Number) -> list[str]:
@@ -553,7 +568,7 @@ def _data_line(context: Context, shown: Shown) -> str:
     for month in context.months_added:
         rows, rate = known.get(month, (0, None))
         parts = [f"{rows:,} rows"] if rows else []
-        parts += [f"{100 * rate:.1f} % positive"] if rate is not None else []
+        parts += [f"{percent.share(rate)} positive"] if rate is not None else []
         size = f" ({', '.join(parts)})" if parts else ""
         added.append(f"+ {shown(month)}{size}")
     old = [(rows, rate) for month, (rows, rate) in known.items() if month not in context.months_added]
@@ -563,7 +578,7 @@ def _data_line(context: Context, shown: Shown) -> str:
         before = f"{'before ' if added else ''}{_count(len(old), 'month')}, {total:,} rows"
         rates = [(rows, rate) for rows, rate in old if rate is not None]
         if len(rates) == len(old):
-            before += f", {100 * sum(rows * rate for rows, rate in rates) / total:.1f} % positive"
+            before += f", {percent.share(sum(rows * rate for rows, rate in rates) / total)} positive"
     listed = "; ".join(added[:LISTED]) + (f" and {len(added) - LISTED} more" if len(added) > LISTED else "")
     return "; ".join(part for part in (listed, before) if part)
 

@@ -96,8 +96,8 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far."""
-        return (self.ended or time.time()) - self.started if self.started else 0.0
+        """How long it took, or has taken so far; nothing where the clock was put back meanwhile."""
+        return max(0.0, (self.ended or time.time()) - self.started) if self.started else 0.0
 
     def record(self) -> dict[str, Any]:
         """As JSON for scripts."""

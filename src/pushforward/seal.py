@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pushforward import percent
+
 if TYPE_CHECKING:
     from pushforward.ledger import Look
     from pushforward.verdicts import Verdict
@@ -23,7 +25,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
     predicts what the champion predicts, took no look; what the labels say of them stays closed too.
     """
     doubted = any(guard.name == "plausible" and guard.outcome != "pass" for guard in verdict.guards)
-    sure = f"at {100 * (1 - look.alpha):.5g} % confidence" if look else ""
+    sure = f"at {percent.confidence(look.alpha)} confidence" if look else ""
     if verdict.verdict in {"invalid", "identical"}:
         reason = verdict.reason
     elif doubted:

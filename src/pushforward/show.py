@@ -1,11 +1,12 @@
 """What is in use where and since when, and the history of everything that was judged."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pushforward import history, notes, registry, report, settings, tagging
+from pushforward import authority, history, notes, registry, report, settings, tagging
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.history import Tag
@@ -62,7 +63,10 @@ class Deprecated:
 
 @dataclass(frozen=True)
 class State:
-    """The registry and the history of a repository, newest verdict last."""
+    """The registry and the history of a repository, newest verdict last.
+
+    `earlier` is what environments hold under other names than the model has now, `lacks` what a clone has not fetched.
+    """
 
     model: str
     environments: dict[str, str]
@@ -71,6 +75,8 @@ class State:
     deprecated: tuple[Deprecated, ...]
     problems: tuple[str, ...]
     history: tuple[Entry, ...]
+    earlier: tuple[Use, ...] = ()
+    lacks: str = ""
 
     def record(self) -> dict[str, Any]:
         """For `--json`."""
@@ -93,12 +99,30 @@ def state(root: Path) -> State:
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
         (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
         tuple(_history(repository, known, tags)),
+        tuple(_earlier(root, repository, rules)),
+        authority.lacks(repository, known.model),
     )
+
+
+def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Use]:
+    """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
+    refs = repository.refs("refs/tags")
+    parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
+    for model in sorted({found["model"] for found in parsed if found} - {rules.model.name}):
+        known = _counting(root, registry.fold(model, refs), rules)
+        tags = _tags(repository, known)
+        for name in known.environments:
+            use = _use(known, name, tags)
+            if use.version != "?" and tags[known.uses(name)[-1].tag].record:
+                yield use
 
 
 def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
     """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
-    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    return _counting(root, registry.fold(rules.model.name, repository.refs("refs/tags")), rules)
+
+
+def _counting(root: Path, known: Registry, rules: Settings) -> Registry:
     try:
         return tagging.counting(root, known, rules.promote.environments)
     except PushforwardError as unknown:
@@ -204,12 +228,24 @@ def terminal(state: State, *, width: int = 80) -> str:
         row[-1] = plain(entry.subject)
     lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
     table = [cut(line, width) for line in lines]
-    uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses]
-    uses = uses or ["no version yet"]
+    uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
+    uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
     lines = [cut(f"  {line}".rstrip(), width) for line in uses]
     problems = [cut(f"! {plain(text)}", width) for text in state.problems]
+    if state.lacks:
+        problems += textwrap.wrap(f"! {state.lacks}", width, subsequent_indent="  ", break_on_hyphens=False)
+    if state.earlier:
+        names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
+        problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
     return "\n".join([state.model, *lines, *problems, "", *table])
+
+
+def _nothing(state: State) -> str:
+    """What stands where no environment holds a version."""
+    if state.lacks:
+        return "no version is known here"
+    return "no version is in use yet" if state.versions else "no version yet"
 
 
 def _since(tag: Use | Deprecated) -> str:

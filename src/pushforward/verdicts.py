@@ -248,7 +248,7 @@ def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: 
         changed.remove("data.months")
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
-    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or _inert(path) for path in changed_paths)
+    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or inert(path) for path in changed_paths)
     return "refresh" if paths and not changed else "superior"
 
 
@@ -298,7 +298,8 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [key for key in keys if repr(before.get(key, ...)) != repr(after.get(key, ...))]
 
 
-def _inert(path: str) -> bool:
+def inert(path: str) -> bool:
+    """Whether a file takes no part in any model: words about it, and tests."""
     return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
 
 

@@ -128,7 +128,7 @@ class Project:
         shutil.copy(self.handover / "dvc.lock", self.root / "dvc.lock")
         commit = self.commit("Lock")
         model = hashlib.sha256((self.handover / "model" / "model.json").read_bytes()).hexdigest()
-        self.git("tag", "-a", "-m", registry.message(f"{name}: fine", {"model": model}), name, commit)
+        self.git("tag", "-a", "-m", registry.message(f"{name}: fine", {"model": model, "commit": commit}), name, commit)
         return commit
 
     def weigh(self):
@@ -307,6 +307,42 @@ def test_a_forge_that_does_not_say_whose_signatures_count_is_not_guessed_at(proj
     project.claim()
     with pytest.raises(PushforwardError, match="the git remote 'origin' names no allowed signers"):
         project.weigh()
+
+
+def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(project):
+    project.run()
+    project.release("toy@v1.0.0")
+    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.look, context.renamed_from) == ("invalid", None, "")
+    assert verdict.reason.startswith("the model is renamed from toy to boat by a commit that changes what it predicts")
+    project.git("checkout", "-q", "--", "dvc.lock")
+    project.commit("Push once more")
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.mode, verdict.champion) == ("promote", "first", None), verdict.reason
+    assert (context.renamed_from, context.next_version) == ("toy@v1.0.0", "boat@v1.0.0")
+
+
+def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
+    project.run()
+    project.release("toy@v1.0.0")
+    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.commit("Rename")
+    project.run()
+    assert project.weigh()[0].verdict == "identical"
+
+
+def test_where_every_version_is_deprecated_the_next_number_goes_on(project):
+    project.run()
+    commit = project.release("toy@v1.0.0")
+    project.git("tag", "-a", "-m", "old", "toy@v1.0.0!", commit)
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.mode, context.next_version) == ("first", "toy@v1.1.0"), "v1.0.0 is taken"
 
 
 def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):

@@ -74,9 +74,10 @@ def test_a_person_releases_rolls_back_and_deprecates_with_git_alone(released):
     now = {"GIT_COMMITTER_DATE": f"{int(time.time())} +0100", "GIT_COMMITTER_EMAIL": ANN}
     promotion = released.promotion()
     assert promotion.push().taken
-    for number, target in ((3, "C"), (4, "B")):
+    back = json.dumps({"schema": 2, "older": True, "reason": "it was slow"})
+    for number, target, words in ((3, "C", "because"), (4, "B", f"back\n\n{back}")):
         name = f"toy#production#{number}"
-        server.git(*config, "tag", "-s", "-m", "because", name, commits[target], **now)
+        server.git(*config, "tag", "-s", "-m", words, name, commits[target], **now)
         server.taken(f"refs/tags/{name}")
     record = json.dumps({"schema": 2, "version": "toy@v1.2.0", "reason": "it was slow", "by": ANN})
     server.git(*config, "tag", "-s", "-m", f"slow\n\n{record}", "toy@v1.2.0!", commits["C"], **now)
@@ -88,6 +89,37 @@ def test_a_person_rolls_an_automatic_environment_back(released):
     server = released.server
     record = {"schema": 2, "version": "toy@v1.1.0", "reason": "again", "by": BOB}
     server.taken(released.use("staging", 3, "B", record, who=BOB))
+
+
+OLDER = [
+    None,
+    {"schema": 2, "version": "toy@v1.1.0", "previous": "toy@v1.2.0", "reason": "released", "by": ANN},
+    {"schema": 2, "older": True},
+    {"schema": 2, "older": True, "reason": " "},
+    {"schema": 2, "older": 1, "reason": "calm"},
+    {"schema": 2, "older": "true", "reason": "calm"},
+    {"schema": 2, "older": True, "reason": ["calm"]},
+]
+
+
+@pytest.mark.parametrize("record", OLDER)
+def test_an_older_version_is_taken_only_with_a_word_and_a_reason(released, record):
+    server, promotion = released.server, released.promotion()
+    assert promotion.push().taken
+    server.taken(released.use("production", 3, "C", {"schema": 2, "version": "toy@v1.2.0"}))
+    said = server.refused("tag-older", released.use("production", 4, "B", record))
+    assert "production holds toy@v1.2.0, and toy@v1.1.0 is older" in said
+
+
+def test_what_is_in_use_is_found_where_its_tag_says_nothing(released):
+    """By the commit, whatever the record of the tag before claims, or none."""
+    server, promotion = released.server, released.promotion()
+    assert promotion.push().taken
+    server.taken(released.use("production", 3, "C"))
+    said = server.refused("tag-older", released.use("production", 4, "B"))
+    assert "production holds toy@v1.2.0, and toy@v1.1.0 is older" in said
+    server.taken(released.use("production", 4, "B", {"schema": 2, "older": True, "reason": "calm"}))
+    server.taken(released.use("production", 5, "C"))
 
 
 def test_a_version_comes_into_use_and_another_is_deprecated_in_one_push(released):

@@ -86,8 +86,66 @@ def test_a_release_counts_on_and_says_what_was_there_before(two):
     release(two.clone, "v1.0.0")
     made = release(two.clone, "v1.1.0")
     assert (made.tag, made.previous) == ("toy#production#2", "toy@v1.0.0")
-    assert release(two.clone, "v1.0.0", environment="staging").tag == "toy#staging#3"
+    assert release(two.clone, "v1.0.0", "Calm", environment="staging", older=True).tag == "toy#staging#3"
     assert two.known().problems == ()
+
+
+def test_a_release_over_a_newer_version_is_refused_with_the_way_back(three):
+    words = "production holds toy@v1.2.0, and toy@v1.0.0 is older"
+    back = 'pushforward rollback production --to v1.0.0 -m "why"'
+    refused(three, words, release, "v1.0.0", "a reason alone is no consent", next=back, code=POLICY)
+    refused(three, words, release, "1.0.0", next=back, code=POLICY)
+    refused(three, words, release, "toy@v1.0.0", next=back, code=POLICY)
+    refused(three, "needs a reason", release, "v1.0.0", next="--older -m", older=True)
+    made = release(three.clone, "v1.0.0", "The airports ask for it", older=True)
+    assert three.record(made.tag) == {
+        "schema": 2,
+        "version": "toy@v1.0.0",
+        "previous": "toy@v1.2.0",
+        "reason": "The airports ask for it",
+        "by": "Ann <ann@example.org>",
+        "older": True,
+    }
+    release(three.clone, "v1.1.0")
+    assert in_production(three) == "v1.1.0", "up again needs no word"
+    assert "older" not in three.record("toy#production#5")
+
+
+def test_where_an_environment_never_held_the_older_version_another_way_is_named(two):
+    release(two.clone, "v1.1.0")
+    words = "production holds toy@v1.1.0, and toy@v1.0.0 is older"
+    back = 'pushforward release v1.0.0 --to production --older -m "why"'
+    refused(two, words, release, "v1.0.0", next=back, code=POLICY)
+    refused(two, "production never held toy@v1.0.0", rollback, "why", to="v1.0.0", next=back)
+
+
+def test_an_environment_that_holds_nothing_takes_any_version(two):
+    assert release(two.clone, "v1.0.0").tag == "toy#production#1"
+    assert "older" not in two.record("toy#production#1")
+
+
+def test_a_rollback_says_that_it_goes_back(three):
+    assert three.record(rollback(three.clone, "Wrong for EWR").tag)["older"] is True
+    forward = rollback(three.clone, "It was right", to="v1.2.0")
+    assert "older" not in three.record(forward.tag)
+
+
+def test_a_model_that_returns_by_itself_says_that_it_goes_back(two):
+    two.commit("one", "Go back")
+    two.promote("one")
+    assert two.known().in_use("staging").name == "toy@v1.0.0"
+    assert two.record("toy#staging#3")["older"] is True
+
+
+def test_a_hand_made_tag_without_a_word_is_told_of_where_no_server_refuses_it(three, git):
+    (three.bare / "hooks" / "pre-receive").unlink()
+    git(three.clone, "fetch", "-q", "--tags", "origin")
+    git(three.clone, "tag", "-s", "-m", "because", "toy#production#4", "toy@v1.0.0^{}")
+    git(three.clone, "push", "-q", "origin", "toy#production#4")
+    known = three.known()
+    records = {use.tag: three.record(use.name) for use in known.assignments}
+    told = list(registry.inconsistent(known, records))
+    assert told == ["toy#production#4 goes back to toy@v1.0.0 from toy@v1.2.0 and does not say why"]
 
 
 def test_the_server_is_asked_under_the_name_that_init_gives_it(two, git):
@@ -166,7 +224,7 @@ def test_a_key_for_another_environment_is_refused_before_anything_is_pushed(two)
     two.person(two.clone, "bob@example.org")
     words = "the key of bob@example.org may sign staging, and not toy#production#1"
     refused(two, words, release, "v1.0.0", next="pushforward trust", code=POLICY)
-    assert release(two.clone, "v1.0.0", environment="staging").tag == "toy#staging#3"
+    assert release(two.clone, "v1.0.0", "Calm", environment="staging", older=True).tag == "toy#staging#3"
 
 
 def test_a_version_that_the_server_did_not_sign_is_refused(two, git):
@@ -539,7 +597,7 @@ def test_releases_at_once_get_a_number_each(three):
         three.trust(f"{clone.name}@example.org", "production")
         three.person(clone, f"{clone.name}@example.org")
     calls = [
-        lambda clone=clone, version=version: release(clone, version)
+        lambda clone=clone, version=version: release(clone, version, "Calm", older=True)
         for clone, version in zip(clones, ("v1.0.0", "v1.1.0", "v1.0.0"), strict=True)
     ]
     came = together(*calls)
@@ -603,7 +661,7 @@ def run(hub, monkeypatch, *args):
 
 
 def test_the_commands_say_what_they_did_and_give_it_as_json(three, monkeypatch):
-    done = run(three, monkeypatch, "release", "v1.0.0", "-m", "Calm")
+    done = run(three, monkeypatch, "release", "v1.0.0", "--older", "-m", "Calm")
     assert done.output == "production: toy@v1.0.0 from now on (toy#production#4, before: toy@v1.2.0)\n"
     done = run(three, monkeypatch, "rollback", "staging", "-m", "Calm", "--json")
     assert json.loads(done.output) == {

@@ -255,6 +255,10 @@ REPORTS = {
             next_command="git fetch local --tags && git show flight-delay@v1.0.0",
         ),
     ),
+    "renamed": (
+        changed("promote", "there is no champion, so floors only: it beats every constant prediction", mode="first"),
+        dataclasses.replace(CONTEXT, renamed_from="delays@v2.1.0", next_step="the next step tags it"),
+    ),
     "promote": (PROMOTE, CONTEXT),
     "refresh": (
         changed(
