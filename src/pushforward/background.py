@@ -16,7 +16,7 @@ from pushforward.git import Repository
 from pushforward.report import Context
 from pushforward.revision import leaves_at, settings_at, validation_month
 from pushforward.settings import ModelContract
-from pushforward.verdicts import Verdict
+from pushforward.verdicts import DOUBT, Verdict
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
@@ -132,6 +132,8 @@ def next_step(verdict: Verdict, context: Context) -> str:
         return "nothing to do: tagged, and in use wherever promotion is automatic,"
     if verdict.verdict == "promote":
         return f"merge {context.branch}; the run on the target branch tags it"
+    if verdict.verdict == "unknown" and DOUBT in verdict.reason:
+        return "look at the data named above; params.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         return "wait for the next month: it opens a new holdout"
     return ""

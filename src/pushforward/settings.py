@@ -96,6 +96,9 @@ class GateRules(Section):
     reveal: Literal["verdict", "numbers"] = "verdict"
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
     suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
+    suspect_column: float = Field(default=0.95, gt=0.5, le=1)  # by one column of the rows, or one value of it
+    suspect_rows: float = Field(default=0.2, ge=0, le=1)  # of a month, as a share of the month before; 0 asks nobody
+    cleared: list[Column] = []  # columns of the rows that a person has looked at
 
 
 class Promote(Section):

@@ -21,6 +21,8 @@ Mode = Literal["first", "superior", "refresh"]
 Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
 
 OFFSET_TITLE = "log loss, offset adjusted"
+DATA_TITLE = "data"
+DOUBT = "a person must look at the data"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")
