@@ -49,7 +49,24 @@ def everything(root: Path, bare: Path | None = None) -> Iterator[Finding]:
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true":
+        yield project(repository)
         yield from person(root)
+
+
+def project(repository: Repository) -> Finding:
+    """Whether params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
+    from pushforward import settings, stages
+
+    root = Path(repository.git("rev-parse", "--show-toplevel").text)
+    try:
+        settings.load(root)
+        if (root / stages.FILE).is_file():
+            params = settings.plain((root / settings.FILE).read_bytes())
+            tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
+            stages.check((root / stages.FILE).read_bytes(), tracked, params)
+    except PushforwardError as wrong:
+        return Finding("settings", False, wrong.message, wrong.next)
+    return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
