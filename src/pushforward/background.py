@@ -16,7 +16,7 @@ from pushforward.git import Repository
 from pushforward.report import Context
 from pushforward.revision import leaves_at, settings_at, validation_month
 from pushforward.settings import ModelContract
-from pushforward.verdicts import CHAMPION_SAW, Verdict, lands
+from pushforward.verdicts import CHAMPION_SAW, DOUBT, Verdict, lands
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
@@ -143,6 +143,8 @@ def next_step(verdict: Verdict, context: Context) -> str:
             f"is that month, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever {version} "
             f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
         )
+    if verdict.verdict == "unknown" and DOUBT in verdict.reason:
+        return "look at the data named above; params.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         return "wait for the next month: it opens a new holdout"
     return ""

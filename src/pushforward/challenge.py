@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pushforward import handover, pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
-from pushforward.holdout import EVENTS, ROWS
+from pushforward.holdout import EVENTS, ROWS, read
 from pushforward.score import SCORE_SECONDS, read_predictions, score
 
 if TYPE_CHECKING:
@@ -61,12 +61,10 @@ def _probe(
     run: Callable[[Path, Path], None],
     say: Callable[[str], None],
 ) -> None:
-    import polars as pl
-
     from pushforward import honesty
 
     contract = rules.model
-    rows, events = pl.read_parquet(place / ROWS), pl.read_parquet(place / EVENTS)
+    rows, events = read(place / ROWS, ROWS), read(place / EVENTS, EVENTS)
     keys, probability = rows[contract.key], rules.gate.metric in {"logloss", "brier"}
 
     def answer(told: Path, to: Path) -> honesty.Floats:

@@ -42,6 +42,7 @@ def everything(
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
+        yield project(repository)
         yield from clone(repository, local)
         yield from person(root)
 
@@ -92,6 +93,22 @@ def _owner(path: Path) -> str:
         return path.owner()
     except (KeyError, OSError):
         return "OWNER"
+
+
+def project(repository: Repository) -> Finding:
+    """Whether params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
+    from pushforward import settings, stages
+
+    root = Path(repository.git("rev-parse", "--show-toplevel").text)
+    try:
+        settings.load(root)
+        if (root / stages.FILE).is_file():
+            params = settings.plain((root / settings.FILE).read_bytes())
+            tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
+            stages.check((root / stages.FILE).read_bytes(), tracked, params)
+    except PushforwardError as wrong:
+        return Finding("settings", False, wrong.message, wrong.next)
+    return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:

@@ -266,7 +266,8 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     with handover.refusal(out, commit):
         if (root / stages.FILE).is_file():
-            stages.check((root / stages.FILE).read_bytes(), set(repository.tree(commit)))
+            params = settings.plain((root / settings.FILE).read_bytes())
+            stages.check((root / stages.FILE).read_bytes(), set(repository.tree(commit)), params)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
     handover.write(root, out, commit, done, rules.model.path, rules.model.validation)

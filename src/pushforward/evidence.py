@@ -21,6 +21,8 @@ from pushforward import (
     handover,
     honesty,
     identity,
+    inspection,
+    leaks,
     ledger,
     pipeline,
     plots,
@@ -264,6 +266,9 @@ class _Case:
         holdout = holdouts.build(self.root, self.rules, self.asked.data.months, pushed=pushed, champion=champion)
         rows, events, labels = holdouts.tables(holdout, self.rules)
         keys = labels[contract.key]
+        unsound, doubts = self._sound(rows, labels)
+        if unsound:
+            raise PushforwardError(unsound)
         challenger = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
         manifest = manifest_of(self.read.folder / handover.MODEL)
         theirs: Any = None
@@ -290,6 +295,7 @@ class _Case:
             challenger_until=_until(manifest),
             champion_until=_until(champion_manifest),
             problems=(dishonest,) if dishonest else (),
+            doubts=doubts,
         )
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
@@ -305,6 +311,24 @@ class _Case:
             self.golden.parent.mkdir(parents=True, exist_ok=True)
             self.golden.write_bytes(golden_rows(contract.key, keys, challenger))
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
+
+    def _sound(self, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
+        """Why nothing can be judged on the holdout, or ""; and what a person must look at."""
+        contract, rules = self.contract, self.rules.gate
+        try:
+            batches = holdouts.batches(self.root, self.rules)
+        except PushforwardError as lost:
+            self.say(f"the holdout is not compared with its batches: {lost.message}")
+            batches = None
+        found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, self.months)
+        if wrong := inspection.problem(found, batches):
+            return wrong, ()
+        doubts = [inspection.doubt(found, batches, rules.suspect_rows)]
+        if self.probability:
+            names = leaks.Names(contract.label, contract.cluster, contract.time, (contract.key, *rules.cleared))
+            told = rows.select(contract.key).join(labels, on=contract.key, how="left", maintain_order="left")
+            doubts.append(leaks.doubt(leaks.leaks(rows, told, rules.suspect_column, names=names)))
+        return "", tuple(doubt for doubt in doubts if doubt)
 
     def _predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
         return score.read_predictions(path, keys, probability=self.probability)

@@ -19,6 +19,7 @@ from pushforward.stats import Estimate, Floats
 from pushforward.text import figure, signed
 from pushforward.verdicts import (
     CHAMPION_SAW,
+    DATA_TITLE,
     OFFSET_TITLE,
     Calibration,
     Guard,
@@ -67,7 +68,8 @@ class Evidence:
 
     `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
     months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
-    found wrong outside the arrays: a digest that differs, a metrics file that claims something else.
+    found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
+    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'.
     """
 
     y: NDArray[Any]
@@ -80,6 +82,7 @@ class Evidence:
     champion_until: str = ""
     challenger_until: str = ""
     problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict:
@@ -97,7 +100,7 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
 
 
 def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict | None:
-    """The verdict where no champion is compared with: invalid, identical, or a first model; None where one is.
+    """The verdict where no champion is compared with: invalid, identical, doubted, or a first model; None where one is.
 
     None of these tells which of two models the holdout's labels prefer, so none of them uses up the holdout.
     """
@@ -107,11 +110,12 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = _Case(evidence, rules, cluster)
-    if evidence.champion is None:
-        return _judge_first(case)
-    if np.array_equal(evidence.champion, evidence.challenger):
+    if evidence.champion is not None and np.array_equal(evidence.champion, evidence.challenger):
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
-    return None
+    if evidence.doubts:
+        guards = tuple(Guard(DATA_TITLE, "undecided", doubt) for doubt in evidence.doubts)
+        return case.verdict("unknown", "; ".join(evidence.doubts), guards=guards)
+    return _judge_first(case) if evidence.champion is None else None
 
 
 def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:

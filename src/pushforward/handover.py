@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from pushforward import pointers
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
 
@@ -97,6 +98,8 @@ def read(folder: Path) -> Handover:
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
     metrics = read_metrics(folder / METRICS)
+    for path in sorted((folder / MODEL).rglob("*")):
+        pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
         return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
     except (KeyError, TypeError, ValueError, OverflowError) as wrong:

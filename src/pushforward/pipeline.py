@@ -258,6 +258,18 @@ def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
     return paths - {out}, params
 
 
+def feeding(lock: bytes | None, out: str) -> list[str]:
+    """What the stage that makes `out` reads: outs of other stages, and files that no stage makes, from the lock."""
+    stages = read_lock(lock)
+    made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
+    maker = next((name for name, outs in made.items() if out in outs), "")
+    others = sorted(path for name, outs in made.items() if name != maker for path in outs)
+    found: list[str] = []
+    for dep in (one["path"] for one in stages.get(maker, {}).get("deps", [])):
+        found += [path for path in others if _within(path, dep)] or [dep]
+    return list(dict.fromkeys(found))
+
+
 def _within(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
 

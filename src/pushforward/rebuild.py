@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import environment, pipeline, process, revision, score, settings
+from pushforward import environment, parquet, pipeline, process, revision, score, settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.holdout import EVENTS, ROWS
@@ -196,6 +196,7 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     contract, wanted = rules.model, json.loads(golden)
     holdout = root / contract.holdout
     score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
+    parquet.check(out, out.name)
     table = pl.read_parquet(out)
     keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
     found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))

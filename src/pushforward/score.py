@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pushforward import parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.process import clean_environment
 
@@ -130,6 +131,7 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
     import polars as pl
 
     _check_file(path)
+    pointers.refuse(path, path.name)
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -144,6 +146,7 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
             raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
         if count > LIMIT_ROWS:
             raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+        parquet.check(path, path.name)
         return lazy.select(list(wanted)).collect()
     except pl.exceptions.PolarsError as broken:
         said = str(broken).splitlines()[0][:200]

@@ -23,6 +23,8 @@ Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical",
 # A batch was taken back, or the window has grown: no verdict until another version is the yardstick.
 CHAMPION_SAW = "the champion trained on "
 OFFSET_TITLE = "log loss, offset adjusted"
+DATA_TITLE = "data"
+DOUBT = "a person must look at the data"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")

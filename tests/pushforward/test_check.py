@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pushforward import check, signers, trust
 from pushforward.cli import main
+from pushforward.git import Repository
 from pushforward.init import init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
@@ -54,6 +55,23 @@ def test_every_finding_has_a_name_and_what_was_found(server):
     assert len(set(names)) == len(names)
     assert names[:6] == ["python", "git", "ssh-keygen", "act", "jail", "disk"]
     assert all(finding.found for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "mend"),
+    [
+        ("params.yaml", PARAMS + "window_start: 2013-01-01\n", "quote the date at window_start", "edit params.yaml"),
+        ("params.yaml", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer", "git lfs pull"),
+        ("dvc.yaml", 'stages:\n  a:\n    foreach: ["x@y"]\n    do: {cmd: x}\n', "the item 'x@y'", "edit dvc.yaml"),
+    ],
+)
+def test_settings_that_would_end_a_run_are_found_before_it(clone, name, text, words, mend):
+    found = check.project(Repository(clone))
+    assert found.ok, found.found
+    (clone / name).write_text(text)
+    found = check.project(Repository(clone))
+    assert (found.ok, found.mend) == (False, mend)
+    assert words in found.found
 
 
 def test_a_hook_that_is_missing_is_found_and_made_again(server, clone):

@@ -215,6 +215,75 @@ def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
     assert reason in verdict.reason
 
 
+def spoiled(ran, tmp_path, spoil):
+    """The verdict where the stages of the judge make another holdout: `spoil` changes its three tables."""
+    project = Project.__new__(Project)
+    project.root, project.handover, project._git = tmp_path / "clone", tmp_path / "handover", ran._git
+    shutil.copytree(ran.root, project.root, symlinks=True)
+    tables = {name: pl.read_parquet(project.root / "source" / f"{name}.parquet") for name in ("rows", "labels")}
+    for name, table in spoil(**tables).items():
+        table.write_parquet(project.root / "source" / f"{name}.parquet")
+    project.commit("Make another holdout")
+    project.commit("Be judged by it")
+    asked = pl.read_parquet(project.root / "source" / "labels.parquet").select("id").unique(maintain_order=True)
+    known = pl.read_parquet(project.root / "predictions.parquet")
+    p = asked.join(known, on="id", how="left", maintain_order="left").with_columns(pl.col("p").fill_null(0.5))
+    p.write_parquet(project.root / "predictions.parquet")
+    project.commit("Predict")
+    project.run()
+    return project.weigh()
+
+
+def months_before(rows, labels):
+    """The rows of two months before, too."""
+    early = labels.with_columns(id="old" + pl.col("id"), date=pl.col("date") - pl.duration(days=60))
+    asked = rows.with_columns(id="old" + pl.col("id"), at=pl.col("at") - pl.duration(days=60))
+    return {"rows": pl.concat([rows, asked]), "labels": pl.concat([labels, early])}
+
+
+def filled_in_later(rows, labels):
+    flown = labels["y"] == 0
+    return {"rows": rows.with_columns(left=pl.Series(range(len(rows))).set(~flown, None))}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict", "reason"),
+    [
+        (months_before, "invalid", "1,200 of the 2,440 rows of data/holdout are of 2020-01 to 2020-02, not of 2020-03"),
+        (
+            lambda rows, labels: {
+                "rows": rows,
+                "labels": labels.with_columns(id=pl.col("id").str.replace("r7$", "r8")),
+            },
+            "invalid",
+            "data/holdout: labels.parquet: 1 id appear more than once ('r8')",
+        ),
+        (
+            lambda rows, labels: {
+                "rows": rows.filter(labels["date"].dt.day() < 28),
+                "labels": labels.filter(labels["date"].dt.day() < 28),
+            },
+            "promote",
+            "there is no champion",
+        ),
+        (
+            filled_in_later,
+            "unknown",
+            "the column 'left' of the rows foretells the label where it is missing (1 in nearly every such row)",
+        ),
+    ],
+    ids=["training rows", "a key twice", "an honest change", "a column filled in later"],
+)
+def test_the_holdout_is_checked_before_it_is_believed(ran, tmp_path, spoil, verdict, reason):
+    found, context, _ = spoiled(ran, tmp_path, spoil)
+    assert found.verdict == verdict, found.reason
+    assert reason in found.reason
+    assert found.look is None, "what a person must look at uses no holdout up"
+    if verdict == "unknown":
+        assert "a person must look at the data" in found.reason, "also while the numbers are sealed"
+        assert context.next_step.startswith("look at the data named above")
+
+
 def test_what_passes_on_the_default_branch_leaves_golden_rows(ran, tmp_path):
     golden, head = tmp_path / "verdict" / "golden.json", ran.git("rev-parse", "HEAD")
     question = Question(head, head, "push", "refs/heads/main")
