@@ -49,7 +49,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
             if probe:
                 _probe(place, rules, predictions, out / handover.PROBES, run, say)
         except PushforwardError as failed:
-            (out / handover.FAILED).write_text(failed.message)
+            handover.write_words(out, failed)
             raise
 
 

@@ -272,13 +272,15 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     _stages(done.stages)
     handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:
-        pipeline.untouched(repository)
+        with handover.refusal(out, commit):
+            pipeline.untouched(repository)
     if done.outcome != "ok":
         from pushforward.errors import DATA
 
         last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
         raise PushforwardError(
-            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {last[0][:300]}",
+            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+            next=done.next,
             exit_code=DATA if done.outcome == "refused" else BUG,
         )
 

@@ -74,7 +74,7 @@ class Coordinator:
             self._tidy(found, at_work)
             waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
             blocked = self._start(waiting, at_work, found) if waiting else ""
-            self._tell(found, blocked)
+            self._tell(found, blocked or self._held_up(found))
             self._forget_old()
             if not self.children and not self.others:
                 break
@@ -136,6 +136,8 @@ class Coordinator:
             return False
         if run is None or not run.ended or run.ended < self.asked:
             return True
+        if run.machine:
+            return False  # not before somebody asks: the machine is as it was
         return job.event == "push" and job.key != [one.key for one in found.jobs if one.event == "push"][-1]
 
     def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
@@ -259,6 +261,14 @@ class Coordinator:
         fresh = dataclasses.replace(run, job=job, attempt=run.attempt + 1, started=time.time(), ended=0.0, waits_for="")
         runs.store(self.server, fresh)
         self.children[job.key] = receive.spawn(self.server, "--run", job.key)
+
+    def _held_up(self, found: Pending) -> str:
+        """Why no later push to the default branch is begun, where the machine has let the one before fail."""
+        pushes = [job for job in found.jobs if job.event == "push"]
+        run = runs.load(self.server, pushes[0].key) if len(pushes) > 1 and not self.children else None
+        if run is None or not run.machine or not run.ended:
+            return ""
+        return f"runs wait, and no commit is wrong: {run.reason}; pushforward dispatch when the server is mended"
 
     def _tell(self, found: Pending, blocked: str) -> None:
         """Let those who wait know their place."""

@@ -35,7 +35,7 @@ from pushforward import (
     verdicts,
 )
 from pushforward import holdout as holdouts
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.gate import Evidence
 from pushforward.git import EMPTY_TREE, VERDICTS, ZERO, Repository
 from pushforward.report import Context, Kind
@@ -146,19 +146,21 @@ def weigh(
     months: tuple[str, ...] = ()
     digests = Digests()
     mode: verdicts.Mode = "superior" if champion else "first"
+    then = ""
     try:
         read = handover.read(folder)
         reproduction = read.reproduction
         if read.commit != question.subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {question.subject[:9]}")
         if reproduction.outcome != "ok":
-            raise PushforwardError(reproduction.message)
+            raise PushforwardError(reproduction.message, next=reproduction.next)
         asked = settings_at(repository, question.subject)
         months = tuple(asked.data.months[-rules.gate.window :])
         mode = _mode(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
         if read.failed:
-            raise PushforwardError(read.failed)
+            words, _, step = read.failed.partition("\n  next: ")
+            raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {pipeline.LOCK}")
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
@@ -171,8 +173,12 @@ def weigh(
         before = identity.before_renaming(repository, known.model, question.subject) if champion is None else None
         context = dataclasses.replace(context, next_version=version, renamed_from=before.name if before else "")
     except PushforwardError as failed:
+        if failed.exit_code == TOOL:
+            raise  # of the machine, or of another commit: no verdict on this one
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
-        context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
+        told = "" if failed.message.strip() == verdict.reason else failed.message
+        context = dataclasses.replace(context, kind=_kind(reproduction), message=told)
+        then = failed.next
     if months and verdict.holdout is None:
         verdict = dataclasses.replace(verdict, holdout=Holdout(months, 0, 0, ""))
     verdict = dataclasses.replace(
@@ -189,7 +195,7 @@ def weigh(
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
-    context = dataclasses.replace(context, next_step=background.next_step(verdict, context), reproduce=again)
+    context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, level
 
 
@@ -198,12 +204,15 @@ def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> st
     if reproduction.outcome == "refused":
         return lines[0] if lines[0].startswith("data refused") else f"data refused: {lines[0]}"
     if reproduction.outcome == "failed":
-        stage = next((s.name for s in reproduction.stages if s.outcome == "failed"), "the pipeline")
-        return f"{stage} failed: {lines[-1]}"
+        stage = next((s.name for s in reproduction.stages if s.outcome == "failed"), "")
+        why = reproduction.cause or lines[-1]
+        return f"{stage} failed: {why}" if stage else why
     return lines[0]
 
 
 def _kind(reproduction: pipeline.Reproduction) -> Kind:
+    if reproduction.outcome == "failed" and not any(stage.outcome == "failed" for stage in reproduction.stages):
+        return "judged"  # it came to no training
     kinds: dict[str, Kind] = {"refused": "data-refused", "failed": "training-failed", "ok": "judged"}
     return kinds[reproduction.outcome]
 
@@ -420,7 +429,10 @@ class _Case:
         shutil.copytree(self.read.folder / handover.MODEL, root / model.path, dirs_exist_ok=True)
 
         def answer(told: Path, out: Path) -> honesty.Floats:
-            self._score(self.asked, root, self.question.subject, holdout, told, out)
+            try:
+                self._score(self.asked, root, self.question.subject, holdout, told, out)
+            except score.ScoringError as failed:
+                raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
             return self._predictions(out, keys)
 
         def replaced(told: Path, out: Path) -> honesty.Floats:

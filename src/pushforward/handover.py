@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pushforward import pointers
+from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
 
@@ -71,8 +73,38 @@ def refusal(folder: Path, commit: str) -> Iterator[None]:
         yield
     except PushforwardError as wrong:
         if wrong.exit_code == USAGE:
-            _record(folder, commit, Reproduction(outcome="failed", message=wrong.message))
+            write_failure(folder, commit, wrong.message, wrong.next)
         raise
+
+
+def write_failure(folder: Path, commit: str, text: str, then: str = "") -> None:
+    """Leave in `folder` why the run of `commit` came to nothing to judge (`text`), and what to type `then`."""
+    first = next(iter(text.splitlines()), "")
+    _record(folder, commit, Reproduction(outcome="failed", message=text, cause=first[:LIMIT_WORDS], next=then))
+
+
+def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
+    """Add to the hand-over in `folder` why its run failed, where the run has not; whether it has said so itself."""
+    if not (folder / RECORD).is_file():
+        write_failure(folder, commit, cause.text, cause.next)
+        return False
+    if os.path.lexists(folder / PREDICTIONS) or os.path.lexists(folder / FAILED) or _failed(folder):
+        return True
+    write_words(folder, PushforwardError(cause.text, next=cause.next))
+    return False
+
+
+def write_words(folder: Path, failed: PushforwardError) -> None:
+    """Leave in `folder` why the pushed code could not score the holdout."""
+    (folder / FAILED).write_text(f"{failed}\n")
+
+
+def _failed(folder: Path) -> bool:
+    """Whether the record in a hand-over says of itself that its run failed, or says nothing that can be read."""
+    try:
+        return read(folder).reproduction.outcome != "ok"
+    except PushforwardError:
+        return True
 
 
 def add_model(root: Path, folder: Path, model: str) -> None:
@@ -92,7 +124,9 @@ def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
 def read(folder: Path) -> Handover:
     """Read a hand-over; anything that is not as `write` leaves it is refused."""
     if not folder.is_dir():
-        raise PushforwardError("the run of the pushed code left nothing to judge; its log says why")
+        raise PushforwardError(
+            "the workflow that runs the pushed code ended before its pipeline began", next=_where_it_ran()
+        )
     _check_sizes(folder)
     if not (folder / RECORD).is_file():
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
@@ -104,6 +138,15 @@ def read(folder: Path) -> Handover:
         return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
     except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {wrong!r}") from None
+
+
+def _where_it_ran() -> str:
+    """The command that shows the log of the run before, where a forge says which that was."""
+    told = Path(os.environ.get("GITHUB_EVENT_PATH", ""))
+    event = plain_json(told.read_bytes(), "the event") if told.is_file() else {}
+    before = event.get("workflow_run")
+    number = before.get("id") if isinstance(before, dict) else None
+    return f"gh run view {number} --log-failed" if type(number) is int else "read the log of that workflow"
 
 
 def plain_json(text: bytes, what: str) -> dict[str, Any]:
@@ -180,4 +223,6 @@ def _reproduction(record: dict[str, Any]) -> Reproduction:
         _seconds(record["seconds"]),
         record["outcome"],
         _text(record["message"]),
+        _text(record.get("cause", ""), LIMIT_WORDS),
+        _text(record.get("next", ""), LIMIT_WORDS),
     )

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pushforward import artifacts as artifact_folder
-from pushforward import git
+from pushforward import cause, git
 from pushforward.actlog import JobResult, Mask, Progress, Reader, parse
-from pushforward.errors import BUG, TOOL, PushforwardError
+from pushforward.cause import Cause
+from pushforward.errors import BUG, TOOL, MachineError, PushforwardError
 from pushforward.event import Event, Repository, payload
 from pushforward.jail import PLAIN, Jail, Policy, reclaim
 from pushforward.text import clean
@@ -62,7 +63,11 @@ CALM = {
 
 @dataclass(frozen=True)
 class WorkflowResult:
-    """How a workflow ended, and why. `skipped` means that the conditions of all of its jobs were false."""
+    """How a workflow ended, and why. `skipped` means that the conditions of all of its jobs were false.
+
+    `cause` is what went wrong first. Where it is `own`, the same commit would fail so again, wherever it is run; what
+    else went wrong may be the machine's.
+    """
 
     workflow: str
     file: str
@@ -73,6 +78,8 @@ class WorkflowResult:
     errors: tuple[str, ...]
     log: Path
     learned: Mask | None = None  # where a step has masked something that it may have said before
+    cause: Cause = cause.NONE
+    own: bool = False
 
 
 def _ignore(_: Progress) -> None:
@@ -144,6 +151,7 @@ def run_workflow(
         spoilt = list(_settle(artifacts, policy.writable if policy.untrusted else ()))
     reasons = refused if end is None else [*_reasons(workflow, reader, end), *spoilt]
     conclusion = _conclusion(reader, end, reasons)
+    why, own = _why(workflow, reader, end, reasons) if conclusion in ("failure", "timed-out") else (cause.NONE, False)
     return WorkflowResult(
         workflow.name,
         workflow.file,
@@ -154,6 +162,8 @@ def run_workflow(
         () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
         place.log,
         mask if mask.learned else None,
+        replace(why, text=mask.apply(why.text), next=mask.apply(why.next)),
+        own,
     )
 
 
@@ -550,7 +560,9 @@ def _follow(
             pass_fds=() if secret_file is None else (secret_file,),
         )
     except FileNotFoundError as missing:
-        raise PushforwardError(f"{argv[0]} is not installed", next="pushforward check", exit_code=TOOL) from missing
+        raise MachineError(f"{Path(argv[0]).name} is not installed", next="pushforward check") from missing
+    except OSError as broken:
+        raise MachineError(f"{Path(argv[0]).name} cannot be started: {broken.strerror}") from broken
     cut: tuple[Conclusion, str] | None = None
     ended = hard = float("inf")
     size = 0
@@ -659,6 +671,27 @@ def _reasons(workflow: Workflow, reader: Reader, end: _End) -> Iterator[str]:
             yield f"job {job_result.name}: {job_result.result}"
     if end.status != 0 and not reader.errors:
         yield f"act ended with status {end.status}"
+
+
+def _why(workflow: Workflow, reader: Reader, end: _End | None, reasons: list[str]) -> tuple[Cause, bool]:
+    """What went wrong first, and whether the commit has it wrong: not what a tool, or whoever killed it, says."""
+    edit = f"edit {workflow.path}"
+    if end is None:
+        return Cause(reasons[0], edit), True
+    if end.cut:
+        return Cause(f"{workflow.file}: {end.cut[1]}", _after_cut(workflow, end.cut[0])), True
+    if failed := reader.failure():
+        told = Cause(failed.named) if failed.named else cause.of(failed.lines, failed.status)
+        text = f"{workflow.file}: {failed.job} / {failed.step}: {told.text or 'it failed'}"
+        return Cause(text, told.next), failed.status not in {None, TOOL, *cause.KILLED}
+    if not reader.jobs and reader.errors and (unread := cause.of_act(workflow.file, reader.errors)):
+        return Cause(unread.text, edit), True
+    first = [*reader.errors, *reasons, f"{workflow.file}: it did not end well"][0]
+    return Cause(first if first.startswith(workflow.file) else f"{workflow.file}: {first}"), reader.unsupported
+
+
+def _after_cut(workflow: Workflow, how: Conclusion) -> str:
+    return f"make it faster, or raise timeout-minutes in {workflow.path}" if how == "timed-out" else "let it take less"
 
 
 def _skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:

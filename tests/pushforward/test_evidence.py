@@ -431,8 +431,8 @@ def test_without_a_hand_over_the_verdict_is_invalid_and_complete(still):
     head = still.git("rev-parse", "HEAD")
     assert (verdict.verdict, verdict.mode, verdict.champion) == ("invalid", "first", None)
     assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
-    assert "left nothing to judge" in verdict.reason
-    assert "left nothing to judge" in report.terminal(verdict, context)
+    assert "ended before its pipeline began" in verdict.reason
+    assert "ended before its pipeline began" in report.terminal(verdict, context)
 
 
 def test_the_hand_over_of_another_commit_is_not_judged(still):

@@ -66,7 +66,7 @@ def test_a_model_that_is_a_pointer_is_told_as_one(folder, name):
 
 
 def test_a_run_that_left_nothing_is_told_apart_from_one_that_died_early(tmp_path):
-    assert "left nothing to judge" in refusal(tmp_path / "none")
+    assert "ended before its pipeline began" in refusal(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     assert "has no run.json" in refusal(tmp_path / "empty")
 

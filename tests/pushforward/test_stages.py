@@ -201,11 +201,11 @@ def toy(tmp_path, git):
     ("old", "new", "words"),
     [
         ("outs: [a]", "outs: [../a]", "outside of the repository"),
-        ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "is specified in"),
+        ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "a is an out of more than one stage"),
         (
             "outs: [a]",
             "outs: [b]\n    deps: [c]\n  two:\n    cmd: cp b c\n    deps: [b]\n    outs: [c]",
-            "both a dependency and an output",
+            "depend on each other in a circle",
         ),
     ],
 )
