@@ -526,8 +526,9 @@ def _check_needed(root: Path, repo: Any) -> None:
         for dep in stage.deps if stage.cmd else ():
             path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
             if path and not (root / path).exists() and not any(_within(path, one) for one in made):
+                needs = f"stage {stage.addressing} needs {path}, which is neither in the commit nor made by a stage"
                 raise PushforwardError(
-                    f"dvc.yaml: stage {stage.addressing} needs {path}, which neither the commit nor a stage has",
+                    f"dvc.yaml: {needs}",
                     next=f"git add {path}, or dvc add {path} && dvc push",
                 )
 
