@@ -34,6 +34,13 @@ def of(root: Path) -> Iterator[Authority]:
     """
     with _read(Repository(root)) as found:
         if found.repository.resolve("HEAD") is None:
+            if some := found.repository.refs("refs/heads/"):  # an error where git cannot read it
+                branch = some[0].name.removeprefix("refs/heads/")
+                git = f"git --git-dir={shlex.quote(str(found.repository.path))}"
+                raise PushforwardError(
+                    f"{found.source} has no branch that its HEAD names, and has {branch}",
+                    next=f"git push local main; or {git} symbolic-ref HEAD refs/heads/{branch}, on the server",
+                )
             raise PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
         yield found
 

@@ -53,3 +53,11 @@ def test_where_nothing_was_pushed_yet(hub, words):
     status, told = said(hub.clone, *words)
     assert (status, f"nothing was pushed to {hub.bare} yet" in told) == (USAGE, True), told
     assert "next: git push local main" in told
+
+
+def test_a_server_with_other_branches_than_its_head_names_is_not_called_empty(hub):
+    hub.git(hub.bare, "symbolic-ref", "HEAD", "refs/heads/elsewhere")
+    status, told = said(hub.clone, *COMMANDS[4])
+    assert (status, "nothing was pushed" in told) == (USAGE, False), told
+    assert f"{hub.bare} has no branch that its HEAD names, and has main" in told
+    assert f"git --git-dir={hub.bare} symbolic-ref HEAD refs/heads/main, on the server" in told
