@@ -214,6 +214,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     whereabouts.fit(bare, "server")
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
+        if not (bare / whereabouts.SETTINGS).is_file():
+            whereabouts.refuse_stranger(bare, "pushforward init")
         say(f"owner    {owner}: what the server runs and keeps stays as it is")
         joined = bare
     _add_remote(repository, bare)
@@ -272,7 +274,7 @@ class _Renewal:
             python=sys.executable,
             store=kept,
             remote=remote_name if kept == url else str(self.known.get("remote", remote_name)),
-            name=str(self.known.get("name") or f"{self.bare.parent.name}/{self.bare.stem}"),
+            name=str((not first and self.known.get("name")) or f"{self.bare.parent.name}/{self.bare.stem}"),
             trust=self._flag("trust", self.wishes.trust),
             protect=self._flag("protect", self.wishes.protect),
             id=secrets.token_hex(16) if first or not self.known.get("id") else str(self.known["id"]),
@@ -452,16 +454,18 @@ def _share(server: Server) -> None:
 
 
 def welcome(server: Server, clone: Path) -> trust.Signer:
-    """The key of the person at work. Where git signs with it and the server is theirs, it is trusted for everything.
+    """The key of the person at work. Where git signs with it and nobody signs yet, it is trusted for everything.
 
-    An error where git does not know it, or where a colleague's clone has joined and nobody trusts it yet.
+    An error where git does not know it, or where others are trusted already: one of them says so of the next.
     """
     repository, bare = Repository(clone), Path(server.bare)
     key, who = signers.mine(repository), signers.address(repository)
-    for there in trust.read(trust.server_file(bare).read_text()):
+    known = trust.read(trust.server_file(bare).read_text())
+    for there in known:
         if there.key == key:
             return there
-    if _server_of(repository) == bare:
+    others = any(not one.valid_before and one.principal != git.SERVICE_EMAIL for one in known)
+    if others or _server_of(repository) == bare or whereabouts.owner_elsewhere(bare):
         raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
     return signers.add(signers.place_of(clone, bare), key, who)
 

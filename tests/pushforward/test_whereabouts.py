@@ -99,15 +99,17 @@ def test_a_server_somewhere_else_has_its_policy_still(clone: Path, git: Callable
     assert git(clone, "push", "-q", str(url), "HEAD:refs/heads/idea", PUSHFORWARD_RUN="none") == ""
 
 
+@pytest.mark.parametrize("words", [["runs"], ["gc"], ["dispatch"]])
 def test_a_server_that_was_moved_writes_down_where_it_is_and_its_claim_follows(
-    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     bare, store = bare_of(clone), clone.parent / "store"
     moved = bare.rename(clone.parent / "other.git")
     server = Server.load(moved)
     assert (server.bare, server.was, server.store) == (str(moved), str(bare), str(store))
     git(clone, "remote", "set-url", "local", str(moved))
-    found = command(clone, monkeypatch, "runs")
+    monkeypatch.setattr("pushforward.dispatch.work", lambda *_, **__: [])
+    found = command(clone, monkeypatch, *words)
     assert (found.exit_code, known(moved)["place"]) == (0, str(moved)), found.stderr
     assert list(objects.Store(store).claims()) == [moved]
     assert Server.load(moved).was == ""
@@ -379,6 +381,22 @@ def test_secrets_and_name_stay_through_every_init(clone: Path, git: Callable[...
     init(clone)
     assert [(moved / path.relative_to(bare)).read_bytes() for path in paths] == before
     assert (seal.key(moved), known(moved)["name"]) == (first, "team/clone")
+
+
+def test_whoever_comes_after_the_first_is_trusted_by_name_only(
+    clone: Path, git: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def card(where: Path, who: str) -> str:
+        for key, value in (("user.email", f"{who}@example.org"), ("gpg.format", "ssh")):
+            git(where, "config", key, value)
+        git(where, "config", "user.signingkey", f"key::{make_key(tmp_path / 'keys' / who)}")
+        return command(where, monkeypatch, "init").stdout
+
+    git(clone.parent, "clone", "-q", "-o", "local", str(bare_of(clone)), "bob")
+    assert "you      ann@example.org may sign for every environment\n" in card(clone, "ann")
+    before = keys_of(bare_of(clone))
+    assert "cannot sign yet: nobody trusts your key here yet\n" in card(clone.parent / "bob", "bob")
+    assert keys_of(bare_of(clone)) == before
 
 
 def test_what_the_policy_knows_is_of_the_default_branch_not_of_the_clone_at_hand(
