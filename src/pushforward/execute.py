@@ -413,15 +413,21 @@ class _Execution:
             _pictures(verdict / "plots"),
             lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
             self.subject.commit,
-            passed="" if self.subject.trusted or not self._lands() else self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
             final=self.own,
         )
 
-    def _lands(self) -> bool:
-        """Whether the judge has found what a protected default branch takes; the report's first line may be cut."""
+    def _lands(self, word: str) -> bool:
+        """Whether the judge has found what a protected default branch takes.
+
+        What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
+        workflow of the project's own may keep the report alone.
+        """
+        if word == "promote":
+            return True
         from pushforward import judged, verdicts
 
-        with contextlib.suppress(PushforwardError):  # a workflow of the project's own may keep the report alone
+        with contextlib.suppress(PushforwardError):
             return verdicts.lands(judged.stored(self.judged / "verdict")[0])
         return False
 

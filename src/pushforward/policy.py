@@ -15,11 +15,13 @@ import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-FOLDER = Path("pushforward")
-DELETED = FOLDER / "deleted"  # what deleted branches have been at: git deletes their history with them
+if TYPE_CHECKING:  # every push would wait for it, and few need it
+    from pathlib import Path
+
+FOLDER = "pushforward"
+DELETED = f"{FOLDER}/deleted"  # what deleted branches have been at: git deletes their history with them
 MOST_MOVES = 1000
 ZERO = "0" * 40
 OBJECT = re.compile(r"[0-9a-f]{40}")
@@ -942,6 +944,8 @@ def _stored(push: Push, target: str, lock: bytes) -> None:
     folder = _typed(push.server, "store", str)
     if not folder:
         return
+    from pathlib import Path
+
     store = Path(folder)
     for out in _outs(lock):
         if push.objects.find(f"{target}:{out.path}"):
@@ -951,7 +955,7 @@ def _stored(push: Push, target: str, lock: bytes) -> None:
             raise PolicyError(f"{_shown(out.path)} {why}", "dvc push, then git push again")
 
 
-def _missing(store: Path, out: Out) -> str:
+def _missing(store: "Path", out: Out) -> str:
     """What is wrong with the object of `out`, "" for nothing."""
     path = _place(store, out)
     if not path.is_file():
@@ -978,7 +982,7 @@ def _missing(store: Path, out: Out) -> str:
     return ""
 
 
-def _place(store: Path, out: Out) -> Path:
+def _place(store: "Path", out: Out) -> "Path":
     return store / out.store / out.md5[:2] / out.md5[2:]
 
 
@@ -1084,10 +1088,11 @@ def _signer(push: Push, tag: Tag, content: bytes, signature: bytes, namespace: s
     if before and max(_moment(push.now), _moment(tag.when)) >= before:
         raise PolicyError(f"the key of {tag.email} was revoked at {before}", "sign it with a key that holds")
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        names = Path(folder) / "allowed", Path(folder) / "signature"
-        names[0].write_text(mine[0][0] + "\n")
-        names[1].write_bytes(signature)
-        options = ("-f", str(names[0]), "-I", tag.email, "-n", namespace, "-s", str(names[1]))
+        names = f"{folder}/allowed", f"{folder}/signature"
+        for name, content_of in zip(names, (f"{mine[0][0]}\n".encode(), signature), strict=True):
+            with open(name, "wb") as handle:
+                handle.write(content_of)
+        options = ("-f", names[0], "-I", tag.email, "-n", namespace, "-s", names[1])
         done = subprocess.run(
             ["ssh-keygen", "-Y", "verify", *options, f"-Overify-time={_moment(tag.when)}"],
             input=content,
@@ -1105,14 +1110,14 @@ def _signer(push: Push, tag: Tag, content: bytes, signature: bytes, namespace: s
 
 def _signers() -> list[re.Match[str]]:
     """The lines of the allowed signers; an error where others could have written them, or one cannot be read."""
-    path = FOLDER / "allowed_signers"
-    if (path.stat().st_mode | FOLDER.stat().st_mode) & 0o002:
+    path = f"{FOLDER}/allowed_signers"
+    if (os.stat(path).st_mode | os.stat(FOLDER).st_mode) & 0o002:
         raise PolicyError(
             "anybody on the server can write its allowed signers",
             "on the server: chmod o-w pushforward pushforward/allowed_signers",
         )
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = SIGNER.fullmatch(line.rstrip())
@@ -1204,12 +1209,17 @@ def _shown(text: str) -> str:
 
 def _file(name: str) -> dict[str, Any]:
     try:
-        found = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+        found = json.loads(_text(f"{FOLDER}/{name}"))
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise TypeError(f"{FOLDER / name} cannot be read: damaged, or cut off")
+        raise TypeError(f"{FOLDER}/{name} cannot be read: damaged, or cut off")
     return found
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as handle:
+        return handle.read()
 
 
 def _typed(tree: dict[str, Any], key: str, kind: type, **fallback: Any) -> Any:
@@ -1234,20 +1244,24 @@ def _git(*args: str) -> str:
 
 
 def _trusted() -> bool:
-    given, token = os.environ.get("PUSHFORWARD_TOKEN", ""), FOLDER / "token"
-    return bool(given) and token.is_file() and token.read_text().strip() == given
+    given, token = os.environ.get("PUSHFORWARD_TOKEN", ""), f"{FOLDER}/token"
+    return bool(given) and os.path.isfile(token) and _text(token).strip() == given
 
 
 def _remember(push: Push) -> None:
     """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict."""
     for number, update in enumerate(push.updates):
+        if update.new != ZERO or not update.ref.startswith("refs/heads/"):
+            continue
+        from pathlib import Path
+
         log = Path("logs") / update.ref
-        if update.new != ZERO or not update.ref.startswith("refs/heads/") or not log.is_file():
+        if not log.is_file():
             continue
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         moves = [[line[:40], line[41:81]] for line in lines[-MOST_MOVES:]]
-        DELETED.mkdir(exist_ok=True)
-        path = DELETED / f"{time.time_ns()}-{os.getpid()}-{number}.json"
+        Path(DELETED).mkdir(exist_ok=True)
+        path = Path(DELETED) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
         fresh = path.with_suffix(".unfinished")
         fresh.write_text(json.dumps({"ref": update.ref, "first": lines[0] if lines else "", "moves": moves}))
         fresh.rename(path)

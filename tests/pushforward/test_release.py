@@ -716,3 +716,19 @@ def test_what_is_refused_is_told_once(two):
     said = []
     refused(two, "not today", release, "v1.0.0", say=said.append, code=POLICY)
     assert said == []
+
+
+def test_who_let_a_commit_into_main_is_told_only_where_their_key_may(two, git):
+    """On a server that protects nothing anybody may write such words."""
+    two.trust("dan@example.org", "main")
+
+    def said(who, *options, message="Pushforward-Override: the window is a month longer"):
+        two.person(two.clone, who)
+        git(two.clone, "commit", "-q", "--allow-empty", *options, "-m", message)
+        return trust.override(two.clone, Repository(two.clone), Repository(two.clone).commit("HEAD"))
+
+    assert said("dan@example.org", "-S") == "dan@example.org: the window is a month longer"
+    assert said("dan@example.org", "-S", message="Merge b\n\nPushforward-Override: why") == "dan@example.org: why"
+    assert said("dan@example.org", "-S", message="Merge b") == ""
+    assert said("dan@example.org") == ""
+    assert said("ann@example.org", "-S") == "", "every environment is not main"
