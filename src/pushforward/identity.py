@@ -122,8 +122,13 @@ class _Reached:
         folders = {str(PurePosixPath(module).parent) for module in self.modules}
         if any(path.startswith(f"{folder}/") for folder in folders - {".", PACKAGES}):
             return True
-        name = path.rpartition("/")[2]
-        return any(text in path or name in text for text in self.texts)
+        return any(_names(text, path) for text in self.texts)
+
+
+def _names(text: str, path: str) -> bool:
+    """Whether a text of the code can be the name of a file, a folder that it is in, or a part of its path."""
+    parts = path.split("/")
+    return text in parts or parts[-1] in text or (not {"/", "."}.isdisjoint(text) and text in path)
 
 
 def _reach(command: str, contents: Mapping[str, bytes]) -> _Reached | None:

@@ -35,3 +35,12 @@ def stored(folder: Path) -> tuple[Verdict, Context, Level]:
         raise PushforwardError(
             f"the verdict in {folder} was left by another version", next="pushforward gate"
         ) from other
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether what is in `folder` has our form, so that it can be shown again and says no less than it did."""
+    try:
+        told = json.loads((folder / "context.json").read_bytes())["context"]
+        return set(told) == {field.name for field in dataclasses.fields(Context)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

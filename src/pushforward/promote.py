@@ -147,7 +147,9 @@ def promote(
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
     if verdict.look is not None and verdict.holdout is not None:
         # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
-        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, case.name)
+        made = new or standing(repository, rules.model.name, verdict.commit).made
+        by = case.name if made else ""
+        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, by)
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 

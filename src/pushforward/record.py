@@ -62,10 +62,13 @@ def note(verdict: "Verdict", context: "Context") -> str:
 def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
     """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
 
-    The judge writes its report before anything is tagged, so what came of that is told here.
+    The judge writes its report before anything is tagged, so what came of that is told here. The report of a judge of
+    another version stays as it is: it says that something is to be tagged, not that it was.
     """
     from pushforward import judged, report
 
+    if not judged.is_ours(folder):
+        return found
     verdict, context, _ = judged.stored(folder)
     context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
     return dataclasses.replace(found, terminal=report.terminal(verdict, context), markdown=note(verdict, context))

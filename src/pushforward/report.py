@@ -594,9 +594,10 @@ def _trend_line(context: Context, shown: Shown) -> str:
         return ""
     curve = sparkline([value for *_, value in context.trend])
     (month, version, first), (last_month, _, last) = context.trend[0], context.trend[-1]
+    since, now = (f" on {shown(one)}" if one else "" for one in (month, last_month))
     return (
-        f"{shown(context.trend_metric)} {shown(curve)} {figure(first)} ({shown(version)} on {shown(month)}) "
-        f"to {figure(last)} (this on {shown(last_month)})"
+        f"{shown(context.trend_metric)} {shown(curve)} {figure(first)} ({shown(version)}{since}) "
+        f"to {figure(last)} (this{now})"
     )
 
 

@@ -251,7 +251,7 @@ class Promoter(threading.Thread):
         self.world.log.write(op=op, who=self.name, result=result_of(status), said=said[-400:])
 
     def release(self, version: str) -> None:
-        self._do("release", "pushforward", "release", version)
+        self._do("release", "pushforward", "release", version, "--older", "-m", "chaos")
 
     def rollback(self, _: str) -> None:
         self._do("rollback", "pushforward", "rollback", "production", "-m", "chaos")

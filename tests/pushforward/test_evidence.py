@@ -525,6 +525,21 @@ def test_a_verdict_is_stored_and_read_again(tmp_path):
     assert judged.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
 
 
+def test_a_verdict_of_another_version_can_be_read_and_is_known_as_such(tmp_path):
+    judged.store(tmp_path, invalid("because"), report.Context(branch="idea"), "minor")
+    beside = json.loads((tmp_path / "context.json").read_text())
+    assert judged.is_ours(tmp_path)
+    for context in (beside["context"] | {"unheard_of": "x"}, {"branch": "idea"}):
+        (tmp_path / "context.json").write_text(json.dumps(beside | {"context": context}))
+        assert not judged.is_ours(tmp_path)
+        assert judged.stored(tmp_path)[1].branch == "idea"
+    for text in (json.dumps(beside | {"context": {"kind": 3}}), json.dumps({"level": "minor"}), "[]", "{"):
+        (tmp_path / "context.json").write_text(text)
+        assert not judged.is_ours(tmp_path)
+        with pytest.raises(PushforwardError):
+            judged.stored(tmp_path)
+
+
 def test_a_folder_without_a_verdict_and_a_verdict_that_is_none_are_told_apart(tmp_path):
     with pytest.raises(PushforwardError, match="holds no verdict") as missing:
         judged.stored(tmp_path)

@@ -168,6 +168,23 @@ def test_of_a_command_that_cannot_be_read_everything_counts(project, command):
     assert project.digest(**{"lookup/unused.csv": "other\n"}) != before
 
 
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        ("open('lookup/unused.csv')\n", True),
+        ("import pathlib\npathlib.Path('lookup') / name\n", True),
+        ("open(f'lookup/{name}.csv')\n", True),
+        ("import polars as pl\npl.read_csv('lookup/*.csv')\n", True),
+        ("open(folder + 'unused.csv')\n", True),
+        ("names = ['look', 'used', 'unused']\n", False),
+        ("words = 'The table of lookups is not used.'\n", False),
+    ],
+)
+def test_files_are_found_by_the_texts_that_can_name_them(project, code, counts):
+    before = project.digest(**{"src/toy/table.py": code, "src/toy/predict.py": "from toy import table\n"})
+    assert (project.digest(**{"lookup/unused.csv": "other\n"}) != before) is counts
+
+
 def test_a_script_is_read_like_a_module(project):
     params = PARAMS.format(score="python tools/score.py {rows} {events} {out}")
     before = project.digest(**{"params.yaml": params, "tools/score.py": "import near\n", "tools/near.py": ""})

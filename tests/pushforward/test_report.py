@@ -404,6 +404,12 @@ def test_terminal_cards_are_printable_and_80_columns_wide(name):
         assert all(unicodedata.category(character)[0] != "C" for character in line), line
 
 
+def test_a_month_that_nobody_knows_is_left_out_of_the_trend():
+    told = dataclasses.replace(CONTEXT, trend=(("", "v1.0.0", 0.5), ("", "", 0.4)), trend_metric="loss")
+    assert "0.5000 (v1.0.0) to 0.4000 (this)" in " ".join(terminal(PROMOTE, told).split())
+    assert "(`v1.0.0`) to 0.4000 (this)" in markdown(PROMOTE, told)
+
+
 def test_colour_comes_only_when_asked_for():
     plainly, colourful = terminal(PROMOTE, CONTEXT), terminal(PROMOTE, CONTEXT, color=True)
     assert "\x1b" not in plainly

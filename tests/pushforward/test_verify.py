@@ -385,7 +385,7 @@ def test_a_verdict_that_the_gate_has_not_recorded(story):
 
 def _told_otherwise(story):
     """Fields of a provenance with what they say and what is put in their place."""
-    told = story.provenance(SECOND).scoring
+    told = story.statement(SECOND).scoring
     return {"number": (b'"number":2', b'"number":7', "2", "7"), "scoring": (told.encode(), b"0" * 64, told, "0" * 64)}
 
 
