@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 import polars as pl
 from pydantic import Field, field_validator
 
-from flights import sizes
 from flights.errors import TOOL, StageError, run_stage, shown
 from flights.months import month_argument
 from flights.params import Section, read_section
 from flights.schema import write_table
+from flights.sizes import check_file, check_memory
 
 TABLES = ("flights", "weather")
 FORMATS = ("parquet", "csv")
@@ -168,7 +168,7 @@ def _download(url: str, timeout: int) -> bytes | None:
 
 def parse(delivery: Delivery, month: str) -> pl.DataFrame:
     """The delivery as a table; CSV cells stay text. Raises `StageError` when the file is no such table."""
-    sizes.check(io.BytesIO(delivery.data), delivery.name)
+    check_file(io.BytesIO(delivery.data), delivery.name)
     read = _read_parquet if delivery.name.endswith(".parquet") else _read_csv
     frame = read(delivery)
     if frame.is_empty():
@@ -181,7 +181,7 @@ def _read_parquet(delivery: Delivery) -> pl.DataFrame:
         frame = pl.read_parquet(io.BytesIO(delivery.data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StageError(f"{delivery.name} is not a readable parquet file: {str(error).splitlines()[0]}") from None
-    sizes.bound(int(frame.estimated_size()), delivery.name)
+    check_memory(int(frame.estimated_size()), delivery.name)
     return _with_origin(frame, delivery.name, list(range(1, frame.height + 1)))
 
 

@@ -37,7 +37,7 @@ class Size:
         return self.values * CELL_BYTES + self.bytes
 
 
-def check(file: BinaryIO, name: str) -> None:
+def check_file(file: BinaryIO, name: str) -> None:
     """Raise `StageError` for a pointer, and for a table that is too large; the file is at its beginning afterwards.
 
     What is no parquet file at all is left to its reader, which says so.
@@ -52,10 +52,10 @@ def check(file: BinaryIO, name: str) -> None:
     if b"outs:" in lines and any(line.lstrip(b"- ").startswith((b"md5: ", b"etag: ")) for line in lines):
         raise StageError(f"{name} is a DVC pointer, not the data", next_step="dvc pull, then run again")
     if size is not None:
-        bound(size.memory, f"{name} ({size.rows:,} rows)")
+        check_memory(size.memory, f"{name} ({size.rows:,} rows)")
 
 
-def bound(memory: int, name: str) -> None:
+def check_memory(memory: int, name: str) -> None:
     """Raise `StageError` for a table of more than `LIMIT_MEMORY` bytes."""
     if memory > LIMIT_MEMORY:
         said = f"{name} takes {memory:,} bytes in memory; the limit is {LIMIT_MEMORY:,}"

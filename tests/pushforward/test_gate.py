@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pushforward import stats
+from pushforward import seal, stats
 from pushforward.background import next_step
 from pushforward.errors import PushforwardError
-from pushforward.gate import Evidence, judge
+from pushforward.gate import Evidence, judge, without_look
 from pushforward.report import Context
 from pushforward.settings import GateRules
 from pushforward.verdicts import Champion, Digests, Holdout, Stage, Verdict, invalid, lands, mode, touched
@@ -456,6 +456,27 @@ def test_a_first_model_above_what_the_owner_believes_waits_for_a_person(world):
     verdict = judge(world.evidence(None, world.model(0.9)), rules)
     assert verdict.verdict == "unknown"
     assert "above 0.6 it is more likely a leak" in verdict.reason
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_data_that_a_person_must_look_at_is_judged_by_nobody_else(world, first):
+    champion = None if first else world.model(0.6)
+    doubted = world.evidence(
+        champion, world.model(0.9), doubts=("the column 'left' tells; a person must look", "small")
+    )
+    told = without_look(doubted, RULES)
+    assert (told.verdict, told.reason) == ("unknown", "the column 'left' tells; a person must look; small")
+    assert [(guard.name, guard.outcome) for guard in told.guards] == [("data", "undecided")] * 2
+    assert told.numbers == (), "nothing is compared, so no look is spent"
+    closed = seal.public(told, None)
+    assert closed.sealed
+    assert closed.reason.startswith("the column 'left' tells; a person must look")
+    assert judge(dataclasses.replace(doubted, problems=("worse",)), RULES).verdict == "invalid"
+
+
+def test_what_predicts_as_the_champion_does_stays_identical_whatever_the_data(world):
+    model = world.model(0.6)
+    assert without_look(world.evidence(model, model, doubts=("small",)), RULES).verdict == "identical"
 
 
 def test_a_small_gain_beside_a_large_shift_of_level_is_calibration_only(world):
