@@ -23,7 +23,8 @@ CHAIN = "refs/pushforward/registry"
 CI = "pushforward@localhost"
 ROWS, CARD = b'{"schema":1,"key":"id","rows":[]}', b"# card\n"
 ANN, BOB, OLD, EVE = "ann@example.org", "bob@example.org", "old@example.org", "eve@example.org"
-MAY = {CI: "version", ANN: "production", BOB: "staging,canary", OLD: "any"}
+DAN = "dan@example.org"
+MAY = {CI: "version", ANN: "production", BOB: "staging,canary", OLD: "any,main", DAN: "main"}
 REVOKED = "20200101000000Z"
 ENVIRONMENTS = {"staging": "auto", "canary": "manual", "production": "manual"}
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
@@ -145,6 +146,26 @@ class Server:
     def follow(self, parent: str, entries: Entries) -> str:
         """A child of `parent` that changes `entries`."""
         return self.commit(self.tree(entries, parent), parent)
+
+    def sign_in(
+        self,
+        parent: str,
+        why: str = "Pushforward-Override: it has to be",
+        *,
+        who: str = DAN,
+        key: str | None = "",
+        tree: str = "",
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> str:
+        """A child of `parent` with the message `why`, committed by `who`, signed with the key of `key` (None: not)."""
+        head = f"tree {tree or self.git('rev-parse', f'{parent}^{{tree}}')}\nparent {parent}\n"
+        people = f"author Someone <{ANN}> 1800000000 +0000\ncommitter Someone <{who}> {int(time.time())} +0000\n"
+        content = f"{head}{people}\n{why}\n".encode()
+        if key is not None:
+            armor = (sign or (lambda text: self.sign(text, key or who)))(content)
+            signed = b"gpgsig " + armor.rstrip(b"\n").replace(b"\n", b"\n ") + b"\n\n"
+            content = content.replace(b"\n\n", b"\n" + signed, 1)
+        return self.git("hash-object", "-w", "-t", "commit", "--literally", "--stdin", stdin=content)
 
     def sign(self, content: bytes, who: str, namespace: str = "git") -> bytes:
         done = self.run("ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(self.key(who)), stdin=content)

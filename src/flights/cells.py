@@ -9,6 +9,9 @@ from flights.errors import StageError, shown
 from flights.schema import INSTANT
 
 MISSING = ("", "NA")
+# A month where every cell is wrong must not become a list of millions: the first rows and the count say as much.
+MOST_ROWS = 20
+BATCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,21 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Breach:
-    """A rule that some rows break: `rows` are row numbers in the delivered file, `what` says what is wrong."""
+    """A rule that some rows break: `what` is wrong with the `column` in `count` rows of the delivered file.
+
+    `rows` are the numbers of the first of them.
+    """
 
     column: str
     what: str
     rows: list[int]
+    count: int = 0
+
+
+def breach(column: str, what: str, rows: pl.Series, wrong: pl.Series) -> Breach:
+    """A rule that the rows marked in `wrong` break, of a file whose row numbers are `rows`."""
+    first = rows.gather(wrong.arg_true().head(MOST_ROWS)).to_list()
+    return Breach(column, what, first, int(wrong.sum()))
 
 
 def typed(delivered: pl.DataFrame, columns: dict[str, Column]) -> tuple[pl.DataFrame, list[Breach]]:
@@ -57,8 +70,8 @@ def typed(delivered: pl.DataFrame, columns: dict[str, Column]) -> tuple[pl.DataF
         return delivered, breaches
     parsed = {}
     for name, column in columns.items():
-        parsed[name], breach = _parsed(delivered[name], column, delivered["source_row"])
-        breaches += breach
+        parsed[name], broken = _parsed(delivered[name], column, delivered["source_row"])
+        breaches += broken
     return pl.DataFrame({**parsed, "source_row": delivered["source_row"]}), breaches
 
 
@@ -76,11 +89,7 @@ def _parsed(series: pl.Series, column: Column, rows: pl.Series) -> tuple[pl.Seri
         else:
             value = text.set(~text.str.contains(r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$").fill_null(value=True), None)
             value = value.cast(dtype)
-        bad = (text.is_not_null() & value.is_null()).arg_true()
-        if len(bad):
-            cell = shown(text[int(bad[0])])
-            return value, [Breach(name, f"{cell} is not {WORDS[column.kind]}", rows.gather(bad).to_list())]
-        return value, []
+        return value, _unread(series, text.is_not_null() & value.is_null(), column, rows)
     kinds = {
         "int": series.dtype.is_integer() or series.dtype == pl.Null,
         "float": series.dtype.is_numeric() or series.dtype == pl.Null,
@@ -90,15 +99,15 @@ def _parsed(series: pl.Series, column: Column, rows: pl.Series) -> tuple[pl.Seri
     if not kinds[column.kind]:
         return series, [Breach(name, f"the type is {series.dtype}, expected {WORDS[column.kind]}", [])]
     value = series.cast(dtype, strict=False)
-    bad = (
-        series.is_not_null()
-        & (value.is_null() | (value.is_infinite() | value.is_nan() if column.kind == "float" else False))
-    ).arg_true()
-    if len(bad):
-        return value, [
-            Breach(name, f"{shown(series[int(bad[0])])} is not {WORDS[column.kind]}", rows.gather(bad).to_list())
-        ]
-    return value, []
+    odd = value.is_null() | (value.is_infinite() | value.is_nan() if column.kind == "float" else False)
+    return value, _unread(series, series.is_not_null() & odd, column, rows)
+
+
+def _unread(series: pl.Series, bad: pl.Series, column: Column, rows: pl.Series) -> list[Breach]:
+    if not bad.any():
+        return []
+    cell = shown(series.filter(bad)[0])
+    return [breach(series.name, f"{cell} is not {WORDS[column.kind]}", rows, bad)]
 
 
 def breaches_of(frame: pl.DataFrame, columns: dict[str, Column], rules: dict[str, tuple[str, pl.Expr]]) -> list[Breach]:
@@ -106,6 +115,17 @@ def breaches_of(frame: pl.DataFrame, columns: dict[str, Column], rules: dict[str
 
     A rule's expression is true where it holds; null counts as holding.
     """
+    source = frame["source_row"]
+    found = _of_columns(frame, columns)
+    for text, (name, expression) in rules.items():
+        wrong = ~frame.select(holds=expression.fill_null(value=True)).to_series()
+        if wrong.any():
+            found.append(breach(name, text, source, wrong))
+    return found
+
+
+def _of_columns(frame: pl.DataFrame, columns: dict[str, Column]) -> list[Breach]:
+    """What single columns break, found batch by batch: every wrong cell is a row of pandera's answer."""
     # Imported here: pandera costs half a second, and only a validation should pay for it.
     import pandera.polars as pa
 
@@ -113,23 +133,29 @@ def breaches_of(frame: pl.DataFrame, columns: dict[str, Column], rules: dict[str
         {
             name: pa.Column(DTYPES[column.kind], _checks(column), nullable=column.nullable)
             for name, column in columns.items()
-        },
-        checks=[pa.Check(_rule(expression), name=text, error=text) for text, (_, expression) in rules.items()],
+        }
     )
-    try:
-        schema.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = errors.failure_cases
-    else:
-        return []
-    found = []
-    for (name, check), group in cases.group_by(["column", "check"], maintain_order=True):
-        rows = frame["source_row"].gather(group["index"].drop_nulls().to_list()).to_list()
-        if name is None:
-            found.append(Breach(rules[check][0], check, rows))
+    told: dict[tuple[str, str], Breach] = {}
+    for batch in frame.iter_slices(BATCH):
+        try:
+            schema.validate(batch, lazy=True)
+        except pa.errors.SchemaErrors as errors:
+            cases = errors.failure_cases
         else:
-            found.append(Breach(name, _in_words(columns[name], check, group["failure_case"][0]), rows))
-    return found
+            continue
+        for (name, check), group in cases.group_by(["column", "check"], maintain_order=True):
+            places = group["index"].drop_nulls()
+            rows = batch["source_row"].gather(places.head(MOST_ROWS).to_list()).to_list()
+            one = Breach(name, _in_words(columns[name], check, group["failure_case"][0]), rows, len(places))
+            before = told.get((name, check))
+            told[name, check] = one if before is None else _joined(before, one)
+    order = list(columns)
+    return sorted(told.values(), key=lambda one: order.index(one.column))
+
+
+def _joined(before: Breach, after: Breach) -> Breach:
+    rows = (before.rows + after.rows)[:MOST_ROWS]
+    return Breach(before.column, before.what, rows, before.count + after.count)
 
 
 def _checks(column: Column) -> list[Any]:
@@ -143,10 +169,6 @@ def _checks(column: Column) -> list[Any]:
     if column.pattern:
         checks.append(pa.Check.str_matches(column.pattern))
     return checks
-
-
-def _rule(expression: pl.Expr) -> Any:
-    return lambda data: data.lazyframe.select(expression.fill_null(value=True))
 
 
 def _in_words(column: Column, check: str, value: object) -> str:
@@ -165,15 +187,15 @@ def refuse(month: str, file: str, breaches: list[Breach]) -> None:
         return
     row = "row" if file.endswith(".parquet") else "line"
     told = []
-    for breach in breaches[:8]:
-        rows = sorted(breach.rows)
+    for one in breaches[:8]:
+        rows = sorted(one.rows)
         where = f"{row} {rows[0]}, " if rows else ""
         more = (
-            f" ({len(rows)} rows: {', '.join(map(str, rows[:5]))}{', …' if len(rows) > 5 else ''})"
-            if len(rows) > 1
+            f" ({one.count:,} rows: {', '.join(map(str, rows[:5]))}{', …' if one.count > 5 else ''})"
+            if one.count > 1
             else ""
         )
-        told.append(f"  {where}column {shown(breach.column)[1:-1]}: {breach.what}{more}")
+        told.append(f"  {where}column {shown(one.column)[1:-1]}: {one.what}{more}")
     if len(breaches) > 8:
         told.append(f"  and {len(breaches) - 8} more rules")
     raise StageError(

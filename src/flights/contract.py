@@ -99,6 +99,10 @@ def flight_rules(month: str) -> dict[str, tuple[str, pl.Expr]]:
         "time_hour is not the scheduled local hour in UTC": ("time_hour", _same_hour()),
         "dest is not in src/flights/airports.csv (airport,zone)": ("dest", pl.col("dest").is_in(list(airport_zones()))),
         "dest is the origin": ("dest", pl.col("dest") != pl.col("origin")),
+        "distance is not that of the other flights of its route (dest or distance wrong?)": (
+            "distance",
+            pl.col("distance") == pl.col("distance").mode().min().over("origin", "dest"),
+        ),
         "dep_delay without dep_time, or the reverse": ("dep_delay", departed == pl.col("dep_delay").is_not_null()),
         "arr_delay of a flight without dep_time and arr_time": (
             "arr_delay",

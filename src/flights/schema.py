@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from flights.errors import StageError
+from flights.sizes import check_file, check_memory
 
 ORIGINS = ("EWR", "JFK", "LGA")
 LOCAL_ZONE = "America/New_York"
@@ -76,10 +77,13 @@ def read_table(path: Path, columns: Mapping[str, pl.DataType], required: Sequenc
     """
     if not path.is_file():
         raise StageError(f"{path} is missing", next_step="dvc pull, or dvc repro")
+    with path.open("rb") as file:
+        check_file(file, str(path))
     try:
         frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StageError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+    check_memory(int(frame.estimated_size()), str(path))
     for name, dtype in columns.items():
         if name not in frame.columns:
             raise StageError(f"{path}: column {name} is missing")

@@ -6,7 +6,7 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
-from flights.cells import Breach, breaches_of, refuse, typed
+from flights.cells import Breach, breach, breaches_of, refuse, typed
 from flights.contract import FLIGHTS, LONGEST_BLOCK, PLAUSIBLE, WEATHER, flight_rules, weather_rules
 from flights.errors import run_stage
 from flights.months import days_of, month_argument
@@ -51,11 +51,10 @@ def _whole_month(flights: pl.DataFrame, month: str, settings: Validate) -> list[
     if late.n_unique() < 2:
         breaches.append(Breach("arr_delay", f"every flight is {'late' if late[0] else 'in time'}", []))
     block = (flights["sched_arr"] - flights["sched_dep"]).dt.total_minutes()
-    impossible = flights["source_row"].filter((block < 15) | (block > LONGEST_BLOCK)).to_list()
-    if impossible:
-        breaches.append(
-            Breach("sched_arr_time", f"the flight would take under 15 or over {LONGEST_BLOCK} minutes", impossible)
-        )
+    impossible = (block < 15) | (block > LONGEST_BLOCK)
+    if impossible.any():
+        what = f"the flight would take under 15 or over {LONGEST_BLOCK} minutes"
+        breaches.append(breach("sched_arr_time", what, flights["source_row"], impossible))
     return breaches
 
 
@@ -72,12 +71,18 @@ def checked_weather(delivered: pl.DataFrame, month: str, settings: Validate) -> 
     breaches, removed = [], 0
     for name, (low, high) in PLAUSIBLE.items():
         wrong = ~weather[name].is_between(low, high).fill_null(value=True)
-        rows = weather["source_row"].filter(wrong).to_list()
-        if len(rows) > settings.max_implausible_weather_share * weather.height:
+        if wrong.sum() > settings.max_implausible_weather_share * weather.height:
             first = weather[name].filter(wrong)[0]
-            breaches.append(Breach(name, f"{first} is outside {low:g} to {high:g} (another unit?)", rows))
+            what = f"{first} is outside {low:g} to {high:g} (another unit?)"
+            breaches.append(breach(name, what, weather["source_row"], wrong))
         weather = weather.with_columns(weather[name].set(wrong, None))
-        removed += len(rows)
+        removed += int(wrong.sum())
+    # No air is wetter than saturated. Which of the two is wrong in a single reading cannot be told.
+    wrong = (weather["dewp"] > weather["temp"]).fill_null(value=False)
+    if wrong.sum() > settings.max_implausible_weather_share * weather.height:
+        breaches.append(breach("dewp", "dewp is above temp (swapped?)", weather["source_row"], wrong))
+    weather = weather.with_columns(weather[name].set(wrong, None) for name in ("temp", "dewp"))
+    removed += int(wrong.sum())
     hours = 24 * len(days_of(month))
     per_origin = dict(weather.group_by("origin").len().iter_rows())
     for origin in ORIGINS:

@@ -3,26 +3,25 @@
 import base64
 import json
 import re
-import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward.text import MAX_LINE, clean, clean_lines
+
 Kind = Literal["job-start", "job-end", "step-start", "step-end", "output", "notice", "warning", "error", "summary"]
 
-MAX_LINE = 2000
 MAX_OUTPUT_LINES = 2000  # of one step, to whoever follows; the log has all of them
 MAX_SUMMARY = 1 << 20  # characters of all steps of a run; GitHub takes as many of each
 MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a run: what comes after these is left out
 MAX_ERRORS = 20
+LAST_LINES = 40  # of a step's output, kept to tell why it failed
 UNSUPPORTED = "Skipping unsupported platform"
 START = "⭐ Run "
 
-# CSI and OSC sequences, then the other escapes of two or three characters.
-_ESCAPE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]"
-)
 _SHA = re.compile(r"@[0-9a-f]{40}$")
+_STATUS = re.compile(r"exit ?(?:status|code) '?(\d+)")
 _NOISE = ("Couldn't get a valid docker connection", "Error: Job '")
 
 
@@ -63,6 +62,17 @@ class JobResult:
     steps: tuple[StepResult, ...]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """The first step that failed, of a job that did not succeed: how it ended, its last lines, the error it named."""
+
+    job: str
+    step: str
+    status: int | None
+    lines: tuple[str, ...]
+    named: str = ""
+
+
 @dataclass
 class _Step:
     name: str
@@ -70,6 +80,9 @@ class _Step:
     lines: int = 0
     result: str = ""
     seconds: float = 0.0
+    status: int | None = None
+    named: str = ""
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
 
 
 @dataclass
@@ -80,6 +93,7 @@ class _Job:
     started: float
     result: str = ""
     ended: float = 0.0
+    failed: _Step | None = None  # the first
     steps: dict[tuple[str, str], _Step] = field(default_factory=dict)
 
 
@@ -206,6 +220,14 @@ class Reader:
                     return f"{clean(job.name)} / {step.name}"
         return ""
 
+    def failure(self) -> Failure | None:
+        """What failed first in the first job that did not succeed."""
+        for job in self.jobs.values():
+            if job.result != "success" and (step := job.failed):
+                lines = tuple(clean(line) for line in step.last)
+                return Failure(clean(job.name), step.name, step.status, lines, step.named)
+        return None
+
     def running(self) -> Iterator[tuple[str, float]]:
         """Id and start (on the clock) of every job that has not ended."""
         return ((job.id, job.started) for job in self.jobs.values() if not job.result)
@@ -253,6 +275,10 @@ class Reader:
             taken = entry.get("executionTime")
             step.seconds = taken / 1e9 if isinstance(taken, (int, float)) else self.clock() - step.started
             step.result = str(entry["stepResult"])
+            if step.result == "failure" and job.failed is None:
+                job.failed = step  # how it ended is told after this
+            else:
+                step.last.clear()
             if not main and step.result == "success":
                 # what actions do before and after their main part is worth telling only where it fails
                 del job.steps[key]
@@ -263,6 +289,7 @@ class Reader:
         command = entry.get("command")
         if entry.get("raw_output"):
             step.lines += 1
+            step.last.append(message[:MAX_LINE])
             if step.lines <= MAX_OUTPUT_LINES:
                 yield Progress("output", clean(message), job, step.name)
             elif step.lines == MAX_OUTPUT_LINES + 1:
@@ -270,19 +297,22 @@ class Reader:
         elif command in ("notice", "warning", "error"):
             text = clean(_place(entry.get("kvPairs")) + str(entry.get("arg", "")))
             if command == "error":
+                step.named = step.named or text
                 yield self._failure(text, job, step.name)
             else:
                 yield Progress(command, text, job, step.name)
         elif command == "group":
             yield Progress("output", f"▸ {clean(str(entry.get('arg', '')))}", job, step.name)
         elif command == "summary":
-            text = clean_text(str(entry.get("content", "")))[: MAX_SUMMARY - self._summarized]
+            text = clean_lines(str(entry.get("content", "")))[: MAX_SUMMARY - self._summarized]
             if not text:
                 return
             self._summarized += len(text)
             self.summaries.append(text)
             yield Progress("summary", text, job, step.name)
         elif entry.get("level") in ("error", "fatal"):
+            if status := _STATUS.search(message):
+                step.status = int(status[1])
             yield self._failure(clean(message), job, step.name)
 
     def _failure(self, text: str, job: str, step: str) -> Progress:
@@ -304,28 +334,6 @@ def parse(line: bytes) -> dict[str, Any] | str:
         if isinstance(entry, dict):
             return entry
     return text
-
-
-def clean(text: str) -> str:
-    """`text` as one harmless line: no escape sequences, controls or direction marks; what `\\r` overwrote is gone."""
-    line = " ".join(part.rstrip("\r").rpartition("\r")[2] for part in text.rstrip("\r\n").split("\n"))
-    return _inert(line)[:MAX_LINE]
-
-
-def clean_text(text: str) -> str:
-    """`text` of many lines without escape sequences, controls and direction marks."""
-    return "\n".join(_inert(line) for line in text.replace("\r\n", "\n").split("\n"))
-
-
-def _inert(line: str) -> str:
-    line = _ESCAPE.sub("", line).replace("\t", "    ")
-    if line.isprintable():
-        return line
-    return "".join(character for character in line if _harmless(character))
-
-
-def _harmless(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _first_line(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import Repository
+from pushforward.git import NOTES, Repository
 from pushforward.init import Server
 from pushforward.remote import LOCAL
 from pushforward.trust import FOLDER
@@ -34,8 +34,69 @@ def of(root: Path) -> Iterator[Authority]:
     """
     with _read(Repository(root)) as found:
         if found.repository.resolve("HEAD") is None:
-            raise PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
+            raise _headless(found)
         yield found
+
+
+def _headless(found: Authority) -> PushforwardError:
+    """Why an authority has no default branch: unreadable, of another branch, or really empty."""
+    there = found.repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads", check=False)
+    if there.returncode != 0:
+        said = there.stderr.decode("utf-8", "replace").strip().splitlines()[:1] or ["git gave no reason"]
+        place = shlex.quote(str(found.repository.path))
+        return PushforwardError(
+            f"{found.source} cannot be read: {said[0]}", next=f"git -C {place} for-each-ref", exit_code=TOOL
+        )
+    if branches := there.text.splitlines():
+        head = found.repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "HEAD"
+        return PushforwardError(
+            f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
+            next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
+        )
+    return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
+
+
+def lacks(repository: Repository, model: str) -> str:
+    """What a clone has not fetched of its remote's registry and reports, and how to; "" where it has all of it.
+
+    The remote is asked only by a clone that has cause to doubt: one with no version, without tags, or cut short.
+    """
+    name = _name_of(repository)
+    here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES)}
+    mine = (f"refs/tags/{model}@", f"refs/tags/{model}#")
+    known = any(ref.startswith(mine) for ref in here)
+    if not name or (known and NOTES in here and not _is_cut(repository, name)):
+        return ""
+    listed = repository.remote("ls-remote", name, *(f"{prefix}*" for prefix in mine), NOTES, check=False)
+    if listed.returncode != 0:
+        return f"{name} cannot be asked, so what it has beside this is not known; next: git ls-remote {name}"
+    found = dict(line.split("\t")[::-1] for line in listed.text.splitlines() if "^" not in line)
+    tags = sum(here.get(ref) != identity for ref, identity in found.items() if ref != NOTES)
+    parts = [f"{tags} tag{'s' if tags != 1 else ''} of {model}"] if tags else []
+    parts += ["its reports"] if NOTES in found and NOTES not in here else []
+    return f"this clone lacks {' and '.join(parts)} of {name}; next: {fetching(name)}" if parts else ""
+
+
+def fetching(name: str) -> str:
+    """What fetches the registry and the reports of a remote, whatever a clone is set to leave out."""
+    return f"git fetch {name} 'refs/tags/*:refs/tags/*' '+{NOTES}*:{NOTES}*'"
+
+
+def fetching_here(repository: Repository) -> str:
+    """The same for the remote of a clone."""
+    return f"{fetching(_name_of(repository) or LOCAL)}, then this again"
+
+
+def _is_cut(repository: Repository, name: str) -> bool:
+    if repository.git("rev-parse", "--is-shallow-repository").text == "true":
+        return True
+    return repository.git("config", "--get", f"remote.{name}.tagOpt", check=False).text == "--no-tags"
+
+
+def _name_of(repository: Repository) -> str:
+    """The remote that holds the registry of a clone; "" for a repository that has none."""
+    names = repository.git("remote").text.split()
+    return next((name for name in (LOCAL, "origin") if name in names), names[0] if len(names) == 1 else "")
 
 
 @contextlib.contextmanager
@@ -54,8 +115,7 @@ def _read(repository: Repository) -> Iterator[Authority]:
 
 def remote_of(repository: Repository) -> str:
     """The address of the remote that the registry of a clone is in."""
-    names = repository.git("remote").text.split()
-    name = next((name for name in (LOCAL, "origin") if name in names), names[0] if len(names) == 1 else "")
+    name = _name_of(repository)
     if not name:
         raise PushforwardError(
             f"{repository.path} has no git remote '{LOCAL}' or 'origin' to ask", next="pushforward init"

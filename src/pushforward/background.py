@@ -16,7 +16,7 @@ from pushforward.git import Repository
 from pushforward.report import Context
 from pushforward.revision import leaves_at, settings_at, validation_month
 from pushforward.settings import ModelContract
-from pushforward.verdicts import Verdict
+from pushforward.verdicts import CHAMPION_SAW, DOUBT, Verdict, lands
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
@@ -129,9 +129,22 @@ def rates(labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool) -> tu
 def next_step(verdict: Verdict, context: Context) -> str:
     """What a person does next; "" where the report's own words say it."""
     if verdict.verdict == "promote" and verdict.event == "push":
-        return "nothing to do: tagged, and in use wherever promotion is automatic,"
+        return (
+            "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
+        )
     if verdict.verdict == "promote":
-        return f"merge {context.branch}; the run on the target branch tags it"
+        return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
+    if verdict.verdict == "identical" and verdict.event == "pull_request":
+        signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
+        return f"merge {context.branch}{signed}; there is nothing to tag"
+    if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
+        version = verdict.champion.version
+        return (
+            f"is that month, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever {version} "
+            f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
+        )
+    if verdict.verdict == "unknown" and DOUBT in verdict.reason:
+        return "look at the data named above; params.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         return "wait for the next month: it opens a new holdout"
     return ""

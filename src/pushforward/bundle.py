@@ -232,7 +232,7 @@ def _ask(repository: Repository, checkout: Path, told: _Recorded, rules: Setting
 
     contract, version = rules.model, told.version
     place = checkout / contract.holdout
-    rows = pl.read_parquet(place / holdout.ROWS)
+    rows = holdout.read(place / holdout.ROWS, holdout.ROWS)
     out = scratch / "predictions.parquet"
     with _hop("load"):
         python = environment.interpreter(

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pushforward import percent
 from pushforward.git import Repository
 from pushforward.provenance import Statement, read
-from pushforward.report import bounds_title, calibration_line, code, figure, plain, prose, signed
+from pushforward.report import bounds_title, calibration_line
 from pushforward.revision import settings_at, sha256
 from pushforward.settings import Settings
+from pushforward.text import code, figure, plain, prose, signed
 from pushforward.verdicts import Number, Slice, Verdict
 
 LIMIT_BYTES = 32 * 1024
@@ -168,7 +170,7 @@ def _data(verdict: Verdict, rules: Settings) -> Iterator[Block]:
     size = f"{verdict.rows:,} rows, {verdict.clusters} {verdict.cluster}s; never trained on"
     facts.append(("Holdout", _months(holdout, size if verdict.rows else "never trained on")))
     if verdict.positives is not None and verdict.rows:
-        facts.append(("Positive labels in the holdout", f"{100 * verdict.positives / verdict.rows:.1f} %"))
+        facts.append(("Positive labels in the holdout", percent.share(verdict.positives / verdict.rows)))
     yield Block("facts", tuple(facts))
 
 
@@ -261,6 +263,7 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("what the tag names", made.lock_commit),
         ("judge", made.judge),
         ("model", digests.model),
+        ("scoring code", made.scoring),
         ("manifest", digests.manifest),
         ("data", digests.data),
         ("dvc.lock", made.lock),

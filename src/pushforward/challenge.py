@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pushforward import files, handover, pipeline
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
-from pushforward.holdout import EVENTS, ROWS
+from pushforward.holdout import EVENTS, ROWS, read
 from pushforward.score import SCORE_SECONDS, read_predictions, score
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         for name in (ROWS, EVENTS):
             files.copy(root, f"{contract.holdout}/{name}", place / name)
         checkout = place / "checkout"
-        _checkout(Repository(root), checkout)
+        source = Repository(root)
+        source.copy(checkout, source.commit("HEAD"))
         files.remove(checkout, contract.path)  # whatever git has there
         files.copy(root, contract.path, checkout / contract.path)
         if forget:
@@ -48,13 +49,8 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
             if probe:
                 _probe(place, rules, predictions, out / handover.PROBES, run, say)
         except PushforwardError as failed:
-            (out / handover.FAILED).write_text(failed.message)
+            handover.write_words(out, failed)
             raise
-
-
-def _checkout(repository: Repository, folder: Path) -> None:
-    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
-    Repository(folder).git("checkout", "-q", "--detach", repository.commit("HEAD"))
 
 
 def _probe(
@@ -65,12 +61,10 @@ def _probe(
     run: Callable[[Path, Path], None],
     say: Callable[[str], None],
 ) -> None:
-    import polars as pl
-
     from pushforward import honesty
 
     contract = rules.model
-    rows, events = pl.read_parquet(place / ROWS), pl.read_parquet(place / EVENTS)
+    rows, events = read(place / ROWS, ROWS), read(place / EVENTS, EVENTS)
     keys, probability = rows[contract.key], rules.gate.metric in {"logloss", "brier"}
 
     def answer(told: Path, to: Path) -> honesty.Floats:

@@ -8,13 +8,13 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import process, remote, signers, trust
+from pushforward import files, process, remote, signers, trust
 from pushforward.errors import PushforwardError
+from pushforward.finding import Finding, few
 from pushforward.git import EMPTY_TREE, Repository
 from pushforward.recover import FREE_BYTES
 
@@ -25,31 +25,90 @@ SCRATCH = "refs/pushforward-selftest/"
 OVERDUE_SECONDS = 15 * 60.0  # a timer that is late is no timer that is missing
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One precondition: whether it holds, what was found, and what mends it; `optional` can wait until it is needed."""
+def everything(
+    root: Path, bare: Path | None = None, *, quick: bool = True, say: Callable[[str], None] = print
+) -> Iterator[Finding]:
+    """What is to be said of this machine, of the server `bare`, or that of the clone at `root`, and of the person.
 
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-    optional: bool = False
-
-
-def everything(root: Path, bare: Path | None = None) -> Iterator[Finding]:
-    """What is to be said of this machine, of the server `bare`, or that of the clone at `root`, and of the person."""
-    repository = Repository(root)
-    local = remote.of(repository)
-    at_hand = bare or (local.folder if local else None)
+    Unless `quick`, every object is read, and a small project is pushed through a whole run; `say` gets how it goes.
+    """
+    repository, inside, local, at_hand = _place(root, bare)
     yield from machine(root, trust=trusted(at_hand))
     if at_hand is not None:
         yield from server(at_hand)
+        yield from holdings(at_hand, root if inside else None, quick=quick, say=say)
     elif local is not None:
         yield from elsewhere(repository, local)
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
-    if repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true":
+    if inside:
+        yield project(repository)
+        yield from clone(repository, local)
         yield from person(root)
+
+
+def mend(root: Path, bare: Path | None = None) -> Iterator[str]:
+    """Mend what needs no choice in the server `bare`, or that of the clone at `root`; one line for each thing."""
+    from pushforward import mend as mending
+
+    _, inside, _, at_hand = _place(root, bare)
+    if at_hand is None:
+        raise PushforwardError("no server is here to be mended", next="pushforward check --mend --bare SERVER.git")
+    return mending.server(at_hand, root if inside else None)
+
+
+def _place(root: Path, bare: Path | None) -> tuple[Repository, bool, remote.Remote | None, Path | None]:
+    """The repository at `root`, whether it is a clone, its remote, and the server to look at."""
+    repository = Repository(root)
+    inside = repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true"
+    local = remote.of(repository) if inside else None
+    server = bare or (local.folder if local else None if inside else _server_around(repository))
+    return repository, inside, local, Path(os.path.normpath(server.absolute())) if server else None
+
+
+def _server_around(repository: Repository) -> Path | None:
+    """The server that the folder at hand is in."""
+    found = repository.git("rev-parse", "--absolute-git-dir", check=False)
+    there = found.returncode == 0 and (Path(found.text) / trust.FOLDER).is_dir()
+    return Path(found.text) if there else None
+
+
+def _guarded(name: str, bare: Path, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What there is to say of one thing; that it may not be read, or cannot, is a finding too."""
+    try:
+        yield from look()
+    except PermissionError as refused:
+        place = Path(refused.filename or bare)
+        mend = f"sudo -u {_owner(bare)} pushforward check --bare {shlex.quote(str(bare))}"
+        yield Finding(name, False, f"not looked at: {place} is not for you to read or write", mend, optional=True)
+    except PushforwardError as wrong:
+        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or f"ls -l {shlex.quote(str(bare))}")
+    except OSError as failed:
+        told = f"{failed.filename or bare}: {failed.strerror or failed}"
+        yield Finding(name, False, told, f"ls -l {shlex.quote(str(failed.filename or bare))}")
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return "OWNER"
+
+
+def project(repository: Repository) -> Finding:
+    """Whether params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
+    from pushforward import settings, stages
+
+    root = Path(repository.git("rev-parse", "--show-toplevel").text)
+    try:
+        settings.load(root)
+        if (text := files.read(root, stages.FILE)) is not None:
+            params = settings.plain(files.read(root, settings.FILE) or b"")
+            tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
+            stages.check(text, tracked, params)
+    except PushforwardError as wrong:
+        return Finding("settings", False, wrong.message, wrong.next)
+    return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
@@ -107,46 +166,44 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.init import HIDDEN, Server, hidden, hooks
+    from pushforward import whereabouts
+    from pushforward.init import Server
 
     try:
         made = Server.load(bare)
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
-    moved = Path(made.bare).resolve() != bare.resolve()
-    yield Finding("server", not moved, f"{bare}{f', and was {made.bare}' if moved else ''}", "pushforward init")
-    if moved:
-        made = replace(made, bare=str(bare))
+    yield Finding("server", True, f"{bare}{f', and was {made.was}' if made.was else ''}", "pushforward init")
+    if owner := whereabouts.owner_elsewhere(bare):
+        mend = f"pushforward check --bare {shlex.quote(str(bare))}, as {owner}"
+        yield Finding("owner", True, f"{owner}, whose dispatcher judges what you push; to look at the rest: {mend}")
+        yield _refuses_here(bare)
+        return
+    made = made.settle()
+    yield from _guarded("server", bare, lambda: _installed(made))
+
+
+def _installed(made: "Server") -> Iterator[Finding]:
     bare = Path(made.bare)
-    for name, text in hooks(made).items():
-        yield _hook(bare / "hooks" / name, text)
+    yield from _guarded("hooks", bare, lambda: _hooks(made))
     config = Repository(bare)
-    for key, wanted in (
-        ("core.logallrefupdates", "true"),
-        ("core.fsync", "all"),
-        ("core.hookspath", str(bare / "hooks")),
-    ):
-        value = config.git("config", "--get", key, check=False).text
-        yield Finding(key, value == wanted, value or "not set", "pushforward init")
-    shown = " ".join(hidden(config))
-    yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
-    head = _head(config)
+    yield from _configured(config)
+    head = next(iter(_guarded("HEAD", bare, lambda: [_head(config)])))
     yield head
     closed = _closed(bare, made.folder)
     yield closed
-    yield _left_behind(bare)
-    yield _space(made)
+    yield from _guarded("locks", bare, lambda: [_left_behind(bare), _space(made)])
     on_a_branch = head.found.startswith("refs/")
     if closed.ok and on_a_branch:
-        yield _timer(made)
-    yield _refuses_here(bare)
-    yield from _keys(bare)
+        yield from _guarded("timer", bare, lambda: [_timer(made)])
+    yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
+    yield from _guarded("keys", bare, lambda: _keys(bare))
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
-    yield _copy(made)
+    yield from _guarded("copy", bare, lambda: [_copy(made)])
     if made.store:
-        yield _store(Path(made.store))
+        yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
     if not on_a_branch:
         return
     branch = made.default_branch
@@ -154,10 +211,105 @@ def server(bare: Path) -> Iterator[Finding]:
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
 
 
+def _hooks(made: "Server") -> Iterator[Finding]:
+    from pushforward.init import hooks
+
+    for name, text in hooks(made).items():
+        yield _hook(Path(made.bare) / "hooks" / name, text)
+
+
+def _configured(config: Repository) -> Iterator[Finding]:
+    from pushforward.init import HIDDEN, HOOKS_PATH, hidden
+
+    for key, wanted in (
+        ("core.logallrefupdates", "true"),
+        ("core.fsync", "all"),
+        ("core.hookspath", HOOKS_PATH),
+    ):
+        value = config.git("config", "--get", key, check=False).text
+        yield Finding(key, value == wanted, value or "not set", "pushforward init")
+    shown = " ".join(hidden(config))
+    yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+
+
+def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Whether what the server in `bare` has to keep is there and whole; copies are looked for in the clone at `root`.
+
+    Nothing where it is no server: that is told already.
+    """
+    from pushforward import soundness, trial
+    from pushforward.init import Server
+
+    try:
+        made = Server.load(bare)
+    except PushforwardError:
+        return
+    repository, signers_file = Repository(bare), bare / trust.FOLDER / trust.FILE
+    looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("format", lambda: soundness.form(repository)),
+        ("refs", lambda: soundness.refs(repository)),
+        ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
+        ("clock", lambda: soundness.clock(repository)),
+    ]
+    if signers_file.is_file():
+        looks.append(("signatures", lambda: soundness.signatures(repository, signers_file)))
+    head = repository.resolve("HEAD")
+    if head:
+        looks.append(("workflows", lambda: soundness.workflows(repository, head, made.default_branch)))
+    if not quick:
+        looks.append(("objects", lambda: soundness.git_objects(repository)))
+        if head:
+            looks.append(("run", lambda: trial.run(made, head, say=say)))
+    for name, look in looks:
+        yield from _guarded(name, bare, look)
+
+
+def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Finding]:
+    """Whether the clone at hand is one that can be pushed from and read."""
+    from pushforward import soundness
+
+    root = repository.path
+    yield from _guarded("format", root, lambda: soundness.form(repository))
+    if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
+        names = repository.git("remote").text.split()
+        source = next((name for name in ("origin", *names) if name in names), "origin")
+        told = "this clone is shallow: git refuses its first push ('shallow update not allowed')"
+        yield Finding("clone", False, told, f"git fetch --unshallow {source}")
+    if local is not None:
+        yield from _guarded("tags", root, lambda: _tags(repository, local))
+
+
+def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
+    """Whether the clone has the registry's tags, and the same ones as the server."""
+    from pushforward import registry
+
+    asked = repository.remote("ls-remote", "--refs", local.name, "refs/tags/*", check=False)
+    if asked.returncode != 0:
+        return  # the server is told of already
+    there = {name: oid for oid, _, name in (line.partition("\t") for line in asked.text.splitlines())}
+    here = {ref.name: ref.object for ref in repository.refs("refs/tags/")}
+    short = [name.removeprefix("refs/tags/") for name in sorted(there)]
+    other = [name for name in short if here.get(f"refs/tags/{name}", "") not in {"", there[f"refs/tags/{name}"]}]
+    absent = [name for name in short if registry.parse(name) and f"refs/tags/{name}" not in here]
+    lost = [name.removeprefix("refs/tags/") for name in here if registry.parse(name) and name not in there]
+    if other:
+        told = f"{few(other)}: another here than on {local.name}, so git fetch fails ('would clobber existing tag')"
+        yield Finding("tags", False, told, f"git fetch {local.name} --tags --force")
+    elif absent:
+        told = f"{few(absent)}: not in this clone, which tells of what it has fetched"
+        yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
+    elif lost:
+        told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
+        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
+    else:
+        yield Finding("tags", True, "those of the server")
+
+
 def _head(repository: Repository) -> Finding:
     """Whether the default branch, which is what HEAD names, is there; before it nothing is judged."""
-    head = repository.git("symbolic-ref", "--quiet", "HEAD", check=False).text
-    mend = f"git -C {shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
+    text = (repository.path / "HEAD").read_text().strip()
+    head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
+    mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
     branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
@@ -188,9 +340,8 @@ def _left_behind(bare: Path) -> Finding:
     from pushforward import recover
 
     left = [str(path.relative_to(bare)) for path in recover.stale(bare)]
-    few = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
     mend = f"pushforward dispatch --bare {shlex.quote(str(bare))}"
-    return Finding("locks", not left, f"of the dead: {few}" if left else "none of the dead", mend)
+    return Finding("locks", not left, f"of the dead: {few(left)}" if left else "none of the dead", mend)
 
 
 def _space(made: "Server") -> Finding:
@@ -237,7 +388,7 @@ def _refuses(source: Repository, url: str) -> Finding:
     if pushed.returncode == 0:
         source.git("push", "-q", url, f":{ref}", check=False, env=quiet)
         return Finding("self-test", False, "a push that must be refused was taken: no policy", "pushforward init")
-    if "pushforward: " in said:
+    if " refused: " in said:
         return Finding("self-test", True, "the hook refused a push that must be refused")
     lines = [line for line in said.splitlines() if line.strip()]
     told = next((line for line in lines if line.startswith(("remote:", "fatal:", "error:"))), lines[0] if lines else "")
@@ -285,11 +436,12 @@ def _keys(bare: Path) -> Iterator[Finding]:
 def _copy(made: "Server") -> Finding:
     """Whether the server runs the tool that is at work here."""
     copy, own = made.folder / "lib" / trust.FOLDER, Path(__file__).parent
-    files = [path.relative_to(own) for path in sorted(own.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    _, other, absent = filecmp.cmpfiles(own, copy, [str(path) for path in files], shallow=False)
+    sources = [path.relative_to(own) for path in sorted(own.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    _, other, absent = filecmp.cmpfiles(own, copy, [str(path) for path in sources], shallow=False)
     differ = other + absent
-    few = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
-    return Finding("copy", not differ, f"not the tool at hand: {few}" if differ else str(copy), "pushforward init")
+    return Finding(
+        "copy", not differ, f"not the tool at hand: {few(differ)}" if differ else str(copy), "pushforward init"
+    )
 
 
 def _store(folder: Path) -> Finding:

@@ -5,11 +5,12 @@ What a verb needs is imported when it runs: a hook must not wait for numpy.
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ import click
 
 from pushforward import __version__
 from pushforward.errors import BUG, MACHINE, NOT_PROMOTED, TOOL, USAGE, PushforwardError
+from pushforward.text import plain
 
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
@@ -86,15 +88,25 @@ def main() -> None:
 @click.option(
     "--bare", type=click.Path(path_type=Path), help="The bare repository. Default: <clone>.git beside the clone."
 )
-@click.option("--trust-pushers", is_flag=True, help="Run topic branches without a jail where the machine has none.")
+@click.option(
+    "--trust-pushers/--no-trust-pushers",
+    "trust",
+    default=None,
+    help="Run topic branches without a jail where the machine has none.",
+)
 @click.option(
     "--protect-main/--no-protect-main",
     "protect",
     default=None,
     help="The default branch takes only what has a passing verdict, or changes nothing that the pipeline reads.",
 )
-def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
-    """Make a server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`."""
+@click.option("--move-store", is_flag=True, help="Move the server's DVC remote to where .dvc/config here says.")
+@click.option("--new-key", is_flag=True, help="End the server's key, and make another; what it signed stays good.")
+def init(bare: Path | None, **wishes: bool | None) -> None:
+    """Make or renew the server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`.
+
+    What a server has stays: store, keys, flags.
+    """
     from pushforward import check as checks
     from pushforward import init as servers
 
@@ -104,10 +116,14 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
         click.echo(f"sign     {joined.command('pushforward trust - --as EMAIL', reads='KEY.pub')}")
         click.echo("next     git push local HEAD")
         return
-    server = servers.init(Path.cwd(), bare=bare, trust=trust_pushers, protect=protect)
+    server = servers.init(
+        Path.cwd(), bare=bare, say=click.echo, **{name: wish for name, wish in wishes.items() if wish is not None}
+    )
     click.echo(f"server   {server.bare}")
     click.echo(f"store    {server.store or 'as .dvc/config says'}")
     click.echo(f"keys     {Path(server.bare) / 'pushforward' / 'allowed_signers'}")
+    if server.trust:
+        click.echo("trust    pushers: where this machine has no jail, topic branches run without one")
     if server.protect:
         click.echo(f"protect  {server.default_branch} takes only what has a passing verdict")
     try:
@@ -115,7 +131,7 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
         click.echo(f"you      {you.principal} may sign for {_may(you)}")
     except PushforwardError as unknown:
         click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
-    found = [*checks.machine(Path(server.bare), trust=trust_pushers), *checks.server(Path(server.bare))]
+    found = [*checks.machine(Path(server.bare), trust=server.trust), *checks.server(Path(server.bare))]
     _findings(found, only_bad=True)
     click.echo(f"next     git push local {server.default_branch}")
 
@@ -125,34 +141,42 @@ def init(bare: Path | None, trust_pushers: bool, protect: bool | None) -> None:
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def check(bare: Path | None, as_json: bool) -> None:
+@click.option("--quick", is_flag=True, help="Read no object whole, and push nothing through a run.")
+@click.option("--mend", is_flag=True, help="First mend what needs no choice; nothing is deleted.")
+def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
     """Look at this machine, the server and you: what is missing, and the command that mends it."""
     from dataclasses import asdict
 
     from pushforward import check as checks
 
-    found = list(checks.everything(Path.cwd(), bare))
+    if mend:
+        for line in checks.mend(Path.cwd(), bare):
+            click.echo(f"mended   {line}", err=as_json)
+    found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
-        sys.exit(0 if all(finding.ok or finding.optional for finding in found) else TOOL)
+        listed = list(found)
+        click.echo(json.dumps([asdict(finding) for finding in listed], indent=1))
+        sys.exit(0 if all(finding.ok or finding.optional for finding in listed) else TOOL)
     _findings(found, only_bad=False)
 
 
-def _findings(found: list[Any], *, only_bad: bool) -> None:
+def _findings(found: Iterable[Any], *, only_bad: bool) -> None:
+    well = True
     for finding in found:
+        well = well and (finding.ok or finding.optional)
         if finding.ok and not only_bad:
             click.echo(f"ok       {finding.name}: {finding.found}")
         if not finding.ok and not (only_bad and finding.optional):
             word = "later" if finding.optional else "missing"
             click.echo(f"{word:<8} {finding.name}: {finding.found}\n  next: {finding.mend}", err=not finding.optional)
-    if not all(finding.ok or finding.optional for finding in found):
+    if not well:
         sys.exit(TOOL)
 
 
 @main.command(**_example("pushforward trust ~/.ssh/id_ed25519.pub --for staging"))
 @click.argument("key", required=False)
 @click.option("--as", "email", default="", help="Whose key it is: the address of the tagger. Default: your own.")
-@click.option("--for", "environments", multiple=True, help="What it may sign: an environment. Default: every one.")
+@click.option("--for", "environments", multiple=True, help="An environment, or `main`. Default: every environment.")
 @click.option("--revoke", is_flag=True, help="From now on it signs nothing. KEY may be a fingerprint.")
 @click.option("--bare", type=click.Path(path_type=Path), help="The server. Default: where `local` points.")
 @click.option("--file", type=click.Path(path_type=Path), help="The file of a forge: .github/allowed_signers.")
@@ -209,7 +233,7 @@ def _keys(keys: list[Any], *, as_json: bool) -> None:
 
 
 def _may(key: Any) -> str:
-    words = {"any": "every environment", "version": "versions"}
+    words = {"any": "every environment", "main": "what has not passed into main", "version": "versions"}
     said = ", ".join(words.get(word, word) for word in sorted(key.may)) or "nothing"
     when = key.valid_before
     revoked = f"revoked {when[:4]}-{when[4:6]}-{when[6:8]} {when[8:10]}:{when[10:12]} UTC"
@@ -246,19 +270,22 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     with handover.refusal(out, commit):
         if (text := files.read(root, stages.FILE)) is not None:
-            stages.check(text, set(tree))
+            params = settings.plain(files.read(root, settings.FILE) or b"")
+            stages.check(text, set(tree), params)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
         handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
     if clean:
-        pipeline.untouched(repository)
+        with handover.refusal(out, commit):
+            pipeline.untouched(repository)
     if done.outcome != "ok":
         from pushforward.errors import DATA
 
         last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
         raise PushforwardError(
-            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {last[0][:300]}",
+            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+            next=done.next,
             exit_code=DATA if done.outcome == "refused" else BUG,
         )
 
@@ -343,7 +370,7 @@ def gate(
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
-        click.echo(f"  {verdict.verdict}: {report.plain(verdict.reason)}")  # the report step shows the rest
+        click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
         click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
     if strict and verdict.verdict != "promote":
@@ -366,7 +393,7 @@ def _plan(root: Path, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
     """Print the report of a commit again; with --from, render a new one beside its verdict."""
-    from pushforward import notes, report
+    from pushforward import authority, notes, report
     from pushforward.git import Repository
     from pushforward.verdicts import Verdict
 
@@ -388,7 +415,7 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     commit = repository.commit(revision or "HEAD")
     found = report.entries(notes.read(repository, commit))
     if not found:
-        raise PushforwardError(f"{commit[:9]} has no report here", next="git fetch local, then this again")
+        raise PushforwardError(f"{commit[:9]} has no report here", next=authority.fetching_here(repository))
     header, body = found[0]
     if as_json:
         click.echo(json.dumps(header))
@@ -405,8 +432,9 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
 def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
     from pushforward import handover, judged
+    from pushforward.git import Repository
     from pushforward.promote import promote as run_promote
-    from pushforward.settings import MOST_FILES, MOST_MIB, Server
+    from pushforward.promote import standing
 
     verdict, _, level = judged.stored(source)
     if verdict.verdict != "promote":
@@ -414,9 +442,15 @@ def promote(source: Path, folder: Path) -> None:
         return
     if not (source / GOLDEN).is_file():
         raise PushforwardError(f"{source} has no {GOLDEN}: an older version has judged", next="push again")
-    judged_already = Server(handover_mib=MOST_MIB, handover_files=MOST_FILES)
-    read, golden = handover.read(folder, judged_already), (source / GOLDEN).read_bytes()
-    run_promote(Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}"))
+    # it is judged already
+    read, golden = handover.read(folder, handover.AT_MOST), (source / GOLDEN).read_bytes()
+    made = run_promote(
+        Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
+    )
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
+        with Path(summary).open("a") as handle:
+            handle.write(f"**After the verdict**: {told.words}.\n")
 
 
 REASON = click.option("-m", "--message", "reason", default="", help="Why, in one sentence; it stays in the tag.")
@@ -427,26 +461,33 @@ WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one
 @click.argument("version")
 @click.option("--to", "environment", default="production", show_default=True, help="The environment.")
 @REASON
+@click.option("--older", is_flag=True, help="Yes, VERSION is lower than the one in use there; needs -m.")
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
-def release(version: str, environment: str, reason: str, detach: bool, as_json: bool) -> None:
+def release(version: str, environment: str, reason: str, older: bool, detach: bool, as_json: bool) -> None:
     """Put a version to use, by a tag that you sign."""
     from pushforward import release as releases
 
     say = None if detach or as_json else click.echo
-    made = releases.release(_project(), version, reason, environment=environment, say=say)
+    made = releases.release(_project(), version, reason, environment=environment, older=older, say=say)
     _made(made, as_json=as_json)
 
 
 @main.command(**_example("pushforward rollback -m 'late flights are no longer found'"))
 @click.argument("environment", default="production")
 @click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
+@click.option("--empty", is_flag=True, help="To none: take out what is there. Also for an environment that is no more.")
 @WHY
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def rollback(environment: str, version: str, reason: str, as_json: bool) -> None:
+def rollback(environment: str, version: str, empty: bool, reason: str, as_json: bool) -> None:
     """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
     from pushforward import release as releases
 
+    if empty and version:
+        raise click.UsageError("--empty leaves nothing there, and --to a version: say one of them")
+    if empty:
+        _made(releases.empty(_project(), reason, environment=environment), as_json=as_json)
+        return
     _made(releases.rollback(_project(), reason, environment=environment, to=version), as_json=as_json)
 
 
@@ -466,6 +507,8 @@ def _made(made: Any, *, as_json: bool) -> None:
         from dataclasses import asdict
 
         click.echo(json.dumps(asdict(made), indent=1))
+    elif made.environment and not made.version:
+        click.echo(f"{made.environment}: nothing from now on ({made.tag}, before: {made.previous})")
     elif made.environment:
         before = f", before: {made.previous}" if made.previous else ""
         click.echo(f"{made.environment}: {made.version} from now on ({made.tag}{before})")
@@ -611,14 +654,22 @@ def _server(bare: Path | None) -> Any:
     from pushforward.init import Server
 
     if bare is not None:
-        return Server.load(bare.absolute())
+        return Server.load(bare.absolute()).settle()
     local = remote.of(Repository(Path.cwd()))
     if local is None:
         raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
     if local.folder is None:
         words = f"pushforward {' '.join(sys.argv[1:])}"
         raise PushforwardError(f"the server is on another machine ({local.url})", next=local.command(words))
-    return Server.load(local.folder.absolute())
+    return Server.load(local.folder.absolute()).settle()
+
+
+def _owned(server: Any) -> Any:
+    """The server, where it is this user's to run; an error that names its owner where it is not."""
+    from pushforward import whereabouts
+
+    whereabouts.refuse_stranger(Path(server.bare), shlex.join(["pushforward", *sys.argv[1:]]))
+    return server
 
 
 @main.command(epilog=CRON)
@@ -628,7 +679,7 @@ def dispatch(bare: Path | None) -> None:
     from pushforward import runs
     from pushforward.dispatch import work
 
-    server = _server(bare)
+    server = _owned(_server(bare))
     ended = work(server, say=click.echo, patience=DISPATCH_SECONDS)
     if ended is None:
         return
@@ -693,7 +744,7 @@ def runs_cancel(server: Any, name: str) -> None:
     from pushforward import receive
     from pushforward import runs as kept
 
-    run = kept.named(server, name)
+    run = kept.named(_owned(server), name)
     kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
     receive.start(server)
     click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
@@ -707,7 +758,7 @@ def runs_retry(server: Any, name: str) -> None:
     from pushforward import receive
     from pushforward import runs as kept
 
-    run = kept.named(server, name)
+    run = kept.named(_owned(server), name)
     kept.retry(server, run)
     receive.start(server)
     click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

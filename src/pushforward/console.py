@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward.actlog import clean
+from pushforward.text import clean
 
 if TYPE_CHECKING:
     from pushforward.actlog import Mask, Progress

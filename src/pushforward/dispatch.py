@@ -32,7 +32,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
     One coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives
     None, unless the second has become the first within `patience` seconds.
     """
-    began = time.time()
+    began, waits_since = time.time(), time.monotonic()
     runs.ring(server)
     while True:
         with contextlib.ExitStack() as stack:
@@ -41,7 +41,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
                     stack.enter_context(durable.locked(server.folder / receive.LOCK))
             if mine:
                 return Coordinator(server, say, began).work()
-        if time.time() - began > patience:
+        if time.monotonic() - waits_since > patience:
             say("another dispatcher is about to take this up")
             return None
         time.sleep(POLL_SECONDS)
@@ -74,7 +74,7 @@ class Coordinator:
             self._tidy(found, at_work)
             waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
             blocked = self._start(waiting, at_work, found) if waiting else ""
-            self._tell(found, blocked)
+            self._tell(found, blocked or self._held_up(found))
             self._forget_old()
             if not self.children and not self.others:
                 break
@@ -136,6 +136,8 @@ class Coordinator:
             return False
         if run is None or not run.ended or run.ended < self.asked:
             return True
+        if run.machine:
+            return False  # not before somebody asks: the machine is as it was
         return job.event == "push" and job.key != [one.key for one in found.jobs if one.event == "push"][-1]
 
     def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
@@ -260,6 +262,14 @@ class Coordinator:
         runs.store(self.server, fresh)
         self.children[job.key] = receive.spawn(self.server, "--run", job.key)
 
+    def _held_up(self, found: Pending) -> str:
+        """Why no later push to the default branch is begun, where the machine has let the one before fail."""
+        pushes = [job for job in found.jobs if job.event == "push"]
+        run = runs.load(self.server, pushes[0].key) if len(pushes) > 1 and not self.children else None
+        if run is None or not run.machine or not run.ended:
+            return ""
+        return f"runs wait, and no commit is wrong: {run.reason}; pushforward dispatch when the server is mended"
+
     def _tell(self, found: Pending, blocked: str) -> None:
         """Let those who wait know their place."""
         at_work = sorted(self.children.keys() | self.others)
@@ -298,7 +308,11 @@ def main() -> int:
     parser.add_argument("bare", type=Path)
     parser.add_argument("--run", metavar="KEY")
     asked = parser.parse_args()
-    server = Server.load(asked.bare)
+    try:
+        server = Server.load(asked.bare).settle()
+    except PushforwardError as broken:
+        print(broken, flush=True)
+        return broken.exit_code
     if asked.run:
         return run_one(server, asked.run)
     work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))

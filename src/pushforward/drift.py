@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pushforward import percent
+
 Floats = NDArray[np.float64]
 
 BINS = 10
@@ -48,7 +50,7 @@ class Drift:
         if self.index is not None and self.index > SHIFTED:
             parts.append(f"shifted (PSI {self.index:.2f})")
         if abs(self.missing_after - self.missing_before) > MISSING:
-            parts.append(f"missing {100 * self.missing_before:.1f} % → {100 * self.missing_after:.1f} %")
+            parts.append(f"missing {percent.share(self.missing_before)} → {percent.share(self.missing_after)}")
         if self.new_values:
             more = ", …" if self.new_values > len(self.named) else ""
             plural = "s" if self.new_values > 1 else ""

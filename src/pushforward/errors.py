@@ -26,3 +26,14 @@ class PushforwardError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.next}" if self.next else self.message
+
+
+class MachineError(PushforwardError):
+    """What the machine has wrong that runs a commit, and no commit: store, disk, network, jail, act, environment.
+
+    The message is for the pusher, and names no path of the server; `detail` is for whoever runs it.
+    """
+
+    def __init__(self, message: str, *, next: str = "", detail: str = "") -> None:  # noqa: A002
+        super().__init__(message, next=next, exit_code=TOOL)
+        self.detail = detail

@@ -21,6 +21,9 @@ from pushforward import (
     gate,
     handover,
     honesty,
+    identity,
+    inspection,
+    leaks,
     ledger,
     pipeline,
     plots,
@@ -29,10 +32,11 @@ from pushforward import (
     seal,
     settings,
     tagging,
+    trust,
     verdicts,
 )
 from pushforward import holdout as holdouts
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.gate import Evidence
 from pushforward.git import EMPTY_TREE, VERDICTS, ZERO, Repository
 from pushforward.report import Context, Kind
@@ -137,24 +141,28 @@ def weigh(
     known = tagging.counting(root, known, rules.promote.environments)
     champion = _earlier(repository, known, question).champion
     context = background.changes(repository, question.ref, question.subject, champion)
+    if question.event == "push":
+        context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
     reproduction = pipeline.Reproduction()
     level: registry.Level = "minor"
     months: tuple[str, ...] = ()
     digests = Digests()
     mode: verdicts.Mode = "superior" if champion else "first"
+    then = ""
     try:
         read = handover.read(folder, rules.server)
         reproduction = read.reproduction
         if read.commit != question.subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {question.subject[:9]}")
         if reproduction.outcome != "ok":
-            raise PushforwardError(reproduction.message)
+            raise PushforwardError(reproduction.message, next=reproduction.next)
         asked = settings_at(repository, question.subject)
         months = tuple(asked.data.months[-rules.gate.window :])
         mode = _mode(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
         if read.failed:
-            raise PushforwardError(read.failed)
+            words, _, step = read.failed.partition("\n  next: ")
+            raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {pipeline.LOCK}")
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
@@ -163,9 +171,16 @@ def weigh(
             places = pictures, golden
             case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
+        version = _next_version(repository, known, question.subject, digests, level)
+        before = identity.before_renaming(repository, known.model, question.subject) if champion is None else None
+        context = dataclasses.replace(context, next_version=version, renamed_from=before.name if before else "")
     except PushforwardError as failed:
+        if failed.exit_code == TOOL:
+            raise  # of the machine, or of another commit: no verdict on this one
         verdict = verdicts.invalid(_reason(failed, reproduction), mode, rules.gate)
-        context = dataclasses.replace(context, kind=_kind(reproduction), message=failed.message)
+        told = "" if failed.message.strip() == verdict.reason else failed.message
+        context = dataclasses.replace(context, kind=_kind(reproduction), message=told)
+        then = failed.next
     if months and verdict.holdout is None:
         verdict = dataclasses.replace(verdict, holdout=Holdout(months, 0, 0, ""))
     verdict = dataclasses.replace(
@@ -182,7 +197,7 @@ def weigh(
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
-    context = dataclasses.replace(context, next_step=background.next_step(verdict, context), reproduce=again)
+    context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, level
 
 
@@ -191,12 +206,15 @@ def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> st
     if reproduction.outcome == "refused":
         return lines[0] if lines[0].startswith("data refused") else f"data refused: {lines[0]}"
     if reproduction.outcome == "failed":
-        stage = next((s.name for s in reproduction.stages if s.outcome == "failed"), "the pipeline")
-        return f"{stage} failed: {lines[-1]}"
+        stage = next((s.name for s in reproduction.stages if s.outcome == "failed"), "")
+        why = reproduction.cause or lines[-1]
+        return f"{stage} failed: {why}" if stage else why
     return lines[0]
 
 
 def _kind(reproduction: pipeline.Reproduction) -> Kind:
+    if reproduction.outcome == "failed" and not any(stage.outcome == "failed" for stage in reproduction.stages):
+        return "judged"  # it came to no training
     kinds: dict[str, Kind] = {"refused": "data-refused", "failed": "training-failed", "ok": "judged"}
     return kinds[reproduction.outcome]
 
@@ -259,6 +277,9 @@ class _Case:
         holdout = holdouts.build(self.root, self.rules, self.asked.data.months, pushed=pushed, champion=champion)
         rows, events, labels = holdouts.tables(holdout, self.rules)
         keys = labels[contract.key]
+        unsound, doubts = self._sound(rows, labels)
+        if unsound:
+            raise PushforwardError(unsound)
         challenger = self._predictions(self.read.folder / handover.PREDICTIONS, keys)
         manifest = manifest_of(self.read.folder / handover.MODEL)
         theirs: Any = None
@@ -285,17 +306,13 @@ class _Case:
             challenger_until=_until(manifest),
             champion_until=_until(champion_manifest),
             problems=(dishonest,) if dishonest else (),
+            doubts=doubts,
         )
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
         level = _level(self.mode, manifest, champion_manifest)
-        taken = {ref.name.removeprefix("refs/tags/") for ref in self.repository.refs("refs/tags")}
-        version = self.known.next_version(level, taken) if self.champion else registry.FIRST
-        context = dataclasses.replace(
-            context,
-            months=background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers),
-            next_version=f"{contract.name}@{version}",
-        )
+        months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
+        context = dataclasses.replace(context, months=months)
         if self.trusted and verdict.verdict != "invalid":
             ledger.of(self.repository.path).supersede(ledger.name(self.months))
         earlier = self.earlier.versions
@@ -306,6 +323,24 @@ class _Case:
             self.golden.write_bytes(golden_rows(contract.key, keys, challenger))
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
 
+    def _sound(self, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
+        """Why nothing can be judged on the holdout, or ""; and what a person must look at."""
+        contract, rules = self.contract, self.rules.gate
+        try:
+            batches = holdouts.batches(self.root, self.rules)
+        except PushforwardError as lost:
+            self.say(f"the holdout is not compared with its batches: {lost.message}")
+            batches = None
+        found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, self.months)
+        if wrong := inspection.problem(found, batches):
+            return wrong, ()
+        doubts = [inspection.doubt(found, batches, rules.suspect_rows)]
+        if self.probability:
+            names = leaks.Names(contract.label, contract.cluster, contract.time, (contract.key, *rules.cleared))
+            told = rows.select(contract.key).join(labels, on=contract.key, how="left", maintain_order="left")
+            doubts.append(leaks.doubt(leaks.leaks(rows, told, rules.suspect_column, names=names)))
+        return "", tuple(doubt for doubt in doubts if doubt)
+
     def _predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
         return score.read_predictions(path, keys, probability=self.probability)
 
@@ -314,6 +349,8 @@ class _Case:
         rules = self.rules.gate
         shown = rules.reveal == "numbers"
         told = gate.without_look(evidence, rules)
+        if told is None or told.verdict == "promote":
+            self._check_name()
         if told is not None:
             return told if shown else seal.public(told, None)
         book, name = ledger.of(self.repository.path), ledger.name(self.months)
@@ -342,6 +379,15 @@ class _Case:
             verdict = seal.public(verdict, look)
         spent = verdicts.Look(look.number, look.of, look.alpha, look.replayed)
         return dataclasses.replace(verdict, look=spent, ledger=state.tip)
+
+    def _check_name(self) -> None:
+        """A version is of the name that its judge knows: what would pass under another one cannot be tagged."""
+        before, after = self.contract.name, self.asked.model.name
+        if before != after:
+            raise PushforwardError(
+                f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it "
+                f"by itself, or push once more on top of this: the next push is judged as {after}"
+            )
 
     def _score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         model = settings_of.model
@@ -386,7 +432,10 @@ class _Case:
         files.copy(self.read.folder, handover.MODEL, root / model.path)
 
         def answer(told: Path, out: Path) -> honesty.Floats:
-            self._score(self.asked, root, self.question.subject, holdout, told, out)
+            try:
+                self._score(self.asked, root, self.question.subject, holdout, told, out)
+            except score.ScoringError as failed:
+                raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
             return self._predictions(out, keys)
 
         def replaced(told: Path, out: Path) -> honesty.Floats:
@@ -511,6 +560,16 @@ def _level(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, An
     return "patch" if mode == "refresh" else "minor"
 
 
+def _next_version(
+    repository: Repository, known: registry.Registry, subject: str, digests: Digests, level: registry.Level
+) -> str:
+    """The version that a promotion would make of what was judged; "" where it is one already."""
+    if identity.existing(repository, known, subject, digests) is not None:
+        return ""
+    taken = {ref.name.removeprefix("refs/tags/") for ref in repository.refs("refs/tags")}
+    return f"{known.model}@{known.next_version(level, taken)}"
+
+
 def _base(repository: Repository, question: Question, judge: str) -> str | None:
     """The commit from which a change starts: where a branch left its target, what a push found there."""
     if question.event == "push":
@@ -608,8 +667,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
         commit = repository.commit(revision)
         folder = work / f"{role}-{commit[:12]}"
         if not folder.exists():
-            repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path), str(folder))
-            Repository(folder).git("checkout", "-q", "--detach", commit)
+            repository.copy(folder, commit)
             files.cut(folder, repository.tree(commit), pipeline.OWN)
             files.write(folder, ".dvc/config.local", local.encode())
         return folder

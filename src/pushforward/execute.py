@@ -1,5 +1,6 @@
 """One run: the workflows of one event and of the `workflow_run` that they cause, up to what it came to."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -11,10 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pushforward import (
+    care,
     environment,
     event,
+    handover,
     jail,
     pipeline,
+    promote,
     record,
     recover,
     registry,
@@ -24,11 +28,12 @@ from pushforward import (
     trust,
     workflow,
 )
+from pushforward.cause import Cause
 from pushforward.console import Console, Lines
-from pushforward.errors import BUG, MACHINE, TOOL, PushforwardError
+from pushforward.errors import BUG, MACHINE, TOOL, USAGE, MachineError, PushforwardError
 from pushforward.event import Event
 from pushforward.git import HOLDOUTS, VERDICTS
-from pushforward.handover import RECORD, read_metrics
+from pushforward.handover import read_metrics
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, METRICS
 from pushforward.record import Outcome
@@ -40,6 +45,7 @@ LIMIT_PICTURE = 1 << 20
 ASK_SECONDS = 0.2
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
+BRACES = frozenset("{}")
 FAILED = {"invalid", "failure"}  # for want of space, perhaps
 UNWANTED = (SKIPPED, CANCELLED, SUPERSEDED)
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
@@ -48,7 +54,11 @@ KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
 
 @functools.cache
 def _jail(*, trust: bool) -> jail.Jail:
-    return jail.find(trust=trust)  # to find out takes as long as a short workflow
+    try:
+        return jail.find(trust=trust)  # to find out takes as long as a short workflow
+    except PushforwardError as none:
+        first = none.message.splitlines()[0]
+        raise MachineError(first, next=none.next, detail=none.message) from none
 
 
 class WaitsError(PushforwardError):
@@ -124,6 +134,8 @@ class _Execution:
         self.judged = self.folder / "judged"  # written by the judge; holds what it was handed
         self.judge: run.WorkflowResult | None = None
         self.errors: tuple[str, ...] = ()
+        self.first: run.WorkflowResult | None = None  # the first that failed of those that run the pushed code
+        self.own = True  # what is found is the commit's own; what failed may also be the machine's
         self.subject = Subject(server, what.job)
         self.repository = server.repository
 
@@ -144,12 +156,26 @@ class _Execution:
         for flow in started:
             result = self._workflow(flow, first, subject.commit)
             self.errors += result.errors
-            follow_up = subject.follow_up(flow, result)
-            for next_flow in subject.due(follow_up.sha, follow_up):
-                self._hand_over()
-                self.judge = self._workflow(next_flow, follow_up, follow_up.sha)
-                self.errors += self.judge.errors
+            if self.first is None and result.cause.text:
+                self.first = result
+            self._judge(flow, result)
         return self._collect()
+
+    def _judge(self, flow: Workflow, result: run.WorkflowResult) -> None:
+        """Run the workflows that judge what `flow` has handed over; a judge that cannot work hands on to one before."""
+        for judge in self.subject.judges():
+            follow_up = self.subject.follow_up(flow, result, judge)
+            broken = ""
+            for next_flow in self.subject.due(judge, follow_up):
+                if self.judge is None:
+                    self._hand_over()
+                    self._say_why(flow, result)
+                self.judge = self._workflow(next_flow, follow_up, judge)
+                self.errors += self.judge.errors
+                broken = "" if self._has_verdict() or not self.judge.own else self.judge.cause.text
+            if not broken:
+                return
+            self.console.say(f"  the judge of {judge[:9]} does not work: {broken}")
 
     def _plain(self, started: list[Workflow]) -> Outcome:
         """Workflows that nobody judges: of a tag that puts a version to use, or of a schedule."""
@@ -195,6 +221,14 @@ class _Execution:
         if handed.is_dir() and not handed.is_symlink() and not (self.judged / "train").exists():
             handed.rename(self.judged / "train")
 
+    def _say_why(self, flow: Workflow, result: run.WorkflowResult) -> None:
+        """Hand over why there is nothing to judge, where the run of the pushed code has not said so itself."""
+        why, own = result.cause, result.own
+        if not why.text:
+            text = f"{flow.file} ended well, but has handed over no artifact 'train'"
+            why, own = Cause(text, f"upload it in {flow.path}, as pushforward score leaves it"), True
+        self.own = handover.write_cause(self.judged / "train", self.subject.commit, why) or own
+
     def _workflow(self, flow: Workflow, what: Event, commit: str) -> run.WorkflowResult:
         """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
         self.wish.heed()
@@ -213,7 +247,7 @@ class _Execution:
             flow,
             what,
             repository=self.subject.where,
-            folder=self.folder / flow.file,
+            folder=self._place(flow.file),
             artifacts=self.judged if privileged else self.artifacts,
             jail=_jail(trust=self.server.trust or trusted),
             policy=self._policy(python, cache, trusted=trusted, privileged=privileged, writes=workflow.writes(flow)),
@@ -229,6 +263,11 @@ class _Execution:
         if result.conclusion == "cancelled":
             self.wish.heed()
         return result
+
+    def _place(self, file: str) -> Path:
+        """The folder of one run of a workflow; of a second judge another."""
+        names = (file, *(f"{number}-{file}" for number in range(2, 100)))
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
 
     def _policy(self, python: Path, cache: Path, *, trusted: bool, privileged: bool, writes: bool) -> jail.Policy:
         """What a workflow may touch.
@@ -247,6 +286,7 @@ class _Execution:
             writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
             readable=(*(() if to_store else store), python.parent.parent, *built, *known),
             hidden=(keys,) if keys.is_dir() else (),
+            placed={name: path for path in (cache, *store) if (name := self._in_dvc(path)) != path},
             network=self.subject.trusted,
             untrusted=not trusted,
         )
@@ -294,29 +334,67 @@ class _Execution:
 
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
-        there = pipeline.Storage(cache)
+        there = pipeline.Storage(self._in_dvc(cache))
         if self.server.store:
-            there = pipeline.Storage(cache, self.server.remote, {"url": self.server.store})
+            store = self._in_dvc(Path(self.server.store))
+            there = pipeline.Storage(there.cache, self.server.remote, {"url": str(store)})
         path.write_text(there.config())
         return path
 
+    def _in_dvc(self, folder: Path) -> Path:
+        """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
+        jailed = _jail(trust=self.server.trust or self.subject.trusted).kind != "none"
+        if not jailed or BRACES.isdisjoint(str(folder)):
+            return folder
+        return jail.PLAIN / ("store" if str(folder) == self.server.store else "cache")
+
     def _collect(self) -> Outcome:
+        if not self._has_verdict():
+            raise self._no_verdict()
         jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
-        if jobs.get("judge") != "success" or not (self.judged / "verdict" / "report.md").is_file():
-            raise PushforwardError(
-                "the run ended without a verdict; its last lines say why" + self._last_words(),
-                next=f"less {self.folder}/*/log.txt, on the server",
-                exit_code=TOOL,
-            )
-        found = self._verdict()
+        found, standing = self._settled(self._verdict())
         if jobs.get("promote") in {None, "success", "skipped"}:
             return found
+        name = standing.version.name if standing and standing.version else ""
+        head, why = "NOT TAGGED", "judged, but the tags could not be made"
+        if name:
+            head, why = "NOT FINISHED", f"{name} is there, but what follows its tag could not be done"
         first, _, rest = found.markdown.partition("\n")
         return dataclasses.replace(
             found,
-            terminal=f"! NOT TAGGED  judged, but the tags could not be made{self._last_words()}\n{found.terminal}",
-            markdown=f"{first}\n\n> [!CAUTION]\n> **Not tagged**: the tags could not be made.\n{rest}",
+            terminal=f"! {head}  {why}{self._last_words()}\n{found.terminal}",
+            markdown=f"{first}\n\n> [!CAUTION]\n> **{head.capitalize()}**: {why}.\n{rest}",
             final=False,
+        )
+
+    def _settled(self, found: Outcome) -> tuple[Outcome, promote.Standing | None]:
+        """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
+        if found.verdict != "promote" or self.job.event != "push":
+            return found, None
+        standing = promote.standing(self.repository, self.subject.settings.model.name, self.job.commit)
+        with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
+            found = record.told_last(found, self.judged / "verdict", standing.words)
+        return found, standing
+
+    def _has_verdict(self) -> bool:
+        judged = any(job.id == JUDGE and job.result == "success" for job in self.judge.jobs) if self.judge else False
+        return judged and (self.judged / "verdict" / "report.md").is_file()
+
+    def _no_verdict(self) -> PushforwardError:
+        """Why nobody has judged what was run."""
+        logs = f"pushforward runs logs --all {self.job.id}"
+        if self.judge is not None:
+            why = self.judge.cause
+            text = f"the judge came to no verdict: {why.text or self.judge.conclusion}"
+            return PushforwardError(text, next=why.next or logs, exit_code=TOOL)
+        if self.first is not None:
+            why = self.first.cause
+            return PushforwardError(why.text, next=why.next or logs, exit_code=USAGE if self.first.own else TOOL)
+        subject = self.subject
+        names = ", ".join(f"{flow.file} ({flow.name})" for flow in subject.due(subject.commit, subject.event))
+        return PushforwardError(
+            f"nothing judges what {names} has run: no workflow of {subject.judge[:9]} answers to its end",
+            next="name it as on: workflow_run: in .github/workflows/judge.yml does",
         )
 
     def _verdict(self) -> Outcome:
@@ -326,7 +404,6 @@ class _Execution:
         verdict, taken = self.judged / "verdict", self.judged / "train"
         text, lock = (verdict / "report.md").read_text(), taken / LOCK
         header = report.entries(text)[0][0]
-        # without a record the run of the pushed code died before it could say anything of the commit
         return Outcome(
             str(header["verdict"]),
             (verdict / "report.txt").read_text(),
@@ -336,9 +413,23 @@ class _Execution:
             _pictures(verdict / "plots"),
             lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
             self.subject.commit,
-            passed="" if self.subject.trusted else self.subject.commit,
-            final=(taken / RECORD).is_file(),
+            passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
+            final=self.own,
         )
+
+    def _lands(self, word: str) -> bool:
+        """Whether the judge has found what a protected default branch takes.
+
+        What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
+        workflow of the project's own may keep the report alone.
+        """
+        if word == "promote":
+            return True
+        from pushforward import judged, verdicts
+
+        with contextlib.suppress(PushforwardError):
+            return verdicts.lands(judged.stored(self.judged / "verdict")[0])
+        return False
 
     def _last_words(self) -> str:
         return "".join(f"\n{error}" for error in self.errors[:3])
@@ -350,10 +441,12 @@ class _Execution:
         if job.event != "push" or stored is None or not self._tagged():
             return None
         if (self.judged / "verdict" / "report.md").is_file():
-            return self._verdict()
+            return self._settled(self._verdict())[0]
         from pushforward import report, verdicts
 
-        verdict, context = verdicts.Verdict.from_json(stored.decode()), report.Context(branch=job.branch)
+        verdict = verdicts.Verdict.from_json(stored.decode())
+        words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
+        context = report.Context(branch=job.branch, next_step=words)
         told, text = report.terminal(verdict, context), record.note(verdict, context)
         return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
 
@@ -408,16 +501,39 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     ledgers = {ref.name: ref.object for ref in server.repository.refs(HOLDOUTS)} if what.attempt == 1 else {}
     try:
         found = _found(server, what, console)
+        if found.verdict in FAILED and (mended := list(care.mend(server))):
+            for line in mended:
+                console.say(f"  {line}")
+            found = _found(server, what, console)  # it may have failed for want of that
     except WaitsError as waits:
         console.say(f"queued: {waits.message}")
         runs.store(server, dataclasses.replace(what, attempt=what.attempt - 1, started=0.0, waits_for=waits.commit))
         return
-    if found.verdict in FAILED and (short := recover.short_of_space(server)):
-        console.say(f"  {short}")
-        found = dataclasses.replace(found, final=False)
-    done = record.put(server, what, found, last=what.attempt >= runs.ATTEMPTS)
-    record.open_retired(server, ledgers)
+    if found.verdict in FAILED and found.machine is None and (trouble := care.trouble(server)):
+        found = refused(server, job, trouble, final=False)
+    done, found = _put(server, what, found)
+    if found.machine is None:
+        care.over(server)
+        record.open_retired(server, ledgers)
+    elif care.tell(server, found.machine):
+        print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
+
+
+def _put(server: Server, what: Run, found: Outcome) -> tuple[Run, Outcome]:
+    """Record what a run came to; where that cannot be written down, or the machine let it fail, that it has to wait.
+
+    However often the machine fails, that is no word on the commit: such an attempt does not count.
+    """
+    if found.machine is None:
+        try:
+            return record.put(server, what, found, last=what.attempt >= runs.ATTEMPTS), found
+        except (PushforwardError, OSError) as failed:
+            if failed.errno not in MACHINE if isinstance(failed, OSError) else failed.exit_code != TOOL:
+                raise
+            trouble = MachineError("what the run came to could not be written down", detail=str(failed))
+            found = refused(server, what.job, trouble, final=False)
+    return record.held(dataclasses.replace(what, attempt=what.attempt - 1), found), found
 
 
 def call_off(server: Server, what: Run, why: str) -> Run:
@@ -437,10 +553,11 @@ def _found(server: Server, what: Run, console: Console) -> Outcome:
     except PushforwardError as failed:
         return refused(server, what.job, failed, final=failed.exit_code not in {TOOL, BUG})
     except OSError as failed:
-        if failed.errno not in MACHINE:
+        if failed.errno not in MACHINE and not isinstance(failed, PermissionError):
             return _bug(server, what, failed)
-        trouble = PushforwardError(
-            f"the server could not go on: {failed.strerror}", next="pushforward check, on the server", exit_code=TOOL
+        detail = f"{failed.filename}: {failed.strerror}" if failed.filename else ""
+        trouble = MachineError(
+            f"the server could not go on: {failed.strerror}", next="pushforward check, on the server", detail=detail
         )
         return refused(server, what.job, trouble, final=False)
     except Exception as bug:  # noqa: BLE001, a bug in one run must not keep the others from theirs
@@ -450,7 +567,7 @@ def _found(server: Server, what: Run, console: Console) -> Outcome:
 def _bug(server: Server, what: Run, bug: Exception) -> Outcome:
     log = runs.folder(server, what.job.key) / "bug.log"
     log.write_text("".join(traceback.format_exception(bug)))
-    message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; its log on the server: {log}"
+    message = f"a bug: {type(bug).__name__}: {str(bug)[:200]}; the log of it is {log.name} of this run, on the server"
     return refused(server, what.job, PushforwardError(message, exit_code=BUG), final=False)
 
 
@@ -458,7 +575,7 @@ def _end(server: Server, done: Run, found: Outcome, console: Console) -> Run:
     """Say what a run came to, and that it is over."""
     job = done.job
     console.say(found.terminal.rstrip())
-    if not done.final:
+    if not done.final and not found.machine:
         console.say("  this is not final: the next push, or `pushforward dispatch`, tries again")
     ended = dataclasses.replace(done, ended=time.time())
     again = (

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward import stats
+from pushforward import percent, stats
 from pushforward.stats import Estimate, Floats
+from pushforward.text import figure, signed
 from pushforward.verdicts import (
+    CHAMPION_SAW,
+    DATA_TITLE,
     OFFSET_TITLE,
     Calibration,
     Guard,
@@ -65,7 +68,8 @@ class Evidence:
 
     `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
     months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
-    found wrong outside the arrays: a digest that differs, a metrics file that claims something else.
+    found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
+    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'.
     """
 
     y: NDArray[Any]
@@ -78,6 +82,7 @@ class Evidence:
     champion_until: str = ""
     challenger_until: str = ""
     problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict:
@@ -95,7 +100,7 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
 
 
 def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict | None:
-    """The verdict where no champion is compared with: invalid, identical, or a first model; None where one is.
+    """The verdict where no champion is compared with: invalid, identical, doubted, or a first model; None where one is.
 
     None of these tells which of two models the holdout's labels prefer, so none of them uses up the holdout.
     """
@@ -105,11 +110,12 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = _Case(evidence, rules, cluster)
-    if evidence.champion is None:
-        return _judge_first(case)
-    if np.array_equal(evidence.champion, evidence.challenger):
+    if evidence.champion is not None and np.array_equal(evidence.champion, evidence.challenger):
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
-    return None
+    if evidence.doubts:
+        guards = tuple(Guard(DATA_TITLE, "undecided", doubt) for doubt in evidence.doubts)
+        return case.verdict("unknown", "; ".join(evidence.doubts), guards=guards)
+    return _judge_first(case) if evidence.champion is None else None
 
 
 def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:
@@ -256,9 +262,9 @@ def _judge_pair(case: _Case, champion: Floats) -> Verdict:
 def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> tuple[Outcome, str]:
     """The verdict and its sentence; every comparison is written so that NaN cannot pass."""
     low, high = gain.low(case.rules.alpha), gain.high(case.rules.alpha)
-    confidence = f"{100 * (1 - case.rules.alpha):g} % confidence"
-    moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {_amount(abs(gain.mean))}"
-    spread = f"between {_signed(low)} and {_signed(high)}"
+    confidence = f"{percent.confidence(case.rules.alpha, '.6g')} confidence"
+    moves = f"{case.title} {'falls' if gain.mean > 0 else 'rises'} by {figure(abs(gain.mean))}"
+    spread = f"between {signed(low)} and {signed(high)}"
     by_level = [guard for guard in guards if guard.outcome == "fail" and guard.name == OFFSET_TITLE]
     failed = [guard for guard in guards if guard.outcome == "fail" and guard.name != OFFSET_TITLE]
     undecided = [guard for guard in guards if guard.outcome == "undecided"]
@@ -274,12 +280,12 @@ def _decide(case: _Case, gain: Estimate, bound: float, guards: list[Guard]) -> t
         recipe = "same recipe, newer data: " if case.evidence.mode == "refresh" else ""
         if low <= 0:
             return "promote", (
-                f"{recipe}{moves} and at {confidence} costs no more than {_amount(-low)} "
-                f"({_amount(-bound)} is allowed; {case.sample})"
+                f"{recipe}{moves} and at {confidence} costs no more than {figure(-low)} "
+                f"({figure(-bound)} is allowed; {case.sample})"
             )
-        return "promote", f"{recipe}{moves}, by {_amount(low)} or more at {confidence} ({case.sample})"
+        return "promote", f"{recipe}{moves}, by {figure(low)} or more at {confidence} ({case.sample})"
     if high <= bound:
-        asked = "at least " + _signed(bound) if bound else "more than 0"
+        asked = "at least " + signed(bound) if bound else "more than 0"
         return "hold", f"{moves}: the gain is {spread}, and {asked} is asked ({case.sample})"
     if failed:
         return "hold", f"{failed[0].detail}, and {moves} is not proven either way"
@@ -316,11 +322,11 @@ def _offset(case: _Case, champion: Floats) -> tuple[Estimate, Number, Guard]:
     what = "with the level of both models refitted, log loss"
     if not gain.mean > max(0.0, MOSTLY_LEVEL * float(np.mean(before - after))):
         falls = "falls little" if gain.mean > 0 else "does not fall"
-        guard = Guard(OFFSET_TITLE, "fail", f"{what} {falls} ({_signed(gain.mean)})")
+        guard = Guard(OFFSET_TITLE, "fail", f"{what} {falls} ({signed(gain.mean)})")
     elif low > 0:
-        guard = Guard(OFFSET_TITLE, "pass", f"{what} still falls ({_signed(gain.mean)})")
+        guard = Guard(OFFSET_TITLE, "pass", f"{what} still falls ({signed(gain.mean)})")
     else:
-        doubt = f"{what} does not fall for certain (between {_signed(low)} and {_signed(high)})"
+        doubt = f"{what} does not fall for certain (between {signed(low)} and {signed(high)})"
         guard = Guard(OFFSET_TITLE, "undecided", doubt)
     number = _number(OFFSET_TITLE, "lower", old, new, gain, alpha)
     if asked:
@@ -332,10 +338,10 @@ def _auc(case: _Case, champion: Floats) -> tuple[Estimate, Guard]:
     gain = stats.auc_difference(case.y, champion, case.new, case.clusters)
     low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
     if low > -AUC_MARGIN:
-        return gain, Guard("AUC", "pass", f"AUC loses less than {AUC_MARGIN:g} (at least {_signed(low)})")
+        return gain, Guard("AUC", "pass", f"AUC loses less than {AUC_MARGIN:g} (at least {signed(low)})")
     if high <= -AUC_MARGIN:
-        return gain, Guard("AUC", "fail", f"AUC loses more than {AUC_MARGIN:g} (at most {_signed(high)})")
-    detail = f"AUC may lose more than {AUC_MARGIN:g} (between {_signed(low)} and {_signed(high)})"
+        return gain, Guard("AUC", "fail", f"AUC loses more than {AUC_MARGIN:g} (at most {signed(high)})")
+    detail = f"AUC may lose more than {AUC_MARGIN:g} (between {signed(low)} and {signed(high)})"
     return gain, Guard("AUC", "undecided", detail)
 
 
@@ -372,9 +378,9 @@ def _floor(case: _Case) -> tuple[Estimate, Guard]:
     constant = case.loss(case.y, np.full_like(case.y, best))
     gain = case.mean(constant - case.loss(case.y, case.new))
     low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
-    what = f"the constant prediction {best:.4g} ({case.title} {_amount(float(np.mean(constant)))})"
+    what = f"the constant prediction {best:.4g} ({case.title} {figure(float(np.mean(constant)))})"
     if low > 0:
-        return gain, Guard("constant", "pass", f"it beats {what} by {_amount(low)} or more")
+        return gain, Guard("constant", "pass", f"it beats {what} by {figure(low)} or more")
     if high <= 0:
         return gain, Guard("constant", "fail", f"it does not beat {what}")
     return gain, Guard("constant", "undecided", f"it is not shown to beat {what}")
@@ -427,7 +433,7 @@ def _slice_guard(slices: tuple[Slice, ...]) -> Guard:
         return Guard("slices", "pass", f"no slice is shown to be {100 * SLICE_MARGIN:g} % worse{note}")
     # A champion without any loss in a slice is harmed by any.
     worst = min(harmed, key=lambda one: one.gain / one.champion if one.champion else -math.inf)
-    detail = f"{worst.column} {worst.value} is more than {100 * SLICE_MARGIN:g} % worse ({_signed(worst.gain)})"
+    detail = f"{worst.column} {worst.value} is more than {100 * SLICE_MARGIN:g} % worse ({signed(worst.gain)})"
     return Guard("slices", "fail", detail + (f" and {len(harmed) - 1} more" if len(harmed) > 1 else "") + note)
 
 
@@ -460,7 +466,8 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
     for name, p in models.items():
         until = evidence.champion_until if name == "champion" else evidence.challenger_until
         if evidence.months and until and until >= min(evidence.months):
-            return f"the {name} trained on {until}, a month of the holdout"
+            saw = CHAMPION_SAW if name == "champion" else "the challenger trained on "
+            return f"{saw}{until}, a month of the holdout"
         if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
             return f"the {name} predicts something that is not a finite number"
         if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):
@@ -493,12 +500,3 @@ def _label_problem(evidence: Evidence, probability: bool) -> str:
         if len(np.unique(clusters[rows])) < 2:
             return f"all {name} rows of the holdout are in one cluster"
     return ""
-
-
-def _amount(value: float) -> str:
-    """Four decimals where they say something, else four digits: losses of numbers have any scale."""
-    return f"{value:.4f}" if value == 0 or 5e-4 <= abs(value) < 1000 else f"{value:.4g}"
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else ''}{_amount(value)}".replace("-", "\u2212")

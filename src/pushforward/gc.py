@@ -131,6 +131,7 @@ def _places(root: Path, source: Authority) -> _Places:
                 next="dvc gc --help, in a clone with all tags; or a lifecycle rule of the bucket",
             )
         return _Places(root, {str(there.remote.path): there.remote}, None, _sharing(there.remote))
+    server = server.settle()  # the store knows it by its place
     cache = {"the server's cache": Store(server.folder / "cache")}
     if server.store:
         store = Store(Path(server.store))

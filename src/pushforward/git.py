@@ -20,6 +20,8 @@ HOLDOUTS = "refs/pushforward/holdout/"
 REPORTS = "refs/pushforward/report/"
 VERDICTS = "refs/pushforward/verdict/"
 REGISTRY = "refs/pushforward/registry"
+# How to have a project in a repository of SHA-1 objects.
+AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 cp --parents -t ../again"
 # What a pusher may ask of a server with `git push -o`.
 SKIP, DETACH = "ci.skip", "ci.detach"
 SERVICE = "pushforward"
@@ -37,6 +39,14 @@ ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",  # what git says is read here and there
 }
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
+# What a person's configuration may change of what git says, and is read here; a push of ours is not signed as a whole.
+PLAIN = {
+    "color.ui": "false",
+    "core.fsmonitor": "false",
+    "log.showSignature": "false",
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+}
 # What a run inside a run must hand on, so that a hook knows it is already inside one.
 HANDED_ON = ("PUSHFORWARD_RUN", "PUSHFORWARD_TOKEN")
 
@@ -65,21 +75,45 @@ class Repository:
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
         """Run `git args` in this repository."""
+        return self._git(args, PLAIN, stdin=stdin, check=check, env=env)
+
+    def _git(
+        self,
+        args: Sequence[str],
+        settings: Mapping[str, str],
+        *,
+        stdin: bytes | None = None,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> process.Completed:
         handed_on = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        told = {} if args[0] == "init" else _told(self.path)  # a new one may be made inside of another
         return process.run(
             ["git", "-C", str(self.path), *args],
-            env={**ENVIRONMENT, **handed_on, **(env or {})},
+            env={**ENVIRONMENT, **_configured(settings), **told, **handed_on, **(env or {})},
             stdin=stdin,
             check=check,
         )
 
     def remote(self, *args: str, check: bool = True) -> process.Completed:
         """Run a git command that talks to a remote; on a forge with the token of the job."""
-        return self.git(*args, check=check, env=_credentials())
+        return self._git(args, PLAIN | _credentials(), check=check)
 
     def follow(self, *args: str, say: Callable[[str], None]) -> process.Completed:
         """Run a git command that talks to a remote; `say` gets each line of what it tells people, as it comes."""
-        return process.follow(["git", "-C", str(self.path), *args], say, env=ENVIRONMENT | _credentials())
+        env = ENVIRONMENT | _configured(PLAIN | _credentials()) | _told(self.path)
+        return process.follow(["git", "-C", str(self.path), *args], say, env=env)
+
+    def copy(self, folder: Path, commit: str) -> None:
+        """Make a clone of this repository in `folder` that borrows its objects and has `commit` checked out.
+
+        As git makes it where nobody has configured anything: hooks, templates and line ends are a person's own.
+        """
+        plain = PLAIN | {"core.hooksPath": os.devnull, "core.autocrlf": "false", "core.eol": "lf"}
+        own = {"GIT_TEMPLATE_DIR": ""}
+        source = str(self.path.absolute())
+        self._git(["clone", "-q", "--shared", "--no-checkout", source, str(folder)], plain, env=own)
+        Repository(folder)._git(["checkout", "-q", "--detach", commit], plain)
 
     def resolve(self, revision: str) -> str | None:
         """The commit that `revision` names, or None."""
@@ -264,8 +298,27 @@ def _credentials() -> dict[str, str]:
     if not token or not server.startswith("https://"):
         return {}
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{server}/.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    return {f"http.{server}/.extraHeader": f"Authorization: Basic {basic}"}
+
+
+def _configured(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables that have git take `settings` for one command, before what its files say."""
+    pairs = enumerate(settings.items())
+    found = {
+        f"GIT_CONFIG_{part}_{at}": text for at, pair in pairs for part, text in zip(("KEY", "VALUE"), pair, strict=True)
     }
+    return {"GIT_CONFIG_COUNT": str(len(settings)), **found}
+
+
+def _told(path: Path) -> dict[str, str]:
+    """The variable that names the bare repository that `path` is in, if it is in one.
+
+    With safe.bareRepository=explicit, which git advises, git looks for none by itself.
+    """
+    there = path.absolute()
+    for folder in (there, *there.parents):
+        if folder.name == ".git" or (folder / ".git").exists():
+            return {}
+        if (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir():
+            return {"GIT_DIR": str(folder)}
+    return {}

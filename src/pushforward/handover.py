@@ -3,16 +3,18 @@
 import contextlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pushforward import files
+from pushforward import files, pointers
+from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline import LOCK, METRICS, Outcome, Reproduction, Stage
-from pushforward.settings import Server
+from pushforward.settings import MOST_FILES, MOST_MIB, Server
 
 RECORD = "run.json"
 MODEL = "model"
@@ -25,6 +27,7 @@ NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PREDICTIONS, VALIDATION, PROBES
 LIMIT_RECORD = 1024 * 1024
 LIMIT_STAGES = 1000
 LIMIT_WORDS = 4000
+AT_MOST = Server(handover_mib=MOST_MIB, handover_files=MOST_FILES)  # whatever the target branch says
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 
 
@@ -71,8 +74,38 @@ def refusal(folder: Path, commit: str) -> Iterator[None]:
         yield
     except PushforwardError as wrong:
         if wrong.exit_code == USAGE:
-            _record(folder, commit, Reproduction(outcome="failed", message=wrong.message))
+            write_failure(folder, commit, wrong.message, wrong.next)
         raise
+
+
+def write_failure(folder: Path, commit: str, text: str, then: str = "") -> None:
+    """Leave in `folder` why the run of `commit` came to nothing to judge (`text`), and what to type `then`."""
+    first = next(iter(text.splitlines()), "")
+    _record(folder, commit, Reproduction(outcome="failed", message=text, cause=first[:LIMIT_WORDS], next=then))
+
+
+def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
+    """Add to the hand-over in `folder` why its run failed, where the run has not; whether it has said so itself."""
+    if not (folder / RECORD).is_file():
+        write_failure(folder, commit, cause.text, cause.next)
+        return False
+    if os.path.lexists(folder / PREDICTIONS) or os.path.lexists(folder / FAILED) or _failed(folder):
+        return True
+    write_words(folder, PushforwardError(cause.text, next=cause.next))
+    return False
+
+
+def write_words(folder: Path, failed: PushforwardError) -> None:
+    """Leave in `folder` why the pushed code could not score the holdout."""
+    files.write(folder, FAILED, f"{failed}\n".encode())
+
+
+def _failed(folder: Path) -> bool:
+    """Whether the record in a hand-over says of itself that its run failed, or says nothing that can be read."""
+    try:
+        return read(folder, AT_MOST).reproduction.outcome != "ok"
+    except PushforwardError:
+        return True
 
 
 def add_model(root: Path, folder: Path, model: str) -> None:
@@ -113,16 +146,29 @@ def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
 def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it is frozen
     """Read a hand-over; anything that is not as `write` leaves it, or is larger than `limits` say, is refused."""
     if not folder.is_dir():
-        raise PushforwardError("the run of the pushed code left nothing to judge; its log says why")
+        raise PushforwardError(
+            "the workflow that runs the pushed code ended before its pipeline began", next=_where_it_ran()
+        )
     _check_sizes(folder, limits)
     if not (folder / RECORD).is_file():
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
     metrics = read_metrics(folder / METRICS)
+    for path in sorted((folder / MODEL).rglob("*")):
+        pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
         return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
     except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {wrong!r}") from None
+
+
+def _where_it_ran() -> str:
+    """The command that shows the log of the run before, where a forge says which that was."""
+    told = Path(os.environ.get("GITHUB_EVENT_PATH", ""))
+    event = plain_json(told.read_bytes(), "the event") if told.is_file() else {}
+    before = event.get("workflow_run")
+    number = before.get("id") if isinstance(before, dict) else None
+    return f"gh run view {number} --log-failed" if type(number) is int else "read the log of that workflow"
 
 
 def plain_json(text: bytes, what: str) -> dict[str, Any]:
@@ -210,4 +256,6 @@ def _reproduction(record: dict[str, Any]) -> Reproduction:
         _seconds(record["seconds"]),
         record["outcome"],
         _text(record["message"]),
+        _text(record.get("cause", ""), LIMIT_WORDS),
+        _text(record.get("next", ""), LIMIT_WORDS),
     )

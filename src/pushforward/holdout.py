@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from pushforward import files, pipeline
-from pushforward.errors import PushforwardError
+from pushforward import files, inspection, parquet, pipeline
+from pushforward.errors import DATA, PushforwardError
 from pushforward.git import Repository
 from pushforward.revision import leaves_at, settings_at, sha256
 from pushforward.settings import Settings
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
+SUFFIXES = (".parquet", ".csv")
+EDIT = "edit the stage that makes it"
 
 
 def build(
@@ -46,9 +48,7 @@ def build(
 
 
 def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
-    """Rows, events and labels of a holdout that holds what the contract names."""
-    import polars as pl
-
+    """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once."""
     from pushforward import honesty
 
     contract = rules.model
@@ -59,9 +59,7 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
     }
     found = []
     for name, columns in asked.items():
-        if not files.place(holdout, name).is_file():
-            raise PushforwardError(f"{contract.holdout} holds no {name}", next="edit the stage that makes it")
-        table = pl.read_parquet(holdout / name)
+        table = read(files.place(holdout, name), f"{contract.holdout}/{name}")
         none = name == EVENTS and not table.height  # a project whose features have no memory
         if missing := [column for column in columns if not none and column not in table.columns]:
             raise PushforwardError(
@@ -69,9 +67,65 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
             )
         found.append(table)
     rows, events, labels = found
-    if rows.height != labels.height or not rows[contract.key].is_in(labels[contract.key].implode()).all():
-        raise PushforwardError(f"{contract.holdout}: {ROWS} and {LABELS} are not of the same rows")
+    if wrong := inspection.twins(rows[contract.key], labels[contract.key], (ROWS, LABELS)):
+        raise PushforwardError(f"{contract.holdout}: {wrong}", next=EDIT, exit_code=DATA)
     return rows, events, labels
+
+
+def read(path: Path, name: str) -> "pl.DataFrame":
+    """A table of the holdout, whose size in memory is known before it is read."""
+    import polars as pl
+
+    if not path.is_file():
+        raise PushforwardError(f"{name} is missing", next=EDIT)
+    parquet.check(path, name)
+    try:
+        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as broken:
+        said = (str(broken).splitlines() or ["damaged"])[0][:200]
+        raise PushforwardError(f"{name} is not a readable parquet file: {said}", next=EDIT, exit_code=DATA) from None
+    parquet.bound(int(table.estimated_size()), name)
+    return table
+
+
+def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
+    """Keys and clusters of what the holdout in `root` was made from, of every month; None where nothing holds them.
+
+    A table counts where it has the contract's key, once a row, and its cluster.
+    """
+    import polars as pl
+
+    contract, found = rules.model, []
+    lock = files.read(root, pipeline.LOCK)
+    fed = pipeline.feeding(lock, contract.holdout)
+    if missing := [path for path in fed if not (root / path).exists()]:
+        pipeline.fetch(root, *missing, say=lambda _: None)
+    for path in (file for one in fed for file in _tables(files.place(root, one))):
+        lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
+        try:
+            if not {contract.key, contract.cluster} <= set(lazy.collect_schema()):
+                continue
+            named = lazy.select(
+                pl.col(contract.key).alias(inspection.KEY), pl.col(contract.cluster).alias(inspection.CLUSTER)
+            )
+            table = inspection.texts(named).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue  # whatever it is, it was no table of the pipeline's rows
+        if not table[inspection.KEY].is_duplicated().any():
+            found.append(table)
+    return pl.concat(found) if found else None
+
+
+def _scanned(path: Path) -> "pl.LazyFrame":
+    import polars as pl
+
+    parquet.check(path, path.name)
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _tables(path: Path) -> list[Path]:
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.suffix in SUFFIXES and file.is_file() and not file.is_symlink()]
 
 
 def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +50,8 @@ GIB = 1 << 30
 # Numbers that nobody has: the first is beyond all that systems give away, the second for where so many are not mapped.
 NOBODY = (1_879_048_192, 60_578)
 NAME = "runner"
+# Where a jail shows what has a path that some program inside would not take as it is.
+PLAIN = Path("/pushforward")
 SHARED_MEMORY = GIB // 2  # of /dev/shm, in which processes of one run may share
 OOM_SCORE = 900  # of 1000: where memory runs out, the kernel ends a run before anything of the server
 
@@ -81,13 +83,15 @@ class Policy:
     """What a run may do beyond reading the system and this Python's environment. The paths must exist.
 
     The deepest path decides: a hidden folder below a readable one is empty inside, and a writable one below that is
-    there again. What is `untrusted` gets a user of its own where the server is root and the jail can: all that is
-    writable then has to be there for this run alone, since it becomes that user's.
+    there again. What is `placed` is called otherwise inside: name there -> folder. What is `untrusted` gets a user of
+    its own where the server is root and the jail can: all that is writable then has to be there for this run alone,
+    since it becomes that user's.
     """
 
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
+    placed: Mapping[Path, Path] = field(default_factory=dict)
     network: bool = False
     untrusted: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -250,6 +254,8 @@ def _view(policy: Policy, tmp: Path) -> tuple[list[_Bind], list[tuple[str, Path]
         chosen[path] = _Bind(None, path, writable=False)
     for path in policy.writable:
         chosen[path] = _Bind(path, path, writable=True)
+    for target, path in policy.placed.items():
+        chosen[target] = _Bind(path, target, writable=path in policy.writable)
     return sorted(chosen.values(), key=lambda bind: len(bind.target.parts)), links
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pushforward.errors import PushforwardError
 from pushforward.registry import Level
@@ -27,4 +27,20 @@ def stored(folder: Path) -> tuple[Verdict, Context, Level]:
         beside = json.loads((folder / "context.json").read_bytes())
     except FileNotFoundError as missing:
         raise PushforwardError(f"{folder} holds no verdict", next="pushforward gate") from missing
-    return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]
+    except ValueError as broken:
+        raise PushforwardError(f"{folder} holds no verdict: {broken}", next="pushforward gate") from broken
+    try:
+        return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]
+    except (KeyError, TypeError, ValidationError) as other:
+        raise PushforwardError(
+            f"the verdict in {folder} was left by another version", next="pushforward gate"
+        ) from other
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether what is in `folder` has our form, so that it can be shown again and says no less than it did."""
+    try:
+        told = json.loads((folder / "context.json").read_bytes())["context"]
+        return set(told) == {field.name for field in dataclasses.fields(Context)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

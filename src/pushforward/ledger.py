@@ -280,7 +280,10 @@ class Ledger:
         self._append(holdout, step)
 
     def promoted(self, holdout: str, number: int, by: str) -> None:
-        """Close the holdout on which look `number` has made the version `by`; the month's refresh leaves it open."""
+        """Close the holdout on which look `number` has made the version `by`; the month's refresh leaves it open.
+
+        `by` is "" where what passed was a version already and nothing was tagged.
+        """
         refresh = self.state(holdout).refresh
         if refresh is None or refresh.number != number:
             self.retire(holdout, "promoted", by)
@@ -403,7 +406,9 @@ def refusal(state: State) -> str:
     """Why a holdout answers no new question, in one sentence."""
     months = state.holdout.replace("_", " to ")
     why = {
-        "promoted": f"{state.by or 'a model'} was promoted on it",
+        "promoted": f"{state.by} was promoted on it"
+        if state.by
+        else "a model has passed on it, and was a version already",
         "spent": f"all of its {state.of} looks are used",
         "superseded": "a later month has closed since",
     }

@@ -1,5 +1,6 @@
 """The objects that DVC keeps in a folder, be it cache or remote, and which of them a commit names."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import aliases, files, pipeline
+from pushforward import aliases, durable, files, pipeline
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git import Repository
 
@@ -32,6 +33,17 @@ class Store:
         """Where the object `oid` lies, if it is here."""
         return files.place(self.path, f"files/md5/{oid[:2]}/{oid[2:]}")
 
+    def slot(self, oid: str) -> Path:
+        """Where the object `oid` has to lie, whatever lies there, a link too: what takes its place replaces that."""
+        return files.place(self.path, f"files/md5/{oid[:2]}") / oid[2:]
+
+    def plain(self, oid: str) -> Path | None:
+        """The file that the object `oid` is; None where there is none, or a link stands for it."""
+        with contextlib.suppress(files.LinkError):
+            path = self.file(oid)
+            return path if path.is_file() else None
+        return None
+
     def read(self, oid: str) -> bytes | None:
         """The bytes that lie under the name `oid`, whatever they are; None where nothing does."""
         try:
@@ -46,10 +58,14 @@ class Store:
                 if OBJECT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                     yield shard.name + entry.name, entry
 
-    def claim(self, bare: Path) -> None:
-        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage."""
-        name = hashlib.sha256(str(bare).encode()).hexdigest()[:16]
-        files.write(self.path, f"servers/{name}", f"{bare}\n".encode())
+    def claim(self, bare: Path, *, instead: Path | None = None) -> None:
+        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage.
+
+        `instead` is where it was before, or the server that it is a copy of, whose objects are not here.
+        """
+        files.write(self.path, _note(bare), f"{bare}\n".encode())
+        if instead is not None and instead != bare:
+            files.remove(self.path, _note(instead))
 
     def claims(self) -> dict[Path, Path]:
         """The servers that keep their objects here -> the file that says so."""
@@ -57,12 +73,31 @@ class Store:
         notes = list(files.plain(self.path, "servers")) if folder.is_dir() else []
         return {Path(note.read_text().removesuffix("\n")): note for note in notes}
 
+    def take(self, other: "Store") -> int:
+        """Copy what `other` holds and this does not, objects before what remembers them; how much that was."""
+        count = 0
+        for folder in ("files", "runs"):
+            for path in sorted(files.place(other.path, folder).rglob("*")):
+                if path.is_symlink() or not path.is_file():
+                    continue
+                here = files.place(self.path, path.relative_to(other.path).as_posix())
+                if here.exists():
+                    continue
+                here.parent.mkdir(parents=True, exist_ok=True)
+                durable.write(here, path.read_bytes(), mode=path.stat().st_mode & 0o777)
+                count += 1
+        return count
+
     def runs(self) -> Iterator[Path]:
         """Every entry of the run cache: what some stage once made of something."""
         for shard in _folders(files.place(self.path, "runs"), SHARD):
             for key in _folders(shard, re.compile(r"[0-9a-f]{64}")):
                 found = (entry for entry in key.iterdir() if "." not in entry.name)
                 yield from sorted(entry for entry in found if entry.is_file() and not entry.is_symlink())
+
+
+def _note(bare: Path) -> str:
+    return f"servers/{hashlib.sha256(str(bare).encode()).hexdigest()[:16]}"
 
 
 def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:

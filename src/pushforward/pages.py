@@ -1,7 +1,7 @@
 """A repository's history -> pages: what may merge, what is in use and why, for readers who run nothing.
 
 The same pages are served and exported, so all links are relative. No page needs a script. Every text that a template
-shows passes `report.plain` and is escaped: who names a branch or a slice writes no markup.
+shows passes `text.plain` and is escaped: who names a branch or a slice writes no markup.
 """
 
 import math
@@ -15,13 +15,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pushforward import __version__, card, charts, pictures, promote, provenance, report, settings
+from pushforward import __version__, card, charts, percent, pictures, promote, provenance, report, settings
 from pushforward.card import Card
 from pushforward.errors import PushforwardError
 from pushforward.git import REGISTRY, Repository
 from pushforward.history import History, Report, Run, Snapshot, Tag, clock
 from pushforward.registry import NAME, NUMBER, Registered
 from pushforward.revision import sha256
+from pushforward.text import figure, plain, signed
 from pushforward.verdicts import OFFSET_TITLE, Slice, Verdict
 
 PER_PAGE = 100
@@ -181,7 +182,8 @@ class Site:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
         if version is None:
             return None
-        uses = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit][:PER_PAGE]
+        mine = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit and not one.empties]
+        uses = mine[:PER_PAGE]
         run = _made(snapshot).get(name)
         (told,) = [told] if told else self._cards(snapshot, [version])
         path = f"version/{name}.html"
@@ -213,7 +215,7 @@ class Site:
         if part is None or not used:
             return None
         at = {version.commit: version for version in snapshot.registry.versions}
-        now = at.get(used[0].commit)
+        now = snapshot.registry.in_use(name)
         run = _made(snapshot).get(str(now.version)) if now else None
         path = part.path(part.number)
         return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)
@@ -395,19 +397,6 @@ def headline(told: Report) -> str:
     }.get(verdict.verdict, "Cannot be judged")
 
 
-def figure(value: float | None) -> str:
-    """Four decimals where they say something, else four digits: losses have any scale."""
-    if value is None:
-        return ""
-    four = value == 0 or 5e-5 <= abs(value) < 1000
-    return (f"{value:.4f}" if four else f"{value:,.4g}").replace("-", "−")
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign."""
-    return "" if value is None else f"{'+' if value > 0 else ''}{figure(value)}"
-
-
 def sentence(text: str) -> str:
     """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
     first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
@@ -431,8 +420,8 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters |= {
-        "figure": figure,
-        "signed": signed,
+        "figure": lambda value: "" if value is None else figure(value),
+        "signed": lambda value: "" if value is None else signed(value),
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
@@ -440,7 +429,8 @@ def _templates() -> Environment:
         "lines": _lines,
         "sentence": sentence,
         "worst_first": worst_first,
-        "percent": lambda share: f"{100 * share:.4g} %",
+        "percent": lambda share: percent.share(share, ".4g"),
+        "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
     templates.globals |= {
         "headline": headline,
@@ -465,11 +455,11 @@ def _shown(value: Any) -> Any:
         return ""
     text = str(value)
     # most texts are nothing but letters, and there are thousands on a page
-    return text if text.isascii() and text.isprintable() and "  " not in text else report.plain(text, LONGEST)
+    return text if text.isascii() and text.isprintable() and "  " not in text else plain(text, LONGEST)
 
 
 def _lines(text: str) -> Markup:
     """A text of several lines for `<pre>`, each line plain."""
     lines = text.strip("\n").split("\n")
-    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + report.plain(line, LONGEST) for line in lines)
+    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
     return Markup("\n").join(escape(line) for line in indented)

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import aliases, files
+from pushforward import aliases, cause, dvctext, files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
 
@@ -56,7 +56,7 @@ class Stage:
 
 @dataclass
 class Reproduction:
-    """What one `repro` did."""
+    """What one `repro` did; `message` are the last lines of a run that did not end well."""
 
     stages: list[Stage] = field(default_factory=list)
     pulled: int = 0
@@ -64,6 +64,8 @@ class Reproduction:
     seconds: float = 0.0
     outcome: Literal["ok", "refused", "failed"] = "ok"
     message: str = ""
+    cause: str = ""  # of a failure: one line of what and where
+    next: str = ""  # and what to type then
 
 
 class _Listener(logging.Handler):
@@ -218,7 +220,7 @@ def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ["DVC_SITE_CACHE_DIR"] = str(root / ".dvc" / "tmp" / "site")  # one per folder: its keys are paths
     from dvc.config import ConfigError
-    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.exceptions import CheckoutError, DvcException, FileTransferError, NotDvcRepoError
     from dvc.repo import Repo
 
     loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
@@ -230,13 +232,19 @@ def _repo(root: Path, listener: _Listener) -> Iterator[Any]:
     os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
     try:
         with _each_text_parsed_once(), _no_link_saved(), Repo(str(root)) as repo:
-            yield repo
+            try:
+                yield repo
+            except (CheckoutError, FileTransferError) as failed:
+                if lost := _lost(root, repo):
+                    raise lost from failed
+                raise
     except NotDvcRepoError:
         raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
     except ConfigError as wrong:
         raise PushforwardError(f".dvc/config: {wrong}", next="dvc config --list") from None
     except DvcException as failed:
-        raise PushforwardError(f"DVC: {_chain(failed)}", exit_code=TOOL) from failed
+        told = dvctext.sentence(_chain(failed), root=str(root))
+        raise PushforwardError(f"DVC: {told.text}", next=told.next, exit_code=TOOL) from failed
     finally:
         os.chdir(here)
         for log, handlers, level, propagate in before:
@@ -287,6 +295,18 @@ def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
             wanted |= {dep["path"] for dep in stages[name].get("deps", [])}
             params |= {key for values in stages[name].get("params", {}).values() for key in values}
     return paths - {out}, params
+
+
+def feeding(lock: bytes | None, out: str) -> list[str]:
+    """What the stage that makes `out` reads: outs of other stages, and files that no stage makes, from the lock."""
+    stages = read_lock(lock)
+    made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
+    maker = next((name for name, outs in made.items() if out in outs), "")
+    others = sorted(path for name, outs in made.items() if name != maker for path in outs)
+    found: list[str] = []
+    for dep in (one["path"] for one in stages.get(maker, {}).get("deps", [])):
+        found += [path for path in others if _within(path, dep)] or [dep]
+    return list(dict.fromkeys(found))
 
 
 def _within(path: str, other: str) -> bool:
@@ -386,12 +406,15 @@ def storage(root: Path) -> Storage:
 
 def _quoted(value: str) -> str:
     # DVC takes a comma for the end of a word, and # for the end of the line
-    return f"'{value}'" if '"' in value else f'"{value}"'
+    sign = next((sign for sign in ('"', "'") if sign not in value), "'''")
+    return f"{sign}{value}{sign}"
 
 
 def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if quoted else value
+    for sign in ("'''", '"', "'"):
+        if len(value) >= 2 * len(sign) and value.startswith(sign) and value.endswith(sign):
+            return value[len(sign) : -len(sign)]
+    return value
 
 
 def seed(checkout: Repository, champion: str | None) -> None:
@@ -431,8 +454,11 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
         try:
             repo.check_graph(stages=[])
         except DvcException as wrong:  # a cycle, an out of two stages: known before anything runs
-            raise PushforwardError(f"dvc.yaml: {_chain(wrong)}", next="edit dvc.yaml") from None
+            raise _unusable(root, _chain(wrong)) from None
         _refuse_links(repo)
+        _check_made(root, repo, wanted)
+        _check_needed(root, repo)
+        frozen = _check_frozen(repo, before)
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
@@ -441,7 +467,9 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
             listener.close_last()
             sys.stdout.flush()
             time.sleep(0.05)  # let the pump hand on the last words of the stage
-            _failed(failed, listener, bytes(tail), result)
+            if _is_of_objects(failed) and (lost := _lost(root, repo)):
+                raise lost from failed
+            _failed(failed, listener, bytes(tail), result, root)
         else:
             listener.close_last()
             listener.tell_end()
@@ -455,11 +483,13 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
                 _read_back(repo)
     result.stages = listener.stages
     after = _normalize(root, {stage.name for stage in listener.stages}, complete=result.outcome == "ok")
+    if result.outcome == "ok":
+        _check_frozen_still(frozen, after)
     for stage in result.stages:
         if stage.outcome != "unchanged":
             stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
     if listener.complaints and result.outcome == "ok":
-        raise PushforwardError(f"DVC: {listener.complaints[0]}", exit_code=TOOL)
+        raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
 
@@ -502,7 +532,121 @@ def _folders(stages: Iterable[Any]) -> set[str]:
     return {f"{dep.fs_path}{os.sep}" for stage in stages for dep in stage.deps if dep.is_in_repo}
 
 
-def _failed(error: BaseException, listener: _Listener, tail: bytes, result: Reproduction) -> None:
+def _unusable(root: Path, text: str) -> PushforwardError:
+    """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
+    told = dvctext.sentence(text, root=str(root))
+    named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
+    below = f"\n{text.strip()}" if "\n" in text.strip() else ""
+    line = told.text if named else f"dvc.yaml: {told.text}"
+    return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
+
+
+def _check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
+    """Refuse a pipeline that makes no model or holdout, or makes it of nothing that could change."""
+    stages = {os.path.relpath(out.fs_path, root): out.stage for out in repo.index.outs}
+    for path in wanted:
+        makers = [stage for out, stage in stages.items() if _within(path, out)]
+        if not makers and not (root / path).exists():
+            there = f"its stages make {', '.join(sorted(stages)[:5])}" if stages else "its stages make nothing"
+            text = f"no stage makes {path}, which params.yaml names; {there}"
+            if not (root / "dvc.yaml").is_file():
+                text = f"there is none in this commit, and so nothing that makes {path}, which params.yaml names"
+            raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or model in params.yaml")
+        for stage in makers:
+            if stage.cmd and not stage.deps and not stage.always_changed:
+                raise PushforwardError(
+                    f"dvc.yaml: stage {stage.addressing} makes {path} and has neither deps nor params: "
+                    "once made it would never be made again",
+                    next="name under deps: and params: what it reads",
+                )
+
+
+def _check_needed(root: Path, repo: Any) -> None:
+    """Refuse a dependency that is neither there nor made: DVC would say of what is to be made that it is missing."""
+    made = [os.path.relpath(out.fs_path, root) for out in repo.index.outs]
+    for stage in repo.index.stages:
+        for dep in stage.deps if stage.cmd else ():
+            path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
+            if path and not (root / path).exists() and not any(_within(path, one) for one in made):
+                needs = f"stage {stage.addressing} needs {path}, which is neither in the commit nor made by a stage"
+                raise PushforwardError(
+                    f"dvc.yaml: {needs}",
+                    next=f"git add {path}, or dvc add {path} && dvc push",
+                )
+
+
+def _check_frozen(repo: Any, lock: Mapping[str, Any]) -> set[str]:
+    """Refuse a frozen stage whose deps or params have changed since it ran; the names of those that have not.
+
+    DVC leaves a frozen stage alone whatever changes. What is frozen by an import waits for `dvc update`, as it should.
+    """
+    frozen = [stage for stage in repo.index.stages if stage.frozen and stage.cmd]
+    for stage in frozen:
+        stage.frozen = False
+        try:
+            with repo.lock:
+                found = stage.status().get(stage.addressing, [])
+        finally:
+            stage.frozen = True
+        changed = ["its command"] if {"changed command", "changed checksum"} & {str(entry) for entry in found} else []
+        for deps in (entry.get("changed deps", {}) for entry in found if isinstance(entry, dict)):
+            # what is "deleted" is not fetched yet; what is no word is a file of parameters
+            changed += [str(path) for path, how in deps.items() if isinstance(how, str) and how != "deleted"]
+        old = lock.get(stage.addressing, {}).get("params", {})
+        for dep in stage.params:
+            changed += _differences(old.get(dep.def_path, {}), dep.read_params())
+        if changed:
+            raise _frozen(stage.addressing, changed)
+    return {stage.addressing for stage in frozen}
+
+
+def _check_frozen_still(frozen: set[str], lock: Mapping[str, Any]) -> None:
+    """Refuse a frozen stage for which a stage before it has just made something else."""
+    made = {out["path"]: out.get("md5") for entry in lock.values() for out in entry.get("outs", [])}
+    for name in sorted(frozen & lock.keys()):
+        deps = lock[name].get("deps", [])
+        changed = [dep["path"] for dep in deps if made.get(dep["path"], dep.get("md5")) != dep.get("md5")]
+        if changed:
+            raise _frozen(name, changed)
+
+
+def _frozen(stage: str, changed: list[str]) -> PushforwardError:
+    listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    return PushforwardError(
+        f"dvc.yaml: stage {stage} is frozen and would not run, though {listed} changed since it ran",
+        next=f"take `frozen: true` from {stage.partition('@')[0]}" if "@" in stage else f"dvc unfreeze {stage}",
+    )
+
+
+def _is_of_objects(error: BaseException) -> bool:
+    """Whether a stage could not be brought up to date for want of objects, and not because it failed."""
+    from dvc.exceptions import CheckoutError, FileTransferError
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (CheckoutError, FileTransferError)):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _lost(root: Path, repo: Any) -> PushforwardError | None:
+    """The error where the remote does not have what a lock or a .dvc file names; None where it has all."""
+    odb = repo.cloud.get_remote_odb()
+    for out in repo.index.outs:
+        if not (out.use_cache and out.hash_info) or odb.exists(out.hash_info.value):
+            continue
+        named = f"{os.path.relpath(out.fs_path, root)} (md5 {out.hash_info.value})"
+        if out.stage.cmd:
+            return PushforwardError(f"the DVC remote has lost {named}", exit_code=TOOL)
+        by = os.path.relpath(out.stage.path, root)
+        return PushforwardError(
+            f"{by} names {named}, which the DVC remote does not have", next="dvc push, then push again"
+        )
+    return None
+
+
+def _failed(error: BaseException, listener: _Listener, tail: bytes, result: Reproduction, root: Path) -> None:
     text = _chain(error)
     status = re.search(r"exited with (-?\d+)", text)
     words = tail.decode("utf-8", "replace")
@@ -510,10 +654,18 @@ def _failed(error: BaseException, listener: _Listener, tail: bytes, result: Repr
     said = words.rpartition(f"  {name} …\n")[2] if name else words
     lines = [line for line in said.strip().splitlines() if line.strip()]
     result.outcome = "refused" if status and int(status[1]) == DATA else "failed"
-    result.message = "\n".join(lines[-12:]) if status and lines else text
+    if name and (none := re.search(r"Checkout failed for following targets:\s*(\S+)", text)):
+        text = f"output '{none[1]}' does not exist"  # so DVC tells it where it pulls
+    why = cause.of(lines, int(status[1]), root=str(root)) if status else dvctext.sentence(text, root=str(root))
+    result.message = ("\n".join(lines[-12:]) if status and lines else text).replace(f"{root}/", "")
+    if result.outcome == "failed":
+        result.cause, result.next = why.text, why.next
+    if not name and (found := dvctext.stage_of(text)):
+        listener.stages.append(Stage(found, "ran"))
+        name = found
     if name:
         listener.stages[-1].outcome = "failed"
-        listener.stages[-1].reason = f"exit status {status[1]}" if status else text[:200]
+        listener.stages[-1].reason = f"exit status {status[1]}" if status else why.text[:200]
 
 
 def _persist(root: Path, repo: Any) -> None:
@@ -528,18 +680,29 @@ def _persist(root: Path, repo: Any) -> None:
 
 
 def _read_back(repo: Any) -> None:
-    """Hash every object that the lock names in the remote: a push that lost one still exits 0."""
-    odb = repo.cloud.get_remote_odb()
+    """Hash every object that the lock names in the remote: a push that lost one still exits 0.
+
+    DVC takes a folder for pushed whose list is there. What the remote lacks or spoils and the cache has is put back.
+    """
+    odb, cache = repo.cloud.get_remote_odb(), repo.cache.local
     wrong: list[str] = []
 
-    def intact(oid: str) -> bytes | None:
+    def read(place: Any, oid: str) -> bytes | None:
         try:
-            with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
+            with place.fs.open(place.oid_to_path(oid), "rb") as handle:
                 content: bytes = handle.read()
         except FileNotFoundError:
             return None
         good = hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(".dir")
         return content if good else None
+
+    def intact(oid: str) -> bytes | None:
+        if (content := read(odb, oid)) is None and (content := read(cache, oid)) is not None:
+            with contextlib.suppress(FileNotFoundError):
+                odb.fs.rm_file(odb.oid_to_path(oid))
+            odb.add_bytes(oid, content)
+            content = read(odb, oid)
+        return content
 
     for out in repo.index.outs:
         if not out.use_cache or not out.hash_info:
@@ -665,8 +828,13 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
             repo.reproduce(targets=made_by, pull=True, allow_missing=True)
         except ReproductionError as failed:
             result = Reproduction()
-            _failed(failed, listener, bytes(tail), result)
-            code = DATA if result.outcome == "refused" else TOOL
-            raise PushforwardError(result.message, exit_code=code) from None
+            if _is_of_objects(failed) and (lost := _lost(root, repo)):
+                raise lost from failed
+            _failed(failed, listener, bytes(tail), result, root)
+            if result.outcome == "refused":
+                raise PushforwardError(result.message, exit_code=DATA) from None
+            stage = listener.stages[-1].name if listener.stages else made_by[0]
+            text = f"{stage} failed: {result.cause}\n{result.message}"
+            raise PushforwardError(text, next=result.next) from None
         if not (root / path).exists():
             repo.pull(targets=made_by)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import ledger, notes, report, settings, stats
+from pushforward import ledger, notes, percent, report, settings, stats
 from pushforward.git import Repository
 
 RECENT = 30
@@ -97,14 +97,16 @@ def terminal(plan: Plan) -> str:
     if plan.closed:
         lines += textwrap.wrap(plan.closed, 80, initial_indent="closed      ", subsequent_indent=" " * 12)
     else:
-        sure = f"{100 * (1 - plan.alpha):.5g} % confidence"
+        sure = f"{percent.confidence(plan.alpha)} confidence"
         lines += [f"looks       {plan.left} of {plan.looks} left, the next at {sure}"]
     if not plan.challengers:
-        lines += ["detectable  no challenger has been compared yet: the first one tells"]
+        lines += ["detectable  no challenger is known here that was compared: the first one tells"]
         return "\n".join(lines)
     name = "detectable"
     for one in plan.typical:
-        lines.append(f"{name:<12}a true gain of {one.gain:.4f} ({100 * one.share:.1f} %), if it differs as {one.like}")
+        lines.append(
+            f"{name:<12}a true gain of {one.gain:.4f} ({percent.share(one.share)}), if it differs as {one.like}"
+        )
         name = ""
     name = "to settle"
     for share, needed in plan.days:

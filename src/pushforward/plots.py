@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pushforward import stats
 from pushforward.gate import GUARD_ALPHA, LOSSES, TITLES
 from pushforward.stats import Floats
+from pushforward.text import signed
 
 T = TypeVar("T")
 Points = list[dict[str, Any]]
@@ -268,7 +269,7 @@ def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], metric: str) ->
     }
     zero = {"mark": {"type": "rule", "color": INK}, "encoding": {"y": {"datum": 0}}}
     rule = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": mean.mean}}}
-    said = f"mean {_signed(mean.mean)}, 95 % bounds {_signed(low)} and {_signed(high)}"
+    said = f"mean {signed(mean.mean)}, 95 % bounds {signed(low)} and {signed(high)}"
     body = _layers(band, bars, zero, rule, _note(said))
     return _Plot("Gain by day", f"{said}; {_said(counts)}", body)
 
@@ -488,11 +489,6 @@ def _title(plot: _Plot) -> Spec:
 
 def _said(labels: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {label}" for name, label in labels.items())
-
-
-def _signed(value: float) -> str:
-    text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
-    return text.replace("-", "−")
 
 
 def _svg(plot: _Plot) -> bytes:

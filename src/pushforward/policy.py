@@ -15,11 +15,13 @@ import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-FOLDER = Path("pushforward")
-DELETED = FOLDER / "deleted"  # what deleted branches have been at: git deletes their history with them
+if TYPE_CHECKING:  # every push would wait for it, and few need it
+    from pathlib import Path
+
+FOLDER = "pushforward"
+DELETED = f"{FOLDER}/deleted"  # what deleted branches have been at: git deletes their history with them
 MOST_MOVES = 1000
 ZERO = "0" * 40
 OBJECT = re.compile(r"[0-9a-f]{40}")
@@ -42,8 +44,16 @@ NUMBERS = r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})"
 VERSION = re.compile(rf"({NAME})@v{NUMBERS}")
 DEPRECATION = re.compile(rf"({NAME})@v{NUMBERS}!")
 ENVIRONMENT = re.compile(rf"({NAME})#({NAME})#([1-9]\d{{0,8}})")
+EMPTIED = re.compile(rf"({NAME})#({NAME})!#([1-9]\d{{0,8}})")
+# A version or a use of some model, well or badly written: no other tag may look like one.
+LIKE_REGISTRY = re.compile(r"(?i)[^@#]*@v\d.*|[^@#]*#.*#.*|[@#].*")
+LOOK_ALIKE = str.maketrans("01i", "oll")
 # Words that stand in `may=` for something else than an environment.
-MAY_VERSION, MAY_ANY = "version", "any"
+MAY_VERSION, MAY_ANY, MAY_MAIN = "version", "any", "main"
+OVERRIDE = "Pushforward-Override: "
+
+# What a person types on top of what is to be let in, whom the owner has given `main`.
+SIGN_IN = f"git commit -S --allow-empty -m '{OVERRIDE}WHY'"
 
 MOST_REFS = 1000
 MOST_PARTS = 20
@@ -61,6 +71,8 @@ IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 WORKFLOWS = ".github/workflows"
 
 TAGGER = re.compile(r"tagger [^<>]*<([^<>\s]+)> (\d{1,11}) [+-]\d{4}")
+COMMITTER = re.compile(rb"^committer [^<>\n]*<([^<>\s]+)> (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
+GPGSIG = re.compile(rb"^gpgsig[^\n]*\n(?: [^\n]*\n)*", re.MULTILINE)
 ARMOR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]{1,76}\n)+)-----END SSH SIGNATURE-----\n?", re.DOTALL
 )
@@ -273,7 +285,13 @@ class Push:
     def environments(self) -> dict[str, str]:
         """Environment -> "auto" or "manual"."""
         named = _typed(self.known, "environments", dict)
-        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY}}
+        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY, MAY_MAIN}}
+
+    @cached_property
+    def models(self) -> set[str]:
+        """The model's name and those that it had before: of them there are versions here."""
+        found = (VERSION.fullmatch(ref.removeprefix(TAGS)) for ref in self.refs if ref.startswith(TAGS))
+        return {self.model, *(match[1] for match in found if match)}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""
@@ -288,6 +306,12 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     if len(push.updates) > MOST_REFS:
         many = PolicyError(f"{len(push.updates)} refs at once; {MOST_REFS} is the limit", "git push a few at a time")
         return [("this push", many)]
+    if push.updates and (original := _original(push.server)):
+        copy = PolicyError(
+            f"this server is a copy of {_shown(original)}, which is still there; it takes nothing in its name",
+            f"in a clone: git remote set-url local '{_shown(str(Path.cwd()))}' && pushforward init",
+        )
+        return [("this push", copy)]
     found = []
     for update in push.updates:
         try:
@@ -297,6 +321,34 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     return found
 
 
+def _original(server: dict[str, Any]) -> str:
+    """The server that this one is a copy of; empty where it is at its place, or was moved from there.
+
+    The store's list of servers says where one that was moved has written itself down since.
+    """
+    place, here, identity = _typed(server, "place", str), Path.cwd(), _typed(server, "id", str)
+    if place == str(here):
+        return ""
+    try:
+        if here.samefile(place):
+            return ""
+        there = json.loads((Path(place) / FOLDER / "server.json").read_text(encoding="utf-8"))
+        if isinstance(there, dict) and there.get("id") == identity:
+            return str(place)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError):  # something is there, and nobody can say that it is another server
+        return str(place)
+    store = _typed(server, "store", str)
+    for note in sorted(Path(store, "servers").glob("*")) if store else ():
+        with contextlib.suppress(OSError, ValueError):
+            other = Path(note.read_text(encoding="utf-8").removesuffix("\n"))
+            there = json.loads((other / FOLDER / "server.json").read_text(encoding="utf-8"))
+            if isinstance(there, dict) and there.get("id") == identity and not other.samefile(here):
+                return str(other)
+    return ""
+
+
 def _judge(push: Push, update: Update) -> None:
     """Every rule for one ref, in the order in which a person would ask."""
     if update.ref.startswith(OWNED):
@@ -304,7 +356,7 @@ def _judge(push: Push, update: Update) -> None:
         return
     _name(push, update)
     if update.ref.startswith(TAGS):
-        if REGISTRY.fullmatch(update.ref):
+        if _is_registry(push, update.ref):
             _registry_tag(push, update)
         return
     if update.ref == push.default:
@@ -333,15 +385,15 @@ def _name(push: Push, update: Update) -> None:
     if not ref.startswith((HEADS, TAGS)):
         raise PolicyError("only branches and tags are taken here", "git push local HEAD:refs/heads/<name>")
     kind = HEADS if ref.startswith(HEADS) else TAGS
-    here = push.refs.get(ref, ZERO)
-    if here != update.old and not (kind == TAGS and REGISTRY.fullmatch(ref)):
+    here, ours = push.refs.get(ref, ZERO), kind == TAGS and _is_registry(push, ref)
+    if here != update.old and not ours:
         raise PolicyError(f"it has moved meanwhile, {_to(here)}", "git fetch, then git rebase, then git push")
     if [one.ref for one in push.updates].count(ref) > 1:
         raise PolicyError("it is named twice in one push", "git push it once")
     if here != ZERO:
         return  # it can be moved on and deleted, whatever it is called
     name = ref.removeprefix(kind)
-    if kind == TAGS and REGISTRY.fullmatch(name):
+    if ours:
         return  # its grammar is narrower
     another = f"git push local HEAD:{kind}<name>"
     if not (BRANCH if kind == HEADS else TAG).fullmatch(name):
@@ -355,6 +407,32 @@ def _name(push: Push, update: Update) -> None:
         raise PolicyError(f"a name has at most {MOST_PARTS} parts", another)
     if update.new != ZERO:
         _unique(push, kind, name)
+
+
+def _is_registry(push: Push, ref: str) -> bool:
+    """Whether a tag has the registry's rules: the form of a version or use of any model, or a model's name of ours.
+
+    What remains is of others: the releases of packages in one repository (`pkg@1.2.3`), a build (`v2.0#rc`). Nobody
+    reads those as the registry's, whatever the model is called next. They are names like any other then.
+    """
+    name = ref.removeprefix(TAGS)
+    if not REGISTRY.fullmatch(name):
+        return False
+    if LIKE_REGISTRY.fullmatch(name):
+        return True
+    return _of_ours(push, name)
+
+
+def _of_ours(push: Push, name: str) -> bool:
+    """Whether people would take the beginning of a tag's name for a model of ours, in a folder or not."""
+    begins = re.split("[@#]", name, maxsplit=1)[0]
+    ours = {_spelled(model) for model in push.models}
+    return not {_spelled(begins), *map(_spelled, re.split("[/=]", begins))}.isdisjoint(ours)
+
+
+def _spelled(name: str) -> str:
+    """A name without what people overlook in it: case, marks between letters, digits that look like letters."""
+    return re.sub("[^a-z0-9]", "", name.casefold()).translate(LOOK_ALIKE)
 
 
 def _unique(push: Push, kind: str, name: str) -> None:
@@ -403,12 +481,38 @@ def _protected(push: Push, update: Update) -> None:
     reads = [str(path) for path in _typed(push.known, "reads", list, default=[])]
     args = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", update.old, update.new, "--", *reads)
     changed = [path for path in _git("--literal-pathspecs", *args).split("\0") if path]
-    if changed:
+    if changed and not _overridden(push, update.new):
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise PolicyError(
             f"no pull request has passed with this content; {_shown(changed[0])}{more} decides about the model",
-            "git push local HEAD:refs/heads/<name>, and merge that when it has passed",
+            "git push local HEAD:refs/heads/<name>, and merge that when it has passed (promote, or identical); else "
+            f"with a key for it (pushforward trust KEY.pub --for {MAY_MAIN}): {SIGN_IN}, and push again",
         )
+
+
+def _overridden(push: Push, commit: str) -> bool:
+    """Whether its own message lets it in, signed by a key that may; refused where it says so and does not hold.
+
+    The signature is over the commit, and so over its tree and all of its history: it lets in nothing else, and makes
+    no version.
+    """
+    raw = push.objects.read(commit, "commit") or b""
+    head, _, message = raw.partition(b"\n\n")
+    if not any(line.startswith(OVERRIDE.encode()) and line[len(OVERRIDE) :].strip() for line in message.split(b"\n")):
+        return False
+    signature, committer = GPGSIG.findall(head + b"\n"), COMMITTER.search(head)
+    if len(signature) != 1 or committer is None:
+        raise PolicyError(f"{commit[:9]} says {OVERRIDE.strip(': ')}, and is not signed", SIGN_IN)
+    content = GPGSIG.sub(b"", head + b"\n") + b"\n" + message
+    armor = signature[0].partition(b" ")[2].replace(b"\n ", b"\n")
+    who = Tag(commit, committer[1].decode("utf-8", "replace"), int(committer[2]), {}, content, armor)
+    may = _signer(push, who, content, armor, "git")
+    if MAY_MAIN not in may:
+        raise PolicyError(
+            f"the key of {who.email} may not let {commit[:9]} in",
+            f"on the server: pushforward trust KEY.pub --as {who.email} --for {MAY_MAIN}",
+        )
+    return True
 
 
 def _tip(push: Push, update: Update) -> None:
@@ -485,17 +589,17 @@ def _registry_tag(push: Push, update: Update) -> None:
     if update.new == ZERO:
         raise PolicyError("there is no such tag, and none is ever deleted", "git fetch --tags --force")
     version, use, end = VERSION.fullmatch(name), ENVIRONMENT.fullmatch(name), DEPRECATION.fullmatch(name)
-    match = version or use or end
+    emptied = EMPTIED.fullmatch(name)
+    match = version or use or end or emptied
     if match is None:
         raise PolicyError(
-            "a registry tag is <model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>#<n>",
-            f"git tag -d '{_shown(name)}'",
+            "a registry tag is <model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>[!]#<n>",
+            _without(push, name),
         )
     if match[1] != push.model:
-        raise PolicyError(f"the model here is {push.model}", f"git tag -d '{name}'")
+        raise _other_model(push, match[1], name)
     if use and use[2] not in push.environments:
-        names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)
-        raise PolicyError("there is no such environment (promote.environments in params.yaml)", f"one of {names}")
+        raise _no_environment(push, use[2])
     if version and not push.trusted:
         raise PolicyError(
             "a version is made by a passing push, not by hand", "git push local HEAD:refs/heads/<name>, then merge it"
@@ -509,9 +613,39 @@ def _registry_tag(push: Push, update: Update) -> None:
         auto = MAY_VERSION in may and push.environments[use[2]] == "auto"
         _allowed(use[2] in may or MAY_ANY in may or auto, may)
         _assignment(push, use[2], int(use[3]), tag)
+    elif emptied:
+        _allowed(emptied[2] in may or MAY_ANY in may, may)
+        _emptied(push, emptied[2], int(emptied[3]), tag)
     else:
-        _allowed(bool(may - {MAY_VERSION}), may)
+        _allowed(bool(may - {MAY_VERSION, MAY_MAIN}), may)
         _deprecation(push, name.removesuffix("!"), tag)
+
+
+def _without(push: Push, name: str) -> str:
+    """What pushes all other tags; one of the model's own name that is none of its tags is nobody else's either."""
+    found = re.match("[^@#]+[@#]", name)
+    if not TAG.fullmatch(name) or found is None:
+        return "git push local <the others>, by name"  # a shell would not take it as it stands
+    if found[0][:-1].casefold() in push.models:
+        return f"git tag -d '{name}'"
+    return f"git push local 'refs/tags/*' '^refs/tags/{found[0]}*', to push all others"
+
+
+def _other_model(push: Push, model: str, name: str) -> PolicyError:
+    if model in push.models:  # it was renamed
+        return PolicyError(
+            f"the model here is {push.model} now; what {model} had in use stays as it is",
+            f"pushforward release VERSION of {push.model}, or give model.name in params.yaml back to {model}",
+        )
+    return PolicyError(f"it has the form of a version or use, and the model here is {push.model}", _without(push, name))
+
+
+def _no_environment(push: Push, environment: str) -> PolicyError:
+    why = "there is no such environment (promote.environments in params.yaml)"
+    if _uses(push.refs, push.model).get(environment):
+        return PolicyError(f"{why} any more", f"pushforward rollback {environment} --empty -m WHY, or put it back")
+    names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)
+    return PolicyError(why, f"one of {names}")
 
 
 def _read_tag(push: Push, name: str, identity: str) -> Tag:
@@ -565,11 +699,7 @@ def _record(message: str, sign: str) -> dict[str, Any]:
 
 def _assignment(push: Push, environment: str, counter: int, tag: Tag) -> None:
     """The next number of its environment, and a version that holds."""
-    prefix = f"{push.model}#{environment}#"
-    uses = [ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)) for ref in push.refs if ref.startswith(TAGS + prefix)]
-    expected = max((int(use[3]) for use in uses if use), default=0) + 1
-    if counter != expected:
-        raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
+    _counted(push, environment, counter, f"{push.model}#{environment}#")
     named = tag.record.get("version")
     if named is not None:
         target = _target(push, TAGS + named) if isinstance(named, str) and VERSION.fullmatch(named) else None
@@ -585,6 +715,83 @@ def _assignment(push: Push, environment: str, counter: int, tag: Tag) -> None:
         raise PolicyError("it names a commit that no version names", "git tag --list '*@v*'")
     if all(f"{TAGS}{name}!" in push.after for name in there):
         raise PolicyError(f"{there[0]} is deprecated", "pushforward show, and choose another version")
+    _, last = _uses(push.refs, push.model).get(environment, (0, ""))
+    if ENVIRONMENT.fullmatch(last.removeprefix(TAGS)):
+        _forward(push, environment, last, max(there, key=_number), tag.record)
+
+
+def _forward(push: Push, environment: str, ref: str, name: str, record: dict[str, Any]) -> None:
+    """Not to an older version than the environment tag `ref` names, unless the record says so, and why."""
+    present = _in_use(push, ref)
+    if not present or _number(name) >= _number(present):
+        return
+    reason = record.get("reason")
+    if record.get("older") is not True or not isinstance(reason, str) or not reason.strip():
+        raise PolicyError(
+            f"{environment} holds {present}, and {name} is older",
+            f"pushforward rollback {environment} -m <why>, or "
+            f"pushforward release {name} --to {environment} --older -m <why>",
+        )
+
+
+def _in_use(push: Push, ref: str) -> str:
+    """The version that an environment tag of this server names, "" where none does."""
+    target = _target(push, ref)
+    raw = push.objects.read(push.refs[ref], "tag") or b""
+    said = next((line for line in raw.decode("utf-8", "replace").split("\n") if line.startswith("{")), "{}")
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):
+        named = json.loads(said).get("version")
+        if named in push.versions.values() and _target(push, TAGS + named) == target:
+            return str(named)
+    mine = [name for name in push.versions.values() if _target(push, TAGS + name) == target]
+    return max(mine, key=_number, default="")
+
+
+def _number(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in name.rpartition("@v")[2].split("."))
+
+
+def _emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:
+    """The next number of its environment, which holds what the tag names, and a reason."""
+    _counted(push, environment, counter, f"{push.model}#{environment}!#")
+    _, ref = _uses(push.refs, push.model).get(environment, (0, ""))
+    if not ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)):
+        raise PolicyError(f"{environment} holds no version", "pushforward show")
+    target, named = _target(push, ref), tag.record.get("version")
+    version = f"{TAGS}{named}" if isinstance(named, str) and VERSION.fullmatch(named) else ""
+    if target != tag.target or _target(push, version) != target:
+        raise PolicyError(f"it or its record names another version than {environment} holds", "pushforward show")
+    reason = tag.record.get("reason")
+    if not isinstance(reason, str) or not reason.strip():
+        raise PolicyError("its record says no reason", f"pushforward rollback {environment} --empty -m WHY")
+
+
+def _counted(push: Push, environment: str, counter: int, prefix: str) -> None:
+    """The next number of its environment, and the only one of this push."""
+    expected = _uses(push.refs, push.model).get(environment, (0, ""))[0] + 1
+    if counter != expected:
+        raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
+    moved = [EMPTIED.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates]
+    if any(f"{TAGS}{push.model}#{one[2]}#{one[3]}" in push.after for one in moved if one and one[2] == environment):
+        raise PolicyError("one push fills or empties an environment once", "git push one of them")
+
+
+def _uses(refs: Iterable[str], model: str) -> dict[str, tuple[int, str]]:
+    """Environment -> (number, ref) of the last tag that filled or emptied it."""
+    found: dict[str, tuple[int, str]] = {}
+    for ref in refs:
+        if not ref.startswith(f"{TAGS}{model}#"):
+            continue
+        name = ref.removeprefix(TAGS)
+        use = ENVIRONMENT.fullmatch(name) or EMPTIED.fullmatch(name)
+        if use:
+            # of one number that two pushes took at once, the one that empties counts, as everywhere
+            found[use[2]] = max(found.get(use[2], (0, "")), (int(use[3]), ref), key=_last)
+    return found
+
+
+def _last(use: tuple[int, str]) -> tuple[int, bool]:
+    return use[0], "!" in use[1]
 
 
 def _deprecation(push: Push, version: str, tag: Tag) -> None:
@@ -597,14 +804,12 @@ def _deprecation(push: Push, version: str, tag: Tag) -> None:
     reason = tag.record.get("reason")
     if tag.record.get("version") != version or not isinstance(reason, str) or not reason.strip():
         raise PolicyError("its record says no version or no reason", f"pushforward deprecate {version} -m <why>")
-    uses: dict[str, tuple[int, str]] = {}
-    for ref in push.after:
-        use = ENVIRONMENT.fullmatch(ref.removeprefix(TAGS))
-        if use and use[1] == push.model:
-            uses[use[2]] = max(uses.get(use[2], (0, "")), (int(use[3]), ref))
-    for environment, (_, ref) in sorted(uses.items()):
-        if _target(push, ref) == target:
-            raise PolicyError(f"{environment} uses {version}", f"pushforward rollback {environment}")
+    for environment, (_, ref) in sorted(_uses(push.after, push.model).items()):
+        if ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)) and _target(push, ref) == target:
+            raise PolicyError(
+                f"{environment} uses {version}",
+                f"pushforward rollback {environment} -m WHY; where nothing was before it, with --empty",
+            )
 
 
 def _target(push: Push, ref: str) -> str | None:
@@ -739,6 +944,8 @@ def _stored(push: Push, target: str, lock: bytes) -> None:
     folder = _typed(push.server, "store", str)
     if not folder:
         return
+    from pathlib import Path
+
     store = Path(folder)
     for out in _outs(lock):
         if push.objects.find(f"{target}:{out.path}"):
@@ -748,7 +955,7 @@ def _stored(push: Push, target: str, lock: bytes) -> None:
             raise PolicyError(f"{_shown(out.path)} {why}", "dvc push, then git push again")
 
 
-def _missing(store: Path, out: Out) -> str:
+def _missing(store: "Path", out: Out) -> str:
     """What is wrong with the object of `out`, "" for nothing."""
     path = _place(store, out)
     if not path.is_file():
@@ -775,7 +982,7 @@ def _missing(store: Path, out: Out) -> str:
     return ""
 
 
-def _place(store: Path, out: Out) -> Path:
+def _place(store: "Path", out: Out) -> "Path":
     return store / out.store / out.md5[:2] / out.md5[2:]
 
 
@@ -875,16 +1082,17 @@ def _signer(push: Push, tag: Tag, content: bytes, signature: bytes, namespace: s
     if not mine:
         raise PolicyError(
             f"it says that {_shown(tag.email)} made it, and the key is of {owners[0]['who']}",
-            f"git config user.email {owners[0]['who']}, then tag again",
+            f"git config user.email {owners[0]['who']}, then sign it again",
         )
     before = mine[0]["before"]
     if before and max(_moment(push.now), _moment(tag.when)) >= before:
         raise PolicyError(f"the key of {tag.email} was revoked at {before}", "sign it with a key that holds")
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        names = Path(folder) / "allowed", Path(folder) / "signature"
-        names[0].write_text(mine[0][0] + "\n")
-        names[1].write_bytes(signature)
-        options = ("-f", str(names[0]), "-I", tag.email, "-n", namespace, "-s", str(names[1]))
+        names = f"{folder}/allowed", f"{folder}/signature"
+        for name, content_of in zip(names, (f"{mine[0][0]}\n".encode(), signature), strict=True):
+            with open(name, "wb") as handle:
+                handle.write(content_of)
+        options = ("-f", names[0], "-I", tag.email, "-n", namespace, "-s", names[1])
         done = subprocess.run(
             ["ssh-keygen", "-Y", "verify", *options, f"-Overify-time={_moment(tag.when)}"],
             input=content,
@@ -902,14 +1110,14 @@ def _signer(push: Push, tag: Tag, content: bytes, signature: bytes, namespace: s
 
 def _signers() -> list[re.Match[str]]:
     """The lines of the allowed signers; an error where others could have written them, or one cannot be read."""
-    path = FOLDER / "allowed_signers"
-    if (path.stat().st_mode | FOLDER.stat().st_mode) & 0o002:
+    path = f"{FOLDER}/allowed_signers"
+    if (os.stat(path).st_mode | os.stat(FOLDER).st_mode) & 0o002:
         raise PolicyError(
             "anybody on the server can write its allowed signers",
             "on the server: chmod o-w pushforward pushforward/allowed_signers",
         )
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = SIGNER.fullmatch(line.rstrip())
@@ -1001,12 +1209,17 @@ def _shown(text: str) -> str:
 
 def _file(name: str) -> dict[str, Any]:
     try:
-        found = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+        found = json.loads(_text(f"{FOLDER}/{name}"))
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise TypeError(f"{FOLDER / name} cannot be read: damaged, or cut off")
+        raise TypeError(f"{FOLDER}/{name} cannot be read: damaged, or cut off")
     return found
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as handle:
+        return handle.read()
 
 
 def _typed(tree: dict[str, Any], key: str, kind: type, **fallback: Any) -> Any:
@@ -1031,20 +1244,24 @@ def _git(*args: str) -> str:
 
 
 def _trusted() -> bool:
-    given, token = os.environ.get("PUSHFORWARD_TOKEN", ""), FOLDER / "token"
-    return bool(given) and token.is_file() and token.read_text().strip() == given
+    given, token = os.environ.get("PUSHFORWARD_TOKEN", ""), f"{FOLDER}/token"
+    return bool(given) and os.path.isfile(token) and _text(token).strip() == given
 
 
 def _remember(push: Push) -> None:
     """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict."""
     for number, update in enumerate(push.updates):
+        if update.new != ZERO or not update.ref.startswith("refs/heads/"):
+            continue
+        from pathlib import Path
+
         log = Path("logs") / update.ref
-        if update.new != ZERO or not update.ref.startswith("refs/heads/") or not log.is_file():
+        if not log.is_file():
             continue
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         moves = [[line[:40], line[41:81]] for line in lines[-MOST_MOVES:]]
-        DELETED.mkdir(exist_ok=True)
-        path = DELETED / f"{time.time_ns()}-{os.getpid()}-{number}.json"
+        Path(DELETED).mkdir(exist_ok=True)
+        path = Path(DELETED) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
         fresh = path.with_suffix(".unfinished")
         fresh.write_text(json.dumps({"ref": update.ref, "first": lines[0] if lines else "", "moves": moves}))
         fresh.rename(path)

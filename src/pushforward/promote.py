@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import __version__, card, ledger, objects, pipeline, provenance, registry, settings, tagging, trust
+from pushforward import (
+    __version__,
+    card,
+    identity,
+    ledger,
+    objects,
+    pipeline,
+    provenance,
+    registry,
+    settings,
+    tagging,
+    trust,
+)
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.git import EMPTY_TREE, REGISTRY, SERVICE, SERVICE_EMAIL, VERDICTS, Repository
 from pushforward.pipeline import LOCK, METRICS, read_lock
@@ -26,6 +38,7 @@ GOLDEN = "golden.json"
 CARD = "card.md"
 PROVENANCE = "provenance.json"
 SIGNATURE = f"{PROVENANCE}.sig"
+SAME = "already is this model, scored by the same code in the same environment"
 # The registry's files whose SHA-256 a version's tag has, by their key in its record.
 RECORDED = {"verdict": VERDICT, "provenance": PROVENANCE, "golden": GOLDEN, "card": CARD}
 
@@ -38,6 +51,43 @@ class Promotion:
     commit: str
     environments: tuple[str, ...]
     new: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the registry has of a commit that passed: the version, whether the commit made it, the words for a report.
+
+    `version` is None where nothing is tagged.
+    """
+
+    version: Registered | None
+    made: bool
+    words: str
+
+
+def standing(repository: Repository, model: str, commit: str) -> Standing:
+    """What became of a passing verdict on `commit`, by the tags that are there now: for the last word of its report."""
+    known = registry.fold(model, repository.refs("refs/tags"))
+    tags = repository.objects([version.tag for version in known.versions])
+    for version, tag in zip(known.versions, tags, strict=True):
+        if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
+            return Standing(version, True, f"nothing to do: tagged as {version.name}{_where(known, version)}")
+    stored = repository.read(f"{VERDICTS}{commit}", VERDICT)
+    there = stored and identity.existing(repository, known, commit, Verdict.from_json(stored).digests)
+    if not there:
+        return Standing(None, False, "it is not tagged yet; pushforward dispatch on the server tries again")
+    words = f"nothing to do, and nothing to tag: it is {there.name} already{_where(known, there)}"
+    return Standing(there, False, words)
+
+
+def _where(known: Registry, version: Registered) -> str:
+    """What follows a version's name: where it is in use, else what puts it to use."""
+    if known.deprecated(version):
+        return ", which is deprecated"
+    holding = [name for name in known.environments if known.in_use(name) == version]
+    if holding:
+        return f", in use in {' and '.join(holding)}"
+    return f"; to put it to use: pushforward release {version.version}"
 
 
 def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[str, bytes], *, scratch: Path) -> str:
@@ -69,8 +119,9 @@ def promote(
 ) -> Promotion:
     """Tag what `verdict` passed and push the tags, all or none; retried when another promotion came first.
 
-    A model that already is a version is never tagged again. A verdict that does not say promote is refused, and so is
-    one that the gate has not recorded in the remote, or whose data the DVC remote does not hold.
+    A model that already is a version, by its code and its environment too, is never tagged again. A verdict that does
+    not say promote is refused, and so is one that the gate has not recorded in the remote, or whose data the DVC remote
+    does not hold.
     """
     if verdict.verdict != "promote":
         raise PushforwardError(f"the verdict is {verdict.verdict}: {verdict.reason}", exit_code=NOT_PROMOTED)
@@ -96,7 +147,9 @@ def promote(
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
     if verdict.look is not None and verdict.holdout is not None:
         # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
-        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, case.name)
+        made = new or standing(repository, rules.model.name, verdict.commit).made
+        by = case.name if made else ""
+        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, by)
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 
@@ -172,17 +225,18 @@ class _Case:
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""
         known = seen.known
-        there = self._version(known)
+        if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
+            self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
+            self.environments = []
+        there = identity.existing(self.repository, known, self.verdict.commit, self.verdict.digests)
         if there is not None:
             self.name, self.commit = there.name, there.commit
             if deprecation := known.deprecated(there):
                 self.environments = []
-                self.say(
-                    f"{there.name} already is this model, and {deprecation.name} has deprecated it; nothing to tag"
-                )
+                self.say(f"{there.name} {SAME}, and {deprecation.name} has deprecated it; nothing to tag")
                 return None
             if all(known.in_use(environment) == there for environment in self.environments):
-                self.say(f"{there.name} already is this model; nothing to tag")
+                self.say(f"{there.name} {SAME}; nothing to tag")
                 return None
             tags, refs = [], tuple[str, ...]()
         else:
@@ -192,15 +246,6 @@ class _Case:
         tags += [self._use(seen, name) for name in self.environments if there is None or known.in_use(name) != there]
         self.tags = [tag.name for tag in tags]
         return Batch(tuple(tags), refs)
-
-    def _version(self, known: Registry) -> Registered | None:
-        """The version that this model already is."""
-        found = self.repository.objects([version.tag for version in known.versions])
-        for version, tag in reversed(list(zip(known.versions, found, strict=True))):
-            text = tag[1].decode("utf-8", "replace") if tag else ""
-            if registry.record(text).get("model") == self.verdict.digests.model:
-                return version
-        return None
 
     def _register(self, seen: Seen) -> tuple[Tag, str]:
         """The version's tag, and the commit that adds its folder to the chain."""

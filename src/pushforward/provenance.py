@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pushforward import __version__, files, objects, pipeline
+from pushforward import __version__, files, identity, objects, pipeline
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.objects import Store
@@ -25,6 +25,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:pushforward:build:dvc-pipeline:v1"
 BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
+SCORING = "scoring code"
 LISTING = ".dir"
 CHUNK = 1 << 20
 LIMIT_BYTES = 64 * 1024 * 1024
@@ -43,7 +44,7 @@ class Statement:
     """A provenance statement that was read. Digests are SHA-256, commits are git's; absent ones are "".
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
-    pipeline made or read, `locks` the environment's lock files.
+    pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Statement:
     subjects: Mapping[str, str]
     data: Mapping[str, Content] = field(default_factory=dict)
     locks: Mapping[str, str] = field(default_factory=dict)
+    scoring: str = ""
     lock: str = ""
     lock_commit: str = ""
     verdict: str = ""
@@ -111,6 +113,7 @@ def statement(
                     "internalParameters": {"number": number},
                     "resolvedDependencies": [
                         _descriptor("source", source),
+                        _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
                         *(_descriptor(f"lock:{path}", {"sha256": sha256(locks[path])}) for path in sorted(locks)),
                         *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
                     ],
@@ -244,8 +247,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
     """Bring the objects of `paths` into the cache of `root`."""
     with tempfile.TemporaryDirectory() as scratch:
         checkout = Path(scratch) / "checkout"
-        repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(checkout))
-        Repository(checkout).git("checkout", "-q", "--detach", target)
+        repository.copy(checkout, target)
         files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
         pipeline.fetch(checkout, *paths, say=say)
 
@@ -318,6 +320,7 @@ def _parse(tree: Mapping[str, Any]) -> Statement:
         locks={
             name.removeprefix("lock:"): digest["sha256"] for name, digest in needed.items() if name.startswith("lock:")
         },
+        scoring=needed.get(SCORING, {}).get("sha256", ""),
         lock=made[LOCK]["sha256"],
         lock_commit=made["lock commit"]["gitCommit"],
         verdict=made["verdict"]["sha256"],

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import environment, files, pipeline, process, revision, score, settings
+from pushforward import environment, files, parquet, pipeline, process, revision, score, settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
 from pushforward.holdout import EVENTS, ROWS
@@ -84,8 +84,7 @@ def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, 
     Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    repository.git("clone", "-q", "--shared", "--no-checkout", str(repository.path.absolute()), str(folder))
-    Repository(folder).git("checkout", "-q", "--detach", commit)
+    repository.copy(folder, commit)
     known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": url} if url and known.remote else known.options
     files.write(folder, ".dvc/config.local", pipeline.Storage(cache, known.remote, options).config().encode())
@@ -197,6 +196,7 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     contract, wanted = rules.model, json.loads(golden)
     holdout = root / contract.holdout
     score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
+    parquet.check(out, out.name)
     table = pl.read_parquet(out)
     keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
     found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))

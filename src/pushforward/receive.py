@@ -6,18 +6,22 @@ Run by git in the bare repository. Whoever dies here, the run goes on: what is t
 import contextlib
 import difflib
 import os
+import shlex
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pushforward import durable, runs
-from pushforward.errors import MACHINE
+from pushforward import durable, files, runs, whereabouts
+from pushforward.errors import MACHINE, PushforwardError
 from pushforward.git import DETACH, NOTES, SKIP, ZERO
 from pushforward.init import Server
 from pushforward.process import clean_environment, index_environment
 from pushforward.runs import Job
+from pushforward.text import plain
+from pushforward.trust import FOLDER
 
 POLL_SECONDS = 0.05
 TAKEN_UP = 3  # times that a watcher starts a dispatcher in the place of one that died
@@ -141,13 +145,8 @@ def options(environment: Mapping[str, str]) -> tuple[set[str], list[str]]:
             continue
         close = difflib.get_close_matches(option, (SKIP, DETACH), n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {SKIP} and {DETACH}"
-        strange.append(f"push option '{clean(option)}' is not known, and did nothing; {hint}")
+        strange.append(f"push option '{plain(option, 80)}' is not known, and did nothing; {hint}")
     return known, strange
-
-
-def clean(text: str) -> str:
-    """A text of the pusher's as one short, harmless line."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:80]
 
 
 def jobs(server: Server, updates: list[tuple[str, str, str]]) -> Iterator[Job]:
@@ -174,35 +173,79 @@ def detached(found: list[Job]) -> str:
     return f"detached: {names} go on without you\n  next: pushforward runs, or pushforward runs logs -f {found[0].id}"
 
 
+def left_to(server: Server, owner: str) -> str:
+    """What a pusher is told who is not the user whose server it is: only that one has its keys, and judges."""
+    try:
+        runs.ring(server)
+        told = busy(server)
+    except PermissionError:
+        told = False
+    if told:
+        return f"taken; {owner}'s dispatcher is at work, and judges it next\n  next: git fetch local"
+    return (
+        f"taken; {owner}, whose server this is, judges it: with their next push, or by their timer\n"
+        f"  next: pushforward dispatch --bare {shlex.quote(server.bare)}, as {owner}"
+    )
+
+
 def main() -> int:
-    """Follow the runs of what one push moved."""
+    """Follow the runs of what one push moved. Whatever dies here, the pusher is told: the push is taken already."""
     lines = [line.rstrip("\n").split(" ", 2) for line in sys.stdin]
     if os.environ.get("PUSHFORWARD_RUN"):
         return 0  # pushed by a run: it must not wait for another
-    server = Server.load(Path(os.environ.get("GIT_DIR", ".")).resolve())
-    updates = [(old, new, ref) for old, new, ref in lines]
-    known, strange = options(os.environ)
-    found = list(jobs(server, updates))
+    bare, updates = Path(os.environ.get("GIT_DIR", ".")).resolve(), [(old, new, ref) for old, new, ref in lines]
     try:
-        for line in strange:
-            print(line, flush=True)
-        for job in found:
-            runs.revive(server, job)
-        for job in found if SKIP in known else ():
-            runs.mark_cancelled(server, job.key, f"{runs.SKIPPED}git push -o {SKIP}")
-        worker = start(server)  # whatever was pushed: an earlier push may still wait for its verdict
-        if found and DETACH in known:
-            print(detached(found), flush=True)
-            return 0
-        for job in found:
-            Watcher(server, job.key, job.commit, worker).follow()
+        _follow(Server.load(bare), updates)
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(0)  # the pusher left; the run goes on
+    except PushforwardError as wrong:
+        print(taken(updates, wrong.message.partition("\n")[0], wrong.next), flush=True)
     except OSError as failed:
         if failed.errno not in MACHINE:
-            raise
-        print(f"the push is taken, but the server could not go on: {failed.strerror}\n  {MEND}", flush=True)
+            _note(bare)
+        print(taken(updates, failed.strerror or str(failed)), flush=True)
+    except Exception as bug:  # noqa: BLE001, a traceback says neither that the push is taken nor what comes of it
+        _note(bare)
+        print(taken(updates, f"a bug: {type(bug).__name__}: {plain(str(bug), 80)}"), flush=True)
     return 0
+
+
+def _follow(server: Server, updates: list[tuple[str, str, str]]) -> None:
+    if owner := whereabouts.owner_elsewhere(Path(server.bare)):
+        print(left_to(server, owner), flush=True)
+        return
+    server = server.settle()
+    known, strange = options(os.environ)
+    found = list(jobs(server, updates))
+    for line in strange:
+        print(line, flush=True)
+    for job in found:
+        runs.revive(server, job)
+    for job in found if SKIP in known else ():
+        runs.mark_cancelled(server, job.key, f"{runs.SKIPPED}git push -o {SKIP}")
+    worker = start(server)  # whatever was pushed: an earlier push may still wait for its verdict
+    if found and DETACH in known:
+        print(detached(found), flush=True)
+        return
+    for job in found:
+        Watcher(server, job.key, job.commit, worker).follow()
+
+
+def taken(updates: list[tuple[str, str, str]], why: str, mend: str = "") -> str:
+    """What a pusher is told where the server cannot go on: what is judged later, and what brings that about."""
+    named = [f"{ref.partition('/')[2].partition('/')[2]} {new[:9]}" for _, new, ref in updates if new != ZERO]
+    first = f"next: {mend}, then pushforward dispatch, on the server" if mend else MEND
+    then = f", which judges {plain(', '.join(named))}; so does the next push after it" if named else ""
+    return f"the push is taken, but the server could not go on: {why}\n  {first}{then}"
+
+
+def _note(bare: Path) -> None:
+    """Keep what died, for whoever looks after the server."""
+    with (
+        contextlib.suppress(OSError, PushforwardError),
+        files.place(bare, f"{FOLDER}/dispatch.log").open("a") as log,
+    ):
+        traceback.print_exc(file=log)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushforward import durable, files, notes, pending, runs, settings
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, TRIALS, Repository
 from pushforward.init import Server
 from pushforward.pipeline import LOCK, read_lock
@@ -31,8 +31,9 @@ READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", 
 class Outcome:
     """What a run came to: a report for reviewers and for the terminal, the lock and the metrics, the commit it ran.
 
-    One that is not `final` says more of the machine than of the commit, and is tried again. `passed` is the tree that
-    a pull request would leave, where its verdict lets it in. `release` is a folder that a tag's workflow has made.
+    One that is not `final` may say more of the machine than of the commit, and is tried again; where it is the
+    `machine` that has failed, as often as it takes. `passed` is the tree that a pull request would leave, where its
+    verdict lets it in. `release` is a folder that a tag's workflow has made.
     """
 
     verdict: str
@@ -48,6 +49,7 @@ class Outcome:
     version: str = ""
     state: State = "done"
     final: bool = True
+    machine: MachineError | None = None
 
 
 def note(verdict: "Verdict", context: "Context") -> str:
@@ -57,8 +59,25 @@ def note(verdict: "Verdict", context: "Context") -> str:
     return report.with_context(report.markdown(verdict, context), context)
 
 
+def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
+    """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
+
+    The judge writes its report before anything is tagged, so what came of that is told here. The report of a judge of
+    another version stays as it is: it says that something is to be tagged, not that it was.
+    """
+    from pushforward import judged, report
+
+    if not judged.is_ours(folder):
+        return found
+    verdict, context, _ = judged.stored(folder)
+    context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
+    return dataclasses.replace(found, terminal=report.terminal(verdict, context), markdown=note(verdict, context))
+
+
 def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
     """The outcome of a run that came to no verdict of its own."""
+    if isinstance(why, MachineError):
+        return _unjudged(job, why)
     if job.event in {"tag", "schedule"}:
         return Outcome("failure", f"! FAILURE  {why}", reason=why.message, final=final)
     from pushforward import report, verdicts
@@ -75,6 +94,17 @@ def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "jud
     return Outcome(
         verdict.verdict, report.terminal(verdict, context), note(verdict, context), reason=why.message, final=final
     )
+
+
+def _unjudged(job: Job, why: MachineError) -> Outcome:
+    """The outcome of a run that the machine, and not the commit, has let fail: no word on the commit is kept."""
+    told = (
+        f"! NOT JUDGED  {why.message}\n"
+        f"  nothing is wrong with {job.id}: it is tried again with the next push, or `pushforward dispatch`\n"
+        f"  next, for whoever runs the server: {why.next or 'pushforward check'}"
+    )
+    verdict = "failure" if job.event in {"tag", "schedule"} else "invalid"
+    return Outcome(verdict, told, reason=why.message, final=False, machine=why)
 
 
 def unwanted(server: Server, job: Job, why: str, *, next: str = "") -> Outcome:  # noqa: A002
@@ -97,7 +127,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     if outcome.pictures:
         _put_pictures(repository, job, outcome, folder)
-    if final and outcome.passed and outcome.verdict == "promote":
+    if final and outcome.passed:
         repository.set_ref(f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed)
     if outcome.release is not None:
         publish_release(server.folder / RELEASES, outcome.version, outcome.release)
@@ -109,8 +139,20 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
+    return dataclasses.replace(held(run, outcome), final=final, machine=False)
+
+
+def held(run: Run, outcome: Outcome) -> Run:
+    """The run as it stands where nothing is recorded: the machine has let it fail, and it is tried again."""
     return dataclasses.replace(
-        run, state=outcome.state, verdict=outcome.verdict, reason=outcome.reason, stage="", waits_for="", final=final
+        run,
+        state=outcome.state,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        stage="",
+        waits_for="",
+        final=False,
+        machine=True,
     )
 
 

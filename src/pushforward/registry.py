@@ -2,7 +2,8 @@
 
 The grammar is GTO's, so that `gto show` reads the same registry:
 `<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment,
-`<model>@v<major>.<minor>.<patch>!` deprecates a version. Order is the number, never a clock.
+`<model>#<environment>!#<n>` takes it out again and leaves nothing there, `<model>@v<major>.<minor>.<patch>!` deprecates
+a version. Order is the number, never a clock.
 """
 
 import difflib
@@ -16,13 +17,15 @@ from typing import Any, Literal
 
 from pushforward.errors import PushforwardError
 from pushforward.git import Ref
+from pushforward.text import plain
 
 NAME = r"[a-z][a-z0-9-]{1,62}"
 NUMBER = r"(?:0|[1-9]\d{0,8})"
 VERSION_TAG = re.compile(rf"(?P<model>{NAME})@v(?P<major>{NUMBER})\.(?P<minor>{NUMBER})\.(?P<patch>{NUMBER})")
 ENVIRONMENT_TAG = re.compile(rf"(?P<model>{NAME})#(?P<environment>{NAME})#(?P<counter>[1-9]\d{{0,8}})")
+EMPTIED_TAG = re.compile(rf"(?P<model>{NAME})#(?P<environment>{NAME})!#(?P<counter>[1-9]\d{{0,8}})")
 DEPRECATION_TAG = re.compile(rf"{VERSION_TAG.pattern}!")
-GRAMMAR = "<model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>#<n>"
+GRAMMAR = "<model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>[!]#<n>"
 PRODUCTION = "production"
 
 Level = Literal["major", "minor", "patch"]
@@ -68,18 +71,22 @@ class Registered:
 
 @dataclass(frozen=True)
 class Assignment:
-    """An environment tag: from counter `counter` on, the version at `commit` is in use in `environment`."""
+    """An environment tag: from counter `counter` on, the version at `commit` is in use in `environment`.
+
+    Where it `empties` the environment, that version was the last one there, and from then on none is.
+    """
 
     model: str
     environment: str
     counter: int
     commit: str
     tag: str
+    empties: bool = False
 
     @property
     def name(self) -> str:
         """The tag's name."""
-        return f"{self.model}#{self.environment}#{self.counter}"
+        return f"{self.model}#{self.environment}{'!' if self.empties else ''}#{self.counter}"
 
 
 @dataclass(frozen=True)
@@ -113,13 +120,13 @@ class Registry:
         return self.versions[-1] if self.versions else None
 
     def uses(self, environment: str) -> list[Assignment]:
-        """The assignments of `environment`, the first one first."""
+        """The assignments of `environment`, the first one first; some may have emptied it."""
         return [assignment for assignment in self.assignments if assignment.environment == environment]
 
     def in_use(self, environment: str) -> Registered | None:
         """The version that the assignment with the highest counter puts to use in `environment`."""
         mine = self.uses(environment)
-        return self.at(mine[-1].commit) if mine else None
+        return self.at(mine[-1].commit) if mine and not mine[-1].empties else None
 
     def at(self, commit: str) -> Registered | None:
         """The highest version that names `commit`."""
@@ -142,7 +149,7 @@ class Registry:
         """The version to go back to in `environment`: the one in use before the present one, unless deprecated.
 
         To put an earlier version to use again takes back what came after it. So a second rollback goes further back,
-        and never returns to what the first one left.
+        and never returns to what the first one left, nor to what was taken out.
         """
         stack: list[Registered] = []
         there = {registered.commit: registered for registered in self.versions}
@@ -152,7 +159,8 @@ class Registry:
                 continue
             if version in stack:
                 del stack[stack.index(version) :]
-            stack.append(version)
+            if not assignment.empties:
+                stack.append(version)
         return next((version for version in reversed(stack[:-1]) if not self.deprecated(version)), None)
 
     @property
@@ -171,7 +179,7 @@ class Registry:
         """The counter of the next assignment in `environment`; not one whose name is `taken`."""
         mine = self.uses(environment)
         counter = mine[-1].counter + 1 if mine else 1
-        while _is_taken(f"{self.model}#{environment}#{counter}", taken):
+        while any(_is_taken(f"{self.model}#{environment}{mark}#{counter}", taken) for mark in ("", "!")):
             counter += 1
         return counter
 
@@ -186,7 +194,7 @@ class Registry:
         known = [str(one.version) for one in self.versions]
         (close,) = difflib.get_close_matches(f"v{short}", known, n=1, cutoff=0.6) or [""]
         hint = f"; did you mean {close}?" if close else f"; the newest is {known[-1]}"
-        raise PushforwardError(f"{self.model} has no version {_inert(text)}{hint}", next="pushforward show")
+        raise PushforwardError(f"{self.model} has no version {plain(text, 80)}{hint}", next="pushforward show")
 
 
 def _is_taken(name: str, taken: Collection[str]) -> bool:
@@ -196,7 +204,8 @@ def _is_taken(name: str, taken: Collection[str]) -> bool:
 
 def parse(name: str) -> re.Match[str] | None:
     """The parts of a registry tag's name, or None where it is none."""
-    return VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name) or DEPRECATION_TAG.fullmatch(name)
+    grammar = (VERSION_TAG, ENVIRONMENT_TAG, EMPTIED_TAG, DEPRECATION_TAG)
+    return next((found for found in (form.fullmatch(name) for form in grammar) if found), None)
 
 
 def fold(model: str, refs: Iterable[Ref]) -> Registry:
@@ -215,8 +224,9 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
             problems.append(f"{name} is a lightweight tag; a registry tag is annotated")
         elif found := VERSION_TAG.fullmatch(name):
             versions.append(Registered(model, _number(found), ref.target, ref.object))
-        elif found := ENVIRONMENT_TAG.fullmatch(name):
-            assignments.append(Assignment(model, found["environment"], int(found["counter"]), ref.target, ref.object))
+        elif found := ENVIRONMENT_TAG.fullmatch(name) or EMPTIED_TAG.fullmatch(name):
+            used = Assignment(model, found["environment"], int(found["counter"]), ref.target, ref.object)
+            assignments.append(replace(used, empties=used.name != name))
         elif found := DEPRECATION_TAG.fullmatch(name):
             deprecations.append(Deprecation(model, _number(found), ref.target, ref.object))
         else:
@@ -224,7 +234,8 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
     known = Registry(
         model,
         tuple(sorted(versions, key=lambda registered: registered.version)),
-        tuple(sorted(assignments, key=lambda assignment: (assignment.environment, assignment.counter))),
+        # of one number that two have taken at the same moment, the one that empties counts
+        tuple(sorted(assignments, key=lambda one: (one.environment, one.counter, one.empties))),
         tuple(sorted(deprecations, key=lambda deprecation: deprecation.version)),
     )
     return replace(known, problems=(*problems, *_contradictions(known)))
@@ -267,6 +278,8 @@ def _contradictions(known: Registry) -> Iterator[str]:
     for environment in known.environments:
         counters = [0, *(assignment.counter for assignment in known.uses(environment))]
         for before, after in itertools.pairwise(counters):
+            if after == before:
+                yield f"{known.model}#{environment} has number {after} twice; it holds nothing from there on"
             if after > before + 1:
                 gap = f"#{before + 1}" if after == before + 2 else f"#{before + 1} to #{after - 1}"
                 yield f"{known.model}#{environment}{gap} is missing before #{after}"
@@ -278,6 +291,7 @@ def _contradictions(known: Registry) -> Iterator[str]:
 def inconsistent(known: Registry, records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Where the records in the tags' messages (by tag object) say something else than the tags' names and order."""
     names = {version.commit: version.name for version in known.versions}
+    versions = {version.name: version for version in known.versions}
     last = ""
     for place, version in enumerate(known.versions, 1):
         record = records.get(version.tag, {})
@@ -291,10 +305,13 @@ def inconsistent(known: Registry, records: Mapping[str, Mapping[str, Any]]) -> I
         for assignment in known.uses(environment):
             record, name = records.get(assignment.tag, {}), names.get(assignment.commit, "")
             if name and record.get("version", name) != name:
-                yield f"{assignment.name} names {name} and says that it puts {record['version']} to use"
+                verb = "takes {} out" if assignment.empties else "puts {} to use"
+                yield f"{assignment.name} names {name} and says that it {verb.format(record['version'])}"
             elif "previous" in record and (record["previous"] or "") != last:
                 yield f"{assignment.name} replaces {last or 'nothing'} and says that it replaces {record['previous']}"
-            last = name
+            elif not record.get("reason") and is_older(name, versions.get(last)):
+                yield f"{assignment.name} goes back to {name} from {last} and does not say why"
+            last = "" if assignment.empties else name
 
 
 def message(line: str, record: dict[str, Any]) -> str:
@@ -303,14 +320,21 @@ def message(line: str, record: dict[str, Any]) -> str:
 
 
 def use_record(version: str, previous: Registered | None, *, reason: str, by: str) -> dict[str, Any]:
-    """What the tag of an environment says beside its name."""
-    return {
+    """What the tag of an environment says beside its name; one that goes back to an older version says that too."""
+    told = {
         "schema": 2,
         "version": version,
         "previous": previous.name if previous else None,
         "reason": reason,
         "by": by,
     }
+    return told | ({"older": True} if is_older(version, previous) else {})
+
+
+def is_older(version: str, than: Registered | None) -> bool:
+    """Whether the version of this name is lower than another one."""
+    found = VERSION_TAG.fullmatch(version)
+    return than is not None and found is not None and _number(found) < than.version
 
 
 def record(text: str) -> dict[str, Any]:
@@ -323,7 +347,3 @@ def record(text: str) -> dict[str, Any]:
                 return {}
             return found if isinstance(found, dict) else {}
     return {}
-
-
-def _inert(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)[:80]

@@ -1,4 +1,4 @@
-"""A person puts a version to use, goes back to an earlier one, or deprecates one: each a tag signed with their key."""
+"""A person puts a version to use, goes back to an earlier one or to none, or deprecates one: tags that they sign."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import objects, registry, report, settings, tagging, trust
+from pushforward import objects, registry, settings, tagging, trust
 from pushforward import remote as remotes
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import Repository
@@ -17,11 +17,15 @@ from pushforward.registry import PRODUCTION, Registered, Registry
 from pushforward.remote import LOCAL
 from pushforward.settings import Settings
 from pushforward.tagging import Batch, Hand, Push, Seen, Tag
+from pushforward.text import plain
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before."""
+    """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before.
+
+    `version` is "" where the environment holds nothing now.
+    """
 
     tag: str
     version: str
@@ -39,16 +43,22 @@ def release(
     reason: str = "",
     *,
     environment: str = PRODUCTION,
+    older: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Made:
     """Put `version` (`v1.2.0`, `1.2.0` or its tag) to use in an environment.
 
-    The version's own signature is verified and its model looked for in the DVC remote before anything is tagged. With
-    `say` it waits for what the tag starts on a server, and tells of it.
+    One that is lower than what is in use there only where `older` says so, with a reason. The version's own signature
+    is verified and its model looked for in the DVC remote before anything is tagged. With `say` it waits for what the
+    tag starts on a server, and tells of it.
     """
+    if older and not reason:
+        raise PushforwardError(
+            "to go back to an older version needs a reason", next='--older -m "why", in one sentence'
+        )
     with _signing(root) as clone:
         why = tagging.one_line(reason) if reason else "released"
-        return clone.use(environment, lambda known: known.named(version), why, say=say)
+        return clone.use(environment, lambda known: known.named(version), why, older=older, say=say)
 
 
 def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "") -> Made:
@@ -78,11 +88,18 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
             if before is None:
                 raise PushforwardError(
                     f"{environment} held no version before {present.name} that is not deprecated",
-                    next=f"pushforward rollback {environment} --to VERSION -m REASON",
+                    next=f"pushforward rollback {environment} --empty -m REASON, or pushforward release VERSION "
+                    f"--to {environment}",
                 )
             return before
 
-        return clone.use(environment, choose, why, patient=False)
+        return clone.use(environment, choose, why, older=True, patient=False)
+
+
+def empty(root: Path, reason: str, *, environment: str = PRODUCTION) -> Made:
+    """Take out of an environment what it holds, and leave nothing there: also where the settings name it no more."""
+    with _signing(root) as clone:
+        return clone.empty(environment, tagging.one_line(reason))
 
 
 def deprecate(root: Path, version: str, reason: str) -> Made:
@@ -96,9 +113,29 @@ def _held(known: Registry, environment: str, name: str) -> Registered:
     if all(use.commit != version.commit for use in known.uses(environment)):
         raise PushforwardError(
             f"{environment} never held {version.name}, so there is no way back to it",
-            next=f"pushforward release {version.version} --to {environment}",
+            next=_release(version, environment, known.in_use(environment)),
         )
     return version
+
+
+def _release(version: Registered, environment: str, present: Registered | None) -> str:
+    """What to type to put a version to use where `present` is."""
+    back = ' --older -m "why"' if registry.is_older(version.name, present) else ""
+    return f"pushforward release {version.version} --to {environment}{back}"
+
+
+def _check_order(environment: str, version: Registered, known: Registry) -> None:
+    """Refuse to put a version to use over a newer one."""
+    present = known.in_use(environment)
+    if present is None or not registry.is_older(version.name, present):
+        return
+    held = any(use.commit == version.commit for use in known.uses(environment))
+    back = f'pushforward rollback {environment} --to {version.version} -m "why"'
+    raise PushforwardError(
+        f"{environment} holds {present.name}, and {version.name} is older",
+        next=back if held else _release(version, environment, present),
+        exit_code=POLICY,
+    )
 
 
 @dataclass(frozen=True)
@@ -128,10 +165,14 @@ class _Clone:
         choose: Callable[[Registry], Registered],
         reason: str,
         *,
+        older: bool,
         patient: bool = True,
         say: Callable[[str], None] | None = None,
     ) -> Made:
-        """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder."""
+        """Put what `choose` finds in the registry to use; only the `patient` ask a DVC remote that is no folder.
+
+        What is lower than the version in use is refused unless an `older` one is wanted.
+        """
         made: list[Made] = []
         allowed = self.rules.promote.environments.get(environment)
 
@@ -141,6 +182,8 @@ class _Clone:
             version = choose(known)
             present = known.in_use(environment)
             self._check_use(environment, version, known)
+            if not older:
+                _check_order(environment, version, known)
             self._check_version(version, patient=patient)
             name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
             told = registry.use_record(version.name, present, reason=reason, by=self.by)
@@ -159,7 +202,28 @@ class _Clone:
         self._look_again(made[-1])
         return made[-1]
 
+    def empty(self, environment: str, reason: str) -> Made:
+        """Take out of an environment what it holds."""
+        made: list[Made] = []
+
+        def step(seen: Seen) -> Batch:
+            known = seen.known
+            present = known.in_use(environment)
+            if present is None:
+                self._check_environment(environment, known)
+                raise PushforwardError(f"{environment} holds no version", next="pushforward show")
+            name = f"{self.model}#{environment}!#{known.next_counter(environment, seen.taken)}"
+            told = registry.use_record(present.name, present, reason=reason, by=self.by)
+            made.append(Made(name, "", present.commit, environment, present.name, reason, self.by, self.remote))
+            message = registry.message(f"{environment}: nothing from now on, {present.name} until now: {reason}", told)
+            return Batch((Tag(name, present.commit, message, lambda signer: signer.allows(environment)),))
+
+        self._transact(step, tagging.without_waiting)
+        self._look_for_two(self._look(), made[-1])
+        return made[-1]
+
     def deprecate(self, name: str, reason: str) -> Made:
+        """Say that a version is not to be put to use again."""
         made: list[Made] = []
 
         def step(seen: Seen) -> Batch:
@@ -171,7 +235,7 @@ class _Clone:
                 if known.in_use(environment) == version:
                     raise PushforwardError(
                         f"{version.name} is in use in {environment}",
-                        next=f"pushforward rollback {environment} -m REASON, then this again",
+                        next=f"{self._way_out(environment, known)}, then this again",
                         exit_code=POLICY,
                     )
             tag = f"{version.name}!"
@@ -191,23 +255,41 @@ class _Clone:
         self._look_again(made[-1])
         return made[-1]
 
+    def _way_out(self, environment: str, known: Registry) -> str:
+        """How an environment gets rid of what it holds: by what was there before, where there is such a thing."""
+        back = environment in self.rules.promote.environments and known.before(environment)
+        return f"pushforward rollback {environment} {'' if back else '--empty '}-m REASON"
+
     def _look_again(self, made: Made) -> None:
         """Say so where one has deprecated the version while another has put it to use.
 
         They are two tags, and neither push could see the other's. Whoever comes second sees both now.
         """
-        known = tagging.look_believed(
-            self.repository, self.remote, self.model, self.rules.promote.environments, self.signers
-        ).known
+        known = self._look()
+        self._look_for_two(known, made)
         version = known.named(made.version)
         holds = [name for name in known.environments if known.in_use(name) == version]
         if known.deprecated(version) and holds:
             raise PushforwardError(
                 f"{version.name} was deprecated and put to use in {', '.join(holds)} at the same moment; "
                 f"{made.tag} is there",
-                next=f"pushforward rollback {holds[0]} -m REASON",
+                next=self._way_out(holds[0], known),
                 exit_code=POLICY,
             )
+
+    def _look_for_two(self, known: Registry, made: Made) -> None:
+        """Say so where one has filled an environment while another has emptied it: they are two tags of one number."""
+        number = made.tag.rpartition("#")[2]
+        if sum(str(use.counter) == number for use in known.uses(made.environment)) > 1:
+            raise PushforwardError(
+                f"{made.environment} was filled and emptied at the same moment, and holds nothing; {made.tag} is there",
+                next=f"pushforward release VERSION --to {made.environment}",
+                exit_code=POLICY,
+            )
+
+    def _look(self) -> Registry:
+        environments = self.rules.promote.environments
+        return tagging.look_believed(self.repository, self.remote, self.model, environments, self.signers).known
 
     def _transact(self, step: Callable[[Seen], Batch], push: Push) -> None:
         hand, signers, environments = self.hand, self.signers, self.rules.promote.environments
@@ -241,7 +323,7 @@ class _Clone:
         if deprecation := known.deprecated(version):
             (found,) = self.repository.objects([deprecation.tag])
             reason = registry.record(found[1].decode("utf-8", "replace")).get("reason") if found else None
-            said = f": {report.plain(str(reason), tagging.LIMIT_REASON)}" if reason else ""
+            said = f": {plain(str(reason), tagging.LIMIT_REASON)}" if reason else ""
             others = [one for one in known.versions if not known.deprecated(one)]
             raise PushforwardError(
                 f"{version.name} is deprecated{said}",

@@ -8,18 +8,20 @@ import dataclasses
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward import percent
+from pushforward.text import code, cut, figure, left, plain, prose, right, shorten, signed
 from pushforward.verdicts import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
 
 BUDGET = 60_000
-LONGEST = 160
 LISTED = 12
 SLICES_OPEN = 6
+NAME_WIDTH, NUMBER_WIDTH = 26, 9
 POINTS = 10
+RENAMED = "The model has another name"
 MONTH = re.compile(r"\d{4}-\d\d")
 # Mermaid's own first colour is all but white on white; this one is seen on white and on black.
 PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#2f81f7"}}}}%%'
@@ -64,7 +66,7 @@ NEXT: dict[Outcome, str] = {
     "hold": "change the model, not the gate, and push again",
     "unknown": "a larger effect, or more days: the next month's data counts too",
     "calibration-only": "improve what the model knows; its level is the season's",
-    "identical": "nothing to do",
+    "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
 }
 
@@ -74,10 +76,12 @@ class Context:
     """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
 
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
-    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `months` are
+    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `renamed_from` is
+    the champion under the name that the model had before, with which it was not compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
-    `trend_metric` on the validation month of each version, this challenger last.
+    `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
+    into a protected branch by their word, and why.
     """
 
     kind: Kind = "judged"
@@ -85,6 +89,7 @@ class Context:
     branch: str = ""
     target: str = "main"
     carried_to: str = ""
+    renamed_from: str = ""
     changed_params: tuple[tuple[str, str, str], ...] = ()
     changed_files: tuple[tuple[str, int, int], ...] = ()
     validation_month: str = ""
@@ -98,6 +103,7 @@ class Context:
     trend: tuple[tuple[str, str, float], ...] = ()
     trend_metric: str = ""
     next_version: str = ""
+    override: str = ""
     next_step: str = ""
     next_command: str = ""
     reproduce: str = ""
@@ -144,6 +150,10 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
     lines = [head, *_wrap(_upper(plain(verdict.reason, 600)), width, "  ")]
     lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
+    if context.override:
+        lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
+    if context.renamed_from:
+        lines += _wrap(f"{RENAMED.lower()}: {plain(_unlike(context))}", width, "  ! ", "    ")
     if verdict.touched:
         lines += _wrap(f"judge touched: {_listing(verdict.touched, plain)}", width, "  ! ", "    ")
     if card := _number_card(verdict):
@@ -202,29 +212,6 @@ def entries(note: str) -> list[tuple[dict[str, Any], str]]:
     return [(tree, "\n".join(lines).strip("\n") + "\n") for tree, lines in found]
 
 
-def plain(text: str, longest: int = LONGEST) -> str:
-    """Foreign text as one line of printable characters: no escape sequence, control, bidi or invisible character."""
-    text = _ESCAPES.sub("", text)
-    kept = "".join(_printable(character) for character in text)
-    return _shorten(" ".join(kept.split()), longest)
-
-
-def code(text: str, longest: int = LONGEST) -> str:
-    """Foreign text as a markdown code span that it cannot leave, in a table too."""
-    # GitHub reads @ as a mention after anything but a word character; stages and versions keep theirs.
-    text = re.sub(r"(?<!\w)@", "＠", plain(text, longest)).translate(_SPAN)
-    return f"`{text}`" if text else "`(empty)`"
-
-
-def prose(text: str, longest: int = 600) -> str:
-    """Foreign text as a part of a markdown sentence: no markup, link, mention or reference is left in it."""
-    text = plain(text, longest).translate(_TEXT).replace("://", ":⁄⁄").replace("www.", "www․")
-    text = re.sub(r"(?i)\b(gh)-(?=\d)", r"\1‑", text)
-    text = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
-    text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
-    return re.sub(r"^([-+=])", r"\\\1", text)
-
-
 def sparkline(values: Sequence[float], points: int = 24) -> str:
     """The values as a line of eight block heights, at most `points` long (evenly picked, first and last kept)."""
     values = [value for value in values if value == value and abs(value) != float("inf")]
@@ -237,27 +224,12 @@ def sparkline(values: Sequence[float], points: int = 24) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round((value - low) * scale)] for value in values)
 
 
-# Operating system commands, device control strings and control sequences, in their 7-bit and 8-bit forms.
-_ESCAPES = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|\x1b[ -~]?"
-)
 _TAGS = str.maketrans({"<": "‹", ">": "›"})
-_SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
-_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃", "$": "＄"})
 _FIRST, _CONTEXT, _LAST = "<!-- pushforward ", "<!-- context ", " -->"
 
 
-def _printable(character: str) -> str:
-    category = unicodedata.category(character)
-    if character in "\t\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
-        return " "
-    return "" if category[0] == "C" else character
-
-
 def _machine_line(verdict: Verdict, limit: int) -> str:
-    verdict = dataclasses.replace(verdict, reason=_shorten(verdict.reason, 2000))
+    verdict = dataclasses.replace(verdict, reason=shorten(verdict.reason, 2000))
     while True:
         text = json.dumps(json.loads(verdict.to_json()), separators=(",", ":"))
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("\x7f", "\\u007f")
@@ -318,12 +290,16 @@ def _sentence(reason: str) -> str:
 
 def _alerts(verdict: Verdict, context: Context) -> list[str]:
     alerts = []
+    if context.override:
+        alerts.append(f"> [!WARNING]\n> **Let in by a person's word**, not by a verdict: {prose(context.override)}")
     if verdict.touched:
         listed = _listing(verdict.touched, code)
         alerts.append(
             "> [!WARNING]\n> **This change touches the judge**: "
             f"{listed}. It was judged by the judge it found, and its own counts from the next push on."
         )
+    if context.renamed_from:
+        alerts.append(f"> [!WARNING]\n> **{RENAMED}**: {prose(_unlike(context))}.")
     if context.message:
         alerts.append("\n".join(_indented(line) for line in _message_lines(context)))
     if verdict.clipped:
@@ -331,6 +307,13 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
             f"> [!NOTE]\n> {verdict.clipped:,} predictions are so near 0 or 1 that their loss was capped at 1e-7."
         )
     return alerts
+
+
+def _unlike(context: Context) -> str:
+    return (
+        f"it was not compared with {context.renamed_from}, the champion under the name before; "
+        "it is in use nowhere until a person puts it to use"
+    )
 
 
 def _indented(line: str) -> str:
@@ -430,7 +413,7 @@ def _name(number: Number) -> str:
 def bounds_title(numbers: Iterable[Number]) -> str:
     """The confidence at which the bounds of these numbers hold, as a column's title."""
     alphas = [number.alpha for number in numbers if number.alpha is not None]
-    return f"{100 * (1 - alphas[0]):.4g} % bounds" if alphas else "bounds"
+    return f"{percent.confidence(alphas[0], '.4g')} bounds" if alphas else "bounds"
 
 
 def _figures(number: Number) -> list[str]:
@@ -463,14 +446,19 @@ def _number_card(verdict: Verdict) -> list[str]:
         numbers, on = panel.numbers, f"on {plain(panel.month, 7)}, validation"
     if not numbers:
         return []
-    if numbers[0].gain is None:
-        rows = [f"  {plain(number.name, 26):<26}{figure(number.challenger):>9}" for number in numbers]
-        return [f"  {on:<26}{'this':>9}", *rows]
-    lines = [f"  {on:<26}{'champion':>9}{'this':>9}{'gain':>9}   {bounds_title(numbers)}"]
+    alone = numbers[0].gain is None
+    head = ["this"] if alone else ["champion", "this", "gain"]
+    rows, behind = [head], ["" if alone else bounds_title(numbers)]
     for number in numbers:
         champion, challenger, gain, between = _figures(number)
-        name, mark = plain(number.name, 26), _mark(number, "✓", "✗", "?")
-        lines.append(f"  {name:<26}{champion:>9}{challenger:>9}{gain:>9}   {between} {mark}".rstrip())
+        rows.append([challenger] if alone else [champion, challenger, gain])
+        behind.append("" if alone else f"{between} {_mark(number, '✓', '✗', '?')}")
+    widths = [max(NUMBER_WIDTH, 1 + max(map(len, column))) for column in zip(*rows, strict=True)]
+    named = [on, *(plain(number.name, NAME_WIDTH) for number in numbers)]
+    lines = []
+    for name, row, rest in zip(named, rows, behind, strict=True):
+        figures = "".join(map(right, row, widths))
+        lines.append(f"  {left(name, NAME_WIDTH)}{figures}   {rest}".rstrip())
     return lines
 
 
@@ -580,7 +568,7 @@ def _data_line(context: Context, shown: Shown) -> str:
     for month in context.months_added:
         rows, rate = known.get(month, (0, None))
         parts = [f"{rows:,} rows"] if rows else []
-        parts += [f"{100 * rate:.1f} % positive"] if rate is not None else []
+        parts += [f"{percent.share(rate)} positive"] if rate is not None else []
         size = f" ({', '.join(parts)})" if parts else ""
         added.append(f"+ {shown(month)}{size}")
     old = [(rows, rate) for month, (rows, rate) in known.items() if month not in context.months_added]
@@ -590,7 +578,7 @@ def _data_line(context: Context, shown: Shown) -> str:
         before = f"{'before ' if added else ''}{_count(len(old), 'month')}, {total:,} rows"
         rates = [(rows, rate) for rows, rate in old if rate is not None]
         if len(rates) == len(old):
-            before += f", {100 * sum(rows * rate for rows, rate in rates) / total:.1f} % positive"
+            before += f", {percent.share(sum(rows * rate for rows, rate in rates) / total)} positive"
     listed = "; ".join(added[:LISTED]) + (f" and {len(added) - LISTED} more" if len(added) > LISTED else "")
     return "; ".join(part for part in (listed, before) if part)
 
@@ -606,9 +594,10 @@ def _trend_line(context: Context, shown: Shown) -> str:
         return ""
     curve = sparkline([value for *_, value in context.trend])
     (month, version, first), (last_month, _, last) = context.trend[0], context.trend[-1]
+    since, now = (f" on {shown(one)}" if one else "" for one in (month, last_month))
     return (
-        f"{shown(context.trend_metric)} {shown(curve)} {figure(first)} ({shown(version)} on {shown(month)}) "
-        f"to {figure(last)} (this on {shown(last_month)})"
+        f"{shown(context.trend_metric)} {shown(curve)} {figure(first)} ({shown(version)}{since}) "
+        f"to {figure(last)} (this{now})"
     )
 
 
@@ -766,41 +755,9 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
-def figure(value: float) -> str:
-    """Four decimals, or one for what is large."""
-    return f"{value:.4f}".replace("-", "−") if abs(value) < 1000 else f"{value:,.1f}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    text = f"{value:+.4f}" if abs(value) < 1000 else f"{value:+,.1f}"
-    return text.replace("-", "−")
-
-
 def _upper(text: str) -> str:
     """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
     return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
-
-
-def _shorten(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
-
-
-def cut(text: str, width: int) -> str:
-    """The text in at most `width` columns of a terminal."""
-    if cells(text) <= width:
-        return text
-    while text and cells(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,11 +17,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from pushforward import artifacts as artifact_folder
-from pushforward import git
-from pushforward.actlog import JobResult, Mask, Progress, Reader, clean, parse
-from pushforward.errors import BUG, TOOL, PushforwardError
+from pushforward import cause, git
+from pushforward.actlog import JobResult, Mask, Progress, Reader, parse
+from pushforward.cause import Cause
+from pushforward.errors import BUG, TOOL, MachineError, PushforwardError
 from pushforward.event import Event, Repository, payload
-from pushforward.jail import Jail, Policy, reclaim
+from pushforward.jail import PLAIN, Jail, Policy, reclaim
+from pushforward.text import clean
 from pushforward.watch import Watch
 from pushforward.workflow import FOLDER, RUNNER, Workflow, job_minutes, limit_minutes, load, problems, uses
 
@@ -29,6 +33,9 @@ ACTIONS = Path(__file__).parent / "actions"
 ACT = Path(sys.executable).parent / "act"
 
 GIT_FOLDERS = frozenset({"branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "worktrees"})
+
+# act and bash cut the path of a step's script at blanks and quotes; these they take as they are.
+PLAIN_PATH = re.compile(r"[\w./+@%=,~-]+")
 
 GRACE = 10.0  # seconds between a polite end and a hard one
 TICK = 0.2
@@ -56,7 +63,11 @@ CALM = {
 
 @dataclass(frozen=True)
 class WorkflowResult:
-    """How a workflow ended, and why. `skipped` means that the conditions of all of its jobs were false."""
+    """How a workflow ended, and why. `skipped` means that the conditions of all of its jobs were false.
+
+    `cause` is what went wrong first. Where it is `own`, the same commit would fail so again, wherever it is run; what
+    else went wrong may be the machine's.
+    """
 
     workflow: str
     file: str
@@ -67,6 +78,8 @@ class WorkflowResult:
     errors: tuple[str, ...]
     log: Path
     learned: Mask | None = None  # where a step has masked something that it may have said before
+    cause: Cause = cause.NONE
+    own: bool = False
 
 
 def _ignore(_: Progress) -> None:
@@ -112,7 +125,8 @@ def run_workflow(
         jobs={name: value * 60 for name, value in minutes.items()},
         cancel=cancel or threading.Event(),
     )
-    environment = _environment(place, artifacts, repository, run_id, env or {})
+    names = _Names.of(place, jail)
+    environment = _environment(names.box, artifacts, repository, run_id, env or {})
     read_file = _reader_of(repository, event.sha)
     refused = [clean(line) for line in problems(workflow, read_file)]
     end: _End | None = None
@@ -122,18 +136,22 @@ def run_workflow(
                 log.tell(Progress("error", line))
             if not refused:
                 _prepare(place, workflow, event, repository)
-                argv = _act(workflow, event, repository, place, run_id, run_number)
+                argv = _act(workflow, event, repository, place, names.box, run_id, run_number)
                 for action in uses(workflow, read_file):
-                    argv += ["--local-repository", f"{action}={_stand_in(action)}"]
+                    argv += ["--local-repository", f"{action}={_stand_in(action, names.actions)}"]
                 argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
                 inside = _inside(policy, place, artifacts, repository, environment)
+                inside = replace(inside, placed={**inside.placed, **names.placed(place)})
                 wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
                 end = _follow(wrapped, environment, secret_file, limits, log, inside, place)
     finally:
         _clean_up(place, environment if jail.kind == "none" else None)
+        if names.link:
+            _remove(names.link)
         spoilt = list(_settle(artifacts, policy.writable if policy.untrusted else ()))
     reasons = refused if end is None else [*_reasons(workflow, reader, end), *spoilt]
     conclusion = _conclusion(reader, end, reasons)
+    why, own = _why(workflow, reader, end, reasons) if conclusion in ("failure", "timed-out") else (cause.NONE, False)
     return WorkflowResult(
         workflow.name,
         workflow.file,
@@ -144,6 +162,8 @@ def run_workflow(
         () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
         place.log,
         mask if mask.learned else None,
+        replace(why, text=mask.apply(why.text), next=mask.apply(why.next)),
+        own,
     )
 
 
@@ -384,6 +404,34 @@ class _Lines:
         self.waiting += part[: MAX_LINE - len(self.waiting)]
 
 
+@dataclass(frozen=True)
+class _Names:
+    """What the folders that steps are run from are called inside of the jail. `link` is a folder of links, if any."""
+
+    box: Path
+    actions: Path
+    link: Path | None = None
+
+    @classmethod
+    def of(cls, place: _Place, jail: Jail) -> "_Names":
+        """As they are called outside where nothing in that would be cut; else a jail shows them elsewhere too.
+
+        Without a jail links of this run's own lead there.
+        """
+        if PLAIN_PATH.fullmatch(f"{place.box}{ACTIONS}"):
+            return cls(place.box, ACTIONS)
+        root = PLAIN if jail.kind != "none" else Path(tempfile.mkdtemp(prefix="pushforward-"))
+        names = cls(root / "box", root / "actions", root if jail.kind == "none" else None)
+        if names.link:
+            names.box.symlink_to(place.box)
+            names.actions.symlink_to(ACTIONS)
+        return names
+
+    def placed(self, place: _Place) -> dict[Path, Path]:
+        """Name inside -> folder, of those that have another one there."""
+        return {} if self.box == place.box else {self.box: place.box, self.actions: ACTIONS}
+
+
 def _prepare(place: _Place, workflow: Workflow, event: Event, repository: Repository) -> None:
     """Lay out what act reads: the files of `.github`, and the event."""
     export(repository, event.sha, place.source)
@@ -424,7 +472,7 @@ def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
 
 
 def _environment(
-    place: _Place, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
+    box: Path, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of act, which hands all of it to every step."""
     chosen = {
@@ -435,10 +483,10 @@ def _environment(
         "PUSHFORWARD_ARTIFACTS": str(artifacts),
         "PUSHFORWARD_PYTHON": sys.executable,
         "PUSHFORWARD_LIB": str(Path(__file__).parents[1]),
-        "TMPDIR": str(place.box / "tmp"),
+        "TMPDIR": str(box / "tmp"),
         **env,
     }
-    return {**chosen, "HOME": str(place.home)}
+    return {**chosen, "HOME": str(box / "home")}
 
 
 def _act(
@@ -446,12 +494,13 @@ def _act(
     event: Event,
     repository: Repository,
     place: _Place,
+    box: Path,
     run_id: int,
     run_number: int,
 ) -> list[str]:
     argv = [str(ACT), event.name, "-C", str(place.source), "-W", str(place.source / workflow.path)]
     argv += ["-e", str(place.event), "-P", f"{RUNNER}=-self-hosted", "--json", "--rm"]
-    argv += ["--action-cache-path", str(place.work), "--no-cache-server", "--no-skip-checkout"]
+    argv += ["--action-cache-path", str(box / place.work.name), "--no-cache-server", "--no-skip-checkout"]
     for name in ("env", "var", "input"):
         argv += [f"--{name}-file", str(place.empty)]
     given = {
@@ -469,9 +518,9 @@ def _act(
     return argv
 
 
-def _stand_in(action: str) -> Path:
-    """The folder that stands in for `owner/name@sha`."""
-    return ACTIONS / action.partition("@")[0].replace("/", "+")
+def _stand_in(action: str, actions: Path) -> Path:
+    """The folder among `actions` that stands in for `owner/name@sha`."""
+    return actions / action.partition("@")[0].replace("/", "+")
 
 
 @contextmanager
@@ -517,7 +566,9 @@ def _follow(
             pass_fds=() if secret_file is None else (secret_file,),
         )
     except FileNotFoundError as missing:
-        raise PushforwardError(f"{argv[0]} is not installed", next="pushforward check", exit_code=TOOL) from missing
+        raise MachineError(f"{Path(argv[0]).name} is not installed", next="pushforward check") from missing
+    except OSError as broken:
+        raise MachineError(f"{Path(argv[0]).name} cannot be started: {broken.strerror}") from broken
     cut: tuple[Conclusion, str] | None = None
     ended = hard = float("inf")
     size = 0
@@ -657,6 +708,27 @@ def _results(workflow: Workflow, reader: Reader, end: _End | None) -> Iterator[J
             yield replace(job, result="cancelled" if end and end.cut else "failure")
         else:
             yield job
+
+
+def _why(workflow: Workflow, reader: Reader, end: _End | None, reasons: list[str]) -> tuple[Cause, bool]:
+    """What went wrong first, and whether the commit has it wrong: not what a tool, or whoever killed it, says."""
+    edit = f"edit {workflow.path}"
+    if end is None:
+        return Cause(reasons[0], edit), True
+    if end.cut:
+        return Cause(f"{workflow.file}: {end.cut[1]}", _after_cut(workflow, end.cut[0])), True
+    if failed := reader.failure():
+        told = Cause(failed.named) if failed.named else cause.of(failed.lines, failed.status)
+        text = f"{workflow.file}: {failed.job} / {failed.step}: {told.text or 'it failed'}"
+        return Cause(text, told.next), failed.status not in {None, TOOL, *cause.KILLED}
+    if not reader.jobs and reader.errors and (unread := cause.of_act(workflow.file, reader.errors)):
+        return Cause(unread.text, edit), True
+    first = [*reader.errors, *reasons, f"{workflow.file}: it did not end well"][0]
+    return Cause(first if first.startswith(workflow.file) else f"{workflow.file}: {first}"), reader.unsupported
+
+
+def _after_cut(workflow: Workflow, how: Conclusion) -> str:
+    return f"make it faster, or raise timeout-minutes in {workflow.path}" if how == "timed-out" else "let it take less"
 
 
 def _skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:

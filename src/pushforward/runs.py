@@ -79,7 +79,7 @@ class Run:
 
     `verdict` is that of a judged commit, or how the workflows of a tag or a schedule ended. `stage` is the workflow at
     work. `waits_for` is a commit of the default branch without whose verdict this one cannot be had. One that is not
-    `final` is tried again.
+    `final` is tried again; what the `machine` has let fail says nothing of the commit.
     """
 
     job: Job
@@ -90,14 +90,15 @@ class Run:
     waits_for: str = ""
     attempt: int = 0
     final: bool = False
+    machine: bool = False
     asked: float = 0.0
     started: float = 0.0
     ended: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far."""
-        return (self.ended or time.time()) - self.started if self.started else 0.0
+        """How long it took, or has taken so far; nothing where the clock was put back meanwhile."""
+        return max(0.0, (self.ended or time.time()) - self.started) if self.started else 0.0
 
     def record(self) -> dict[str, Any]:
         """As JSON for scripts."""

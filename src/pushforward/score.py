@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pushforward import cause, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.process import clean_environment
 
@@ -31,6 +32,13 @@ class PredictionsError(PushforwardError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=DATA)
+
+
+class ScoringError(PushforwardError):
+    """A score command that failed, died, or was late."""
+
+    def __init__(self, message: str, *, next: str = "") -> None:  # noqa: A002
+        super().__init__(message, next=next, exit_code=TOOL)
 
 
 def score(
@@ -66,10 +74,11 @@ def score(
     with tempfile.TemporaryFile() as output:
         status = _run_group(words, checkout, environment, output, timeout)
         if status != 0:
-            raise PushforwardError(
-                f"scoring in {checkout.name}/ {_how_it_ended(status)}: {contract.score}{_last_lines(output)}",
+            lines = [line.replace(f"{checkout.absolute()}/", "") for line in _last_lines(output)]
+            why = cause.of(lines).text or contract.score
+            raise ScoringError(
+                "\n  ".join([f"scoring in {checkout.name}/ {_how_it_ended(status)}: {why}", contract.score, *lines]),
                 next=f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
-                exit_code=TOOL,
             )
     if not out.is_file():
         raise PredictionsError(f"the score command ended well but wrote no {out.name}")
@@ -130,6 +139,7 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
     import polars as pl
 
     _check_file(path)
+    pointers.refuse(path, path.name)
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -144,6 +154,7 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
             raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
         if count > LIMIT_ROWS:
             raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+        parquet.check(path, path.name)
         return lazy.select(list(wanted)).collect()
     except pl.exceptions.PolarsError as broken:
         said = str(broken).splitlines()[0][:200]
@@ -166,13 +177,11 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
             start_new_session=True,
         )
     except OSError as missing:
-        raise PushforwardError(f"{words[0]} cannot be run in {cwd}: {missing.strerror}", exit_code=TOOL) from missing
+        raise ScoringError(f"{words[0]} cannot be run in {cwd.name}/: {missing.strerror}") from missing
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise PushforwardError(
-            f"scoring in {cwd.name}/ took longer than {timeout:g} s and was stopped", exit_code=TOOL
-        ) from None
+        raise ScoringError(f"scoring in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
     finally:
         _kill_group(child.pid)
         child.wait()
@@ -194,11 +203,10 @@ def _how_it_ended(status: int) -> str:
         return f"died of signal {-status}"
 
 
-def _last_lines(output: BinaryIO) -> str:
+def _last_lines(output: BinaryIO) -> list[str]:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - 4096))
-    lines = output.read().decode("utf-8", "replace").strip().splitlines()[-8:]
-    return "".join(f"\n  {line}" for line in lines)
+    return output.read().decode("utf-8", "replace").strip().splitlines()[-8:]
 
 
 def _check_file(path: Path) -> None:

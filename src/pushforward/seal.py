@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pushforward import percent
+from pushforward.verdicts import DATA_TITLE
+
 if TYPE_CHECKING:
     from pushforward.ledger import Look
     from pushforward.verdicts import Verdict
@@ -23,9 +26,9 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
     predicts what the champion predicts, took no look; what the labels say of them stays closed too.
     """
     doubted = any(guard.name == "plausible" and guard.outcome != "pass" for guard in verdict.guards)
-    sure = f"at {100 * (1 - look.alpha):.5g} % confidence" if look else ""
-    if verdict.verdict in {"invalid", "identical"}:
-        reason = verdict.reason
+    sure = f"at {percent.confidence(look.alpha)} confidence" if look else ""
+    if verdict.verdict in {"invalid", "identical"} or any(guard.name == DATA_TITLE for guard in verdict.guards):
+        reason = verdict.reason  # no number of the labels is in it
     elif doubted:
         reason = "a gain too good to be true is more often a leak; a person must look at the features"
     elif look is None:

@@ -3,10 +3,12 @@
 The sections below belong to pushforward. Every other section belongs to the project's own stages, which check it.
 """
 
+import datetime
 import difflib
 import functools
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,16 +18,17 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
-from pushforward import files
+from pushforward import __version__, files, pointers
 from pushforward.errors import PushforwardError
 
+FILE = "params.yaml"
 LIMIT_BYTES = 64 * 1024
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 LIMIT_DEPTH = 40
 PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
 # What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
 ODD = (LookupError, AttributeError, TypeError)
-RIGHTS = ("any", "version")  # what a key may sign beside environments, by name: no environment is called so
+RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
@@ -98,6 +101,9 @@ class GateRules(Section):
     reveal: Literal["verdict", "numbers"] = "verdict"
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
     suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
+    suspect_column: float = Field(default=0.95, gt=0.5, le=1)  # by one column of the rows, or one value of it
+    suspect_rows: float = Field(default=0.2, ge=0, le=1)  # of a month, as a share of the month before; 0 asks nobody
+    cleared: list[Column] = []  # columns of the rows that a person has looked at
 
 
 class Promote(Section):
@@ -110,7 +116,7 @@ class Promote(Section):
     def _not_rights(cls, environments: dict[str, str]) -> dict[str, str]:
         for name in environments:
             if name in RIGHTS:
-                raise ValueError(f"'{name}' says what a key may sign ({' and '.join(RIGHTS)}); name it otherwise")
+                raise ValueError(f"'{name}' says what a key may sign ({', '.join(RIGHTS)}); name it otherwise")
         return environments
 
 
@@ -170,10 +176,16 @@ def parse(text: bytes, where: str = "params.yaml") -> Settings:
 
 def load(folder: Path) -> Settings:
     """The settings of the checkout in `folder`."""
-    text = files.read(folder, "params.yaml")
+    text = files.read(folder, FILE)
     if text is None:
         raise PushforwardError(f"{folder} has no params.yaml", next="run this inside a checkout of your project")
     return parse(text)
+
+
+def plain(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
+    """Every section of params.yaml, of whosever stages, as plain values."""
+    found: dict[str, Any] = _plain(_load(text, where))
+    return found
 
 
 @functools.lru_cache(maxsize=16)
@@ -195,6 +207,8 @@ def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
 def _load(text: bytes, where: str) -> CommentedMap:
     if len(text) > LIMIT_BYTES:
         raise PushforwardError(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
+    if stands_for := pointers.told(text[: pointers.FIRST_BYTES]):
+        raise PushforwardError(f"{where} is {stands_for[0]}, not what it points to", next=stands_for[1])
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError as wrong:
@@ -213,7 +227,33 @@ def _load(text: bytes, where: str) -> CommentedMap:
         raise PushforwardError(f"{where}: {(str(broken).splitlines() or ['it cannot be read'])[0]}") from None
     if not isinstance(tree, CommentedMap):
         raise PushforwardError(f"{where} must be a mapping of sections")
+    _check_kinds(tree, where)
     return tree
+
+
+def _check_kinds(tree: CommentedMap, where: str) -> None:
+    """Refuse a value of a kind that no stage can be given: DVC takes numbers, texts, lists and mappings.
+
+    A date without quotes is one; DVC ends on it as on a bug of its own, whichever section holds it.
+    """
+    for path, value in _leaves(tree):
+        if value is None or isinstance(value, (bool, int, float, str)):
+            continue
+        name = ".".join(str(part) for part in path)
+        if isinstance(value, datetime.date):
+            text = value.isoformat()
+            raise _refusal(where, tree, path, f'quote the date at {name}, or DVC cannot read the file: "{text}"')
+        kind = type(value).__name__.removeprefix("Commented").lower()
+        raise _refusal(where, tree, path, f"'{name}' is a value of the kind {kind}, which DVC cannot read; write text")
+
+
+def _leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if pairs is None:
+        yield path, node
+        return
+    for key, value in pairs:
+        yield from _leaves(value, (*path, key))
 
 
 def _check_events(source: str, where: str) -> None:
@@ -251,8 +291,10 @@ def _explain(error: Any) -> str:
         section = Settings.model_fields[loc[0]].annotation
         known = list(getattr(section, "model_fields", {}))
         close = difflib.get_close_matches(loc[-1], known, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
-        return f"unknown key '{'.'.join(loc)}'{hint}"
+        if close:
+            return f"unknown key '{'.'.join(loc)}'; did you mean '{close[0]}'?"
+        other = f"pushforward {__version__} has no such setting, another version may; take it out, or run that version"
+        return f"unknown key '{'.'.join(loc)}': {other} (known: {', '.join(known)})"
     if error["type"] == "missing":
         return f"'{'.'.join(loc)}' is missing"
     text = str(error["msg"]).removeprefix("Value error, ")

@@ -1,16 +1,18 @@
 """What is in use where and since when, and the history of everything that was judged."""
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pushforward import history, notes, registry, report, settings, tagging
+from pushforward import authority, history, notes, registry, report, settings, tagging
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.history import Tag
 from pushforward.registry import Registry
 from pushforward.settings import Settings
+from pushforward.text import cells, code, cut, figure, left, plain, signed
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Use:
-    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any."""
+    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any.
+
+    `version` is "" for one that was emptied.
+    """
 
     environment: str
     version: str
@@ -58,7 +63,10 @@ class Deprecated:
 
 @dataclass(frozen=True)
 class State:
-    """The registry and the history of a repository, newest verdict last."""
+    """The registry and the history of a repository, newest verdict last.
+
+    `earlier` is what environments hold under other names than the model has now, `lacks` what a clone has not fetched.
+    """
 
     model: str
     environments: dict[str, str]
@@ -67,6 +75,8 @@ class State:
     deprecated: tuple[Deprecated, ...]
     problems: tuple[str, ...]
     history: tuple[Entry, ...]
+    earlier: tuple[Use, ...] = ()
+    lacks: str = ""
 
     def record(self) -> dict[str, Any]:
         """For `--json`."""
@@ -83,18 +93,36 @@ def state(root: Path) -> State:
     uses = tuple(_use(known, name, tags) for name in known.environments)
     return State(
         known.model,
-        {use.environment: use.version for use in uses},
+        {use.environment: use.version for use in uses if use.version},
         uses,
         tuple(version.name for version in known.versions),
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
         (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
         tuple(_history(repository, known, tags)),
+        tuple(_earlier(root, repository, rules)),
+        authority.lacks(repository, known.model),
     )
+
+
+def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Use]:
+    """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
+    refs = repository.refs("refs/tags")
+    parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
+    for model in sorted({found["model"] for found in parsed if found} - {rules.model.name}):
+        known = _counting(root, registry.fold(model, refs), rules)
+        tags = _tags(repository, known)
+        for name in known.environments:
+            use = _use(known, name, tags)
+            if use.version != "?" and tags[known.uses(name)[-1].tag].record:
+                yield use
 
 
 def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
     """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
-    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    return _counting(root, registry.fold(rules.model.name, repository.refs("refs/tags")), rules)
+
+
+def _counting(root: Path, known: Registry, rules: Settings) -> Registry:
     try:
         return tagging.counting(root, known, rules.promote.environments)
     except PushforwardError as unknown:
@@ -113,7 +141,8 @@ def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
     latest, version = known.uses(environment)[-1], known.in_use(environment)
     when, by, reason = _told(tags[latest.tag])
     previous = tags[latest.tag].record.get("previous")
-    return Use(environment, version.name if version else "?", latest.name, when, by, reason, str(previous or ""))
+    held = version.name if version else "" if latest.empties else "?"
+    return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
 
 
 def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
@@ -179,16 +208,12 @@ def _verdict(entry: Entry) -> str:
     return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form).replace("-", "−")
+def _number(value: float | None, shown: Callable[[float], str]) -> str:
+    return "" if value is None else shown(value)
 
 
 def _branch(entry: Entry) -> str:
-    return report.plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - report.cells(cell))
+    return plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
 
 
 def terminal(state: State, *, width: int = 80) -> str:
@@ -196,24 +221,37 @@ def terminal(state: State, *, width: int = 80) -> str:
     head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
     rows = [head]
     for entry in state.history:
-        loss, gain = _figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f")
+        loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
         rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
-    widths = [max(report.cells(row[column]) for row in rows) for column in range(len(head) - 1)]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(head) - 1)]
     for row, entry in zip(rows[1:], state.history, strict=True):
-        row[-1] = report.plain(entry.subject)
-    lines = ["  ".join([*map(_padded, row, widths), row[-1]]).rstrip() for row in rows]
-    table = [report.cut(line, width) for line in lines]
-    uses = [f"{use.environment:<12} {use.version}  {_since(use)}" for use in state.uses] or ["no version yet"]
+        row[-1] = plain(entry.subject)
+    lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
+    table = [cut(line, width) for line in lines]
+    uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
+    uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
-    lines = [report.cut(f"  {line}".rstrip(), width) for line in uses]
-    problems = [report.cut(f"! {report.plain(text)}", width) for text in state.problems]
+    lines = [cut(f"  {line}".rstrip(), width) for line in uses]
+    problems = [cut(f"! {plain(text)}", width) for text in state.problems]
+    if state.lacks:
+        problems += textwrap.wrap(f"! {state.lacks}", width, subsequent_indent="  ", break_on_hyphens=False)
+    if state.earlier:
+        names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
+        problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
     return "\n".join([state.model, *lines, *problems, "", *table])
+
+
+def _nothing(state: State) -> str:
+    """What stands where no environment holds a version."""
+    if state.lacks:
+        return "no version is known here"
+    return "no version is in use yet" if state.versions else "no version yet"
 
 
 def _since(tag: Use | Deprecated) -> str:
     """Since when, by whom and why, as far as a tag tells it."""
-    who = report.plain(tag.by.partition(" <")[0], 40)
-    return f"{tag.when} by {who}: {report.plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
+    who = plain(tag.by.partition(" <")[0], 40)
+    return f"{tag.when} by {who}: {plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
 
 
 def markdown(state: State) -> str:
@@ -221,8 +259,8 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        bounds = [_figure(value, "+.4f") for value in (entry.low, entry.high)]
-        numbers = [_figure(entry.loss, ".4f"), _figure(entry.gain, "+.4f"), " … ".join(filter(None, bounds))]
-        where, subject = report.code(_branch(entry)), report.code(entry.subject, 60)
+        bounds = [_number(value, signed) for value in (entry.low, entry.high)]
+        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), " … ".join(filter(None, bounds))]
+        where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))

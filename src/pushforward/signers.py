@@ -16,7 +16,7 @@ from pathlib import Path
 from pushforward import durable, process, remote, trust
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import SERVICE_EMAIL, ZERO, Repository
-from pushforward.trust import ANY, FILE, FOLDER, VERSION, Signer
+from pushforward.trust import ANY, FILE, FOLDER, MAIN, VERSION, Signer
 
 LIMIT = 16 * 1024
 RSA_BITS = 2048
@@ -49,7 +49,11 @@ def place_of(root: Path, bare: Path | None = None, file: Path | None = None) -> 
     known = bare / FOLDER / "registry.json"
     if not (bare / FOLDER / FILE).is_file() or not known.is_file():
         raise PushforwardError(f"{bare} is not a server of pushforward, or an old one", next="pushforward init")
-    return Place(bare / FOLDER / FILE, tuple(json.loads(known.read_text())["environments"]), bare)
+    try:
+        environments = tuple(json.loads(known.read_text())["environments"])
+    except (ValueError, TypeError, KeyError):
+        raise PushforwardError(f"{known} is of another version, or cut off", next="pushforward init") from None
+    return Place(bare / FOLDER / FILE, environments, bare)
 
 
 def listed(root: Path, bare: Path | None = None, file: Path | None = None) -> list[Signer]:
@@ -165,7 +169,8 @@ def owner(root: Path, path: Path, key: str) -> str:
 def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Signer:
     """Trust `key` ("type base64") of `principal` for the environments `may` (none: all); what it may sign only grows.
 
-    `version`, the right to name versions, is the service's own, and all that the service has.
+    `version`, the right to name versions, is the service's own, and all that the service has. `main`, the right to let
+    into a protected default branch what has not passed, is given by name only.
     """
     wanted = frozenset(may) or frozenset((VERSION if principal == SERVICE_EMAIL else ANY,))
     if not trust.is_literal(principal):
@@ -173,7 +178,7 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
             f"{principal[:120]!r} is not an address that a key can be trusted for: no blanks, wildcards or quotes",
             next="pushforward trust KEY.pub --as you@example.org",
         )
-    for name in sorted(wanted - {ANY, VERSION}):
+    for name in sorted(wanted - {ANY, MAIN, VERSION}):
         if name not in place.environments:
             raise PushforwardError(
                 f"there is no environment {name[:64]!r} (promote.environments in params.yaml)",
@@ -210,7 +215,7 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
 
 
 def _simple(may: frozenset[str]) -> frozenset[str]:
-    return frozenset((ANY,)) if ANY in may else may
+    return frozenset((ANY,)) | (may & {MAIN}) if ANY in may else may
 
 
 def revoke(place: Place, key: str) -> list[Signer]:
@@ -318,6 +323,15 @@ def own_key(bare: Path) -> Signer:
     with _alone(place.file.parent):
         publish(bare, "Publish the allowed signers")
     return there
+
+
+def drop_own_key(bare: Path) -> None:
+    """End the server's key as of now, so that `own_key` makes another."""
+    key = private_key(bare)
+    place = Place(bare / FOLDER / FILE, (), bare)
+    mine_now = public_half(key)
+    if any(one.key == mine_now and not one.valid_before for one in trust.read(place.file.read_text())):
+        revoke(place, mine_now)
 
 
 def public_half(key: Path) -> str:

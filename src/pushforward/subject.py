@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import environment, event, files, notes, pipeline, settings, workflow
@@ -12,6 +13,8 @@ from pushforward.init import Server
 from pushforward.run import WorkflowResult
 from pushforward.runs import CANCELLED, SKIPPED, Job
 from pushforward.workflow import FOLDER, Workflow
+
+PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
 
 
 @functools.lru_cache(maxsize=32)
@@ -125,11 +128,11 @@ class Subject:
         """The same files, pushed to the default branch."""
         return Event("push", self.commit, self.default, before=self.main, message="", paths=self.event.paths)
 
-    def follow_up(self, flow: Workflow, result: WorkflowResult) -> Event:
-        """What the workflows that judge are told when `flow` has ended."""
+    def follow_up(self, flow: Workflow, result: WorkflowResult, judge: str) -> Event:
+        """What the workflows of `judge` are told when `flow` has ended."""
         return Event(
             "workflow_run",
-            self.judge,
+            judge,
             self.default,
             action="completed",
             head=self.job.branch,
@@ -159,6 +162,19 @@ class Subject:
                 return commit
             commit = self.repository.resolve(f"{commit}^")
         return self.job.commit
+
+    def judges(self) -> Iterator[str]:
+        """The commit that judges, and after it those that have judged before: one that cannot work hands on."""
+        yield self.judge
+        seen = {self.judge}
+        past = self.repository.git("rev-list", "--first-parent", f"--max-count={PAST}", self.judge).text.split()
+        for commit in past:
+            earlier = str(self.verdict_of(commit).get("base", ""))
+            if earlier in past and earlier not in seen:
+                seen.add(earlier)
+                yield earlier
+            if len(seen) > JUDGES:
+                return
 
     def workflows(self, commit: str) -> list[Workflow]:
         """The workflow files at `commit` that this server runs (`server.workflows`)."""

@@ -176,7 +176,7 @@ def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments
 
 def may_deprecate(signer: Signer) -> bool:
     """Whether somebody may deprecate versions: who may put one to use anywhere."""
-    return bool(signer.may - {trust.VERSION})
+    return bool(signer.may - {trust.VERSION, trust.MAIN})
 
 
 def transact(

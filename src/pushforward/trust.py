@@ -29,6 +29,8 @@ TAGS = "git"
 FILES = "pushforward"
 VERSION = "version"
 ANY = "any"
+MAIN = "main"
+OVERRIDE = "Pushforward-Override: "
 
 # What OpenSSH and git both take literally as the address of a tagger: no blank, wildcard, list, quote or comment.
 PRINCIPAL = re.compile(r"(?!-)[!-~]+@[!-~]+")
@@ -45,6 +47,8 @@ TYPES = (
 WORD = re.compile(r"[a-z][a-z0-9-]{1,62}")
 LINE = re.compile(r"(?P<who>\S+) (?P<options>\S+) (?P<type>\S+) (?P<body>[A-Za-z0-9+/]+=*)(?: may=(?P<may>\S+))?")
 OPTIONS = re.compile(r'namespaces="git,pushforward"(?:,valid-before="(?P<before>\d{14}Z)")?')
+COMMITTER = re.compile(rb"^committer [^<>\n]*<(?P<email>[^<>\s]+)> (?P<when>\d{1,11}) [+-]\d{4}$", re.MULTILINE)
+GPGSIG = re.compile(rb"^gpgsig[^\n]*\n(?: [^\n]*\n)*", re.MULTILINE)
 BEGIN = b"-----BEGIN SSH SIGNATURE-----\n"
 END = b"-----END SSH SIGNATURE-----\n"
 TAGGER = re.compile(r"tagger .*<(?P<email>[^<>]*)> (?P<when>\d{1,10}) [+-]\d{4}")
@@ -52,7 +56,10 @@ TAGGER = re.compile(r"tagger .*<(?P<email>[^<>]*)> (?P<when>\d{1,10}) [+-]\d{4}"
 
 @dataclass(frozen=True)
 class Signer:
-    """One key: whose it is, what it may sign, and until when ("" for a key that holds; else UTC, 20261123230000Z)."""
+    """One key: whose it is, what it may sign, and until when ("" for a key that holds; else UTC, 20261123230000Z).
+
+    `main`, to let into a protected default branch what has not passed, is never part of `any`.
+    """
 
     principal: str
     key: str
@@ -65,8 +72,8 @@ class Signer:
         return fingerprint(self.key)
 
     def allows(self, what: str, *, auto: bool = False) -> bool:
-        """Whether the key may sign `what`: `version`, or an environment, which may promote by itself (`auto`)."""
-        return what in self.may or (VERSION in self.may and auto) or (ANY in self.may and what != VERSION)
+        """Whether the key may sign `what`: `version`, `main`, or an environment, which may fill itself (`auto`)."""
+        return what in self.may or (VERSION in self.may and auto) or (ANY in self.may and what not in {VERSION, MAIN})
 
     def line(self) -> str:
         """Its line of the file."""
@@ -243,6 +250,27 @@ def verify_tag(repository: Repository, tag_object: str, name: str, signers: Path
     if not at:
         raise _refused(name, "it is not signed with an ssh key", next=f"git tag -s {name}")
     return _verify(name, content[:at], content[at:], TAGS, tagger["email"], signers, int(tagger["when"]))
+
+
+def override(root: Path, repository: Repository, commit: str) -> str:
+    """Who has let `commit` into a protected branch by their signed word, and why; "" where nobody has who may.
+
+    `root` says whose signatures count.
+    """
+    found = repository.objects([commit])[0]
+    head, _, message = (found[1] if found and found[0] == "commit" else b"").partition(b"\n\n")
+    lines = message.decode("utf-8", "replace").split("\n")
+    why = next((line.removeprefix(OVERRIDE).strip() for line in lines if line.startswith(OVERRIDE)), "")
+    signatures, committer = GPGSIG.findall(head + b"\n"), COMMITTER.search(head)
+    if not why or len(signatures) != 1 or committer is None:
+        return ""
+    content = GPGSIG.sub(b"", head + b"\n") + b"\n" + message
+    signature = signatures[0].partition(b" ")[2].replace(b"\n ", b"\n")
+    email = committer["email"].decode("utf-8", "replace")
+    with contextlib.suppress(PushforwardError), signers_file(root) as signers:
+        if _verify(commit, content, signature, TAGS, email, signers, int(committer["when"])).allows(MAIN):
+            return f"{email}: {why}"
+    return ""
 
 
 def verify_file(

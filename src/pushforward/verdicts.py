@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 Mode = Literal["first", "superior", "refresh"]
 Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
 
+# A batch was taken back, or the window has grown: no verdict until another version is the yardstick.
+CHAMPION_SAW = "the champion trained on "
 OFFSET_TITLE = "log loss, offset adjusted"
+DATA_TITLE = "data"
+DOUBT = "a person must look at the data"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
 LOCKED_PATHS = ("params.yaml", "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
-JUDGE_PARAMS = ("gate.", "model.")
+JUDGE_PARAMS = ("gate.", "model.", "promote.")
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -246,7 +250,7 @@ def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: 
         changed.remove("data.months")
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
-    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or _inert(path) for path in changed_paths)
+    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or inert(path) for path in changed_paths)
     return "refresh" if paths and not changed else "superior"
 
 
@@ -269,6 +273,17 @@ def touched(
     return tuple(sorted(files) + sorted(keys))
 
 
+def lands(verdict: Verdict) -> bool:
+    """Whether a protected default branch takes a change for its verdict alone.
+
+    What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
+    could change the judge by it would need no better model ever after.
+    """
+    own = (*JUDGE_PATHS, *(f"params.yaml: {key}" for key in JUDGE_PARAMS))
+    same = verdict.verdict == "identical" and not any(name.startswith(own) for name in verdict.touched)
+    return verdict.verdict == "promote" or same
+
+
 def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:
     """The verdict where there is nothing to judge: data refused, a model that crashed, malformed predictions."""
     return Verdict("invalid", reason, mode, rules.metric if rules else "", rules.model_dump() if rules else {})
@@ -285,7 +300,8 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [key for key in keys if repr(before.get(key, ...)) != repr(after.get(key, ...))]
 
 
-def _inert(path: str) -> bool:
+def inert(path: str) -> bool:
+    """Whether a file takes no part in any model: words about it, and tests."""
     return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
 
 

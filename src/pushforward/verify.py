@@ -15,7 +15,19 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from pushforward import authority, environment, ledger, objects, pipeline, provenance, rebuild, registry, tagging, trust
+from pushforward import (
+    authority,
+    environment,
+    identity,
+    ledger,
+    objects,
+    pipeline,
+    provenance,
+    rebuild,
+    registry,
+    tagging,
+    trust,
+)
 from pushforward.authority import Authority
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import HOLDOUTS, REGISTRY, VERDICTS, Repository
@@ -452,6 +464,8 @@ class _Case:
             "ledger": record["ledger"] or "",
             "previous": before,
         }
+        if found.scoring:  # a version made before it was written down has the commit alone
+            expected["scoring"] = identity.scoring(self.repository, target)
         for key, value in expected.items():
             _same(f"its {key}", place, str(value), str(getattr(found, key)))
         locks = {path: sha256(self.repository.read(target, path) or b"") for path in rules.model.requirements}

@@ -15,10 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pushforward.authority import lacks
 from pushforward.errors import PushforwardError
 from pushforward.git import Repository
 from pushforward.pages import SVG, Answer, Site
 from pushforward.remote import LOCAL as REMOTE
+from pushforward.revision import settings_at
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,11 +62,22 @@ def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> No
     with listen(Site(repository), host, port) as server:
         shown = f"[{host}]" if ":" in host else host
         say(f"reads    {repository.path.resolve()}")
+        if missing := _lacks(repository):
+            say(f"lacks    {missing}")
         say(f"open     http://{shown}:{server.server_address[1]}/")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             say("")
+
+
+def _lacks(repository: Repository) -> str:
+    """What the pages of a clone cannot show because it has not been fetched."""
+    try:
+        model = settings_at(repository, "HEAD").model.name
+    except PushforwardError:
+        return ""
+    return lacks(repository, model)
 
 
 def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:

@@ -1,9 +1,10 @@
-"""Chaos: pushers, promoters and readers against one server, while a nemesis kills, fills and freezes what it finds.
+"""Chaos: pushers, promoters and readers against one server, while a nemesis kills, fills, freezes, loses and damages.
 
     python tests/chaos/chaos.py --seconds 60 --seed 7
 
 Every operation is logged as it begins and as it ends (ok, refused, unknown). Afterwards the server is left to finish
-its work, and the log is held against what it holds: `checks.py` says what must be true whatever died.
+its work, is moved to another folder, and is pushed to there. Then the log is held against what it holds: `checks.py`
+says what must be true whatever died.
 """
 
 import argparse
@@ -33,6 +34,8 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 PATIENCE_SECONDS = 120
 ROOM_MIB = 3000
 BALLAST = "ballast"
+NOTES = Path("refs/notes/pushforward")
+DAMAGE = "deadbeef\n"
 CLOCKS = ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"]  # of clients whose clock is wrong
 # What the nemesis looks for in command lines, from the client to the innermost child.
 PREY = {
@@ -74,6 +77,7 @@ class World:
     mounted: bool
     stop: threading.Event = field(default_factory=threading.Event)
     frozen: threading.Event = field(default_factory=threading.Event)
+    name: str = "toy.git"
 
     @property
     def disk(self) -> Path:
@@ -81,7 +85,11 @@ class World:
 
     @property
     def bare(self) -> Path:
-        return self.disk / "toy.git"
+        return self.disk / self.name
+
+    @property
+    def store(self) -> Path:
+        return self.disk / "store"
 
     def clone(self, name: str) -> Path:
         return self.folder / "clones" / name
@@ -243,7 +251,7 @@ class Promoter(threading.Thread):
         self.world.log.write(op=op, who=self.name, result=result_of(status), said=said[-400:])
 
     def release(self, version: str) -> None:
-        self._do("release", "pushforward", "release", version)
+        self._do("release", "pushforward", "release", version, "--older", "-m", "chaos")
 
     def rollback(self, _: str) -> None:
         self._do("rollback", "pushforward", "rollback", "production", "-m", "chaos")
@@ -281,14 +289,14 @@ class Reader(threading.Thread):
 
 
 class Nemesis(threading.Thread):
-    """Kills, stops, fills the disk and makes it read-only, at random."""
+    """Kills, stops, fills the disk and makes it read-only, loses objects and damages the reports, at random."""
 
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(name="nemesis")
         self.world, self.random = world, random.Random(seed)
 
     def run(self) -> None:
-        harms: list[Callable[[], str]] = [self.kill] * 8 + [self.freeze]
+        harms: list[Callable[[], str]] = [self.kill] * 8 + [self.freeze, self.lose, self.damage]
         if self.world.mounted:
             harms += [self.fill, self.read_only]
         while not self.world.stop.wait(self.random.uniform(0.3, 2.5)):
@@ -318,6 +326,33 @@ class Nemesis(threading.Thread):
                 os.kill(process, signal.SIGCONT)
         return f"stopped {kind} for a second"
 
+    def lose(self) -> str:
+        """One file of a model, one table, or the list of what a folder holds, as a disk or a person loses it."""
+        found = sorted(path for path in self.world.store.rglob("*") if path.is_file() and len(path.parent.name) == 2)
+        if not found:
+            return "found nothing to lose"
+        lost = self.random.choice(found)
+        aside = self.world.folder / f"lost-{lost.parent.name}{lost.name}"
+        with contextlib.suppress(OSError):  # the disk is read-only, or somebody has taken it
+            shutil.copy2(lost, aside)
+            lost.unlink()
+            self.world.stop.wait(self.random.uniform(0.5, 4))
+            kind = "a list of files" if lost.suffix == ".dir" else "a file"
+            return f"lost {kind} of the store: {put_back(self.world, lost, aside)}"
+        return "could lose nothing"
+
+    def damage(self) -> str:
+        """The ref of all reports names an object that nobody has, as after a crash of the machine."""
+        path = self.world.bare / NOTES
+        with contextlib.suppress(OSError):
+            before = path.read_text()
+            if before.strip() == DAMAGE.strip():
+                return "found the reports damaged"
+            path.write_text(DAMAGE)
+            self.world.stop.wait(self.random.uniform(0.2, 1.5))
+            return f"damaged the reports: {mended(self.world, path, before)}"
+        return "could damage nothing"
+
     def fill(self) -> str:
         ballast = self.world.disk / BALLAST
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as handle:
@@ -332,6 +367,57 @@ class Nemesis(threading.Thread):
         self.world.stop.wait(self.random.uniform(0.5, 2))
         remount(self.world.disk, "rw")
         return "made the disk read-only"
+
+
+def mend(world: World) -> None:
+    """What every report of such trouble names as the next command."""
+    run(world, world.folder, "pushforward", "check", "--bare", str(world.bare), "--quick", "--mend")
+
+
+def put_back(world: World, lost: Path, aside: Path) -> str:
+    """See to it that an object is there again, by the server's own means or, failing these, from the backup."""
+    mend(world)
+    if lost.is_file():
+        aside.unlink()
+        return "mended"
+    lost.parent.mkdir(exist_ok=True)
+    fresh = lost.with_name(f"{lost.name}.fresh")
+    shutil.copy2(aside, fresh)
+    fresh.rename(lost)
+    aside.unlink()
+    return "put back by hand"
+
+
+def mended(world: World, path: Path, before: str) -> str:
+    """See to it that the ref of the reports is whole, by the server's own means or, failing these, from the backup."""
+    mend(world)
+    if not path.is_file() or path.read_text() != DAMAGE:
+        return "mended"
+    path.write_text(before)
+    return "put back by hand"
+
+
+def move(world: World) -> list[str]:
+    """Move the server at rest, and push to it at its new place; what is not as it was there."""
+    world.bare.rename(world.disk / "moved.git")
+    world.name = "moved.git"
+    clone = join(world, "after-the-move")
+    wrong = []
+    for name, spec in {"forged version": "toy@v9.9.9", "forged use": "toy#production#399"}.items():
+        run(world, clone, "git", "tag", "-s", "-m", "forged", spec, "HEAD")
+        if run(world, clone, "git", "push", "local", f"refs/tags/{spec}")[0] == 0:
+            wrong.append(f"{name} was taken")
+    (clone / "README.md").write_text("moved\n")
+    let_a_month_arrive(clone / "params.yaml", random.Random(0))
+    must(world, clone, "git", "commit", "-q", "-a", "-m", "Push to the new place")
+    head = must(world, clone, "git", "rev-parse", "HEAD").strip()
+    entry = {"op": "push", "who": "after-the-move", "kind": "main-train", "ref": "refs/heads/main", "new": head}
+    world.log.write(**entry)
+    status, said = run(world, clone, "git", "push", "local", "HEAD:refs/heads/main")
+    world.log.write(**entry, result=result_of(status), said=said[-400:])
+    if status != 0 or f"pushforward report {head[:9]}" not in said:
+        wrong.append(f"a push is not judged: {said[-300:]}")
+    return wrong
 
 
 def processes(world: World, words: tuple[str, ...]) -> Iterator[int]:
@@ -415,9 +501,12 @@ def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoter
             remount(world.disk, "rw")
             (world.disk / BALLAST).unlink(missing_ok=True)
         rounds = settle(world)
+        moved = move(world)
+        settle(world)
         for what, count in sorted(world.log.counts.items()):
             print(f"{count:6} {what}")
         found = checks.check(world.bare, world.log.entries(), run=lambda *argv: run(world, world.folder, *argv))
+        found.note("a server that was moved at rest polices and judges what comes", moved)
         for verdict, count in found.verdicts.most_common():
             print(f"{count:6} main {verdict}")
         for line in found.passed:

@@ -14,6 +14,8 @@ NOTES = "refs/notes/pushforward"
 CHAIN = "refs/pushforward/registry"
 HEADER = re.compile(r"<!-- pushforward (\{.*\}) -->(?:\n<!-- context (\{.*\}) -->)?")
 VERSION = re.compile(r"toy@v(\d+)\.(\d+)\.(\d+)")
+# What a run says that lacks something which the machine has lost.
+LOST = re.compile(r"(?i)failed to (?:down|up)load|not whole|not in the (?:store|dvc remote)|bad object|could not read")
 USE = re.compile(r"toy#([a-z]+)#(\d+)")
 
 
@@ -64,6 +66,13 @@ def check(bare: Path, log: list[dict[str, Any]], *, run: Callable[..., tuple[int
         if any(spoken_of != commit for spoken_of in git.verdicts(commit))
     ]
     found.note("no report is under another commit than it speaks of", mixed)
+    blamed = [
+        f"{commit[:9]}, {reason}"
+        for commit in sorted(set().union(*commits.values()))
+        for verdict, reason in git.reasons(commit)
+        if verdict == "invalid" and LOST.search(reason)
+    ]
+    found.note("no commit was found invalid for what the machine had lost", blamed)
     _registry(found, git)
     found.note("no reader saw a tag change or vanish", [str(e["changed"]) for e in log if e.get("result") == "wrong"])
     forged = [entry["said"] for entry in log if entry["op"] == "forged" and entry.get("result") == "ok"]
@@ -113,7 +122,7 @@ class _Git:
 
     def __init__(self, bare: Path) -> None:
         self.bare = bare
-        self.store = Path(json.loads((bare / "pushforward" / "server.json").read_text())["store"])
+        self.store = bare / json.loads((bare / "pushforward" / "server.json").read_text())["store"]
         self._verdicts: dict[str, list[str]] = {}
 
     def __call__(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -147,6 +156,12 @@ class _Git:
             if told["event"] == "push":
                 return f"{told['verdict']}: {told['reason'][:90]}" if told["verdict"] == "invalid" else told["verdict"]
         return "none"
+
+    def reasons(self, commit: str) -> list[tuple[str, str]]:
+        """Each verdict in the note of a commit, with its reason."""
+        note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
+        told = [json.loads(verdict) for verdict, _ in HEADER.findall(note)]
+        return [(one["verdict"], one["reason"]) for one in told]
 
     def verdicts(self, commit: str) -> list[str]:
         """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""

@@ -7,6 +7,8 @@ from functools import partial
 import polars as pl
 import pytest
 
+from flights import collect as collect_module
+from flights import sizes
 from flights.collect import Collect, Delivery, collect, main, parse
 from flights.errors import StageError
 from flights.schema import read_table
@@ -65,6 +67,12 @@ def test_a_byte_order_mark_and_quotes_are_read():
         (b"origin,origin\nEWR,1\n", "column 'origin' appears twice"),
         (b"origin,\nEWR,1\n", "column 2 has no name"),
         (b"origin,source_row\nEWR,1\n", "column source_row is reserved"),
+        (CSV.replace(b",", b";"), "line 1: looks ;-separated; a CSV has commas"),
+        (CSV.replace(b",", b"\t"), "line 1: looks tab-separated"),
+        (CSV.replace(b",", b"|"), "line 1: looks |-separated"),
+        (b"origin;temp;a,b\nEWR;1,5;2,5\n", "line 1: looks ;-separated"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a Git LFS pointer, not the data"),
+        (b"outs:\r\n- md5: ab\r\n  path: weather-2013-05.csv\r\n", "is a DVC pointer, not the data"),
         (CSV + b"LGA,\0\n" + b"x" * 0, "UTF-16"),
         (CSV + b"LGA," + b"1" * 200_000 + b"\n", "field larger than field limit"),
         (CSV + b"LGA,1\n" * 300 + b"LGA,\0\n", "line 304: a NUL byte"),
@@ -180,3 +188,58 @@ def test_the_stage_writes_both_tables(project):
     for table in ("flights", "weather"):
         frame = read_table(project / f"data/raw/{table}-2013-05.parquet", {"origin": pl.String()})
         assert frame["origin"].to_list() == ["EWR", "JFK"]
+
+
+def test_separators_inside_of_quoted_names_are_no_separators():
+    assert _parse(b'"origin; and; more",temp,x\nEWR,1,2\n').width == 5
+
+
+def test_a_csv_longer_than_a_batch_keeps_its_rows_and_lines(monkeypatch):
+    monkeypatch.setattr(collect_module, "BATCH", 7)
+    frame = _parse(b"origin,temp\n" + b"".join(b"EWR,%d\n" % n for n in range(50)))
+    assert frame["temp"].to_list() == [str(n) for n in range(50)]
+    assert frame["source_row"].to_list() == list(range(2, 52))
+    with pytest.raises(StageError, match="line 31: 1 cells"):
+        _parse(b"origin,temp\n" + b"EWR,1\n" * 29 + b"LGA\n")
+
+
+def test_what_is_larger_than_its_limit_is_not_read(monkeypatch, tmp_path):
+    monkeypatch.setattr(collect_module, "MAX_CSV", 20)
+    with pytest.raises(StageError, match=f"has {len(CSV)} bytes; a CSV of one month may have 20") as refused:
+        _parse(CSV)
+    assert refused.value.exit_code == 3
+    (tmp_path / "weather-2013-05.csv").write_bytes(CSV)
+    monkeypatch.setattr(collect_module, "MAX_DOWNLOAD", 10)
+    with pytest.raises(StageError, match="more than 10 bytes"):
+        collect("2013-05", "weather", _from(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pl.DataFrame({"temp": pl.repeat(1.0, 9000, eager=True)}),
+        pl.DataFrame({"origin": pl.repeat("EWR", 9000, eager=True)}),
+        pl.DataFrame({"origin": ["x" * 70_000]}),
+        pl.DataFrame({"origin": pl.repeat("x" * 2000, 60, eager=True)}),
+    ],
+    ids=["one number over and over", "one text over and over", "one long text", "a long text over and over"],
+)
+def test_a_table_that_is_larger_in_memory_than_on_disk_is_refused_before_it_fills_it(table, monkeypatch, tmp_path):
+    path = tmp_path / "weather-2013-05.parquet"
+    table.write_parquet(path)
+    assert path.stat().st_size < 5000
+    monkeypatch.setattr(sizes, "LIMIT_MEMORY", 60_000)
+    reads = [lambda: _parse(path.read_bytes(), str(path)), lambda: read_table(path, {})]
+    for read in reads:
+        with pytest.raises(StageError, match="bytes in memory; the limit is 60,000") as refused:
+            read()
+        assert refused.value.exit_code == 3
+    monkeypatch.setattr(sizes, "LIMIT_MEMORY", 400_000)
+    assert reads[0]().height == table.height
+
+
+def test_a_pointer_in_place_of_a_table_of_the_pipeline_is_told(tmp_path):
+    path = tmp_path / "2013-05.parquet"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
+    with pytest.raises(StageError, match="is a Git LFS pointer, not the data"):
+        read_table(path, {})

@@ -1,6 +1,7 @@
 """The holdout is the last months, built from validated months alone; every month looks back on the one before."""
 
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from flights import holdout, lookback
 from flights.errors import StageError
 from flights.schema import EVENTS, LABELS, ROWS
+from pushforward import leaks, settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_holdout_is_the_last_window_with_events_of_the_month_before(project, months):
@@ -21,6 +25,31 @@ def test_the_holdout_is_the_last_window_with_events_of_the_month_before(project,
 
 def test_rows_and_events_of_the_holdout_hold_no_label(project):
     assert "late" not in pl.read_parquet("data/holdout/rows.parquet").columns
+
+
+def test_the_judge_suspects_no_column_of_real_rows_and_each_that_is_filled_in_later(months):
+    """Of all real columns only tailnum tells: it is missing for most cancelled flights, which params.yaml clears."""
+    cleared = settings.load(ROOT).gate.cleared
+    rows = pl.concat([months["2013-02"].rows, months["2013-03"].rows])
+    labels = pl.concat([months["2013-02"].labels, months["2013-03"].labels])
+    flights = pl.concat([months["2013-02"].flights, months["2013-03"].flights])
+    assert cleared == ["tailnum"]
+
+    def suspected(rows, *passed):
+        names = leaks.Names("late", "date", "decided_at", ("flight_id", *passed))
+        return [leak.column for leak in leaks.leaks(rows, labels, 0.95, names=names)]
+
+    assert suspected(rows, *cleared) == []
+    assert suspected(rows) == ["the column 'tailnum' of the rows"]
+    day = pl.date(pl.col("year").cast(pl.Int32), pl.col("month").cast(pl.Int32), pl.col("day").cast(pl.Int32))
+    told = flights.select(
+        flight_id=pl.concat_str(day.dt.strftime("%Y-%m-%d"), "origin", "carrier", "flight", separator="-"),
+        left=pl.col("dep_time").cast(pl.Int32, strict=False),
+        status=pl.when(pl.col("dep_time") == "NA").then(pl.lit("cancelled")).otherwise(pl.lit("open")),
+    )
+    joined = rows.join(told, on="flight_id", how="left", maintain_order="left")
+    assert joined["left"].null_count() > 100
+    assert suspected(joined, *cleared) == ["the column 'left' of the rows", "the column 'status' of the rows"]
 
 
 def test_it_is_built_without_features_or_model(project):

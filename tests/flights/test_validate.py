@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from flights import cells
+from flights.cells import typed
 from flights.collect import Collect, collect
-from flights.contract import FLIGHTS, LONGEST_BLOCK, airport_zones
+from flights.contract import FLIGHTS, LONGEST_BLOCK, airport_zones, flight_rules
 from flights.errors import StageError
 from flights.schema import EVENTS, LABELS, ROWS, WEATHER, write_table
 from flights.timeline import events_of
@@ -172,6 +174,47 @@ def test_temperatures_in_another_unit_are_refused(months, settings):
     message = _refusal(months[MONTH].weather.with_columns(temp=kelvin), MONTH, settings, checked_weather)
     assert "column temp: " in message
     assert "is outside -20 to 120 (another unit?)" in message
+
+
+def test_temp_and_dewp_that_changed_places_are_refused(months, settings):
+    weather = months[MONTH].weather
+    swapped = weather.with_columns(temp=pl.col("dewp"), dewp=pl.col("temp"))
+    assert "column dewp: dewp is above temp (swapped?)" in _refusal(swapped, MONTH, settings, checked_weather)
+    row = next(n for n, cell in enumerate(weather["temp"]) if cell != "NA")
+    checked, removed = checked_weather(_cell(weather, row, "temp", "-19.5"), MONTH, settings)
+    assert removed == 2, "one reading, and the gust of that month"
+    assert checked.select("temp", "dewp").row(row) == (None, None)
+
+
+def test_destinations_that_changed_places_are_refused_by_the_distance_of_their_routes(months, settings):
+    flights = months[MONTH].flights
+    shuffled = flights.with_columns(flights["dest"].shuffle(seed=1))
+    said = "column distance: distance is not that of the other flights of its route (dest or distance wrong?)"
+    assert said in _refusal(shuffled, MONTH, settings)
+    assert f"line {flights['source_row'][40]}, {said}" in _refusal(
+        _cell(flights, 40, "distance", "77"), MONTH, settings
+    )
+
+
+def test_a_rule_that_every_row_breaks_is_counted_and_its_first_rows_are_kept(months):
+    typed_, _ = typed(months[MONTH].flights, FLIGHTS)
+    many = pl.concat([typed_] * 6).with_columns(pl.lit(99_999, dtype=pl.Int32).alias("distance"))
+    many = many.with_columns(source_row=pl.int_range(pl.len(), dtype=pl.Int64) + 2)
+    assert many.height > 2 * cells.BATCH
+    broken = cells.breaches_of(many, FLIGHTS, flight_rules(MONTH))
+    assert [(one.column, one.count, one.rows) for one in broken] == [
+        ("distance", many.height, list(range(2, 22))),
+        ("flight", many.height, list(range(2, 22))),
+    ]
+
+
+def test_the_first_wrong_rows_of_later_batches_are_told_too(months):
+    typed_, _ = typed(months[MONTH].flights, FLIGHTS)
+    many = pl.concat([typed_] * 6).with_columns(source_row=pl.int_range(pl.len(), dtype=pl.Int64))
+    wrong = [5, cells.BATCH - 1, cells.BATCH, many.height - 1]
+    distance = many["distance"].scatter(wrong, 5)
+    (broken,) = cells.breaches_of(many.with_columns(distance), FLIGHTS, {})
+    assert (broken.what, broken.count, broken.rows) == ("5 is outside 10 to 10000", 4, wrong)
 
 
 def test_weather_readings_must_be_unique_numbers_of_this_month_and_enough(months, settings):

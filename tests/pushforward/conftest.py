@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -331,8 +331,7 @@ class Hub:
         self.person(self.clone, ANN)
 
     def _configure(self) -> None:
-        about = Server(str(self.bare), sys.executable, str(self.store), "s", "hub")
-        (self.bare / "pushforward" / "server.json").write_text(json.dumps(asdict(about)))
+        Server(str(self.bare), sys.executable, str(self.store), "s", "hub").save()
 
     def _make_bare(self) -> None:
         self.git(self.folder, "init", "-q", "--bare", "-b", "main", str(self.bare))

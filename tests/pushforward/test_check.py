@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pushforward import check, signers, trust
 from pushforward.cli import main
+from pushforward.git import Repository
 from pushforward.init import init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
@@ -54,6 +55,23 @@ def test_every_finding_has_a_name_and_what_was_found(server):
     assert len(set(names)) == len(names)
     assert names[:6] == ["python", "git", "ssh-keygen", "act", "jail", "disk"]
     assert all(finding.found for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "mend"),
+    [
+        ("params.yaml", PARAMS + "window_start: 2013-01-01\n", "quote the date at window_start", "edit params.yaml"),
+        ("params.yaml", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer", "git lfs pull"),
+        ("dvc.yaml", 'stages:\n  a:\n    foreach: ["x@y"]\n    do: {cmd: x}\n', "the item 'x@y'", "edit dvc.yaml"),
+    ],
+)
+def test_settings_that_would_end_a_run_are_found_before_it(clone, name, text, words, mend):
+    found = check.project(Repository(clone))
+    assert found.ok, found.found
+    (clone / name).write_text(text)
+    found = check.project(Repository(clone))
+    assert (found.ok, found.mend) == (False, mend)
+    assert words in found.found
 
 
 def test_a_hook_that_is_missing_is_found_and_made_again(server, clone):
@@ -266,7 +284,7 @@ def test_a_server_without_its_default_branch_is_found(server, clone, git):
     found = problems(server)
     assert list(found) == ["HEAD"]
     assert found["HEAD"].found == f"refs/heads/{server.default_branch} is not there"
-    assert found["HEAD"].mend.startswith(f"git push local {server.default_branch}, or git -C ")
+    assert found["HEAD"].mend.startswith(f"git push local {server.default_branch}, or git --git-dir=")
     subprocess.run(found["HEAD"].mend.partition(", or ")[2].replace("BRANCH", "trunk"), shell=True, check=True)
     assert problems(server) == {}
 
@@ -330,11 +348,12 @@ def test_hooks_of_the_user_are_no_problem_but_those_of_the_server_elsewhere_are(
     assert "no policy" in found["self-test"].found
 
 
-def test_a_server_that_was_moved_is_found(server, tmp_path):
+def test_a_server_that_was_moved_is_told_and_nothing_is_wrong_with_it(server, tmp_path):
     moved = Path(server.bare).rename(tmp_path / "moved.git")
-    found = {finding.name: finding for finding in check.server(moved) if not finding.ok}
-    assert {"server", "pre-receive", "core.hookspath", "self-test"} <= set(found)
+    found = {finding.name: finding for finding in check.server(moved)}
+    assert [finding for finding in found.values() if not finding.ok] == []
     assert found["server"].found == f"{moved}, and was {server.bare}"
+    assert {finding.name: finding for finding in check.server(moved)}["server"].found == str(moved)
 
 
 def test_settings_that_lose_pushes_are_found(server, git):

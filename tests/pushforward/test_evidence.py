@@ -130,7 +130,7 @@ class Project:
         shutil.copy(self.handover / "dvc.lock", self.root / "dvc.lock")
         commit = self.commit("Lock")
         model = hashlib.sha256((self.handover / "model" / "model.json").read_bytes()).hexdigest()
-        self.git("tag", "-a", "-m", registry.message(f"{name}: fine", {"model": model}), name, commit)
+        self.git("tag", "-a", "-m", registry.message(f"{name}: fine", {"model": model, "commit": commit}), name, commit)
         return commit
 
     def weigh(self):
@@ -215,6 +215,75 @@ def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
     (ran.handover / handover.PREDICTIONS).write_bytes(honest)
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
+
+
+def spoiled(ran, tmp_path, spoil):
+    """The verdict where the stages of the judge make another holdout: `spoil` changes its three tables."""
+    project = Project.__new__(Project)
+    project.root, project.handover, project._git = tmp_path / "clone", tmp_path / "handover", ran._git
+    shutil.copytree(ran.root, project.root, symlinks=True)
+    tables = {name: pl.read_parquet(project.root / "source" / f"{name}.parquet") for name in ("rows", "labels")}
+    for name, table in spoil(**tables).items():
+        table.write_parquet(project.root / "source" / f"{name}.parquet")
+    project.commit("Make another holdout")
+    project.commit("Be judged by it")
+    asked = pl.read_parquet(project.root / "source" / "labels.parquet").select("id").unique(maintain_order=True)
+    known = pl.read_parquet(project.root / "predictions.parquet")
+    p = asked.join(known, on="id", how="left", maintain_order="left").with_columns(pl.col("p").fill_null(0.5))
+    p.write_parquet(project.root / "predictions.parquet")
+    project.commit("Predict")
+    project.run()
+    return project.weigh()
+
+
+def months_before(rows, labels):
+    """The rows of two months before, too."""
+    early = labels.with_columns(id="old" + pl.col("id"), date=pl.col("date") - pl.duration(days=60))
+    asked = rows.with_columns(id="old" + pl.col("id"), at=pl.col("at") - pl.duration(days=60))
+    return {"rows": pl.concat([rows, asked]), "labels": pl.concat([labels, early])}
+
+
+def filled_in_later(rows, labels):
+    flown = labels["y"] == 0
+    return {"rows": rows.with_columns(left=pl.Series(range(len(rows))).set(~flown, None))}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict", "reason"),
+    [
+        (months_before, "invalid", "1,200 of the 2,440 rows of data/holdout are of 2020-01 to 2020-02, not of 2020-03"),
+        (
+            lambda rows, labels: {
+                "rows": rows,
+                "labels": labels.with_columns(id=pl.col("id").str.replace("r7$", "r8")),
+            },
+            "invalid",
+            "data/holdout: labels.parquet: 1 id appear more than once ('r8')",
+        ),
+        (
+            lambda rows, labels: {
+                "rows": rows.filter(labels["date"].dt.day() < 28),
+                "labels": labels.filter(labels["date"].dt.day() < 28),
+            },
+            "promote",
+            "there is no champion",
+        ),
+        (
+            filled_in_later,
+            "unknown",
+            "the column 'left' of the rows foretells the label where it is missing (1 in nearly every such row)",
+        ),
+    ],
+    ids=["training rows", "a key twice", "an honest change", "a column filled in later"],
+)
+def test_the_holdout_is_checked_before_it_is_believed(ran, tmp_path, spoil, verdict, reason):
+    found, context, _ = spoiled(ran, tmp_path, spoil)
+    assert found.verdict == verdict, found.reason
+    assert reason in found.reason
+    assert found.look is None, "what a person must look at uses no holdout up"
+    if verdict == "unknown":
+        assert "a person must look at the data" in found.reason, "also while the numbers are sealed"
+        assert context.next_step.startswith("look at the data named above")
 
 
 def test_what_passes_on_the_default_branch_leaves_golden_rows(ran, tmp_path):
@@ -311,6 +380,42 @@ def test_a_forge_that_does_not_say_whose_signatures_count_is_not_guessed_at(proj
         project.weigh()
 
 
+def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(project):
+    project.run()
+    project.release("toy@v1.0.0")
+    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.look, context.renamed_from) == ("invalid", None, "")
+    assert verdict.reason.startswith("the model is renamed from toy to boat by a commit that changes what it predicts")
+    project.git("checkout", "-q", "--", "dvc.lock")
+    project.commit("Push once more")
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.mode, verdict.champion) == ("promote", "first", None), verdict.reason
+    assert (context.renamed_from, context.next_version) == ("toy@v1.0.0", "boat@v1.0.0")
+
+
+def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
+    project.run()
+    project.release("toy@v1.0.0")
+    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.commit("Rename")
+    project.run()
+    assert project.weigh()[0].verdict == "identical"
+
+
+def test_where_every_version_is_deprecated_the_next_number_goes_on(project):
+    project.run()
+    commit = project.release("toy@v1.0.0")
+    project.git("tag", "-a", "-m", "old", "toy@v1.0.0!", commit)
+    project.recipe("two", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.mode, context.next_version) == ("first", "toy@v1.1.0"), "v1.0.0 is taken"
+
+
 def test_a_champion_whose_bytes_are_not_those_of_its_tag_is_not_judged_against(project):
     project.run()
     (project.handover / "model" / "model.json").write_text("forged")
@@ -328,8 +433,8 @@ def test_without_a_hand_over_the_verdict_is_invalid_and_complete(still):
     head = still.git("rev-parse", "HEAD")
     assert (verdict.verdict, verdict.mode, verdict.champion) == ("invalid", "first", None)
     assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
-    assert "left nothing to judge" in verdict.reason
-    assert "left nothing to judge" in report.terminal(verdict, context)
+    assert "ended before its pipeline began" in verdict.reason
+    assert "ended before its pipeline began" in report.terminal(verdict, context)
 
 
 def test_the_hand_over_of_another_commit_is_not_judged(still):
@@ -420,6 +525,21 @@ def test_a_verdict_is_stored_and_read_again(tmp_path):
     context = report.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
     judged.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
     assert judged.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
+
+
+def test_a_verdict_of_another_version_can_be_read_and_is_known_as_such(tmp_path):
+    judged.store(tmp_path, invalid("because"), report.Context(branch="idea"), "minor")
+    beside = json.loads((tmp_path / "context.json").read_text())
+    assert judged.is_ours(tmp_path)
+    for context in (beside["context"] | {"unheard_of": "x"}, {"branch": "idea"}):
+        (tmp_path / "context.json").write_text(json.dumps(beside | {"context": context}))
+        assert not judged.is_ours(tmp_path)
+        assert judged.stored(tmp_path)[1].branch == "idea"
+    for text in (json.dumps(beside | {"context": {"kind": 3}}), json.dumps({"level": "minor"}), "[]", "{"):
+        (tmp_path / "context.json").write_text(text)
+        assert not judged.is_ours(tmp_path)
+        with pytest.raises(PushforwardError):
+            judged.stored(tmp_path)
 
 
 def test_a_folder_without_a_verdict_and_a_verdict_that_is_none_are_told_apart(tmp_path):

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pushforward import stats
+from pushforward import seal, stats
+from pushforward.background import next_step
 from pushforward.errors import PushforwardError
-from pushforward.gate import Evidence, judge
+from pushforward.gate import Evidence, judge, without_look
+from pushforward.report import Context
 from pushforward.settings import GateRules
-from pushforward.verdicts import Champion, Digests, Holdout, Stage, Verdict, invalid, mode, touched
+from pushforward.verdicts import Champion, Digests, Holdout, Stage, Verdict, invalid, lands, mode, touched
 
 DEEP = "[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 DAYS, A_DAY = 60, 200
@@ -401,6 +403,48 @@ def test_a_change_of_the_judge_is_named():
     assert touched(["README.md"], BEFORE, LATER) == ()
 
 
+@pytest.mark.parametrize(
+    ("outcome", "touches", "expected"),
+    [
+        ("promote", (), True),
+        ("promote", ("params.yaml: gate.alpha",), True),
+        ("identical", (), True),
+        ("identical", ("src/flights/collect.py", "params.yaml: collect.source"), True),
+        ("identical", ("params.yaml: gate.alpha",), False),
+        ("identical", ("params.yaml: model.name",), False),
+        ("identical", ("params.yaml: promote.environments",), False),
+        ("identical", (".github/workflows/judge.yml", "src/flights/collect.py"), False),
+        ("identical", ("src/pushforward/gate.py",), False),
+        ("identical", ("dvc.yaml",), False),
+        ("unknown", (), False),
+        ("hold", (), False),
+        ("calibration-only", (), False),
+        ("invalid", (), False),
+    ],
+)
+def test_what_a_protected_branch_takes_for_its_verdict_alone(outcome, touches, expected):
+    assert lands(dataclasses.replace(invalid("x"), verdict=outcome, touched=touches)) is expected
+
+
+def test_who_promotes_by_itself_is_a_matter_of_the_judge():
+    before = BEFORE | {"promote.environments.production": "manual"}
+    changed = touched(["params.yaml"], before, before | {"promote.environments.production": "auto"})
+    assert changed == ("params.yaml: promote.environments.production",)
+
+
+def test_the_road_past_a_champion_that_saw_the_holdout_is_told(world):
+    evidence = dataclasses.replace(
+        world.evidence(world.model(0.8), world.model(0.9)), months=("2020-03",), champion_until="2020-03"
+    )
+    verdict = dataclasses.replace(judge(evidence, RULES), commit="4f1c2ab9" * 5, champion=Champion("toy@v1.0.1", "c"))
+    assert verdict.reason == "the champion trained on 2020-03, a month of the holdout"
+    told = next_step(verdict, Context())
+    assert "pushforward rollback ENVIRONMENT -m WHY wherever toy@v1.0.1 is in use" in told
+    assert "pushforward deprecate toy@v1.0.1 -m WHY, then pushforward runs retry 4f1c2ab94" in told
+    evidence = dataclasses.replace(evidence, champion_until="", challenger_until="2020-03")
+    assert judge(evidence, RULES).reason == "the challenger trained on 2020-03, a month of the holdout"
+
+
 def test_a_jump_too_good_to_be_true_waits_for_a_person(world):
     verdict = judge(world.evidence(world.model(0.3, noise=1.0), world.model(1.0)), RULES)
     assert verdict.verdict == "unknown"
@@ -414,6 +458,27 @@ def test_a_first_model_above_what_the_owner_believes_waits_for_a_person(world):
     verdict = judge(world.evidence(None, world.model(0.9)), rules)
     assert verdict.verdict == "unknown"
     assert "above 0.6 it is more likely a leak" in verdict.reason
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_data_that_a_person_must_look_at_is_judged_by_nobody_else(world, first):
+    champion = None if first else world.model(0.6)
+    doubted = world.evidence(
+        champion, world.model(0.9), doubts=("the column 'left' tells; a person must look", "small")
+    )
+    told = without_look(doubted, RULES)
+    assert (told.verdict, told.reason) == ("unknown", "the column 'left' tells; a person must look; small")
+    assert [(guard.name, guard.outcome) for guard in told.guards] == [("data", "undecided")] * 2
+    assert told.numbers == (), "nothing is compared, so no look is spent"
+    closed = seal.public(told, None)
+    assert closed.sealed
+    assert closed.reason.startswith("the column 'left' tells; a person must look")
+    assert judge(dataclasses.replace(doubted, problems=("worse",)), RULES).verdict == "invalid"
+
+
+def test_what_predicts_as_the_champion_does_stays_identical_whatever_the_data(world):
+    model = world.model(0.6)
+    assert without_look(world.evidence(model, model, doubts=("small",)), RULES).verdict == "identical"
 
 
 def test_a_small_gain_beside_a_large_shift_of_level_is_calibration_only(world):

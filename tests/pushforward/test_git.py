@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -180,3 +181,105 @@ def test_a_name_that_is_no_text_can_be_shown(repository, git):
     git(repository, "commit", "-q", "-m", "Latin")
     (path, _, _), *_ = Repository(repository).diffstat(before, "HEAD")
     assert path == "caf\ufffd"
+
+
+def configure(git, folder, settings):
+    for key, value in settings.items():
+        git(folder, "config", "--global", key, value)
+
+
+def test_a_bare_repository_is_named_to_git_which_may_not_look_for_one(repository, git, tmp_path):
+    bare = tmp_path / "a server.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
+    head = git(repository, "rev-parse", "HEAD")
+    configure(git, tmp_path, {"safe.bareRepository": "explicit"})
+    for place in (bare, bare / "hooks", bare / "refs" / "heads"):
+        assert Repository(place).resolve("HEAD") == head
+    assert Repository(repository).resolve("HEAD") == head, "a checkout is found as ever"
+
+
+@pytest.mark.parametrize("kind", ["work tree", "submodule", "a folder of it"])
+def test_a_checkout_whose_git_folder_lies_elsewhere_is_found(repository, git, tmp_path, kind, monkeypatch):
+    configure(git, tmp_path, {"safe.bareRepository": "explicit", "protocol.file.allow": "always"})
+    head = git(repository, "rev-parse", "HEAD")
+    place = tmp_path / "other"
+    if kind == "work tree":
+        git(repository, "worktree", "add", "-q", "--detach", str(place))
+    elif kind == "submodule":
+        git(tmp_path, "init", "-q", "outer")
+        git(tmp_path / "outer", "submodule", "--quiet", "add", str(repository), "inner")
+        place = tmp_path / "outer" / "inner"
+    else:
+        place = repository / "folder"
+        place.mkdir()
+    monkeypatch.chdir(place)
+    for path in (place, Path()):
+        found = Repository(path)
+        assert found.resolve("HEAD") == head
+        assert found.git("rev-parse", "--is-inside-work-tree").text == "true"
+
+
+def test_what_a_person_has_configured_does_not_change_what_is_read(repository, git, tmp_path):
+    key = tmp_path / "key"
+    process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+    configure(git, tmp_path, {"gpg.format": "ssh", "user.signingkey": f"{key}.pub", "commit.gpgSign": "true"})
+    signed = commit(git, repository, "b.txt", "x\n", "Say so")
+    found = Repository(repository)
+    before = (
+        found.subject(signed),
+        found.date(signed),
+        found.diffstat(f"{signed}^", signed),
+        found.changed(None, signed),
+    )
+    assert before[0] == "Say so"
+    assert before[2] == [("b.txt", 1, 0)]
+    settings = {"log.showSignature": "true", "color.ui": "always", "core.fsmonitor": "true", "diff.noprefix": "true"}
+    configure(git, tmp_path, settings | {"format.pretty": "oneline", "log.date": "relative", "core.quotePath": "true"})
+    after = found.subject(signed), found.date(signed), found.diffstat(f"{signed}^", signed), found.changed(None, signed)
+    assert after == before
+
+
+def test_names_of_files_are_as_people_wrote_them(repository, git):
+    head = git(repository, "rev-parse", "HEAD")
+    for name in ("résumé 数据.md", 'a "b".txt', "tab\there", "🚀"):
+        (repository / name).write_text("x\n")
+    made = commit(git, repository, "plain", "x\n")
+    found = [path for path, _, _ in Repository(repository).diffstat(head, made)]
+    assert sorted(found) == sorted(["résumé 数据.md", 'a "b".txt', "tab\there", "🚀", "plain"])
+
+
+def test_a_push_of_ours_is_not_signed_as_a_whole_for_a_server_that_takes_no_such(repository, git, tmp_path):
+    bare = tmp_path / "server.git"
+    git(tmp_path, "init", "-q", "--bare", str(bare))
+    configure(git, tmp_path, {"push.gpgSign": "true"})
+    assert Repository(repository).remote("push", "-q", str(bare), "HEAD:refs/heads/main", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("where", ["core.hooksPath", "init.templateDir"])
+def test_a_copy_is_as_git_makes_it_where_nobody_has_configured_anything(repository, git, tmp_path, where):
+    head = commit(git, repository, "lines.txt", "one\ntwo\n")
+    hooks = tmp_path / "mine" / "hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n")
+    (hooks / "post-checkout").chmod(0o755)
+    theirs = {where: str(hooks if where == "core.hooksPath" else hooks.parent)}
+    configure(git, tmp_path, theirs | {"core.autocrlf": "true", "clone.defaultRemoteName": "elsewhere"})
+    Repository(repository).copy(tmp_path / "copy", head)
+    assert (tmp_path / "copy" / "lines.txt").read_bytes() == b"one\ntwo\n"
+    assert not (tmp_path / "ran").exists()
+    assert git(tmp_path / "copy", "rev-parse", "HEAD") == head
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
+    configure(git, tmp_path, {"safe.bareRepository": "explicit"})
+    Repository(bare).copy(tmp_path / "again", head)
+    assert (tmp_path / "again" / "lines.txt").is_file()
+
+
+def test_a_repository_may_be_made_inside_of_a_bare_one(git, tmp_path):
+    bare = tmp_path / "server.git"
+    git(tmp_path, "init", "-q", "--bare", str(bare))
+    (bare / "scratch").mkdir()
+    made = Repository(bare / "scratch")
+    made.git("init", "-q")
+    assert made.git("rev-parse", "--show-toplevel").text == str(bare / "scratch")
+    assert git(bare, "rev-parse", "--is-bare-repository") == "true"

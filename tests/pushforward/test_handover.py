@@ -61,8 +61,15 @@ def test_writing_again_leaves_nothing_of_before(folder, tmp_path):
     assert (read.lock, read.metrics, read.reproduction.stages) == (b"", {}, [])
 
 
+@pytest.mark.parametrize("name", ["model/model.ubj", "model/manifest.json", "model/deep/part.bin"])
+def test_a_model_that_is_a_pointer_is_told_as_one(folder, name):
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
+    assert refusal(folder) == f"the hand-over's {name} is a Git LFS pointer, not what it points to"
+
+
 def test_a_run_that_left_nothing_is_told_apart_from_one_that_died_early(tmp_path):
-    assert "left nothing to judge" in refusal(tmp_path / "none")
+    assert "ended before its pipeline began" in refusal(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     assert "has no run.json" in refusal(tmp_path / "empty")
 

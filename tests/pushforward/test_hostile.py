@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
-from pushforward import actlog, jail, run, workflow
 from pushforward import artifacts as artifact_folder
+from pushforward import jail, run, workflow
 from pushforward.actlog import Progress
 from pushforward.errors import PushforwardError
 from pushforward.event import Event, Repository
 from pushforward.jail import Jail, Limits, Policy
+from pushforward.text import clean
 from pushforward.workflow import STAND_INS
 
 USES = {name.partition("/")[2]: f"{name}@{sha}" for name, sha in STAND_INS.items()}
@@ -498,7 +499,7 @@ def test_the_name_of_its_branch_is_never_executed(site: Site, branch: str) -> No
     text = job('echo "$NAME"; git log -1 --format=%s', extra="    env: {NAME: '${{ github.head_ref }}'}\n")
     with contextlib.suppress(subprocess.CalledProcessError):  # git itself refuses some
         assert site.attack(text, branch=branch).conclusion == "success"
-        assert actlog.clean(branch) in site.output
+        assert clean(branch) in site.output
     assert not list(site.folder.rglob("PWNED"))
 
 

@@ -214,8 +214,9 @@ def test_the_policy_imports_nothing_that_a_pusher_or_a_shell_offers(clone, git, 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "evil"))
     monkeypatch.setenv("PYTHONHOME", str(tmp_path / "evil"))
     assert "this server writes it" in git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
-    words = shlex.split((bare / "hooks" / "pre-receive").read_text().splitlines()[-1])
-    assert words[:4] == ["exec", sys.executable, "-I", "-S"]
+    text = (bare / "hooks" / "pre-receive").read_text()
+    assert shlex.split(text.splitlines()[-1])[:4] == ["exec", "$python", "-I", "-S"]
+    assert f" known={shlex.quote(sys.executable)}\n" in text
 
 
 def test_an_edit_in_the_clone_reaches_the_server_with_the_next_init(clone):
@@ -444,3 +445,15 @@ def test_what_was_pushed_is_remembered_even_where_the_hooks_never_ran(clone, git
     git(clone, "push", "-q", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "main")
     head = git(clone, "rev-parse", "HEAD")
     assert [after for _, after in Repository(bare).reflog("refs/heads/main")] == [head]
+
+
+def test_a_fetch_that_prunes_keeps_the_tags_of_this_clone(clone, git):
+    git(clone, "config", "--global", "fetch.prune", "true")
+    init(clone)
+    git(clone, "tag", "mine")
+    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+    git(clone, "fetch", "-q", "local")
+    assert git(clone, "tag") == "mine"
+    git(clone, "config", "remote.local.prune", "true")
+    init(clone)
+    assert git(clone, "config", "remote.local.prune") == "true", "whoever has said so has it so"

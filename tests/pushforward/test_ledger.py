@@ -160,6 +160,13 @@ def test_a_promotion_retires_the_holdout(chain):
     assert chain.settle(MONTHS, unfinished, "hold", "{}").verdict == "hold"
 
 
+def test_what_passed_and_was_a_version_already_is_not_told_as_promoted(chain):
+    look(chain, "a", "promote")
+    chain.promoted(MONTHS, 1, "")
+    with pytest.raises(ClosedError, match="a model has passed on it, and was a version already; the next month"):
+        reserve(chain, "c")
+
+
 def test_the_next_month_retires_the_holdouts_before_it(chain):
     look(chain, "a")
     chain.reserve("2013-04", key("a"), alpha=0.05, looks=10, mode="first", commit="")

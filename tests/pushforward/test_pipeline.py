@@ -145,16 +145,163 @@ def test_entries_of_stages_that_are_gone_leave_the_lock(project):
     assert sorted(pipeline.read_lock((project / "dvc.lock").read_bytes())) == ["first", "second"]
 
 
-def test_a_spoiled_object_in_the_remote_stops_the_run(project):
-    run(project)
+def stored(project, place):
+    """Where the object of out/first.txt lies below a folder of objects."""
     name = pipeline.read_lock((project / "dvc.lock").read_bytes())["first"]["outs"][0]["md5"]
-    stored = project.parent / "store" / "files" / "md5" / name[:2] / name[2:]
-    stored.chmod(0o644)
-    stored.write_text("two\n")
-    stored.chmod(0o444)
+    return place / "files" / "md5" / name[:2] / name[2:]
+
+
+def spoil(path, text="two\n"):
+    path.chmod(0o644)
+    path.write_text(text)
+    path.chmod(0o444)
+
+
+@pytest.mark.parametrize("text", ["two\n", "", None], ids=["flipped", "cut off", "lost"])
+def test_an_object_that_the_remote_lacks_or_spoils_is_put_back_from_the_cache(project, text):
+    run(project)
+    path = stored(project, project.parent / "store")
+    spoil(path, text) if text is not None else path.unlink()
+    run(project)
+    assert path.read_text() == "one\n"
+
+
+def test_an_object_that_remote_and_cache_have_spoiled_stops_the_run(project):
+    run(project)
+    for place in (project.parent / "store", project / ".dvc" / "cache"):
+        spoil(stored(project, place))
     with pytest.raises(PushforwardError, match=r"lacks or spoils 1 .*out/first.txt") as refused:
         run(project)
     assert refused.value.exit_code == 6
+
+
+def refused(project, **options):
+    with pytest.raises(PushforwardError) as found:
+        run(project, **options)
+    assert found.value.exit_code == 2, found.value.message
+    return found.value
+
+
+def edit(project, old, new):
+    path = project / "dvc.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_a_pipeline_that_makes_no_model_is_refused_before_anything_runs(project):
+    wrong = refused(project, wanted=["out/first.txt", "model"])
+    assert wrong.message.startswith("dvc.yaml: no stage makes model, which params.yaml names; its stages make ")
+    assert wrong.next == "edit dvc.yaml, or model in params.yaml"
+    assert not (project / "out" / "first.txt").exists()
+    (project / "dvc.yaml").unlink()
+    assert "there is none in this commit" in refused(project, wanted=["model"]).message
+
+
+def test_a_model_that_no_change_could_make_anew_is_refused(project):
+    edit(project, "    deps: [source.txt]\n", "")
+    wrong = refused(project, wanted=["out/first.txt"])
+    assert "stage first makes out/first.txt and has neither deps nor params" in wrong.message
+
+
+FREEZE = ("  second:\n", "  second:\n    frozen: true\n")
+
+
+def change_scale(project):
+    (project / "params.yaml").write_text("scale: 2\n")
+
+
+def change_source(project):
+    (project / "source.txt").write_text("two\n")
+
+
+def change_command(project):
+    edit(project, "print(1)", "print(2)")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (change_scale, "scale 1 → 2"),
+        (change_source, "out/first.txt"),
+        (change_command, "its command"),
+    ],
+)
+def test_a_frozen_stage_in_the_way_of_a_change_is_refused_by_name(project, change, said):
+    run(project)
+    edit(project, *FREEZE)
+    assert set(outcomes(run(project)).values()) == {"unchanged"}, "nothing it is made of has changed"
+    change(project)
+    wrong = refused(project)
+    assert wrong.message == f"dvc.yaml: stage second is frozen and would not run, though {said} changed since it ran"
+    assert wrong.next == "dvc unfreeze second"
+
+
+def test_a_frozen_stage_whose_change_reaches_no_dep_of_it_is_left_alone(project):
+    run(project)
+    edit(project, *FREEZE)
+    edit(project, "wc -c out/second.txt", "wc -l out/second.txt")
+    assert outcomes(run(project)) == {"first": "unchanged", "second": "unchanged", "third": "ran"}
+
+
+def test_a_frozen_stage_of_a_loop_is_told_how_to_thaw(project):
+    (project / "dvc.yaml").write_text(
+        "stages:\n  each:\n    foreach: [a]\n    do:\n      cmd: echo ${item} > out/${item}.txt\n"
+        "      deps: [source.txt]\n      outs: ['out/${item}.txt']\n"
+    )
+    run(project)
+    edit(project, "    do:\n", "    do:\n      frozen: true\n")
+    change_source(project)
+    wrong = refused(project)
+    assert "stage each@a is frozen and would not run, though source.txt changed" in wrong.message
+    assert wrong.next == "take `frozen: true` from each"
+
+
+def test_a_stage_that_always_runs_is_no_frozen_one(project):
+    edit(project, "  first:\n", "  first:\n    always_changed: true\n")
+    run(project)
+    assert outcomes(run(project))["first"] == "ran"
+
+
+@pytest.mark.parametrize(
+    ("command", "cause", "status"),
+    [
+        ("frobnicate", "frobnicate: command not found", "exit status 127"),
+        ("printf 'def f(:' > x.py; python3 x.py", "x.py:1: SyntaxError: invalid syntax", "exit status 1"),
+        ("printf 'def f():\\n {}[1]\\nf()\\n' > y.py; python3 y.py", "y.py:2: KeyError: 1", "exit status 1"),
+        ("echo the mill is dry >&2; exit 1", "the mill is dry", "exit status 1"),
+        ("kill -9 $$", "it was killed, as happens where memory runs out", "exit status -9"),
+        ("exit 4", "exit status 4", "exit status 4"),
+        ("rm out/first.txt", "it ended well, but made no out/first.txt, which dvc.yaml says it makes", None),
+    ],
+    ids=["no command", "syntax", "traceback", "words", "killed", "silent", "makes nothing"],
+)
+def test_the_first_cause_of_a_stage_that_fails_is_one_line(project, command, cause, status):
+    edit(
+        project,
+        "cat source.txt > out/first.txt",
+        f"cat source.txt > out/first.txt; {command.replace(chr(92), chr(92))}",
+    )
+    done = run(project)
+    assert (done.outcome, done.cause) == ("failed", cause)
+    assert (done.stages[-1].name, done.stages[-1].outcome) == ("first", "failed")
+    assert done.stages[-1].reason == (status or cause)
+    assert str(project) not in done.message
+
+
+def test_what_a_stage_needs_and_nobody_has_is_named_with_the_stage(project):
+    edit(project, "deps: [source.txt]", "deps: [sauce.txt]")
+    wrong = refused(project)
+    told = "dvc.yaml: stage first needs sauce.txt, which is neither in the commit nor made by a stage"
+    assert (wrong.message, wrong.next) == (told, "git add sauce.txt, or dvc add sauce.txt && dvc push")
+
+
+def test_data_that_was_never_pushed_is_the_commit_s_own_mistake(project):
+    oid = "0" * 32
+    (project / "source.txt").unlink()
+    (project / "source.txt.dvc").write_text(f"outs:\n- md5: '{oid}'\n  size: 4\n  hash: md5\n  path: source.txt\n")
+    wrong = refused(project)
+    assert wrong.message == f"source.txt.dvc names source.txt (md5 {oid}), which the DVC remote does not have"
+    assert wrong.next == "dvc push, then push again"
 
 
 def test_a_remote_folder_that_is_not_there_is_not_made(project):

@@ -53,3 +53,20 @@ def test_where_nothing_was_pushed_yet(hub, words):
     status, told = said(hub.clone, *words)
     assert (status, f"nothing was pushed to {hub.bare} yet" in told) == (USAGE, True), told
     assert "next: git push local main" in told
+
+
+@pytest.mark.parametrize("words", [COMMANDS[4], COMMANDS[5]], ids=lambda words: words[0])
+def test_where_another_branch_was_pushed_it_is_named(hub, words):
+    hub.git(hub.bare, "symbolic-ref", "HEAD", "refs/heads/trunk")
+    status, told = said(hub.clone, *words)
+    assert (status, "nothing was pushed" in told) == (USAGE, False), told
+    assert f"{hub.bare} has no branch trunk, which its HEAD names; it has main" in told
+    assert "git symbolic-ref HEAD refs/heads/main" in told
+
+
+@pytest.mark.parametrize("words", [COMMANDS[4], COMMANDS[5]], ids=lambda words: words[0])
+def test_where_git_refuses_to_read_nothing_is_said_of_pushes(hub, words, monkeypatch):
+    (hub.folder / ".gitconfig").write_text("[safe]\n\tbareRepository = explicit\n")
+    monkeypatch.setenv("HOME", str(hub.folder))
+    told = said(hub.clone, *words)[1]
+    assert "nothing was pushed" not in told

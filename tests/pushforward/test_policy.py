@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests import policy_server
-from tests.policy_server import ANN, CHAIN, ZERO, Server, same_as_golden
+from tests.policy_server import ANN, BOB, CHAIN, DAN, EVE, OLD, ZERO, Server, same_as_golden
 
 from pushforward import check, policy
 
@@ -321,6 +321,77 @@ def test_a_protected_main_takes_only_what_has_passed(server):
     tree = server.git("rev-parse", f"{merged}^{{tree}}")
     server.git("update-ref", f"refs/pushforward/passed/{tree}", main, where=server.bare)
     server.taken(f"{merged}:refs/heads/main")
+
+
+def protected(server):
+    """A change of the model that has passed nowhere, on a server that protects main."""
+    server.configure(protect=True)
+    return server.follow(main_of(server), {"src/toy/pipeline.py": b"two\n"})
+
+
+def test_a_protected_main_takes_what_a_person_signs_in_and_nothing_after_it(server):
+    model = protected(server)
+    signed = server.sign_in(model)
+    server.taken(f"{signed}:refs/heads/main")
+    server.taken(f"{server.follow(signed, {'README.md': b'more'})}:refs/heads/main")
+    next_one = server.follow(main_of(server), {"src/toy/pipeline.py": b"three\n"})
+    assert not server.push(f"{next_one}:refs/heads/main").taken
+    assert not server.push(f"{server.follow(signed, {'params.yaml': b'x'})}:refs/heads/main").taken
+
+
+def test_the_commands_of_the_refusal_bring_a_change_in(server):
+    """As they are typed, by somebody who may now."""
+    model = protected(server)
+    said = server.push(f"{model}:refs/heads/main").text
+    command = re.search(r"git commit -S --allow-empty -m 'Pushforward-Override: WHY'", said)
+    assert command is not None, said
+    server.git("update-ref", "refs/heads/main", model)
+    for name, value in {"gpg.format": "ssh", "user.signingkey": f"{server.key(DAN)}.pub"}.items():
+        server.git("config", name, value)
+    words = command[0].split(" -m ")
+    server.git(*words[0].split()[1:], "-m", words[1].strip("'"), GIT_COMMITTER_EMAIL=DAN, GIT_COMMITTER_DATE="")
+    server.taken("refs/heads/main")
+
+
+def test_a_signed_merge_brings_its_branch_in(server):
+    model = protected(server)
+    words = server.follow(main_of(server), {"README.md": b"more\n"})
+    server.taken(f"{words}:refs/heads/main", f"{model}:refs/heads/topic/two")
+    tree = server.tree({"src/toy/pipeline.py": b"two\n"}, words)
+    merge = server.commit(tree, words, model)
+    server.refused("protect-merge", f"{merge}:refs/heads/main")
+    server.taken(
+        f"{server.sign_in(merge, 'Merge topic/two' + chr(10) * 2 + 'Pushforward-Override: a bug')}:refs/heads/main"
+    )
+
+
+UNSIGNED_IN = {
+    "unsigned": {"key": None},
+    "who-may-not": {"who": ANN},
+    "who-may-another-thing": {"who": BOB},
+    "revoked": {"who": OLD},
+    "unknown": {"who": EVE},
+    "of-another": {"who": DAN, "key": BOB},
+    "in-anothers-name": {"who": BOB, "key": DAN},
+    "pgp": {"sign": lambda _: b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"},
+    "without-a-reason": {"why": "Pushforward-Override: "},
+    "in-passing": {"why": "About Pushforward-Override: and who may"},
+}
+
+
+@pytest.mark.parametrize("case", UNSIGNED_IN)
+def test_a_word_that_does_not_hold_brings_nothing_in(server, case):
+    signed = server.sign_in(protected(server), **UNSIGNED_IN[case])
+    server.refused(f"protect-override-{case}", f"{signed}:refs/heads/main")
+
+
+def test_a_word_holds_for_the_content_that_was_signed(server):
+    model = protected(server)
+    other = server.git("rev-parse", f"{server.follow(model, {'params.yaml': b'x'})}^{{tree}}")
+    changed = server.sign_in(model, tree=other, sign=lambda text: server.sign(text.replace(other.encode(), b"0"), DAN))
+    server.refused("protect-override-changed", f"{changed}:refs/heads/main")
+    for_a_file = server.sign_in(model, sign=lambda text: server.sign(text, DAN, "pushforward"))
+    server.refused("protect-override-for-a-file", f"{for_a_file}:refs/heads/main")
 
 
 def test_a_protected_main_takes_its_first_commit(server):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import threading
 import time
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import policy_server
-from tests.policy_server import ANN, BOB, CHAIN, CI, EVE, OLD, ZERO, Promotion, Released, lock_of, sha256
+from tests.policy_server import ANN, BOB, CHAIN, CI, DAN, EVE, OLD, ZERO, Promotion, Released, lock_of, sha256
 
-from pushforward import policy
+from pushforward import policy, registry
+from pushforward.git import Repository
 
 DAY = 24 * 3600
 
@@ -72,9 +74,10 @@ def test_a_person_releases_rolls_back_and_deprecates_with_git_alone(released):
     now = {"GIT_COMMITTER_DATE": f"{int(time.time())} +0100", "GIT_COMMITTER_EMAIL": ANN}
     promotion = released.promotion()
     assert promotion.push().taken
-    for number, target in ((3, "C"), (4, "B")):
+    back = json.dumps({"schema": 2, "older": True, "reason": "it was slow"})
+    for number, target, words in ((3, "C", "because"), (4, "B", f"back\n\n{back}")):
         name = f"toy#production#{number}"
-        server.git(*config, "tag", "-s", "-m", "because", name, commits[target], **now)
+        server.git(*config, "tag", "-s", "-m", words, name, commits[target], **now)
         server.taken(f"refs/tags/{name}")
     record = json.dumps({"schema": 2, "version": "toy@v1.2.0", "reason": "it was slow", "by": ANN})
     server.git(*config, "tag", "-s", "-m", f"slow\n\n{record}", "toy@v1.2.0!", commits["C"], **now)
@@ -86,6 +89,37 @@ def test_a_person_rolls_an_automatic_environment_back(released):
     server = released.server
     record = {"schema": 2, "version": "toy@v1.1.0", "reason": "again", "by": BOB}
     server.taken(released.use("staging", 3, "B", record, who=BOB))
+
+
+OLDER = [
+    None,
+    {"schema": 2, "version": "toy@v1.1.0", "previous": "toy@v1.2.0", "reason": "released", "by": ANN},
+    {"schema": 2, "older": True},
+    {"schema": 2, "older": True, "reason": " "},
+    {"schema": 2, "older": 1, "reason": "calm"},
+    {"schema": 2, "older": "true", "reason": "calm"},
+    {"schema": 2, "older": True, "reason": ["calm"]},
+]
+
+
+@pytest.mark.parametrize("record", OLDER)
+def test_an_older_version_is_taken_only_with_a_word_and_a_reason(released, record):
+    server, promotion = released.server, released.promotion()
+    assert promotion.push().taken
+    server.taken(released.use("production", 3, "C", {"schema": 2, "version": "toy@v1.2.0"}))
+    said = server.refused("tag-older", released.use("production", 4, "B", record))
+    assert "production holds toy@v1.2.0, and toy@v1.1.0 is older" in said
+
+
+def test_what_is_in_use_is_found_where_its_tag_says_nothing(released):
+    """By the commit, whatever the record of the tag before claims, or none."""
+    server, promotion = released.server, released.promotion()
+    assert promotion.push().taken
+    server.taken(released.use("production", 3, "C"))
+    said = server.refused("tag-older", released.use("production", 4, "B"))
+    assert "production holds toy@v1.2.0, and toy@v1.1.0 is older" in said
+    server.taken(released.use("production", 4, "B", {"schema": 2, "older": True, "reason": "calm"}))
+    server.taken(released.use("production", 5, "C"))
 
 
 def test_a_version_comes_into_use_and_another_is_deprecated_in_one_push(released):
@@ -117,6 +151,8 @@ GRAMMAR = [
     "toy@v1.1.0!!",
     "toy@v1.1.0-rc1",
     "toy@v1.1.0!deprecate",
+    "toy#production!",
+    "toy#production!#0",
     "Toy@v1.2.0",
     "sub=toy@v1.2.0",
     "x/toy@v1.2.0",
@@ -139,6 +175,154 @@ def test_another_model_and_an_unknown_environment_are_refused(template):
         "name-environment-any": "toy#any#1",
     }.items():
         template.server.refused(golden, f"{template.server.tag(name, template.commits['C'])}:refs/tags/{name}")
+
+
+# Tags of others.
+
+FOREIGN = [
+    "pkg@1.2.3",
+    "pkg@1.2.3-rc.1+build.5",
+    "v2.0#rc",
+    "libs/io@0.1.0",
+    "toys@1.2.3",
+    "boy@5.0.0",
+    "pkg#production",
+    "release@2026-11-28",
+    "a@b@c",
+    "pkg@version-2",
+]
+
+
+def test_tags_of_others_are_taken_moved_and_deleted(released):
+    """As `git push --tags` of a repository with packages of its own brings them."""
+    server, commits = released.server, released.commits
+    for name in FOREIGN:
+        server.git("update-ref", f"refs/tags/{name}", commits["E"])
+    server.taken("--tags")
+    server.taken(f"+{commits['D']}:refs/tags/pkg@1.2.3", ":refs/tags/v2.0#rc")
+    assert registry.fold("toy", Repository(server.bare).refs("refs/tags")).problems == ()
+
+
+CONFUSABLE = {
+    "version-of-another": "pkg@v1.2.3",
+    "version-of-another-in-capitals": "Pkg@V1.2",
+    "version-of-a-folder": "libs/pkg@v1.2.3",
+    "use-of-another": "pkg#production#1",
+    "end-of-another": "pkg#production!#1",
+    "ours-by-number": "toy@1.2.0",
+    "ours-in-capitals": "TOY@1.2.0",
+    "ours-with-a-zero": "t0y@1.2.0",
+    "ours-with-a-dash": "to-y@1.2.0",
+    "ours-in-a-folder": "models/toy@1.2.0",
+    "ours-in-use": "toy#production",
+    "without-a-name": "@1.2.0",
+    "cyrillic": "t\u043ey@1.2.0",
+    "cyrillic-version": "t\u043ey@v1.2.0",
+    "wide": "toy\uff20v1.2.0",
+    "blank": "toy\u200b@v1.2.0",
+}
+
+
+@pytest.mark.parametrize("case", CONFUSABLE)
+def test_a_tag_that_could_be_taken_for_the_registrys_is_refused(template, case):
+    server, name = template.server, CONFUSABLE[case]
+    lightweight = f"{template.commits['E']}:refs/tags/{name}"
+    server.refused(f"confusable-{case}", lightweight, f"{template.commits['E']}:refs/tags/pkg@1.0.0")
+    signed = server.tag(name, template.commits["E"])
+    assert not server.push(f"{signed}:refs/tags/{name}", token=True).taken
+
+
+def test_all_but_the_tag_that_is_refused_are_pushed_as_the_refusal_says(released):
+    server = released.server
+    for name in ("pkg@v1.2.3", "pkg@v1.2.4", "lib@1.2.3"):
+        server.git("update-ref", f"refs/tags/{name}", released.commits["E"])
+    said = server.push("--tags")
+    assert not said.taken
+    command = re.search(r"next: git push local ('.*?') ('.*?'), to push all others", said.text)
+    assert command is not None, said.text
+    server.taken(*(spec.strip("'") for spec in command.groups()))
+    assert "lib@1.2.3" in server.snapshot()[0]
+    assert "pkg@v" not in server.snapshot()[0]
+
+
+def test_the_names_of_a_model_that_was_renamed_stay_the_registrys(released):
+    server = released.server
+    server.know(model="boat")
+    server.refused("renamed-use", released.use("production", 3, "B"))
+    for number, name in enumerate(("toy@1.2.0", "boat@1.2.0", "TOY#x")):
+        assert not server.push(f"{released.commits['E']}:refs/tags/{name}").taken, number
+    server.taken(f"{released.commits['E']}:refs/tags/pkg@1.2.3")
+
+
+# Environments that hold nothing any more.
+
+
+def emptied(released, environment="production", counter=3, commit="B", record=None, **options):
+    """The spec of the tag that takes v1.1.0 out of production."""
+    said = {"schema": 2, "version": "toy@v1.1.0", "previous": "toy@v1.1.0", "reason": "bad", "by": ANN}
+    name = f"toy#{environment}!#{counter}"
+    made = released.server.tag(name, released.commits[commit], said if record is None else record, **options)
+    return f"{made}:refs/tags/{name}"
+
+
+def test_an_environment_is_emptied_and_filled_again(released):
+    server = released.server
+    server.taken(emptied(released))
+    assert not server.push(released.use("production", 3, "B")).taken
+    record = {"schema": 2, "version": "toy@v1.1.0", "reason": "bad", "by": ANN}
+    end = server.tag("toy@v1.1.0!", released.commits["B"], record)
+    assert "staging uses toy@v1.1.0" in server.push(f"{end}:refs/tags/toy@v1.1.0!").text
+    server.taken(emptied(released, "staging", who=BOB))
+    server.taken(f"{end}:refs/tags/toy@v1.1.0!")
+    promotion = released.promotion()
+    assert promotion.push(promotion.use("staging", 4)).taken
+    server.taken(released.use("production", 4, "C", {"schema": 2, "version": "toy@v1.2.0", "previous": None}))
+    known = registry.fold("toy", Repository(server.bare).refs("refs/tags"))
+    assert known.problems == ()
+    assert {name: str(known.in_use(name).version) for name in known.environments} == dict.fromkeys(
+        ("production", "staging"), "v1.2.0"
+    )
+
+
+def test_an_environment_that_the_settings_do_not_name_any_more_is_emptied_and_nothing_else(released):
+    server = released.server
+    server.taken(released.use("canary", 1, "B", who=BOB))
+    server.know(environments={"staging": "auto", "production": "manual"})
+    server.refused("environment-gone", released.use("canary", 2, "B", who=BOB))
+    server.taken(emptied(released, "canary", 2, who=BOB))
+
+
+EMPTIED = {
+    "of-nothing": {"environment": "canary", "counter": 1, "who": BOB},
+    "of-no-environment": {"environment": "prod", "counter": 1},
+    "wrong-number": {"counter": 4},
+    "of-another-version": {"commit": "A"},
+    "of-another-record": {"record": {"schema": 2, "version": "toy@v1.0.0", "reason": "bad"}},
+    "without-a-record": {"record": {"schema": 2}},
+    "without-a-reason": {"record": {"schema": 2, "version": "toy@v1.1.0", "reason": " "}},
+    "by-another-key": {"who": BOB},
+    "by-the-service": {"who": CI},
+    "by-the-service-where-it-fills": {"environment": "staging", "who": CI},
+    "by-who-may-main": {"who": DAN},
+    "unsigned": {"key": None},
+}
+
+
+@pytest.mark.parametrize("case", EMPTIED)
+def test_a_forged_emptying_is_refused(template, case):
+    template.server.refused(f"emptied-{case}", emptied(template, **EMPTIED[case]))
+
+
+def test_one_push_does_not_fill_and_empty_under_one_number(template):
+    specs = (template.use("production", 3, "B"), emptied(template))
+    for order in (specs, specs[::-1]):
+        said = template.server.push(*order)
+        assert not said.taken
+        assert said.text.count("one push fills or empties an environment once") == 2
+
+
+def test_who_may_main_may_not_deprecate(template):
+    template.server.refused("deprecation-by-who-may-main", end_of(template, who=DAN))
 
 
 # Append-only.

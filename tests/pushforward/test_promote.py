@@ -9,15 +9,19 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from tests import forge_double
 
-from pushforward import __version__, evidence, objects, pipeline, provenance, registry
+from pushforward import __version__, evidence, handover, judged, objects, pipeline, provenance, registry
+from pushforward.cli import main
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.git import REGISTRY, Repository
-from pushforward.promote import lock_commit, lost, promote
+from pushforward.promote import lock_commit, lost, promote, standing
 from pushforward.release import deprecate, release
+from pushforward.report import Context
 from pushforward.verdicts import Verdict
 from pushforward.verify import verify
 
@@ -266,6 +270,151 @@ def test_a_model_that_returns_is_put_to_use_again_under_its_own_version(hub, git
     assert hub.known().in_use("staging").name == "toy@v1.0.0"
     assert back.commit == first.commit == git(hub.bare, "rev-parse", "toy#staging#3^{commit}")
     assert len(git(hub.bare, "rev-list", REGISTRY).splitlines()) == 2, "no version, no entry"
+
+
+SCORER = "open('model/model.json')\n"
+
+
+def test_the_same_model_scored_by_other_code_is_another_version(hub, git):
+    hub.write("src/toy/predict.py", SCORER)
+    hub.commit("b", "Score")
+    first = hub.promote("b")
+    hub.write("src/toy/predict.py", f"{SCORER}# rounded better\n")
+    head = hub.commit("b", "Score better")
+    made = hub.promote("b")
+    assert (made.version, made.environments, made.new) == ("toy@v1.1.0", ("staging",), True)
+    assert git(hub.bare, "rev-parse", "toy@v1.1.0^{commit}") == head
+    assert hub.known().in_use("staging").name == "toy@v1.1.0"
+    records = [hub.record(name) for name in (first.version, made.version)]
+    assert records[0]["model"] == records[1]["model"]
+    assert (records[1]["previous"], records[1]["number"]) == ("toy@v1.0.0", 2)
+    told = [provenance.read(hub.file(name, "provenance.json")).scoring for name in (first.version, made.version)]
+    assert told[0] != told[1]
+    assert f"scoring code: `{told[1]}`".encode() in hub.file("toy@v1.1.0", "card.md")
+
+
+def test_the_same_model_in_another_environment_is_another_version(hub):
+    hub.promote("b")
+    hub.write("lock.txt", "polars==2.2.0\n")
+    hub.commit("b", "Upgrade")
+    verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
+    verdict = replace(verdict, digests=replace(verdict.digests, environment="f" * 64))
+    evidence.record(hub.clone, verdict)
+    with hub.run():
+        assert hub.promote_verdict(verdict, "b").version == "toy@v1.1.0"
+    assert hub.record("toy@v1.1.0")["environment"] == "f" * 64
+
+
+def test_a_model_that_returns_with_its_code_is_the_version_that_it_was(hub):
+    for model, code in (("b", SCORER), ("new", f"{SCORER}# other\n"), ("b", f"{SCORER}# third\n"), ("b", SCORER)):
+        hub.write("src/toy/predict.py", code)
+        hub.commit(model, "Train")
+        made = hub.promote(model)
+    assert (made.version, made.new, made.environments) == ("toy@v1.0.0", True, ("staging",))
+    assert [one.name for one in hub.known().versions] == ["toy@v1.0.0", "toy@v1.1.0", "toy@v1.2.0"]
+
+
+@pytest.mark.parametrize("path", ["README.md", "tests/test_toy.py", "src/toy/pipeline.py", ".github/train.yml"])
+def test_what_scoring_does_not_reach_makes_no_version(hub, git, path):
+    hub.write("src/toy/predict.py", SCORER)
+    hub.commit("b", "Score")
+    hub.promote("b")
+    hub.write(path, "# words\n")
+    hub.commit("b", "Say it")
+    again = hub.promote("b")
+    assert (again.version, again.new) == ("toy@v1.0.0", False)
+    assert "already is this model, scored by the same code in the same environment; nothing to tag" in hub.said[-1]
+
+
+def rename(hub, name):
+    hub.write("params.yaml", (hub.clone / "params.yaml").read_text().replace("name: toy", f"name: {name}"))
+    known = {"model": name, "environments": {"staging": "auto", "production": "manual"}}
+    (hub.bare / "pushforward" / "registry.json").write_text(json.dumps(known))
+
+
+def test_a_renamed_model_waits_for_a_person(hub, git):
+    """It was compared with nothing: floors alone put no model to use where another one is."""
+    hub.promote("b")
+    rename(hub, "boat")
+    hub.commit("c", "Rename")
+    made = hub.promote("c")
+    assert (made.version, made.environments, made.new) == ("boat@v1.0.0", (), True)
+    assert "not compared with toy@v1.0.0, its name before: a person puts boat to use" in hub.said
+    hub.commit("d", "Again")
+    assert hub.promote("d").environments == (), "nobody has looked at any of them yet"
+    release(hub.clone, "v1.0.0", environment="staging")
+    hub.commit("e", "And again")
+    assert hub.promote("e").environments == ("staging",)
+    assert tags(git, hub.bare) == [
+        "boat#staging#1",
+        "boat#staging#2",
+        "boat@v1.0.0",
+        "boat@v1.1.0",
+        "boat@v1.2.0",
+        "toy#staging#1",
+        "toy@v1.0.0",
+    ]
+
+
+def test_tags_of_another_project_are_no_earlier_name(hub, git):
+    """A monorepo's own tags: not made by a judge, of no commit here, or not annotated."""
+    elsewhere = {"schema": 2, "model": "m", "commit": "1" * 40}
+    for name, text in (("pkg@v1.0.0", "words"), ("lib@v1.0.0", registry.message("x", elsewhere))):
+        git(hub.clone, "tag", "-a", "-m", text, name)
+    git(hub.clone, "tag", "plain@v1.0.0")
+    assert hub.promote("b").environments == ("staging",)
+
+
+STANDING = [
+    (None, "nothing to do: tagged as toy@v1.0.0, in use in staging"),
+    ("again", "nothing to do, and nothing to tag: it is toy@v1.0.0 already, in use in staging"),
+    ("other", "it is not tagged yet; pushforward dispatch on the server tries again"),
+    ("moved", "nothing to do: tagged as toy@v1.0.0; to put it to use: pushforward release v1.0.0"),
+    ("ended", "nothing to do: tagged as toy@v1.0.0, which is deprecated"),
+]
+
+
+@pytest.mark.parametrize(("then", "words"), STANDING)
+def test_the_last_word_of_a_report_is_what_the_registry_has(hub, then, words):
+    commit = hub.commit("b", "Train")
+    hub.promote("b")
+    if then in {"again", "other"}:
+        commit = hub.commit("b" if then == "again" else "c", "Once more")
+        hub.judge(commit, "b" if then == "again" else "c")
+    if then in {"moved", "ended"}:
+        hub.commit("c", "Better")
+        hub.promote("c")
+    if then == "ended":
+        deprecate(hub.clone, "v1.0.0", "It knew the future")
+    assert standing(Repository(hub.bare), "toy", commit).words == words
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_summary_of_a_job_gets_the_last_word_too(hub, monkeypatch, again):
+    if again:
+        hub.promote("b")
+    commit = hub.commit("b", "Train")
+    folder, summary = hub.folder / "verdict", hub.folder / "summary"
+    judged.store(folder, hub.judge(commit, "b"), Context(), "minor")
+    (folder / "golden.json").write_bytes(b"{}")
+    monkeypatch.setattr(handover, "read", lambda _: SimpleNamespace(lock=hub.model("b")[0], metrics={}))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.chdir(hub.clone)
+    with hub.run():
+        done = CliRunner().invoke(main, ["promote", "--from", str(folder)])
+    assert done.exit_code == 0, done.output
+    words = (
+        "nothing to do, and nothing to tag: it is toy@v1.0.0 already"
+        if again
+        else "nothing to do: tagged as toy@v1.0.0"
+    )
+    assert summary.read_text() == f"**After the verdict**: {words}, in use in staging.\n"
+
+
+def test_a_verdict_that_nobody_has_recorded_is_not_told_as_tagged(hub):
+    hub.promote("b")
+    found = standing(Repository(hub.bare), "toy", hub.commit("c", "Change"))
+    assert (found.version, found.made, "not tagged" in found.words) == (None, False, True)
 
 
 def test_a_deprecated_model_that_returns_is_left_alone(hub, git):

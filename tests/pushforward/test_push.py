@@ -298,9 +298,13 @@ def test_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
     said = team.push()
     assert "NOT TAGGED" in said
     assert "not final" in said
+    told = " ".join(said.replace("remote:", "").split())
+    assert "next it is not tagged yet; pushforward dispatch on the server tries again" in told
+    assert "tagged as" not in told + team.note(team.head())
     hook.write_text(policy)
     assert "1 judged" in team.pushforward("dispatch")
     assert "toy@v1.1.0" in team.tags()
+    assert "tagged as toy＠v1.1.0, in use in staging" in team.note(team.head())
     assert len(entries(team, team.head())) == 1
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pushforward import receive, runs
+from pushforward.errors import PushforwardError
 from pushforward.init import Server, init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
@@ -169,7 +170,7 @@ def test_push_options_are_known_or_told():
     known, strange = receive.options(given | {"GIT_PUSH_OPTION_2": "x" * 500 + "\x1b[2J"})
     assert known == {"ci.skip"}
     assert strange[0] == "push option 'ci.detatch' is not known, and did nothing; did you mean ci.detach?"
-    assert strange[1] == f"push option '{'x' * 80}' is not known, and did nothing; known are ci.skip and ci.detach"
+    assert strange[1] == f"push option '{'x' * 79}…' is not known, and did nothing; known are ci.skip and ci.detach"
     assert receive.options({}) == (set(), [])
 
 
@@ -199,6 +200,47 @@ def test_a_server_that_cannot_write_says_so_in_a_line(place, git, monkeypatch, c
     assert receive.main() == 0
     said = "the push is taken, but the server could not go on: No space left on device\n"
     assert capsys.readouterr().out == said + "  next: pushforward check, then pushforward dispatch, on the server\n"
+
+
+@pytest.mark.parametrize(
+    ("failed", "why", "noted"),
+    [
+        (ValueError("x" * 200), f"a bug: ValueError: {'x' * 80}", True),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied", True),
+        (PushforwardError("git failed: fatal: one\ntwo", next="git fsck"), "git failed: fatal: one", False),
+        (UnicodeDecodeError("utf-8", b"", 0, 1, "no\x1b[2J"), "a bug: UnicodeDecodeError: ", True),
+    ],
+)
+def test_whatever_dies_the_pusher_is_told_what_is_judged_and_when(
+    server, git, clone, monkeypatch, capsys, failed, why, noted
+):
+    def dies(*_):
+        raise failed
+
+    monkeypatch.setattr(receive, "jobs", dies)
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO(f"{'0' * 40} {'1' * 40} refs/heads/a/b\n{'2' * 40} {'0' * 40} refs/heads/c\n")
+    )
+    monkeypatch.setenv("GIT_DIR", server.bare)
+    monkeypatch.delenv("PUSHFORWARD_RUN", raising=False)
+    assert receive.main() == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"the push is taken, but the server could not go on: {why}")
+    mend = "git fsck, then pushforward dispatch" if not noted else "pushforward check, then pushforward dispatch"
+    assert second == f"  next: {mend}, on the server, which judges a/b 111111111; so does the next push after it"
+    log = server.folder / "dispatch.log"
+    assert (log.is_file() and "Traceback" in log.read_text()) == noted
+
+
+def test_a_server_of_another_version_takes_the_push_and_says_what_mends_it(server, monkeypatch, capsys):
+    (server.folder / "server.json").write_text('{"bare": "x"}')
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{'0' * 40} {'1' * 40} refs/heads/main\n"))
+    monkeypatch.setenv("GIT_DIR", server.bare)
+    monkeypatch.delenv("PUSHFORWARD_RUN", raising=False)
+    assert receive.main() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("the push is taken, but the server could not go on: ")
+    assert "  next: pushforward init, then pushforward dispatch, on the server, which judges main 111111111" in said
 
 
 def test_two_times_of_one_file_are_two_runs():

@@ -354,3 +354,55 @@ def test_by_design_what_gto_passes_over_without_a_word_is_a_problem(tagged, git)
     tagged.tag("toy#production#0")
     assert len(gto(tagged.folder, "show", "toy")) == 2
     assert len(tagged.known.problems) == 3
+
+
+EMPTIED = [
+    tag("mm@v1.0.0", "a"),
+    tag("mm@v1.1.0", "b"),
+    tag("mm@v1.2.0", "c"),
+    tag("mm#prod#1", "a"),
+    tag("mm#prod#2", "b"),
+    tag("mm#prod!#3", "b"),
+]
+
+
+def test_an_emptied_environment_holds_nothing_until_it_is_filled_again():
+    known = registry.fold("mm", EMPTIED)
+    assert known.in_use("prod") is None
+    assert known.problems == ()
+    assert known.next_counter("prod") == 4
+    assert [one.name for one in known.uses("prod")] == ["mm#prod#1", "mm#prod#2", "mm#prod!#3"]
+    filled = registry.fold("mm", [*EMPTIED, tag("mm#prod#4", "c")])
+    assert filled.in_use("prod").name == "mm@v1.2.0"
+    assert filled.before("prod").name == "mm@v1.0.0", "what was taken out is no way back"
+
+
+def test_a_number_that_two_have_taken_at_once_leaves_nothing_there_and_is_told():
+    known = registry.fold("mm", [*EMPTIED[:-1], tag("mm#prod#3", "c"), tag("mm#prod!#3", "b")])
+    assert known.in_use("prod") is None
+    assert known.next_counter("prod") == 4
+    assert known.problems == ("mm#prod has number 3 twice; it holds nothing from there on",)
+
+
+def test_the_records_of_an_emptied_environment_are_held_against_it():
+    known = registry.fold("mm", [*EMPTIED, tag("mm#prod#4", "c")])
+    records = {
+        f"t-{name}": {"previous": before} for name, before in {"mm#prod!#3": "mm@v1.1.0", "mm#prod#4": None}.items()
+    }
+    assert list(registry.inconsistent(known, records)) == []
+    records["t-mm#prod#4"] = {"previous": "mm@v1.1.0"}
+    records["t-mm#prod!#3"] = {"version": "mm@v1.0.0"}
+    assert list(registry.inconsistent(known, records)) == [
+        "mm#prod!#3 names mm@v1.1.0 and says that it takes mm@v1.0.0 out",
+        "mm#prod#4 replaces nothing and says that it replaces mm@v1.1.0",
+    ]
+
+
+def test_gto_reads_an_emptied_environment_as_we_do(tagged):
+    """Where it held one version; of several, GTO goes back to the one before, and we to none."""
+    tagged.tag("toy#canary#1", "toy@v1.1.0")
+    tagged.tag("toy#canary!#2", "toy@v1.1.0")
+    held = {stage["stage"]: row["version"] for row in gto(tagged.folder, "show", "toy") for stage in row["stages"]}
+    assert "canary" not in held
+    assert tagged.known.in_use("canary") is None
+    assert tagged.known.problems == ()

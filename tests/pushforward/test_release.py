@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 from tests import forge_double
 
-from pushforward import registry, signers, tagging, trust
+from pushforward import registry, show, signers, tagging, trust
 from pushforward.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git import Repository
-from pushforward.release import deprecate, release, rollback
+from pushforward.release import deprecate, empty, release, rollback
 from pushforward.verify import verify
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "github.md"
@@ -86,8 +86,66 @@ def test_a_release_counts_on_and_says_what_was_there_before(two):
     release(two.clone, "v1.0.0")
     made = release(two.clone, "v1.1.0")
     assert (made.tag, made.previous) == ("toy#production#2", "toy@v1.0.0")
-    assert release(two.clone, "v1.0.0", environment="staging").tag == "toy#staging#3"
+    assert release(two.clone, "v1.0.0", "Calm", environment="staging", older=True).tag == "toy#staging#3"
     assert two.known().problems == ()
+
+
+def test_a_release_over_a_newer_version_is_refused_with_the_way_back(three):
+    words = "production holds toy@v1.2.0, and toy@v1.0.0 is older"
+    back = 'pushforward rollback production --to v1.0.0 -m "why"'
+    refused(three, words, release, "v1.0.0", "a reason alone is no consent", next=back, code=POLICY)
+    refused(three, words, release, "1.0.0", next=back, code=POLICY)
+    refused(three, words, release, "toy@v1.0.0", next=back, code=POLICY)
+    refused(three, "needs a reason", release, "v1.0.0", next="--older -m", older=True)
+    made = release(three.clone, "v1.0.0", "The airports ask for it", older=True)
+    assert three.record(made.tag) == {
+        "schema": 2,
+        "version": "toy@v1.0.0",
+        "previous": "toy@v1.2.0",
+        "reason": "The airports ask for it",
+        "by": "Ann <ann@example.org>",
+        "older": True,
+    }
+    release(three.clone, "v1.1.0")
+    assert in_production(three) == "v1.1.0", "up again needs no word"
+    assert "older" not in three.record("toy#production#5")
+
+
+def test_where_an_environment_never_held_the_older_version_another_way_is_named(two):
+    release(two.clone, "v1.1.0")
+    words = "production holds toy@v1.1.0, and toy@v1.0.0 is older"
+    back = 'pushforward release v1.0.0 --to production --older -m "why"'
+    refused(two, words, release, "v1.0.0", next=back, code=POLICY)
+    refused(two, "production never held toy@v1.0.0", rollback, "why", to="v1.0.0", next=back)
+
+
+def test_an_environment_that_holds_nothing_takes_any_version(two):
+    assert release(two.clone, "v1.0.0").tag == "toy#production#1"
+    assert "older" not in two.record("toy#production#1")
+
+
+def test_a_rollback_says_that_it_goes_back(three):
+    assert three.record(rollback(three.clone, "Wrong for EWR").tag)["older"] is True
+    forward = rollback(three.clone, "It was right", to="v1.2.0")
+    assert "older" not in three.record(forward.tag)
+
+
+def test_a_model_that_returns_by_itself_says_that_it_goes_back(two):
+    two.commit("one", "Go back")
+    two.promote("one")
+    assert two.known().in_use("staging").name == "toy@v1.0.0"
+    assert two.record("toy#staging#3")["older"] is True
+
+
+def test_a_hand_made_tag_without_a_word_is_told_of_where_no_server_refuses_it(three, git):
+    (three.bare / "hooks" / "pre-receive").unlink()
+    git(three.clone, "fetch", "-q", "--tags", "origin")
+    git(three.clone, "tag", "-s", "-m", "because", "toy#production#4", "toy@v1.0.0^{}")
+    git(three.clone, "push", "-q", "origin", "toy#production#4")
+    known = three.known()
+    records = {use.tag: three.record(use.name) for use in known.assignments}
+    told = list(registry.inconsistent(known, records))
+    assert told == ["toy#production#4 goes back to toy@v1.0.0 from toy@v1.2.0 and does not say why"]
 
 
 def test_the_server_is_asked_under_the_name_that_init_gives_it(two, git):
@@ -166,7 +224,7 @@ def test_a_key_for_another_environment_is_refused_before_anything_is_pushed(two)
     two.person(two.clone, "bob@example.org")
     words = "the key of bob@example.org may sign staging, and not toy#production#1"
     refused(two, words, release, "v1.0.0", next="pushforward trust", code=POLICY)
-    assert release(two.clone, "v1.0.0", environment="staging").tag == "toy#staging#3"
+    assert release(two.clone, "v1.0.0", "Calm", environment="staging", older=True).tag == "toy#staging#3"
 
 
 def test_a_version_that_the_server_did_not_sign_is_refused(two, git):
@@ -261,7 +319,7 @@ def test_a_rollback_goes_back_one_version_and_the_next_one_goes_further(three):
     assert three.record(made.tag)["reason"] == "Wrong for EWR"
     assert rollback(three.clone, "Still wrong").version == "toy@v1.0.0"
     words = "production held no version before toy@v1.0.0 that is not deprecated"
-    refused(three, words, rollback, "And again", next="--to VERSION")
+    refused(three, words, rollback, "And again", next="pushforward rollback production --empty -m REASON")
 
 
 def test_a_rollback_may_name_its_version_and_its_environment(three):
@@ -329,6 +387,84 @@ def test_a_version_is_deprecated_by_a_signed_tag(two, git):
 def test_a_version_in_use_is_not_deprecated(two):
     words = "toy@v1.1.0 is in use in staging"
     refused(two, words, deprecate, "v1.1.0", "why", next="pushforward rollback staging", code=POLICY)
+
+
+def test_an_environment_whose_only_version_is_bad_is_emptied_and_that_deprecated(two):
+    """By the commands that the refusals name."""
+    release(two.clone, "v1.0.0")
+    next_one = "pushforward rollback production --empty -m REASON, then this again"
+    refused(two, "toy@v1.0.0 is in use in production", deprecate, "v1.0.0", "why", next=next_one, code=POLICY)
+    made = empty(two.clone, "It knew the future")
+    assert (made.tag, made.version, made.previous) == ("toy#production!#2", "", "toy@v1.0.0")
+    told = {"version": "toy@v1.0.0", "previous": "toy@v1.0.0", "reason": "It knew the future"}
+    assert two.record(made.tag).items() >= told.items()
+    assert in_production(two) is None
+    refused(two, "production holds no version", empty, "again", next="pushforward show")
+    refused(two, "production holds no version to go back from", rollback, "again")
+    assert deprecate(two.clone, "v1.0.0", "It knew the future").tag == "toy@v1.0.0!"
+    made = release(two.clone, "v1.1.0")
+    assert (made.tag, made.previous) == ("toy#production#3", None)
+    assert two.known().problems == ()
+    refused(two, "production held no version before toy@v1.1.0", rollback, "why", next="rollback production --empty")
+
+
+def test_an_environment_that_was_removed_while_in_use_is_emptied(two, git):
+    """By the commands that the refusals name; the server knows of the settings by registry.json."""
+    known = two.bare / "pushforward" / "registry.json"
+    environments = json.loads(known.read_text())["environments"]
+    known.write_text(json.dumps({"model": "toy", "environments": environments | {"canary": "manual"}, "reads": []}))
+    git(two.clone, "push", "-q", "origin", canary(two, git))
+    known.write_text(json.dumps({"model": "toy", "environments": environments, "reads": []}))
+    words = "there is no such environment (promote.environments in params.yaml) any more"
+    next_one = "pushforward rollback canary --empty -m WHY, or put it back"
+    refused(two, words, release, "v1.1.0", environment="canary", next=next_one, code=POLICY)
+    next_one = "pushforward rollback canary --empty -m REASON, then this again"
+    refused(two, "toy@v1.0.0 is in use in canary", deprecate, "v1.0.0", "why", next=next_one, code=POLICY)
+    assert empty(two.clone, "It is no more", environment="canary").tag == "toy#canary!#2"
+    assert deprecate(two.clone, "v1.0.0", "why").tag == "toy@v1.0.0!"
+    assert show.state(two.clone).environments == {"staging": "toy@v1.1.0"}
+    assert "canary       nothing" in show.terminal(show.state(two.clone))
+
+
+def canary(hub, git):
+    git(hub.clone, "fetch", "-q", "--tags", "origin")
+    git(hub.clone, "tag", "-s", "-m", "x", "toy#canary#1", "toy@v1.0.0^{}")
+    return "toy#canary#1"
+
+
+def test_an_environment_that_never_was_is_not_emptied(two):
+    refused(two, 'there is no environment "prodction"; did you mean production?', empty, "x", environment="prodction")
+    refused(two, "production holds no version", empty, "x", next="pushforward show")
+
+
+def test_the_command_empties_an_environment(two, monkeypatch):
+    release(two.clone, "v1.0.0")
+    monkeypatch.chdir(two.clone)
+    run = CliRunner().invoke
+    assert run(main, ["rollback", "--empty", "--to", "v1.0.0", "-m", "x"]).exit_code == USAGE
+    done = run(main, ["rollback", "--empty", "-m", "It knew the future"])
+    assert done.output == "production: nothing from now on (toy#production!#2, before: toy@v1.0.0)\n"
+
+
+def test_an_environment_filled_and_emptied_at_once_holds_nothing_and_that_is_told(three, monkeypatch):
+    forge_double.make(three)
+    other = three.another("other")
+    meanwhile(three, monkeypatch, lambda: empty(other, "It knew the future"))
+    words = r"production was filled and emptied at the same moment, and holds nothing; toy#production#4 is there"
+    with pytest.raises(PushforwardError, match=words) as error:
+        rollback(three.clone, "Wrong for EWR")
+    assert error.value.next == "pushforward release VERSION --to production"
+    assert in_production(three) is None
+    assert release(three.clone, "v1.0.0").tag == "toy#production#5"
+    assert in_production(three) == "v1.0.0"
+
+
+def test_who_may_not_sign_an_environment_does_not_empty_it(two):
+    release(two.clone, "v1.0.0")
+    two.trust("bob@example.org", "staging,main")
+    two.person(two.clone, "bob@example.org")
+    words = "the key of bob@example.org may sign main, staging, and not toy#production!#2"
+    refused(two, words, empty, "why", next="pushforward trust", code=POLICY)
 
 
 def test_on_a_forge_what_nobody_signed_is_no_version_and_no_use(three, git):
@@ -461,7 +597,7 @@ def test_releases_at_once_get_a_number_each(three):
         three.trust(f"{clone.name}@example.org", "production")
         three.person(clone, f"{clone.name}@example.org")
     calls = [
-        lambda clone=clone, version=version: release(clone, version)
+        lambda clone=clone, version=version: release(clone, version, "Calm", older=True)
         for clone, version in zip(clones, ("v1.0.0", "v1.1.0", "v1.0.0"), strict=True)
     ]
     came = together(*calls)
@@ -525,7 +661,7 @@ def run(hub, monkeypatch, *args):
 
 
 def test_the_commands_say_what_they_did_and_give_it_as_json(three, monkeypatch):
-    done = run(three, monkeypatch, "release", "v1.0.0", "-m", "Calm")
+    done = run(three, monkeypatch, "release", "v1.0.0", "--older", "-m", "Calm")
     assert done.output == "production: toy@v1.0.0 from now on (toy#production#4, before: toy@v1.2.0)\n"
     done = run(three, monkeypatch, "rollback", "staging", "-m", "Calm", "--json")
     assert json.loads(done.output) == {
@@ -580,3 +716,19 @@ def test_what_is_refused_is_told_once(two):
     said = []
     refused(two, "not today", release, "v1.0.0", say=said.append, code=POLICY)
     assert said == []
+
+
+def test_who_let_a_commit_into_main_is_told_only_where_their_key_may(two, git):
+    """On a server that protects nothing anybody may write such words."""
+    two.trust("dan@example.org", "main")
+
+    def said(who, *options, message="Pushforward-Override: the window is a month longer"):
+        two.person(two.clone, who)
+        git(two.clone, "commit", "-q", "--allow-empty", *options, "-m", message)
+        return trust.override(two.clone, Repository(two.clone), Repository(two.clone).commit("HEAD"))
+
+    assert said("dan@example.org", "-S") == "dan@example.org: the window is a month longer"
+    assert said("dan@example.org", "-S", message="Merge b\n\nPushforward-Override: why") == "dan@example.org: why"
+    assert said("dan@example.org", "-S", message="Merge b") == ""
+    assert said("dan@example.org") == ""
+    assert said("ann@example.org", "-S") == "", "every environment is not main"

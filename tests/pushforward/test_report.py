@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pushforward.report import Context, code, entries, markdown, plain, prose, sparkline, terminal
+from pushforward.report import Context, entries, markdown, sparkline, terminal
+from pushforward.text import code, plain, prose
 from pushforward.verdicts import (
     Calibration,
     Champion,
@@ -254,6 +255,10 @@ REPORTS = {
             next_command="git fetch local --tags && git show flight-delay@v1.0.0",
         ),
     ),
+    "renamed": (
+        changed("promote", "there is no champion, so floors only: it beats every constant prediction", mode="first"),
+        dataclasses.replace(CONTEXT, renamed_from="delays@v2.1.0", next_step="the next step tags it"),
+    ),
     "promote": (PROMOTE, CONTEXT),
     "refresh": (
         changed(
@@ -399,6 +404,12 @@ def test_terminal_cards_are_printable_and_80_columns_wide(name):
         assert all(unicodedata.category(character)[0] != "C" for character in line), line
 
 
+def test_a_month_that_nobody_knows_is_left_out_of_the_trend():
+    told = dataclasses.replace(CONTEXT, trend=(("", "v1.0.0", 0.5), ("", "", 0.4)), trend_metric="loss")
+    assert "0.5000 (v1.0.0) to 0.4000 (this)" in " ".join(terminal(PROMOTE, told).split())
+    assert "(`v1.0.0`) to 0.4000 (this)" in markdown(PROMOTE, told)
+
+
 def test_colour_comes_only_when_asked_for():
     plainly, colourful = terminal(PROMOTE, CONTEXT), terminal(PROMOTE, CONTEXT, color=True)
     assert "\x1b" not in plainly
@@ -533,3 +544,30 @@ def test_foreign_text_cannot_pass_for_a_report_of_its_own():
         verdict = dataclasses.replace(REPORTS["unknown"][0], reason=text, touched=(text,))
         report = markdown(verdict, Context(message=text, reproduce=text, next_step=text))
         assert [tree["verdict"] for tree, _ in entries(report)] == ["unknown"]
+
+
+def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
+    numbers = tuple(
+        dataclasses.replace(PROMOTE.numbers[0], champion=value, challenger=value, gain=value / 2)
+        for value in (0.00001, 0.5, 1e7)
+    )
+    card = terminal(dataclasses.replace(PROMOTE, numbers=numbers), CONTEXT, width=120)
+    head = next(line for line in card.split("\n") if "champion" in line and "gain" in line)
+    rows = [line for line in card.split("\n") if "log loss" in line and "…" in line]
+    assert len(rows) == 3
+    for column in ("champion", "this", "gain"):
+        end = head.index(f"{column} ") + len(column)
+        assert all(row[end - 1] != " " and row[end] == " " for row in rows), column
+
+
+def test_who_has_let_a_commit_in_stands_in_the_first_lines():
+    context = dataclasses.replace(CONTEXT, override=f"ann@example.org: {HOSTILE}")
+    text, card = markdown(PROMOTE, context), terminal(PROMOTE, context)
+    lines = text.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "**Let in by a person's word**" in line]
+    assert place < 8
+    assert "ann＠example.org: x" in lines[place]
+    assert text.count("<script>") == 0
+    assert "! let in by a person's word: ann@example.org: x" in " ".join(card.split())
+    assert "\x1b" not in card
+    assert "Let in" not in markdown(PROMOTE, CONTEXT)

@@ -539,3 +539,22 @@ def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None
     list(reader.read(job | {"jobResult": "success"}))
     assert [one.result for one in run._results(flow, reader, run._End(0, None))] == ["failure"]
     assert [one.result for one in run._results(flow, reader, run._End(0, ("timed-out", "late")))] == ["cancelled"]
+
+
+@pytest.mark.parametrize("name", ["my team", 'it\'s "ours"\t{x} #1 \\ *?[a] $HOME', "-é & co; (数)"])
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare", "none"])
+def test_a_path_that_a_shell_would_cut_is_none_that_steps_are_run_from(
+    tmp_path: Path, name: str, kind: jail.Kind
+) -> None:
+    if failure := jail.failure_of(Jail(kind)):
+        pytest.skip(f"NOT TESTED HERE: {failure}")
+    (tmp_path / name).mkdir()
+    project = Project(tmp_path / name)
+    upload = f"      - uses: {USES['upload-artifact']}\n        with: {{name: made, path: b.txt}}\n"
+    script = one_job('cp a.txt b.txt\necho "home $HOME"', checkout=True) + upload
+    result = project.run(script, files={"a.txt": "kiwi\n"}, cage=Jail(kind))
+    assert (result.conclusion, result.errors) == ("success", ())
+    assert (project.artifacts / "made" / "b.txt").read_text() == "kiwi\n"
+    home = Path(project.output.partition("home ")[2].splitlines()[0])
+    assert run.PLAIN_PATH.fullmatch(str(home))
+    assert not home.exists(), "nothing of it stays"

@@ -61,6 +61,23 @@ def test_a_run_is_written_down_and_read_back(server):
     assert run.record()["ref"] == "refs/heads/main"
 
 
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ({"started": 4000.0, "ended": 408.8}, 0.0),  # the clock went back an hour
+        ({"started": 4000.0, "ended": 4000.0}, 0.0),
+        ({"started": 4e12, "ended": 0.0}, 0.0),  # it is at work, and began in what is the future now
+        ({"started": 0.0, "ended": 100.0}, 0.0),
+        ({"started": 100.0, "ended": 112.5}, 12.5),
+    ],
+)
+def test_no_run_takes_less_than_no_time(server, times, seconds):
+    run = finished(**times)
+    assert (run.seconds, run.record()["seconds"]) == (seconds, seconds)
+    runs.store(server, run)
+    assert "-" not in f"{runs.load(server, run.job.key).seconds:.1f}"
+
+
 def test_a_run_whose_process_is_gone_waits_again(server):
     runs.store(server, finished(state="running", final=False, ended=0.0))
     assert [run.state for run in runs.listed(server)] == ["queued"]

@@ -1,5 +1,6 @@
 """score: a revision's own command in its checkout, and predictions that want to be more than numbers."""
 
+import contextlib
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pushforward import holdout, parquet
 from pushforward.errors import PushforwardError
 from pushforward.score import PredictionsError, read_predictions, score
 
@@ -226,3 +228,68 @@ def test_what_is_missing_a_folder_a_link_or_too_large_is_not_opened(tmp_path):
     }.items():
         with pytest.raises(PredictionsError, match=message):
             read_predictions(tmp_path / f"{name}.parquet", KEYS)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
+
+
+def test_a_pointer_is_told_as_one_and_not_read_as_a_table(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    for content, words in ((LFS, "a Git LFS pointer"), (b"outs:\n- md5: ab\n  path: x\n", "a DVC pointer")):
+        path.write_bytes(content)
+        for read in (lambda: read_predictions(path, KEYS), lambda: holdout.read(path, "predictions.parquet")):
+            with pytest.raises(PushforwardError) as refused:
+                read()
+            assert refused.value.message == f"predictions.parquet is {words}, not what it points to"
+            assert refused.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pl.DataFrame({"x": pl.repeat(1.0, 9000, eager=True)}),
+        pl.DataFrame({"x": pl.repeat("EWR", 9000, eager=True)}),
+        pl.DataFrame({"x": ["x" * 70_000]}),
+        pl.DataFrame({"x": pl.repeat("x" * 2000, 60, eager=True)}),
+        pl.DataFrame({"x": [[1] * 9000]}),
+        pl.DataFrame({f"x{n}": [0] * 100 for n in range(90)}),
+    ],
+    ids=["a number", "a text", "one long text", "a long text", "a list", "many columns"],
+)
+def test_a_table_that_is_larger_in_memory_than_on_disk_is_refused(tmp_path, monkeypatch, table):
+    path = write(tmp_path, table)
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", 60_000)
+    with pytest.raises(PushforwardError, match=r"takes [0-9,]+ bytes in memory.*; the limit is 60,000") as refused:
+        holdout.read(path, "data/holdout/rows.parquet")
+    assert refused.value.exit_code == 3
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", 400_000)
+    assert holdout.read(path, "rows").equals(table)
+
+
+def test_predictions_that_are_larger_in_memory_than_on_disk_are_refused(tmp_path, monkeypatch):
+    keys = pl.Series("flight_id", ["x" * 9000 + str(n) for n in range(6)])
+    path = write(tmp_path, pl.DataFrame({"flight_id": keys, "p": [0.5] * 6}))
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", 50_000)
+    with pytest.raises(PushforwardError, match=r"predictions\.parquet takes .* in memory \(6 rows; [0-9,]+ on disk\)"):
+        read_predictions(path, keys)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_the_footer_says_what_the_file_holds(tmp_path, rows):
+    table = pl.DataFrame({"a": range(rows), "b": [[1.5, 2.5]] * rows, "c": [{"d": "x"}] * rows, "e": [None] * rows})
+    path = tmp_path / "t.parquet"
+    table.write_parquet(path, row_group_size=100, compression="uncompressed")
+    size = parquet.measure(path)
+    assert (size.rows, size.values) == (rows, 5 * rows)
+    assert size.bytes <= path.stat().st_size
+
+
+def test_a_damaged_footer_is_left_to_the_reader(tmp_path):
+    good = write(tmp_path, pl.DataFrame(GOOD)).read_bytes()
+    path = tmp_path / "bad.parquet"
+    for position in range(len(good) - 200, len(good)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 0xFF]) + good[position + 1 :])
+        size = parquet.measure(path)
+        assert size is None or isinstance(size.memory, int)
+        with contextlib.suppress(PushforwardError):
+            assert holdout.read(path, "rows").height < 1000

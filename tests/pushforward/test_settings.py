@@ -1,6 +1,6 @@
 import pytest
 
-from pushforward import settings
+from pushforward import __version__, settings
 from pushforward.errors import PushforwardError
 
 GOOD = b"""\
@@ -54,6 +54,7 @@ def test_the_sections_are_read_and_the_others_left_to_the_project():
         (b"window: 2", b"window: &a 2\n  alpha: *a", 1, "anchor"),
         (b"window: 2", b"<<<<<<< HEAD", 19, ""),
         (b"gate:", b"promote: {environments: {any: auto}}\ngate:", 18, "what a key may sign"),
+        (b"gate:", b"promote: {environments: {main: manual}}\ngate:", 18, "what a key may sign"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
@@ -64,6 +65,68 @@ def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
     assert refused.value.exit_code == 2
     if line > 1 and words:
         assert abs(int(str(refused.value).split(":")[1]) - line) <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "told"),
+    [
+        ("since: 2013-01-01", "train.since", '"2013-01-01"'),
+        ("since: 2013-1-1", "", ""),
+        ("since: 2013-01-01T10:00:00Z", "train.since", '"2013-01-01T10:00:00'),
+        ("since: 2013-01-01 10:00:00", "train.since", '"2013-01-01T10:00:00"'),
+        ("days: [2013-01-01]", "train.days.0", '"2013-01-01"'),
+        ("cut: {a: {b: [x, {c: 2013-02-03}]}}", "train.cut.a.b.1.c", '"2013-02-03"'),
+        ('since: "2013-01-01"', "", ""),
+        ("since: 2013-01", "", ""),
+        ("since: 10:30:00", "", ""),
+        ("2013-01-01: x", "", ""),
+    ],
+)
+def test_a_date_without_quotes_is_told_by_its_key_whichever_section_holds_it(value, name, told):
+    text = GOOD.replace(b"max_depth: 4", value.encode())
+    if not name:
+        settings.parse(text)
+        return
+    for read in (settings.parse, settings.flatten, settings.plain):
+        with pytest.raises(PushforwardError) as refused:
+            read(text, "params.yaml")
+        line = GOOD.count(b"\n")
+        assert refused.value.message.startswith(
+            f"params.yaml:{line}: quote the date at {name}, or DVC cannot read the file: "
+        )
+        assert told in refused.value.message
+        assert (refused.value.exit_code, refused.value.next) == (2, "edit params.yaml")
+
+
+@pytest.mark.parametrize(("value", "kind"), [("!!set {x, y}", "set"), ("!!binary aGk=", "bytes")])
+def test_a_value_that_no_stage_can_be_given_is_told(value, kind):
+    with pytest.raises(
+        PushforwardError, match=f"'train.max_depth' is a value of the kind {kind}, which DVC cannot read"
+    ):
+        settings.parse(GOOD.replace(b"max_depth: 4", f"max_depth: {value}".encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "next_"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer", "git lfs pull"),
+        (b"outs:\n- md5: 0123\n  size: 3\n  path: params.yaml\n", "a DVC pointer", "dvc pull"),
+        (b"md5: 01\r\nouts:\r\n- md5: 0123\r\n  path: params.yaml\r\n", "a DVC pointer", "dvc pull"),
+    ],
+)
+def test_a_pointer_is_told_as_one(text, words, next_):
+    with pytest.raises(PushforwardError) as refused:
+        settings.parse(text)
+    assert refused.value.message == f"params.yaml is {words}, not what it points to"
+    assert (refused.value.exit_code, refused.value.next) == (2, next_)
+
+
+def test_settings_of_another_version_are_told_as_such():
+    with pytest.raises(PushforwardError) as refused:
+        settings.parse(GOOD.replace(b"window: 2", b"window: 2\n  quorum: 3"))
+    said = f"unknown key 'gate.quorum': pushforward {__version__} has no such setting, another version may; take it out"
+    assert said in refused.value.message
+    assert "known: metric, window" in refused.value.message
 
 
 @pytest.mark.parametrize(

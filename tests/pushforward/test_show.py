@@ -260,6 +260,88 @@ def test_a_repository_without_verdicts_gives_a_readable_answer(history):
     assert show.markdown(show.state(history.folder)).splitlines()[0].startswith("| commit | branch |")
 
 
+def a_clone(tmp_path, git, *options):
+    git(tmp_path, "clone", "-q", *options, f"file://{tmp_path / 'repository'}", "other")
+    return tmp_path / "other"
+
+
+def registered(history, git):
+    """A version that staging uses, and a report."""
+    commit = history.commit("Begin")
+    history.judge(commit, "promote")
+    history.version("toy@v1.0.0", commit)
+    use = registry.message("staging: fine", {"schema": 2, "version": "toy@v1.0.0", "reason": "fine", "by": "Ann"})
+    git(history.folder, "tag", "-a", "-m", use, "toy#staging#1", commit)
+
+
+FETCH = "git fetch origin 'refs/tags/*:refs/tags/*' '+refs/notes/pushforward*:refs/notes/pushforward*'"
+CUT = [
+    ("--no-tags",),
+    ("--depth=1",),
+    ("--depth=1", "--no-tags"),
+    ("--single-branch", "--no-tags"),
+]
+
+
+@pytest.mark.parametrize("options", CUT, ids=" ".join)
+def test_a_clone_that_lacks_tags_or_reports_says_so_and_how_to_get_them(history, git, tmp_path, options):
+    registered(history, git)
+    other = a_clone(history.folder.parent, git, *options)
+    state = show.state(other)
+    text = " ".join(show.terminal(state).split())
+    assert "no version yet" not in text
+    assert "its reports of origin; next: " in state.lacks
+    assert ("2 tags of toy and" in state.lacks) == ("--no-tags" in options)
+    assert state.lacks.endswith(FETCH)
+    git(other, *[word.strip("'") for word in FETCH.split()[1:]])
+    after = show.state(other)
+    assert (after.lacks, after.environments) == ("", {"staging": "toy@v1.0.0"})
+    assert after.history[0].version == "v1.0.0"
+
+
+def test_a_clone_whose_tags_are_old_and_that_fetches_none_says_so(history, git):
+    registered(history, git)
+    other = a_clone(history.folder.parent, git)
+    git(other, "config", "remote.origin.tagOpt", "--no-tags")
+    git(other, *[word.strip("'") for word in FETCH.split()[1:]])
+    history.version("toy@v1.1.0", history.commit("Better"))
+    assert "lacks 1 tag of toy of origin" in show.state(other).lacks
+
+
+def test_a_remote_that_cannot_be_asked_is_not_taken_for_an_empty_one(history, git):
+    history.commit("Begin")
+    git(history.folder, "remote", "add", "origin", "/nowhere")
+    state = show.state(history.folder)
+    text = show.terminal(state)
+    assert "no version is known here" in text
+    assert state.lacks == "origin cannot be asked, so what it has beside this is not known; next: git ls-remote origin"
+
+
+def test_a_remote_that_is_empty_too_has_nothing_to_fetch(history, git, tmp_path):
+    history.commit("Begin")
+    git(tmp_path, "init", "-q", "--bare", "empty.git")
+    git(history.folder, "remote", "add", "origin", str(tmp_path / "empty.git"))
+    assert show.terminal(show.state(history.folder)).splitlines()[:2] == ["toy", "  no version yet"]
+
+
+def test_a_version_that_nothing_uses_is_no_missing_version(history):
+    history.version("toy@v1.0.0", history.commit("Begin"))
+    assert "  no version is in use yet" in show.terminal(show.state(history.folder))
+
+
+def test_what_environments_hold_under_an_earlier_name_stays_in_sight(history, git):
+    registered(history, git)
+    history.commit("Rename", params=PARAMS.replace("name: toy", "name: boat"))
+    state = show.state(history.folder)
+    assert (state.model, state.environments, state.versions) == ("boat", {}, ())
+    assert [(use.environment, use.version) for use in state.earlier] == [("staging", "toy@v1.0.0")]
+    text = show.terminal(state)
+    assert "  staging      toy@v1.0.0  " in text
+    assert "! the model was called toy before; boat is not compared with it" in text
+    git(history.folder, "tag", "-a", "-m", "words", "pkg#live#1", "HEAD")
+    assert len(show.state(history.folder).earlier) == 1, "a tag of somebody else's is no environment"
+
+
 def test_a_repository_without_commits_reads_the_folder(tmp_path, git):
     git(tmp_path, "init", "-q", "new")
     with pytest.raises(PushforwardError, match=r"has no params.yaml"):
@@ -284,6 +366,8 @@ def test_json_has_one_form(history, monkeypatch):
         "deprecated",
         "problems",
         "history",
+        "earlier",
+        "lacks",
     ]
     assert found["history"][0] == {
         "commit": commit,

@@ -107,6 +107,19 @@ def test_what_a_key_may_sign_grows_and_never_shrinks(place, keys):
     assert len(place.file.read_text().splitlines()) == 2
 
 
+def test_the_right_to_let_into_main_is_given_by_name_only(place, keys):
+    assert not signers.add(place, keys["ann"], ANN).allows("main")
+    signers.add(place, keys["ann"], ANN, ["main"])
+    signers.add(place, keys["bob"], BOB, ["main"])
+    signers.add(place, keys["bob"], BOB, ["staging"])
+    assert signed_for(place) == {SERVICE_EMAIL: {"version"}, ANN: {"any", "main"}, BOB: {"main", "staging"}}
+    ann, bob = (one for one in trust.read(place.file.read_text()) if one.principal in {ANN, BOB})
+    assert all(one.allows("main") for one in (ann, bob))
+    assert [one.allows("production") for one in (ann, bob)] == [True, False]
+    refused = refusal(signers.add, place, keys["bob"], SERVICE_EMAIL, ["main"])
+    assert "the service signs nothing else" in refused.message
+
+
 def test_one_key_is_one_persons(place, keys):
     signers.add(place, keys["ann"], ANN)
     assert f"this key is trusted already, as {ANN}'s" in refusal(signers.add, place, keys["ann"], BOB).message

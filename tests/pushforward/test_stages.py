@@ -38,19 +38,19 @@ TRACKED = {"src/collect.py", "params.yaml", "metrics/metrics.json", "data/keep"}
 
 def refusal(text):
     with pytest.raises(PushforwardError) as refused:
-        stages.check(text if isinstance(text, bytes) else text.encode(), TRACKED)
+        stages.check(text if isinstance(text, bytes) else text.encode(), TRACKED, {})
     assert refused.value.exit_code == USAGE
     assert refused.value.next == "edit dvc.yaml"
     return refused.value.message
 
 
 def test_a_pipeline_with_loops_lists_and_options_is_taken():
-    stages.check(GOOD.encode(), TRACKED)
+    stages.check(GOOD.encode(), TRACKED, {})
 
 
 def test_this_projects_own_pipelines_are_taken():
     for path in (ROOT / "dvc.yaml", ROOT / "tests" / "toy" / "dvc.yaml"):
-        stages.check(path.read_bytes(), set())
+        stages.check(path.read_bytes(), set(), {})
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_stage_works_inside_of_the_repository(folder):
 
 def test_an_out_is_read_from_the_folder_that_its_stage_works_in():
     moved = GOOD.replace("  train:\n", "  train:\n    wdir: a/b\n")
-    stages.check(moved.encode(), TRACKED)
+    stages.check(moved.encode(), TRACKED, {})
     assert "params.yaml" in refusal(moved.replace("- model:", "- ../../params.yaml:"))
 
 
@@ -87,6 +87,58 @@ def test_an_out_is_read_from_the_folder_that_its_stage_works_in():
 def test_a_parameter_does_not_become_shell_text(spliced):
     said = refusal(GOOD.replace("python -m flights.train", f"python -m flights.train {spliced}"))
     assert "params.yaml, and name the key under params:" in said
+
+
+LOOP = "stages:\n  one:\n    foreach: {}\n    do:\n      cmd: echo ${{item}}\n"
+MATRIX = "stages:\n  one:\n    matrix: {}\n    cmd: echo ${{item.a}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LOOP.format('["a@b"]'), "the item 'a@b' of stage 'one' has an @; DVC cannot name a stage by it"),
+        (LOOP.format('{"a@b": 1}'), "the item 'a@b' of stage 'one' has an @"),
+        (LOOP.format('["x", ""]'), "the item '' of stage 'one' is empty"),
+        (LOOP.format('{"": 1}'), "the item '' of stage 'one' is empty"),
+        (LOOP.format("${data.sites}"), "the item 'ny@jfk' of stage 'one' has an @"),
+        (LOOP.format('["${data.name}"]'), "'${data.name}' of stage 'one' has an @"),
+        (LOOP.format('["a\\nb"]'), "has a character that cannot be printed"),
+        (LOOP.format('[1, "1"]'), "the items 1 and '1' of stage 'one' are one stage to DVC, 'one@1'"),
+        (LOOP.format('[true, "true"]'), "the items True and 'true' of stage 'one' are one stage"),
+        (
+            MATRIX.format("{a: [x-y, x], b: [z, y-z]}"),
+            "the items ('x-y', 'z') and ('x', 'y-z') of stage 'one' are one stage to DVC, 'one@x-y-z': it would",
+        ),
+        (MATRIX.format("{a: [x@], b: [1]}"), "the item ('x@', 1) of stage 'one' has an @"),
+        (MATRIX.format("{a: [''] }"), "the item ('',) of stage 'one' is empty"),
+        (MATRIX.format(f"{{a: {list(range(60))}, b: {list(range(60))}}}"), "more than 2,000 combinations"),
+        ("stages:\n  one@x:\n    cmd: echo\n", "stage 'one@x' has an @ in its name"),
+    ],
+)
+def test_a_loop_that_dvc_would_trip_over_is_told_by_its_item(text, words):
+    with pytest.raises(PushforwardError) as refused:
+        stages.check(text.encode(), set(), {"data": {"sites": ["lga", "ny@jfk"], "name": "x@"}})
+    assert words in refused.value.message
+    assert (refused.value.exit_code, refused.value.next) == (USAGE, "edit dvc.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOOP.format('["2013-01", "a.b", "a/b", "é", 1, 1.5, null, x, x]'),
+        LOOP.format("[{a: 1}, {a: 2}]"),
+        LOOP.format("{x: 1, y: {z: 2}}"),
+        LOOP.format("${data.months}"),
+        LOOP.format("${nothing.such}"),
+        LOOP.format("[]"),
+        MATRIX.format("{a: [x, y], b: [1, 2, 1]}"),
+        MATRIX.format("{a: [{k: 1}, {k: 2}], b: [true, null]}"),
+        MATRIX.format("{a: '${data.months}'}"),
+        MATRIX.format("{}"),
+    ],
+)
+def test_a_loop_that_dvc_takes_is_taken(text):
+    stages.check(text.encode(), set(), {"data": {"months": ["2013-01", "2013-02"]}})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +172,7 @@ def test_no_bytes_bring_it_down(text, words, tmp_path, monkeypatch):
 def test_a_pipeline_is_measured_by_what_its_aliases_stand_for(text, monkeypatch):
     """Before any of it is built: a few lines can stand for more than a machine holds."""
     monkeypatch.setattr(stages, "LIMIT_NODES", 30)
-    stages.check(text.encode(), set())
+    stages.check(text.encode(), set(), {})
     monkeypatch.setattr(stages, "LIMIT_NODES", 10)
     assert "stands for more than 10 values" in refusal(text)
 
@@ -145,11 +197,11 @@ def toy(tmp_path, git):
     ("old", "new", "words"),
     [
         ("outs: [a]", "outs: [../a]", "outside of the repository"),
-        ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "is specified in"),
+        ("outs: [a]", "outs: [a]\n  two:\n    cmd: echo y > a\n    outs: [a]", "a is an out of more than one stage"),
         (
             "outs: [a]",
             "outs: [b]\n    deps: [c]\n  two:\n    cmd: cp b c\n    deps: [b]\n    outs: [c]",
-            "both a dependency and an output",
+            "depend on each other in a circle",
         ),
     ],
 )
@@ -173,10 +225,11 @@ def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_t
     [
         ("a: &a [x]\nb: [*a]\n", "anchor or alias"),
         ("gate: {windw: 2}\n", "did you mean 'window'"),
+        ("train: {since: 2013-01-01}\n", 'quote the date at train.since, or DVC cannot read the file: "2013-01-01"'),
         ("gate: {}\ngate: {}\n", "duplicate key"),
         (f"a: {'[' * 41}", "params.yaml"),
     ],
-    ids=["alias", "typo", "twice", "deep"],
+    ids=["alias", "typo", "date", "twice", "deep"],
 )
 def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, text, words):
     params = toy / "params.yaml"

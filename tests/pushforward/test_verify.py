@@ -69,7 +69,7 @@ class Story:
         self.repository.git(
             *options, "tag", "-s", "-f", "-F", "-", name, target or self.target, stdin=content.encode(), env=who
         )
-        self.repository.git("-C", str(self.clone), "tag", "-d", name, check=False)
+        Repository(self.clone).git("tag", "-d", name, check=False)
 
     def rewrite(self, change, ref=REGISTRY):
         """The chain at `ref` again, with other files: `change` gets those of each commit by path."""
@@ -114,7 +114,7 @@ def copied(source, folder):
         )
     shutil.copytree(source / "store" / "runs", folder / "store" / "runs")
     bare = folder / "toy.git"
-    server = replace(Server.load(bare), bare=str(bare), store=str(folder / "store"))
+    server = replace(Server.load(source / "toy.git"), bare=str(bare), store=str(folder / "store"), id="copy")
     server.save()
     Repository(folder / "toy").git("remote", "set-url", "local", str(bare))
     return Story(folder)
@@ -383,11 +383,19 @@ def test_a_verdict_that_the_gate_has_not_recorded(story):
     assert (hop.name, hop.place) == ("verdict", ref)
 
 
-def test_a_provenance_that_says_something_else_in_good_form(story):
+def _told_otherwise(story):
+    """Fields of a provenance with what they say and what is put in their place."""
+    told = story.statement(SECOND).scoring
+    return {"number": (b'"number":2', b'"number":7', "2", "7"), "scoring": (told.encode(), b"0" * 64, told, "0" * 64)}
+
+
+@pytest.mark.parametrize("field", ["number", "scoring"])
+def test_a_provenance_that_says_something_else_in_good_form(story, field):
     """Whoever has the key could sign it; then the fields that repeat the record still give it away."""
     path = f"versions/{SECOND}/provenance.json"
     text = story.repository.read(REGISTRY, path)
-    other = text.replace(b'"number":2', b'"number":7')
+    said, forged, expected, found = _told_otherwise(story)[field]
+    other = text.replace(said, forged)
     assert other != text
     signature = trust.sign_file(other, story.bare / "pushforward" / "keys" / "ci")
 
@@ -398,7 +406,7 @@ def test_a_provenance_that_says_something_else_in_good_form(story):
     story.rewrite(change)
     story.retag(record={"provenance": hashlib.sha256(other).hexdigest()})
     hop = story.broken()
-    assert (hop.name, hop.expected, hop.found) == ("provenance", "2", "7")
+    assert (hop.name, hop.expected, hop.found) == ("provenance", expected, found)
 
 
 def test_a_flipped_bit_in_the_ledger(story):

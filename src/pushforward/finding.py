@@ -1,0 +1,26 @@
+"""What the doctor says of one thing: whether it is as it has to be, what was found, and what mends it."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One precondition: whether it holds, what was found, and what mends it; `optional` can wait until it is needed."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+    optional: bool = False
+
+
+def mends(bare: Path) -> str:
+    """The command that mends what can be mended without a choice in the server `bare`, from wherever it is typed."""
+    return f"pushforward check --mend --bare {shlex.quote(str(bare))}"
+
+
+def few(names: list[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

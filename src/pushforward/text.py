@@ -1,0 +1,110 @@
+"""Foreign text made harmless, and figures as people read them. Pure; the standard library alone."""
+
+import re
+import unicodedata
+
+LONGEST = 160  # characters of a foreign text in a sentence
+MAX_LINE = 2000  # of a line of output
+
+# Operating system commands, device control strings, control sequences (7-bit and 8-bit), then the other escapes.
+_ESCAPES = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_SPAN = str.maketrans({"`": "ˋ", "|": "¦", "<": "‹", ">": "›", "\\": "∖"})
+_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "＠", "#": "＃", "$": "＄"})
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Foreign text as one line of printable characters: no escape sequence, control, bidi or invisible character."""
+    return shorten(" ".join(_printable(text).split()), longest)
+
+
+def code(text: str, longest: int = LONGEST) -> str:
+    """Foreign text as a markdown code span that it cannot leave, in a table too."""
+    # GitHub reads @ as a mention after anything but a word character; stages and versions keep theirs.
+    text = re.sub(r"(?<!\w)@", "＠", plain(text, longest)).translate(_SPAN)
+    return f"`{text}`" if text else "`(empty)`"
+
+
+def prose(text: str, longest: int = 600) -> str:
+    """Foreign text as a part of a markdown sentence: no markup, link, mention or reference is left in it."""
+    text = plain(text, longest).translate(_TEXT).replace("://", ":⁄⁄").replace("www.", "www․")
+    text = re.sub(r"(?i)\b(gh)-(?=\d)", r"\1‑", text)
+    text = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
+    text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
+    return re.sub(r"^([-+=])", r"\\\1", text)
+
+
+def clean(text: str) -> str:
+    r"""Output of a program as one harmless line that keeps its indentation; what `\r` overwrote is gone."""
+    kept = " ".join(part.rstrip("\r").rpartition("\r")[2] for part in text.rstrip("\r\n").split("\n"))
+    return _printable(kept)[:MAX_LINE]
+
+
+def clean_lines(text: str) -> str:
+    """Output of a program as harmless lines."""
+    return "\n".join(_printable(part) for part in text.replace("\r\n", "\n").split("\n"))
+
+
+def shorten(text: str, longest: int) -> str:
+    """The text in at most `longest` characters, the last one an ellipsis where some are missing."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """The text in at most `width` columns of a terminal."""
+    if cells(text) <= width:
+        return text
+    while text and cells(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def left(text: str, width: int) -> str:
+    """The text at the left of `width` columns of a terminal."""
+    return text + " " * (width - cells(text))
+
+
+def right(text: str, width: int) -> str:
+    """The text at the right of `width` columns of a terminal."""
+    return " " * (width - cells(text)) + text
+
+
+def figure(value: float) -> str:
+    """A number: four decimals where they say something, else four digits, for losses have any scale.
+
+    0.4642, 0.0001, 3e−05, 2,104.3, 1.234e+07; the minus is a minus.
+    """
+    size = abs(value)
+    if value == 0 or 5e-5 <= size < 1000:
+        said = f"{value:.4f}"
+    else:
+        said = f"{value:,.1f}" if 1000 <= size < 1e7 else f"{value:.4g}"
+    return said.replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference, as `figure` shows it, with its sign."""
+    return f"{'+' if value >= 0 else ''}{figure(value)}"
+
+
+def _printable(text: str) -> str:
+    text = _ESCAPES.sub("", text).replace("\t", "    ")
+    return text if text.isascii() and text.isprintable() else "".join(map(_kept, text))
+
+
+def _kept(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in "\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
+        return " "
+    return "" if category[0] == "C" else character

@@ -1,0 +1,70 @@
+"""Foreign text is harmless, and a number looks the same wherever it is shown."""
+
+import pytest
+
+from pushforward import text
+from pushforward.text import cells, clean, code, cut, figure, left, plain, right, signed
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0.0000"),
+        (0.00001, "1e−05"),
+        (0.00003, "3e−05"),
+        (-0.00003, "−3e−05"),
+        (0.00005, "0.0001"),
+        (0.46417, "0.4642"),
+        (-0.0003, "−0.0003"),
+        (999.99994, "999.9999"),
+        (2104.25, "2,104.2"),
+        (-2104.25, "−2,104.2"),
+        (9_999_999, "9,999,999.0"),
+        (12_345_678, "1.235e+07"),
+    ],
+)
+def test_a_number_shows_what_it_says(value, shown):
+    assert figure(value) == shown
+    assert signed(value) == (shown if value < 0 else f"+{shown}")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "\x1b[31mred\x1b[0m",
+        "\x9b31mred",
+        "\x1b]0;title\x07red",
+        "\x1b]0;title\x1b\\red",
+        "\x1bPq#0\x1b\\red",
+        "\x1b(Bred",
+        "\x1b#8red",
+        "r\u202ee\u2066d",
+        "r\u200be\ufeffd",
+        "re\x00\x08d",
+        "red\x1b",
+    ],
+)
+def test_nothing_moves_a_terminal(foreign):
+    """Both readers, of a sentence and of a line of output, take away the same."""
+    assert plain(foreign) == clean(foreign) == "red"
+
+
+def test_a_line_of_output_keeps_its_indentation_and_what_was_written_last():
+    assert clean("    10 %\r    99 %\r\n") == "    99 %"
+    assert clean("\ta") == "    a"
+    assert len(clean("x" * 5000)) == text.MAX_LINE
+    assert text.clean_lines("a\r\n  b\x07") == "a\n  b"
+
+
+def test_a_sentence_is_one_line_of_a_bounded_length():
+    assert plain("a\n\n  b\u2028c") == "a b c"
+    assert plain("x" * 200, 10) == "x" * 9 + "…"
+    assert code("a`b|c") == "`aˋb¦c`"
+
+
+def test_columns_of_a_terminal_count_wide_letters_twice():
+    assert cells("数据é") == 5
+    assert cells("e\u0301") == 1
+    assert cut("数据数据", 5) == "数据…"
+    assert left("数", 4) == "数  "
+    assert right("数", 4) == "  数"
