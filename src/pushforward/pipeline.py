@@ -512,7 +512,8 @@ def _check_needed(root: Path, repo: Any) -> None:
             path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
             if path and not (root / path).exists() and not any(_within(path, one) for one in made):
                 raise PushforwardError(
-                    f"dvc.yaml: stage {stage.addressing} needs {path}, which is neither in the commit nor made by a stage",
+                    f"dvc.yaml: stage {stage.addressing} needs {path}, "
+                    "which is neither in the commit nor made by a stage",
                     next=f"git add {path}, or dvc add {path} && dvc push",
                 )
 
