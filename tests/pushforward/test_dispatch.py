@@ -16,6 +16,7 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import care, check, durable, execute, pending, receive, recover, runs
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import RUNS
+from pushforward.subject import Subject
 
 
 @pytest.fixture(scope="module")
@@ -604,3 +605,26 @@ def test_the_commit_s_own_mistake_is_final_at_once(tiny, monkeypatch):
     done, said = fails(tiny, monkeypatch, PushforwardError("train.yml: job train: containers do not run here"))
     assert (done.final, done.machine) == (True, False)
     assert "not final" not in said
+
+
+def test_a_judge_that_cannot_work_hands_on_to_those_that_have_judged(tiny, monkeypatch):
+    first = tiny.git("rev-parse", "HEAD")
+    broken, repair = tiny.commit(), tiny.commit()
+    tiny.lose("main")
+    subject = Subject(tiny.server, runs.Job("push", "refs/heads/main", repair, broken))
+    monkeypatch.setattr(subject, "verdict_of", lambda commit: {"base": first} if commit == broken else {})
+    assert list(subject.judges()) == [broken, first]
+    monkeypatch.setattr(subject, "verdict_of", lambda _: {"base": "f" * 40})
+    assert list(subject.judges()) == [broken], "only what the branch has held may judge it"
+
+
+def test_a_push_that_starts_no_workflow_is_told_which_branches_do(tmp_path):
+    tiny = tiny_server.make(tmp_path)
+    text = train().replace("branches: [main]", "branches: [release, next]")
+    commit = tiny.commit({".github/workflows/train.yml": text})
+    tiny.push("main")
+    assert tiny.reason(commit) == (
+        "no workflow of this server matches the push: its default branch is main, "
+        ".github/workflows/train.yml runs for release, next"
+    )
+    assert tiny.run(commit).final
