@@ -183,8 +183,10 @@ class _Execution:
         results = [self._workflow(flow, subject.event, subject.commit) for flow in started]
         worst = next((result for result in results if result.conclusion not in {"success", "skipped"}), None)
         if worst is not None:
-            reason = (worst.errors or (worst.conclusion,))[0]
-            told = f"! {worst.conclusion.upper()}  {worst.file}: {reason}"
+            reason = worst.cause.text or (worst.errors or (worst.conclusion,))[0]
+            then = f"\n  next: {worst.cause.next}" if worst.cause.next else ""
+            named = reason if reason.startswith(worst.file) else f"{worst.file}: {reason}"
+            told = f"! {worst.conclusion.upper()}  {named}{then}"
             # nobody has called it off: somebody has killed it
             killed = worst.conclusion == "failure" and any(job.result == "cancelled" for job in worst.jobs)
             return Outcome(worst.conclusion, told, reason=reason, final=not killed)
