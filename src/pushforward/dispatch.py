@@ -263,9 +263,10 @@ class Coordinator:
         self.children[job.key] = receive.spawn(self.server, "--run", job.key)
 
     def _held_up(self, found: Pending) -> str:
-        """Why no later push to the default branch is begun, where the machine has let the one before fail."""
+        """Why what waits for a push to the default branch is not begun, where the machine has let that one fail."""
         pushes = [job for job in found.jobs if job.event == "push"]
-        run = runs.load(self.server, pushes[0].key) if len(pushes) > 1 and not self.children else None
+        waits = bool(pushes) and len(found.jobs) > 1 and not self.children
+        run = runs.load(self.server, pushes[0].key) if waits else None
         if run is None or not run.machine or not run.ended:
             return ""
         return f"runs wait, and no commit is wrong: {run.reason}; pushforward dispatch when the server is mended"

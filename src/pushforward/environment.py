@@ -2,16 +2,22 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from pushforward import files, process
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import TOOL, MachineError, PushforwardError
 from pushforward.git import Repository
 
 STAMP = ".locked"
+# What an installer says where the machine, and not a lock, is at fault.
+UNREACHED = re.compile(
+    r"(?i)dns error|name resolution|resolve host|network is unreachable|connection (?:refused|reset|timed out)"
+    r"|error sending request|failed to establish a new connection|operation timed out|no space left|took longer than"
+)
 KNOWN = "PUSHFORWARD_ENVIRONMENTS"
 
 
@@ -45,8 +51,9 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
     # a run of the local server is told where the server keeps what it has built
     known = os.environ.get(KNOWN, "")
     for place in (Path(known), folder) if known else (folder,):
-        if files.place(place, f"{wanted[:16]}/{STAMP}").is_file():
-            return place / wanted[:16] / "bin" / "python"
+        stamp, there = files.place(place, f"{wanted[:16]}/{STAMP}"), place / wanted[:16] / "bin" / "python"
+        if stamp.is_file() and there.exists():  # its interpreter may be gone
+            return there
     home = folder / wanted[:16]
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)
@@ -68,6 +75,12 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
         process.run(install, env=process.index_environment(), timeout=1800)
     except PushforwardError as failed:
         shutil.rmtree(home, ignore_errors=True)
+        if UNREACHED.search(failed.message):
+            raise MachineError(
+                f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
+                next="make env, then pushforward dispatch, when the network is back",
+                detail=failed.message,
+            ) from failed
         raise PushforwardError(
             f"the environment that {commit[:9]} locks ({', '.join(requirements)}) could not be built: {failed.message}",
             next="make env, then pushforward init, on the machine that runs this",

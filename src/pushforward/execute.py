@@ -186,8 +186,10 @@ class _Execution:
         results = [self._workflow(flow, subject.event, subject.commit) for flow in started]
         worst = next((result for result in results if result.conclusion not in {"success", "skipped"}), None)
         if worst is not None:
-            reason = (worst.errors or (worst.conclusion,))[0]
-            told = f"! {worst.conclusion.upper()}  {worst.file}: {reason}"
+            reason = worst.cause.text or (worst.errors or (worst.conclusion,))[0]
+            then = f"\n  next: {worst.cause.next}" if worst.cause.next else ""
+            named = reason if reason.startswith(worst.file) else f"{worst.file}: {reason}"
+            told = f"! {worst.conclusion.upper()}  {named}{then}"
             # nobody has called it off: somebody has killed it
             killed = worst.conclusion == "failure" and any(job.result == "cancelled" for job in worst.jobs)
             return Outcome(worst.conclusion, told, reason=reason, final=not killed)
@@ -467,7 +469,7 @@ class _Execution:
         if not stored and not subject.trusted and subject.awaits(source):
             raise WaitsError(source)
         if not stored:
-            raise PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
+            raise self._unmatched()
         due = subject.due(source, subject.event) if subject.trusted else self._would_run_on_main()
         if due:
             raise PushforwardError(
@@ -478,6 +480,22 @@ class _Execution:
         context = report.Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
         text = record.note(verdict, context)
         return Outcome(verdict.verdict, report.terminal(verdict, context), text, verdict.reason, subject=source)
+
+    def _unmatched(self) -> PushforwardError:
+        """The refusal of a push that starts no workflow, with the branches that the workflows name."""
+        default, flows = self.server.default_branch, self.subject.workflows(self.subject.commit)
+        named = [
+            (flow.path, ", ".join(map(str, branches)) if isinstance(branches, list) else str(branches))
+            for flow in flows
+            if (branches := (flow.on.get(self.subject.event.name) or {}).get("branches"))
+        ]
+        if not named:
+            return PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
+        path, names = named[0]
+        return PushforwardError(
+            f"no workflow of this server matches the push: its default branch is {default}, {path} runs for {names}",
+            next=f"name {default} under on: in {path}, in judge.yml too where it names a branch",
+        )
 
 
 def _pictures(folder: Path) -> dict[str, bytes]:

@@ -563,14 +563,16 @@ def _check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
 
 def _check_needed(root: Path, repo: Any) -> None:
     """Refuse a dependency that is neither there nor made: DVC would say of what is to be made that it is missing."""
-    made = [os.path.relpath(out.fs_path, root) for out in repo.index.outs]
+    made = {os.path.relpath(out.fs_path, root) for out in repo.index.outs}
     for stage in repo.index.stages:
         for dep in stage.deps if stage.cmd else ():
             path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
-            if path and not (root / path).exists() and not any(_within(path, one) for one in made):
-                needs = f"stage {stage.addressing} needs {path}, which is neither in the commit nor made by a stage"
+            if not path or path in made or (root / path).exists():
+                continue
+            if not any(_within(path, one) for one in made):
                 raise PushforwardError(
-                    f"dvc.yaml: {needs}",
+                    f"dvc.yaml: stage {stage.addressing} needs {path}, "
+                    "which is neither in the commit nor made by a stage",
                     next=f"git add {path}, or dvc add {path} && dvc push",
                 )
 

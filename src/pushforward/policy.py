@@ -309,7 +309,7 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     if push.updates and (original := _original(push.server)):
         copy = PolicyError(
             f"this server is a copy of {_shown(original)}, which is still there; it takes nothing in its name",
-            f"in a clone: git remote set-url local '{_shown(str(Path.cwd()))}' && pushforward init",
+            f"in a clone: git remote set-url local '{_shown(os.getcwd())}' && pushforward init",
         )
         return [("this push", copy)]
     found = []
@@ -326,27 +326,33 @@ def _original(server: dict[str, Any]) -> str:
 
     The store's list of servers says where one that was moved has written itself down since.
     """
-    place, here, identity = _typed(server, "place", str), Path.cwd(), _typed(server, "id", str)
-    if place == str(here):
+    place, here = _typed(server, "place", str), os.getcwd()
+    if place == here:
         return ""
+    from pathlib import Path
+
+    identity, store = _typed(server, "id", str), _typed(server, "store", str)
     try:
-        if here.samefile(place):
+        if os.path.samefile(here, place):
             return ""
-        there = json.loads((Path(place) / FOLDER / "server.json").read_text(encoding="utf-8"))
-        if isinstance(there, dict) and there.get("id") == identity:
+        if _identity(Path(place)) == identity:
             return str(place)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError):  # something is there, and nobody can say that it is another server
         return str(place)
-    store = _typed(server, "store", str)
     for note in sorted(Path(store, "servers").glob("*")) if store else ():
         with contextlib.suppress(OSError, ValueError):
             other = Path(note.read_text(encoding="utf-8").removesuffix("\n"))
-            there = json.loads((other / FOLDER / "server.json").read_text(encoding="utf-8"))
-            if isinstance(there, dict) and there.get("id") == identity and not other.samefile(here):
+            if _identity(other) == identity and not other.samefile(here):
                 return str(other)
     return ""
+
+
+def _identity(bare: "Path") -> str | None:
+    """What tells the server in `bare` from every other one."""
+    known = json.loads((bare / FOLDER / "server.json").read_text(encoding="utf-8"))
+    return known.get("id") if isinstance(known, dict) else None
 
 
 def _judge(push: Push, update: Update) -> None:

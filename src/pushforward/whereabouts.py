@@ -6,7 +6,6 @@ The policy hook asks the same of itself, with the standard library alone.
 import contextlib
 import json
 import os
-import pwd
 import re
 import shlex
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pushforward.errors import POLICY, PushforwardError
 
 SETTINGS = Path("pushforward", "server.json")
 # Lists of paths are cut at a colon, and many a file has one path a line.
-UNFIT = re.compile(r"[:\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+UNFIT = r"[:\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]"  # compiled where it is asked: a hook reads this too
 GONE = (FileNotFoundError, NotADirectoryError)
 
 
@@ -48,8 +47,6 @@ def _claims(store: str) -> list[Path]:
     found = []
     for note in sorted(Path(store, "servers").glob("*")) if store else ():
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            if note.is_symlink():
-                continue
             found.append(Path(note.read_text(encoding="utf-8").removesuffix("\n")))
     return found
 
@@ -84,6 +81,8 @@ def owner_elsewhere(bare: Path) -> str:
     owner = (own if own.is_dir() else bare).stat().st_uid
     if owner == os.geteuid():
         return ""
+    import pwd
+
     try:
         return pwd.getpwuid(owner).pw_name
     except KeyError:
@@ -102,7 +101,7 @@ def refuse_stranger(bare: Path, words: str) -> None:
 
 def fit(path: Path, what: str) -> None:
     """Refuse a path with a character that tools under a run cannot be told."""
-    if odd := UNFIT.search(str(path)):
+    if odd := re.search(UNFIT, str(path)):
         sign = {":": "a colon", "\n": "a line break"}.get(odd[0], f"the character {odd[0]!a}")
         shown = str(path).encode("ascii", "backslashreplace").decode() if odd[0] != ":" else str(path)
         raise PushforwardError(

@@ -406,7 +406,8 @@ def move(world: World) -> list[str]:
     for name, spec in {"forged version": "toy@v9.9.9", "forged use": "toy#production#399"}.items():
         run(world, clone, "git", "tag", "-s", "-m", "forged", spec, "HEAD")
         if run(world, clone, "git", "push", "local", f"refs/tags/{spec}")[0] == 0:
-            wrong.append(f"{name} was taken")
+            wrong.append(f"a {name} was taken")
+            must(world, world.bare, "git", "update-ref", "-d", f"refs/tags/{spec}")  # it would hide all else
     (clone / "README.md").write_text("moved\n")
     let_a_month_arrive(clone / "params.yaml", random.Random(0))
     must(world, clone, "git", "commit", "-q", "-a", "-m", "Push to the new place")

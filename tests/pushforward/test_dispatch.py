@@ -13,8 +13,10 @@ import pytest
 from tests import tiny_server
 from tests.tiny_server import Tiny, judge, train
 
-from pushforward import check, durable, execute, pending, receive, recover, runs
+from pushforward import care, check, durable, execute, pending, receive, recover, runs
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import RUNS
+from pushforward.subject import Subject
 
 
 @pytest.fixture(scope="module")
@@ -544,3 +546,85 @@ def test_a_full_disk_is_no_bug_and_neither_is_the_last_word(tiny, monkeypatch, f
     execute.conduct(tiny.server, run, [])
     done = runs.load(tiny.server, run.job.key)
     assert (said in done.reason, done.final) == (True, False)
+
+
+def fails(tiny, monkeypatch, failed, *, attempt=1):
+    """A run of a commit that nobody has judged, conducted to its end while it fails so; what is written of it."""
+    commit = tiny.train("true")
+    tiny.lose("main")
+    run = runs.Run(runs.Job("push", "refs/heads/main", commit), attempt=attempt)
+
+    def fail(*_: object) -> None:
+        raise failed
+
+    monkeypatch.setattr(execute, "outcome", fail)
+    runs.store(tiny.server, run)
+    execute.conduct(tiny.server, run, [])
+    return runs.load(tiny.server, run.job.key), (runs.folder(tiny.server, run.job.key) / runs.LOG).read_text()
+
+
+def test_what_the_machine_has_wrong_is_never_the_last_word_on_a_commit(tiny, monkeypatch):
+    trouble = MachineError("the store is away", next="mount it", detail="/srv/store")
+    done, said = fails(tiny, monkeypatch, trouble, attempt=runs.ATTEMPTS)
+    assert (done.final, done.machine, done.attempt, done.reason) == (
+        False,
+        True,
+        runs.ATTEMPTS - 1,
+        "the store is away",
+    )
+    assert "! NOT JUDGED  the store is away" in said
+    assert f"nothing is wrong with {done.job.id}" in said
+    assert "/srv/store" not in said
+    assert not tiny.reports(done.job.commit)
+    assert tiny.server.repository.resolve(f"{RUNS}{done.job.commit}") is None
+    assert json.loads((tiny.server.folder / care.FILE).read_text())["detail"] == "/srv/store"
+    monkeypatch.undo()
+    assert "1 judged" in tiny.pushforward("dispatch")
+    assert verdicts(tiny, done.job.commit) == ["hold"]
+    assert not (tiny.server.folder / care.FILE).exists()
+
+
+def test_a_run_that_failed_while_the_store_was_away_is_no_verdict(tiny, monkeypatch):
+    Path(tiny.server.store).rename(Path(tiny.server.store).with_name("away"))
+    done, said = fails(tiny, monkeypatch, PushforwardError("DVC: 2 files failed to download"))
+    assert (done.final, done.machine, done.reason) == (False, True, "the server's store is not there")
+    assert "failed to download" not in said
+
+
+def test_a_verdict_that_cannot_be_written_down_is_not_lost_to_the_third_try(tiny, monkeypatch):
+    def locked(*_: object, **__: object) -> None:
+        raise PushforwardError("git update-ref failed: Unable to create 'refs/x.lock': File exists", exit_code=6)
+
+    monkeypatch.setattr(execute.record, "put", locked)
+    done, said = fails(tiny, monkeypatch, PushforwardError("edit it"), attempt=runs.ATTEMPTS)
+    assert (done.final, done.machine) == (False, True)
+    assert "what the run came to could not be written down" in said
+
+
+def test_the_commit_s_own_mistake_is_final_at_once(tiny, monkeypatch):
+    done, said = fails(tiny, monkeypatch, PushforwardError("train.yml: job train: containers do not run here"))
+    assert (done.final, done.machine) == (True, False)
+    assert "not final" not in said
+
+
+def test_a_judge_that_cannot_work_hands_on_to_those_that_have_judged(tiny, monkeypatch):
+    first = tiny.git("rev-parse", "HEAD")
+    broken, repair = tiny.commit(), tiny.commit()
+    tiny.lose("main")
+    subject = Subject(tiny.server, runs.Job("push", "refs/heads/main", repair, broken))
+    monkeypatch.setattr(subject, "verdict_of", lambda commit: {"base": first} if commit == broken else {})
+    assert list(subject.judges()) == [broken, first]
+    monkeypatch.setattr(subject, "verdict_of", lambda _: {"base": "f" * 40})
+    assert list(subject.judges()) == [broken], "only what the branch has held may judge it"
+
+
+def test_a_push_that_starts_no_workflow_is_told_which_branches_do(tmp_path):
+    tiny = tiny_server.make(tmp_path)
+    text = train().replace("branches: [main]", "branches: [release, next]")
+    commit = tiny.commit({".github/workflows/train.yml": text})
+    tiny.push("main")
+    assert tiny.reason(commit) == (
+        "no workflow of this server matches the push: its default branch is main, "
+        ".github/workflows/train.yml runs for release, next"
+    )
+    assert tiny.run(commit).final

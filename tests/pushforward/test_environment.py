@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pushforward import environment
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import Repository
 
 # What `make env` and `make env-test` lock, and in which order.
@@ -141,4 +141,27 @@ def test_a_build_that_failed_is_tried_again(repository, lock, tmp_path, uv):
     for _ in range(2):
         with pytest.raises(PushforwardError, match="error: no hash"):
             environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    assert uv() == ["venv", "pip"] * 2
+
+
+@pytest.mark.parametrize(
+    "said", ["dns error: failed to lookup address", "error sending request for url", "No space left on device"]
+)
+def test_a_build_that_did_not_reach_the_index_is_the_machine_s_fault(repository, lock, tmp_path, uv, said):
+    program = tmp_path / "programs" / "uv"
+    program.write_text(UV + f'case "$*" in *--require-hashes*) echo "error: {said}" >&2; exit 1 ;; esac\n')
+    commit = lock(run="a==1\n")
+    with pytest.raises(MachineError, match="the package index was not reached") as failed:
+        environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
+    assert said in failed.value.detail
+    assert str(tmp_path) not in failed.value.message
+
+
+def test_an_environment_whose_interpreter_is_gone_is_built_again(repository, lock, tmp_path, uv):
+    commit = lock(run="a==1\n")
+    folder = tmp_path / "environments"
+    python = environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    python.unlink()
+    assert environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder) == python
+    assert python.exists()
     assert uv() == ["venv", "pip"] * 2

@@ -16,7 +16,8 @@ import pytest
 from tests import forge_double
 
 from pushforward import environment, evidence, handover, judged, pipeline, registry, report, revision
-from pushforward.errors import DATA, PushforwardError
+from pushforward.cause import Cause
+from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.evidence import Question
 from pushforward.git import Repository
 from pushforward.pipeline import Reproduction, Stage
@@ -435,6 +436,38 @@ def test_without_a_hand_over_the_verdict_is_invalid_and_complete(still):
     assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
     assert "ended before its pipeline began" in verdict.reason
     assert "ended before its pipeline began" in report.terminal(verdict, context)
+
+
+def test_the_first_cause_of_a_run_that_failed_is_the_reason_with_its_next_command(still):
+    head = still.git("rev-parse", "HEAD")
+    shutil.rmtree(still.handover, ignore_errors=True)
+    why = Cause("train.yml: job train: containers do not run here", "edit .github/workflows/train.yml")
+    assert not handover.write_cause(still.handover, head, why)
+    verdict, context, _ = still.weigh()
+    assert (verdict.verdict, verdict.reason) == ("invalid", why.text)
+    assert (context.kind, context.message, context.next_step) == ("judged", "", why.next)
+
+
+def test_why_the_holdout_could_not_be_scored_is_told_once_with_its_next_command(still):
+    still.claim()
+    for name in (handover.PREDICTIONS, handover.FAILED):
+        (still.handover / name).unlink(missing_ok=True)
+    head = still.git("rev-parse", "HEAD")
+    assert not handover.write_cause(still.handover, head, Cause("frobnicate: command not found", "mend the name"))
+    assert handover.write_cause(still.handover, head, Cause("another")), "the first word stands"
+    verdict, context, _ = still.weigh()
+    assert (verdict.reason, context.next_step) == ("frobnicate: command not found", "mend the name")
+
+
+def test_what_a_tool_or_another_commit_has_wrong_is_no_verdict(still, monkeypatch):
+    still.claim()
+
+    def lost(*_: object, **__: object) -> None:
+        raise PushforwardError("the DVC remote has lost model (md5 0)", exit_code=TOOL)
+
+    monkeypatch.setattr(evidence, "_digests", lost)
+    with pytest.raises(PushforwardError, match="has lost model"):
+        still.weigh()
 
 
 def test_the_hand_over_of_another_commit_is_not_judged(still):

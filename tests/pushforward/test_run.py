@@ -188,9 +188,50 @@ def test_a_failing_step_is_named_and_what_needs_its_job_is_skipped(project: Proj
     result = project.run(text)
     assert result.conclusion == "failure"
     assert result.errors == ("one / work: exit status 3",)
+    assert (result.cause.text, result.own) == ("ci.yml: one / work: before", True)
     assert [(job.id, job.result) for job in result.jobs] == [("one", "failure"), ("two", "skipped")]
     ended = next(progress for progress in project.seen if progress.kind == "step-end")
     assert (ended.step, ended.result) == ("work", "failure")
+
+
+@pytest.mark.parametrize(
+    ("script", "told", "own"),
+    [
+        ("frobnicate", "ci.yml: one / work: frobnicate: command not found", True),
+        ("echo 'pushforward: the remote has lost it'; exit 6", "ci.yml: one / work: the remote has lost it", False),
+        ("echo '::error file=a.py,line=3::no such column'; exit 1", "ci.yml: one / work: a.py:3: no such column", True),
+        ("echo round 9; exit 137", "ci.yml: one / work: it was killed, as happens where memory runs out", False),
+    ],
+    ids=["no command", "a tool", "annotated", "killed"],
+)
+def test_the_first_cause_of_a_step_is_told_and_whose_it_is(project: Project, script: str, told: str, own: bool) -> None:
+    result = project.run(one_job(script))
+    assert result.cause.text.startswith(told)
+    assert result.own is own
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("runs-on: ubuntu-latest", "runs-on: [self-hosted, gpu]", "ci.yml: job one: runs-on self-hosted, gpu"),
+        (
+            "runs-on: ubuntu-latest",
+            "runs-on: ubuntu-latest\n    container: a",
+            "ci.yml: job one: containers do not run",
+        ),
+        ("echo here", "echo ${{ matrix. }}", "ci.yml:"),
+    ],
+    ids=["no such runner", "container", "expression"],
+)
+def test_a_workflow_that_cannot_run_says_why_and_has_itself_to_blame(
+    project: Project, old: str, new: str, told: str
+) -> None:
+    text = one_job("echo here")
+    assert old in text
+    result = project.run(text.replace(old, new))
+    assert result.cause.text.startswith(told)
+    assert result.cause.next == "edit .github/workflows/ci.yml"
+    assert (result.own, result.conclusion) == (True, "failure")
 
 
 @pytest.mark.parametrize(
