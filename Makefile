@@ -12,7 +12,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo test check chaos refusals backtest format lock clean
+.PHONY: help env env-test demo test check house chaos refusals backtest format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,6 +37,9 @@ check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@$(TEST_VENV)/bin/zizmor --offline -q --persona auditor .github
 	@for file in .github/workflows/*.yml; do \
 	  said=$$($(VENV)/bin/act --validate --strict -W "$$file" 2>&1) || { echo "$$file: $$said" >&2; exit 1; }; done
+
+house: ## rooms, arrows between them, circles, and what has grown too long
+	@$(PYTHON) scripts/house.py
 
 SECONDS ?= 60
 SEED ?= 7

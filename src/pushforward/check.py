@@ -291,17 +291,18 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
     short = [name.removeprefix("refs/tags/") for name in sorted(there)]
     other = [name for name in short if here.get(f"refs/tags/{name}", "") not in {"", there[f"refs/tags/{name}"]}]
     absent = [name for name in short if registry.parse(name) and f"refs/tags/{name}" not in here]
-    lost = [name.removeprefix("refs/tags/") for name in here if registry.parse(name) and name not in there]
+    mine = [ref.removeprefix("refs/tags/") for ref in here if ref not in there]
+    lost = [name for name in mine if registry.parse(name)]
     if other:
         told = f"{few(other)}: another here than on {local.name}, so git fetch fails ('would clobber existing tag')"
         yield Finding("tags", False, told, f"git fetch {local.name} --tags --force")
     elif absent:
         told = f"{few(absent)}: not in this clone, which tells of what it has fetched"
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
-    elif lost:
+    if lost:
         told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
         yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
-    else:
+    if not (other or absent or lost):
         yield Finding("tags", True, "those of the server")
 
 

@@ -282,12 +282,12 @@ def test_an_older_backup_in_the_place_of_the_server_is_told_in_the_clone_with_wh
     assert "would clobber existing tag" in git(clone, "fetch", "local", check=False)
     found = [finding for finding in check.everything(clone) if finding.name == "tags"]
     assert [finding.found for finding in found] == [
-        "toy@v1.0.0 here are not those of 'local'",
-        "toy@v1.1.0 are not on 'local': it is an older backup, or they are another server's",
+        "toy@v1.0.0: another here than on local, so git fetch fails ('would clobber existing tag')",
+        "toy@v1.1.0: not on local; it is an older backup, or they are another server's",
     ]
     for finding in found:
         subprocess.run(["sh", "-c", finding.mend], cwd=clone, check=True, capture_output=True)
-    assert not [finding for finding in check.everything(clone) if finding.name == "tags"]
+    assert all(finding.ok for finding in check.everything(clone) if finding.name == "tags")
     git(clone, "fetch", "-q", "local")
 
 
@@ -489,7 +489,7 @@ def test_a_server_of_another_version_is_refused_in_words_by_every_command(
         assert done.exit_code not in (0, 1), (words, done.output)
         assert isinstance(done.exception, SystemExit)
     said = git(clone, "push", "local", "HEAD:refs/heads/idea", check=False)
-    assert f"the push is taken, but nothing judges it: {path} is of another version, or cut off" in " ".join(
+    assert f"the push is taken, but the server could not go on: {path} is of another version, or cut off" in " ".join(
         line.removeprefix("remote: ").strip() for line in said.splitlines()
     )
     assert "Traceback" not in said
