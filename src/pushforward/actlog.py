@@ -13,8 +13,8 @@ from pushforward.text import MAX_LINE, clean, clean_lines
 Kind = Literal["job-start", "job-end", "step-start", "step-end", "output", "notice", "warning", "error", "summary"]
 
 MAX_OUTPUT_LINES = 2000  # of one step, to whoever follows; the log has all of them
-MAX_SUMMARY = 1 << 20  # characters of all steps of a run; GitHub takes as many of each
-MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a run: what comes after these is left out
+MAX_SUMMARY = 1 << 20  # characters of all steps of a workflow; GitHub takes as many of each
+MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a workflow: what comes after these is left out
 MAX_ERRORS = 20
 LAST_LINES = 40  # of a step's output, kept to tell why it failed
 UNSUPPORTED = "Skipping unsupported platform"

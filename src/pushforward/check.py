@@ -1,5 +1,6 @@
 """The doctor: every precondition of local mode, what is wrong, the command that mends it."""
 
+import errno
 import filecmp
 import os
 import re
@@ -323,18 +324,26 @@ def _closed(bare: Path, own: Path) -> Finding:
     """Whether what pushes and runs write can be written."""
     for folder in (bare, bare / "objects", bare / "refs", own, own / "runs"):
         if folder.is_dir() and (why := _takes_no_file(folder)):
-            told = f"{folder} takes no file: {why}"
-            mend = f"chmod -R u+rwX {shlex.quote(str(folder))}, as its owner; mount -o remount,rw for a disk"
-            return Finding("writable", False, told, mend)
+            return Finding("writable", False, f"{folder} takes no file: {why.strerror}", _open(folder, why))
     return Finding("writable", True, "what pushes and runs write")
 
 
-def _takes_no_file(folder: Path) -> str:
+def _takes_no_file(folder: Path) -> OSError | None:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".pushforward-"):
-            return ""
+            return None
     except OSError as refused:
-        return refused.strerror or str(refused)
+        return refused
+
+
+def _open(folder: Path, why: OSError) -> str:
+    """What makes a folder take files again."""
+    name = shlex.quote(str(folder))
+    if why.errno == errno.EROFS:
+        return f'mount -o remount,rw "$(findmnt -no TARGET -T {name})"'
+    if why.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"df -h {name}, then free some space"
+    return f"chmod u+rwx {name}, as its owner"
 
 
 def _left_behind(bare: Path) -> Finding:
@@ -449,8 +458,7 @@ def _store(folder: Path) -> Finding:
     if not folder.exists():
         return Finding("store", False, f"{folder} is missing", "pushforward init")
     if why := _takes_no_file(folder):
-        mend = f"chmod u+rwx {shlex.quote(str(folder))}, as its owner"
-        return Finding("store", False, f"{folder} takes no file: {why}", mend)
+        return Finding("store", False, f"{folder} takes no file: {why.strerror}", _open(folder, why))
     return Finding("store", True, str(folder))
 
 

@@ -264,12 +264,16 @@ class Repository:
     def reflog(self, ref: str) -> Iterator[tuple[str, str]]:
         """(before, after) of every move of `ref`, oldest first; a move survives whoever made it."""
         path = self.path / "logs" / ref
-        if not path.is_file():
-            return
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            before, after = line[:40], line[41:81]
-            if after.strip("0123456789abcdef") == "" and len(after) == 40:
-                yield before, after
+        if path.is_file():
+            yield from moves(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def moves(log: str) -> Iterator[tuple[str, str]]:
+    """(before, after) of every line of a reflog."""
+    for line in log.splitlines():
+        before, after = line[:40], line[41:81]
+        if after.strip("0123456789abcdef") == "" and len(after) == 40:
+            yield before, after
 
 
 def _names(done: process.Completed) -> list[str]:

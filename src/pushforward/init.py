@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LIMIT_PUSH = 1024**3
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
-DELETED = "deleted"
+DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
 INSTALL = "apt-get install openssh-client"

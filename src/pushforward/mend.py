@@ -30,9 +30,7 @@ ASIDE, INIT = "aside", "pushforward init"
 
 def server(bare: Path, clone: Path | None) -> Iterator[str]:
     """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
-    made = Server.load(bare)
-    if Path(made.bare).resolve() != bare.resolve():
-        raise PushforwardError(f"{bare} was {made.bare}: whether it is that one or a copy is for you to say", next=INIT)
+    made = Server.load(bare).settle()  # a copy beside its original is refused
     for what in (_left_behind, _modes, _installed, _refs, _signers):
         yield from what(made)
     yield from _git_objects(made, clone)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pushforward import durable, notes, schedule
+from pushforward import durable, git, notes, schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import NOTES, RUNS, ZERO, Repository
-from pushforward.init import Server
+from pushforward.init import DELETED, Server
 from pushforward.registry import ENVIRONMENT_TAG
 from pushforward.runs import Job
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pushforward.workflow import Workflow
 
 SCHEDULE = "schedule.json"
-DELETED = "deleted"  # the policy writes it
+
 LANDS_SECONDS = 60.0  # after its check a push moves its refs, or it never does
 CRONS = "crons.json"
 DUE = "%Y%m%dT%H%MZ"
@@ -97,30 +97,26 @@ def withdrawn(server: Server) -> Iterator[Job]:
     """
     repository = server.repository
     paths = sorted((server.folder / DELETED).glob("*.json"))
-    known = {*notes.annotated(repository), *_pushed(server)} if paths else set()
-    log = repository.path / "logs"
+    pushed = {after for _, after in repository.reflog(f"refs/heads/{server.default_branch}")} if paths else set()
+    known = {*notes.annotated(repository), *pushed} if paths else set()
     for path in paths:
         try:
             found = json.loads(path.read_text())
-            ref, first, moves = str(found["ref"]), found["first"], [(str(old), str(new)) for old, new in found["moves"]]
+            ref, log = str(found["ref"]), str(found["log"])
         except OSError:
             continue
         except (ValueError, KeyError, TypeError):
             path.unlink(missing_ok=True)
             continue
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            if (log / ref).read_text(encoding="utf-8", errors="replace").partition("\n")[0] == first:
-                if time.time() - path.stat().st_mtime > LANDS_SECONDS:
-                    path.unlink(missing_ok=True)
-                continue
-        for before, after in moves:
-            if after != ZERO and after not in known:
+        there = repository.path / "logs" / ref
+        if there.is_file() and there.read_text("utf-8", "replace").partition("\n")[0] == log.partition("\n")[0]:
+            if time.time() - path.stat().st_mtime > LANDS_SECONDS:
+                path.unlink(missing_ok=True)
+            continue
+        for before, after in git.moves(log):
+            if after not in known:
                 yield Job("pull_request", ref, after, before)
         path.unlink(missing_ok=True)
-
-
-def _pushed(server: Server) -> set[str]:
-    return {after for _, after in server.repository.reflog(f"refs/heads/{server.default_branch}")}
 
 
 def overdue(server: Server, seconds: float) -> str:

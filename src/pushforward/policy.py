@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # every push would wait for it, and few need it
 
 FOLDER = "pushforward"
 DELETED = f"{FOLDER}/deleted"  # what deleted branches have been at: git deletes their history with them
-MOST_MOVES = 1000
 ZERO = "0" * 40
 OBJECT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -1264,12 +1263,14 @@ def _remember(push: Push) -> None:
         log = Path("logs") / update.ref
         if not log.is_file():
             continue
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        moves = [[line[:40], line[41:81]] for line in lines[-MOST_MOVES:]]
+        told = {"ref": update.ref, "log": log.read_text(encoding="utf-8", errors="replace")}
         Path(DELETED).mkdir(exist_ok=True)
         path = Path(DELETED) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
         fresh = path.with_suffix(".unfinished")
-        fresh.write_text(json.dumps({"ref": update.ref, "first": lines[0] if lines else "", "moves": moves}))
+        with fresh.open("w") as file:
+            json.dump(told, file)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.rename(path)
 
 

@@ -70,7 +70,7 @@ class Watcher:
     def __init__(self, server: Server, name: str, commit: str, worker: subprocess.Popen[bytes] | None) -> None:
         self.server, self.name, self.commit, self.worker = server, name, commit, worker
         self.tail = runs.Tail(runs.folder(server, name) / LOG)
-        self.told, self.silent_since, self.restarts = "", time.monotonic(), 0
+        self.turn, self.restarts = runs.Turn(server, name), 0
 
     def follow(self) -> None:
         """Print what there is to see of the run until its end."""
@@ -83,19 +83,11 @@ class Watcher:
             if finished:
                 return
             if not runs.is_running(self.server, self.name):
-                self._say_place()
+                if news := self.turn.news():
+                    print(news, flush=True)
                 if not self._somebody_works() and not done.exists():
                     return
             time.sleep(POLL_SECONDS)
-
-    def _say_place(self) -> None:
-        """Tell what is before this run in the queue, and again when that has changed."""
-        if time.monotonic() - self.silent_since < runs.QUEUE_SECONDS:
-            return
-        place = runs.place_of(self.server, self.name)
-        if place and place != self.told:
-            print(place, flush=True)
-            self.told = place
 
     def _somebody_works(self) -> bool:
         """Whether a dispatcher will come to this run; one that died is replaced."""

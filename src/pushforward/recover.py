@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process, runs
-from pushforward.init import Server
+from pushforward.init import DELETED, Server
 
 OLD_SECONDS = 10.0  # git takes and frees a lock within a moment
 LIMIT_LOG = 1 << 20
@@ -46,7 +46,7 @@ def server(made: Server) -> Iterator[str]:
         _delete(path)
         yield f"removed {path.relative_to(bare)}: whoever made it is dead"
     inside = (path for path in (made.folder / runs.FOLDER).glob("*") if not path.is_symlink())
-    for folder in (made.folder, made.folder / runs.FOLDER, *inside):
+    for folder in (made.folder, made.folder / DELETED, made.folder / runs.FOLDER, *inside):
         for path in folder.glob(f"*{durable.UNFINISHED}"):
             if _age(path) > OLD_SECONDS:
                 _delete(path)

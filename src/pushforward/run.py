@@ -304,7 +304,6 @@ class _Log:
     on_event: Callable[[Progress], None]
     _files: list[IO[str]] = field(default_factory=list)
     _left: dict[int, int] = field(default_factory=dict)
-    _where: tuple[str, str] = ("", "")
     _summaries: list[Progress] = field(default_factory=list)
     _told: int = 0
     _shortened: bool = False

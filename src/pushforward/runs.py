@@ -305,32 +305,49 @@ def place_of(server: Server, name: str) -> str:
     return f"queued: {len(before)} before this one: {told}" if before else "queued: its turn comes next"
 
 
+class Turn:
+    """Tells what is before a run in the queue: after it has waited a moment, and again when that has changed."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server, self.name = server, name
+        self._since, self._told = time.monotonic(), ""
+
+    def news(self) -> str:
+        """A line, or "" where there is nothing new."""
+        if time.monotonic() - self._since < QUEUE_SECONDS:
+            return ""
+        place = place_of(self.server, self.name)
+        if place == self._told:
+            return ""
+        self._told = place or self._told
+        return place
+
+
 def _shown(name: str) -> str:
     kind, _, rest = name.partition("-")
     return f"{rest[:9]} ({kind.replace('_', ' ')})"
 
 
 def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterator[str]:
-    """The log of a run as the pusher sees it; with `follow`, as it grows until the run is done."""
+    """The log of a run as the pusher sees it; with `follow`, its place while it waits, and as it grows to its end."""
     place = folder(server, run.job.key)
     tail = Tail(place / LOG)
-    began = idle_since = time.monotonic()
-    told = ""
+    turn = Turn(server, run.job.key)
+    idle_since = time.monotonic()
     while True:
         finished = (place / DONE).exists() or not place.exists()
         if text := tail.read():
             yield text
         if finished or not follow:
             return
-        if is_running(server, run.job.key) or durable.held(server.folder / COORDINATOR):
+        working = is_running(server, run.job.key)
+        if working or durable.held(server.folder / COORDINATOR):
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > IDLE_SECONDS:
             yield "nobody works on it\n  next: pushforward dispatch\n"
             return
-        waiting = time.monotonic() - began > QUEUE_SECONDS and not is_running(server, run.job.key)
-        if waiting and (place_now := place_of(server, run.job.key)) and place_now != told:
-            told = place_now
-            yield f"{told}\n"
+        if not working and (news := turn.news()):
+            yield f"{news}\n"
         time.sleep(every)
 
 

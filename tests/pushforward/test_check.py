@@ -303,7 +303,10 @@ def test_a_server_that_takes_no_file_is_found(server):
     if frozen.returncode:
         pytest.skip("NOT TESTED HERE: nothing can be mounted read-only")
     try:
-        assert f"{runs} takes no file: Read-only file system" in problems(server)["writable"].found
+        found = problems(server)["writable"]
+        assert found.found == f"{runs} takes no file: Read-only file system"
+        subprocess.run(found.mend, shell=True, check=True)
+        assert problems(server) == {}
     finally:
         subprocess.run(["umount", str(runs)], check=True)
 

@@ -16,6 +16,7 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import care, check, durable, execute, pending, receive, recover, runs
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import RUNS
+from pushforward.init import DELETED
 from pushforward.subject import Subject
 
 
@@ -281,7 +282,7 @@ def test_what_a_deleted_branch_was_at_before_its_last_push_gets_a_final_word_too
     tiny.wait(lambda: all(verdicts(tiny, commit) for commit in commits))
     assert {tiny.reason(commit) for commit in commits} == {"cancelled: gone was deleted before its turn"}
     tiny.wait(tiny.idle)
-    assert not list((tiny.server.folder / pending.DELETED).iterdir())
+    assert not list((tiny.server.folder / DELETED).iterdir())
 
 
 def test_a_deletion_that_has_not_landed_withdraws_nothing(tiny):
@@ -289,11 +290,15 @@ def test_a_deletion_that_has_not_landed_withdraws_nothing(tiny):
     commit = tiny.train("true")
     tiny.lose("stays")
     bare = Path(tiny.server.bare)
-    first = (bare / "logs/refs/heads/stays").read_text().partition("\n")[0]
-    told = {"ref": "refs/heads/stays", "first": first, "moves": [["0" * 40, commit]]}
-    folder = tiny.server.folder / pending.DELETED
+    told = {"ref": "refs/heads/stays", "log": (bare / "logs/refs/heads/stays").read_text()}
+    assert commit in told["log"]
+    folder = tiny.server.folder / DELETED
     folder.mkdir()
-    for name, text in (("1.json", json.dumps(told)), ("2.json", "{"), ("3.json", json.dumps(told | {"moves": 7}))):
+    for name, text in (
+        ("1.json", json.dumps(told)),
+        ("2.json", "{"),
+        ("3.json", json.dumps({"ref": "refs/heads/stays"})),
+    ):
         (folder / name).write_text(text)
     assert list(pending.withdrawn(tiny.server)) == []
     assert [path.name for path in folder.iterdir()] == ["1.json"], "it may still land"
@@ -427,6 +432,15 @@ def test_the_token_of_the_server_is_masked_wherever_it_is_printed(tiny):
     assert "token ***" in tiny.push("main")
     token = (tiny.server.folder / "token").read_text().strip()
     assert all(token not in path.read_text() for path in (tiny.server.folder / "runs").rglob("*") if path.is_file())
+
+
+def test_what_a_step_masks_after_it_has_said_it_is_blanked_in_every_log(tiny):
+    commit = tiny.branch("late", "echo the word is zebra-seven; sleep 0.5; echo ::add-mask::zebra-seven; sleep 0.5")
+    tiny.push("late")
+    run = tiny.run(commit)
+    assert "the word is ***********\n" in "".join(runs.log(tiny.server, run, follow=False))
+    kept = [path for path in runs.folder(tiny.server, run.job.key).rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"zebra-seven" in path.read_bytes()]
 
 
 def test_a_training_sees_nothing_that_the_server_keeps(tiny):

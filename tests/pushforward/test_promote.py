@@ -505,8 +505,11 @@ def test_a_refusal_is_told_in_the_servers_own_words_and_leaves_no_tag(hub, git):
     (hub.bare / "pushforward" / "registry.json").write_text('{"model": "boat", "environments": {}}')
     with hub.run(), pytest.raises(PushforwardError) as refused:
         hub.promote_verdict(verdict, "b")
-    assert "refs/tags/toy@v1.0.0 refused: the model here is boat" in refused.value.message
-    assert refused.value.next == "git tag -d 'toy@v1.0.0'"
+    assert (
+        "refs/tags/toy@v1.0.0 refused: it has the form of a version or use, and the model here is boat"
+        in refused.value.message
+    )
+    assert refused.value.next == "git push local 'refs/tags/*' '^refs/tags/toy@*', to push all others"
     assert refused.value.exit_code == POLICY
     assert tags(git, hub.clone) == tags(git, hub.bare) == []
 

@@ -205,7 +205,7 @@ def test_a_server_that_cannot_write_says_so_in_a_line(place, git, monkeypatch, c
 @pytest.mark.parametrize(
     ("failed", "why", "noted"),
     [
-        (ValueError("x" * 200), f"a bug: ValueError: {'x' * 80}", True),
+        (ValueError("x" * 200), f"a bug: ValueError: {'x' * 79}…", True),
         (PermissionError(errno.EACCES, "Permission denied"), "Permission denied", True),
         (PushforwardError("git failed: fatal: one\ntwo", next="git fsck"), "git failed: fatal: one", False),
         (UnicodeDecodeError("utf-8", b"", 0, 1, "no\x1b[2J"), "a bug: UnicodeDecodeError: ", True),

@@ -176,7 +176,7 @@ def test_an_agents_key_signs_too(two, git):
     [
         ("v1.1.1", "toy has no version v1.1.1; did you mean v1.1.0?"),
         ("newest", "toy has no version newest; the newest is v1.1.0"),
-        ("v1.1.0\x1b[2J", "toy has no version v1.1.0?[2J"),
+        ("v1.1.0\x1b[2J", "toy has no version v1.1.0;"),
     ],
 )
 def test_a_version_that_is_not_there_is_refused(two, version, words):

@@ -1,5 +1,6 @@
 """What a server holds, damaged in many ways: what the doctor finds, and that the command it gives mends it."""
 
+import json
 import os
 import shlex
 import shutil
@@ -437,12 +438,23 @@ def test_hooks_settings_modes_copy_and_locks_are_mended_in_one_go(clone, git):
     assert "mended" not in again.output
 
 
-def test_a_server_that_was_moved_is_not_mended_behind_its_back(clone, tmp_path):
+def test_a_server_that_was_moved_is_mended_where_it_is_and_a_copy_is_not(clone, tmp_path):
     made = init(clone)
     moved = Path(made.bare).rename(tmp_path / "moved.git")
-    done = CliRunner().invoke(main, ["check", "--quick", "--mend", "--bare", str(moved)], catch_exceptions=False)
-    assert done.exit_code == 2
-    assert "whether it is that one or a copy is for you to say" in done.output
+    (moved / "hooks" / "pre-receive").unlink()
+    copy = tmp_path / "copy.git"
+    shutil.copytree(moved, copy, symlinks=True)
+    assert mend_of(moved).exit_code == 0
+    assert (moved / "hooks" / "pre-receive").is_file()
+    assert json.loads((moved / "pushforward" / "server.json").read_text())["place"] == str(moved)
+    refused = mend_of(copy)
+    assert refused.exit_code == 5
+    assert f"is a copy of the server {moved}" in refused.output
+    assert not (copy / "hooks" / "pre-receive").exists()
+
+
+def mend_of(bare):
+    return CliRunner().invoke(main, ["check", "--quick", "--mend", "--bare", str(bare)], catch_exceptions=False)
 
 
 # A whole run.
