@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from pushforward import (
     artifacts,
+    care,
     challenge,
     cli,
     environment,
@@ -22,6 +23,7 @@ from pushforward import (
     recover,
     runs,
     settings,
+    soundness,
 )
 from pushforward import record as records
 from pushforward.errors import PushforwardError
@@ -302,6 +304,56 @@ def test_a_store_is_not_left_through_a_link(tmp_path, path):
 def test_the_name_of_an_object_leads_nowhere_else(tmp_path, precious):
     with pytest.raises(PushforwardError, match="leads out"):
         Store(tmp_path).read("../../precious/thesis")
+
+
+@pytest.mark.parametrize("path", ["files", "files/md5/ab", f"files/md5/ab/{'c' * 30}", "runs"])
+def test_a_store_is_neither_taken_over_nor_filled_through_a_link(tmp_path, precious, path):
+    whole, linked = Store(tmp_path / "whole"), Store(tmp_path / "linked")
+    for name in (f"files/md5/ab/{'c' * 30}", f"runs/ab/{'0' * 64}/one"):
+        files.write(whole.path, name, b"new")
+    link(linked.path, path, precious / "thesis" if path.endswith("c") else precious)
+    with pytest.raises(files.LinkError):
+        linked.take(whole)
+    fresh = Store(tmp_path / "fresh")
+    with contextlib.suppress(files.LinkError):
+        fresh.take(linked)
+    assert {path.read_bytes() for path in fresh.path.rglob("*") if path.is_file()} <= {b"new"}
+
+
+@pytest.mark.parametrize("path", ["files/md5/ab", f"files/md5/ab/{'c' * 30}"])
+def test_an_object_is_put_back_in_the_place_of_a_link_and_not_behind_one(tmp_path, precious, path):
+    cache, store, oid = Store(tmp_path / "cache"), Store(tmp_path / "store"), f"ab{'c' * 30}"
+    files.write(cache.path, f"files/md5/ab/{'c' * 30}", b"new")
+    link(store.path, path, precious / "thesis" if path.endswith("c") else precious)
+    assert store.plain(oid) is None
+    assert cache.plain(oid) == cache.file(oid)
+    if path.endswith("c"):
+        care._copy(cache, store, oid)
+        assert store.file(oid).read_bytes() == b"new"
+    else:
+        with pytest.raises(files.LinkError):
+            care._copy(cache, store, oid)
+
+
+def test_a_ref_that_a_link_stands_for_is_damaged_and_what_is_behind_it_is_not_told(server, precious):
+    (Path(server.bare) / "refs" / "heads" / "idea").symlink_to(precious / "thesis")
+    (damage,) = soundness.damaged(server.repository)
+    assert damage == soundness.Damage("refs/heads/idea", "a link stands for it")
+    (Path(server.bare) / "packed-refs").symlink_to(precious / "thesis")
+    with pytest.raises(files.LinkError, match=SAID):
+        soundness.damaged(server.repository)
+
+
+def test_a_group_is_let_in_nowhere_but_in_the_server(server, precious, git):
+    git(Path(server.bare), "config", "core.sharedRepository", "group")
+    for name in ("registry.json", "lib"):
+        (server.folder / name).mkdir()
+    (Path(server.bare) / "hooks" / "update").symlink_to(precious / "thesis")
+    (server.folder / "lib" / "more").symlink_to(precious)
+    (precious / "thesis").chmod(0o600)
+    init._share(server)
+    assert (precious / "thesis").stat().st_mode & 0o777 == 0o600
+    (precious / "thesis").chmod(0o644)
 
 
 def test_clearing_a_run_changes_nothing_behind_a_link(server, precious):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pushforward import handover
+from pushforward.cause import Cause
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import Reproduction, Stage
 from pushforward.settings import Server
@@ -178,6 +179,20 @@ def test_too_many_files_are_refused_with_the_setting_that_says_how_many(folder):
         handover.read(folder, Server(handover_files=6))
     assert many.value.next.startswith("raise server.handover_files in params.yaml on the target branch")
     assert len(handover.read(folder, Server(handover_files=7)).metrics) == 5
+
+
+def test_why_scoring_failed_is_added_however_much_the_target_branch_lets_a_run_hand_over(folder):
+    (folder / "model").mkdir()
+    for number in range(1100):
+        (folder / "model" / str(number)).touch()
+    assert not handover.write_cause(folder, "a" * 40, Cause("it was killed", "let it use less memory"))
+    assert "it was killed" in (folder / handover.FAILED).read_text()
+    (folder / handover.FAILED).unlink()
+    (folder / handover.FAILED).symlink_to(folder / "elsewhere")
+    assert handover.write_cause(folder, "a" * 40, Cause("again")), "it has said so itself, whatever that is"
+    with pytest.raises(PushforwardError, match="is a link"):
+        handover.write_words(folder, PushforwardError("again"))
+    assert not (folder / "elsewhere").exists()
 
 
 def test_too_many_bytes_are_refused_before_they_are_read_with_the_setting_that_says_how_many(folder):
