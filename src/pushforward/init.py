@@ -117,7 +117,7 @@ class Server:
     def load(bare: Path) -> "Server":
         """The server in `bare`, wherever that is now; an error where it is a copy of one that is still there."""
         path = bare / whereabouts.SETTINGS
-        _unlinked(bare / FOLDER)
+        _no_link_in(bare / FOLDER)
         if not path.is_file():
             raise PushforwardError(f"{bare} is not a server of pushforward", next="pushforward init")
         known = said(bare)
@@ -214,7 +214,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     joined = None if bare else _server_of(repository)
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     whereabouts.fit(bare, "server")
-    _unlinked(bare / FOLDER)
+    _no_link_in(bare / FOLDER)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
@@ -419,7 +419,7 @@ def _check_form(repository: Repository) -> None:
         )
 
 
-def _unlinked(folder: Path) -> None:
+def _no_link_in(folder: Path) -> None:
     """Refuse a server's folder in which somebody has put a link: only what is the server's may be tidied there."""
     for path in sorted(folder.glob("*")):
         unlinked(path)
