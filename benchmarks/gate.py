@@ -30,10 +30,10 @@ from flights.booster import fit, matrix, plain, quantized, vocabulary
 from flights.catalog import GROUPS, Group
 from flights.params import read_section
 from flights.train import Train, chosen_features
-from pushforward import stats
-from pushforward.gate import Evidence, judge
+from pushforward.gate import stats
+from pushforward.gate.decision import Evidence, judge
+from pushforward.gate.verdict import Verdict
 from pushforward.settings import GateRules
-from pushforward.verdicts import Verdict
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]

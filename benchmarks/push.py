@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from pushforward import notes, report
-from pushforward.git import Repository
+from pushforward.git.repository import Repository
+from pushforward.report import markdown as report
+from pushforward.report import notes
 
 ROOT = Path(__file__).parent.parent
 RATE, LIMIT_SECONDS = 300, 0.3  # pushes a minute, and the 95th percentile
@@ -123,7 +124,7 @@ def empty_hooked(bare: Path, folder: Path) -> Path:
 
 def toy() -> ModuleType:
     """The small team of the tests."""
-    path = ROOT / "tests" / "pushforward" / "conftest.py"
+    path = ROOT / "tests" / "team.py"
     spec = importlib.util.spec_from_file_location("team_of_the_tests", path)
     assert spec is not None
     assert spec.loader is not None

@@ -18,13 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from pushforward import registry, report
-from pushforward.git import Repository
-from pushforward.history import History
-from pushforward.ledger import Key, Ledger
-from pushforward.pages import Site
-from pushforward.report import Context
-from pushforward.verdicts import (
+from pushforward.gate.verdict import (
     Calibration,
     Champion,
     Digests,
@@ -36,6 +30,13 @@ from pushforward.verdicts import (
     Validation,
     Verdict,
 )
+from pushforward.git.repository import Repository
+from pushforward.judge.ledger import Key, Ledger
+from pushforward.registry import tags as registry
+from pushforward.report import markdown as report
+from pushforward.report.markdown import Context
+from pushforward.views.history import History
+from pushforward.views.pages import Site
 
 LIMIT_SECONDS = 0.5
 MODEL = "flight-delay"

@@ -15,7 +15,7 @@ if [ -n "${PUSHFORWARD_ENVIRONMENT:-}" ]; then
   ln -sfn "$PUSHFORWARD_ENVIRONMENT" "$folder"
   exit 0
 fi
-[ "$(cat "$folder/.locked" 2>/dev/null || true)" = "$wanted" ] && [ -x "$folder/bin/pushforward" ] && exit 0
+[ "$(cat "$folder/.locked" 2>/dev/null || true)" = "$wanted" ] && grep -qs "pushforward.__main__ " "$folder/bin/pushforward" && exit 0
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "pushforward needs Python 3.11 or newer; '$python' is $("$python" --version 2>&1). Try: make PYTHON=python3.12" >&2

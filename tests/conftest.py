@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests import refusals
+from tests.team import first_version, hub, promoted, released, team, template, three
 
+# Fixtures of every room.
+__all__ = ["first_version", "hub", "promoted", "released", "team", "template", "three"]
 ROOT = Path(__file__).parent.parent
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pushforward.init import init
+from pushforward.server.init import init
 
 TOY = Path(__file__).parent / "toy"
-GOLDEN = Path(__file__).parent / "pushforward" / "golden" / "policy"
+GOLDEN = Path(__file__).parent / "golden" / "policy"
 ZERO = "0" * 40
 CHAIN = "refs/pushforward/registry"
 CI = "pushforward@localhost"

@@ -16,7 +16,7 @@ from types import FrameType
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pushforward"
 PAGE = ROOT / "docs" / "refusals.md"
-GOLDEN = ROOT / "tests" / "pushforward" / "golden" / "policy"
+GOLDEN = ROOT / "tests" / "golden" / "policy"
 RECORD = "RECORD_REFUSALS"
 BASE = "PushforwardError"
 
@@ -35,7 +35,7 @@ class Site:
 
 def sites() -> list[Site]:
     """Every refusal in the source, module by module."""
-    trees = {path.stem: ast.parse(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    trees = {_module(path): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
     kinds = {BASE} | {
         node.name
         for tree in trees.values()
@@ -56,6 +56,11 @@ def sites() -> list[Site]:
                 if text:
                     found.append(_site(module, call, text, makers.get(name)))
     return sorted(found)
+
+
+def _module(path: Path) -> str:
+    """The name of a module below the package: its room and its own."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
 
 
 def _makes(function: ast.FunctionDef, kinds: set[str]) -> bool:
@@ -113,7 +118,7 @@ def record(path: Path) -> None:
         original(self, message, **given)  # type: ignore[arg-type]
         test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].partition("[")[0]
         lines = [(frame.f_code.co_filename, frame.f_lineno) for frame in _frames(sys._getframe(1))]
-        here = [[Path(file).stem, line] for file, line in lines if Path(file).parent == SOURCE][:4]
+        here = [[_module(Path(file)), line] for file, line in lines if Path(file).is_relative_to(SOURCE)][:4]
         with path.open("a") as handle:
             handle.write(json.dumps({"test": test, "lines": here}) + "\n")
 

@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pushforward import plots, web
-from pushforward.git import Repository
-from pushforward.pages import Site
-from pushforward.verdicts import Champion
+from pushforward.gate.verdict import Champion
+from pushforward.git.repository import Repository
+from pushforward.report import plots
+from pushforward.views import web
+from pushforward.views.pages import Site
 
 LIMIT_SECONDS = 240
 WIDTHS = (360, 768, 1280)
@@ -41,7 +42,7 @@ def module(name, path):
 
 
 benchmark = module("browser_benchmark", "../benchmarks/web.py")
-golden = module("browser_golden", "pushforward/test_report.py")
+golden = module("browser_golden", "report/test_golden.py")
 
 
 # The protocol is spoken on descriptors 3 and 4.

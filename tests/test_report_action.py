@@ -30,8 +30,10 @@ from tests.github_double import (
     refusal,
 )
 
-from pushforward import judged, run, verdicts
-from pushforward.report import Context
+from pushforward.actions import act as run
+from pushforward.gate import verdict as verdicts
+from pushforward.judge import judged
+from pushforward.report.markdown import Context
 
 ROOT = Path(__file__).parent.parent
 POST = ROOT / ".github" / "actions" / "report" / "post.py"

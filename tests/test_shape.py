@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pushforward import __version__
-from pushforward.cli import main
+from pushforward.commands.cli import main
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -31,12 +31,12 @@ def test_every_verb_shows_an_example(verb):
     assert "Example" in CliRunner().invoke(main, [verb, "--help"]).output
 
 
-MODULES = {"repro": "pipeline", "rollback": "release", "deprecate": "release"}
+MODULES = {"repro": "dvc", "rollback": "release", "deprecate": "release", "gate": "decision", "report": "markdown"}
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_module_of_its_name(verb):
-    assert (ROOT / "src" / "pushforward" / f"{MODULES.get(verb, verb)}.py").is_file()
+    assert len(list((ROOT / "src" / "pushforward").rglob(f"{MODULES.get(verb, verb)}.py"))) == 1
 
 
 def test_what_the_readme_links_to_is_there():
@@ -53,7 +53,7 @@ def test_the_run_environment_has_no_pandas_and_no_scikit_learn():
 
 def test_a_hook_starts_without_what_only_a_run_needs():
     slow = ["click", "dvc", "numpy", "polars", "pydantic"]
-    code = f"import sys, pushforward.receive; print([name for name in {slow} if name in sys.modules])"
+    code = f"import sys, pushforward.server.post_receive; print([name for name in {slow} if name in sys.modules])"
     python = ROOT / ".venv" / "bin" / "python"
     assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pushforward import workflow
-from pushforward.event import Event
+from pushforward.actions import workflow
+from pushforward.actions.event import Event
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

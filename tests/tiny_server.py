@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import record, report, runs, verdicts
-from pushforward.init import Server, init
+from pushforward.gate import verdict as verdicts
+from pushforward.report import markdown as report
+from pushforward.server import record, runs
+from pushforward.server.init import Server, init
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
@@ -142,7 +144,7 @@ class Tiny:
 
     def idle(self) -> bool:
         """Whether nothing is at work."""
-        from pushforward import receive
+        from pushforward.server import post_receive as receive
 
         return not receive.busy(self.server) and not runs.running(self.server)
 

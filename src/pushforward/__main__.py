@@ -1,6 +1,6 @@
 """`python -m pushforward`."""
 
-from pushforward.cli import main
+from pushforward.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -40,9 +40,9 @@ CLOCKS = ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"]  # of clients whose cl
 # What the nemesis looks for in command lines, from the client to the innermost child.
 PREY = {
     "client": ("git", "push"),
-    "hook": ("policy.py",),
-    "follower": ("pushforward.receive",),
-    "dispatcher": ("pushforward.dispatch",),
+    "hook": ("policy/hook.py",),
+    "follower": ("pushforward.server.post_receive",),
+    "dispatcher": ("pushforward.server.dispatch",),
     "act": ("/bin/act",),
     "training": ("toy.pipeline",),
     "judge": ("pushforward", "gate"),
@@ -132,8 +132,8 @@ def result_of(status: int | None) -> str:
 
 def build(world: World) -> None:
     """A server of the toy project with two versions, and the clones of everybody."""
-    sys.path.insert(0, str(ROOT / "tests" / "pushforward"))
-    import conftest as toys
+    sys.path.insert(0, str(ROOT / "tests"))
+    import team as toys
 
     (world.folder / "home").mkdir()
     (world.folder / "clones").mkdir()

@@ -9,7 +9,8 @@ import pytest
 from flights import holdout, lookback
 from flights.errors import StageError
 from flights.schema import EVENTS, LABELS, ROWS
-from pushforward import leaks, settings
+from pushforward import settings
+from pushforward.gate import leaks
 
 ROOT = Path(__file__).parents[2]
 

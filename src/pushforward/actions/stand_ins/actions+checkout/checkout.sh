@@ -1,0 +1,57 @@
+# Clones $PUSHFORWARD_REPOSITORY into the workspace and checks out what was asked for.
+set -euo pipefail
+
+refuse() {
+  echo "::error::checkout: $1"
+  exit 2
+}
+
+case $ASKED_REPOSITORY in '' | "$GITHUB_REPOSITORY") ;; *) refuse "only $GITHUB_REPOSITORY is here, not $ASKED_REPOSITORY" ;; esac
+[ "$ASKED_MORE" = falsefalse ] || refuse 'submodules and lfs are not supported'
+case /$ASKED_PATH/ in */../*) refuse "path $ASKED_PATH leaves the workspace" ;; esac
+case $ASKED_REF in -*) refuse "ref $ASKED_REF" ;; esac
+
+folder=$GITHUB_WORKSPACE/${ASKED_PATH:-.}
+mkdir -p "$folder"
+cd "$folder"
+find . -mindepth 1 -delete
+git clone -q --shared --no-checkout -c gc.auto=0 -c advice.detachedHead=false "$PUSHFORWARD_REPOSITORY" .
+
+# The objects of every ref are here, also of those that a clone leaves out, such as refs/pull/1/merge.
+case $ASKED_REF in
+  '') commit=$GITHUB_SHA ;;
+  refs/heads/*) commit=refs/remotes/origin/${ASKED_REF#refs/heads/} ;;
+  refs/tags/*) commit=$ASKED_REF ;;
+  refs/*) commit=$(git --git-dir="$PUSHFORWARD_REPOSITORY" rev-parse --verify -q "$ASKED_REF^{commit}") || refuse "there is no $ASKED_REF" ;;
+  *)
+    commit=$ASKED_REF
+    for kind in refs/remotes/origin refs/tags; do
+      if git show-ref --verify -q "$kind/$ASKED_REF"; then
+        commit=$kind/$ASKED_REF
+        break
+      fi
+    done
+    ;;
+esac
+commit=$(git rev-parse --verify -q "$commit^{commit}") || refuse "there is no ${ASKED_REF:-$GITHUB_SHA}"
+git checkout -q --detach "$commit"
+echo "commit=$commit" >>"$GITHUB_OUTPUT"
+
+if [ -n "${PUSHFORWARD_DVC_CONFIG:-}" ] && [ -d .dvc ] && [ ! -L .dvc ]; then
+  rm -f .dvc/config.local
+  cp "$PUSHFORWARD_DVC_CONFIG" .dvc/config.local
+fi
+git --no-pager log -1 --format='%h %s'
+
+# A project that carries the tool need not compile the server's copy of it again: Python takes over bytecode whose hash
+# of the source is that of the source at hand, and nothing else.
+own=$GITHUB_WORKSPACE/${ASKED_PATH:-.}/src/pushforward
+[ -f "$own/__init__.py" ] || exit 0
+workspace=$(readlink -f "$GITHUB_WORKSPACE")
+for compiled in "$PUSHFORWARD_LIB"/pushforward/__pycache__ "$PUSHFORWARD_LIB"/pushforward/*/__pycache__; do
+  folder=${compiled#"$PUSHFORWARD_LIB/pushforward"}
+  folder=$own${folder%/__pycache__}
+  if [ -f "$folder/__init__.py" ] && [ ! -e "$folder/__pycache__" ] && [ ! -L "$folder/__pycache__" ]; then
+    case $(readlink -f "$folder") in "$workspace"/*) cp -r "$compiled" "$folder/" 2>/dev/null || true ;; esac
+  fi
+done

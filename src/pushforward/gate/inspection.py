@@ -1,0 +1,163 @@
+"""Whether a holdout is what it says: its keys, its months, the batches that it was taken from; pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pushforward.gate.verdict import DOUBT
+
+KEY, CLUSTER, MONTH = "key", "cluster", "month"
+NAMED = 3
+MOST = 0.5
+# Batches that hold fewer of a holdout's rows in its months are not what it was taken from.
+LEAST = 0.1
+DATED = re.compile(r"^[12]\d{3}-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows of a holdout as texts: `key`, `cluster` and `month`, which is null where a cluster names none."""
+
+    where: str
+    table: pl.DataFrame
+    months: tuple[str, ...]
+
+    @property
+    def dated(self) -> bool:
+        """Whether the clusters are days or other parts of a month."""
+        return self.table[MONTH].count() > MOST * self.table.height
+
+
+def sample(keys: pl.Series, clusters: pl.Series, where: str, months: Sequence[str]) -> Sample:
+    """The rows of the holdout of `months` that lies at `where`."""
+    return Sample(where, texts(pl.DataFrame({KEY: keys, CLUSTER: clusters}).lazy()).collect(), tuple(months))
+
+
+def texts(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Keys and clusters in one form, whatever types their files have, with the month that a cluster lies in."""
+    named = table.select(pl.col(KEY, CLUSTER).cast(pl.String))
+    return named.with_columns(pl.col(CLUSTER).str.extract(f"({DATED.pattern})", 1).alias(MONTH))
+
+
+def twins(first: pl.Series, second: pl.Series, where: tuple[str, str]) -> str:
+    """What is wrong with the keys of two tables that must hold the same ones, each once; "" where nothing is."""
+    for keys, name in zip((first, second), where, strict=True):
+        if keys.null_count():
+            return f"{name}: {keys.null_count():,} rows have no {keys.name}"
+        doubles = keys.filter(keys.is_duplicated())
+        if len(doubles):
+            count = doubles.n_unique()
+            return f"{name}: {count:,} {keys.name} appear more than once ({_some(doubles.unique(maintain_order=True))})"
+    if first.dtype != second.dtype:
+        return f"{first.name} is {first.dtype} in {where[0]} and {second.dtype} in {where[1]}"
+    for keys, others, names in ((first, second, where), (second, first, where[::-1])):
+        alone = keys.filter(~keys.is_in(others.implode()))
+        if len(alone):
+            return f"{len(alone):,} {keys.name} of {names[0]} are not in {names[1]} ({_some(alone)})"
+    return ""
+
+
+def problem(found: Sample, batches: pl.DataFrame | None) -> str:
+    """Why nothing can be judged on this holdout, or "".
+
+    `batches` are the rows of the tables that it was made from, as `texts` gives them, of all months; None where there
+    are none that hold its keys.
+    """
+    if found.dated:
+        strange = found.table.filter(~pl.col(MONTH).is_in(found.months).fill_null(value=False))
+        if strange.height:
+            months = sorted(set(strange[MONTH].drop_nulls()))
+            span = f"of {months[0]} to {months[-1]}" if len(months) > 1 else f"of {months[0]}" if months else "undated"
+            return (
+                f"{strange.height:,} of the {found.table.height:,} rows of {found.where} are {span}, not of "
+                f"{' '.join(found.months)} ({_pairs(strange)})"
+            )
+        empty = [month for month in found.months if month not in set(found.table[MONTH])]
+        if empty:
+            return f"{found.where} has no row of {empty[0]}"
+    if batches is None:
+        return ""
+    inside = pl.col(MONTH).is_in(found.months)
+    taken = batches.filter(inside).select(KEY)
+    earlier = batches.filter(~inside).join(taken, on=KEY, how="anti").unique(KEY, keep="first", maintain_order=True)
+    seen = earlier.join(found.table.select(KEY), on=KEY, how="semi", maintain_order="left")
+    own = found.table.join(taken, on=KEY, how="semi")
+    if not seen.height or own.height < LEAST * found.table.height:
+        return ""
+    return (
+        f"{seen.height:,} of the {found.table.height:,} rows of {found.where} are rows of other months in its batches, "
+        f"which a model may have trained on ({_pairs(seen)})"
+    )
+
+
+def doubt(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
+    """What a person is to look at, or "": a month that is too small or too large, rows of no batch, rows left out.
+
+    A month is suspicious with less than `share` of the rows of the month before it, or with more than one over that;
+    a `share` of 0 asks nobody.
+    """
+    if not share:
+        return ""
+    doubts = [_sizes(found, batches, share)]
+    if batches is not None:
+        doubts += [_elsewhere(found, batches), _strangers(found, batches), _left_out(found, batches)]
+    told = next((one for one in doubts if one), "")
+    return f"{told}; {DOUBT}, and lower gate.suspect_rows where it is right" if told else ""
+
+
+def _sizes(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
+    own, known = _counts(found.table), {} if batches is None else _counts(batches)
+    counts = known | own
+    for month in found.months:
+        before = max((name for name in counts if name < month), default="")
+        if month not in own or not before:
+            continue
+        # Of a month that the holdout does not hold, what its batches hold is the measure, and so it must be here.
+        size = own[month] if before in own else known.get(month, own[month])
+        if not share * counts[before] <= size <= counts[before] / share:
+            return f"{month} has {size:,} rows in {found.where}, {before} had {counts[before]:,}"
+    return ""
+
+
+def _elsewhere(found: Sample, batches: pl.DataFrame) -> str:
+    """Rows that the batches have in other months only: all but certain where some are where they should be."""
+    here = batches.filter(pl.col(MONTH).is_in(found.months))
+    there = (
+        batches.join(here, on=KEY, how="anti").join(found.table, on=KEY, how="semi").unique(KEY, maintain_order=True)
+    )
+    if there.height < MOST * found.table.height:
+        return ""
+    return f"{there.height:,} rows of {found.where} are of other months in its batches ({_pairs(there)})"
+
+
+def _strangers(found: Sample, batches: pl.DataFrame) -> str:
+    strange = found.table.join(batches.select(KEY), on=KEY, how="anti", maintain_order="left")
+    if not 0 < strange.height < MOST * found.table.height:
+        return ""
+    return f"{strange.height:,} rows of {found.where} are in none of its batches ({_pairs(strange)})"
+
+
+def _left_out(found: Sample, batches: pl.DataFrame) -> str:
+    whole = batches.filter(pl.col(MONTH).is_in(found.months)).unique(KEY)
+    kept = whole.join(found.table.select(KEY), on=KEY, how="semi").height
+    if not 0 < kept < MOST * whole.height:
+        return ""
+    return f"{found.where} has {kept:,} of the {whole.height:,} rows that its batches have of {' '.join(found.months)}"
+
+
+def _counts(table: pl.DataFrame) -> dict[str, int]:
+    sizes = table.filter(pl.col(MONTH).is_not_null()).unique([KEY, MONTH]).group_by(MONTH).len()
+    return {str(month): int(rows) for month, rows in sizes.iter_rows()}
+
+
+def _pairs(table: pl.DataFrame) -> str:
+    some = [
+        f"{str(key)[:40]!r} of {str(cluster)[:20]}" for key, cluster in table.select(KEY, CLUSTER).head(NAMED).rows()
+    ]
+    return ", ".join(some) + (", …" if table.height > NAMED else "")
+
+
+def _some(keys: pl.Series) -> str:
+    return ", ".join(repr(key)[:40] for key in keys.head(NAMED)) + (", …" if len(keys) > NAMED else "")

@@ -1,0 +1,157 @@
+"""What the report tells beside the verdict: what changed, what the run says of itself, how the data moved."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import math
+from typing import Any
+
+import polars as pl
+
+from pushforward.errors import PushforwardError
+from pushforward.gate import drift
+from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
+from pushforward.git.repository import Repository
+from pushforward.judge import handover
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.revision import leaves_at, settings_at, validation_month
+from pushforward.registry import tags as registry
+from pushforward.report.markdown import Context
+from pushforward.settings import ModelContract
+
+# Of the numbers that a run says of itself, those that a reviewer knows how to read.
+SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
+TREND = 24
+
+
+def changes(repository: Repository, ref: str, subject: str, champion: registry.Registered | None) -> Context:
+    """What differs between the champion and the commit `subject` of the branch `ref`."""
+    context = Context(branch=ref.removeprefix("refs/heads/"))
+    if champion is None:
+        return context
+    before = leaves_at(repository, champion.commit)
+    try:
+        after = leaves_at(repository, subject)
+    except PushforwardError:
+        return context  # params.yaml cannot be read: that is the verdict already
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != "data.months"]
+    old, new = before.get("data.months") or [], after.get("data.months") or []
+    files = [
+        row
+        for row in repository.diffstat(champion.commit, subject)
+        if row[0] not in {"params.yaml", pipeline.LOCK} and not row[0].startswith(f"{pipeline.METRICS}/")
+    ]
+    return dataclasses.replace(
+        context,
+        changed_params=tuple((key, _shown(before.get(key)), _shown(after.get(key))) for key in keys),
+        changed_files=tuple(files),
+        months_added=tuple(str(month) for month in new if month not in old) if isinstance(new, list) else (),
+    )
+
+
+def with_metrics(
+    context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
+) -> Context:
+    """What the run says of itself: shown, never judged by."""
+    theirs = repository.read(champion.commit, f"{pipeline.METRICS}/metrics.json") if champion else None
+    curve: tuple[float, ...] = ()
+    with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
+        rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
+        curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
+    return dataclasses.replace(
+        context,
+        validation=_numbers(read.metrics.get("metrics.json", b"{}")),
+        champion_validation=_numbers(theirs or b"{}"),
+        learning_curve=curve,
+    )
+
+
+def with_months(context: Context, manifest: dict[str, Any], champion: dict[str, Any]) -> Context:
+    """Name the validation month; what another model said of itself on another month is no comparison."""
+    mine, theirs = validation_month(manifest), validation_month(champion)
+    same = bool(mine) and mine == theirs
+    kept = context.champion_validation if same else {}
+    return dataclasses.replace(context, validation_month=mine, champion_validation=kept)
+
+
+def with_history(
+    context: Context,
+    rows: pl.DataFrame,
+    manifest: dict[str, Any],
+    contract: ModelContract,
+    repository: Repository,
+    versions: tuple[registry.Registered, ...],
+) -> Context:
+    """How the rows of the months added differ from the others, and the validation metric of earlier `versions`."""
+    is_new = rows[contract.time].dt.strftime("%Y-%m").is_in(list(context.months_added))
+    found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=(contract.key, contract.time))
+    name = next(iter(context.validation), "")
+    trend: list[tuple[str, str, float]] = []
+    for version in versions[-TREND:]:
+        said = repository.read(version.commit, f"{pipeline.METRICS}/metrics.json")
+        value = _numbers(said or b"{}").get(name)
+        if value is not None:
+            trend.append((_month_watched(repository, version.commit), str(version.version), value))
+    if name:
+        trend.append((validation_month(manifest), "", context.validation[name]))
+    return dataclasses.replace(
+        context, drift=tuple(one.sentence() for one in found if one.notable), trend=tuple(trend), trend_metric=name
+    )
+
+
+def _month_watched(repository: Repository, commit: str) -> str:
+    """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
+    try:
+        rules = settings_at(repository, commit)
+    except PushforwardError:
+        return ""
+    return rules.data.months[-rules.gate.window - 1]
+
+
+def _numbers(text: bytes) -> dict[str, float]:
+    try:
+        found = handover.plain_json(text, "metrics.json")
+    except PushforwardError:
+        return {}
+    inner = found.get("validation", found)
+    leaves = inner.items() if isinstance(inner, dict) else ()
+    numbers = {str(key): value for key, value in leaves if type(value) in {int, float} and abs(value) < 1e300}
+    finite = {key: float(value) for key, value in numbers.items()}
+    return {key: finite[key] for key in SHOWN if key in finite} or finite
+
+
+def rates(labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool) -> tuple[tuple[str, int, float | None], ...]:
+    """(month, rows, mean label); the last is a number of the labels, None while they are sealed."""
+    month = pl.col(cluster).cast(pl.String).str.slice(0, 7).alias("month")
+    table = labels.group_by(month).agg(pl.len().alias("rows"), pl.col(label).mean().alias("rate")).sort("month")
+    return tuple((str(name), int(rows), None if sealed else float(rate)) for name, rows, rate in table.iter_rows())
+
+
+def next_step(verdict: Verdict, context: Context) -> str:
+    """What a person does next; "" where the report's own words say it."""
+    if verdict.verdict == "promote" and verdict.event == "push":
+        return (
+            "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
+        )
+    if verdict.verdict == "promote":
+        return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
+    if verdict.verdict == "identical" and verdict.event == "pull_request":
+        signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
+        return f"merge {context.branch}{signed}; there is nothing to tag"
+    if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
+        version = verdict.champion.version
+        return (
+            f"is that month, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever {version} "
+            f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
+        )
+    if verdict.verdict == "unknown" and DOUBT in verdict.reason:
+        return "look at the data named above; params.yaml is where a person says that it is right"
+    if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
+        return "wait for the next month: it opens a new holdout"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,261 @@
+"""What the run of the pushed code hands to the judge: a folder, read as hostile data."""
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pushforward import files, pointers
+from pushforward.cause import Cause
+from pushforward.errors import USAGE, PushforwardError
+from pushforward.pipeline.dvc import LOCK, METRICS, Outcome, Reproduction, Stage
+from pushforward.settings import MOST_FILES, MOST_MIB, Server
+
+RECORD = "run.json"
+MODEL = "model"
+PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+PROBES = "probes"
+SOURCE = "source.txt"
+FAILED = "failed.txt"
+NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PREDICTIONS, VALIDATION, PROBES, SOURCE, FAILED})
+LIMIT_RECORD = 1024 * 1024
+LIMIT_STAGES = 1000
+LIMIT_WORDS = 4000
+AT_MOST = Server(handover_mib=MOST_MIB, handover_files=MOST_FILES)  # whatever the target branch says
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A hand-over that was read: its record, and the files that the judge may look at."""
+
+    folder: Path
+    commit: str
+    reproduction: Reproduction
+    metrics: dict[str, bytes]
+
+    @property
+    def failed(self) -> str:
+        """Why the pushed code could not score the holdout, in its run's words; empty where it could."""
+        path = self.folder / FAILED
+        return path.read_bytes()[:LIMIT_WORDS].decode("utf-8", "replace").strip() if path.is_file() else ""
+
+    @property
+    def lock(self) -> bytes:
+        """The bytes of dvc.lock; empty where there is none."""
+        path = self.folder / LOCK
+        return path.read_bytes() if path.is_file() else b""
+
+
+def write(
+    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str, validation: str | None = None
+) -> None:
+    """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
+    _record(folder, commit, reproduction)
+    if files.place(root, LOCK).is_file():
+        files.copy(root, LOCK, folder / LOCK)
+    if files.place(root, METRICS).is_dir():
+        files.copy(root, METRICS, folder / METRICS)
+    add_model(root, folder, model)
+    if validation and files.place(root, validation).is_file():
+        files.copy(root, validation, folder / VALIDATION)
+
+
+@contextlib.contextmanager
+def refusal(folder: Path, commit: str) -> Iterator[None]:
+    """Leave what the commit itself has wrong, and not the machine, in `folder` for the judge, and raise it on."""
+    try:
+        yield
+    except PushforwardError as wrong:
+        if wrong.exit_code == USAGE:
+            write_failure(folder, commit, wrong.message, wrong.next)
+        raise
+
+
+def write_failure(folder: Path, commit: str, text: str, then: str = "") -> None:
+    """Leave in `folder` why the run of `commit` came to nothing to judge (`text`), and what to type `then`."""
+    first = next(iter(text.splitlines()), "")
+    _record(folder, commit, Reproduction(outcome="failed", message=text, cause=first[:LIMIT_WORDS], next=then))
+
+
+def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
+    """Add to the hand-over in `folder` why its run failed, where the run has not; whether it has said so itself."""
+    if not (folder / RECORD).is_file():
+        write_failure(folder, commit, cause.text, cause.next)
+        return False
+    if os.path.lexists(folder / PREDICTIONS) or os.path.lexists(folder / FAILED) or _failed(folder):
+        return True
+    write_words(folder, PushforwardError(cause.text, next=cause.next))
+    return False
+
+
+def write_words(folder: Path, failed: PushforwardError) -> None:
+    """Leave in `folder` why the pushed code could not score the holdout."""
+    files.write(folder, FAILED, f"{failed}\n".encode())
+
+
+def _failed(folder: Path) -> bool:
+    """Whether the record in a hand-over says of itself that its run failed, or says nothing that can be read."""
+    try:
+        return read(folder, AT_MOST).reproduction.outcome != "ok"
+    except PushforwardError:
+        return True
+
+
+def add_model(root: Path, folder: Path, model: str) -> None:
+    """Put the model at `model` in `root` into the hand-over, where it is there."""
+    files.remove(folder, MODEL)
+    if files.place(root, model).is_dir():
+        files.copy(root, model, folder / MODEL)
+
+
+def claim(folder: Path) -> None:
+    """Refuse to write a hand-over where something else lies: whatever is in its folder goes."""
+    output(folder)
+    foreign = sorted({path.name for path in folder.glob("*")} - NAMES)
+    if foreign:
+        raise PushforwardError(
+            f"{folder} holds {foreign[0]}, which is of no hand-over: nothing in it is written over",
+            next="pushforward repro --out, with another folder",
+        )
+
+
+def output(folder: Path) -> Path:
+    """The folder that somebody has named for what is made: no link, and not behind one of the working folder."""
+    return files.place(_parent(folder), folder.name)
+
+
+def _parent(folder: Path) -> Path:
+    named = folder.is_absolute() or ".." in folder.parts  # by its way, links and all
+    return folder.parent if named else files.place(Path(), folder.parent.as_posix())
+
+
+def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
+    files.remove(_parent(folder), folder.name)  # what a stage has put there too
+    folder.mkdir(parents=True)
+    record = {"schema": 1, "commit": commit} | asdict(reproduction)
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it is frozen
+    """Read a hand-over; anything that is not as `write` leaves it, or is larger than `limits` say, is refused."""
+    if not folder.is_dir():
+        raise PushforwardError(
+            "the workflow that runs the pushed code ended before its pipeline began", next=_where_it_ran()
+        )
+    _check_sizes(folder, limits)
+    if not (folder / RECORD).is_file():
+        raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
+    record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
+    metrics = read_metrics(folder / METRICS)
+    for path in sorted((folder / MODEL).rglob("*")):
+        pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
+    try:
+        return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
+    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
+        raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {wrong!r}") from None
+
+
+def _where_it_ran() -> str:
+    """The command that shows the log of the run before, where a forge says which that was."""
+    told = Path(os.environ.get("GITHUB_EVENT_PATH", ""))
+    event = plain_json(told.read_bytes(), "the event") if told.is_file() else {}
+    before = event.get("workflow_run")
+    number = before.get("id") if isinstance(before, dict) else None
+    return f"gh run view {number} --log-failed" if type(number) is int else "read the log of that workflow"
+
+
+def plain_json(text: bytes, what: str) -> dict[str, Any]:
+    """A JSON object whose numbers are finite; anything else is refused, whatever it is."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no number")
+
+    try:
+        found = json.loads(text, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as broken:
+        raise PushforwardError(f"{what} is not JSON: {str(broken)[:120]}") from None
+    except ValueError as wrong:
+        raise PushforwardError(f"{what} is not of the form expected: {str(wrong)[:120]}") from None
+    if not isinstance(found, dict):
+        raise PushforwardError(f"{what} is not of the form expected: it is not an object")
+    return found
+
+
+def _check_sizes(folder: Path, limits: Server) -> None:
+    total, largest = 0, (0, "")
+    for count, path in enumerate(folder.rglob("*"), 1):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise PushforwardError(f"the hand-over holds {path.name}, which is no plain file")
+        name, size = path.relative_to(folder).as_posix(), path.stat().st_size
+        total, largest = total + size, max(largest, (size, name))
+        if count > limits.handover_files:
+            raise _too_large(f"{limits.handover_files:,} files", "handover_files", f"in {name.partition('/')[0]}")
+        if total > limits.handover_mib << 20:
+            told = f"{largest[1]} has {largest[0] / (1 << 20):,.0f} MiB"
+            raise _too_large(f"{limits.handover_mib:,} MiB", "handover_mib", told)
+        if name == RECORD and size > LIMIT_RECORD:
+            raise PushforwardError(f"the hand-over's {RECORD} is larger than {LIMIT_RECORD >> 20} MiB")
+
+
+def _too_large(most: str, setting: str, where: str) -> PushforwardError:
+    return PushforwardError(
+        f"the hand-over, the model in it, has more than {most} (server.{setting} on the target branch): {where}",
+        next=f"raise server.{setting} in params.yaml on the target branch by itself; it counts from the next push on",
+    )
+
+
+def read_metrics(folder: Path) -> dict[str, bytes]:
+    """The metrics files of a folder by name; a name that git or a shell could read as more than one is not taken."""
+    found = sorted(path for path in folder.glob("*") if NAME.fullmatch(path.name))
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise PushforwardError(f"the hand-over's {METRICS}/{path.name} is no plain file")
+    return {path.name: path.read_bytes() for path in found}
+
+
+def _text(value: Any, limit: int = 20_000) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise TypeError(f"{value!r:.40} is not a text")
+    value.encode()  # half a character is none
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 10**9:
+        raise TypeError(f"{value!r:.40} is not a count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in {int, float} or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40} is not a number of seconds")
+    return float(value)
+
+
+def _reproduction(record: dict[str, Any]) -> Reproduction:
+    stages = []
+    for entry in record["stages"][:LIMIT_STAGES]:
+        if entry["outcome"] not in get_args(Outcome):
+            raise ValueError(entry["outcome"])
+        stages.append(
+            Stage(_text(entry["name"], 200), entry["outcome"], _text(entry["reason"], 2000), _seconds(entry["seconds"]))
+        )
+    if record["outcome"] not in {"ok", "refused", "failed"}:
+        raise ValueError(record["outcome"])
+    return Reproduction(
+        stages,
+        _count(record["pulled"]),
+        _count(record["pushed"]),
+        _seconds(record["seconds"]),
+        record["outcome"],
+        _text(record["message"]),
+        _text(record.get("cause", ""), LIMIT_WORDS),
+        _text(record.get("next", ""), LIMIT_WORDS),
+    )

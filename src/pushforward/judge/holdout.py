@@ -1,0 +1,158 @@
+"""The holdout of the months that have arrived, made by the judge's own code."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ruamel.yaml import YAML
+
+from pushforward import files, parquet
+from pushforward.errors import DATA, PushforwardError
+from pushforward.gate import inspection
+from pushforward.git.repository import Repository
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.revision import leaves_at, settings_at, sha256
+from pushforward.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
+SUFFIXES = (".parquet", ".csv")
+EDIT = "edit the stage that makes it"
+
+
+def build(
+    root: Path, rules: Settings, months: list[str], *, pushed: tuple[str, bytes] | None, champion: str | None
+) -> Path:
+    """Make the holdout of `months` in the judge's checkout `root`; its folder.
+
+    Of a push the commit and the lock are taken over (`pushed`): what its stages made with the judge's code, files and
+    parameters is what they would make here. The lock of a pull request is hostile; there that of the commit `champion`
+    is the start.
+    """
+    repository = Repository(root)
+    if pushed is not None:
+        source, made = pushed[0], months
+        files.write(root, pipeline.LOCK, pushed[1])
+    else:
+        source, made = champion or "", []
+        pipeline.seed(repository, champion)
+        if champion:
+            made = settings_at(repository, champion).data.months
+    if source and made == months and _made_alike(repository, root, source, rules):
+        pipeline.fetch(root, rules.model.holdout)
+    else:
+        if months != rules.data.months:
+            _set_months(root, months)
+        pipeline.build(root, rules.model.holdout)
+    return files.place(root, rules.model.holdout)
+
+
+def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
+    """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once."""
+    from pushforward.gate import leakage as honesty
+
+    contract = rules.model
+    asked = {
+        ROWS: (contract.key, contract.time),
+        EVENTS: (honesty.KNOWN_AT,),
+        LABELS: (contract.key, contract.label, contract.cluster),
+    }
+    found = []
+    for name, columns in asked.items():
+        table = read(files.place(holdout, name), f"{contract.holdout}/{name}")
+        none = name == EVENTS and not table.height  # a project whose features have no memory
+        if missing := [column for column in columns if not none and column not in table.columns]:
+            raise PushforwardError(
+                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit model in params.yaml"
+            )
+        found.append(table)
+    rows, events, labels = found
+    if wrong := inspection.twins(rows[contract.key], labels[contract.key], (ROWS, LABELS)):
+        raise PushforwardError(f"{contract.holdout}: {wrong}", next=EDIT, exit_code=DATA)
+    return rows, events, labels
+
+
+def read(path: Path, name: str) -> "pl.DataFrame":
+    """A table of the holdout, whose size in memory is known before it is read."""
+    import polars as pl
+
+    if not path.is_file():
+        raise PushforwardError(f"{name} is missing", next=EDIT)
+    parquet.check(path, name)
+    try:
+        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as broken:
+        said = (str(broken).splitlines() or ["damaged"])[0][:200]
+        raise PushforwardError(f"{name} is not a readable parquet file: {said}", next=EDIT, exit_code=DATA) from None
+    parquet.bound(int(table.estimated_size()), name)
+    return table
+
+
+def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
+    """Keys and clusters of what the holdout in `root` was made from, of every month; None where nothing holds them.
+
+    A table counts where it has the contract's key, once a row, and its cluster.
+    """
+    import polars as pl
+
+    contract, found = rules.model, []
+    lock = files.read(root, pipeline.LOCK)
+    fed = pipeline.feeding(lock, contract.holdout)
+    if missing := [path for path in fed if not (root / path).exists()]:
+        pipeline.fetch(root, *missing, say=lambda _: None)
+    for path in (file for one in fed for file in _tables(files.place(root, one))):
+        lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
+        try:
+            if not {contract.key, contract.cluster} <= set(lazy.collect_schema()):
+                continue
+            named = lazy.select(
+                pl.col(contract.key).alias(inspection.KEY), pl.col(contract.cluster).alias(inspection.CLUSTER)
+            )
+            table = inspection.texts(named).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue  # whatever it is, it was no table of the pipeline's rows
+        if not table[inspection.KEY].is_duplicated().any():
+            found.append(table)
+    return pl.concat(found) if found else None
+
+
+def _scanned(path: Path) -> "pl.LazyFrame":
+    import polars as pl
+
+    parquet.check(path, path.name)
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _tables(path: Path) -> list[Path]:
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.suffix in SUFFIXES and file.is_file() and not file.is_symlink()]
+
+
+def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:
+    """Whether the holdout that the lock in `root` names, made at `source`, is what the judge's code would make."""
+    from pushforward.gate import verdict as verdicts
+
+    judge = repository.commit("HEAD")
+    lock = files.read(root, pipeline.LOCK)
+    making = pipeline.making(lock, rules.model.holdout)
+    before, after = leaves_at(repository, judge), leaves_at(repository, source)
+    touched = verdicts.touched(repository.changed(judge, source), before, after, making)
+    own = {f"params.yaml: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
+    made = [name for name in touched if name in own or not name.startswith(verdicts.JUDGE_PATHS)]
+    return bool(making[0]) and not made and "dvc.yaml" not in touched
+
+
+def _set_months(root: Path, months: list[str]) -> None:
+    yaml, out = YAML(), io.BytesIO()
+    tree = yaml.load(files.read(root, "params.yaml"))
+    tree["data"]["months"] = months
+    yaml.dump(tree, out)
+    files.write(root, "params.yaml", out.getvalue())
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the files of a holdout."""
+    lines = [f"{sha256(path.read_bytes())}  {path.name}\n" for path in sorted(folder.glob("*.parquet"))]
+    return sha256("".join(lines).encode())

@@ -1,0 +1,235 @@
+"""What makes a version one of its own: the model's bytes, the code that scores with it, the environment of both.
+
+The model alone does not: the same file, asked by other code, gives other answers. A change of words, of tests or of
+code that scoring does not reach makes no other version. Of code that loads what it does not name everything counts:
+to take two versions for one is false, to number one model twice is not.
+"""
+
+import ast
+import contextlib
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from pushforward.errors import PushforwardError
+from pushforward.gate.verdict import INERT_PARAMS, Digests, inert
+from pushforward.git.repository import Repository
+from pushforward.pipeline.revision import leaves_at, settings_at, sha256
+from pushforward.registry import tags as registry
+from pushforward.registry.tags import Registered, Registry
+from pushforward.settings import ModelContract
+
+PACKAGES = "src"
+SETTINGS = "params.yaml"
+# The run writes them, or they say what it is: none is code.
+MADE = ("dvc.lock", "metrics/")
+MACHINERY = (".", "Makefile", "dvc.yaml")
+# Python takes them without being asked.
+CUSTOMS = ("sitecustomize", "usercustomize")
+FILE = "100"
+LARGEST = 1 << 20
+# Whoever uses these may load code, or files, that no text names.
+LOADERS = {"cffi", "cloudpickle", "code", "ctypes", "dill", "glob", "imp", "importlib", "joblib", "mlflow", "pickle"}
+LOADERS |= {"pkgutil", "runpy", "shelve", "subprocess", "torch", "zipimport"}
+CALLS = {"__import__", "compile", "eval", "exec"}
+METHODS = {"glob", "rglob", "iterdir", "listdir", "scandir", "walk", "system", "popen", "spawnv", "execv"}
+PATTERN = re.compile(r"[*?\[\]{}]")
+SHORTEST = 3
+
+
+def existing(repository: Repository, known: Registry, commit: str, digests: Digests) -> Registered | None:
+    """The newest version that what was judged at `commit` already is; None where it is one of its own."""
+    wanted: str | None = None
+    found = repository.objects([version.tag for version in known.versions])
+    for version, tag in reversed(list(zip(known.versions, found, strict=True))):
+        record = registry.record(tag[1].decode("utf-8", "replace")) if tag else {}
+        if (record.get("model"), record.get("environment")) != (digests.model, digests.environment):
+            continue
+        wanted = wanted or scoring(repository, commit)
+        with contextlib.suppress(PushforwardError):  # settings that cannot be read any more are not these
+            if scoring(repository, version.commit) == wanted:
+                return version
+    return None
+
+
+def before_renaming(repository: Repository, model: str, subject: str) -> Registered | None:
+    """The champion under another name in whose history `subject` is, where `model` is in use nowhere yet.
+
+    A name that nobody has put to use is a model that no person has looked at: it was compared with nothing.
+    """
+    refs = repository.refs("refs/tags")
+    if registry.fold(model, refs).assignments:
+        return None
+    parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs)
+    for name in sorted({found["model"] for found in parsed if found} - {model}):
+        champion = registry.fold(name, refs).champion
+        (tag,) = repository.objects([champion.tag]) if champion else (None,)
+        made = registry.record(tag[1].decode("utf-8", "replace")).get("commit") if tag else None
+        if isinstance(made, str) and repository.merge_base(made, subject) == made:
+            return champion
+    return None
+
+
+def scoring(repository: Repository, commit: str) -> str:
+    """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
+    contract, tree = settings_at(repository, commit).model, repository.tree(commit)
+    candidates = [path for path in tree if _counts(path, contract)]
+    source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
+    contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
+    linked = any(not tree[path].startswith(FILE) for path in candidates)
+    reached = None if linked else _reach(contract.score, contents)
+    chosen = candidates if reached is None else [path for path in candidates if reached.needs(path)]
+    if SETTINGS in chosen:
+        chosen.remove(SETTINGS)
+        leaves = {key: value for key, value in leaves_at(repository, commit).items() if _asks(key)}
+    else:
+        leaves = {}
+    parts = [contract.score, json.dumps(leaves, sort_keys=True, default=str)]
+    others = [path for path in chosen if path not in contents]
+    contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
+    parts += [f"{path} {tree[path].split()[0]} {sha256(contents[path])}" for path in sorted(chosen)]
+    return sha256("\n".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def _counts(path: str, contract: ModelContract) -> bool:
+    """Whether a file could take part in scoring at all; locks of the environment are counted by themselves."""
+    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in contract.requirements)
+
+
+def _asks(key: str) -> bool:
+    return not key.startswith((*INERT_PARAMS, "gate.", "model.", "data."))
+
+
+def _contents(repository: Repository, commit: str, paths: list[str]) -> list[bytes]:
+    found = repository.objects([f"{commit}:{path}" for path in paths])
+    return [one[1] if one else b"" for one in found]  # a submodule's commit is not here
+
+
+@dataclass
+class _Reached:
+    """The modules that scoring imports, by path, and the texts in them, by which it can name files."""
+
+    modules: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+
+    def needs(self, path: str) -> bool:
+        """Whether scoring imports a file, finds it beside its own modules, or names it."""
+        if path.endswith(".py"):
+            return path in self.modules
+        folders = {str(PurePosixPath(module).parent) for module in self.modules}
+        if any(path.startswith(f"{folder}/") for folder in folders - {".", PACKAGES}):
+            return True
+        return any(_names(text, path) for text in self.texts)
+
+
+def _names(text: str, path: str) -> bool:
+    """Whether a text of the code can be the name of a file, a folder that it is in, or a part of its path."""
+    parts = path.split("/")
+    return text in parts or parts[-1] in text or (not {"/", "."}.isdisjoint(text) and text in path)
+
+
+def _reach(command: str, contents: Mapping[str, bytes]) -> _Reached | None:
+    """What the command reaches, read off the code without running it; None where that cannot tell."""
+    entry = _entry(command, contents)
+    if entry is None:
+        return None
+    waiting, roots = entry
+    waiting += [path for name in CUSTOMS for path in _modules(name, roots, contents)]
+    reached = _Reached(texts=set(_fragments(shlex.split(command))))
+    while waiting:
+        path = waiting.pop()
+        if path in reached.modules:
+            continue
+        reached.modules.add(path)
+        module = _parsed(contents[path])
+        if module is None or _loads(module):
+            return None
+        reached.texts |= set(_fragments(_texts(module)))
+        for name in _imports(module, _package(path, roots)):
+            waiting += _modules(name, roots, contents)
+    return reached
+
+
+def _entry(command: str, contents: Mapping[str, bytes]) -> tuple[list[str], tuple[str, ...]] | None:
+    """The first modules of a command and the folders that it imports from."""
+    words = shlex.split(command)
+    if len(words) > 2 and words[0] in {"python", "python3"} and words[1] == "-m":
+        roots = ("", PACKAGES)
+        found = _modules(words[2], roots, contents) + _modules(f"{words[2]}.__main__", roots, contents)
+        return (found, roots) if found else None
+    if len(words) > 1 and words[0] in {"python", "python3"} and words[1] in contents:
+        return [words[1]], (words[1].rpartition("/")[0], PACKAGES)
+    return None
+
+
+def _modules(name: str, roots: Iterable[str], contents: Mapping[str, bytes]) -> list[str]:
+    """The files that importing `name` runs: its packages and itself."""
+    found = []
+    for root in roots:
+        parts = [root] if root else []
+        for part in name.split("."):
+            parts.append(part)
+            place = "/".join(parts)
+            found += [path for path in (f"{place}/__init__.py", f"{place}.py") if path in contents]
+    return found
+
+
+def _package(path: str, roots: Iterable[str]) -> list[str]:
+    """The package that the module at `path` is in, part by part."""
+    root = max((root for root in roots if not root or path.startswith(f"{root}/")), key=len, default="")
+    return path.removeprefix(f"{root}/" if root else "").split("/")[:-1]
+
+
+def _parsed(content: bytes) -> ast.Module | None:
+    if len(content) > LARGEST:
+        return None
+    try:
+        return ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _imports(module: ast.Module, package: list[str]) -> Iterator[str]:
+    """The names of modules that a module imports, or may import: `from a import b` names `a.b` too."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from filter(None, [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)])
+
+
+def _loads(module: ast.Module) -> bool:
+    """Whether a module may load what it does not name."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import) and any(alias.name.partition(".")[0] in LOADERS for alias in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] in LOADERS:
+            return True
+        if isinstance(node, ast.Name) and node.id in CALLS:
+            return True
+        if isinstance(node, ast.Attribute) and (node.attr in METHODS or _is_search_path(node)):
+            return True
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            return True
+    return False
+
+
+def _is_search_path(node: ast.Attribute) -> bool:
+    return node.attr in {"path", "modules"} and isinstance(node.value, ast.Name) and node.value.id == "sys"
+
+
+def _texts(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _fragments(texts: Iterable[str]) -> Iterator[str]:
+    """The parts of texts that can stand in a path; what a pattern leaves open is left out."""
+    for text in texts:
+        yield from (part for part in PATTERN.split(text) if len(part) >= SHORTEST)

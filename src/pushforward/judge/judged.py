@@ -1,0 +1,46 @@
+"""A verdict between two steps of the judge: a folder with it and with what its report needs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pushforward.errors import PushforwardError
+from pushforward.gate.verdict import Verdict
+from pushforward.registry.tags import Level
+from pushforward.report.markdown import Context
+
+
+def store(folder: Path, verdict: Verdict, context: Context, level: Level) -> None:
+    """Put a verdict and what its report needs into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verdict.json").write_text(verdict.to_json() + "\n")
+    beside = {"level": level, "context": dataclasses.asdict(context)}
+    (folder / "context.json").write_text(json.dumps(beside, allow_nan=False, indent=1) + "\n")
+
+
+def stored(folder: Path) -> tuple[Verdict, Context, Level]:
+    """What `store` put into `folder`."""
+    try:
+        verdict = Verdict.from_json((folder / "verdict.json").read_bytes())
+        beside = json.loads((folder / "context.json").read_bytes())
+    except FileNotFoundError as missing:
+        raise PushforwardError(f"{folder} holds no verdict", next="pushforward gate") from missing
+    except ValueError as broken:
+        raise PushforwardError(f"{folder} holds no verdict: {broken}", next="pushforward gate") from broken
+    try:
+        return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]
+    except (KeyError, TypeError, ValidationError) as other:
+        raise PushforwardError(
+            f"the verdict in {folder} was left by another version", next="pushforward gate"
+        ) from other
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether what is in `folder` has our form, so that it can be shown again and says no less than it did."""
+    try:
+        told = json.loads((folder / "context.json").read_bytes())["context"]
+        return set(told) == {field.name for field in dataclasses.fields(Context)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

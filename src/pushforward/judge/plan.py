@@ -1,0 +1,166 @@
+"""Before any training: how many looks the holdout has left, and what it can tell."""
+
+import math
+import statistics
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pushforward import percent, settings
+from pushforward.gate import stats
+from pushforward.git.repository import Repository
+from pushforward.judge import ledger
+from pushforward.report import markdown as report
+from pushforward.report import notes
+
+RECENT = 30
+A_CENTURY = 36_525
+GAINS = (0.005, 0.01, 0.02)
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The smallest true gain that is found in 4 of 5 cases, for challengers that differ as much as `like`."""
+
+    like: str
+    gain: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the holdout of `months` can still answer, and how sharply.
+
+    `alpha` is the level of the next look. `typical` comes from the challengers judged so far: how much their loss
+    differed from the champion's on the validation month, scaled to the holdout's clusters. `days` says for a true gain
+    (a share of the champion's loss) how many clusters in all would show it, for a typical challenger.
+    """
+
+    months: tuple[str, ...]
+    looks: int
+    left: int
+    alpha: float
+    closed: str
+    champion_loss: float | None
+    challengers: int
+    clusters: int
+    typical: tuple[Detectable, ...]
+    days: tuple[tuple[float, int], ...]
+    unknown: tuple[tuple[str, int], ...]
+
+
+def plan(root: Path) -> Plan:
+    """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
+    repository = Repository(root)
+    rules = settings.load(root)
+    months = tuple(rules.data.months[-rules.gate.window :])
+    state = ledger.of(root, remote=_server(repository)).state(ledger.name(months))
+    known = list(_judged(repository))[:RECENT]
+    errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
+    clusters = max((found for found in _clusters(repository, months)), default=0)
+    if not clusters and errors:
+        clusters = errors[0][1] * len(months)
+    alpha = state.next_alpha(rules.gate.alpha, rules.gate.looks, "superior")
+    typical: list[Detectable] = []
+    days: list[tuple[float, int]] = []
+    unknown: list[tuple[str, int]] = []
+    loss = errors[0][2] if errors else None
+    if errors and loss:
+        # The error of a mean over days falls with the root of their number.
+        scaled = sorted(error * math.sqrt(count / clusters) for error, count, _ in errors)
+        of_all = stats.Estimate(0.0, statistics.median(scaled), clusters - 1)
+        named = {"the closest": scaled[0], "typical": of_all.error, "the most different": scaled[-1]}
+        for like, error in named.items() if len(scaled) > 2 else [("those so far", of_all.error)]:
+            gain = stats.minimum_detectable(stats.Estimate(0.0, error, clusters - 1), alpha)
+            typical.append(Detectable(like, gain, gain / loss))
+        for share in GAINS:
+            needed = stats.clusters_to_settle(stats.Estimate(share * loss, of_all.error, clusters - 1), 0.0, alpha)
+            days += [(share, needed)] if needed else []
+        unknown = list(_unsettled(known, clusters, alpha))
+    return Plan(
+        months,
+        state.of or rules.gate.looks,
+        state.left if state.looks else rules.gate.looks,
+        alpha,
+        ledger.refusal(state) if state.retired or (state.looks and not state.left) else "",
+        loss,
+        len(errors),
+        clusters,
+        tuple(typical),
+        tuple(days),
+        tuple(unknown),
+    )
+
+
+def terminal(plan: Plan) -> str:
+    """The plan as a card of at most 80 columns."""
+    span = plan.months[0] if len(plan.months) == 1 else f"{plan.months[0]} to {plan.months[-1]}"
+    lines = [f"holdout     {span}"]
+    if plan.closed:
+        lines += textwrap.wrap(plan.closed, 80, initial_indent="closed      ", subsequent_indent=" " * 12)
+    else:
+        sure = f"{percent.confidence(plan.alpha)} confidence"
+        lines += [f"looks       {plan.left} of {plan.looks} left, the next at {sure}"]
+    if not plan.challengers:
+        lines += ["detectable  no challenger is known here that was compared: the first one tells"]
+        return "\n".join(lines)
+    name = "detectable"
+    for one in plan.typical:
+        lines.append(
+            f"{name:<12}a true gain of {one.gain:.4f} ({percent.share(one.share)}), if it differs as {one.like}"
+        )
+        name = ""
+    name = "to settle"
+    for share, needed in plan.days:
+        lines.append(
+            f"{name:<12}a true gain of {100 * share:g} % takes about {needed:,} days; there are {plan.clusters}"
+        )
+        name = ""
+    name = "unknown"
+    for commit, needed in plan.unknown:
+        more = f"about {needed:,} days in all" if needed <= A_CENTURY else "more days than anybody waits for"
+        more = "settled by this holdout's size" if needed <= plan.clusters else more
+        lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
+        name = ""
+    many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
+    return "\n".join([*lines, f"            from the validation months of {many} judged so far"])
+
+
+def _server(repository: Repository) -> str:
+    """The remote whose server judges: `local` where this clone has one."""
+    return "local" if "local" in repository.git("remote").text.split() else "origin"
+
+
+def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(verdict, its paired numbers on the validation month), the newest first."""
+    commits = notes.annotated(repository)
+    dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
+    for line in sorted(dated, key=lambda line: int(line.split()[0]), reverse=True):
+        for header, _ in report.entries(notes.read(repository, line.split()[1])):
+            found = header.get("validation")
+            if isinstance(found, dict) and found.get("gain_error") and header.get("mode") != "refresh":
+                yield header, found
+
+
+def _clusters(repository: Repository, months: tuple[str, ...]) -> Iterator[int]:
+    """How many clusters earlier verdicts on the same months have counted."""
+    for commit in notes.annotated(repository):
+        for header, _ in report.entries(notes.read(repository, commit)):
+            holdout = header.get("holdout")
+            if isinstance(holdout, dict) and tuple(holdout.get("months", ())) == months:
+                yield int(holdout.get("days", 0))
+
+
+def _unsettled(
+    known: list[tuple[dict[str, Any], dict[str, Any]]], clusters: int, alpha: float
+) -> Iterator[tuple[str, int]]:
+    """For the latest verdicts that were `unknown`: how many clusters would settle the gain of the validation month."""
+    open_ones = [(header, found) for header, found in known if header.get("verdict") == "unknown"]
+    for header, found in open_ones[:3]:
+        error = found["gain_error"] * math.sqrt(found["clusters"] / clusters)
+        estimate = stats.Estimate(found["numbers"][0]["gain"], error, clusters - 1)
+        needed = stats.clusters_to_settle(estimate, 0.0, alpha)
+        if needed and estimate.mean > 0:
+            yield str(header.get("commit")), needed

@@ -1,0 +1,94 @@
+"""The locked environment of a revision: the one at hand where its locks are the same, else built from its own."""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from pushforward import files, process
+from pushforward.errors import TOOL, MachineError, PushforwardError
+from pushforward.git.repository import Repository
+
+STAMP = ".locked"
+# What an installer says where the machine, and not a lock, is at fault.
+UNREACHED = re.compile(
+    r"(?i)dns error|name resolution|resolve host|network is unreachable|connection (?:refused|reset|timed out)"
+    r"|error sending request|failed to establish a new connection|operation timed out|no space left|took longer than"
+)
+KNOWN = "PUSHFORWARD_ENVIRONMENTS"
+
+
+def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
+    """SHA-256 over the lock files `requirements` at `commit`, in their order."""
+    whole = hashlib.sha256()
+    for path in requirements:
+        content = repository.read_plain(commit, path)
+        if content is None:
+            raise PushforwardError(
+                f"{commit[:9]} has no {path} (model.requirements)", next="edit model.requirements in params.yaml"
+            )
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def at_hand() -> str:
+    """The digest of the locks that this interpreter's environment was built from; empty where it is not known."""
+    stamp = Path(sys.prefix) / STAMP
+    return stamp.read_text().strip() if stamp.is_file() else ""
+
+
+def interpreter(repository: Repository, commit: str, requirements: list[str], *, folder: Path) -> Path:
+    """The Python of the environment that `commit` locks; built below `folder` where it is not the one at hand.
+
+    Building needs the package index and takes a while; nothing is built twice.
+    """
+    wanted = digest(repository, commit, requirements)
+    if wanted == at_hand():
+        return Path(sys.executable)
+    # a run of the local server is told where the server keeps what it has built
+    known = os.environ.get(KNOWN, "")
+    for place in (Path(known), folder) if known else (folder,):
+        stamp, there = files.place(place, f"{wanted[:16]}/{STAMP}"), place / wanted[:16] / "bin" / "python"
+        if stamp.is_file() and there.exists():  # its interpreter may be gone
+            return there
+    home = folder / wanted[:16]
+    python = home / "bin" / "python"
+    shutil.rmtree(home, ignore_errors=True)
+    locks = []
+    for number, path in enumerate(requirements):
+        lock = f"{wanted[:16]}-{number}.txt"
+        files.write(folder, lock, repository.read(commit, path) or b"")
+        locks += ["-r", str(folder / lock)]
+    uv = shutil.which("uv")
+    base = getattr(sys, "_base_executable", sys.executable)
+    try:
+        if uv:
+            process.run([uv, "venv", "-q", "--no-project", "--python", base, str(home)], timeout=120)
+            target = [uv, "pip", "install", "-q", "--python", str(python)]
+        else:
+            process.run([base, "-m", "venv", str(home)], timeout=120)
+            target = [str(python), "-m", "pip", "install", "-q"]
+        install = [*target, "--no-deps", "--require-hashes", *locks]
+        process.run(install, env=process.index_environment(), timeout=1800)
+    except PushforwardError as failed:
+        shutil.rmtree(home, ignore_errors=True)
+        if UNREACHED.search(failed.message):
+            raise MachineError(
+                f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
+                next="make env, then pushforward dispatch, when the network is back",
+                detail=failed.message,
+            ) from failed
+        raise PushforwardError(
+            f"the environment that {commit[:9]} locks ({', '.join(requirements)}) could not be built: {failed.message}",
+            next="make env, then pushforward init, on the machine that runs this",
+            exit_code=TOOL,
+        ) from failed
+    # the command of whichever checkout runs in it: the package comes from PYTHONPATH
+    command = home / "bin" / "pushforward"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
+    command.chmod(0o755)
+    (home / STAMP).write_text(wanted + "\n")
+    return python

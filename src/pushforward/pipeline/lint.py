@@ -1,0 +1,186 @@
+"""What a dvc.yaml may not say: checked before DVC reads it, for DVC notices some of it only after a stage has run."""
+
+import itertools
+import math
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from pushforward import pointers
+from pushforward import untrusted as aliases
+from pushforward.errors import PushforwardError
+
+FILE = "dvc.yaml"
+LIMIT_BYTES = 256 * 1024
+LIMIT_STAGES = 2_000
+LIMIT_NODES, LIMIT_DEPTH = 100_000, 100
+# What a loop gives a stage; every other value of params.yaml reaches code through the file, never as shell text.
+LOOP = re.compile(r"\$\{\s*(item|key)(\.\w+|\[\w+\])*\s*\}")
+ANY = re.compile(r"\$\{[^}]*\}")
+WHOLE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
+OWNED = (".git", ".dvc", ".github", "params.yaml", "dvc.yaml", "dvc.lock")
+OUTS = ("outs", "metrics", "plots")
+
+
+def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
+    """Refuse a dvc.yaml that writes where it must not, puts parameters into shell text, or has loops DVC trips over.
+
+    `tracked` are the files of the commit: an out that is one of them, or holds one, would be written over. `params`
+    are the values of params.yaml, section by section.
+    """
+    tree = _load(text)
+    stages = tree.get("stages") or {}
+    if not isinstance(stages, dict):
+        raise _refusal("stages must be a mapping of stages")
+    if len(stages) > LIMIT_STAGES:
+        raise _refusal(f"it has {len(stages):,} stages; the limit is {LIMIT_STAGES:,}")
+    for name, stage in stages.items():
+        if not isinstance(stage, dict):
+            raise _refusal(f"stage '{name}' must be a mapping")
+        if "@" in str(name):
+            raise _refusal(f"stage '{name}' has an @ in its name, which DVC keeps for the items of a loop")
+        _check_loop(str(name), stage, params)
+        body = stage.get("do", stage)
+        if isinstance(body, dict):
+            _check_stage(str(name), body, tracked)
+
+
+def check_bytecode(tracked: Iterable[str]) -> None:
+    """Refuse compiled Python among the files of a commit: it can run in place of the source that people review."""
+    for path in sorted(tracked):
+        folder, found, _ = f"/{path}".partition("/__pycache__/")
+        if found or path.endswith((".pyc", ".pyo")):
+            where = f"{folder}/__pycache__".lstrip("/") if found else path
+            raise PushforwardError(
+                f"git holds {where}: compiled Python, which can run in place of its source, and a run writes it anew",
+                next=f"git rm -r --cached {shlex.quote(where)}, and __pycache__/ into .gitignore",
+            )
+
+
+def _check_loop(name: str, stage: dict[str, Any], params: Mapping[str, Any]) -> None:
+    """Refuse items that name no stage, or two of them the same one: DVC answers with a riddle, or runs one of both."""
+    made: dict[str, Any] = {}
+    for item, suffix in _items(stage, params):
+        if not suffix or "@" in suffix or not suffix.isprintable():
+            why = (
+                "is empty" if not suffix else "has an @" if "@" in suffix else "has a character that cannot be printed"
+            )
+            raise _refusal(f"the item {item!r:.80} of stage '{name}' {why}; DVC cannot name a stage by it")
+        if suffix in made and (type(made[suffix]), made[suffix]) != (type(item), item):
+            both = f"the items {made[suffix]!r:.80} and {item!r:.80}"
+            raise _refusal(f"{both} of stage '{name}' are one stage to DVC, '{name}@{suffix}': it would run only one")
+        made[suffix] = item
+
+
+def _items(stage: dict[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """The items of a loop and what DVC calls each; none where the stage has no loop, or one that DVC will refuse."""
+    each, matrix = _resolved(stage.get("foreach"), params), _resolved(stage.get("matrix"), params)
+    if isinstance(each, dict):
+        yield from ((key, str(key)) for key in each)
+    elif isinstance(each, list):
+        inner = any(isinstance(_resolved(item, params), (dict, list)) for item in each)
+        yield from ((item, str(place) if inner else _word(_resolved(item, params))) for place, item in enumerate(each))
+    if not isinstance(matrix, dict):
+        return
+    axes = {str(key): values for key, axis in matrix.items() if isinstance(values := _resolved(axis, params), list)}
+    if math.prod(len(values) for values in axes.values()) > LIMIT_STAGES:
+        raise _refusal(f"a matrix has more than {LIMIT_STAGES:,} combinations")
+    for chosen in itertools.product(*(enumerate(values) for values in axes.values())):
+        told = {key: _resolved(value, params) for key, (_, value) in zip(axes, chosen, strict=True)}
+        words = [
+            f"{key}{place}" if isinstance(told[key], (dict, list)) else _word(told[key])
+            for key, (place, _) in zip(axes, chosen, strict=True)
+        ]
+        if axes:
+            yield tuple(told.values()), "-".join(words)
+
+
+def _resolved(value: Any, params: Mapping[str, Any]) -> Any:
+    """What `${a.b}` stands for; the value itself where it is no such reference, or refers to nothing known."""
+    found = WHOLE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    inner: Any = params
+    for part in found[1].split("."):
+        if not isinstance(inner, Mapping) or part not in inner:
+            return value
+        inner = inner[part]
+    return inner
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:
+    folder = body.get("wdir", ".")
+    if not isinstance(folder, str) or _leaves(folder):
+        raise _refusal(f"stage '{name}' works in {folder!r}, outside of the repository")
+    for command in _commands(body):
+        spliced = next((found for found in ANY.findall(command) if not LOOP.fullmatch(found)), "")
+        if spliced:
+            raise _refusal(
+                f"stage '{name}' puts {spliced} into its command; a value could hold shell text. "
+                "Let the stage read params.yaml, and name the key under params:"
+            )
+    for path in _outs(body):
+        where = posixpath.normpath(posixpath.join(folder, path))
+        if _leaves(where):
+            raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
+        owner = next((own for own in OWNED if where == own or where.startswith(f"{own}/")), "")
+        if owner:
+            raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
+        cached = not ANY.search(where) and not where.startswith("metrics/")
+        over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
+        if cached and over and posixpath.basename(over) != ".gitignore":
+            raise _refusal(f"stage '{name}' writes {path}, which git already holds ({over})")
+
+
+def _commands(body: dict[str, Any]) -> Iterator[str]:
+    command = body.get("cmd", "")
+    yield from (str(line) for line in (command if isinstance(command, list) else [command]))
+
+
+def _outs(body: dict[str, Any]) -> Iterator[str]:
+    for kind in OUTS:
+        listed = body.get(kind) or []
+        for out in listed if isinstance(listed, list) else [listed]:
+            yield from (str(path) for path in (out if isinstance(out, dict) else [out]))
+
+
+def _leaves(path: str) -> bool:
+    whole = posixpath.normpath(path)
+    return whole.startswith(("/", "../")) or whole == ".."
+
+
+def _load(text: bytes) -> dict[str, Any]:
+    if len(text) > LIMIT_BYTES:
+        raise _refusal(f"it has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
+    if stands_for := pointers.told(text[: pointers.FIRST_BYTES]):
+        raise PushforwardError(f"{FILE} is {stands_for[0]}, not what it points to", next=stands_for[1])
+    try:
+        source = text.decode("utf-8")
+        aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        tree = YAML(typ="safe").load(source)
+    except UnicodeDecodeError as wrong:
+        raise _refusal(f"it is not UTF-8 at byte {wrong.start}") from None
+    except MarkedYAMLError as broken:
+        mark = broken.problem_mark or broken.context_mark
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise _refusal(f"{at}{broken.problem or broken.context}") from None
+    except RecursionError:
+        raise _refusal("it is nested too deeply") from None
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError) as broken:
+        raise _refusal((str(broken).splitlines() or ["it cannot be read"])[0]) from None
+    if not isinstance(tree, dict):
+        raise _refusal("it must be a mapping with stages:")
+    return tree
+
+
+def _refusal(text: str) -> PushforwardError:
+    return PushforwardError(f"{FILE}: {text}", next=f"edit {FILE}")

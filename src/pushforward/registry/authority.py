@@ -1,0 +1,154 @@
+"""The refs that count: a server's own, or all that a remote has, in a mirror for the moment. Never those of a clone."""
+
+import contextlib
+import shlex
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.git.remote import LOCAL
+from pushforward.git.repository import NOTES, Repository
+from pushforward.registry.trust import FOLDER
+from pushforward.server.init import Server
+
+MIRRORED = ("refs/heads/*", "refs/tags/*", "refs/pushforward/*")
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A repository that holds every branch, tag and ref of the registry. `server` where it is one on this machine."""
+
+    repository: Repository
+    server: Server | None
+    source: str
+
+
+@contextlib.contextmanager
+def of(root: Path) -> Iterator[Authority]:
+    """The authority of the repository in `root`: itself where it is bare, else its remote `local`, or `origin`.
+
+    A server on this machine is read where it is. Of any other remote everything is fetched into a temporary mirror;
+    `PushforwardError` where that fails, for what is missing there would look as if nobody needed it.
+    """
+    with _read(Repository(root)) as found:
+        if found.repository.resolve("HEAD") is None:
+            raise _headless(found)
+        yield found
+
+
+def _headless(found: Authority) -> PushforwardError:
+    """Why an authority has no default branch: unreadable, of another branch, or really empty."""
+    there = found.repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads", check=False)
+    if there.returncode != 0:
+        said = there.stderr.decode("utf-8", "replace").strip().splitlines()[:1] or ["git gave no reason"]
+        place = shlex.quote(str(found.repository.path))
+        return PushforwardError(
+            f"{found.source} cannot be read: {said[0]}", next=f"git -C {place} for-each-ref", exit_code=TOOL
+        )
+    if branches := there.text.splitlines():
+        head = found.repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "HEAD"
+        return PushforwardError(
+            f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
+            next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
+        )
+    return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
+
+
+def lacks(repository: Repository, model: str) -> str:
+    """What a clone has not fetched of its remote's registry and reports, and how to; "" where it has all of it.
+
+    The remote is asked only by a clone that has cause to doubt: one with no version, without tags, or cut short.
+    """
+    name = _name_of(repository)
+    here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES)}
+    mine = (f"refs/tags/{model}@", f"refs/tags/{model}#")
+    known = any(ref.startswith(mine) for ref in here)
+    if not name or (known and NOTES in here and not _is_cut(repository, name)):
+        return ""
+    listed = repository.remote("ls-remote", name, *(f"{prefix}*" for prefix in mine), NOTES, check=False)
+    if listed.returncode != 0:
+        return f"{name} cannot be asked, so what it has beside this is not known; next: git ls-remote {name}"
+    found = dict(line.split("\t")[::-1] for line in listed.text.splitlines() if "^" not in line)
+    tags = sum(here.get(ref) != identity for ref, identity in found.items() if ref != NOTES)
+    parts = [f"{tags} tag{'s' if tags != 1 else ''} of {model}"] if tags else []
+    parts += ["its reports"] if NOTES in found and NOTES not in here else []
+    return f"this clone lacks {' and '.join(parts)} of {name}; next: {fetching(name)}" if parts else ""
+
+
+def fetching(name: str) -> str:
+    """What fetches the registry and the reports of a remote, whatever a clone is set to leave out."""
+    return f"git fetch {name} 'refs/tags/*:refs/tags/*' '+{NOTES}*:{NOTES}*'"
+
+
+def fetching_here(repository: Repository) -> str:
+    """The same for the remote of a clone."""
+    return f"{fetching(_name_of(repository) or LOCAL)}, then this again"
+
+
+def _is_cut(repository: Repository, name: str) -> bool:
+    if repository.git("rev-parse", "--is-shallow-repository").text == "true":
+        return True
+    return repository.git("config", "--get", f"remote.{name}.tagOpt", check=False).text == "--no-tags"
+
+
+def _name_of(repository: Repository) -> str:
+    """The remote that holds the registry of a clone; "" for a repository that has none."""
+    names = repository.git("remote").text.split()
+    return next((name for name in (LOCAL, "origin") if name in names), names[0] if len(names) == 1 else "")
+
+
+@contextlib.contextmanager
+def _read(repository: Repository) -> Iterator[Authority]:
+    if repository.git("rev-parse", "--is-bare-repository").text == "true":
+        bare = Path(repository.git("rev-parse", "--absolute-git-dir").text)
+        yield Authority(Repository(bare), _server(bare), str(bare))
+        return
+    url = remote_of(repository)
+    if (server := _server(Path(url))) is not None:
+        yield Authority(Repository(Path(url)), server, url)
+        return
+    with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
+        yield Authority(_mirror(repository, url, Path(folder) / "mirror.git"), None, url)
+
+
+def remote_of(repository: Repository) -> str:
+    """The address of the remote that the registry of a clone is in."""
+    name = _name_of(repository)
+    if not name:
+        raise PushforwardError(
+            f"{repository.path} has no git remote '{LOCAL}' or 'origin' to ask", next="pushforward init"
+        )
+    url = repository.git("remote", "get-url", name).text.removeprefix("file://")
+    path = repository.path / url
+    return str(path.resolve()) if "://" not in url and path.is_dir() else url
+
+
+def _server(bare: Path) -> Server | None:
+    return Server.load(bare) if (bare / FOLDER / "server.json").is_file() else None
+
+
+def _mirror(clone: Repository, url: str, folder: Path) -> Repository:
+    """A bare repository with all that the remote at `url` has, which borrows the objects that `clone` has already."""
+    clone.git("init", "-q", "--bare", str(folder))
+    partial = clone.git("config", "--get", "extensions.partialClone", check=False).text
+    if not partial and clone.git("rev-parse", "--is-shallow-repository").text == "false":
+        whole = Path(clone.git("rev-parse", "--path-format=absolute", "--git-path", "objects").text)
+        (folder / "objects" / "info" / "alternates").write_text(f"{whole}\n")
+    mirror = Repository(folder)
+    specs = [f"+{pattern}:{pattern}" for pattern in MIRRORED]
+    fetched = mirror.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", url, *specs, check=False)
+    head = mirror.remote("ls-remote", "--symref", url, "HEAD", check=False)
+    if fetched.returncode != 0 or head.returncode != 0:
+        said = (fetched if fetched.returncode else head).stderr.decode("utf-8", "replace").strip().splitlines()
+        why = next((line for line in said if line.startswith("fatal:")), said[-1] if said else "no reason")
+        raise PushforwardError(
+            f"{url} cannot be read, and only it knows every version: {why}",
+            next=f"git ls-remote {shlex.quote(url)}",
+            exit_code=TOOL,
+        )
+    branch = head.text.split()
+    if branch[:1] == ["ref:"]:
+        mirror.git("symbolic-ref", "HEAD", branch[1])
+    return mirror

@@ -1,0 +1,304 @@
+"""A passing verdict -> the lock commit, the version tag, the tags of environments that promote by themselves.
+
+With the version tag goes a commit of `refs/pushforward/registry`, a chain to which every version adds one folder: its
+verdict, its signed provenance, golden rows, its card. Both are pushed at once, so of those who promote at the same
+time one takes the number, and the others take the next.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pushforward import __version__, settings
+from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
+from pushforward.gate.verdict import Verdict
+from pushforward.git.repository import EMPTY_TREE, REGISTRY, SERVICE, SERVICE_EMAIL, VERDICTS, Repository
+from pushforward.judge import identity, ledger
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import store as objects
+from pushforward.pipeline.dvc import LOCK, METRICS, read_lock
+from pushforward.registry import tags as registry
+from pushforward.registry import transaction as tagging
+from pushforward.registry import trust
+from pushforward.registry.tags import Level, Registered, Registry
+from pushforward.registry.transaction import Batch, Hand, Seen, Tag
+from pushforward.release import card, provenance
+from pushforward.settings import Settings
+
+REMOTE = "origin"
+VERDICT = "verdict.json"
+GOLDEN = "golden.json"
+CARD = "card.md"
+PROVENANCE = "provenance.json"
+SIGNATURE = f"{PROVENANCE}.sig"
+SAME = "already is this model, scored by the same code in the same environment"
+# The registry's files whose SHA-256 a version's tag has, by their key in its record.
+RECORDED = {"verdict": VERDICT, "provenance": PROVENANCE, "golden": GOLDEN, "card": CARD}
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was made: the version, the commit that it names and the environments that use it from now on."""
+
+    version: str
+    commit: str
+    environments: tuple[str, ...]
+    new: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the registry has of a commit that passed: the version, whether the commit made it, the words for a report.
+
+    `version` is None where nothing is tagged.
+    """
+
+    version: Registered | None
+    made: bool
+    words: str
+
+
+def standing(repository: Repository, model: str, commit: str) -> Standing:
+    """What became of a passing verdict on `commit`, by the tags that are there now: for the last word of its report."""
+    known = registry.fold(model, repository.refs("refs/tags"))
+    tags = repository.objects([version.tag for version in known.versions])
+    for version, tag in zip(known.versions, tags, strict=True):
+        if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
+            return Standing(version, True, f"nothing to do: tagged as {version.name}{_where(known, version)}")
+    stored = repository.read(f"{VERDICTS}{commit}", VERDICT)
+    there = stored and identity.existing(repository, known, commit, Verdict.from_json(stored).digests)
+    if not there:
+        return Standing(None, False, "it is not tagged yet; pushforward dispatch on the server tries again")
+    words = f"nothing to do, and nothing to tag: it is {there.name} already{_where(known, there)}"
+    return Standing(there, False, words)
+
+
+def _where(known: Registry, version: Registered) -> str:
+    """What follows a version's name: where it is in use, else what puts it to use."""
+    if known.deprecated(version):
+        return ", which is deprecated"
+    holding = [name for name in known.environments if known.in_use(name) == version]
+    if holding:
+        return f", in use in {' and '.join(holding)}"
+    return f"; to put it to use: pushforward release {version.version}"
+
+
+def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[str, bytes], *, scratch: Path) -> str:
+    """The commit that a version of `commit` names.
+
+    It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
+    dvc.lock and metrics/; the same content gives the same child, whoever makes it.
+    """
+    honest = read_lock(repository.read(commit, LOCK)) == read_lock(lock)
+    same = all(repository.read(commit, f"{METRICS}/{name}") == content for name, content in metrics.items())
+    if honest and same:
+        return commit
+    files = {LOCK: lock} | {f"{METRICS}/{name}": content for name, content in metrics.items()}
+    tree = repository.write_tree(commit, files, index=scratch / "lock-commit.index", drop=METRICS)
+    subject = repository.subject(commit)
+    message = f"Lock: {subject}\n\nWhat the run of {commit} used and made: {LOCK} and {METRICS}/, nothing else.\n"
+    return repository.write_commit(tree, [commit], message, date=repository.date(commit))
+
+
+def promote(
+    root: Path,
+    verdict: Verdict,
+    level: Level,
+    lock: bytes,
+    metrics: dict[str, bytes],
+    golden: bytes,
+    *,
+    say: Callable[[str], None],
+) -> Promotion:
+    """Tag what `verdict` passed and push the tags, all or none; retried when another promotion came first.
+
+    A model that already is a version, by its code and its environment too, is never tagged again. A verdict that does
+    not say promote is refused, and so is one that the gate has not recorded in the remote, or whose data the DVC remote
+    does not hold.
+    """
+    if verdict.verdict != "promote":
+        raise PushforwardError(f"the verdict is {verdict.verdict}: {verdict.reason}", exit_code=NOT_PROMOTED)
+    if verdict.event != "push":
+        raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
+    repository = Repository(root)
+    rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
+    _check_recorded(repository, verdict)
+    target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
+    if gone := lost(root, repository, target):
+        raise PushforwardError(
+            f"the DVC remote lacks or spoils {len(gone)} of the outs in {LOCK}: {', '.join(gone[:3])}",
+            next="dvc push from a machine that has them, then push again",
+            exit_code=TOOL,
+        )
+    with trust.ci_key() as key, trust.signers_file(root, REMOTE) as signers:
+        case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
+        hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
+        new = tagging.transact(
+            repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
+        )
+    if new:
+        say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
+    if verdict.look is not None and verdict.holdout is not None:
+        # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
+        made = new or standing(repository, rules.model.name, verdict.commit).made
+        by = case.name if made else ""
+        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, by)
+    return Promotion(case.name, case.commit, tuple(case.environments), new=new)
+
+
+def lost(
+    root: Path, repository: Repository, commit: str, path: str = "", *, store: objects.Store | None = None
+) -> list[str]:
+    """The outs of `commit`, or those at and below `path`, that are not whole in `store`, or the DVC remote of `root`.
+
+    In a remote that is a folder every object is hashed, any other one is asked what it has.
+    """
+    outs = {
+        name: oid
+        for name, oid in objects.outs(repository, commit).items()
+        if not path or f"{name}/".startswith(f"{path}/")
+    }
+    if not outs:
+        return []
+    place = store or objects.places(root).remote
+    if place is None:
+        return pipeline.absent(root, outs)
+    return [name for name, oid in outs.items() if not _whole(place, oid)]
+
+
+def _whole(store: objects.Store, oid: str) -> bool:
+    if not _intact(store.file(oid), oid):
+        return False
+    if not oid.endswith(".dir"):
+        return True
+    inside = objects.members(oid, store.file(oid).read_bytes())
+    return all(_intact(store.file(one), one) for one in inside.values())
+
+
+def _intact(path: Path, oid: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
+    return found.hexdigest() == oid.removesuffix(".dir")
+
+
+def _check_recorded(repository: Repository, verdict: Verdict) -> None:
+    """Only what the gate has recorded in the remote counts, not what a folder says."""
+    ref = f"{VERDICTS}{verdict.commit}"
+    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", REMOTE, f"+{ref}*:{ref}*")
+    if repository.read(ref, VERDICT) != verdict.to_json().encode():
+        raise PushforwardError(
+            f"this is not the verdict that the gate has recorded on {verdict.commit[:9]}",
+            next="pushforward gate",
+            exit_code=POLICY,
+        )
+
+
+class _Case:
+    """One promotion; `step` says what is to be tagged as the registry stands, and remembers what it said."""
+
+    def __init__(
+        self,
+        root: Path,
+        repository: Repository,
+        rules: Settings,
+        verdict: Verdict,
+        target: str,
+        level: Level,
+        golden: bytes,
+        key: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.root, self.repository, self.verdict, self.target = root, repository, verdict, target
+        self.level, self.golden, self.key, self.say = level, golden, key, say
+        self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
+        self.name, self.commit, self.tags = "", target, list[str]()
+
+    def step(self, seen: Seen) -> Batch | None:
+        """The version and the uses that are still to be made, or None."""
+        known = seen.known
+        if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
+            self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
+            self.environments = []
+        there = identity.existing(self.repository, known, self.verdict.commit, self.verdict.digests)
+        if there is not None:
+            self.name, self.commit = there.name, there.commit
+            if deprecation := known.deprecated(there):
+                self.environments = []
+                self.say(f"{there.name} {SAME}, and {deprecation.name} has deprecated it; nothing to tag")
+                return None
+            if all(known.in_use(environment) == there for environment in self.environments):
+                self.say(f"{there.name} {SAME}; nothing to tag")
+                return None
+            tags, refs = [], tuple[str, ...]()
+        else:
+            self.name, self.commit = f"{known.model}@{known.next_version(self.level, seen.taken)}", self.target
+            tag, chain = self._register(seen)
+            tags, refs = [tag], (f"{chain}:{REGISTRY}",)
+        tags += [self._use(seen, name) for name in self.environments if there is None or known.in_use(name) != there]
+        self.tags = [tag.name for tag in tags]
+        return Batch(tuple(tags), refs)
+
+    def _register(self, seen: Seen) -> tuple[Tag, str]:
+        """The version's tag, and the commit that adds its folder to the chain."""
+        number = len(seen.known.versions) + 1
+        newest = seen.known.newest
+        before = self.repository.read(seen.tip, f"{folder(newest.name)}/{PROVENANCE}") if newest and seen.tip else None
+        made = provenance.statement(
+            self.root, self.repository, self.verdict, self.target, number=number, previous=before, say=self.say
+        )
+        previous = newest.name if newest else ""
+        about = card.of(self.repository, self.name, self.verdict, made, previous=previous)
+        files = {
+            VERDICT: self.verdict.to_json().encode(),
+            PROVENANCE: made,
+            SIGNATURE: trust.sign_file(made, self.key),
+            GOLDEN: self.golden,
+            CARD: card.markdown(about).encode(),
+        }
+        record = self._record(previous or None, number, files)
+        inside = {f"{folder(self.name)}/{name}": content for name, content in files.items()}
+        tree = self.repository.write_tree(seen.tip or EMPTY_TREE, inside, index=self.root / ".git" / "registry.index")
+        parents = [seen.tip] if seen.tip else []
+        date = self.repository.date(self.verdict.commit)
+        chain = self.repository.write_commit(tree, parents, f"Register {self.name}\n", date=date)
+        message = registry.message(f"{self.name}: {self.verdict.reason}", record)
+        return Tag(self.name, self.target, message, lambda signer: signer.allows("version")), chain
+
+    def _record(self, previous: str | None, number: int, files: Mapping[str, bytes]) -> dict[str, Any]:
+        digests = self.verdict.digests
+        return {
+            "schema": 2,
+            "model": digests.model,
+            "manifest": digests.manifest,
+            "data": digests.data,
+            "lock": _sha256(self.repository.read(self.target, LOCK) or b""),
+            "params": digests.params,
+            "environment": digests.environment,
+            "ledger": self.verdict.ledger or None,
+            "commit": self.verdict.commit,
+            "previous": previous,
+            "number": number,
+            "pushforward": __version__,
+            **{key: _sha256(files[name]) for key, name in RECORDED.items()},
+        }
+
+    def _use(self, seen: Seen, environment: str) -> Tag:
+        known = seen.known
+        before = known.in_use(environment)
+        name = f"{known.model}#{environment}#{known.next_counter(environment, seen.taken)}"
+        told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
+        message = registry.message(f"{environment}: {self.name} from now on", told)
+        return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))
+
+
+def folder(name: str) -> str:
+    """Where the chain keeps what belongs to the version `name`."""
+    return f"versions/{name}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

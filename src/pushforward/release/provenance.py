@@ -1,0 +1,349 @@
+"""What a version was made from: one in-toto statement with SLSA provenance, bytes that depend on nothing else.
+
+The subjects are the files of the model. The dependencies are the commit, the locks of the environment and the data,
+each by SHA-256: DVC knows its objects by MD5, which anybody can forge, so every object is hashed again here.
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pushforward import __version__, files
+from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.gate.verdict import Verdict
+from pushforward.git.repository import Repository
+from pushforward.judge import identity
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import store as objects
+from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.store import Store
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://slsa.dev/provenance/v1"
+BUILD = "urn:pushforward:build:dvc-pipeline:v1"
+BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
+SCORING = "scoring code"
+LISTING = ".dir"
+CHUNK = 1 << 20
+LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Content:
+    """The digests of one file, or of the listing of one folder, in hexadecimal; `md5` is "" where DVC has none."""
+
+    md5: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A provenance statement that was read. Digests are SHA-256, commits are git's; absent ones are "".
+
+    `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
+    pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model.
+    """
+
+    model: str
+    number: int
+    commit: str
+    tree: str
+    params: str
+    judge: str
+    builder: str
+    subjects: Mapping[str, str]
+    data: Mapping[str, Content] = field(default_factory=dict)
+    locks: Mapping[str, str] = field(default_factory=dict)
+    scoring: str = ""
+    lock: str = ""
+    lock_commit: str = ""
+    verdict: str = ""
+    ledger: str = ""
+    previous: str = ""
+
+
+def statement(
+    root: Path,
+    repository: Repository,
+    verdict: Verdict,
+    target: str,
+    *,
+    number: int,
+    previous: bytes | None,
+    say: Callable[[str], None],
+) -> bytes:
+    """The statement on what `verdict` passed: canonical JSON, the same bytes for the same promotion.
+
+    `target` is the commit that the version will name, in `repository`; its dvc.lock names the objects, which are read
+    from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
+    the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
+    """
+    rules = settings_at(repository, target)
+    before = read(previous).data if previous is not None else {}
+    data = _data(root, repository, target, before, say)
+    subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.model.path}/")}
+    subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
+    _check(verdict, subjects, rules.model.path)
+    source = {"gitCommit": verdict.commit, "gitTree": repository.git("rev-parse", f"{verdict.commit}^{{tree}}").text}
+    locks = {path: repository.read(target, path) or b"" for path in rules.model.requirements}
+    lock = sha256(repository.read(target, LOCK) or b"")
+    byproducts = [
+        _descriptor("verdict", {"sha256": sha256(verdict.to_json().encode())}),
+        _descriptor(LOCK, {"sha256": lock}),
+        _descriptor("lock commit", {"gitCommit": target}),
+        _descriptor("ledger", {"gitCommit": verdict.ledger}),
+        _descriptor("previous provenance", {"sha256": sha256(previous) if previous is not None else ""}),
+    ]
+    return _canonical(
+        {
+            "_type": STATEMENT,
+            "subject": [_file(path, found) for path, found in sorted(subjects.items())],
+            "predicateType": PREDICATE,
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": BUILD,
+                    "externalParameters": {
+                        "model": rules.model.name,
+                        "commit": verdict.commit,
+                        "params": sha256(repository.read(verdict.commit, "params.yaml") or b""),
+                    },
+                    "internalParameters": {"number": number},
+                    "resolvedDependencies": [
+                        _descriptor("source", source),
+                        _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
+                        *(_descriptor(f"lock:{path}", {"sha256": sha256(locks[path])}) for path in sorted(locks)),
+                        *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
+                    ],
+                },
+                "runDetails": {
+                    "builder": {
+                        "id": BUILDERS[_place(repository)],
+                        "version": {"pushforward": __version__},
+                        "builderDependencies": [_descriptor("judge", {"gitCommit": verdict.base})],
+                    },
+                    "byproducts": [one for one in byproducts if any(one["digest"].values())],
+                },
+            },
+        }
+    )
+
+
+def read(content: bytes) -> Statement:
+    """Read a statement strictly; anything that `statement` would not write is refused."""
+    if len(content) > LIMIT_BYTES:
+        raise PushforwardError(
+            f"the provenance has {len(content):,} bytes; the limit is {LIMIT_BYTES:,}", exit_code=DATA
+        )
+    try:
+        tree = json.loads(content)
+        if _canonical(tree) != content:
+            raise ValueError("it is not canonical JSON")
+        return _parse(tree)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as wrong:
+        said = " ".join(repr(wrong).split())[:160]
+        raise PushforwardError(f"this is not a provenance statement of ours: {said}", exit_code=DATA) from None
+
+
+def model_digest(subjects: Mapping[str, str], model: str) -> str:
+    """The digest that a version's tag has of its model, from the SHA-256 of the files below the path `model`."""
+    files = {path: found for path, found in subjects.items() if path.rpartition("/")[2] != MANIFEST}
+    if len(files) == 1:
+        return next(iter(files.values()))
+    # in the order of `revision.model_digest`: by the parts of the path, not by its characters
+    ordered = sorted(files, key=lambda path: path.split("/"))
+    return sha256("".join(f"{files[path]}  {path.removeprefix(f'{model}/')}\n" for path in ordered).encode())
+
+
+def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> None:
+    found = {path: content.sha256 for path, content in subjects.items()}
+    if f"{model}/{MANIFEST}" not in found or len(found) < 2:
+        raise PushforwardError(f"{LOCK} names no model and {MANIFEST} below {model}/", exit_code=DATA)
+    told = (model_digest(found, model), found[f"{model}/{MANIFEST}"])
+    for what, is_, judged in zip(
+        ("model", MANIFEST), told, (verdict.digests.model, verdict.digests.manifest), strict=True
+    ):
+        if is_ != judged:
+            raise PushforwardError(
+                f"hop store: the {what} in the DVC store has SHA-256 {is_[:12]}…, the verdict is on {judged[:12]}…",
+                next=f"pushforward report {verdict.commit[:9]}",
+                exit_code=DATA,
+            )
+
+
+def _place(repository: Repository) -> str:
+    """Whether this is the work of a server on this machine or of a forge's runner: not the same promise."""
+    url = repository.git("remote", "get-url", "origin", check=False)
+    origin = Path(url.text.removeprefix("file://"))
+    return "forge" if url.returncode == 0 and not (origin.is_absolute() and origin.is_dir()) else "server"
+
+
+def _data(
+    root: Path, repository: Repository, target: str, before: Mapping[str, Content], say: Callable[[str], None]
+) -> dict[str, Content]:
+    """Every object that dvc.lock and the .dvc files of `target` name, by path; a folder's path ends with a slash."""
+    kept, known = objects.outs(repository, target), objects.places(root)
+    stores = [store for store in (known.cache, known.remote) if store]
+    found = _committed(repository, target)
+    lost: list[str] = []
+    for path, oid in kept.items():
+        content = _in_stores(path, oid, stores) or _known(path, oid, before)
+        if content:
+            found |= content
+        else:
+            lost.append(path)
+    if lost and known.remote is None:
+        say(f"fetching {len(lost)} of {len(kept)} outs of {LOCK}")
+        _fetch(root, repository, target, lost, say)
+    for path in lost:
+        content = _in_stores(path, kept[path], stores)
+        if not content:
+            raise PushforwardError(
+                f"hop store: {path} (MD5 {kept[path][:12]}…) is in no cache and no remote, or its bytes are others",
+                next="dvc push from a machine that has it",
+                exit_code=TOOL,
+            )
+        found |= content
+    return found
+
+
+def _committed(repository: Repository, target: str) -> dict[str, Content]:
+    """The outs that git keeps instead of DVC: metrics."""
+    found: dict[str, Content] = {}
+    for entry in pipeline.read_lock(repository.read(target, LOCK)).values():
+        for out in entry.get("outs", []):
+            content = repository.read(target, str(out["path"]))
+            if content is not None:
+                found[str(out["path"])] = _digests(io.BytesIO(content))
+    return found
+
+
+def _in_stores(path: str, oid: str, stores: Iterable[Store]) -> dict[str, Content]:
+    """The digests of an object, and of all that a folder's lists; nothing where one of them is not intact here."""
+    there = _intact(oid, stores)
+    if there is None or not oid.endswith(LISTING):
+        return {path: there[1]} if there else {}
+    found = {f"{path}/": there[1]}
+    for name, inside in objects.members(oid, there[0].read_bytes()).items():
+        one = _intact(inside, stores)
+        if one is None:
+            return {}
+        found[f"{path}/{name}"] = one[1]
+    return found
+
+
+def _known(path: str, oid: str, before: Mapping[str, Content]) -> dict[str, Content]:
+    """What the statement before says of the same path with the same MD5."""
+    name = f"{path}/" if oid.endswith(LISTING) else path
+    content = before.get(name)
+    if content is None or content.md5 != oid.removesuffix(LISTING):
+        return {}
+    return {one: found for one, found in before.items() if one == name or (name[-1] == "/" and one.startswith(name))}
+
+
+def _fetch(root: Path, repository: Repository, target: str, paths: list[str], say: Callable[[str], None]) -> None:
+    """Bring the objects of `paths` into the cache of `root`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        checkout = Path(scratch) / "checkout"
+        repository.copy(checkout, target)
+        files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
+        pipeline.fetch(checkout, *paths, say=say)
+
+
+def _intact(oid: str, stores: Iterable[Store]) -> tuple[Path, Content] | None:
+    """The first copy of an object that is what its name says."""
+    for store in stores:
+        path = store.file(oid)
+        if path.is_file():
+            with path.open("rb") as handle:
+                content = _digests(handle)
+            if content.md5 == oid.removesuffix(LISTING):
+                return path, content
+    return None
+
+
+def _digests(stream: BinaryIO) -> Content:
+    weak, strong = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        weak.update(chunk)
+        strong.update(chunk)
+    return Content(weak.hexdigest(), strong.hexdigest())
+
+
+def _descriptor(name: str, digest: dict[str, str]) -> dict[str, Any]:
+    return {"name": name, "digest": digest}
+
+
+def _file(name: str, content: Content) -> dict[str, Any]:
+    return _descriptor(name, {"md5": content.md5, "sha256": content.sha256})
+
+
+def _canonical(tree: Any) -> bytes:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _parse(tree: Mapping[str, Any]) -> Statement:
+    if (tree["_type"], tree["predicateType"]) != (STATEMENT, PREDICATE):
+        raise ValueError("its type is another")
+    definition, run = tree["predicate"]["buildDefinition"], tree["predicate"]["runDetails"]
+    if definition["buildType"] != BUILD or run["builder"]["id"] not in BUILDERS.values():
+        raise ValueError("its buildType or its builder is another")
+    asked = definition["externalParameters"]
+    if set(asked) != {"model", "commit", "params"}:
+        raise ValueError("its externalParameters are others")
+    number = definition["internalParameters"]["number"]
+    if type(number) is not int or number < 1:
+        raise ValueError("its number is none")
+    needed, made = _named(definition["resolvedDependencies"]), _named(run["byproducts"])
+    judge = _named(run["builder"]["builderDependencies"])["judge"]["gitCommit"]
+    subjects = _named(tree["subject"])
+    if asked["commit"] != needed["source"]["gitCommit"] or not _hexadecimal(asked["params"]):
+        raise ValueError("its externalParameters are not those of its source")
+    if any(needed.get(f"data:{name}") != digests for name, digests in subjects.items()):
+        raise ValueError("a subject is not among its data")
+    return Statement(
+        model=str(asked["model"]),
+        number=number,
+        commit=needed["source"]["gitCommit"],
+        tree=needed["source"]["gitTree"],
+        params=str(asked["params"]),
+        judge=judge,
+        builder=str(run["builder"]["id"]),
+        subjects={name: digests["sha256"] for name, digests in subjects.items()},
+        data={
+            name.removeprefix("data:"): Content(digest["md5"], digest["sha256"])
+            for name, digest in needed.items()
+            if name.startswith("data:")
+        },
+        locks={
+            name.removeprefix("lock:"): digest["sha256"] for name, digest in needed.items() if name.startswith("lock:")
+        },
+        scoring=needed.get(SCORING, {}).get("sha256", ""),
+        lock=made[LOCK]["sha256"],
+        lock_commit=made["lock commit"]["gitCommit"],
+        verdict=made["verdict"]["sha256"],
+        ledger=made.get("ledger", {}).get("gitCommit", ""),
+        previous=made.get("previous provenance", {}).get("sha256", ""),
+    )
+
+
+def _named(descriptors: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Name -> digests; a name that is given twice, or a digest that is none, is refused."""
+    found: dict[str, dict[str, str]] = {}
+    for one in descriptors:
+        name, digests = one["name"], dict(one["digest"])
+        if not isinstance(name, str) or name in found:
+            raise ValueError(f"{name!r:.80} is named twice")
+        if not digests or not all(_hexadecimal(value) for value in digests.values()):
+            raise ValueError(f"{name!r:.80} has no digest")
+        found[name] = digests
+    return found
+
+
+def _hexadecimal(value: object) -> bool:
+    return isinstance(value, str) and len(value) in {32, 40, 64} and value.strip("0123456789abcdef") == ""

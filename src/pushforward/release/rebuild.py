@@ -1,0 +1,212 @@
+"""A version made again: a clean checkout, its locked environment, no cache, the whole pipeline from raw data."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pushforward import files, parquet, process, settings
+from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.judge import score
+from pushforward.judge.holdout import EVENTS, ROWS
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment, revision
+from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.store import Store
+from pushforward.release.provenance import Content
+from pushforward.server.init import Server
+from pushforward.settings import Settings
+
+LAST_LINES = 8
+RUNNING = "Running stage '"
+
+
+class DifferentError(PushforwardError):
+    """Something is not what it should be: `place` says where, `expected` and `found` what ("" for nothing)."""
+
+    def __init__(self, message: str, place: str, expected: str = "", found: str = "") -> None:
+        super().__init__(message, exit_code=POLICY)
+        self.place, self.expected, self.found = place, expected, found
+
+
+class FailedError(PushforwardError):
+    """Something could not be looked at, or could not be made again."""
+
+    def __init__(self, message: str, *, exit_code: int = POLICY) -> None:
+        super().__init__(message, exit_code=exit_code)
+
+
+def rebuild(
+    repository: Repository,
+    commit: str,
+    data: Mapping[str, Content],
+    golden: bytes,
+    *,
+    url: str,
+    like: Path,
+    server: Server | None,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> str:
+    """Make `commit` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
+
+    `url` is where the DVC remote lies, `like` the clone whose options it has; from it comes only what was added by hand
+    or imported. Gives what was the same; raises `DifferentError` naming the first stage that makes something else,
+    `FailedError` for one that fails.
+    """
+    started = time.monotonic()
+    root = checkout(repository, commit, folder / "checkout", cache=folder / "cache", url=url, like=like)
+    rules = settings.load(root)
+    python = _interpreter(repository, commit, rules.model.requirements, server, progress)
+    lock = files.read(root, LOCK)
+    pipeline.seed(Repository(root), None)
+    added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
+    if added:
+        progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
+        pipeline.fetch(root, *added, say=lambda _: None)
+    ran = _repro(root, python, progress)
+    _compare(root, Store(folder / "cache"), pipeline.read_lock(lock), data)
+    progress("scoring the holdout")
+    rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
+    took = time.monotonic() - started
+    return f"{ran} stages from raw data, {len(data)} files and {rows} golden predictions the same; {took:.0f} s"
+
+
+def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, url: str, like: Path) -> Path:
+    """A clean checkout of `commit` with the DVC cache `cache`, and the DVC remote that the clone in `like` uses.
+
+    Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    repository.copy(folder, commit)
+    known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
+    options = {**known.options, "url": url} if url and known.remote else known.options
+    files.write(folder, ".dvc/config.local", pipeline.Storage(cache, known.remote, options).config().encode())
+    return folder
+
+
+def _interpreter(
+    repository: Repository, commit: str, requirements: list[str], server: Server | None, progress: Callable[[str], None]
+) -> Path:
+    wanted = environment.digest(repository, commit, requirements)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushforward" / "environments"
+    own = server.folder / "environments" if server else home
+    there = own / wanted[:16] / environment.STAMP
+    if wanted != environment.at_hand() and not there.is_file():
+        progress(f"the environment that {commit[:9]} locks: built once, kept in {home}")
+    try:
+        return environment.interpreter(repository, commit, requirements, folder=own if there.is_file() else home)
+    except PushforwardError as failed:
+        raise FailedError(failed.message, exit_code=TOOL) from failed
+
+
+def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
+    """Run every stage; how many there were."""
+    env = process.clean_environment(
+        {
+            "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONPATH": str(root / "src"),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
+            "OMP_WAIT_POLICY": "passive",
+        }
+    )
+    stages: list[str] = []
+    tail: list[str] = []
+    # DVC of the environment at hand: it only starts what dvc.yaml says, with the version's own Python first in PATH
+    with _child([sys.executable, "-m", "dvc", "repro", "--all-pipelines"], root, env) as (child, lines):
+        for line in lines:
+            if line.startswith(RUNNING):
+                stages.append(line.removeprefix(RUNNING).partition("'")[0])
+                progress(f"{stages[-1]} …")
+            elif line.strip():
+                tail = [*tail[-LAST_LINES:], line]
+        status = child.wait()
+    if status != 0:
+        stage = stages[-1] if stages else "the pipeline"
+        raise FailedError("\n  ".join([f"{stage} failed with exit status {status}", *tail]))
+    return len(stages)
+
+
+@contextlib.contextmanager
+def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+    """A child in a process group of its own, and its lines as they come; nothing of the group outlives the block."""
+    child = subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    assert child.stdout is not None  # noqa: S101, a pipe was asked for
+    try:
+        with child.stdout as stream:
+            yield child, (line.rstrip("\n") for line in stream)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
+    """Raise for the first stage that makes something else out of what is the same."""
+    made = pipeline.read_lock(files.read(root, LOCK))
+    if odd := sorted(set(made) ^ set(stages)):
+        there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
+        raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)
+    oids = {str(out["path"]): str(out.get("md5")) for entry in made.values() for out in entry.get("outs", [])}
+
+    def found(path: str, content: Content) -> str:
+        # a path that ends so is DVC's list of what is in a folder
+        listed = path.endswith("/")
+        file = cache.file(oids.get(path[:-1], f"{content.md5}.dir")) if listed else files.place(root, path)
+        return revision.sha256(file.read_bytes()) if file.is_file() else ""
+
+    wrong = {path: other for path, content in data.items() if (other := found(path, content)) != content.sha256}
+    if not wrong:
+        return
+
+    def touched(entry: Mapping[str, Any], kind: str) -> list[str]:
+        return [path for path in wrong for one in entry.get(kind, []) if _overlap(path, str(one["path"]))]
+
+    makers = {name: paths for name, entry in stages.items() if (paths := touched(entry, "outs"))}
+    first = next((name for name in makers if not touched(stages[name], "deps")), next(iter(makers), ""))
+    path = min(makers.get(first) or wrong, key=lambda one: (one.endswith("/"), one))
+    who = f"the stage {first} makes another {path}" if first else f"{path} is another one"
+    raise DifferentError(who, path, data[path].sha256, wrong[path])
+
+
+def _overlap(one: str, other: str) -> bool:
+    one, other = f"{one.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return one.startswith(other) or other.startswith(one)
+
+
+def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
+    """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
+    contract, wanted = rules.model, json.loads(golden)
+    holdout = root / contract.holdout
+    score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
+    parquet.check(out, out.name)
+    table = pl.read_parquet(out)
+    keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
+    found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))
+    rows = [(row[wanted["key"]], row["p"]) for row in wanted["rows"]]
+    for key, p in rows:
+        if found.get(key) != p:
+            raise DifferentError(
+                f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
+            )
+    return len(rows)

@@ -1,0 +1,75 @@
+"""Which runs exclude one another, as the default branch's workflows say it: a branch does not choose its group."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from pushforward import settings
+from pushforward.actions import event, workflow
+from pushforward.actions.event import Event
+from pushforward.actions.workflow import Concurrency, Workflow
+from pushforward.errors import PushforwardError
+from pushforward.server import pending
+from pushforward.server.init import Server
+from pushforward.server.runs import Job
+
+
+@functools.lru_cache(maxsize=4)
+def _workflows(server: Server, main: str) -> list[Workflow]:
+    return pending.workflows(server, main)
+
+
+def of(server: Server, job: Job, main: str) -> Concurrency:
+    """The group of a job: of its workflow's `concurrency`, else what it is about (a branch, an environment, a file)."""
+    if job.event == "push":
+        return Concurrency(job.ref, cancel_in_progress=False)  # every push in order, each to its end
+    if job.event == "tag":
+        return Concurrency(job.ref.rpartition("#")[0], cancel_in_progress=False)
+    found = next(_asked(server, job, main), None)
+    return found or Concurrency(job.file or job.ref, cancel_in_progress=False)
+
+
+def exclude(server: Server, one: Job, other: Job, main: str) -> bool:
+    """Whether two runs must not go on at the same time."""
+    if one.event == other.event != "schedule" and one.ref == other.ref:
+        return True
+    return of(server, one, main).group == of(server, other, main).group
+
+
+@functools.lru_cache(maxsize=4)
+def jobs(server: Server, main: str) -> int:
+    """How many runs may go on side by side, as the default branch says."""
+    try:
+        return settings.parse(server.repository.read(main, "params.yaml") or b"").server.jobs
+    except PushforwardError:
+        return settings.Server().jobs
+
+
+def _asked(server: Server, job: Job, main: str) -> Iterator[Concurrency]:
+    what = _event(server, job, main)
+    where = event.Repository(Path(server.bare), server.name, server.default_branch)
+    for flow in _workflows(server, main):
+        try:
+            if workflow.matches(flow, what):
+                asked = workflow.concurrency(flow, event.context(what, where, workflow_name=flow.name))
+                if asked is not None:
+                    yield asked
+        except PushforwardError:
+            continue  # its run says what is wrong
+
+
+def _event(server: Server, job: Job, main: str) -> Event:
+    if job.event == "schedule":
+        return Event("schedule", main, job.ref, schedule=job.cron)
+    return Event(
+        "pull_request",
+        job.commit,
+        f"refs/pull/{job.pull}/merge",
+        before=job.before,
+        action="synchronize",
+        number=job.pull or 0,
+        base=server.default_branch,
+        base_sha=main,
+        head=job.branch,
+        head_sha=job.commit,
+    )

@@ -1,0 +1,326 @@
+"""From refs to runs to verdicts: a coordinator that starts what is pending, each run as a process of its own.
+
+Crash-only. What is to be done is derived from refs and recorded verdicts; what is being done shows in locks, which the
+kernel frees. A coordinator that dies loses nothing: the next one sees the runs at work by their locks, and starts the
+others. A run that dies is started again, and ends with a verdict.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pushforward import durable
+from pushforward.errors import PushforwardError
+from pushforward.server import pending, recover, runs
+from pushforward.server import post_receive as receive
+from pushforward.server.init import Server
+from pushforward.server.pending import Pending
+from pushforward.server.runs import ATTEMPTS, Job, Run
+
+KEPT_RUNS = 50
+POLL_SECONDS = 0.05
+Say = Callable[[str], None]
+
+
+def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run] | None:
+    """Bring everything that is pending to its verdict; the runs that ended meanwhile.
+
+    One coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives
+    None, unless the second has become the first within `patience` seconds.
+    """
+    began, waits_since = time.time(), time.monotonic()
+    runs.ring(server)
+    while True:
+        with contextlib.ExitStack() as stack:
+            with durable.attempted(server.folder / receive.STANDBY) as mine:
+                if mine:
+                    stack.enter_context(durable.locked(server.folder / receive.LOCK))
+            if mine:
+                return Coordinator(server, say, began).work()
+        if time.monotonic() - waits_since > patience:
+            say("another dispatcher is about to take this up")
+            return None
+        time.sleep(POLL_SECONDS)
+
+
+class Coordinator:
+    """Starts runs as their turns come, up to `server.jobs` side by side, until nothing is at work or can be started.
+
+    What ended without a final verdict after `began` is not tried again before somebody asks.
+    """
+
+    def __init__(self, server: Server, say: Say, began: float) -> None:
+        self.server, self.say, self.asked = server, say, began
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.others: set[str] = set()
+        self.ended: dict[str, Run] = {}
+        self.stuck: set[str] = set()  # what could not be written down
+        self.main = ""
+
+    def work(self) -> list[Run]:
+        """Work until there is nothing left to do; the runs that ended."""
+        for line in recover.server(self.server):
+            self.say(line)
+        self._answer()
+        while True:
+            at_work = self._at_work()
+            self._enlist_withdrawn()
+            found = pending.find(self.server)
+            self.main = self.server.repository.resolve(self.server.default_branch) or ""
+            self._tidy(found, at_work)
+            waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
+            blocked = self._start(waiting, at_work, found) if waiting else ""
+            self._tell(found, blocked or self._held_up(found))
+            self._forget_old()
+            if not self.children and not self.others:
+                break
+            self._wait()
+        return list(self.ended.values())
+
+    def _enlist_withdrawn(self) -> None:
+        """Enlist what deleted branches were at: whatever of it had no turn yet gets its last word."""
+        for job in pending.withdrawn(self.server):
+            if runs.load(self.server, job.key) is None:
+                runs.store(self.server, Run(job, asked=time.time()))
+
+    def _answer(self) -> bool:
+        """Whether somebody has rung."""
+        bell = self.server.folder / runs.BELL
+        rung = bell.exists()
+        bell.unlink(missing_ok=True)
+        return rung
+
+    def _wait(self) -> None:
+        """Wait for the end of a run, or for news."""
+        while all(child.poll() is None for child in self.children.values()):
+            if self._answer():
+                self.asked = time.time()
+                return
+            if not all(durable.held(runs.lock(self.server, key)) for key in self.others):
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _at_work(self) -> dict[str, Job]:
+        """The runs at work: this coordinator's own, and those that a dead one has left."""
+        before = self.others | self.children.keys()
+        for key, child in list(self.children.items()):
+            if child.poll() is not None:
+                del self.children[key]
+                if child.returncode:
+                    self.say(f"{key} was killed, or crashed ({child.returncode})")
+        self.others = set(runs.running(self.server)) - self.children.keys()
+        now = self.others | self.children.keys()
+        for key in before - now:
+            self._note_end(key)
+        known = {key: runs.load(self.server, key) for key in now}
+        return {key: run.job for key, run in known.items() if run is not None}
+
+    def _note_end(self, key: str) -> None:
+        run = runs.load(self.server, key)
+        if run is not None and run.ended:
+            self.ended[key] = run
+            again = "" if run.final else ", not final"
+            self.say(f"{run.job.id} ({run.job.event} of {run.job.branch}): {run.verdict}{again}, {run.seconds:.1f} s")
+
+    def _is_due(self, job: Job, found: Pending) -> bool:
+        """Whether it may be tried (again): not what has ended without a final verdict since somebody asked last.
+
+        But on the default branch what comes later waits for its verdict.
+        """
+        run = runs.load(self.server, job.key)
+        if job.key in self.stuck:
+            return False
+        if run is None or not run.ended or run.ended < self.asked:
+            return True
+        if run.machine:
+            return False  # not before somebody asks: the machine is as it was
+        return job.event == "push" and job.key != [one.key for one in found.jobs if one.event == "push"][-1]
+
+    def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
+        """Enlist what is new; give what nobody wants, what is gone and what was killed too often its last word."""
+        wanted = {job.key for job in found.jobs}
+        for job in found.jobs:
+            run = runs.load(self.server, job.key)
+            if run is None or (run.final and job.key not in at_work):
+                runs.store(self.server, run := Run(job, asked=time.time(), attempt=run.attempt if run else 0))
+            if job.key not in at_work:
+                if why := runs.cancelled(self.server, job.key):
+                    self._conclude(run, why)
+                elif run.attempt >= ATTEMPTS:
+                    self._conclude(run, f"the run was killed {run.attempt} times, or could not be written down")
+        for job, after in found.superseded:
+            if job.key not in at_work:
+                self._conclude(Run(job, asked=time.time()), f"{runs.SUPERSEDED}{after[:9]}")
+        for job in found.returned:
+            if runs.revive(self.server, job):
+                runs.ring(self.server)
+        for run in runs.listed(self.server):
+            if not run.final and run.job.key not in wanted and run.job.key not in at_work:
+                self._settle(run)
+
+    def _settle(self, run: Run) -> None:
+        """What is no longer pending was recorded by a process that died before it could say so, or is gone."""
+        if pending.is_final(self.server, run.job):
+            from pushforward.server import record
+
+            runs.store(self.server, record.recovered(self.server, run))
+            (runs.folder(self.server, run.job.key) / runs.DONE).touch()
+        elif run.job.event == "pull_request":
+            self._conclude(run, f"{runs.CANCELLED}{run.job.branch} was deleted before its turn")
+        else:
+            shutil.rmtree(runs.folder(self.server, run.job.key), ignore_errors=True)
+
+    def _conclude(self, run: Run, why: str) -> None:
+        """Give a run that is not at work its final word."""
+        if run.job.key in self.stuck:
+            return
+        from pushforward.server import execute
+
+        with durable.attempted(runs.lock(self.server, run.job.key)) as mine:
+            if not mine:
+                return
+            try:
+                self.ended[run.job.key] = execute.call_off(self.server, run, why)
+            except (PushforwardError, OSError) as failed:
+                self.stuck.add(run.job.key)
+                self.say(f"{run.job.id}: {why}; it could not be written down: {failed}")
+                return
+        self.say(f"{run.job.id} ({run.job.event} of {run.job.branch}): {why}")
+
+    def _start(self, waiting: list[Job], at_work: dict[str, Job], found: Pending) -> str:
+        """Start what may be started now, in the order of turns; why nothing may be, if so."""
+        if len(waiting) + len(at_work) > 1:
+            self._supersede(waiting, at_work.values())
+        first = next((job.key for job in found.jobs if job.event == "push"), "")
+        taken = list(at_work.values())
+        for job in waiting:
+            if self._is_over(job.key):
+                continue
+            if taken and len(taken) >= self._limit():
+                break
+            if not self._may_begin(job, first, taken, begun=found.begun):
+                continue
+            if short := recover.short_of_space(self.server):
+                self.say(short)
+                return short
+            self._spawn(job)
+            taken.append(job)
+        return ""
+
+    def _is_over(self, key: str) -> bool:
+        """Whether it has had its final verdict, and nobody has asked for another since."""
+        run = runs.load(self.server, key)
+        return key in self.ended and (run is None or bool(run.ended))
+
+    def _may_begin(self, job: Job, first: str, taken: list[Job], *, begun: bool) -> bool:
+        if job.event == "push" and job.key != first:
+            return False
+        run = runs.load(self.server, job.key)
+        if run is not None and run.waits_for and not self._is_judged(run.waits_for):
+            return False
+        if job.event == "pull_request" and first and not begun:
+            return False
+        return not any(self._exclude(job, other) for other in taken)
+
+    def _is_judged(self, commit: str) -> bool:
+        return pending.is_final(self.server, Job("push", "", commit))
+
+    def _exclude(self, one: Job, other: Job) -> bool:
+        from pushforward.server import concurrency as groups
+
+        return groups.exclude(self.server, one, other, self.main)
+
+    def _supersede(self, waiting: list[Job], at_work: Iterable[Job]) -> None:
+        """Call off what a newer run of its group is to end: of branches and schedules only."""
+        from pushforward.server import concurrency as groups
+
+        older = [job for job in at_work if job.event in {"pull_request", "schedule"}]
+        for job in waiting:
+            if not groups.of(self.server, job, self.main).cancel_in_progress:
+                continue
+            for other in older:
+                run = runs.load(self.server, other.key)
+                late = run is not None and runs.judging(run)
+                if not late and self._exclude(job, other) and not runs.cancelled(self.server, other.key):
+                    runs.mark_cancelled(self.server, other.key, f"{runs.SUPERSEDED}{job.commit[:9]}")
+            if job.event in {"pull_request", "schedule"}:
+                older.append(job)
+
+    def _limit(self) -> int:
+        from pushforward.server import concurrency as groups
+
+        return groups.jobs(self.server, self.main)
+
+    def _spawn(self, job: Job) -> None:
+        run = runs.load(self.server, job.key) or Run(job, asked=time.time())
+        (runs.folder(self.server, job.key) / runs.DONE).unlink(missing_ok=True)
+        fresh = dataclasses.replace(run, job=job, attempt=run.attempt + 1, started=time.time(), ended=0.0, waits_for="")
+        runs.store(self.server, fresh)
+        self.children[job.key] = receive.spawn(self.server, "--run", job.key)
+
+    def _held_up(self, found: Pending) -> str:
+        """Why what waits for a push to the default branch is not begun, where the machine has let that one fail."""
+        pushes = [job for job in found.jobs if job.event == "push"]
+        waits = bool(pushes) and len(found.jobs) > 1 and not self.children
+        run = runs.load(self.server, pushes[0].key) if waits else None
+        if run is None or not run.machine or not run.ended:
+            return ""
+        return f"runs wait, and no commit is wrong: {run.reason}; pushforward dispatch when the server is mended"
+
+    def _tell(self, found: Pending, blocked: str) -> None:
+        """Let those who wait know their place."""
+        at_work = sorted(self.children.keys() | self.others)
+        waiting = [job.key for job in found.jobs if job.key not in at_work and not self._is_over(job.key)]
+        runs.store_queue(self.server, at_work, waiting, blocked)
+
+    def _forget_old(self) -> None:
+        """Drop the folders of the oldest runs; what they found is in git."""
+        folders = sorted((self.server.folder / runs.FOLDER).glob("*"), key=lambda path: path.lstat().st_mtime)
+        for folder in folders[:-KEPT_RUNS]:
+            run = runs.load(self.server, folder.name)
+            if folder.name in self.children or folder.name in self.others or (run is not None and not run.final):
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            runs.lock(self.server, folder.name).unlink(missing_ok=True)
+
+
+def run_one(server: Server, key: str) -> int:
+    """What the process of one run does: from event to recorded verdict, alone, and nothing where another was first."""
+    with durable.attempted(runs.lock(server, key)) as mine:
+        run = runs.load(server, key)
+        if mine and run is not None and not pending.is_final(server, run.job):
+            from pushforward.server import execute
+
+            left = list(recover.run(server, key)) if run.attempt > 1 else []
+            recover.sign(server, key)
+            execute.conduct(server, run, left)
+    if not durable.held(server.folder / receive.LOCK):
+        receive.start(server)  # the coordinator that started this is dead
+    return 0
+
+
+def main() -> int:
+    """Entry of the detached processes: `python -m pushforward.server.dispatch BARE [--run KEY]`."""
+    parser = argparse.ArgumentParser(prog="python -m pushforward.server.dispatch")
+    parser.add_argument("bare", type=Path)
+    parser.add_argument("--run", metavar="KEY")
+    asked = parser.parse_args()
+    try:
+        server = Server.load(asked.bare).settle()
+    except PushforwardError as broken:
+        print(broken, flush=True)
+        return broken.exit_code
+    if asked.run:
+        return run_one(server, asked.run)
+    work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,611 @@
+"""Make a server of a clone: a bare repository with hooks, a DVC remote beside it, the git remote `local`."""
+
+import compileall
+import configparser
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from typing import TYPE_CHECKING, Any
+
+from pushforward import durable, files
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.git import remote, whereabouts
+from pushforward.git import repository as git
+from pushforward.git.remote import LOCAL as REMOTE
+from pushforward.git.repository import Repository
+from pushforward.registry import signers, trust
+from pushforward.registry.trust import FOLDER
+
+if TYPE_CHECKING:
+    from pushforward.settings import Settings
+
+LIMIT_PUSH = 1024**3
+HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
+DELETED = "deleted"  # what deleted branches were at; the policy writes it
+# A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
+HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
+INSTALL = "apt-get install openssh-client"
+SHOWN = 0o644  # for the policy hook of whoever pushes
+# What server.json holds, and nothing else.
+WRITTEN: dict[str, type] = {
+    "id": str,
+    "place": str,
+    "python": str,
+    "store": str,
+    "remote": str,
+    "name": str,
+    "trust": bool,
+    "protect": bool,
+}
+SHARED = ("group", "true", "1", "all", "world", "everybody", "2")  # core.sharedRepository, for whoever is of the group
+Say = Callable[[str], None]
+
+# A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
+# second. What is gone is said, or git would tell the pusher a number.
+HOOK = """#!/bin/sh
+# Made by `pushforward init`, and made again by every init.
+unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
+own=${{0%/*}}/../pushforward known={python}
+python=$known
+[ -x "$python" ] || python=${{0%/*}}/../{beside}
+gone=
+[ -f "$own/lib/pushforward/policy/hook.py" ] || gone="the server's copy of the tool is gone: pushforward/lib"
+[ -x "$python" ] || gone="the server's Python is not there, or not for this user to run: $known"
+if [ -n "$gone" ]; then
+  printf 'pushforward: %s\n  next: make env, then pushforward init, in the clone that made the server\n' "$gone" >&2
+  exit 1
+fi
+{command}
+"""
+COMMANDS = {
+    "pre-receive": 'exec "$python" -I -S "$own/lib/pushforward/policy/hook.py"',
+    "post-receive": 'PYTHONPATH=$own/lib exec "$python" -m pushforward.server.post_receive',
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A bare repository that judges what is pushed to it. Paths are absolute.
+
+    `id` tells it from every other server. It `was` somewhere else when it was written down, unless that is empty.
+    """
+
+    bare: str
+    python: str
+    store: str
+    remote: str
+    name: str
+    trust: bool = False
+    protect: bool = False
+    id: str = field(default="", compare=False)
+    was: str = field(default="", compare=False)
+
+    @property
+    def repository(self) -> Repository:
+        """The bare repository."""
+        return Repository(Path(self.bare))
+
+    @property
+    def folder(self) -> Path:
+        """Where the server keeps what is not in git: caches, logs, its copy of the tool."""
+        return Path(self.bare) / FOLDER
+
+    @property
+    def default_branch(self) -> str:
+        """The branch whose passing commits are promoted."""
+        return self.repository.git("symbolic-ref", "--short", "HEAD").text
+
+    def know(self, model: str, environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:
+        """Tell the policy hook, which reads no YAML, which registry tags there may be and what the pipeline reads.
+
+        `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
+        """
+        path = self.folder / "registry.json"
+        known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
+            known = json.loads(path.read_text())
+        told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
+        if told != known:
+            durable.write(path, json.dumps(told) + "\n", mode=SHOWN)
+
+    @staticmethod
+    def load(bare: Path) -> "Server":
+        """The server in `bare`, wherever that is now; an error where it is a copy of one that is still there."""
+        path = bare / whereabouts.SETTINGS
+        _no_link_in(bare / FOLDER)
+        if not path.is_file():
+            raise PushforwardError(f"{bare} is not a server of pushforward", next="pushforward init")
+        known = said(bare)
+        if known.keys() != WRITTEN.keys() or not all(isinstance(known[name], kind) for name, kind in WRITTEN.items()):
+            raise PushforwardError(f"{path} is of another version, or cut off", next="pushforward init")
+        whereabouts.refuse_copy(bare, known)
+        place = known.pop("place")
+        was = place if place != os.path.realpath(bare) and not _same(Path(place), bare) else ""
+        found = Server(str(bare.resolve() if ".." in bare.parts else bare.absolute()), **known, was=was)
+        return replace(found, python=_python(found), store=_store_now(found.store, was, bare)) if was else found
+
+    def save(self) -> None:
+        """Write it down as of this place, whole or not at all."""
+        known = {name: getattr(self, name) for name in WRITTEN if name != "place"}
+        known["place"] = os.path.realpath(self.bare)
+        text = json.dumps({name: known[name] for name in WRITTEN}, indent=1) + "\n"
+        durable.write(self.folder / "server.json", text, mode=SHOWN)
+
+    def settle(self) -> "Server":
+        """The same server, written down as of where it is now; its hooks and its claim on the store follow."""
+        if not self.was or not os.access(self.folder, os.W_OK):
+            return self
+        self.save()
+        write_hooks(self)
+        if self.store:
+            from pushforward.pipeline import store as objects
+
+            objects.Store(Path(self.store)).claim(Path(self.bare), instead=Path(self.was))
+        return replace(self, was="")
+
+
+def said(bare: Path) -> dict[str, Any]:
+    """What the server in `bare` says of itself; nothing where that is damaged. Of another version it may be too."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        found = json.loads((bare / whereabouts.SETTINGS).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _same(place: Path, bare: Path) -> bool:
+    return place.exists() and place.samefile(bare)
+
+
+def _python(moved: Server) -> str:
+    """The interpreter of a server that was moved: where it was, else where it is if it was moved along."""
+    along = whereabouts.beside(moved.python, moved.was, Path(moved.bare))
+    return str(along) if not Path(moved.python).exists() and along.exists() else moved.python
+
+
+def _store_now(store: str, was: str, bare: Path) -> str:
+    """The store of a server that was moved or copied: what came along and says that it is its own, else what it was."""
+    if not store:
+        return ""
+    from pushforward.pipeline import store as objects
+
+    along = whereabouts.beside(store, was, bare)
+    came_along = along.is_dir() and Path(was) in objects.Store(along).claims()
+    return str(along) if came_along else store
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be otherwise than it is. What nobody wishes for stays: store, keys, flags.
+
+    `trust` lets topic branches run without a jail where the machine has none. `protect` lets the default branch move
+    only to what has a passing verdict, or changes nothing that the pipeline reads. None leaves either as it is.
+    `move_store` takes the store to where the clone's .dvc/config says, `new_key` ends the server's key for another.
+    """
+
+    trust: bool | None = None
+    protect: bool | None = None
+    move_store: bool = False
+    new_key: bool = False
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes: bool) -> Server:
+    """Make or renew the server of `clone`, by the `Wishes`; what was pushed and judged, and who may sign what, stays.
+
+    `say` is told what was kept against what the clone says, restored, or made anew for want of the old.
+    """
+    repository = Repository(clone)
+    clone = _project(repository)
+    from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
+
+    wanted = settings.load(clone)
+    branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
+    if not branch:
+        raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
+    remote_name, url = _store(clone)
+    joined = None if bare else _server_of(repository)
+    bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
+    whereabouts.fit(bare, "server")
+    _no_link_in(bare / FOLDER)
+    if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
+        if not (bare / whereabouts.SETTINGS).is_file():
+            whereabouts.refuse_stranger(bare, "pushforward init")
+        say(f"owner    {owner}: what the server runs and keeps stays as it is")
+        joined = bare
+    _add_remote(repository, bare)
+    if joined:
+        return Server.load(joined)
+    if not (bare / "HEAD").is_file():
+        repository.git("init", "-q", "--bare", "-b", branch, str(bare))
+    _configure(Repository(bare))
+    return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+
+
+def _project(repository: Repository) -> Path:
+    """The root of the project at hand; an error where no server can be made of it, or not on this machine."""
+    top = repository.git("rev-parse", "--show-toplevel", check=False).text
+    if not top:
+        raise PushforwardError(
+            f"{repository.path} is not a git repository", next="git init && git add -A && git commit"
+        )
+    within, clone = repository.path.resolve(), Path(top)
+    _check_form(repository)
+    if "\ufffd" in top:  # what git prints for it is not what it is called
+        raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
+    if not (clone / "params.yaml").is_file() and (within / "params.yaml").is_file():
+        part = shlex.quote(str(within.relative_to(clone.resolve())))
+        raise PushforwardError(
+            f"{within} is a folder of the repository {clone}, and a project has to be a repository of its own",
+            next=f"cd {shlex.quote(top)} && git subtree split -q -P {part} -b project && "
+            f"git clone -q -b project . {shlex.quote(f'{top}-{within.name}')}",
+        )
+    if not (clone / "params.yaml").is_file():
+        raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
+    if shutil.which("ssh-keygen") is None:
+        raise PushforwardError(
+            "ssh-keygen is not installed, and versions are signed with it", next=INSTALL, exit_code=TOOL
+        )
+    return clone
+
+
+class _Renewal:
+    """Makes what a server in `bare` needs to have, and leaves alone what it has."""
+
+    def __init__(self, bare: Path, wishes: Wishes, say: Say) -> None:
+        self.bare, self.wishes, self.say = bare, wishes, say
+        self.repository = Repository(bare)
+        self.known = said(bare)  # of another version, it may still say this much
+
+    def server(self, remote_name: str, url: str, wanted: "Settings") -> Server:
+        """The server, all of it written down."""
+        first = whereabouts.original(self.bare, self.known)
+        if first is not None:
+            self.say(f"copy     of {first}, which stays what it is; this is a server of its own from now on")
+        before = str(self.known.get("place", "")) or os.path.realpath(self.bare)
+        kept = self._kept_store(url, before)
+        made = Server(
+            bare=str(self.bare),
+            python=sys.executable,
+            store=kept,
+            remote=remote_name if kept == url else str(self.known.get("remote", remote_name)),
+            name=str((not first and self.known.get("name")) or f"{self.bare.parent.name}/{self.bare.stem}"),
+            trust=self._flag("trust", self.wishes.trust),
+            protect=self._flag("protect", self.wishes.protect),
+            id=secrets.token_hex(16) if first or not self.known.get("id") else str(self.known["id"]),
+        )
+        if kept:
+            self._claim(Path(kept), Path(before), copied=first is not None)
+        _copy_tool(made.folder / "lib")
+        _write_token(made.folder / "token")
+        self._restore_signers()
+        self._sign()
+        self._know(made, wanted)
+        made.save()
+        write_hooks(made)
+        _share(made)
+        return made
+
+    def _flag(self, name: str, wish: bool | None) -> bool:
+        return self.known.get(name) is True if wish is None else wish
+
+    def _claim(self, store: Path, before: Path, *, copied: bool) -> None:
+        from pushforward.pipeline import store as objects
+
+        whereabouts.fit(store, "store")
+        store.mkdir(parents=True, exist_ok=True)
+        # a copy that shares the store of its original leaves that one's claim alone
+        shared = copied and str(store) == self.known.get("store")
+        objects.Store(store).claim(self.bare, instead=None if shared else before)
+
+    def _kept_store(self, url: str, before: str) -> str:
+        """The store that the server has, wherever the clone at hand would look for one; what is lost is not replaced.
+
+        It moves where somebody asks for that, and then takes along what it holds.
+        """
+        from pushforward.pipeline import store as objects
+
+        if "store" not in self.known:
+            self._must_hold_versions(url)
+            return url
+        kept = _store_now(str(self.known["store"]), before, self.bare)
+        if kept == url:
+            return kept
+        if self.wishes.move_store:
+            if url and kept and Path(kept).is_dir():
+                count = objects.Store(Path(url)).take(objects.Store(Path(kept)))
+                self.say(f"moved    {count} objects and entries of {kept}, which can go when no other server is in it")
+            return url
+        if kept and not Path(kept).is_dir():
+            if url and {Path(before), self.bare} & objects.Store(Path(url)).claims().keys():
+                return url
+            raise PushforwardError(
+                f"the server's store {kept} is missing, and .dvc/config names {url or 'another'}",
+                next=f"put {kept} back, or give it up: pushforward init --move-store",
+                exit_code=TOOL,
+            )
+        self.say(
+            f"kept     the store {kept or 'that is no folder of this machine'}, though .dvc/config here means "
+            f"{url or 'another'}; to move it: pushforward init --move-store"
+        )
+        return kept
+
+    def _must_hold_versions(self, url: str) -> None:
+        """Refuse an empty folder as the store of a repository with versions whose own store is not known any more."""
+        if not url or self.wishes.move_store or (Path(url) / "files").is_dir():
+            return
+        if any("@v" in ref.name for ref in self.repository.refs("refs/tags")):
+            raise PushforwardError(
+                f"{self.bare} has versions, and {url}, which .dvc/config here names, holds none of their objects",
+                next="pushforward init in the clone whose store it is, or pushforward init --move-store",
+                exit_code=TOOL,
+            )
+
+    def _restore_signers(self) -> None:
+        """Take the allowed signers from the ref that publishes them where the file is lost."""
+        text = self.repository.read(trust.REF, trust.FILE)
+        path = self.bare / FOLDER / trust.FILE
+        if text is None or path.is_file():
+            return
+        people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
+        durable.write(path, text, mode=SHOWN)
+        self.say(f"restored {people} keys, from {trust.REF}")
+        self.say(
+            "lost     what only the folder knew: --protect-main, --trust-pushers, the seal of numbers not told yet"
+        )
+
+    def _sign(self) -> None:
+        """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
+        had = signers.private_key(self.bare).is_file()
+        known = self.repository.read(trust.REF, trust.FILE) is not None
+        if self.wishes.new_key and had:
+            signers.drop_own_key(self.bare)
+        own = signers.own_key(self.bare)
+        if known and (self.wishes.new_key or not had):
+            self.say(f"key      {own.fingerprint} signs from now on; what the one before has signed stays good")
+
+    def _know(self, made: Server, wanted: "Settings") -> None:
+        """Tell the policy the model and environments of the default branch; a clone says it where there is none yet."""
+        from pushforward import settings
+
+        with contextlib.suppress(PushforwardError):  # the last that could be read stays, if there is one
+            text = self.repository.read_plain("HEAD", "params.yaml") if self.repository.resolve("HEAD") else None
+            wanted = settings.parse(text) if text else wanted
+            made.know(wanted.model.name, wanted.promote.environments)
+            return
+        if not (made.folder / "registry.json").is_file():
+            made.know(wanted.model.name, wanted.promote.environments)
+
+
+def renew(server: Server) -> Iterator[str]:
+    """Give a server the settings, the hooks and the copy of the tool that init makes; a line for what was otherwise."""
+    before = server.repository.git("config", "--local", "--list", check=False).text
+    _configure(server.repository)
+    if server.repository.git("config", "--local", "--list", check=False).text != before:
+        yield f"{server.bare}/config is as pushforward init makes it"
+    for name, text in hooks(server).items():
+        path = Path(server.bare) / "hooks" / name
+        if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == text.encode()):
+            _write_hook(path, text)
+            yield f"{path} is as pushforward init makes it"
+    own, copy = Path(__file__).parent.parent, server.folder / "lib" / FOLDER
+    if _sources(own) != _sources(copy):
+        _copy_tool(server.folder / "lib")
+        yield f"{copy} is the tool at hand"
+
+
+def _write_hook(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    durable.write(path, text, mode=0o755)
+
+
+def _sources(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path.suffix != ".pyc"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def _check_form(repository: Repository) -> None:
+    kind = repository.git("rev-parse", "--show-object-format", check=False).text
+    if kind == "sha256":
+        raise PushforwardError(
+            f"{repository.path} has objects named by SHA-256, which DVC cannot read", next=git.AS_SHA1
+        )
+
+
+def _no_link_in(folder: Path) -> None:
+    """Refuse a server's folder in which somebody has put a link: only what is the server's may be tidied there."""
+    for path in sorted(folder.glob("*")):
+        unlinked(path)
+
+
+def unlinked(path: Path) -> None:
+    """Refuse a file or folder of a server in whose place somebody has put a link."""
+    if path.is_symlink():
+        there = shlex.quote(str(path))
+        raise files.LinkError(str(path), next=f'to="$(realpath {there})" && rm {there} && mv "$to" {there}')
+
+
+def hooks(server: Server) -> dict[str, str]:
+    """The text of the server's hooks, by name."""
+    beside = os.path.relpath(server.python, os.path.realpath(server.bare))
+    quoted = {"python": shlex.quote(server.python), "beside": shlex.quote(beside)}
+    return {name: HOOK.format(**quoted, command=command) for name, command in COMMANDS.items()}
+
+
+def write_hooks(server: Server) -> None:
+    """Put the server's hooks in place."""
+    for name, text in hooks(server).items():
+        _write_hook(Path(server.bare) / "hooks" / name, text)
+
+
+def _share(server: Server) -> None:
+    """Let the group push where git's configuration does: read what the policy reads, leave what branches were at.
+
+    What the owner's dispatcher runs, and whose signatures count, the group does not change.
+    """
+    shared = server.repository.git("config", "--get", "core.sharedRepository", check=False).text.lower()
+    if shared not in SHARED and not shared.startswith("0"):
+        return
+    own, lib, hooked, deleted = (
+        server.folder,
+        server.folder / "lib",
+        Path(server.bare) / "hooks",
+        server.folder / DELETED,
+    )
+    deleted.mkdir(exist_ok=True)
+    group = Path(server.bare).stat().st_gid
+    read = (own, own / "server.json", own / "registry.json", lib, *lib.rglob("*"), hooked, *hooked.iterdir(), deleted)
+    for path in (path for path in read if not path.is_symlink()):
+        os.chown(path, -1, group)
+        path.chmod((path.stat().st_mode | (0o050 if path.is_dir() else 0o040)) & ~0o022)
+    deleted.chmod(deleted.stat().st_mode | 0o070)
+
+
+def welcome(server: Server, clone: Path) -> trust.Signer:
+    """The key of the person at work. Where git signs with it and nobody signs yet, it is trusted for everything.
+
+    An error where git does not know it, or where others are trusted already: one of them says so of the next.
+    """
+    repository, bare = Repository(clone), Path(server.bare)
+    key, who = signers.mine(repository), signers.address(repository)
+    known = trust.read(trust.server_file(bare).read_text())
+    for there in known:
+        if there.key == key:
+            return there
+    others = any(not one.valid_before and one.principal != git.SERVICE_EMAIL for one in known)
+    if others or _server_of(repository) == bare or whereabouts.owner_elsewhere(bare):
+        raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
+    return signers.add(signers.place_of(clone, bare), key, who)
+
+
+def join(clone: Path) -> remote.Remote | None:
+    """Join the server that `local` is on another machine; None where `local` is a folder of this one, or is not.
+
+    What the server runs and knows stays there: this only has `git fetch` bring its reports along.
+    """
+    repository = Repository(clone)
+    local = remote.of(repository)
+    if local is None or local.folder is not None:
+        return None
+    if not repository.remote("ls-remote", REMOTE, trust.REF, check=False).text:
+        raise PushforwardError(
+            f"the git remote '{REMOTE}' is {local.url}, and no server of pushforward answers there",
+            next=local.command("pushforward check"),
+            exit_code=TOOL,
+        )
+    _fetch_reports(repository)
+    return local
+
+
+def _own(repository: Repository) -> Path | None:
+    """The server that this clone already has, also where all but its repository is lost."""
+    local = remote.of(repository)
+    if local is None or local.folder is None or not (local.folder / "HEAD").is_file():
+        return None
+    has_been = (local.folder / whereabouts.SETTINGS).is_file() or Repository(local.folder).resolve(trust.REF)
+    return local.folder if has_been else None
+
+
+def _server_of(repository: Repository) -> Path | None:
+    """The server that a remote of this clone already is; a colleague's clone joins it."""
+    for name in repository.git("remote").text.split():
+        asked = remote.of(repository, name)
+        if name != REMOTE and asked and asked.folder and (asked.folder / whereabouts.SETTINGS).is_file():
+            return Path(os.path.normpath(asked.folder.absolute()))
+    return None
+
+
+def _add_remote(repository: Repository, bare: Path) -> None:
+    known = remote.of(repository)
+    if known is not None and known.folder != bare:
+        raise PushforwardError(
+            f"the git remote '{REMOTE}' already is {known.url}", next=f"git remote rename {REMOTE} other"
+        )
+    if known is None:
+        repository.git("remote", "add", REMOTE, str(bare))
+    _fetch_reports(repository)
+
+
+def _fetch_reports(repository: Repository) -> None:
+    # `git fetch` brings the reports along, a pattern, for there are none before the first verdict; and all versions:
+    # by itself it follows tags of branches only, and a version may name a lock commit beside them
+    for spec in (f"+{git.NOTES}*:{git.NOTES}*", "refs/tags/*:refs/tags/*"):
+        if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
+            repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
+    # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server
+    if not repository.git("config", "--get", f"remote.{REMOTE}.prune", check=False).text:
+        repository.git("config", f"remote.{REMOTE}.prune", "false")
+
+
+def _configure(bare: Repository) -> None:
+    settings = {
+        "core.logAllRefUpdates": "true",  # what was pushed is known even where the hook never started
+        "core.fsync": "all",
+        "core.hooksPath": HOOKS_PATH,  # a hooksPath of the user's would switch the policy off
+        "receive.advertisePushOptions": "true",
+        "receive.fsckObjects": "true",
+        "receive.maxInputSize": str(LIMIT_PUSH),
+        "gc.reflogExpire": "never",
+        "gc.reflogExpireUnreachable": "never",
+    }
+    for key, value in settings.items():
+        bare.git("config", key, value)
+    if hidden(bare) != HIDDEN:
+        bare.git("config", "--unset-all", "receive.hideRefs", check=False)
+        for ref in HIDDEN:
+            bare.git("config", "--add", "receive.hideRefs", ref)
+
+
+def hidden(bare: Repository) -> tuple[str, ...]:
+    """What the server's own configuration says of the refs that pushers need not see."""
+    return tuple(bare.git("config", "--local", "--get-all", "receive.hideRefs", check=False).text.split("\n"))
+
+
+def _store(clone: Path) -> tuple[str, str]:
+    """The name of the project's default DVC remote, and its folder; "" where it is not a folder of this machine."""
+    config = configparser.ConfigParser(interpolation=None)
+    try:
+        config.read(clone / ".dvc" / "config")
+    except configparser.Error as broken:
+        raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
+    name = config.get("core", "remote", fallback="")
+    url = config.get(f"'remote \"{name}\"'", "url", fallback="") if name else ""
+    if not url:
+        raise PushforwardError(
+            ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
+        )
+    return name, "" if "://" in url else os.path.normpath(clone / ".dvc" / url)
+
+
+def _copy_tool(lib: Path) -> None:
+    """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
+    fresh, old = lib.with_name("lib.new"), lib.with_name("lib.old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(Path(__file__).parent.parent, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
+    if lib.exists():
+        lib.rename(old)
+    fresh.rename(lib)
+    shutil.rmtree(old, ignore_errors=True)
+    # by the hash of their source, so that checkouts of the same files can use them
+    compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+
+
+def _write_token(path: Path) -> None:
+    """What tells a push by a run of this server from a push by a person."""
+    if not path.is_file():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32) + "\n")
+    for secret in (path, path.with_name("seal")):
+        if secret.is_file():
+            secret.chmod(0o600)

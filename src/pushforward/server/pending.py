@@ -1,0 +1,259 @@
+"""What has no verdict yet, derived from refs alone: pushed commits, tags that put a version to use, schedules."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pushforward import durable
+from pushforward.actions import cron as schedule
+from pushforward.errors import PushforwardError
+from pushforward.git import repository as git
+from pushforward.git.repository import NOTES, RUNS, ZERO, Repository
+from pushforward.registry.tags import ENVIRONMENT_TAG
+from pushforward.report import notes
+from pushforward.server.init import DELETED, Server
+from pushforward.server.runs import Job
+
+if TYPE_CHECKING:
+    from pushforward.actions.workflow import Workflow
+
+SCHEDULE = "schedule.json"
+
+LANDS_SECONDS = 60.0  # after its check a push moves its refs, or it never does
+CRONS = "crons.json"
+DUE = "%Y%m%dT%H%MZ"
+TAGS = "refs/tags/"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Jobs in the order of their turns; `superseded` are those whose turn never comes, and the commit that came after.
+    `returned` are commits with a report that their branch has come back to.
+
+    `begun` says whether any commit of the default branch has a verdict: before that nothing is to be compared with.
+    """
+
+    jobs: tuple[Job, ...] = ()
+    superseded: tuple[tuple[Job, str], ...] = ()
+    returned: tuple[Job, ...] = ()
+    begun: bool = False
+
+
+def find(server: Server) -> Pending:
+    """All that is to be done: pushes of the default branch in order, then tags, schedules, and branches by arrival."""
+    repository = server.repository
+    default = f"refs/heads/{server.default_branch}"
+    main = repository.resolve(default)
+    if main is None:
+        return Pending()
+    judged = {ref.name.removeprefix(RUNS) for ref in repository.refs(RUNS)}
+    moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
+    pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
+    found = _branches(repository, default, set(pushes))
+    jobs = (*pushes.values(), *_tags(server, judged), *_due(server, main), *found.jobs)
+    return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves))
+
+
+def is_final(server: Server, job: Job) -> bool:
+    """Whether a job has its verdict."""
+    repository = server.repository
+    if job.event == "schedule":
+        return remembered(server).get(f"{job.file} {job.cron}", "") >= job.due
+    if job.event == "pull_request":
+        return repository.git("notes", f"--ref={NOTES}", "list", job.commit, check=False).returncode == 0
+    return repository.resolve(f"{RUNS}{job.tag or job.commit}") is not None
+
+
+def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending:
+    """The tips of branches without a report; and the commits that a later push took the place of before their turn."""
+    reported = notes.annotated(repository)
+    refs = [ref for ref in repository.refs("refs/heads/") if ref.name != default]
+    tips = {ref.object for ref in refs}
+    jobs: dict[str, tuple[float, Job]] = {}
+    superseded: dict[str, tuple[Job, str]] = {}
+    returned = []
+    for ref in refs:
+        moves = [(before, after) for before, after in repository.reflog(ref.name) if after != ZERO]
+        if ref.object not in reported and ref.object not in pushes:
+            before = next((before for before, after in reversed(moves) if after == ref.object), ZERO)
+            job = Job("pull_request", ref.name, ref.object, before, _pull(repository, ref.name))
+            jobs.setdefault(ref.object, (_arrival(repository, ref.name), job))
+        elif any(after == ref.object for _, after in moves[:-1]):
+            returned.append(Job("pull_request", ref.name, ref.object, moves[-1][0], _pull(repository, ref.name)))
+        for place, (before, after) in enumerate(moves[:-1]):
+            if after not in reported and after not in tips and after not in pushes:
+                job = Job("pull_request", ref.name, after, before, _pull(repository, ref.name))
+                superseded[after] = job, moves[place + 1][1]
+    in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
+    return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
+
+
+def withdrawn(server: Server) -> Iterator[Job]:
+    """What deleted branches were at and nobody has told of: whoever takes it up writes it down before the next one.
+
+    A deletion that the policy has passed may not have landed yet, or never will; the history of a branch that was made
+    anew begins otherwise.
+    """
+    repository = server.repository
+    paths = sorted((server.folder / DELETED).glob("*.json"))
+    pushed = {after for _, after in repository.reflog(f"refs/heads/{server.default_branch}")} if paths else set()
+    known = {*notes.annotated(repository), *pushed} if paths else set()
+    for path in paths:
+        try:
+            found = json.loads(path.read_text())
+            ref, log = str(found["ref"]), str(found["log"])
+        except OSError:
+            continue
+        except (ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
+            continue
+        there = repository.path / "logs" / ref
+        if there.is_file() and there.read_text("utf-8", "replace").partition("\n")[0] == log.partition("\n")[0]:
+            if time.time() - path.stat().st_mtime > LANDS_SECONDS:
+                path.unlink(missing_ok=True)
+            continue
+        for before, after in git.moves(log):
+            if after not in known:
+                yield Job("pull_request", ref, after, before)
+        path.unlink(missing_ok=True)
+
+
+def overdue(server: Server, seconds: float) -> str:
+    """The workflow of a schedule whose time was more than `seconds` ago and has not been run; "" for none."""
+    main = server.repository.resolve(f"refs/heads/{server.default_branch}")
+    known, then = remembered(server), datetime.now(UTC) - timedelta(seconds=seconds)
+    for file, cron in _crons(server, main) if main else ():
+        latest, last = schedule.parse(cron).latest(then), known.get(f"{file} {cron}", "")
+        if latest is not None and last and last < latest.strftime(DUE):
+            return f"{file} ({cron}) was due at {latest:%Y-%m-%d %H:%M} UTC and has not run"
+    return ""
+
+
+def _arrival(repository: Repository, ref: str) -> float:
+    path = repository.path / "logs" / ref
+    return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def _pull(repository: Repository, ref: str) -> int:
+    """The number of the pull request of a branch: `refs/pull/<n>/head` is a symbolic ref to it."""
+    folder = repository.path / "refs" / "pull"
+    heads = {path.parent: path for path in folder.glob("*/head") if path.parent.name.isdigit()}
+    wanted = f"ref: {ref}"
+    for place, head in heads.items():
+        if head.read_text().strip() == wanted:
+            return int(place.name)
+    number = max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0) + 1
+    repository.git("symbolic-ref", f"refs/pull/{number}/head", ref)
+    return number
+
+
+def puts_to_use(server: Server, ref: str) -> bool:
+    """Whether a tag of this name puts a version to use in an environment where a person decides that."""
+    return _assignment(ref, _manual(server)) is not None
+
+
+def _manual(server: Server) -> tuple[str, set[str]]:
+    """The model, and the environments that no passing verdict fills by itself."""
+    path = server.folder / "registry.json"
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # the policy refuses every push until it is written again
+        read = json.loads(path.read_text())
+        known = read if isinstance(read, dict) else {}
+    environments = known.get("environments")
+    manual = (
+        {name for name, how in environments.items() if how == "manual"} if isinstance(environments, dict) else set()
+    )
+    return str(known.get("model", "")), manual
+
+
+def _assignment(ref: str, manual: tuple[str, set[str]]) -> tuple[str, int] | None:
+    model, environments = manual
+    found = ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS))
+    if found is None or found["model"] != model or found["environment"] not in environments:
+        return None
+    return found["environment"], int(found["counter"])
+
+
+def _tags(server: Server, judged: set[str]) -> list[Job]:
+    """The tags that put a version to use where a person decides that, by their numbers; what they start has not run."""
+    manual = _manual(server)
+    found = []
+    for ref in server.repository.refs(TAGS) if manual[1] else ():
+        place = _assignment(ref.name, manual)
+        if place is not None and ref.type == "tag" and ref.object not in judged:
+            found.append((place, Job("tag", ref.name, ref.target, tag=ref.object)))
+    return [job for _, job in sorted(found, key=lambda one: one[0])]
+
+
+def _due(server: Server, main: str) -> Iterator[Job]:
+    """The workflows of schedules whose time has passed since their last run; times that were missed count once."""
+    known, now = remembered(server), datetime.now(UTC)
+    default = f"refs/heads/{server.default_branch}"
+    fresh = {}
+    for file, cron in _crons(server, main):
+        latest = schedule.parse(cron).latest(now)
+        last = known.get(f"{file} {cron}", "")
+        if not last or last > now.strftime(DUE):  # a clock that was ahead once is no reason never to run again
+            fresh[f"{file} {cron}"] = now.strftime(DUE)  # what lies before its first sight was never missed
+        elif latest is not None and last < (due := latest.strftime(DUE)):
+            yield Job("schedule", default, main, file=file, cron=cron, due=due)
+    if fresh:
+        remember(server, fresh)
+
+
+def _crons(server: Server, main: str) -> list[tuple[str, str]]:
+    """(file, cron) of the default branch's schedules; kept, since to read workflows takes longer than all else here."""
+    path = server.folder / CRONS
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(path.read_text())
+        if kept["commit"] == main:
+            return [(file, cron) for file, cron in kept["crons"]]
+    from pushforward.actions.workflow import crons
+
+    found = []
+    for flow in workflows(server, main):
+        for cron in crons(flow):
+            with contextlib.suppress(PushforwardError):  # its workflow is refused for it wherever it is run
+                schedule.parse(cron)
+                found.append((flow.file, cron))
+    durable.write(path, json.dumps({"commit": main, "crons": found}) + "\n")
+    return found
+
+
+def workflows(server: Server, commit: str) -> "list[Workflow]":
+    """The workflow files at `commit` that its own settings have this server run; none where they cannot be read."""
+    from pushforward import settings
+    from pushforward.actions import workflow  # slow to load, and not needed to see that there is nothing to do
+
+    repository = server.repository
+    found = []
+    try:
+        wanted = settings.parse(repository.read(commit, "params.yaml") or b"").server.workflows
+        for path in sorted(repository.tree(commit)):
+            folder, _, name = path.rpartition("/")
+            stem, _, kind = name.rpartition(".")
+            if folder == workflow.FOLDER and kind in {"yml", "yaml"} and stem in wanted:
+                text = repository.read(commit, path) or b""
+                found.append(workflow.load(name, text.decode("utf-8", "replace")))
+    except PushforwardError:
+        return []  # the verdict of that commit says so
+    return found
+
+
+def remembered(server: Server) -> dict[str, str]:
+    """`<file> <cron>` of a schedule -> the minute up to which it has been run."""
+    try:
+        found = json.loads((server.folder / SCHEDULE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def remember(server: Server, fresh: dict[str, Any]) -> None:
+    """Note up to which minute schedules have been run."""
+    with durable.locked(server.folder / f"{SCHEDULE}.lock"):
+        durable.write(server.folder / SCHEDULE, json.dumps(remembered(server) | fresh, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,275 @@
+"""What stays of a run, in git: its report, its lock commit, its pictures; then the ref that says that all is there."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pushforward import durable, files, settings
+from pushforward.errors import MachineError, PushforwardError
+from pushforward.git.repository import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, TRIALS, Repository
+from pushforward.pipeline.dvc import LOCK, read_lock
+from pushforward.release.promote import lock_commit
+from pushforward.report import notes
+from pushforward.server import pending, runs
+from pushforward.server.init import Server
+from pushforward.server.runs import Job, Run, State
+
+if TYPE_CHECKING:
+    from pushforward.gate.verdict import Verdict
+    from pushforward.report.markdown import Context
+
+PASSED = "refs/pushforward/passed/"
+RELEASES = "releases"
+# What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
+READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", "src")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run came to: a report for reviewers and for the terminal, the lock and the metrics, the commit it ran.
+
+    One that is not `final` may say more of the machine than of the commit, and is tried again; where it is the
+    `machine` that has failed, as often as it takes. `passed` is the tree that a pull request would leave, where its
+    verdict lets it in. `release` is a folder that a tag's workflow has made.
+    """
+
+    verdict: str
+    terminal: str
+    markdown: str = ""
+    reason: str = ""
+    metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    pictures: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    lock: bytes = b""
+    subject: str = ""
+    passed: str = ""
+    release: Path | None = None
+    version: str = ""
+    state: State = "done"
+    final: bool = True
+    machine: MachineError | None = None
+
+
+def note(verdict: "Verdict", context: "Context") -> str:
+    """The report of a verdict as it goes into a note."""
+    from pushforward.report import markdown as report
+
+    return report.with_context(report.markdown(verdict, context), context)
+
+
+def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
+    """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
+
+    The judge writes its report before anything is tagged, so what came of that is told here. The report of a judge of
+    another version stays as it is: it says that something is to be tagged, not that it was.
+    """
+    from pushforward.judge import judged
+    from pushforward.report import markdown as report
+
+    if not judged.is_ours(folder):
+        return found
+    verdict, context, _ = judged.stored(folder)
+    context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
+    return dataclasses.replace(found, terminal=report.terminal(verdict, context), markdown=note(verdict, context))
+
+
+def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
+    """The outcome of a run that came to no verdict of its own."""
+    if isinstance(why, MachineError):
+        return _unjudged(job, why)
+    if job.event in {"tag", "schedule"}:
+        return Outcome("failure", f"! FAILURE  {why}", reason=why.message, final=final)
+    from pushforward.gate import verdict as verdicts
+    from pushforward.report import markdown as report
+
+    context = report.Context(
+        kind="merge-conflict" if kind == "merge-conflict" else "judged",
+        branch=job.branch,
+        target=server.default_branch,
+        next_step=why.next,
+    )
+    verdict = dataclasses.replace(
+        verdicts.invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull
+    )
+    return Outcome(
+        verdict.verdict, report.terminal(verdict, context), note(verdict, context), reason=why.message, final=final
+    )
+
+
+def _unjudged(job: Job, why: MachineError) -> Outcome:
+    """The outcome of a run that the machine, and not the commit, has let fail: no word on the commit is kept."""
+    told = (
+        f"! NOT JUDGED  {why.message}\n"
+        f"  nothing is wrong with {job.id}: it is tried again with the next push, or `pushforward dispatch`\n"
+        f"  next, for whoever runs the server: {why.next or 'pushforward check'}"
+    )
+    verdict = "failure" if job.event in {"tag", "schedule"} else "invalid"
+    return Outcome(verdict, told, reason=why.message, final=False, machine=why)
+
+
+def unwanted(server: Server, job: Job, why: str, *, next: str = "") -> Outcome:  # noqa: A002
+    """The final outcome of a run that nobody wants any more: superseded, skipped or cancelled."""
+    outcome = refused(server, job, PushforwardError(why, next=next))
+    return dataclasses.replace(outcome, state="cancelled")
+
+
+def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
+    """Record an outcome, last what says that the rest is there: a ref, or a branch's note. The run as it stands then.
+
+    What is not final leaves a trace that it may be tried again: no ref on the default branch, no note elsewhere. The
+    `last` attempt is final whatever it came to.
+    """
+    job, repository = run.job, server.repository
+    folder = runs.folder(server, job.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    final = outcome.final or last
+    if job.event == "push":
+        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
+    if outcome.pictures:
+        _put_pictures(repository, job, outcome, folder)
+    if final and outcome.passed:
+        repository.set_ref(f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed)
+    if outcome.release is not None:
+        publish_release(server.folder / RELEASES, outcome.version, outcome.release)
+    if final and job.event == "push":
+        know(server, job.commit, outcome.lock)
+    _put_refs(server, job, outcome, folder, final=final)
+    if final and job.event == "pull_request":
+        # the note is what says that all is there
+        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
+    for used in ("cache", "artifacts", "judged"):
+        shutil.rmtree(folder / used, ignore_errors=True)
+    return dataclasses.replace(held(run, outcome), final=final, machine=False)
+
+
+def held(run: Run, outcome: Outcome) -> Run:
+    """The run as it stands where nothing is recorded: the machine has let it fail, and it is tried again."""
+    return dataclasses.replace(
+        run,
+        state=outcome.state,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        stage="",
+        waits_for="",
+        final=False,
+        machine=True,
+    )
+
+
+def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final: bool) -> None:
+    repository = server.repository
+    if job.event == "schedule":
+        if final:
+            pending.remember(server, {f"{job.file} {job.cron}": job.due})
+        return
+    target = outcome.subject or job.commit
+    if outcome.lock:
+        target = lock_commit(repository, target, outcome.lock, outcome.metrics, scratch=folder)
+    elif known := repository.resolve(f"{RUNS}{outcome.subject}"):
+        target = known
+    if final and job.event in {"push", "tag"}:
+        repository.set_ref(f"{RUNS}{job.tag or job.commit}", target)
+    elif outcome.subject and outcome.lock and job.event == "pull_request":
+        # the merge that was tried may be what is pushed next: then it is still to be judged as main
+        repository.set_ref(f"{TRIALS}{outcome.subject}", target)
+
+
+def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Path) -> None:
+    ref, place = f"{REPORTS}{job.commit}", f"{job.event}/plots"
+    files = {f"{place}/{name}": picture for name, picture in outcome.pictures.items()}
+    base = repository.resolve(ref) or EMPTY_TREE
+    tree = repository.write_tree(base, files, index=folder / "pictures.index", drop=place)
+    date = repository.date(job.commit)
+    repository.set_ref(ref, repository.write_commit(tree, [], f"Pictures of {job.commit}\n", date=date))
+
+
+def recovered(server: Server, run: Run) -> Run:
+    """A run that was recorded by a process that died before it could say so."""
+    from pushforward.report import markdown as report
+
+    found = report.entries(notes.read(server.repository, run.job.commit))
+    header = next((header for header, _ in found if header.get("event") == run.job.event), {})
+    verdict, reason = str(header.get("verdict", "")), str(header.get("reason", ""))
+    return dataclasses.replace(run, state="done", verdict=verdict, reason=reason, stage="", final=True)
+
+
+def know(server: Server, commit: str, lock: bytes = b"") -> None:
+    """Tell the policy hook what it may not read for itself: the registry's names, and what the pipeline reads.
+
+    `lock` is what the run of the commit has locked; without one, and without one in the commit, what was known stays.
+    """
+    repository = server.repository
+    with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
+        rules = settings.parse(repository.read(commit, "params.yaml") or b"")
+        lock = lock or repository.read(commit, LOCK) or b""
+        reads = pipeline_reads(repository, commit, lock, rules.model.requirements) if lock else []
+        server.know(rules.model.name, rules.promote.environments, reads=reads)
+
+
+def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirements: Iterable[str]) -> list[str]:
+    """The tracked paths that decide what is trained and how it is judged.
+
+    What `lock` names as a dependency, settings, code, workflows, the environment's locks, `*.dvc`. A folder stands for
+    all that is in it.
+    """
+    tracked = set(repository.tree(commit))
+    folders = {str(parent) for path in tracked for parent in Path(path).parents}
+    locked = {dep["path"] for entry in read_lock(lock).values() for dep in entry.get("deps", [])}
+    found = {path for path in locked if path in tracked or path in folders}
+    found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked or path in folders}
+    return sorted(found | {path for path in tracked if path.endswith(".dvc")})
+
+
+def publish_release(folder: Path, version: str, made: Path) -> None:
+    """Put the plain files of `made` at `folder/version`, whole or not at all; the same again changes nothing."""
+    target, fresh = folder / version, folder / f"{version}{durable.UNFINISHED}"
+    folder.mkdir(parents=True, exist_ok=True)
+    files.remove(folder, fresh.name)
+    fresh.mkdir()
+    for path in sorted(made.rglob("*")):
+        place = fresh / path.relative_to(made)
+        if path.is_dir() and not path.is_symlink():
+            place.mkdir()
+        elif path.is_file() and not path.is_symlink():
+            shutil.copyfile(path, place)
+            _sync(place)
+    if target.exists() and not target.is_symlink() and _content(target) == _content(fresh):
+        shutil.rmtree(fresh)
+        return
+    # an older bundle of the same version gives way; a crash between the two leaves the new one to the next attempt
+    files.remove(folder, version)
+    fresh.rename(target)
+    durable.sync(folder)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def open_retired(server: Server, before: dict[str, str]) -> None:
+    """Write the numbers of a holdout that has retired into the reports that kept them back."""
+    moved = [ref for ref in server.repository.refs(HOLDOUTS) if before.get(ref.name) != ref.object]
+    if not moved:
+        return
+    from pushforward.judge import ledger, seal
+    from pushforward.report import markdown as report
+
+    book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
+    for ref in moved:
+        name = ref.name.removeprefix(HOLDOUTS)
+        state, numbers = book.state(name), book.numbers(name)
+        for look in state.looks if state.retired else ():
+            for header, body in report.entries(notes.read(server.repository, look.commit)):
+                if look.number in numbers and header.get("sealed"):
+                    whole = seal.opened(json.dumps(header), numbers[look.number])
+                    text = note(whole, report.context_of(body))
+                    notes.renew(server.repository, look.commit, whole.event, text, lock=server.folder / notes.LOCK)

@@ -1,0 +1,206 @@
+"""What one run is of: the commit that is run, the event that its workflows are told, the commit that judges it."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from pushforward import files, settings
+from pushforward.actions import event, workflow
+from pushforward.actions.act import WorkflowResult
+from pushforward.actions.event import Event
+from pushforward.actions.workflow import FOLDER, Workflow
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import RUNS, ZERO
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment
+from pushforward.report import notes
+from pushforward.server.init import Server
+from pushforward.server.runs import CANCELLED, SKIPPED, Job
+
+PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
+
+
+@functools.lru_cache(maxsize=32)
+def _loaded(name: str, text: str) -> Workflow:
+    return workflow.load(name, text)
+
+
+class ConflictError(PushforwardError):
+    """A branch that cannot be merged."""
+
+
+class Subject:
+    """What a job is about. `commit` is what is run: of a pull request, what merging it would leave on the target.
+
+    `trusted` is what the target branch has, or a person has signed.
+    """
+
+    def __init__(self, server: Server, job: Job) -> None:
+        self.server, self.job = server, job
+        self.repository = server.repository
+        self.where = event.Repository(Path(server.bare), server.name, server.default_branch)
+        self.default = f"refs/heads/{server.default_branch}"
+        self.main = self.repository.commit(server.default_branch)
+        self.trusted = job.event != "pull_request"
+        self.commit = job.commit if self.trusted else self._merge()
+        rules = self.repository.read_plain(self.commit if self.trusted else self.main, "params.yaml")
+        self.settings = settings.parse(rules or b"", f"{job.commit[:9]}:params.yaml")
+
+    @property
+    def id(self) -> int:
+        """The number of the run, as a forge would give it."""
+        return int((self.job.tag or self.job.commit)[:8], 16)
+
+    def headline(self) -> str:
+        """What is run, in one line."""
+        job = self.job
+        if job.event == "pull_request":
+            return f"#{job.pull} {job.branch} {job.commit[:9]} into {self.server.default_branch}"
+        if job.event == "schedule":
+            return f"{job.file} of {job.due} ({job.cron}) at {job.commit[:9]}"
+        return f"{job.commit[:9]} on {job.branch}: {self.repository.subject(job.commit)[:60]}"
+
+    def _merge(self) -> str:
+        """The commit that merging would make."""
+        job, repository = self.job, self.repository
+        tree, conflicts = repository.merge_tree(self.main, job.commit)
+        if tree is None:
+            raise ConflictError(
+                f"{job.branch} conflicts with {self.server.default_branch} in {', '.join(conflicts[:5])}",
+                next=f"git fetch && git rebase {self.server.default_branch}, then push again",
+            )
+        message = f"Merge {job.commit} into {self.main}\n"
+        parents = [self.main, job.commit]
+        merge = repository.write_commit(tree, parents, message, date=repository.date(job.commit))
+        repository.set_ref(f"refs/pull/{job.pull}/merge", merge)
+        return merge
+
+    @functools.cached_property
+    def before(self) -> str:
+        """The push before this one that was run; one that was skipped or cancelled says nothing of what it changed."""
+        return self.last_run(self.job.before)
+
+    def last_run(self, commit: str) -> str:
+        """`commit`, or the newest push of the default branch before it that was run; zeros where there is none."""
+        moves = {after: before for before, after in self.repository.reflog(self.default)}
+        while commit in moves and str(self.verdict_of(commit).get("reason", "")).startswith((SKIPPED, CANCELLED)):
+            commit = moves.pop(commit)
+        return commit
+
+    def verdict_of(self, commit: str) -> dict[str, object]:
+        """What is recorded of a push of `commit` to the default branch; empty where nothing is."""
+        from pushforward.report import markdown as report
+
+        found = report.entries(notes.read(self.repository, commit)) if commit != ZERO else []
+        return next((header for header, _ in found if header.get("event") == "push"), {})
+
+    def awaits(self, commit: str) -> bool:
+        """Whether a push of `commit` to the default branch is still to be judged."""
+        pushed = any(after == commit for _, after in self.repository.reflog(self.default))
+        return pushed and self.repository.resolve(f"{RUNS}{commit}") is None
+
+    @functools.cached_property
+    def event(self) -> Event:
+        """What the workflows at `commit` are told."""
+        job = self.job
+        if job.event == "schedule":
+            return Event("schedule", job.commit, job.ref, schedule=job.cron)
+        message = self.repository.subject(job.commit)
+        if job.event == "tag":
+            return Event("push", job.commit, job.ref, message=message)
+        if job.event == "push":
+            paths = tuple(self.repository.changed(None if self.before == ZERO else self.before, job.commit))
+            return Event("push", job.commit, job.ref, before=job.before, message=message, paths=paths)
+        base = self.repository.merge_base(self.main, job.commit)
+        return Event(
+            "pull_request",
+            self.commit,
+            f"refs/pull/{job.pull}/merge",
+            before=job.before,
+            message=message,
+            paths=tuple(self.repository.changed(base, job.commit)),
+            action="opened" if job.before == ZERO else "synchronize",
+            number=job.pull or 0,
+            base=self.server.default_branch,
+            base_sha=self.main,
+            head=job.branch,
+            head_sha=job.commit,
+        )
+
+    def as_if_merged(self) -> Event:
+        """The same files, pushed to the default branch."""
+        return Event("push", self.commit, self.default, before=self.main, message="", paths=self.event.paths)
+
+    def follow_up(self, flow: Workflow, result: WorkflowResult, judge: str) -> Event:
+        """What the workflows of `judge` are told when `flow` has ended."""
+        return Event(
+            "workflow_run",
+            judge,
+            self.default,
+            action="completed",
+            head=self.job.branch,
+            head_sha=self.job.commit,
+            workflow=flow.name,
+            source="push" if self.job.event == "tag" else self.job.event,
+            conclusion={"timed-out": "timed_out"}.get(result.conclusion, result.conclusion),
+            run_id=self.id,
+            pull_requests=(self.job.pull,) if self.job.pull else (),
+        )
+
+    @functools.cached_property
+    def judge(self) -> str:
+        """The commit that judges: of the default branch, as it was before the push that is judged.
+
+        A judge whose settings cannot be read, or that has no workflows, hands on to the one before it.
+        """
+        if self.job.event != "push":
+            return self.main
+        commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
+        while commit is not None:
+            with contextlib.suppress(PushforwardError):
+                files.check_tree(self.repository.tree(commit), pipeline.OWN)
+                rules = settings.parse(self.repository.read(commit, "params.yaml") or b"")
+                environment.digest(self.repository, commit, rules.model.requirements)
+                self.workflows(commit)
+                return commit
+            commit = self.repository.resolve(f"{commit}^")
+        return self.job.commit
+
+    def judges(self) -> Iterator[str]:
+        """The commit that judges, and after it those that have judged before: one that cannot work hands on."""
+        yield self.judge
+        seen = {self.judge}
+        past = self.repository.git("rev-list", "--first-parent", f"--max-count={PAST}", self.judge).text.split()
+        for commit in past:
+            earlier = str(self.verdict_of(commit).get("base", ""))
+            if earlier in past and earlier not in seen:
+                seen.add(earlier)
+                yield earlier
+            if len(seen) > JUDGES:
+                return
+
+    def workflows(self, commit: str) -> list[Workflow]:
+        """The workflow files at `commit` that this server runs (`server.workflows`)."""
+        found, tree = [], self.repository.tree(commit)
+        for path in sorted(tree):
+            folder, _, name = path.rpartition("/")
+            stem, _, kind = name.rpartition(".")
+            if folder == FOLDER and kind in {"yml", "yaml"} and stem in self.settings.server.workflows:
+                files.check_tree(tree, [path])
+                text = self.repository.read(commit, path) or b""
+                found.append(_loaded(name, text.decode("utf-8", "replace")))
+        if not found:
+            files.check_tree(tree, [FOLDER])
+            wanted = ", ".join(self.settings.server.workflows)
+            raise PushforwardError(f"{commit[:9]} has none of the workflows {wanted} in {FOLDER}")
+        return found
+
+    def due(self, commit: str, what: Event) -> list[Workflow]:
+        """Those of the workflows at `commit` that answer to an event."""
+        wanted = self.job.file
+        return [
+            flow
+            for flow in self.workflows(commit)
+            if flow.file == (wanted or flow.file) and workflow.matches(flow, what)
+        ]

@@ -1,0 +1,451 @@
+"""Everything that was judged, looked at and promoted, read from git in a fixed number of processes.
+
+However many runs and tags there are, git is asked for them at once. What was read of a git object is kept by the
+object's name: it never changes.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pushforward import settings
+from pushforward.errors import PushforwardError
+from pushforward.gate import verdict as verdicts
+from pushforward.git.repository import HOLDOUTS, NOTES, REPORTS, Ref, Repository, tree_entries
+from pushforward.judge import ledger
+from pushforward.registry import tags as registry
+from pushforward.registry.tags import Registry
+from pushforward.report import markdown as report
+from pushforward.report import notes
+
+EVENTS = ("push", "pull_request")
+PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
+SETTINGS = "HEAD:params.yaml"
+FIRST, LAST = b"<!-- pushforward ", b" -->"
+
+Found = tuple[str, bytes] | None
+Reader = Callable[[Found], Any]
+
+
+class _Part(BaseModel):
+    """A part of a verdict as a list of runs needs it; what else is there is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Metric(_Part):
+    """One metric of a run on its validation month; `gain` is positive where it is better than the champion."""
+
+    name: str
+    better: Literal["lower", "higher"]
+    challenger: float
+    gain: float | None = None
+
+
+class _Validation(_Part):
+    month: str
+    numbers: tuple[Metric, ...] = ()
+
+
+class _Look(_Part):
+    number: int
+    of: int
+
+
+class _Holdout(_Part):
+    months: tuple[str, ...]
+
+
+class Header(_Part):
+    """The part of a verdict that a list shows; of `validation` the gated loss stands first."""
+
+    verdict: str
+    reason: str
+    mode: str
+    event: str
+    ref: str
+    commit: str = ""
+    pull: int | None = None
+    validation: _Validation | None = None
+    holdout: _Holdout | None = None
+    look: _Look | None = None
+    touched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a list says of a commit; empty where a note outlived its commit, or came without it."""
+
+    seconds: int = 0
+    author: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One verdict on one pushed commit. `version` is the tag that it made."""
+
+    commit: str
+    header: Header
+    about: Commit = Commit()
+    version: str = ""
+
+    @property
+    def branch(self) -> str:
+        """The branch that was pushed."""
+        return self.header.ref.removeprefix("refs/heads/")
+
+    @property
+    def pull(self) -> int | None:
+        """The number of the pull request that it was judged as."""
+        return self.header.pull if self.header.event == "pull_request" else None
+
+    @property
+    def stands_from(self) -> str:
+        """The earlier commit whose verdict stands here, or ""."""
+        return "" if self.header.commit in ("", self.commit) else self.header.commit
+
+    @property
+    def loss(self) -> Metric | None:
+        """The gated loss on the validation month."""
+        found = self.header.validation
+        return found.numbers[0] if found and found.numbers else None
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request: the verdicts on its pushes, newest first."""
+
+    number: int
+    runs: tuple[Run, ...]
+    merged: bool
+
+    @property
+    def newest(self) -> Run:
+        """The last push."""
+        return self.runs[0]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag object as stored; there are many, and few of them are looked into. A lightweight tag says nothing."""
+
+    raw: bytes = b""
+
+    @property
+    def target(self) -> str:
+        """The object that it names."""
+        return self.raw[7:47].decode("ascii", "replace")
+
+    @property
+    def seconds(self) -> int:
+        """When it was made."""
+        return _signature(self._parts[0], "tagger")[0]
+
+    @property
+    def tagger(self) -> str:
+        """Who made it."""
+        return _signature(self._parts[0], "tagger")[1]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The JSON in its message."""
+        return registry.record(self._parts[1])
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        headers, _, message = self.raw.decode("utf-8", "replace").partition("\n\n")
+        return headers, message
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
+
+    `notes` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
+    that this version cannot read.
+    """
+
+    model: str = ""
+    policy: Mapping[str, str] = field(default_factory=dict)
+    registry: Registry = field(default_factory=lambda: Registry(""))
+    tags: Mapping[str, Tag] = field(default_factory=dict)
+    runs: tuple[Run, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    holdouts: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    reports: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def pull(self, number: int) -> Pull | None:
+        """A pull request by its number."""
+        return next((pull for pull in self.pulls if pull.number == number), None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of a commit: the text as stored and, where it can be read, the verdict. `pictures` are names."""
+
+    text: str
+    event: str
+    verdict: verdicts.Verdict | None
+    context: report.Context
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def markdown(self) -> str:
+        """The text for people: without the lines for machines."""
+        return "\n".join(line for line in self.text.split("\n") if not line.startswith("<!--"))
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
+
+    holdout: str
+    state: ledger.State
+    numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
+    problem: str = ""
+
+
+class History:
+    """Reads a repository; knows what it has read before. Safe to use from several threads."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self._lock = threading.Lock()
+        self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
+        self._known: dict[tuple[Reader, str], Any] = {}
+        self._looks: dict[tuple[str, str], Looks] = {}
+
+    def snapshot(self) -> Snapshot:
+        """The repository as it is now; nothing but the refs is read again where none of them has moved."""
+        prefixes = ("refs/heads", "refs/tags", NOTES, HOLDOUTS, REPORTS)
+        listed = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).stdout
+        with self._lock:
+            before, snapshot = self._seen
+            if listed != before:
+                snapshot = self._read(listed.decode("utf-8", "surrogateescape"))
+                self._seen = (listed, snapshot)
+        return snapshot
+
+    def reports(self, snapshot: Snapshot, commits: Collection[str]) -> dict[str, list[Report]]:
+        """The reports of commits, each newest first."""
+        known = [commit for commit in commits if commit in snapshot.notes]
+        folders = [
+            f"{snapshot.reports[commit]}:{event}/plots" if commit in snapshot.reports else ""
+            for commit in known
+            for event in EVENTS
+        ]
+        found = self.repository.objects([*(snapshot.notes[commit] for commit in known), *filter(None, folders)])
+        texts, trees = found[: len(known)], iter(found[len(known) :])
+        pictures = [_pictures(next(trees)) if folder else () for folder in folders]
+        return {
+            commit: _reports(text, dict(zip(EVENTS, pictures[2 * place : 2 * place + 2], strict=True)))
+            for place, (commit, text) in enumerate(zip(known, texts, strict=True))
+        }
+
+    def pictures(self, snapshot: Snapshot, wanted: Sequence[tuple[str, str, str]]) -> list[bytes | None]:
+        """The pictures (commit, event, name), each None where there is none."""
+        there = [one[0] in snapshot.reports and one[1] in EVENTS and bool(PICTURE.fullmatch(one[2])) for one in wanted]
+        names = [
+            f"{snapshot.reports[commit]}:{event}/plots/{name}.svg"
+            for (commit, event, name), known in zip(wanted, there, strict=True)
+            if known
+        ]
+        found = iter(self.repository.objects(names))
+        return [_blob(next(found)) if known else None for known in there]
+
+    def looks(self, snapshot: Snapshot, holdouts: Iterable[str]) -> list[Looks]:
+        """The ledgers of holdouts. A chain that was tampered with is a problem to show, not one to stop at."""
+        return [self._read_looks(holdout, snapshot.holdouts[holdout]) for holdout in holdouts]
+
+    def _read(self, listed: str) -> Snapshot:
+        refs = {name: identity for identity, _, name in (line.partition(" ") for line in listed.splitlines())}
+        annotated = notes.annotated(self.repository) if NOTES in refs else {}
+        read = self._learn([(_headers, blob) for blob in annotated.values()] + [(_commit, name) for name in annotated])
+        model, policy, problems = self._settings(refs)
+        mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#"))]
+        tags = self._learn([(_tag, refs[name]) for name in mine])
+        told = {identity: tag for (_, identity), (_, tag) in tags.items()}
+        kinds = {identity: kind for (_, identity), (kind, _) in tags.items()}
+        folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
+        known = registry.fold(model, folded)
+        kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
+        runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
+        return Snapshot(
+            model=model,
+            policy=policy,
+            registry=known,
+            tags=told,
+            runs=runs,
+            pulls=self._pulls(runs),
+            holdouts=_newest_first(_below(refs, HOLDOUTS)),
+            notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
+            reports=_below(refs, REPORTS),
+            unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
+            problems=(*problems, *known.problems),
+        )
+
+    def _learn(self, wanted: Sequence[tuple[Reader, str]]) -> dict[tuple[Reader, str], Any]:
+        """What the readers make of the objects; those that are not known yet are read at once."""
+        new = [one for one in wanted if one not in self._known]
+        told = {}
+        for one, found in zip(new, self.repository.objects([name for _, name in new]), strict=True):
+            told[one] = one[0](found)
+            if found is not None:  # what is missing may come later
+                self._known[one] = told[one]
+        return {one: told[one] if one in told else self._known[one] for one in wanted}
+
+    def _settings(self, refs: Collection[str]) -> tuple[str, Mapping[str, str], list[str]]:
+        """The model's name and the environments' policy; where the settings cannot be read, the name by the tags."""
+        (found,) = self.repository.objects([SETTINGS])
+        problems = []
+        if found:
+            try:
+                rules = settings.parse(found[1])
+            except PushforwardError as broken:
+                problems.append(f"params.yaml: {broken.message}")
+            else:
+                return rules.model.name, rules.promote.environments, problems
+        tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)
+        return next((tag["model"] for tag in tags if tag), ""), {}, problems
+
+    def _pulls(self, runs: Iterable[Run]) -> tuple[Pull, ...]:
+        pushes: dict[int, list[Run]] = {}
+        for run in runs:
+            if run.pull is not None:
+                pushes.setdefault(run.pull, []).append(run)
+        here = [some[0].commit for some in pushes.values() if some[0].about.seconds]
+        into = self.repository.resolve("HEAD") if here else None
+        waiting = self.repository.unmerged(here, into) if into else set(here)
+        pulls = [
+            Pull(number, tuple(some), some[0].commit in here and some[0].commit not in waiting)
+            for number, some in pushes.items()
+        ]
+        return tuple(sorted(pulls, key=lambda pull: (-pull.newest.about.seconds, -pull.number)))
+
+    def _read_looks(self, holdout: str, tip: str) -> Looks:
+        known = self._looks.get((holdout, tip))
+        if known is None:
+            try:
+                state = ledger.Ledger(self.repository).state(holdout)
+                known = Looks(holdout, state, self._published(state))
+            except (PushforwardError, ValueError) as broken:
+                known = Looks(holdout, ledger.State(holdout), problem=str(getattr(broken, "message", broken)))
+            self._looks[holdout, tip] = known
+        return known
+
+    def _published(self, state: ledger.State) -> dict[int, verdicts.Verdict]:
+        """The numbers that a holdout has published, each as its look left them."""
+        names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
+        found = {}
+        for look, content in zip(state.looks, self.repository.objects(names), strict=True):
+            if content is None:
+                continue
+            if hashlib.sha256(content[1]).hexdigest() != look.sealed:
+                raise PushforwardError(f"the numbers of look {look.number} are not what it found")
+            found[look.number] = verdicts.Verdict.from_json(content[1])
+        return found
+
+
+def _runs(
+    headers: Mapping[str, Sequence[Header]],
+    read: Mapping[tuple[Reader, str], Any],
+    known: Registry,
+    tags: Mapping[str, Tag],
+) -> tuple[Run, ...]:
+    """All runs, newest first; of one commit, the newest report first."""
+    made = {
+        str(tags[version.tag].record.get("commit", version.commit)): str(version.version) for version in known.versions
+    }
+    found: list[tuple[int, int, Run]] = []
+    for commit, reports in headers.items():
+        about = read[_commit, commit]
+        for place, header in enumerate(reports):
+            version = made.get(commit, "") if header.event == "push" else ""
+            found.append((-about.seconds, place, Run(commit, header, about, version)))
+    return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
+
+
+def clock(seconds: int) -> datetime:
+    """A moment in git, in UTC."""
+    return datetime.fromtimestamp(min(seconds, 253402300799), UTC)
+
+
+def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
+
+
+def _newest_first(holdouts: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(holdouts.items(), key=lambda item: (item[0][-7:], item[0]), reverse=True))
+
+
+def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:
+    """The verdicts of a note, and whether there are some that cannot be read."""
+    verdicts, broken = [], False
+    for line in (found[1] if found else b"").split(b"\n"):
+        # As `report.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
+        if line.startswith(FIRST) and line.endswith(LAST):
+            try:
+                verdicts.append(Header.model_validate_json(line[len(FIRST) : -len(LAST)]))
+            except ValidationError:
+                broken = True
+    return tuple(verdicts), broken
+
+
+def _commit(found: Found) -> Commit:
+    if found is None or found[0] != "commit":
+        return Commit()
+    headers, _, message = _text(found).partition("\n\n")
+    seconds, _ = _signature(headers, "committer")
+    _, author = _signature(headers, "author")
+    paragraph = message.lstrip("\n").partition("\n\n")[0]
+    return Commit(seconds, author, " ".join(paragraph.split("\n")).strip())
+
+
+def _tag(found: Found) -> tuple[str, Tag]:
+    if found is None or found[0] != "tag":
+        return found[0] if found else "", Tag()
+    return "tag", Tag(found[1])
+
+
+def _signature(headers: str, role: str) -> tuple[int, str]:
+    """(seconds, name) of who made a commit or tag; of what git did not write, nothing."""
+    found = re.search(rf"^{role} (.*?) ?<[^>\n]*> (\d{{1,12}}) ", headers, re.MULTILINE)
+    return (int(found[2]), found[1]) if found else (0, "")
+
+
+def _text(found: Found) -> str:
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+def _blob(found: Found) -> bytes | None:
+    return found[1] if found and found[0] == "blob" else None
+
+
+def _pictures(found: Found) -> tuple[str, ...]:
+    if found is None or found[0] != "tree":
+        return ()
+    names = [name.removesuffix(".svg") for name in tree_entries(found[1]) if name.endswith(".svg")]
+    return tuple(name for name in names if PICTURE.fullmatch(name))
+
+
+def _reports(found: Found, pictures: Mapping[str, tuple[str, ...]]) -> list[Report]:
+    reports = []
+    for header, text in report.entries(_text(found)):
+        event = str(header.get("event"))
+        try:
+            verdict = verdicts.Verdict.from_json(json.dumps(header))
+        except PushforwardError:
+            verdict = None
+        reports.append(Report(text, event, verdict, report.context_of(text), pictures.get(event, ())))
+    return reports

@@ -1,0 +1,469 @@
+"""A repository's history -> pages: what may merge, what is in use and why, for readers who run nothing.
+
+The same pages are served and exported, so all links are relative. No page needs a script. Every text that a template
+shows passes `text.plain` and is escaped: who names a branch or a slice writes no markup.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pushforward import __version__, percent, settings
+from pushforward.errors import PushforwardError
+from pushforward.gate.verdict import OFFSET_TITLE, Slice, Verdict
+from pushforward.git.repository import REGISTRY, Repository
+from pushforward.pipeline.revision import sha256
+from pushforward.registry.tags import NAME, NUMBER, Registered
+from pushforward.release import card, promote, provenance
+from pushforward.release.card import Card
+from pushforward.report import markdown as report
+from pushforward.text import figure, plain, signed
+from pushforward.views import charts
+from pushforward.views import svg as pictures
+from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
+
+PER_PAGE = 100
+HOLDOUTS_PER_PAGE = 6
+SLICES_OPEN = 8
+LONGEST = 4000
+HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+FILES = {"style.css": CSS, "icon.svg": SVG}
+# What answers "may this merge?" stands first; names that are not here come last.
+PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
+KINDS = {
+    "data-refused": "The data is refused",
+    "training-failed": "Training failed",
+    "merge-conflict": "It cannot be merged as it is",
+    "carried": "Nothing to train; the verdict before stands",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The bytes of a page, a picture or a style sheet, and their media type."""
+
+    content: bytes
+    kind: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Page `number` of `count` of a list whose pages are `<name>.html`, `<name>/2.html`, …"""
+
+    items: Sequence[Any]
+    number: int
+    count: int
+    name: str
+    total: int
+
+    def path(self, number: int) -> str:
+        """The page of that number."""
+        return f"{self.name}.html" if number == 1 else f"{self.name}/{number}.html"
+
+
+class Site:
+    """All pages of one repository."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.history = History(repository)
+        self.name = repository.path.resolve().name
+        self._templates = _templates()
+        more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
+        self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
+            (re.compile(pattern), method)
+            for pattern, method in (
+                (rf"index{more}", self._runs),
+                (rf"pulls{more}", self._pulls),
+                (r"pull/(\d{1,9})\.html", self._pull),
+                (r"run/([0-9a-f]{40})\.html", self._run),
+                (rf"models{more}", self._models),
+                (rf"version/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._version),
+                (rf"environment/({NAME}){more}", self._environment),
+                (rf"metrics{more}", self._metrics),
+                (rf"holdouts{more}", self._holdouts),
+                (r"plots/([0-9a-f]{40})/(push|pull_request)/([a-z0-9-]{1,61})\.svg", self._picture),
+            )
+        ]
+
+    def answer(self, path: str) -> Answer | None:
+        """What is at `path`, which is relative and below the site; None where there is nothing."""
+        return self._at(path, None)
+
+    def _at(self, path: str, snapshot: Snapshot | None) -> Answer | None:
+        if path in FILES:
+            return Answer(resources.files("pushforward.views").joinpath("templates", path).read_bytes(), FILES[path])
+        for pattern, method in self._routes:
+            if found := pattern.fullmatch(path or "index.html"):
+                return method(snapshot or self.history.snapshot(), *found.groups())
+        return None
+
+    def everything(self) -> Iterator[tuple[str, Answer]]:
+        """Every path that has an answer, and the answer; git is asked for a hundred reports at once."""
+        snapshot = self.history.snapshot()
+        lists = {
+            "index": (len(snapshot.runs), PER_PAGE),
+            "pulls": (len(snapshot.pulls), PER_PAGE),
+            "models": (len(snapshot.registry.versions), PER_PAGE),
+            "metrics": (len(_measured(snapshot)), PER_PAGE),
+            "holdouts": (len(snapshot.holdouts), HOLDOUTS_PER_PAGE),
+        }
+        for name in snapshot.registry.environments:
+            used = [one for one in snapshot.registry.assignments if one.environment == name]
+            lists[f"environment/{name}"] = len(used), PER_PAGE
+        paths = [*FILES]
+        for name, (count, size) in lists.items():
+            paths += [f"{name}.html", *(f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))]
+        for path in paths:
+            yield from _there(path, self._at(path, snapshot))
+        for start in range(0, len(snapshot.registry.versions), PER_PAGE):
+            some = snapshot.registry.versions[start : start + PER_PAGE]
+            for version, entry in zip(some, self._cards(snapshot, some), strict=True):
+                yield from _there(
+                    f"version/{version.version}.html", self._version(snapshot, str(version.version), entry)
+                )
+        commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.notes]))
+        newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
+        for start in range(0, len(commits), PER_PAGE):
+            told = self.history.reports(snapshot, commits[start : start + PER_PAGE])
+            for commit, reports in told.items():
+                yield from _there(f"run/{commit}.html", self._run(snapshot, commit, reports))
+                if commit in newest:
+                    number = str(newest[commit])
+                    yield from _there(f"pull/{number}.html", self._pull(snapshot, number, reports))
+            names = [(commit, one.event, name) for commit in told for one in told[commit] for name in one.pictures]
+            for (commit, event, name), content in zip(names, self.history.pictures(snapshot, names), strict=True):
+                if content and pictures.read(content):
+                    yield f"plots/{commit}/{event}/{name}.svg", Answer(content, SVG)
+
+    def missing(self, path: str, message: str, following: str = "") -> Answer:
+        """The page in the place of one that is not there, or that cannot be made; it reads nothing."""
+        return self._render("missing", Snapshot(), path, message=message, following=following)
+
+    def _runs(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.runs, page, "index")
+        if part is None:
+            return None
+        newest = self.history.looks(snapshot, [*snapshot.holdouts][:1])
+        path = part.path(part.number)
+        return self._render("runs", snapshot, path, part=part, looks=newest, uses=_uses(snapshot))
+
+    def _pulls(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.pulls, page, "pulls")
+        return None if part is None else self._render("pulls", snapshot, part.path(part.number), part=part)
+
+    def _pull(self, snapshot: Snapshot, number: str, told: list[Report] | None = None) -> Answer | None:
+        pull = snapshot.pull(int(number))
+        if pull is None or number != str(pull.number):
+            return None
+        told = told or self._told(snapshot, pull.newest.commit)
+        newest = [one for one in told if one.event == "pull_request"][:1]
+        drawn = self._drawn(snapshot, pull.newest.commit, newest)
+        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest, drawn=drawn)
+
+    def _run(self, snapshot: Snapshot, commit: str, told: list[Report] | None = None) -> Answer | None:
+        runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
+        told = told or self._told(snapshot, commit)
+        if not told:
+            return None
+        drawn = self._drawn(snapshot, commit, told)
+        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit, drawn=drawn)
+
+    def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(snapshot.registry.versions[::-1], page, "models")
+        if part is None:
+            return None
+        path = part.path(part.number)
+        return self._render("models", snapshot, path, part=part, uses=_uses(snapshot), runs=_made(snapshot))
+
+    def _version(self, snapshot: Snapshot, name: str, told: "_Told | None" = None) -> Answer | None:
+        version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
+        if version is None:
+            return None
+        mine = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit and not one.empties]
+        uses = mine[:PER_PAGE]
+        run = _made(snapshot).get(name)
+        (told,) = [told] if told else self._cards(snapshot, [version])
+        path = f"version/{name}.html"
+        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told)
+
+    def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
+        """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
+        read = self.history.repository.objects
+        names = [f"{REGISTRY}:{promote.folder(version.name)}/" for version in versions]
+        files = [name + file for name in names for file in (promote.VERDICT, promote.PROVENANCE)]
+        found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
+        entries = [
+            _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
+            for place in range(len(versions))
+        ]
+        about = [
+            f"{version.commit}:{entry.about}" if entry.about else ""
+            for version, entry in zip(versions, entries, strict=True)
+        ]
+        texts = iter(read([name for name in about if name]))
+        return [
+            entry.told(version, snapshot.tags[version.tag], next(texts) if name else None)
+            for version, entry, name in zip(versions, entries, about, strict=True)
+        ]
+
+    def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
+        used = [one for one in snapshot.registry.assignments[::-1] if one.environment == name]
+        part = _part(used, page, f"environment/{name}")
+        if part is None or not used:
+            return None
+        at = {version.commit: version for version in snapshot.registry.versions}
+        now = snapshot.registry.in_use(name)
+        run = _made(snapshot).get(str(now.version)) if now else None
+        path = part.path(part.number)
+        return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)
+
+    def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part(_measured(snapshot), page, "metrics")
+        if part is None:
+            return None
+        better = {metric.name: metric.better for run in part.items for metric in run.header.validation.numbers}
+        shown = [name for name in better if name != OFFSET_TITLE][:3]
+        trends = {}
+        for name in shown:
+            width, height = (1100, 300) if name == shown[0] else (540, 220)
+            trends[name] = charts.trend(_points(part.items, name), width=width, height=height), better[name]
+        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends)
+
+    def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
+        part = _part([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
+        if part is None:
+            return None
+        looks = self.history.looks(snapshot, part.items)
+        about = {run.commit: run.about for run in snapshot.runs}
+        return self._render("holdouts", snapshot, part.path(part.number), part=part, looks=looks, about=about)
+
+    def _picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> Answer | None:
+        (content,) = self.history.pictures(snapshot, [(commit, event, name)])
+        return Answer(content, SVG) if content and pictures.read(content) else None
+
+    def _drawn(self, snapshot: Snapshot, commit: str, told: Sequence[Report]) -> dict[str, dict[str, pictures.Picture]]:
+        """Event -> name -> picture of the reports of a commit; what is no picture is left out."""
+        names = [(commit, one.event, name) for one in told for name in sorted(one.pictures, key=_place)]
+        drawn: dict[str, dict[str, pictures.Picture]] = {}
+        for (_, event, name), content in zip(names, self.history.pictures(snapshot, names), strict=True):
+            if content and (picture := pictures.read(content)):
+                drawn.setdefault(event, {})[name] = picture
+        return drawn
+
+    def _told(self, snapshot: Snapshot, commit: str) -> list[Report]:
+        return self.history.reports(snapshot, [commit]).get(commit, [])
+
+    def _render(self, template: str, snapshot: Snapshot, path: str, **values: Any) -> Answer:
+        text = self._templates.get_template(f"{template}.html").render(
+            snapshot=snapshot, root="../" * path.count("/"), here=template, site=self.name, **values
+        )
+        return Answer(text.encode("utf-8", "replace"), HTML)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The card of a version, or why there is none to show."""
+
+    card: Card | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the registry holds of a version, and the settings at its commit; None where that is not there."""
+
+    verdict: bytes | None
+    provenance: bytes | None
+    rules: settings.Settings | None
+    problem: str = ""
+
+    @staticmethod
+    def read(*found: tuple[str, bytes] | None) -> "_Entry":
+        verdict, made, text = (one[1] if one and one[0] == "blob" else None for one in found)
+        try:
+            return _Entry(verdict, made, settings.parse(text) if text is not None else None)
+        except PushforwardError as broken:
+            return _Entry(verdict, made, None, broken.message)
+
+    @property
+    def about(self) -> str:
+        """The file whose text begins the card."""
+        return (self.rules.model.card or "") if self.rules else ""
+
+    def told(self, version: Registered, tag: Tag, about: tuple[str, bytes] | None) -> _Told:
+        """The card, where verdict and provenance are those that the tag names."""
+        if self.verdict is None or self.provenance is None or self.rules is None:
+            return _Told(problem=self.problem)
+        digests = {"verdict": sha256(self.verdict), "provenance": sha256(self.provenance)}
+        wrong = [name for name, digest in digests.items() if tag.record.get(name) != digest]
+        if wrong:
+            return _Told(problem=f"The {wrong[0]} in the registry is not the one that the tag names.")
+        try:
+            verdict, made = Verdict.from_json(self.verdict), provenance.read(self.provenance)
+        except PushforwardError as broken:
+            return _Told(problem=broken.message)
+        text = about[1].decode("utf-8", "replace") if about and about[0] == "blob" else None
+        previous, digest = str(tag.record.get("previous") or ""), digests["provenance"]
+        return _Told(card.build(version.name, verdict, self.rules, made, digest=digest, previous=previous, about=text))
+
+
+def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:
+    if answer:
+        yield path, answer
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (PICTURES.index(name) if name in PICTURES else len(PICTURES), name)
+
+
+def _part(items: Sequence[Any], page: str | None, name: str, size: int = PER_PAGE) -> Part | None:
+    number, count = int(page or 1), max(1, math.ceil(len(items) / size))
+    if number > count:
+        return None
+    return Part(items[(number - 1) * size : number * size], number, count, name, len(items))
+
+
+def _measured(snapshot: Snapshot) -> list[Run]:
+    """The runs that trained something and were measured; a verdict that stands from before is not measured again."""
+    return [run for run in snapshot.runs if run.loss and not run.stands_from]
+
+
+def _made(snapshot: Snapshot) -> dict[str, Run]:
+    """Version -> the run that made it."""
+    return {run.version: run for run in snapshot.runs if run.version}
+
+
+def _points(runs: Sequence[Run], name: str) -> list[charts.Point]:
+    """One metric of the runs (newest first), oldest first."""
+    points = []
+    for run in reversed(runs):
+        found = run.header.validation
+        for metric in found.numbers if found else ():
+            if metric.name == name and found:
+                title = f"{run.commit[:7]} {run.about.subject}: {run.header.verdict}, {figure(metric.challenger)}"
+                points.append(charts.Point(metric.challenger, run.header.verdict, run.version, found.month, title))
+    return points
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it."""
+
+    environment: str
+    version: Registered | None
+    seconds: int
+    tagger: str
+    policy: str
+    run: Run | None
+
+
+def _uses(snapshot: Snapshot) -> list[Use]:
+    """The environments, those of the settings first and in their order."""
+    made, uses = _made(snapshot), []
+    for name in dict.fromkeys([*snapshot.policy, *snapshot.registry.environments]):
+        version = snapshot.registry.in_use(name)
+        mine = [one for one in snapshot.registry.assignments if one.environment == name]
+        tag = snapshot.tags[mine[-1].tag] if mine else None
+        run = made.get(str(version.version)) if version else None
+        since = tag.seconds if tag else 0
+        uses.append(Use(name, version, since, tag.tagger if tag else "", snapshot.policy.get(name, ""), run))
+    return uses
+
+
+def headline(told: Report) -> str:
+    """The verdict of a report in a few words."""
+    verdict, context = told.verdict, told.context
+    if verdict is None:
+        return "A report that this version cannot read"
+    if context.kind != "judged":
+        return KINDS[context.kind]
+    champion = verdict.champion.version if verdict.champion else "the champion"
+    newer = verdict.mode == "refresh"
+    if verdict.mode == "first":
+        return {
+            "promote": "The first model; it meets the floors",
+            "hold": "The first model does not meet the floors",
+            "unknown": "The first model is not shown to meet the floors",
+        }.get(verdict.verdict, "The first model cannot be judged")
+    return {
+        "promote": f"No worse than {champion}, and newer" if newer else f"Better than {champion}",
+        "hold": f"Does not replace {champion}",
+        "unknown": f"Not shown to be {'as good as' if newer else 'better than'} {champion}",
+        "calibration-only": f"Differs from {champion} in its level only",
+        "identical": f"Predicts exactly what {champion} predicts",
+    }.get(verdict.verdict, "Cannot be judged")
+
+
+def sentence(text: str) -> str:
+    """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
+    first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
+    return first + text[1:] + ("" if text.endswith((".", "…", "?")) else ".")
+
+
+def worst_first(slices: Sequence[Slice]) -> list[Slice]:
+    """Harmed slices first, then those that can be judged, each by gain."""
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("pushforward.views"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.filters |= {
+        "figure": lambda value: "" if value is None else figure(value),
+        "signed": lambda value: "" if value is None else signed(value),
+        "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
+        "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
+        "iso": lambda seconds: clock(seconds).isoformat(),
+        "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "lines": _lines,
+        "sentence": sentence,
+        "worst_first": worst_first,
+        "percent": lambda share: percent.share(share, ".4g"),
+        "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
+    }
+    templates.globals |= {
+        "headline": headline,
+        "curve": charts.curve,
+        "fold_stages": report.fold_stages,
+        "WORDS": report.WORDS,
+        "NEXT": report.NEXT,
+        "SLICES_OPEN": SLICES_OPEN,
+        "PUSHFORWARD": __version__,
+    }
+    # Compiled now, so that no reader waits for it.
+    for name in templates.list_templates(extensions=["html"]):
+        templates.get_template(name)
+    return templates
+
+
+def _shown(value: Any) -> Any:
+    """What a template's expression shows: markup as it is, anything else as one line of plain text."""
+    if isinstance(value, Markup):
+        return value
+    if value is None:
+        return ""
+    text = str(value)
+    # most texts are nothing but letters, and there are thousands on a page
+    return text if text.isascii() and text.isprintable() and "  " not in text else plain(text, LONGEST)
+
+
+def _lines(text: str) -> Markup:
+    """A text of several lines for `<pre>`, each line plain."""
+    lines = text.strip("\n").split("\n")
+    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
+    return Markup("\n").join(escape(line) for line in indented)

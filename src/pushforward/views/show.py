@@ -1,0 +1,272 @@
+"""What is in use where and since when, and the history of everything that was judged."""
+
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pushforward import settings
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.registry import authority
+from pushforward.registry import tags as registry
+from pushforward.registry import transaction as tagging
+from pushforward.registry.tags import Registry
+from pushforward.report import markdown as report
+from pushforward.report import notes
+from pushforward.settings import Settings
+from pushforward.text import cells, code, cut, figure, left, plain, signed
+from pushforward.views import history
+from pushforward.views.history import Tag
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One verdict: what was pushed, when, what came of it. `loss` and `gain` are of the validation month, if there."""
+
+    commit: str
+    when: str
+    subject: str
+    ref: str
+    pull: int | None
+    verdict: str
+    stands_from: str
+    mode: str
+    months: str
+    gain: float | None
+    low: float | None
+    high: float | None
+    loss: float | None
+    version: str
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an environment holds by its newest tag: since when, by whom and why; `previous` was there before, if any.
+
+    `version` is "" for one that was emptied.
+    """
+
+    environment: str
+    version: str
+    tag: str
+    when: str
+    by: str
+    reason: str
+    previous: str
+
+
+@dataclass(frozen=True)
+class Deprecated:
+    """A version that is not to be put to use again: since when, by whom and why."""
+
+    version: str
+    when: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The registry and the history of a repository, newest verdict last.
+
+    `earlier` is what environments hold under other names than the model has now, `lacks` what a clone has not fetched.
+    """
+
+    model: str
+    environments: dict[str, str]
+    uses: tuple[Use, ...]
+    versions: tuple[str, ...]
+    deprecated: tuple[Deprecated, ...]
+    problems: tuple[str, ...]
+    history: tuple[Entry, ...]
+    earlier: tuple[Use, ...] = ()
+    lacks: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def state(root: Path) -> State:
+    """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
+    repository = Repository(root)
+    text = repository.read("HEAD", "params.yaml")
+    rules = settings.parse(text) if text else settings.load(root)
+    known = _known(root, repository, rules)
+    tags = _tags(repository, known)
+    uses = tuple(_use(known, name, tags) for name in known.environments)
+    return State(
+        known.model,
+        {use.environment: use.version for use in uses if use.version},
+        uses,
+        tuple(version.name for version in known.versions),
+        tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
+        (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
+        tuple(_history(repository, known, tags)),
+        tuple(_earlier(root, repository, rules)),
+        authority.lacks(repository, known.model),
+    )
+
+
+def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Use]:
+    """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
+    refs = repository.refs("refs/tags")
+    parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
+    for model in sorted({found["model"] for found in parsed if found} - {rules.model.name}):
+        known = _counting(root, registry.fold(model, refs), rules)
+        tags = _tags(repository, known)
+        for name in known.environments:
+            use = _use(known, name, tags)
+            if use.version != "?" and tags[known.uses(name)[-1].tag].record:
+                yield use
+
+
+def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
+    """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
+    return _counting(root, registry.fold(rules.model.name, repository.refs("refs/tags")), rules)
+
+
+def _counting(root: Path, known: Registry, rules: Settings) -> Registry:
+    try:
+        return tagging.counting(root, known, rules.promote.environments)
+    except PushforwardError as unknown:
+        return replace(known, problems=(*known.problems, f"no signature was verified: {unknown.message}"))
+
+
+def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:
+    """Every tag of the registry by its object, read at once."""
+    names = [one.tag for one in known.versions] + [one.tag for one in known.assignments]
+    names += [one.tag for one in known.deprecations]
+    found = zip(names, repository.objects(names), strict=True)
+    return {name: Tag(content[1]) for name, content in found if content is not None}
+
+
+def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
+    latest, version = known.uses(environment)[-1], known.in_use(environment)
+    when, by, reason = _told(tags[latest.tag])
+    previous = tags[latest.tag].record.get("previous")
+    held = version.name if version else "" if latest.empties else "?"
+    return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
+
+
+def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
+    return Deprecated(deprecation.name.removesuffix("!"), *_told(tags[deprecation.tag]))
+
+
+def _told(tag: Tag) -> tuple[str, str, str]:
+    """(day, who, why) of a tag."""
+    record = tag.record
+    return (
+        f"{history.clock(tag.seconds):%Y-%m-%d}",
+        str(record.get("by") or tag.tagger),
+        str(record.get("reason") or ""),
+    )
+
+
+def _history(repository: Repository, known: Registry, tags: dict[str, Tag]) -> Iterator[Entry]:
+    found: list[tuple[int, int, Entry]] = []
+    made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
+    for commit in notes.annotated(repository):
+        for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
+            when, _, subject = _described(repository, commit).partition("\0")
+            seconds, _, day = when.partition(" ")
+            found.append((int(seconds or 0), -number, _entry(header, commit, day, subject, made)))
+    yield from (entry for *_, entry in sorted(found, key=lambda row: row[:2]))
+
+
+def _described(repository: Repository, commit: str) -> str:
+    """Time, day and subject of a commit; empty where a note outlived its commit, or came without it."""
+    done = repository.git("log", "-1", "--format=%ct %cs%x00%s", commit, check=False)
+    return done.text if done.returncode == 0 else ""
+
+
+def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: dict[str, registry.Registered]) -> Entry:
+    months = (header.get("holdout") or {}).get("months") or []
+    # The gated loss stands first. That of the validation month is there for every verdict, sealed or not.
+    loss = ((header.get("validation") or {}).get("numbers") or header.get("numbers") or [{}])[0]
+    event = header.get("event")
+    return Entry(
+        commit=commit,
+        when=day,
+        subject=subject,
+        ref=str(header.get("ref", "")).removeprefix("refs/heads/"),
+        pull=header.get("pull"),
+        verdict=str(header.get("verdict")),
+        stands_from="" if header.get("commit") == commit else str(header.get("commit")),
+        mode=str(header.get("mode")),
+        months=" ".join((months[0], months[-1])) if months else "",
+        gain=loss.get("gain"),
+        low=loss.get("low"),
+        high=loss.get("high"),
+        loss=loss.get("challenger"),
+        version=str(made[commit].version) if event == "push" and commit in made else "",
+    )
+
+
+MARKS = {"promote": "✓", "hold": "✗", "unknown": "?", "calibration-only": "✗", "identical": "=", "invalid": "!"}
+
+
+def _verdict(entry: Entry) -> str:
+    if entry.stands_from:
+        return f"= as {entry.stands_from[:7]}"
+    return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
+
+
+def _number(value: float | None, shown: Callable[[float], str]) -> str:
+    return "" if value is None else shown(value)
+
+
+def _branch(entry: Entry) -> str:
+    return plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
+
+
+def terminal(state: State, *, width: int = 80) -> str:
+    """The state as text: environments, then the history as a table of `width` columns, oldest first."""
+    head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
+    rows = [head]
+    for entry in state.history:
+        loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
+        rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(head) - 1)]
+    for row, entry in zip(rows[1:], state.history, strict=True):
+        row[-1] = plain(entry.subject)
+    lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
+    table = [cut(line, width) for line in lines]
+    uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
+    uses = uses or [_nothing(state)]
+    uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
+    lines = [cut(f"  {line}".rstrip(), width) for line in uses]
+    problems = [cut(f"! {plain(text)}", width) for text in state.problems]
+    if state.lacks:
+        problems += textwrap.wrap(f"! {state.lacks}", width, subsequent_indent="  ", break_on_hyphens=False)
+    if state.earlier:
+        names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
+        problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
+    return "\n".join([state.model, *lines, *problems, "", *table])
+
+
+def _nothing(state: State) -> str:
+    """What stands where no environment holds a version."""
+    if state.lacks:
+        return "no version is known here"
+    return "no version is in use yet" if state.versions else "no version yet"
+
+
+def _since(tag: Use | Deprecated) -> str:
+    """Since when, by whom and why, as far as a tag tells it."""
+    who = plain(tag.by.partition(" <")[0], 40)
+    return f"{tag.when} by {who}: {plain(tag.reason)}" if tag.reason else f"{tag.when} by {who}"
+
+
+def markdown(state: State) -> str:
+    """The history as a markdown table, with the holdout's months and the bounds of the gain."""
+    head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
+    rows = []
+    for entry in state.history:
+        bounds = [_number(value, signed) for value in (entry.low, entry.high)]
+        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), " … ".join(filter(None, bounds))]
+        where, subject = code(_branch(entry)), code(entry.subject, 60)
+        rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))

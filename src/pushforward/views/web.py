@@ -1,0 +1,185 @@
+"""The pages over HTTP, for people on this machine; or as files, for any static host.
+
+Read only: GET and HEAD, no form, no script, no cookie. A request never names a file: it names a page, which is made
+from git.
+"""
+
+import hashlib
+import re
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pushforward.errors import PushforwardError
+from pushforward.git.remote import LOCAL as REMOTE
+from pushforward.git.repository import Repository
+from pushforward.pipeline.revision import settings_at
+from pushforward.registry.authority import lacks
+from pushforward.views.pages import SVG, Answer, Site
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# A picture opened by itself is a document: it may paint, and nothing else.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-cache",
+}
+LOCAL = re.compile(r"(?i)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
+MARK = b'<meta name="generator" content="pushforward'
+PATIENCE_SECONDS = 30
+
+
+def repository_of(path: Path) -> Repository:
+    """The repository to read: the server of a clone that has one here, else the one at `path`.
+
+    A clone holds what it has fetched; its server holds everything.
+    """
+    repository = Repository(path)
+    if repository.git("rev-parse", "--git-dir", check=False).returncode != 0:
+        raise PushforwardError(f"{path} is not a git repository", next="pushforward web --repository PATH")
+    url = repository.git("remote", "get-url", REMOTE, check=False)
+    server = Path(url.text.removeprefix("file://"))
+    if url.returncode == 0 and server.is_absolute() and (server / "HEAD").is_file():
+        return Repository(server)
+    return repository
+
+
+def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> None:
+    """Serve the pages of the repository at `path` until interrupted."""
+    repository = repository_of(path)
+    with listen(Site(repository), host, port) as server:
+        shown = f"[{host}]" if ":" in host else host
+        say(f"reads    {repository.path.resolve()}")
+        if missing := _lacks(repository):
+            say(f"lacks    {missing}")
+        say(f"open     http://{shown}:{server.server_address[1]}/")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("")
+
+
+def _lacks(repository: Repository) -> str:
+    """What the pages of a clone cannot show because it has not been fetched."""
+    try:
+        model = settings_at(repository, "HEAD").model.name
+    except PushforwardError:
+        return ""
+    return lacks(repository, model)
+
+
+def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:
+    """A server that is bound and does not serve yet; port 0 takes a free one."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    class Handler(_Handler):
+        pages = site
+        # Who listens for others is reached by names that nobody here can know.
+        hosts = LOCAL if LOCAL.fullmatch(f"[{host}]" if ":" in host else host) else re.compile(".*")
+
+    try:
+        return Server((host, port), Handler)
+    except OSError as failed:
+        raise PushforwardError(f"cannot listen on {host}:{port}: {failed}", next="pushforward web --port 0") from None
+
+
+def export(path: Path, folder: Path) -> int:
+    """Write every page of the repository at `path` into `folder`, and nothing else there; how many files.
+
+    An earlier export is brought up to date. A folder with an index.html of somebody else's is refused.
+    """
+    site = Site(repository_of(path))
+    index = folder / "index.html"
+    if index.exists() and MARK not in index.read_bytes():
+        raise PushforwardError(f"{index} is not of an earlier export", next="pushforward web --export another-folder")
+    count = 0
+    for name, answer in site.everything():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new")
+        fresh.write_bytes(answer.content)
+        fresh.replace(target)
+        count += 1
+    (folder / ".nojekyll").touch()  # GitHub Pages would leave out what starts with an underscore, and be slower
+    return count
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """GET and HEAD of the pages of one site."""
+
+    pages: Site
+    hosts: re.Pattern[str]
+    protocol_version = "HTTP/1.1"
+    server_version = "pushforward"
+    sys_version = ""
+    timeout = PATIENCE_SECONDS
+
+    def do_GET(self) -> None:
+        """A page, a picture, the style sheet; or the page that says that there is none."""
+        # Another site's name that resolves to this machine must not read what is here.
+        if not self.hosts.fullmatch(self.headers.get("Host", "")):
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, Answer(b"this server has another name\n", "text/plain"))
+            return
+        path = unquote(urlsplit(self.path).path).removeprefix("/")
+        try:
+            answer = self.pages.answer(path)
+        except PushforwardError as failed:
+            answer = self.pages.missing("", failed.message, failed.next)
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, answer)
+        except Exception as bug:  # noqa: BLE001, one page's bug must not end the server
+            traceback.print_exception(bug, file=sys.stderr)
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, self.pages.missing("", f"a bug: {type(bug).__name__}"))
+        else:
+            if answer is None:
+                self._send(HTTPStatus.NOT_FOUND, self.pages.missing(path, "There is no such page"))
+            else:
+                self._send(HTTPStatus.OK, answer)
+
+    def do_HEAD(self) -> None:
+        """The same without its content."""
+        self.do_GET()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """What the server itself refuses: a method that it does not have, a request that is none."""
+        status = HTTPStatus(HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code)
+        self.request_version, self.close_connection = self.protocol_version, True
+        # Not `message`: it repeats what came in.
+        self._send(status, Answer(f"{status.phrase}\n".encode(), "text/plain"))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: whoever serves a page for themselves needs no log."""
+
+    def _send(self, status: int, answer: Answer) -> None:
+        tag = f'"{hashlib.sha256(answer.content).hexdigest()[:32]}"'
+        unchanged = status == HTTPStatus.OK and tag in self.headers.get("If-None-Match", "")
+        self.send_response(HTTPStatus.NOT_MODIFIED if unchanged else status)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Security-Policy", PICTURE_POLICY if answer.kind == SVG else POLICY)
+        if status == HTTPStatus.OK:
+            self.send_header("ETag", tag)
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        if not unchanged:
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        if self.command != "HEAD" and not unchanged:
+            self.wfile.write(answer.content)

@@ -1,0 +1,156 @@
+"""The command line: exit codes that mean something, help with an example, and no traceback for anybody."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pushforward.commands.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()
+COMMAND = [sys.executable, "-m", "pushforward"]
+
+
+@pytest.fixture
+def project(repository, git):
+    (repository / "params.yaml").write_text(PARAMS)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Add settings")
+    return repository
+
+
+def run(folder, *args, **env):
+    """Run the real command in a folder."""
+    return subprocess.run(
+        [*COMMAND, *args], cwd=folder, env=os.environ | env, capture_output=True, text=True, check=False
+    )
+
+
+def invoke(folder, monkeypatch, *args):
+    """Run the command in this process, where no start-up is to be tested."""
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(main, list(args))
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_help_says_what_a_verb_does_with_an_example(verb):
+    done = CliRunner().invoke(main, [verb, "-h"])
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage: ")
+    assert f"Example: pushforward {verb}" in " ".join(done.output.split()) or "Example: git fetch" in done.output
+
+
+def test_help_lists_every_verb():
+    done = CliRunner().invoke(main, ["--help"])
+    listed = re.findall(r"^  ([a-z]+) ", done.output.partition("Commands:")[2], re.MULTILINE)
+    assert listed == sorted(main.commands)
+
+
+def test_no_verb_and_a_wrong_verb_are_wrong_usage():
+    assert CliRunner().invoke(main, []).exit_code == 2
+    wrong = CliRunner().invoke(main, ["promot"])
+    assert wrong.exit_code == 2
+    assert "No such command 'promot'" in wrong.output
+
+
+def test_a_setting_that_cannot_be_read_is_named_by_file_and_line(project, git):
+    line = PARAMS.splitlines().index("  window: 2") + 1
+    (project / "params.yaml").write_text(PARAMS.replace("  window: 2", "  windw: 2"))
+    git(project, "commit", "-q", "-am", "Mistype")
+    done = run(project, "show")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"params.yaml:{line}: unknown key 'gate.windw'; did you mean 'window'?" in done.stderr
+    assert "\n  next: edit params.yaml\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_is_missing_is_named(project, tmp_path):
+    done = run(project, "show", PATH=str(tmp_path))
+    assert done.returncode == 6
+    assert done.stderr == "pushforward: git is not installed\n  next: pushforward check\n"
+
+
+def test_a_bug_leaves_a_log_and_no_traceback(tmp_path):
+    gone = tmp_path / "gone"
+    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m pushforward show"
+    env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert said[-2].startswith("pushforward: a bug: FileNotFoundError: ")
+    log = Path(said[-1].removeprefix("  its log: "))
+    assert log.parent == tmp_path
+    assert log.read_text().startswith("Traceback")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_left_is_no_bug(project, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*COMMAND, "show"],
+        cwd=project,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert "a bug" not in done.stderr
+    assert not list(tmp_path.glob("pushforward-*.log"))
+
+
+def test_what_is_not_there_is_wrong_usage_with_the_next_command(project, monkeypatch):
+    for args, text, after in (
+        (["report"], "has no report here", "git fetch local"),
+        (["report", "no-such-branch"], "no commit is called 'no-such-branch'", "git log --oneline"),
+        (["report", "--from", "nowhere"], "nowhere holds no verdict", "pushforward gate"),
+        (["promote"], "verdict holds no verdict", "pushforward gate"),
+        (["dispatch"], "this clone has no git remote `local`", "pushforward init"),
+        (["dispatch", "--bare", "nowhere"], "nowhere is not a server", "pushforward init"),
+        (["gate", "--head", "HEAD~9", "--event", "push", "--ref", "main"], "no commit is called", "git log"),
+    ):
+        done = invoke(project, monkeypatch, *args)
+        assert done.exit_code == 2, done.output
+        assert re.fullmatch(rf"pushforward: .*{re.escape(text)}.*\n  next: {re.escape(after)}.*\n", done.stderr)
+
+
+def test_a_verdict_that_is_none_is_refused_as_data(project, monkeypatch):
+    (project / "verdict").mkdir()
+    (project / "verdict" / "verdict.json").write_text("{}")
+    (project / "verdict" / "context.json").write_text("{}")
+    for args in (["promote"], ["report", "--from", "verdict"]):
+        done = invoke(project, monkeypatch, *args)
+        assert done.exit_code == 3
+        assert done.stderr.startswith("pushforward: this is not a verdict")
+
+
+def test_the_gate_says_invalid_with_exit_code_0_and_with_check_4(project, monkeypatch):
+    args = ["gate", "--head", "HEAD", "--event", "push", "--ref", "main"]
+    done = invoke(project, monkeypatch, *args)
+    assert done.exit_code == 0, done.output
+    assert "ended before its pipeline began" in " ".join(done.stdout.split())
+    assert invoke(project, monkeypatch, *args, "--check").exit_code == 4
+    assert invoke(project, monkeypatch, "promote").exit_code == 0, "nothing to promote is no failure of the step"
+
+
+def test_a_run_on_a_folder_that_differs_from_its_commit_is_refused(project, monkeypatch):
+    (project / "params.yaml").write_text(PARAMS + "# more\n")
+    done = invoke(project, monkeypatch, "repro", "--clean")
+    assert done.exit_code == 2
+    assert "differs from its commit: params.yaml\n  next: git stash" in done.stderr
+
+
+def test_a_store_elsewhere_is_not_called_a_dot(project, monkeypatch):
+    (project / ".dvc").mkdir()
+    (project / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = s3://bucket/path\n")
+    done = invoke(project, monkeypatch, "init")
+    store = next(line for line in done.stdout.splitlines() if line.startswith("store"))
+    assert store.split(maxsplit=1)[1] == "as .dvc/config says"

@@ -1,0 +1,167 @@
+"""Environments of real revisions: the one at hand where it is the same, else built, whole or not at all."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from pushforward.errors import MachineError, PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.pipeline import environment
+
+# What `make env` and `make env-test` lock, and in which order.
+REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
+LOCKS = ["run.txt", "data.txt", "test.txt"]
+IMPOSSIBLE = f"--no-index\nno-such-package==1.0 --hash=sha256:{'0' * 64}\n"
+
+# A uv that makes a folder for `venv` and is content with any lock; it notes what it was asked for.
+UV = """#!/bin/sh
+echo "$@" >>"$HOME/uv.calls"
+case $1 in
+  venv) for last; do :; done; mkdir -p "$last/bin"; touch "$last/bin/python" ;;
+esac
+"""
+
+
+@pytest.fixture
+def lock(repository, git):
+    """Commit lock files; the commit."""
+
+    def run(**files):
+        for name, text in files.items():
+            (repository / f"{name}.txt").write_text(text)
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "--allow-empty", "-m", "Lock")
+        return git(repository, "rev-parse", "HEAD")
+
+    return run
+
+
+@pytest.fixture
+def uv(tmp_path, monkeypatch):
+    """A stand-in for uv on PATH; the list of its calls."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "uv").write_text(UV)
+    (folder / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    calls = tmp_path / "home" / "uv.calls"
+    return lambda: [line.split()[0] for line in calls.read_text().splitlines()] if calls.exists() else []
+
+
+def test_the_digest_is_of_the_bytes_at_the_commit_in_the_order_asked_for(repository, lock):
+    first = lock(run="a==1\n", data="b==1\n")
+    second = lock(run="a==2\n")
+    checkout = Repository(repository)
+    (repository / "run.txt").write_text("a==3\n")
+    assert environment.digest(checkout, first, ["run.txt", "data.txt"]) == hashlib.sha256(b"a==1\nb==1\n").hexdigest()
+    assert environment.digest(checkout, first, ["data.txt", "run.txt"]) == hashlib.sha256(b"b==1\na==1\n").hexdigest()
+    assert environment.digest(checkout, second, ["run.txt"]) == hashlib.sha256(b"a==2\n").hexdigest()
+
+
+def test_a_lock_that_is_missing_is_named_with_the_setting(repository, lock):
+    commit = lock(run="a==1\n")
+    with pytest.raises(PushforwardError, match=r"has no locks/data.txt \(model.requirements\)") as missing:
+        environment.digest(Repository(repository), commit, ["run.txt", "locks/data.txt"])
+    assert missing.value.message.startswith(commit[:9])
+    assert missing.value.next == "edit model.requirements in params.yaml"
+
+
+def test_the_same_locks_are_this_interpreter(repository, lock, tmp_path, uv):
+    texts = {Path(name).stem: (REQUIREMENTS / name).read_text() for name in LOCKS}
+    commit = lock(**texts)
+    folder = tmp_path / "environments"
+    found = environment.interpreter(Repository(repository), commit, LOCKS, folder=folder)
+    if environment.at_hand() != environment.digest(Repository(repository), commit, LOCKS):
+        pytest.skip("these tests run in an environment that the locks did not make")
+    assert found == Path(sys.executable)
+    assert not folder.exists()
+    assert uv() == []
+
+
+def test_an_environment_that_no_lock_made_is_never_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert environment.at_hand() == ""
+    (tmp_path / environment.STAMP).write_text("abc\n")
+    assert environment.at_hand() == "abc"
+
+
+def test_an_environment_is_built_once_for_every_commit_that_locks_it(repository, lock, tmp_path, uv):
+    first = lock(run="a==1\n", data="b==1\n")
+    second = lock(other="c==1\n")
+    folder = tmp_path / "deep" / "environments"
+    checkout = Repository(repository)
+    python = environment.interpreter(checkout, first, ["run.txt", "data.txt"], folder=folder)
+    assert python.exists()
+    assert folder in python.parents
+    assert uv() == ["venv", "pip"]
+    asked = (tmp_path / "home" / "uv.calls").read_text().splitlines()[1]
+    assert "--require-hashes" in asked
+    assert "--no-deps" in asked
+    read = [Path(word).read_text() for word in asked.split() if word.endswith(".txt")]
+    assert read == ["a==1\n", "b==1\n"]
+    assert environment.interpreter(checkout, second, ["run.txt", "data.txt"], folder=folder) == python
+    assert uv() == ["venv", "pip"]
+    assert environment.interpreter(checkout, second, ["run.txt", "other.txt"], folder=folder) != python
+    assert uv() == ["venv", "pip"] * 2
+
+
+def test_a_build_that_was_cut_off_is_not_believed(repository, lock, tmp_path, uv):
+    commit = lock(run="a==1\n")
+    folder = tmp_path / "environments"
+    checkout = Repository(repository)
+    python = environment.interpreter(checkout, commit, ["run.txt"], folder=folder)
+    (python.parent.parent / environment.STAMP).unlink()
+    (python.parent.parent / "half").touch()
+    assert environment.interpreter(checkout, commit, ["run.txt"], folder=folder) == python
+    assert not (python.parent.parent / "half").exists()
+    assert uv() == ["venv", "pip"] * 2
+
+
+@pytest.mark.slow
+def test_a_build_that_fails_is_an_error_and_leaves_no_environment(repository, lock, tmp_path):
+    commit = lock(run=IMPOSSIBLE)
+    folder = tmp_path / "environments"
+    with pytest.raises(PushforwardError) as failed:
+        environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    text = failed.value.message
+    assert text.startswith(f"the environment that {commit[:9]} locks (run.txt) could not be built: ")
+    assert "no-such-package" in text
+    assert failed.value.exit_code == 6
+    assert failed.value.next.startswith("make env")
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_build_that_failed_is_tried_again(repository, lock, tmp_path, uv):
+    program = tmp_path / "programs" / "uv"
+    program.write_text(UV + 'case "$*" in *--require-hashes*) echo "error: no hash" >&2; exit 1 ;; esac\n')
+    commit = lock(run="a==1\n")
+    folder = tmp_path / "environments"
+    for _ in range(2):
+        with pytest.raises(PushforwardError, match="error: no hash"):
+            environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    assert uv() == ["venv", "pip"] * 2
+
+
+@pytest.mark.parametrize(
+    "said", ["dns error: failed to lookup address", "error sending request for url", "No space left on device"]
+)
+def test_a_build_that_did_not_reach_the_index_is_the_machine_s_fault(repository, lock, tmp_path, uv, said):
+    program = tmp_path / "programs" / "uv"
+    program.write_text(UV + f'case "$*" in *--require-hashes*) echo "error: {said}" >&2; exit 1 ;; esac\n')
+    commit = lock(run="a==1\n")
+    with pytest.raises(MachineError, match="the package index was not reached") as failed:
+        environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
+    assert said in failed.value.detail
+    assert str(tmp_path) not in failed.value.message
+
+
+def test_an_environment_whose_interpreter_is_gone_is_built_again(repository, lock, tmp_path, uv):
+    commit = lock(run="a==1\n")
+    folder = tmp_path / "environments"
+    python = environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    python.unlink()
+    assert environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder) == python
+    assert python.exists()
+    assert uv() == ["venv", "pip"] * 2

@@ -1,0 +1,318 @@
+"""A real team: real git, hooks, act and DVC, and a project that trains in no time."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pushforward.registry import tags as registry
+
+pytestmark = pytest.mark.slow
+
+
+def entries(team, commit):
+    from pushforward.report import markdown as report
+
+    return report.entries(team.note(commit))
+
+
+def verdict(team, commit="HEAD"):
+    return entries(team, team.git("rev-parse", commit).strip())[0][0]
+
+
+def sha256(path):
+    return subprocess.run(["sha256sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
+
+
+def test_the_first_push_makes_a_version_that_a_stranger_can_check_out(promoted, tmp_path):
+    team = promoted
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    judged = verdict(team)
+    assert (judged["verdict"], judged["mode"], judged["event"]) == ("promote", "first", "push")
+    other = tmp_path / "other"
+    team.git("clone", "-q", str(team.bare), str(other))
+    run = subprocess.run(
+        ["git", "-C", str(other), "cat-file", "tag", "toy@v1.0.0"], capture_output=True, text=True, check=True
+    )
+    record = registry.record(run.stdout)
+    subprocess.run(["git", "-C", str(other), "checkout", "-q", "toy@v1.0.0"], check=True)
+    dvc = Path(team.python).parent / "dvc"
+    subprocess.run([str(dvc), "pull", "-q", "model"], cwd=other, check=True, capture_output=True)
+    assert sha256(other / "model" / "model.json") == record["model"] == judged["digests"]["model"]
+    assert sha256(other / "dvc.lock") == record["lock"]
+    assert record["commit"] == team.head()
+    changed = team.git("diff", "--name-only", record["commit"], "toy@v1.0.0").split()
+    assert changed == ["dvc.lock", "metrics/metrics.json"]
+
+
+def test_gto_reads_the_same_registry(promoted):
+    team = promoted
+    gto = Path(os.sys.executable).parent / "gto"
+    shown = subprocess.run(
+        [str(gto), "show", "--json", "toy", "-r", str(team.clone)], capture_output=True, text=True, check=True
+    )
+    versions = json.loads(shown.stdout)
+    assert [row["version"] for row in versions] == ["v1.0.0"]
+    assert "staging" in shown.stdout
+
+
+def test_a_month_is_one_line_and_a_patch(promoted):
+    team = promoted
+    team.commit("params.yaml", '    - "2020-04"\n', '    - "2020-04"\n    - "2020-05"\n', "Let May arrive")
+    said = team.push()
+    assert verdict(team)["mode"] == "refresh"
+    assert "toy@v1.0.1" in team.tags()
+    assert "data.months +2020-05" in said
+    plan = json.loads(team.pushforward_fetched("gate", "--plan", "--json"))
+    assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025)), "a refresh keeps it open"
+
+
+def test_a_readme_runs_nothing_and_keeps_the_verdict(promoted):
+    team = promoted
+    before = team.head()
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    said = team.push()
+    assert "nothing to train" in said
+    assert before[:7] in said
+    assert verdict(team)["commit"] == before
+    assert not list((team.bare / "pushforward" / "runs" / f"push-{team.head()}").glob("*.yml"))
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+
+
+def test_a_readme_on_a_branch_runs_nothing_either(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "words")
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    assert "nothing to train" in team.push("words")
+
+
+def test_a_branch_is_judged_and_its_merge_promoted(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "better")
+    team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
+    said = team.push("better")
+    judged = verdict(team)
+    assert (judged["verdict"], judged["mode"], judged["pull"]) == ("promote", "superior", 1)
+    assert "train.buckets 2 → 6" in said
+    assert "2 unchanged" in said
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    team.git("switch", "-q", "main")
+    team.git("merge", "-q", "--ff-only", "better")
+    team.push()
+    assert "toy@v1.1.0" in team.tags()
+    assert [header["event"] for header, _ in entries(team, team.head())] == ["push", "pull_request"]
+    shown = json.loads(team.pushforward_fetched("show", "--json"))
+    assert [row["verdict"] for row in shown["history"]] == ["promote"] * 3
+    assert shown["environments"] == {"staging": "toy@v1.1.0"}
+
+
+def test_what_is_worse_is_held_and_stays_in_the_history(promoted):
+    team = promoted
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    assert "HOLD" in team.push()
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+    assert "hold" in team.pushforward_fetched("show")
+
+
+def test_the_same_model_again_is_identical(promoted):
+    team = promoted
+    team.commit("params.yaml", "  shift: 0.0", "  shift: 0.000", "Write it another way")
+    team.commit("src/toy/pipeline.py", '"""The stages', '"""All stages', "Say it another way")
+    assert "IDENTICAL" in team.push()
+    assert team.tags() == ["toy#staging#1", "toy@v1.0.0"]
+
+
+def test_refused_data_is_a_verdict_with_the_row(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "bad")
+    team.commit("params.yaml", 'refuse: ""', 'refuse: "2020-02"', "Break February")
+    said = team.push("bad")
+    assert "row 7, column x: 3.5 is not between 0 and 1" in said
+    assert verdict(team)["verdict"] == "invalid"
+    assert "row 7" in team.pushforward_fetched("report", "bad")
+
+
+def test_settings_that_cannot_be_read_are_a_verdict(promoted):
+    team = promoted
+    team.commit("params.yaml", "window: 2", "windw: 2", "Mistype")
+    said = team.push()
+    assert "did you mean 'window'?" in said
+    assert verdict(team)["verdict"] == "invalid"
+
+
+def test_a_branch_that_conflicts_is_told_so(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "late")
+    team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    team.git("switch", "-q", "main")
+    team.commit("params.yaml", "buckets: 2", "buckets: 1", "Use one")
+    team.push()
+    assert "conflicts with main in params.yaml" in " ".join(team.push("late").replace("remote:", "").split())
+
+
+def test_a_change_of_the_judge_is_marked(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "lenient")
+    team.commit("params.yaml", "slices: [half]", "slices: [half]\n  alpha: 0.2", "Be lenient")
+    said = team.push("lenient")
+    assert "judge touched: params.yaml: gate.alpha" in said
+    assert verdict(team)["rules"]["alpha"] == 0.05
+
+
+def wait_for(what, seconds=90):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+def test_whoever_leaves_the_push_loses_nothing(promoted):
+    team = promoted
+    commit = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    push = subprocess.Popen(
+        ["git", "-C", str(team.clone), "push", "local", "main"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in push.stderr:
+        if "train" in line:
+            break
+    os.killpg(push.pid, signal.SIGINT)
+    push.communicate()
+    wait_for(lambda: entries(team, commit))
+    wait_for(lambda: (team.bare / "pushforward" / "runs" / f"push-{commit}" / "done").exists())
+    assert len(entries(team, commit)) == 1
+    assert "toy@v1.1.0" in team.tags()
+
+
+def test_a_push_whose_hook_never_started_is_judged_with_the_next(promoted):
+    team = promoted
+    lost = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    team.git("push", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", "main")
+    assert not entries(team, lost)
+    (team.clone / "README.md").write_text("hello\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Say hello")
+    team.push()
+    assert [header["verdict"] for header, _ in entries(team, lost)] == ["promote"]
+    assert verdict(team)["commit"] == lost
+
+
+def test_two_that_push_at_once_both_get_a_verdict(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "topic")
+    topic = team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    team.git("switch", "-q", "main")
+    (team.clone / "more.txt").write_text("more\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Add more")
+    command = ["git", "-C", str(team.clone), "push", "local"]
+    pushes = [
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for name in ("main", "topic")
+    ]
+    said = [push.communicate()[0] for push in pushes]
+    assert all("in all; read it again" in text for text in said)
+    assert len(entries(team, topic)) == 1
+    assert len(entries(team, team.head())) == 1
+
+
+def lose(team, *refs):
+    """Push past the hooks, as a client that dies before they start."""
+    team.git("push", "-f", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "local", *refs)
+
+
+def test_of_a_branch_the_newest_push_is_judged(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "hasty")
+    first = team.commit("params.yaml", "buckets: 2", "buckets: 3", "Use three")
+    lose(team, "hasty")
+    second = team.commit("params.yaml", "buckets: 3", "buckets: 4", "Use four")
+    team.push("hasty")
+    assert [header["reason"] for header, _ in entries(team, first)] == [f"superseded by {second[:9]}"]
+    assert verdict(team, second)["verdict"] == "promote"
+
+
+def test_a_push_of_a_tag_finds_what_an_earlier_push_has_lost(promoted):
+    team = promoted
+    lost = team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    lose(team, "main")
+    team.git("tag", "note")
+    team.git("push", "local", "note")
+    wait_for(lambda: (team.bare / "pushforward" / "runs" / f"push-{lost}" / "done").exists())
+    assert verdict(team, lost)["verdict"] == "promote"
+
+
+def test_a_branch_cannot_write_its_own_verdict(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "forger")
+    forged = (
+        "    out = Path(__import__('os').environ['PUSHFORWARD_ARTIFACTS']) / 'verdict'\n"
+        "    out.mkdir()\n"
+        "    for name in ('report.md', 'report.txt', 'verdict.json', 'context.json'):\n"
+        "        (out / name).write_text('FORGED')\n"
+    )
+    team.commit("src/toy/pipeline.py", "    table = rows(TRAINING)\n", f"{forged}    table = rows(TRAINING)\n", "Forge")
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    assert "FORGED" not in team.push("forger")
+    assert verdict(team)["verdict"] == "hold"
+
+
+def test_a_branch_cannot_switch_its_judge_off(promoted):
+    team = promoted
+    team.git("switch", "-q", "-c", "quiet")
+    path = ".github/workflows/train.yml"
+    team.commit(path, "    branches: [main]\n\n", "    branches: [nowhere]\n\n", "Ignore everything")
+    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
+    said = team.push("quiet")
+    assert "not run for a change that those of" in " ".join(said.replace("remote:", "").split())
+    assert verdict(team)["verdict"] == "invalid"
+
+
+def test_a_lock_with_conflict_markers_does_not_stop_the_server(promoted):
+    team = promoted
+    (team.clone / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
+    (team.clone / "dvc.yaml").write_text((team.clone / "dvc.yaml").read_text() + "# more\n")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Merge badly")
+    team.push()
+    assert verdict(team)["verdict"] == "identical"
+
+
+def test_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
+    team = promoted
+    hook = team.bare / "hooks" / "pre-receive"
+    policy = hook.read_text()
+    refuse = "#!/bin/sh\nwhile read old new ref; do case $ref in refs/tags/*) echo no >&2; exit 1;; esac; done\n"
+    hook.write_text(refuse)
+    team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    said = team.push()
+    assert "NOT TAGGED" in said
+    assert "not final" in said
+    told = " ".join(said.replace("remote:", "").split())
+    assert "next it is not tagged yet; pushforward dispatch on the server tries again" in told
+    assert "tagged as" not in told + team.note(team.head())
+    hook.write_text(policy)
+    assert "1 judged" in team.pushforward("dispatch")
+    assert "toy@v1.1.0" in team.tags()
+    assert "tagged as toy＠v1.1.0, in use in staging" in team.note(team.head())
+    assert len(entries(team, team.head())) == 1
+
+
+def test_the_steps_of_the_workflows_work_in_a_terminal(promoted):
+    team = promoted
+    team.pushforward("repro")
+    team.pushforward("score")
+    said = team.pushforward("gate", "--head", "HEAD", "--event", "push", "--ref", "main")
+    assert "FIRST" in said.upper()
+    assert "PROMOTE" in said
+    assert team.head()[:7] in said

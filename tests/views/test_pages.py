@@ -1,0 +1,614 @@
+"""The pages of real repositories: complete, linked, inert, and read in a number of processes that does not grow."""
+
+import dataclasses
+import importlib.util
+import json
+import re
+import sys
+import unicodedata
+from html.parser import HTMLParser
+from pathlib import Path
+from posixpath import dirname, join, normpath
+
+import pytest
+
+from pushforward import process
+from pushforward.gate.verdict import Champion, Slice, Stage
+from pushforward.git import repository as git_module
+from pushforward.git.repository import HOLDOUTS, REGISTRY, Repository
+from pushforward.report import markdown as report
+from pushforward.report import notes
+from pushforward.report.markdown import Context
+from pushforward.text import figure, plain, signed
+from pushforward.views.pages import HTML, PER_PAGE, Site, sentence
+
+
+def module(name, path):
+    """A file that is no part of a package, as a module."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[name] = loaded  # its dataclasses look themselves up
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+benchmark = module("web_benchmark", Path(__file__).parents[2] / "benchmarks" / "web.py")
+golden = module("golden_reports", Path(__file__).parents[1] / "report" / "test_golden.py")
+
+HOSTILE = golden.HOSTILE
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><title>ROC</title><desc>0.7</desc></svg>'
+VOID = {"meta", "link", "img", "br", "input"}
+ALLOWED = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "link",
+        "body",
+        "header",
+        "nav",
+        "main",
+        "footer",
+        "article",
+        "section",
+        "aside",
+    ),
+    *("h1", "h2", "h3", "p", "div", "span", "a", "strong", "del", "ins", "time", "code", "pre", "details", "summary"),
+    *(
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "figure",
+        "figcaption",
+    ),
+    *("img", "svg", "path", "circle", "rect", "polyline", "text"),
+}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page, as far as the tests ask."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.links, self.texts = [], [], [], [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for key, value in attrs if key == "id"]
+        self.links += [value for key, value in attrs if key in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def find(self, tag, **wanted):
+        return [attrs for name, attrs in self.tags if name == tag and wanted.items() <= attrs.items()]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def html(site, path):
+    answer = site.answer(path)
+    assert answer is not None, path
+    assert answer.kind == HTML
+    return answer.content.decode()
+
+
+def rows(text):
+    """The rows of all tables, as text."""
+    return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL)]
+
+
+@dataclasses.dataclass
+class World:
+    """A repository with a bit of everything, and the names of what is in it."""
+
+    folder: Path
+    site: Site
+    first: str
+    tries: list
+    merge: str
+    hostile: str
+    carried: str
+    broken: str
+    unread: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world") / "world.git"
+    story = benchmark.Story(folder)
+    first = story.commit("Begin with four months")
+    tries = [
+        story.commit("Deeper trees", branch="deeper", start=first, author="Bashir"),
+        story.commit("Deeper trees, fewer", branch="deeper", author="Bashir"),
+    ]
+    merge = story.commit("Merge deeper", start=first, merge=tries[1])
+    hostile = story.commit(HOSTILE.replace("\x00", ""), branch="hostile", start=first, author="\u202eEve&lt;")
+    carried = story.commit("Write a README", start=merge)
+    broken = story.commit("Break it", start=carried)
+    unread = story.commit("Written by another version", start=broken)
+    story.write_commits()
+    name = story.commits.__getitem__
+    start, better = benchmark.verdict(name(first), "promote", gain=None), {"champion": Champion("v", name(first))}
+    story.note(name(first), [benchmark.written(start)])
+    looks = [benchmark.Look(number, 10, 0.005) for number in (1, 2)]
+    unknown = benchmark.verdict(
+        name(tries[0]), "unknown", gain=0.0005, loss=0.4695, ref="refs/heads/deeper", pull=1, look=looks[0], **better
+    )
+    passed = dataclasses.replace(
+        unknown, verdict="promote", commit=name(tries[1]), look=looks[1], reason="it is better"
+    )
+    story.note(name(tries[0]), [benchmark.written(unknown)])
+    story.note(name(tries[1]), [benchmark.written(passed)])
+    merged = dataclasses.replace(passed, commit=name(merge), ref="refs/heads/main", event="push", pull=None)
+    earlier = dataclasses.replace(merged, event="pull_request", pull=1, verdict="hold", ref="refs/heads/deeper")
+    story.note(name(merge), [benchmark.written(merged), benchmark.written(earlier)])
+    nasty = dataclasses.replace(golden.HOSTILE_VERDICT, event="pull_request", pull=2, sealed=True)
+    story.note(name(hostile), [benchmark.written(nasty, golden.HOSTILE_CONTEXT)])
+    story.note(name(carried), [benchmark.written(merged, Context(kind="carried", carried_to=name(carried)))])
+    story.note(name(broken), [benchmark.written(benchmark.verdict(name(broken), "invalid"))])
+    story.note(name(unread), ["<!-- pushforward {} -->\nold\n"])
+    story.draw(name(merge), {"push/plots/roc.svg": PICTURE, "push/plots/evil.svg": PICTURE.replace(b"<desc>", b"<a>")})
+    story.tag("flight-delay@v1.0.0", name(first), benchmark.record(start))
+    story.tag("flight-delay@v1.1.0", name(merge), benchmark.record(merged), minute=5)
+    story.tag("flight-delay#staging#1", name(first), {})
+    story.tag("flight-delay#staging#2", name(merge), {}, minute=5)
+    story.tag("flight-delay#production#1", name(first), {}, minute=6)
+    story.tag("flight-delay@1.2", name(first), {})
+    story.write()
+    benchmark.looks(story, "2013-03_2013-04", ("hold", "promote"), promoted="flight-delay@v1.1.0")
+    benchmark.looks(story, "2013-04_2013-05", ("unknown", ""))
+    site = Site(Repository(folder))
+    return World(
+        folder,
+        site,
+        *(
+            story.commits[n] if isinstance(n, int) else [*map(name, n)]
+            for n in (first, tries, merge, hostile, carried, broken, unread)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def pages(world):
+    """Every page that a reader can reach from the first one by links."""
+    found, waiting = {}, ["index.html"]
+    while waiting:
+        path = waiting.pop()
+        answer = world.site.answer(path)
+        assert answer is not None, f"{path} is linked and not there"
+        found[path] = answer
+        if answer.kind == HTML:
+            links = [link.partition("#")[0] for link in Page(answer.content.decode()).links]
+            targets = {normpath(join(dirname(path), link)) for link in links if link}
+            waiting += [target for target in targets if target not in found and target not in waiting]
+    return found
+
+
+def test_every_link_leads_to_a_page_and_every_page_is_linked(world, pages):
+    everything = dict(world.site.everything())
+    assert sorted(everything) == sorted(pages)
+    assert {path: answer.content for path, answer in pages.items()} == {
+        path: answer.content for path, answer in everything.items()
+    }
+
+
+def test_pages_are_sound_html_for_every_reader(pages):
+    for path, answer in pages.items():
+        if answer.kind != HTML:
+            continue
+        page = Page(answer.content.decode())
+        assert len(page.ids) == len(set(page.ids)), path
+        assert (
+            len(page.find("h1"))
+            == len(page.find("main", id="main"))
+            == len(page.find("title")) - len(re.findall("<svg[^>]*><title>", answer.content.decode()))
+        ), path
+        assert page.find("html", lang="en")
+        assert page.find("a", href="#main")
+        assert len(page.find("table")) == len(page.find("caption")), path
+        assert all("scope" in attrs for tag, attrs in page.tags if tag == "th"), path
+        assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
+        assert all(
+            "aria-hidden" in attrs or "aria-label" in attrs or "x" in attrs for tag, attrs in page.tags if tag == "svg"
+        ), path
+        labels = [attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs]
+        assert set(labels) <= set(page.ids)
+
+
+def test_nothing_on_a_page_runs_or_comes_from_elsewhere(pages):
+    for path, answer in pages.items():
+        if answer.kind != HTML:
+            continue
+        page = Page(answer.content.decode())
+        assert {tag for tag, _ in page.tags} <= ALLOWED, path
+        for tag, attrs in page.tags:
+            assert not [key for key in attrs if key.startswith("on") or key == "style"], (path, tag, attrs)
+        assert not [link for link in page.links if ":" in link or link.startswith("/")], path
+
+
+def test_hostile_text_stays_text(pages):
+    shown = 0
+    for answer in pages.values():
+        if answer.kind != HTML:
+            continue
+        text = answer.content.decode()
+        assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"]
+        shown += "<script>alert(1)</script>" in Page(text).text
+        assert "<script" not in text
+        assert "owned" not in text
+    assert shown > 2
+
+
+def test_the_first_page_says_what_is_in_use_and_what_was_judged_newest_first(world):
+    text = html(world.site, "index.html")
+    assert text == html(world.site, "")
+    told = Page(text).text
+    assert re.search(r"staging v1\.1\.0 since 2023-11-14 · log loss 0\.4695.*production v1\.0\.0", told)
+    assert "8 of 10 looks left" in told
+    found = [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]]
+    order = [world.broken, world.carried, world.hostile, world.merge, world.merge, *world.tries[::-1], world.first]
+    assert found == [commit[:7] for commit in order]
+    judged_again, judged_before = rows(text)[4:6]
+    assert "Promote" in judged_again
+    assert "v1.1.0" in judged_again
+    assert "Hold" in judged_before
+    assert "#1 deeper" in judged_before
+    assert "v1.1.0" not in judged_before
+
+
+def test_what_cannot_be_read_is_told(world):
+    text = Page(html(world.site, "index.html")).text
+    assert f"{world.unread[:7]} has a report that was written by another version" in text
+    assert "flight-delay@1.2 is not of the form" in text
+    assert "old" in Page(html(world.site, f"run/{world.unread}.html")).text
+
+
+def test_a_pull_request_shows_its_newest_report_and_all_pushes(world):
+    text = html(world.site, "pull/1.html")
+    page = Page(text)
+    assert "Hold. Does not replace v It is better." in page.text
+    assert [
+        word for row in rows(text[text.index('id="pushes"') :]) for word in re.findall("Promote|Unknown|Hold", row)
+    ] == [
+        "Hold",
+        "Promote",
+        "Unknown",
+    ]
+
+
+def test_a_pull_request_is_merged_when_its_last_push_is_in_the_default_branch(world):
+    found = rows(html(world.site, "pulls.html"))[1:]
+    assert ["merged" in row for row in found if "#1 " in row or "#2 " in row] == [False, True]
+
+
+def test_a_commit_judged_twice_has_both_reports_on_its_page(world):
+    page = Page(html(world.site, f"run/{world.merge}.html"))
+    assert "made v1.1.0" in page.text
+    assert "Judged before, as pull request #1" in page.text
+
+
+def test_a_verdict_that_stands_says_from_where(world):
+    assert f"The verdict on {world.merge[:7]} stands." in Page(html(world.site, f"run/{world.carried}.html")).text
+    carried = next(row for row in rows(html(world.site, "index.html")) if world.carried[:7] in row)
+    assert f"stands from {world.merge[:7]}" in carried
+    assert "0.4695" not in carried
+
+
+def test_pictures_are_shown_with_what_they_say_and_only_pictures(world):
+    page = Page(html(world.site, f"run/{world.merge}.html"))
+    address = f"../plots/{world.merge}/push/roc.svg"
+    assert page.find("img") == [
+        {"src": address, "alt": "ROC: 0.7", "width": "30", "height": "20", "loading": "lazy", "decoding": "async"}
+    ]
+    assert world.site.answer(normpath(join("run", address))).content == PICTURE
+    assert world.site.answer(f"plots/{world.merge}/push/evil.svg") is None
+    assert world.site.answer(f"plots/{world.merge}/pull_request/roc.svg") is None
+    assert world.site.answer(f"plots/{world.first}/push/roc.svg") is None
+
+
+def test_lineage_goes_from_data_to_environment(world):
+    record = json.loads(Repository(world.folder).git("cat-file", "tag", "flight-delay@v1.1.0").text.splitlines()[-1])
+    text = Page(html(world.site, "models.html")).text
+    chain = [f"Data {record['data'][:12]}", f"Lock {record['lock'][:12]}", f"Model {record['model'][:12]}"]
+    assert re.search(".*".join([*chain, "Tag flight-delay@v1.1.0", "Environment staging"]), text)
+    told = Page(html(world.site, "version/v1.1.0.html")).text
+    assert all(record[name] in told for name in ("data", "lock", "model", "params", "environment"))
+    assert "Environment staging" in told
+    assert "Environment nowhere" not in told
+    assert "Environment production" in Page(html(world.site, "version/v1.0.0.html")).text
+
+
+def test_an_environment_tells_all_that_was_in_use(world):
+    found = rows(html(world.site, "environment/staging.html"))[1:]
+    assert found == [
+        "2 v1.1.0 2023-11-14 22:18 pushforward",
+        "1 v1.0.0 2023-11-14 22:13 pushforward",
+    ]
+
+
+def test_metrics_have_every_trained_model_rejected_ones_too(world):
+    text = html(world.site, "metrics.html")
+    found = [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]]
+    assert world.tries[0][:7] in found
+    assert world.broken[:7] not in found, "it was never trained"
+    assert world.carried[:7] not in found, "it was not trained again"
+    assert len(Page(text).find("figure")) == 3
+    shapes = text[text.index("<svg viewBox") : text.index("</figure>")]
+    assert shapes.count('class="shape unknown"') == 1
+
+
+def test_a_holdout_shows_its_budget_and_its_numbers_once_it_has_retired(world):
+    opened, retired = re.split(r'<section class="card"', html(world.site, "holdouts.html"))[1:]
+    assert "2 of 10 looks used, 8 left" in Page(f"<section {opened.rpartition('</section>')[0]}</section>").text
+    assert "sealed" in opened
+    assert "under way" in opened
+    assert "+0.0008" not in opened, "look 1 found it, and the holdout is open"
+    assert "retired: flight-delay@v1.1.0 was promoted on it" in retired
+    assert [signed_ for signed_ in ("−0.0038", "+0.0051") if signed_ in retired] == ["−0.0038", "+0.0051"]
+
+
+def test_a_chain_that_was_tampered_with_is_a_problem_of_its_own(world, tmp_path, git):
+    git(tmp_path, "clone", "-q", "--mirror", str(world.folder), "copy.git")
+    copy = tmp_path / "copy.git"
+    git(copy, "update-ref", f"{HOLDOUTS}2013-04_2013-05", git(copy, "rev-parse", "HEAD"))
+    site = Site(Repository(copy))
+    text = Page(html(site, "holdouts.html")).text
+    assert "cannot be read" in text
+    assert "retired: flight-delay@v1.1.0 was promoted on it" in text
+    assert "is not as it was written" in Page(html(site, "index.html")).text
+
+
+@pytest.mark.parametrize("name", golden.REPORTS)
+def test_every_kind_of_report_has_a_page(name, repository, git):
+    commit = git(repository, "rev-parse", "HEAD")
+    verdict, context = golden.REPORTS[name]
+    verdict = dataclasses.replace(verdict, event="push", pull=None)
+    text = report.with_context(report.markdown(verdict, context), context)
+    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
+    assert f"{report.WORDS[verdict.verdict]}." in page.text
+    assert sentence(plain(verdict.reason, 4000)) in page.text
+    for path in verdict.touched:
+        assert plain(path, 4000) in page.text
+    for one in verdict.numbers:
+        assert figure(one.challenger) in page.text
+        assert one.gain is None or signed(one.gain) in page.text
+
+
+def test_worst_slices_come_first_and_the_rest_is_folded(repository, git):
+    commit = git(repository, "rev-parse", "HEAD")
+    slices = [
+        Slice("origin", f"S{n}", 900, 31, 200, 0.5, 0.5, n / 1000, None, None, 1.0, True, n == 7) for n in range(20)
+    ]
+    verdict = dataclasses.replace(benchmark.verdict(commit, "hold", champion=Champion("v", commit)), sealed=False)
+    verdict = dataclasses.replace(verdict, slices=tuple(slices), stages=(Stage("train", "failed", "why", 1.0),))
+    notes.put(Repository(repository), commit, "push", benchmark.written(verdict), lock=repository / "lock")
+    text = html(Site(Repository(repository)), f"run/{commit}.html")
+    assert re.findall(r"\bS\d+\b", text.partition("<details>")[0])[:4] == ["S7", "S0", "S1", "S2"]
+    assert "The other 12 slices" in text
+
+
+def test_an_empty_repository_says_how_to_begin(tmp_path, git):
+    git(tmp_path, "init", "-q", "--bare", "new.git")
+    site = Site(Repository(tmp_path / "new.git"))
+    assert "git push local main" in html(site, "index.html")
+    paths = [path for path, _ in site.everything()]
+    assert paths == [
+        "style.css",
+        "icon.svg",
+        *(f"{n}.html" for n in ("index", "pulls", "models", "metrics", "holdouts")),
+    ]
+
+
+def test_settings_that_cannot_be_read_are_told_and_hide_no_model(repository, git):
+    (repository / "params.yaml").write_text("model: 3\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Break")
+    git(repository, "tag", "-a", "-m", "x", "toy@v1.0.0")
+    text = Page(html(Site(Repository(repository)), "models.html")).text
+    assert "params.yaml: " in text
+    assert "v1.0.0" in text
+
+
+def test_a_new_verdict_is_shown_at_once_and_one_without_its_commit_too(repository, git):
+    site = Site(Repository(repository))
+    assert "0 verdicts" in html(site, "index.html")
+    for commit in (git(repository, "rev-parse", "HEAD"), "1" * 40):
+        note = Repository(repository).write_blob(benchmark.written(benchmark.verdict(commit, "invalid")).encode())
+        if commit.strip("1"):
+            git(repository, "notes", "--ref=refs/notes/pushforward", "add", "-C", note, commit)
+            continue
+        tree = git(repository, "ls-tree", "refs/notes/pushforward") + f"\n100644 blob {note}\t{commit}\n"
+        made = Repository(repository).git("mktree", stdin=tree.encode()).text
+        git(repository, "update-ref", "refs/notes/pushforward", git(repository, "commit-tree", made, "-m", "more"))
+    text = html(site, "index.html")
+    assert "2 verdicts" in text
+    assert "1" * 7 in rows(text)[-1]
+    assert html(site, f"run/{'1' * 40}.html")
+
+
+def test_long_lists_have_pages(tmp_path):
+    story = benchmark.team(tmp_path / "team.git", runs=2 * PER_PAGE + 7, tags=2 * PER_PAGE)
+    site = Site(Repository(story.folder))
+    seen = []
+    for number, path in enumerate(("index.html", "index/2.html", "index/3.html"), 1):
+        text = html(site, path)
+        seen += rows(text)[1:]
+        assert ("Newer" in text, "Older" in text) == (number > 1, number < 3)
+    assert len(seen) == len(set(seen)) == 2 * PER_PAGE + 7
+    for path in ("index/1.html", "index/4.html", "index/0.html", "index/02.html", "pulls/99.html"):
+        assert site.answer(path) is None
+    assert html(site, "environment/staging/2.html")
+
+
+def carded(hub, text):
+    """The page of a version whose project says `text`, and the version's card as the registry has it."""
+    params = (hub.clone / "params.yaml").read_text()
+    hub.write("params.yaml", params.replace("  path: model\n", "  path: model\n  card: docs/model.md\n"))
+    hub.write("docs/model.md", text)
+    hub.commit("b", "Say what it is for")
+    hub.promote("b")
+    site = Site(Repository(hub.bare))
+    assert dict(site.everything())["version/v1.0.0.html"] == site.answer("version/v1.0.0.html")
+    return html(site, "version/v1.0.0.html"), hub.file("toy@v1.0.0", "card.md").decode()
+
+
+def test_a_version_shows_its_model_card_as_the_registry_has_it(hub):
+    text, kept = carded(hub, "# Intended use\n\nRank by risk, no more.\n\n- not for people\n")
+    page = Page(text)
+    for line in kept.splitlines():
+        fact = re.sub(r"^(#+|-|    ?) *|[`*\\]", "", line).replace("＠", "@")
+        name, _, value = fact.partition(": ")
+        assert name in page.text, fact
+        assert value in page.text, fact
+    assert len(page.ids) == len(set(page.ids))
+    assert "not for people" in page.text
+    assert "pushforward bundle 'toy@v1.0.0' --out release" in page.text
+
+
+def test_a_hostile_model_card_stays_text(hub):
+    text, _ = carded(hub, f"# {HOSTILE}\n\n{HOSTILE}\n\n- {HOSTILE}\n")
+    page = Page(text)
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    assert "<script>alert(1)</script>" in page.text
+    assert not [link for link in page.links if ":" in link or link.startswith("/")]
+    assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("verdict.json", b"{}", "The verdict in the registry is not the one that the tag names."),
+        ("provenance.json", b"{}", "The provenance in the registry is not the one that the tag names."),
+        ("verdict.json", None, ""),
+    ],
+)
+def test_a_card_that_the_tag_does_not_bind_is_not_shown(hub, name, content, said):
+    hub.commit("b", "Train")
+    hub.promote("b")
+    bare = Repository(hub.bare)
+    path = f"versions/toy@v1.0.0/{name}"
+    kept = {} if content is None else {path: content}
+    tree = bare.write_tree(REGISTRY, kept, index=hub.bare / "forged.index", drop=path)
+    bare.update_ref(REGISTRY, bare.write_commit(tree, [], "Forge", date="100000000 +0000"))
+    page = Page(html(Site(bare), "version/v1.0.0.html"))
+    assert "Model card" not in page.text
+    assert said in page.text
+    assert "dvc pull" in page.text
+
+
+PATHS = ("index.html", "index/2.html", "pulls.html", "models.html", "metrics.html", "holdouts.html")
+
+
+def test_no_page_takes_more_processes_where_there_are_more_runs_and_tags(tmp_path, monkeypatch):
+    calls = []
+    run = process.run
+    monkeypatch.setattr(git_module.process, "run", lambda argv, **more: calls.append(argv) or run(argv, **more))
+    counts = {}
+    for runs, tags in ((110, 60), (230, 400)):
+        story = benchmark.team(tmp_path / f"{runs}.git", runs=runs, tags=tags)
+        benchmark.looks(story, "2013-04_2013-05", ("hold",))
+        paths = (
+            *PATHS,
+            f"run/{story.commits[0]}.html",
+            "pull/1.html",
+            "version/v1.0.0.html",
+            "environment/staging.html",
+        )
+        for path in paths:
+            site = Site(Repository(story.folder))
+            for again in (False, True):
+                calls.clear()
+                html(site, path)
+                counts.setdefault((path, again), []).append(len(calls))
+    assert all(few == many for few, many in counts.values()), counts
+    assert max(few for (_, again), (few, _) in counts.items() if not again) <= 16
+    assert max(few for (_, again), (few, _) in counts.items() if again) <= 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../params.yaml",
+        "..%2f..%2fetc/passwd",
+        "/etc/passwd",
+        "style.css/..",
+        "templates/base.html",
+        "base.html",
+        "report.html",
+        "run/HEAD.html",
+        f"run/{'0' * 40}.html",
+        "run/0123.html",
+        "pull/0.html",
+        "pull/01.html",
+        "pull/999999999.html",
+        "version/v9.9.9.html",
+        "version/..html",
+        "environment/nowhere.html",
+        f"plots/{'0' * 40}/push/roc.svg",
+        "plots/HEAD/push/../../x.svg",
+        "\x00",
+        "index.html\n",
+        "metrics/99999.html",
+    ],
+)
+def test_there_is_nothing_elsewhere(world, path):
+    assert world.site.answer(path) is None
+
+
+STYLE = (Path(__file__).parents[2] / "src" / "pushforward" / "views" / "templates" / "style.css").read_text()
+SCHEMES = [
+    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block)) for block in re.findall(r":root \{([^}]*)\}", STYLE)[:2]
+]
+
+
+def contrast(one, other):
+    """The contrast ratio of two colours by WCAG 2.2."""
+    light = []
+    for color in (one, other):
+        digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+@pytest.mark.parametrize("colors", SCHEMES, ids=["light", "dark"])
+def test_text_can_be_read_in_light_and_dark(colors):
+    assert contrast("#000", "#fff") == pytest.approx(21)
+    words = ("promote", "hold", "unknown", "calibration", "identical", "invalid")
+    pairs = [(ink, ground) for ink in ("ink", "soft", "accent") for ground in ("paper", "card", "fill")]
+    pairs += [(word, ground) for word in words for ground in ("paper", "card", f"{word}-fill")]
+    pairs += [("ink", f"{word}-fill") for word in words] + [("accent", "accent-fill")]
+    assert {
+        pair: contrast(*(colors[name] for name in pair)) for pair in pairs if contrast(*(colors[n] for n in pair)) < 4.5
+    } == {}
+
+
+def test_both_schemes_name_the_same_colours():
+    light, dark = SCHEMES
+    assert dark.keys() == light.keys()
