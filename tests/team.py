@@ -17,13 +17,13 @@ import pytest
 
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
+from pushforward.git.server import Server
 from pushforward.judge import judge as evidence
 from pushforward.policy import hook as policy
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
 from pushforward.release.promote import Promotion, promote
 from pushforward.release.release import release
-from pushforward.server.init import Server
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "toy"

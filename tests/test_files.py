@@ -14,6 +14,7 @@ from pushforward.actions import artifacts
 from pushforward.commands import cli
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.git.server import Server
 from pushforward.judge import challenge, handover, holdout
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
@@ -22,7 +23,6 @@ from pushforward.pipeline.revision import settings_at
 from pushforward.pipeline.store import Store
 from pushforward.server import care, init, recover, runs, soundness
 from pushforward.server import record as records
-from pushforward.server.init import Server
 
 from .conftest import make_toy
 from .test_pipeline import project, run  # noqa: F401, a fixture

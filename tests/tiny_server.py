@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.gate import verdict as verdicts
+from pushforward.git.server import Server
 from pushforward.report import markdown as report
 from pushforward.server import record, runs
-from pushforward.server.init import Server, init
+from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"

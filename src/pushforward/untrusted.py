@@ -1,8 +1,13 @@
-"""How much a text of YAML stands for once its aliases are written out, found without building any of it."""
+"""Foreign text, read strictly: JSON that is an object of finite numbers, YAML that stands for no more than it may."""
+
+import json
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+
+from pushforward.errors import PushforwardError
 
 
 def check(source: str, *, nodes: int, depth: int) -> None:
@@ -36,3 +41,20 @@ def check(source: str, *, nodes: int, depth: int) -> None:
         if sum_ + count > nodes:
             why = f"it stands for more than {nodes:,} values"
             raise MarkedYAMLError(problem=why, problem_mark=event.start_mark)
+
+
+def plain_json(text: bytes, what: str) -> dict[str, Any]:
+    """A JSON object whose numbers are finite; anything else is refused, whatever it is."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no number")
+
+    try:
+        found = json.loads(text, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as broken:
+        raise PushforwardError(f"{what} is not JSON: {str(broken)[:120]}") from None
+    except ValueError as wrong:
+        raise PushforwardError(f"{what} is not of the form expected: {str(wrong)[:120]}") from None
+    if not isinstance(found, dict):
+        raise PushforwardError(f"{what} is not of the form expected: it is not an object")
+    return found

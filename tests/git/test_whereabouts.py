@@ -17,12 +17,13 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git import whereabouts
 from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
 from pushforward.pipeline import store as objects
 from pushforward.registry import signers, trust
 from pushforward.server import check
 from pushforward.server import post_receive as receive
-from pushforward.server.init import Server, init, write_hooks
+from pushforward.server.init import init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"

@@ -16,12 +16,12 @@ import pytest
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
 from pushforward.gate.verdict import Holdout
 from pushforward.git.repository import REGISTRY, Repository
+from pushforward.git.server import Server
 from pushforward.judge import holdout, score
 from pushforward.judge import judge as evidence
 from pushforward.registry import tags as registry
 from pushforward.release.bundle import bundle
 from pushforward.release.promote import promote
-from pushforward.server.init import Server
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "toy@v1.0.0"

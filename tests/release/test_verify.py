@@ -17,6 +17,7 @@ import pytest
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import HOLDOUTS, REGISTRY, VERDICTS, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
@@ -24,7 +25,6 @@ from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.release import provenance, rebuild, verify
 from pushforward.release.rebuild import DifferentError, FailedError
-from pushforward.server.init import Server
 
 pytestmark = pytest.mark.slow  # two real pushes make the versions
 

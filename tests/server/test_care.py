@@ -8,9 +8,9 @@ import pytest
 
 from pushforward import process
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.git.server import Server
 from pushforward.pipeline.store import Store, members
 from pushforward.server import care
-from pushforward.server.init import Server
 
 
 class Kept:

@@ -14,9 +14,9 @@ import pytest
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import RUNS
+from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.server import gc
-from pushforward.server.init import Server
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 DAYS = 24 * 3600

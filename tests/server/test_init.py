@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.server import Server
 from pushforward.registry import signers, trust
 from pushforward.server import init as servers
-from pushforward.server.init import Server, init
+from pushforward.server.init import init
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pushforward.errors import PushforwardError
+from pushforward.git.server import Server
 from pushforward.server import post_receive as receive
 from pushforward.server import runs
-from pushforward.server.init import Server, init
+from pushforward.server.init import init
 
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 # Stands where a server's interpreter stands: ends without having judged anything.

@@ -6,8 +6,8 @@ import pytest
 from tests import tiny_server
 
 from pushforward.errors import PushforwardError
+from pushforward.git.server import Server
 from pushforward.server import runs
-from pushforward.server.init import Server
 from pushforward.server.runs import Job, Run
 
 

@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import NOTES, REGISTRY, VERDICTS, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
 from pushforward.report import notes
 from pushforward.server import check, soundness, trial
-from pushforward.server.init import Server, init
+from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()

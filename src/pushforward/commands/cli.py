@@ -660,7 +660,7 @@ def _server(bare: Path | None) -> Any:
     """The server in `bare`, or the one that this clone pushes to."""
     from pushforward.git import remote
     from pushforward.git.repository import Repository
-    from pushforward.server.init import Server
+    from pushforward.git.server import Server
 
     if bare is not None:
         return Server.load(bare.absolute()).settle()

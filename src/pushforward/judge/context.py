@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from pushforward import untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
@@ -112,7 +113,7 @@ def _month_watched(repository: Repository, commit: str) -> str:
 
 def _numbers(text: bytes) -> dict[str, float]:
     try:
-        found = handover.plain_json(text, "metrics.json")
+        found = untrusted.plain_json(text, "metrics.json")
     except PushforwardError:
         return {}
     inner = found.get("validation", found)

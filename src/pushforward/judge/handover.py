@@ -15,6 +15,7 @@ from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline.dvc import LOCK, METRICS, Outcome, Reproduction, Stage
 from pushforward.settings import MOST_FILES, MOST_MIB, Server
+from pushforward.untrusted import plain_json
 
 RECORD = "run.json"
 MODEL = "model"
@@ -169,23 +170,6 @@ def _where_it_ran() -> str:
     before = event.get("workflow_run")
     number = before.get("id") if isinstance(before, dict) else None
     return f"gh run view {number} --log-failed" if type(number) is int else "read the log of that workflow"
-
-
-def plain_json(text: bytes, what: str) -> dict[str, Any]:
-    """A JSON object whose numbers are finite; anything else is refused, whatever it is."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is no number")
-
-    try:
-        found = json.loads(text, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as broken:
-        raise PushforwardError(f"{what} is not JSON: {str(broken)[:120]}") from None
-    except ValueError as wrong:
-        raise PushforwardError(f"{what} is not of the form expected: {str(wrong)[:120]}") from None
-    if not isinstance(found, dict):
-        raise PushforwardError(f"{what} is not of the form expected: it is not an object")
-    return found
 
 
 def _check_sizes(folder: Path, limits: Server) -> None:

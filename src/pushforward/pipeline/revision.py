@@ -4,10 +4,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pushforward import settings
+from pushforward import settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import handover
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
@@ -42,7 +41,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """What the model in `folder` says of itself."""
     if not (folder / MANIFEST).is_file():
         raise PushforwardError(f"the model has no {MANIFEST}")
-    return handover.plain_json((folder / MANIFEST).read_bytes(), f"the model's {MANIFEST}")
+    return untrusted.plain_json((folder / MANIFEST).read_bytes(), f"the model's {MANIFEST}")
 
 
 def validation_month(manifest: dict[str, Any]) -> str:

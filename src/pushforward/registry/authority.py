@@ -10,8 +10,7 @@ from pathlib import Path
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import NOTES, Repository
-from pushforward.registry.trust import FOLDER
-from pushforward.server.init import Server
+from pushforward.git.server import FOLDER, Server
 
 MIRRORED = ("refs/heads/*", "refs/tags/*", "refs/pushforward/*")
 

@@ -17,8 +17,9 @@ from pushforward import durable, process
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
 from pushforward.git.repository import SERVICE_EMAIL, ZERO, Repository
+from pushforward.git.server import FOLDER
 from pushforward.registry import trust
-from pushforward.registry.trust import ANY, FILE, FOLDER, MAIN, VERSION, Signer
+from pushforward.registry.trust import ANY, FILE, MAIN, VERSION, Signer
 
 LIMIT = 16 * 1024
 RSA_BITS = 2048

@@ -17,9 +17,9 @@ from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
+from pushforward.git.server import FOLDER
 from pushforward.process import Completed
 
-FOLDER = "pushforward"
 FILE = "allowed_signers"
 FORGE = f".github/{FILE}"
 REF = "refs/pushforward/trust"

@@ -18,7 +18,6 @@ from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import REGISTRY, Repository
 from pushforward.judge import holdout, score
-from pushforward.judge.handover import plain_json
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
@@ -30,6 +29,7 @@ from pushforward.release import promote, provenance, rebuild
 from pushforward.release.provenance import Statement
 from pushforward.report import markdown as report
 from pushforward.settings import Settings
+from pushforward.untrusted import plain_json
 
 if TYPE_CHECKING:
     import numpy as np

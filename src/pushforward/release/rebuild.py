@@ -16,6 +16,7 @@ import polars as pl
 from pushforward import files, parquet, process, settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.git.server import Server
 from pushforward.judge import score
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import dvc as pipeline
@@ -23,7 +24,6 @@ from pushforward.pipeline import environment, revision
 from pushforward.pipeline.dvc import LOCK
 from pushforward.pipeline.store import Store
 from pushforward.release.provenance import Content
-from pushforward.server.init import Server
 from pushforward.settings import Settings
 
 LAST_LINES = 8

@@ -12,6 +12,7 @@ from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
+from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -19,7 +20,6 @@ from pushforward.registry import trust
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
 from pushforward.release.promote import lost
-from pushforward.server.init import Server
 from pushforward.settings import Settings
 from pushforward.text import plain
 
@@ -358,7 +358,7 @@ class _Clone:
     def _store(self) -> objects.Store | None:
         """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
         there = remotes.of(self.repository, self.remote)
-        if there is not None and there.folder is not None and (there.folder / trust.FOLDER / "server.json").is_file():
+        if there is not None and there.folder is not None and (there.folder / FOLDER / "server.json").is_file():
             kept = Server.load(there.folder).store
             return objects.Store(Path(kept)) if kept else None
         store = objects.places(self.root).remote

@@ -17,11 +17,11 @@ from pushforward import durable, process, settings
 from pushforward.actions import act as run
 from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.files import LinkError
+from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.store import Store
 from pushforward.registry import tags as registry
 from pushforward.server import recover
-from pushforward.server.init import Server
 
 FILE = "trouble.json"  # what whoever runs the server was told of last
 LISTED = 3

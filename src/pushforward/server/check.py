@@ -17,12 +17,13 @@ from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote
 from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.server import FOLDER
 from pushforward.registry import signers, trust
 from pushforward.server.finding import Finding, few
 from pushforward.server.recover import FREE_BYTES
 
 if TYPE_CHECKING:
-    from pushforward.server.init import Server
+    from pushforward.git.server import Server
 
 SCRATCH = "refs/pushforward-selftest/"
 OVERDUE_SECONDS = 15 * 60.0  # a timer that is late is no timer that is missing
@@ -72,7 +73,7 @@ def _place(root: Path, bare: Path | None) -> tuple[Repository, bool, remote.Remo
 def _server_around(repository: Repository) -> Path | None:
     """The server that the folder at hand is in."""
     found = repository.git("rev-parse", "--absolute-git-dir", check=False)
-    there = found.returncode == 0 and (Path(found.text) / trust.FOLDER).is_dir()
+    there = found.returncode == 0 and (Path(found.text) / FOLDER).is_dir()
     return Path(found.text) if there else None
 
 
@@ -160,7 +161,7 @@ def _jail(trust: bool) -> Finding:
 
 def trusted(bare: Path | None) -> bool:
     """Whether the server in `bare` runs topic branches without a jail where there is none."""
-    from pushforward.server.init import Server
+    from pushforward.git.server import Server
 
     try:
         return bare is not None and Server.load(bare).trust
@@ -171,7 +172,7 @@ def trusted(bare: Path | None) -> bool:
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
     from pushforward.git import whereabouts
-    from pushforward.server.init import Server
+    from pushforward.git.server import Server
 
     try:
         made = Server.load(bare)
@@ -216,7 +217,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:
-    from pushforward.server.init import hooks
+    from pushforward.git.server import hooks
 
     for name, text in hooks(made).items():
         yield _hook(Path(made.bare) / "hooks" / name, text)
@@ -241,14 +242,14 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
+    from pushforward.git.server import Server
     from pushforward.server import soundness, trial
-    from pushforward.server.init import Server
 
     try:
         made = Server.load(bare)
     except PushforwardError:
         return
-    repository, signers_file = Repository(bare), bare / trust.FOLDER / trust.FILE
+    repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
         ("refs", lambda: soundness.refs(repository)),
@@ -409,7 +410,7 @@ def _refuses(source: Repository, url: str) -> Finding:
 
 
 def _keys(bare: Path) -> Iterator[Finding]:
-    key, file = signers.private_key(bare), bare / trust.FOLDER / trust.FILE
+    key, file = signers.private_key(bare), bare / FOLDER / trust.FILE
     if not key.is_file() or not file.is_file():
         yield Finding("keys", False, f"{file if key.is_file() else key} is missing", "pushforward init")
         return
@@ -448,7 +449,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
 
 def _copy(made: "Server") -> Finding:
     """Whether the server runs the tool that is at work here."""
-    copy, own = made.folder / "lib" / trust.FOLDER, Path(__file__).parent.parent
+    copy, own = made.folder / "lib" / FOLDER, Path(__file__).parent.parent
     sources = [path.relative_to(own) for path in sorted(own.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     _, other, absent = filecmp.cmpfiles(own, copy, [str(path) for path in sources], shallow=False)
     differ = other + absent

@@ -9,8 +9,8 @@ from pushforward.actions import event, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
 from pushforward.errors import PushforwardError
+from pushforward.git.server import Server
 from pushforward.server import pending
-from pushforward.server.init import Server
 from pushforward.server.runs import Job
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from pushforward import durable
 from pushforward.errors import PushforwardError
+from pushforward.git.server import Server
 from pushforward.server import pending, recover, runs
 from pushforward.server import post_receive as receive
-from pushforward.server.init import Server
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 

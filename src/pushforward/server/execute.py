@@ -18,6 +18,7 @@ from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import BUG, MACHINE, TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git.repository import HOLDOUTS, VERDICTS
+from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
 from pushforward.pipeline import dvc as pipeline
@@ -29,7 +30,6 @@ from pushforward.release import promote
 from pushforward.sandbox import jail
 from pushforward.server import care, record, recover, runs
 from pushforward.server.console import Console, Lines
-from pushforward.server.init import Server
 from pushforward.server.record import Outcome
 from pushforward.server.runs import CANCELLED, SKIPPED, SUPERSEDED, Job, Run
 from pushforward.server.subject import ConflictError, Subject

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pushforward import durable, files
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import RUNS, TRIALS, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
@@ -21,7 +22,6 @@ from pushforward.registry import transaction as tagging
 from pushforward.registry.authority import Authority
 from pushforward.server import runs
 from pushforward.server.dispatch import KEPT_RUNS
-from pushforward.server.init import Server
 from pushforward.server.post_receive import LOCK
 
 LISTING = ".dir"

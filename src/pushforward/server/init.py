@@ -3,26 +3,25 @@
 import compileall
 import configparser
 import contextlib
-import json
 import os
 import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pushforward import durable, files
+from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
+from pushforward.git.server import FOLDER, SHOWN, Server, hooks, no_link_in, said, store_now, write_hook, write_hooks
 from pushforward.registry import signers, trust
-from pushforward.registry.trust import FOLDER
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -33,152 +32,8 @@ DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
 INSTALL = "apt-get install openssh-client"
-SHOWN = 0o644  # for the policy hook of whoever pushes
-# What server.json holds, and nothing else.
-WRITTEN: dict[str, type] = {
-    "id": str,
-    "place": str,
-    "python": str,
-    "store": str,
-    "remote": str,
-    "name": str,
-    "trust": bool,
-    "protect": bool,
-}
 SHARED = ("group", "true", "1", "all", "world", "everybody", "2")  # core.sharedRepository, for whoever is of the group
 Say = Callable[[str], None]
-
-# A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
-# second. What is gone is said, or git would tell the pusher a number.
-HOOK = """#!/bin/sh
-# Made by `pushforward init`, and made again by every init.
-unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
-own=${{0%/*}}/../pushforward known={python}
-python=$known
-[ -x "$python" ] || python=${{0%/*}}/../{beside}
-gone=
-[ -f "$own/lib/pushforward/policy/hook.py" ] || gone="the server's copy of the tool is gone: pushforward/lib"
-[ -x "$python" ] || gone="the server's Python is not there, or not for this user to run: $known"
-if [ -n "$gone" ]; then
-  printf 'pushforward: %s\n  next: make env, then pushforward init, in the clone that made the server\n' "$gone" >&2
-  exit 1
-fi
-{command}
-"""
-COMMANDS = {
-    "pre-receive": 'exec "$python" -I -S "$own/lib/pushforward/policy/hook.py"',
-    "post-receive": 'PYTHONPATH=$own/lib exec "$python" -m pushforward.server.post_receive',
-}
-
-
-@dataclass(frozen=True)
-class Server:
-    """A bare repository that judges what is pushed to it. Paths are absolute.
-
-    `id` tells it from every other server. It `was` somewhere else when it was written down, unless that is empty.
-    """
-
-    bare: str
-    python: str
-    store: str
-    remote: str
-    name: str
-    trust: bool = False
-    protect: bool = False
-    id: str = field(default="", compare=False)
-    was: str = field(default="", compare=False)
-
-    @property
-    def repository(self) -> Repository:
-        """The bare repository."""
-        return Repository(Path(self.bare))
-
-    @property
-    def folder(self) -> Path:
-        """Where the server keeps what is not in git: caches, logs, its copy of the tool."""
-        return Path(self.bare) / FOLDER
-
-    @property
-    def default_branch(self) -> str:
-        """The branch whose passing commits are promoted."""
-        return self.repository.git("symbolic-ref", "--short", "HEAD").text
-
-    def know(self, model: str, environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:
-        """Tell the policy hook, which reads no YAML, which registry tags there may be and what the pipeline reads.
-
-        `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
-        """
-        path = self.folder / "registry.json"
-        known: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
-            known = json.loads(path.read_text())
-        told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
-        if told != known:
-            durable.write(path, json.dumps(told) + "\n", mode=SHOWN)
-
-    @staticmethod
-    def load(bare: Path) -> "Server":
-        """The server in `bare`, wherever that is now; an error where it is a copy of one that is still there."""
-        path = bare / whereabouts.SETTINGS
-        _no_link_in(bare / FOLDER)
-        if not path.is_file():
-            raise PushforwardError(f"{bare} is not a server of pushforward", next="pushforward init")
-        known = said(bare)
-        if known.keys() != WRITTEN.keys() or not all(isinstance(known[name], kind) for name, kind in WRITTEN.items()):
-            raise PushforwardError(f"{path} is of another version, or cut off", next="pushforward init")
-        whereabouts.refuse_copy(bare, known)
-        place = known.pop("place")
-        was = place if place != os.path.realpath(bare) and not _same(Path(place), bare) else ""
-        found = Server(str(bare.resolve() if ".." in bare.parts else bare.absolute()), **known, was=was)
-        return replace(found, python=_python(found), store=_store_now(found.store, was, bare)) if was else found
-
-    def save(self) -> None:
-        """Write it down as of this place, whole or not at all."""
-        known = {name: getattr(self, name) for name in WRITTEN if name != "place"}
-        known["place"] = os.path.realpath(self.bare)
-        text = json.dumps({name: known[name] for name in WRITTEN}, indent=1) + "\n"
-        durable.write(self.folder / "server.json", text, mode=SHOWN)
-
-    def settle(self) -> "Server":
-        """The same server, written down as of where it is now; its hooks and its claim on the store follow."""
-        if not self.was or not os.access(self.folder, os.W_OK):
-            return self
-        self.save()
-        write_hooks(self)
-        if self.store:
-            from pushforward.pipeline import store as objects
-
-            objects.Store(Path(self.store)).claim(Path(self.bare), instead=Path(self.was))
-        return replace(self, was="")
-
-
-def said(bare: Path) -> dict[str, Any]:
-    """What the server in `bare` says of itself; nothing where that is damaged. Of another version it may be too."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
-        found = json.loads((bare / whereabouts.SETTINGS).read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
-def _same(place: Path, bare: Path) -> bool:
-    return place.exists() and place.samefile(bare)
-
-
-def _python(moved: Server) -> str:
-    """The interpreter of a server that was moved: where it was, else where it is if it was moved along."""
-    along = whereabouts.beside(moved.python, moved.was, Path(moved.bare))
-    return str(along) if not Path(moved.python).exists() and along.exists() else moved.python
-
-
-def _store_now(store: str, was: str, bare: Path) -> str:
-    """The store of a server that was moved or copied: what came along and says that it is its own, else what it was."""
-    if not store:
-        return ""
-    from pushforward.pipeline import store as objects
-
-    along = whereabouts.beside(store, was, bare)
-    came_along = along.is_dir() and Path(was) in objects.Store(along).claims()
-    return str(along) if came_along else store
 
 
 @dataclass(frozen=True)
@@ -217,7 +72,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     joined = None if bare else _server_of(repository)
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     whereabouts.fit(bare, "server")
-    _no_link_in(bare / FOLDER)
+    no_link_in(bare / FOLDER)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
@@ -318,7 +173,7 @@ class _Renewal:
         if "store" not in self.known:
             self._must_hold_versions(url)
             return url
-        kept = _store_now(str(self.known["store"]), before, self.bare)
+        kept = store_now(str(self.known["store"]), before, self.bare)
         if kept == url:
             return kept
         if self.wishes.move_store:
@@ -396,17 +251,12 @@ def renew(server: Server) -> Iterator[str]:
     for name, text in hooks(server).items():
         path = Path(server.bare) / "hooks" / name
         if not (path.is_file() and os.access(path, os.X_OK) and path.read_bytes() == text.encode()):
-            _write_hook(path, text)
+            write_hook(path, text)
             yield f"{path} is as pushforward init makes it"
     own, copy = Path(__file__).parent.parent, server.folder / "lib" / FOLDER
     if _sources(own) != _sources(copy):
         _copy_tool(server.folder / "lib")
         yield f"{copy} is the tool at hand"
-
-
-def _write_hook(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    durable.write(path, text, mode=0o755)
 
 
 def _sources(folder: Path) -> dict[str, bytes]:
@@ -420,32 +270,6 @@ def _check_form(repository: Repository) -> None:
         raise PushforwardError(
             f"{repository.path} has objects named by SHA-256, which DVC cannot read", next=git.AS_SHA1
         )
-
-
-def _no_link_in(folder: Path) -> None:
-    """Refuse a server's folder in which somebody has put a link: only what is the server's may be tidied there."""
-    for path in sorted(folder.glob("*")):
-        unlinked(path)
-
-
-def unlinked(path: Path) -> None:
-    """Refuse a file or folder of a server in whose place somebody has put a link."""
-    if path.is_symlink():
-        there = shlex.quote(str(path))
-        raise files.LinkError(str(path), next=f'to="$(realpath {there})" && rm {there} && mv "$to" {there}')
-
-
-def hooks(server: Server) -> dict[str, str]:
-    """The text of the server's hooks, by name."""
-    beside = os.path.relpath(server.python, os.path.realpath(server.bare))
-    quoted = {"python": shlex.quote(server.python), "beside": shlex.quote(beside)}
-    return {name: HOOK.format(**quoted, command=command) for name, command in COMMANDS.items()}
-
-
-def write_hooks(server: Server) -> None:
-    """Put the server's hooks in place."""
-    for name, text in hooks(server).items():
-        _write_hook(Path(server.bare) / "hooks" / name, text)
 
 
 def _share(server: Server) -> None:

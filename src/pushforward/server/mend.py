@@ -10,13 +10,13 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import NOTES, VERDICTS, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
 from pushforward.report import markdown as report
 from pushforward.report import notes
 from pushforward.server import init, record, recover, runs, soundness
 from pushforward.server import post_receive as receive
-from pushforward.server.init import Server
 
 ASIDE, INIT = "aside", "pushforward init"
 

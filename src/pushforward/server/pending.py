@@ -13,9 +13,10 @@ from pushforward.actions import cron as schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
 from pushforward.git.repository import NOTES, RUNS, ZERO, Repository
+from pushforward.git.server import Server
 from pushforward.registry.tags import ENVIRONMENT_TAG
 from pushforward.report import notes
-from pushforward.server.init import DELETED, Server
+from pushforward.server.init import DELETED
 from pushforward.server.runs import Job
 
 if TYPE_CHECKING:

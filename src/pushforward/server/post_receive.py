@@ -18,10 +18,9 @@ from pushforward import durable, files
 from pushforward.errors import MACHINE, PushforwardError
 from pushforward.git import whereabouts
 from pushforward.git.repository import DETACH, NOTES, SKIP, ZERO
+from pushforward.git.server import FOLDER, Server
 from pushforward.process import clean_environment, index_environment
-from pushforward.registry.trust import FOLDER
 from pushforward.server import runs
-from pushforward.server.init import Server
 from pushforward.server.runs import Job
 from pushforward.text import plain
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from pushforward import durable, files, settings
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.repository import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, TRIALS, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline.dvc import LOCK, read_lock
 from pushforward.release.promote import lock_commit
 from pushforward.report import notes
 from pushforward.server import pending, runs
-from pushforward.server.init import Server
 from pushforward.server.runs import Job, Run, State
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process
+from pushforward.git.server import Server
 from pushforward.server import runs
-from pushforward.server.init import DELETED, Server
+from pushforward.server.init import DELETED
 
 OLD_SECONDS = 10.0  # git takes and frees a lock within a moment
 LIMIT_LOG = 1 << 20

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from pushforward import durable
 from pushforward.errors import POLICY, PushforwardError
 from pushforward.git.repository import RUNS, ZERO, Repository
+from pushforward.git.server import Server
 from pushforward.report import notes
-from pushforward.server.init import Server
 
 FOLDER = "runs"
 LOCKS = "locks"

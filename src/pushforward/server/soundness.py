@@ -14,7 +14,9 @@ from pushforward import files
 from pushforward.actions import workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
+from pushforward.git import server
 from pushforward.git.repository import AS_SHA1, NOTES, REGISTRY, VERDICTS, ZERO, Repository
+from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
 from pushforward.pipeline.store import Store
@@ -23,9 +25,7 @@ from pushforward.registry import trust
 from pushforward.registry.trust import Signer
 from pushforward.release import promote, provenance
 from pushforward.release.provenance import LISTING
-from pushforward.server import init
 from pushforward.server.finding import Finding, few, mends
-from pushforward.server.init import Server
 
 OBJECT = re.compile(r"[0-9a-f]{40}")
 PACKED = re.compile(r"([0-9a-f]{40}) (refs/\S+)")
@@ -105,7 +105,7 @@ def _packed(bare: Path) -> Iterator[tuple[str, str]]:
 
 def packed(bare: Path) -> str:
     """The file in which git keeps most refs; "" where there is none yet."""
-    init.unlinked(bare / PACKED_REFS)
+    server.unlinked(bare / PACKED_REFS)
     return (files.read(bare, PACKED_REFS) or b"").decode("utf-8", "replace")
 
 

@@ -12,10 +12,10 @@ from pushforward.actions.event import Event
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import RUNS, ZERO
+from pushforward.git.server import Server
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.report import notes
-from pushforward.server.init import Server
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried

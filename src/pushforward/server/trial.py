@@ -12,13 +12,12 @@ from pathlib import Path
 
 from pushforward import files
 from pushforward.git.repository import Repository
+from pushforward.git.server import FOLDER, Server, hooks
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import settings_at
-from pushforward.registry.trust import FOLDER
 from pushforward.report import notes
 from pushforward.server import init
 from pushforward.server.finding import Finding
-from pushforward.server.init import Server
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 PREFIX = "trial-"
@@ -111,7 +110,7 @@ def _server(clone: Path, made: Server, python: Path) -> Server:
     lib = like.folder / "lib" / FOLDER
     shutil.rmtree(lib)
     shutil.copytree(made.folder / "lib" / FOLDER, lib)
-    for name, text in init.hooks(like).items():
+    for name, text in hooks(like).items():
         (Path(like.bare) / "hooks" / name).write_text(text)
     return like
 
