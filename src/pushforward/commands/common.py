@@ -1,0 +1,101 @@
+"""What several commands use."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pushforward.errors import TOOL, USAGE, PushforwardError
+
+HANDOVER = Path("handover")
+VERDICT = Path("verdict")
+GOLDEN = "golden.json"
+WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one sentence; it stays in the tag.")
+BARE = click.option(
+    "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
+)
+
+
+def project() -> Path:
+    """The clone, or the bare repository, that the current folder is in. Raises PushforwardError outside of both."""
+    from pushforward.git.repository import Repository
+
+    here = Path.cwd()
+    done = Repository(here).git("rev-parse", "--show-toplevel", check=False)
+    if done.returncode == 0:
+        return Path(done.text)
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)) and b"not a git" in done.stderr:
+        raise PushforwardError(f"{here} is in no git repository", next="cd into your clone", exit_code=USAGE)
+    return here
+
+
+def example(text: str) -> str:
+    """The words below a command's help."""
+    return f"Example: {text}"
+
+
+def findings(found: Iterable[Any], *, only_bad: bool) -> None:
+    """Print what was found, and end with the exit code that it stands for."""
+    well = True
+    for finding in found:
+        well = well and (finding.ok or finding.optional)
+        if finding.ok and not only_bad:
+            click.echo(f"ok       {finding.name}: {finding.found}")
+        if not finding.ok and not (only_bad and finding.optional):
+            word = "later" if finding.optional else "missing"
+            click.echo(f"{word:<8} {finding.name}: {finding.found}\n  next: {finding.mend}", err=not finding.optional)
+    if not well:
+        sys.exit(TOOL)
+
+
+def may(key: Any) -> str:
+    """What a key may sign, in words."""
+    words = {"any": "every environment", "main": "what has not passed into main", "version": "versions"}
+    said = ", ".join(words.get(word, word) for word in sorted(key.may)) or "nothing"
+    when = key.valid_before
+    revoked = f"revoked {when[:4]}-{when[4:6]}-{when[6:8]} {when[8:10]}:{when[10:12]} UTC"
+    return f"{said} ({revoked})" if when else said
+
+
+def made(made: Any, *, as_json: bool) -> None:
+    """Print what was signed."""
+    if as_json:
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(made), indent=1))
+    elif made.environment and not made.version:
+        click.echo(f"{made.environment}: nothing from now on ({made.tag}, before: {made.previous})")
+    elif made.environment:
+        before = f", before: {made.previous}" if made.previous else ""
+        click.echo(f"{made.environment}: {made.version} from now on ({made.tag}{before})")
+    else:
+        click.echo(f"{made.version} is deprecated ({made.tag})")
+
+
+def server(bare: Path | None) -> Any:
+    """The server in `bare`, or the one that this clone pushes to."""
+    from pushforward.git import remote
+    from pushforward.git.repository import Repository
+    from pushforward.git.server import Server
+
+    if bare is not None:
+        return Server.load(bare.absolute()).settle()
+    local = remote.of(Repository(Path.cwd()))
+    if local is None:
+        raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
+    if local.folder is None:
+        words = f"pushforward {' '.join(sys.argv[1:])}"
+        raise PushforwardError(f"the server is on another machine ({local.url})", next=local.command(words))
+    return Server.load(local.folder.absolute()).settle()
+
+
+def owned(server: Any) -> Any:
+    """The server, where it is this user's to run; an error that names its owner where it is not."""
+    from pushforward.git import whereabouts
+
+    whereabouts.refuse_stranger(Path(server.bare), shlex.join(["pushforward", *sys.argv[1:]]))
+    return server

@@ -1,0 +1,82 @@
+"""`pushforward gate`: Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from pushforward.commands import common
+from pushforward.errors import NOT_PROMOTED
+from pushforward.text import plain
+
+
+@click.command(epilog=common.example("pushforward gate --plan"))
+@click.option("--plan", is_flag=True, help="Before any training: looks left, what this holdout can detect.")
+@click.option("--head", envvar="PUSHFORWARD_HEAD", help="The pushed commit.")
+@click.option("--event", envvar="PUSHFORWARD_EVENT", type=click.Choice(["push", "pull_request"]))
+@click.option("--ref", envvar="PUSHFORWARD_REF", help="The branch that was pushed.")
+@click.option("--pull", type=int, envvar="PUSHFORWARD_PULL", help="The number of the pull request.")
+@click.option("--handover", "folder", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True, help="Where the verdict goes."
+)
+@click.option("--check", "strict", is_flag=True, help="Exit with 4 unless the verdict is promote.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
+def gate(
+    plan: bool,
+    head: str | None,
+    event: str | None,
+    ref: str | None,
+    pull: int | None,
+    folder: Path,
+    out: Path,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
+    from pushforward.judge import handover, judged
+    from pushforward.judge import judge as evidence
+    from pushforward.report import markdown as report
+
+    root = Path.cwd()
+    if plan:
+        _plan(root, as_json=as_json)
+        return
+    if head is None or event is None or ref is None:
+        raise click.UsageError("a hand-over is judged with --head, --event and --ref; or ask with --plan")
+    name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
+    say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
+    handover.output(out)
+    question = evidence.ask(root, head, event, name, pull)
+    judge = os.environ.get("PUSHFORWARD_JUDGE", "")
+    if not judge:
+        judge = evidence.judge_of(root, question, os.environ.get("PUSHFORWARD_BASE", ""))
+        if (package := evidence.code_of(root, judge)) is not None:
+            environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
+            os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
+    work, golden = root / ".git" / "judge", out / common.GOLDEN
+    verdict, context, level = evidence.weigh(
+        root, root / folder, question, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
+    )
+    judged.store(out, verdict, context, level)
+    evidence.record(root, verdict)
+    if as_json:
+        click.echo(verdict.to_json())
+    elif os.environ.get("CI"):
+        click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
+    else:
+        click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
+    if strict and verdict.verdict != "promote":
+        sys.exit(NOT_PROMOTED)
+
+
+def _plan(root: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from pushforward.judge import plan
+
+    found = plan.plan(root)
+    click.echo(json.dumps(asdict(found), indent=1) if as_json else plan.terminal(found))

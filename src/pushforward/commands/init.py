@@ -1,0 +1,60 @@
+"""`pushforward init`."""
+
+from pathlib import Path
+
+import click
+
+from pushforward.commands import common
+from pushforward.errors import PushforwardError
+
+
+@click.command(epilog=common.example("pushforward init && git push local main"))
+@click.option(
+    "--bare", type=click.Path(path_type=Path), help="The bare repository. Default: <clone>.git beside the clone."
+)
+@click.option(
+    "--trust-pushers/--no-trust-pushers",
+    "trust",
+    default=None,
+    help="Run topic branches without a jail where the machine has none.",
+)
+@click.option(
+    "--protect-main/--no-protect-main",
+    "protect",
+    default=None,
+    help="The default branch takes only what has a passing verdict, or changes nothing that the pipeline reads.",
+)
+@click.option("--move-store", is_flag=True, help="Move the server's DVC remote to where .dvc/config here says.")
+@click.option("--new-key", is_flag=True, help="End the server's key, and make another; what it signed stays good.")
+def init(bare: Path | None, **wishes: bool | None) -> None:
+    """Make or renew the server of this clone: bare repository, hooks, keys, DVC remote, the git remote `local`.
+
+    What a server has stays: store, keys, flags.
+    """
+    from pushforward.server import check as checks
+    from pushforward.server import init as servers
+
+    if bare is None and (joined := servers.join(Path.cwd())) is not None:
+        click.echo(f"server   {joined.url}, on another machine: it runs and keeps everything there")
+        click.echo(f"check    {joined.command('pushforward check')}")
+        click.echo(f"sign     {joined.command('pushforward trust - --as EMAIL', reads='KEY.pub')}")
+        click.echo("next     git push local HEAD")
+        return
+    server = servers.init(
+        Path.cwd(), bare=bare, say=click.echo, **{name: wish for name, wish in wishes.items() if wish is not None}
+    )
+    click.echo(f"server   {server.bare}")
+    click.echo(f"store    {server.store or 'as .dvc/config says'}")
+    click.echo(f"keys     {Path(server.bare) / 'pushforward' / 'allowed_signers'}")
+    if server.trust:
+        click.echo("trust    pushers: where this machine has no jail, topic branches run without one")
+    if server.protect:
+        click.echo(f"protect  {server.default_branch} takes only what has a passing verdict")
+    try:
+        you = servers.welcome(server, Path.cwd())
+        click.echo(f"you      {you.principal} may sign for {common.may(you)}")
+    except PushforwardError as unknown:
+        click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
+    found = [*checks.machine(Path(server.bare), trust=server.trust), *checks.server(Path(server.bare))]
+    common.findings(found, only_bad=True)
+    click.echo(f"next     git push local {server.default_branch}")

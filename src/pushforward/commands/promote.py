@@ -1,0 +1,36 @@
+"""`pushforward promote`: Tag what a passing verdict on the default branch has judged, and push the tags."""
+
+import os
+from pathlib import Path
+
+import click
+
+from pushforward.commands import common
+from pushforward.errors import PushforwardError
+
+
+@click.command(epilog=common.example("pushforward promote --from verdict --handover handover"))
+@click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
+@click.option("--handover", "folder", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True)
+def promote(source: Path, folder: Path) -> None:
+    """Tag what a passing verdict on the default branch has judged, and push the tags."""
+    from pushforward.git.repository import Repository
+    from pushforward.judge import handover, judged
+    from pushforward.release.promote import promote as run_promote
+    from pushforward.release.promote import standing
+
+    verdict, _, level = judged.stored(source)
+    if verdict.verdict != "promote":
+        click.echo(f"  {verdict.verdict}: nothing to promote")
+        return
+    if not (source / common.GOLDEN).is_file():
+        raise PushforwardError(f"{source} has no {common.GOLDEN}: an older version has judged", next="push again")
+    # it is judged already
+    read, golden = handover.read(folder, handover.AT_MOST), (source / common.GOLDEN).read_bytes()
+    made = run_promote(
+        Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
+    )
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
+        with Path(summary).open("a") as handle:
+            handle.write(f"**After the verdict**: {told.words}.\n")

@@ -1,0 +1,53 @@
+"""`pushforward report`: Print the report of a commit again; with --from, render a new one beside its verdict."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pushforward.commands import common
+from pushforward.errors import PushforwardError
+
+
+@click.command(epilog=common.example("git fetch && pushforward report HEAD"))
+@click.argument("revision", required=False)
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Render the verdict in this folder instead.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="The markdown that reviewers see.")
+@click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
+def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
+    """Print the report of a commit again; with --from, render a new one beside its verdict."""
+    from pushforward.gate.verdict import Verdict
+    from pushforward.git.repository import Repository
+    from pushforward.registry import authority
+    from pushforward.report import markdown as report
+    from pushforward.report import notes
+
+    if source is not None:
+        from pushforward.judge import judged
+
+        verdict, context, _ = judged.stored(source)
+        markdown, terminal = report.markdown(verdict, context), report.terminal(verdict, context)
+        markdown = report.with_context(markdown, context)
+        (source / "report.md").write_text(markdown)
+        (source / "report.txt").write_text(terminal)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(summary).open("a") as handle:
+                handle.write(markdown)
+        if not os.environ.get("CI"):
+            click.echo(markdown if as_markdown else terminal)
+        return
+    repository = Repository(Path.cwd())
+    commit = repository.commit(revision or "HEAD")
+    found = report.entries(notes.read(repository, commit))
+    if not found:
+        raise PushforwardError(f"{commit[:9]} has no report here", next=authority.fetching_here(repository))
+    header, body = found[0]
+    if as_json:
+        click.echo(json.dumps(header))
+    elif as_markdown:
+        click.echo(body)
+    else:
+        verdict = Verdict.from_json(json.dumps(header))
+        click.echo(report.terminal(verdict, report.context_of(body), color=sys.stdout.isatty()))

@@ -1,0 +1,74 @@
+"""`pushforward repro`: Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pushforward.commands import common
+from pushforward.errors import BUG, PushforwardError
+
+
+@click.command(epilog=common.example("pushforward repro"))
+@click.option("--clean", is_flag=True, help="Start from the champion's dvc.lock, not from this commit's. On in CI.")
+@click.option("--push", is_flag=True, envvar="PUSHFORWARD_PUSH", help="Send results and run cache to the DVC remote.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True, help="The hand-over folder."
+)
+def repro(clean: bool, push: bool, out: Path) -> None:
+    """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
+    from pushforward import files, settings
+    from pushforward.git.repository import Repository
+    from pushforward.judge import handover
+    from pushforward.pipeline import dvc as pipeline
+    from pushforward.pipeline import lint as stages
+    from pushforward.registry import tags as registry
+
+    root = Path.cwd()
+    clean = clean or bool(os.environ.get("CI"))
+    repository = Repository(root)
+    commit = repository.commit("HEAD")
+    handover.claim(out)
+    with handover.refusal(out, commit):
+        tree = repository.tree(commit)
+        files.check_tree(tree, pipeline.OWN)
+        stages.check_bytecode(tree)
+        rules = settings.load(root)
+    if clean:
+        if dirty := repository.unclean():
+            raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
+        champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
+        with handover.refusal(out, commit):
+            pipeline.seed(repository, champion.commit if champion else None)
+    wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
+    with handover.refusal(out, commit):
+        if (text := files.read(root, stages.FILE)) is not None:
+            params = settings.plain(files.read(root, settings.FILE) or b"")
+            stages.check(text, set(tree), params)
+        done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
+    _stages(done.stages)
+    with handover.refusal(out, commit):
+        handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
+    if clean:
+        with handover.refusal(out, commit):
+            pipeline.untouched(repository)
+    if done.outcome != "ok":
+        from pushforward.errors import DATA
+
+        last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
+        raise PushforwardError(
+            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+            next=done.next,
+            exit_code=DATA if done.outcome == "refused" else BUG,
+        )
+
+
+def _stages(stages: list[Any]) -> None:
+    from pushforward.report.markdown import fold_stages
+
+    counts = {name: [s for s in stages if s.outcome == name] for name in ("ran", "restored", "unchanged", "failed")}
+    for stage in fold_stages(stages):
+        if stage.outcome != "unchanged":
+            click.echo(f"  {stage.name:<26} {stage.outcome:<8} {stage.seconds:5.1f} s  {stage.reason}")
+    click.echo("  stages: " + ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some))

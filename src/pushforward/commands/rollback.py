@@ -1,0 +1,23 @@
+"""`pushforward rollback`: Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
+
+import click
+
+from pushforward.commands import common
+
+
+@click.command(epilog=common.example("pushforward rollback -m 'late flights are no longer found'"))
+@click.argument("environment", default="production")
+@click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
+@click.option("--empty", is_flag=True, help="To none: take out what is there. Also for an environment that is no more.")
+@common.WHY
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def rollback(environment: str, version: str, empty: bool, reason: str, as_json: bool) -> None:
+    """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
+    from pushforward.release import release as releases
+
+    if empty and version:
+        raise click.UsageError("--empty leaves nothing there, and --to a version: say one of them")
+    if empty:
+        common.made(releases.empty(common.project(), reason, environment=environment), as_json=as_json)
+        return
+    common.made(releases.rollback(common.project(), reason, environment=environment, to=version), as_json=as_json)

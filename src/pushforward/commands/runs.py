@@ -1,0 +1,85 @@
+"""`pushforward runs`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pushforward.commands import common
+
+
+@click.group(invoke_without_command=True, epilog=common.example("pushforward runs --json"))
+@common.BARE
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.pass_context
+def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
+    """What the server runs, has run and will run; ID is the beginning of a commit, or the name of a tag."""
+    from pushforward.server import runs as kept
+
+    ctx.obj = common.server(bare)
+    if ctx.invoked_subcommand is not None:
+        return
+    found = kept.listed(ctx.obj)
+    if as_json:
+        click.echo(json.dumps([run.record() for run in found], indent=1))
+    elif found:
+        click.echo(kept.table(found))
+    else:
+        click.echo("no runs yet\n  next: git push local main")
+
+
+@runs.command("show", epilog=common.example("pushforward runs show 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def runs_show(server: Any, name: str, as_json: bool) -> None:
+    """Tell all of one run: what it is of, how it stands and why, and where its logs are."""
+    from pushforward.server import runs as kept
+
+    run = kept.named(server, name)
+    click.echo(json.dumps(run.record(), indent=1) if as_json else kept.described(server, run))
+
+
+@runs.command("logs", epilog=common.example("pushforward runs logs -f 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--all", "whole", is_flag=True, help="Every line of every step, not only what the pusher sees.")
+@click.pass_obj
+def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
+    """Print the log of one run."""
+    from pushforward.server import runs as kept
+
+    run = kept.named(server, name)
+    texts = kept.whole_logs(server, run) if whole else kept.log(server, run, follow=follow)
+    for text in texts:
+        click.echo(text, nl=False)
+
+
+@runs.command("cancel", epilog=common.example("pushforward runs cancel 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.pass_obj
+def runs_cancel(server: Any, name: str) -> None:
+    """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
+    from pushforward.server import post_receive as receive
+    from pushforward.server import runs as kept
+
+    run = kept.named(common.owned(server), name)
+    kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
+    receive.start(server)
+    click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
+
+
+@runs.command("retry", epilog=common.example("pushforward runs retry 0802b7bf4"))
+@click.argument("name", metavar="ID")
+@click.pass_obj
+def runs_retry(server: Any, name: str) -> None:
+    """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
+    from pushforward.server import post_receive as receive
+    from pushforward.server import runs as kept
+
+    run = kept.named(common.owned(server), name)
+    kept.retry(server, run)
+    receive.start(server)
+    click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

@@ -1,0 +1,28 @@
+"""`pushforward score`: Score the holdout with the model at hand; the predictions go into the hand-over."""
+
+import os
+from pathlib import Path
+
+import click
+
+from pushforward.commands import common
+
+
+@click.command(epilog=common.example("pushforward score --probe"))
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True, help="The hand-over folder."
+)
+@click.option(
+    "--probe", is_flag=True, envvar="PUSHFORWARD_PROBE", help="Score again with the future replaced. On for branches."
+)
+def score(out: Path, probe: bool) -> None:
+    """Score the holdout with the model at hand; the predictions go into the hand-over."""
+    from pushforward import settings
+    from pushforward.judge import challenge, handover
+
+    root = Path.cwd()
+    forget = probe and bool(os.environ.get("CI"))
+    rules = settings.load(root)
+    challenge.answer(
+        root, rules, root / handover.output(out), probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}")
+    )

@@ -1,0 +1,37 @@
+"""`pushforward verify`: Follow a version from its signed tag to its bytes, and make it again from raw data."""
+
+import json
+import sys
+
+import click
+
+from pushforward.commands import common
+
+
+@click.command(epilog=common.example("pushforward verify v1.2.0 --quick"))
+@click.argument("version", default="")
+@click.option("--in-use", default="", metavar="ENVIRONMENT", help="What is in use there, and the tag that says so.")
+@click.option("--quick", is_flag=True, help="Check signatures, records and bytes; do not train again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
+    """Follow a version from its signed tag to its bytes, and make it again from raw data."""
+    from pushforward.release import verify as chain
+
+    if bool(version) == bool(in_use):
+        raise click.UsageError("name a version, or an environment with --in-use")
+    outcome = chain.verify(
+        common.project(),
+        version,
+        in_use=in_use,
+        quick=quick,
+        say=lambda hop: None if as_json else click.echo(chain.line(hop)),
+        progress=lambda text: click.echo(f"    {text}", err=as_json),
+    )
+    if as_json:
+        click.echo(json.dumps(outcome.record(), indent=1))
+    elif not outcome.version:
+        click.echo(f"{in_use} holds no version yet")
+    else:
+        broken = [hop.name for hop in outcome.hops if hop.ok is False]
+        click.echo(f"{outcome.version} does not hold: {', '.join(broken)}" if broken else f"{outcome.version} holds")
+    sys.exit(outcome.exit_code)
