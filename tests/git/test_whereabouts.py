@@ -19,7 +19,6 @@ from pushforward.git import whereabouts
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
-from pushforward.pipeline import store as objects
 from pushforward.registry import signers, trust
 from pushforward.server import check
 from pushforward.server import post_receive as receive
@@ -117,7 +116,7 @@ def test_a_server_that_was_moved_writes_down_where_it_is_and_its_claim_follows(
     monkeypatch.setattr("pushforward.server.dispatch.work", lambda *_, **__: [])
     found = command(clone, monkeypatch, *words)
     assert (found.exit_code, known(moved)["place"]) == (0, str(moved)), found.stderr
-    assert list(objects.Store(store).claims()) == [moved]
+    assert list(whereabouts.claims(store)) == [moved]
     assert Server.load(moved).was == ""
     assert [finding for finding in check.server(moved) if not finding.ok] == []
 
@@ -217,7 +216,7 @@ def test_init_makes_a_copy_a_server_of_its_own_and_leaves_the_original_alone(
     assert f"copy     of {bare_of(clone)}, which stays what it is; this is a server of its own" in card.stdout
     assert known(bare_of(clone)) == before
     assert known(copied)["id"] != before["id"]
-    assert set(objects.Store(clone.parent / "store").claims()) == {copied, bare_of(clone)}, "both need what is there"
+    assert set(whereabouts.claims(clone.parent / "store")) == {copied, bare_of(clone)}, "both need what is there"
     assert refuses_forgery(git, clone, copied)
     assert git(clone, "push", "-q", "local", "HEAD:refs/heads/idea", PUSHFORWARD_RUN="none") == ""
 
@@ -228,8 +227,8 @@ def test_a_copy_of_all_has_the_copy_of_the_store(clone: Path, git: Callable[...,
     twin = team.with_name("twin")
     git(twin / "clone", "remote", "set-url", "local", str(twin / "clone.git"))
     assert init(twin / "clone").store == str(twin / "store")
-    assert list(objects.Store(twin / "store").claims()) == [twin / "clone.git"]
-    assert list(objects.Store(team / "store").claims()) == [team / "clone.git"]
+    assert list(whereabouts.claims(twin / "store")) == [twin / "clone.git"]
+    assert list(whereabouts.claims(team / "store")) == [team / "clone.git"]
 
 
 def test_a_copy_knows_its_original_where_that_has_been_moved_since(
@@ -335,7 +334,7 @@ def test_a_store_moves_by_name_and_takes_along_what_it_holds(clone: Path, monkey
     assert f"moved    1 objects and entries of {store}" in card.stdout
     assert known(bare_of(clone))["store"] == str(other)
     assert (other / "files" / "md5" / "ab" / ("c" * 30)).read_text() == "an object"
-    assert list(objects.Store(other).claims()) == [bare_of(clone)]
+    assert list(whereabouts.claims(other)) == [bare_of(clone)]
 
 
 def test_a_store_that_is_missing_is_not_replaced_by_another_folder(clone: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pushforward import process
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.git import whereabouts
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store, members
 from pushforward.server import care
@@ -77,7 +78,7 @@ def test_what_the_cache_has_spoilt_is_removed_from_it(kept):
 def test_the_cache_of_another_server_of_the_store_helps_too(kept, tmp_path):
     other = tmp_path / "other.git"
     shutil.copytree(kept.cache.path, other / "pushforward" / "cache")
-    kept.store.claim(other)
+    whereabouts.claim(kept.store.path, other)
     shutil.rmtree(kept.cache.path)
     kept.store.file(kept.file).unlink()
     assert len(list(care.mend(kept.server))) == 1

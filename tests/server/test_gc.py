@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.git import whereabouts
 from pushforward.git.repository import RUNS
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
@@ -43,7 +44,7 @@ class Project:
         self.server = Server(str(self.bare), sys.executable, str(self.path), "store", "team/toy")
         self.server.folder.mkdir()
         self.server.save()
-        self.store.claim(self.bare)
+        whereabouts.claim(self.store.path, self.bare)
         self.cache = Store(self.server.folder / "cache")
 
     def put(self, content, *, stores=None):
@@ -443,7 +444,7 @@ def test_a_store_that_two_servers_share_keeps_what_either_needs(project, tmp_pat
     other = Project(tmp_path / "other", git)
     theirs = project.put(b"theirs")
     other.commit(theirs)
-    project.store.claim(other.bare)
+    whereabouts.claim(project.store.path, other.bare)
     assert project.collect().garbage == ()
     with (other.server.folder / "dispatch.lock").open("a") as run:
         fcntl.flock(run, fcntl.LOCK_EX)

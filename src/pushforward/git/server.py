@@ -127,9 +127,7 @@ class Server:
         self.save()
         write_hooks(self)
         if self.store:
-            from pushforward.pipeline import store as objects
-
-            objects.Store(Path(self.store)).claim(Path(self.bare), instead=Path(self.was))
+            whereabouts.claim(Path(self.store), Path(self.bare), instead=Path(self.was))
         return replace(self, was="")
 
 
@@ -155,14 +153,13 @@ def store_now(store: str, was: str, bare: Path) -> str:
     """The store of a server that was moved or copied: what came along and says that it is its own, else what it was."""
     if not store:
         return ""
-    from pushforward.pipeline import store as objects
-
     along = whereabouts.beside(store, was, bare)
-    came_along = along.is_dir() and Path(was) in objects.Store(along).claims()
+    came_along = along.is_dir() and Path(was) in whereabouts.claims(along)
     return str(along) if came_along else store
 
 
 def write_hook(path: Path, text: str) -> None:
+    """Put a hook in place, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     durable.write(path, text, mode=0o755)
 

@@ -4,6 +4,7 @@ The policy hook asks the same of itself, with the standard library alone.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pushforward import files
 from pushforward.errors import POLICY, PushforwardError
 
 SETTINGS = Path("pushforward", "server.json")
@@ -40,6 +42,27 @@ def original(bare: Path, known: Mapping[str, Any]) -> Path | None:
     except (OSError, ValueError):  # something is there, and nobody can say that it is another server
         return place
     return next((one for one in _claims(str(known.get("store", ""))) if _is_it(one, bare, known["id"])), None)
+
+
+def claim(store: Path, bare: Path, *, instead: Path | None = None) -> None:
+    """Note that the server in `bare` keeps its objects in `store`: what it needs, no other may take for garbage.
+
+    `instead` is where it was before, or the server that it is a copy of, whose objects are not here.
+    """
+    files.write(store, _note(bare), f"{bare}\n".encode())
+    if instead is not None and instead != bare:
+        files.remove(store, _note(instead))
+
+
+def claims(store: Path) -> dict[Path, Path]:
+    """The servers that keep their objects in `store` -> the file that says so."""
+    folder = files.place(store, "servers")
+    notes = list(files.plain(store, "servers")) if folder.is_dir() else []
+    return {Path(note.read_text().removesuffix("\n")): note for note in notes}
+
+
+def _note(bare: Path) -> str:
+    return f"servers/{hashlib.sha256(str(bare).encode()).hexdigest()[:16]}"
 
 
 def _claims(store: str) -> list[Path]:

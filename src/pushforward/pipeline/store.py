@@ -60,21 +60,6 @@ class Store:
                 if OBJECT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                     yield shard.name + entry.name, entry
 
-    def claim(self, bare: Path, *, instead: Path | None = None) -> None:
-        """Note that the server in `bare` keeps its objects here: what it needs, no other may take for garbage.
-
-        `instead` is where it was before, or the server that it is a copy of, whose objects are not here.
-        """
-        files.write(self.path, _note(bare), f"{bare}\n".encode())
-        if instead is not None and instead != bare:
-            files.remove(self.path, _note(instead))
-
-    def claims(self) -> dict[Path, Path]:
-        """The servers that keep their objects here -> the file that says so."""
-        folder = files.place(self.path, "servers")
-        notes = list(files.plain(self.path, "servers")) if folder.is_dir() else []
-        return {Path(note.read_text().removesuffix("\n")): note for note in notes}
-
     def take(self, other: "Store") -> int:
         """Copy what `other` holds and this does not, objects before what remembers them; how much that was."""
         count = 0
@@ -96,10 +81,6 @@ class Store:
             for key in _folders(shard, re.compile(r"[0-9a-f]{64}")):
                 found = (entry for entry in key.iterdir() if "." not in entry.name)
                 yield from sorted(entry for entry in found if entry.is_file() and not entry.is_symlink())
-
-
-def _note(bare: Path) -> str:
-    return f"servers/{hashlib.sha256(str(bare).encode()).hexdigest()[:16]}"
 
 
 def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:

@@ -17,6 +17,7 @@ from pushforward import durable, process, settings
 from pushforward.actions import act as run
 from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.files import LinkError
+from pushforward.git import whereabouts
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.store import Store
@@ -95,7 +96,11 @@ def _places(server: Server) -> tuple[Store | None, list[Store]]:
     caches = [Store(server.folder / "cache")]
     if store is not None and store.path.is_dir():
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            caches += [Store(bare / "pushforward" / "cache") for bare in store.claims() if bare != Path(server.bare)]
+            caches += [
+                Store(bare / "pushforward" / "cache")
+                for bare in whereabouts.claims(store.path)
+                if bare != Path(server.bare)
+            ]
     return store, caches
 
 

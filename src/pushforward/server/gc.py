@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pushforward import durable, files
 from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.git import whereabouts
 from pushforward.git.repository import RUNS, TRIALS, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import environment
@@ -150,7 +151,7 @@ def _places(root: Path, source: Authority) -> _Places:
 def _sharing(store: Store) -> tuple[Server, ...]:
     """The servers whose objects are in `store`; an error where one of them cannot be asked what it needs."""
     found = []
-    for bare, note in store.claims().items():
+    for bare, note in whereabouts.claims(store.path).items():
         try:
             found.append(Server.load(bare))
         except PushforwardError as gone:

@@ -155,13 +155,12 @@ class _Renewal:
         return self.known.get(name) is True if wish is None else wish
 
     def _claim(self, store: Path, before: Path, *, copied: bool) -> None:
-        from pushforward.pipeline import store as objects
 
         whereabouts.fit(store, "store")
         store.mkdir(parents=True, exist_ok=True)
         # a copy that shares the store of its original leaves that one's claim alone
         shared = copied and str(store) == self.known.get("store")
-        objects.Store(store).claim(self.bare, instead=None if shared else before)
+        whereabouts.claim(store, self.bare, instead=None if shared else before)
 
     def _kept_store(self, url: str, before: str) -> str:
         """The store that the server has, wherever the clone at hand would look for one; what is lost is not replaced.
@@ -182,7 +181,7 @@ class _Renewal:
                 self.say(f"moved    {count} objects and entries of {kept}, which can go when no other server is in it")
             return url
         if kept and not Path(kept).is_dir():
-            if url and {Path(before), self.bare} & objects.Store(Path(url)).claims().keys():
+            if url and {Path(before), self.bare} & whereabouts.claims(Path(url)).keys():
                 return url
             raise PushforwardError(
                 f"the server's store {kept} is missing, and .dvc/config names {url or 'another'}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
+from pushforward.git import whereabouts
 from pushforward.git.repository import NOTES, VERDICTS, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
@@ -167,8 +168,8 @@ def _store(made: Server, clone: Path | None) -> Iterator[str]:
     if store is None or not store.path.is_dir():
         return
     bare = Path(made.bare)
-    if bare not in store.claims():
-        store.claim(bare)
+    if bare not in whereabouts.claims(store.path):
+        whereabouts.claim(store.path, bare)
         yield f"{store.path} knows that this server keeps its objects there"
     wanted = soundness.parts(made.repository)
     for part in soundness.lost(wanted, store, soundness.others(made, clone), whole=True):
