@@ -5,7 +5,7 @@ import pytest
 
 from pushforward import process
 from pushforward.errors import PushforwardError
-from pushforward.git import repository as git
+from pushforward.git.refs import ZERO
 from pushforward.git.repository import Repository, tree_entries
 
 
@@ -67,7 +67,7 @@ def test_of_two_that_swap_only_one_wins(repository, git):
 
 
 def git_zero():
-    return git.ZERO
+    return ZERO
 
 
 def test_merging_without_a_work_tree_names_conflicts(repository, git):

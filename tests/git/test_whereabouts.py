@@ -16,6 +16,7 @@ from tests.team import Team
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git import whereabouts
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
@@ -428,7 +429,7 @@ def test_trust_comes_back_from_the_ref_and_the_lost_key_is_ended_as_of_now(
     signers.revoke(place, eve)
     before = keys_of(bare)
     signature = trust.sign_file(b"a version", signers.private_key(bare))
-    history = git(bare, "rev-parse", trust.REF)
+    history = git(bare, "rev-parse", TRUST)
     shutil.rmtree(bare / "pushforward")
     card = command(clone, monkeypatch, "init")
     after = keys_of(bare)
@@ -438,7 +439,7 @@ def test_trust_comes_back_from_the_ref_and_the_lost_key_is_ended_as_of_now(
     assert [one.principal for one in after] == [SERVICE_EMAIL, "bob@example.org", "eve@example.org", SERVICE_EMAIL]
     ended = after[0].valid_before
     assert (after[0].key, bool(ended), after[3].valid_before) == (before[0].key, True, "")
-    assert git(bare, "merge-base", "--is-ancestor", history, trust.REF) == "", "the ref only grows"
+    assert git(bare, "merge-base", "--is-ancestor", history, TRUST) == "", "the ref only grows"
     file = bare / "pushforward" / "allowed_signers"
     earlier = trust.verify_file(b"a version", signature, SERVICE_EMAIL, file, at=1_700_000_000)
     assert earlier.key == before[0].key

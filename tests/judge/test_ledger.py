@@ -10,7 +10,8 @@ import pytest
 
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Guard, Number, Verdict
-from pushforward.git.repository import EMPTY_TREE, HOLDOUTS, Repository
+from pushforward.git.refs import HOLDOUTS
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import ledger, seal
 from pushforward.judge.ledger import ClosedError, Key, Ledger
 

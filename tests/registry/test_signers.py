@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL
 from pushforward.registry import signers, trust
 from pushforward.registry.signers import Place
@@ -75,7 +76,7 @@ def refusal(function, *args):
 
 
 def published(git, server):
-    return git(server, "show", f"{trust.REF}:allowed_signers")
+    return git(server, "show", f"{TRUST}:allowed_signers")
 
 
 # What may be signed.
@@ -254,10 +255,10 @@ def test_the_file_is_published_as_a_chain_that_only_grows(place, keys, server, g
     signers.add(place, keys["ann"], ANN)
     signers.revoke(place, keys["ann"])
     assert published(git, server) == place.file.read_text().strip()
-    subjects = git(server, "log", "--format=%s", trust.REF).splitlines()
+    subjects = git(server, "log", "--format=%s", TRUST).splitlines()
     name = trust.fingerprint(keys["ann"])
     assert subjects[:2] == [f"Revoke {name}", f"Trust {ANN} for any: {name}"]
-    assert git(server, "log", "-1", "--format=%ae", trust.REF) == SERVICE_EMAIL
+    assert git(server, "log", "-1", "--format=%ae", TRUST) == SERVICE_EMAIL
 
 
 def test_of_many_at_once_none_is_lost(place, server, git, tmp_path):
@@ -329,10 +330,10 @@ def test_the_servers_key_signs_what_the_file_says(server, place):
 
 def test_the_servers_key_is_kept(server, place, git):
     key, before = signers.private_key(server), place.file.read_bytes()
-    text, commit = key.read_text(), git(server, "rev-parse", trust.REF)
+    text, commit = key.read_text(), git(server, "rev-parse", TRUST)
     key.chmod(0o640)
     signers.own_key(server)
-    assert (key.read_text(), place.file.read_bytes(), git(server, "rev-parse", trust.REF)) == (text, before, commit)
+    assert (key.read_text(), place.file.read_bytes(), git(server, "rev-parse", TRUST)) == (text, before, commit)
     assert key.stat().st_mode & 0o777 == 0o600
 
 
@@ -424,7 +425,7 @@ def test_the_file_of_a_forge_is_made_and_listed(repository, tmp_path, keys, git,
     pushforward(tmp_path / "keys" / "bob.pub", "--file", file, "--as", SERVICE_EMAIL, "--for", "version")
     assert [one.principal for one in trust.read((repository / file).read_text())] == [ANN, SERVICE_EMAIL]
     assert "no environment 'prod'" in pushforward(tmp_path / "keys" / "ann.pub", "--file", file, "--for", "prod").stderr
-    assert git(repository, "for-each-ref", trust.REF) == ""
+    assert git(repository, "for-each-ref", TRUST) == ""
     assert sorted(path.name for path in (repository / ".github").iterdir()) == ["allowed_signers"]
 
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pushforward.errors import POLICY, PushforwardError
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.registry import signers, trust
 from pushforward.registry.signers import Place
@@ -424,19 +425,19 @@ def test_the_last_file_seen_serves_while_the_server_is_away(distant, server):
 
 
 def test_a_server_that_goes_back_to_an_older_file_is_not_believed(distant, server, place, keys, git):
-    before = git(server, "rev-parse", trust.REF)
+    before = git(server, "rev-parse", TRUST)
     signers.add(place, keys["ann"], ANN)
     assert ANN in known(distant)
-    git(server, "update-ref", trust.REF, before)
+    git(server, "update-ref", TRUST, before)
     with pytest.raises(PushforwardError, match="went back to something older") as refused:
         known(distant)
-    assert refused.value.next == f"git fetch local +{trust.REF}:{trust.REF}"
+    assert refused.value.next == f"git fetch local +{TRUST}:{TRUST}"
     git(distant, *refused.value.next.split()[1:])
     assert known(distant) == [SERVICE_EMAIL]
 
 
 def test_a_server_elsewhere_that_is_none_says_so(distant, server, git):
-    git(server, "update-ref", "-d", trust.REF)
+    git(server, "update-ref", "-d", TRUST)
     with pytest.raises(PushforwardError, match="the git remote 'local' names no allowed signers"):
         known(distant)
 
@@ -466,7 +467,7 @@ def test_on_a_forge_the_file_on_the_default_branch_counts_and_no_other(forge, gi
 
 
 def test_a_ref_that_anybody_may_push_to_a_forge_counts_for_nothing(forge, git, server):
-    git(server, "push", "-q", str(forge.with_name("forge.git")), f"{trust.REF}:{trust.REF}")
+    git(server, "push", "-q", str(forge.with_name("forge.git")), f"{TRUST}:{TRUST}")
     assert known(forge) == [ANN]
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
 from pushforward.gate.verdict import Holdout
-from pushforward.git.repository import REGISTRY, Repository
+from pushforward.git.refs import REGISTRY
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import holdout, score
 from pushforward.judge import judge as evidence

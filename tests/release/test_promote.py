@@ -19,7 +19,8 @@ from pushforward import __version__
 from pushforward.commands.cli import main
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate.verdict import Verdict
-from pushforward.git.repository import REGISTRY, Repository
+from pushforward.git.refs import REGISTRY
+from pushforward.git.repository import Repository
 from pushforward.judge import handover, judged
 from pushforward.judge import judge as evidence
 from pushforward.pipeline import dvc as pipeline

@@ -15,6 +15,7 @@ from tests import forge_double
 
 from pushforward.commands.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.registry import signers, trust
 from pushforward.registry import tags as registry
@@ -703,7 +704,7 @@ def test_a_release_tells_of_what_it_starts_and_a_rollback_waits_for_nothing(two)
     hook.chmod(0o755)
     two.git(two.bare, "config", "receive.advertisePushOptions", "true")
     two.git(two.bare, "config", "--add", "receive.hideRefs", "!refs/pushforward/trust")
-    two.git(two.bare, "update-ref", trust.REF, "main")
+    two.git(two.bare, "update-ref", TRUST, "main")
     said = []
     release(two.clone, "v1.0.0", say=said.append)
     release(two.clone, "v1.1.0")

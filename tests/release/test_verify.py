@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
-from pushforward.git.repository import HOLDOUTS, REGISTRY, VERDICTS, Repository
+from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects

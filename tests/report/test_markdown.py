@@ -312,6 +312,11 @@ def test_mermaid_reads_every_chart(mermaid):
     assert [(name, kind) for (name, _), kind in zip(golden + drawn, kinds, strict=True) if kind != "xychart"] == []
 
 
+def test_mermaid_reads_the_picture_of_the_rooms(mermaid):
+    page = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    assert mermaid(charts(page)) == ["flowchart-v2"]
+
+
 def test_mermaid_refuses_a_broken_chart(mermaid):
     [chart] = charts(markdown(invalid("x"), CURVES["two points"]))
     broken = [

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pushforward.commands.cli import main
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.registry import signers, trust
 from pushforward.server import check
@@ -247,7 +248,7 @@ def test_a_server_elsewhere_is_tried_from_here_and_looked_at_there(distant, serv
     hook.unlink()
     assert "no policy" in found()["self-test"].found
     assert "selftest" not in git(Path(server.bare), "for-each-ref")
-    git(Path(server.bare), "update-ref", "-d", trust.REF)
+    git(Path(server.bare), "update-ref", "-d", TRUST)
     assert "has no allowed signers" in found()["server"].found
     Path(server.bare).rename(server.bare + ".away")
     lost = found()

@@ -15,7 +15,7 @@ from tests.tiny_server import Tiny, judge, train
 
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
-from pushforward.git.repository import RUNS
+from pushforward.git.refs import RUNS
 from pushforward.server import care, check, execute, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.init import DELETED

@@ -14,7 +14,7 @@ import pytest
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.repository import RUNS
+from pushforward.git.refs import RUNS
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.server import gc

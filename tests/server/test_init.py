@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server
 from pushforward.registry import signers, trust
@@ -277,8 +278,8 @@ def test_a_server_has_a_key_of_its_own_and_publishes_who_may_sign(clone, git):
     assert signers.private_key(bare).is_file()
     line = (bare / "pushforward" / "allowed_signers").read_text().strip()
     assert git(bare, "show", "refs/pushforward/trust:allowed_signers") == line
-    git(clone, "fetch", "-q", "local", f"{trust.REF}:{trust.REF}")
-    assert git(clone, "show", f"{trust.REF}:allowed_signers") == line
+    git(clone, "fetch", "-q", "local", f"{TRUST}:{TRUST}")
+    assert git(clone, "show", f"{TRUST}:allowed_signers") == line
 
 
 def test_whoever_makes_the_server_may_sign_where_git_knows_their_key(clone, git, tmp_path, monkeypatch):
@@ -429,7 +430,7 @@ def test_a_clone_of_a_server_elsewhere_joins_it_and_is_told_what_runs_where(dist
 
 
 def test_a_remote_elsewhere_that_is_no_server_is_refused(distant, clone, git):
-    git(clone.parent / "clone.git", "update-ref", "-d", trust.REF)
+    git(clone.parent / "clone.git", "update-ref", "-d", TRUST)
     with pytest.raises(PushforwardError, match="no server of pushforward answers there") as refused:
         servers.join(distant)
     assert refused.value.next.startswith("ssh hub 'pushforward check --bare ")

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
-from pushforward.git.repository import NOTES, REGISTRY, VERDICTS, Repository
+from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
@@ -259,7 +260,7 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
 def test_a_key_that_the_server_never_trusted_is_not_offered(kept):
     file = kept.bare / "pushforward" / "allowed_signers"
     file.write_text(f"{file.read_text().splitlines()[1]}\n")
-    kept.git(kept.bare, "update-ref", "-d", trust.REF)
+    kept.git(kept.bare, "update-ref", "-d", TRUST)
     signers.publish(kept.bare, "Begin again")
     assert "pushforward trust" not in problems(kept)["signatures"].mend
 

@@ -15,7 +15,8 @@ import pytest
 from pushforward import process
 from pushforward.gate.verdict import Champion, Slice, Stage
 from pushforward.git import repository as git_module
-from pushforward.git.repository import HOLDOUTS, REGISTRY, Repository
+from pushforward.git.refs import HOLDOUTS, REGISTRY
+from pushforward.git.repository import Repository
 from pushforward.report import markdown as report
 from pushforward.report import notes
 from pushforward.report.markdown import Context

@@ -1,6 +1,6 @@
 """Git: the only room that runs git, and the names of every ref.
 
-`repository` runs git in one repository from a clean environment; `remote` says where a remote is; `server` is the
-bare repository that judges what is pushed to it, and its folder. Every room above may import it; it knows none of
-them.
+`repository` runs git in one repository from a clean environment; `refs` is the schema of what is kept in git; `remote`
+says where a remote is; `server` is the bare repository that judges what is pushed to it, and its folder; `whereabouts`
+tells one that was moved from a copy. Every room above may import it; it knows none of them.
 """

@@ -9,17 +9,10 @@ from pathlib import Path
 
 from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.git.refs import ZERO
 
 # git knows the empty tree by this name in every repository.
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-ZERO = "0" * 40
-NOTES = "refs/notes/pushforward"
-RUNS = "refs/pushforward/run/"
-TRIALS = "refs/pushforward/trial/"
-HOLDOUTS = "refs/pushforward/holdout/"
-REPORTS = "refs/pushforward/report/"
-VERDICTS = "refs/pushforward/verdict/"
-REGISTRY = "refs/pushforward/registry"
 # How to have a project in a repository of SHA-1 objects.
 AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 cp --parents -t ../again"
 # What a pusher may ask of a server with `git push -o`.

@@ -22,7 +22,8 @@ from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.decision import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
-from pushforward.git.repository import EMPTY_TREE, VERDICTS, ZERO, Repository
+from pushforward.git.refs import VERDICTS, ZERO
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import context as background
 from pushforward.judge import handover, identity, ledger, score, seal
 from pushforward.judge import holdout as holdouts

@@ -26,7 +26,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward.errors import BUG, DATA, NOT_PROMOTED, TOOL, PushforwardError
-from pushforward.git.repository import EMPTY_TREE, HOLDOUTS, ZERO, Repository
+from pushforward.git.refs import HOLDOUTS, ZERO
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import seal
 
 ENTRY = "entry.json"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.git.refs import NOTES
 from pushforward.git.remote import LOCAL
-from pushforward.git.repository import NOTES, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 
 MIRRORED = ("refs/heads/*", "refs/tags/*", "refs/pushforward/*")

@@ -16,7 +16,8 @@ from pathlib import Path
 from pushforward import durable, process
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
-from pushforward.git.repository import SERVICE_EMAIL, ZERO, Repository
+from pushforward.git.refs import TRUST, ZERO
+from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import trust
 from pushforward.registry.trust import ANY, FILE, MAIN, VERSION, Signer
@@ -283,12 +284,12 @@ def publish(bare: Path, why: str) -> None:
     repository = Repository(bare)
     blob = repository.write_blob((bare / FOLDER / FILE).read_bytes())
     tree = repository.git("mktree", stdin=f"100644 blob {blob}\t{FILE}\n".encode()).text
-    before = repository.resolve(trust.REF)
+    before = repository.resolve(TRUST)
     if before and repository.git("rev-parse", f"{before}^{{tree}}").text == tree:
         return
     commit = repository.write_commit(tree, [before] if before else [], f"{why}\n", date=f"{int(time.time())} +0000")
-    if not repository.update_ref(trust.REF, commit, before or ZERO):
-        raise PushforwardError(f"{trust.REF} moved meanwhile", next="pushforward init", exit_code=TOOL)
+    if not repository.update_ref(TRUST, commit, before or ZERO):
+        raise PushforwardError(f"{TRUST} moved meanwhile", next="pushforward init", exit_code=TOOL)
 
 
 # The server's own key.

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
-from pushforward.git.repository import DETACH, REGISTRY, Repository
+from pushforward.git.refs import REGISTRY, TRUST
+from pushforward.git.repository import DETACH, Repository
 from pushforward.process import Completed
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
@@ -83,14 +84,14 @@ class Batch:
 def look(repository: Repository, remote: str, model: str) -> Seen:
     """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count."""
     names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*"]
-    done = repository.remote("ls-remote", remote, *names, REGISTRY, trust.REF, check=False)
+    done = repository.remote("ls-remote", remote, *names, REGISTRY, TRUST, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
         raise PushforwardError(f"{remote} cannot be reached: {said}", next=f"git ls-remote {remote}", exit_code=TOOL)
     listed = done.text.splitlines()
     objects = {name: identity for identity, _, name in (line.partition("\t") for line in listed) if "^" not in name}
     here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
-    known = {name: identity for name, identity in objects.items() if name != trust.REF}
+    known = {name: identity for name, identity in objects.items() if name != TRUST}
     if any(name not in here or here[name].object != identity for name, identity in known.items()):
         _fetch(repository, remote, names)
         here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
@@ -242,7 +243,7 @@ def quietly(repository: Repository, remote: str, specs: list[str], _: Seen) -> C
 
 def without_waiting(repository: Repository, remote: str, specs: list[str], seen: Seen) -> Completed:
     """Push all or none, and leave what that starts to the server; a forge knows no such option and lets nobody wait."""
-    options = ("-o", DETACH) if trust.REF in seen.objects else ()
+    options = ("-o", DETACH) if TRUST in seen.objects else ()
     return repository.remote("push", "-q", "--atomic", *options, remote, *specs, check=False)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from pushforward import process
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
+from pushforward.git.refs import FORGE_SIGNERS, TRUST
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER
@@ -22,8 +23,6 @@ from pushforward.process import Completed
 
 FILE = "allowed_signers"
 FORGE = f".github/{FILE}"
-REF = "refs/pushforward/trust"
-KEPT = "refs/pushforward/forge/"
 VARIABLE = "PUSHFORWARD_SIGNING_KEY"
 TAGS = "git"
 FILES = "pushforward"
@@ -195,18 +194,18 @@ def _remote(repository: Repository) -> str:
 
 def _published(repository: Repository, remote: str) -> tuple[str | None, str]:
     # No plus: a server that offers an older file than before is not believed.
-    done = repository.remote("fetch", "--no-tags", "--no-write-fetch-head", remote, f"{REF}:{REF}", check=False)
+    done = repository.remote("fetch", "--no-tags", "--no-write-fetch-head", remote, f"{TRUST}:{TRUST}", check=False)
     if b"non-fast-forward" in done.stderr:
         raise PushforwardError(
             f"the allowed signers of '{remote}' went back to something older",
-            next=f"git fetch {remote} +{REF}:{REF}",
+            next=f"git fetch {remote} +{TRUST}:{TRUST}",
             exit_code=POLICY,
         )
-    return _seen(repository, remote, REF, done), FILE
+    return _seen(repository, remote, TRUST, done), FILE
 
 
 def _on_forge(repository: Repository, remote: str) -> tuple[str | None, str]:
-    kept = f"{KEPT}{remote}"
+    kept = f"{FORGE_SIGNERS}{remote}"
     done = repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+HEAD:{kept}", check=False)
     return _seen(repository, remote, kept, done), FORGE
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pushforward import files
 from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.gate.verdict import Verdict
-from pushforward.git.repository import REGISTRY, Repository
+from pushforward.git.refs import REGISTRY
+from pushforward.git.repository import Repository
 from pushforward.judge import holdout, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment

@@ -14,7 +14,8 @@ from typing import Any
 from pushforward import __version__, settings
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
-from pushforward.git.repository import EMPTY_TREE, REGISTRY, SERVICE, SERVICE_EMAIL, VERDICTS, Repository
+from pushforward.git.refs import REGISTRY, VERDICTS
+from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects

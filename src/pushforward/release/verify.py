@@ -17,7 +17,8 @@ from typing import Any
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
-from pushforward.git.repository import HOLDOUTS, REGISTRY, VERDICTS, Repository
+from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
+from pushforward.git.repository import Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pushforward.durable import locked
-from pushforward.git.repository import NOTES, Repository
+from pushforward.git.refs import NOTES
+from pushforward.git.repository import Repository
 
 LOCK = "notes.lock"
 

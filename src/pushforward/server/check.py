@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote
+from pushforward.git.refs import TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import signers, trust
@@ -439,8 +440,8 @@ def _keys(bare: Path) -> Iterator[Finding]:
     if own not in {signer.key for signer in valid}:
         yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
         return
-    if Repository(bare).read(trust.REF, trust.FILE) != file.read_bytes():
-        yield Finding("keys", False, f"{trust.REF} is not what {file} says", "pushforward init")
+    if Repository(bare).read(TRUST, trust.FILE) != file.read_bytes():
+        yield Finding("keys", False, f"{TRUST} is not what {file} says", "pushforward init")
         return
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""
@@ -468,7 +469,7 @@ def _store(folder: Path) -> Finding:
 
 def elsewhere(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
     """What can be seen from here of a server on another machine: that it answers, and that its hook works."""
-    asked = repository.remote("ls-remote", local.name, trust.REF, check=False)
+    asked = repository.remote("ls-remote", local.name, TRUST, check=False)
     if asked.returncode != 0:
         said = asked.stderr.decode("utf-8", "replace").strip().splitlines()
         yield Finding(

@@ -17,7 +17,7 @@ from pushforward.actions.event import Event
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import BUG, MACHINE, TOOL, USAGE, MachineError, PushforwardError
-from pushforward.git.repository import HOLDOUTS, VERDICTS
+from pushforward.git.refs import HOLDOUTS, VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics

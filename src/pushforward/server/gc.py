@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pushforward import durable, files
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.repository import RUNS, TRIALS, Repository
+from pushforward.git.refs import RUNS, TRIALS
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects

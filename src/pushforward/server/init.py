@@ -18,6 +18,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
+from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, SHOWN, Server, hooks, no_link_in, said, store_now, write_hook, write_hooks
@@ -207,13 +208,13 @@ class _Renewal:
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
-        text = self.repository.read(trust.REF, trust.FILE)
+        text = self.repository.read(TRUST, trust.FILE)
         path = self.bare / FOLDER / trust.FILE
         if text is None or path.is_file():
             return
         people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
-        self.say(f"restored {people} keys, from {trust.REF}")
+        self.say(f"restored {people} keys, from {TRUST}")
         self.say(
             "lost     what only the folder knew: --protect-main, --trust-pushers, the seal of numbers not told yet"
         )
@@ -221,7 +222,7 @@ class _Renewal:
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
         had = signers.private_key(self.bare).is_file()
-        known = self.repository.read(trust.REF, trust.FILE) is not None
+        known = self.repository.read(TRUST, trust.FILE) is not None
         if self.wishes.new_key and had:
             signers.drop_own_key(self.bare)
         own = signers.own_key(self.bare)
@@ -320,7 +321,7 @@ def join(clone: Path) -> remote.Remote | None:
     local = remote.of(repository)
     if local is None or local.folder is not None:
         return None
-    if not repository.remote("ls-remote", REMOTE, trust.REF, check=False).text:
+    if not repository.remote("ls-remote", REMOTE, TRUST, check=False).text:
         raise PushforwardError(
             f"the git remote '{REMOTE}' is {local.url}, and no server of pushforward answers there",
             next=local.command("pushforward check"),
@@ -335,7 +336,7 @@ def _own(repository: Repository) -> Path | None:
     local = remote.of(repository)
     if local is None or local.folder is None or not (local.folder / "HEAD").is_file():
         return None
-    has_been = (local.folder / whereabouts.SETTINGS).is_file() or Repository(local.folder).resolve(trust.REF)
+    has_been = (local.folder / whereabouts.SETTINGS).is_file() or Repository(local.folder).resolve(TRUST)
     return local.folder if has_been else None
 
 
@@ -362,7 +363,7 @@ def _add_remote(repository: Repository, bare: Path) -> None:
 def _fetch_reports(repository: Repository) -> None:
     # `git fetch` brings the reports along, a pattern, for there are none before the first verdict; and all versions:
     # by itself it follows tags of branches only, and a version may name a lock commit beside them
-    for spec in (f"+{git.NOTES}*:{git.NOTES}*", "refs/tags/*:refs/tags/*"):
+    for spec in (f"+{NOTES}*:{NOTES}*", "refs/tags/*:refs/tags/*"):
         if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
             repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
     # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server

@@ -10,7 +10,8 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
-from pushforward.git.repository import NOTES, VERDICTS, Repository
+from pushforward.git.refs import NOTES, TRUST, VERDICTS
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
@@ -136,10 +137,10 @@ def _reports(made: Server) -> Iterator[str]:
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
     bare, file = Path(made.bare), made.folder / trust.FILE
-    if file.is_file() and made.repository.read(trust.REF, trust.FILE) != file.read_bytes():
+    if file.is_file() and made.repository.read(TRUST, trust.FILE) != file.read_bytes():
         trust.read(file.read_text(encoding="utf-8", errors="replace"))  # what cannot be read is not published
         signers.publish(bare, "Publish the allowed signers")
-        yield f"{trust.REF} says what {file} says"
+        yield f"{TRUST} says what {file} says"
 
 
 def _git_objects(made: Server, clone: Path | None) -> Iterator[str]:

@@ -12,7 +12,8 @@ from pushforward import durable
 from pushforward.actions import cron as schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
-from pushforward.git.repository import NOTES, RUNS, ZERO, Repository
+from pushforward.git.refs import NOTES, RUNS, ZERO
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.registry.tags import ENVIRONMENT_TAG
 from pushforward.report import notes

@@ -17,7 +17,8 @@ from pathlib import Path
 from pushforward import durable, files
 from pushforward.errors import MACHINE, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.repository import DETACH, NOTES, SKIP, ZERO
+from pushforward.git.refs import NOTES, ZERO
+from pushforward.git.repository import DETACH, SKIP
 from pushforward.git.server import FOLDER, Server
 from pushforward.process import clean_environment, index_environment
 from pushforward.server import runs

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from pushforward import durable, files, settings
 from pushforward.errors import MachineError, PushforwardError
-from pushforward.git.repository import EMPTY_TREE, HOLDOUTS, REPORTS, RUNS, TRIALS, Repository
+from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.dvc import LOCK, read_lock
 from pushforward.release.promote import lock_commit
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pushforward.gate.verdict import Verdict
     from pushforward.report.markdown import Context
 
-PASSED = "refs/pushforward/passed/"
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
 READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", "src")

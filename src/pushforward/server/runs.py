@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pushforward import durable
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.git.repository import RUNS, ZERO, Repository
+from pushforward.git.refs import RUNS, ZERO
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.report import notes
 

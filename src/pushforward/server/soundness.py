@@ -15,7 +15,8 @@ from pushforward.actions import workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git import server, whereabouts
-from pushforward.git.repository import AS_SHA1, NOTES, REGISTRY, VERDICTS, ZERO, Repository
+from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS, ZERO
+from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
@@ -342,7 +343,7 @@ def _doubt(repository: Repository, tag: str, name: str, signers: Path) -> str:
 
 def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
     """Who signed a tag, by a key that the server's own history trusts, and its file does not."""
-    commits = repository.git("rev-list", trust.REF, check=False).text.split()
+    commits = repository.git("rev-list", TRUST, check=False).text.split()
     texts = [(repository.read(commit, trust.FILE) or b"").decode("utf-8", "replace") for commit in commits]
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         path = Path(folder) / trust.FILE

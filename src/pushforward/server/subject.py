@@ -11,7 +11,7 @@ from pushforward.actions.act import WorkflowResult
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
-from pushforward.git.repository import RUNS, ZERO
+from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.server import Server
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment

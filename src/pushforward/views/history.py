@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pushforward import settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
-from pushforward.git.repository import HOLDOUTS, NOTES, REPORTS, Ref, Repository, tree_entries
+from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
+from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry

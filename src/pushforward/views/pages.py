@@ -18,7 +18,8 @@ from markupsafe import Markup, escape
 from pushforward import __version__, percent, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import OFFSET_TITLE, Slice, Verdict
-from pushforward.git.repository import REGISTRY, Repository
+from pushforward.git.refs import REGISTRY
+from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.tags import NAME, NUMBER, Registered
 from pushforward.release import card, promote, provenance
