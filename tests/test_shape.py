@@ -1,5 +1,6 @@
 """The project's own promises about itself."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -32,9 +33,52 @@ def test_every_verb_shows_an_example(verb):
     assert "Example" in CliRunner().invoke(main, [verb, "--help"]).output
 
 
+# verb -> what its file calls: found by its name, and it does what it says
+CALLS = {
+    "bundle": "release.bundle.bundle",
+    "check": "server.check.everything",
+    "deprecate": "release.release.deprecate",
+    "dispatch": "server.dispatch.work",
+    "gate": "judge.judge.weigh",
+    "gc": "server.gc.collect",
+    "init": "server.init.init",
+    "promote": "release.promote.promote",
+    "release": "release.release.release",
+    "report": "report.notes.read",
+    "repro": "pipeline.dvc.reproduce",
+    "rollback": "release.release.rollback",
+    "runs": "server.runs.listed",
+    "score": "judge.challenge.answer",
+    "show": "views.show.state",
+    "trust": "registry.signers.add",
+    "verify": "release.verify.verify",
+    "web": "views.web.serve",
+}
+
+
+def called(path: Path) -> set[str]:
+    """Every function of a room that a file calls, by its full name below `pushforward`."""
+    tree = ast.parse(path.read_text())
+    known = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pushforward")
+        for alias in node.names
+    }
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    direct = {known[one.id] for one in calls if isinstance(one, ast.Name) and one.id in known}
+    through = [one for one in calls if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)]
+    named = {f"{known[one.value.id]}.{one.attr}" for one in through if one.value.id in known}
+    return {name.removeprefix("pushforward.") for name in direct | named}
+
+
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_a_module_of_its_name(verb):
-    assert (ROOT / "src" / "pushforward" / "commands" / f"{verb}.py").is_file()
+def test_every_verb_has_a_file_of_its_name_that_calls_what_it_says(verb):
+    assert CALLS[verb] in called(ROOT / "src" / "pushforward" / "commands" / f"{verb}.py")
+
+
+def test_no_verb_is_told_of_that_is_none():
+    assert sorted(CALLS) == VERBS
 
 
 def test_what_the_readme_links_to_is_there():
