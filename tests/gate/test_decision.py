@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import stats
-from pushforward.gate.decision import Evidence, judge, without_look
+from pushforward.gate.decision import Evidence, judge, noun, without_look
 from pushforward.gate.verdict import Champion, Digests, Holdout, Stage, Verdict, invalid, lands, mode, touched
 from pushforward.judge import seal
 from pushforward.judge.context import next_step
@@ -512,3 +512,17 @@ def test_the_published_schema_is_that_of_the_verdict():
         SCHEMA.write_text(text)
     assert SCHEMA.read_text() == text
     assert found["properties"]["schema"]["const"] == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "clusters", "word"),
+    [
+        ("date", ["2013-05-31", "2013-06-01"], "day"),
+        ("date", ["2013-05-31 00:00:00.000", "2013-06-01 00:00:00.000"], "day"),
+        ("patient_id", ["p1", "p2"], "patient id"),
+        ("week", ["2013-W05", "2013-W06"], "week"),
+        ("origin", ["2013-05-31", "JFK"], "origin"),
+    ],
+)
+def test_a_sentence_has_the_clusters_own_word(column, clusters, word):
+    assert noun(column, np.array(clusters)) == word

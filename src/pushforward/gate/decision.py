@@ -7,6 +7,7 @@ contract's cluster column, lies above the bound asked of it. What is neither pro
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +47,7 @@ MIN_CLUSTERS = 10
 MIN_CLASS = 50
 MIN_SLICE_CLASS = 30
 LONGEST_VALUE = 200
+DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T].*)?")
 # The square of a sum of squared errors must still be a number.
 LARGEST = 1e60
 
@@ -98,6 +100,12 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
         return told
     assert evidence.champion is not None  # noqa: S101, or it would be a first model
     return _judge_pair(_Case(evidence, rules, cluster), evidence.champion.astype(np.float64))
+
+
+def noun(column: str, clusters: NDArray[np.str_]) -> str:
+    """The word for one cluster: "day" where all are dates (texts like 2013-05-31), else the name of their column."""
+    dates = all(DATE.fullmatch(str(name)) for name in np.unique(clusters))
+    return "day" if dates else column.replace("_", " ")
 
 
 def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict | None:

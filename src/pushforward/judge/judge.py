@@ -349,7 +349,8 @@ class _Case:
         """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
         rules = self.rules.gate
         shown = rules.reveal == "numbers"
-        told = gate.without_look(evidence, rules)
+        word = gate.noun(self.contract.cluster, evidence.clusters)
+        told = gate.without_look(evidence, rules, cluster=word)
         if told is None or told.verdict == "promote":
             self._check_name()
         if told is not None:
@@ -369,7 +370,7 @@ class _Case:
             )
         except ledger.ClosedError as closed:
             return verdicts.unanswered(closed.message, evidence.mode, rules)
-        verdict = gate.judge(evidence, rules.model_copy(update={"alpha": look.alpha}))
+        verdict = gate.judge(evidence, rules.model_copy(update={"alpha": look.alpha}), cluster=word)
         verdict = dataclasses.replace(verdict, rules=rules.model_dump())
         book.settle(name, look, verdict.verdict, verdict.to_json(), reveal=shown)
         state = book.state(name)
@@ -493,7 +494,8 @@ class _Case:
             slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
         )
         self._draw(evidence)
-        return gate.validation(evidence, self.rules.gate)
+        word = gate.noun(contract.cluster, evidence.clusters)
+        return gate.validation(evidence, self.rules.gate, cluster=word)
 
     def _draw(self, evidence: Evidence) -> None:
         """Have the pictures of the validation month drawn beside; the run's tables as they are, never judged by."""

@@ -49,6 +49,7 @@ class Plan:
     typical: tuple[Detectable, ...]
     days: tuple[tuple[float, int], ...]
     unknown: tuple[tuple[str, int], ...]
+    cluster: str = "day"
 
 
 def plan(root: Path) -> Plan:
@@ -91,6 +92,7 @@ def plan(root: Path) -> Plan:
         tuple(typical),
         tuple(days),
         tuple(unknown),
+        str(known[0][0].get("cluster", "day")) if known else "day",
     )
 
 
@@ -114,13 +116,13 @@ def terminal(plan: Plan) -> str:
         name = ""
     name = "to settle"
     for share, needed in plan.days:
-        lines.append(
-            f"{name:<12}a true gain of {100 * share:g} % takes about {needed:,} days; there are {plan.clusters}"
-        )
+        takes = f"takes about {needed:,} {plan.cluster}s; there are {plan.clusters}"
+        lines.append(f"{name:<12}a true gain of {100 * share:g} % {takes}")
         name = ""
     name = "unknown"
     for commit, needed in plan.unknown:
-        more = f"about {needed:,} days in all" if needed <= A_CENTURY else "more days than anybody waits for"
+        some = f"about {needed:,} {plan.cluster}s in all"
+        more = some if needed <= A_CENTURY else f"more {plan.cluster}s than anybody waits for"
         more = "settled by this holdout's size" if needed <= plan.clusters else more
         lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
         name = ""

@@ -64,7 +64,7 @@ COLORS: dict[Outcome, str] = {
 NEXT: dict[Outcome, str] = {
     "promote": "merge it; main judges again and tags it",
     "hold": "change the model, not the gate, and push again",
-    "unknown": "a larger effect, or more days: the next month's data counts too",
+    "unknown": "a larger effect, or more data: the next month counts too",
     "calibration-only": "improve what the model knows; its level is the season's",
     "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
