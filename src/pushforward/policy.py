@@ -309,7 +309,7 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
     if push.updates and (original := _original(push.server)):
         copy = PolicyError(
             f"this server is a copy of {_shown(original)}, which is still there; it takes nothing in its name",
-            f"in a clone: git remote set-url local '{_shown(str(Path.cwd()))}' && pushforward init",
+            f"in a clone: git remote set-url local '{_shown(os.getcwd())}' && pushforward init",
         )
         return [("this push", copy)]
     found = []
@@ -326,9 +326,12 @@ def _original(server: dict[str, Any]) -> str:
 
     The store's list of servers says where one that was moved has written itself down since.
     """
-    place, here, identity = _typed(server, "place", str), Path.cwd(), _typed(server, "id", str)
-    if place == str(here):
+    place, identity = _typed(server, "place", str), _typed(server, "id", str)
+    if place == os.getcwd():
         return ""
+    from pathlib import Path
+
+    here = Path.cwd()
     try:
         if here.samefile(place):
             return ""
