@@ -1,6 +1,7 @@
 """The doctor: every precondition of local mode, what is wrong, the command that mends it."""
 
 import filecmp
+import json
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import process, remote, signers, trust
+from pushforward import process, remote, signers, trust, whereabouts
 from pushforward.errors import PushforwardError
 from pushforward.finding import Finding, few
 from pushforward.git import EMPTY_TREE, Repository
@@ -166,7 +167,6 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward import whereabouts
     from pushforward.init import Server
 
     try:
@@ -186,11 +186,13 @@ def server(bare: Path) -> Iterator[Finding]:
 
 def _installed(made: "Server") -> Iterator[Finding]:
     bare = Path(made.bare)
-    yield from _guarded("hooks", bare, lambda: _hooks(made))
     config = Repository(bare)
-    yield from _configured(config)
     head = next(iter(_guarded("HEAD", bare, lambda: [_head(config)])))
     yield head
+    if whereabouts.headless(bare):
+        return  # all else would be told of for this alone
+    yield from _guarded("hooks", bare, lambda: _hooks(made))
+    yield from _configured(config)
     closed = _closed(bare, made.folder)
     yield closed
     yield from _guarded("locks", bare, lambda: [_left_behind(bare), _space(made)])
@@ -199,6 +201,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
     yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
+    yield from _guarded("files", bare, lambda: [_files(made)])
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     yield from _guarded("copy", bare, lambda: [_copy(made)])
@@ -222,7 +225,7 @@ def _configured(config: Repository) -> Iterator[Finding]:
     from pushforward.init import HIDDEN, HOOKS_PATH, hidden
 
     for key, wanted in (
-        ("core.logallrefupdates", "true"),
+        ("core.logallrefupdates", "always"),
         ("core.fsync", "all"),
         ("core.hookspath", HOOKS_PATH),
     ):
@@ -243,6 +246,8 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     try:
         made = Server.load(bare)
     except PushforwardError:
+        return
+    if whereabouts.headless(bare):
         return
     repository, signers_file = Repository(bare), bare / trust.FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
@@ -291,7 +296,8 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
     short = [name.removeprefix("refs/tags/") for name in sorted(there)]
     other = [name for name in short if here.get(f"refs/tags/{name}", "") not in {"", there[f"refs/tags/{name}"]}]
     absent = [name for name in short if registry.parse(name) and f"refs/tags/{name}" not in here]
-    lost = [name.removeprefix("refs/tags/") for name in here if registry.parse(name) and name not in there]
+    ours = [name.removeprefix("refs/tags/") for name in sorted(here.keys() - there.keys())]
+    lost = [name for name in ours if registry.parse(name)]
     if other:
         told = f"{few(other)}: another here than on {local.name}, so git fetch fails ('would clobber existing tag')"
         yield Finding("tags", False, told, f"git fetch {local.name} --tags --force")
@@ -307,9 +313,11 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
 
 def _head(repository: Repository) -> Finding:
     """Whether the default branch, which is what HEAD names, is there; before it nothing is judged."""
+    mend = whereabouts.sets_head(repository.path)
+    if why := whereabouts.headless(repository.path):
+        return Finding("HEAD", False, why, mend)
     text = (repository.path / "HEAD").read_text().strip()
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
-    mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
     branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
@@ -395,6 +403,18 @@ def _refuses(source: Repository, url: str) -> Finding:
     return Finding("self-test", False, f"the hook did not answer: {told.strip()[:160]}", "pushforward init")
 
 
+def _files(made: "Server") -> Finding:
+    """Whether what tells a run's push from a person's is there, and what the policy knows of the registry."""
+    lost = [] if (made.folder / "token").is_file() else ["token is missing"]
+    try:
+        known = json.loads((made.folder / "registry.json").read_text(encoding="utf-8"))
+        whole = isinstance(known, dict) and {"model", "environments", "reads"} <= known.keys()
+    except (FileNotFoundError, ValueError):
+        whole = False
+    lost += [] if whole else ["registry.json is missing, or cut off"]
+    return Finding("files", not lost, "; ".join(lost) or "what the hook reads is whole", "pushforward init")
+
+
 def _keys(bare: Path) -> Iterator[Finding]:
     key, file = signers.private_key(bare), bare / trust.FOLDER / trust.FILE
     if not key.is_file() or not file.is_file():
@@ -419,7 +439,8 @@ def _keys(bare: Path) -> Iterator[Finding]:
         known = trust.read(file.read_text(encoding="utf-8", errors="replace"))
         own = signers.public_half(key)
     except PushforwardError as damaged:
-        yield Finding("keys", False, damaged.message, damaged.next)
+        mend = damaged.next if damaged.message.startswith(str(key)) else _restores(file)
+        yield Finding("keys", False, damaged.message, mend)
         return
     valid = [signer for signer in known if not signer.valid_before]
     if own not in {signer.key for signer in valid}:
@@ -431,6 +452,11 @@ def _keys(bare: Path) -> Iterator[Finding]:
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""
     yield Finding("keys", True, f"the server's own{told}")
+
+
+def _restores(file: Path) -> str:
+    """The commands that take the allowed signers from the ref that publishes them."""
+    return f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.bad')} && pushforward init"
 
 
 def _copy(made: "Server") -> Finding:
@@ -446,7 +472,9 @@ def _copy(made: "Server") -> Finding:
 
 def _store(folder: Path) -> Finding:
     if not folder.exists():
-        return Finding("store", False, f"{folder} is missing", "pushforward init")
+        return Finding(
+            "store", False, f"{folder} is missing", "mount or restore it; for an empty one: pushforward init"
+        )
     if why := _takes_no_file(folder):
         mend = f"chmod u+rwx {shlex.quote(str(folder))}, as its owner"
         return Finding("store", False, f"{folder} takes no file: {why}", mend)

@@ -223,6 +223,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         return Server.load(joined)
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
+    whereabouts.refuse_headless(bare)
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 
@@ -261,6 +262,7 @@ class _Renewal:
         self.bare, self.wishes, self.say = bare, wishes, say
         self.repository = Repository(bare)
         self.known = said(bare)  # of another version, it may still say this much
+        self.old = (bare / FOLDER).is_dir() or bool(self.repository.refs("refs/pushforward/"))
 
     def server(self, remote_name: str, url: str, wanted: "Settings") -> Server:
         """The server, all of it written down."""
@@ -284,6 +286,7 @@ class _Renewal:
         _copy_tool(made.folder / "lib")
         _write_token(made.folder / "token")
         self._restore_signers()
+        self._tell_lost(made.folder)
         self._sign()
         self._know(made, wanted)
         made.save()
@@ -350,14 +353,21 @@ class _Renewal:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
         text = self.repository.read(trust.REF, trust.FILE)
         path = self.bare / FOLDER / trust.FILE
-        if text is None or path.is_file():
+        if text is None or (path.is_file() and path.read_text(encoding="utf-8", errors="replace").strip()):
             return
         people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
         self.say(f"restored {people} keys, from {trust.REF}")
-        self.say(
-            "lost     what only the folder knew: --protect-main, --trust-pushers, the seal of numbers not told yet"
-        )
+
+    def _tell_lost(self, folder: Path) -> None:
+        """What no copy is of, where a server that was here before has it no more."""
+        lost = [] if self.known else ["--protect-main, --trust-pushers"]
+        if not (folder / trust.FILE).is_file():
+            lost.append(f"who may sign, and {trust.REF} is not here")
+        if not (folder / "seal").is_file() and self.repository.refs(git.HOLDOUTS):
+            lost.append("the seal of numbers not told yet")
+        if self.old and lost:
+            self.say(f"lost     what only the folder knew: {', '.join(lost)}")
 
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
@@ -531,7 +541,7 @@ def _fetch_reports(repository: Repository) -> None:
 
 def _configure(bare: Repository) -> None:
     settings = {
-        "core.logAllRefUpdates": "true",  # what was pushed is known even where the hook never started
+        "core.logAllRefUpdates": "always",  # what any ref was at is known, and so where a damaged one goes back to
         "core.fsync": "all",
         "core.hooksPath": HOOKS_PATH,  # a hooksPath of the user's would switch the policy off
         "receive.advertisePushOptions": "true",

@@ -1,5 +1,6 @@
 """What can be mended in a server without a choice: nothing is deleted, what is damaged is kept aside, each is told."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from pushforward import (
     soundness,
     trust,
     verdicts,
+    whereabouts,
 )
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import NOTES, VERDICTS, Repository
@@ -31,6 +33,7 @@ ASIDE, INIT = "aside", "pushforward init"
 def server(bare: Path, clone: Path | None) -> Iterator[str]:
     """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
     made = Server.load(bare)
+    whereabouts.refuse_headless(bare)
     if Path(made.bare).resolve() != bare.resolve():
         raise PushforwardError(f"{bare} was {made.bare}: whether it is that one or a copy is for you to say", next=INIT)
     for what in (_left_behind, _modes, _installed, _refs, _signers):
@@ -144,8 +147,11 @@ def _reports(made: Server) -> Iterator[str]:
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
     bare, file = Path(made.bare), made.folder / trust.FILE
-    if file.is_file() and made.repository.read(trust.REF, trust.FILE) != file.read_bytes():
-        trust.read(file.read_text(encoding="utf-8", errors="replace"))  # what cannot be read is not published
+    if not file.is_file() or made.repository.read(trust.REF, trust.FILE) == file.read_bytes():
+        return
+    with contextlib.suppress(PushforwardError):  # what cannot be read, or names nobody, is not published
+        if not trust.read(file.read_text(encoding="utf-8", errors="replace")):
+            return
         signers.publish(bare, "Publish the allowed signers")
         yield f"{trust.REF} says what {file} says"
 
