@@ -210,8 +210,10 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not branch:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote_name, url = _store(clone)
-    joined = None if bare else _server_of(repository)
-    bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
+    joined, own = (None, bare) if bare else (_server_of(repository), _own(repository))
+    place = Path(os.path.normpath((own or joined or clone.parent / f"{clone.name}.git").absolute()))
+    joined = place if joined == place else None  # of two servers, `local` is the one that is meant
+    bare = place
     whereabouts.fit(bare, "server")
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
