@@ -90,7 +90,7 @@ def _typed(kind: str, block: str) -> list[tuple[str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory, first_version: Callable[..., Team]) -> Path:
-    """The folder of a team with a version in production; each case starts from a copy in the same place."""
+    """The folder of a team with a version in staging; each case starts from a copy in the same place."""
     folder = tmp_path_factory.mktemp("operating")
     (folder / "there").mkdir()
     team = first_version(folder / "there")
@@ -100,8 +100,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory, first_version: Callable[..., 
     team.git("config", "gpg.format", "ssh")
     team.git("config", "user.signingkey", str(folder / "there" / "old.pub"))
     team.pushforward("trust", str(folder / "there" / "old.pub"), "--as", "ann@example.org")
-    team.pushforward("release", "v1.0.0", "-m", "go")
-    team.git("fetch", "-q", "--tags", "local")
     (folder / "there" / "backup").mkdir()
     shutil.copytree(folder / "there", folder / "kept", symlinks=True)
     return folder
