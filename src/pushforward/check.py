@@ -313,9 +313,9 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
 
 def _head(repository: Repository) -> Finding:
     """Whether the default branch, which is what HEAD names, is there; before it nothing is judged."""
-    mend = whereabouts.sets_head(repository.path)
+    mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
     if why := whereabouts.headless(repository.path):
-        return Finding("HEAD", False, why, mend)
+        return Finding("HEAD", False, why, whereabouts.sets_head(repository.path))
     text = (repository.path / "HEAD").read_text().strip()
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
     if not head:

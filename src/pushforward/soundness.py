@@ -319,10 +319,11 @@ def signatures(repository: Repository, signers: Path) -> Iterator[Finding]:
     if not doubted:
         yield Finding("signatures", True, f"a trusted key vouches for each of {len(tags)} registry tags")
         return
-    name, tag, told = next((one for one in doubted if "@v" in one[0]), doubted[0])
+    name, tag, told = doubted[0]
     found = f"no trusted key vouches for {len(doubted)} of {len(tags)} registry tags: {told}"
     known = _once_trusted(repository, tag, name)
-    mend = f"pushforward verify {name} --quick" if "@v" in name else "pushforward trust KEY.pub --as EMAIL"
+    version = next((one for one, _, _ in doubted if "@v" in one), "")
+    mend = f"pushforward verify {version} --quick" if version else "pushforward trust KEY.pub --as EMAIL"
     yield Finding("signatures", False, found, trust_again(repository.path, known) if known else mend)
 
 
