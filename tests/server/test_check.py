@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pushforward.commands.cli import main
+from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.registry import signers, trust
@@ -339,7 +340,8 @@ def test_a_hook_that_is_no_script_is_found(server):
 def test_a_store_that_is_gone_is_found_and_init_makes_it_again(server, clone, tmp_path):
     shutil.rmtree(tmp_path / "my store")
     found = problems(server)["store"]
-    assert (found.found, found.mend) == (f"{tmp_path / 'my store'} is missing", "pushforward init")
+    mend = "mount or restore it; for an empty one: pushforward init"
+    assert (found.found, found.mend) == (f"{tmp_path / 'my store'} is missing", mend)
     init(clone, bare=Path(server.bare))
     assert problems(server) == {}
 
@@ -428,3 +430,77 @@ def test_the_version_of_git_counts(tmp_path, monkeypatch, text, ok):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = next(finding for finding in check.machine(tmp_path, trust=True) if finding.name == "git")
     assert (found.ok, found.found) == (ok, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("token", None, "token is missing"),
+        ("registry.json", None, "registry.json is missing, or cut off"),
+        ("registry.json", "{", "registry.json is missing, or cut off"),
+        ("registry.json", '{"model": "toy"}', "registry.json is missing, or cut off"),
+        ("registry.json", "[]", "registry.json is missing, or cut off"),
+    ],
+)
+def test_files_that_the_hook_reads_are_found_and_init_makes_them_again(server, clone, name, text, said):
+    path = Path(server.bare) / "pushforward" / name
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert (problems(server)["files"].found, problems(server)["files"].mend) == (said, "pushforward init")
+    init(clone, bare=Path(server.bare))
+    assert problems(server) == {}
+
+
+@pytest.mark.parametrize("text", [None, "", "x\n", "ref: nowhere\n"])
+def test_a_head_that_git_takes_for_none_is_the_only_finding_and_the_command_mends_it(server, clone, text):
+    path = Path(server.bare) / "HEAD"
+    before = path.read_text()
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    (found,) = problems(server).values()
+    assert (found.name, "git takes the folder for no repository" in found.found) == ("HEAD", True)
+    assert list(check.holdings(Path(server.bare), None, quick=True, say=print)) == []
+    with pytest.raises(PushforwardError, match="git takes the folder for no repository"):
+        list(check.mend(clone, Path(server.bare)))
+    branch = before.strip().rpartition("/")[2]
+    subprocess.run(["sh", "-c", found.mend.replace("BRANCH", branch)], check=True)
+    assert path.read_text() == before
+    assert problems(server) == {}
+
+
+@pytest.mark.parametrize("text", ["garbage\n", None, "", "\n\n"])
+def test_signers_that_are_damaged_are_not_published_and_come_back_from_the_ref(server, clone, text):
+    path = Path(server.bare) / "pushforward" / "allowed_signers"
+    before, published = path.read_text(), Repository(Path(server.bare)).resolve(TRUST)
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    mend = problems(server)["keys"].mend
+    list(check.mend(clone, Path(server.bare)))
+    assert Repository(Path(server.bare)).resolve(TRUST) == published
+    for command in mend.split(" && ")[:-1]:
+        subprocess.run(["sh", "-c", command], check=True)
+    init(clone, bare=Path(server.bare))
+    assert path.read_text() == before
+    assert problems(server) == {}
+
+
+def test_of_two_servers_of_a_clone_the_one_that_local_names_is_meant(server, clone, git):
+    second = init(clone_without(clone, git, "local"), bare=clone.parent / "second.git")
+    git(clone, "remote", "add", "first", server.bare)
+    assert init(clone).bare == second.bare
+
+
+def clone_without(clone, git, remote):
+    git(clone, "remote", "remove", remote)
+    return clone
+
+
+def test_what_is_lost_with_server_json_is_told(server, clone):
+    init(clone, bare=Path(server.bare), protect=True)
+    (Path(server.bare) / "pushforward" / "server.json").write_text("")
+    told = []
+    init(clone, bare=Path(server.bare), say=told.append)
+    assert told == ["lost     what only the folder knew: --protect-main, --trust-pushers"]

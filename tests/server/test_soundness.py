@@ -21,6 +21,7 @@ from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
 from pushforward.report import notes
 from pushforward.server import check, soundness, trial
+from pushforward.server import init as init_module
 from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent.parent
@@ -118,7 +119,7 @@ def test_any_ref_that_was_cut_off_is_put_back_to_what_it_was_at_last(kept, ref):
     repository = Repository(kept.bare)
     name = repository.refs(VERDICTS)[0].name if ref == "verdict" else ref
     before = repository.git("rev-parse", name).text
-    if not (kept.bare / "logs" / name).is_file():  # as a server writes it, which keeps the history of every ref
+    if not (kept.bare / "logs" / name).is_file():
         kept.git(kept.bare, "update-ref", "--create-reflog", name, before)
         (kept.bare / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
         (kept.bare / "logs" / name).write_text(f"{'0' * 40} {before} a <a@b> 1 +0000\tpush\n")
@@ -126,6 +127,61 @@ def test_any_ref_that_was_cut_off_is_put_back_to_what_it_was_at_last(kept, ref):
     assert problems(kept)["refs"].found == f"{name}: '{before[:20]}' names no object"
     assert any(line.startswith(f"{name} is at {before[:9]} again") for line in mended(kept))
     assert repository.git("rev-parse", name).text == before
+
+
+def test_a_server_that_init_made_keeps_the_history_of_every_ref_that_is_pushed(tmp_path, git):
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
+    Server(str(bare), sys.executable, "", "s", "bare").folder.mkdir()
+    init_module._configure(Repository(bare))
+    source = tmp_path / "source"
+    git(tmp_path, "init", "-q", "-b", "main", str(source))
+    git(source, "commit", "-q", "--allow-empty", "-m", "Begin")
+    names = ["refs/heads/main", "refs/tags/toy@v1.0.0", "refs/tags/toy#staging#1", REGISTRY, f"{VERDICTS}1", NOTES]
+    git(source, "push", "-q", str(bare), *(f"HEAD:{name}" for name in names if not name.startswith(VERDICTS)))
+    git(bare, "fetch", "-q", str(source), f"HEAD:{VERDICTS}1")
+    git(bare, "pack-refs", "--all")
+    (bare / "packed-refs").unlink()
+    found = {damage.ref: damage.newest for damage in soundness.damaged(Repository(bare))}
+    assert found == dict.fromkeys(names, True)
+
+
+def test_a_ref_without_a_history_is_fetched_from_a_clone_for_the_policy_takes_no_version(kept):
+    name = "refs/tags/toy@v1.1.0"
+    before = kept.git(kept.bare, "rev-parse", name)
+    kept.git(kept.clone, "fetch", "-q", "--tags", "origin")
+    (kept.bare / "logs" / name).unlink(missing_ok=True)
+    (kept.bare / name).write_text("deadbeef\n")
+    (found,) = problems_of_refs(kept)
+    command, _, rest = found.mend.partition(", where PLACE is ")
+    assert rest == "a clone that has it"
+    subprocess.run(["sh", "-c", command.replace("PLACE", str(kept.clone))], check=True)
+    assert kept.git(kept.bare, "rev-parse", name) == before
+    assert problems(kept) == {}
+
+
+@pytest.mark.parametrize("how", ["loose", "packed", "deleted"])
+def test_the_head_of_a_pull_request_is_no_damage_whatever_became_of_its_branch(kept, how):
+    kept.git(kept.bare, "config", "core.logAllRefUpdates", "always")
+    kept.git(kept.bare, "update-ref", "refs/heads/idea", "refs/heads/main")
+    kept.git(kept.bare, "symbolic-ref", "refs/pull/1/head", "refs/heads/idea")
+    if how == "packed":
+        kept.git(kept.bare, "pack-refs", "--all")
+    if how == "deleted":
+        kept.git(kept.bare, "update-ref", "-d", "refs/heads/idea")
+    assert problems_of_refs(kept) == []
+
+
+def test_an_object_that_a_ref_needs_comes_from_a_clone_and_the_ref_stays(kept):
+    kept.git(kept.clone, "fetch", "-q", "origin")
+    oid = kept.git(kept.clone, "rev-parse", "origin/main:params.yaml")
+    (kept.bare / "objects" / oid[:2] / oid[2:]).unlink()
+    assert {found.mend for found in problems_of_refs(kept) if found.found.startswith("refs/heads/main")} <= {
+        f"pushforward check --mend --bare {kept.bare}, in a clone that has it",
+        f"pushforward check --mend --bare {kept.bare}",
+    }
+    mended(kept, kept.clone)
+    assert problems_of_refs(kept) == []
 
 
 def test_a_file_of_refs_with_a_line_that_is_none_is_mended_and_the_ref_is_back(kept):

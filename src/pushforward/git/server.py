@@ -92,7 +92,8 @@ class Server:
         path = self.folder / "registry.json"
         known: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
-            known = json.loads(path.read_text())
+            found = json.loads(path.read_text())
+            known = found if isinstance(found, dict) else {}
         told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
         if told != known:
             durable.write(path, json.dumps(told) + "\n", mode=SHOWN)

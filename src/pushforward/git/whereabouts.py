@@ -98,6 +98,27 @@ def refuse_copy(bare: Path, known: Mapping[str, Any]) -> None:
         )
 
 
+def headless(bare: Path) -> str:
+    """What is wrong with the HEAD of a bare repository, without which git takes it for none; "" for nothing."""
+    path = bare / "HEAD"
+    if not path.is_file():
+        return "is missing, and git takes the folder for no repository"
+    text = path.read_text(encoding="utf-8", errors="replace")
+    named = text.startswith("ref: refs/") or re.fullmatch(r"[0-9a-f]{40,64}\s*", text)
+    return "" if named else "is damaged, and git takes the folder for no repository"
+
+
+def sets_head(bare: Path) -> str:
+    """The command that has HEAD name a branch, also where git works no more."""
+    return f"echo 'ref: refs/heads/BRANCH' >{shlex.quote(str(bare / 'HEAD'))}"
+
+
+def refuse_headless(bare: Path) -> None:
+    """Refuse a server that git takes for no repository."""
+    if why := headless(bare):
+        raise PushforwardError(f"HEAD of {bare} {why}", next=sets_head(bare))
+
+
 def owner_elsewhere(bare: Path) -> str:
     """The user whose server `bare` is, where that is not this process's; else empty. Keys and runs are theirs alone."""
     own = bare / "pushforward"

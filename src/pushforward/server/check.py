@@ -2,6 +2,7 @@
 
 import errno
 import filecmp
+import json
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pushforward import files, process
 from pushforward.errors import PushforwardError
-from pushforward.git import remote
+from pushforward.git import remote, whereabouts
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
@@ -172,7 +173,6 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.git import whereabouts
     from pushforward.git.server import Server
 
     try:
@@ -192,11 +192,13 @@ def server(bare: Path) -> Iterator[Finding]:
 
 def _installed(made: "Server") -> Iterator[Finding]:
     bare = Path(made.bare)
-    yield from _guarded("hooks", bare, lambda: _hooks(made))
     config = Repository(bare)
-    yield from _configured(config)
     head = next(iter(_guarded("HEAD", bare, lambda: [_head(config)])))
     yield head
+    if whereabouts.headless(bare):
+        return  # all else would be told of for this alone
+    yield from _guarded("hooks", bare, lambda: _hooks(made))
+    yield from _configured(config)
     closed = _closed(bare, made.folder)
     yield closed
     yield from _guarded("locks", bare, lambda: [_left_behind(bare), _space(made)])
@@ -205,6 +207,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
     yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
+    yield from _guarded("files", bare, lambda: [_files(made)])
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     yield from _guarded("copy", bare, lambda: [_copy(made)])
@@ -228,7 +231,7 @@ def _configured(config: Repository) -> Iterator[Finding]:
     from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden
 
     for key, wanted in (
-        ("core.logallrefupdates", "true"),
+        ("core.logallrefupdates", "always"),
         ("core.fsync", "all"),
         ("core.hookspath", HOOKS_PATH),
     ):
@@ -249,6 +252,8 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     try:
         made = Server.load(bare)
     except PushforwardError:
+        return
+    if whereabouts.headless(bare):
         return
     repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
@@ -314,9 +319,11 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
 
 def _head(repository: Repository) -> Finding:
     """Whether the default branch, which is what HEAD names, is there; before it nothing is judged."""
+    mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
+    if why := whereabouts.headless(repository.path):
+        return Finding("HEAD", False, why, whereabouts.sets_head(repository.path))
     text = (repository.path / "HEAD").read_text().strip()
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
-    mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
     branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
@@ -410,6 +417,18 @@ def _refuses(source: Repository, url: str) -> Finding:
     return Finding("self-test", False, f"the hook did not answer: {told.strip()[:160]}", "pushforward init")
 
 
+def _files(made: "Server") -> Finding:
+    """Whether what tells a run's push from a person's is there, and what the policy knows of the registry."""
+    lost = [] if (made.folder / "token").is_file() else ["token is missing"]
+    try:
+        known = json.loads((made.folder / "registry.json").read_text(encoding="utf-8"))
+        whole = isinstance(known, dict) and {"model", "environments", "reads"} <= known.keys()
+    except (FileNotFoundError, ValueError):
+        whole = False
+    lost += [] if whole else ["registry.json is missing, or cut off"]
+    return Finding("files", not lost, "; ".join(lost) or "what the hook reads is whole", "pushforward init")
+
+
 def _keys(bare: Path) -> Iterator[Finding]:
     key, file = signers.private_key(bare), bare / FOLDER / trust.FILE
     if not key.is_file() or not file.is_file():
@@ -434,7 +453,8 @@ def _keys(bare: Path) -> Iterator[Finding]:
         known = trust.read(file.read_text(encoding="utf-8", errors="replace"))
         own = signers.public_half(key)
     except PushforwardError as damaged:
-        yield Finding("keys", False, damaged.message, damaged.next)
+        mend = damaged.next if damaged.message.startswith(str(key)) else _restores(file)
+        yield Finding("keys", False, damaged.message, mend)
         return
     valid = [signer for signer in known if not signer.valid_before]
     if own not in {signer.key for signer in valid}:
@@ -446,6 +466,11 @@ def _keys(bare: Path) -> Iterator[Finding]:
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""
     yield Finding("keys", True, f"the server's own{told}")
+
+
+def _restores(file: Path) -> str:
+    """The commands that take the allowed signers from the ref that publishes them."""
+    return f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.bad')} && pushforward init"
 
 
 def _copy(made: "Server") -> Finding:
@@ -461,7 +486,9 @@ def _copy(made: "Server") -> Finding:
 
 def _store(folder: Path) -> Finding:
     if not folder.exists():
-        return Finding("store", False, f"{folder} is missing", "pushforward init")
+        return Finding(
+            "store", False, f"{folder} is missing", "mount or restore it; for an empty one: pushforward init"
+        )
     if why := _takes_no_file(folder):
         return Finding("store", False, f"{folder} takes no file: {why.strerror}", _open(folder, why))
     return Finding("store", True, str(folder))

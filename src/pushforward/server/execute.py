@@ -306,7 +306,10 @@ class _Execution:
         return self._token() | ({trust.VARIABLE: key.read_text()} if key.is_file() else {})
 
     def _token(self) -> dict[str, str]:
-        return {"PUSHFORWARD_TOKEN": (self.server.folder / "token").read_text().strip()}
+        path = self.server.folder / "token"
+        if not path.is_file():
+            raise MachineError("the server has lost its token", next="pushforward init", detail=f"{path} is missing")
+        return {"PUSHFORWARD_TOKEN": path.read_text().strip()}
 
     def _python(self, commit: str, *, trusted: bool) -> Path:
         """The interpreter of what `commit` locks; one is built only for what is on the target branch."""

@@ -18,7 +18,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
-from pushforward.git.refs import NOTES, TRUST
+from pushforward.git.refs import HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, SHOWN, Server, hooks, no_link_in, said, store_now, write_hook, write_hooks
@@ -70,8 +70,10 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not branch:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote_name, url = _store(clone)
-    joined = None if bare else _server_of(repository)
-    bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
+    joined, own = (None, bare) if bare else (_server_of(repository), _own(repository))
+    place = Path(os.path.normpath((own or joined or clone.parent / f"{clone.name}.git").absolute()))
+    joined = place if joined == place else None  # of two servers, `local` is the one that is meant
+    bare = place
     whereabouts.fit(bare, "server")
     no_link_in(bare / FOLDER)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
@@ -84,6 +86,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         return Server.load(joined)
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
+    whereabouts.refuse_headless(bare)
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 
@@ -122,6 +125,7 @@ class _Renewal:
         self.bare, self.wishes, self.say = bare, wishes, say
         self.repository = Repository(bare)
         self.known = said(bare)  # of another version, it may still say this much
+        self.old = (bare / FOLDER).is_dir() or bool(self.repository.refs("refs/pushforward/"))
 
     def server(self, remote_name: str, url: str, wanted: "Settings") -> Server:
         """The server, all of it written down."""
@@ -145,6 +149,7 @@ class _Renewal:
         _copy_tool(made.folder / "lib")
         _write_token(made.folder / "token")
         self._restore_signers()
+        self._tell_lost(made.folder)
         self._sign()
         self._know(made, wanted)
         made.save()
@@ -210,14 +215,21 @@ class _Renewal:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
         text = self.repository.read(TRUST, trust.FILE)
         path = self.bare / FOLDER / trust.FILE
-        if text is None or path.is_file():
+        if text is None or (path.is_file() and path.read_text(encoding="utf-8", errors="replace").strip()):
             return
         people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
         self.say(f"restored {people} keys, from {TRUST}")
-        self.say(
-            "lost     what only the folder knew: --protect-main, --trust-pushers, the seal of numbers not told yet"
-        )
+
+    def _tell_lost(self, folder: Path) -> None:
+        """What no copy is of, where a server that was here before has it no more."""
+        lost = [] if self.known else ["--protect-main, --trust-pushers"]
+        if not (folder / trust.FILE).is_file():
+            lost.append(f"who may sign, and {TRUST} is not here")
+        if not (folder / "seal").is_file() and self.repository.refs(HOLDOUTS):
+            lost.append("the seal of numbers not told yet")
+        if self.old and lost:
+            self.say(f"lost     what only the folder knew: {', '.join(lost)}")
 
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
@@ -373,7 +385,7 @@ def _fetch_reports(repository: Repository) -> None:
 
 def _configure(bare: Repository) -> None:
     settings = {
-        "core.logAllRefUpdates": "true",  # what was pushed is known even where the hook never started
+        "core.logAllRefUpdates": "always",  # what any ref was at is known, and so where a damaged one goes back to
         "core.fsync": "all",
         "core.hooksPath": HOOKS_PATH,  # a hooksPath of the user's would switch the policy off
         "receive.advertisePushOptions": "true",

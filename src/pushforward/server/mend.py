@@ -1,5 +1,6 @@
 """What can be mended in a server without a choice: nothing is deleted, what is damaged is kept aside, each is told."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -26,6 +27,7 @@ ASIDE, INIT = "aside", "pushforward init"
 def server(bare: Path, clone: Path | None) -> Iterator[str]:
     """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
     made = Server.load(bare).settle()  # a copy beside its original is refused
+    whereabouts.refuse_headless(bare)
     for what in (_left_behind, _modes, _installed, _refs, _signers):
         yield from what(made)
     yield from _git_objects(made, clone)
@@ -137,8 +139,11 @@ def _reports(made: Server) -> Iterator[str]:
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
     bare, file = Path(made.bare), made.folder / trust.FILE
-    if file.is_file() and made.repository.read(TRUST, trust.FILE) != file.read_bytes():
-        trust.read(file.read_text(encoding="utf-8", errors="replace"))  # what cannot be read is not published
+    if not file.is_file() or made.repository.read(TRUST, trust.FILE) == file.read_bytes():
+        return
+    with contextlib.suppress(PushforwardError):  # what cannot be read, or names nobody, is not published
+        if not trust.read(file.read_text(encoding="utf-8", errors="replace")):
+            return
         signers.publish(bare, "Publish the allowed signers")
         yield f"{TRUST} says what {file} says"
 

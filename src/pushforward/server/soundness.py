@@ -33,6 +33,8 @@ PACKED = re.compile(r"([0-9a-f]{40}) (refs/\S+)")
 PACKED_REFS = "packed-refs"
 CLOCK_SECONDS = 300.0  # as the policy allows a tagger
 VERIFIED_AT_ONCE = 8
+LACKS = "is not there, or lacks something"
+PULLS = "refs/pull/"
 MOST_MOVES = 20  # of a ref's history that are tried
 CHUNK = 1 << 20
 
@@ -69,9 +71,11 @@ def _way_out(bare: Path, damage: Damage) -> str:
     if damage.good:
         back = f"{git} update-ref {damage.ref} {damage.good}"
         return f"rm -f {shlex.quote(str(bare / damage.ref))}; {back}, and what came after it is lost"
-    return (
-        f"git push {shlex.quote(str(bare))} COMMIT:{damage.ref}, from a clone that has it; or {git} log -g {damage.ref}"
-    )
+    if damage.why.endswith(LACKS):
+        return f"{mends(bare)}, in a clone that has it"
+    kept = "a clone" if damage.ref.startswith(("refs/heads/", "refs/tags/")) else "a backup"
+    gone = f"rm -f {shlex.quote(str(bare / damage.ref))}"
+    return f"{gone}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it"
 
 
 def damaged(repository: Repository) -> list[Damage]:
@@ -80,11 +84,10 @@ def damaged(repository: Repository) -> list[Damage]:
     if spoiled := [damage for damage in found if damage.ref.startswith(PACKED_REFS)]:
         return spoiled  # git reads no ref at all
     named = dict(_packed(repository.path)) | {name: text for name, text in _loose(repository.path) if _whole(text)}
-    lost = [*_gone(repository, {*named, *(damage.ref for damage in found)})]
+    # of a symbolic ref, as each pull request has one, git keeps a history too
+    lost = [*_gone(repository, {*named, *(name for name, _ in _loose(repository.path))})]
     missing = _broken(repository, sorted({*named.values()}))
-    lost += [
-        Damage(name, f"{oid[:9]} is not there, or lacks something") for name, oid in named.items() if oid in missing
-    ]
+    lost += [Damage(name, f"{oid[:9]} {LACKS}") for name, oid in named.items() if oid in missing]
     return sorted((_with_history(repository, damage) for damage in (*found, *lost)), key=lambda damage: damage.ref)
 
 
@@ -115,8 +118,12 @@ def _unreadable(bare: Path) -> Iterator[Damage]:
     for path in sorted((bare / "refs").rglob("*")):
         if path.is_symlink():
             yield Damage(str(path.relative_to(bare)), "a link stands for it")
-    for name, text in _loose(bare):
-        if not _whole(text) and not (text.startswith("ref: refs/") and (bare / text.removeprefix("ref: ")).is_file()):
+    loose = dict(_loose(bare))
+    known = loose.keys() | dict(_packed(bare)).keys()
+    for name, text in loose.items():
+        # a branch that is deleted leaves its pull request, which leads nowhere from then on
+        leads = text.startswith("ref: refs/") and (text.removeprefix("ref: ") in known or name.startswith(PULLS))
+        if not _whole(text) and not leads:
             yield Damage(name, f"{text[:40]!r} names no object")
     for number, line in enumerate(packed(bare).splitlines(), 1):
         if not is_packed(line):
@@ -329,7 +336,8 @@ def signatures(repository: Repository, signers: Path) -> Iterator[Finding]:
     name, tag, told = doubted[0]
     found = f"no trusted key vouches for {len(doubted)} of {len(tags)} registry tags: {told}"
     known = _once_trusted(repository, tag, name)
-    mend = f"pushforward verify {name.partition('#')[0].removesuffix('!')} --quick"
+    version = next((one for one, _, _ in doubted if "@v" in one), "")
+    mend = f"pushforward verify {version} --quick" if version else "pushforward trust KEY.pub --as EMAIL"
     yield Finding("signatures", False, found, trust_again(repository.path, known) if known else mend)
 
 
