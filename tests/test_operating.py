@@ -119,7 +119,7 @@ def backed_up(scene: Scene) -> None:
 
 
 def other_tool(scene: Scene) -> None:
-    (scene.own / "lib" / "pushforward" / "cli.py").write_text("raise SystemExit\n")
+    (scene.own / "lib" / "pushforward" / "commands" / "cli.py").write_text("raise SystemExit\n")
 
 
 def one_object(scene: Scene) -> None:

@@ -534,7 +534,7 @@ def test_a_whole_run_is_tried_and_leaves_nothing_and_tells_what_stops_it(promote
     after = git(promoted.bare, "for-each-ref"), sorted(path.name for path in (promoted.bare / "pushforward").iterdir())
     assert after == before
     own = promoted.bare / "pushforward" / "lib" / "pushforward"
-    (own / "actlog.py").write_text("raise ImportError('cut off')\n")
+    (own / "actions" / "log.py").write_text("raise ImportError('cut off')\n")
     found = run_of(promoted)
     assert (found.ok, "cut off" in found.found) == (False, True), found.found
     assert "cut off" in (promoted.bare / "pushforward" / "trial.log").read_text()
