@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.pipeline.test_dvc import project, run  # noqa: F401, a fixture
+from tests.team import make_toy
 
 from pushforward import files, settings
 from pushforward.actions import artifacts
@@ -23,9 +25,6 @@ from pushforward.pipeline.revision import settings_at
 from pushforward.pipeline.store import Store
 from pushforward.server import care, init, recover, runs, soundness
 from pushforward.server import record as records
-
-from .conftest import make_toy
-from .test_pipeline import project, run  # noqa: F401, a fixture
 
 SAID = "is a link; what is behind a link is neither read, written nor deleted"
 

@@ -404,7 +404,7 @@ def test_the_summary_of_a_job_gets_the_last_word_too(hub, monkeypatch, again):
     folder, summary = hub.folder / "verdict", hub.folder / "summary"
     judged.store(folder, hub.judge(commit, "b"), Context(), "minor")
     (folder / "golden.json").write_bytes(b"{}")
-    monkeypatch.setattr(handover, "read", lambda _: SimpleNamespace(lock=hub.model("b")[0], metrics={}))
+    monkeypatch.setattr(handover, "read", lambda *_: SimpleNamespace(lock=hub.model("b")[0], metrics={}))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     monkeypatch.chdir(hub.clone)
     with hub.run():

@@ -542,7 +542,11 @@ def built(story, tmp_path, monkeypatch):
     wanted = environment.digest(story.repository, story.target, rules.model.requirements)
     known = tmp_path / "environments"
     known.mkdir()
-    (known / wanted[:16]).symlink_to(PYTHON.parent.parent)
+    home = known / wanted[:16]
+    (home / "bin").mkdir(parents=True)
+    (home / ".locked").write_text(f"{wanted}\n")
+    (home / "bin" / "python").write_text(f'#!/bin/sh\nexec {PYTHON} "$@"\n')
+    (home / "bin" / "python").chmod(0o755)
     monkeypatch.setenv(environment.KNOWN, str(known))
 
 
