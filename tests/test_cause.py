@@ -31,6 +31,7 @@ make: *** [Makefile:21: env] Error 1"""
             "edit dvc.yaml",
         ),
         ("pushforward: first\npushforward: last", 6, "last", ""),
+        ("pushforward: git -C /srv/toy.git gc failed: it is full", 6, "git gc failed: it is full", ""),
         ("/srv/a/3.sh: line 2: frobnicate: command not found", 127, "frobnicate: command not found", "mend the name"),
         ("/bin/sh: 1: frobnicate: not found", 127, "frobnicate: command not found", "mend the name"),
         (

@@ -23,6 +23,10 @@ _ECHO = re.compile(r"make(\[\d+\])?: |##\[|Error: (Process|Job)|exit status \d+$
 _CHECKOUT = re.compile(r"^.*/(?:hostexecutor|checkout|(?:judge|champion|challenger)-[0-9a-f]{12})/")
 
 
+# Where our own git runs: a folder of the server, which says nothing to whoever pushed.
+_PLACED = re.compile(r"\bgit (?:-C (?:'[^']*'|\S+)|--git-dir=(?:'[^']*'|\S+)) ")
+
+
 @dataclass(frozen=True)
 class Cause:
     """One line of what went wrong, and where; the command that comes next, where one is known."""
@@ -82,7 +86,7 @@ def _ours(lines: Sequence[str], _: str) -> Cause | None:
         if found := _OURS.match(lines[at]):
             rest = lines[at + 1 :]
             then = next((match["next"] for line in rest if (match := _NEXT.match(line))), "")
-            return _cause(found["text"], then)
+            return _cause(_PLACED.sub("git ", found["text"]), then)
     return None
 
 
