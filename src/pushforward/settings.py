@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
@@ -250,7 +250,7 @@ def _check_kinds(tree: CommentedMap, where: str) -> None:
 
 def _odd(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """What is no number, text, list or mapping, by its path; a tag of somebody's own makes anything such a thing."""
-    if isinstance(node, (dict, list)) and not node.tag.value:
+    if isinstance(node, (CommentedMap, CommentedSeq)) and not node.tag.value:
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             if not isinstance(key, PLAIN):
                 yield (*path, key), key
