@@ -3,6 +3,8 @@ import pytest
 from pushforward import __version__, settings
 from pushforward.errors import PushforwardError
 
+LFS = "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit"
+
 GOOD = b"""\
 model:
   name: flight-delay
@@ -129,9 +131,9 @@ def test_a_section_without_keys_is_told_in_words(value):
 @pytest.mark.parametrize(
     ("text", "words", "next_"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer", "git lfs pull"),
-        (b"outs:\n- md5: 0123\n  size: 3\n  path: params.yaml\n", "a DVC pointer", "dvc pull"),
-        (b"md5: 01\r\nouts:\r\n- md5: 0123\r\n  path: params.yaml\r\n", "a DVC pointer", "dvc pull"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer", LFS),
+        (b"outs:\n- md5: 0123\n  size: 3\n  path: params.yaml\n", "a DVC pointer", "commit the file itself"),
+        (b"md5: 01\r\nouts:\r\n- md5: 0123\r\n  path: params.yaml\r\n", "a DVC pointer", "commit the file itself"),
     ],
 )
 def test_a_pointer_is_told_as_one(text, words, next_):

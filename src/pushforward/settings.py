@@ -208,7 +208,7 @@ def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
 def _load(text: bytes, where: str) -> CommentedMap:
     if len(text) > LIMIT_BYTES:
         raise _broken(where, f" has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
-    if stands_for := pointers.told(text[: pointers.FIRST_BYTES]):
+    if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
         raise PushforwardError(f"{where} is {stands_for[0]}, not what it points to", next=stands_for[1])
     try:
         source = text.decode("utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pushforward import pointers
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment
@@ -182,7 +183,7 @@ def test_a_lock_that_is_a_pointer_is_told_as_one(repository, lock, tmp_path, uv)
     with pytest.raises(PushforwardError) as failed:
         environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
     assert failed.value.message == f"{commit[:9]}:run.txt is a Git LFS pointer, not what it points to"
-    assert (failed.value.exit_code, failed.value.next) == (2, "commit the file itself")
+    assert (failed.value.exit_code, failed.value.next) == (2, pointers.OUT_OF_LFS)
 
 
 def test_an_environment_whose_interpreter_is_gone_is_built_again(repository, lock, tmp_path, uv):

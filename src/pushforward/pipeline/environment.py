@@ -90,10 +90,8 @@ def _put_locks(
     locks = {}
     for number, path in enumerate(requirements):
         content = repository.read(commit, path) or b""
-        if stands_for := pointers.told(content[: pointers.FIRST_BYTES]):
-            raise PushforwardError(
-                f"{commit[:9]}:{path} is {stands_for[0]}, not what it points to", next="commit the file itself"
-            )
+        if stands_for := pointers.committed(content[: pointers.FIRST_BYTES]):
+            raise PushforwardError(f"{commit[:9]}:{path} is {stands_for[0]}, not what it points to", next=stands_for[1])
         files.write(folder, f"{stem}-{number}.txt", content)
         locks[str(folder / f"{stem}-{number}.txt")] = path
     return locks
