@@ -35,6 +35,12 @@ make: *** [Makefile:21: env] Error 1"""
         ("/srv/a/3.sh: line 2: frobnicate: command not found", 127, "frobnicate: command not found", "mend the name"),
         ("/bin/sh: 1: frobnicate: not found", 127, "frobnicate: command not found", "mend the name"),
         (
+            '  File "/x/hostexecutor/src/toy/predict.py", line 1\n    version https://git-lfs.github.com/spec/v1\nSyntax',
+            1,
+            "src/toy/predict.py is a Git LFS pointer, not what it points to",
+            "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit",
+        ),
+        (
             "env: 'bash\\r': No such file or directory\nmake: *** [env] Error 127",
             2,
             "its files are checked out with CRLF",

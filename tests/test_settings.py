@@ -3,6 +3,8 @@ import pytest
 from pushforward import __version__, settings
 from pushforward.errors import PushforwardError
 
+LFS = "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit"
+
 GOOD = b"""\
 model:
   name: flight-delay
@@ -79,7 +81,10 @@ def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
         ('since: "2013-01-01"', "", ""),
         ("since: 2013-01", "", ""),
         ("since: 10:30:00", "", ""),
-        ("2013-01-01: x", "", ""),
+        ("2013-01-01: x", "train.2013-01-01", '"2013-01-01"'),
+        ("cut: [{2013-01-01: x}]", "train.cut.0.2013-01-01", '"2013-01-01"'),
+        ('"2013-01-01": x', "", ""),
+        ("7: x", "", ""),
     ],
 )
 def test_a_date_without_quotes_is_told_by_its_key_whichever_section_holds_it(value, name, told):
@@ -98,20 +103,37 @@ def test_a_date_without_quotes_is_told_by_its_key_whichever_section_holds_it(val
         assert (refused.value.exit_code, refused.value.next) == (2, "edit params.yaml")
 
 
-@pytest.mark.parametrize(("value", "kind"), [("!!set {x, y}", "set"), ("!!binary aGk=", "bytes")])
-def test_a_value_that_no_stage_can_be_given_is_told(value, kind):
-    with pytest.raises(
-        PushforwardError, match=f"'train.max_depth' is a value of the kind {kind}, which DVC cannot read"
-    ):
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("!!set {x, y}", "'train.max_depth' is a value of the kind set, which DVC cannot read"),
+        ("!!binary aGk=", "'train.max_depth' is a value of the kind bytes, which DVC cannot read"),
+        ("{[x]: 1}", "'train.max_depth.('x',)' is a value of the kind keyseq, which DVC cannot read"),
+        ("!mine 3", "'train.max_depth' has the tag !mine, which DVC cannot read; write it without"),
+        ("!mine {x: 3}", "'train.max_depth' has the tag !mine, which DVC cannot read"),
+        ("[a, !mine [3]]", "'train.max_depth.1' has the tag !mine, which DVC cannot read"),
+        ("!!python/tuple [3]", "'train.max_depth' has the tag tag:yaml.org,2002:python/tuple, which DVC"),
+    ],
+)
+def test_a_value_that_no_stage_can_be_given_is_told(value, words):
+    with pytest.raises(PushforwardError) as refused:
         settings.parse(GOOD.replace(b"max_depth: 4", f"max_depth: {value}".encode()))
+    assert words in refused.value.message
+    assert refused.value.next == "edit params.yaml"
+
+
+@pytest.mark.parametrize("value", ["gate:\n", "gate: [1]\n", "gate: 3\n"])
+def test_a_section_without_keys_is_told_in_words(value):
+    with pytest.raises(PushforwardError, match="'gate' must hold keys of its own; write them below it, or take the"):
+        settings.parse(GOOD.replace(b"gate:\n  window: 2\n", value.encode()))
 
 
 @pytest.mark.parametrize(
     ("text", "words", "next_"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer", "git lfs pull"),
-        (b"outs:\n- md5: 0123\n  size: 3\n  path: params.yaml\n", "a DVC pointer", "dvc pull"),
-        (b"md5: 01\r\nouts:\r\n- md5: 0123\r\n  path: params.yaml\r\n", "a DVC pointer", "dvc pull"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer", LFS),
+        (b"outs:\n- md5: 0123\n  size: 3\n  path: params.yaml\n", "a DVC pointer", "commit the file itself"),
+        (b"md5: 01\r\nouts:\r\n- md5: 0123\r\n  path: params.yaml\r\n", "a DVC pointer", "commit the file itself"),
     ],
 )
 def test_a_pointer_is_told_as_one(text, words, next_):

@@ -34,6 +34,19 @@ MAX_DOWNLOAD = 2**30  # bytes
 MAX_CSV = 2**28
 BATCH = 10_000  # rows
 SEPARATORS = {";": ";", "\t": "tab", "|": "|"}
+# What a file is that begins so, whatever it is called.
+KINDS = {
+    b"PAR1": "a parquet file",
+    b"PK\x03\x04": "a zip archive or a workbook",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xd0\xcf\x11\xe0": "a workbook",
+    b"%PDF": "a PDF",
+    b"<": "a web page or XML",
+    b"{": "JSON",
+}
+ENDS = (b"PAR1", b"PARE")  # the second where the footer is encrypted
+AGAIN = "deliver it again"
+WIDE = 0.25  # more bytes of zero than that has no text but one in UTF-16 or UTF-32
 COMMAS = "write it with commas, a point in numbers, and quotes around a text that holds a comma"
 
 
@@ -169,6 +182,7 @@ def _download(url: str, timeout: int) -> bytes | None:
 def parse(delivery: Delivery, month: str) -> pl.DataFrame:
     """The delivery as a table; CSV cells stay text. Raises `StageError` when the file is no such table."""
     check_file(io.BytesIO(delivery.data), delivery.name)
+    _check_kind(delivery)
     read = _read_parquet if delivery.name.endswith(".parquet") else _read_csv
     frame = read(delivery)
     if frame.is_empty():
@@ -176,11 +190,22 @@ def parse(delivery: Delivery, month: str) -> pl.DataFrame:
     return frame
 
 
+def _check_kind(delivery: Delivery) -> None:
+    suffix = Path(delivery.name).suffix.lstrip(".")
+    start = delivery.data[:16].removeprefix(b"\xef\xbb\xbf").lstrip()
+    kind = next((kind for magic, kind in KINDS.items() if start.startswith(magic)), "")
+    if kind and kind != f"a {suffix} file":
+        raise StageError(f"{delivery.name} is {kind}, not {suffix.upper()}", next_step="deliver the table itself")
+    if suffix == "parquet" and kind and not delivery.data.endswith(ENDS):
+        raise StageError(f"{delivery.name} is cut off, or damaged: a parquet file ends as it begins", next_step=AGAIN)
+
+
 def _read_parquet(delivery: Delivery) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(io.BytesIO(delivery.data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise StageError(f"{delivery.name} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+        said = f"{delivery.name} is not a readable parquet file: {str(error).splitlines()[0]}"
+        raise StageError(said, next_step=AGAIN) from None
     check_memory(int(frame.estimated_size()), delivery.name)
     return _with_origin(frame, delivery.name, list(range(1, frame.height + 1)))
 
@@ -192,8 +217,8 @@ def _read_csv(delivery: Delivery) -> pl.DataFrame:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, None)
-        if header is None:
-            raise StageError(f"{delivery.name} is empty")
+        if not header:
+            raise StageError(f"{delivery.name} is empty, or its first line is", next_step=AGAIN)
         _check_header(header, delivery.name)
         lines: list[int] = []
         # Cell by cell a text takes twenty times its file: no more of it at a time than a batch.
@@ -229,7 +254,8 @@ def _frame(header: list[str], rows: list[list[str]]) -> pl.DataFrame:
 
 
 def _decoded(delivery: Delivery) -> str:
-    if delivery.data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in delivery.data[:1000]:
+    start = delivery.data[:1000]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(b"\0") > WIDE * len(start):
         raise StageError(f"{delivery.name} looks like UTF-16; CSV must be UTF-8")
     try:
         text = delivery.data.decode("utf-8-sig")

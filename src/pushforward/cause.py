@@ -5,6 +5,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pushforward import pointers
+
 KILLED = {128 + signal.SIGKILL, -signal.SIGKILL}
 LIMIT = 500
 OUTSIDE = ("site-packages/", "/lib/python", "<")  # frames of a traceback that are no file of the project
@@ -44,7 +46,7 @@ def of(lines: Sequence[str], status: int | None = None, *, root: str = "") -> Ca
     `status` is how it ended (below 0: by a signal). What is known to say nothing is passed over.
     """
     found = [line.rstrip() for line in lines if line.strip()]
-    for look in (_carriage_returns, _ours, _traceback, _no_command):
+    for look in (_carriage_returns, _ours, _pointer, _traceback, _no_command):
         if cause := look(found, root):
             return cause
     told = [line.strip() for line in found if not _ECHO.match(line.strip())]
@@ -88,6 +90,18 @@ def _ours(lines: Sequence[str], _: str) -> Cause | None:
             then = next((match["next"] for line in rest if (match := _NEXT.match(line))), "")
             return _cause(_PLACED.sub("git ", found["text"]), then)
     return None
+
+
+def _pointer(lines: Sequence[str], root: str) -> Cause | None:
+    """Source that is a Git LFS pointer, in which Python sees no more than a syntax error."""
+    at = next((place for place, line in enumerate(lines) if line.strip().startswith(pointers.LFS.decode())), 0)
+    frame = _FRAME.match(lines[at - 1]) if at else None
+    if frame is None:
+        return None
+    return _cause(
+        f"{_relative(frame['file'], root)} is a Git LFS pointer, not what it points to",
+        pointers.OUT_OF_LFS,
+    )
 
 
 def _traceback(lines: Sequence[str], root: str) -> Cause | None:

@@ -6,6 +6,7 @@ from pushforward.errors import DATA, PushforwardError
 
 FIRST_BYTES = 1024
 LFS = b"version https://git-lfs.github.com/spec/"
+OUT_OF_LFS = "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit"
 
 
 def told(start: bytes) -> tuple[str, str] | None:
@@ -16,6 +17,12 @@ def told(start: bytes) -> tuple[str, str] | None:
     if b"outs:" in lines and any(line.lstrip(b"- ").startswith((b"md5: ", b"etag: ")) for line in lines):
         return "a DVC pointer", "dvc pull"
     return None
+
+
+def committed(start: bytes) -> tuple[str, str] | None:
+    """The same of a file that a commit holds itself: what is brought in beside it is in no commit."""
+    found = told(start)
+    return found and (found[0], OUT_OF_LFS if start.startswith(LFS) else "commit the file itself")
 
 
 def refuse(path: Path, name: str) -> None:

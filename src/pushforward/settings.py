@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
@@ -26,6 +26,7 @@ LIMIT_BYTES = 64 * 1024
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 LIMIT_DEPTH = 40
 PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
+PLAIN = (bool, int, float, str, type(None))
 # What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
 ODD = (LookupError, AttributeError, TypeError)
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
@@ -206,13 +207,13 @@ def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
 
 def _load(text: bytes, where: str) -> CommentedMap:
     if len(text) > LIMIT_BYTES:
-        raise PushforwardError(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
-    if stands_for := pointers.told(text[: pointers.FIRST_BYTES]):
+        raise _broken(where, f" has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
+    if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
         raise PushforwardError(f"{where} is {stands_for[0]}, not what it points to", next=stands_for[1])
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError as wrong:
-        raise PushforwardError(f"{where} is not UTF-8 at byte {wrong.start}") from None
+        raise _broken(where, f" is not UTF-8 at byte {wrong.start}") from None
     try:
         if len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
             _check_events(source, where)
@@ -220,40 +221,42 @@ def _load(text: bytes, where: str) -> CommentedMap:
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise PushforwardError(f"{where}{at}: {broken.problem or broken.context}") from None
+        raise _broken(where, f"{at}: {broken.problem or broken.context}") from None
     except RecursionError:
-        raise PushforwardError(f"{where} is nested too deeply") from None
+        raise _broken(where, " is nested too deeply") from None
     except (YAMLError, ValueError, *ODD) as broken:
-        raise PushforwardError(f"{where}: {(str(broken).splitlines() or ['it cannot be read'])[0]}") from None
+        raise _broken(where, f": {(str(broken).splitlines() or ['it cannot be read'])[0]}") from None
     if not isinstance(tree, CommentedMap):
-        raise PushforwardError(f"{where} must be a mapping of sections")
+        raise _broken(where, " must be a mapping of sections")
     _check_kinds(tree, where)
     return tree
 
 
 def _check_kinds(tree: CommentedMap, where: str) -> None:
-    """Refuse a value of a kind that no stage can be given: DVC takes numbers, texts, lists and mappings.
+    """Refuse a value, or a key, of a kind that no stage can be given: DVC takes numbers, texts, lists and mappings.
 
     A date without quotes is one; DVC ends on it as on a bug of its own, whichever section holds it.
     """
-    for path, value in _leaves(tree):
-        if value is None or isinstance(value, (bool, int, float, str)):
-            continue
+    for path, value in _odd(tree):
         name = ".".join(str(part) for part in path)
         if isinstance(value, datetime.date):
             text = value.isoformat()
             raise _refusal(where, tree, path, f'quote the date at {name}, or DVC cannot read the file: "{text}"')
+        if tag := getattr(value, "tag", None) and value.tag.value:
+            raise _refusal(where, tree, path, f"'{name}' has the tag {tag}, which DVC cannot read; write it without")
         kind = type(value).__name__.removeprefix("Commented").lower()
         raise _refusal(where, tree, path, f"'{name}' is a value of the kind {kind}, which DVC cannot read; write text")
 
 
-def _leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
-    if pairs is None:
+def _odd(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """What is no number, text, list or mapping, by its path; a tag of somebody's own makes anything such a thing."""
+    if isinstance(node, (CommentedMap, CommentedSeq)) and not node.tag.value:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if not isinstance(key, PLAIN):
+                yield (*path, key), key
+            yield from _odd(value, (*path, key))
+    elif not isinstance(node, PLAIN):
         yield path, node
-        return
-    for key, value in pairs:
-        yield from _leaves(value, (*path, key))
 
 
 def _check_events(source: str, where: str) -> None:
@@ -261,10 +264,10 @@ def _check_events(source: str, where: str) -> None:
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(source):
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise PushforwardError(f"{where} uses a YAML anchor or alias; write the value out")
+            raise _broken(where, " uses a YAML anchor or alias; write the value out")
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > LIMIT_DEPTH:
-            raise PushforwardError(f"{where}:{event.start_mark.line + 1} is nested too deeply")
+            raise _broken(where, f":{event.start_mark.line + 1} is nested too deeply")
 
 
 @functools.lru_cache(maxsize=16)
@@ -297,6 +300,8 @@ def _explain(error: Any) -> str:
         return f"unknown key '{'.'.join(loc)}': {other} (known: {', '.join(known)})"
     if error["type"] == "missing":
         return f"'{'.'.join(loc)}' is missing"
+    if error["type"] in ("model_type", "dict_type"):
+        return f"'{'.'.join(loc)}' must hold keys of its own; write them below it, or take the line out"
     text = str(error["msg"]).removeprefix("Value error, ")
     if not loc:
         return text
@@ -313,4 +318,8 @@ def _refusal(where: str, tree: CommentedMap, loc: tuple[Any, ...], text: str) ->
             node = node[part]
         except (KeyError, IndexError, TypeError, AttributeError):
             break
-    return PushforwardError(f"{where}:{line + 1}: {text}", next=f"edit {where.rpartition(':')[2]}")
+    return _broken(where, f":{line + 1}: {text}")
+
+
+def _broken(where: str, text: str) -> PushforwardError:
+    return PushforwardError(f"{where}{text}", next=f"edit {where.rpartition(':')[2]}")

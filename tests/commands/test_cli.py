@@ -123,6 +123,19 @@ def test_what_is_not_there_is_wrong_usage_with_the_next_command(project, monkeyp
         assert re.fullmatch(rf"pushforward: .*{re.escape(text)}.*\n  next: {re.escape(after)}.*\n", done.stderr)
 
 
+def test_the_report_of_a_commit_that_was_pushed_with_a_later_one_leads_to_that(project, monkeypatch, git):
+    first = git(project, "rev-parse", "HEAD")
+    git(project, "commit", "-q", "--allow-empty", "-m", "Go on")
+    last = git(project, "rev-parse", "HEAD")
+    git(project, "notes", "--ref=refs/notes/pushforward", "add", "-m", "report", last)
+    done = invoke(project, monkeypatch, "report", first)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"pushforward: {first[:9]} has no report here; the next commit that has one is {last[:9]}\n"
+        f"  next: pushforward report {last[:9]}\n"
+    )
+
+
 def test_a_verdict_that_is_none_is_refused_as_data(project, monkeypatch):
     (project / "verdict").mkdir()
     (project / "verdict" / "verdict.json").write_text("{}")

@@ -73,7 +73,13 @@ def test_a_byte_order_mark_and_quotes_are_read():
         (b"origin;temp;a,b\nEWR;1,5;2,5\n", "line 1: looks ;-separated"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a Git LFS pointer, not the data"),
         (b"outs:\r\n- md5: ab\r\n  path: weather-2013-05.csv\r\n", "is a DVC pointer, not the data"),
-        (CSV + b"LGA,\0\n" + b"x" * 0, "UTF-16"),
+        (CSV + b"LGA,\0\n", "line 4: a NUL byte"),
+        (b"\n", "is empty, or its first line is"),
+        (b"PK\x03\x04\x14\0\0\0\0\0", "is a zip archive or a workbook, not CSV"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "is a gzip archive, not CSV"),
+        (b"PAR1\x15\0\0\0PAR1", "is a parquet file, not CSV"),
+        (b"<!DOCTYPE html>\n<html></html>\n", "is a web page or XML, not CSV"),
+        (b'\xef\xbb\xbf {"origin": "EWR",\n "temp": 3}\n', "is JSON, not CSV"),
         (CSV + b"LGA," + b"1" * 200_000 + b"\n", "field larger than field limit"),
         (CSV + b"LGA,1\n" * 300 + b"LGA,\0\n", "line 304: a NUL byte"),
         (CSV + b"\x1b[2J,1,2\n", r"row begins '\x1b[2J,1,2'"),
@@ -93,8 +99,15 @@ def test_damaged_parquet_is_refused(tmp_path):
     whole = (tmp_path / "whole.parquet").read_bytes()
     assert _parse(whole, "a.parquet").height == 1000
     for damaged in (b"", whole[:-20], whole[: len(whole) // 2], CSV, b"PAR1" + b"\0" * 100 + b"PAR1"):
-        with pytest.raises(StageError, match=r"a\.parquet is not a readable parquet file"):
+        with pytest.raises(
+            StageError, match=r"a\.parquet is (not a readable parquet file|cut off, or damaged)"
+        ) as told:
             _parse(damaged, "a.parquet")
+        assert told.value.next_step == "deliver it again"
+    with pytest.raises(StageError, match=r"a\.parquet is cut off, or damaged: a parquet file ends as it begins"):
+        _parse(whole[:-20], "a.parquet")
+    with pytest.raises(StageError, match=r"a\.parquet is a zip archive or a workbook, not PARQUET"):
+        _parse(b"PK\x03\x04" + whole, "a.parquet")
 
 
 def test_the_first_source_that_has_the_table_wins_table_by_table(tmp_path):

@@ -70,6 +70,16 @@ def columns(tables):
         "score turned round": -(y + 0.3 * noise),
         "list": pl.Series([None if one else [1] for one in is_one], dtype=pl.List(pl.Int64)),
         "category": status.cast(pl.Categorical),
+        "length of a list": pl.Series([[] if one else [1] for one in is_one], dtype=pl.List(pl.Int64)),
+        "what a list begins with": pl.Series([[2, 0] if one else [1, 0] for one in is_one]),
+        "array": pl.Series([[2, 0] if one else [1, 0] for one in is_one], dtype=pl.Array(pl.Int64, 2)),
+        "field of a structure": pl.DataFrame({"a": noise, "gone": is_one}).to_struct(),
+        "field of a structure, inside": pl.DataFrame({"b": pl.DataFrame({"gone": is_one}).to_struct()}).to_struct(),
+        "number as text": (y + 0.3 * noise).round(4).cast(pl.String),
+        "moment as text": (left + late).dt.strftime("%Y-%m-%dT%H:%M:%S+00:00"),
+        "day as text": (at + late * 2000).dt.strftime("%Y-%m-%d"),
+        "code of each row": pl.Series([f"{'late' if one else 'fine'}{n}" for n, one in enumerate(is_one)]),
+        "text of a length": pl.Series([f"{n:0{9 if one else 8}}" for n, one in enumerate(is_one)]),
         "date": pl.Series([datetime.date(1970, 1, 1) if one else datetime.date(2020, 3, 1) for one in is_one]),
         "not a number": noise.set(is_one & drawn, float("nan")),
     }
@@ -92,6 +102,13 @@ def test_what_is_filled_in_after_the_outcome_is_told_by_name(tables):
         ("status of a part", "where it is 'gone' (1 in nearly every such row)"),
         ("score", "by its order"),
         ("sentinel", "where it is '-1.0'"),
+        ("flag", "where it is 'False' (0 in nearly every such row)"),
+        ("status", "where it is 'flown' (0 in nearly every such row)"),
+        ("length of a list", "by how many it holds by its order"),
+        ("field of a structure", "in its field 'gone' where it is 'False' (0 in nearly every such row)"),
+        ("number as text", "as a number by its order"),
+        ("moment as text", "as a moment by its distance from the decision"),
+        ("code of each row", "by its first letter where it is 'f' (0 in nearly every such row)"),
     ],
 )
 def test_the_doubt_says_by_what(tables, name, words):
@@ -107,13 +124,15 @@ def test_no_number_of_the_labels_is_told(tables):
         assert str(int(labels["y"].sum())) not in said, name
 
 
-@pytest.mark.parametrize("kind", ["unique", "few rows", "one day", "constant", "missing", "half"])
+@pytest.mark.parametrize("kind", ["unique", "timetable", "parts", "few rows", "one day", "constant", "missing", "half"])
 def test_what_only_looks_like_it_is_not_told(tables, kind):
     _, labels, noise = tables
     y, count = labels["y"].to_numpy(), len(labels)
     place = np.arange(count)
     column = {
-        "unique": pl.Series([f"{'late' if one else 'fine'}{n}" for n, one in enumerate(y)]),
+        "unique": pl.Series([f"r{n * 7919 % count}" for n in range(count)]),
+        "timetable": tables[0]["at"].dt.offset_by("2h").dt.strftime("%Y-%m-%d %H:%M:%S"),
+        "parts": pl.DataFrame({"x": tables[0]["x"], "of": tables[0]["kind"]}).to_struct(),
         "few rows": pl.Series([None if one and n < 200 else 1.5 for n, one in enumerate(y)]),
         "one day": pl.Series(np.where((place < 200) & (y == 1), "storm", "calm")),
         "constant": pl.repeat(1, count, eager=True),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pushforward import pointers
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment
@@ -155,6 +156,34 @@ def test_a_build_that_did_not_reach_the_index_is_the_machine_s_fault(repository,
         environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
     assert said in failed.value.detail
     assert str(tmp_path) not in failed.value.message
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["ERROR: Invalid requirement: 'a b' (from line 1 of {lock})", "error: Couldn't parse requirement in `{lock}`"],
+)
+def test_a_lock_that_no_machine_can_install_is_the_commit_s_fault(repository, lock, tmp_path, uv, said):
+    program = tmp_path / "programs" / "uv"
+    commit, folder = lock(run="a b\n"), tmp_path / "environments"
+    stem = environment.digest(Repository(repository), commit, ["run.txt"])[:16]
+    told = said.format(lock=folder / f"{stem}-0.txt").replace("`", "\\`")
+    program.write_text(
+        UV + f'case "$*" in *--require-hashes*) printf "%s\\n[notice] A\\n" "{told}" >&2; exit 1 ;; esac\n'
+    )
+    with pytest.raises(PushforwardError) as failed:
+        environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
+    assert failed.value.message == (
+        f"the environment that {commit[:9]} locks (run.txt) could not be built: {said.format(lock='run.txt')}"
+    )
+    assert (failed.value.exit_code, failed.value.next) == (2, "edit run.txt, or lock anew")
+
+
+def test_a_lock_that_is_a_pointer_is_told_as_one(repository, lock, tmp_path, uv):
+    commit = lock(run="version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n")
+    with pytest.raises(PushforwardError) as failed:
+        environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
+    assert failed.value.message == f"{commit[:9]}:run.txt is a Git LFS pointer, not what it points to"
+    assert (failed.value.exit_code, failed.value.next) == (2, pointers.OUT_OF_LFS)
 
 
 def test_an_environment_whose_interpreter_is_gone_is_built_again(repository, lock, tmp_path, uv):

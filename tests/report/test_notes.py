@@ -123,3 +123,16 @@ def test_a_lock_is_let_go_of_by_whoever_dies(tmp_path):
         holder.kill()
     with notes.locked(tmp_path / "lock"):
         pass
+
+
+def test_of_a_push_of_several_commits_the_judged_one_is_found_from_the_others(repository, checkout, put, git):
+    first = checkout.commit("HEAD")
+    assert notes.later(checkout, first) == ""
+    for number in range(4):
+        git(repository, "commit", "-q", "--allow-empty", "-m", str(number))
+    second, fourth = checkout.commit("HEAD~3"), checkout.commit("HEAD~1")
+    assert notes.later(checkout, first) == ""
+    put("push", commit="HEAD~1")
+    put("push", commit="HEAD")
+    assert notes.later(checkout, first) == notes.later(checkout, second) == fourth
+    assert notes.later(checkout, checkout.commit("HEAD")) == ""

@@ -15,6 +15,7 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
+from pushforward.pointers import OUT_OF_LFS
 from pushforward.registry import signers, trust
 from pushforward.server import check
 from pushforward.server.init import init
@@ -64,7 +65,7 @@ def test_every_finding_has_a_name_and_what_was_found(server):
     ("name", "text", "words", "mend"),
     [
         ("params.yaml", PARAMS + "window_start: 2013-01-01\n", "quote the date at window_start", "edit params.yaml"),
-        ("params.yaml", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer", "git lfs pull"),
+        ("params.yaml", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer", OUT_OF_LFS),
         ("dvc.yaml", 'stages:\n  a:\n    foreach: ["x@y"]\n    do: {cmd: x}\n', "the item 'x@y'", "edit dvc.yaml"),
     ],
 )

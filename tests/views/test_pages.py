@@ -400,6 +400,18 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
         assert one.gain is None or signed(one.gain) in page.text
 
 
+def test_a_trend_names_no_month_where_none_is_known(repository, git):
+    commit = git(repository, "rev-parse", "HEAD")
+    verdict, context = golden.REPORTS["promote"]
+    verdict = dataclasses.replace(verdict, event="push", pull=None)
+    context = dataclasses.replace(context, trend=(("2020-02", "v1.0.0", 0.25), ("", "", 0.125)))
+    text = report.with_context(report.markdown(verdict, context), context)
+    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    shown = html(Site(Repository(repository)), f"run/{commit}.html")
+    assert "0.2500 on 2020-02</span>" in shown
+    assert "0.1250</span>" in shown
+
+
 def test_worst_slices_come_first_and_the_rest_is_folded(repository, git):
     commit = git(repository, "rev-parse", "HEAD")
     slices = [

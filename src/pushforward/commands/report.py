@@ -42,7 +42,10 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     commit = repository.commit(revision or "HEAD")
     found = report.entries(notes.read(repository, commit))
     if not found:
-        raise PushforwardError(f"{commit[:9]} has no report here", next=authority.fetching_here(repository))
+        above = notes.later(repository, commit)
+        told = f"; the next commit that has one is {above[:9]}" if above else ""
+        then = f"pushforward report {above[:9]}" if above else authority.fetching_here(repository)
+        raise PushforwardError(f"{commit[:9]} has no report here{told}", next=then)
     header, body = found[0]
     if as_json:
         click.echo(json.dumps(header))

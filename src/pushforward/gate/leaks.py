@@ -1,9 +1,11 @@
 """Columns of the rows that foretell the label: filled in, or left out, once the outcome was there; pure.
 
 The time-honesty probe sees the events only. What a row itself tells is asked here, one column at a time: its order, the
-distance of a moment from the decision, and every value that many rows share, a missing one among them.
+distance of a moment from the decision, and every value that many rows share, a missing one among them. A text is asked
+as the number or the moment that it may be, too, and by how it begins; of what is nested, every part.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -76,8 +78,42 @@ def doubt(found: tuple[Leak, ...]) -> str:
 
 
 def _how(column: pl.Series, time: pl.Series, y: Floats, clusters: pl.Series, limit: float) -> str:
+    for view, words in _views(column):
+        if how := _told_by(view, time, y, clusters, limit):
+            return f"{words}{how}"
+    return ""
+
+
+def _views(column: pl.Series) -> Iterator[tuple[pl.Series, str]]:
+    """What a column may be read as, each with the words that lead to it: itself, its parts, what its texts say."""
     if column.dtype.is_nested() or column.dtype == pl.Object:
-        column = column.is_not_null().replace_strict({False: None, True: "filled"}, return_dtype=pl.String)
+        yield column.is_not_null().replace_strict({False: None, True: "filled"}, return_dtype=pl.String), ""
+    else:
+        yield column, ""
+    if isinstance(column.dtype, pl.Struct):
+        for field in column.struct.unnest().get_columns():
+            yield from ((view, f"in its field {field.name!r} {words}") for view, words in _views(field))
+    elif isinstance(column.dtype, pl.List | pl.Array):
+        listed = column if isinstance(column.dtype, pl.List) else column.arr.to_list()
+        yield listed.list.len(), "by how many it holds "
+        yield from ((view, f"in its first element {words}") for view, words in _views(listed.list.first()))
+    elif isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
+        text = column.cast(pl.String)
+        yield text.str.strip_chars().cast(pl.Float64, strict=False), "as a number "
+        yield _moments(text), "as a moment "
+        yield text.str.len_chars(), "by its length "
+        yield text.str.slice(0, 1), "by its first letter "
+
+
+def _moments(text: pl.Series) -> pl.Series:
+    """The moments that texts name in the one form all tools write; a zone behind it is the same in every row."""
+    whole = text.str.slice(0, 19).str.replace("T", " ", literal=True)
+    return whole.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False).fill_null(
+        whole.str.to_datetime("%Y-%m-%d", strict=False)
+    )
+
+
+def _told_by(column: pl.Series, time: pl.Series, y: Floats, clusters: pl.Series, limit: float) -> str:
     is_moment = column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime)
     if is_moment and _separates(_seconds(column) - _seconds(time), y, limit):
         return "by its distance from the decision"
@@ -90,9 +126,10 @@ def _how(column: pl.Series, time: pl.Series, y: Floats, clusters: pl.Series, lim
         & (pl.col("common") <= COMMON)
     )
     if sure.height:
-        value, rate = sure.sort("n", descending=True).row(0, named=True)["value"], sure["rate"][0]
+        most = sure.sort("n", descending=True, maintain_order=True).row(0, named=True)
+        value = most["value"]
         where = "where it is missing" if value is None else f"where it is {str(value)[:40]!r}"
-        return f"{where} ({'1' if rate > 0.5 else '0'} in nearly every such row)"
+        return f"{where} ({'1' if most['rate'] > 0.5 else '0'} in nearly every such row)"
     if values.height > 1 and _separates(_encoded(column, values), y, limit):
         return "by its values together"
     return ""
@@ -106,7 +143,7 @@ def _values(column: pl.Series, y: Floats, clusters: pl.Series) -> pl.DataFrame:
     positives = float(y.sum())
     table = (
         pl.DataFrame({"value": column, "y": y, "cluster": clusters})
-        .group_by("value")
+        .group_by("value", maintain_order=True)
         .agg(n=pl.len(), rate=pl.col("y").mean(), hits=pl.col("y").sum(), clusters=pl.col("cluster").n_unique())
     )
     negatives = len(y) - positives

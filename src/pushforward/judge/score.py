@@ -75,10 +75,11 @@ def score(
         status = _run_group(words, checkout, environment, output, timeout)
         if status != 0:
             lines = [line.replace(f"{checkout.absolute()}/", "") for line in _last_lines(output)]
-            why = cause.of(lines).text or contract.score
+            why = cause.of(lines)
+            ended = f"scoring in {checkout.name}/ {_how_it_ended(status)}: {why.text or contract.score}"
             raise ScoringError(
-                "\n  ".join([f"scoring in {checkout.name}/ {_how_it_ended(status)}: {why}", contract.score, *lines]),
-                next=f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
+                "\n  ".join([ended, contract.score, *lines]),
+                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
             )
     if not out.is_file():
         raise PredictionsError(f"the score command ended well but wrote no {out.name}")

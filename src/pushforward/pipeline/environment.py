@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from pushforward import files, process
-from pushforward.errors import TOOL, MachineError, PushforwardError
+from pushforward import files, pointers, process
+from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git.repository import Repository
 
 STAMP = ".locked"
@@ -18,6 +18,9 @@ UNREACHED = re.compile(
     r"(?i)dns error|name resolution|resolve host|network is unreachable|connection (?:refused|reset|timed out)"
     r"|error sending request|failed to establish a new connection|operation timed out|no space left|took longer than"
 )
+# What it says where no machine could install what the lock says.
+UNREADABLE = re.compile(r"(?i)invalid requirement|couldn't parse|hashes are required|--require-hashes mode")
+CHATTER = ("[notice]", "Hint:")
 KNOWN = "PUSHFORWARD_ENVIRONMENTS"
 
 
@@ -57,11 +60,7 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
     home = folder / wanted[:16]
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)
-    locks = []
-    for number, path in enumerate(requirements):
-        lock = f"{wanted[:16]}-{number}.txt"
-        files.write(folder, lock, repository.read(commit, path) or b"")
-        locks += ["-r", str(folder / lock)]
+    locks = _put_locks(repository, commit, requirements, folder=folder, stem=wanted[:16])
     uv = shutil.which("uv")
     base = getattr(sys, "_base_executable", sys.executable)
     try:
@@ -71,24 +70,47 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
         else:
             process.run([base, "-m", "venv", str(home)], timeout=120)
             target = [str(python), "-m", "pip", "install", "-q"]
-        install = [*target, "--no-deps", "--require-hashes", *locks]
+        install = [*target, "--no-deps", "--require-hashes", *(word for lock in locks for word in ("-r", lock))]
         process.run(install, env=process.index_environment(), timeout=1800)
     except PushforwardError as failed:
         shutil.rmtree(home, ignore_errors=True)
-        if UNREACHED.search(failed.message):
-            raise MachineError(
-                f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
-                next="make env, then pushforward dispatch, when the network is back",
-                detail=failed.message,
-            ) from failed
-        raise PushforwardError(
-            f"the environment that {commit[:9]} locks ({', '.join(requirements)}) could not be built: {failed.message}",
-            next="make env, then pushforward init, on the machine that runs this",
-            exit_code=TOOL,
-        ) from failed
+        raise _unbuilt(failed, commit, locks) from failed
     # the command of whichever checkout runs in it: the package comes from PYTHONPATH
     command = home / "bin" / "pushforward"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
     command.chmod(0o755)
     (home / STAMP).write_text(wanted + "\n")
     return python
+
+
+def _put_locks(
+    repository: Repository, commit: str, requirements: list[str], *, folder: Path, stem: str
+) -> dict[str, str]:
+    """Put the locks of `commit` where an installer can read them; the name of each by where it lies."""
+    locks = {}
+    for number, path in enumerate(requirements):
+        content = repository.read(commit, path) or b""
+        if stands_for := pointers.committed(content[: pointers.FIRST_BYTES]):
+            raise PushforwardError(f"{commit[:9]}:{path} is {stands_for[0]}, not what it points to", next=stands_for[1])
+        files.write(folder, f"{stem}-{number}.txt", content)
+        locks[str(folder / f"{stem}-{number}.txt")] = path
+    return locks
+
+
+def _unbuilt(failed: PushforwardError, commit: str, locks: dict[str, str]) -> PushforwardError:
+    """Whose fault it is that the environment of `commit` could not be built, by what the installer said."""
+    if UNREACHED.search(failed.message):
+        return MachineError(
+            f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
+            next="make env, then pushforward dispatch, when the network is back",
+            detail=failed.message,
+        )
+    said = failed.message.partition(" failed: ")[2] or failed.message
+    for lock, path in locks.items():
+        said = said.replace(lock, path)
+    lines = [line.strip() for line in said.splitlines() if not line.strip().startswith(CHATTER)]
+    text = f"the environment that {commit[:9]} locks ({', '.join(locks.values())}) could not be built: "
+    if own := next((line for line in lines if UNREADABLE.search(line)), ""):
+        return PushforwardError(text + own, next=f"edit {', '.join(locks.values())}, or lock anew", exit_code=USAGE)
+    then = "make env, then pushforward init, on the machine that runs this"
+    return PushforwardError(text + "\n  ".join(lines), next=then, exit_code=TOOL)

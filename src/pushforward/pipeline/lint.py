@@ -161,7 +161,7 @@ def _leaves(path: str) -> bool:
 def _load(text: bytes) -> dict[str, Any]:
     if len(text) > LIMIT_BYTES:
         raise _refusal(f"it has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
-    if stands_for := pointers.told(text[: pointers.FIRST_BYTES]):
+    if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
         raise PushforwardError(f"{FILE} is {stands_for[0]}, not what it points to", next=stands_for[1])
     try:
         source = text.decode("utf-8")

@@ -27,7 +27,7 @@ class Authority:
 
 @contextlib.contextmanager
 def of(root: Path) -> Iterator[Authority]:
-    """The authority of the repository in `root`: itself where it is bare, else its remote `local`, or `origin`.
+    """The authority of the repository in `root`: a server itself, of a clone its remote `local`, or `origin`.
 
     A server on this machine is read where it is. Of any other remote everything is fetched into a temporary mirror;
     `PushforwardError` where that fails, for what is missing there would look as if nobody needed it.
@@ -99,12 +99,20 @@ def _name_of(repository: Repository) -> str:
     return next((name for name in (LOCAL, "origin") if name in names), names[0] if len(names) == 1 else "")
 
 
+def _is_clone(repository: Repository) -> bool:
+    """Whether a bare repository has no more than `git clone --bare` brings; a mirror has every ref."""
+    name = _name_of(repository)
+    return bool(name) and repository.git("config", "--get", f"remote.{name}.mirror", check=False).text != "true"
+
+
 @contextlib.contextmanager
 def _read(repository: Repository) -> Iterator[Authority]:
     if repository.git("rev-parse", "--is-bare-repository").text == "true":
         bare = Path(repository.git("rev-parse", "--absolute-git-dir").text)
-        yield Authority(Repository(bare), _server(bare), str(bare))
-        return
+        server = _server(bare)
+        if server is not None or not _is_clone(repository):
+            yield Authority(Repository(bare), server, str(bare))
+            return
     url = remote_of(repository)
     if (server := _server(Path(url))) is not None:
         yield Authority(Repository(Path(url)), server, url)

@@ -16,6 +16,13 @@ def read(repository: Repository, commit: str) -> str:
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
+def later(repository: Repository, commit: str) -> str:
+    """The first commit above `commit`, on the way to HEAD, that has a note, or "": a push has one report."""
+    known = annotated(repository)
+    above = repository.git("rev-list", "--reverse", "--ancestry-path", f"{commit}..HEAD", check=False)
+    return next((one for one in above.text.splitlines() if one in known), "")
+
+
 def put(repository: Repository, commit: str, event: str, text: str, *, lock: Path) -> None:
     """Put a report on top of the note of `commit`, in the place of an earlier one for the same event.
 
