@@ -99,7 +99,7 @@ def _places(server: Server) -> tuple[Store | None, list[Store]]:
             caches += [
                 Store(bare / "pushforward" / "cache")
                 for bare in whereabouts.claims(store.path)
-                if bare != Path(server.bare)
+                if bare != whereabouts.named(Path(server.bare))
             ]
     return store, caches
 

@@ -168,7 +168,7 @@ def _store(made: Server, clone: Path | None) -> Iterator[str]:
     if store is None or not store.path.is_dir():
         return
     bare = Path(made.bare)
-    if bare not in whereabouts.claims(store.path):
+    if whereabouts.named(bare) not in whereabouts.claims(store.path):
         whereabouts.claim(store.path, bare)
         yield f"{store.path} knows that this server keeps its objects there"
     wanted = soundness.parts(made.repository)

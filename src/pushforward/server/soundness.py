@@ -271,7 +271,7 @@ def store(made: Server, clone: Path | None, *, whole: bool, say: Callable[[str],
         yield Finding("versions", True, f"their objects are in {made.remote}, which is no folder; not asked", "")
         return
     bare, there = Path(made.bare), Store(Path(made.store))
-    if there.path.is_dir() and bare not in whereabouts.claims(there.path):
+    if there.path.is_dir() and whereabouts.named(bare) not in whereabouts.claims(there.path):
         told = f"{there.path} does not know that this server keeps its objects there: another one's gc may delete them"
         yield Finding("claim", False, told, mends(bare))
     wanted = parts(made.repository)
