@@ -337,6 +337,35 @@ def test_a_store_moves_by_name_and_takes_along_what_it_holds(clone: Path, monkey
     assert list(whereabouts.claims(other)) == [bare_of(clone)]
 
 
+def test_a_store_that_is_missing_is_not_begun_anew_in_silence(clone: Path, git: Callable[..., str]) -> None:
+    store, bare = clone.parent / "store", bare_of(clone)
+    shutil.rmtree(store)
+    assert init(clone).store == str(store), "nothing was ever kept there"
+    shutil.rmtree(store)
+    git(bare, "tag", "-a", "-m", "a version", "toy@v1.0.0", "main")
+    refused = refusal(lambda: init(clone))
+    assert refused.message == f"the server's store {store} is missing, and versions have their objects there"
+    assert refused.next.endswith("pushforward init --move-store && pushforward check --mend")
+    assert not store.exists()
+    assert init(clone, move_store=True).store == str(store)
+    assert list(whereabouts.claims(store)) == [bare]
+
+
+def test_a_server_has_one_name_in_its_store_whatever_link_it_is_reached_by(
+    clone: Path, git: Callable[..., str]
+) -> None:
+    store, bare = clone.parent / "store", bare_of(clone)
+    link = clone.parent / "link.git"
+    link.symlink_to(bare)
+    git(clone, "remote", "set-url", "local", str(link))
+    assert [found for found in check.holdings(link, clone, quick=True, say=str) if found.name == "claim"] == []
+    assert init(clone).bare == str(link)
+    assert list(whereabouts.claims(store)) == [bare]
+    link.unlink()
+    git(clone, "remote", "set-url", "local", str(bare))
+    assert [found for found in check.holdings(bare, clone, quick=True, say=str) if found.name == "claim"] == []
+
+
 def test_a_store_that_is_missing_is_not_replaced_by_another_folder(clone: Path) -> None:
     store = clone.parent / "store"
     (clone / ".dvc" / "config").write_text(CONFIG.replace("../../store", "../../other"))

@@ -174,6 +174,13 @@ class _Renewal:
             return url
         kept = store_now(str(self.known["store"]), before, self.bare)
         if kept == url:
+            if kept and not Path(kept).is_dir() and not self.wishes.move_store and self._versions():
+                raise PushforwardError(
+                    f"the server's store {kept} is missing, and versions have their objects there",
+                    next=f"put {kept} back, or begin it anew from what copies there are: "
+                    "pushforward init --move-store && pushforward check --mend",
+                    exit_code=TOOL,
+                )
             return kept
         if self.wishes.move_store:
             if url and kept and Path(kept).is_dir():
@@ -181,7 +188,7 @@ class _Renewal:
                 self.say(f"moved    {count} objects and entries of {kept}, which can go when no other server is in it")
             return url
         if kept and not Path(kept).is_dir():
-            if url and {Path(before), self.bare} & whereabouts.claims(Path(url)).keys():
+            if url and {Path(before), whereabouts.named(self.bare)} & whereabouts.claims(Path(url)).keys():
                 return url
             raise PushforwardError(
                 f"the server's store {kept} is missing, and .dvc/config names {url or 'another'}",
@@ -198,12 +205,16 @@ class _Renewal:
         """Refuse an empty folder as the store of a repository with versions whose own store is not known any more."""
         if not url or self.wishes.move_store or (Path(url) / "files").is_dir():
             return
-        if any("@v" in ref.name for ref in self.repository.refs("refs/tags")):
+        if self._versions():
             raise PushforwardError(
                 f"{self.bare} has versions, and {url}, which .dvc/config here names, holds none of their objects",
                 next="pushforward init in the clone whose store it is, or pushforward init --move-store",
                 exit_code=TOOL,
             )
+
+    def _versions(self) -> bool:
+        """Whether the repository has versions, which are nothing without their objects."""
+        return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
