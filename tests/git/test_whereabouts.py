@@ -337,6 +337,42 @@ def test_a_store_moves_by_name_and_takes_along_what_it_holds(clone: Path, monkey
     assert list(whereabouts.claims(other)) == [bare_of(clone)]
 
 
+@pytest.mark.parametrize("how", ["worktree", "include"])
+def test_a_setting_that_overrules_the_hooks_is_told_with_what_ends_it(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The server's own config stays as it was, and still the policy is off."""
+    bare, other = bare_of(clone), clone.parent / "other config"
+    if how == "worktree":
+        git(bare, "config", "extensions.worktreeConfig", "true")
+        git(bare, "config", "--worktree", "core.hooksPath", "/dev/null")
+        other = bare / "config.worktree"
+    else:
+        other.write_text("[core]\nhooksPath = /dev/null\n")
+        git(bare, "config", "include.path", str(other))
+    found = {finding.name: finding for finding in check.server(bare) if not finding.ok}
+    assert set(found) == {"core.hookspath", "self-test"}
+    for words in (["init"], ["check", "--mend", "--quick"]):
+        refused = command(clone, monkeypatch, *words)
+        assert refused.exit_code == 2
+        told = f"{other} says core.hooksPath = /dev/null, which overrules what a server has to have: hooks\n"
+        assert told in refused.stderr
+    mend = refused.stderr.partition("  next: ")[2].removesuffix(", then this again\n")
+    subprocess.run(["sh", "-c", mend], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [finding for finding in check.server(bare) if not finding.ok] == []
+    assert refuses_forgery(git, clone, bare)
+
+
+def test_flags_that_were_lost_with_the_settings_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init(clone, protect=True)
+    (bare_of(clone) / "pushforward" / "server.json").write_text("{")
+    card = command(clone, monkeypatch, "init")
+    assert card.stdout.startswith("lost     what only the folder knew: --protect-main, --trust-pushers\n")
+    assert known(bare_of(clone))["protect"] is False
+    assert "what only the folder knew" not in command(clone, monkeypatch, "init").stdout
+
+
 def test_a_store_that_is_missing_is_not_begun_anew_in_silence(clone: Path, git: Callable[..., str]) -> None:
     store, bare = clone.parent / "store", bare_of(clone)
     shutil.rmtree(store)

@@ -256,6 +256,16 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
     assert {one.line() for one in trust.read(file.read_text())} == {ours, anns}
 
 
+def test_a_tag_that_was_never_signed_can_go(kept, tmp_path):
+    kept.git(kept.bare, "tag", "toy@v9.9.9", "main")
+    kept.git(kept.bare, "tag", "-a", "-m", "forged", "toy#staging#7", "main")
+    for name in ("toy#staging#7", "toy@v9.9.9"):
+        found = problems(kept)["signatures"]
+        assert f"registry tags: {name}: it is " in found.found
+        assert typed(found, tmp_path).returncode == 0
+    assert problems(kept) == {}
+
+
 def test_a_key_that_the_server_never_trusted_is_not_offered(kept):
     file = kept.bare / "pushforward" / "allowed_signers"
     file.write_text(f"{file.read_text().splitlines()[1]}\n")

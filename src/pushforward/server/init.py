@@ -139,6 +139,7 @@ class _Renewal:
             protect=self._flag("protect", self.wishes.protect),
             id=secrets.token_hex(16) if first or not self.known.get("id") else str(self.known["id"]),
         )
+        self._tell_lost(made)
         if kept:
             self._claim(Path(kept), Path(before), copied=first is not None)
         _copy_tool(made.folder / "lib")
@@ -216,6 +217,16 @@ class _Renewal:
         """Whether the repository has versions, which are nothing without their objects."""
         return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
 
+    def _tell_lost(self, made: Server) -> None:
+        """Say what no ref can bring back: a server that cannot be read any more is not as it was asked to be."""
+        if self.repository.resolve(trust.REF) is None:
+            return
+        lost = [] if self.known else ["--protect-main", "--trust-pushers"]
+        if not (made.folder / trust.FILE).is_file() and not (made.folder / "seal").is_file():
+            lost.append("the seal of numbers not told yet")
+        if lost:
+            self.say(f"lost     what only the folder knew: {', '.join(lost)}")
+
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
         text = self.repository.read(trust.REF, trust.FILE)
@@ -225,9 +236,6 @@ class _Renewal:
         people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
         self.say(f"restored {people} keys, from {trust.REF}")
-        self.say(
-            "lost     what only the folder knew: --protect-main, --trust-pushers, the seal of numbers not told yet"
-        )
 
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
@@ -394,10 +402,23 @@ def _configure(bare: Repository) -> None:
     }
     for key, value in settings.items():
         bare.git("config", key, value)
+        _check_rules(bare, key, value)
     if hidden(bare) != HIDDEN:
         bare.git("config", "--unset-all", "receive.hideRefs", check=False)
         for ref in HIDDEN:
             bare.git("config", "--add", "receive.hideRefs", ref)
+
+
+def _check_rules(bare: Repository, key: str, wanted: str) -> None:
+    """Refuse a setting that another file overrules, as the one of a worktree or an included one does."""
+    origin, _, value = bare.git("config", "--show-origin", "--get", key, check=False).text.partition("\t")
+    if value == wanted:
+        return
+    place = Path(bare.path, origin.removeprefix("file:"))
+    raise PushforwardError(
+        f"{place} says {key} = {value}, which overrules what a server has to have: {wanted}",
+        next=f"git config --file {shlex.quote(str(place))} --unset-all {key}, then this again",
+    )
 
 
 def hidden(bare: Repository) -> tuple[str, ...]:

@@ -329,6 +329,8 @@ def signatures(repository: Repository, signers: Path) -> Iterator[Finding]:
     found = f"no trusted key vouches for {len(doubted)} of {len(tags)} registry tags: {told}"
     known = _once_trusted(repository, tag, name)
     mend = f"pushforward verify {name.partition('#')[0].removesuffix('!')} --quick"
+    if not _signed(repository, tag):  # it has never counted, and nobody can make it count
+        mend = f"git --git-dir={shlex.quote(str(repository.path))} tag -d {shlex.quote(name)}"
     yield Finding("signatures", False, found, trust_again(repository.path, known) if known else mend)
 
 
@@ -338,6 +340,11 @@ def _doubt(repository: Repository, tag: str, name: str, signers: Path) -> str:
     except PushforwardError as wrong:
         return wrong.message
     return ""
+
+
+def _signed(repository: Repository, tag: str) -> bool:
+    found = repository.objects([tag])[0]
+    return found is not None and found[0] == "tag" and trust.BEGIN in found[1]
 
 
 def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
