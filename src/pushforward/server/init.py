@@ -139,12 +139,11 @@ class _Renewal:
             protect=self._flag("protect", self.wishes.protect),
             id=secrets.token_hex(16) if first or not self.known.get("id") else str(self.known["id"]),
         )
-        self._tell_lost(made)
         if kept:
             self._claim(Path(kept), Path(before), copied=first is not None)
         _copy_tool(made.folder / "lib")
         _write_token(made.folder / "token")
-        self._restore_signers()
+        self._tell_lost(made, signers_too=self._restore_signers())
         self._sign()
         self._know(made, wanted)
         made.save()
@@ -217,25 +216,26 @@ class _Renewal:
         """Whether the repository has versions, which are nothing without their objects."""
         return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
 
-    def _tell_lost(self, made: Server) -> None:
+    def _tell_lost(self, made: Server, *, signers_too: bool) -> None:
         """Say what no ref can bring back: a server that cannot be read any more is not as it was asked to be."""
         if self.repository.resolve(trust.REF) is None:
             return
         lost = [] if self.known else ["--protect-main", "--trust-pushers"]
-        if not (made.folder / trust.FILE).is_file() and not (made.folder / "seal").is_file():
+        if signers_too and not (made.folder / "seal").is_file():
             lost.append("the seal of numbers not told yet")
         if lost:
             self.say(f"lost     what only the folder knew: {', '.join(lost)}")
 
-    def _restore_signers(self) -> None:
-        """Take the allowed signers from the ref that publishes them where the file is lost."""
+    def _restore_signers(self) -> bool:
+        """Take the allowed signers from the ref that publishes them where the file is lost; whether it was."""
         text = self.repository.read(trust.REF, trust.FILE)
         path = self.bare / FOLDER / trust.FILE
         if text is None or path.is_file():
-            return
+            return False
         people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
         self.say(f"restored {people} keys, from {trust.REF}")
+        return True
 
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
