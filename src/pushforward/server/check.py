@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote
-from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.repository import EMPTY_TREE, NOTES, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import signers, trust
 from pushforward.server.finding import Finding, few
@@ -318,7 +318,7 @@ def _head(repository: Repository) -> Finding:
     mend = f"git --git-dir={shlex.quote(str(repository.path))} symbolic-ref HEAD refs/heads/BRANCH"
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
-    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
+    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/", "refs/tags/", NOTES)
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")

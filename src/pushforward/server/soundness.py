@@ -62,14 +62,16 @@ def refs(repository: Repository) -> Iterator[Finding]:
 
 
 def _way_out(bare: Path, damage: Damage) -> str:
-    git = f"git --git-dir={shlex.quote(str(bare))}"
+    git, file = f"git --git-dir={shlex.quote(str(bare))}", shlex.quote(str(bare / damage.ref))
     if damage.newest or damage.ref == NOTES or damage.ref.startswith(PACKED_REFS):
         return mends(bare)
     if damage.good:
         back = f"{git} update-ref {damage.ref} {damage.good}"
-        return f"rm -f {shlex.quote(str(bare / damage.ref))}; {back}, and what came after it is lost"
+        return f"rm -f {file}; {back}, and what came after it is lost"
+    # not by a push: the policy takes few of these from anybody
     return (
-        f"git push {shlex.quote(str(bare))} COMMIT:{damage.ref}, from a clone that has it; or {git} log -g {damage.ref}"
+        f"rm -f {file}; {git} fetch CLONE +{damage.ref}:{damage.ref}, CLONE being one that has it; "
+        f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
     )
 
 
@@ -139,6 +141,8 @@ def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
             known.add(name)
     if NOTES not in known and any(name.startswith(VERDICTS) for name in known):
         yield Damage(NOTES, "the reports are gone, and verdicts are there")
+    if REGISTRY not in known and any(name.startswith("refs/tags/") and "@v" in name for name in known):
+        yield Damage(REGISTRY, "the registry is gone, and versions are there")
 
 
 def _together(repository: Repository, oids: Iterable[str]) -> bool:
