@@ -364,6 +364,24 @@ def test_a_setting_that_overrules_the_hooks_is_told_with_what_ends_it(
     assert refuses_forgery(git, clone, bare)
 
 
+def test_settings_that_git_cannot_read_are_one_finding_and_nothing_is_called_lost(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = bare_of(clone)
+    with (bare / "config").open("a") as config:
+        config.write("garbage [\n")
+    (found,) = [found for found in check.everything(clone) if not (found.ok or found.optional)]
+    assert found.name == "server"
+    assert found.found.startswith(f"git cannot read the settings of {bare}: fatal: bad config line ")
+    for words in (["init"], ["check", "--mend", "--quick"]):
+        assert f"pushforward: {found.found}\n  next: {found.mend}\n" in command(clone, monkeypatch, *words).stderr
+    anew, _, _ = found.mend.partition(" && pushforward init, or edit that line")
+    subprocess.run(["sh", "-c", anew], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [found for found in check.server(bare) if not found.ok] == []
+    assert refuses_forgery(git, clone, bare)
+
+
 def test_flags_that_were_lost_with_the_settings_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init(clone, protect=True)
     (bare_of(clone) / "pushforward" / "server.json").write_text("{")

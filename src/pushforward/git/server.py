@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import durable, files
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import whereabouts
 from pushforward.git.repository import Repository
 
@@ -162,6 +162,22 @@ def write_hook(path: Path, text: str) -> None:
     """Put a hook in place, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     durable.write(path, text, mode=0o755)
+
+
+def readable(repository: Repository) -> None:
+    """Refuse a server whose configuration git cannot read: all that is asked of it would seem to be lost."""
+    asked = repository.git("config", "--list", check=False)
+    if asked.returncode == 0:
+        return
+    said = asked.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+    file = repository.path / "config"
+    name = shlex.quote(str(file))
+    anew = f"mv {name} {name}.damaged && pushforward init, or edit that line"
+    raise PushforwardError(
+        f"git cannot read the settings of {repository.path}: {said}",
+        next=anew if str(file) in said else "git config --list --show-origin",
+        exit_code=TOOL,
+    )
 
 
 def no_link_in(folder: Path) -> None:

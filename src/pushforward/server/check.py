@@ -112,7 +112,7 @@ def project(repository: Repository) -> Finding:
             tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
             stages.check(text, tracked, params)
     except PushforwardError as wrong:
-        return Finding("settings", False, wrong.message, wrong.next)
+        return Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
     return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
 
 
@@ -172,10 +172,11 @@ def trusted(bare: Path | None) -> bool:
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
     from pushforward.git import whereabouts
-    from pushforward.git.server import Server
+    from pushforward.git.server import Server, readable
 
     try:
         made = Server.load(bare)
+        readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
@@ -242,11 +243,12 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
-    from pushforward.git.server import Server
+    from pushforward.git.server import Server, readable
     from pushforward.server import soundness, trial
 
     try:
         made = Server.load(bare)
+        readable(Repository(bare))
     except PushforwardError:
         return
     repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE

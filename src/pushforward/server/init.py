@@ -20,7 +20,18 @@ from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
-from pushforward.git.server import FOLDER, SHOWN, Server, hooks, no_link_in, said, store_now, write_hook, write_hooks
+from pushforward.git.server import (
+    FOLDER,
+    SHOWN,
+    Server,
+    hooks,
+    no_link_in,
+    readable,
+    said,
+    store_now,
+    write_hook,
+    write_hooks,
+)
 from pushforward.registry import signers, trust
 
 if TYPE_CHECKING:
@@ -83,6 +94,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         return Server.load(joined)
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
+    readable(Repository(bare))
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 

@@ -11,7 +11,7 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
 from pushforward.git.repository import NOTES, VERDICTS, Repository
-from pushforward.git.server import Server
+from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
 from pushforward.report import markdown as report
@@ -25,6 +25,7 @@ ASIDE, INIT = "aside", "pushforward init"
 def server(bare: Path, clone: Path | None) -> Iterator[str]:
     """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
     made = Server.load(bare).settle()  # a copy beside its original is refused
+    readable(made.repository)
     for what in (_left_behind, _modes, _installed, _refs, _signers):
         yield from what(made)
     yield from _git_objects(made, clone)
