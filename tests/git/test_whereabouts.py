@@ -382,6 +382,33 @@ def test_settings_that_git_cannot_read_are_one_finding_and_nothing_is_called_los
     assert refuses_forgery(git, clone, bare)
 
 
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+@pytest.mark.parametrize("words", [["init"], ["check", "--mend", "--quick"]])
+def test_names_that_the_policy_cannot_read_are_found_and_told_again(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch, text: str | None, words: list[str]
+) -> None:
+    path = bare_of(clone) / "pushforward" / "registry.json"
+    before = json.loads(path.read_text())["model"]
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert "next: pushforward check" in git(clone, "push", "local", FORGED[0], check=False)
+    (found,) = [found for found in check.server(bare_of(clone)) if not found.ok]
+    assert (found.name, found.mend) == ("names", "pushforward init")
+    command(clone, monkeypatch, *words)
+    assert json.loads(path.read_text())["model"] == before
+    assert [found for found in check.server(bare_of(clone)) if not found.ok] == []
+
+
+def test_a_server_without_its_head_is_one_finding(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = bare_of(clone)
+    (bare / "HEAD").unlink()
+    (found,) = [found for found in check.everything(clone) if not (found.ok or found.optional)]
+    assert (found.found, found.mend) == (f"{bare} has no HEAD", "pushforward init")
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [found for found in check.server(bare) if not found.ok] == []
+
+
 def test_flags_that_were_lost_with_the_settings_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init(clone, protect=True)
     (bare_of(clone) / "pushforward" / "server.json").write_text("{")

@@ -89,13 +89,18 @@ class Server:
 
         `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
         """
-        path = self.folder / "registry.json"
-        known: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
-            known = json.loads(path.read_text())
+        path, known = self.folder / "registry.json", self.known()
         told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
         if told != known:
             durable.write(path, json.dumps(told) + "\n", mode=SHOWN)
+
+    def known(self) -> dict[str, Any]:
+        """What the policy hook was told last; nothing where that is lost or damaged, and every tag is refused."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found = json.loads((self.folder / "registry.json").read_text(encoding="utf-8"))
+            if isinstance(found, dict) and isinstance(found.get("model"), str):
+                return found
+        return {}
 
     @staticmethod
     def load(bare: Path) -> "Server":
@@ -165,7 +170,9 @@ def write_hook(path: Path, text: str) -> None:
 
 
 def readable(repository: Repository) -> None:
-    """Refuse a server whose configuration git cannot read: all that is asked of it would seem to be lost."""
+    """Refuse a server that git cannot read: all that is asked of it would seem to be lost."""
+    if not (repository.path / "HEAD").is_file():
+        raise PushforwardError(f"{repository.path} has no HEAD", next="pushforward init", exit_code=TOOL)
     asked = repository.git("config", "--list", check=False)
     if asked.returncode == 0:
         return

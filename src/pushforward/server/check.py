@@ -208,6 +208,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     yield from _guarded("copy", bare, lambda: [_copy(made)])
+    yield from _guarded("names", bare, lambda: _names(made))
     if made.store:
         yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
     if not on_a_branch:
@@ -215,6 +216,12 @@ def _installed(made: "Server") -> Iterator[Finding]:
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
+
+
+def _names(made: "Server") -> Iterator[Finding]:
+    if not made.known():
+        told = f"{made.folder / 'registry.json'} is lost, or damaged: the policy refuses every tag"
+        yield Finding("names", False, told, "pushforward init")
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:

@@ -268,7 +268,7 @@ class _Renewal:
             wanted = settings.parse(text) if text else wanted
             made.know(wanted.model.name, wanted.promote.environments)
             return
-        if not (made.folder / "registry.json").is_file():
+        if not made.known():
             made.know(wanted.model.name, wanted.promote.environments)
 
 

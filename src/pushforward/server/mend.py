@@ -74,6 +74,11 @@ def _installed(made: Server) -> Iterator[str]:
         yield "hooks and copy of the tool stay as they are: a run is at work with them"
         return
     yield from init.renew(made)
+    head = made.repository.resolve("HEAD")
+    if head and not made.known():
+        record.know(made, head)
+        if made.known():
+            yield f"{made.folder / 'registry.json'} says what {made.default_branch} says"
 
 
 # Refs.
