@@ -409,6 +409,18 @@ def test_a_server_without_its_head_is_one_finding(clone: Path, monkeypatch: pyte
     assert [found for found in check.server(bare) if not found.ok] == []
 
 
+def test_a_file_in_the_place_of_the_server_is_told_with_what_makes_room(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = bare_of(clone)
+    shutil.rmtree(bare)
+    bare.write_text("")
+    refused = refusal(lambda: init(clone))
+    assert refused.message == f"{bare} is a file, where the server has to be"
+    subprocess.run(["sh", "-c", refused.next], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+
+
 def test_flags_that_were_lost_with_the_settings_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init(clone, protect=True)
     (bare_of(clone) / "pushforward" / "server.json").write_text("{")

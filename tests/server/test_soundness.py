@@ -284,6 +284,18 @@ def test_a_default_branch_that_was_deleted_is_not_one_that_was_never_pushed(kept
         pass
 
 
+def test_a_clone_of_another_s_server_without_its_tags_is_found(kept, git):
+    clone = kept.folder / "tagless"
+    git(kept.folder, "clone", "-q", "--no-tags", f"file://{kept.bare}", str(clone))
+    assert [found.name for found in check.everything(clone) if found.name in {"server", "tags"}] == ["server", "tags"]
+    (found,) = [found for found in check.everything(clone) if found.name == "tags"]
+    assert not found.ok
+    assert "not in this clone" in found.found
+    typed_here(found.mend, clone)
+    (found,) = [found for found in check.everything(clone) if found.name == "tags"]
+    assert found.ok
+
+
 def test_a_tag_that_was_never_signed_can_go(kept, tmp_path):
     kept.git(kept.bare, "tag", "toy@v9.9.9", "main")
     kept.git(kept.bare, "tag", "-a", "-m", "forged", "toy#staging#7", "main")

@@ -47,7 +47,7 @@ def everything(
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
         yield project(repository)
-        yield from clone(repository, local)
+        yield from clone(repository, local or remote.of(repository, "origin"))
         yield from person(root)
 
 

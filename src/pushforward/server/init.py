@@ -84,6 +84,9 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     bare = joined or Path(os.path.normpath((bare or _own(repository) or clone.parent / f"{clone.name}.git").absolute()))
     whereabouts.fit(bare, "server")
     no_link_in(bare / FOLDER)
+    if bare.exists() and not bare.is_dir():
+        name = shlex.quote(str(bare))
+        raise PushforwardError(f"{bare} is a file, where the server has to be", next=f"mv {name} {name}.aside")
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
