@@ -338,6 +338,128 @@ def test_a_store_moves_by_name_and_takes_along_what_it_holds(clone: Path, monkey
     assert list(whereabouts.claims(other)) == [bare_of(clone)]
 
 
+@pytest.mark.parametrize("how", ["worktree", "include"])
+def test_a_setting_that_overrules_the_hooks_is_told_with_what_ends_it(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The server's own config stays as it was, and still the policy is off."""
+    bare, other = bare_of(clone), clone.parent / "other config"
+    if how == "worktree":
+        git(bare, "config", "extensions.worktreeConfig", "true")
+        git(bare, "config", "--worktree", "core.hooksPath", "/dev/null")
+        other = bare / "config.worktree"
+    else:
+        other.write_text("[core]\nhooksPath = /dev/null\n")
+        git(bare, "config", "include.path", str(other))
+    found = {finding.name: finding for finding in check.server(bare) if not finding.ok}
+    assert set(found) == {"core.hookspath", "self-test"}
+    for words in (["init"], ["check", "--mend", "--quick"]):
+        refused = command(clone, monkeypatch, *words)
+        assert refused.exit_code == 2
+        told = f"{other} says core.hooksPath = /dev/null, which overrules what a server has to have: hooks\n"
+        assert told in refused.stderr
+    mend = refused.stderr.partition("  next: ")[2].removesuffix(", then this again\n")
+    subprocess.run(["sh", "-c", mend], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [finding for finding in check.server(bare) if not finding.ok] == []
+    assert refuses_forgery(git, clone, bare)
+
+
+def test_settings_that_git_cannot_read_are_one_finding_and_nothing_is_called_lost(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = bare_of(clone)
+    with (bare / "config").open("a") as config:
+        config.write("garbage [\n")
+    (found,) = [found for found in check.everything(clone) if not (found.ok or found.optional)]
+    assert found.name == "server"
+    assert found.found.startswith(f"git cannot read the settings of {bare}: fatal: bad config line ")
+    for words in (["init"], ["check", "--mend", "--quick"]):
+        assert f"pushforward: {found.found}\n  next: {found.mend}\n" in command(clone, monkeypatch, *words).stderr
+    anew, _, _ = found.mend.partition(" && pushforward init, or edit that line")
+    subprocess.run(["sh", "-c", anew], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [found for found in check.server(bare) if not found.ok] == []
+    assert refuses_forgery(git, clone, bare)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+@pytest.mark.parametrize("words", [["init"], ["check", "--mend", "--quick"]])
+def test_names_that_the_policy_cannot_read_are_found_and_told_again(
+    clone: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch, text: str | None, words: list[str]
+) -> None:
+    path = bare_of(clone) / "pushforward" / "registry.json"
+    before = json.loads(path.read_text())["model"]
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    assert "next: pushforward check" in git(clone, "push", "local", FORGED[0], check=False)
+    (found,) = [found for found in check.server(bare_of(clone)) if not found.ok]
+    assert (found.name, found.mend) == ("names", "pushforward init")
+    command(clone, monkeypatch, *words)
+    assert json.loads(path.read_text())["model"] == before
+    assert [found for found in check.server(bare_of(clone)) if not found.ok] == []
+
+
+def test_a_server_without_its_head_is_one_finding(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = bare_of(clone)
+    (bare / "HEAD").unlink()
+    (found,) = [found for found in check.everything(clone) if not (found.ok or found.optional)]
+    assert (found.found, found.mend) == (f"{bare} has no HEAD", "pushforward init")
+    assert command(clone, monkeypatch, "init").exit_code == 0
+    assert [found for found in check.server(bare) if not found.ok] == []
+
+
+def test_a_file_in_the_place_of_the_server_is_told_with_what_makes_room(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = bare_of(clone)
+    shutil.rmtree(bare)
+    bare.write_text("")
+    refused = refusal(lambda: init(clone))
+    assert refused.message == f"{bare} is a file, where the server has to be"
+    subprocess.run(["sh", "-c", refused.next], cwd=clone, check=True)
+    assert command(clone, monkeypatch, "init").exit_code == 0
+
+
+def test_flags_that_were_lost_with_the_settings_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init(clone, protect=True)
+    (bare_of(clone) / "pushforward" / "server.json").write_text("{")
+    card = command(clone, monkeypatch, "init")
+    assert card.stdout.startswith("lost     what only the folder knew: --protect-main, --trust-pushers\n")
+    assert known(bare_of(clone))["protect"] is False
+    assert "what only the folder knew" not in command(clone, monkeypatch, "init").stdout
+
+
+def test_a_store_that_is_missing_is_not_begun_anew_in_silence(clone: Path, git: Callable[..., str]) -> None:
+    store, bare = clone.parent / "store", bare_of(clone)
+    shutil.rmtree(store)
+    assert init(clone).store == str(store), "nothing was ever kept there"
+    shutil.rmtree(store)
+    git(bare, "tag", "-a", "-m", "a version", "toy@v1.0.0", "main")
+    refused = refusal(lambda: init(clone))
+    assert refused.message == f"the server's store {store} is missing, and versions have their objects there"
+    assert refused.next.endswith("pushforward init --move-store && pushforward check --mend")
+    assert not store.exists()
+    assert init(clone, move_store=True).store == str(store)
+    assert list(whereabouts.claims(store)) == [bare]
+
+
+def test_a_server_has_one_name_in_its_store_whatever_link_it_is_reached_by(
+    clone: Path, git: Callable[..., str]
+) -> None:
+    store, bare = clone.parent / "store", bare_of(clone)
+    link = clone.parent / "link.git"
+    link.symlink_to(bare)
+    git(clone, "remote", "set-url", "local", str(link))
+    assert [found for found in check.holdings(link, clone, quick=True, say=str) if found.name == "claim"] == []
+    assert init(clone).bare == str(link)
+    assert list(whereabouts.claims(store)) == [bare]
+    link.unlink()
+    git(clone, "remote", "set-url", "local", str(bare))
+    assert [found for found in check.holdings(bare, clone, quick=True, say=str) if found.name == "claim"] == []
+
+
 def test_a_store_that_is_missing_is_not_replaced_by_another_folder(clone: Path) -> None:
     store = clone.parent / "store"
     (clone / ".dvc" / "config").write_text(CONFIG.replace("../../store", "../../other"))

@@ -11,7 +11,7 @@ from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import whereabouts
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store, members
-from pushforward.server import care
+from pushforward.server import care, soundness
 
 
 class Kept:
@@ -92,7 +92,7 @@ def test_what_nobody_has_any_more_is_named_with_the_command_that_makes_it_again(
     found = care.trouble(kept.server)
     assert isinstance(found, MachineError)
     assert found.message == (f"the store has lost, and no cache has, model/model.json (md5 {kept.file}) of toy@v1.2.0")
-    assert "git switch --detach toy@v1.2.0 && pushforward repro --push" in found.next
+    assert found.next == soundness.again(Path(kept.server.bare), "toy@v1.2.0"), "as the doctor says"
 
 
 @pytest.mark.parametrize("instead", ["nothing", "a file"])

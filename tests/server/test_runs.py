@@ -51,6 +51,15 @@ def test_a_table_of_what_waits_and_what_was(server):
     assert lines[2].endswith("12.3")
 
 
+def test_what_the_machine_has_let_fail_is_not_called_invalid(server):
+    run = finished(verdict="invalid", reason="the store has lost a file", final=False, machine=True)
+    runs.store(server, run)
+    (_, line) = runs.table(runs.listed(server)).splitlines()
+    assert "queued  not judged" in line
+    assert "verdict    not judged: the store has lost a file\n" in runs.described(server, run)
+    assert finished(verdict="invalid").told == "invalid"
+
+
 def test_a_run_is_written_down_and_read_back(server):
     run = finished(reason="because", stage="judge")
     runs.store(server, run)

@@ -18,7 +18,7 @@ from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
-from pushforward.registry import signers, trust
+from pushforward.registry import authority, signers, trust
 from pushforward.report import notes
 from pushforward.server import check, soundness, trial
 from pushforward.server import init as init_module
@@ -311,6 +311,56 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
     assert done.returncode == 0, done.stderr
     assert problems(kept) == {}
     assert {one.line() for one in trust.read(file.read_text())} == {ours, anns}
+
+
+@pytest.mark.parametrize("way", ["a clone", "what was lost"])
+def test_a_registry_that_is_gone_is_found_and_both_ways_back_work(kept, way):
+    bare, clone = Path(kept.bare), Path(kept.clone)
+    tip = kept.git(bare, "rev-parse", REGISTRY).strip()
+    kept.git(clone, "fetch", "-q", str(bare), f"+{REGISTRY}:{REGISTRY}")
+    kept.git(bare, "update-ref", "-d", REGISTRY)
+    found = problems(kept)["refs"]
+    assert found.found == f"{REGISTRY}: the registry is gone, and versions are there"
+    first, _, second = found.mend.partition(", CLONE being one that has it; or ")
+    if way == "a clone":
+        command = first.replace("CLONE", str(clone))
+    else:
+        look, _, back = second.partition(", then ")
+        assert f"dangling commit {tip}" in typed_here(look, clone).stdout
+        command = back.replace("COMMIT", tip)
+    typed_here(command, clone)
+    assert kept.git(bare, "rev-parse", REGISTRY).strip() == tip
+    assert problems(kept) == {}
+
+
+def test_a_default_branch_that_was_deleted_is_not_one_that_was_never_pushed(kept):
+    kept.git(kept.bare, "update-ref", "-d", "refs/heads/main")
+    found = {finding.name: finding for finding in check.server(Path(kept.bare)) if not finding.ok}
+    assert found["HEAD"].found == "refs/heads/main is not there"
+    with pytest.raises(PushforwardError, match="has tags, and no branch any more"), authority.of(Path(kept.bare)):
+        pass
+
+
+def test_a_clone_of_another_s_server_without_its_tags_is_found(kept, git):
+    clone = kept.folder / "tagless"
+    git(kept.folder, "clone", "-q", "--no-tags", f"file://{kept.bare}", str(clone))
+    assert [found.name for found in check.everything(clone) if found.name in {"server", "tags"}] == ["server", "tags"]
+    (found,) = [found for found in check.everything(clone) if found.name == "tags"]
+    assert not found.ok
+    assert "not in this clone" in found.found
+    typed_here(found.mend, clone)
+    (found,) = [found for found in check.everything(clone) if found.name == "tags"]
+    assert found.ok
+
+
+def test_a_tag_that_was_never_signed_can_go(kept, tmp_path):
+    kept.git(kept.bare, "tag", "toy@v9.9.9", "main")
+    kept.git(kept.bare, "tag", "-a", "-m", "forged", "toy#staging#7", "main")
+    for name in ("toy#staging#7", "toy@v9.9.9"):
+        found = problems(kept)["signatures"]
+        assert f"registry tags: {name}: it is " in found.found
+        assert typed(found, tmp_path).returncode == 0
+    assert problems(kept) == {}
 
 
 def test_a_key_that_the_server_never_trusted_is_not_offered(kept):

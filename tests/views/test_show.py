@@ -291,8 +291,9 @@ def test_a_clone_that_lacks_tags_or_reports_says_so_and_how_to_get_them(history,
     registered(history, git)
     other = a_clone(history.folder.parent, git, *options)
     state = show.state(other)
-    text = " ".join(show.terminal(state).split())
+    text = show.terminal(state)
     assert "no version yet" not in text
+    assert f"  next: {FETCH}" in text.splitlines(), "one line, to be typed as it stands"
     assert "its reports of origin; next: " in state.lacks
     assert ("2 tags of toy and" in state.lacks) == ("--no-tags" in options)
     assert state.lacks.endswith(FETCH)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import durable, files
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import whereabouts
 from pushforward.git.repository import Repository
 
@@ -89,14 +89,18 @@ class Server:
 
         `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
         """
-        path = self.folder / "registry.json"
-        known: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):  # damaged, it is written anew
-            found = json.loads(path.read_text())
-            known = found if isinstance(found, dict) else {}
+        path, known = self.folder / "registry.json", self.known()
         told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
         if told != known:
             durable.write(path, json.dumps(told) + "\n", mode=SHOWN)
+
+    def known(self) -> dict[str, Any]:
+        """What the policy hook was told last; nothing where that is lost or damaged, and every tag is refused."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found = json.loads((self.folder / "registry.json").read_text(encoding="utf-8"))
+            if isinstance(found, dict) and isinstance(found.get("model"), str):
+                return found
+        return {}
 
     @staticmethod
     def load(bare: Path) -> "Server":
@@ -163,6 +167,24 @@ def write_hook(path: Path, text: str) -> None:
     """Put a hook in place, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     durable.write(path, text, mode=0o755)
+
+
+def readable(repository: Repository) -> None:
+    """Refuse a server that git cannot read: all that is asked of it would seem to be lost."""
+    if not (repository.path / "HEAD").is_file():
+        raise PushforwardError(f"{repository.path} has no HEAD", next="pushforward init", exit_code=TOOL)
+    asked = repository.git("config", "--list", check=False)
+    if asked.returncode == 0:
+        return
+    said = asked.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+    file = repository.path / "config"
+    name = shlex.quote(str(file))
+    anew = f"mv {name} {name}.damaged && pushforward init, or edit that line"
+    raise PushforwardError(
+        f"git cannot read the settings of {repository.path}: {said}",
+        next=anew if str(file) in said else "git config --list --show-origin",
+        exit_code=TOOL,
+    )
 
 
 def no_link_in(folder: Path) -> None:

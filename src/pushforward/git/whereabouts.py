@@ -49,9 +49,15 @@ def claim(store: Path, bare: Path, *, instead: Path | None = None) -> None:
 
     `instead` is where it was before, or the server that it is a copy of, whose objects are not here.
     """
-    files.write(store, _note(bare), f"{bare}\n".encode())
-    if instead is not None and instead != bare:
-        files.remove(store, _note(instead))
+    place = named(bare)
+    files.write(store, _note(place), f"{place}\n".encode())
+    if instead is not None and named(instead) != place:
+        files.remove(store, _note(named(instead)))
+
+
+def named(bare: Path) -> Path:
+    """The one name that a store has for the server in `bare`, whatever link a clone reaches that by."""
+    return Path(os.path.realpath(bare))
 
 
 def claims(store: Path) -> dict[Path, Path]:
@@ -61,8 +67,8 @@ def claims(store: Path) -> dict[Path, Path]:
     return {Path(note.read_text().removesuffix("\n")): note for note in notes}
 
 
-def _note(bare: Path) -> str:
-    return f"servers/{hashlib.sha256(str(bare).encode()).hexdigest()[:16]}"
+def _note(place: Path) -> str:
+    return f"servers/{hashlib.sha256(str(place).encode()).hexdigest()[:16]}"
 
 
 def _claims(store: str) -> list[Path]:

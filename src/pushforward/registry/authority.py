@@ -53,6 +53,8 @@ def _headless(found: Authority) -> PushforwardError:
             f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
             next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
         )
+    if found.repository.refs("refs/tags/"):
+        return PushforwardError(f"{found.source} has tags, and no branch any more", next="git push local main")
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
 
 

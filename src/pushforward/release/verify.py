@@ -232,6 +232,9 @@ class _Case:
         identity = _tag_object(self.repository, self.name)
         done = self.repository.git("cat-file", "tag", identity, check=False)
         if done.returncode != 0:
+            kind = self.repository.git("cat-file", "-t", identity, check=False).text
+            if kind not in {"", "tag"}:
+                raise DifferentError(f"it is lightweight: it names a {kind}, and carries no signature", self.name)
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()[:1] or ["it is none"]
             raise DifferentError(f"refs/tags/{self.name} cannot be read as an annotated tag: {said[0]}", self.name)
         return identity

@@ -99,7 +99,7 @@ def _places(server: Server) -> tuple[Store | None, list[Store]]:
             caches += [
                 Store(bare / "pushforward" / "cache")
                 for bare in whereabouts.claims(store.path)
-                if bare != Path(server.bare)
+                if bare != whereabouts.named(Path(server.bare))
             ]
     return store, caches
 
@@ -210,10 +210,12 @@ def _lost(server: Server) -> MachineError | None:
     lost = [part for part in _parts(server, places) if not any(_sound(place, part.oid) for place in places)]
     if not lost:
         return None
+    from pushforward.server import soundness  # what few runs need
+
     named = ", ".join(f"{part.path} (md5 {part.oid})" for part in lost[:LISTED])
     more = f" and {len(lost) - LISTED} more" if len(lost) > LISTED else ""
     version = lost[0].version
     return MachineError(
         f"the store has lost, and no cache has, {named}{more} of {version}",
-        next=f"git fetch local --tags && git switch --detach {version} && pushforward repro --push, in a clean clone",
+        next=soundness.again(Path(server.bare), version),
     )

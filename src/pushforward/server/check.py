@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote, whereabouts
-from pushforward.git.refs import TRUST
+from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import signers, trust
@@ -49,7 +49,7 @@ def everything(
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
         yield project(repository)
-        yield from clone(repository, local)
+        yield from clone(repository, local or remote.of(repository, "origin"))
         yield from person(root)
 
 
@@ -114,7 +114,7 @@ def project(repository: Repository) -> Finding:
             tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
             stages.check(text, tracked, params)
     except PushforwardError as wrong:
-        return Finding("settings", False, wrong.message, wrong.next)
+        return Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
     return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
 
 
@@ -173,10 +173,11 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.git.server import Server
+    from pushforward.git.server import Server, readable
 
     try:
         made = Server.load(bare)
+        readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
@@ -211,6 +212,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     yield from _guarded("copy", bare, lambda: [_copy(made)])
+    yield from _guarded("names", bare, lambda: _names(made))
     if made.store:
         yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
     if not on_a_branch:
@@ -218,6 +220,12 @@ def _installed(made: "Server") -> Iterator[Finding]:
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
+
+
+def _names(made: "Server") -> Iterator[Finding]:
+    if not made.known():
+        told = f"{made.folder / 'registry.json'} is lost, or damaged: the policy refuses every tag"
+        yield Finding("names", False, told, "pushforward init")
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:
@@ -246,11 +254,12 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
-    from pushforward.git.server import Server
+    from pushforward.git.server import Server, readable
     from pushforward.server import soundness, trial
 
     try:
         made = Server.load(bare)
+        readable(Repository(bare))
     except PushforwardError:
         return
     if whereabouts.headless(bare):
@@ -326,7 +335,7 @@ def _head(repository: Repository) -> Finding:
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
-    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/")
+    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/", "refs/tags/", NOTES)
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")

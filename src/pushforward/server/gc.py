@@ -143,7 +143,8 @@ def _places(root: Path, source: Authority) -> _Places:
     cache = {"the server's cache": Store(server.folder / "cache")}
     if server.store:
         store = Store(Path(server.store))
-        others = [one for one in _sharing(store) if Path(one.bare) != Path(server.bare)]
+        own = whereabouts.named(Path(server.bare))
+        others = [one for one in _sharing(store) if Path(one.bare) != own]
         return _Places(root, {server.store: store, **cache}, server.folder, (server, *others))
     note = f"the DVC remote '{server.remote}' is not a folder of this machine: what is in it was not looked at"
     return _Places(root, cache, server.folder, (server,), (note,))

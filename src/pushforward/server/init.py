@@ -21,7 +21,18 @@ from pushforward.git import repository as git
 from pushforward.git.refs import HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
-from pushforward.git.server import FOLDER, SHOWN, Server, hooks, no_link_in, said, store_now, write_hook, write_hooks
+from pushforward.git.server import (
+    FOLDER,
+    SHOWN,
+    Server,
+    hooks,
+    no_link_in,
+    readable,
+    said,
+    store_now,
+    write_hook,
+    write_hooks,
+)
 from pushforward.registry import signers, trust
 
 if TYPE_CHECKING:
@@ -76,6 +87,9 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     bare = place
     whereabouts.fit(bare, "server")
     no_link_in(bare / FOLDER)
+    if bare.exists() and not bare.is_dir():
+        name = shlex.quote(str(bare))
+        raise PushforwardError(f"{bare} is a file, where the server has to be", next=f"mv {name} {name}.aside")
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
@@ -87,6 +101,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
+    readable(Repository(bare))
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 
@@ -180,6 +195,13 @@ class _Renewal:
             return url
         kept = store_now(str(self.known["store"]), before, self.bare)
         if kept == url:
+            if kept and not Path(kept).is_dir() and not self.wishes.move_store and self._versions():
+                raise PushforwardError(
+                    f"the server's store {kept} is missing, and versions have their objects there",
+                    next=f"put {kept} back, or begin it anew from what copies there are: "
+                    "pushforward init --move-store && pushforward check --mend",
+                    exit_code=TOOL,
+                )
             return kept
         if self.wishes.move_store:
             if url and kept and Path(kept).is_dir():
@@ -187,7 +209,7 @@ class _Renewal:
                 self.say(f"moved    {count} objects and entries of {kept}, which can go when no other server is in it")
             return url
         if kept and not Path(kept).is_dir():
-            if url and {Path(before), self.bare} & whereabouts.claims(Path(url)).keys():
+            if url and {Path(before), whereabouts.named(self.bare)} & whereabouts.claims(Path(url)).keys():
                 return url
             raise PushforwardError(
                 f"the server's store {kept} is missing, and .dvc/config names {url or 'another'}",
@@ -204,12 +226,16 @@ class _Renewal:
         """Refuse an empty folder as the store of a repository with versions whose own store is not known any more."""
         if not url or self.wishes.move_store or (Path(url) / "files").is_dir():
             return
-        if any("@v" in ref.name for ref in self.repository.refs("refs/tags")):
+        if self._versions():
             raise PushforwardError(
                 f"{self.bare} has versions, and {url}, which .dvc/config here names, holds none of their objects",
                 next="pushforward init in the clone whose store it is, or pushforward init --move-store",
                 exit_code=TOOL,
             )
+
+    def _versions(self) -> bool:
+        """Whether the repository has versions, which are nothing without their objects."""
+        return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
@@ -250,7 +276,7 @@ class _Renewal:
             wanted = settings.parse(text) if text else wanted
             made.know(wanted.model.name, wanted.promote.environments)
             return
-        if not (made.folder / "registry.json").is_file():
+        if not made.known():
             made.know(wanted.model.name, wanted.promote.environments)
 
 
@@ -396,10 +422,23 @@ def _configure(bare: Repository) -> None:
     }
     for key, value in settings.items():
         bare.git("config", key, value)
+        _check_rules(bare, key, value)
     if hidden(bare) != HIDDEN:
         bare.git("config", "--unset-all", "receive.hideRefs", check=False)
         for ref in HIDDEN:
             bare.git("config", "--add", "receive.hideRefs", ref)
+
+
+def _check_rules(bare: Repository, key: str, wanted: str) -> None:
+    """Refuse a setting that another file overrules, as the one of a worktree or an included one does."""
+    origin, _, value = bare.git("config", "--show-origin", "--get", key, check=False).text.partition("\t")
+    if value == wanted:
+        return
+    place = Path(bare.path, origin.removeprefix("file:"))
+    raise PushforwardError(
+        f"{place} says {key} = {value}, which overrules what a server has to have: {wanted}",
+        next=f"git config --file {shlex.quote(str(place))} --unset-all {key}, then this again",
+    )
 
 
 def hidden(bare: Repository) -> tuple[str, ...]:

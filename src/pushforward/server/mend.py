@@ -13,7 +13,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, TRUST, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
 from pushforward.report import markdown as report
@@ -28,6 +28,7 @@ def server(bare: Path, clone: Path | None) -> Iterator[str]:
     """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
     made = Server.load(bare).settle()  # a copy beside its original is refused
     whereabouts.refuse_headless(bare)
+    readable(made.repository)
     for what in (_left_behind, _modes, _installed, _refs, _signers):
         yield from what(made)
     yield from _git_objects(made, clone)
@@ -76,6 +77,11 @@ def _installed(made: Server) -> Iterator[str]:
         yield "hooks and copy of the tool stay as they are: a run is at work with them"
         return
     yield from init.renew(made)
+    head = made.repository.resolve("HEAD")
+    if head and not made.known():
+        record.know(made, head)
+        if made.known():
+            yield f"{made.folder / 'registry.json'} says what {made.default_branch} says"
 
 
 # Refs.
@@ -174,7 +180,7 @@ def _store(made: Server, clone: Path | None) -> Iterator[str]:
     if store is None or not store.path.is_dir():
         return
     bare = Path(made.bare)
-    if bare not in whereabouts.claims(store.path):
+    if whereabouts.named(bare) not in whereabouts.claims(store.path):
         whereabouts.claim(store.path, bare)
         yield f"{store.path} knows that this server keeps its objects there"
     wanted = soundness.parts(made.repository)

@@ -98,6 +98,11 @@ class Run:
     ended: float = 0.0
 
     @property
+    def told(self) -> str:
+        """Its verdict in a word for people: none on a commit whose run the machine has let fail."""
+        return "not judged" if self.machine and self.verdict == "invalid" else self.verdict
+
+    @property
     def seconds(self) -> float:
         """How long it took, or has taken so far; nothing where the clock was put back meanwhile."""
         return max(0.0, (self.ended or time.time()) - self.started) if self.started else 0.0
@@ -369,7 +374,7 @@ def described(server: Server, run: Run) -> str:
         "of": f"#{job.pull} {job.branch}" if job.pull else f"{job.file} ({job.cron})" if job.file else job.branch,
         "commit": job.commit,
         "state": f"{run.state}, {run.stage}" if run.stage and run.state == "running" else run.state,
-        "verdict": f"{run.verdict}: {run.reason}" if run.reason else run.verdict,
+        "verdict": f"{run.told}: {run.reason}" if run.reason else run.told,
         "waits for": f"the verdict on {run.waits_for[:9]}" if run.waits_for else "",
         "attempt": f"{run.attempt} of {ATTEMPTS}" if run.attempt > 1 else "",
         "started": clock(run.started),
@@ -408,7 +413,7 @@ def table(found: list[Run]) -> str:
         job = run.job
         taken = f"{run.seconds:.1f}" if run.started else "-"
         ref = f"#{job.pull} {job.branch}" if job.pull else job.file or job.branch
-        rows.append((job.id, ref[:40], job.commit[:9], run.state, run.verdict or "-", clock(run.started), taken))
+        rows.append((job.id, ref[:40], job.commit[:9], run.state, run.told or "-", clock(run.started), taken))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)

@@ -65,17 +65,20 @@ def refs(repository: Repository) -> Iterator[Finding]:
 
 
 def _way_out(bare: Path, damage: Damage) -> str:
-    git = f"git --git-dir={shlex.quote(str(bare))}"
+    git, file = f"git --git-dir={shlex.quote(str(bare))}", shlex.quote(str(bare / damage.ref))
     if damage.newest or damage.ref == NOTES or damage.ref.startswith(PACKED_REFS):
         return mends(bare)
     if damage.good:
         back = f"{git} update-ref {damage.ref} {damage.good}"
-        return f"rm -f {shlex.quote(str(bare / damage.ref))}; {back}, and what came after it is lost"
+        return f"rm -f {file}; {back}, and what came after it is lost"
     if damage.why.endswith(LACKS):
         return f"{mends(bare)}, in a clone that has it"
     kept = "a clone" if damage.ref.startswith(("refs/heads/", "refs/tags/")) else "a backup"
-    gone = f"rm -f {shlex.quote(str(bare / damage.ref))}"
-    return f"{gone}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it"
+    # not by a push: the policy takes few of these from anybody
+    return (
+        f"rm -f {file}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it; "
+        f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
+    )
 
 
 def damaged(repository: Repository) -> list[Damage]:
@@ -147,6 +150,8 @@ def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
             known.add(name)
     if NOTES not in known and any(name.startswith(VERDICTS) for name in known):
         yield Damage(NOTES, "the reports are gone, and verdicts are there")
+    if REGISTRY not in known and any(name.startswith("refs/tags/") and "@v" in name for name in known):
+        yield Damage(REGISTRY, "the registry is gone, and versions are there")
 
 
 def _together(repository: Repository, oids: Iterable[str]) -> bool:
@@ -279,7 +284,7 @@ def store(made: Server, clone: Path | None, *, whole: bool, say: Callable[[str],
         yield Finding("versions", True, f"their objects are in {made.remote}, which is no folder; not asked", "")
         return
     bare, there = Path(made.bare), Store(Path(made.store))
-    if there.path.is_dir() and bare not in whereabouts.claims(there.path):
+    if there.path.is_dir() and whereabouts.named(bare) not in whereabouts.claims(there.path):
         told = f"{there.path} does not know that this server keeps its objects there: another one's gc may delete them"
         yield Finding("claim", False, told, mends(bare))
     wanted = parts(made.repository)
@@ -336,8 +341,10 @@ def signatures(repository: Repository, signers: Path) -> Iterator[Finding]:
     name, tag, told = doubted[0]
     found = f"no trusted key vouches for {len(doubted)} of {len(tags)} registry tags: {told}"
     known = _once_trusted(repository, tag, name)
-    version = next((one for one, _, _ in doubted if "@v" in one), "")
+    version = next((one for one, _, _ in doubted if "@v" in one), "").removesuffix("!")
     mend = f"pushforward verify {version} --quick" if version else "pushforward trust KEY.pub --as EMAIL"
+    if not _signed(repository, tag):  # it has never counted, and nobody can make it count
+        mend = f"git --git-dir={shlex.quote(str(repository.path))} tag -d {shlex.quote(name)}"
     yield Finding("signatures", False, found, trust_again(repository.path, known) if known else mend)
 
 
@@ -347,6 +354,11 @@ def _doubt(repository: Repository, tag: str, name: str, signers: Path) -> str:
     except PushforwardError as wrong:
         return wrong.message
     return ""
+
+
+def _signed(repository: Repository, tag: str) -> bool:
+    found = repository.objects([tag])[0]
+    return found is not None and found[0] == "tag" and trust.BEGIN in found[1]
 
 
 def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:

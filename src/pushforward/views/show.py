@@ -240,7 +240,9 @@ def terminal(state: State, *, width: int = 80) -> str:
     lines = [cut(f"  {line}".rstrip(), width) for line in uses]
     problems = [cut(f"! {plain(text)}", width) for text in state.problems]
     if state.lacks:
-        problems += textwrap.wrap(f"! {state.lacks}", width, subsequent_indent="  ", break_on_hyphens=False)
+        told, _, command = state.lacks.partition("; next: ")
+        problems += textwrap.wrap(f"! {told}", width, subsequent_indent="  ", break_on_hyphens=False)
+        problems.append(f"  next: {command}")  # whole, to be typed as it stands
     if state.earlier:
         names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
         problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
