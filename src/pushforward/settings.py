@@ -207,13 +207,13 @@ def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
 
 def _load(text: bytes, where: str) -> CommentedMap:
     if len(text) > LIMIT_BYTES:
-        raise _broken(where, f" has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
+        raise _broken(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}", where)
     if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
         raise PushforwardError(f"{where} is {stands_for[0]}, not what it points to", next=stands_for[1])
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError as wrong:
-        raise _broken(where, f" is not UTF-8 at byte {wrong.start}") from None
+        raise _broken(f"{where} is not UTF-8 at byte {wrong.start}", where) from None
     try:
         if len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
             _check_events(source, where)
@@ -221,13 +221,13 @@ def _load(text: bytes, where: str) -> CommentedMap:
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise _broken(where, f"{at}: {broken.problem or broken.context}") from None
+        raise _broken(f"{where}{at}: {broken.problem or broken.context}", where) from None
     except RecursionError:
-        raise _broken(where, " is nested too deeply") from None
+        raise _broken(f"{where} is nested too deeply", where) from None
     except (YAMLError, ValueError, *ODD) as broken:
-        raise _broken(where, f": {(str(broken).splitlines() or ['it cannot be read'])[0]}") from None
+        raise _broken(f"{where}: {(str(broken).splitlines() or ['it cannot be read'])[0]}", where) from None
     if not isinstance(tree, CommentedMap):
-        raise _broken(where, " must be a mapping of sections")
+        raise _broken(f"{where} must be a mapping of sections", where)
     _check_kinds(tree, where)
     return tree
 
@@ -264,10 +264,10 @@ def _check_events(source: str, where: str) -> None:
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(source):
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise _broken(where, " uses a YAML anchor or alias; write the value out")
+            raise _broken(f"{where} uses a YAML anchor or alias; write the value out", where)
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > LIMIT_DEPTH:
-            raise _broken(where, f":{event.start_mark.line + 1} is nested too deeply")
+            raise _broken(f"{where}:{event.start_mark.line + 1} is nested too deeply", where)
 
 
 @functools.lru_cache(maxsize=16)
@@ -318,8 +318,8 @@ def _refusal(where: str, tree: CommentedMap, loc: tuple[Any, ...], text: str) ->
             node = node[part]
         except (KeyError, IndexError, TypeError, AttributeError):
             break
-    return _broken(where, f":{line + 1}: {text}")
+    return PushforwardError(f"{where}:{line + 1}: {text}", next=f"edit {where.rpartition(':')[2]}")
 
 
-def _broken(where: str, text: str) -> PushforwardError:
-    return PushforwardError(f"{where}{text}", next=f"edit {where.rpartition(':')[2]}")
+def _broken(text: str, where: str) -> PushforwardError:
+    return PushforwardError(text, next=f"edit {where.rpartition(':')[2]}")

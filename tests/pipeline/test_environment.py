@@ -173,7 +173,7 @@ def test_a_lock_that_no_machine_can_install_is_the_commit_s_fault(repository, lo
     with pytest.raises(PushforwardError) as failed:
         environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
     assert failed.value.message == (
-        f"the environment that {commit[:9]} locks (run.txt) could not be built: {said.format(lock='run.txt')}"
+        f"the environment that {commit[:9]} locks (run.txt) cannot be built: {said.format(lock='run.txt')}"
     )
     assert (failed.value.exit_code, failed.value.next) == (2, "edit run.txt, or lock anew")
 

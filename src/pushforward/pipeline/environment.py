@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from pushforward import files, pointers, process
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
@@ -74,7 +75,7 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
         process.run(install, env=process.index_environment(), timeout=1800)
     except PushforwardError as failed:
         shutil.rmtree(home, ignore_errors=True)
-        raise _unbuilt(failed, commit, locks) from failed
+        _refuse(failed, commit, locks)
     # the command of whichever checkout runs in it: the package comes from PYTHONPATH
     command = home / "bin" / "pushforward"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
@@ -97,20 +98,27 @@ def _put_locks(
     return locks
 
 
-def _unbuilt(failed: PushforwardError, commit: str, locks: dict[str, str]) -> PushforwardError:
-    """Whose fault it is that the environment of `commit` could not be built, by what the installer said."""
+def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str]) -> NoReturn:
+    """Say whose fault it is that the environment of `commit` could not be built, by what the installer said."""
     if UNREACHED.search(failed.message):
-        return MachineError(
+        raise MachineError(
             f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
             next="make env, then pushforward dispatch, when the network is back",
             detail=failed.message,
-        )
-    said = failed.message.partition(" failed: ")[2] or failed.message
+        ) from failed
+    said, names = failed.message.partition(" failed: ")[2] or failed.message, ", ".join(locks.values())
     for lock, path in locks.items():
         said = said.replace(lock, path)
     lines = [line.strip() for line in said.splitlines() if not line.strip().startswith(CHATTER)]
-    text = f"the environment that {commit[:9]} locks ({', '.join(locks.values())}) could not be built: "
     if own := next((line for line in lines if UNREADABLE.search(line)), ""):
-        return PushforwardError(text + own, next=f"edit {', '.join(locks.values())}, or lock anew", exit_code=USAGE)
-    then = "make env, then pushforward init, on the machine that runs this"
-    return PushforwardError(text + "\n  ".join(lines), next=then, exit_code=TOOL)
+        raise PushforwardError(
+            f"the environment that {commit[:9]} locks ({names}) cannot be built: {own}",
+            next=f"edit {names}, or lock anew",
+            exit_code=USAGE,
+        ) from failed
+    message = "\n  ".join(lines)
+    raise PushforwardError(
+        f"the environment that {commit[:9]} locks ({names}) could not be built: {message}",
+        next="make env, then pushforward init, on the machine that runs this",
+        exit_code=TOOL,
+    ) from failed
