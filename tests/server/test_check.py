@@ -437,10 +437,10 @@ def test_the_version_of_git_counts(tmp_path, monkeypatch, text, ok):
     ("name", "text", "said"),
     [
         ("token", None, "token is missing"),
-        ("registry.json", None, "registry.json is missing, or cut off"),
-        ("registry.json", "{", "registry.json is missing, or cut off"),
-        ("registry.json", '{"model": "toy"}', "registry.json is missing, or cut off"),
-        ("registry.json", "[]", "registry.json is missing, or cut off"),
+        ("registry.json", None, "registry.json is missing, or cut off, and the policy refuses every tag"),
+        ("registry.json", "{", "registry.json is missing, or cut off, and the policy refuses every tag"),
+        ("registry.json", '{"model": "toy"}', "registry.json is missing, or cut off, and the policy refuses every tag"),
+        ("registry.json", "[]", "registry.json is missing, or cut off, and the policy refuses every tag"),
     ],
 )
 def test_files_that_the_hook_reads_are_found_and_init_makes_them_again(server, clone, name, text, said):

@@ -171,8 +171,6 @@ def write_hook(path: Path, text: str) -> None:
 
 def readable(repository: Repository) -> None:
     """Refuse a server that git cannot read: all that is asked of it would seem to be lost."""
-    if not (repository.path / "HEAD").is_file():
-        raise PushforwardError(f"{repository.path} has no HEAD", next="pushforward init", exit_code=TOOL)
     asked = repository.git("config", "--list", check=False)
     if asked.returncode == 0:
         return

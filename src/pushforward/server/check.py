@@ -177,7 +177,8 @@ def server(bare: Path) -> Iterator[Finding]:
 
     try:
         made = Server.load(bare)
-        readable(Repository(bare))
+        if not whereabouts.headless(bare):  # that is told by itself
+            readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
         return
@@ -212,7 +213,6 @@ def _installed(made: "Server") -> Iterator[Finding]:
     python = Path(made.python)
     yield Finding("environment", python.exists(), str(python), "make env, then pushforward init")
     yield from _guarded("copy", bare, lambda: [_copy(made)])
-    yield from _guarded("names", bare, lambda: _names(made))
     if made.store:
         yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
     if not on_a_branch:
@@ -220,12 +220,6 @@ def _installed(made: "Server") -> Iterator[Finding]:
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
-
-
-def _names(made: "Server") -> Iterator[Finding]:
-    if not made.known():
-        told = f"{made.folder / 'registry.json'} is lost, or damaged: the policy refuses every tag"
-        yield Finding("names", False, told, "pushforward init")
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:
@@ -259,10 +253,10 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     try:
         made = Server.load(bare)
+        if whereabouts.headless(bare):
+            return
         readable(Repository(bare))
     except PushforwardError:
-        return
-    if whereabouts.headless(bare):
         return
     repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
@@ -434,7 +428,7 @@ def _files(made: "Server") -> Finding:
         whole = isinstance(known, dict) and {"model", "environments", "reads"} <= known.keys()
     except (FileNotFoundError, ValueError):
         whole = False
-    lost += [] if whole else ["registry.json is missing, or cut off"]
+    lost += [] if whole else ["registry.json is missing, or cut off, and the policy refuses every tag"]
     return Finding("files", not lost, "; ".join(lost) or "what the hook reads is whole", "pushforward init")
 
 
