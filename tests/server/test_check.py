@@ -341,7 +341,7 @@ def test_a_hook_that_is_no_script_is_found(server):
 def test_a_store_that_is_gone_is_found_and_init_makes_it_again(server, clone, tmp_path):
     shutil.rmtree(tmp_path / "my store")
     found = problems(server)["store"]
-    mend = "mount or restore it; for an empty one: pushforward init"
+    mend = "mount or restore it; for an empty one: pushforward init --move-store"
     assert (found.found, found.mend) == (f"{tmp_path / 'my store'} is missing", mend)
     init(clone, bare=Path(server.bare))
     assert problems(server) == {}

@@ -490,7 +490,10 @@ def _copy(made: "Server") -> Finding:
 def _store(folder: Path) -> Finding:
     if not folder.exists():
         return Finding(
-            "store", False, f"{folder} is missing", "mount or restore it; for an empty one: pushforward init"
+            "store",
+            False,
+            f"{folder} is missing",
+            "mount or restore it; for an empty one: pushforward init --move-store",
         )
     if why := _takes_no_file(folder):
         return Finding("store", False, f"{folder} takes no file: {why.strerror}", _open(folder, why))
