@@ -436,7 +436,8 @@ def test_the_version_of_git_counts(tmp_path, monkeypatch, text, ok):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("token", None, "token is missing"),
+        ("token", None, "token is missing, or empty"),
+        ("token", "", "token is missing, or empty"),
         ("registry.json", None, "registry.json is missing, or cut off, and the policy refuses every tag"),
         ("registry.json", "{", "registry.json is missing, or cut off, and the policy refuses every tag"),
         ("registry.json", '{"model": "toy"}', "registry.json is missing, or cut off, and the policy refuses every tag"),

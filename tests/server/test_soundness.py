@@ -213,6 +213,22 @@ def test_going_back_to_something_older_is_for_a_person_to_choose(kept):
     assert problems_of_refs(kept) == []
 
 
+def test_a_pack_that_git_cannot_read_is_found_and_a_backup_mends_it(kept, tmp_path):
+    kept.git(kept.bare, "repack", "-q", "-a", "-d")
+    backup = tmp_path / "BACKUP"
+    shutil.copytree(kept.bare, backup)
+    (pack,) = (kept.bare / "objects" / "pack").glob("*.pack")
+    pack.chmod(0o644)
+    content = bytearray(pack.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 60] = bytes(60)
+    pack.write_bytes(content)
+    (found,) = soundness.git_objects(Repository(kept.bare))
+    assert not found.ok
+    shutil.copytree(backup / "objects", kept.bare / "objects", dirs_exist_ok=True)
+    assert all(finding.ok for finding in soundness.git_objects(Repository(kept.bare)))
+
+
 def test_an_object_of_git_that_is_spoiled_is_found_and_written_again_from_a_clone(kept, tmp_path):
     repository = Repository(kept.bare)
     kept.git(kept.clone, "fetch", "-q", "origin")

@@ -422,7 +422,8 @@ def _refuses(source: Repository, url: str) -> Finding:
 
 def _files(made: "Server") -> Finding:
     """Whether what tells a run's push from a person's is there, and what the policy knows of the registry."""
-    lost = [] if (made.folder / "token").is_file() else ["token is missing"]
+    token = made.folder / "token"
+    lost = [] if token.is_file() and token.stat().st_size else ["token is missing, or empty"]
     try:
         known = json.loads((made.folder / "registry.json").read_text(encoding="utf-8"))
         whole = isinstance(known, dict) and {"model", "environments", "reads"} <= known.keys()

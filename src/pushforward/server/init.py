@@ -478,7 +478,7 @@ def _copy_tool(lib: Path) -> None:
 
 def _write_token(path: Path) -> None:
     """What tells a push by a run of this server from a push by a person."""
-    if not path.is_file():
+    if not path.is_file() or not path.read_text(encoding="utf-8", errors="replace").strip():
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32) + "\n")
     for secret in (path, path.with_name("seal")):

@@ -159,7 +159,7 @@ def _git_objects(made: Server, clone: Path | None) -> Iterator[str]:
     if clone is None:
         return
     here, there = Repository(clone), made.repository
-    spoiled = soundness.corrupt(there)
+    spoiled, _ = soundness.corrupt(there)
     for oid, found in zip(spoiled, here.objects(spoiled), strict=True):
         if found is None:
             continue

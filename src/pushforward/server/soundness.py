@@ -174,22 +174,29 @@ def _with_history(repository: Repository, damage: Damage) -> Damage:
     return Damage(damage.ref, damage.why, good, bool(good) and good == moves[-1])
 
 
+PACK = re.compile(r"cannot unpack|mismatch|\binflate\b|packfile .* (?:cannot|does not)|unable to unpack")
 CORRUPT = re.compile(r"([0-9a-f]{40}): object corrupt|missing \w+ ([0-9a-f]{40})")
 
 
 def git_objects(repository: Repository) -> Iterator[Finding]:
     """Whether every object of git is what its name says."""
-    spoiled = corrupt(repository)
+    spoiled, packs = corrupt(repository)
+    if packs and not spoiled:  # which objects are in what cannot be read, nobody can say
+        own = shlex.quote(f"{repository.path}/objects/")
+        mend = f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(repository.path)}"
+        yield Finding("objects", False, f"git fsck: {packs[0]}", mend)
+        return
     told = f"{few([oid[:9] for oid in spoiled])} cannot be read, or is missing"
     mend = f"{mends(repository.path)}, in a clone that has it"
     yield Finding("objects", not spoiled, told if spoiled else "git can read each of them", mend if spoiled else "")
 
 
-def corrupt(repository: Repository) -> list[str]:
-    """The objects that git finds spoiled or missing."""
+def corrupt(repository: Repository) -> tuple[list[str], list[str]]:
+    """The objects that git finds spoiled or missing, and what it says of packs that it cannot read."""
     done = repository.git("fsck", "--no-dangling", "--no-progress", "--no-reflogs", check=False)
     said = (done.stdout + done.stderr).decode("utf-8", "replace")
-    return sorted({one or other for one, other in CORRUPT.findall(said)})
+    packs = [line.removeprefix("error: ") for line in said.splitlines() if PACK.search(line)]
+    return sorted({one or other for one, other in CORRUPT.findall(said)}), packs if done.returncode else []
 
 
 # What DVC keeps of the versions.
