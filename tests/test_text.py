@@ -13,6 +13,7 @@ from pushforward.text import cells, clean, code, cut, figure, left, plain, right
         (0.00001, "1e−05"),
         (0.00003, "3e−05"),
         (-0.00003, "−3e−05"),
+        (7.6824e-07, "7.7e−07"),
         (0.00005, "0.0001"),
         (0.46417, "0.4642"),
         (-0.0003, "−0.0003"),

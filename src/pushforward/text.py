@@ -81,15 +81,17 @@ def right(text: str, width: int) -> str:
 
 
 def figure(value: float) -> str:
-    """A number: four decimals where they say something, else four digits, for losses have any scale.
+    """A number: four decimals where they say something, for losses have any scale.
 
-    0.4642, 0.0001, 3e−05, 2,104.3, 1.234e+07; the minus is a minus.
+    0.4642, 0.0001, 3e−05, 7.7e−07, 2,104.3, 1.235e+07; the minus is a minus.
     """
     size = abs(value)
     if value == 0 or 5e-5 <= size < 1000:
         said = f"{value:.4f}"
+    elif size < 1:
+        said = f"{value:.2g}"
     else:
-        said = f"{value:,.1f}" if 1000 <= size < 1e7 else f"{value:.4g}"
+        said = f"{value:,.1f}" if size < 1e7 else f"{value:.4g}"
     return said.replace("-", "−")
 
 
