@@ -348,7 +348,9 @@ class Nemesis(threading.Thread):
             before = path.read_text()
             if before.strip() == DAMAGE.strip():
                 return "found the reports damaged"
-            path.write_text(DAMAGE)
+            fresh = path.with_name("damage.lock")  # whole or not at all: a full disk would leave an empty ref
+            fresh.write_text(DAMAGE)
+            fresh.rename(path)
             self.world.stop.wait(self.random.uniform(0.2, 1.5))
             return f"damaged the reports: {mended(self.world, path, before)}"
         return "could damage nothing"
@@ -476,7 +478,11 @@ def settle(world: World) -> int:
         status, said = run(world, world.folder, "pushforward", "dispatch", "--bare", str(world.bare))
         if status == 0 and "nothing was waiting" in said:
             return rounds
-    raise SystemExit(f"the server does not come to rest:\n{said}")
+        if "when the server is mended" in said:
+            mend(world)
+    log = (world.bare / "pushforward" / "dispatch.log").read_text(errors="replace")[-4000:]
+    found = run(world, world.folder, "pushforward", "check", "--bare", str(world.bare), "--quick")[1]
+    raise SystemExit(f"the server does not come to rest:\n{said}\n{found}\n{log}")
 
 
 def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoters: int = 2, readers: int = 2) -> bool:
