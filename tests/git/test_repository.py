@@ -284,3 +284,11 @@ def test_a_repository_may_be_made_inside_of_a_bare_one(git, tmp_path):
     made.git("init", "-q")
     assert made.git("rev-parse", "--show-toplevel").text == str(bare / "scratch")
     assert git(bare, "rev-parse", "--is-bare-repository") == "true"
+
+
+def test_a_commit_of_the_service_may_be_of_any_date(repository):
+    made = Repository(repository)
+    tree = made.git("rev-parse", "HEAD^{tree}").text
+    for date in ("86400 +0000", "0 +0000", "1700000000 +0200"):
+        commit = made.write_commit(tree, [], "Lock\n", date=date)
+        assert made.git("log", "-1", "--format=%at %ct", commit).text == f"{date.split()[0]} {date.split()[0]}"

@@ -231,7 +231,8 @@ class Repository:
 
     def write_commit(self, tree: str, parents: list[str], message: str, *, date: str) -> str:
         """A commit by the service at a given date, so that the same content has the same name; its object name."""
-        env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        when = date if date.startswith("@") else f"@{date}"  # without it git takes no second before 1973
+        env = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
         args = [arg for parent in parents for arg in ("-p", parent)]
         return self.git("commit-tree", tree, *args, stdin=message.encode(), env=env).text
 
