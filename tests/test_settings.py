@@ -148,7 +148,7 @@ def test_settings_of_another_version_are_told_as_such():
         settings.parse(GOOD.replace(b"window: 2", b"window: 2\n  quorum: 3"))
     said = f"unknown key 'gate.quorum': pushforward {__version__} has no such setting, another version may; take it out"
     assert said in refused.value.message
-    assert "known: metric, window" in refused.value.message
+    assert "known: metric, quantile, delta, window" in refused.value.message
 
 
 @pytest.mark.parametrize(

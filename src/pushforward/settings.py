@@ -47,8 +47,9 @@ class ModelContract(Section):
     """How pushforward reaches a project: what the model is, how any revision of it scores rows.
 
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
-    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `card` is a
-    file whose text begins the model card of every version: what the model is for, and what not.
+    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
+    column of the labels that every model has to beat: what something simple predicts, such as a mean by group. `card`
+    is a file whose text begins the model card of every version: what the model is for, and what not.
     """
 
     name: Name
@@ -59,6 +60,7 @@ class ModelContract(Section):
     label: Column
     cluster: Column
     time: Column
+    floor: Column | None = None
     validation: RelativePath | None = None
     card: RelativePath | None = None
     requirements: list[RelativePath] = Field(min_length=1)
@@ -92,7 +94,9 @@ class Data(Section):
 class GateRules(Section):
     """What a challenger must show. `cluster` and the columns come from the contract."""
 
-    metric: Literal["logloss", "brier", "absolute", "squared"] = "logloss"
+    metric: Literal["logloss", "brier", "absolute", "squared", "poisson", "pinball", "percentage", "huber"] = "logloss"
+    quantile: float | None = Field(default=None, gt=0, lt=1)  # of pinball
+    delta: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # of huber, in the unit of the label
     window: int = Field(default=2, ge=1, le=12)
     alpha: float = Field(default=0.05, gt=0, le=0.2)
     looks: int = Field(default=10, ge=1, le=1000)
@@ -101,10 +105,25 @@ class GateRules(Section):
     slices: list[Column] = []
     reveal: Literal["verdict", "numbers"] = "verdict"
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
+    suspect_fall: float = Field(default=0.5, gt=0, le=1)  # of the loss at once, as a share; 1 asks nobody
     suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
     suspect_column: float = Field(default=0.95, gt=0.5, le=1)  # by one column of the rows, or one value of it
     suspect_rows: float = Field(default=0.2, ge=0, le=1)  # of a month, as a share of the month before; 0 asks nobody
     cleared: list[Column] = []  # columns of the rows that a person has looked at
+
+    @property
+    def probability(self) -> bool:
+        """Whether what is predicted are probabilities of labels that are 0 or 1."""
+        return self.metric in {"logloss", "brier"}
+
+    @model_validator(mode="after")
+    def _parameter_of_its_loss(self) -> "GateRules":
+        for name, owner in (("quantile", "pinball"), ("delta", "huber")):
+            if self.metric == owner and getattr(self, name) is None:
+                raise ValueError(f"gate.metric {owner} needs gate.{name}")
+            if self.metric != owner and getattr(self, name) is not None:
+                raise ValueError(f"gate.{name} is of the metric {owner}, and gate.metric is {self.metric}")
+        return self
 
 
 class Promote(Section):

@@ -243,7 +243,7 @@ def test_losses_that_differ_by_a_constant_are_invalid(world):
 
 def test_a_regression_is_judged_without_the_guards_of_classification(world):
     y = world.by_row + world.by_day
-    better, worse = world.by_row, 0.5 * world.by_row
+    better, worse = world.by_row, 0.7 * world.by_row
     for metric in ("absolute", "squared"):
         rules = GateRules(metric=metric, slices=["origin"])
         verdict = judge(world.evidence(worse, better, y=y), rules)

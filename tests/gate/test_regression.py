@@ -68,7 +68,11 @@ def test_a_model_of_all_columns_replaces_one_of_three(patients, few, every, metr
     gains = {"absolute": np.abs(patients.y - few) - np.abs(patients.y - every)}
     gains["squared"] = (patients.y - few) ** 2 - (patients.y - every) ** 2
     estimate = stats.clustered_mean(gains[metric], patients.clusters)
-    (main,) = verdict.numbers
+    main, shown = verdict.numbers
+    roots = [np.sqrt(((patients.y - p) ** 2).mean()) for p in (few, every)]
+    assert (shown.name, shown.bound, shown.passed) == ("RMSE", None, None)
+    assert (shown.champion, shown.challenger) == pytest.approx(roots, rel=1e-12)
+    assert shown.low < roots[0] - roots[1] < shown.high
     assert (main.name, main.better) == (f"{metric} error", "lower")
     assert (main.gain, main.low) == pytest.approx((gains[metric].mean(), estimate.low(0.05)), rel=1e-12)
     assert (verdict.rows, verdict.clusters) == (294, GROUPS)

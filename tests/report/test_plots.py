@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pushforward.gate import stats
 from pushforward.report import plots
+from pushforward.settings import GateRules
 from pushforward.views import svg as pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -42,7 +43,9 @@ def month():
 @pytest.fixture(scope="module")
 def drawn(month):
     y, champion, challenger, days = month
-    return plots.draw(y, challenger, champion, days, metric="logloss", learning=LEARNING, importance=IMPORTANCE)
+    return plots.draw(
+        y, challenger, champion, days, rules=GateRules(metric="logloss"), learning=LEARNING, importance=IMPORTANCE
+    )
 
 
 def _tree(svg):
@@ -138,7 +141,7 @@ def test_the_area_under_the_drawn_roc_curve_is_the_auc(drawn, month):
 
 def test_every_step_of_a_small_roc_curve_is_drawn():
     y, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.5, 0.5, 0.1])
-    svg = plots.draw(y, p, None, NOBODY, metric="brier", **NONE)["roc.svg"]
+    svg = plots.draw(y, p, None, NOBODY, rules=GateRules(metric="brier"), **NONE)["roc.svg"]
     (line,) = _lines(svg, "challenger")
     expected = [[0, 0], [0, 1 / 2], [1 / 3, 1 / 2], [2 / 3, 1], [1, 1]]
     np.testing.assert_allclose(line, expected, atol=1e-5)
@@ -146,7 +149,7 @@ def test_every_step_of_a_small_roc_curve_is_drawn():
 
 def test_the_drawn_precision_is_that_of_the_rows_above_each_prediction():
     y, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.5, 0.5, 0.1])
-    svg = plots.draw(y, p, None, NOBODY, metric="brier", **NONE)["pr.svg"]
+    svg = plots.draw(y, p, None, NOBODY, rules=GateRules(metric="brier"), **NONE)["pr.svg"]
     (line,) = _marks(svg, "line")
     places = np.array(_numbers(line.get("d"))).reshape(-1, 2)
     (chance,) = _marks(svg, "rule")
@@ -176,7 +179,7 @@ def test_dots_of_reliability_are_at_the_means_of_ten_equal_bins(drawn, month):
 
 def test_a_bar_of_the_gain_is_the_mean_of_its_day(month):
     y, champion, challenger, days = month
-    svg = plots.draw(y, challenger, champion, days, metric="brier", **NONE)["gain-by-day.svg"]
+    svg = plots.draw(y, challenger, champion, days, rules=GateRules(metric="brier"), **NONE)["gain-by-day.svg"]
     gains = stats.squared(y, champion) - stats.squared(y, challenger)
     zero, mean = (_numbers(mark.get("transform"))[1] for mark in _marks(svg, "rule"))
     estimate = stats.clustered_mean(gains, days)
@@ -203,7 +206,7 @@ def test_days_stand_in_order_with_room_for_those_that_are_missing(drawn):
 
 def test_a_regression_gets_the_pictures_that_apply():
     y, days = np.array([3.0, 5.0, -200.0]), np.array(["2013-01-01", "2013-01-02", "2013-01-02"])
-    found = plots.draw(y, y + 1, y - 2, days, metric="absolute", learning=LEARNING, importance={})
+    found = plots.draw(y, y + 1, y - 2, days, rules=GateRules(metric="absolute"), learning=LEARNING, importance={})
     assert set(found) == {"gain-by-day.svg", "learning.svg"}
     assert "gain in absolute error" in _texts(found["gain-by-day.svg"])
 
@@ -232,7 +235,7 @@ CURVES = {"roc.svg", "pr.svg", "reliability.svg"}
     ],
 )
 def test_what_cannot_be_drawn_is_left_out(y, champion, days, found):
-    assert set(plots.draw(y, P[: len(y)], champion, days, metric="brier", **NONE)) == found
+    assert set(plots.draw(y, P[: len(y)], champion, days, rules=GateRules(metric="brier"), **NONE)) == found
 
 
 def test_a_learning_curve_shows_both_parts_and_the_lowest_round(drawn):
@@ -280,7 +283,13 @@ def test_of_many_features_the_twelve_largest_are_shown():
 
 def _tables(learning=None, importance=None):
     return plots.draw(
-        NOBODY, NOBODY, None, NOBODY, metric="brier", learning=learning or {}, importance=importance or {}
+        NOBODY,
+        NOBODY,
+        None,
+        NOBODY,
+        rules=GateRules(metric="brier"),
+        learning=learning or {},
+        importance=importance or {},
     )
 
 
@@ -375,5 +384,7 @@ def test_the_same_bytes_twice_and_whatever_lies_in_the_working_directory(drawn, 
             path.write_text('{"data": {"values": "<DVC_METRIC_DATA>"}, "mark": "text"}')
     monkeypatch.chdir(tmp_path)
     y, champion, challenger, days = month
-    again = plots.draw(y, challenger, champion, days, metric="logloss", learning=LEARNING, importance=IMPORTANCE)
+    again = plots.draw(
+        y, challenger, champion, days, rules=GateRules(metric="logloss"), learning=LEARNING, importance=IMPORTANCE
+    )
     assert again == drawn

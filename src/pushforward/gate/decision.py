@@ -8,7 +8,7 @@ contract's cluster column, lies above the bound asked of it. What is neither pro
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward import percent
+from pushforward.gate import loss as losses
 from pushforward.gate import stats
+from pushforward.gate.loss import LARGEST, LOSSES
 from pushforward.gate.stats import Estimate, Floats
 from pushforward.gate.verdict import (
     CHAMPION_SAW,
@@ -47,22 +49,8 @@ MIN_CLUSTERS = 10
 MIN_CLASS = 50
 MIN_SLICE_CLASS = 30
 LONGEST_VALUE = 200
+RMSE, ABSOLUTE = "RMSE", "absolute error"
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T].*)?")
-# The square of a sum of squared errors must still be a number.
-LARGEST = 1e60
-
-LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "logloss": stats.log_loss,
-    "brier": stats.squared,
-    "absolute": stats.absolute,
-    "squared": stats.squared,
-}
-TITLES = {
-    "logloss": "log loss",
-    "brier": "Brier score",
-    "absolute": "absolute error",
-    "squared": "squared error",
-}
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,8 @@ class Evidence:
     `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
     months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
     found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
-    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'.
+    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'. `floor` are
+    the predictions of something simple that a model has to beat, `floor_name` where they come from.
     """
 
     y: NDArray[Any]
@@ -86,6 +75,8 @@ class Evidence:
     challenger_until: str = ""
     problems: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    floor: NDArray[Any] | None = None
+    floor_name: str = ""
 
 
 def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict:
@@ -164,9 +155,8 @@ class _Case:
         self.y = evidence.y.astype(np.float64)
         self.new = evidence.challenger.astype(np.float64)
         self.clusters = evidence.clusters
-        self.loss = LOSSES[rules.metric]
-        self.title = TITLES[rules.metric]
-        self.probability = rules.metric in ("logloss", "brier")
+        self.kind = losses.of(rules)
+        self.loss, self.title, self.probability = self.kind.rows, self.kind.title, self.kind.probability
         self.count = len(np.unique(self.clusters))
         self.rows = f"{len(self.y):,}"
 
@@ -195,13 +185,16 @@ class _Case:
 
 
 def _judge_first(case: _Case) -> Verdict:
-    floor, guard = _floor(case)
+    floors = _floors(case)
+    floor, guard = _hardest(floors)
     doubts = _plausible(case, None) if case.probability else []
     rows = [Number(case.title, "lower", None, float(np.mean(case.loss(case.y, case.new))))]
     if case.probability:
         other = "brier" if case.rules.metric == "logloss" else "logloss"
         rows.append(Number("AUC", "higher", None, stats.auc(case.y, case.new)))
-        rows.append(Number(TITLES[other], "lower", None, float(np.mean(LOSSES[other](case.y, case.new)))))
+        rows.append(Number(LOSSES[other].title, "lower", None, float(np.mean(LOSSES[other].rows(case.y, case.new)))))
+    else:
+        rows.append(_in_its_unit(case, None, 0.0))
     outcome: Outcome = "promote"
     reason = f"there is no champion, so floors only: {guard.detail} ({case.sample})"
     if guard.outcome != "pass":
@@ -213,9 +206,18 @@ def _judge_first(case: _Case) -> Verdict:
         outcome,
         reason,
         numbers=tuple(rows),
-        guards=(guard, *doubts),
+        guards=(*(own for _, own in floors), *doubts),
         days_to_settle=stats.clusters_to_settle(floor, 0.0, GUARD_ALPHA) if unsettled else None,
     )
+
+
+def _hardest(floors: list[tuple[Estimate, Guard]]) -> tuple[Estimate, Guard]:
+    """The first of the floors that a model fails, else that it is not shown to beat, else the last."""
+    for outcome in ("fail", "undecided"):
+        for floor in floors:
+            if floor[1].outcome == outcome:
+                return floor
+    return floors[-1]
 
 
 def _judge_pair(case: _Case, champion: Floats) -> Verdict:
@@ -241,15 +243,18 @@ def _judge_pair(case: _Case, champion: Floats) -> Verdict:
             undecided.append((auc, -AUC_MARGIN, GUARD_ALPHA))
         guards += _plausible(case, stats.auc(case.y, champion))
         other = "brier" if case.rules.metric == "logloss" else "logloss"
-        before, after = (LOSSES[other](case.y, p) for p in (champion, case.new))
-        numbers.append(_number(TITLES[other], "lower", before, after, case.mean(before - after), alpha))
+        before, after = (LOSSES[other].rows(case.y, p) for p in (champion, case.new))
+        numbers.append(_number(LOSSES[other].title, "lower", before, after, case.mean(before - after), alpha))
+    else:
+        numbers.append(_in_its_unit(case, champion, alpha))
+    guards += _too_good(case, main)
     slices = _slices(case, old, new)
     if slices:
         guards.append(_slice_guard(slices))
-    floor, guard = _floor(case)
-    guards.append(guard)
-    if guard.outcome == "undecided":
-        undecided.append((floor, 0.0, GUARD_ALPHA))
+    for floor, guard in _floors(case):
+        guards.append(guard)
+        if guard.outcome == "undecided":
+            undecided.append((floor, 0.0, GUARD_ALPHA))
     outcome, reason = _decide(case, gain, bound, guards)
     days = None
     if outcome == "unknown":
@@ -381,18 +386,61 @@ def _auc_number(case: _Case, champion: Floats, gain: Estimate) -> Number:
     )
 
 
-def _floor(case: _Case) -> tuple[Estimate, Guard]:
-    """Against the best constant in hindsight: the holdout's own rate (for absolute error, its median)."""
-    best = np.median(case.y) if case.rules.metric == "absolute" else np.mean(case.y)
-    constant = case.loss(case.y, np.full_like(case.y, best))
-    gain = case.mean(constant - case.loss(case.y, case.new))
+def _floors(case: _Case) -> list[tuple[Estimate, Guard]]:
+    """Against the best constant in hindsight, and against the column that the contract names as the one to beat."""
+    best = case.kind.constant(case.y)
+    found = [_floor(case, "constant", f"the constant prediction {best:.4g}", np.full_like(case.y, best))]
+    if case.evidence.floor is not None:
+        found.append(_floor(case, "floor", f"the floor, {case.evidence.floor_name}", case.evidence.floor.astype(float)))
+    return found
+
+
+def _floor(case: _Case, name: str, what: str, rival: Floats) -> tuple[Estimate, Guard]:
+    """Whether the challenger beats `rival`: shown to, but of a refresh only that it is not seen to lose.
+
+    One month is noisy: to ask that a model of the same recipe be shown anew to beat the floor would refuse good ones.
+    """
+    theirs = case.loss(case.y, rival)
+    gain = case.mean(theirs - case.loss(case.y, case.new))
     low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
-    what = f"the constant prediction {best:.4g} ({case.title} {figure(float(np.mean(constant)))})"
+    what = f"{what} ({case.title} {figure(float(np.mean(theirs)))})"
     if low > 0:
-        return gain, Guard("constant", "pass", f"it beats {what} by {figure(low)} or more")
-    if high <= 0:
-        return gain, Guard("constant", "fail", f"it does not beat {what}")
-    return gain, Guard("constant", "undecided", f"it is not shown to beat {what}")
+        return gain, Guard(name, "pass", f"it beats {what} by {figure(low)} or more")
+    if high <= 0 or (case.evidence.mode == "refresh" and not gain.mean > 0):
+        return gain, Guard(name, "fail", f"it does not beat {what}")
+    if case.evidence.mode == "refresh":
+        return gain, Guard(name, "pass", f"it beats {what} by {figure(gain.mean)}, if not for certain")
+    return gain, Guard(name, "undecided", f"it is not shown to beat {what}")
+
+
+def _in_its_unit(case: _Case, champion: Floats | None, alpha: float) -> Number:
+    """What an error is in the unit of the label: the RMSE, or the mean absolute error; bounds of the former by delta.
+
+    sqrt(m) moves by dm / (2 sqrt(m)) for a small dm of the mean square m (the delta method).
+    """
+    rows, title = (stats.squared, RMSE) if case.kind.rmse else (stats.absolute, ABSOLUTE)
+    new = rows(case.y, case.new)
+    mean = float(np.mean(new))
+    after = math.sqrt(mean) if case.kind.rmse else mean
+    if champion is None:
+        return Number(title, "lower", None, after)
+    old = rows(case.y, champion)
+    if not case.kind.rmse:
+        return _number(title, "lower", old, new, case.mean(old - new), alpha)
+    before = math.sqrt(float(np.mean(old)))
+    slope = [1 / (2 * root) if root else 0.0 for root in (before, after)]
+    error = case.mean(old * slope[0] - new * slope[1]).error
+    gain = Estimate(before - after, error, case.count - 1)
+    return Number(title, "lower", before, after, gain.mean, gain.low(alpha), gain.high(alpha), alpha)
+
+
+def _too_good(case: _Case, main: Number) -> list[Guard]:
+    """A loss that falls too far at once stays undecided, until a person has looked: every loss knows this alarm."""
+    most, before, after = case.rules.suspect_fall, main.champion, main.challenger
+    if before is None or after >= (1 - most) * before:
+        return []
+    doubt = f"{case.title} falls from {figure(before)} to {figure(after)}; more than {100 * most:g} % at once is more"
+    return [Guard("plausible", "undecided", f"{doubt} often a leak than a gain; a person must look at the features")]
 
 
 def _slices(case: _Case, old: Floats, new: Floats) -> tuple[Slice, ...]:
@@ -463,6 +511,7 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
         return "; ".join(evidence.problems)
     models = {"challenger": evidence.challenger, "champion": evidence.champion}
     arrays: dict[str, NDArray[Any]] = {"label": evidence.y, "cluster": evidence.clusters}
+    models["floor"] = evidence.floor
     arrays |= {name: p for name, p in models.items() if p is not None}
     for column in rules.slices:
         if column not in evidence.slices:
@@ -471,9 +520,9 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
     for name, array in arrays.items():
         if array.shape != evidence.y.shape or array.ndim != 1:
             return f"the {name} has the shape {array.shape}, the labels {evidence.y.shape}"
-    probability = rules.metric in ("logloss", "brier")
+    kind = losses.of(rules)
     for name, p in models.items():
-        until = evidence.champion_until if name == "champion" else evidence.challenger_until
+        until = {"champion": evidence.champion_until, "challenger": evidence.challenger_until}.get(name, "")
         if evidence.months and until and until >= min(evidence.months):
             saw = CHAMPION_SAW if name == "champion" else "the challenger trained on "
             return f"{saw}{until}, a month of the holdout"
@@ -481,12 +530,12 @@ def _problem(evidence: Evidence, rules: "GateRules") -> str:
             return f"the {name} predicts something that is not a finite number"
         if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):
             return f"the {name} predicts something beyond {LARGEST:g}, too large to square"
-        if p is not None and probability and not (np.all(p >= 0) and np.all(p <= 1)):
-            return f"the {name} predicts outside [0, 1]"
-    return _label_problem(evidence, probability)
+        if p is not None and (wrong := kind.prediction_problem(p.astype(np.float64))):
+            return f"the {name} {wrong}"
+    return _label_problem(evidence, kind)
 
 
-def _label_problem(evidence: Evidence, probability: bool) -> str:
+def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:
     y, clusters = evidence.y, evidence.clusters
     if not np.all(np.isfinite(y.astype(np.float64))):
         return "a label is missing or not finite"
@@ -497,11 +546,11 @@ def _label_problem(evidence: Evidence, probability: bool) -> str:
     count = len(np.unique(clusters))
     if count < MIN_CLUSTERS:
         return f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
-    if not probability:
+    if wrong := kind.label_problem(y.astype(np.float64)):
+        return wrong
+    if not kind.probability:
         few = len(y) < 2 * MIN_CLASS
         return f"the holdout has {len(y)} rows; at least {2 * MIN_CLASS} are needed" if few else ""
-    if not np.all((y == 0) | (y == 1)):
-        return "a label is neither 0 nor 1"
     for value, name in ((1, "positive"), (0, "negative")):
         rows = y == value
         if rows.sum() < MIN_CLASS:

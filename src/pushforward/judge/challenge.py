@@ -67,7 +67,7 @@ def _probe(
 
     contract = rules.model
     rows, events = read(place / ROWS, ROWS), read(place / EVENTS, EVENTS)
-    keys, probability = rows[contract.key], rules.gate.metric in {"logloss", "brier"}
+    keys, probability = rows[contract.key], rules.gate.probability
 
     def answer(told: Path, to: Path) -> honesty.Floats:
         with honesty.with_the_future_replaced():

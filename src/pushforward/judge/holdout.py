@@ -57,7 +57,7 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
     asked = {
         ROWS: (contract.key, contract.time),
         EVENTS: (honesty.KNOWN_AT,),
-        LABELS: (contract.key, contract.label, contract.cluster),
+        LABELS: (contract.key, contract.label, contract.cluster, *([contract.floor] if contract.floor else [])),
     }
     found = []
     for name, columns in asked.items():
@@ -69,6 +69,11 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
             )
         found.append(table)
     rows, events, labels = found
+    if contract.floor and not (kind := labels[contract.floor].dtype).is_numeric():
+        raise PushforwardError(
+            f"{contract.holdout}/{LABELS}: {contract.floor} (model.floor) is {kind}, not a number",
+            next="edit model.floor in params.yaml",
+        )
     if wrong := inspection.twins(rows[contract.key], labels[contract.key], (ROWS, LABELS)):
         raise PushforwardError(f"{contract.holdout}: {wrong}", next=EDIT, exit_code=DATA)
     return rows, events, labels

@@ -264,7 +264,7 @@ class _Case:
         self.contract, self.pictures, self.golden = rules.model, pictures, golden
         self.painter: ProcessPoolExecutor | None = None
         self.drawn: Future[dict[str, bytes]] | None = None
-        self.probability = rules.gate.metric in {"logloss", "brier"}
+        self.probability = rules.gate.probability
         self.months = tuple(asked.data.months[-rules.gate.window :])
         self.root = checkout("judge", judge)
         self.work = self.root.parent
@@ -308,6 +308,8 @@ class _Case:
             champion_until=_until(champion_manifest),
             problems=(dishonest,) if dishonest else (),
             doubts=doubts,
+            floor=None if contract.floor is None else labels[contract.floor].to_numpy(),
+            floor_name=contract.floor or "",
         )
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
@@ -516,7 +518,7 @@ class _Case:
             evidence.challenger,
             evidence.champion,
             evidence.clusters,
-            metric=self.rules.gate.metric,
+            rules=self.rules.gate,
             learning=tables["learning.csv"],
             importance=tables["importance.csv"],
         )

@@ -235,7 +235,7 @@ def _ask(repository: Repository, checkout: Path, told: _Recorded, rules: Setting
         )
         asked = (place / holdout.ROWS, place / holdout.EVENTS, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
-        probability = rules.gate.metric in {"logloss", "brier"}
+        probability = rules.gate.probability
         predictions = score.read_predictions(out, rows[contract.key], probability=probability)
     judged = told.verdict.holdout
     if judged is None or holdout.digest(place) != judged.sha256:

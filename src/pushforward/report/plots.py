@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.gate import stats
-from pushforward.gate.decision import GUARD_ALPHA, LOSSES, TITLES
+from pushforward.gate.decision import GUARD_ALPHA
+from pushforward.gate.loss import Loss, of
 from pushforward.gate.stats import Floats
+from pushforward.settings import GateRules
 from pushforward.text import signed
 
 T = TypeVar("T")
@@ -104,14 +106,14 @@ def draw(
     champion: NDArray[Any] | None,
     clusters: NDArray[Any],
     *,
-    metric: str,
+    rules: GateRules,
     learning: Mapping[str, bytes],
     importance: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """Pictures by file name, as SVG; what cannot be drawn from what is given is left out.
 
     Labels and predictions are arrays of one length, one entry a row of the validation month, `champion` None where it
-    has not answered the same rows; `clusters` are days as text. `metric` is a key of `gate.LOSSES`. `learning` (CSV:
+    has not answered the same rows; `clusters` are days as text. `rules` name the loss. `learning` (CSV:
     round, validation, optionally train) and `importance` (CSV: feature, contribution) are by "champion" and
     "challenger". No two runs on one machine differ in a byte.
     """
@@ -128,7 +130,7 @@ def draw(
                 "reliability": _reliability(outcomes, models),
             }
         if champion is not None:
-            plots["gain-by-day"] = _gain(outcomes, models, clusters.astype(str), metric)
+            plots["gain-by-day"] = _gain(outcomes, models, clusters.astype(str), of(rules))
     drawn = {}
     for name, plot in sorted(plots.items()):
         # Vega raises ValueError where it stumbles; a picture is no reason to go without a verdict.
@@ -225,11 +227,11 @@ def _reliability(y: Floats, models: Models) -> _Plot:
     return _Plot("Reliability", said, _layers(_diagonal(), body, _note(MONTH)), SQUARE)
 
 
-def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], metric: str) -> _Plot | None:
+def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], loss: Loss) -> _Plot | None:
     """Bars of mean gain by day, their mean and its bounds; None where the clusters are no days or nothing differs."""
     names, codes = np.unique(clusters, return_inverse=True)
     days = _days(names.tolist()) if len(names) > 1 else []
-    gains = LOSSES[metric](y, models["champion"]) - LOSSES[metric](y, models["challenger"])
+    gains = loss.rows(y, models["champion"]) - loss.rows(y, models["challenger"])
     if not days or not gains.any():
         return None
     means = np.bincount(codes, weights=gains) / np.bincount(codes)
@@ -258,7 +260,7 @@ def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], metric: str) ->
                     "labelExpr": "utcFormat(toDate(datum.label + 'T00:00Z'), '%-d %b')",
                 },
             },
-            "y": {"field": "gain", "type": "quantitative", "title": f"gain in {TITLES[metric]}"},
+            "y": {"field": "gain", "type": "quantitative", "title": f"gain in {loss.title}"},
             "color": _color(models, counts),
         },
     }
