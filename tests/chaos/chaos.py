@@ -476,6 +476,7 @@ def settle(world: World) -> int:
     """Let the server finish, as a cron job would; how many rounds it took."""
     for rounds in range(1, 30):
         status, said = run(world, world.folder, "pushforward", "dispatch", "--bare", str(world.bare))
+        print(f"· dispatch {rounds}: {(said.strip().splitlines() or ['nothing was said'])[-1][:120]}", flush=True)
         if status == 0 and "nothing was waiting" in said:
             return rounds
         if "when the server is mended" in said:
@@ -502,6 +503,7 @@ def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoter
         while time.monotonic() - started < seconds and all(thread.is_alive() for thread in threads):
             time.sleep(0.2)
         world.stop.set()
+        print("· at rest from here: no more pushes, no more troubles", flush=True)
         for thread in threads:
             thread.join(PATIENCE_SECONDS + 30)
         if world.mounted:
