@@ -22,6 +22,7 @@ from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.decision import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.refs import VERDICTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import context as background
@@ -67,16 +68,19 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
     if event == "push":
         head = repository.commit(head)
         return Question(head, head, event, ref)
+    forge = remotes.followed(repository)
+    if forge is None:
+        raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
     if pull is None:
-        heads = repository.remote("ls-remote", "origin", "refs/pull/*/head").text.splitlines()
+        heads = repository.remote("ls-remote", forge.name, "refs/pull/*/head").text.splitlines()
         mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]
         if not mine:
             raise PushforwardError(
-                f"no pull request has the head {head[:9]}", next="git ls-remote origin 'refs/pull/*/head'"
+                f"no pull request has the head {head[:9]}", next=f"git ls-remote {forge.name} 'refs/pull/*/head'"
             )
         pull = max(mine)
     merge = f"refs/pull/{pull}/merge"
-    repository.remote("fetch", "-q", "origin", f"+{merge}:{merge}")
+    repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
     subject = repository.commit(merge)
     if head not in repository.git("rev-parse", f"{subject}^@").text.split():
         raise PushforwardError(f"{merge} is not a merge of {head[:9]} any more: the branch has moved on")

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from pushforward import __version__, files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
@@ -178,9 +179,8 @@ def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> Non
 
 def _place(repository: Repository) -> str:
     """Whether this is the work of a server on this machine or of a forge's runner: not the same promise."""
-    url = repository.git("remote", "get-url", "origin", check=False)
-    origin = Path(url.text.removeprefix("file://"))
-    return "forge" if url.returncode == 0 and not (origin.is_absolute() and origin.is_dir()) else "server"
+    there = remotes.authority(repository)
+    return "server" if there is None or (there.folder is not None and there.folder.is_dir()) else "forge"
 
 
 def _data(
