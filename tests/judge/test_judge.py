@@ -24,7 +24,7 @@ from pushforward.judge import judge as evidence
 from pushforward.judge.judge import Question
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
-from pushforward.pipeline.dvc import Reproduction, Stage
+from pushforward.pipeline.stages import Reproduction, Stage
 from pushforward.registry import tags as registry
 from pushforward.report import markdown as report
 

@@ -30,6 +30,7 @@ from pushforward.judge import handover, identity, ledger, score, seal
 from pushforward.judge import holdout as holdouts
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
+from pushforward.pipeline.lock import LOCK, METRICS, making
 from pushforward.pipeline.revision import (
     MANIFEST,
     leaves_at,
@@ -39,6 +40,8 @@ from pushforward.pipeline.revision import (
     sha256,
     validation_month,
 )
+from pushforward.pipeline.stages import Reproduction
+from pushforward.pipeline.storage import storage
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
@@ -148,7 +151,7 @@ def weigh(
     context = background.changes(repository, question.ref, question.subject, champion)
     if question.event == "push":
         context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
-    reproduction = pipeline.Reproduction()
+    reproduction = Reproduction()
     level: registry.Level = "minor"
     months: tuple[str, ...] = ()
     digests = Digests()
@@ -169,7 +172,7 @@ def weigh(
             words, _, step = read.failed.partition("\n  next: ")
             raise PushforwardError(words, next=step)
         if not read.lock:
-            raise PushforwardError(f"the run left no {pipeline.LOCK}")
+            raise PushforwardError(f"the run left no {LOCK}")
         _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
         context = background.with_metrics(context, read, repository, champion)
         with _checkouts(repository, work) as checkout:
@@ -206,7 +209,7 @@ def weigh(
     return verdict, context, level
 
 
-def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> str:
+def _reason(failed: PushforwardError, reproduction: Reproduction) -> str:
     lines = failed.message.strip().splitlines() or ["no reason was given"]
     if reproduction.outcome == "refused":
         return lines[0] if lines[0].startswith("data refused") else f"data refused: {lines[0]}"
@@ -217,7 +220,7 @@ def _reason(failed: PushforwardError, reproduction: pipeline.Reproduction) -> st
     return lines[0]
 
 
-def _kind(reproduction: pipeline.Reproduction) -> Kind:
+def _kind(reproduction: Reproduction) -> Kind:
     if reproduction.outcome == "failed" and not any(stage.outcome == "failed" for stage in reproduction.stages):
         return "judged"  # it came to no training
     kinds: dict[str, Kind] = {"refused": "data-refused", "failed": "training-failed", "ok": "judged"}
@@ -509,7 +512,7 @@ class _Case:
         for name, table in tables.items():
             found = self.read.metrics.get(name)
             table |= {"challenger": found} if found else {}
-            path = f"{pipeline.METRICS}/{name}"
+            path = f"{METRICS}/{name}"
             theirs = self.repository.read(self.champion.commit, path) if self.champion else None
             table |= {"champion": theirs} if theirs else {}
         # In a process of its own: what draws them is a whole browser engine, and no verdict may die of it.
@@ -594,12 +597,10 @@ def _touched(
     """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
     if base is None or base == subject:
         return ()
-    lock = repository.read(champion.commit if champion else base, pipeline.LOCK)
+    lock = repository.read(champion.commit if champion else base, LOCK)
     try:
         before, after = leaves_at(repository, base), leaves_at(repository, subject)
-        return verdicts.touched(
-            repository.changed(base, subject), before, after, pipeline.making(lock, rules.model.holdout)
-        )
+        return verdicts.touched(repository.changed(base, subject), before, after, making(lock, rules.model.holdout))
     except PushforwardError:
         return ()  # params.yaml cannot be read: that is the verdict already
 
@@ -610,13 +611,11 @@ def _check_claims(repository: Repository, base: str | None, subject: str, metric
         return
     for path in repository.changed(base, subject):
         folder, _, name = path.rpartition("/")
-        claimed = (
-            repository.read(subject, path) if folder == pipeline.METRICS and handover.NAME.fullmatch(name) else None
-        )
+        claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
         if claimed is not None and not _same(claimed, metrics.get(name)):
             raise PushforwardError(
                 f"{path} was committed with other numbers than the run has found",
-                next=f"git checkout {base[:9]} -- {pipeline.METRICS}, or dvc repro and commit what it makes",
+                next=f"git checkout {base[:9]} -- {METRICS}, or dvc repro and commit what it makes",
             )
 
 
@@ -668,7 +667,7 @@ def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, st
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    local = pipeline.storage(repository.path).config()
+    local = storage(repository.path).config()
 
     def checkout(role: str, revision: str) -> Path:
         commit = repository.commit(revision)

@@ -20,7 +20,7 @@ from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repos
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK, METRICS, read_lock
+from pushforward.pipeline.lock import LOCK, METRICS, read_lock
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust

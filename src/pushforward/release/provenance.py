@@ -21,8 +21,9 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -215,7 +216,7 @@ def _data(
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
-    for entry in pipeline.read_lock(repository.read(target, LOCK)).values():
+    for entry in read_lock(repository.read(target, LOCK)).values():
         for out in entry.get("outs", []):
             content = repository.read(target, str(out["path"]))
             if content is not None:
@@ -251,7 +252,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
     with tempfile.TemporaryDirectory() as scratch:
         checkout = Path(scratch) / "checkout"
         repository.copy(checkout, target)
-        files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
+        files.write(checkout, ".dvc/config.local", storage(root.absolute()).config().encode())
         pipeline.fetch(checkout, *paths, say=say)
 
 
