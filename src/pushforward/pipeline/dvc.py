@@ -168,16 +168,9 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
     listener = Listener(say)
     result = Reproduction()
     with tail_of() as tail, _repo(root, listener) as repo:
-        from dvc.exceptions import DvcException, ReproductionError
+        from dvc.exceptions import ReproductionError
 
-        try:
-            repo.check_graph(stages=[])
-        except DvcException as wrong:  # a cycle, an out of two stages: known before anything runs
-            raise unusable(root, chain(wrong)) from None
-        refuse_links(repo)
-        check_made(root, repo, wanted)
-        check_needed(root, repo)
-        frozen = check_frozen(repo, before)
+        frozen = _check(root, repo, wanted, before)
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
@@ -201,16 +194,35 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
                 result.pushed = repo.push(run_cache=True)
                 read_back(repo)
     result.stages = listener.stages
-    after = _normalize(root, {stage.name for stage in listener.stages}, complete=result.outcome == "ok")
+    _settle(root, result, before, frozen)
+    if listener.complaints and result.outcome == "ok":
+        raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]) -> set[str]:
+    """Refuse what is known of a pipeline before anything runs; its frozen stages."""
+    from dvc.exceptions import DvcException
+
+    try:
+        repo.check_graph(stages=[])
+    except DvcException as wrong:  # a cycle, an out of two stages
+        raise unusable(root, chain(wrong)) from None
+    refuse_links(repo)
+    check_made(root, repo, wanted)
+    check_needed(root, repo)
+    return check_frozen(repo, lock)
+
+
+def _settle(root: Path, result: Reproduction, before: Mapping[str, Any], frozen: set[str]) -> None:
+    """Put the lock in order, and say of each stage why it ran."""
+    after = _normalize(root, {stage.name for stage in result.stages}, complete=result.outcome == "ok")
     if result.outcome == "ok":
         check_frozen_still(frozen, after)
     for stage in result.stages:
         if stage.outcome != "unchanged":
             stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
-    if listener.complaints and result.outcome == "ok":
-        raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
-    result.seconds = round(time.monotonic() - started, 2)
-    return result
 
 
 def _pull_folders(repo: Any, last: str = "") -> int:
