@@ -12,7 +12,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git import remote
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import judge, ledger, plan
+from pushforward.judge import ledger, plan, question
 from pushforward.registry import authority, signers, trust
 from pushforward.release import promote, provenance, release
 from pushforward.server import check, init
@@ -227,7 +227,7 @@ def test_without_a_remote_there_is_none(clone, teller):
         with pytest.raises(PushforwardError, match="git remote"):
             verb(Repository(clone))
     with pytest.raises(PushforwardError, match="no git remote with pull requests"):
-        judge.ask(clone, "HEAD", "pull_request", "", None)
+        question.ask(clone, "HEAD", "pull_request", "", None)
 
 
 @pytest.mark.parametrize("name", [None, *NAMES])

@@ -1,11 +1,9 @@
 """What the judge weighs: the hand-over, the holdout, the champion's own predictions. The shell around the gate."""
 
-import contextlib
 import dataclasses
 import json
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -22,18 +20,17 @@ from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.decision import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
-from pushforward.git import remote as remotes
-from pushforward.git.refs import VERDICTS, ZERO
-from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, identity, ledger, score, seal
+from pushforward.judge import handover, identity, ledger, passed, score, seal
 from pushforward.judge import holdout as holdouts
+from pushforward.judge.change import base_of, check_claims, earlier_than, level_of, mode_of, next_version, touched_by
+from pushforward.judge.question import Question, checkouts
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.lock import LOCK, METRICS, making
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import (
     MANIFEST,
-    leaves_at,
     manifest_of,
     model_digest,
     settings_at,
@@ -41,7 +38,6 @@ from pushforward.pipeline.revision import (
     validation_month,
 )
 from pushforward.pipeline.stages import Reproduction
-from pushforward.pipeline.storage import storage
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
@@ -49,79 +45,7 @@ from pushforward.report import plots
 from pushforward.report.markdown import Context, Kind
 from pushforward.settings import Settings
 
-PACKAGE = "src/pushforward/"
 DRAW_SECONDS = 60.0
-GOLDEN_ROWS = 100
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """What is to be judged: `head` was pushed by `event` to `ref`; `subject` ran, a merge for a pull request."""
-
-    head: str
-    subject: str
-    event: str
-    ref: str
-    pull: int | None = None
-
-
-def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Question:
-    """What is asked of the judge in `root`; number and merge of a pull request come from the forge's refs."""
-    repository = Repository(root)
-    if event == "push":
-        head = repository.commit(head)
-        return Question(head, head, event, ref)
-    forge = remotes.followed(repository)
-    if forge is None:
-        raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
-    if pull is None:
-        heads = repository.remote("ls-remote", forge.name, "refs/pull/*/head").text.splitlines()
-        mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]
-        if not mine:
-            raise PushforwardError(
-                f"no pull request has the head {head[:9]}", next=f"git ls-remote {forge.name} 'refs/pull/*/head'"
-            )
-        pull = max(mine)
-    merge = f"refs/pull/{pull}/merge"
-    repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
-    subject = repository.commit(merge)
-    if head not in repository.git("rev-parse", f"{subject}^@").text.split():
-        raise PushforwardError(f"{merge} is not a merge of {head[:9]} any more: the branch has moved on")
-    return Question(head, subject, event, ref, pull=pull)
-
-
-def judge_of(root: Path, question: Question, before: str = "") -> str:
-    """The commit whose code, rules and holdout judge the question.
-
-    For a pull request the target branch, which is checked out. For a push the commit that the branch pointed to before
-    (`before`; where the forge does not say, the first parent), or the newest one before that whose settings can be
-    read: a change of the judge counts from the next push on.
-    """
-    repository = Repository(root)
-    head = repository.commit("HEAD")
-    if question.event != "push" or head != question.head:
-        return head
-    earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
-    while earlier is not None:
-        try:
-            files.check_tree(repository.tree(earlier), pipeline.OWN)
-            settings_at(repository, earlier)
-        except PushforwardError:
-            earlier = repository.resolve(f"{earlier}^")
-        else:
-            return earlier
-    return head
-
-
-def code_of(root: Path, judge: str) -> Path | None:
-    """The folder with the judge's own package, where the project carries one that is not what is checked out."""
-    repository = Repository(root)
-    own = {path: blob for path, blob in repository.tree(judge).items() if path.startswith(PACKAGE)}
-    here = {path: blob for path, blob in repository.tree("HEAD").items() if path.startswith(PACKAGE)}
-    if f"{PACKAGE}__main__.py" not in own or own == here:
-        return None
-    with _checkouts(repository, root / ".git" / "judge-code") as checkout:
-        return checkout("judge", judge) / PACKAGE.split("/")[0]
 
 
 def weigh(
@@ -147,7 +71,7 @@ def weigh(
     rules = settings_at(repository, judge)
     known = registry.fold(rules.model.name, repository.refs("refs/tags"))
     known = tagging.counting(root, known, rules.promote.environments)
-    champion = _earlier(repository, known, question).champion
+    champion = earlier_than(repository, known, question).champion
     context = background.changes(repository, question.ref, question.subject, champion)
     if question.event == "push":
         context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
@@ -166,20 +90,20 @@ def weigh(
             raise PushforwardError(reproduction.message, next=reproduction.next)
         asked = settings_at(repository, question.subject)
         months = tuple(asked.data.months[-rules.gate.window :])
-        mode = _mode(repository, champion, question.subject)
+        mode = mode_of(repository, champion, question.subject)
         digests = _digests(read, repository, question.subject, asked)
         if read.failed:
             words, _, step = read.failed.partition("\n  next: ")
             raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {LOCK}")
-        _check_claims(repository, _base(repository, question, judge), question.subject, read.metrics)
+        check_claims(repository, base_of(repository, question, judge), question.subject, read.metrics)
         context = background.with_metrics(context, read, repository, champion)
-        with _checkouts(repository, work) as checkout:
+        with checkouts(repository, work) as checkout:
             places = pictures, golden
             case = _Case(repository, rules, asked, known, question, read, mode, judge, checkout, say, *places)
             verdict, context, level = case.judge(context)
-        version = _next_version(repository, known, question.subject, digests, level)
+        version = next_version(repository, known, question.subject, digests, level)
         before = identity.before_renaming(repository, known.model, question.subject) if champion is None else None
         context = dataclasses.replace(context, next_version=version, renamed_from=before.name if before else "")
     except PushforwardError as failed:
@@ -201,7 +125,7 @@ def weigh(
         champion=Champion(champion.name, champion.commit) if champion else None,
         digests=digests,
         stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in reproduction.stages),
-        touched=_touched(repository, _base(repository, question, judge), question.subject, champion, rules),
+        touched=touched_by(repository, base_of(repository, question, judge), question.subject, champion, rules),
         seconds=round(reproduction.seconds + time.monotonic() - started, 1),
     )
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
@@ -227,25 +151,6 @@ def _kind(reproduction: Reproduction) -> Kind:
     return kinds[reproduction.outcome]
 
 
-def _earlier(repository: Repository, known: registry.Registry, question: Question) -> registry.Registry:
-    """The registry without what this very commit has made, so that judging twice gives the same verdict."""
-    own = {
-        version.commit
-        for version in known.versions
-        if question.subject in {version.commit, repository.resolve(f"{version.commit}^")}
-    }
-    versions = tuple(version for version in known.versions if version.commit not in own)
-    uses = tuple(use for use in known.assignments if use.commit not in own)
-    return dataclasses.replace(known, versions=versions, assignments=uses)
-
-
-def _mode(repository: Repository, champion: registry.Registered | None, subject: str) -> verdicts.Mode:
-    after = leaves_at(repository, subject)
-    if champion is None:
-        return verdicts.mode([], None, after)
-    return verdicts.mode(repository.changed(champion.commit, subject), leaves_at(repository, champion.commit), after)
-
-
 class _Case:
     """One question and everything that takes part in its answer; `judge` gives the verdict."""
 
@@ -265,7 +170,7 @@ class _Case:
         golden: Path | None,
     ) -> None:
         self.repository, self.rules, self.asked, self.known = repository, rules, asked, known
-        self.earlier = _earlier(repository, known, question)
+        self.earlier = earlier_than(repository, known, question)
         self.champion = self.earlier.champion
         self.question, self.read, self.mode, self.checkout, self.say = question, read, mode, checkout, say
         self.contract, self.pictures, self.golden = rules.model, pictures, golden
@@ -318,7 +223,7 @@ class _Case:
         )
         verdict = self._look(evidence, holdout)
         size = Holdout(self.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
-        level = _level(self.mode, manifest, champion_manifest)
+        level = level_of(self.mode, manifest, champion_manifest)
         months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
         context = dataclasses.replace(context, months=months)
         if self.trusted and verdict.verdict != "invalid":
@@ -328,7 +233,7 @@ class _Case:
         self._hang_up()
         if self.trusted and verdict.verdict == "promote" and self.golden is not None:
             self.golden.parent.mkdir(parents=True, exist_ok=True)
-            self.golden.write_bytes(golden_rows(contract.key, keys, challenger))
+            self.golden.write_bytes(passed.golden_rows(contract.key, keys, challenger))
         return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
 
     def _sound(self, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
@@ -562,120 +467,3 @@ def _until(manifest: dict[str, Any]) -> str:
     training = manifest.get("training")
     months = training.get("months") if isinstance(training, dict) else None
     return max(str(month) for month in months) if isinstance(months, list) and months else ""
-
-
-def _level(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
-    if champion and manifest.get("inputs") != champion.get("inputs"):
-        return "major"
-    return "patch" if mode == "refresh" else "minor"
-
-
-def _next_version(
-    repository: Repository, known: registry.Registry, subject: str, digests: Digests, level: registry.Level
-) -> str:
-    """The version that a promotion would make of what was judged; "" where it is one already."""
-    if identity.existing(repository, known, subject, digests) is not None:
-        return ""
-    taken = {ref.name.removeprefix("refs/tags/") for ref in repository.refs("refs/tags")}
-    return f"{known.model}@{known.next_version(level, taken)}"
-
-
-def _base(repository: Repository, question: Question, judge: str) -> str | None:
-    """The commit from which a change starts: where a branch left its target, what a push found there."""
-    if question.event == "push":
-        return judge if judge != question.head else repository.resolve(f"{question.head}^")
-    return repository.merge_base(judge, question.head)
-
-
-def _touched(
-    repository: Repository,
-    base: str | None,
-    subject: str,
-    champion: registry.Registered | None,
-    rules: Settings,
-) -> tuple[str, ...]:
-    """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
-    if base is None or base == subject:
-        return ()
-    lock = repository.read(champion.commit if champion else base, LOCK)
-    try:
-        before, after = leaves_at(repository, base), leaves_at(repository, subject)
-        return verdicts.touched(repository.changed(base, subject), before, after, making(lock, rules.model.holdout))
-    except PushforwardError:
-        return ()  # params.yaml cannot be read: that is the verdict already
-
-
-def _check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:
-    """Refuse a change that commits other metrics than its run has found."""
-    if base is None:
-        return
-    for path in repository.changed(base, subject):
-        folder, _, name = path.rpartition("/")
-        claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
-        if claimed is not None and not _same(claimed, metrics.get(name)):
-            raise PushforwardError(
-                f"{path} was committed with other numbers than the run has found",
-                next=f"git checkout {base[:9]} -- {METRICS}, or dvc repro and commit what it makes",
-            )
-
-
-def _same(claimed: bytes, found: bytes | None) -> bool:
-    if found is None or claimed == found:
-        return claimed == found
-    try:
-        return bool(json.loads(claimed) == json.loads(found))
-    except (ValueError, RecursionError):
-        return False
-
-
-def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes:
-    """What the model gives for rows that are spread evenly over the holdout: JSON, the same bytes for the same."""
-    step = max(1.0, len(keys) / GOLDEN_ROWS)
-    places = [int(place * step) for place in range(min(GOLDEN_ROWS, len(keys)))]
-    named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
-    rows = [{key: named[place], "p": float(predictions[place])} for place in places]
-    return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
-
-
-def record(root: Path, verdict: Verdict) -> None:
-    """Put what passed on the default branch where a promotion and the policy of the remote look for it.
-
-    It is a commit of `verdict.json` at `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are
-    counted in. Any other verdict leaves no trace there.
-    """
-    if verdict.verdict != "promote" or verdict.event != "push":
-        return
-    book, ref = ledger.of(root), f"{VERDICTS}{verdict.commit}"
-    if book.remote:
-        book.repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", book.remote, f"+{ref}*:{ref}*")
-    before = book.repository.resolve(ref)
-    content = {"verdict.json": verdict.to_json().encode()}
-    tree = book.repository.write_tree(EMPTY_TREE, content, index=root / ".git" / "verdict.index")
-    date, parents = book.repository.date(verdict.commit), [before] if before else []
-    commit = book.repository.write_commit(tree, parents, f"Verdict on {verdict.commit}\n", date=date)
-    if book.remote:
-        book.repository.remote("push", "-q", book.remote, f"{commit}:{ref}")
-    else:
-        book.repository.git("update-ref", ref, commit)
-
-
-@contextlib.contextmanager
-def _checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, str], Path]]:
-    """Gives a checkout of any revision for one role, as a folder of `work` that shares the repository's objects.
-
-    Two roles of one revision are two folders: the judge's holds another lock and other months than the commit.
-    """
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    local = storage(repository.path).config()
-
-    def checkout(role: str, revision: str) -> Path:
-        commit = repository.commit(revision)
-        folder = work / f"{role}-{commit[:12]}"
-        if not folder.exists():
-            repository.copy(folder, commit)
-            files.cut(folder, repository.tree(commit), pipeline.OWN)
-            files.write(folder, ".dvc/config.local", local.encode())
-        return folder
-
-    yield checkout
