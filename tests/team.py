@@ -18,7 +18,7 @@ import pytest
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import judge as evidence
+from pushforward.judge import passed
 from pushforward.policy import hook as policy
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
@@ -280,7 +280,7 @@ class Hub:
             ref="refs/heads/main",
             digests=digests,
         )
-        evidence.record(self.clone, verdict)
+        passed.record(self.clone, verdict)
         return verdict
 
     def promote(self, model: str, level: Level = "minor", *, clone: Path | None = None) -> Promotion:

@@ -20,8 +20,9 @@ from pushforward.git.server import Server
 from pushforward.judge import challenge, handover, holdout
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.dvc import Reproduction
+from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.stages import Reproduction
 from pushforward.pipeline.store import Store
 from pushforward.server import care, init, recover, runs, soundness
 from pushforward.server import record as records
@@ -224,7 +225,7 @@ def test_what_the_judge_changes_in_a_checkout_is_not_behind_a_link(toy, precious
     link(toy, path, precious / "thesis")
     change = {
         "params.yaml": lambda: holdout._set_months(toy, ["2020-01"]),
-        "dvc.lock": lambda: files.write(toy, pipeline.LOCK, b"schema: '2.0'\n"),
+        "dvc.lock": lambda: files.write(toy, LOCK, b"schema: '2.0'\n"),
     }
     with pytest.raises(PushforwardError, match=f"{path} is a link"):
         change[path]()

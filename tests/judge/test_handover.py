@@ -9,7 +9,7 @@ import pytest
 from pushforward.cause import Cause
 from pushforward.errors import PushforwardError
 from pushforward.judge import handover
-from pushforward.pipeline.dvc import Reproduction, Stage
+from pushforward.pipeline.stages import Reproduction, Stage
 from pushforward.settings import Server
 
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed

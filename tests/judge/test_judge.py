@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import json
 import shutil
 import subprocess
@@ -21,10 +20,10 @@ from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
 from pushforward.judge import handover, judged
 from pushforward.judge import judge as evidence
-from pushforward.judge.judge import Question
+from pushforward.judge.question import Question, judge_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
-from pushforward.pipeline.dvc import Reproduction, Stage
+from pushforward.pipeline.stages import Reproduction, Stage
 from pushforward.registry import tags as registry
 from pushforward.report import markdown as report
 
@@ -142,7 +141,7 @@ class Project:
     def weigh(self):
         head = self.git("rev-parse", "HEAD")
         question = Question(head, head, "push", "refs/heads/main")
-        judge = evidence.judge_of(self.root, question)
+        judge = judge_of(self.root, question)
         work = self.root / ".git" / "judge"
         return evidence.weigh(self.root, self.handover, question, judge=judge, work=work, say=lambda _: None)
 
@@ -295,7 +294,7 @@ def test_the_holdout_is_checked_before_it_is_believed(ran, tmp_path, spoil, verd
 def test_what_passes_on_the_default_branch_leaves_golden_rows(ran, tmp_path):
     golden, head = tmp_path / "verdict" / "golden.json", ran.git("rev-parse", "HEAD")
     question = Question(head, head, "push", "refs/heads/main")
-    told = {"judge": evidence.judge_of(ran.root, question), "work": ran.root / ".git" / "judge", "say": lambda _: None}
+    told = {"judge": judge_of(ran.root, question), "work": ran.root / ".git" / "judge", "say": lambda _: None}
     verdict, _, _ = evidence.weigh(ran.root, ran.handover, question, golden=golden, **told)
     assert verdict.verdict == "promote"
     found = json.loads(golden.read_text())
@@ -314,43 +313,6 @@ def test_what_does_not_pass_leaves_no_golden_rows(still, tmp_path):
     told = {"judge": head, "work": still.root / ".git" / "judge", "say": lambda _: None}
     evidence.weigh(still.root, still.handover, question, golden=tmp_path / "golden.json", **told)
     assert not (tmp_path / "golden.json").exists()
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 100, 101, 1220])
-def test_golden_rows_are_spread_evenly_over_the_holdout(count):
-    keys, predictions = pl.Series("n", range(count), dtype=pl.Int64), np.linspace(0.1, 0.9, count)
-    rows = json.loads(evidence.golden_rows("n", keys, predictions))["rows"]
-    assert len(rows) == min(100, count)
-    places = [row["n"] for row in rows]
-    assert places == sorted(set(places)), "whole numbers stay what they are"
-    assert all(row["p"] == predictions[row["n"]] for row in rows)
-    steps = {after - before for before, after in itertools.pairwise(places)}
-    assert not steps or max(steps) - min(steps) <= 1
-
-
-def passing(commit, reason="log loss falls"):
-    return dataclasses.replace(invalid(reason), verdict="promote", commit=commit, event="push", ref="refs/heads/main")
-
-
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["on this machine", "elsewhere"])
-def test_what_passes_is_recorded_where_it_was_pushed_to(repository, git, tmp_path, elsewhere):
-    git(tmp_path, "clone", "-q", "--bare", str(repository), "origin.git")
-    # an address that is no absolute path is taken for that of another machine
-    git(repository, "remote", "add", "origin", "../origin.git" if elsewhere else str(tmp_path / "origin.git"))
-    head, origin = git(repository, "rev-parse", "HEAD"), Repository(tmp_path / "origin.git")
-    ref = f"refs/pushforward/verdict/{head}"
-    for reason in ("log loss falls", "log loss falls", "log loss falls, said again"):
-        evidence.record(repository, passing(head, reason))
-        assert origin.read(ref, "verdict.json") == passing(head, reason).to_json().encode()
-        assert list(origin.tree(ref)) == ["verdict.json"]
-    assert git(origin.path, "rev-list", ref).splitlines()[-1] != git(origin.path, "rev-parse", ref), "it only grows"
-
-
-@pytest.mark.parametrize("change", [{"verdict": "hold"}, {"verdict": "invalid"}, {"event": "pull_request"}])
-def test_nothing_else_is_recorded(repository, git, change):
-    head = git(repository, "rev-parse", "HEAD")
-    evidence.record(repository, dataclasses.replace(passing(head), **change))
-    assert git(repository, "for-each-ref", "refs/pushforward") == ""
 
 
 def on_a_forge(project, git):
@@ -604,70 +566,3 @@ def test_the_digest_of_a_model_is_that_of_its_file_or_of_the_list_of_its_files(t
     assert revision.model_digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
     with pytest.raises(PushforwardError, match="holds no model"):
         revision.model_digest(folder / "none")
-
-
-class Forge:
-    """A bare origin with a pull request, as a forge keeps it, and a fresh clone of the default branch."""
-
-    def __init__(self, folder, repository, git):
-        self.git, self.bare, self.clone = git, folder / "forge.git", folder / "judge"
-        git(repository, "checkout", "-q", "-b", "topic")
-        (repository / "b.txt").write_text("b\n")
-        git(repository, "add", "-A")
-        git(repository, "commit", "-q", "-m", "Topic")
-        self.head = git(repository, "rev-parse", "HEAD")
-        git(repository, "checkout", "-q", "main")
-        git(folder, "clone", "-q", "--bare", str(repository), str(self.bare))
-        git(folder, "clone", "-q", "--single-branch", "-b", "main", f"file://{self.bare}", str(self.clone))
-        self.pull(12, self.head)
-
-    def pull(self, number, head):
-        tree = self.git(self.bare, "rev-parse", f"{head}^{{tree}}")
-        merge = self.git(self.bare, "commit-tree", "-p", "main", "-p", head, "-m", "Merge", tree)
-        self.git(self.bare, "update-ref", f"refs/pull/{number}/head", head)
-        self.git(self.bare, "update-ref", f"refs/pull/{number}/merge", merge)
-        return merge
-
-    def ask(self, pull=None, event="pull_request"):
-        return evidence.ask(self.clone, self.head, event, "refs/heads/topic", pull)
-
-
-@pytest.fixture
-def forge(tmp_path, repository, git):
-    return Forge(tmp_path, repository, git)
-
-
-@pytest.mark.parametrize("pull", [None, 12])
-def test_what_is_judged_of_a_pull_request_is_its_merge(forge, git, pull):
-    asked = forge.ask(pull)
-    assert (asked.head, asked.pull) == (forge.head, 12)
-    assert git(forge.clone, "rev-parse", f"{asked.subject}^2") == forge.head
-
-
-def test_what_is_judged_of_a_push_is_the_commit(repository, git):
-    head = git(repository, "rev-parse", "HEAD")
-    asked = evidence.ask(repository, head, "push", "refs/heads/main", None)
-    assert asked == Question(head, head, "push", "refs/heads/main")
-
-
-def test_a_merge_of_another_head_is_not_judged(forge, git):
-    newer = git(forge.bare, "commit-tree", "-p", forge.head, "-m", "More", f"{forge.head}^{{tree}}")
-    forge.pull(12, newer)
-    with pytest.raises(PushforwardError, match=r"is not a merge of .* any more: the branch has moved on"):
-        forge.ask(12)
-    with pytest.raises(PushforwardError, match="no pull request has the head"):
-        forge.ask()
-
-
-def test_metrics_that_a_commit_claims_are_those_of_its_run(repository, git):
-    (repository / "metrics").mkdir()
-    (repository / "metrics" / "metrics.json").write_text('{"auc": 0.75}')
-    git(repository, "add", "-A")
-    git(repository, "commit", "-q", "-m", "Claim")
-    base, head = git(repository, "rev-parse", "HEAD^"), git(repository, "rev-parse", "HEAD")
-    check = evidence._check_claims
-    check(Repository(repository), base, head, {"metrics.json": b'{ "auc": 0.75 }\n'})
-    check(Repository(repository), head, head, {"metrics.json": b'{"auc": 0.5}'})
-    for found in ({"metrics.json": b'{"auc": 0.5}'}, {}, {"metrics.json": b"not json"}):
-        with pytest.raises(PushforwardError, match=r"metrics/metrics.json was committed with other numbers"):
-            check(Repository(repository), base, head, found)

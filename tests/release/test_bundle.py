@@ -18,8 +18,7 @@ from pushforward.gate.verdict import Holdout
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import holdout, score
-from pushforward.judge import judge as evidence
+from pushforward.judge import holdout, passed, score
 from pushforward.registry import tags as registry
 from pushforward.release.bundle import bundle
 from pushforward.release.promote import promote
@@ -105,7 +104,7 @@ class Served:
         commit = hub.git(hub.clone, "rev-parse", "HEAD")
         verdict = replace(hub.judge(commit, model), holdout=Holdout(("2020-03", "2020-04"), 9, 9, digest))
         verdict = replace(verdict, digests=replace(verdict.digests, lock=hashlib.sha256(lock).hexdigest()))
-        evidence.record(hub.clone, verdict)
+        passed.record(hub.clone, verdict)
         rows = [{"id": f"r{n}", "p": n / 10 + golden} for n in range(1, 9)]
         told = told or json.dumps({"schema": 1, "key": "id", "rows": rows}).encode()
         with hub.run():

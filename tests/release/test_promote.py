@@ -21,8 +21,7 @@ from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged
-from pushforward.judge import judge as evidence
+from pushforward.judge import handover, judged, passed
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
@@ -306,7 +305,7 @@ def test_the_same_model_in_another_environment_is_another_version(hub):
     hub.commit("b", "Upgrade")
     verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
     verdict = replace(verdict, digests=replace(verdict.digests, environment="f" * 64))
-    evidence.record(hub.clone, verdict)
+    passed.record(hub.clone, verdict)
     with hub.run():
         assert hub.promote_verdict(verdict, "b").version == "toy@v1.1.0"
     assert hub.record("toy@v1.1.0")["environment"] == "f" * 64
@@ -478,7 +477,7 @@ def test_what_the_store_lost_is_not_promoted(hub, git, harm):
     verdict = hub.judge(head, "c")
     digests = replace(verdict.digests, lock=digest((hub.clone / "dvc.lock").read_bytes()))
     verdict = replace(verdict, digests=digests)
-    evidence.record(hub.clone, verdict)
+    passed.record(hub.clone, verdict)
     with hub.run(), pytest.raises(PushforwardError, match="the DVC remote lacks or spoils 1 of the outs") as refused:
         promote(hub.clone, verdict, "minor", (hub.clone / "dvc.lock").read_bytes(), {}, b"{}", say=lambda _: None)
     assert "dvc push" in refused.value.next

@@ -84,8 +84,8 @@ def server(bare: Path | None) -> Any:
 
     if bare is not None:
         return Server.load(bare.absolute()).settle()
-    local = remote.of(Repository(Path.cwd()))
-    if local is None:
+    local = remote.authority(Repository(Path.cwd()))
+    if local is None or not local.is_server:
         raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
     if local.folder is None:
         words = f"pushforward {' '.join(sys.argv[1:])}"

@@ -37,7 +37,7 @@ def gate(
     as_json: bool,
 ) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward.judge import handover, judged
+    from pushforward.judge import handover, judged, passed, question
     from pushforward.judge import judge as evidence
     from pushforward.report import markdown as report
 
@@ -50,19 +50,19 @@ def gate(
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
     handover.output(out)
-    question = evidence.ask(root, head, event, name, pull)
+    asked = question.ask(root, head, event, name, pull)
     judge = os.environ.get("PUSHFORWARD_JUDGE", "")
     if not judge:
-        judge = evidence.judge_of(root, question, os.environ.get("PUSHFORWARD_BASE", ""))
-        if (package := evidence.code_of(root, judge)) is not None:
+        judge = question.judge_of(root, asked, os.environ.get("PUSHFORWARD_BASE", ""))
+        if (package := question.code_of(root, judge)) is not None:
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
     work, golden = root / ".git" / "judge", out / common.GOLDEN
     verdict, context, level = evidence.weigh(
-        root, root / folder, question, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
+        root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
     )
     judged.store(out, verdict, context, level)
-    evidence.record(root, verdict)
+    passed.record(root, verdict)
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):

@@ -16,7 +16,7 @@ from pushforward.gate import drift
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
-from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import leaves_at, settings_at, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.markdown import Context
@@ -42,7 +42,7 @@ def changes(repository: Repository, ref: str, subject: str, champion: registry.R
     files = [
         row
         for row in repository.diffstat(champion.commit, subject)
-        if row[0] not in {"params.yaml", pipeline.LOCK} and not row[0].startswith(f"{pipeline.METRICS}/")
+        if row[0] not in {"params.yaml", LOCK} and not row[0].startswith(f"{METRICS}/")
     ]
     return dataclasses.replace(
         context,
@@ -56,7 +56,7 @@ def with_metrics(
     context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
 ) -> Context:
     """What the run says of itself: shown, never judged by."""
-    theirs = repository.read(champion.commit, f"{pipeline.METRICS}/metrics.json") if champion else None
+    theirs = repository.read(champion.commit, f"{METRICS}/metrics.json") if champion else None
     curve: tuple[float, ...] = ()
     with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
         rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
@@ -91,7 +91,7 @@ def with_history(
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
-        said = repository.read(version.commit, f"{pipeline.METRICS}/metrics.json")
+        said = repository.read(version.commit, f"{METRICS}/metrics.json")
         value = _numbers(said or b"{}").get(name)
         if value is not None:
             trend.append((_month_watched(repository, version.commit), str(version.version), value))

@@ -13,7 +13,8 @@ from typing import Any, get_args
 from pushforward import files, pointers
 from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
-from pushforward.pipeline.dvc import LOCK, METRICS, Outcome, Reproduction, Stage
+from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.settings import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 

@@ -57,7 +57,7 @@ def plan(root: Path) -> Plan:
     repository = Repository(root)
     rules = settings.load(root)
     months = tuple(rules.data.months[-rules.gate.window :])
-    state = ledger.of(root, remote=_server(repository)).state(ledger.name(months))
+    state = ledger.of(root).state(ledger.name(months))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
     clusters = max((found for found in _clusters(repository, months)), default=0)
@@ -128,11 +128,6 @@ def terminal(plan: Plan) -> str:
         name = ""
     many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
     return "\n".join([*lines, f"            from the validation months of {many} judged so far"])
-
-
-def _server(repository: Repository) -> str:
-    """The remote whose server judges: `local` where this clone has one."""
-    return "local" if "local" in repository.git("remote").text.split() else "origin"
 
 
 def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

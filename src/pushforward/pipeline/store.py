@@ -18,7 +18,8 @@ from pushforward import durable, files
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LOCK, read_lock
+from pushforward.pipeline.storage import storage
 
 NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 OBJECT = re.compile(r"[0-9a-f]{30}(?:\.dir)?")
@@ -105,7 +106,7 @@ def named(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
     for commit in commits:
         for path, entry in repository.tree(commit).items():
             name = path.rpartition("/")[2]
-            if name == pipeline.LOCK or name.endswith(".dvc"):
+            if name == LOCK or name.endswith(".dvc"):
                 files.setdefault(entry.partition(" ")[2], commit)
     contents = repository.objects(list(files))
     return {
@@ -127,7 +128,7 @@ class Places:
 
 def places(root: Path) -> Places:
     """Where .dvc/config and config.local of the checkout in `root` keep objects."""
-    there = pipeline.storage(root)
+    there = storage(root)
     return Places(Store(there.cache), there.url, folder(there.url))
 
 
@@ -142,8 +143,8 @@ def outs(repository: Repository, commit: str) -> dict[str, str]:
     tree = repository.tree(commit)
     found: dict[str, str] = {}
     for path in tree:
-        if path == pipeline.LOCK:
-            entries = [*pipeline.read_lock(repository.read(commit, path)).values()]
+        if path == LOCK:
+            entries = [*read_lock(repository.read(commit, path)).values()]
             at = ""
         elif path.endswith(".dvc"):
             entries = [_added(repository.read(commit, path), path)]
@@ -161,7 +162,7 @@ def outs(repository: Repository, commit: str) -> dict[str, str]:
 def _added(text: bytes | None, path: str) -> dict[str, Any]:
     try:
         source = (text or b"").decode()
-        aliases.check(source, nodes=pipeline.LIMIT_NODES, depth=pipeline.LIMIT_DEPTH)
+        aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = YAML(typ="safe").load(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
         raise PushforwardError(f"{path} cannot be read: {str(broken).splitlines()[0]}", exit_code=DATA) from None

@@ -70,8 +70,8 @@ def listed(root: Path, bare: Path | None = None, file: Path | None = None) -> li
 
 
 def _server_here(repository: Repository) -> Path:
-    local = remote.of(repository)
-    if local is None:
+    local = remote.authority(repository)
+    if local is None or not local.is_server:
         raise PushforwardError(
             "this clone has no server",
             next=f"pushforward init; for a forge: pushforward trust KEY --file {trust.FORGE}",

@@ -127,15 +127,19 @@ def signers_file(root: Path, remote: str = "") -> Iterator[Path]:
 
     A server on this machine has them in a file of its own, one elsewhere offers them as a ref that only grows (the
     last one seen serves while it cannot be reached), and on a forge they are a file on the default branch. `remote`
-    is the git remote to ask; by default `local`, else `origin`.
+    is the git remote to ask; by default the one that the repository follows.
     """
-    if _is_server(root):
+    if remotes.is_server(root):
         yield server_file(root)
         return
     repository = Repository(root)
-    name = remote or _remote(repository)
-    asked = remotes.of(repository, name)
-    if asked and asked.folder and _is_server(asked.folder):
+    asked = remotes.of(repository, remote) if remote else remotes.followed(repository)
+    if asked is None:
+        raise PushforwardError(
+            f"{root} has no git remote, so nobody says whose signatures count", next="pushforward init"
+        )
+    name = asked.name
+    if asked.folder and remotes.is_server(asked.folder):
         yield server_file(asked.folder)
         return
     commit, path = _published(repository, name) if name == LOCAL else _on_forge(repository, name)
@@ -159,11 +163,10 @@ def is_forge(root: Path, remote: str = "") -> bool:
     nor does a repository that nothing is pushed to or fetched from.
     """
     repository = Repository(root)
-    if _is_server(root) or not repository.git("remote").text:
+    if remotes.is_server(root):
         return False
-    name = remote or _remote(repository)
-    asked = remotes.of(repository, name)
-    return name != LOCAL and not (asked and asked.folder and _is_server(asked.folder))
+    asked = remotes.of(repository, remote) if remote else remotes.followed(repository)
+    return asked is not None and not asked.is_server
 
 
 def server_file(bare: Path) -> Path:
@@ -176,20 +179,6 @@ def server_file(bare: Path) -> Path:
             f"anybody may change {path}: no signature counts", next="pushforward check", exit_code=POLICY
         )
     return path
-
-
-def _is_server(folder: Path) -> bool:
-    return (folder / "HEAD").is_file() and (folder / FOLDER).is_dir()
-
-
-def _remote(repository: Repository) -> str:
-    names = repository.git("remote").text.split()
-    for name in (LOCAL, "origin", *names):
-        if name in names:
-            return name
-    raise PushforwardError(
-        f"{repository.path} has no git remote, so nobody says whose signatures count", next="pushforward init"
-    )
 
 
 def _published(repository: Repository, remote: str) -> tuple[str | None, str]:

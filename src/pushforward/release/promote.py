@@ -14,12 +14,13 @@ from typing import Any
 from pushforward import __version__, settings
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK, METRICS, read_lock
+from pushforward.pipeline.lock import LOCK, METRICS, read_lock
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
@@ -28,7 +29,6 @@ from pushforward.registry.transaction import Batch, Hand, Seen, Tag
 from pushforward.release import card, provenance
 from pushforward.settings import Settings
 
-REMOTE = "origin"
 VERDICT = "verdict.json"
 GOLDEN = "golden.json"
 CARD = "card.md"
@@ -125,7 +125,8 @@ def promote(
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
     rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
-    _check_recorded(repository, verdict)
+    remote = _authority(repository)
+    _check_recorded(repository, remote, verdict)
     target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
     if gone := lost(root, repository, target):
         raise PushforwardError(
@@ -133,11 +134,11 @@ def promote(
             next="dvc push from a machine that has them, then push again",
             exit_code=TOOL,
         )
-    with trust.ci_key() as key, trust.signers_file(root, REMOTE) as signers:
+    with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
         case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
         new = tagging.transact(
-            repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
+            repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
     if new:
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
@@ -186,10 +187,17 @@ def _intact(path: Path, oid: str) -> bool:
     return found.hexdigest() == oid.removesuffix(".dir")
 
 
-def _check_recorded(repository: Repository, verdict: Verdict) -> None:
+def _authority(repository: Repository) -> str:
+    """The remote that the tags go to: the one whose ledger the verdict was recorded by."""
+    if there := remotes.authority(repository):
+        return there.name
+    raise PushforwardError("this checkout has no git remote to promote to", next="git remote add origin URL")
+
+
+def _check_recorded(repository: Repository, remote: str, verdict: Verdict) -> None:
     """Only what the gate has recorded in the remote counts, not what a folder says."""
     ref = f"{VERDICTS}{verdict.commit}"
-    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", REMOTE, f"+{ref}*:{ref}*")
+    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+{ref}*:{ref}*")
     if repository.read(ref, VERDICT) != verdict.to_json().encode():
         raise PushforwardError(
             f"this is not the verdict that the gate has recorded on {verdict.commit[:9]}",

@@ -16,12 +16,14 @@ from typing import Any, BinaryIO
 from pushforward import __version__, files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -178,9 +180,8 @@ def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> Non
 
 def _place(repository: Repository) -> str:
     """Whether this is the work of a server on this machine or of a forge's runner: not the same promise."""
-    url = repository.git("remote", "get-url", "origin", check=False)
-    origin = Path(url.text.removeprefix("file://"))
-    return "forge" if url.returncode == 0 and not (origin.is_absolute() and origin.is_dir()) else "server"
+    there = remotes.authority(repository)
+    return "server" if there is None or (there.folder is not None and there.folder.is_dir()) else "forge"
 
 
 def _data(
@@ -215,7 +216,7 @@ def _data(
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
-    for entry in pipeline.read_lock(repository.read(target, LOCK)).values():
+    for entry in read_lock(repository.read(target, LOCK)).values():
         for out in entry.get("outs", []):
             content = repository.read(target, str(out["path"]))
             if content is not None:
@@ -251,7 +252,7 @@ def _fetch(root: Path, repository: Repository, target: str, paths: list[str], sa
     with tempfile.TemporaryDirectory() as scratch:
         checkout = Path(scratch) / "checkout"
         repository.copy(checkout, target)
-        files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
+        files.write(checkout, ".dvc/config.local", storage(root.absolute()).config().encode())
         pipeline.fetch(checkout, *paths, say=say)
 
 

@@ -21,7 +21,8 @@ from pushforward.judge import score
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
-from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.storage import Storage, storage
 from pushforward.pipeline.store import Store
 from pushforward.release.provenance import Content
 from pushforward.settings import Settings
@@ -74,7 +75,7 @@ def rebuild(
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
     ran = _repro(root, python, progress)
-    _compare(root, Store(folder / "cache"), pipeline.read_lock(lock), data)
+    _compare(root, Store(folder / "cache"), read_lock(lock), data)
     progress("scoring the holdout")
     rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
     took = time.monotonic() - started
@@ -88,9 +89,9 @@ def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, 
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     repository.copy(folder, commit)
-    known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
+    known = storage(like if (like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": url} if url and known.remote else known.options
-    files.write(folder, ".dvc/config.local", pipeline.Storage(cache, known.remote, options).config().encode())
+    files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())
     return folder
 
 
@@ -163,7 +164,7 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = pipeline.read_lock(files.read(root, LOCK))
+    made = read_lock(files.read(root, LOCK))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)

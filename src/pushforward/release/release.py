@@ -10,7 +10,6 @@ from pathlib import Path
 from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
-from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
@@ -368,16 +367,14 @@ class _Clone:
 @contextlib.contextmanager
 def _signing(root: Path) -> Iterator[_Clone]:
     repository = Repository(root)
-    remote, rules, hand = _remote(repository), _rules(repository, root), _person(repository)
+    remote, rules, hand = _remote(repository).name, _rules(repository, root), _person(repository)
     with trust.signers_file(root, remote) as signers:
         yield _Clone(root, repository, remote, rules, hand, signers)
 
 
-def _remote(repository: Repository) -> str:
-    names = repository.git("remote").text.split()
-    for name in (LOCAL, "origin"):
-        if name in names:
-            return name
+def _remote(repository: Repository) -> remotes.Remote:
+    if there := remotes.authority(repository):
+        return there
     raise PushforwardError("this clone has no git remote 'local' or 'origin' to release to", next="pushforward init")
 
 

@@ -23,7 +23,7 @@ from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK, METRICS
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry import authority, trust

@@ -49,7 +49,7 @@ def everything(
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
         yield project(repository)
-        yield from clone(repository, local or remote.of(repository, "origin"))
+        yield from clone(repository, remote.authority(repository))
         yield from person(root)
 
 
@@ -67,7 +67,8 @@ def _place(root: Path, bare: Path | None) -> tuple[Repository, bool, remote.Remo
     """The repository at `root`, whether it is a clone, its remote, and the server to look at."""
     repository = Repository(root)
     inside = repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true"
-    local = remote.of(repository) if inside else None
+    found = remote.authority(repository) if inside else None
+    local = found if found and found.is_server else None
     server = bare or (local.folder if local else None if inside else _server_around(repository))
     return repository, inside, local, Path(os.path.normpath(server.absolute())) if server else None
 

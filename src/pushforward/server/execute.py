@@ -21,9 +21,9 @@ from pushforward.git.refs import HOLDOUTS, VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
-from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.dvc import LOCK, METRICS
+from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.storage import Storage
 from pushforward.registry import signers, trust
 from pushforward.registry import tags as registry
 from pushforward.release import promote
@@ -332,10 +332,10 @@ class _Execution:
 
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
-        there = pipeline.Storage(self._in_dvc(cache))
+        there = Storage(self._in_dvc(cache))
         if self.server.store:
             store = self._in_dvc(Path(self.server.store))
-            there = pipeline.Storage(there.cache, self.server.remote, {"url": str(store)})
+            there = Storage(there.cache, self.server.remote, {"url": str(store)})
         path.write_text(there.config())
         return path
 

@@ -14,7 +14,7 @@ from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
-from pushforward.pipeline.dvc import LOCK, read_lock
+from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.release.promote import lock_commit
 from pushforward.report import notes
 from pushforward.server import pending, runs
