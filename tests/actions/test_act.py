@@ -14,10 +14,11 @@ import pytest
 
 from pushforward.actions import act as run
 from pushforward.actions import log as actlog
-from pushforward.actions import workflow
+from pushforward.actions import place, result, runlog, supervisor, workflow
 from pushforward.actions.event import Event, Repository
+from pushforward.actions.lint import STAND_INS
 from pushforward.actions.log import Mask, Progress, Reader
-from pushforward.actions.workflow import STAND_INS
+from pushforward.actions.result import WorkflowResult
 from pushforward.errors import PushforwardError
 from pushforward.sandbox import jail
 from pushforward.sandbox.jail import Jail, Policy
@@ -78,7 +79,7 @@ class Project:
         policy: Policy | None = None,
         cage: Jail | None = None,
         **options: object,
-    ) -> run.WorkflowResult:
+    ) -> WorkflowResult:
         sha = self.commit({".github/workflows/ci.yml": text, **(files or {})})
         self.runs += 1
         self.seen.clear()
@@ -283,7 +284,7 @@ def test_the_summaries_of_a_run_are_bounded_in_all() -> None:
 
 
 def test_a_log_is_bounded_in_bytes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "MAX_LOG", 4000)
+    monkeypatch.setattr(runlog, "MAX_LOG", 4000)
     result = project.run(one_job("for n in $(seq 100); do printf '%0.s€' $(seq 100); echo; done"))
     assert "cut: the log is full" in result.log.read_text()
     assert 3000 < result.log.stat().st_size < 4200
@@ -321,7 +322,7 @@ def test_limits_of_run_and_job_end_it_and_cleaning_steps_still_run(
 
 
 def test_a_step_that_ignores_the_polite_end_is_ended_hard(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "GRACE", 0.5)
+    monkeypatch.setattr(supervisor, "GRACE", 0.5)
     text = one_job("sleep 60") + "      - {if: always(), run: \"trap '' INT TERM HUP; sleep 60\"}\n"
     started = time.monotonic()
     result = project.run(text, limit=0.7)
@@ -357,7 +358,7 @@ def test_export_ignore_hides_nothing_and_links_lead_nowhere(project: Project, tm
     (project.clone / ".github").mkdir()
     (project.clone / ".github/link").symlink_to("/etc/passwd")
     sha = project.commit({".gitattributes": ".github export-ignore\n", ".github/a b.sh": "x", "other": "y"})
-    run.export(Repository(project.bare, "a/b"), sha, tmp_path / "out")
+    place.export(Repository(project.bare, "a/b"), sha, tmp_path / "out")
     files = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")]
     assert sorted(files) == [".github", ".github/a b.sh"]
 
@@ -490,7 +491,7 @@ def test_a_reusable_workflow_of_this_repository_runs(project: Project) -> None:
 
 
 def test_logs_are_bounded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "MAX_LOG", 20_000)
+    monkeypatch.setattr(runlog, "MAX_LOG", 20_000)
     monkeypatch.setattr(actlog, "MAX_OUTPUT_LINES", 100)
     result = project.run(one_job("seq 5000; head -c 3000000 /dev/zero | tr '\\0' x; echo; exit 1"))
     assert result.errors == ("one / work: exit status 1",)
@@ -499,7 +500,7 @@ def test_logs_are_bounded(project: Project, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_run_that_writes_without_end_is_ended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "MAX_READ", 1_000_000)
+    monkeypatch.setattr(supervisor, "MAX_READ", 1_000_000)
     result = project.run(one_job("yes"))
     assert result.conclusion == "failure"
     assert "one / work: more than 0 MiB of output" in result.errors[-1]
@@ -536,7 +537,7 @@ def test_a_line_that_is_too_long_is_said_once_and_the_run_goes_on(project: Proje
 
 
 def test_a_run_that_says_too_much_is_told_which_step_and_is_no_success(project: Project, monkeypatch) -> None:
-    monkeypatch.setattr(run, "MAX_READ", 1 << 20)
+    monkeypatch.setattr(supervisor, "MAX_READ", 1 << 20)
     result = project.run(one_job(LOUD) + LATER)
     why = "one / work: more than 1 MiB of output; print less, or into a file"
     assert (result.conclusion, result.errors[-1]) == ("failure", why)
@@ -566,12 +567,12 @@ def test_a_job_that_act_calls_a_success_without_a_step_is_none(told: list[str], 
     for identity in told:
         list(reader.read(job | {"stepID": [identity], "stage": "Main", "step": identity, "stepResult": "success"}))
     list(reader.read(job | {"jobResult": "success"}))
-    end = run._End(0, None)
-    reasons = list(run._reasons(flow, reader, end))
+    end = result.End(0, None)
+    reasons = list(result.reasons_of(flow, reader, end))
     said = [f"job one: it ended as a success, and its step {missing} did not run to its end"] if missing else []
     assert reasons == said
-    assert [one.result for one in run._results(flow, reader, end)] == ["failure" if missing else "success"]
-    assert run._conclusion(reader, end, reasons) == ("failure" if missing else "success")
+    assert [one.result for one in result.results(flow, reader, end)] == ["failure" if missing else "success"]
+    assert result.conclude(reader, end, reasons) == ("failure" if missing else "success")
 
 
 def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None:
@@ -581,8 +582,8 @@ def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None
     list(reader.read(job | {"stepID": ["0"], "stage": "Main", "step": "a", "msg": "begun"}))
     list(reader.read(job | {"stepID": ["0"], "stage": "Post", "step": "a", "stepResult": "failure"}))
     list(reader.read(job | {"jobResult": "success"}))
-    assert [one.result for one in run._results(flow, reader, run._End(0, None))] == ["failure"]
-    assert [one.result for one in run._results(flow, reader, run._End(0, ("timed-out", "late")))] == ["cancelled"]
+    assert [one.result for one in result.results(flow, reader, result.End(0, None))] == ["failure"]
+    assert [one.result for one in result.results(flow, reader, result.End(0, ("timed-out", "late")))] == ["cancelled"]
 
 
 @pytest.mark.parametrize("name", ["my team", 'it\'s "ours"\t{x} #1 \\ *?[a] $HOME', "-é & co; (数)"])
@@ -600,5 +601,5 @@ def test_a_path_that_a_shell_would_cut_is_none_that_steps_are_run_from(
     assert (result.conclusion, result.errors) == ("success", ())
     assert (project.artifacts / "made" / "b.txt").read_text() == "kiwi\n"
     home = Path(project.output.partition("home ")[2].splitlines()[0])
-    assert run.PLAIN_PATH.fullmatch(str(home))
+    assert place.PLAIN_PATH.fullmatch(str(home))
     assert not home.exists(), "nothing of it stays"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process, settings
-from pushforward.actions import act as run
+from pushforward.actions.supervisor import ACT
 from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.files import LinkError
 from pushforward.git import whereabouts
@@ -162,7 +162,7 @@ def _disk(server: Server) -> MachineError | None:
 
 def _act() -> MachineError | None:
     try:
-        process.run([str(run.ACT), "--version"], timeout=ACT_SECONDS)
+        process.run([str(ACT), "--version"], timeout=ACT_SECONDS)
     except (PushforwardError, OSError) as failed:
         return MachineError("act, which runs the workflows, does not start", next="make env", detail=str(failed))
     return None

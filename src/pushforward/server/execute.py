@@ -14,6 +14,7 @@ from pathlib import Path
 from pushforward.actions import act as run
 from pushforward.actions import event, workflow
 from pushforward.actions.event import Event
+from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import BUG, MACHINE, TOOL, USAGE, MachineError, PushforwardError
@@ -125,9 +126,9 @@ class _Execution:
         self.folder = runs.folder(server, what.job.key)
         self.artifacts = self.folder / "artifacts"  # written by the pushed code
         self.judged = self.folder / "judged"  # written by the judge; holds what it was handed
-        self.judge: run.WorkflowResult | None = None
+        self.judge: WorkflowResult | None = None
         self.errors: tuple[str, ...] = ()
-        self.first: run.WorkflowResult | None = None  # the first that failed of those that run the pushed code
+        self.first: WorkflowResult | None = None  # the first that failed of those that run the pushed code
         self.own = True  # what is found is the commit's own; what failed may also be the machine's
         self.subject = Subject(server, what.job)
         self.repository = server.repository
@@ -154,7 +155,7 @@ class _Execution:
             self._judge(flow, result)
         return self._collect()
 
-    def _judge(self, flow: Workflow, result: run.WorkflowResult) -> None:
+    def _judge(self, flow: Workflow, result: WorkflowResult) -> None:
         """Run the workflows that judge what `flow` has handed over; a judge that cannot work hands on to one before."""
         for judge in self.subject.judges():
             follow_up = self.subject.follow_up(flow, result, judge)
@@ -216,7 +217,7 @@ class _Execution:
         if handed.is_dir() and not handed.is_symlink() and not (self.judged / "train").exists():
             handed.rename(self.judged / "train")
 
-    def _say_why(self, flow: Workflow, result: run.WorkflowResult) -> None:
+    def _say_why(self, flow: Workflow, result: WorkflowResult) -> None:
         """Hand over why there is nothing to judge, where the run of the pushed code has not said so itself."""
         why, own = result.cause, result.own
         if not why.text:
@@ -224,7 +225,7 @@ class _Execution:
             why, own = Cause(text, f"upload it in {flow.path}, as pushforward score leaves it"), True
         self.own = handover.write_cause(self.judged / "train", self.subject.commit, why) or own
 
-    def _workflow(self, flow: Workflow, what: Event, commit: str) -> run.WorkflowResult:
+    def _workflow(self, flow: Workflow, what: Event, commit: str) -> WorkflowResult:
         """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
         self.wish.heed()
         workflow.concurrency(flow, event.context(what, self.subject.where))  # what cannot be evaluated is refused

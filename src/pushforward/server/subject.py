@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import files, settings
-from pushforward.actions import event, workflow
-from pushforward.actions.act import WorkflowResult
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
+from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import RUNS, ZERO
@@ -202,5 +202,5 @@ class Subject:
         return [
             flow
             for flow in self.workflows(commit)
-            if flow.file == (wanted or flow.file) and workflow.matches(flow, what)
+            if flow.file == (wanted or flow.file) and filters.matches(flow, what)
         ]

@@ -1,0 +1,188 @@
+"""The folders of one run: what act reads, what steps may write, and how both go. For `act` and what it is made of."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward.actions import artifacts as artifact_folder
+from pushforward.actions.event import Repository
+from pushforward.actions.workflow import FOLDER
+from pushforward.errors import PushforwardError
+from pushforward.git import repository as git
+from pushforward.sandbox.jail import PLAIN, Jail, reclaim
+
+ACTIONS = Path(__file__).parent / "stand_ins"
+# act and bash cut the path of a step's script at blanks and quotes; these they take as they are.
+PLAIN_PATH = re.compile(r"[\w./+@%=,~-]+")
+MAX_GITHUB_FILES = 1000
+MAX_GITHUB_BYTES = 16 << 20
+
+
+def export(repository: Repository, sha: str, folder: Path) -> None:
+    """Write the plain files of `.github` at `sha` into `folder`, straight from the objects.
+
+    No attribute of the pushed tree has a say (`export-ignore` would hide files), and no link leads out.
+    """
+    found = git.Repository(repository.path)
+    listed = {
+        path: entry.split()
+        for path, entry in found.tree(sha).items()
+        if path.startswith(".github/") and entry.startswith("100")
+    }
+    if len(listed) > MAX_GITHUB_FILES:
+        raise PushforwardError(f".github has {len(listed)} files; the limit is {MAX_GITHUB_FILES}")
+    sizes = found.git("cat-file", "--batch-check=%(objectsize)", stdin=_lines(entry[1] for entry in listed.values()))
+    if sum(int(size) for size in sizes.text.split()) > MAX_GITHUB_BYTES:
+        raise PushforwardError(f".github has more than {MAX_GITHUB_BYTES >> 20} MiB")
+    stream = found.git("cat-file", "--batch", stdin=_lines(entry[1] for entry in listed.values())).stdout
+    at = 0
+    for path, (mode, _) in listed.items():
+        header = stream.index(b"\n", at)
+        size = int(stream[at:header].split()[2])
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(stream[header + 1 : header + 1 + size])
+        target.chmod(0o755 if mode == "100755" else 0o644)
+        at = header + size + 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of a run. `input` is read-only inside of the jail, `box` is all that steps may write."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, artifacts: Path) -> "Place":
+        place = cls(folder.absolute())
+        if folder.exists() and any(folder.iterdir()):
+            raise PushforwardError(f"{folder} is not empty: every run needs a folder of its own")
+        for path in (
+            place.source / FOLDER,
+            place.cwd,
+            place.work,
+            place.home,
+            place.box / "tmp",
+            place.scratch,
+            artifacts,
+        ):
+            path.mkdir(parents=True, exist_ok=True)
+        # A real file: act reads its files of variables from wherever this leads.
+        place.empty.touch()
+        return place
+
+    @property
+    def input(self) -> Path:
+        return self.folder / "input"
+
+    @property
+    def source(self) -> Path:
+        return self.input / "source"
+
+    @property
+    def cwd(self) -> Path:
+        return self.input / "cwd"
+
+    @property
+    def empty(self) -> Path:
+        return self.input / "empty"
+
+    @property
+    def event(self) -> Path:
+        return self.input / "event.json"
+
+    @property
+    def box(self) -> Path:
+        return self.folder / "box"
+
+    @property
+    def work(self) -> Path:
+        return self.box / "work"
+
+    @property
+    def home(self) -> Path:
+        return self.box / "home"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "jail"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def json_log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the folders that steps are run from are called inside of the jail. `link` is a folder of links, if any."""
+
+    box: Path
+    actions: Path
+    link: Path | None = None
+
+    @classmethod
+    def of(cls, place: Place, jail: Jail) -> "Names":
+        """As they are called outside where nothing in that would be cut; else a jail shows them elsewhere too.
+
+        Without a jail links of this run's own lead there.
+        """
+        if PLAIN_PATH.fullmatch(f"{place.box}{ACTIONS}"):
+            return cls(place.box, ACTIONS)
+        root = PLAIN if jail.kind != "none" else Path(tempfile.mkdtemp(prefix="pushforward-"))
+        names = cls(root / "box", root / "actions", root if jail.kind == "none" else None)
+        if names.link:
+            names.box.symlink_to(place.box)
+            names.actions.symlink_to(ACTIONS)
+        return names
+
+    def placed(self, place: Place) -> dict[Path, Path]:
+        """Name inside -> folder, of those that have another one there."""
+        return {} if self.box == place.box else {self.box: place.box, self.actions: ACTIONS}
+
+
+def _lines(words: Iterator[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()
+
+
+def clean_up(place: Place, unjailed: Mapping[str, str] | None) -> None:
+    """Delete what steps made; without a jail, first end what they left running."""
+    if unjailed:
+        mark = f"HOME={unjailed['HOME']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+    remove(place.box, place.scratch, place.source, place.cwd)
+
+
+def remove(*folders: Path) -> None:
+    """Delete folders, also where steps took the permissions away, or nested deeper than a path can be long."""
+    found = [str(folder) for folder in folders if folder.exists() and not folder.is_symlink()]
+    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf", "--one-file-system"]) if found else ():
+        quiet = subprocess.DEVNULL
+        subprocess.run([*command, "--", *found], stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+
+
+def settle(artifacts: Path, own: Iterable[Path]) -> Iterator[str]:
+    """Make what a run leaves safe to read and to delete: emptied where it is too much, and then why."""
+    for folder in (artifacts, *own):
+        try:
+            if folder == artifacts:
+                artifact_folder.scrub(folder)
+            for path in artifact_folder.below(folder):
+                reclaim(path)
+        except PushforwardError as wrong:
+            remove(folder)
+            folder.mkdir()
+            yield wrong.message
+        reclaim(folder)
