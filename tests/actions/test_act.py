@@ -78,6 +78,7 @@ class Project:
         event: Callable[[str], Event] = lambda sha: Event("push", sha, "refs/heads/main"),
         policy: Policy | None = None,
         cage: Jail | None = None,
+        cancel: threading.Event | None = None,
         **options: object,
     ) -> WorkflowResult:
         sha = self.commit({".github/workflows/ci.yml": text, **(files or {})})
@@ -86,19 +87,26 @@ class Project:
         return run.run_workflow(
             workflow.load("ci.yml", text),
             event(sha),
-            repository=Repository(self.bare, "acme/flights"),
-            folder=self.folder / f"run-{self.runs}",
-            artifacts=self.artifacts,
-            jail=cage or best(),
-            policy=policy or Policy(),
-            run_id=41,
+            run.Setup(
+                repository=Repository(self.bare, "acme/flights"),
+                folder=self.folder / f"run-{self.runs}",
+                artifacts=self.artifacts,
+                jail=cage or best(),
+                policy=policy or Policy(),
+                run_id=41,
+                **options,  # type: ignore[arg-type]
+            ),
             on_event=self.seen.append,
-            **options,  # type: ignore[arg-type]
+            cancel=cancel,
         )
 
     @property
     def artifacts(self) -> Path:
         return self.folder / f"artifacts-{self.runs}"
+
+    @property
+    def summary(self) -> str:
+        return "\n".join(one.text for one in self.seen if one.kind == "summary")
 
     @property
     def output(self) -> str:
@@ -174,7 +182,7 @@ def test_a_workflow_with_jobs_artifacts_outputs_and_summary_succeeds(project: Pr
         "./.github/actions/setup",
         "say a word",
     ]
-    assert result.summary == "## Report\n"
+    assert project.summary == "## Report\n"
     assert (project.artifacts / "model/deep/two").read_text() == "2\n"
     assert not (project.artifacts / "model/link").exists()
     assert project.output.splitlines()[-5:] == ["1", "2", "deep", "one", "kiwi"]
@@ -377,14 +385,14 @@ exit 1
 """
     text = one_job(script) + "        env: {S: '${{ secrets.S }}', O: '${{ secrets.O }}'}\n"
     result = project.run(text, secrets={"S": secret, "O": other})
-    everything = result.summary + repr(result) + repr(project.seen) + result.log.read_text()
+    everything = project.summary + repr(result) + repr(project.seen) + result.log.read_text()
     everything += (result.log.parent / "log.jsonl").read_text()
     for word in (secret, json.dumps(secret)[1:-1], "line one", "line two", "zebra", "cGEic3Mg"):
         assert word not in everything, word
     assert project.output.splitlines()[:5] == ["red   evil", "progress 2%", "***", "***", "***"]
-    shown = result.log.read_text() + project.output + result.summary
+    shown = result.log.read_text() + project.output + project.summary
     assert all(character.isprintable() or character == "\n" for character in shown)
-    assert result.summary == "*** ***\n"
+    assert project.summary == "*** ***\n"
 
 
 @pytest.fixture
@@ -569,10 +577,11 @@ def test_a_job_that_act_calls_a_success_without_a_step_is_none(told: list[str], 
     list(reader.read(job | {"jobResult": "success"}))
     end = result.End(0, None)
     reasons = list(result.reasons_of(flow, reader, end))
+    found = result.result_of(flow, reader, end, reasons, log=Path(), mask=Mask(()), seconds=0.0)
     said = [f"job one: it ended as a success, and its step {missing} did not run to its end"] if missing else []
     assert reasons == said
-    assert [one.result for one in result.results(flow, reader, end)] == ["failure" if missing else "success"]
-    assert result.conclude(reader, end, reasons) == ("failure" if missing else "success")
+    assert [one.result for one in found.jobs] == ["failure" if missing else "success"]
+    assert found.conclusion == ("failure" if missing else "success")
 
 
 def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None:
@@ -582,8 +591,11 @@ def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None
     list(reader.read(job | {"stepID": ["0"], "stage": "Main", "step": "a", "msg": "begun"}))
     list(reader.read(job | {"stepID": ["0"], "stage": "Post", "step": "a", "stepResult": "failure"}))
     list(reader.read(job | {"jobResult": "success"}))
-    assert [one.result for one in result.results(flow, reader, result.End(0, None))] == ["failure"]
-    assert [one.result for one in result.results(flow, reader, result.End(0, ("timed-out", "late")))] == ["cancelled"]
+    for cut, ended in ((None, "failure"), (("timed-out", "late"), "cancelled")):
+        end = result.End(0, cut)
+        reasons = list(result.reasons_of(flow, reader, end))
+        found = result.result_of(flow, reader, end, reasons, log=Path(), mask=Mask(()), seconds=0.0)
+        assert [one.result for one in found.jobs] == [ended]
 
 
 @pytest.mark.parametrize("name", ["my team", 'it\'s "ours"\t{x} #1 \\ *?[a] $HOME', "-é & co; (数)"])

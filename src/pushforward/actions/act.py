@@ -1,4 +1,4 @@
-"""Runs one workflow for one event: the only module that starts act. It owns limits, logs, results and clean-up."""
+"""act: one workflow run for one event, from its folders to its result. `server.execute` asks for it."""
 
 import json
 import os
@@ -7,26 +7,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pushforward import cause
 from pushforward.actions.event import Event, Repository, payload
 from pushforward.actions.lint import problems, uses
 from pushforward.actions.log import Mask, Progress, Reader
-from pushforward.actions.place import Names, Place, clean_up, export, remove, settle
-from pushforward.actions.result import End, WorkflowResult, conclude, first_cause, reasons_of, results, skipped
+from pushforward.actions.place import Names, Place, clean_up, export, settle
+from pushforward.actions.result import End, WorkflowResult, reasons_of, result_of
 from pushforward.actions.runlog import RunLog
-from pushforward.actions.supervisor import ACT, TimeLimits, follow
+from pushforward.actions.supervisor import ACT, TimeLimits, follow, start
 from pushforward.actions.workflow import RUNNER, Workflow, job_minutes, limit_minutes, load
 from pushforward.errors import BUG, PushforwardError
 from pushforward.git import repository as git
 from pushforward.sandbox.jail import Jail, Policy
+from pushforward.sandbox.watch import Watch
 from pushforward.text import clean
 
 GIT_FOLDERS = frozenset({"branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "worktrees"})
-
-
 SLACK = 60.0  # what starting and tidying may take beyond the jobs' own time
 MAX_SECRETS = 48 << 10  # they have to fit into a pipe
 
@@ -46,87 +44,80 @@ def _ignore(_: Progress) -> None:
     """Follow nothing."""
 
 
+@dataclass(frozen=True)
+class Setup:
+    """Where a workflow runs, and what it is given.
+
+    `folder` is made for this run and keeps `log.txt`, `log.jsonl` and `event.json`; the rest of it goes. `artifacts` is
+    shared by the workflows that follow one another. `policy` says what the run may touch beside these and reading the
+    bare repository. `env` reaches every step; `secrets` reach act through a pipe, and are masked. `limit` is in
+    seconds: by default the sum of the jobs' `timeout-minutes` and a minute.
+    """
+
+    repository: Repository
+    folder: Path
+    artifacts: Path
+    jail: Jail
+    policy: Policy
+    run_id: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    limit: float | None = None
+
+
 def run_workflow(
     workflow: Workflow,
     event: Event,
+    setup: Setup,
     *,
-    repository: Repository,
-    folder: Path,
-    artifacts: Path,
-    jail: Jail,
-    policy: Policy,
-    env: Mapping[str, str] | None = None,
-    secrets: Mapping[str, str] | None = None,
-    run_id: int,
-    run_number: int = 1,
-    limit: float | None = None,
     on_event: Callable[[Progress], None] = _ignore,
     cancel: threading.Event | None = None,
 ) -> WorkflowResult:
     """Run `workflow` as it is at `event.sha` and wait for its end.
 
-    `folder` is made for this run and keeps `log.txt`, `log.jsonl` and `event.json`; the rest of it goes. `artifacts` is
-    shared by the workflows that follow one another. `policy` says what the run may touch beside these and reading the
-    bare repository. `env` reaches every step; `secrets` reach act through a pipe, and are masked. The run is ended
-    after `limit` seconds (by default the sum of the jobs' `timeout-minutes` and a minute), after a job's own
-    `timeout-minutes`, when `cancel` is set, and at once where it breaks another limit of the policy. Progress is told
-    to `on_event` as it happens. Secrets for a run that is not trusted are refused.
+    The run is ended after its limit, after a job's own `timeout-minutes`, when `cancel` is set, and at once where it
+    breaks another limit of the policy. Progress is told to `on_event` as it happens. Secrets for a run that is not
+    trusted are refused.
     """
-    if secrets and policy.untrusted:
+    policy, untrusted = setup.policy, setup.policy.untrusted
+    if setup.secrets and untrusted:
         raise PushforwardError(f"{workflow.file} is not trusted and gets no secrets", exit_code=BUG)
-    artifacts = artifacts.absolute()
-    place = Place.make(folder, artifacts)
-    mask = Mask((secrets or {}).values())
-    reader = Reader(time.monotonic, prefix=f"{workflow.data.get('name') or workflow.file}/")
     started = time.monotonic()
-    minutes = job_minutes(workflow)
-    limits = TimeLimits(
-        whole=started + (limit_minutes(workflow) * 60 + SLACK if limit is None else limit),
-        jobs={name: value * 60 for name, value in minutes.items()},
-        cancel=cancel or threading.Event(),
-    )
-    names = Names.of(place, jail)
-    environment = _environment(names.box, artifacts, repository, run_id, env or {})
-    read_file = _reader_of(repository, event.sha)
+    place = Place.make(setup.folder, setup.artifacts)
+    names = Names.of(place, setup.jail)
+    mask = Mask(setup.secrets.values())
+    reader = Reader(time.monotonic, prefix=f"{workflow.data.get('name') or workflow.file}/")
+    environment = _environment(names.box, setup)
+    read_file = _reader_of(setup.repository, event.sha)
     refused = [clean(line) for line in problems(workflow, read_file)]
     end: End | None = None
     try:
-        with RunLog(place, mask, reader, on_event) as log, _secrets(secrets or {}) as secret_file:
+        with RunLog(place, mask, reader, on_event) as log, _secrets(setup.secrets) as secret_file:
             for line in refused:
                 log.tell(Progress("error", line))
             if not refused:
-                _prepare(place, workflow, event, repository)
-                argv = _act(workflow, event, repository, place, names.box, run_id, run_number)
+                _prepare(place, workflow, event, setup.repository)
+                argv = _act(workflow, event, setup, place, names)
                 for action in uses(workflow, read_file):
                     argv += ["--local-repository", f"{action}={_stand_in(action, names.actions)}"]
                 argv += ["--secret-file", f"/dev/fd/{secret_file}" if secret_file else str(place.empty)]
-                inside = _inside(policy, place, artifacts, repository, environment)
-                inside = replace(inside, placed={**inside.placed, **names.placed(place)})
-                wrapped = jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
-                end = follow(wrapped, environment, secret_file, limits, log, inside, place)
+                inside = _inside(setup, place, names)
+                argv = setup.jail.wrap(argv, inside, cwd=place.cwd, scratch=place.scratch)
+                watched = (place.box, place.scratch, *(inside.writable if untrusted else ()))
+                act = start(argv, environment, secret_file)
+                watch = Watch(act.pid, inside.limits, tuple(dict.fromkeys(watched)), spare=untrusted)
+                end = follow(act, log, _limits(workflow, setup, started, cancel), watch)
     finally:
-        clean_up(place, environment if jail.kind == "none" else None)
-        if names.link:
-            remove(names.link)
-        spoilt = list(settle(artifacts, policy.writable if policy.untrusted else ()))
+        clean_up(place, names, environment if setup.jail.kind == "none" else None)
+        spoilt = list(settle(setup.artifacts.absolute(), policy.writable if untrusted else ()))
     reasons = refused if end is None else [*reasons_of(workflow, reader, end), *spoilt]
-    conclusion = conclude(reader, end, reasons)
-    why, own = (
-        first_cause(workflow, reader, end, reasons) if conclusion in ("failure", "timed-out") else (cause.NONE, False)
-    )
-    return WorkflowResult(
-        workflow.name,
-        workflow.file,
-        conclusion,
-        round(time.monotonic() - started, 3),
-        (*results(workflow, reader, end), *skipped(workflow, reader)),
-        mask.apply("\n".join(reader.summaries)),
-        () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
-        place.log,
-        mask if mask.learned else None,
-        replace(why, text=mask.apply(why.text), next=mask.apply(why.next)),
-        own,
-    )
+    return result_of(workflow, reader, end, reasons, log=place.log, mask=mask, seconds=time.monotonic() - started)
+
+
+def _limits(workflow: Workflow, setup: Setup, started: float, cancel: threading.Event | None) -> TimeLimits:
+    whole = limit_minutes(workflow) * 60 + SLACK if setup.limit is None else setup.limit
+    jobs = {name: minutes * 60 for name, minutes in job_minutes(workflow).items()}
+    return TimeLimits(started + whole, jobs, cancel or threading.Event())
 
 
 def _prepare(place: Place, workflow: Workflow, event: Event, repository: Repository) -> None:
@@ -138,16 +129,15 @@ def _prepare(place: Place, workflow: Workflow, event: Event, repository: Reposit
     place.event.write_text(json.dumps(payload(event, repository)))
 
 
-def _inside(
-    policy: Policy, place: Place, artifacts: Path, repository: Repository, environment: Mapping[str, str]
-) -> Policy:
-    """`policy` and what every run needs: its input, its box, the artifacts, and the repository to clone from.
+def _inside(setup: Setup, place: Place, names: Names) -> Policy:
+    """The policy and what every run needs: its input, its box, the artifacts, and the repository to clone from.
 
     Unless the policy makes it writable, what a server keeps in the bare repository beside git's own is hidden.
     """
-    given = environment.get("PUSHFORWARD_DVC_CONFIG")
-    policy = policy.extend(writable=(place.box, artifacts), readable=(place.input, *([Path(given)] if given else [])))
-    bare = repository.path
+    given = [Path(setup.env[name]) for name in ("PUSHFORWARD_DVC_CONFIG",) if setup.env.get(name)]
+    bare = setup.repository.path
+    policy = replace(setup.policy, placed={**setup.policy.placed, **names.placed(place)})
+    policy = policy.extend(writable=(place.box, setup.artifacts.absolute()), readable=(place.input, *given))
     if bare in policy.writable:
         return policy
     foreign = [path for path in bare.iterdir() if path.is_dir() and path.name not in GIT_FOLDERS]
@@ -164,42 +154,34 @@ def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
     return read_file
 
 
-def _environment(
-    box: Path, artifacts: Path, repository: Repository, run_id: int, env: Mapping[str, str]
-) -> dict[str, str]:
+def _environment(box: Path, setup: Setup) -> dict[str, str]:
     """The whole environment of act, which hands all of it to every step."""
-    chosen = {
+    return {
         **CALM,
         "PATH": f"{ACT.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PUSHFORWARD_RUN": str(run_id),
-        "PUSHFORWARD_REPOSITORY": str(repository.path),
-        "PUSHFORWARD_ARTIFACTS": str(artifacts),
+        "PUSHFORWARD_RUN": str(setup.run_id),
+        "PUSHFORWARD_REPOSITORY": str(setup.repository.path),
+        "PUSHFORWARD_ARTIFACTS": str(setup.artifacts.absolute()),
         "PUSHFORWARD_PYTHON": sys.executable,
         "PUSHFORWARD_LIB": str(Path(__file__).parents[2]),
         "TMPDIR": str(box / "tmp"),
-        **env,
+        **setup.env,
+        "HOME": str(box / "home"),
     }
-    return {**chosen, "HOME": str(box / "home")}
 
 
-def _act(
-    workflow: Workflow,
-    event: Event,
-    repository: Repository,
-    place: Place,
-    box: Path,
-    run_id: int,
-    run_number: int,
-) -> list[str]:
+def _act(workflow: Workflow, event: Event, setup: Setup, place: Place, names: Names) -> list[str]:
+    """act's command line, without the actions that it uses and without secrets."""
+    repository = setup.repository
     argv = [str(ACT), event.name, "-C", str(place.source), "-W", str(place.source / workflow.path)]
     argv += ["-e", str(place.event), "-P", f"{RUNNER}=-self-hosted", "--json", "--rm"]
-    argv += ["--action-cache-path", str(box / place.work.name), "--no-cache-server", "--no-skip-checkout"]
+    argv += ["--action-cache-path", str(names.box / place.work.name), "--no-cache-server", "--no-skip-checkout"]
     for name in ("env", "var", "input"):
         argv += [f"--{name}-file", str(place.empty)]
     given = {
         "GITHUB_REPOSITORY": repository.full_name,
-        "GITHUB_RUN_ID": str(run_id),
-        "GITHUB_RUN_NUMBER": str(run_number),
+        "GITHUB_RUN_ID": str(setup.run_id),
+        "GITHUB_RUN_NUMBER": "1",
         "GITHUB_REF": event.ref,
         "SHA_REF": event.sha,
     }
@@ -207,8 +189,7 @@ def _act(
         given |= {"GITHUB_BASE_REF": event.base, "GITHUB_HEAD_REF": event.head}
     for name, value in given.items():
         argv += ["--env", f"{name}={value}"]
-    argv += ["--defaultbranch", repository.default_branch, "-a", event.sender]
-    return argv
+    return [*argv, "--defaultbranch", repository.default_branch, "-a", event.sender]
 
 
 def _stand_in(action: str, actions: Path) -> Path:

@@ -151,7 +151,6 @@ class Reader:
         self.clock = clock
         self.prefix = prefix
         self.errors: list[str] = []
-        self.summaries: list[str] = []
         self.jobs: dict[str, _Job] = {}
         self.unsupported = False
         self._summarized = self._steps = 0
@@ -308,7 +307,6 @@ class Reader:
             if not text:
                 return
             self._summarized += len(text)
-            self.summaries.append(text)
             yield Progress("summary", text, job, step.name)
         elif entry.get("level") in ("error", "fatal"):
             if status := _STATUS.search(message):

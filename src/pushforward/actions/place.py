@@ -52,74 +52,33 @@ def export(repository: Repository, sha: str, folder: Path) -> None:
         at = header + size + 2
 
 
-@dataclass(frozen=True)
 class Place:
-    """The folders of a run. `input` is read-only inside of the jail, `box` is all that steps may write."""
+    """The folders and files of a run, all of them in `folder`."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.log, self.json_log = self.folder / "log.txt", self.folder / "log.jsonl"
+        self.input = self.folder / "input"  # read-only inside of the jail
+        self.source = self.input / "source"  # `.github` as it was pushed
+        self.cwd = self.input / "cwd"
+        self.event = self.input / "event.json"
+        self.empty = self.input / "empty"
+        self.box = self.folder / "box"  # all that steps may write
+        self.work, self.home, self.temporary = self.box / "work", self.box / "home", self.box / "tmp"
+        self.scratch = self.folder / "jail"
 
     @classmethod
     def make(cls, folder: Path, artifacts: Path) -> "Place":
-        place = cls(folder.absolute())
+        """Make the folders of a run, and the one that its workflows share."""
+        place = cls(folder)
         if folder.exists() and any(folder.iterdir()):
             raise PushforwardError(f"{folder} is not empty: every run needs a folder of its own")
-        for path in (
-            place.source / FOLDER,
-            place.cwd,
-            place.work,
-            place.home,
-            place.box / "tmp",
-            place.scratch,
-            artifacts,
-        ):
+        inside = (place.source / FOLDER, place.cwd, place.work, place.home, place.temporary, place.scratch)
+        for path in (*inside, artifacts):
             path.mkdir(parents=True, exist_ok=True)
         # A real file: act reads its files of variables from wherever this leads.
         place.empty.touch()
         return place
-
-    @property
-    def input(self) -> Path:
-        return self.folder / "input"
-
-    @property
-    def source(self) -> Path:
-        return self.input / "source"
-
-    @property
-    def cwd(self) -> Path:
-        return self.input / "cwd"
-
-    @property
-    def empty(self) -> Path:
-        return self.input / "empty"
-
-    @property
-    def event(self) -> Path:
-        return self.input / "event.json"
-
-    @property
-    def box(self) -> Path:
-        return self.folder / "box"
-
-    @property
-    def work(self) -> Path:
-        return self.box / "work"
-
-    @property
-    def home(self) -> Path:
-        return self.box / "home"
-
-    @property
-    def scratch(self) -> Path:
-        return self.folder / "jail"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
-
-    @property
-    def json_log(self) -> Path:
-        return self.folder / "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -154,7 +113,7 @@ def _lines(words: Iterator[str]) -> bytes:
     return "".join(f"{word}\n" for word in words).encode()
 
 
-def clean_up(place: Place, unjailed: Mapping[str, str] | None) -> None:
+def clean_up(place: Place, names: Names, unjailed: Mapping[str, str] | None) -> None:
     """Delete what steps made; without a jail, first end what they left running."""
     if unjailed:
         mark = f"HOME={unjailed['HOME']}".encode()
@@ -162,10 +121,10 @@ def clean_up(place: Place, unjailed: Mapping[str, str] | None) -> None:
             with suppress(OSError):
                 if mark in (process / "environ").read_bytes().split(b"\0"):
                     os.kill(int(process.name), signal.SIGKILL)
-    remove(place.box, place.scratch, place.source, place.cwd)
+    _remove(place.box, place.scratch, place.source, place.cwd, *([names.link] if names.link else []))
 
 
-def remove(*folders: Path) -> None:
+def _remove(*folders: Path) -> None:
     """Delete folders, also where steps took the permissions away, or nested deeper than a path can be long."""
     found = [str(folder) for folder in folders if folder.exists() and not folder.is_symlink()]
     for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf", "--one-file-system"]) if found else ():
@@ -182,7 +141,7 @@ def settle(artifacts: Path, own: Iterable[Path]) -> Iterator[str]:
             for path in artifact_folder.below(folder):
                 reclaim(path)
         except PushforwardError as wrong:
-            remove(folder)
+            _remove(folder)
             folder.mkdir()
             yield wrong.message
         reclaim(folder)

@@ -28,7 +28,6 @@ class WorkflowResult:
     conclusion: Conclusion
     seconds: float
     jobs: tuple[JobResult, ...]
-    summary: str
     errors: tuple[str, ...]
     log: Path
     learned: Mask | None = None  # where a step has masked something that it may have said before
@@ -42,6 +41,28 @@ class End:
 
     status: int
     cut: tuple[Conclusion, str] | None
+
+
+def result_of(
+    workflow: Workflow, reader: Reader, end: End | None, reasons: list[str], *, log: Path, mask: Mask, seconds: float
+) -> WorkflowResult:
+    """The result of a run that ended so, for these reasons; `end` is None where act was not started."""
+    conclusion = _conclusion(reader, end, reasons)
+    why, own = cause.NONE, False
+    if conclusion in ("failure", "timed-out"):
+        why, own = _first_cause(workflow, reader, end, reasons)
+    return WorkflowResult(
+        workflow.name,
+        workflow.file,
+        conclusion,
+        round(seconds, 3),
+        (*_jobs(workflow, reader, end), *_skipped(workflow, reader)),
+        () if conclusion in ("success", "skipped") else tuple(dict.fromkeys([*reader.errors, *reasons])),
+        log,
+        mask if mask.learned else None,
+        replace(why, text=mask.apply(why.text), next=mask.apply(why.next)),
+        own,
+    )
 
 
 def reasons_of(workflow: Workflow, reader: Reader, end: End) -> Iterator[str]:
@@ -82,7 +103,7 @@ def _title(step: Mapping[str, Any]) -> str:
     return clean(name or uses_.partition("@")[0] or run.strip().partition("\n")[0])[:100]
 
 
-def results(workflow: Workflow, reader: Reader, end: End | None) -> Iterator[JobResult]:
+def _jobs(workflow: Workflow, reader: Reader, end: End | None) -> Iterator[JobResult]:
     """How jobs ended: no success where a step is missing, whatever act, which may have been cut short, says of it."""
     for job in reader.results():
         if job.result == "success" and _left_out(workflow, reader, job):
@@ -91,7 +112,7 @@ def results(workflow: Workflow, reader: Reader, end: End | None) -> Iterator[Job
             yield job
 
 
-def first_cause(workflow: Workflow, reader: Reader, end: End | None, reasons: list[str]) -> tuple[Cause, bool]:
+def _first_cause(workflow: Workflow, reader: Reader, end: End | None, reasons: list[str]) -> tuple[Cause, bool]:
     """What went wrong first, and whether the commit has it wrong: not what a tool, or whoever killed it, says."""
     edit = f"edit {workflow.path}"
     if end is None:
@@ -112,7 +133,7 @@ def _after_cut(workflow: Workflow, how: Conclusion) -> str:
     return f"make it faster, or raise timeout-minutes in {workflow.path}" if how == "timed-out" else "let it take less"
 
 
-def skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:
+def _skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:
     """The jobs that act does not mention, unless they are calls of other workflows."""
     seen = {job.id for job in reader.results()}
     for name, job in workflow.jobs.items():
@@ -120,8 +141,7 @@ def skipped(workflow: Workflow, reader: Reader) -> Iterator[JobResult]:
             yield JobResult(name, name, {}, "skipped", 0.0, ())
 
 
-def conclude(reader: Reader, end: End | None, reasons: list[str]) -> Conclusion:
-    """In one word, how a run ended."""
+def _conclusion(reader: Reader, end: End | None, reasons: list[str]) -> Conclusion:
     if end is None:
         return "failure"
     if end.cut:

@@ -103,7 +103,7 @@ class RunLog:
 
 
 @dataclass
-class _Lines:
+class Lines:
     """Bytes cut into lines; what a line has beyond the limit is dropped."""
 
     waiting: bytearray = field(default_factory=bytearray)

@@ -1,4 +1,4 @@
-"""The supervisor of act's process: follows it to its end, or to the end of a limit. `act` starts it."""
+"""The supervisor of act's process, which alone starts it: to its end, or to the end of a limit. `act` calls."""
 
 import os
 import selectors
@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.actions.log import Progress, Reader
-from pushforward.actions.place import Place
 from pushforward.actions.result import Conclusion, End
-from pushforward.actions.runlog import RunLog, _Lines
+from pushforward.actions.runlog import Lines, RunLog
 from pushforward.errors import MachineError
-from pushforward.sandbox.jail import Policy
 from pushforward.sandbox.watch import Watch
 
 ACT = Path(sys.executable).parent / "act"
@@ -49,21 +47,10 @@ class TimeLimits:
         return None
 
 
-def follow(
-    argv: list[str],
-    environment: Mapping[str, str],
-    secret_file: int | None,
-    limits: TimeLimits,
-    log: RunLog,
-    policy: Policy,
-    place: Place,
-) -> End:
-    """Run act to its end, or to the end of a limit.
-
-    Who takes too long is asked politely first, and ended hard after a grace; who takes too much is ended at once.
-    """
+def start(argv: list[str], environment: Mapping[str, str], secret_file: int | None) -> "subprocess.Popen[bytes]":
+    """Start act, or the jail around it, in a session of its own. Raises MachineError where that cannot be."""
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             argv,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -76,25 +63,24 @@ def follow(
         raise MachineError(f"{Path(argv[0]).name} is not installed", next="pushforward check") from missing
     except OSError as broken:
         raise MachineError(f"{Path(argv[0]).name} cannot be started: {broken.strerror}") from broken
+
+
+def follow(process: "subprocess.Popen[bytes]", log: RunLog, limits: TimeLimits, watch: Watch) -> End:
+    """Follow act to its end, or to the end of a limit; what it says goes into `log`.
+
+    Who takes too long is asked politely first, and ended hard after a grace; who takes too much is ended at once.
+    """
     cut: tuple[Conclusion, str] | None = None
     ended = hard = float("inf")
     size = 0
-    folders = tuple(dict.fromkeys((place.box, place.scratch, *(policy.writable if policy.untrusted else ()))))
-    watch = Watch(process.pid, policy.limits, folders, spare=policy.untrusted)
     with process, selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, _Lines())
+                selector.register(stream, selectors.EVENT_READ, Lines())
         try:
             # What left the jail may hold the streams open: after the end of act, a second is enough to read the rest.
             while selector.get_map() and time.monotonic() < ended + 1:
-                for key, _ in selector.select(TICK):
-                    chunk = os.read(key.fd, 1 << 16)
-                    size += len(chunk)
-                    for line in key.data.feed(chunk):
-                        log.take(line)
-                    if not chunk:
-                        selector.unregister(key.fileobj)
+                size += _read(selector, log)
                 now = time.monotonic()
                 if process.poll() is not None:
                     ended = min(ended, now)
@@ -112,6 +98,19 @@ def follow(
             watch.end()
             _kill(process.pid)
     return End(process.returncode, cut)
+
+
+def _read(selector: selectors.BaseSelector, log: RunLog) -> int:
+    """Take what has come within a tick; the bytes of it."""
+    size = 0
+    for key, _ in selector.select(TICK):
+        chunk = os.read(key.fd, 1 << 16)
+        size += len(chunk)
+        for line in key.data.feed(chunk):
+            log.take(line)
+        if not chunk:
+            selector.unregister(key.fileobj)
+    return size
 
 
 def _interrupt(wrapper: int) -> None:

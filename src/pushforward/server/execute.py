@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from pushforward.actions import act as run
 from pushforward.actions import event, workflow
+from pushforward.actions.act import Setup, run_workflow
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import Workflow
@@ -239,18 +239,21 @@ class _Execution:
         steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
         actions = [str(step.get("name", step["uses"])).partition("@")[0] for step in steps if "uses" in step]
         log = f"pushforward runs logs --all {self.job.id}"
-        result = run.run_workflow(
-            flow,
-            what,
+        setup = Setup(
             repository=self.subject.where,
             folder=self._place(flow.file),
             artifacts=self.judged if privileged else self.artifacts,
             jail=_jail(trust=self.server.trust or trusted),
             policy=self._policy(python, cache, trusted=trusted, privileged=privileged, writes=workflow.writes(flow)),
+            run_id=self.subject.id,
             env=self._environment(python, cache, privileged=privileged),
             secrets=self._secrets(privileged=privileged),
-            run_id=self.subject.id,
             limit=self.subject.settings.server.timeout_minutes * 60.0,
+        )
+        result = run_workflow(
+            flow,
+            what,
+            setup,
             on_event=Lines(self.console.say, actions, log=log).take,
             cancel=None if privileged else self.wish.gone,
         )
