@@ -2,32 +2,27 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 from pushforward.actions import event, workflow
-from pushforward.actions.act import Setup, run_workflow
+from pushforward.actions.act import run_workflow
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
-from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
+from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
-from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment
 from pushforward.pipeline.dvc import LOCK, METRICS
-from pushforward.registry import signers, trust
 from pushforward.registry import tags as registry
 from pushforward.release import promote
-from pushforward.sandbox import jail
 from pushforward.server import record, recover, runs
 from pushforward.server.console import Console, Lines
+from pushforward.server.provision import Provision
 from pushforward.server.record import Outcome
 from pushforward.server.runs import Run
 from pushforward.server.subject import Subject
@@ -36,18 +31,8 @@ from pushforward.server.wish import Wish
 LIMIT_PICTURE = 1 << 20
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
-BRACES = frozenset("{}")
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
-
-
-@functools.cache
-def _jail(*, trust: bool) -> jail.Jail:
-    try:
-        return jail.find(trust=trust)  # to find out takes as long as a short workflow
-    except PushforwardError as none:
-        first = none.message.splitlines()[0]
-        raise MachineError(first, next=none.next, detail=none.message) from none
 
 
 class WaitsError(PushforwardError):
@@ -74,6 +59,7 @@ class Execution:
         self.repository = server.repository
 
     def outcome(self) -> Outcome:
+        """Run them all; raises `PushforwardError` where there is no outcome, `WaitsError` where there is none yet."""
         if self.run.attempt > 1 and (found := self._finished_before()):
             return found
         recover.clear(self.folder, keep=KEPT)
@@ -173,27 +159,15 @@ class Execution:
         runs.change(self.server, self.job.key, stage=JUDGE if privileged else flow.file)
         if privileged:
             self.wish.heed()  # whoever asks from now on is told that it is too late
-        trusted = self.subject.trusted or privileged
-        python = self._python(commit, trusted=trusted)
-        cache = self._cache(trusted)
         steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
         actions = [str(step.get("name", step["uses"])).partition("@")[0] for step in steps if "uses" in step]
         log = f"pushforward runs logs --all {self.job.id}"
-        setup = Setup(
-            repository=self.subject.where,
-            folder=self._place(flow.file),
-            artifacts=self.judged if privileged else self.artifacts,
-            jail=_jail(trust=self.server.trust or trusted),
-            policy=self._policy(python, cache, trusted=trusted, privileged=privileged, writes=workflow.writes(flow)),
-            run_id=self.subject.id,
-            env=self._environment(python, cache, privileged=privileged),
-            secrets=self._secrets(privileged=privileged),
-            limit=self.subject.settings.server.timeout_minutes * 60.0,
-        )
+        provision = Provision(self.subject, self.folder, privileged=privileged)
+        artifacts = self.judged if privileged else self.artifacts
         result = run_workflow(
             flow,
             what,
-            setup,
+            provision.setup(flow, commit, self._place(flow.file), artifacts, say=self.console.say),
             on_event=Lines(self.console.say, actions, log=log).take,
             cancel=None if privileged else self.wish.gone,
         )
@@ -207,88 +181,6 @@ class Execution:
         """The folder of one run of a workflow; of a second judge another."""
         names = (file, *(f"{number}-{file}" for number in range(2, 100)))
         return next(self.folder / name for name in names if not (self.folder / name).exists())
-
-    def _policy(self, python: Path, cache: Path, *, trusted: bool, privileged: bool, writes: bool) -> jail.Policy:
-        """What a workflow may touch.
-
-        Only a judge writes into the repository: looks, and tags on the default branch; so does a schedule that asks
-        for it. The store takes what a push to the default branch has made. Nobody sees the server's keys.
-        """
-        server, event_name = self.server, self.job.event
-        bare, keys = Path(server.bare), signers.private_key(Path(server.bare)).parent
-        store = [Path(server.store)] if server.store else []
-        built = [path for path in (server.folder / "environments",) if privileged and path.is_dir()]
-        known = [path for path in (server.folder / "allowed_signers",) if trusted and not privileged and path.is_file()]
-        to_bare = privileged or (event_name == "schedule" and writes)
-        to_store = event_name == "push"
-        return jail.Policy(
-            writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
-            readable=(*(() if to_store else store), python.parent.parent, *built, *known),
-            hidden=(keys,) if keys.is_dir() else (),
-            placed={name: path for path in (cache, *store) if (name := self._in_dvc(path)) != path},
-            network=self.subject.trusted,
-            untrusted=not trusted,
-        )
-
-    def _environment(self, python: Path, cache: Path, *, privileged: bool) -> dict[str, str]:
-        server, subject = self.server, self.subject
-        env = {
-            "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
-            "PUSHFORWARD_ENVIRONMENT": str(python.parent.parent),
-            "PUSHFORWARD_DVC_CONFIG": str(self._dvc_config(cache)),
-            environment.KNOWN: str(server.folder / "environments"),
-            "PUSHFORWARD_RUN": self.job.key,
-            "PUSHFORWARD_BASE": self.job.before if subject.trusted else subject.main,
-        }
-        return env | self._token() if privileged and subject.trusted else env
-
-    def _secrets(self, *, privileged: bool) -> Mapping[str, str]:
-        """What only the judge of a push to the default branch gets; the token is among them to be masked in its log."""
-        if not privileged or not self.subject.trusted:
-            return {}
-        key = signers.private_key(Path(self.server.bare))
-        return self._token() | ({trust.VARIABLE: key.read_text()} if key.is_file() else {})
-
-    def _token(self) -> dict[str, str]:
-        path = self.server.folder / "token"
-        if not path.is_file():
-            raise MachineError("the server has lost its token", next="pushforward init", detail=f"{path} is missing")
-        return {"PUSHFORWARD_TOKEN": path.read_text().strip()}
-
-    def _python(self, commit: str, *, trusted: bool) -> Path:
-        """The interpreter of what `commit` locks; one is built only for what is on the target branch."""
-        wanted = self.subject.settings.model.requirements
-        other = environment.digest(self.repository, commit, wanted) != environment.at_hand()
-        if other and trusted:
-            self.console.say(f"  the environment that {commit[:9]} locks: built once, kept for later")
-        if other and not trusted:
-            raise PushforwardError(
-                f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
-                next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
-            )
-        return environment.interpreter(self.repository, commit, wanted, folder=self.server.folder / "environments")
-
-    def _cache(self, trusted: bool) -> Path:
-        """What a pull request's run writes, no other run reads."""
-        cache = self.server.folder / "cache" if trusted else self.folder / "cache"
-        cache.mkdir(parents=True, exist_ok=True)
-        return cache
-
-    def _dvc_config(self, cache: Path) -> Path:
-        path = self.folder / f"dvc-{cache.parent.name}.config"
-        there = pipeline.Storage(self._in_dvc(cache))
-        if self.server.store:
-            store = self._in_dvc(Path(self.server.store))
-            there = pipeline.Storage(there.cache, self.server.remote, {"url": str(store)})
-        path.write_text(there.config())
-        return path
-
-    def _in_dvc(self, folder: Path) -> Path:
-        """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
-        jailed = _jail(trust=self.server.trust or self.subject.trusted).kind != "none"
-        if not jailed or BRACES.isdisjoint(str(folder)):
-            return folder
-        return jail.PLAIN / ("store" if str(folder) == self.server.store else "cache")
 
     def _collect(self) -> Outcome:
         if not self._has_verdict():
