@@ -34,7 +34,7 @@ from pushforward.actions.place import ACTIONS
 from pushforward.actions.supervisor import ACT
 from pushforward.gate import verdict as verdicts
 from pushforward.judge import judged
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 
 ROOT = Path(__file__).parent.parent
 POST = ROOT / ".github" / "actions" / "report" / "post.py"

@@ -12,8 +12,8 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Holdout, Number, invalid
 from pushforward.git.repository import Repository
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
 from pushforward.report import notes
+from pushforward.report.markdown import markdown
 from pushforward.views import show
 
 PARAMS = """\
@@ -59,7 +59,7 @@ class History:
             numbers=numbers,
             holdout=Holdout(("2020-03", "2020-04"), 100, 60, "0" * 64),
         )
-        text = report.markdown(verdict)
+        text = markdown(verdict)
         notes.put(Repository(self.folder), commit, event, text, lock=self.folder / ".git" / "notes.lock")
 
     def version(self, name, commit):

@@ -39,7 +39,7 @@ def gate(
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
     from pushforward.judge import handover, judged
     from pushforward.judge import judge as evidence
-    from pushforward.report import markdown as report
+    from pushforward.report.terminal import terminal
 
     root = Path.cwd()
     if plan:
@@ -68,7 +68,7 @@ def gate(
     elif os.environ.get("CI"):
         click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
-        click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
+        click.echo(terminal(verdict, context, color=sys.stdout.isatty()))
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
 

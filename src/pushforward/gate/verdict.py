@@ -294,6 +294,11 @@ def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
     return Verdict("unknown", reason, mode, rules.metric, rules.model_dump())
 
 
+def worst_first(slices: "Iterable[Slice]") -> list[Slice]:
+    """Harmed slices first, then those that can be judged, each by gain."""
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
+
+
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     # By repr, so that 1, 1.0 and True are three values.
     keys: Collection[str] = sorted({*before, *after})

@@ -20,7 +20,7 @@ from pushforward.gate import decision as gate
 from pushforward.gate import inspection, leaks
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
-from pushforward.gate.decision import Evidence
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.refs import VERDICTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
@@ -42,7 +42,7 @@ from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
 from pushforward.report import plots
-from pushforward.report.markdown import Context, Kind
+from pushforward.report.note import Context, Kind
 from pushforward.settings import Settings
 
 PACKAGE = "src/pushforward/"

@@ -28,7 +28,7 @@ from pushforward.registry.authority import Authority
 from pushforward.registry.tags import ENVIRONMENT_TAG, VERSION_TAG, Assignment, Registered
 from pushforward.release import promote, provenance, rebuild
 from pushforward.release.provenance import Statement
-from pushforward.report import markdown as report
+from pushforward.report.markdown import markdown
 from pushforward.settings import Settings
 from pushforward.untrusted import plain_json
 
@@ -276,7 +276,7 @@ def _content(repository: Repository, told: _Recorded, rules: Settings, checkout:
     }
     files |= {name: content for name, content in told.files.items() if name != promote.CARD}
     files["model-card.md"] = told.files[promote.CARD]
-    files["report.md"] = report.markdown(told.verdict).encode()
+    files["report.md"] = markdown(told.verdict).encode()
     files["tag.txt"] = repository.git("cat-file", "tag", told.version.tag).stdout
     return files
 

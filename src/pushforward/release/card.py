@@ -14,7 +14,7 @@ from pushforward.gate.verdict import Number, Slice, Verdict
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import settings_at, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.markdown import bounds_title, calibration_line
+from pushforward.report.words import bounds_title, calibration_line
 from pushforward.settings import Settings
 from pushforward.text import code, figure, plain, prose, signed
 

@@ -90,9 +90,9 @@ class Subject:
 
     def verdict_of(self, commit: str) -> dict[str, object]:
         """What is recorded of a push of `commit` to the default branch; empty where nothing is."""
-        from pushforward.report import markdown as report
+        from pushforward.report import note
 
-        found = report.entries(notes.read(self.repository, commit)) if commit != ZERO else []
+        found = note.entries(notes.read(self.repository, commit)) if commit != ZERO else []
         return next((header for header, _ in found if header.get("event") == "push"), {})
 
     def awaits(self, commit: str) -> bool:

@@ -233,11 +233,11 @@ class Execution:
 
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
-        from pushforward.report import markdown as report
+        from pushforward.report import note
 
         verdict, taken = self.judged / "verdict", self.judged / "train"
         text, lock = (verdict / "report.md").read_text(), taken / LOCK
-        header = report.entries(text)[0][0]
+        header = note.entries(text)[0][0]
         return Outcome(
             str(header["verdict"]),
             (verdict / "report.txt").read_text(),
@@ -278,12 +278,13 @@ class Execution:
         if (self.judged / "verdict" / "report.md").is_file():
             return self._settled(self._verdict())[0]
         from pushforward.gate import verdict as verdicts
-        from pushforward.report import markdown as report
+        from pushforward.report import note
+        from pushforward.report.terminal import terminal
 
         verdict = verdicts.Verdict.from_json(stored.decode())
         words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
-        context = report.Context(branch=job.branch, next_step=words)
-        told, text = report.terminal(verdict, context), record.note(verdict, context)
+        context = note.Context(branch=job.branch, next_step=words)
+        told, text = terminal(verdict, context), record.note(verdict, context)
         return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
 
     def _tagged(self) -> bool:
@@ -296,7 +297,8 @@ class Execution:
     def _carried(self) -> Outcome:
         """Nothing that a workflow reads has changed: the verdict before stands."""
         from pushforward.gate import verdict as verdicts
-        from pushforward.report import markdown as report
+        from pushforward.report import note
+        from pushforward.report.terminal import terminal
 
         subject, job = self.subject, self.job
         source = subject.before if subject.trusted else subject.last_run(subject.main)
@@ -312,9 +314,9 @@ class Execution:
                 next="change on: in .github/workflows by itself first",
             )
         verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
-        context = report.Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
+        context = note.Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
         text = record.note(verdict, context)
-        return Outcome(verdict.verdict, report.terminal(verdict, context), text, verdict.reason, subject=source)
+        return Outcome(verdict.verdict, terminal(verdict, context), text, verdict.reason, subject=source)
 
     def _unmatched(self) -> PushforwardError:
         """The refusal of a push that starts no workflow, with the branches that the workflows name."""

@@ -24,7 +24,7 @@ from pushforward.pipeline.revision import sha256
 from pushforward.registry.tags import NAME, NUMBER, Registered
 from pushforward.release import card, promote, provenance
 from pushforward.release.card import Card
-from pushforward.report import markdown as report
+from pushforward.report import words
 from pushforward.text import figure, plain, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
@@ -440,9 +440,9 @@ def _templates() -> Environment:
     templates.globals |= {
         "headline": headline,
         "curve": charts.curve,
-        "fold_stages": report.fold_stages,
-        "WORDS": report.WORDS,
-        "NEXT": report.NEXT,
+        "fold_stages": words.fold_stages,
+        "WORDS": words.WORDS,
+        "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
         "PUSHFORWARD": __version__,
     }

@@ -13,8 +13,7 @@ from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.tags import Registry
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 from pushforward.settings import Settings
 from pushforward.text import cells, code, cut, figure, left, plain, signed
 from pushforward.views import history
@@ -169,7 +168,7 @@ def _history(repository: Repository, known: Registry, tags: dict[str, Tag]) -> I
     found: list[tuple[int, int, Entry]] = []
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
     for commit in notes.annotated(repository):
-        for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
+        for number, (header, _) in enumerate(note.entries(notes.read(repository, commit))):
             when, _, subject = _described(repository, commit).partition("\0")
             seconds, _, day = when.partition(" ")
             found.append((int(seconds or 0), -number, _entry(header, commit, day, subject, made)))
