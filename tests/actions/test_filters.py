@@ -124,7 +124,6 @@ def test_a_malformed_pattern_is_refused(pattern: str) -> None:
         ("{workflow_run: {workflows: [train], types: [requested]}}", JUDGE, False),
         ("{workflow_run: {workflows: [train], branches: [main]}}", JUDGE, False),
         ("{workflow_run: {workflows: [train], branches-ignore: [main]}}", JUDGE, True),
-        ("workflow_dispatch", Event("workflow_dispatch", "a" * 40, "refs/heads/main"), True),
         (
             "{schedule: [{cron: '0 5 * * *'}]}",
             Event("schedule", "a" * 40, "refs/heads/main", schedule="0 5 * * *"),

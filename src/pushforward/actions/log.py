@@ -18,7 +18,6 @@ MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a workflow: what comes after these is l
 MAX_ERRORS = 20
 LAST_LINES = 40  # of a step's output, kept to tell why it failed
 UNSUPPORTED = "Skipping unsupported platform"
-START = "⭐ Run "
 
 _SHA = re.compile(r"@[0-9a-f]{40}$")
 _STATUS = re.compile(r"exit ?(?:status|code) '?(\d+)")

@@ -1,6 +1,5 @@
 """`pushforward trust`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ def _keys(keys: list[Any], *, as_json: bool) -> None:
             | {"key": key.key, "fingerprint": key.fingerprint}
             for key in keys
         ]
-        click.echo(json.dumps(told, indent=1))
+        common.show(told)
         return
     rows = [(key.principal, common.may(key), f"{key.key.split()[0]} {key.fingerprint}") for key in keys]
     wide = [max((len(row[column]) for row in rows), default=0) for column in range(2)]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pushforward.gate import stats
 from pushforward.gate.decision import GUARD_ALPHA, LOSSES, TITLES
-from pushforward.gate.stats import Floats
+from pushforward.gate.stats import BINS, Floats
 from pushforward.report.vega import (
     COLORS,
     INK,
@@ -49,7 +49,6 @@ MOST_DAYS = 400
 MOST_FEATURES = 12  # that are shown
 LONGEST_NAME = 200
 LARGEST = 1e12
-BINS = 10
 
 
 def draw(
