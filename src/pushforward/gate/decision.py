@@ -329,9 +329,9 @@ def _plausible(case: _Case, champion: float | None) -> list[Guard]:
     new, jump, ceiling = stats.auc(case.y, case.new), case.rules.suspect_jump, case.rules.suspect_auc
     doubt = ""
     if champion is not None and not new - champion <= jump:
-        doubt = f"AUC rises by {new - champion:.3f}; more than {jump:g} at once is more often a leak than a gain"
+        doubt = f"AUC rises by {figure(new - champion, 3)}; more than {jump:g} at once is more often a leak than a gain"
     elif ceiling is not None and not new <= ceiling:
-        doubt = f"AUC is {new:.3f}; above {ceiling:g} it is more likely a leak than a gain"
+        doubt = f"AUC is {figure(new, 3)}; above {ceiling:g} it is more likely a leak than a gain"
     return [Guard("plausible", "undecided", f"{doubt}; a person must look at the features")] if doubt else []
 
 
@@ -357,7 +357,7 @@ def _floor(case: _Case) -> tuple[Estimate, Guard]:
     constant = case.loss(case.y, np.full_like(case.y, best))
     gain = case.mean(constant - case.loss(case.y, case.new))
     low, high = gain.low(GUARD_ALPHA), gain.high(GUARD_ALPHA)
-    what = f"the constant prediction {best:.4g} ({case.title} {figure(float(np.mean(constant)))})"
+    what = f"the constant prediction {figure(float(best))} ({case.title} {figure(float(np.mean(constant)))})"
     if low > 0:
         return gain, Guard("constant", "pass", f"it beats {what} by {figure(low)} or more")
     if high <= 0:

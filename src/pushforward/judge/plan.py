@@ -13,6 +13,7 @@ from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
 from pushforward.report import note, notes
+from pushforward.text import figure
 
 RECENT = 30
 A_CENTURY = 36_525
@@ -110,7 +111,7 @@ def terminal(plan: Plan) -> str:
     name = "detectable"
     for one in plan.typical:
         lines.append(
-            f"{name:<12}a true gain of {one.gain:.4f} ({percent.share(one.share)}), if it differs as {one.like}"
+            f"{name:<12}a true gain of {figure(one.gain)} ({percent.share(one.share)}), if it differs as {one.like}"
         )
         name = ""
     name = "to settle"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pushforward.gate.verdict import Number, Outcome, Slice, Verdict, worst_first
 from pushforward.report import words
 from pushforward.report.note import Context, machine_line
-from pushforward.text import code, figure, plain, prose, signed
+from pushforward.text import between, capital, code, figure, plain, prose, sentence, signed, table
 
 BUDGET = 60_000
 SLICES_OPEN = 6
@@ -51,7 +51,7 @@ def markdown(verdict: Verdict, context: Context | None = None, *, budget: int = 
     on = f" on {code(words.span(verdict.holdout.months))}" if verdict.holdout and context.kind == "judged" else ""
     title = f"{words.WORDS[verdict.verdict]}: {words.title(verdict, context, code)}{on}"
     top = [first, f"## {MARKS[verdict.verdict]} {title}"]
-    top += [_sentence(verdict.reason), *_alerts(verdict, context)]
+    top += [sentence(prose(verdict.reason)), *_alerts(verdict, context)]
     sections = [section for section in _sections(verdict, context) if section.text]
     last = [f"**Next**: {words.next_step(verdict, context, prose, code)}"]
     last += [footer for footer in [_footer(verdict)] if footer]
@@ -66,11 +66,6 @@ def markdown(verdict: Verdict, context: Context | None = None, *, budget: int = 
 
 
 _TAGS = str.maketrans({"<": "‹", ">": "›"})
-
-
-def _sentence(reason: str) -> str:
-    text = words.upper(prose(reason))
-    return text if text.endswith((".", "…")) else f"{text}."
 
 
 def _alerts(verdict: Verdict, context: Context) -> list[str]:
@@ -128,7 +123,7 @@ def _number_table(verdict: Verdict) -> str:
     if not verdict.numbers:
         return _validation_table(verdict)
     if verdict.numbers[0].gain is None:
-        return _table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in verdict.numbers])
+        return table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in verdict.numbers])
     head = ["metric", "champion", "this", "gain", words.bounds_title(verdict.numbers), "asked", " "]
     rows = [
         [_name(one), *words.figures(one), _asked(one), words.mark(one, "✅", "❌", "❔")] for one in verdict.numbers
@@ -138,12 +133,12 @@ def _number_table(verdict: Verdict) -> str:
         days = f" Better on {verdict.clusters_better} of {verdict.clusters} {verdict.cluster}s."
     smallest = ""
     if verdict.minimum_detectable is not None:
-        smallest = f" A true gain of {verdict.minimum_detectable:.4f} is found in 4 of 5 such windows."
+        smallest = f" A true gain of {figure(verdict.minimum_detectable)} is found in 4 of 5 such windows."
     note = (
         f"<sub>Holdout: {verdict.rows:,} rows, {verdict.clusters} {verdict.cluster}s. A positive gain is better. "
         f"Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
     )
-    return f"{_table(head, rows)}\n\n{note}"
+    return f"{table(head, rows)}\n\n{note}"
 
 
 def _validation_table(verdict: Verdict) -> str:
@@ -154,11 +149,11 @@ def _validation_table(verdict: Verdict) -> str:
         return why
     month, size = code(found.month), f"{found.rows:,} rows, {found.clusters} {prose(verdict.cluster)}s"
     if found.numbers[0].gain is None:
-        table = _table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
+        rows = table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
         note = f"Validation month {month}: {size}, by a fit that had not seen it."
     else:
         head = ["metric", "champion", "this", "gain", words.bounds_title(found.numbers)]
-        table = _table(head, [[_name(number), *words.figures(number)] for number in found.numbers])
+        rows = table(head, [[_name(number), *words.figures(number)] for number in found.numbers])
         better = ""
         if found.clusters_better is not None:
             better = f" Better on {found.clusters_better} of {found.clusters} {prose(verdict.cluster)}s."
@@ -166,7 +161,7 @@ def _validation_table(verdict: Verdict) -> str:
             f"Validation month {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
             f"one-sided, paired by row, clustered by {prose(verdict.cluster)}.{better}"
         )
-    return f"{table}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
+    return f"{rows}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
 
 
 def _name(number: Number) -> str:
@@ -179,7 +174,7 @@ def _asked(number: Number) -> str:
 
 def _guards(verdict: Verdict) -> str:
     marks = {"pass": "✅", "fail": "❌", "undecided": "❔"}
-    return "\n".join(f"- {marks[guard.outcome]} {prose(words.upper(guard.detail))}" for guard in verdict.guards)
+    return "\n".join(f"- {marks[guard.outcome]} {prose(capital(guard.detail))}" for guard in verdict.guards)
 
 
 def _slice_sections(slices: Sequence[Slice]) -> list[_Section]:
@@ -199,13 +194,10 @@ def _slice_sections(slices: Sequence[Slice]) -> list[_Section]:
 def _slice_table(slices: Iterable[Slice]) -> str:
     rows = []
     for one in slices:
-        between = "too small to tell"
-        if one.low is not None and one.high is not None:
-            between = f"{signed(one.low)} … {signed(one.high)}"
         name = code(f"{one.column}={one.value}")
         figures = [f"{one.rows:,}", figure(one.champion), figure(one.challenger), signed(one.gain)]
-        rows.append([name, *figures, between, "❌" if one.harmed else ""])
-    return _table(["slice", "rows", "champion", "this", "gain", "bounds", " "], rows)
+        rows.append([name, *figures, between(one.low, one.high) or "too small to tell", "❌" if one.harmed else ""])
+    return table(["slice", "rows", "champion", "this", "gain", "bounds", " "], rows)
 
 
 def _charts(context: Context) -> str:
@@ -286,8 +278,3 @@ def _footer(verdict: Verdict) -> str:
 
 def _setting(value: object) -> str:
     return " ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    rule = [":--", *["--:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])

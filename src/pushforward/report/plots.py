@@ -36,7 +36,7 @@ from pushforward.report.vega import (
     svg,
     template,
 )
-from pushforward.text import signed
+from pushforward.text import figure, signed
 
 T = TypeVar("T")
 Models = Mapping[str, Floats]
@@ -104,7 +104,7 @@ def _roc(y: Floats, models: Models) -> Plot:
         found, false = (np.concatenate([[0.0], counts / counts[-1]]) for counts in (positives, negatives))
         kept = _thinned(found + false)
         points += _line(name, x=false[kept], y=found[kept])
-    areas = {name: f"AUC {stats.auc(y, p):.4f}" for name, p in models.items()}
+    areas = {name: f"AUC {figure(stats.auc(y, p))}" for name, p in models.items()}
     body = compared(points, areas, x="false positive rate", y="true positive rate")
     said = f"area under the curve (AUC); {listed(areas)}"
     return Plot("ROC curve", said, layers(diagonal(), body, corner(MONTH)), SQUARE)
@@ -116,14 +116,14 @@ def _precision_recall(y: Floats, models: Models) -> Plot:
     for name, p in models.items():
         positives, negatives = _above(y, p)
         recall, precision = positives / positives[-1], positives / (positives + negatives)
-        averages[name] = f"AP {float(np.diff(recall, prepend=0.0) @ precision):.4f}"
+        averages[name] = f"AP {figure(float(np.diff(recall, prepend=0.0) @ precision))}"
         # The first few rows make precision jump between 0 and 1, so the steps are of recall alone.
         kept = _thinned(recall)
         points += _line(name, x=recall[kept], y=precision[kept])
     rate = float(y.mean())
     rule = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": rate}}}
     body = compared(points, averages, x="recall", y="precision")
-    said = f"average precision (AP); {listed(averages)}; {rate:.4f} by chance"
+    said = f"average precision (AP); {listed(averages)}; {figure(rate)} by chance"
     return Plot("Precision and recall", said, layers(rule, body, corner(MONTH)), SQUARE)
 
 
@@ -154,7 +154,7 @@ def _reliability(y: Floats, models: Models) -> Plot:
         some = rows > 0
         sums = [np.bincount(codes, weights=values, minlength=BINS)[some] / rows[some] for values in (p, y)]
         points += _line(name, predicted=sums[0], observed=sums[1], rows=rows[some].astype(np.float64))
-    errors = {name: f"ECE {stats.calibration_error(y, p):.4f}" for name, p in models.items()}
+    errors = {name: f"ECE {figure(stats.calibration_error(y, p))}" for name, p in models.items()}
     axes = {name: {"field": name, "type": "quantitative", "scale": {"domain": [0, 1]}} for name in points[0]}
     encoding = {
         "x": axes["predicted"] | {"title": "mean prediction"},
@@ -264,7 +264,7 @@ def _learning(tables: Mapping[str, bytes]) -> Plot | None:
         name: (int(curve.rounds[curve.best]), float(curve.losses["validation"][curve.best]))
         for name, curve in curves.items()
     }
-    labels = {name: f"lowest {loss:.4f} in round {number}" for name, (number, loss) in lowest.items()}
+    labels = {name: f"lowest {figure(loss)} in round {number}" for name, (number, loss) in lowest.items()}
     fields = sorted({str(point["field"]) for point in points})
     sources = [{"filename": "learning.csv", "field": field} for field in fields]
     body = template(SimpleLinearTemplate, points, labels, x="round", y="loss", anchors_y_definitions=sources)
@@ -333,7 +333,7 @@ def _importance(tables: Mapping[str, bytes]) -> Plot | None:
         "encoding": {"x": {"value": -8}, "y": body["encoding"]["y"], "text": {"field": "name", "type": "nominal"}},
     }
     note = corner(f"{len(shown)} of {len(largest)} features")
-    said = ", ".join(f"{feature} {largest[feature]:.4g}" for feature in shown)
+    said = ", ".join(f"{feature} {figure(largest[feature])}" for feature in shown)
     return Plot(
         "Feature importance", f"the larger contribution of both models: {said}", layers(body, names, note), left=206
     )

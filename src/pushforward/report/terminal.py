@@ -5,17 +5,9 @@ import textwrap
 from pushforward.gate.verdict import Outcome, Verdict
 from pushforward.report import words
 from pushforward.report.note import Context
-from pushforward.text import cut, left, plain, right
+from pushforward.text import capital, cut, left, plain, right
 
 NAME_WIDTH, NUMBER_WIDTH = 26, 9
-SIGNS: dict[Outcome, str] = {
-    "promote": "✓",
-    "hold": "✗",
-    "unknown": "?",
-    "calibration-only": "✗",
-    "identical": "=",
-    "invalid": "!",
-}
 COLORS: dict[Outcome, str] = {
     "promote": "\x1b[1;32m",
     "hold": "\x1b[1;31m",
@@ -29,11 +21,11 @@ COLORS: dict[Outcome, str] = {
 def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 80, color: bool = False) -> str:
     """The same content as a card for a terminal of `width` columns; colour only where asked for."""
     context = context or Context()
-    title = f"{SIGNS[verdict.verdict]} {words.WORDS[verdict.verdict].upper()}"
+    title = f"{words.SIGNS[verdict.verdict]} {words.WORDS[verdict.verdict].upper()}"
     head = cut(f"{title}  {words.title(verdict, context, plain)}", width)
     if color:
         head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
-    lines = [head, *_wrap(words.upper(plain(verdict.reason, 600)), width, "  ")]
+    lines = [head, *_wrap(capital(plain(verdict.reason, 600)), width, "  ")]
     lines += [cut(f"  │ {line}", width) for line in words.message_lines(context)[-words.LISTED :]]
     if context.override:
         lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")

@@ -1,6 +1,5 @@
 """The words of a verdict: its title, and a line a subject. `markdown` and `terminal` set them, each with its quotes."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from pushforward import percent
@@ -16,11 +15,19 @@ from pushforward.gate.verdict import (
     worst_first,
 )
 from pushforward.report.note import Context
-from pushforward.text import code, figure, plain, prose, signed
+from pushforward.text import between, code, figure, plain, prose, signed
 
 LISTED = 12
 RENAMED = "The model has another name"
 Shown = Callable[..., str]
+SIGNS: dict[str, str] = {
+    "promote": "✓",
+    "hold": "✗",
+    "unknown": "?",
+    "calibration-only": "✗",
+    "identical": "=",
+    "invalid": "!",
+}
 WORDS: dict[Outcome, str] = {
     "promote": "Promote",
     "hold": "Hold",
@@ -120,12 +127,9 @@ def bounds_title(numbers: Iterable[Number]) -> str:
 
 def figures(number: Number) -> list[str]:
     """A number's cells: champion, this, gain, and the bounds of the gain."""
-    between = ""
-    if number.low is not None and number.high is not None:
-        between = f"{signed(number.low)} … {signed(number.high)}"
     gain = "" if number.gain is None else signed(number.gain)
     champion = "" if number.champion is None else figure(number.champion)
-    return [champion, figure(number.challenger), gain, between]
+    return [champion, figure(number.challenger), gain, between(number.low, number.high)]
 
 
 def mark(number: Number, passed: str, failed: str, undecided: str) -> str:
@@ -192,11 +196,11 @@ def calibration_line(found: Calibration | None) -> str:
     """What was predicted and what happened, as a sentence without a full stop."""
     if found is None:
         return ""
-    text = f"mean prediction {found.challenger_mean:.3f} where {found.rate:.3f} happened"
+    text = f"mean prediction {figure(found.challenger_mean, 3)} where {figure(found.rate, 3)} happened"
     if found.champion_mean is not None:
-        text += f" (champion {found.champion_mean:.3f})"
-    text += f", expected calibration error {found.challenger_error:.3f}"
-    return text + (f" (champion {found.champion_error:.3f})" if found.champion_error is not None else "")
+        text += f" (champion {figure(found.champion_mean, 3)})"
+    text += f", expected calibration error {figure(found.challenger_error, 3)}"
+    return text + (f" (champion {figure(found.champion_error, 3)})" if found.champion_error is not None else "")
 
 
 def data_line(context: Context, shown: Shown) -> str:
@@ -313,8 +317,3 @@ def listing(items: Sequence[str], shown: Shown) -> str:
     """The first of these items, and how many more there are."""
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(shown(item) for item in items[:LISTED]) + more
-
-
-def upper(text: str) -> str:
-    """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text

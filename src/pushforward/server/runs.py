@@ -19,6 +19,7 @@ from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.report import notes
+from pushforward.text import columns
 
 FOLDER = "runs"
 LOCKS = "locks"
@@ -415,6 +416,4 @@ def table(found: list[Run]) -> str:
         taken = f"{run.seconds:.1f}" if run.started else "-"
         ref = f"#{job.pull} {job.branch}" if job.pull else job.file or job.branch
         rows.append((job.id, ref[:40], job.commit[:9], run.state, run.told or "-", clock(run.started), taken))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+    return "\n".join(columns(rows))

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from pushforward import __version__, percent, settings
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import OFFSET_TITLE, Slice, Verdict
+from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import sha256
@@ -25,7 +25,7 @@ from pushforward.registry.tags import NAME, NUMBER, Registered
 from pushforward.release import card, promote, provenance
 from pushforward.release.card import Card
 from pushforward.report import words
-from pushforward.text import figure, plain, signed
+from pushforward.text import between, figure, plain, sentence, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
 from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
@@ -402,17 +402,6 @@ def headline(told: Report) -> str:
     }.get(verdict.verdict, "Cannot be judged")
 
 
-def sentence(text: str) -> str:
-    """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
-    first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
-    return first + text[1:] + ("" if text.endswith((".", "…", "?")) else ".")
-
-
-def worst_first(slices: Sequence[Slice]) -> list[Slice]:
-    """Harmed slices first, then those that can be judged, each by gain."""
-    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
-
-
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -425,7 +414,8 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters |= {
-        "figure": lambda value: "" if value is None else figure(value),
+        "figure": lambda value, decimals=4: "" if value is None else figure(value, decimals),
+        "between": lambda one: between(one.low, one.high),
         "signed": lambda value: "" if value is None else signed(value),
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",

@@ -14,8 +14,9 @@ from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
+from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
-from pushforward.text import cells, code, cut, figure, left, plain, signed
+from pushforward.text import between, code, columns, cut, figure, plain, signed, table
 from pushforward.views import history
 from pushforward.views.history import Tag
 
@@ -204,13 +205,10 @@ def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: di
     )
 
 
-MARKS = {"promote": "✓", "hold": "✗", "unknown": "?", "calibration-only": "✗", "identical": "=", "invalid": "!"}
-
-
 def _verdict(entry: Entry) -> str:
     if entry.stands_from:
         return f"= as {entry.stands_from[:7]}"
-    return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
+    return f"{SIGNS.get(entry.verdict, ' ')} {entry.verdict}"
 
 
 def _number(value: float | None, shown: Callable[[float], str]) -> str:
@@ -227,12 +225,10 @@ def terminal(state: State, *, width: int = 80) -> str:
     rows = [head]
     for entry in state.history:
         loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
-        rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(head) - 1)]
-    for row, entry in zip(rows[1:], state.history, strict=True):
-        row[-1] = plain(entry.subject)
-    lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
-    table = [cut(line, width) for line in lines]
+        rows.append(
+            [entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, plain(entry.subject)]
+        )
+    listed = [cut(line, width) for line in columns(rows)]
     uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
     uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
@@ -245,7 +241,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     if state.earlier:
         names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
         problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
-    return "\n".join([state.model, *lines, *problems, "", *table])
+    return "\n".join([state.model, *lines, *problems, "", *listed])
 
 
 def _nothing(state: State) -> str:
@@ -266,8 +262,7 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        bounds = [_number(value, signed) for value in (entry.low, entry.high)]
-        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), " … ".join(filter(None, bounds))]
+        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), between(entry.low, entry.high)]
         where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))
+    return table(head, rows, numbers=False)
