@@ -15,6 +15,7 @@ from pushforward.actions.event import Repository
 from pushforward.actions.workflow import FOLDER
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
+from pushforward.sandbox import processes
 from pushforward.sandbox.jail import PLAIN, Jail, reclaim
 
 ACTIONS = Path(__file__).parent / "stand_ins"
@@ -117,10 +118,10 @@ def clean_up(place: Place, names: Names, unjailed: Mapping[str, str] | None) -> 
     """Delete what steps made; without a jail, first end what they left running."""
     if unjailed:
         mark = f"HOME={unjailed['HOME']}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if mark in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
+        for process in processes.every():
+            if mark in process.environment():
+                with suppress(OSError):
+                    os.kill(process.pid, signal.SIGKILL)
     _remove(place.box, place.scratch, place.source, place.cwd, *([names.link] if names.link else []))
 
 

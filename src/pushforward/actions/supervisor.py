@@ -16,6 +16,7 @@ from pushforward.actions.log import Progress, Reader
 from pushforward.actions.result import Conclusion, End
 from pushforward.actions.runlog import Lines, RunLog
 from pushforward.errors import MachineError
+from pushforward.sandbox import processes
 from pushforward.sandbox.watch import Watch
 
 ACT = Path(sys.executable).parent / "act"
@@ -116,18 +117,8 @@ def _read(selector: selectors.BaseSelector, log: RunLog) -> int:
 def _interrupt(wrapper: int) -> None:
     """Ask act, which stands below the jail's processes, to cancel: steps with `always()` still run."""
     with suppress(ProcessLookupError):
-        os.kill(_find_act(wrapper), signal.SIGINT)
-
-
-def _find_act(wrapper: int) -> int:
-    waiting = [wrapper]
-    while waiting:
-        pid = waiting.pop(0)
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == ACT.name:
-                return pid
-            waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return wrapper
+        inside = (one.pid for one in processes.below(wrapper) if one.name == ACT.name)
+        os.kill(next(inside, wrapper), signal.SIGINT)
 
 
 def _kill(group: int) -> None:
