@@ -27,11 +27,12 @@ def test_a_process_is_known_by_its_number():
 
 
 def test_a_process_that_is_gone_is_none_and_has_no_environment():
-    child = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "MARK": "a=b c"})
-    there = processes.of(child.pid)
-    assert b"MARK=a=b c" in there.environment()
-    child.kill()
-    child.wait()
+    given = {"PATH": os.environ["PATH"], "MARK": "a=b c"}
+    with subprocess.Popen(["sh", "-c", "echo; read word"], stdin=-1, stdout=-1, env=given) as child:
+        child.stdout.readline()  # it is at work: before, its variables are still this one's
+        there = processes.of(child.pid)
+        assert b"MARK=a=b c" in there.environment()
+        child.kill()
     assert processes.of(child.pid) is None
     assert there.environment() == []
 
