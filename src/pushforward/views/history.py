@@ -41,12 +41,14 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """One metric of a run on its validation month; `gain` is positive where it is better than the champion."""
+    """One metric of a run; `gain` is positive where it is better than the champion, `low` and `high` its bounds."""
 
     name: str
     better: Literal["lower", "higher"]
     challenger: float
     gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class _Validation(_Part):
@@ -64,7 +66,7 @@ class _Holdout(_Part):
 
 
 class Header(_Part):
-    """The part of a verdict that a list shows; of `validation` the gated loss stands first."""
+    """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
 
     verdict: str
     reason: str
@@ -73,6 +75,7 @@ class Header(_Part):
     ref: str
     commit: str = ""
     pull: int | None = None
+    numbers: tuple[Metric, ...] = ()
     validation: _Validation | None = None
     holdout: _Holdout | None = None
     look: _Look | None = None
