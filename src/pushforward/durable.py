@@ -1,4 +1,4 @@
-"""What outlives whoever writes it: files that are whole or not there at all, and locks that end with their holder."""
+"""Files that are whole or not there at all, and locks that end with their holder: both outlive whoever writes them."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What act's JSON log says: progress for people, results of jobs and steps, with secrets and control codes removed."""
+"""Reader of act's JSON log: progress for people, results of jobs and steps, with secrets and control codes removed."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What several commands use."""
+"""Options, places and prints that several commands share."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Evidence + rules -> Verdict; the judging is pure.
+"""The decision: evidence + rules -> verdict; the judging is pure.
 
 A point estimate never decides: a challenger passes where the one-sided lower bound of its gain, clustered by the
 contract's cluster column, lies above the bound asked of it. What is neither proven better nor proven not better is

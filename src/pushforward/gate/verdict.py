@@ -1,4 +1,4 @@
-"""What a verdict is: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
+"""The verdict: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
 
 Pure, and without the arithmetic of the gate: whoever shows or keeps a verdict need not load that.
 """

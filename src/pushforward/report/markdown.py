@@ -1,4 +1,4 @@
-"""Verdict -> markdown; pure, knows no forge.
+"""Markdown of a verdict; pure, knows no forge.
 
 Every text that a pusher can choose (branch, file, parameter, slice, message) passes `code`, `prose` or `plain` on its
 way in, so that a report can neither be forged nor broken out of, ping a person, or move a terminal's cursor.

@@ -1,4 +1,4 @@
-"""Verdict -> a card for a terminal; pure."""
+"""The card of a verdict for a terminal; pure."""
 
 import textwrap
 

@@ -1,4 +1,4 @@
-"""What the server itself has wrong where a run of it fails: mended from its own copies where it can be, else named.
+"""The machine's fault, where a run of a server fails by it: mended from its own copies where it can be, else named.
 
 A run that the machine has let fail says nothing of its commit. Whether it did is not for the run to say: the server
 looks at its disk, its store and what it keeps of the newest version, and hashes what it finds.

@@ -1,4 +1,4 @@
-"""Which runs exclude one another, as the default branch's workflows say it: a branch does not choose its group."""
+"""Concurrency groups, as the default branch's workflows say which runs exclude one another, and no branch chooses."""
 
 import functools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing: whether it is as it has to be, what was found, and what mends it."""
+"""A finding, the doctor's word on one thing: whether it is as it has to be, what was found, and what mends it."""
 
 import shlex
 from dataclasses import dataclass

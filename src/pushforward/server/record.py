@@ -1,4 +1,4 @@
-"""What stays of a run, in git: its report, its lock commit, its pictures; then the ref that says that all is there."""
+"""The record of a run, in git: its report, its lock commit, its pictures; then the ref that says that all is there."""
 
 import contextlib
 import dataclasses

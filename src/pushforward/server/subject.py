@@ -1,4 +1,4 @@
-"""What one run is of: the commit that is run, the event that its workflows are told, the commit that judges it."""
+"""The subject of a run: the commit that is run, the event that its workflows are told, the commit that judges it."""
 
 import contextlib
 import functools

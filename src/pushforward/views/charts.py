@@ -1,4 +1,4 @@
-"""Numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
+"""Charts: numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Everything that was judged, looked at and promoted, read from git in a fixed number of processes.
+"""The history: everything that was judged, looked at and promoted, read from git in a fixed number of processes.
 
 However many runs and tags there are, git is asked for them at once. What was read of a git object is kept by the
 object's name: it never changes.

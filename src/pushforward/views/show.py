@@ -1,4 +1,4 @@
-"""What is in use where and since when, and the history of everything that was judged."""
+"""The state of a repository as text: what is in use where and since when, and everything that was judged."""
 
 import textwrap
 from collections.abc import Callable, Iterator
