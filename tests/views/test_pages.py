@@ -291,7 +291,7 @@ def test_what_cannot_be_read_is_told(world):
 def test_a_pull_request_shows_its_newest_report_and_all_pushes(world):
     text = html(world.site, "pull/1.html")
     page = Page(text)
-    assert "Hold. Does not replace v It is better." in page.text
+    assert "Hold. This change does not replace v It is better." in page.text
     assert [
         word for row in rows(text[text.index('id="pushes"') :]) for word in re.findall("Promote|Unknown|Hold", row)
     ] == [

@@ -58,9 +58,9 @@ def sparkline(values: Sequence[float], points: int = 24) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round((value - low) * scale)] for value in values)
 
 
-def title(verdict: Verdict, context: Context, shown: Shown) -> str:
-    """The verdict as a sentence about this commit; of a run that was not judged, why not."""
-    this = shown((context.carried_to or verdict.commit)[:7] or "this change")
+def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -> str:
+    """The verdict as a sentence about `this`, by default its commit; of a run that was not judged, why not."""
+    this = this or shown((context.carried_to or verdict.commit)[:7] or "this change")
     if context.kind == "data-refused":
         return f"the data of {this} is refused"
     if context.kind == "training-failed":
