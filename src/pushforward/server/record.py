@@ -3,26 +3,24 @@
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pushforward import durable, files, settings
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.gate.verdict import Verdict, invalid
 from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.dvc import LOCK, read_lock
 from pushforward.release.promote import lock_commit
 from pushforward.report import notes
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, context_of, entries, with_context
+from pushforward.report.terminal import terminal
 from pushforward.server import pending, runs
 from pushforward.server.runs import Job, Run, State
-
-if TYPE_CHECKING:
-    from pushforward.gate.verdict import Verdict
-    from pushforward.report.note import Context
 
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
@@ -54,11 +52,8 @@ class Outcome:
     machine: MachineError | None = None
 
 
-def note(verdict: "Verdict", context: "Context") -> str:
+def note(verdict: Verdict, context: Context) -> str:
     """The report of a verdict as it goes into a note."""
-    from pushforward.report.markdown import markdown
-    from pushforward.report.note import with_context
-
     return with_context(markdown(verdict, context), context)
 
 
@@ -69,7 +64,6 @@ def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
     another version stays as it is: it says that something is to be tagged, not that it was.
     """
     from pushforward.judge import judged
-    from pushforward.report.terminal import terminal
 
     if not judged.is_ours(folder):
         return found
@@ -84,19 +78,13 @@ def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "jud
         return _unjudged(job, why)
     if job.event in {"tag", "schedule"}:
         return Outcome("failure", f"! FAILURE  {why}", reason=why.message, final=final)
-    from pushforward.gate import verdict as verdicts
-    from pushforward.report.note import Context
-    from pushforward.report.terminal import terminal
-
     context = Context(
         kind="merge-conflict" if kind == "merge-conflict" else "judged",
         branch=job.branch,
         target=server.default_branch,
         next_step=why.next,
     )
-    verdict = dataclasses.replace(
-        verdicts.invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull
-    )
+    verdict = dataclasses.replace(invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull)
     return Outcome(verdict.verdict, terminal(verdict, context), note(verdict, context), reason=why.message, final=final)
 
 
@@ -189,8 +177,6 @@ def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Pa
 
 def recovered(server: Server, run: Run) -> Run:
     """A run that was recorded by a process that died before it could say so."""
-    from pushforward.report.note import entries
-
     found = entries(notes.read(server.repository, run.job.commit))
     header = next((header for header, _ in found if header.get("event") == run.job.event), {})
     verdict, reason = str(header.get("verdict", "")), str(header.get("reason", ""))
@@ -236,7 +222,7 @@ def publish_release(folder: Path, version: str, made: Path) -> None:
             place.mkdir()
         elif path.is_file() and not path.is_symlink():
             shutil.copyfile(path, place)
-            _sync(place)
+            durable.sync(place)
     if target.exists() and not target.is_symlink() and _content(target) == _content(fresh):
         shutil.rmtree(fresh)
         return
@@ -244,11 +230,6 @@ def publish_release(folder: Path, version: str, made: Path) -> None:
     files.remove(folder, version)
     fresh.rename(target)
     durable.sync(folder)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -261,7 +242,6 @@ def open_retired(server: Server, before: dict[str, str]) -> None:
     if not moved:
         return
     from pushforward.judge import ledger, seal
-    from pushforward.report.note import context_of, entries
 
     book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
     for ref in moved:

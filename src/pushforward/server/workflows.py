@@ -13,6 +13,7 @@ from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import TOOL, USAGE, PushforwardError
+from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
@@ -20,6 +21,8 @@ from pushforward.judge.handover import read_metrics
 from pushforward.pipeline.dvc import LOCK, METRICS
 from pushforward.registry import tags as registry
 from pushforward.release import promote
+from pushforward.report.note import Context, entries
+from pushforward.report.terminal import terminal
 from pushforward.server import record, recover, runs
 from pushforward.server.console import Console, Lines
 from pushforward.server.provision import Provision
@@ -233,11 +236,9 @@ class Execution:
 
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
-        from pushforward.report import note
-
         verdict, taken = self.judged / "verdict", self.judged / "train"
         text, lock = (verdict / "report.md").read_text(), taken / LOCK
-        header = note.entries(text)[0][0]
+        header = entries(text)[0][0]
         return Outcome(
             str(header["verdict"]),
             (verdict / "report.txt").read_text(),
@@ -259,7 +260,6 @@ class Execution:
         """
         if word == "promote":
             return True
-        from pushforward.gate import verdict as verdicts
         from pushforward.judge import judged
 
         with contextlib.suppress(PushforwardError):
@@ -277,13 +277,10 @@ class Execution:
             return None
         if (self.judged / "verdict" / "report.md").is_file():
             return self._settled(self._verdict())[0]
-        from pushforward.gate import verdict as verdicts
-        from pushforward.report import note
-        from pushforward.report.terminal import terminal
 
         verdict = verdicts.Verdict.from_json(stored.decode())
         words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
-        context = note.Context(branch=job.branch, next_step=words)
+        context = Context(branch=job.branch, next_step=words)
         told, text = terminal(verdict, context), record.note(verdict, context)
         return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
 
@@ -296,9 +293,6 @@ class Execution:
 
     def _carried(self) -> Outcome:
         """Nothing that a workflow reads has changed: the verdict before stands."""
-        from pushforward.gate import verdict as verdicts
-        from pushforward.report import note
-        from pushforward.report.terminal import terminal
 
         subject, job = self.subject, self.job
         source = subject.before if subject.trusted else subject.last_run(subject.main)
@@ -314,7 +308,7 @@ class Execution:
                 next="change on: in .github/workflows by itself first",
             )
         verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
-        context = note.Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
+        context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
         text = record.note(verdict, context)
         return Outcome(verdict.verdict, terminal(verdict, context), text, verdict.reason, subject=source)
 
