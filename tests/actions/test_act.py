@@ -14,7 +14,7 @@ import pytest
 
 from pushforward.actions import act as run
 from pushforward.actions import log as actlog
-from pushforward.actions import place, result, runlog, supervisor, workflow
+from pushforward.actions import place, runlog, supervisor, workflow
 from pushforward.actions.event import Event, Repository
 from pushforward.actions.lint import STAND_INS
 from pushforward.actions.log import Mask, Progress, Reader
@@ -551,51 +551,6 @@ def test_a_run_that_says_too_much_is_told_which_step_and_is_no_success(project: 
     assert (result.conclusion, result.errors[-1]) == ("failure", why)
     assert f"error: {why}\n" in result.log.read_text()
     assert [job.result for job in result.jobs] != ["success"]
-
-
-STEPS = "steps: [{run: 'a'}, {id: x, name: second, run: 'b'}, {if: always(), run: 'c'}, {uses: ./local}]"
-
-
-@pytest.mark.parametrize(
-    ("told", "missing"),
-    [
-        (["0", "x", "2", "3"], None),
-        (["0", "x", "3"], None),
-        (["0", "3"], "second"),
-        (["0", "x", "2"], "./local"),
-        (["x", "2", "3"], "a"),
-        ([], "a"),
-        (["0", "1", "3"], "second"),
-    ],
-)
-def test_a_job_that_act_calls_a_success_without_a_step_is_none(told: list[str], missing: str | None) -> None:
-    flow = workflow.load("ci.yml", f"on: push\njobs:\n  one: {{runs-on: ubuntu-latest, {STEPS}}}\n")
-    reader = Reader(time.monotonic)
-    job = {"job": "one", "jobID": "one", "level": "info"}
-    for identity in told:
-        list(reader.read(job | {"stepID": [identity], "stage": "Main", "step": identity, "stepResult": "success"}))
-    list(reader.read(job | {"jobResult": "success"}))
-    end = result.End(0, None)
-    reasons = list(result.reasons_of(flow, reader, end))
-    found = result.result_of(flow, reader, end, reasons, log=Path(), mask=Mask(()), seconds=0.0)
-    said = [f"job one: it ended as a success, and its step {missing} did not run to its end"] if missing else []
-    assert reasons == said
-    assert [one.result for one in found.jobs] == ["failure" if missing else "success"]
-    assert found.conclusion == ("failure" if missing else "success")
-
-
-def test_a_step_that_began_and_never_ended_did_not_run(project: Project) -> None:
-    flow = workflow.load("ci.yml", "on: push\njobs:\n  one: {runs-on: ubuntu-latest, steps: [{run: 'a'}]}\n")
-    reader = Reader(time.monotonic)
-    job = {"job": "one", "jobID": "one", "level": "info"}
-    list(reader.read(job | {"stepID": ["0"], "stage": "Main", "step": "a", "msg": "begun"}))
-    list(reader.read(job | {"stepID": ["0"], "stage": "Post", "step": "a", "stepResult": "failure"}))
-    list(reader.read(job | {"jobResult": "success"}))
-    for cut, ended in ((None, "failure"), (("timed-out", "late"), "cancelled")):
-        end = result.End(0, cut)
-        reasons = list(result.reasons_of(flow, reader, end))
-        found = result.result_of(flow, reader, end, reasons, log=Path(), mask=Mask(()), seconds=0.0)
-        assert [one.result for one in found.jobs] == [ended]
 
 
 @pytest.mark.parametrize("name", ["my team", 'it\'s "ours"\t{x} #1 \\ *?[a] $HOME', "-é & co; (数)"])
