@@ -22,8 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pushforward.git.repository import Repository
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 
 ROOT = Path(__file__).parent.parent
 RATE, LIMIT_SECONDS = 300, 0.3  # pushes a minute, and the 95th percentile
@@ -95,7 +94,7 @@ def judged(bare: Path, pushers: list[Pusher]) -> list[str]:
     found = notes.annotated(repository)
     for pusher in pushers:
         for commit in pusher.accepted:
-            count = len(report.entries(notes.read(repository, commit))) if commit in found else 0
+            count = len(note.entries(notes.read(repository, commit))) if commit in found else 0
             wrong += [] if count == 1 else [f"{pusher.branch} {commit[:9]} has {count} verdicts"]
     return wrong
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pushforward.gate import verdict as verdicts
 from pushforward.git.server import Server
-from pushforward.report import markdown as report
+from pushforward.report import note
 from pushforward.server import record, runs
 from pushforward.server.init import init
 
@@ -62,7 +62,7 @@ def train(script: str = ":") -> str:
 def judge(script: str = ":", verdict: str = "hold") -> str:
     """A judge.yml that finds every commit the same."""
     word = verdicts.Verdict(verdict, "as it is told to find", "superior", "logloss", {}, event="push")  # type: ignore[arg-type]
-    return JUDGE.format(markdown=json.dumps(record.note(word, report.Context())), script=script)
+    return JUDGE.format(markdown=json.dumps(record.note(word, note.Context())), script=script)
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Tiny:
         """The verdicts in the note of a commit."""
         command = ["git", "-C", self.server.bare, "notes", "--ref=pushforward", "show", commit]
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return [header for header, _ in report.entries(text)]
+        return [header for header, _ in note.entries(text)]
 
     def reason(self, commit: str) -> str:
         """Why the one verdict of a commit is what it is."""

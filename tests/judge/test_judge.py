@@ -25,7 +25,9 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
 from pushforward.pipeline.stages import Reproduction, Stage
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
+from pushforward.report import note
+from pushforward.report.markdown import markdown
+from pushforward.report.terminal import terminal
 
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
@@ -402,7 +404,7 @@ def test_without_a_hand_over_the_verdict_is_invalid_and_complete(still):
     assert (verdict.verdict, verdict.mode, verdict.champion) == ("invalid", "first", None)
     assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
     assert "ended before its pipeline began" in verdict.reason
-    assert "ended before its pipeline began" in report.terminal(verdict, context)
+    assert "ended before its pipeline began" in terminal(verdict, context)
 
 
 def test_the_first_cause_of_a_run_that_failed_is_the_reason_with_its_next_command(still):
@@ -511,7 +513,7 @@ def test_whatever_a_run_says_of_itself_there_is_a_verdict(still, files, reason, 
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
     judged.store(tmp_path / "verdict", verdict, context, level)
-    assert report.markdown(*judged.stored(tmp_path / "verdict")[:2])
+    assert markdown(*judged.stored(tmp_path / "verdict")[:2])
 
 
 def test_a_hand_over_without_a_lock_says_so(still):
@@ -522,13 +524,13 @@ def test_a_hand_over_without_a_lock_says_so(still):
 
 def test_a_verdict_is_stored_and_read_again(tmp_path):
     verdict = dataclasses.replace(invalid("because − ✓"), commit="a" * 40, event="push")
-    context = report.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
+    context = note.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
     judged.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
     assert judged.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
 
 
 def test_a_verdict_of_another_version_can_be_read_and_is_known_as_such(tmp_path):
-    judged.store(tmp_path, invalid("because"), report.Context(branch="idea"), "minor")
+    judged.store(tmp_path, invalid("because"), note.Context(branch="idea"), "minor")
     beside = json.loads((tmp_path / "context.json").read_text())
     assert judged.is_ours(tmp_path)
     for context in (beside["context"] | {"unheard_of": "x"}, {"branch": "idea"}):

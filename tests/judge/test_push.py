@@ -7,7 +7,7 @@ import pytest
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
+from pushforward.report import note
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def team(told, tmp_path, first_version):
 
 
 def judged(team, commit="HEAD"):
-    header, _ = report.entries(team.note(team.git("rev-parse", commit).strip()))[0]
+    header, _ = note.entries(team.note(team.git("rev-parse", commit).strip()))[0]
     return header
 
 

@@ -29,7 +29,7 @@ from pushforward.release import provenance
 from pushforward.release.promote import lock_commit, lost, promote, standing
 from pushforward.release.release import deprecate, release
 from pushforward.release.verify import verify
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 
 PARAMS = """\
 model:

@@ -26,7 +26,10 @@ from pushforward.gate.verdict import (
     Verdict,
     invalid,
 )
-from pushforward.report.markdown import Context, entries, markdown, sparkline, terminal
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, entries
+from pushforward.report.terminal import terminal
+from pushforward.report.words import sparkline
 from pushforward.text import code, plain, prose
 
 GOLDEN = Path(__file__).parents[1] / "golden"

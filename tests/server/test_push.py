@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 def entries(team, commit):
-    from pushforward.report import markdown as report
+    from pushforward.report import note
 
-    return report.entries(team.note(commit))
+    return note.entries(team.note(commit))
 
 
 def verdict(team, commit="HEAD"):

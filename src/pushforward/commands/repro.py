@@ -65,7 +65,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
 
 
 def _stages(stages: list[Any]) -> None:
-    from pushforward.report.markdown import fold_stages
+    from pushforward.report.words import fold_stages
 
     counts = {name: [s for s in stages if s.outcome == name] for name in ("ran", "restored", "unchanged", "failed")}
     for stage in fold_stages(stages):

@@ -1,6 +1,5 @@
 """`pushforward runs`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
         return
     found = kept.listed(ctx.obj)
     if as_json:
-        click.echo(json.dumps([run.record() for run in found], indent=1))
+        common.show([run.record() for run in found])
     elif found:
         click.echo(kept.table(found))
     else:
@@ -32,14 +31,17 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
 
 @runs.command("show", epilog=common.example("pushforward runs show 0802b7bf4"))
 @click.argument("name", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 @click.pass_obj
 def runs_show(server: Any, name: str, as_json: bool) -> None:
     """Tell all of one run: what it is of, how it stands and why, and where its logs are."""
     from pushforward.server import runs as kept
 
     run = kept.named(server, name)
-    click.echo(json.dumps(run.record(), indent=1) if as_json else kept.described(server, run))
+    if as_json:
+        common.show(run.record())
+    else:
+        click.echo(kept.described(server, run))
 
 
 @runs.command("logs", epilog=common.example("pushforward runs logs -f 0802b7bf4"))

@@ -1,4 +1,4 @@
-"""What a verdict is: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
+"""The verdict: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
 
 Pure, and without the arithmetic of the gate: whoever shows or keeps a verdict need not load that.
 """
@@ -292,6 +292,11 @@ def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = No
 def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
     """The verdict where the holdout answers no new question: it has retired, or all of its looks are taken."""
     return Verdict("unknown", reason, mode, rules.metric, rules.model_dump())
+
+
+def worst_first(slices: "Iterable[Slice]") -> list[Slice]:
+    """Harmed slices first, then those that can be judged, each by gain."""
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

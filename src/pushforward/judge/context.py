@@ -19,7 +19,7 @@ from pushforward.judge import handover
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import leaves_at, settings_at, validation_month
 from pushforward.registry import tags as registry
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 from pushforward.settings import ModelContract
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.

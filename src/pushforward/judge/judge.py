@@ -14,7 +14,7 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import inspection, leaks
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
-from pushforward.gate.decision import Evidence
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
@@ -40,7 +40,7 @@ from pushforward.pipeline.stages import Reproduction
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
-from pushforward.report.markdown import Context, Kind
+from pushforward.report.note import Context, Kind
 from pushforward.settings import Settings
 
 

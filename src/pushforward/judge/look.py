@@ -7,7 +7,7 @@ from pathlib import Path
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
-from pushforward.gate.decision import Evidence
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
 from pushforward.judge import holdout as holdouts
 from pushforward.judge import ledger, seal

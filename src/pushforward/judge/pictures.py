@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
-from pushforward.gate.decision import Evidence
+from pushforward.gate.evidence import Evidence
 from pushforward.judge.case import Case
 from pushforward.pipeline.lock import METRICS
 from pushforward.report import plots

@@ -12,8 +12,8 @@ from pushforward import percent, settings
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
+from pushforward.text import figure
 
 RECENT = 30
 A_CENTURY = 36_525
@@ -111,7 +111,7 @@ def terminal(plan: Plan) -> str:
     name = "detectable"
     for one in plan.typical:
         lines.append(
-            f"{name:<12}a true gain of {one.gain:.4f} ({percent.share(one.share)}), if it differs as {one.like}"
+            f"{name:<12}a true gain of {figure(one.gain)} ({percent.share(one.share)}), if it differs as {one.like}"
         )
         name = ""
     name = "to settle"
@@ -135,7 +135,7 @@ def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, 
     commits = notes.annotated(repository)
     dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
     for line in sorted(dated, key=lambda line: int(line.split()[0]), reverse=True):
-        for header, _ in report.entries(notes.read(repository, line.split()[1])):
+        for header, _ in note.entries(notes.read(repository, line.split()[1])):
             found = header.get("validation")
             if isinstance(found, dict) and found.get("gain_error") and header.get("mode") != "refresh":
                 yield header, found
@@ -144,7 +144,7 @@ def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, 
 def _clusters(repository: Repository, months: tuple[str, ...]) -> Iterator[int]:
     """How many clusters earlier verdicts on the same months have counted."""
     for commit in notes.annotated(repository):
-        for header, _ in report.entries(notes.read(repository, commit)):
+        for header, _ in note.entries(notes.read(repository, commit)):
             holdout = header.get("holdout")
             if isinstance(holdout, dict) and tuple(holdout.get("months", ())) == months:
                 yield int(holdout.get("days", 0))

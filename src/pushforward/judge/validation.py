@@ -7,7 +7,7 @@ import polars as pl
 from pushforward import settings
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
-from pushforward.gate.decision import Evidence
+from pushforward.gate.evidence import Evidence
 from pushforward.judge import handover, score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter

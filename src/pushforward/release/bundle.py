@@ -28,8 +28,9 @@ from pushforward.registry.authority import Authority
 from pushforward.registry.tags import ENVIRONMENT_TAG, VERSION_TAG, Assignment, Registered
 from pushforward.release import promote, provenance, rebuild
 from pushforward.release.provenance import Statement
-from pushforward.report import markdown as report
+from pushforward.report.markdown import markdown
 from pushforward.settings import Settings
+from pushforward.text import figure
 from pushforward.untrusted import plain_json
 
 if TYPE_CHECKING:
@@ -252,8 +253,9 @@ def _ask(repository: Repository, checkout: Path, told: _Recorded, rules: Setting
     if not off:
         return f"it loads, and gives its {len(keys)} golden rows to the last bit"
     if same or off > TOLERANCE:
-        raise _broken("golden", f"it gives other predictions than when it was judged, by up to {off:.3g}")
-    return f"it loads, and gives its {len(keys)} golden rows within {TOLERANCE:g} (by up to {off:.2g}: another machine)"
+        raise _broken("golden", f"it gives other predictions than when it was judged, by up to {figure(off)}")
+    near = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
+    return f"it loads, and gives its {len(keys)} golden rows {near}"
 
 
 def _golden(content: bytes, key: str) -> "tuple[list[Any], NDArray[np.float64]]":
@@ -276,7 +278,7 @@ def _content(repository: Repository, told: _Recorded, rules: Settings, checkout:
     }
     files |= {name: content for name, content in told.files.items() if name != promote.CARD}
     files["model-card.md"] = told.files[promote.CARD]
-    files["report.md"] = report.markdown(told.verdict).encode()
+    files["report.md"] = markdown(told.verdict).encode()
     files["tag.txt"] = repository.git("cat-file", "tag", told.version.tag).stdout
     return files
 

@@ -1,4 +1,4 @@
-"""What the server itself has wrong where a run of it fails: mended from its own copies where it can be, else named.
+"""The machine's fault, where a run of a server fails by it: mended from its own copies where it can be, else named.
 
 A run that the machine has let fail says nothing of its commit. Whether it did is not for the run to say: the server
 looks at its disk, its store and what it keeps of the newest version, and hashes what it finds.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process, settings
-from pushforward.actions import act as run
+from pushforward.actions.supervisor import ACT
 from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.files import LinkError
 from pushforward.git import whereabouts
@@ -162,7 +162,7 @@ def _disk(server: Server) -> MachineError | None:
 
 def _act() -> MachineError | None:
     try:
-        process.run([str(run.ACT), "--version"], timeout=ACT_SECONDS)
+        process.run([str(ACT), "--version"], timeout=ACT_SECONDS)
     except (PushforwardError, OSError) as failed:
         return MachineError("act, which runs the workflows, does not start", next="make env", detail=str(failed))
     return None

@@ -1,11 +1,11 @@
-"""Which runs exclude one another, as the default branch's workflows say it: a branch does not choose its group."""
+"""Concurrency groups, as the default branch's workflows say which runs exclude one another, and no branch chooses."""
 
 import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import settings
-from pushforward.actions import event, workflow
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
 from pushforward.errors import PushforwardError
@@ -50,7 +50,7 @@ def _asked(server: Server, job: Job, main: str) -> Iterator[Concurrency]:
     where = event.Repository(Path(server.bare), server.name, server.default_branch)
     for flow in _workflows(server, main):
         try:
-            if workflow.matches(flow, what):
+            if filters.matches(flow, what):
                 asked = workflow.concurrency(flow, event.context(what, where, workflow_name=flow.name))
                 if asked is not None:
                     yield asked

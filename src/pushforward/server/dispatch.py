@@ -1,4 +1,4 @@
-"""From refs to runs to verdicts: a coordinator that starts what is pending, each run as a process of its own.
+"""The dispatcher, from refs to runs to verdicts: it starts what is pending, each run as a process of its own.
 
 Crash-only. What is to be done is derived from refs and recorded verdicts; what is being done shows in locks, which the
 kernel frees. A coordinator that dies loses nothing: the next one sees the runs at work by their locks, and starts the

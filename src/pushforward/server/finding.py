@@ -1,4 +1,4 @@
-"""What the doctor says of one thing: whether it is as it has to be, what was found, and what mends it."""
+"""A finding, the doctor's word on one thing: whether it is as it has to be, what was found, and what mends it."""
 
 import shlex
 from dataclasses import dataclass
@@ -21,6 +21,6 @@ def mends(bare: Path) -> str:
     return f"pushforward check --mend --bare {shlex.quote(str(bare))}"
 
 
-def few(names: list[str], most: int = 3) -> str:
-    """The first of many names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def few(names: list[str]) -> str:
+    """The first three of many names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

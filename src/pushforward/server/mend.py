@@ -16,8 +16,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, trust
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 from pushforward.server import init, record, recover, runs, soundness
 from pushforward.server import post_receive as receive
 
@@ -135,7 +134,7 @@ def _reports(made: Server) -> Iterator[str]:
             continue
         found = verdicts.Verdict.from_json(content)
         branch = found.ref.removeprefix("refs/heads/")
-        context = report.Context(branch=branch, target=made.default_branch)
+        context = note.Context(branch=branch, target=made.default_branch)
         notes.put(repository, commit, found.event, record.note(found, context), lock=lock)
         count += 1
     if count:

@@ -1,4 +1,4 @@
-"""What has no verdict yet, derived from refs alone: pushed commits, tags that put a version to use, schedules."""
+"""The run queue, derived from refs alone: commits without a verdict, tags that put a version to use, schedules."""
 
 import contextlib
 import json

@@ -19,6 +19,7 @@ from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.report import notes
+from pushforward.text import columns
 
 FOLDER = "runs"
 LOCKS = "locks"
@@ -30,6 +31,7 @@ COORDINATOR = "dispatch.lock"
 IDLE_SECONDS = 5.0  # a dispatcher that was killed is replaced within it, if somebody pushes
 BELL = "bell"
 QUEUE = "queue.json"
+FOLLOW_SECONDS = 0.1  # between two looks at a log that grows
 QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 ATTEMPTS = 3
 # How the reason of a run begins that was never run to its end.
@@ -335,7 +337,7 @@ def _shown(name: str) -> str:
     return f"{rest[:9]} ({kind.replace('_', ' ')})"
 
 
-def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterator[str]:
+def log(server: Server, run: Run, *, follow: bool) -> Iterator[str]:
     """The log of a run as the pusher sees it; with `follow`, its place while it waits, and as it grows to its end."""
     place = folder(server, run.job.key)
     tail = Tail(place / LOG)
@@ -355,7 +357,7 @@ def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterat
             return
         if not working and (news := turn.news()):
             yield f"{news}\n"
-        time.sleep(every)
+        time.sleep(FOLLOW_SECONDS)
 
 
 def whole_logs(server: Server, run: Run) -> Iterator[str]:
@@ -414,6 +416,4 @@ def table(found: list[Run]) -> str:
         taken = f"{run.seconds:.1f}" if run.started else "-"
         ref = f"#{job.pull} {job.branch}" if job.pull else job.file or job.branch
         rows.append((job.id, ref[:40], job.commit[:9], run.state, run.told or "-", clock(run.started), taken))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+    return "\n".join(columns(rows))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import files
-from pushforward.actions import workflow
+from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git import server, whereabouts
@@ -403,10 +403,10 @@ def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Find
         yield Finding("workflows", False, wrong.message, wrong.next or f"git show {commit[:9]}")
         return
     for flow in found:
-        for problem in workflow.problems(flow, lambda path: _text(repository, commit, path)):
+        for problem in lint.problems(flow, lambda path: _text(repository, commit, path)):
             yield Finding("workflows", False, problem, f"change it in {flow.path}, then git commit and git push")
     push = Event("push", commit, f"refs/heads/{branch}")
-    if any(workflow.matches(flow, push) for flow in found):
+    if any(filters.matches(flow, push) for flow in found):
         yield Finding("workflows", True, f"{few([flow.file for flow in found])}; a push to {branch} is run")
         return
     names = {name for flow in found for name in _branches(flow)}

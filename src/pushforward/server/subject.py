@@ -1,4 +1,4 @@
-"""What one run is of: the commit that is run, the event that its workflows are told, the commit that judges it."""
+"""The subject of a run: the commit that is run, the event that its workflows are told, the commit that judges it."""
 
 import contextlib
 import functools
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import files, settings
-from pushforward.actions import event, workflow
-from pushforward.actions.act import WorkflowResult
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
+from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import RUNS, ZERO
@@ -90,9 +90,9 @@ class Subject:
 
     def verdict_of(self, commit: str) -> dict[str, object]:
         """What is recorded of a push of `commit` to the default branch; empty where nothing is."""
-        from pushforward.report import markdown as report
+        from pushforward.report import note
 
-        found = report.entries(notes.read(self.repository, commit)) if commit != ZERO else []
+        found = note.entries(notes.read(self.repository, commit)) if commit != ZERO else []
         return next((header for header, _ in found if header.get("event") == "push"), {})
 
     def awaits(self, commit: str) -> bool:
@@ -202,5 +202,5 @@ class Subject:
         return [
             flow
             for flow in self.workflows(commit)
-            if flow.file == (wanted or flow.file) and workflow.matches(flow, what)
+            if flow.file == (wanted or flow.file) and filters.matches(flow, what)
         ]

@@ -117,9 +117,9 @@ def _server(clone: Path, made: Server, python: Path) -> Server:
 
 def _verdict(repository: Repository, commit: str) -> str:
     """What the note of a commit says."""
-    from pushforward.report import markdown as report  # brings numpy
+    from pushforward.report import note
 
-    found = report.entries(notes.read(repository, commit))
+    found = note.entries(notes.read(repository, commit))
     return str(found[0][0].get("verdict", "")) if found else ""
 
 

@@ -1,4 +1,4 @@
-"""Everything that was judged, looked at and promoted, read from git in a fixed number of processes.
+"""The history: everything that was judged, looked at and promoted, read from git in a fixed number of processes.
 
 However many runs and tags there are, git is asked for them at once. What was read of a git object is kept by the
 object's name: it never changes.
@@ -23,8 +23,7 @@ from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
@@ -42,12 +41,14 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """One metric of a run on its validation month; `gain` is positive where it is better than the champion."""
+    """One metric of a run; `gain` is positive where it is better than the champion, `low` and `high` its bounds."""
 
     name: str
     better: Literal["lower", "higher"]
     challenger: float
     gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class _Validation(_Part):
@@ -65,7 +66,7 @@ class _Holdout(_Part):
 
 
 class Header(_Part):
-    """The part of a verdict that a list shows; of `validation` the gated loss stands first."""
+    """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
 
     verdict: str
     reason: str
@@ -74,6 +75,7 @@ class Header(_Part):
     ref: str
     commit: str = ""
     pull: int | None = None
+    numbers: tuple[Metric, ...] = ()
     validation: _Validation | None = None
     holdout: _Holdout | None = None
     look: _Look | None = None
@@ -198,7 +200,7 @@ class Report:
     text: str
     event: str
     verdict: verdicts.Verdict | None
-    context: report.Context
+    context: note.Context
     pictures: tuple[str, ...] = ()
 
     @property
@@ -394,7 +396,7 @@ def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:
     """The verdicts of a note, and whether there are some that cannot be read."""
     verdicts, broken = [], False
     for line in (found[1] if found else b"").split(b"\n"):
-        # As `report.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
+        # As `note.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
         if line.startswith(FIRST) and line.endswith(LAST):
             try:
                 verdicts.append(Header.model_validate_json(line[len(FIRST) : -len(LAST)]))
@@ -442,11 +444,11 @@ def _pictures(found: Found) -> tuple[str, ...]:
 
 def _reports(found: Found, pictures: Mapping[str, tuple[str, ...]]) -> list[Report]:
     reports = []
-    for header, text in report.entries(_text(found)):
+    for header, text in note.entries(_text(found)):
         event = str(header.get("event"))
         try:
             verdict = verdicts.Verdict.from_json(json.dumps(header))
         except PushforwardError:
             verdict = None
-        reports.append(Report(text, event, verdict, report.context_of(text), pictures.get(event, ())))
+        reports.append(Report(text, event, verdict, note.context_of(text), pictures.get(event, ())))
     return reports
