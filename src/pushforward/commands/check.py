@@ -22,10 +22,11 @@ def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
     from dataclasses import asdict
 
     from pushforward.server import check as checks
+    from pushforward.server.finding import CANNOT
 
     if mend:
         for line in checks.mend(Path.cwd(), bare):
-            click.echo(f"mended   {line}", err=as_json)
+            click.echo(line if line.startswith(CANNOT) else f"mended   {line}", err=as_json)
     found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
         listed = list(found)

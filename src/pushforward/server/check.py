@@ -21,7 +21,7 @@ from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import signers, trust
-from pushforward.server.finding import Finding, few
+from pushforward.server.finding import Finding, few, mends
 from pushforward.server.recover import FREE_BYTES
 
 if TYPE_CHECKING:
@@ -88,10 +88,14 @@ def _guarded(name: str, bare: Path, look: Callable[[], Iterable[Finding]]) -> It
         mend = f"sudo -u {_owner(bare)} pushforward check --bare {shlex.quote(str(bare))}"
         yield Finding(name, False, f"not looked at: {place} is not for you to read or write", mend, optional=True)
     except PushforwardError as wrong:
-        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or f"ls -l {shlex.quote(str(bare))}")
+        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or mends(bare))
     except OSError as failed:
+        there = shlex.quote(str(failed.filename or bare))
         told = f"{failed.filename or bare}: {failed.strerror or failed}"
-        yield Finding(name, False, told, f"ls -l {shlex.quote(str(failed.filename or bare))}")
+        # what is no file, or no folder, where one has to be
+        wrong_kind = isinstance(failed, (IsADirectoryError, NotADirectoryError, FileExistsError))
+        mend = f"mv {there} {there}.aside, then pushforward init" if wrong_kind else f"df -h {there}; dmesg | tail"
+        yield Finding(name, False, told, mend)
 
 
 def _owner(path: Path) -> str:
@@ -178,6 +182,7 @@ def server(bare: Path) -> Iterator[Finding]:
     try:
         made = Server.load(bare)
         if not whereabouts.headless(bare):  # that is told by itself
+            whereabouts.refuse_gutted(bare)
             readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
@@ -249,11 +254,11 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     Nothing where it is no server: that is told already.
     """
     from pushforward.git.server import Server, readable
-    from pushforward.server import soundness, trial
+    from pushforward.server import soundness, trial, vouched
 
     try:
         made = Server.load(bare)
-        if whereabouts.headless(bare):
+        if whereabouts.headless(bare) or whereabouts.gutted(bare):
             return
         readable(Repository(bare))
     except PushforwardError:
@@ -262,6 +267,7 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
         ("refs", lambda: soundness.refs(repository)),
+        ("verdicts", lambda: vouched.refs(repository)),
         ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
         ("clock", lambda: soundness.clock(repository)),
     ]
@@ -329,7 +335,9 @@ def _head(repository: Repository) -> Finding:
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
-    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/", "refs/tags/", NOTES)
+    branch = head.removeprefix("refs/heads/")
+    # by name alone: that one of them leads nowhere is told by itself
+    some = repository.git("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES).text
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")
@@ -465,7 +473,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
         yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
         return
     if Repository(bare).read(TRUST, trust.FILE) != file.read_bytes():
-        yield Finding("keys", False, f"{TRUST} is not what {file} says", "pushforward init")
+        yield Finding("keys", False, f"{TRUST} is not what {file} says", mends(bare))
         return
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""

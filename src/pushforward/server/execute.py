@@ -384,6 +384,9 @@ class _Execution:
         if self.judge is not None:
             why = self.judge.cause
             text = f"the judge came to no verdict: {why.text or self.judge.conclusion}"
+            if self.judge.conclusion == "failure" and not self.judge.own:  # it was killed, or a tool of it has failed
+                given_up = f"pushforward runs cancel {self.job.id}, to give it up"
+                return MachineError(text, next=f"{logs}; pushforward dispatch, to try again; {given_up}")
             return PushforwardError(text, next=why.next or logs, exit_code=TOOL)
         if self.first is not None:
             why = self.first.cause

@@ -25,6 +25,7 @@ from pushforward.git.server import (
     FOLDER,
     SHOWN,
     Server,
+    followable,
     hooks,
     no_link_in,
     readable,
@@ -101,7 +102,9 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
+    whereabouts.refuse_gutted(bare)
     readable(Repository(bare))
+    followable(Repository(bare))
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 

@@ -81,7 +81,7 @@ class Run:
 
     `verdict` is that of a judged commit, or how the workflows of a tag or a schedule ended. `stage` is the workflow at
     work. `waits_for` is a commit of the default branch without whose verdict this one cannot be had. One that is not
-    `final` is tried again; what the `machine` has let fail says nothing of the commit.
+    `final` is tried again; what the `machine` has let fail, so many times in a row, says nothing of the commit.
     """
 
     job: Job
@@ -93,6 +93,7 @@ class Run:
     attempt: int = 0
     final: bool = False
     machine: bool = False
+    failures: int = 0
     asked: float = 0.0
     started: float = 0.0
     ended: float = 0.0
