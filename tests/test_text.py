@@ -3,7 +3,7 @@
 import pytest
 
 from pushforward import text
-from pushforward.text import cells, clean, code, cut, figure, left, plain, right, signed
+from pushforward.text import cells, clean, code, cut, figure, left, plain, raised, right, signed
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,22 @@ def test_columns_of_a_terminal_count_wide_letters_twice():
     assert cut("数据数据", 5) == "数据…"
     assert left("数", 4) == "数  "
     assert right("数", 4) == "  数"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("log loss falls", "Log loss falls"),
+        ("no worse, and newer", "No worse, and newer"),
+        ("it is the first model", "It is the first model"),
+        ("nothing is known of it", "Nothing is known of it"),
+        ("a file is a link", "A file is a link"),
+        ("metrics is a link; what is behind it is not read", "metrics is a link; what is behind it is not read"),
+        ("distance is not that of the other flights", "distance is not that of the other flights"),
+        ("staging holds toy@v1.0.0", "staging holds toy@v1.0.0"),
+        ("params.yaml is a Git LFS pointer", "params.yaml is a Git LFS pointer"),
+        ("data/holdout has no rows", "data/holdout has no rows"),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_keeps_its_letters(said, told):
+    assert raised(said) == told

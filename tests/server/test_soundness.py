@@ -20,6 +20,7 @@ from pushforward.git.server import Server, followable
 from pushforward.pipeline.store import Store
 from pushforward.registry import authority, signers, trust
 from pushforward.registry import tags as registry
+from pushforward.release.verify import verify
 from pushforward.report import notes
 from pushforward.server import check, soundness, trial, vouched
 from pushforward.server import init as init_module
@@ -757,3 +758,37 @@ def test_an_environment_that_is_not_built_is_not_tried(kept):
     found = run_of(kept)
     assert (found.ok, found.optional) == (False, True)
     assert "is not built yet" in found.found
+
+
+@pytest.mark.parametrize("how", ["--shared", "--reference"])
+def test_a_repository_that_borrows_objects_is_told_so_and_the_command_makes_it_stand_alone(kept, tmp_path, how):
+    copy = tmp_path / "a copy.git"
+    words = ["--shared"] if how == "--shared" else ["--reference", str(kept.bare)]
+    kept.git(tmp_path, "clone", "-q", "--bare", "--no-local", *words, str(kept.bare), str(copy))
+    (found,) = soundness.borrowed(Repository(copy))
+    assert found.found == f"{copy} needs the objects of {kept.bare}/objects: lost there, lost here"
+    moved = kept.bare.rename(kept.bare.with_name("moved"))
+    (gone,) = soundness.borrowed(Repository(copy))
+    assert (gone.found, gone.optional) == (
+        f"{copy} needs the objects of {kept.bare}/objects, which is not there",
+        False,
+    )
+    moved.rename(kept.bare)
+    subprocess.run(["sh", "-c", found.mend], check=True)
+    kept.bare.rename(moved)
+    assert list(soundness.borrowed(Repository(copy))) == []
+    assert kept.git(copy, "fsck", "--no-dangling") == ""
+
+
+def test_a_mirror_is_no_server_and_is_told_what_it_is(kept, tmp_path):
+    mirror = tmp_path / "mirror.git"
+    kept.git(tmp_path, "clone", "-q", "--mirror", str(kept.bare), str(mirror))
+    with pytest.raises(
+        PushforwardError, match="is a bare repository and no server: a mirror, or a backup of git"
+    ) as why:
+        verify(mirror, "v1.0.0", quick=True, say=print, progress=print)
+    assert why.value.next.endswith(f"git clone -o local {mirror} ../again && cd ../again && pushforward init")
+    (found,) = [found for found in check.everything(mirror) if found.name == "server"]
+    assert (found.found, found.mend) == (why.value.message, why.value.next)
+    assert not authority.is_mirror(Repository(kept.bare))
+    assert not authority.is_mirror(Repository(kept.clone))

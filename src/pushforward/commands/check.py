@@ -26,7 +26,8 @@ def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
 
     if mend:
         for line in checks.mend(Path.cwd(), bare):
-            click.echo(line if line.startswith(CANNOT) else f"mended   {line}", err=as_json)
+            failed = line.startswith(CANNOT)
+            click.echo(line if failed else f"mended   {line}", err=as_json or failed)
     found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
         listed = list(found)

@@ -391,7 +391,13 @@ class Storage:
 def storage(root: Path) -> Storage:
     """What .dvc/config and config.local of the checkout in `root` say."""
     config = configparser.ConfigParser(interpolation=None)
-    config.read([files.place(root, ".dvc/config"), files.place(root, ".dvc/config.local")])
+    for path in (".dvc/config", ".dvc/config.local"):
+        try:
+            config.read(files.place(root, path))
+        except (configparser.Error, UnicodeDecodeError) as wrong:
+            line = getattr(wrong, "lineno", "") or next((at for at, _ in getattr(wrong, "errors", [])), "")
+            where = f"{path}:{line}" if line else path
+            raise PushforwardError(f"{where}: it is no section and no setting", next=f"edit {path}") from None
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
     cache = root / ".dvc" / _unquoted(config.get("cache", "dir", fallback="cache"))
@@ -534,11 +540,14 @@ def _folders(stages: Iterable[Any]) -> set[str]:
     return {f"{dep.fs_path}{os.sep}" for stage in stages for dep in stage.deps if dep.is_in_repo}
 
 
+_MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its words say nothing more
+
+
 def _unusable(root: Path, text: str) -> PushforwardError:
     """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
     told = dvctext.sentence(text, root=str(root))
     named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
-    below = f"\n{text.strip()}" if "\n" in text.strip() else ""
+    below = f"\n{text.strip()}" if "\n" in text.strip() and not _MARKED.match(told.text) else ""
     line = told.text if named else f"dvc.yaml: {told.text}"
     return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
 

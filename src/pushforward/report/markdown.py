@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pushforward import percent
 from pushforward.gate.verdict import OFFSET_TITLE, Calibration, Number, Outcome, Slice, Stage, Validation, Verdict
-from pushforward.text import code, cut, figure, left, plain, prose, right, shorten, signed
+from pushforward.text import code, cut, figure, left, plain, prose, raised, right, shorten, signed
 
 BUDGET = 60_000
 LISTED = 12
@@ -148,7 +148,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     head = cut(f"{title}  {_title(verdict, context, plain)}", width)
     if color:
         head = f"{COLORS[verdict.verdict]}{title}\x1b[0m{head[len(title) :]}"
-    lines = [head, *_wrap(_upper(plain(verdict.reason, 600)), width, "  ")]
+    lines = [head, *_wrap(raised(plain(verdict.reason, 600)), width, "  ")]
     lines += [cut(f"  │ {line}", width) for line in _message_lines(context)[-LISTED:]]
     if context.override:
         lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
@@ -284,7 +284,7 @@ def _span(months: Sequence[str]) -> str:
 
 
 def _sentence(reason: str) -> str:
-    text = _upper(prose(reason))
+    text = raised(prose(reason))
     return text if text.endswith((".", "…")) else f"{text}."
 
 
@@ -464,7 +464,7 @@ def _number_card(verdict: Verdict) -> list[str]:
 
 def _guards(verdict: Verdict) -> str:
     marks = {"pass": "✅", "fail": "❌", "undecided": "❔"}
-    return "\n".join(f"- {marks[guard.outcome]} {prose(_upper(guard.detail))}" for guard in verdict.guards)
+    return "\n".join(f"- {marks[guard.outcome]} {prose(raised(guard.detail))}" for guard in verdict.guards)
 
 
 def _worst_first(slices: Iterable[Slice]) -> list[Slice]:
@@ -753,11 +753,6 @@ def _listing(items: Sequence[str], shown: Shown) -> str:
 def _table(head: list[str], rows: list[list[str]]) -> str:
     rule = [":--", *["--:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
-
-
-def _upper(text: str) -> str:
-    """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
 
 
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:

@@ -20,7 +20,7 @@ from pushforward.git import remote, whereabouts
 from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
-from pushforward.registry import signers, trust
+from pushforward.registry import authority, signers, trust
 from pushforward.server.finding import Finding, few, mends
 from pushforward.server.recover import FREE_BYTES
 
@@ -45,6 +45,8 @@ def everything(
         yield from holdings(at_hand, root if inside else None, quick=quick, say=say)
     elif local is not None:
         yield from elsewhere(repository, local)
+    elif authority.is_mirror(repository):
+        yield from mirror(repository)
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
@@ -103,6 +105,17 @@ def _owner(path: Path) -> str:
         return path.owner()
     except (KeyError, OSError):
         return "OWNER"
+
+
+def mirror(repository: Repository) -> Iterator[Finding]:
+    """What is to be said of a bare repository that is no server, as a mirror or a backup is."""
+    from pushforward.server import soundness
+
+    try:
+        authority.refuse_mirror(repository)
+    except PushforwardError as told:
+        yield Finding("server", False, told.message, told.next, optional=True)
+    yield from _guarded("alternates", repository.path, lambda: soundness.borrowed(repository))
 
 
 def project(repository: Repository) -> Finding:
@@ -235,7 +248,7 @@ def _hooks(made: "Server") -> Iterator[Finding]:
 
 
 def _configured(config: Repository) -> Iterator[Finding]:
-    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden
+    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden, shares, unshared
 
     for key, wanted in (
         ("core.logallrefupdates", "always"),
@@ -246,6 +259,8 @@ def _configured(config: Repository) -> Iterator[Finding]:
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
     shown = " ".join(hidden(config))
     yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+    if told := unshared(config):
+        yield Finding("core.sharedrepository", False, told.partition(": ")[2], shares(config.path), optional=True)
 
 
 def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -266,6 +281,7 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
+        ("alternates", lambda: soundness.borrowed(repository)),
         ("refs", lambda: soundness.refs(repository)),
         ("verdicts", lambda: vouched.refs(repository)),
         ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
@@ -290,6 +306,7 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
 
     root = repository.path
     yield from _guarded("format", root, lambda: soundness.form(repository))
+    yield from _guarded("alternates", root, lambda: soundness.borrowed(repository))
     if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
         names = repository.git("remote").text.split()
         source = next((name for name in ("origin", *names) if name in names), "origin")
@@ -321,7 +338,10 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
     if lost:
         told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
-        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
+        uses = [name for name in lost if "@v" not in name]
+        drop = f"git tag -d {shlex.join(lost[:20])}"
+        back = f"{local.gives_back(repository.path, uses)}; where they are another server's: " if uses else ""
+        yield Finding("tags", False, told, f"{back}{drop}", optional=True)
     if not (other or absent or lost):
         yield Finding("tags", True, "those of the server")
 

@@ -65,7 +65,8 @@ def _everything(made: Server, clone: Path | None, failed: list[str]) -> Iterator
         try:
             yield from part()
         except PushforwardError as wrong:
-            failed.append(f"{CANNOT}{what}: {' '.join(wrong.message.split())}")
+            then = f"\n  next: {wrong.next}" if wrong.next else ""
+            failed.append(f"{CANNOT}{what}: {' '.join(wrong.message.split())}{then}")
 
 
 def _folders(made: Server) -> Iterator[str]:

@@ -471,6 +471,24 @@ def form(repository: Repository) -> Iterator[Finding]:
         yield Finding("format", False, f"{repository.path} has {what}, which DVC cannot read", AS_SHA1)
 
 
+def borrowed(repository: Repository) -> Iterator[Finding]:
+    """Whether it needs the objects of another repository, as a clone made with --shared or --reference does."""
+    asked = repository.git("rev-parse", "--git-path", "objects/info/alternates", check=False)
+    path = repository.path / asked.text
+    if asked.returncode != 0 or not path.is_file():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    places = [path.parent.parent / line for line in lines if not line.startswith("#")]
+    gone, own = [str(place) for place in places if not place.is_dir()], shlex.quote(str(repository.path))
+    if gone:
+        told = f"{repository.path} needs the objects of {few(gone)}, which is not there"
+        yield Finding("alternates", False, told, f"put it back, or write where it is now into {shlex.quote(str(path))}")
+    elif places:
+        told = f"{repository.path} needs the objects of {few([str(place) for place in places])}: lost there, lost here"
+        alone = f"git -C {own} repack -q -a -d && rm {shlex.quote(str(path))}"
+        yield Finding("alternates", False, told, alone, optional=True)
+
+
 def clock(repository: Repository) -> Iterator[Finding]:
     """Whether the newest commit or tag is of the past: what is signed in the future counts for nothing."""
     form = ("--sort=-creatordate", "--count=1", "--format=%(creatordate:unix) %(refname)")

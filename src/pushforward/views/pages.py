@@ -25,7 +25,7 @@ from pushforward.registry.tags import NAME, NUMBER, Registered
 from pushforward.release import card, promote, provenance
 from pushforward.release.card import Card
 from pushforward.report import markdown as report
-from pushforward.text import figure, plain, signed
+from pushforward.text import figure, plain, raised, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
 from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
@@ -404,8 +404,7 @@ def headline(told: Report) -> str:
 
 def sentence(text: str) -> str:
     """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
-    first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
-    return first + text[1:] + ("" if text.endswith((".", "…", "?")) else ".")
+    return raised(text) + ("" if text.endswith((".", "…", "?")) else ".")
 
 
 def worst_first(slices: Sequence[Slice]) -> list[Slice]:
