@@ -614,6 +614,10 @@ def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_trie
     assert tiny.server.repository.resolve(f"{RUNS}{commit}") is None
     told = json.loads((tiny.server.folder / care.FILE).read_text())
     assert told["next"].endswith(f"pushforward runs cancel {run.job.id}, to give it up")
+    found = next(found for found in check._waiting(tiny.server))
+    assert (found.ok, found.optional) == (False, False)
+    assert found.found == f"{run.job.id} is not judged, tried 2 times: {run.reason}"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}, when that is mended"
     tiny.push("main:refs/heads/again", "-o", "ci.skip")
     tiny.wait(tiny.idle)
     assert tiny.run(commit).failures == 2, "a push so soon after tries it not"
@@ -621,6 +625,18 @@ def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_trie
     assert tiny.run(commit).failures == 3
     tiny.pushforward("runs", "cancel", commit)
     tiny.wait(lambda: tiny.run(commit).final)
+
+
+def test_a_push_whose_run_is_gone_is_found_and_the_command_judges_it_again(tiny):
+    commit = tiny.git("rev-parse", "HEAD")
+    assert list(check._waiting(tiny.server)) == []
+    tiny.server.repository.git("update-ref", "-d", f"{RUNS}{commit}")
+    (found,) = check._waiting(tiny.server)
+    assert found.found == f"{commit[:9]}: a report is there, and nothing says that it was judged; it is judged again"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}"
+    assert "1 judged" in tiny.pushforward(*found.mend.split()[1:])
+    assert verdicts(tiny, commit) == ["hold"]
+    assert list(check._waiting(tiny.server)) == []
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,22 @@ def test_the_head_of_a_pull_request_is_no_damage_whatever_became_of_its_branch(k
     assert problems_of_refs(kept) == []
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_head_of_a_pull_request_that_is_lost_is_its_branch_again(kept, moved):
+    kept.git(kept.bare, "config", "core.logAllRefUpdates", "always")
+    kept.git(kept.bare, "update-ref", "--create-reflog", "refs/heads/other", "refs/heads/main^")
+    kept.git(kept.bare, "update-ref", "--create-reflog", "refs/heads/idea", "refs/heads/main")
+    for number, name in ((1, "idea"), (2, "other")):
+        kept.git(kept.bare, "symbolic-ref", f"refs/pull/{number}/head", f"refs/heads/{name}")
+    if moved:
+        kept.git(kept.bare, "update-ref", "refs/heads/other", "refs/heads/main")
+    shutil.rmtree(kept.bare / "refs" / "pull")
+    mended(kept)
+    for number, name in ((1, "idea"), (2, "other")):
+        assert kept.git(kept.bare, "symbolic-ref", f"refs/pull/{number}/head") == f"refs/heads/{name}"
+    assert problems(kept) == {}
+
+
 def test_an_object_that_a_ref_needs_comes_from_a_clone_and_the_ref_stays(kept):
     kept.git(kept.clone, "fetch", "-q", "origin")
     oid = kept.git(kept.clone, "rev-parse", "origin/main:params.yaml")
@@ -763,8 +779,8 @@ def test_an_environment_that_is_not_built_is_not_tried(kept):
 @pytest.mark.parametrize("how", ["--shared", "--reference"])
 def test_a_repository_that_borrows_objects_is_told_so_and_the_command_makes_it_stand_alone(kept, tmp_path, how):
     copy = tmp_path / "a copy.git"
-    words = ["--shared"] if how == "--shared" else ["--reference", str(kept.bare)]
-    kept.git(tmp_path, "clone", "-q", "--bare", "--no-local", *words, str(kept.bare), str(copy))
+    words = ["--shared"] if how == "--shared" else ["--no-local", "--reference", str(kept.bare)]
+    kept.git(tmp_path, "clone", "-q", "--bare", *words, str(kept.bare), str(copy))
     (found,) = soundness.borrowed(Repository(copy))
     assert found.found == f"{copy} needs the objects of {kept.bare}/objects: lost there, lost here"
     moved = kept.bare.rename(kept.bare.with_name("moved"))

@@ -225,6 +225,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
     on_a_branch = head.found.startswith("refs/")
     if closed.ok and on_a_branch:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
+    yield from _guarded("runs", bare, lambda: _waiting(made))
     yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
     yield from _guarded("files", bare, lambda: [_files(made)])
@@ -411,6 +412,25 @@ def _timer(made: "Server") -> Finding:
     late = pending.overdue(made, OVERDUE_SECONDS)
     mend = "pushforward dispatch --help: the line for cron, or a timer of systemd"
     return Finding("timer", not late, late or "no schedule is overdue", mend)
+
+
+def _waiting(made: "Server") -> Iterator[Finding]:
+    """What the machine has let fail and nobody tries now, and pushes whose run is gone, so that they run again."""
+    from pushforward.report import notes
+    from pushforward.server import pending, runs
+
+    dispatch = f"pushforward dispatch --bare {shlex.quote(made.bare)}"
+    waits = [run for run in runs.listed(made) if run.machine and not run.final and run.state == "queued"]
+    for run in waits[-1:]:
+        told = f"{run.job.id} is not judged, tried {run.failures or 1} times: {run.reason}"
+        yield Finding("runs", False, told, f"{dispatch}, when that is mended")
+    if waits or runs.running(made) or not made.repository.resolve("HEAD"):
+        return
+    told_of = set(notes.annotated(made.repository))
+    again = [job.id for job in pending.find(made).jobs if job.event == "push" and job.commit in told_of]
+    if again:
+        told = f"{few(again)}: a report is there, and nothing says that it was judged; it is judged again"
+        yield Finding("runs", False, told, dispatch, optional=True)
 
 
 def _hook(path: Path, text: str) -> Finding:

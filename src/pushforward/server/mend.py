@@ -161,6 +161,9 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
     path, kept = Path(made.bare) / damage.ref, ""
     if path.is_file() or path.is_symlink():
         kept = f"; what was there is kept in {_aside(made, path)}"
+    if branch := _pulled(made, damage):
+        made.repository.git("symbolic-ref", damage.ref, branch)
+        return f"{damage.ref} is {branch} again{kept}"
     if damage.good:
         made.repository.set_ref(damage.ref, damage.good)
         return f"{damage.ref} is at {damage.good[:9]} again, as its history says{kept}"
@@ -168,6 +171,23 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
         made.repository.git("update-ref", "-d", damage.ref)
         kept = f"; it was {packed}"
     return f"{damage.ref} is begun anew{kept}"
+
+
+def _pulled(made: Server, damage: soundness.Damage) -> str:
+    """The branch that a pull request was of: the one that was at what its head was at first; "" where nobody can say.
+
+    The head is another name of its branch, and git keeps no more of its history than where that began.
+    """
+    repository = made.repository
+    if not damage.ref.startswith(soundness.PULLS) or not damage.ref.endswith("/head"):
+        return ""
+    heads = (Path(made.bare) / "refs" / "pull").glob("*/head")
+    taken = {path.read_text(encoding="utf-8", errors="replace").strip().removeprefix("ref: ") for path in heads}
+    names = repository.git("for-each-ref", "--format=%(refname)", "refs/heads/", check=False).text.split()
+    began = {name: [after for _, after in repository.reflog(name)] for name in names if name not in taken}
+    found = [name for name, moves in began.items() if damage.good in moves]
+    first = [name for name in found if began[name][0] == damage.good]
+    return (first or found)[0] if len(first or found) == 1 else ""
 
 
 def _reports(made: Server) -> Iterator[str]:

@@ -76,10 +76,11 @@ def _way_out(bare: Path, damage: Damage) -> str:
         return f"rm -f {file}; {back}, and what came after it is lost; to lose nothing: {whole}"
     if damage.why.endswith(LACKS):
         return whole
-    kept = "a clone" if fetched else "a backup"
+    kept, name = "a clone" if fetched else "a backup", shlex.quote(damage.ref)
     # not by a push: the policy takes few of these from anybody
     return (
-        f"rm -f {file}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it; "
+        f"git ls-remote --exit-code PLACE {name} && rm -f {file} && {git} fetch PLACE '+{damage.ref}:{damage.ref}', "
+        f"where PLACE is {kept} that has it; "
         f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
     )
 
