@@ -119,3 +119,22 @@ def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
     assert len({cells(line[: line.rindex("x")]) for line in lines[1:]}) == 1
     assert lines[0].index("loss") == lines[1].index("1e−05") == 12
     assert text.columns([]) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("log loss falls", "Log loss falls"),
+        ("no worse, and newer", "No worse, and newer"),
+        ("it is the first model", "It is the first model"),
+        ("nothing is known of it", "Nothing is known of it"),
+        ("a file is a link", "A file is a link"),
+        ("metrics is a link; what is behind it is not read", "metrics is a link; what is behind it is not read"),
+        ("distance is not that of the other flights", "distance is not that of the other flights"),
+        ("staging holds toy@v1.0.0", "staging holds toy@v1.0.0"),
+        ("params.yaml is a Git LFS pointer", "params.yaml is a Git LFS pointer"),
+        ("data/holdout has no rows", "data/holdout has no rows"),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_keeps_its_letters(said, told):
+    assert text.capital(said) == told

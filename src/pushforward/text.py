@@ -84,8 +84,9 @@ def right(text: str, width: int) -> str:
 
 
 def capital(text: str) -> str:
-    """A sentence's first letter raised, unless its first word is a name such as params.yaml."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
+    """A sentence with its first letter raised, unless its first word is a name: params.yaml, or the folder metrics."""
+    plain_word = re.match(r"[a-z]+[ ,]", text) and not _NAMED.match(text)
+    return text[:1].upper() + text[1:] if plain_word else text
 
 
 def sentence(text: str) -> str:
@@ -140,3 +141,10 @@ def _kept(character: str) -> str:
     if character in "\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
         return " "
     return "" if category[0] == "C" else character
+
+
+# A noun of ours has an article, so what is one word and has a verb behind it is the name of a file, setting or place.
+_NAMED = re.compile(
+    r"(?!it|this|that|what|who|nothing|nobody|none|each|all|everything|everybody|one\b)"
+    r"[a-z]+ (?:is|has|was|does|says|names|lacks|holds|needs|lies|must|can|cannot|would|will|stands)\b"
+)

@@ -1,5 +1,8 @@
 """Where a checkout keeps its data, as .dvc/config says."""
 
+import pytest
+
+from pushforward.errors import PushforwardError
 from pushforward.pipeline.storage import storage
 
 
@@ -22,3 +25,14 @@ def test_all_options_of_a_remote_go_along_and_relative_places_become_absolute(tm
     read = Config(dvc_dir=str(tmp_path / "x" / ".dvc"))
     assert (read["cache"]["dir"], read["core"]["remote"]) == (str(there.cache), "s")
     assert {key: str(read["remote"]["s"][key]).lower() for key in there.options} == there.options
+
+
+@pytest.mark.parametrize(("text", "line"), [(b"no section\n", ":1"), (b"[core]\nwhat\n", ":2"), (b"\xff\xfe", "")])
+@pytest.mark.parametrize("name", [".dvc/config", ".dvc/config.local"])
+def test_settings_of_dvc_that_are_none_are_refused_with_their_line(tmp_path, text, line, name):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(PushforwardError) as refused:
+        storage(tmp_path)
+    assert refused.value.message == f"{name}{line}: it is no section and no setting"
+    assert refused.value.next == f"edit {name}"

@@ -736,3 +736,28 @@ def test_who_let_a_commit_into_main_is_told_only_where_their_key_may(two, git):
     assert said("dan@example.org", "-S", message="Merge b") == ""
     assert said("dan@example.org") == ""
     assert said("ann@example.org", "-S") == "", "every environment is not main"
+
+
+def test_an_older_backup_gives_no_number_again_and_the_command_gives_it_back_what_it_has_lost(three, tmp_path):
+    lost = three.git(three.bare, "rev-parse", "refs/tags/toy#production#3")
+    three.git(three.clone, "fetch", "-q", "--tags", "origin")
+    three.git(three.bare, "update-ref", "-d", "refs/tags/toy#production#3")
+    for act in (
+        lambda: release(three.clone, "v1.0.0", "as before", older=True),
+        lambda: empty(three.clone, "nothing", environment="production"),
+    ):
+        with pytest.raises(PushforwardError) as refused:
+            act()
+        said = "this clone knows toy#production#3, and origin does not: it is an older backup, or another server"
+        assert (refused.value.message, refused.value.exit_code) == (said, 5)
+    back, _, other = refused.value.next.partition(", as its owner; where they are another server's: ")
+    assert other == "git tag -d 'toy#production#3'"
+    subprocess.run(["sh", "-c", back], check=True, cwd=tmp_path)
+    assert three.git(three.bare, "rev-parse", "refs/tags/toy#production#3") == lost
+    assert release(three.clone, "v1.0.0", "as before", older=True).tag == "toy#production#4"
+
+
+def test_what_a_push_that_died_has_left_is_no_older_backup(three):
+    commit = three.git(three.clone, "rev-parse", "toy@v1.0.0^{commit}")
+    three.git(three.clone, "tag", "-a", "-m", "died", "toy#production#4", commit)
+    assert release(three.clone, "v1.0.0", "as before", older=True).tag == "toy#production#4"

@@ -505,4 +505,4 @@ def test_what_is_lost_with_server_json_is_told(server, clone):
     (Path(server.bare) / "pushforward" / "server.json").write_text("")
     told = []
     init(clone, bare=Path(server.bare), say=told.append)
-    assert told == ["lost     what only the folder knew: --protect-main, --trust-pushers"]
+    assert told == ["lost     what only the folder knew: whether --protect-main or --trust-pushers was set"]

@@ -16,7 +16,7 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import RUNS
-from pushforward.server import care, check, execute, pending, recover, runs
+from pushforward.server import care, check, dispatch, execute, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.init import DELETED
 from pushforward.server.subject import Subject
@@ -598,6 +598,70 @@ def test_what_the_machine_has_wrong_is_never_the_last_word_on_a_commit(tiny, mon
     assert "1 judged" in tiny.pushforward("dispatch")
     assert verdicts(tiny, done.job.commit) == ["hold"]
     assert not (tiny.server.folder / care.FILE).exists()
+
+
+def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_tried_for_every_push(tiny):
+    tiny.commit({".github/workflows/judge.yml": judge("exit 137")}, "Die")
+    tiny.push("main")
+    commit = tiny.commit()
+    for failures in (1, 2):
+        said = tiny.push("main") if failures == 1 else tiny.pushforward("dispatch", check=False)
+        run = tiny.run(commit)
+        assert (run.final, run.machine, run.failures, run.attempt) == (False, True, failures, 0), said
+        killed = "judge.yml: judge / judge: it was killed, as happens where memory runs out"
+        assert run.reason == f"the judge came to no verdict: {killed}"
+    assert not tiny.reports(commit)
+    assert tiny.server.repository.resolve(f"{RUNS}{commit}") is None
+    told = json.loads((tiny.server.folder / care.FILE).read_text())
+    assert told["next"].endswith(f"pushforward runs cancel {run.job.id}, to give it up")
+    found = next(found for found in check._waiting(tiny.server))
+    assert (found.ok, found.optional) == (False, False)
+    assert found.found == f"{run.job.id} is not judged, tried 2 times: {run.reason}"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}, when that is mended"
+    tiny.push("main:refs/heads/again", "-o", "ci.skip")
+    tiny.wait(tiny.idle)
+    assert tiny.run(commit).failures == 2, "a push so soon after tries it not"
+    tiny.pushforward("dispatch", check=False)
+    assert tiny.run(commit).failures == 3
+    tiny.pushforward("runs", "cancel", commit)
+    tiny.wait(lambda: tiny.run(commit).final)
+
+
+def test_a_push_whose_run_is_gone_is_found_and_the_command_judges_it_again(tiny):
+    commit = tiny.git("rev-parse", "HEAD")
+    assert list(check._waiting(tiny.server)) == []
+    tiny.server.repository.git("update-ref", "-d", f"{RUNS}{commit}")
+    (found,) = check._waiting(tiny.server)
+    assert found.found == f"{commit[:9]}: a report is there, and nothing says that it was judged; it is judged again"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}"
+    assert "1 judged" in tiny.pushforward(*found.mend.split()[1:])
+    assert verdicts(tiny, commit) == ["hold"]
+    assert list(check._waiting(tiny.server)) == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "ago", "pauses"), [(1, 1, False), (2, 50, True), (2, 70, False), (9, 3500, True), (9, 3700, False)]
+)
+def test_what_the_machine_lets_fail_waits_longer_each_time(tiny, failures, ago, pauses):
+    job = runs.Job("push", "refs/heads/main", "1" * 40)
+    run = runs.Run(job, machine=True, failures=failures, attempt=0, ended=time.time() - ago)
+    assert dispatch.Coordinator(tiny.server, print, time.time())._pauses(run) == pauses
+    assert not dispatch.Coordinator(tiny.server, print, time.time(), at_once=True)._pauses(run)
+
+
+def test_a_judge_that_was_killed_three_times_waits_and_says_nothing_of_the_commit(tiny):
+    commit = tiny.commit()
+    tiny.lose("main")
+    job = runs.Job("push", "refs/heads/main", commit)
+    runs.store(tiny.server, runs.Run(job, attempt=runs.ATTEMPTS, stage="judge", started=1.0))
+    said = []
+    dispatch.Coordinator(tiny.server, said.append, time.time())._tidy(pending.find(tiny.server), {})
+    run = runs.load(tiny.server, job.key)
+    assert (run.final, run.machine, run.attempt, run.reason) == (False, True, 0, "the judge was killed 3 times")
+    assert said == [
+        f"{job.id} is not judged: the judge was killed 3 times; pushforward check, then pushforward dispatch"
+    ]
+    assert not tiny.reports(commit)
 
 
 def test_a_run_that_failed_while_the_store_was_away_is_no_verdict(tiny, monkeypatch):

@@ -17,6 +17,7 @@ from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server
 from pushforward.registry import signers, trust
+from pushforward.server import check
 from pushforward.server import init as servers
 from pushforward.server.init import init
 
@@ -459,3 +460,46 @@ def test_a_fetch_that_prunes_keeps_the_tags_of_this_clone(clone, git):
     git(clone, "config", "remote.local.prune", "true")
     init(clone)
     assert git(clone, "config", "remote.local.prune") == "true", "whoever has said so has it so"
+
+
+def test_a_shared_server_whose_settings_are_lost_is_told_so_and_the_command_shares_it_again(clone, git, tmp_path):
+    bare = Path(init(clone).bare)
+    git(bare, "config", "core.sharedRepository", "group")
+    for name in ("objects", "refs"):
+        (bare / name).chmod(0o2775)
+    assert servers.unshared(Repository(bare)) == ""
+    (bare / "config").rename(bare / "config.damaged")
+    said = []
+    init(clone, say=said.append)
+    (told,) = [line for line in said if line.startswith("lost ")]
+    assert told.startswith(
+        "lost     core.sharedRepository: it is not set, and the folders of the server are for their "
+    )
+    command = told.partition("; to share it again: ")[2]
+    (found,) = [found for found in check.server(bare) if found.name == "core.sharedrepository"]
+    assert (found.ok, found.optional, found.mend) == (False, True, command)
+    subprocess.run(["sh", "-c", command.partition(" && ")[0]], check=True)
+    assert command.partition(" && ")[2] == "pushforward init"
+    said.clear()
+    init(clone, say=said.append)
+    assert said == []
+    assert [found for found in check.server(bare) if found.name == "core.sharedrepository"] == []
+
+
+def test_a_server_that_was_never_shared_is_not_called_so(clone):
+    said = []
+    bare = Path(init(clone, say=said.append).bare)
+    (bare / "config").unlink()
+    init(clone, say=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("name", ["refs", "objects"])
+def test_a_server_without_a_folder_is_refused_with_the_command_that_mends_it(clone, name):
+    bare = Path(init(clone).bare)
+    shutil.rmtree(bare / name)
+    told = refusal(clone)
+    assert told.message == f"{bare} has lost its folder {name}, and git takes it for no repository"
+    assert told.next == f"pushforward check --mend --bare {bare}"
+    list(check.mend(clone, bare))
+    init(clone)

@@ -181,3 +181,19 @@ def test_runs_work_from_a_clone_and_with_the_server_named(tiny):
     said = tiny.pushforward("runs", check=False)
     assert "the server is on another machine" in said
     assert "next: ssh ann@ci.example.org 'pushforward runs --bare /srv/tiny.git'" in said
+
+
+def test_a_damaged_record_of_a_run_is_named_and_hides_no_other(tiny):
+    tiny.push("main:refs/heads/idea", "-o", "ci.skip")
+    first = tiny.run(tiny.git("rev-parse", "HEAD"))
+    good = finished("d" * 40)
+    runs.store(tiny.server, good)
+    path = runs.folder(tiny.server, first.job.key) / runs.RECORD
+    path.write_text("{")
+    said = tiny.pushforward("runs")
+    assert f"! {path} is damaged\n  next: mv {path} {path}.damaged && pushforward dispatch; " in said
+    assert "ddddddddd  main" in said
+    assert "no runs yet" not in said
+    assert f"{path} is damaged\n  next: mv {path} " in tiny.pushforward("runs", "show", first.job.commit, check=False)
+    runs.folder(tiny.server, good.job.key).rename(path.parent.with_name("elsewhere"))
+    assert "no runs yet" not in tiny.pushforward("runs")

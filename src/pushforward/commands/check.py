@@ -17,10 +17,12 @@ from pushforward.errors import TOOL
 def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
     """Look at this machine, the server and you: what is missing, and the command that mends it."""
     from pushforward.server import check as checks
+    from pushforward.server.finding import CANNOT
 
     if mend:
         for line in checks.mend(Path.cwd(), bare):
-            click.echo(f"mended   {line}", err=as_json)
+            failed = line.startswith(CANNOT)
+            click.echo(line if failed else f"mended   {line}", err=as_json or failed)
     found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
         listed = list(found)

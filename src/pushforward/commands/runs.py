@@ -20,12 +20,15 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
     ctx.obj = common.server(bare)
     if ctx.invoked_subcommand is not None:
         return
-    found = kept.listed(ctx.obj)
+    found, damaged = kept.listed(ctx.obj), kept.unreadable(ctx.obj)
+    for name in damaged:
+        place = kept.folder(ctx.obj, name) / kept.RECORD
+        click.echo(f"! {place} is damaged\n  next: {kept.set_aside(ctx.obj, name)}", err=True)
     if as_json:
         common.show([run.record() for run in found])
     elif found:
         click.echo(kept.table(found))
-    else:
+    elif not damaged:
         click.echo("no runs yet\n  next: git push local main")
 
 

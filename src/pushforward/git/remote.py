@@ -5,6 +5,7 @@ A remote is a folder of this machine, a repository on another one, or a forge.
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -46,6 +47,12 @@ class Remote:
         port = f" -p {self.port}" if self.port else ""
         there = shlex.quote(f"{words} --bare {shlex.quote(self.path)}")
         return f"ssh{port} {shlex.quote(self.host)} {there}" + (f" < {reads}" if reads else "")
+
+    def gives_back(self, clone: Path, tags: Sequence[str]) -> str:
+        """The command by which its owner takes tags of a clone that it has lost: the policy takes no old ones."""
+        specs = shlex.join([f"refs/tags/{name}:refs/tags/{name}" for name in tags[:20]])
+        place = shlex.quote(str(self.folder or "SERVER.git"))
+        return f"git --git-dir={place} fetch {shlex.quote(str(clone))} {specs}, as its owner"
 
 
 def authority(repository: Repository) -> Remote | None:

@@ -185,6 +185,18 @@ def readable(repository: Repository) -> None:
     )
 
 
+def followable(repository: Repository) -> None:
+    """Refuse a server with a ref that git cannot follow: nobody could say what it holds."""
+    asked = repository.git("for-each-ref", "--format=%(objecttype)", check=False)
+    if asked.returncode != 0:
+        said = asked.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise PushforwardError(
+            f"git cannot follow the refs of {repository.path}: {said}",
+            next=f"pushforward check --mend --bare {shlex.quote(str(repository.path))}",
+            exit_code=TOOL,
+        )
+
+
 def no_link_in(folder: Path) -> None:
     """Refuse a server's folder in which somebody has put a link: only what is the server's may be tidied there."""
     for path in sorted(folder.glob("*")):

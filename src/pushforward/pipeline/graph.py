@@ -1,6 +1,7 @@
 """The graph of a pipeline, as DVC has loaded it: what `dvc` refuses before anything of it runs, or after."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ def refuse_link(one: Any, *, inside: bool) -> None:
         files.check(root, path)
 
 
+_MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its words say nothing more
+
+
 def unusable(root: Path, text: str) -> PushforwardError:
     """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
     told = dvctext.sentence(text, root=str(root))
     named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
-    below = f"\n{text.strip()}" if "\n" in text.strip() else ""
+    below = f"\n{text.strip()}" if "\n" in text.strip() and not _MARKED.match(told.text) else ""
     line = told.text if named else f"dvc.yaml: {told.text}"
     return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
 

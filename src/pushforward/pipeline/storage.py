@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pushforward import files
+from pushforward.errors import PushforwardError
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,13 @@ class Storage:
 def storage(root: Path) -> Storage:
     """What .dvc/config and config.local of the checkout in `root` say."""
     config = configparser.ConfigParser(interpolation=None)
-    config.read([files.place(root, ".dvc/config"), files.place(root, ".dvc/config.local")])
+    for path in (".dvc/config", ".dvc/config.local"):
+        try:
+            config.read(files.place(root, path))
+        except (configparser.Error, UnicodeDecodeError) as wrong:
+            line = getattr(wrong, "lineno", "") or next((at for at, _ in getattr(wrong, "errors", [])), "")
+            where = f"{path}:{line}" if line else path
+            raise PushforwardError(f"{where}: it is no section and no setting", next=f"edit {path}") from None
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
     cache = root / ".dvc" / _unquoted(config.get("cache", "dir", fallback="cache"))

@@ -165,5 +165,6 @@ def _added(text: bytes | None, path: str) -> dict[str, Any]:
         aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = YAML(typ="safe").load(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
-        raise PushforwardError(f"{path} cannot be read: {str(broken).splitlines()[0]}", exit_code=DATA) from None
+        told = (str(broken).splitlines() or ["it is no YAML"])[0]
+        raise PushforwardError(f"{path} cannot be read: {told}", next=f"edit {path}", exit_code=DATA) from None
     return tree if isinstance(tree, dict) else {}

@@ -39,6 +39,23 @@ def of(root: Path) -> Iterator[Authority]:
         yield found
 
 
+def is_mirror(repository: Repository) -> bool:
+    """Whether it is a bare repository that is no server: a mirror, or what a backup of git alone has kept."""
+    asked = repository.git("rev-parse", "--is-bare-repository", "--absolute-git-dir", check=False).text.split("\n")
+    return asked[0] == "true" and not Path(asked[-1], FOLDER, "server.json").is_file()
+
+
+def refuse_mirror(repository: Repository) -> None:
+    """Refuse a bare repository that is no server: where the objects of its versions are, it does not say."""
+    if is_mirror(repository):
+        place = shlex.quote(str(repository.path))
+        raise PushforwardError(
+            f"{repository.path} is a bare repository and no server: a mirror, or a backup of git's part alone",
+            next=f"the same in a clone of the server; or, to make a server of it: git clone -o local {place} ../again "
+            "&& cd ../again && pushforward init",
+        )
+
+
 def _headless(found: Authority) -> PushforwardError:
     """Why an authority has no default branch: unreadable, of another branch, or really empty."""
     there = found.repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads", check=False)

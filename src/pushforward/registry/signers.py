@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -289,7 +290,9 @@ def publish(bare: Path, why: str) -> None:
         return
     commit = repository.write_commit(tree, [before] if before else [], f"{why}\n", date=f"{int(time.time())} +0000")
     if not repository.update_ref(TRUST, commit, before or ZERO):
-        raise PushforwardError(f"{TRUST} moved meanwhile", next="pushforward init", exit_code=TOOL)
+        again = "pushforward init" if before else f"pushforward check --mend --bare {shlex.quote(str(bare))}"
+        what = "moved meanwhile" if before else "cannot be read, or moved meanwhile"
+        raise PushforwardError(f"{TRUST} {what}", next=again, exit_code=TOOL)
 
 
 # The server's own key.

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,6 +190,7 @@ class _Clone:
                 _check_order(environment, version, known)
             self._check_version(version, patient=patient)
             name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
+            self._check_newest(environment, seen, (name, version.commit))
             told = registry.use_record(version.name, present, reason=reason, by=self.by)
             previous = present.name if present else None
             made.append(Made(name, version.name, version.commit, environment, previous, reason, self.by, self.remote))
@@ -216,6 +218,7 @@ class _Clone:
                 self._check_environment(environment, known)
                 raise PushforwardError(f"{environment} holds no version", next="pushforward show")
             name = f"{self.model}#{environment}!#{known.next_counter(environment, seen.taken)}"
+            self._check_newest(environment, seen, (name, present.commit))
             told = registry.use_record(present.name, present, reason=reason, by=self.by)
             made.append(Made(name, "", present.commit, environment, present.name, reason, self.by, self.remote))
             message = registry.message(f"{environment}: nothing from now on, {present.name} until now: {reason}", told)
@@ -316,6 +319,29 @@ class _Clone:
                 f"there is no environment {json.dumps(environment[:63])}; {hint}",
                 next="edit promote.environments in params.yaml, and push that first",
             )
+
+    def _check_newest(self, environment: str, seen: Seen, wanted: tuple[str, str]) -> None:
+        """Refuse a number that this clone knows another use by: the remote is an older backup, or another server.
+
+        What a push that died has left here is the tag that is `wanted` now, and names the same commit.
+        """
+        number, mine = int(wanted[0].rpartition("#")[2]), []
+        for ref in self.repository.refs("refs/tags/"):
+            name = ref.name.removeprefix("refs/tags/")
+            parts = registry.ENVIRONMENT_TAG.fullmatch(name) or registry.EMPTIED_TAG.fullmatch(name)
+            same = parts and (parts["model"], parts["environment"]) == (self.model, environment)
+            if parts and same and int(parts["counter"]) >= number and ref.name not in seen.objects:
+                mine += [name] if (name, ref.target) != wanted else []
+        if not mine:
+            return
+        there = remotes.of(self.repository, self.remote)
+        back = f"{there.gives_back(self.root, mine)}; where they are another server's: " if there else ""
+        raise PushforwardError(
+            f"this clone knows {', '.join(mine[:3])}, and {self.remote} does not: "
+            "it is an older backup, or another server",
+            next=f"{back}git tag -d {shlex.join(mine[:20])}",
+            exit_code=POLICY,
+        )
 
     def _check_use(self, environment: str, version: Registered, known: Registry) -> None:
         if known.in_use(environment) == version:

@@ -117,6 +117,7 @@ def verify(
     `quick` the version is not made again. Raises `PushforwardError` where there is no such version, or no git.
     """
     _check_tools()
+    authority.refuse_mirror(Repository(root))
     with authority.of(root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
         name = _name(source.repository, version, in_use)
         if not name:

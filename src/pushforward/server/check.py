@@ -20,8 +20,8 @@ from pushforward.git import remote, whereabouts
 from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
-from pushforward.registry import signers, trust
-from pushforward.server.finding import Finding, few
+from pushforward.registry import authority, signers, trust
+from pushforward.server.finding import Finding, few, mends
 from pushforward.server.recover import FREE_BYTES
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def everything(
         yield from holdings(at_hand, root if inside else None, quick=quick, say=say)
     elif local is not None:
         yield from elsewhere(repository, local)
+    elif authority.is_mirror(repository):
+        yield from mirror(repository)
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
@@ -89,10 +91,14 @@ def _guarded(name: str, bare: Path, look: Callable[[], Iterable[Finding]]) -> It
         mend = f"sudo -u {_owner(bare)} pushforward check --bare {shlex.quote(str(bare))}"
         yield Finding(name, False, f"not looked at: {place} is not for you to read or write", mend, optional=True)
     except PushforwardError as wrong:
-        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or f"ls -l {shlex.quote(str(bare))}")
+        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or mends(bare))
     except OSError as failed:
+        there = shlex.quote(str(failed.filename or bare))
         told = f"{failed.filename or bare}: {failed.strerror or failed}"
-        yield Finding(name, False, told, f"ls -l {shlex.quote(str(failed.filename or bare))}")
+        # what is no file, or no folder, where one has to be
+        wrong_kind = isinstance(failed, (IsADirectoryError, NotADirectoryError, FileExistsError))
+        mend = f"mv {there} {there}.aside, then pushforward init" if wrong_kind else f"df -h {there}; dmesg | tail"
+        yield Finding(name, False, told, mend)
 
 
 def _owner(path: Path) -> str:
@@ -100,6 +106,17 @@ def _owner(path: Path) -> str:
         return path.owner()
     except (KeyError, OSError):
         return "OWNER"
+
+
+def mirror(repository: Repository) -> Iterator[Finding]:
+    """What is to be said of a bare repository that is no server, as a mirror or a backup is."""
+    from pushforward.server import soundness
+
+    try:
+        authority.refuse_mirror(repository)
+    except PushforwardError as told:
+        yield Finding("server", False, told.message, told.next, optional=True)
+    yield from _guarded("alternates", repository.path, lambda: soundness.borrowed(repository))
 
 
 def project(repository: Repository) -> Finding:
@@ -179,6 +196,7 @@ def server(bare: Path) -> Iterator[Finding]:
     try:
         made = Server.load(bare)
         if not whereabouts.headless(bare):  # that is told by itself
+            whereabouts.refuse_gutted(bare)
             readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
@@ -208,6 +226,7 @@ def _installed(made: "Server") -> Iterator[Finding]:
     on_a_branch = head.found.startswith("refs/")
     if closed.ok and on_a_branch:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
+    yield from _guarded("runs", bare, lambda: _waiting(made))
     yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
     yield from _guarded("files", bare, lambda: [_files(made)])
@@ -231,7 +250,7 @@ def _hooks(made: "Server") -> Iterator[Finding]:
 
 
 def _configured(config: Repository) -> Iterator[Finding]:
-    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden
+    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden, shares, unshared
 
     for key, wanted in (
         ("core.logallrefupdates", "always"),
@@ -242,6 +261,8 @@ def _configured(config: Repository) -> Iterator[Finding]:
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
     shown = " ".join(hidden(config))
     yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+    if told := unshared(config):
+        yield Finding("core.sharedrepository", False, told.partition(": ")[2], shares(config.path), optional=True)
 
 
 def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -250,11 +271,11 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     Nothing where it is no server: that is told already.
     """
     from pushforward.git.server import Server, readable
-    from pushforward.server import soundness, trial
+    from pushforward.server import soundness, trial, vouched
 
     try:
         made = Server.load(bare)
-        if whereabouts.headless(bare):
+        if whereabouts.headless(bare) or whereabouts.gutted(bare):
             return
         readable(Repository(bare))
     except PushforwardError:
@@ -262,7 +283,9 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
+        ("alternates", lambda: soundness.borrowed(repository)),
         ("refs", lambda: soundness.refs(repository)),
+        ("verdicts", lambda: vouched.refs(repository)),
         ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
         ("clock", lambda: soundness.clock(repository)),
     ]
@@ -285,6 +308,7 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
 
     root = repository.path
     yield from _guarded("format", root, lambda: soundness.form(repository))
+    yield from _guarded("alternates", root, lambda: soundness.borrowed(repository))
     if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
         names = repository.git("remote").text.split()
         source = next((name for name in ("origin", *names) if name in names), "origin")
@@ -316,7 +340,10 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
     if lost:
         told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
-        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
+        uses = [name for name in lost if "@v" not in name]
+        drop = f"git tag -d {shlex.join(lost[:20])}"
+        back = f"{local.gives_back(repository.path, uses)}; where they are another server's: " if uses else ""
+        yield Finding("tags", False, told, f"{back}{drop}", optional=True)
     if not (other or absent or lost):
         yield Finding("tags", True, "those of the server")
 
@@ -330,7 +357,9 @@ def _head(repository: Repository) -> Finding:
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
-    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/", "refs/tags/", NOTES)
+    branch = head.removeprefix("refs/heads/")
+    # by name alone: that one of them leads nowhere is told by itself
+    some = repository.git("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES).text
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")
@@ -384,6 +413,25 @@ def _timer(made: "Server") -> Finding:
     late = pending.overdue(made, OVERDUE_SECONDS)
     mend = "pushforward dispatch --help: the line for cron, or a timer of systemd"
     return Finding("timer", not late, late or "no schedule is overdue", mend)
+
+
+def _waiting(made: "Server") -> Iterator[Finding]:
+    """What the machine has let fail and nobody tries now, and pushes whose run is gone, so that they run again."""
+    from pushforward.report import notes
+    from pushforward.server import pending, runs
+
+    dispatch = f"pushforward dispatch --bare {shlex.quote(made.bare)}"
+    waits = [run for run in runs.listed(made) if run.machine and not run.final and run.state == "queued"]
+    for run in waits[-1:]:
+        told = f"{run.job.id} is not judged, tried {run.failures or 1} times: {run.reason}"
+        yield Finding("runs", False, told, f"{dispatch}, when that is mended")
+    if waits or runs.running(made) or not made.repository.resolve("HEAD"):
+        return
+    told_of = set(notes.annotated(made.repository))
+    again = [job.id for job in pending.find(made).jobs if job.event == "push" and job.commit in told_of]
+    if again:
+        told = f"{few(again)}: a report is there, and nothing says that it was judged; it is judged again"
+        yield Finding("runs", False, told, dispatch, optional=True)
 
 
 def _hook(path: Path, text: str) -> Finding:
@@ -466,7 +514,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
         yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
         return
     if Repository(bare).read(TRUST, trust.FILE) != file.read_bytes():
-        yield Finding("keys", False, f"{TRUST} is not what {file} says", "pushforward init")
+        yield Finding("keys", False, f"{TRUST} is not what {file} says", mends(bare))
         return
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""

@@ -24,15 +24,17 @@ from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
 KEPT_RUNS = 50
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
 Say = Callable[[str], None]
 
 
-def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run] | None:
+def work(server: Server, say: Say = print, *, patience: float = 0.0, at_once: bool = False) -> list[Run] | None:
     """Bring everything that is pending to its verdict; the runs that ended meanwhile.
 
-    One coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives
-    None, unless the second has become the first within `patience` seconds.
+    `at_once` also what the machine has let fail again and again, and what otherwise waits longer each time. One
+    coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives None,
+    unless the second has become the first within `patience` seconds.
     """
     began, waits_since = time.time(), time.monotonic()
     runs.ring(server)
@@ -42,7 +44,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run
                 if mine:
                     stack.enter_context(durable.locked(server.folder / receive.LOCK))
             if mine:
-                return Coordinator(server, say, began).work()
+                return Coordinator(server, say, began, at_once=at_once).work()
         if time.monotonic() - waits_since > patience:
             say("another dispatcher is about to take this up")
             return None
@@ -55,8 +57,8 @@ class Coordinator:
     What ended without a final verdict after `began` is not tried again before somebody asks.
     """
 
-    def __init__(self, server: Server, say: Say, began: float) -> None:
-        self.server, self.say, self.asked = server, say, began
+    def __init__(self, server: Server, say: Say, began: float, *, at_once: bool = False) -> None:
+        self.server, self.say, self.asked, self.at_once = server, say, began, at_once
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.others: set[str] = set()
         self.ended: dict[str, Run] = {}
@@ -134,13 +136,20 @@ class Coordinator:
         But on the default branch what comes later waits for its verdict.
         """
         run = runs.load(self.server, job.key)
-        if job.key in self.stuck:
+        if job.key in self.stuck or (run is not None and self._pauses(run)):
             return False
         if run is None or not run.ended or run.ended < self.asked:
             return True
         if run.machine:
             return False  # not before somebody asks: the machine is as it was
         return job.event == "push" and job.key != [one.key for one in found.jobs if one.event == "push"][-1]
+
+    def _pauses(self, run: Run) -> bool:
+        """Whether what the machine has let fail again and again is not tried for each push: it may fail so for days."""
+        if not run.machine or run.failures < 2 or self.at_once:
+            return False
+        pause = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(run.failures - 2, 9))
+        return 0 <= time.time() - run.ended < pause
 
     def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
         """Enlist what is new; give what nobody wants, what is gone and what was killed too often its last word."""
@@ -152,6 +161,8 @@ class Coordinator:
             if job.key not in at_work:
                 if why := runs.cancelled(self.server, job.key):
                     self._conclude(run, why)
+                elif run.attempt >= ATTEMPTS and runs.judging(run):
+                    self._hold(run)
                 elif run.attempt >= ATTEMPTS:
                     self._conclude(run, f"the run was killed {run.attempt} times, or could not be written down")
         for job, after in found.superseded:
@@ -163,6 +174,15 @@ class Coordinator:
         for run in runs.listed(self.server):
             if not run.final and run.job.key not in wanted and run.job.key not in at_work:
                 self._settle(run)
+
+    def _hold(self, run: Run) -> None:
+        """Let a run wait whose judge was killed too often: what judges is the server's own, and so is its end."""
+        from pushforward.server import record
+
+        why = f"the judge was killed {run.attempt} times"
+        held = record.held(run, record.Outcome("invalid", "", reason=why))
+        runs.store(self.server, dataclasses.replace(held, attempt=0, ended=time.time()))
+        self.say(f"{run.job.id} is not judged: {why}; pushforward check, then pushforward dispatch")
 
     def _settle(self, run: Run) -> None:
         """What is no longer pending was recorded by a process that died before it could say so, or is gone."""

@@ -4,6 +4,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+CANNOT = "cannot "  # how the line begins that tells of what could not be mended
+
 
 @dataclass(frozen=True)
 class Finding:

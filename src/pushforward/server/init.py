@@ -25,6 +25,7 @@ from pushforward.git.server import (
     FOLDER,
     SHOWN,
     Server,
+    followable,
     hooks,
     no_link_in,
     readable,
@@ -101,7 +102,11 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
+    whereabouts.refuse_gutted(bare)
     readable(Repository(bare))
+    followable(Repository(bare))
+    if told := unshared(Repository(bare)):
+        say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 
@@ -249,7 +254,7 @@ class _Renewal:
 
     def _tell_lost(self, folder: Path) -> None:
         """What no copy is of, where a server that was here before has it no more."""
-        lost = [] if self.known else ["--protect-main, --trust-pushers"]
+        lost = [] if self.known else ["whether --protect-main or --trust-pushers was set"]
         if not (folder / trust.FILE).is_file():
             lost.append(f"who may sign, and {TRUST} is not here")
         if not (folder / "seal").is_file() and self.repository.refs(HOLDOUTS):
@@ -331,6 +336,21 @@ def _share(server: Server) -> None:
         os.chown(path, -1, group)
         path.chmod((path.stat().st_mode | (0o050 if path.is_dir() else 0o040)) & ~0o022)
     deleted.chmod(deleted.stat().st_mode | 0o070)
+
+
+def unshared(repository: Repository) -> str:
+    """That a server's settings share it with nobody, where its folders say that it was; "" for no such thing."""
+    group = 0o2020  # for its group to write, and what is made inside is the group's too: as `git init --shared` does
+    folders = (repository.path / "objects", repository.path / "refs")
+    was = all(folder.is_dir() and folder.stat().st_mode & group == group for folder in folders)
+    if not was or repository.git("config", "--get", "core.sharedRepository", check=False).text:
+        return ""
+    return "core.sharedRepository: it is not set, and the folders of the server are for their group to write"
+
+
+def shares(bare: Path) -> str:
+    """The command that lets the group of a server push again."""
+    return f"git --git-dir={shlex.quote(str(bare))} config core.sharedRepository group && pushforward init"
 
 
 def welcome(server: Server, clone: Path) -> trust.Signer:

@@ -131,7 +131,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
-    return dataclasses.replace(held(run, outcome), final=final, machine=False)
+    return dataclasses.replace(held(run, outcome), final=final, machine=False, failures=0)
 
 
 def held(run: Run, outcome: Outcome) -> Run:
@@ -145,6 +145,7 @@ def held(run: Run, outcome: Outcome) -> Run:
         waits_for="",
         final=False,
         machine=True,
+        failures=run.failures + 1,
     )
 
 

@@ -35,6 +35,7 @@ CLOCK_SECONDS = 300.0  # as the policy allows a tagger
 VERIFIED_AT_ONCE = 8
 LACKS = "is not there, or lacks something"
 PULLS = "refs/pull/"
+MADE_AGAIN = (NOTES, TRUST)  # without a history too: from the verdicts, and from the server's own file
 MOST_MOVES = 20  # of a ref's history that are tried
 CHUNK = 1 << 20
 
@@ -66,19 +67,28 @@ def refs(repository: Repository) -> Iterator[Finding]:
 
 def _way_out(bare: Path, damage: Damage) -> str:
     git, file = f"git --git-dir={shlex.quote(str(bare))}", shlex.quote(str(bare / damage.ref))
-    if damage.newest or damage.ref == NOTES or damage.ref.startswith(PACKED_REFS):
+    fetched = damage.ref.startswith(("refs/heads/", "refs/tags/"))
+    if damage.newest or damage.ref in MADE_AGAIN or damage.ref.startswith(PACKED_REFS):
         return mends(bare)
+    whole = f"{mends(bare)}, in a clone that has it" if fetched else from_backup(bare)
     if damage.good:
         back = f"{git} update-ref {damage.ref} {damage.good}"
-        return f"rm -f {file}; {back}, and what came after it is lost"
+        return f"rm -f {file}; {back}, and what came after it is lost; to lose nothing: {whole}"
     if damage.why.endswith(LACKS):
-        return f"{mends(bare)}, in a clone that has it"
-    kept = "a clone" if damage.ref.startswith(("refs/heads/", "refs/tags/")) else "a backup"
+        return whole
+    kept, name = "a clone" if fetched else "a backup", shlex.quote(damage.ref)
     # not by a push: the policy takes few of these from anybody
     return (
-        f"rm -f {file}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it; "
+        f"git ls-remote --exit-code PLACE {name} && rm -f {file} && {git} fetch PLACE '+{damage.ref}:{damage.ref}', "
+        f"where PLACE is {kept} that has it; "
         f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
     )
+
+
+def from_backup(bare: Path) -> str:
+    """The commands that take the objects that no clone has from a backup of the server."""
+    own = shlex.quote(f"{bare}/objects/")
+    return f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(bare)}"
 
 
 def damaged(repository: Repository) -> list[Damage]:
@@ -128,16 +138,28 @@ def _unreadable(bare: Path) -> Iterator[Damage]:
         leads = text.startswith("ref: refs/") and (text.removeprefix("ref: ") in known or name.startswith(PULLS))
         if not _whole(text) and not leads:
             yield Damage(name, f"{text[:40]!r} names no object")
-    for number, line in enumerate(packed(bare).splitlines(), 1):
-        if not is_packed(line):
-            yield Damage(
-                f"{PACKED_REFS}, line {number}", f"{line[:40]!r} names no ref, and git reads none of the others"
-            )
+    lines = packed(bare).split("\n")
+    for number in not_packed(lines):
+        why = "is cut off" if number == len(lines) else "names no ref"
+        yield Damage(
+            f"{PACKED_REFS}, line {number}", f"{lines[number - 1][:40]!r} {why}, and git reads none of the others"
+        )
 
 
-def is_packed(line: str) -> bool:
-    """Whether git takes a line of packed-refs: a ref, the object that the tag before names, or a head."""
-    return bool(PACKED.fullmatch(line)) or line.startswith("#") or _whole(line.removeprefix("^"))
+def not_packed(lines: list[str]) -> list[int]:
+    """The numbers of the lines of packed-refs that git takes for nothing: one is a ref, what a tag names, or a head.
+
+    The last of `lines` is what follows the last end: of a line that was cut off.
+    """
+    pairs = zip(["", *lines], lines[:-1], strict=False)
+    found = [number for number, (before, line) in enumerate(pairs, 1) if not _is_packed(line, before)]
+    return [*found, len(lines)] if lines[-1] else found
+
+
+def _is_packed(line: str, before: str) -> bool:
+    if line.startswith("^"):
+        return _whole(line[1:]) and bool(PACKED.fullmatch(before))
+    return bool(PACKED.fullmatch(line)) or line.startswith("#")
 
 
 def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
@@ -175,16 +197,14 @@ def _with_history(repository: Repository, damage: Damage) -> Damage:
 
 
 PACK = re.compile(r"cannot unpack|mismatch|\binflate\b|packfile .* (?:cannot|does not)|unable to unpack")
-CORRUPT = re.compile(r"([0-9a-f]{40}): object corrupt|missing \w+ ([0-9a-f]{40})")
+CORRUPT = re.compile(r"([0-9a-f]{40}): object corrupt|(?:missing \w+|invalid sha1 pointer) ([0-9a-f]{40})")
 
 
 def git_objects(repository: Repository) -> Iterator[Finding]:
     """Whether every object of git is what its name says."""
     spoiled, packs = corrupt(repository)
     if packs and not spoiled:  # which objects are in what cannot be read, nobody can say
-        own = shlex.quote(f"{repository.path}/objects/")
-        mend = f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(repository.path)}"
-        yield Finding("objects", False, f"git fsck: {packs[0]}", mend)
+        yield Finding("objects", False, f"git fsck: {packs[0]}", from_backup(repository.path))
         return
     told = f"{few([oid[:9] for oid in spoiled])} cannot be read, or is missing"
     mend = f"{mends(repository.path)}, in a clone that has it"
@@ -196,7 +216,8 @@ def corrupt(repository: Repository) -> tuple[list[str], list[str]]:
     done = repository.git("fsck", "--no-dangling", "--no-progress", "--no-reflogs", check=False)
     said = (done.stdout + done.stderr).decode("utf-8", "replace")
     packs = [line.removeprefix("error: ") for line in said.splitlines() if PACK.search(line)]
-    return sorted({one or other for one, other in CORRUPT.findall(said)}), packs if done.returncode else []
+    spoiled = {one or other for one, other in CORRUPT.findall(said)} - {ZERO}  # which a ref without an object has
+    return sorted(spoiled), packs if done.returncode else []
 
 
 # What DVC keeps of the versions.
@@ -449,6 +470,24 @@ def form(repository: Repository) -> Iterator[Finding]:
     if kind in {"sha256", "reftable"}:
         what = "objects named by SHA-256" if kind == "sha256" else "refs in a reftable"
         yield Finding("format", False, f"{repository.path} has {what}, which DVC cannot read", AS_SHA1)
+
+
+def borrowed(repository: Repository) -> Iterator[Finding]:
+    """Whether it needs the objects of another repository, as a clone made with --shared or --reference does."""
+    asked = repository.git("rev-parse", "--git-path", "objects/info/alternates", check=False)
+    path = repository.path / asked.text
+    if asked.returncode != 0 or not path.is_file():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    places = [path.parent.parent / line for line in lines if not line.startswith("#")]
+    gone, own = [str(place) for place in places if not place.is_dir()], shlex.quote(str(repository.path))
+    if gone:
+        told = f"{repository.path} needs the objects of {few(gone)}, which is not there"
+        yield Finding("alternates", False, told, f"put it back, or write where it is now into {shlex.quote(str(path))}")
+    elif places:
+        told = f"{repository.path} needs the objects of {few([str(place) for place in places])}: lost there, lost here"
+        alone = f"git -C {own} repack -q -a -d && rm {shlex.quote(str(path))}"
+        yield Finding("alternates", False, told, alone, optional=True)
 
 
 def clock(repository: Repository) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
-from pushforward.errors import TOOL, USAGE, PushforwardError
+from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
@@ -223,6 +223,9 @@ class Execution:
         if self.judge is not None:
             why = self.judge.cause
             text = f"the judge came to no verdict: {why.text or self.judge.conclusion}"
+            if self.judge.conclusion == "failure" and not self.judge.own:  # it was killed, or a tool of it has failed
+                given_up = f"pushforward runs cancel {self.job.id}, to give it up"
+                return MachineError(text, next=f"{logs}; pushforward dispatch, to try again; {given_up}")
             return PushforwardError(text, next=why.next or logs, exit_code=TOOL)
         if self.first is not None:
             why = self.first.cause
