@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pushforward.git import refs
-from pushforward.policy import branches, push, versions
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pushforward"
@@ -59,18 +58,13 @@ def test_who_is_said_to_write_a_ref_is_there(kind):
 
 
 def test_no_ref_of_ours_is_spelled_out_beside_the_schema():
-    """The hook is a program of the standard library alone, and has its own."""
     spelled = re.compile(r'"refs/(?:pushforward/[a-z]+/?|notes/pushforward)"')
     found = {
         str(path.relative_to(SOURCE)): spelled.findall(path.read_text())
         for path in SOURCE.rglob("*.py")
-        if path != SOURCE / "git" / "refs.py" and path.parent != SOURCE / "policy"
+        if path != SOURCE / "git" / "refs.py"
     }
     assert {path: words for path, words in found.items() if words} == {}
-
-
-def test_the_refs_of_the_hook_are_those_of_the_schema():
-    assert (push.CHAIN, versions.VERDICT, branches.PASSED) == (refs.REGISTRY, refs.VERDICTS, refs.PASSED)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -614,7 +614,14 @@ def started(code: str) -> list[str]:
 
 
 BEGUN = START.replace("sys.exit(main())", "main()")
-SHARED: set[str] = set()
+SHARED = {
+    "pushforward.errors",
+    "pushforward.git",
+    "pushforward.git.refs",
+    "pushforward.registry",
+    "pushforward.registry.grammar",
+    "pushforward.registry.ssh",
+}
 
 
 def test_the_hook_needs_nothing_but_the_standard_library_and_what_stands_on_it():
@@ -627,4 +634,5 @@ def test_the_hook_needs_nothing_but_the_standard_library_and_what_stands_on_it()
 def test_a_push_of_a_branch_waits_for_no_rule_of_tags():
     found = started(BEGUN)
     assert "pushforward.policy.branches" in found
-    assert not {f"pushforward.policy.{name}" for name in ("tags", "uses", "versions", "store", "lock")} & set(found)
+    assert not {f"pushforward.policy.{name}" for name in ("tags", "signature", "override")} & set(found)
+    assert "pushforward.registry" not in found

@@ -18,7 +18,7 @@ from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
-from pushforward.registry import authority, signers, trust
+from pushforward.registry import authority, signers, ssh
 from pushforward.report import notes
 from pushforward.server import check, soundness, trial
 from pushforward.server import init as init_module
@@ -326,7 +326,7 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
     done = typed(found, tmp_path)
     assert done.returncode == 0, done.stderr
     assert problems(kept) == {}
-    assert {one.line() for one in trust.read(file.read_text())} == {ours, anns}
+    assert {one.line() for one in ssh.read(file.read_text())} == {ours, anns}
 
 
 @pytest.mark.parametrize("way", ["a clone", "what was lost"])

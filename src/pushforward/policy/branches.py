@@ -3,21 +3,15 @@
 import contextlib
 import re
 
+from pushforward.git.refs import PASSED, ZERO
 from pushforward.policy.objects import entries, git
-from pushforward.policy.push import MAY_MAIN, ZERO, Push, Update, short, typed
-from pushforward.policy.refusal import CONTROL, PolicyError, readable, shown
-from pushforward.policy.signature import Tag, signer
+from pushforward.policy.push import Push, Update, short, typed
+from pushforward.policy.refusal import CONTROL, PolicyError, readable
 
-PASSED = "refs/pushforward/passed/"
-OVERRIDE = "Pushforward-Override: "
-# What a person types on top of what is to be let in, whom the owner has given `main`.
-SIGN_IN = f"git commit -S --allow-empty -m '{OVERRIDE}WHY'"
 MOST_FILES = 100_000
 # What a file system of Apple's does not see in a name.
 IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 WORKFLOWS = ".github/workflows"
-COMMITTER = re.compile(rb"^committer [^<>\n]*<([^<>\s]+)> (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
-GPGSIG = re.compile(rb"^gpgsig[^\n]*\n(?: [^\n]*\n)*", re.MULTILINE)
 
 
 def check_default(push: Push, update: Update) -> None:
@@ -47,38 +41,10 @@ def _protected(push: Push, update: Update) -> None:
     reads = [str(path) for path in typed(push.known, "reads", list, default=[])]
     args = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", update.old, update.new, "--", *reads)
     changed = [path for path in git("--literal-pathspecs", *args).split("\0") if path]
-    if changed and not _overridden(push, update.new):
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        raise PolicyError(
-            f"no pull request has passed with this content; {shown(changed[0])}{more} decides about the model",
-            "git push local HEAD:refs/heads/<name>, and merge that when it has passed (promote, or identical); else "
-            f"with a key for it (pushforward trust KEY.pub --for {MAY_MAIN}): {SIGN_IN}, and push again",
-        )
+    if changed:
+        from pushforward.policy import override  # few pushes need one, and every push would wait for it
 
-
-def _overridden(push: Push, commit: str) -> bool:
-    """Whether its own message lets it in, signed by a key that may; refused where it says so and does not hold.
-
-    The signature is over the commit, and so over its tree and all of its history: it lets in nothing else, and makes
-    no version.
-    """
-    raw = push.objects.read(commit, "commit") or b""
-    head, _, message = raw.partition(b"\n\n")
-    if not any(line.startswith(OVERRIDE.encode()) and line[len(OVERRIDE) :].strip() for line in message.split(b"\n")):
-        return False
-    signature, committer = GPGSIG.findall(head + b"\n"), COMMITTER.search(head)
-    if len(signature) != 1 or committer is None:
-        raise PolicyError(f"{commit[:9]} says {OVERRIDE.strip(': ')}, and is not signed", SIGN_IN)
-    content = GPGSIG.sub(b"", head + b"\n") + b"\n" + message
-    armor = signature[0].partition(b" ")[2].replace(b"\n ", b"\n")
-    who = Tag(commit, committer[1].decode("utf-8", "replace"), int(committer[2]), {}, content, armor)
-    may = signer(push, who, content, armor, "git")
-    if MAY_MAIN not in may:
-        raise PolicyError(
-            f"the key of {who.email} may not let {commit[:9]} in",
-            f"on the server: pushforward trust KEY.pub --as {who.email} --for {MAY_MAIN}",
-        )
-    return True
+        override.check(push, update.new, changed)
 
 
 def check(push: Push, update: Update) -> None:

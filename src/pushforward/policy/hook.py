@@ -12,17 +12,18 @@ import re
 import sys
 import time
 
+from pushforward.errors import PushforwardError
+from pushforward.git.refs import HEADS, OWNED, REGISTRY, TAGS, ZERO
 from pushforward.policy import branches, names, origin
-from pushforward.policy.push import CHAIN, FOLDER, TAGS, VERSION, ZERO, Push, Update, read, trusted, within
+from pushforward.policy.push import FOLDER, Push, Update, read, trusted, versions_in, within
 from pushforward.policy.refusal import PolicyError, shown
 
 DELETED = f"{FOLDER}/deleted"  # what deleted branches have been at: git deletes their history with them
-OWNED = ("refs/notes/", "refs/pushforward/", "refs/pull/")
 MOST_REFS = 1000
 MOST_SHOWN = 4
 
 
-def refusals(push: Push) -> list[tuple[str, PolicyError]]:
+def refusals(push: Push) -> list[tuple[str, PushforwardError]]:
     """(ref, why) for each ref that may not move."""
     if len(push.updates) > MOST_REFS:
         many = PolicyError(f"{len(push.updates)} refs at once; {MOST_REFS} is the limit", "git push a few at a time")
@@ -33,11 +34,11 @@ def refusals(push: Push) -> list[tuple[str, PolicyError]]:
             f"in a clone: git remote set-url local '{shown(os.getcwd())}' && pushforward init",
         )
         return [("this push", copy)]
-    found = []
+    found: list[tuple[str, PushforwardError]] = []
     for update in push.updates:
         try:
             _judge(push, update)
-        except PolicyError as refused:
+        except PushforwardError as refused:
             found.append((update.ref, refused))
     return found
 
@@ -68,7 +69,7 @@ def _owned(push: Push, update: Update) -> None:
         return
     if update.new == ZERO:
         raise PolicyError("it only grows, and is never deleted", "git fetch, then push what comes after it")
-    if update.ref == CHAIN and not any(VERSION.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates):
+    if update.ref == REGISTRY and not any(versions_in(one.ref for one in push.updates)):
         raise PolicyError("an entry comes with its version's tag, in one push", "pushforward promote")
     if update.old != ZERO and not within(push, update.old, update.new):
         raise PolicyError("it only grows: what it was is not in what it would be", "git fetch, then push what follows")
@@ -77,7 +78,7 @@ def _owned(push: Push, update: Update) -> None:
 def _remember(push: Push) -> None:
     """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict."""
     for number, update in enumerate(push.updates):
-        if update.new != ZERO or not update.ref.startswith("refs/heads/"):
+        if update.new != ZERO or not update.ref.startswith(HEADS):
             continue
         from pathlib import Path
 
@@ -111,7 +112,7 @@ def main() -> int:
         print(f"pushforward: the policy could not be checked: {what}\n  next: pushforward check", file=sys.stderr)
         return 1
     for ref, refused in found[:MOST_SHOWN]:
-        why, following = (re.sub(r"[^\x20-\x7e]", "?", text)[:300] for text in (refused.why, refused.next))
+        why, following = (re.sub(r"[^\x20-\x7e]", "?", text)[:300] for text in (refused.message, refused.next))
         print(f"pushforward: {shown(ref)} refused: {why}\n  next: {following}", file=sys.stderr)
     if len(found) > MOST_SHOWN:
         print(f"pushforward: and {len(found) - MOST_SHOWN} more; nothing of this push was taken", file=sys.stderr)

@@ -2,17 +2,18 @@
 
 import re
 
-from pushforward.policy.push import HEADS, TAGS, ZERO, Push, Update, moved, parents
+from pushforward.git.refs import HEADS, TAGS, ZERO
+from pushforward.policy.push import Push, Update, moved, parents
 from pushforward.policy.refusal import PolicyError, shown
 
-BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
-TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@#!-]{0,99}")
+BRANCH = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}"
+TAG = r"[A-Za-z0-9][A-Za-z0-9._/+@#!-]{0,99}"
 # What git itself takes for no ref; it would say so after the other refs of the push have moved.
-FUNNY = re.compile(r"\.\.|//|@\{|(?:^|/)\.|\.lock(?:/|$)|[./]$|^@$")
-RESERVED = re.compile(r"(?i)^(?:HEAD$|refs/|heads/|tags/|[0-9a-f]{40}$)")
-REGISTRY = re.compile(r"[^@#]*[@#].*")
+FUNNY = r"\.\.|//|@\{|(?:^|/)\.|\.lock(?:/|$)|[./]$|^@$"
+RESERVED = r"(?i)^(?:HEAD$|refs/|heads/|tags/|[0-9a-f]{40}$)"
+MARKED = r"[^@#]*[@#].*"
 # A version or a use of some model, well or badly written: no other tag may look like one.
-LIKE_REGISTRY = re.compile(r"(?i)[^@#]*@v\d.*|[^@#]*#.*#.*|[@#].*")
+LIKE_REGISTRY = r"(?i)[^@#]*@v\d.*|[^@#]*#.*#.*|[@#].*"
 LOOK_ALIKE = str.maketrans("01i", "oll")
 MOST_PARTS = 20
 
@@ -34,12 +35,12 @@ def check(push: Push, update: Update) -> None:
     if ours:
         return  # its grammar is narrower
     another = f"git push local HEAD:{kind}<name>"
-    if not (BRANCH if kind == HEADS else TAG).fullmatch(name):
+    if not re.fullmatch(BRANCH if kind == HEADS else TAG, name):
         letters = "a-z A-Z 0-9 . _ / -" if kind == HEADS else "a-z A-Z 0-9 . _ / + @ # ! -"
         raise PolicyError(f"a name is up to 100 of {letters} and begins with a letter or digit", another)
-    if FUNNY.search(name):
+    if re.search(FUNNY, name):
         raise PolicyError("no part of a name is empty, begins or ends with a dot, or ends with .lock", another)
-    if RESERVED.search(name):
+    if re.search(RESERVED, name):
         raise PolicyError("git reads that name as something else", another)
     if ref.count("/") >= MOST_PARTS:
         raise PolicyError(f"a name has at most {MOST_PARTS} parts", another)
@@ -54,9 +55,9 @@ def is_registry(push: Push, ref: str) -> bool:
     reads those as the registry's, whatever the model is called next. They are names like any other then.
     """
     name = ref.removeprefix(TAGS)
-    if not REGISTRY.fullmatch(name):
+    if not re.fullmatch(MARKED, name):
         return False
-    if LIKE_REGISTRY.fullmatch(name):
+    if re.fullmatch(LIKE_REGISTRY, name):
         return True
     return _of_ours(push, name)
 

@@ -4,22 +4,15 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from pushforward.git.refs import HEADS, REGISTRY, TAGS, ZERO
 from pushforward.policy.objects import OBJECT, Objects, git
 from pushforward.policy.refusal import shown
 
 FOLDER = "pushforward"
-ZERO = "0" * 40
-HEADS, TAGS = "refs/heads/", "refs/tags/"
-CHAIN = "refs/pushforward/registry"
-NAME = r"[a-z][a-z0-9-]{1,62}"
-NUMBERS = r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})"
-VERSION = re.compile(rf"({NAME})@v{NUMBERS}")
-# Words that stand in `may=` for something else than an environment.
-MAY_VERSION, MAY_ANY, MAY_MAIN = "version", "any", "main"
 
 
 class Update(NamedTuple):
@@ -47,7 +40,7 @@ class Push:
     @cached_property
     def refs(self) -> dict[str, str]:
         """Branches, tags and the registry's chain -> object, before the push."""
-        listed = git("for-each-ref", "--format=%(refname) %(objectname)", HEADS[:-1], TAGS[:-1], CHAIN)
+        listed = git("for-each-ref", "--format=%(refname) %(objectname)", HEADS[:-1], TAGS[:-1], REGISTRY)
         return {ref: identity for ref, _, identity in (line.partition(" ") for line in listed.splitlines())}
 
     @cached_property
@@ -72,9 +65,9 @@ class Push:
     @cached_property
     def versions(self) -> dict[tuple[int, ...], str]:
         """Number -> name of the model's versions before the push."""
-        found = (VERSION.fullmatch(ref.removeprefix(TAGS)) for ref in self.refs if ref.startswith(TAGS))
-        mine = (match for match in found if match and match[1] == self.model)
-        return {tuple(int(part) for part in match.groups()[1:]): match[0] for match in mine}
+        from pushforward.registry.grammar import number
+
+        return {number(one): one[0] for one in versions_in(self.refs) if one["model"] == self.model}
 
     @cached_property
     def server(self) -> dict[str, Any]:
@@ -96,13 +89,14 @@ class Push:
     def environments(self) -> dict[str, str]:
         """Environment -> "auto" or "manual"."""
         named = typed(self.known, "environments", dict)
+        from pushforward.registry.grammar import MAY_ANY, MAY_MAIN, MAY_VERSION
+
         return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY, MAY_MAIN}}
 
     @cached_property
     def models(self) -> set[str]:
         """The model's name and those that it had before: of them there are versions here."""
-        found = (VERSION.fullmatch(ref.removeprefix(TAGS)) for ref in self.refs if ref.startswith(TAGS))
-        return {self.model, *(match[1] for match in found if match)}
+        return {self.model, *(one["model"] for one in versions_in(self.refs))}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""
@@ -116,6 +110,14 @@ def read(lines: Iterable[bytes]) -> list[Update]:
     if not all(OBJECT.fullmatch(identity) for update in updates for identity in (update.old, update.new)):
         raise ValueError("this is not a push of SHA-1 objects")
     return updates
+
+
+def versions_in(refs: Iterable[str]) -> "Iterator[re.Match[str]]":
+    """The names of versions of any model among refs, in their parts."""
+    from pushforward.registry.grammar import VERSION_TAG  # a push of branches would wait for it
+
+    found = (VERSION_TAG.fullmatch(ref.removeprefix(TAGS)) for ref in refs if ref.startswith(TAGS))
+    return (match for match in found if match)
 
 
 def trusted() -> bool:

@@ -2,18 +2,18 @@
 
 import re
 
+from pushforward.errors import POLICY, PushforwardError
+
 MOST_LETTERS = 100
 # What ends a line, moves the cursor or turns the direction of text around.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-class PolicyError(Exception):
+class PolicyError(PushforwardError):
     """Why one ref may not move, and the next command to type."""
 
     def __init__(self, why: str, next: str) -> None:  # noqa: A002
-        super().__init__(why)
-        self.why = why
-        self.next = next
+        super().__init__(why, next=next, exit_code=POLICY)
 
 
 def shown(text: str) -> str:

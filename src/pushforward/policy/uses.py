@@ -2,16 +2,14 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from pushforward.policy.push import NAME, TAGS, VERSION, Push
+from pushforward.git.refs import TAGS
+from pushforward.policy.push import Push
+from pushforward.policy.record import Tag
 from pushforward.policy.refusal import PolicyError, shown
-from pushforward.policy.signature import Tag
-
-ENVIRONMENT = re.compile(rf"({NAME})#({NAME})#([1-9]\d{{0,8}})")
-EMPTIED = re.compile(rf"({NAME})#({NAME})!#([1-9]\d{{0,8}})")
+from pushforward.registry.grammar import EMPTIED_TAG, ENVIRONMENT_TAG, VERSION_TAG
 
 
 def assigned(push: Push, environment: str, counter: int, tag: Tag) -> None:
@@ -19,7 +17,7 @@ def assigned(push: Push, environment: str, counter: int, tag: Tag) -> None:
     _counted(push, environment, counter, f"{push.model}#{environment}#")
     named = tag.record.get("version")
     if named is not None:
-        target = _target(push, TAGS + named) if isinstance(named, str) and VERSION.fullmatch(named) else None
+        target = _target(push, TAGS + named) if isinstance(named, str) and VERSION_TAG.fullmatch(named) else None
         if target != tag.target:
             raise PolicyError(
                 f"its record says {shown(str(named))}, which is no version of its commit", "pushforward show"
@@ -27,13 +25,13 @@ def assigned(push: Push, environment: str, counter: int, tag: Tag) -> None:
         there = [str(named)]
     else:
         names = [ref.removeprefix(TAGS) for ref in push.after if ref.startswith(f"{TAGS}{push.model}@")]
-        there = [name for name in names if VERSION.fullmatch(name) and _target(push, TAGS + name) == tag.target]
+        there = [name for name in names if VERSION_TAG.fullmatch(name) and _target(push, TAGS + name) == tag.target]
     if not there:
         raise PolicyError("it names a commit that no version names", "git tag --list '*@v*'")
     if all(f"{TAGS}{name}!" in push.after for name in there):
         raise PolicyError(f"{there[0]} is deprecated", "pushforward show, and choose another version")
     _, last = last_of(push.refs, push.model).get(environment, (0, ""))
-    if ENVIRONMENT.fullmatch(last.removeprefix(TAGS)):
+    if ENVIRONMENT_TAG.fullmatch(last.removeprefix(TAGS)):
         _forward(push, environment, last, max(there, key=_number), tag.record)
 
 
@@ -72,10 +70,10 @@ def emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:
     """The next number of its environment, which holds what the tag names, and a reason."""
     _counted(push, environment, counter, f"{push.model}#{environment}!#")
     _, ref = last_of(push.refs, push.model).get(environment, (0, ""))
-    if not ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)):
+    if not ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS)):
         raise PolicyError(f"{environment} holds no version", "pushforward show")
     target, named = _target(push, ref), tag.record.get("version")
-    version = f"{TAGS}{named}" if isinstance(named, str) and VERSION.fullmatch(named) else ""
+    version = f"{TAGS}{named}" if isinstance(named, str) and VERSION_TAG.fullmatch(named) else ""
     if target != tag.target or _target(push, version) != target:
         raise PolicyError(f"it or its record names another version than {environment} holds", "pushforward show")
     reason = tag.record.get("reason")
@@ -88,8 +86,12 @@ def _counted(push: Push, environment: str, counter: int, prefix: str) -> None:
     expected = last_of(push.refs, push.model).get(environment, (0, ""))[0] + 1
     if counter != expected:
         raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
-    moved = [EMPTIED.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates]
-    if any(f"{TAGS}{push.model}#{one[2]}#{one[3]}" in push.after for one in moved if one and one[2] == environment):
+    moved = [EMPTIED_TAG.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates]
+    if any(
+        f"{TAGS}{push.model}#{environment}#{one['counter']}" in push.after
+        for one in moved
+        if one and one["environment"] == environment
+    ):
         raise PolicyError("one push fills or empties an environment once", "git push one of them")
 
 
@@ -100,10 +102,11 @@ def last_of(refs: Iterable[str], model: str) -> dict[str, tuple[int, str]]:
         if not ref.startswith(f"{TAGS}{model}#"):
             continue
         name = ref.removeprefix(TAGS)
-        use = ENVIRONMENT.fullmatch(name) or EMPTIED.fullmatch(name)
+        use = ENVIRONMENT_TAG.fullmatch(name) or EMPTIED_TAG.fullmatch(name)
         if use:
             # of one number that two pushes took at once, the one that empties counts, as everywhere
-            found[use[2]] = max(found.get(use[2], (0, "")), (int(use[3]), ref), key=_last)
+            name = use["environment"]
+            found[name] = max(found.get(name, (0, "")), (int(use["counter"]), ref), key=_last)
     return found
 
 
@@ -122,7 +125,7 @@ def deprecated(push: Push, version: str, tag: Tag) -> None:
     if tag.record.get("version") != version or not isinstance(reason, str) or not reason.strip():
         raise PolicyError("its record says no version or no reason", f"pushforward deprecate {version} -m <why>")
     for environment, (_, ref) in sorted(last_of(push.after, push.model).items()):
-        if ENVIRONMENT.fullmatch(ref.removeprefix(TAGS)) and _target(push, ref) == target:
+        if ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS)) and _target(push, ref) == target:
             raise PolicyError(
                 f"{environment} uses {version}",
                 f"pushforward rollback {environment} -m WHY; where nothing was before it, with --empty",

@@ -4,15 +4,17 @@ import json
 import re
 from typing import Any
 
+from pushforward.git.refs import REGISTRY, VERDICTS, ZERO
 from pushforward.policy import store
 from pushforward.policy.lock import LOCK
 from pushforward.policy.objects import OBJECT
-from pushforward.policy.push import CHAIN, TAGS, VERSION, ZERO, Push, once, short, typed, within
+from pushforward.policy.push import Push, once, short, typed, versions_in, within
+from pushforward.policy.record import Tag
 from pushforward.policy.refusal import PolicyError, shown
-from pushforward.policy.signature import Tag, signer
+from pushforward.policy.signature import signer
+from pushforward.registry.ssh import FOR_FILES, DoubtError
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-VERDICT = "refs/pushforward/verdict/"
 METRICS = "metrics"
 RECORDED_FILES = ("verdict.json", "provenance.json", "golden.json", "card.md")
 ENTRY_FILES = (*RECORDED_FILES, "provenance.json.sig")
@@ -21,7 +23,7 @@ ENTRY_FILES = (*RECORDED_FILES, "provenance.json.sig")
 def check(push: Push, name: str, number: tuple[int, ...], tag: Tag) -> None:
     """The next number, made from a commit of the default branch that passed, written down, and all there."""
     record = tag.record
-    if sum(bool(VERSION.fullmatch(update.ref.removeprefix(TAGS))) for update in push.updates) > 1:
+    if len(list(versions_in(update.ref for update in push.updates))) > 1:
         raise PolicyError("one push makes one version", "git push one of them")
     _successor(push, number, record)
     commit = record.get("commit")
@@ -82,7 +84,7 @@ def _lock_commit(push: Push, target: str, commit: str) -> bool:
 
 def _passed(push: Push, commit: str, record: dict[str, Any]) -> dict[str, Any]:
     """The digests in the verdict that this server has of `commit`; refused unless it says promote and agrees."""
-    text = push.objects.read(f"{VERDICT}{commit}:verdict.json", "blob")
+    text = push.objects.read(f"{VERDICTS}{commit}:verdict.json", "blob")
     if text is None:
         raise PolicyError(
             f"this server has no passing verdict of {commit[:9]} (a version follows its verdict)",
@@ -107,20 +109,22 @@ def _passed(push: Push, commit: str, record: dict[str, Any]) -> dict[str, Any]:
 
 def _chained(push: Push, name: str, tag: Tag) -> None:
     """The same push adds the version's folder to the registry's chain, and nothing else."""
-    update = push.to(CHAIN)
+    update = push.to(REGISTRY)
     if update is None:
-        raise PolicyError(f"it comes without its entry in {CHAIN}", "pushforward promote")
-    old = push.refs.get(CHAIN, ZERO)
+        raise PolicyError(f"it comes without its entry in {REGISTRY}", "pushforward promote")
+    old = push.refs.get(REGISTRY, ZERO)
     parents = () if old == ZERO else (old,)
     commit = push.objects.commit(update.new)
     if commit is None or commit.parents != parents:
-        raise PolicyError(f"{CHAIN} has moved meanwhile, or by more than one commit", "git fetch, pushforward promote")
+        raise PolicyError(
+            f"{REGISTRY} has moved meanwhile, or by more than one commit", "git fetch, pushforward promote"
+        )
     before = push.objects.tree(f"{old}^{{tree}}") if parents else {}
     after = push.objects.tree(commit.tree)
     was, now = (push.objects.tree(tree.pop("versions", ("", ZERO))[1]) for tree in (before, after))
     mode, folder = now.pop(name, ("", ZERO))
     if after != before or now != was or name in was:
-        raise PolicyError(f"{CHAIN} changes more than versions/{name}/", "pushforward promote")
+        raise PolicyError(f"{REGISTRY} changes more than versions/{name}/", "pushforward promote")
     entry = push.objects.tree(folder) if mode == "40000" else {}
     if set(entry) - set(ENTRY_FILES) or any(mode != "100644" for mode, _ in entry.values()):
         raise PolicyError(f"versions/{name}/ holds something else than {', '.join(ENTRY_FILES)}", "pushforward promote")
@@ -129,10 +133,11 @@ def _chained(push: Push, name: str, tag: Tag) -> None:
         part = file.partition(".")[0]
         if not _sound(tag.record, part) or _sha256(content.get(file, b"")) != tag.record[part]:
             raise PolicyError(f"versions/{name}/{file} is not the one in its record", "pushforward promote")
+    statement, armor = content["provenance.json"], content.get("provenance.json.sig", b"")
     try:
-        signer(push, tag, content["provenance.json"], content.get("provenance.json.sig", b""), "pushforward")
-    except PolicyError as refused:
-        raise PolicyError(f"versions/{name}/provenance.json: {refused.why}", refused.next) from None
+        signer(push, tag.signed._replace(content=statement, signature=armor), FOR_FILES)
+    except DoubtError as doubt:
+        raise PolicyError(f"versions/{name}/provenance.json: {doubt.message}", doubt.next) from None
 
 
 def _sound(record: dict[str, Any], part: str) -> bool:

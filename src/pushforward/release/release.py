@@ -17,6 +17,7 @@ from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
+from pushforward.registry.grammar import MAY_VERSION
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
 from pushforward.release.promote import lost
@@ -338,7 +339,7 @@ class _Clone:
     def _check_version(self, version: Registered, *, patient: bool) -> None:
         """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
         signer = trust.verify_tag(self.repository, version.tag, version.name, self.signers)
-        if not signer.allows(trust.VERSION):
+        if not signer.allows(MAY_VERSION):
             raise PushforwardError(
                 f"{version.name} was signed by {signer.principal}, who may not make versions",
                 next="pushforward trust",

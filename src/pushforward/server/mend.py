@@ -15,7 +15,7 @@ from pushforward.git.refs import NOTES, TRUST, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh
 from pushforward.report import markdown as report
 from pushforward.report import notes
 from pushforward.server import init, record, recover, runs, soundness
@@ -63,7 +63,7 @@ def _modes(made: Server) -> Iterator[str]:
         (key.parent, 0o077),
         (key, 0o077),
         (made.folder / "token", 0o077),
-        (made.folder / trust.FILE, 0o022),
+        (made.folder / ssh.FILE, 0o022),
         (made.folder, 0o002),
     ):
         if path.exists() and (mode := path.stat().st_mode & 0o7777) & closed:
@@ -144,11 +144,11 @@ def _reports(made: Server) -> Iterator[str]:
 
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
-    bare, file = Path(made.bare), made.folder / trust.FILE
-    if not file.is_file() or made.repository.read(TRUST, trust.FILE) == file.read_bytes():
+    bare, file = Path(made.bare), made.folder / ssh.FILE
+    if not file.is_file() or made.repository.read(TRUST, ssh.FILE) == file.read_bytes():
         return
     with contextlib.suppress(PushforwardError):  # what cannot be read, or names nobody, is not published
-        if not trust.read(file.read_text(encoding="utf-8", errors="replace")):
+        if not ssh.read(file.read_text(encoding="utf-8", errors="replace")):
             return
         signers.publish(bare, "Publish the allowed signers")
         yield f"{TRUST} says what {file} says"
