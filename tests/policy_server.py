@@ -54,6 +54,7 @@ class Pushed:
         text = "\n".join([*self.remote, *reasons]) + "\n"
         text = re.sub(r"directory found in \[.*", "directory found in FOLDERS", text)
         text = re.sub(r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:KEY", text)
+        text = re.sub(r"dated \d{14}Z", "dated WHEN", text)
         return re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", re.sub(r"\b[0-9a-f]{9}\b", "COMMIT", text))
 
 

@@ -40,7 +40,7 @@ CLOCKS = ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"]  # of clients whose cl
 # What the nemesis looks for in command lines, from the client to the innermost child.
 PREY = {
     "client": ("git", "push"),
-    "hook": ("policy/hook.py",),
+    "hook": ("pushforward.policy.hook",),
     "follower": ("pushforward.server.post_receive",),
     "dispatcher": ("pushforward.server.dispatch",),
     "act": ("/bin/act",),

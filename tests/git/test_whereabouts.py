@@ -20,7 +20,7 @@ from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh, trust
 from pushforward.server import check
 from pushforward.server import post_receive as receive
 from pushforward.server.init import init
@@ -307,8 +307,8 @@ def make_key(path: Path) -> str:
     return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
 
 
-def keys_of(bare: Path) -> list[trust.Signer]:
-    return trust.read((bare / "pushforward" / "allowed_signers").read_text())
+def keys_of(bare: Path) -> list[ssh.Signer]:
+    return ssh.read((bare / "pushforward" / "allowed_signers").read_text())
 
 
 def test_a_clone_elsewhere_does_not_take_the_store_away(

@@ -16,7 +16,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.pointers import OUT_OF_LFS
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh
 from pushforward.server import check
 from pushforward.server.init import init
 
@@ -212,7 +212,7 @@ def test_what_a_person_needs_to_commit_and_to_sign(server, clone, git, tmp_path)
     git(clone, "config", "gpg.format", "ssh")
     git(clone, "config", "user.signingkey", f"{key}.pub")
     public = signers.read_key(Path(f"{key}.pub"))
-    print_of = trust.fingerprint(public)
+    print_of = ssh.fingerprint(public)
     assert person(clone)["signing"].found == f"your key {print_of} is not trusted as ann@example.org"
     place = signers.place_of(clone)
     signers.add(place, public, "ann@example.org")

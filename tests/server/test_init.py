@@ -16,7 +16,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh
 from pushforward.server import check
 from pushforward.server import init as servers
 from pushforward.server.init import init
@@ -270,7 +270,7 @@ def said(clone, monkeypatch, *args):
 
 
 def signers_of(bare):
-    return [one.principal for one in trust.read((Path(bare) / "pushforward" / "allowed_signers").read_text())]
+    return [one.principal for one in ssh.read((Path(bare) / "pushforward" / "allowed_signers").read_text())]
 
 
 def test_a_server_has_a_key_of_its_own_and_publishes_who_may_sign(clone, git):

@@ -18,7 +18,7 @@ from pushforward.git.refs import NOTES, REGISTRY, RUNS, TRUST, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server, followable
 from pushforward.pipeline.store import Store
-from pushforward.registry import authority, signers, trust
+from pushforward.registry import authority, signers, ssh
 from pushforward.registry import tags as registry
 from pushforward.release.verify import verify
 from pushforward.report import notes
@@ -297,7 +297,7 @@ def test_a_pack_that_was_deleted_is_brought_back_from_a_clone_by_one_call(kept):
 
 @pytest.mark.parametrize("how", ["garbage", "its object is gone", "deleted", "of another time"])
 def test_who_may_sign_is_published_again_by_one_call(kept, how):
-    path, file = kept.bare / TRUST, kept.bare / "pushforward" / trust.FILE
+    path, file = kept.bare / TRUST, kept.bare / "pushforward" / ssh.FILE
     tip = kept.git(kept.bare, "rev-parse", TRUST)
     (kept.bare / "logs" / TRUST).unlink(missing_ok=True)
     if how == "garbage":
@@ -315,7 +315,7 @@ def test_who_may_sign_is_published_again_by_one_call(kept, how):
     assert found.found == f"{TRUST} is not what {file} says"
     assert found.mend == f"pushforward check --mend --bare {kept.bare}"
     assert any(line.startswith(f"{TRUST} says what ") for line in mended(kept))
-    assert Repository(kept.bare).read(TRUST, trust.FILE) == file.read_bytes()
+    assert Repository(kept.bare).read(TRUST, ssh.FILE) == file.read_bytes()
     assert problems(kept) == {}
     assert mended(kept) == []
 
@@ -486,7 +486,7 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
     done = typed(found, tmp_path)
     assert done.returncode == 0, done.stderr
     assert problems(kept) == {}
-    assert {one.line() for one in trust.read(file.read_text())} == {ours, anns}
+    assert {one.line() for one in ssh.read(file.read_text())} == {ours, anns}
 
 
 @pytest.mark.parametrize("way", ["a clone", "what was lost"])

@@ -46,8 +46,10 @@ if [ -n "$gone" ]; then
 fi
 {command}
 """
+# Its own path comes last: nothing there is taken for a module of the standard library.
+START = "import sys; sys.path.append(sys.argv[1]); from pushforward.policy.hook import main; sys.exit(main())"
 COMMANDS = {
-    "pre-receive": 'exec "$python" -I -S "$own/lib/pushforward/policy/hook.py"',
+    "pre-receive": f'exec "$python" -I -S -c {shlex.quote(START)} "$own/lib"',
     "post-receive": 'PYTHONPATH=$own/lib exec "$python" -m pushforward.server.post_receive',
 }
 

@@ -21,8 +21,9 @@ from pushforward.git.repository import DETACH, Repository
 from pushforward.process import Completed
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
+from pushforward.registry.grammar import MAY_VERSION
+from pushforward.registry.ssh import Signer
 from pushforward.registry.tags import Assignment, Deprecation, Registered, Registry
-from pushforward.registry.trust import Signer
 
 PATIENCE_SECONDS = 300.0
 STUCK = 6
@@ -164,7 +165,7 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
 
 def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
     if isinstance(tag, Registered):
-        return signer.allows(trust.VERSION)
+        return signer.allows(MAY_VERSION)
     if isinstance(tag, Deprecation):
         return may_deprecate(signer)
     name = tag.environment
@@ -179,7 +180,7 @@ def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments
 
 def may_deprecate(signer: Signer) -> bool:
     """Whether somebody may deprecate versions: who may put one to use anywhere."""
-    return bool(signer.may - {trust.VERSION, trust.MAIN})
+    return signer.deprecates
 
 
 def transact(

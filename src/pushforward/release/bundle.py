@@ -22,10 +22,11 @@ from pushforward.judge import holdout, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
-from pushforward.registry import authority, trust
+from pushforward.registry import authority, ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.authority import Authority
-from pushforward.registry.tags import ENVIRONMENT_TAG, VERSION_TAG, Assignment, Registered
+from pushforward.registry.grammar import ENVIRONMENT_TAG, MAY_VERSION, VERSION_TAG
+from pushforward.registry.tags import Assignment, Registered
 from pushforward.release import promote, provenance, rebuild
 from pushforward.release.provenance import Statement
 from pushforward.report.markdown import markdown
@@ -144,7 +145,7 @@ def _believe(repository: Repository, version: Registered, signers: Path) -> _Rec
     """The signed tag, and the registry's files that it binds; an error where one of them says something else."""
     with _hop("tag"):
         signer = trust.verify_tag(repository, version.tag, version.name, signers)
-    if not signer.allows(trust.VERSION):
+    if not signer.allows(MAY_VERSION):
         raise _broken("tag", f"the key of {signer.principal} may not sign a version", "pushforward trust")
     text = repository.git("cat-file", "tag", version.tag).text
     record = registry.record(text)
@@ -159,7 +160,7 @@ def _believe(repository: Repository, version: Registered, signers: Path) -> _Rec
         if is_ != said:
             raise _broken("registry", f"its {name} has SHA-256 {is_[:12]}…, the tag says {said[:12]}…")
     with _hop("provenance"):
-        when = trust.TAGGER.search(text)
+        when = ssh.TAGGER.search(text)
         at = int(when["when"]) if when else None
         content, signature = files[promote.PROVENANCE], files[promote.SIGNATURE]
         trust.verify_file(content, signature, signer.principal, signers, name=promote.PROVENANCE, at=at)

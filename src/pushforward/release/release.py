@@ -14,9 +14,10 @@ from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
+from pushforward.registry import grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry import trust
+from pushforward.registry.grammar import MAY_VERSION
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
 from pushforward.release.promote import lost
@@ -328,7 +329,7 @@ class _Clone:
         number, mine = int(wanted[0].rpartition("#")[2]), []
         for ref in self.repository.refs("refs/tags/"):
             name = ref.name.removeprefix("refs/tags/")
-            parts = registry.ENVIRONMENT_TAG.fullmatch(name) or registry.EMPTIED_TAG.fullmatch(name)
+            parts = grammar.ENVIRONMENT_TAG.fullmatch(name) or grammar.EMPTIED_TAG.fullmatch(name)
             same = parts and (parts["model"], parts["environment"]) == (self.model, environment)
             if parts and same and int(parts["counter"]) >= number and ref.name not in seen.objects:
                 mine += [name] if (name, ref.target) != wanted else []
@@ -363,7 +364,7 @@ class _Clone:
     def _check_version(self, version: Registered, *, patient: bool) -> None:
         """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
         signer = trust.verify_tag(self.repository, version.tag, version.name, self.signers)
-        if not signer.allows(trust.VERSION):
+        if not signer.allows(MAY_VERSION):
             raise PushforwardError(
                 f"{version.name} was signed by {signer.principal}, who may not make versions",
                 next="pushforward trust",

@@ -26,11 +26,11 @@ from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
 from pushforward.pipeline.store import Places, Store
-from pushforward.registry import authority, trust
+from pushforward.registry import authority, grammar, ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.authority import Authority
-from pushforward.registry.trust import Signer
+from pushforward.registry.ssh import Signer
 from pushforward.release import provenance, rebuild
 from pushforward.release.promote import CARD, GOLDEN, PROVENANCE, SIGNATURE, VERDICT, folder
 from pushforward.release.provenance import Statement
@@ -184,7 +184,7 @@ def _taken(name: str, take: Callable[[], str]) -> Hop:
 
 def _name(repository: Repository, version: str, in_use: str) -> str:
     """The tag of what was asked for; "" for an environment that holds nothing yet."""
-    if registry.VERSION_TAG.fullmatch(version) and _tag_object(repository, version):
+    if grammar.VERSION_TAG.fullmatch(version) and _tag_object(repository, version):
         return version  # even where the registry is so broken that it cannot be read
     rules = settings_at(repository, repository.commit("HEAD"))
     model = rules.model.name
@@ -311,8 +311,8 @@ class _Case:
 
     def tag(self) -> str:
         """Annotated, its own name inside, signed by who may make versions, and the same here and there."""
-        if not registry.VERSION_TAG.fullmatch(self.name):
-            raise DifferentError(f"{self.name} is not of the form {registry.GRAMMAR}", self.name)
+        if not grammar.VERSION_TAG.fullmatch(self.name):
+            raise DifferentError(f"{self.name} is not of the form {grammar.GRAMMAR}", self.name)
         if not self._signer.allows("version"):
             raise DifferentError(
                 f"{self.name} is signed by {self._signer.principal}, who may not make versions", self.name
@@ -383,7 +383,7 @@ class _Case:
             places = {path.rpartition("/")[0] for path in changes}
             name = next(iter(places)).removeprefix("versions/") if len(places) == 1 else ""
             whole = set(changes) == {f"{folder(name)}/{file}" for file in FILES} and set(changes.values()) == {"A"}
-            if not whole or not registry.VERSION_TAG.fullmatch(name) or name in seen:
+            if not whole or not grammar.VERSION_TAG.fullmatch(name) or name in seen:
                 raise DifferentError(
                     f"{commit[:9]} does more than add one version", f"{REGISTRY}:{min(changes, default='')}"
                 )
@@ -442,7 +442,7 @@ class _Case:
         content, record = self._file(PROVENANCE), self._record
         place = f"{REGISTRY}:{folder(self.name)}/{PROVENANCE}"
         _same(f"the SHA-256 of {PROVENANCE}", place, record["provenance"], sha256(content))
-        tagger = trust.TAGGER.search(self._text)
+        tagger = ssh.TAGGER.search(self._text)
         if tagger is None:
             raise DifferentError("the tagger cannot be read", self.name)
         with self._signers() as signers:

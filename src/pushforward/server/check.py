@@ -20,7 +20,7 @@ from pushforward.git import remote, whereabouts
 from pushforward.git.refs import NOTES, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
-from pushforward.registry import authority, signers, trust
+from pushforward.registry import authority, signers, ssh, trust
 from pushforward.server.finding import Finding, few, mends
 from pushforward.server.recover import FREE_BYTES
 
@@ -280,7 +280,7 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
         readable(Repository(bare))
     except PushforwardError:
         return
-    repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
+    repository, signers_file = Repository(bare), bare / FOLDER / ssh.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
         ("alternates", lambda: soundness.borrowed(repository)),
@@ -483,7 +483,7 @@ def _files(made: "Server") -> Finding:
 
 
 def _keys(bare: Path) -> Iterator[Finding]:
-    key, file = signers.private_key(bare), bare / FOLDER / trust.FILE
+    key, file = signers.private_key(bare), bare / FOLDER / ssh.FILE
     if not key.is_file() or not file.is_file():
         yield Finding("keys", False, f"{file if key.is_file() else key} is missing", "pushforward init")
         return
@@ -503,7 +503,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
     if open_to_others:
         return
     try:
-        known = trust.read(file.read_text(encoding="utf-8", errors="replace"))
+        known = ssh.read(file.read_text(encoding="utf-8", errors="replace"))
         own = signers.public_half(key)
     except PushforwardError as damaged:
         mend = damaged.next if damaged.message.startswith(str(key)) else _restores(file)
@@ -513,7 +513,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
     if own not in {signer.key for signer in valid}:
         yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
         return
-    if Repository(bare).read(TRUST, trust.FILE) != file.read_bytes():
+    if Repository(bare).read(TRUST, ssh.FILE) != file.read_bytes():
         yield Finding("keys", False, f"{TRUST} is not what {file} says", mends(bare))
         return
     people = len({signer.principal for signer in valid}) - 1
@@ -574,14 +574,14 @@ def person(root: Path) -> Iterator[Finding]:
     try:
         key = signers.mine(repository)
         with trust.signers_file(root) as path:
-            known = trust.read(path.read_text(encoding="utf-8"))
+            known = ssh.read(path.read_text(encoding="utf-8"))
     except PushforwardError as missing:
         yield Finding("signing", False, missing.message, missing.next, optional=True)
         return
     email = repository.git("config", "--get", "user.email", check=False).text
     there = next((one for one in known if one.key == key and one.principal == email), None)
     holds = there is not None and not there.valid_before
-    told = f"your key {trust.fingerprint(key)}"
+    told = f"your key {ssh.fingerprint(key)}"
     if there is None:
         told += f" is not trusted as {email or 'yours'}"
     elif there.valid_before:

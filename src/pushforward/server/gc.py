@@ -18,7 +18,7 @@ from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
 from pushforward.pipeline.store import Store
-from pushforward.registry import authority
+from pushforward.registry import authority, grammar
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.authority import Authority
@@ -237,7 +237,7 @@ def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, d
             )
     if _inside(folder, "environments"):
         wanted |= _wanted_environments(repository, commits)
-    versions = {name for name in tags.values() if registry.VERSION_TAG.fullmatch(name)}
+    versions = {name for name in tags.values() if grammar.VERSION_TAG.fullmatch(name)}
     return Needs(frozenset(wanted), len(versions), len(branches), len(found))
 
 
@@ -259,7 +259,7 @@ def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, 
         in_use = {version.commit for version in both if version}
         dropped |= {one.commit for one in counts.versions if counts.deprecated(one)} - in_use
     found: dict[str, str] = {}
-    for name in sorted(commits, key=lambda name: not registry.VERSION_TAG.fullmatch(name)):
+    for name in sorted(commits, key=lambda name: not grammar.VERSION_TAG.fullmatch(name)):
         if commits[name] not in dropped or not registry.parse(name):
             found.setdefault(commits[name], name)
     return found

@@ -15,7 +15,7 @@ from pushforward.git.refs import NOTES, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh
 from pushforward.release.promote import VERDICT
 from pushforward.report import note, notes
 from pushforward.server import init, record, recover, runs, soundness, vouched
@@ -108,7 +108,7 @@ def _modes(made: Server) -> Iterator[str]:
         (key.parent, 0o077),
         (key, 0o077),
         (made.folder / "token", 0o077),
-        (made.folder / trust.FILE, 0o022),
+        (made.folder / ssh.FILE, 0o022),
         (made.folder, 0o002),
     ):
         if path.exists() and (mode := path.stat().st_mode & 0o7777) & closed:
@@ -209,17 +209,17 @@ def _reports(made: Server) -> Iterator[str]:
 
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
-    file = made.folder / trust.FILE
-    if _names_somebody(made) and made.repository.read(TRUST, trust.FILE) != file.read_bytes():
+    file = made.folder / ssh.FILE
+    if _names_somebody(made) and made.repository.read(TRUST, ssh.FILE) != file.read_bytes():
         signers.publish(Path(made.bare), "Publish the allowed signers")
         yield f"{TRUST} says what {file} says"
 
 
 def _names_somebody(made: Server) -> bool:
     """Whether the server's own file of allowed signers can be published: it can be read, and names somebody."""
-    file = made.folder / trust.FILE
+    file = made.folder / ssh.FILE
     with contextlib.suppress(PushforwardError):
-        return file.is_file() and bool(trust.read(file.read_text(encoding="utf-8", errors="replace")))
+        return file.is_file() and bool(ssh.read(file.read_text(encoding="utf-8", errors="replace")))
     return False
 
 

@@ -15,7 +15,7 @@ from pushforward.git import repository as git
 from pushforward.git.refs import NOTES, RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.registry.tags import ENVIRONMENT_TAG
+from pushforward.registry.grammar import ENVIRONMENT_TAG
 from pushforward.report import notes
 from pushforward.server.init import DELETED
 from pushforward.server.runs import Job

@@ -21,9 +21,10 @@ from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import settings_at
 from pushforward.pipeline.store import Store
+from pushforward.registry import ssh, trust
 from pushforward.registry import tags as registry
-from pushforward.registry import trust
-from pushforward.registry.trust import Signer
+from pushforward.registry.grammar import MAY_ANY
+from pushforward.registry.ssh import Signer
 from pushforward.release import promote, provenance
 from pushforward.release.provenance import LISTING
 from pushforward.server.finding import Finding, few, mends
@@ -386,15 +387,15 @@ def _doubt(repository: Repository, tag: str, name: str, signers: Path) -> str:
 
 def _signed(repository: Repository, tag: str) -> bool:
     found = repository.objects([tag])[0]
-    return found is not None and found[0] == "tag" and trust.BEGIN in found[1]
+    return found is not None and found[0] == "tag" and ssh.BEGIN_SSH in found[1]
 
 
 def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
     """Who signed a tag, by a key that the server's own history trusts, and its file does not."""
     commits = repository.git("rev-list", TRUST, check=False).text.split()
-    texts = [(repository.read(commit, trust.FILE) or b"").decode("utf-8", "replace") for commit in commits]
+    texts = [(repository.read(commit, ssh.FILE) or b"").decode("utf-8", "replace") for commit in commits]
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        path = Path(folder) / trust.FILE
+        path = Path(folder) / ssh.FILE
         for text in texts:
             path.write_text(text)
             try:
@@ -407,7 +408,7 @@ def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
 
 def trust_again(bare: Path, signer: Signer) -> str:
     """The command that trusts a key for what it was trusted for before."""
-    may = "".join(f" --for {word}" for word in sorted(signer.may - {trust.ANY}))
+    may = "".join(f" --for {word}" for word in sorted(signer.may - {MAY_ANY}))
     here = f"--bare {shlex.quote(str(bare))}"
     return f"echo {shlex.quote(signer.key)} | pushforward trust - --as {signer.principal}{may} {here}"
 

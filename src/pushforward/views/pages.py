@@ -21,7 +21,8 @@ from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import sha256
-from pushforward.registry.tags import NAME, NUMBER, Registered
+from pushforward.registry.grammar import NAME, NUMBER
+from pushforward.registry.tags import Registered
 from pushforward.release import card, promote, provenance
 from pushforward.release.card import Card
 from pushforward.report import words
