@@ -24,7 +24,7 @@ from pushforward.pipeline.store import Store
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.registry.trust import Signer
-from pushforward.release import promote, provenance
+from pushforward.release import entry, provenance
 from pushforward.release.provenance import LISTING
 from pushforward.server.finding import Finding, few, mends
 
@@ -244,7 +244,7 @@ def _versions(repository: Repository) -> dict[str, str]:
 
 def _parts_of(repository: Repository, name: str, commit: str) -> Iterator[Part]:
     kept = objects.outs(repository, commit)
-    statement = repository.read(REGISTRY, f"{promote.folder(name)}/{promote.PROVENANCE}")
+    statement = entry.read(repository, REGISTRY, name, entry.PROVENANCE)
     try:
         data = provenance.read(statement or b"").data
     except PushforwardError:  # `pushforward verify` says so; what the lock names can be asked for all the same
