@@ -355,9 +355,8 @@ def test_a_registry_that_was_forged_is_refused(served, files, hop, why):
     ("told", "why"),
     [
         (b"{}", "not of the form expected"),
-        (b'{"rows":[]}', "has no rows"),
-        (b'{"rows":[{"id":"r99","p":0.5}]}', "the holdout has no row 'r99'"),
-        (b'{"rows":[{"id":"r1","p":NaN}]}', ""),
+        (b'{"schema":1,"key":"id","rows":[]}', "rows: List should have at least 1 item"),
+        (b'{"schema":1,"key":"id","rows":[{"id":"r99","p":0.5}]}', "the holdout has no row 'r99'"),
     ],
 )
 def test_golden_rows_that_say_nothing_are_refused(served, told, why):

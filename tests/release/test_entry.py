@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from pushforward.errors import POLICY, PushforwardError
+from pushforward.errors import DATA, POLICY, PushforwardError
 from pushforward.release import entry
 from pushforward.release.entry import Record
 
@@ -50,3 +50,34 @@ def test_a_record_without_one_of_its_fields_is_refused(name):
 def test_what_is_no_record_at_all_is_refused(found):
     with pytest.raises(PushforwardError, match="has another form"):
         entry.record(found, "toy@v1.0.0")
+
+
+def test_golden_rows_are_read_by_their_key():
+    assert entry.golden(b'{"schema":1,"key":"id","rows":[{"id":"a","p":0.25},{"id":7,"p":1}]}', "id") == [
+        ("a", 0.25),
+        (7, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"schema":1,"key":"id","rows":[]}',
+        b'{"schema":2,"key":"id","rows":[{"id":"a","p":0.5}]}',
+        b'{"schema":1,"key":"no","rows":[{"id":"a","p":0.5}]}',
+        b'{"schema":1,"key":"id","rows":[{"id":"a","p":NaN}]}',
+        b'{"schema":1,"key":"id","rows":[{"id":"a","p":"0.5"}]}',
+        b'{"schema":1,"key":"id","rows":[{"id":0.5,"p":0.5}]}',
+        b'{"schema":1,"key":"id","rows":[{"id":true,"p":0.5}]}',
+        b'{"schema":1,"key":"id","rows":[{"p":0.5}]}',
+        b'{"schema":1,"key":"id","rows":[{"id":"a","p":0.5}],"more":1}',
+    ],
+    ids=str,
+)
+def test_golden_rows_that_say_nothing_are_refused(content):
+    with pytest.raises(PushforwardError, match=r"golden\.json is not of the form expected: ") as refused:
+        entry.golden(content, "id")
+    assert refused.value.exit_code == DATA

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pushforward import files
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
@@ -24,18 +23,13 @@ from pushforward.pipeline.revision import MANIFEST, settings_at
 from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import ENVIRONMENT_TAG, VERSION_TAG, Assignment, Registered
-from pushforward.release import chain, hop, rebuild
+from pushforward.release import chain, entry, hop, rebuild
 from pushforward.release.chain import Evidence
 from pushforward.release.entry import CARD, FILES, GOLDEN
 from pushforward.release.hop import Steps
 from pushforward.release.rebuild import Source
 from pushforward.release.stored import check_model
 from pushforward.report import markdown as report
-from pushforward.untrusted import plain_json
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MODEL = "model"
 SUMS = "SHA256SUMS"
@@ -167,7 +161,9 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
         return (
             "it loads and scores; its golden rows are of a holdout that the judge had made otherwise, and not compared"
         )
-    keys, expected = _golden(of.recorded(GOLDEN), contract.key)
+    with _hop("golden"):
+        golden = entry.golden(of.recorded(GOLDEN), contract.key)
+    keys, expected = [name for name, _ in golden], np.array([p for _, p in golden])
     named = rows[contract.key] if rows[contract.key].dtype.is_integer() else rows[contract.key].cast(pl.String)
     at = {key: place for place, key in enumerate(named.to_list())}
     if missing := [key for key in keys if key not in at]:
@@ -179,19 +175,6 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     if same or off > TOLERANCE:
         raise _broken("golden", f"it gives other predictions than when it was judged, by up to {off:.3g}")
     return f"it loads, and gives its {len(keys)} golden rows within {TOLERANCE:g} (by up to {off:.2g}: another machine)"
-
-
-def _golden(content: bytes, key: str) -> "tuple[list[Any], NDArray[np.float64]]":
-    import numpy as np
-
-    try:
-        tree = plain_json(content, GOLDEN)
-        rows = [(row[key], float(row["p"])) for row in tree["rows"]]
-    except (KeyError, TypeError, ValueError, PushforwardError):
-        raise _broken("golden", f"{GOLDEN} is not of the form expected") from None
-    if not rows:
-        raise _broken("golden", f"{GOLDEN} has no rows")
-    return [name for name, _ in rows], np.array([p for _, p in rows])
 
 
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:

@@ -5,11 +5,12 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward import untrusted
-from pushforward.errors import POLICY, PushforwardError
+from pushforward.errors import DATA, POLICY, PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.text import plain
 
 VERDICT = "verdict.json"
 GOLDEN = "golden.json"
@@ -42,6 +43,30 @@ class Record:
     card: str
     pushforward: str
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
+
+class _Golden(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    version: Annotated[int, Field(ge=1, le=1, alias="schema")]
+    key: str
+    rows: Annotated[list[dict[str, int | float | str]], Field(min_length=1)]
+
+
+def golden(content: bytes, key: str) -> list[tuple[int | str, float]]:
+    """The golden rows, by the column `key`: what the model gave for them when it was judged."""
+    try:
+        told = _Golden.model_validate_json(content)
+    except ValidationError as wrong:
+        raise PushforwardError(
+            f"{GOLDEN} is not of the form expected: {untrusted.where(wrong)}", exit_code=DATA
+        ) from None
+    rows = [(row.get(key), row.get("p")) for row in told.rows]
+    found = [(name, p) for name, p in rows if isinstance(name, int | str) and isinstance(p, int | float)]
+    if told.key != key or len(found) < len(rows):
+        why = f"not every row has a {plain(key)} and a number p"
+        raise PushforwardError(f"{GOLDEN} is not of the form expected: {why}", exit_code=DATA)
+    return [(name, float(p)) for name, p in found]
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """A version made again: a clean checkout, its locked environment, no cache, the whole pipeline from raw data."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
 from pushforward.pipeline.dvc import LOCK
 from pushforward.pipeline.store import Store
+from pushforward.release import entry
 from pushforward.release.hop import DifferentError, FailedError
 from pushforward.release.provenance import Content
 from pushforward.settings import Settings
@@ -187,17 +187,16 @@ def _overlap(one: str, other: str) -> bool:
 
 def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
-    contract, wanted = rules.model, json.loads(golden)
+    contract, wanted = rules.model, entry.golden(golden, rules.model.key)
     holdout = root / contract.holdout
     score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
     parquet.check(out, out.name)
     table = pl.read_parquet(out)
     keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
     found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))
-    rows = [(row[wanted["key"]], row["p"]) for row in wanted["rows"]]
-    for key, p in rows:
+    for key, p in wanted:
         if found.get(key) != p:
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )
-    return len(rows)
+    return len(wanted)
