@@ -21,6 +21,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import holdout, score
 from pushforward.judge import judge as evidence
+from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
@@ -313,6 +314,19 @@ def test_a_use_of_a_version_that_is_deprecated_is_not_packed(served, git):
     ):
         one.bundle("toy#staging#1")
     assert one.bundle(NAME).version == NAME, "it is what was asked for by its own name"
+
+
+@pytest.mark.parametrize(("name", "target"), [("more", "/etc"), ("more", "gone"), ("model.json", "../params.yaml")])
+def test_a_link_in_the_model_is_refused_wherever_it_points(served, monkeypatch, name, target):
+    one, fetch = served(), pipeline.fetch
+
+    def fetched(checkout, *paths, say):
+        fetch(checkout, *paths, say=say)
+        (checkout / "model" / name).unlink(missing_ok=True)
+        (checkout / "model" / name).symlink_to(target)
+
+    monkeypatch.setattr(pipeline, "fetch", fetched)
+    one.refused("model", f"the model's file model/{name} .*found no plain file", DATA)
 
 
 def test_an_unknown_key_is_refused(served):

@@ -126,12 +126,12 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
 
 
 def _files(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
-    """The SHA-256 of each file of the model, and its manifest; what is no plain file inside of it has none."""
+    """The SHA-256 of each file of the model, and its manifest; of what is no plain file, a link too, those words."""
     folder = checkout / model
     plain = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     names = {path.relative_to(checkout).as_posix(): path for path in plain}
     inside = {name: path for name, path in names.items() if not path.is_symlink() and path.is_file()}
-    found = {name: _digest(inside[name]) if name in inside else "" for name in names}
+    found = {name: _digest(inside[name]) if name in inside else "no plain file" for name in names}
     manifest = inside.get(f"{model}/{MANIFEST}")
     return found, manifest.read_bytes() if manifest else b""
 
