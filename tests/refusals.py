@@ -40,8 +40,8 @@ def sites() -> list[Site]:
     """Every refusal of a command in the source, module by module; those of the server's hook are `rules`."""
     paths = [path for path in sorted(SOURCE.rglob("*.py")) if not path.is_relative_to(SOURCE / "policy")]
     trees = {_module(path): ast.parse(path.read_text()) for path in paths}
-    kinds = {BASE} | {
-        node.name
+    kinds = {BASE: dict[str, ast.expr]()} | {
+        node.name: _given(node)
         for tree in trees.values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id == BASE for base in node.bases)
@@ -61,7 +61,8 @@ def sites() -> list[Site]:
                     told = [texts for texts in given if texts]
                     given = [texts for texts in told if any(" " in text for text in texts)] or told
                 texts = given[0] if given else []
-                found += [_site(module, call, text, makers.get(name)) for text in texts]
+                keywords = _keywords(call, makers.get(name), kinds)
+                found += [_site(module, call, text, keywords) for text in texts]
     return sorted(set(found))
 
 
@@ -132,14 +133,37 @@ def _makes(function: ast.FunctionDef, kinds: set[str]) -> bool:
     return isinstance(returns, ast.Name) and returns.id in kinds
 
 
-def _site(module: str, call: ast.Call, text: str, maker: ast.FunctionDef | None) -> Site:
-    keywords = {word.arg: word.value for word in call.keywords}
+Keywords = dict[str, ast.expr]
+
+
+def _given(kind: ast.ClassDef) -> Keywords:
+    """What a kind of refusal says of itself: the keywords that it gives its base, or their defaults."""
+    made = [node for node in ast.walk(kind) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    calls = [
+        node for node in ast.walk(kind) if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__"
+    ]
+    arguments = made[0].args if made else None
+    defaults: Keywords = {}
+    if arguments is not None:
+        named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        defaults = {one.arg: value for one, value in named if value is not None}
+    words = {word.arg: word.value for call in calls for word in call.keywords if word.arg}
+    return {
+        name: defaults.get(value.id, value) if isinstance(value, ast.Name) else value for name, value in words.items()
+    }
+
+
+def _keywords(call: ast.Call, maker: ast.FunctionDef | None, kinds: dict[str, Keywords]) -> Keywords:
+    """The keywords of a refusal: of its kind, of the function that makes it, of the call itself."""
+    made = call
     if maker is not None:
-        made = next(
-            node for node in ast.walk(maker) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id.endswith("Error")
-        )  # fmt: skip
-        keywords = {word.arg: word.value for word in made.keywords} | keywords
+        calls = [node for node in ast.walk(maker) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        made = next(node for node in calls if ast.unparse(node.func).endswith("Error"))
+    kind = kinds.get(made.func.id, {}) if isinstance(made.func, ast.Name) else {}
+    return kind | {word.arg: word.value for one in (made, call) for word in one.keywords if word.arg}
+
+
+def _site(module: str, call: ast.Call, text: str, keywords: Keywords) -> Site:
     code = keywords.get("exit_code")
     return Site(
         module,
@@ -147,7 +171,7 @@ def _site(module: str, call: ast.Call, text: str, maker: ast.FunctionDef | None)
         call.end_lineno or call.lineno,
         text,
         _text(keywords["next"]) if "next" in keywords else "",
-        code.id if isinstance(code, ast.Name) else "USAGE" if code is None else "…",
+        "USAGE" if code is None else code.id if isinstance(code, ast.Name) and code.id.isupper() else "…",
     )
 
 
@@ -212,8 +236,8 @@ def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
     lines = [
         "# What is refused, and what to do then",
         "",
-        "Made by `make refusals` from the source and from the tests that show each refusal; ‹names› stand for what is",
-        "filled in. A command ends with the exit code of its row.",
+        "Made by `make refusals` from the source and from the tests that show each refusal: one row a rule. ‹names›",
+        "stand for what is filled in. A command ends with the exit code of its row.",
         "",
         "## By the server, before a push is taken",
         "",
