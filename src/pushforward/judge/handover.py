@@ -45,7 +45,7 @@ def _first(stages: object) -> object:
 class _Part(BaseModel):
     """A part of the record as it has to be; what else is there is left alone."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class _Stage(_Part):

@@ -46,7 +46,7 @@ class Record:
 
 
 class _Golden(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     version: Annotated[int, Field(ge=1, le=1, alias="schema")]
     key: str
