@@ -246,6 +246,21 @@ def test_a_reordered_lock_is_named_with_the_digest_that_it_has(hub, git):
     assert hub.record("toy@v1.0.0")["lock"] == digest((hub.clone / "dvc.lock").read_bytes())
 
 
+def test_a_promotion_goes_on_from_the_provenance_that_the_last_tag_names_and_no_other(hub, git):
+    """What is not at hand is taken from there: digests that nobody signed would be signed with the next version."""
+    hub.promote("b")
+    repository = Repository(hub.bare)
+    tip, path = repository.commit(REGISTRY), "versions/toy@v1.0.0/provenance.json"
+    other = repository.read(tip, path).replace(b'"number":1', b'"number":2')
+    tree = repository.write_tree(tip, {path: other}, index=hub.bare / "forged.index")
+    repository.update_ref(REGISTRY, repository.write_commit(tree, [tip], "Forge", date="100000000 +0000"))
+    hub.commit("c")
+    with pytest.raises(PushforwardError, match=r"the SHA-256 of provenance\.json") as refused:
+        hub.promote("c")
+    assert (refused.value.next, refused.value.exit_code) == ("pushforward verify v1.0.0", POLICY)
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
+
+
 def test_the_level_raises_its_part_of_the_number(hub, git):
     for model, level in (("a", "major"), ("b", "patch"), ("c", "minor"), ("d", "patch"), ("e", "major")):
         hub.commit(model)

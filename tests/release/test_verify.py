@@ -25,7 +25,7 @@ from pushforward.pipeline.revision import settings_at
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.release import provenance, rebuild, verify
-from pushforward.release.rebuild import DifferentError, FailedError
+from pushforward.release.hop import DifferentError, FailedError
 
 pytestmark = pytest.mark.slow  # two real pushes make the versions
 
@@ -446,8 +446,8 @@ def test_a_flipped_bit_in_an_object_of_the_remote_or_of_the_cache(story):
             hop = story.broken()
             assert (hop.name, hop.place) == ("objects", str(place))
             assert hop.expected == story.statement().data[path].sha256 != hop.found
-            assert f"expected {hop.expected}" in verify.line(hop)
-            assert f"found    {hop.found}" in verify.line(hop)
+            assert f"expected {hop.expected}" in hop.line()
+            assert f"found    {hop.found}" in hop.line()
             story.flip(story.oid(path), store)
 
 
@@ -553,17 +553,8 @@ def built(story, tmp_path, monkeypatch):
 def made_again(story, commit, tmp_path, golden=None):
     data = story.statement().data
     content = golden or story.repository.read(REGISTRY, f"versions/{SECOND}/golden.json")
-    return rebuild.rebuild(
-        story.repository,
-        commit,
-        data,
-        content,
-        url=str(story.store.path),
-        like=story.bare,
-        server=None,
-        folder=tmp_path / "again",
-        progress=lambda _: None,
-    )
+    source = rebuild.Source(story.repository, commit, str(story.store.path), story.bare, None)
+    return rebuild.rebuild(source, data, content, folder=tmp_path / "again", progress=lambda _: None)
 
 
 def edited(story, path, old, new):

@@ -14,16 +14,16 @@ from pushforward.commands import common
 @common.JSON
 def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
     """Follow a version from its signed tag to its bytes, and make it again from raw data."""
-    from pushforward.release import verify as chain
+    from pushforward.release import verify as verification
 
     if bool(version) == bool(in_use):
         raise click.UsageError("name a version, or an environment with --in-use")
-    outcome = chain.verify(
+    outcome = verification.verify(
         common.project(),
         version,
         in_use=in_use,
         quick=quick,
-        say=lambda hop: None if as_json else click.echo(chain.line(hop)),
+        say=lambda hop: None if as_json else click.echo(hop.line()),
         progress=lambda text: click.echo(f"    {text}", err=as_json),
     )
     if as_json:

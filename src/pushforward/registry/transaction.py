@@ -7,9 +7,10 @@ A server of ours has verified each tag before it took it. A forge takes tags fro
 verified by whoever goes by it (`believed`); those that do not hold are left out, and told as problems of the registry.
 """
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,7 +202,6 @@ def transact(
     its own words, and leaves no tag behind. `push` is how it is pushed, if not silently until the remote's hooks have
     ended.
     """
-    push = push or quietly
     failure, made, stuck, lost, started = "", dict[str, str](), 0, 0, time.monotonic()
     before: Mapping[str, str] = {}
     while True:
@@ -222,19 +222,24 @@ def transact(
         batch = step(seen)
         if batch is None:
             return False
-        names = [f"refs/tags/{tag.name}" for tag in batch.tags]
-        try:
-            made = {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
-            pushed = push(repository, remote, [*names, *batch.refs], seen)
-        except (PushforwardError, KeyboardInterrupt):
-            _unmake(repository, names)
-            raise
-        if pushed.returncode == 0:
-            return True
-        _unmake(repository, names)
+        with _made(repository, batch, hand, signers) as made:
+            pushed = (push or quietly)(repository, remote, [*made, *batch.refs], seen)
+            if pushed.returncode == 0:
+                return True
+        _unmake(repository, list(made))
         failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
         # the more there are, the further apart they have to come; all at once again, they would all lose but one
         time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
+
+
+@contextlib.contextmanager
+def _made(repository: Repository, batch: Batch, hand: Hand, signers: Path) -> Iterator[dict[str, str]]:
+    """The tags of a batch, made here: ref -> object; an error until they are pushed takes them back."""
+    try:
+        yield {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
+    except (PushforwardError, KeyboardInterrupt):
+        _unmake(repository, [f"refs/tags/{tag.name}" for tag in batch.tags])
+        raise
 
 
 def quietly(repository: Repository, remote: str, specs: list[str], _: Seen) -> Completed:

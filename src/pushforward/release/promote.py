@@ -7,7 +7,7 @@ time one takes the number, and the others take the next.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,18 @@ from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
 from pushforward.registry.tags import Level, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Seen, Tag
-from pushforward.release import card, provenance
+from pushforward.release import card, entry, hop, provenance
+from pushforward.release.chain import Evidence
+from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
 from pushforward.settings import Settings
 
-VERDICT = "verdict.json"
-GOLDEN = "golden.json"
-CARD = "card.md"
-PROVENANCE = "provenance.json"
-SIGNATURE = f"{PROVENANCE}.sig"
 SAME = "already is this model, scored by the same code in the same environment"
-# The registry's files whose SHA-256 a version's tag has, by their key in its record.
-RECORDED = {"verdict": VERDICT, "provenance": PROVENANCE, "golden": GOLDEN, "card": CARD}
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def promote(
             exit_code=TOOL,
         )
     with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
-        case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
+        case = _Case(root, rules, verdict, target, level, golden, key, say)
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
         new = tagging.transact(
             repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
@@ -212,7 +208,6 @@ class _Case:
     def __init__(
         self,
         root: Path,
-        repository: Repository,
         rules: Settings,
         verdict: Verdict,
         target: str,
@@ -221,7 +216,7 @@ class _Case:
         key: Path,
         say: Callable[[str], None],
     ) -> None:
-        self.root, self.repository, self.verdict, self.target = root, repository, verdict, target
+        self.root, self.repository, self.verdict, self.target = root, Repository(root), verdict, target
         self.level, self.golden, self.key, self.say = level, golden, key, say
         self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
         self.name, self.commit, self.tags = "", target, list[str]()
@@ -255,7 +250,7 @@ class _Case:
         """The version's tag, and the commit that adds its folder to the chain."""
         number = len(seen.known.versions) + 1
         newest = seen.known.newest
-        before = self.repository.read(seen.tip, f"{folder(newest.name)}/{PROVENANCE}") if newest and seen.tip else None
+        before = self._before(newest, seen.tip) if newest and seen.tip else None
         made = provenance.statement(
             self.root, self.repository, self.verdict, self.target, number=number, previous=before, say=self.say
         )
@@ -277,23 +272,34 @@ class _Case:
         message = registry.message(f"{self.name}: {self.verdict.reason}", record)
         return Tag(self.name, self.target, message, lambda signer: signer.allows("version")), chain
 
+    def _before(self, newest: Registered, tip: str) -> bytes | None:
+        """The statement that the next one goes on from, which is the one that its version's tag names."""
+        if entry.read(self.repository, tip, newest.name, PROVENANCE) is None:
+            return None
+        remote = _authority(self.repository)
+        before = Evidence(self.repository, newest.name, lambda: trust.signers_file(self.root, remote), at=tip)
+        with hop.following(f"pushforward verify {newest.version}"):
+            return before.recorded(PROVENANCE)
+
     def _record(self, previous: str | None, number: int, files: Mapping[str, bytes]) -> dict[str, Any]:
         digests = self.verdict.digests
-        return {
-            "schema": 2,
-            "model": digests.model,
-            "manifest": digests.manifest,
-            "data": digests.data,
-            "lock": _sha256(self.repository.read(self.target, LOCK) or b""),
-            "params": digests.params,
-            "environment": digests.environment,
-            "ledger": self.verdict.ledger or None,
-            "commit": self.verdict.commit,
-            "previous": previous,
-            "number": number,
-            "pushforward": __version__,
-            **{key: _sha256(files[name]) for key, name in RECORDED.items()},
-        }
+        return asdict(
+            Record(
+                schema=2,
+                model=digests.model,
+                manifest=digests.manifest,
+                data=digests.data,
+                lock=sha256(self.repository.read(self.target, LOCK) or b""),
+                params=digests.params,
+                environment=digests.environment,
+                ledger=self.verdict.ledger or None,
+                commit=self.verdict.commit,
+                previous=previous,
+                number=number,
+                pushforward=__version__,
+                **{key: sha256(files[name]) for key, name in RECORDED.items()},
+            )
+        )
 
     def _use(self, seen: Seen, environment: str) -> Tag:
         known = seen.known
@@ -302,12 +308,3 @@ class _Case:
         told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
         message = registry.message(f"{environment}: {self.name} from now on", told)
         return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))
-
-
-def folder(name: str) -> str:
-    """Where the chain keeps what belongs to the version `name`."""
-    return f"versions/{name}"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -17,9 +17,10 @@ from pushforward.pipeline import store as objects
 from pushforward.registry import grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry.grammar import MAY_VERSION
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
+from pushforward.release import chain, hop
+from pushforward.release.chain import Evidence
 from pushforward.release.promote import lost
 from pushforward.settings import Settings
 from pushforward.text import plain
@@ -189,7 +190,7 @@ class _Clone:
             self._check_use(environment, version, known)
             if not older:
                 _check_order(environment, version, known)
-            self._check_version(version, patient=patient)
+            _check_version(self, version, patient=patient)
             name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
             self._check_newest(environment, seen, (name, version.commit))
             told = registry.use_record(version.name, present, reason=reason, by=self.by)
@@ -361,34 +362,31 @@ class _Clone:
                 exit_code=POLICY,
             )
 
-    def _check_version(self, version: Registered, *, patient: bool) -> None:
-        """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
-        signer = trust.verify_tag(self.repository, version.tag, version.name, self.signers)
-        if not signer.allows(MAY_VERSION):
-            raise PushforwardError(
-                f"{version.name} was signed by {signer.principal}, who may not make versions",
-                next="pushforward trust",
-                exit_code=POLICY,
-            )
-        store = self._store()
-        if store is None and not (patient and "://" in objects.places(self.root).url):
-            return  # it cannot be seen from here; when the version was made, it was seen
-        path = settings.parse(self.repository.read(version.commit, "params.yaml") or b"").model.path
-        if lost(self.root, self.repository, version.commit, path, store=store):
-            raise PushforwardError(
-                f"the model of {version.name} is not whole in the DVC remote",
-                next=f"pushforward verify {version.version}, or take another version",
-                exit_code=TOOL,
-            )
 
-    def _store(self) -> objects.Store | None:
-        """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
-        there = remotes.of(self.repository, self.remote)
-        if there is not None and there.folder is not None and (there.folder / FOLDER / "server.json").is_file():
-            kept = Server.load(there.folder).store
-            return objects.Store(Path(kept)) if kept else None
-        store = objects.places(self.root).remote
-        return store if store is not None and store.path.is_dir() else None
+def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None:
+    """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
+    with hop.following(f"pushforward verify {version.version}"):
+        chain.tag(Evidence(clone.repository, version.name, lambda: contextlib.nullcontext(clone.signers)))
+    store = _store(clone)
+    if store is None and not (patient and "://" in objects.places(clone.root).url):
+        return  # it cannot be seen from here; when the version was made, it was seen
+    path = settings.parse(clone.repository.read(version.commit, "params.yaml") or b"").model.path
+    if lost(clone.root, clone.repository, version.commit, path, store=store):
+        raise PushforwardError(
+            f"the model of {version.name} is not whole in the DVC remote",
+            next=f"pushforward verify {version.version}, or take another version",
+            exit_code=TOOL,
+        )
+
+
+def _store(clone: _Clone) -> objects.Store | None:
+    """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
+    there = remotes.of(clone.repository, clone.remote)
+    if there is not None and there.folder is not None and (there.folder / FOLDER / "server.json").is_file():
+        kept = Server.load(there.folder).store
+        return objects.Store(Path(kept)) if kept else None
+    store = objects.places(clone.root).remote
+    return store if store is not None and store.path.is_dir() else None
 
 
 @contextlib.contextmanager

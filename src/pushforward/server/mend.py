@@ -16,7 +16,7 @@ from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server, readable
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, ssh
-from pushforward.release.promote import VERDICT
+from pushforward.release.entry import VERDICT
 from pushforward.report import note, notes
 from pushforward.server import init, record, recover, runs, soundness, vouched
 from pushforward.server import post_receive as receive

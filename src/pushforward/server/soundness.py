@@ -25,7 +25,7 @@ from pushforward.registry import ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.grammar import MAY_ANY
 from pushforward.registry.ssh import Signer
-from pushforward.release import promote, provenance
+from pushforward.release import entry, provenance
 from pushforward.release.provenance import LISTING
 from pushforward.server.finding import Finding, few, mends
 
@@ -266,7 +266,7 @@ def _versions(repository: Repository) -> dict[str, str]:
 
 def _parts_of(repository: Repository, name: str, commit: str) -> Iterator[Part]:
     kept = objects.outs(repository, commit)
-    statement = repository.read(REGISTRY, f"{promote.folder(name)}/{promote.PROVENANCE}")
+    statement = entry.read(repository, REGISTRY, name, entry.PROVENANCE)
     try:
         data = provenance.read(statement or b"").data
     except PushforwardError:  # `pushforward verify` says so; what the lock names can be asked for all the same

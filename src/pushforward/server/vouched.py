@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pushforward.git.refs import REGISTRY, RUNS, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.registry import tags as registry
-from pushforward.release.promote import VERDICT, folder
+from pushforward.release.entry import VERDICT, folder
 from pushforward.server.finding import Finding, few, mends
 
 

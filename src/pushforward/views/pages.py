@@ -23,7 +23,8 @@ from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
 from pushforward.registry.tags import Registered
-from pushforward.release import card, promote, provenance
+from pushforward.release import card, provenance
+from pushforward.release import entry as registered
 from pushforward.release.card import Card
 from pushforward.report import words
 from pushforward.text import between, capital, figure, plain, sentence, signed
@@ -192,8 +193,8 @@ class Site:
     def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
         """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
         read = self.history.repository.objects
-        names = [f"{REGISTRY}:{promote.folder(version.name)}/" for version in versions]
-        files = [name + file for name in names for file in (promote.VERDICT, promote.PROVENANCE)]
+        names = [f"{REGISTRY}:{registered.folder(version.name)}/" for version in versions]
+        files = [name + file for name in names for file in (registered.VERDICT, registered.PROVENANCE)]
         found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
         entries = [
             _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
