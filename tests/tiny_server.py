@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from tests.once import copied, made_once
+
 from pushforward.gate import verdict as verdicts
 from pushforward.git.server import Server
 from pushforward.report import note
@@ -167,8 +170,8 @@ def make(folder: Path) -> Tiny:
 
 def copy(source: Path, folder: Path) -> Tiny:
     """The clone and the server that `make` has made in `source`, in a folder of their own."""
-    for name in ("tiny", "tiny.git", "store"):
-        shutil.copytree(source / name, folder / name, symlinks=True)
+    folder.mkdir(exist_ok=True)
+    copied(source, folder, "tiny", "tiny.git", "store")
     made = Tiny(folder / "tiny", Server("", "", "", "", ""))
     made.git("remote", "set-url", "local", str(folder / "tiny.git"))
     return _with_server(made)
@@ -180,3 +183,21 @@ def _with_server(made: Tiny) -> Tiny:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"python": str(PYTHON)}))
     made.server = Server.load(Path(server.bare))
     return made
+
+
+def _judge_first(folder: Path) -> None:
+    made = make(folder)
+    assert "JUDGED" in made.push("main")
+    made.wait(made.idle)
+
+
+@pytest.fixture(scope="session")
+def tiny_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a server whose first commit is judged; made once, to be copied."""
+    return made_once(tmp_path_factory, "tiny", _judge_first)
+
+
+@pytest.fixture
+def tiny(tiny_template: Path, tmp_path: Path) -> Tiny:
+    """A server whose first commit is judged."""
+    return copy(tiny_template, tmp_path)

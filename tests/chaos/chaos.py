@@ -132,8 +132,8 @@ def result_of(status: int | None) -> str:
 
 def build(world: World) -> None:
     """A server of the toy project with two versions, and the clones of everybody."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    import team as toys
+    sys.path.insert(0, str(ROOT))
+    from tests import team as toys
 
     (world.folder / "home").mkdir()
     (world.folder / "clones").mkdir()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.team import Team
+from tests.team import CONFIG, PARAMS, Team, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -25,26 +25,14 @@ from pushforward.server import check
 from pushforward.server import post_receive as receive
 from pushforward.server.init import init
 
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
-CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
 FORGED = ("HEAD:refs/tags/toy@v9.9.9", "HEAD:refs/tags/toy#production#7")
 STRANGER = 5
-
-
-def make_clone(git: Callable[..., str], folder: Path) -> Path:
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text(CONFIG)
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
 
 
 @pytest.fixture
 def clone(tmp_path: Path, git: Callable[..., str]) -> Path:
     """A clone whose server has its default branch, in a folder of both and the store."""
-    made = make_clone(git, tmp_path / "team" / "clone")
+    made = make_clone(tmp_path / "team" / "clone", git)
     init(made)
     git(made, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
     return made
@@ -586,21 +574,16 @@ def test_a_new_key_is_made_by_name_only(clone: Path, monkeypatch: pytest.MonkeyP
 def test_a_path_that_others_would_cut_is_refused_before_anything_is_made(
     tmp_path: Path, git: Callable[..., str], sign: str
 ) -> None:
-    folder = make_clone(git, tmp_path / f"a{sign}b" / "clone")
+    folder = make_clone(tmp_path / f"a{sign}b" / "clone", git)
     refused = refusal(lambda: init(folder))
     assert refused.message.startswith("the path of the server has ")
     assert [path.name for path in folder.parent.iterdir()] == ["clone"]
     assert git(folder, "remote") == ""
 
 
-def test_a_server_below_a_path_of_blanks_quotes_and_braces_judges(
-    first_version: Callable[..., Team], tmp_path: Path
-) -> None:
-    folder = tmp_path / 'it\'s "our"\t{team} #1 é'
-    folder.mkdir()
-    team = first_version(folder)
-    team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
-    assert "toy@v1.1.0" in team.push()
+def test_a_server_below_a_path_of_blanks_quotes_and_braces_judges(second_version: Path) -> None:
+    assert set(" '\"\t{}#é") < set(str(second_version))
+    assert "toy@v1.1.0" in Team(second_version / "toy", second_version / "toy.git").tags()
 
 
 # Of another version, and of another user.
@@ -685,7 +668,7 @@ def test_somebody_of_the_group_pushes_and_deletes_a_branch(git: Callable[..., st
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # one that others may enter
         folder = Path(place)
         folder.chmod(0o755)
-        clone = make_clone(git, folder / "clone")
+        clone = make_clone(folder / "clone", git)
         bare = Path(init(clone).bare)
         git(bare, "config", "core.sharedRepository", "group")
         git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")

@@ -18,7 +18,7 @@ from pushforward.cause import Cause
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged
+from pushforward.judge import challenge, handover, judged
 from pushforward.judge import judge as evidence
 from pushforward.judge.question import Question, judge_of
 from pushforward.pipeline import dvc as pipeline
@@ -28,6 +28,7 @@ from pushforward.registry import tags as registry
 from pushforward.report import note
 from pushforward.report.markdown import markdown
 from pushforward.report.terminal import terminal
+from pushforward.settings import load
 
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
@@ -458,6 +459,17 @@ def test_a_run_that_did_not_end_well_gives_its_reason(still, outcome, message, r
     verdict, context, _ = still.weigh()
     assert (verdict.verdict, verdict.reason, context.kind) == ("invalid", reason, kind)
     assert [stage.name for stage in verdict.stages] == ["collect", "train"]
+
+
+def test_a_challenger_that_dies_is_invalid(project):
+    project.write("score.sh", "kill -SEGV $$\n")
+    project.commit("Die")
+    project.run()
+    (project.handover / handover.PREDICTIONS).unlink()
+    with pytest.raises(PushforwardError, match="died of SIGSEGV"):
+        challenge.answer(project.root, load(project.root), project.handover, probe=True, forget=True, say=print)
+    verdict, _, _ = project.weigh()
+    assert (verdict.verdict, "died of SIGSEGV" in verdict.reason) == ("invalid", True), verdict.reason
 
 
 def test_settings_that_cannot_be_read_are_the_verdict(project):

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from tests import forge_double
+from tests.team import MODEL_PARAMS as PARAMS
 
 from pushforward import __version__
 from pushforward.commands.cli import main
@@ -31,20 +32,6 @@ from pushforward.release.release import deprecate, release
 from pushforward.release.verify import verify
 from pushforward.report.note import Context
 
-PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: python -m toy.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
-data:
-  months: ["2020-01", "2020-02", "2020-03", "2020-04"]
-"""
 LOCK = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: b\n"
 REORDERED = b"schema: '2.0'\nstages:\n  train: {cmd: b}\n  collect: {cmd: a}\n"
 FOUND = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: c\n"

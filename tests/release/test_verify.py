@@ -125,29 +125,15 @@ def copied(source, folder):
     return Story(folder)
 
 
-@pytest.fixture(scope="module")
-def told(first_version, tmp_path_factory):
-    """A team with two versions, the second one judged against the first; made once."""
-    folder = tmp_path_factory.mktemp("told")
-    team = first_version(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
-        said = team.push()
-        assert SECOND in team.tags(), said
-        team.git("fetch", "-q", "--tags", "local")
-    return folder
-
-
 @pytest.fixture
-def story(told, tmp_path):
-    return copied(told, tmp_path / "copy")
+def story(second_version, tmp_path):
+    return copied(second_version, tmp_path / "copy")
 
 
 @pytest.fixture(scope="module")
-def whole(told):
+def whole(second_version):
     """The same, only to be read."""
-    return Story(told)
+    return Story(second_version)
 
 
 # What holds.
@@ -209,12 +195,12 @@ def test_a_version_that_is_not_there_is_named_with_one_that_is(whole):
         whole.verify("v1.2.0")
 
 
-def test_it_is_the_same_model_in_another_place_for_another_user(told):
+def test_it_is_the_same_model_in_another_place_for_another_user(second_version):
     """Path, user, home, time zone, locale and umask are others, and nothing is cached."""
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # one that others may enter
         folder = Path(place)
         folder.chmod(0o755)
-        story = copied(told, folder / "elsewhere, ünder a longer näme")
+        story = copied(second_version, folder / "elsewhere, ünder a longer näme")
         home = folder / "home"
         home.mkdir()
         (home / ".gitconfig").write_text("[safe]\n\tdirectory = *\n")

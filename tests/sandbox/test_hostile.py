@@ -720,15 +720,3 @@ def test_after_a_hostile_branch_the_same_change_on_main_gives_what_it_gives_else
 def clean_room(team: Any) -> dict[str, str]:
     """The environment in which a stage of the team's clone runs by hand."""
     return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(team.clone / "src"), "HOME": str(team.clone)}
-
-
-@pytest.mark.slow
-def test_what_the_run_of_a_branch_left_is_no_verdict_of_main(promoted: Any) -> None:
-    team = promoted
-    team.git("switch", "-q", "-c", "topic")
-    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
-    team.push("topic")
-    team.git("switch", "-q", "main")
-    team.git("pull", "-q", "--ff-only", "local", "refs/pull/1/merge")
-    said = team.push()
-    assert '"event":"push"' in team.note(team.head()), said

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import CONFIG, PARAMS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -20,19 +21,10 @@ from pushforward.registry import signers, ssh
 from pushforward.server import check
 from pushforward.server.init import init
 
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
-
 
 @pytest.fixture
 def clone(tmp_path, git):
-    folder = tmp_path / "clone"
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../my store\n")
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
+    return make_clone(tmp_path / "clone", git, CONFIG.replace("../../store", "../../my store"))
 
 
 @pytest.fixture

@@ -22,23 +22,6 @@ from pushforward.server.init import DELETED
 from pushforward.server.subject import Subject
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """The folder of a server whose first commit is judged."""
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        tiny = tiny_server.make(folder)
-        assert "JUDGED" in tiny.push("main")
-        tiny.wait(tiny.idle)
-    return folder
-
-
-@pytest.fixture
-def tiny(template, tmp_path):
-    return tiny_server.copy(template, tmp_path)
-
-
 def verdicts(tiny: Tiny, commit: str) -> list[object]:
     return [header["verdict"] for header in tiny.reports(commit)]
 
@@ -248,6 +231,29 @@ def test_what_was_skipped_is_run_with_the_next_push(tiny):
     assert tiny.reason(readme) == "as it is told to find"
 
 
+def test_a_push_whose_hook_never_started_is_judged_with_the_next(tiny):
+    lost = tiny.train("echo trained")
+    tiny.lose("main")
+    assert not tiny.reports(lost)
+    readme = tiny.commit({"README.md": "hello\n"})
+    said = tiny.push("main")
+    assert "nothing to train" in said
+    assert lost[:7] in said
+    assert verdicts(tiny, lost) == ["hold"]
+    assert tiny.reason(readme) == tiny.reason(lost)
+
+
+def test_a_push_of_a_tag_finds_what_an_earlier_push_has_lost(tiny):
+    lost = tiny.train("echo trained")
+    tiny.lose("main")
+    tiny.git("tag", "note")
+    tiny.push("note")
+    tiny.wait(lambda: verdicts(tiny, lost))
+    tiny.wait(tiny.idle)
+    assert verdicts(tiny, lost) == ["hold"]
+    assert tiny.run(lost).state == "done"
+
+
 def test_a_push_may_leave_its_run_to_itself(tiny):
     commit = tiny.branch("later", "sleep 1; echo done")
     said = tiny.push("-o", "ci.detach", "later")
@@ -414,6 +420,20 @@ def test_what_passes_on_a_branch_lets_its_merge_in(tiny):
     assert repository.git("rev-parse", f"{commit}^{{tree}}").text == tree
 
 
+def test_what_the_run_of_a_branch_left_is_no_verdict_of_main(tiny):
+    tiny.branch("topic", "echo trained")
+    assert "trained" in tiny.push("topic")
+    tiny.git("switch", "-q", "main")
+    tiny.git("pull", "-q", "--ff-only", "local", "refs/pull/1/merge")
+    merge = tiny.git("rev-parse", "HEAD")
+    left = [run.job.event for run in runs.listed(tiny.server) if run.job.commit == merge]
+    assert "trained" in tiny.push("main")
+    tiny.wait(tiny.idle)
+    known = [run.job.event for run in runs.listed(tiny.server) if run.job.commit == merge]
+    assert sorted(known) == sorted([*left, "push"])
+    assert tiny.reason(merge) == "as it is told to find"
+
+
 def test_the_policy_is_told_what_the_pipeline_reads(tiny):
     stage = "{cmd: x, deps: [{path: lib, md5: a}, {path: data/x.csv, md5: b}]}"
     lock = f"schema: '2.0'\nstages:\n  a: {stage}\n"
@@ -533,8 +553,8 @@ def test_a_broken_queue_or_record_stops_nobody(tiny):
     assert verdicts(tiny, commit) == ["hold"]
 
 
-def test_two_servers_on_one_machine_know_nothing_of_each_other(template, tmp_path):
-    ours, theirs = (tiny_server.copy(template, tmp_path / name) for name in ("ours", "theirs"))
+def test_two_servers_on_one_machine_know_nothing_of_each_other(tiny_template, tmp_path):
+    ours, theirs = (tiny_server.copy(tiny_template, tmp_path / name) for name in ("ours", "theirs"))
     commits = [one.branch("slow", "sleep 2") for one in (ours, theirs)]
     for push in [one.leave("slow") for one in (ours, theirs)]:
         assert "JUDGED" in push.communicate()[0]

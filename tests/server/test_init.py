@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import CONFIG, PARAMS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -22,23 +23,11 @@ from pushforward.server import init as servers
 from pushforward.server.init import init
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
-CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
-
-
-def make_clone(git, folder):
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text(CONFIG)
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
 
 
 @pytest.fixture
 def clone(tmp_path, git):
-    return make_clone(git, tmp_path / "clone")
+    return make_clone(tmp_path / "clone", git)
 
 
 def snapshot(bare):
@@ -194,7 +183,7 @@ def test_a_store_that_is_no_folder_of_this_machine_is_not_made(clone, url):
 
 
 def test_names_with_blanks_and_quotes_work(tmp_path, git):
-    clone = make_clone(git, tmp_path / "my 'best' \"idea\" {x} $HOME")
+    clone = make_clone(tmp_path / "my 'best' \"idea\" {x} $HOME", git)
     init(clone)
     said = git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
     assert "this server writes it" in said

@@ -3,29 +3,11 @@
 import json
 
 import pytest
-from tests import tiny_server
 
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
 from pushforward.server import runs
 from pushforward.server.runs import Job, Run
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """The folder of a server whose first commit is judged."""
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        tiny = tiny_server.make(folder)
-        assert "JUDGED" in tiny.push("main")
-        tiny.wait(tiny.idle)
-    return folder
-
-
-@pytest.fixture
-def tiny(template, tmp_path):
-    return tiny_server.copy(template, tmp_path)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -27,7 +28,6 @@ from pushforward.server import init as init_module
 from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent.parent
-PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()
 
 
 @pytest.fixture
@@ -561,14 +561,10 @@ def test_a_commit_of_the_future_is_found(kept):
 
 @pytest.fixture
 def clone(tmp_path, git):
-    folder = tmp_path / "clone"
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n")
-    (folder / "params.yaml").write_text(PARAMS)
+    folder = make_clone(tmp_path / "clone", git)
     shutil.copytree(ROOT / ".github", folder / ".github")
-    git(folder, "init", "-q")
     git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
+    git(folder, "commit", "-q", "--amend", "--no-edit")
     return folder
 
 

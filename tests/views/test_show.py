@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from tests.team import MODEL_PARAMS as PARAMS
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -16,20 +17,6 @@ from pushforward.report import notes
 from pushforward.report.markdown import markdown
 from pushforward.views import show
 
-PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: python -m toy.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
-data:
-  months: ["2020-01", "2020-02", "2020-03", "2020-04"]
-"""
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202edetsurt\u200b | `x` <b> @ann ﷽"
 
 
