@@ -213,6 +213,7 @@ def test_where_it_was_judged_not_one_bit_may_differ(promoted, tmp_path):
     content = json.dumps(golden).encode()
     forge(promoted.bare, {"golden.json": content})
     resign(promoted.bare, {"golden": hashlib.sha256(content).hexdigest()})
+    Repository(promoted.clone).git("tag", "-d", NAME, check=False)
     said = promoted.pushforward("bundle", NAME, "--out", str(tmp_path / "out"), check=False)
     assert "hop golden: it gives other predictions than when it was judged, by up to 1e-12" in said
     assert not (tmp_path / "out").exists()

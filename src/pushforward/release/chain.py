@@ -187,7 +187,7 @@ def target(of: Evidence) -> str:
 
 def entered(of: Evidence) -> str:
     """The registry's chain: one folder a commit, one parent, this version at the place that it says."""
-    names = [name for name, _ in _entries(of)]
+    names = list(_entries(of))
     if of.name not in names:
         raise DifferentError("the chain has no such version", f"{REGISTRY}:{folder(of.name)}", of.name)
     mine = [name for name in names if name.startswith(f"{of.model}@")]
@@ -200,8 +200,8 @@ def entered(of: Evidence) -> str:
     return f"version {place + 1} of {len(mine)}, after {before or 'none'}"
 
 
-def _entries(of: Evidence) -> Iterator[tuple[str, str]]:
-    """(version, commit) from the first; an error where a commit is not what a promotion appends."""
+def _entries(of: Evidence) -> Iterator[str]:
+    """The versions from the first; an error where a commit is not what a promotion appends."""
     form = ("-z", "--reverse", "--topo-order", "--root", "--no-renames", "--name-status", "--format=%x01%H %P")
     done = of.repository.git("log", *form, of.at, "--", check=False)
     if done.returncode != 0:
@@ -219,7 +219,7 @@ def _entries(of: Evidence) -> Iterator[tuple[str, str]]:
         if not whole or not grammar.VERSION_TAG.fullmatch(name) or name in seen:
             place = f"{REGISTRY}:{min(changes, default='')}"
             raise DifferentError(f"{commit[:9]} does more than add one version", place)
-        yield name, commit
+        yield name
         seen.add(name)
         last = commit
 
