@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from pushforward.actions import cron as schedule
+from pushforward.actions import cron
 from pushforward.actions.filters import FILTERS, matches_filters, strings
 from pushforward.actions.workflow import FOLDER, RUNNER, Workflow, crons, load, mapping
 from pushforward.errors import PushforwardError
@@ -57,9 +57,9 @@ def _listed_labels(labels: Any) -> list[Any]:
 
 
 def _event_problems(workflow: Workflow) -> Iterator[str]:
-    for cron in crons(workflow):
+    for line in crons(workflow):
         try:
-            schedule.parse(cron)
+            cron.parse(line)
         except PushforwardError as wrong:
             yield f"on.schedule: {wrong.message}"
     for name, known in FILTERS.items():

@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import untrusted as aliases
+from pushforward import untrusted
 from pushforward.actions.expression import ExpressionError, evaluate, text, truth
 from pushforward.errors import PushforwardError
 
@@ -121,7 +121,7 @@ def mapping(file: str, source: str) -> dict[str, Any]:
         raise WorkflowError(f"{file}: {size} bytes; the limit is {MAX_BYTES}")
     yaml = YAML(typ="safe", pure=True)
     try:
-        aliases.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
+        untrusted.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
         data = yaml.load(source)
     except (YAMLError, ValueError, LookupError, AttributeError, TypeError) as bad:
         mark = getattr(bad, "problem_mark", None)

@@ -67,12 +67,12 @@ def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
 @click.pass_obj
 def runs_cancel(server: Any, name: str) -> None:
     """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
-    from pushforward.server import post_receive as receive
+    from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
     run = kept.named(common.owned(server), name)
     kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
-    receive.start(server)
+    post_receive.start(server)
     click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
 
 
@@ -81,10 +81,10 @@ def runs_cancel(server: Any, name: str) -> None:
 @click.pass_obj
 def runs_retry(server: Any, name: str) -> None:
     """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
-    from pushforward.server import post_receive as receive
+    from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
     run = kept.named(common.owned(server), name)
     kept.retry(server, run)
-    receive.start(server)
+    post_receive.start(server)
     click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

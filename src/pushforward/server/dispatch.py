@@ -18,8 +18,7 @@ from pathlib import Path
 from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
-from pushforward.server import pending, recover, runs
-from pushforward.server import post_receive as receive
+from pushforward.server import pending, post_receive, recover, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
@@ -40,9 +39,9 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0, at_once: bo
     runs.ring(server)
     while True:
         with contextlib.ExitStack() as stack:
-            with durable.attempted(server.folder / receive.STANDBY) as mine:
+            with durable.attempted(server.folder / post_receive.STANDBY) as mine:
                 if mine:
-                    stack.enter_context(durable.locked(server.folder / receive.LOCK))
+                    stack.enter_context(durable.locked(server.folder / post_receive.LOCK))
             if mine:
                 return Coordinator(server, say, began, at_once=at_once).work()
         if time.monotonic() - waits_since > patience:
@@ -252,17 +251,17 @@ class Coordinator:
         return pending.is_final(self.server, Job("push", "", commit))
 
     def _exclude(self, one: Job, other: Job) -> bool:
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
-        return groups.exclude(self.server, one, other, self.main)
+        return concurrency.exclude(self.server, one, other, self.main)
 
     def _supersede(self, waiting: list[Job], at_work: Iterable[Job]) -> None:
         """Call off what a newer run of its group is to end: of branches and schedules only."""
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
         older = [job for job in at_work if job.event in {"pull_request", "schedule"}]
         for job in waiting:
-            if not groups.of(self.server, job, self.main).cancel_in_progress:
+            if not concurrency.of(self.server, job, self.main).cancel_in_progress:
                 continue
             for other in older:
                 run = runs.load(self.server, other.key)
@@ -273,16 +272,16 @@ class Coordinator:
                 older.append(job)
 
     def _limit(self) -> int:
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
-        return groups.jobs(self.server, self.main)
+        return concurrency.jobs(self.server, self.main)
 
     def _spawn(self, job: Job) -> None:
         run = runs.load(self.server, job.key) or Run(job, asked=time.time())
         (runs.folder(self.server, job.key) / runs.DONE).unlink(missing_ok=True)
         fresh = dataclasses.replace(run, job=job, attempt=run.attempt + 1, started=time.time(), ended=0.0, waits_for="")
         runs.store(self.server, fresh)
-        self.children[job.key] = receive.spawn(self.server, "--run", job.key)
+        self.children[job.key] = post_receive.spawn(self.server, "--run", job.key)
 
     def _held_up(self, found: Pending) -> str:
         """Why what waits for a push to the default branch is not begun, where the machine has let that one fail."""
@@ -320,8 +319,8 @@ def run_one(server: Server, key: str) -> int:
             left = list(recover.run(server, key)) if run.attempt > 1 else []
             recover.sign(server, key)
             execute.conduct(server, run, left)
-    if not durable.held(server.folder / receive.LOCK):
-        receive.start(server)  # the coordinator that started this is dead
+    if not durable.held(server.folder / post_receive.LOCK):
+        post_receive.start(server)  # the coordinator that started this is dead
     return 0
 
 

@@ -243,29 +243,36 @@ class History:
     def reports(self, snapshot: Snapshot, commits: Collection[str]) -> dict[str, list[Report]]:
         """The reports of commits, each newest first."""
         known = [commit for commit in commits if commit in snapshot.notes]
-        folders = [
-            f"{snapshot.reports[commit]}:{event}/plots" if commit in snapshot.reports else ""
+        folders = {
+            (commit, event): f"{snapshot.reports[commit]}:{event}/plots"
             for commit in known
+            if commit in snapshot.reports
             for event in EVENTS
-        ]
-        found = self.repository.objects([*(snapshot.notes[commit] for commit in known), *filter(None, folders)])
-        texts, trees = found[: len(known)], iter(found[len(known) :])
-        pictures = [_pictures(next(trees)) if folder else () for folder in folders]
+        }
+        found = self.objects([*(snapshot.notes[commit] for commit in known), *folders.values()])
         return {
-            commit: _reports(text, dict(zip(EVENTS, pictures[2 * place : 2 * place + 2], strict=True)))
-            for place, (commit, text) in enumerate(zip(known, texts, strict=True))
+            commit: _reports(
+                found[snapshot.notes[commit]],
+                {event: _pictures(found.get(folders.get((commit, event), ""))) for event in EVENTS},
+            )
+            for commit in known
         }
 
     def pictures(self, snapshot: Snapshot, wanted: Sequence[tuple[str, str, str]]) -> list[bytes | None]:
         """The pictures (commit, event, name), each None where there is none."""
-        there = [one[0] in snapshot.reports and one[1] in EVENTS and bool(PICTURE.fullmatch(one[2])) for one in wanted]
         names = [
             f"{snapshot.reports[commit]}:{event}/plots/{name}.svg"
-            for (commit, event, name), known in zip(wanted, there, strict=True)
-            if known
+            if commit in snapshot.reports and event in EVENTS and PICTURE.fullmatch(name)
+            else ""
+            for commit, event, name in wanted
         ]
-        found = iter(self.repository.objects(names))
-        return [_blob(next(found)) if known else None for known in there]
+        found = self.objects(filter(None, names))
+        return [_blob(found.get(name)) for name in names]
+
+    def objects(self, names: Iterable[str]) -> dict[str, Found]:
+        """Type and content of objects by their names, read at once."""
+        known = list(dict.fromkeys(names))
+        return dict(zip(known, self.repository.objects(known), strict=True))
 
     def looks(self, snapshot: Snapshot, holdouts: Iterable[str]) -> list[Looks]:
         """The ledgers of holdouts. A chain that was tampered with is a problem to show, not one to stop at."""
@@ -302,10 +309,11 @@ class History:
         """What the readers make of the objects; those that are not known yet are read at once."""
         new = [one for one in wanted if one not in self._known]
         told = {}
-        for one, found in zip(new, self.repository.objects([name for _, name in new]), strict=True):
-            told[one] = one[0](found)
-            if found is not None:  # what is missing may come later
-                self._known[one] = told[one]
+        read = self.objects(name for _, name in new)
+        for reader, name in new:
+            told[reader, name] = reader(read[name])
+            if read[name] is not None:  # what is missing may come later
+                self._known[reader, name] = told[reader, name]
         return {one: told[one] if one in told else self._known[one] for one in wanted}
 
     def _settings(self, refs: Collection[str]) -> tuple[str, Mapping[str, str], list[str]]:

@@ -192,22 +192,22 @@ class Site:
 
     def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
         """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
-        read = self.history.repository.objects
-        names = [f"{REGISTRY}:{registered.folder(version.name)}/" for version in versions]
-        files = [name + file for name in names for file in (registered.VERDICT, registered.PROVENANCE)]
-        found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
+        folders = [f"{REGISTRY}:{registered.folder(version.name)}" for version in versions]
+        rules = [f"{version.commit}:params.yaml" for version in versions]
+        files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
+        found = self.history.objects([*files, *rules])
         entries = [
-            _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
-            for place in range(len(versions))
+            _Entry.read(found[f"{folder}/{promote.VERDICT}"], found[f"{folder}/{promote.PROVENANCE}"], found[text])
+            for folder, text in zip(folders, rules, strict=True)
         ]
-        about = [
+        abouts = [
             f"{version.commit}:{entry.about}" if entry.about else ""
             for version, entry in zip(versions, entries, strict=True)
         ]
-        texts = iter(read([name for name in about if name]))
+        texts = self.history.objects(filter(None, abouts))
         return [
-            entry.told(version, snapshot.tags[version.tag], next(texts) if name else None)
-            for version, entry, name in zip(versions, entries, about, strict=True)
+            entry.told(version, snapshot.tags[version.tag], texts.get(about))
+            for version, entry, about in zip(versions, entries, abouts, strict=True)
         ]
 
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
