@@ -197,7 +197,7 @@ class Site:
         files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
         found = self.history.objects([*files, *rules])
         entries = [
-            _Entry.read(found[f"{folder}/{promote.VERDICT}"], found[f"{folder}/{promote.PROVENANCE}"], found[text])
+            _Entry.read(found[f"{folder}/{registered.VERDICT}"], found[f"{folder}/{registered.PROVENANCE}"], found[text])
             for folder, text in zip(folders, rules, strict=True)
         ]
         abouts = [
