@@ -11,13 +11,14 @@ import pytest
 
 from pushforward.server import init
 
-PERSON = "[user]\n\tname = Ann\n\temail = ann@example.org\n"
-
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
     """An empty home and a clean environment: what the machine has does not count."""
     home.mkdir(exist_ok=True)
-    (home / ".gitconfig").write_text(f"{PERSON}[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n")
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ann\n\temail = ann@example.org\n"
+        "[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
+    )
     for name in list(os.environ):
         if name.startswith(("GIT_", "DVC_", "PUSHFORWARD_", "GITHUB_")) or name in {"CI", "XDG_CONFIG_HOME"}:
             patch.delenv(name)

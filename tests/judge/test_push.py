@@ -219,24 +219,3 @@ def test_numbers_stay_sealed_until_the_holdout_retires(promoted):
     assert "the holdout 2020-03 to 2020-04 has retired: toy@v1.1.0 was promoted on it" in said
     plan = team.pushforward("gate", "--plan")
     assert "closed      the holdout 2020-03 to 2020-04 has retired" in plan
-
-
-BETTER = """table = pl.read_parquet(sys.argv[1])
-p = 1 / (1 + (1 - 4 * (pl.col("x") - 0.5)).exp())
-table.select("id", p.alias("p")).write_parquet(sys.argv[3])
-"""
-
-
-def test_scoring_code_alone_makes_a_version_and_what_is_told_of_it_is_there(promoted):
-    team = promoted
-    path = team.clone / "src/toy/predict.py"
-    path.write_text(path.read_text().partition("table =")[0] + BETTER)
-    team.git("commit", "-q", "-am", "Score better")
-    said = " ".join(team.push().replace("remote:", "").split())
-    assert "nothing to do: tagged as toy@v1.1.0, in use in staging" in said
-    assert {"toy@v1.1.0", "toy#staging#2"} <= set(team.tags())
-    assert "tagged as toy＠v1.1.0, in use in staging" in team.note(team.head()), "the report that stays says it too"
-    team.git("fetch", "-q", "--tags", "local")
-    records = [registry.record(team.git("cat-file", "tag", f"toy@v1.{minor}.0")) for minor in (0, 1)]
-    assert records[0]["model"] == records[1]["model"], "the very same file"
-    assert "toy@v1.1.0 holds" in team.pushforward("verify", "v1.1.0", "--quick")

@@ -181,13 +181,21 @@ def test_a_lock_with_conflict_markers_does_not_stop_the_server(promoted):
     assert verdict(team)["verdict"] == "identical"
 
 
-def test_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
+BETTER = """table = pl.read_parquet(sys.argv[1])
+p = 1 / (1 + (1 - 4 * (pl.col("x") - 0.5)).exp())
+table.select("id", p.alias("p")).write_parquet(sys.argv[3])
+"""
+
+
+def test_scoring_code_alone_makes_a_version_and_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
     team = promoted
     hook = team.bare / "hooks" / "pre-receive"
     policy = hook.read_text()
     refuse = "#!/bin/sh\nwhile read old new ref; do case $ref in refs/tags/*) echo no >&2; exit 1;; esac; done\n"
     hook.write_text(refuse)
-    team.commit("params.yaml", "buckets: 2", "buckets: 5", "Use five")
+    path = team.clone / "src/toy/predict.py"
+    path.write_text(path.read_text().partition("table =")[0] + BETTER)
+    team.git("commit", "-q", "-am", "Score better")
     said = team.push()
     assert "NOT TAGGED" in said
     assert "not final" in said
@@ -196,9 +204,13 @@ def test_tags_that_could_not_be_made_are_said_so_and_made_later(promoted):
     assert "tagged as" not in told + team.note(team.head())
     hook.write_text(policy)
     assert "1 judged" in team.pushforward("dispatch")
-    assert "toy@v1.1.0" in team.tags()
-    assert "tagged as toy＠v1.1.0, in use in staging" in team.note(team.head())
+    assert {"toy@v1.1.0", "toy#staging#2"} <= set(team.tags())
+    assert "tagged as toy＠v1.1.0, in use in staging" in team.note(team.head()), "the report that stays says it too"
     assert len(entries(team, team.head())) == 1
+    team.git("fetch", "-q", "--tags", "local")
+    records = [registry.record(team.git("cat-file", "tag", f"toy@v1.{minor}.0")) for minor in (0, 1)]
+    assert records[0]["model"] == records[1]["model"], "the very same file"
+    assert "toy@v1.1.0 holds" in team.pushforward("verify", "v1.1.0", "--quick")
 
 
 def test_the_steps_of_the_workflows_work_in_a_terminal(promoted):
