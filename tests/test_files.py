@@ -21,7 +21,7 @@ from pushforward.judge import challenge, handover, holdout
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.lock import LOCK
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.stages import Reproduction
 from pushforward.pipeline.store import Store
 from pushforward.server import care, init, recover, runs, soundness
@@ -247,7 +247,7 @@ def test_a_link_at_a_commit_is_named_without_a_checkout(toy, precious, path):
     link(toy, path, "../precious/thesis")
     repository, made = Repository(toy), commit(toy)
     with pytest.raises(PushforwardError) as refused:
-        _ = settings_at(repository, made), environment.digest(repository, made, ["requirements/run.txt"])
+        _ = Revision(repository, made).settings, environment.digest(repository, made, ["requirements/run.txt"])
     assert refused.value.message == f"{path} {SAID}"
 
 

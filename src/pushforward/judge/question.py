@@ -12,7 +12,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.refs import ZERO
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
 PACKAGE = "src/pushforward/"
@@ -69,7 +69,7 @@ def judge_of(root: Path, question: Question, before: str = "") -> str:
     while earlier is not None:
         try:
             files.check_tree(repository.tree(earlier), pipeline.OWN)
-            settings_at(repository, earlier)
+            _ = Revision(repository, earlier).settings
         except PushforwardError:
             earlier = repository.resolve(f"{earlier}^")
         else:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from pushforward import files
+from pushforward import files, settings
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvctext
@@ -38,7 +38,7 @@ from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, 
 from pushforward.pipeline.storage import storage
 
 # What this tool itself reads, writes and deletes in a checkout.
-OWN = ("params.yaml", "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
+OWN = (settings.FILE, "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ from pushforward import durable, files
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LOCK, read_lock
+from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LOCK
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
 NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
@@ -140,14 +141,15 @@ def folder(url: str) -> Store | None:
 
 def outs(repository: Repository, commit: str) -> dict[str, str]:
     """Path -> object of what DVC keeps for `commit`: outs of its dvc.lock and its .dvc files that are not in git."""
-    tree = repository.tree(commit)
+    revision = Revision(repository, commit)
+    tree = revision.tree
     found: dict[str, str] = {}
     for path in tree:
         if path == LOCK:
-            entries = [*read_lock(repository.read(commit, path)).values()]
+            entries = [*revision.lock.values()]
             at = ""
         elif path.endswith(".dvc"):
-            entries = [_added(repository.read(commit, path), path)]
+            entries = [_added(revision.read(path), path)]
             at = posixpath.join(posixpath.dirname(path), str(entries[0].get("wdir", ".")))
         else:
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pushforward import files
+from pushforward import files, settings
 from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import REGISTRY
@@ -21,7 +21,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import holdout, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.authority import Authority
@@ -101,7 +101,7 @@ def _bundle(
         if use is not None:
             _believe_use(here.repository, use, version, signers)
     say(f"{version.name}: tag and provenance are signed, and say the same")
-    rules = settings_at(here.repository, version.commit)
+    rules = Revision(here.repository, version.commit).settings
     checkout = _fetch(root, here, version, rules, scratch, say)
     _check_model(checkout, told.made, rules)
     say(f"model sha256:{told.record['model'][:12]} is what the tag names")
@@ -115,7 +115,7 @@ def _bundle(
 def find(repository: Repository, name: str) -> tuple[Registered, Assignment | None]:
     """The version that `name` means (`v1.2.0`, the tag of a version or of an environment), and the latter's tag."""
     whole = VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
-    model = whole["model"] if whole else settings_at(repository, "HEAD").model.name
+    model = whole["model"] if whole else Revision(repository, "HEAD").settings.model.name
     known = registry.fold(model, repository.refs("refs/tags"))
     if not ENVIRONMENT_TAG.fullmatch(name):
         return known.named(name), None
@@ -131,7 +131,7 @@ def _believe_use(repository: Repository, use: Assignment, version: Registered, s
     """Refuse an environment tag that nobody signed who may, or that speaks of another version."""
     with _hop("tag"):
         signer = trust.verify_tag(repository, use.tag, use.name, signers)
-    how = settings_at(repository, "HEAD").promote.environments.get(use.environment)
+    how = Revision(repository, "HEAD").settings.promote.environments.get(use.environment)
     if not signer.allows(use.environment, auto=how == "auto"):
         raise _broken("tag", f"the key of {signer.principal} may not sign {use.name}", "pushforward trust")
     said = registry.record(repository.git("cat-file", "tag", use.tag).text).get("version")
@@ -170,7 +170,7 @@ def _believe(repository: Repository, version: Registered, signers: Path) -> _Rec
 
 def _check_same(repository: Repository, version: Registered, record: Mapping[str, Any], made: Statement) -> None:
     """Tag and provenance are signed each; they must also be of one version."""
-    path = settings_at(repository, version.commit).model.path
+    path = Revision(repository, version.commit).settings.model.path
     pairs = {
         "name": (made.model, version.model),
         "commit": (made.commit, record.get("commit")),
@@ -178,7 +178,7 @@ def _check_same(repository: Repository, version: Registered, record: Mapping[str
         "number": (made.number, record.get("number")),
         "verdict": (made.verdict, record.get("verdict")),
         "dvc.lock": (made.lock, record.get("lock")),
-        "params.yaml": (made.params, record.get("params")),
+        settings.FILE: (made.params, record.get("params")),
         "model": (provenance.model_digest(made.subjects, path), record.get("model")),
         "manifest": (made.subjects.get(f"{path}/{MANIFEST}"), record.get("manifest")),
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import __version__, settings
+from pushforward import __version__
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -21,6 +21,7 @@ from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
@@ -92,7 +93,7 @@ def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[
     It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
     dvc.lock and metrics/; the same content gives the same child, whoever makes it.
     """
-    honest = read_lock(repository.read(commit, LOCK)) == read_lock(lock)
+    honest = Revision(repository, commit).lock == read_lock(lock)
     same = all(repository.read(commit, f"{METRICS}/{name}") == content for name, content in metrics.items())
     if honest and same:
         return commit
@@ -124,7 +125,7 @@ def promote(
     if verdict.event != "push":
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
-    rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
+    rules = Revision(repository, verdict.commit).settings
     remote = _authority(repository)
     _check_recorded(repository, remote, verdict)
     target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")

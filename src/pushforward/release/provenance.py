@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pushforward import __version__, files
+from pushforward import __version__, files, settings
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -21,8 +21,8 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LOCK, read_lock
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
 
@@ -86,7 +86,7 @@ def statement(
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
     the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
     """
-    rules = settings_at(repository, target)
+    rules = Revision(repository, target).settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
     subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.model.path}/")}
@@ -113,7 +113,7 @@ def statement(
                     "externalParameters": {
                         "model": rules.model.name,
                         "commit": verdict.commit,
-                        "params": sha256(repository.read(verdict.commit, "params.yaml") or b""),
+                        "params": sha256(repository.read(verdict.commit, settings.FILE) or b""),
                     },
                     "internalParameters": {"number": number},
                     "resolvedDependencies": [
@@ -216,7 +216,7 @@ def _data(
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
-    for entry in read_lock(repository.read(target, LOCK)).values():
+    for entry in Revision(repository, target).lock.values():
         for out in entry.get("outs", []):
             content = repository.read(target, str(out["path"]))
             if content is not None:

@@ -15,16 +15,16 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
@@ -185,7 +185,7 @@ def _name(repository: Repository, version: str, in_use: str) -> str:
     """The tag of what was asked for; "" for an environment that holds nothing yet."""
     if registry.VERSION_TAG.fullmatch(version) and _tag_object(repository, version):
         return version  # even where the registry is so broken that it cannot be read
-    rules = settings_at(repository, repository.commit("HEAD"))
+    rules = Revision(repository, repository.commit("HEAD")).settings
     model = rules.model.name
     known = registry.fold(model, repository.refs("refs/tags"))
     if not in_use:
@@ -267,8 +267,12 @@ class _Case:
             yield signers
 
     @cached_property
+    def _revision(self) -> Revision:
+        return Revision(self.repository, self._target)
+
+    @cached_property
     def _rules(self) -> Settings:
-        return settings_at(self.repository, self._target)
+        return self._revision.settings
 
     def _file(self, name: str, version: str = "") -> bytes:
         """What the registry's chain keeps of a version under `name`."""
@@ -296,7 +300,7 @@ class _Case:
         """The tag that put the version to use there."""
         known = registry.fold(self.model, self.repository.refs("refs/tags"))
         use = known.uses(name)[-1]
-        rules = settings_at(self.repository, self.repository.commit("HEAD"))
+        rules = Revision(self.repository, self.repository.commit("HEAD")).settings
         with self._signers() as signers:
             signer = trust.verify_tag(self.repository, use.tag, use.name, signers)
         if not signer.allows(name, auto=rules.promote.environments.get(name) == "auto"):
@@ -342,12 +346,12 @@ class _Case:
                     f"the lock commit {target[:9]} changes more than {LOCK} and {METRICS}/", strange[0], commit, target
                 )
             what = f"a lock commit {target[:9]} of {commit[:9]}"
-        told = {"lock": LOCK, "params": "params.yaml"}
+        told = {"lock": LOCK, "params": settings.FILE}
         for key, path in told.items():
             at = f"{target[:9]}:{path}"
             _same(at, at, record[key], sha256(self.repository.read(target, path) or b""))
-        locks = environment.digest(self.repository, target, self._rules.model.requirements)
-        _same("the environment's locks", ", ".join(self._rules.model.requirements), record["environment"], locks)
+        locks = ", ".join(self._rules.model.requirements)
+        _same("the environment's locks", locks, record["environment"], self._revision.environment)
         return f"{what}, on {_branch(self.repository)}; {LOCK}, params and locks are as recorded"
 
     def registry(self) -> str:

@@ -199,7 +199,7 @@ class Site:
         read = self.history.repository.objects
         names = [f"{REGISTRY}:{promote.folder(version.name)}/" for version in versions]
         files = [name + file for name in names for file in (promote.VERDICT, promote.PROVENANCE)]
-        found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
+        found = read([*files, *(f"{version.commit}:{settings.FILE}" for version in versions)])
         entries = [
             _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
             for place in range(len(versions))
