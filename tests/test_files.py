@@ -20,6 +20,7 @@ from pushforward.git.server import Server
 from pushforward.judge import challenge, handover, holdout
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
+from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.stages import Reproduction
@@ -215,7 +216,7 @@ def test_a_checkout_of_the_judge_is_not_left_through_its_links(toy, precious, tm
     made = commit(toy)
     scratch = tmp_path / "scratch"
     Repository(toy).git("clone", "-q", str(toy), str(scratch))
-    files.cut(scratch, Repository(toy).tree(made), pipeline.OWN)
+    files.cut(scratch, Repository(toy).tree(made), OWN)
     assert not (scratch / path).is_symlink()
     files.write(scratch, "metrics/m.json" if path == "metrics" else path, b"x")
 

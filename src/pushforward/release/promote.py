@@ -7,7 +7,7 @@ time one takes the number, and the others take the next.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from pushforward.registry import trust
 from pushforward.registry.tags import Level, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Seen, Tag
 from pushforward.release import card, provenance
-from pushforward.settings import Settings
 
 VERDICT = "verdict.json"
 GOLDEN = "golden.json"
@@ -136,8 +135,9 @@ def promote(
             exit_code=TOOL,
         )
     with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
-        case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
+        alone = [name for name, how in environments.items() if how == "auto"]
+        case = _Case(root, repository, verdict, target, level, golden, key, say, alone, commit=target)
         new = tagging.transact(
             repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
@@ -168,24 +168,7 @@ def lost(
     place = store or objects.places(root).remote
     if place is None:
         return pipeline.absent(root, outs)
-    return [name for name, oid in outs.items() if not _whole(place, oid)]
-
-
-def _whole(store: objects.Store, oid: str) -> bool:
-    if not _intact(store.file(oid), oid):
-        return False
-    if not oid.endswith(".dir"):
-        return True
-    inside = objects.members(oid, store.file(oid).read_bytes())
-    return all(_intact(store.file(one), one) for one in inside.values())
-
-
-def _intact(path: Path, oid: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
-    return found.hexdigest() == oid.removesuffix(".dir")
+    return [name for name, oid in outs.items() if not place.is_whole(oid)]
 
 
 def _authority(repository: Repository) -> str:
@@ -207,25 +190,25 @@ def _check_recorded(repository: Repository, remote: str, verdict: Verdict) -> No
         )
 
 
+@dataclass
 class _Case:
-    """One promotion; `step` says what is to be tagged as the registry stands, and remembers what it said."""
+    """One promotion of the commit `target`; `step` says what is to be tagged as the registry stands, and remembers it.
 
-    def __init__(
-        self,
-        root: Path,
-        repository: Repository,
-        rules: Settings,
-        verdict: Verdict,
-        target: str,
-        level: Level,
-        golden: bytes,
-        key: Path,
-        say: Callable[[str], None],
-    ) -> None:
-        self.root, self.repository, self.verdict, self.target = root, repository, verdict, target
-        self.level, self.golden, self.key, self.say = level, golden, key, say
-        self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
-        self.name, self.commit, self.tags = "", target, list[str]()
+    `environments` are those that promote by themselves. What was said last is in `name`, `commit` and `tags`.
+    """
+
+    root: Path
+    repository: Repository
+    verdict: Verdict
+    target: str
+    level: Level
+    golden: bytes
+    key: Path
+    say: Callable[[str], None]
+    environments: list[str]
+    name: str = ""
+    commit: str = ""
+    tags: list[str] = field(default_factory=list)
 
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""

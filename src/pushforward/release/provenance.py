@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pushforward import __version__, files, settings
+from pushforward import __version__, settings
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -21,7 +21,8 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.checkout import checkout
+from pushforward.pipeline.lock import LISTING, LOCK
 from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
@@ -31,7 +32,6 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:pushforward:build:dvc-pipeline:v1"
 BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
 SCORING = "scoring code"
-LISTING = ".dir"
 CHUNK = 1 << 20
 LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -250,10 +250,8 @@ def _known(path: str, oid: str, before: Mapping[str, Content]) -> dict[str, Cont
 def _fetch(root: Path, repository: Repository, target: str, paths: list[str], say: Callable[[str], None]) -> None:
     """Bring the objects of `paths` into the cache of `root`."""
     with tempfile.TemporaryDirectory() as scratch:
-        checkout = Path(scratch) / "checkout"
-        repository.copy(checkout, target)
-        files.write(checkout, ".dvc/config.local", storage(root.absolute()).config().encode())
-        pipeline.fetch(checkout, *paths, say=say)
+        own = checkout(repository, target, Path(scratch) / "checkout", storage=storage(root.absolute()))
+        pipeline.fetch(own, *paths, say=say)
 
 
 def _intact(oid: str, stores: Iterable[Store]) -> tuple[Path, Content] | None:

@@ -19,6 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import score
 from pushforward.judge.holdout import EVENTS, ROWS
+from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
 from pushforward.pipeline.lock import LOCK, read_lock
@@ -87,8 +88,7 @@ def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, 
 
     Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    repository.copy(folder, commit)
+    throwaway.checkout(repository, commit, folder)
     known = storage(like if (like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": url} if url and known.remote else known.options
     files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())

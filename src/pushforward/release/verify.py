@@ -23,7 +23,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.lock import LISTING, LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry import authority, trust
@@ -37,7 +37,6 @@ from pushforward.release.provenance import Statement
 from pushforward.release.rebuild import DifferentError, FailedError
 from pushforward.settings import Settings
 
-LISTING = ".dir"
 TOOLS = ("git", "ssh-keygen")
 FILES = {VERDICT, PROVENANCE, SIGNATURE, GOLDEN, CARD}
 RECORD: dict[str, type | tuple[type, ...]] = {

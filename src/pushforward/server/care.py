@@ -20,6 +20,7 @@ from pushforward.files import LinkError
 from pushforward.git import whereabouts
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.lock import LISTING
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import tags as registry
@@ -122,7 +123,7 @@ def _parts(server: Server, places: list[Store]) -> Iterator[_Part]:
         return
     for path, oid in objects.outs(server.repository, version.commit).items():
         yield _Part(version.name, path, oid)
-        if oid.endswith(".dir"):
+        if oid.endswith(LISTING):
             for name, one in _members(oid, places).items():
                 yield _Part(version.name, f"{path}/{name}", one)
 

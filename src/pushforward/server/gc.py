@@ -15,6 +15,7 @@ from pushforward.git.refs import RUNS, TRIALS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.lock import LISTING
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import authority
@@ -25,7 +26,6 @@ from pushforward.server import runs
 from pushforward.server.dispatch import KEPT_RUNS
 from pushforward.server.post_receive import LOCK
 
-LISTING = ".dir"
 # Between `dvc push` and `git push`; and for a run, where no lock of ours tells that one is at work.
 FRESH_SECONDS = 24 * 3600.0
 

@@ -19,13 +19,13 @@ from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS, ZERO
 from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.lock import LISTING
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.registry.trust import Signer
 from pushforward.release import promote, provenance
-from pushforward.release.provenance import LISTING
 from pushforward.server.finding import Finding, few, mends
 
 OBJECT = re.compile(r"[0-9a-f]{40}")

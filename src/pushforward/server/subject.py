@@ -13,7 +13,7 @@ from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.server import Server
-from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
@@ -158,7 +158,7 @@ class Subject:
         commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
         while commit is not None:
             with contextlib.suppress(PushforwardError):
-                files.check_tree(self.repository.tree(commit), pipeline.OWN)
+                files.check_tree(self.repository.tree(commit), OWN)
                 _ = Revision(self.repository, commit).environment
                 self.workflows(commit)
                 return commit

@@ -47,6 +47,7 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     """
     repository = made.repository
     revision = Revision(repository, head)
+    wanted = revision.settings.model.requirements
     python = _python(made, revision.environment)
     if python is None:
         told = f"not tried: the environment that {head[:9]} locks is not built yet; a push builds it"
@@ -57,13 +58,7 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     say("pushing a small project through a whole run, beside the server")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=made.folder, ignore_cleanup_errors=True) as folder:
-        clone = _project(
-            Path(folder) / "project",
-            repository,
-            head,
-            revision.settings.model.requirements,
-            made.folder / "lib" / FOLDER,
-        )
+        clone = _project(Path(folder) / "project", repository, head, wanted, made.folder / "lib" / FOLDER)
         like = _server(clone, made, python)
         pushed = Repository(clone).remote("push", "local", "main", check=False)
         said = pushed.stderr.decode("utf-8", "replace") + _dispatched(like)
