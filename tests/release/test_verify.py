@@ -21,7 +21,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.release import provenance, rebuild, verify
@@ -524,7 +524,7 @@ def test_what_is_broken_is_not_run(story):
 @pytest.fixture
 def built(story, tmp_path, monkeypatch):
     """What the versions lock is there already: the environment that this package runs in."""
-    rules = settings_at(story.repository, story.target)
+    rules = Revision(story.repository, story.target).settings
     wanted = environment.digest(story.repository, story.target, rules.model.requirements)
     known = tmp_path / "environments"
     known.mkdir()

@@ -19,7 +19,7 @@ from pushforward.judge.change import earlier_than
 from pushforward.judge.question import Question
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.revision import manifest_of, model_digest
+from pushforward.pipeline.revision import Revision, manifest_of, model_digest
 from pushforward.registry import tags as registry
 from pushforward.settings import ModelContract, Settings
 
@@ -28,20 +28,33 @@ from pushforward.settings import ModelContract, Settings
 class Case:
     """One question and everything that takes part in its answer.
 
-    `rules` are those of the commit `judge`, `asked` what the subject says of itself, `read` what its run left;
-    `checkout` gives a folder with any revision for one role.
+    `judge` is the revision whose rules hold, `subject` the one that ran, `read` what its run left; `checkout` gives a
+    folder with any revision for one role.
     """
 
-    repository: Repository
     question: Question
-    judge: str
-    rules: Settings
-    asked: Settings
+    judge: Revision
+    subject: Revision
     known: registry.Registry
     read: handover.Handover
     mode: verdicts.Mode
     checkout: Callable[[str, str], Path]
     say: Callable[[str], None]
+
+    @property
+    def repository(self) -> Repository:
+        """Where all of them are."""
+        return self.judge.repository
+
+    @property
+    def rules(self) -> Settings:
+        """What the judge goes by."""
+        return self.judge.settings
+
+    @property
+    def asked(self) -> Settings:
+        """What the subject says of itself."""
+        return self.subject.settings
 
     @cached_property
     def earlier(self) -> registry.Registry:
@@ -76,7 +89,7 @@ class Case:
     @cached_property
     def root(self) -> Path:
         """A checkout of the judge."""
-        return self.checkout("judge", self.judge)
+        return self.checkout("judge", self.judge.commit)
 
     @property
     def work(self) -> Path:

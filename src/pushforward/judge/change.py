@@ -11,7 +11,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import handover, identity
 from pushforward.judge.question import Question
 from pushforward.pipeline.lock import LOCK, METRICS, making
-from pushforward.pipeline.revision import leaves_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
 
@@ -28,12 +28,12 @@ def earlier_than(repository: Repository, known: registry.Registry, question: Que
     return dataclasses.replace(known, versions=versions, assignments=uses)
 
 
-def mode_of(repository: Repository, champion: registry.Registered | None, subject: str) -> verdicts.Mode:
+def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts.Mode:
     """Whether a change is the month's refresh, or has to be better than what is in use."""
-    after = leaves_at(repository, subject)
     if champion is None:
-        return verdicts.mode([], None, after)
-    return verdicts.mode(repository.changed(champion.commit, subject), leaves_at(repository, champion.commit), after)
+        return verdicts.mode([], None, subject.leaves)
+    before = Revision(subject.repository, champion.commit)
+    return verdicts.mode(subject.repository.changed(before.commit, subject.commit), before.leaves, subject.leaves)
 
 
 def base_of(repository: Repository, question: Question, judge: str) -> str | None:
@@ -44,19 +44,16 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 
 
 def touched_by(
-    repository: Repository,
-    base: str | None,
-    subject: str,
-    champion: registry.Registered | None,
-    rules: Settings,
+    subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
 ) -> tuple[str, ...]:
     """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
-    if base is None or base == subject:
+    if base is None or base == subject.commit:
         return ()
+    repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
-        before, after = leaves_at(repository, base), leaves_at(repository, subject)
-        return verdicts.touched(repository.changed(base, subject), before, after, making(lock, rules.model.holdout))
+        before, made = Revision(repository, base).leaves, making(lock, rules.model.holdout)
+        return verdicts.touched(repository.changed(base, subject.commit), before, subject.leaves, made)
     except PushforwardError:
         return ()  # params.yaml cannot be read: that is the verdict already
 

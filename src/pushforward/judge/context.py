@@ -10,14 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import untrusted
+from pushforward import settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
 from pushforward.pipeline.lock import LOCK, METRICS
-from pushforward.pipeline.revision import leaves_at, settings_at, validation_month
+from pushforward.pipeline.revision import Revision, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
 from pushforward.settings import ModelContract
@@ -27,22 +27,23 @@ SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
 TREND = 24
 
 
-def changes(repository: Repository, ref: str, subject: str, champion: registry.Registered | None) -> Context:
-    """What differs between the champion and the commit `subject` of the branch `ref`."""
+def changes(subject: Revision, ref: str, champion: registry.Registered | None) -> Context:
+    """What differs between the champion and `subject`, of the branch `ref`."""
     context = Context(branch=ref.removeprefix("refs/heads/"))
     if champion is None:
         return context
-    before = leaves_at(repository, champion.commit)
+    repository = subject.repository
+    before = Revision(repository, champion.commit).leaves
     try:
-        after = leaves_at(repository, subject)
+        after = subject.leaves
     except PushforwardError:
         return context  # params.yaml cannot be read: that is the verdict already
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != "data.months"]
     old, new = before.get("data.months") or [], after.get("data.months") or []
     files = [
         row
-        for row in repository.diffstat(champion.commit, subject)
-        if row[0] not in {"params.yaml", LOCK} and not row[0].startswith(f"{METRICS}/")
+        for row in repository.diffstat(champion.commit, subject.commit)
+        if row[0] not in {settings.FILE, LOCK} and not row[0].startswith(f"{METRICS}/")
     ]
     return dataclasses.replace(
         context,
@@ -105,7 +106,7 @@ def with_history(
 def _month_watched(repository: Repository, commit: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
-        rules = settings_at(repository, commit)
+        rules = Revision(repository, commit).settings
     except PushforwardError:
         return ""
     return rules.data.months[-rules.gate.window - 1]

@@ -27,15 +27,8 @@ from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
 from pushforward.judge.validation import validation
-from pushforward.pipeline import environment
 from pushforward.pipeline.lock import LOCK
-from pushforward.pipeline.revision import (
-    MANIFEST,
-    manifest_of,
-    model_digest,
-    settings_at,
-    sha256,
-)
+from pushforward.pipeline.revision import MANIFEST, Revision, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -48,10 +41,9 @@ from pushforward.settings import Settings
 class _Hearing:
     """What is known of an answer so far; one that ends in a refusal tells all that was known by then."""
 
-    repository: Repository
     question: Question
-    judge: str
-    rules: Settings
+    judge: Revision
+    subject: Revision
     known: registry.Registry
     champion: registry.Registered | None
     context: Context
@@ -61,33 +53,42 @@ class _Hearing:
     reproduction: Reproduction = dataclasses.field(default_factory=Reproduction)
     level: registry.Level = "minor"
 
-    def take(self, folder: Path) -> tuple[handover.Handover, Settings]:
-        """What the run handed over in `folder`, and the settings of its commit; refused where it says it has failed."""
-        subject = self.question.subject
+    @property
+    def rules(self) -> Settings:
+        """What the judge goes by."""
+        return self.judge.settings
+
+    @property
+    def base(self) -> str | None:
+        """The commit from which the change starts."""
+        return base_of(self.judge.repository, self.question, self.judge.commit)
+
+    def take(self, folder: Path) -> handover.Handover:
+        """What the run handed over in `folder`; refused where it says that it has failed."""
+        repository, subject = self.subject.repository, self.subject.commit
         read = handover.read(folder, self.rules.server)
         self.reproduction = read.reproduction
         if read.commit != subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        asked = settings_at(self.repository, subject)
-        self.months = tuple(asked.data.months[-self.rules.gate.window :])
-        self.mode = mode_of(self.repository, self.champion, subject)
-        self.digests = _digests(read, self.repository, subject, asked)
+        self.months = tuple(self.subject.settings.data.months[-self.rules.gate.window :])
+        self.mode = mode_of(self.subject, self.champion)
+        self.digests = _digests(read, self.subject)
         if read.failed:
             words, _, step = read.failed.partition("\n  next: ")
             raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {LOCK}")
-        check_claims(self.repository, base_of(self.repository, self.question, self.judge), subject, read.metrics)
-        self.context = background.with_metrics(self.context, read, self.repository, self.champion)
-        return read, asked
+        check_claims(repository, self.base, subject, read.metrics)
+        self.context = background.with_metrics(self.context, read, repository, self.champion)
+        return read
 
     def name(self) -> None:
         """Say what a promotion would be called, and by what name the model went before."""
-        subject, known = self.question.subject, self.known
-        version = next_version(self.repository, known, subject, self.digests, self.level)
-        before = identity.before_renaming(self.repository, known.model, subject) if self.champion is None else None
+        repository, subject, known = self.subject.repository, self.subject.commit, self.known
+        version = next_version(repository, known, subject, self.digests, self.level)
+        before = identity.before_renaming(repository, known.model, subject) if self.champion is None else None
         self.context = dataclasses.replace(
             self.context, next_version=version, renamed_from=before.name if before else ""
         )
@@ -104,18 +105,17 @@ class _Hearing:
         asked, champion = self.question, self.champion
         if self.months and verdict.holdout is None:
             verdict = dataclasses.replace(verdict, holdout=Holdout(self.months, 0, 0, ""))
-        base = base_of(self.repository, asked, self.judge)
         return dataclasses.replace(
             verdict,
             commit=asked.head,
-            base=self.judge,
+            base=self.judge.commit,
             ref=asked.ref,
             event=asked.event,
             pull=asked.pull,
             champion=Champion(champion.name, champion.commit) if champion else None,
             digests=self.digests,
             stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in self.reproduction.stages),
-            touched=touched_by(self.repository, base, asked.subject, champion, self.rules),
+            touched=touched_by(self.subject, self.base, champion, self.rules),
             seconds=round(self.reproduction.seconds + seconds, 1),
         )
 
@@ -142,9 +142,9 @@ def weigh(
     hearing = _begin(root, question, judge)
     then = ""
     try:
-        read, asked = hearing.take(folder)
-        with checkouts(hearing.repository, work) as checkout:
-            about = hearing.repository, question, judge, hearing.rules, asked, hearing.known
+        read = hearing.take(folder)
+        with checkouts(hearing.judge.repository, work) as checkout:
+            about = question, hearing.judge, hearing.subject, hearing.known
             case = Case(*about, read, hearing.mode, checkout, say)
             verdict, hearing.context, hearing.level = _answer(case, hearing.context, Painter(pictures, say), golden)
         hearing.name()
@@ -163,15 +163,16 @@ def weigh(
 def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     """What is known before the hand-over is read."""
     repository = Repository(root)
-    rules = settings_at(repository, judge)
+    judging, subject = Revision(repository, judge), Revision(repository, question.subject)
+    rules = judging.settings
     known = registry.fold(rules.model.name, repository.refs("refs/tags"))
     known = tagging.counting(root, known, rules.promote.environments)
     champion = earlier_than(repository, known, question).champion
-    context = background.changes(repository, question.ref, question.subject, champion)
+    context = background.changes(subject, question.ref, champion)
     if question.event == "push":
         context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
     mode: verdicts.Mode = "superior" if champion else "first"
-    return _Hearing(repository, question, judge, rules, known, champion, context, mode)
+    return _Hearing(question, judging, subject, known, champion, context, mode)
 
 
 def _reason(failed: PushforwardError, reproduction: Reproduction) -> str:
@@ -283,7 +284,7 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
     return "", tuple(doubt for doubt in doubts if doubt)
 
 
-def _digests(read: handover.Handover, repository: Repository, subject: str, asked: Settings) -> Digests:
+def _digests(read: handover.Handover, subject: Revision) -> Digests:
     folder = read.folder / handover.MODEL
     manifest = manifest_of(folder)
     return Digests(
@@ -291,8 +292,8 @@ def _digests(read: handover.Handover, repository: Repository, subject: str, aske
         manifest=sha256((folder / MANIFEST).read_bytes()),
         data=sha256(json.dumps(manifest.get("data"), sort_keys=True, separators=(",", ":")).encode()),
         lock=sha256(read.lock),
-        params=sha256(repository.read(subject, "params.yaml") or b""),
-        environment=environment.digest(repository, subject, asked.model.requirements),
+        params=sha256(subject.params or b""),
+        environment=subject.environment,
     )
 
 

@@ -369,20 +369,19 @@ class Ledger:
         if len(lines) > LIMIT_ENTRIES:
             raise _tampered("", f"the chain has more than {LIMIT_ENTRIES} entries")
         chain = [line.split() for line in lines]
-        names = "".join(f"{commit}:{ENTRY}\n" for commit, *_ in chain).encode()
-        sizes = self.repository.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=names).text
+        names = [f"{commit}:{ENTRY}" for commit, *_ in chain]
+        asked = "".join(f"{name}\n" for name in names).encode()
+        sizes = self.repository.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=asked).text
         for (commit, *_), line in zip(chain, sizes.splitlines(), strict=True):
             kind, _, size = line.partition(" ")
             if kind != "blob" or int(size) > LIMIT_ENTRY_BYTES:
                 raise _tampered("", f"{commit[:9]} has no readable {ENTRY}")
-        stream = self.repository.git("cat-file", "--batch=%(objectsize)", stdin=names).stdout
-        found, at = [], 0
-        for commit, *parents in chain:
-            header = stream.index(b"\n", at)
-            end = header + 1 + int(stream[at:header])
-            found.append((commit, parents, stream[header + 1 : end]))
-            at = end + 1
-        return found
+        documents = []
+        for (commit, *parents), found in zip(chain, self.repository.objects(names), strict=True):
+            if found is None:
+                raise _tampered("", f"{commit[:9]} has no readable {ENTRY}")
+            documents.append((commit, parents, found[1]))
+        return documents
 
     def _box(self, number: int, numbers: str, *, shown: bool) -> dict[str, bytes]:
         if shown:

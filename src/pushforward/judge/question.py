@@ -11,8 +11,8 @@ from pushforward.errors import PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import ZERO
 from pushforward.git.repository import Repository
-from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.checkout import OWN, checkout
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
 PACKAGE = "src/pushforward/"
@@ -68,8 +68,8 @@ def judge_of(root: Path, question: Question, before: str = "") -> str:
     earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
     while earlier is not None:
         try:
-            files.check_tree(repository.tree(earlier), pipeline.OWN)
-            settings_at(repository, earlier)
+            files.check_tree(repository.tree(earlier), OWN)
+            _ = Revision(repository, earlier).settings
         except PushforwardError:
             earlier = repository.resolve(f"{earlier}^")
         else:
@@ -84,8 +84,8 @@ def code_of(root: Path, judge: str) -> Path | None:
     here = {path: blob for path, blob in repository.tree("HEAD").items() if path.startswith(PACKAGE)}
     if f"{PACKAGE}__main__.py" not in own or own == here:
         return None
-    with checkouts(repository, root / ".git" / "judge-code") as checkout:
-        return checkout("judge", judge) / PACKAGE.split("/")[0]
+    with checkouts(repository, root / ".git" / "judge-code") as give:
+        return give("judge", judge) / PACKAGE.split("/")[0]
 
 
 @contextlib.contextmanager
@@ -96,15 +96,11 @@ def checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, str
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    local = storage(repository.path).config()
+    known = storage(repository.path)
 
-    def checkout(role: str, revision: str) -> Path:
+    def give(role: str, revision: str) -> Path:
         commit = repository.commit(revision)
         folder = work / f"{role}-{commit[:12]}"
-        if not folder.exists():
-            repository.copy(folder, commit)
-            files.cut(folder, repository.tree(commit), pipeline.OWN)
-            files.write(folder, ".dvc/config.local", local.encode())
-        return folder
+        return folder if folder.exists() else checkout(repository, commit, folder, storage=known)
 
-    yield checkout
+    yield give

@@ -5,7 +5,6 @@ module starts from a lock that CI made, fails on what DVC only logs, and reads e
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
@@ -32,13 +31,11 @@ from pushforward.pipeline.graph import (
     refuse_links,
     unusable,
 )
-from pushforward.pipeline.lock import LOCK, METRICS, parsed, read_lock, reason, remember, write_lock
+from pushforward.pipeline.lock import LISTING, LOCK, METRICS, parsed, read_lock, reason, remember, write_lock
 from pushforward.pipeline.remote import check_there, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import storage
-
-# What this tool itself reads, writes and deletes in a checkout.
-OWN = ("params.yaml", "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
+from pushforward.pipeline.store import Store, members
 
 
 @contextlib.contextmanager
@@ -276,7 +273,7 @@ def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
         def whole(oid: str) -> bool:
             if not odb.exists(oid):
                 return False
-            if not oid.endswith(".dir"):
+            if not oid.endswith(LISTING):
                 return True
             with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
                 inside = {str(entry["md5"]) for entry in json.loads(handle.read())}
@@ -336,23 +333,19 @@ def _from_cache(root: Path, target: str) -> bool:
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
-    cache = _cache(root)
-
-    def read(oid: str) -> bytes | None:
-        content = files.read(cache, f"files/md5/{oid[:2]}/{oid[2:]}")
-        good = content and hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(".dir")
-        return content if good else None
-
-    oid = str(found[0]["md5"])
-    whole = read(oid)
+    cache, oid = Store(_cache(root)), str(found[0]["md5"])
+    whole = cache.content(oid)
     if whole is None:
         return False
-    wanted = [(entry["relpath"], entry["md5"]) for entry in json.loads(whole)] if oid.endswith(".dir") else []
-    parts = {name: content for name, one in wanted if (content := read(one)) is not None}
+    if not oid.endswith(LISTING):
+        files.write(root, target, whole)
+        return True
+    wanted = members(oid, whole)
+    parts = {name: content for name, one in wanted.items() if (content := cache.content(one)) is not None}
     if len(parts) < len(wanted):
         return False
-    for name, content in parts.items() if oid.endswith(".dir") else [("", whole)]:
-        files.write(root, f"{target}/{name}" if name else target, content)
+    for name, content in parts.items():
+        files.write(root, f"{target}/{name}", content)
     return True
 
 

@@ -1,6 +1,7 @@
 """The dvc.lock of a project: what was run, of what, and why again. Whoever asks what a commit holds reads it here."""
 
 import functools
+import hashlib
 import io
 import json
 import pickle
@@ -14,6 +15,7 @@ from pushforward import untrusted as aliases
 
 LOCK = "dvc.lock"
 METRICS = "metrics"  # the folder of what a run has found, beside it
+LISTING = ".dir"  # so ends the name of a folder's object, the list of its files
 MOST_PARSED = 64
 LIMIT_NODES, LIMIT_DEPTH = 1_000_000, 100
 _PARSED: dict[str, bytes] = {}
@@ -45,6 +47,11 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
     return stages if isinstance(stages, dict) else {}
+
+
+def is_object(content: bytes, oid: str) -> bool:
+    """Whether the bytes are those of the object `oid`, which DVC names by their MD5."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(LISTING)
 
 
 def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:

@@ -1,14 +1,13 @@
 """The DVC remote, as DVC has opened it: what it has lost, and every object read back after a push."""
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.lock import LISTING, LOCK, is_object
 
 
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
@@ -52,8 +51,7 @@ def read_back(repo: Any) -> None:
                 content: bytes = handle.read()
         except FileNotFoundError:
             return None
-        good = hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(".dir")
-        return content if good else None
+        return content if is_object(content, oid) else None
 
     def intact(oid: str) -> bytes | None:
         if (content := read(odb, oid)) is None and (content := read(cache, oid)) is not None:
@@ -70,7 +68,7 @@ def read_back(repo: Any) -> None:
         content = intact(oid)
         if content is None:
             wrong.append(str(out))
-        elif oid.endswith(".dir"):
+        elif oid.endswith(LISTING):
             wrong += [f"{out}/{entry['relpath']}" for entry in json.loads(content) if intact(entry["md5"]) is None]
     if wrong:
         raise PushforwardError(

@@ -18,7 +18,8 @@ from pushforward import durable, files
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LOCK, read_lock
+from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LISTING, LOCK, is_object
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
 NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
@@ -53,6 +54,28 @@ class Store:
             return self.file(oid).read_bytes()
         except FileNotFoundError:
             return None
+
+    def content(self, oid: str) -> bytes | None:
+        """The bytes of the object `oid`; None where it is not here, or is not what its name says."""
+        found = self.read(oid)
+        return found if found is not None and is_object(found, oid) else None
+
+    def is_intact(self, oid: str) -> bool:
+        """Whether the object `oid` is here, byte for byte; read in parts, whatever its size."""
+        path = self.file(oid)
+        if not path.is_file():
+            return False
+        with path.open("rb") as handle:
+            found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
+        return found.hexdigest() == oid.removesuffix(LISTING)
+
+    def is_whole(self, oid: str) -> bool:
+        """Whether the object `oid` is intact, and of a folder each file that its list names."""
+        if not self.is_intact(oid):
+            return False
+        if not oid.endswith(LISTING):
+            return True
+        return all(self.is_intact(one) for one in members(oid, self.file(oid).read_bytes()).values())
 
     def objects(self) -> Iterator[tuple[str, Path]]:
         """(name, path) of every object; what DVC has not named so is passed over."""
@@ -92,7 +115,7 @@ def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
 
 def members(oid: str, content: bytes) -> dict[str, str]:
     """Path -> object of the files in the folder that the list `oid` is of; an error where DVC wrote another one."""
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != oid.removesuffix(".dir"):
+    if not is_object(content, oid):
         raise PushforwardError(f"the list of files {oid} is not what was stored under that name", exit_code=DATA)
     return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
 
@@ -140,14 +163,15 @@ def folder(url: str) -> Store | None:
 
 def outs(repository: Repository, commit: str) -> dict[str, str]:
     """Path -> object of what DVC keeps for `commit`: outs of its dvc.lock and its .dvc files that are not in git."""
-    tree = repository.tree(commit)
+    revision = Revision(repository, commit)
+    tree = revision.tree
     found: dict[str, str] = {}
     for path in tree:
         if path == LOCK:
-            entries = [*read_lock(repository.read(commit, path)).values()]
+            entries = [*revision.lock.values()]
             at = ""
         elif path.endswith(".dvc"):
-            entries = [_added(repository.read(commit, path), path)]
+            entries = [_added(revision.read(path), path)]
             at = posixpath.join(posixpath.dirname(path), str(entries[0].get("wdir", ".")))
         else:
             continue

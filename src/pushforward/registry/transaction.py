@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.refs import REGISTRY, TRUST
 from pushforward.git.repository import DETACH, Repository
+from pushforward.pipeline.revision import Revision
 from pushforward.process import Completed
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
@@ -173,7 +173,7 @@ def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments
     if signer.allows(name, auto=environments.get(name) == "auto"):
         return True
     try:  # it may have promoted by itself until the settings were changed
-        then = settings.parse(repository.read(tag.commit, "params.yaml") or b"").promote.environments
+        then = Revision(repository, tag.commit).settings.promote.environments
     except PushforwardError:
         return False
     return signer.allows(name, auto=then.get(name) == "auto")

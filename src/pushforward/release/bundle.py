@@ -19,7 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import holdout, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.revision import MANIFEST, settings_at
+from pushforward.pipeline.revision import MANIFEST, Revision
 from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.grammar import ENVIRONMENT_TAG, VERSION_TAG
@@ -107,7 +107,7 @@ def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callabl
 def find(repository: Repository, name: str) -> tuple[Registered, Assignment | None]:
     """The version that `name` means (`v1.2.0`, the tag of a version or of an environment), and the latter's tag."""
     whole = VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
-    model = whole["model"] if whole else settings_at(repository, "HEAD").model.name
+    model = whole["model"] if whole else Revision(repository, "HEAD").settings.model.name
     known = registry.fold(model, repository.refs("refs/tags"))
     if not ENVIRONMENT_TAG.fullmatch(name):
         return known.named(name), None

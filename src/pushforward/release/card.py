@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pushforward import percent
+from pushforward import percent, settings
 from pushforward.gate.verdict import Number, Slice, Verdict
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import settings_at, sha256
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
 from pushforward.report.words import bounds_title, calibration_line, figures
 from pushforward.settings import Settings
@@ -81,7 +81,7 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    rules = settings_at(repository, made.lock_commit)
+    rules = Revision(repository, made.lock_commit).settings
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")
     return build(name, verdict, rules, made, digest=sha256(provenance), previous=previous, about=about)
@@ -252,7 +252,7 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("manifest", digests.manifest),
         ("data", digests.data),
         ("dvc.lock", made.lock),
-        ("params.yaml", made.params),
+        (settings.FILE, made.params),
         ("environment", digests.environment),
         ("holdout", verdict.holdout.sha256 if verdict.holdout else ""),
         ("verdict", made.verdict),

@@ -18,7 +18,7 @@ from pushforward.judge import identity, ledger
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.registry import grammar, ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -83,7 +83,7 @@ class Evidence:
     @cached_property
     def rules(self) -> Settings:
         """The version's own settings."""
-        return settings_at(self.repository, self.target)
+        return Revision(self.repository, self.target).settings
 
     def file(self, name: str, version: str = "") -> bytes:
         """What the registry's chain keeps of a version under `name`."""
@@ -128,7 +128,7 @@ def tag_object(repository: Repository, name: str) -> str:
 def use(of: Evidence, root: Path, used: Assignment) -> str:
     """The tag that put the version to use, signed by who may; `root` says which tags of a forge count."""
     repository = of.repository
-    environments = settings_at(repository, repository.commit("HEAD")).promote.environments
+    environments = Revision(repository, repository.commit("HEAD")).settings.promote.environments
     with of.signers() as signers:
         signer = trust.verify_tag(repository, used.tag, used.name, signers)
     if not signer.allows(used.environment, auto=environments.get(used.environment) == "auto"):

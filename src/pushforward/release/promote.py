@@ -5,13 +5,12 @@ verdict, its signed provenance, golden rows, its card. Both are pushed at once, 
 time one takes the number, and the others take the next.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import __version__, settings
+from pushforward import __version__
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -21,7 +20,7 @@ from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
-from pushforward.pipeline.revision import sha256
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
@@ -30,7 +29,6 @@ from pushforward.registry.transaction import Batch, Hand, Seen, Tag
 from pushforward.release import card, entry, hop, provenance
 from pushforward.release.chain import Evidence
 from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
-from pushforward.settings import Settings
 
 SAME = "already is this model, scored by the same code in the same environment"
 
@@ -88,7 +86,7 @@ def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[
     It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
     dvc.lock and metrics/; the same content gives the same child, whoever makes it.
     """
-    honest = read_lock(repository.read(commit, LOCK)) == read_lock(lock)
+    honest = Revision(repository, commit).lock == read_lock(lock)
     same = all(repository.read(commit, f"{METRICS}/{name}") == content for name, content in metrics.items())
     if honest and same:
         return commit
@@ -120,7 +118,7 @@ def promote(
     if verdict.event != "push":
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
-    rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
+    rules = Revision(repository, verdict.commit).settings
     remote = _authority(repository)
     _check_recorded(repository, remote, verdict)
     target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
@@ -131,8 +129,9 @@ def promote(
             exit_code=TOOL,
         )
     with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
-        case = _Case(root, rules, verdict, target, level, golden, key, say)
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
+        alone = [name for name, how in environments.items() if how == "auto"]
+        case = _Case(root, repository, verdict, target, level, golden, key, say, alone, commit=target)
         new = tagging.transact(
             repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
@@ -163,24 +162,7 @@ def lost(
     place = store or objects.places(root).remote
     if place is None:
         return pipeline.absent(root, outs)
-    return [name for name, oid in outs.items() if not _whole(place, oid)]
-
-
-def _whole(store: objects.Store, oid: str) -> bool:
-    if not _intact(store.file(oid), oid):
-        return False
-    if not oid.endswith(".dir"):
-        return True
-    inside = objects.members(oid, store.file(oid).read_bytes())
-    return all(_intact(store.file(one), one) for one in inside.values())
-
-
-def _intact(path: Path, oid: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
-    return found.hexdigest() == oid.removesuffix(".dir")
+    return [name for name, oid in outs.items() if not place.is_whole(oid)]
 
 
 def _authority(repository: Repository) -> str:
@@ -202,24 +184,25 @@ def _check_recorded(repository: Repository, remote: str, verdict: Verdict) -> No
         )
 
 
+@dataclass
 class _Case:
-    """One promotion; `step` says what is to be tagged as the registry stands, and remembers what it said."""
+    """One promotion of the commit `target`; `step` says what is to be tagged as the registry stands, and remembers it.
 
-    def __init__(
-        self,
-        root: Path,
-        rules: Settings,
-        verdict: Verdict,
-        target: str,
-        level: Level,
-        golden: bytes,
-        key: Path,
-        say: Callable[[str], None],
-    ) -> None:
-        self.root, self.repository, self.verdict, self.target = root, Repository(root), verdict, target
-        self.level, self.golden, self.key, self.say = level, golden, key, say
-        self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
-        self.name, self.commit, self.tags = "", target, list[str]()
+    `environments` are those that promote by themselves. What was said last is in `name`, `commit` and `tags`.
+    """
+
+    root: Path
+    repository: Repository
+    verdict: Verdict
+    target: str
+    level: Level
+    golden: bytes
+    key: Path
+    say: Callable[[str], None]
+    environments: list[str]
+    name: str = ""
+    commit: str = ""
+    tags: list[str] = field(default_factory=list)
 
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from pushforward import __version__, files, untrusted
+from pushforward import __version__, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -24,8 +24,9 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LOCK, read_lock
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.checkout import checkout
+from pushforward.pipeline.lock import LISTING, LOCK
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
 from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
 from pushforward.text import plain
@@ -35,7 +36,6 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:pushforward:build:dvc-pipeline:v1"
 BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
 SCORING = "scoring code"
-LISTING = ".dir"
 CHUNK = 1 << 20
 LIMIT_BYTES = 64 * 1024 * 1024
 Hexadecimal = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$")]
@@ -91,7 +91,7 @@ def statement(
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
     the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
     """
-    rules = settings_at(repository, target)
+    rules = Revision(repository, target).settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
     subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.model.path}/")}
@@ -233,7 +233,7 @@ def _data(
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
-    for entry in read_lock(repository.read(target, LOCK)).values():
+    for entry in Revision(repository, target).lock.values():
         for out in entry.get("outs", []):
             content = repository.read(target, str(out["path"]))
             if content is not None:
@@ -267,10 +267,8 @@ def _known(path: str, oid: str, before: Mapping[str, Content]) -> dict[str, Cont
 def _fetch(root: Path, repository: Repository, target: str, paths: list[str], say: Callable[[str], None]) -> None:
     """Bring the objects of `paths` into the cache of `root`."""
     with tempfile.TemporaryDirectory() as scratch:
-        checkout = Path(scratch) / "checkout"
-        repository.copy(checkout, target)
-        files.write(checkout, ".dvc/config.local", storage(root.absolute()).config().encode())
-        pipeline.fetch(checkout, *paths, say=say)
+        own = checkout(repository, target, Path(scratch) / "checkout", storage=storage(root.absolute()))
+        pipeline.fetch(own, *paths, say=say)
 
 
 def _intact(oid: str, stores: Iterable[Store]) -> tuple[Path, Content] | None:

@@ -19,6 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import score
 from pushforward.judge.holdout import EVENTS, ROWS
+from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
 from pushforward.pipeline.lock import LOCK, read_lock
@@ -79,8 +80,7 @@ def checkout(source: Source, folder: Path, *, cache: Path) -> Path:
 
     Where that is no clone the commit says which one; `source.url` is where it lies, if that is known better.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    source.repository.copy(folder, source.commit)
+    throwaway.checkout(source.repository, source.commit, folder)
     known = storage(source.like if (source.like / ".dvc").is_dir() else folder)
     options = {**known.options, "url": source.url} if source.url and known.remote else known.options
     files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())

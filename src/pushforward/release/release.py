@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.registry import grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -370,7 +370,7 @@ def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None
     store = _store(clone)
     if store is None and not (patient and "://" in objects.places(clone.root).url):
         return  # it cannot be seen from here; when the version was made, it was seen
-    path = settings.parse(clone.repository.read(version.commit, "params.yaml") or b"").model.path
+    path = Revision(clone.repository, version.commit).settings.model.path
     if lost(clone.root, clone.repository, version.commit, path, store=store):
         raise PushforwardError(
             f"the model of {version.name} is not whole in the DVC remote",
@@ -392,7 +392,7 @@ def _store(clone: _Clone) -> objects.Store | None:
 @contextlib.contextmanager
 def _signing(root: Path) -> Iterator[_Clone]:
     repository = Repository(root)
-    remote, rules, hand = _remote(repository).name, _rules(repository, root), _person(repository)
+    remote, rules, hand = _remote(repository).name, settings_here(root), _person(repository)
     with trust.signers_file(root, remote) as signers:
         yield _Clone(root, repository, remote, rules, hand, signers)
 
@@ -401,11 +401,6 @@ def _remote(repository: Repository) -> remotes.Remote:
     if there := remotes.authority(repository):
         return there
     raise PushforwardError("this clone has no git remote 'local' or 'origin' to release to", next="pushforward init")
-
-
-def _rules(repository: Repository, root: Path) -> Settings:
-    text = repository.read("HEAD", "params.yaml")
-    return settings.parse(text, "HEAD:params.yaml") if text else settings.load(root)
 
 
 def _person(repository: Repository) -> Hand:

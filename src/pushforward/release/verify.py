@@ -12,7 +12,7 @@ from typing import Any
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import authority, grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Assignment
@@ -113,7 +113,7 @@ def _name(repository: Repository, version: str, in_use: str) -> tuple[str, Assig
     """The tag of what was asked for, and the one that put it to use; "" for an environment that holds nothing yet."""
     if grammar.VERSION_TAG.fullmatch(version) and chain.tag_object(repository, version):
         return version, None  # even where the registry is so broken that it cannot be read
-    rules = settings_at(repository, repository.commit("HEAD"))
+    rules = Revision(repository, repository.commit("HEAD")).settings
     model = rules.model.name
     known = registry.fold(model, repository.refs("refs/tags"))
     if not in_use:

@@ -10,6 +10,7 @@ from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
+from pushforward.pipeline.revision import Revision
 from pushforward.server import pending
 from pushforward.server.runs import Job
 
@@ -40,7 +41,7 @@ def exclude(server: Server, one: Job, other: Job, main: str) -> bool:
 def jobs(server: Server, main: str) -> int:
     """How many runs may go on side by side, as the default branch says."""
     try:
-        return settings.parse(server.repository.read(main, "params.yaml") or b"").server.jobs
+        return Revision(server.repository, main).settings.server.jobs
     except PushforwardError:
         return settings.Server().jobs
 

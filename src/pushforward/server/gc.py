@@ -14,9 +14,9 @@ from pushforward.git import whereabouts
 from pushforward.git.refs import RUNS, TRIALS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.lock import LISTING
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import authority, grammar
 from pushforward.registry import tags as registry
@@ -26,7 +26,6 @@ from pushforward.server import runs
 from pushforward.server.dispatch import KEPT_RUNS
 from pushforward.server.post_receive import LOCK
 
-LISTING = ".dir"
 # Between `dvc push` and `git push`; and for a run, where no lock of ours tells that one is at work.
 FRESH_SECONDS = 24 * 3600.0
 
@@ -304,8 +303,7 @@ def _wanted_environments(repository: Repository, commits: Iterable[str]) -> set[
     found = set()
     for commit in commits:
         with contextlib.suppress(PushforwardError):  # settings that cannot be read have no environment
-            rules = settings_at(repository, commit)
-            found.add(environment.digest(repository, commit, rules.model.requirements)[:16])
+            found.add(Revision(repository, commit).environment[:16])
     return found
 
 

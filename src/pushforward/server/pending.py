@@ -228,13 +228,13 @@ def _crons(server: Server, main: str) -> list[tuple[str, str]]:
 
 def workflows(server: Server, commit: str) -> "list[Workflow]":
     """The workflow files at `commit` that its own settings have this server run; none where they cannot be read."""
-    from pushforward import settings
     from pushforward.actions import workflow  # slow to load, and not needed to see that there is nothing to do
+    from pushforward.pipeline.revision import Revision
 
     repository = server.repository
     found = []
     try:
-        wanted = settings.parse(repository.read(commit, "params.yaml") or b"").server.workflows
+        wanted = Revision(repository, commit).settings.server.workflows
         for path in sorted(repository.tree(commit)):
             folder, _, name = path.rpartition("/")
             stem, _, kind = name.rpartition(".")

@@ -14,6 +14,7 @@ from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.revision import Revision
 from pushforward.release.promote import lock_commit
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
@@ -24,7 +25,7 @@ from pushforward.server.runs import Job, Run, State
 
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
-READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", "src")
+READ_ALWAYS = (settings.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +192,9 @@ def know(server: Server, commit: str, lock: bytes = b"") -> None:
     """
     repository = server.repository
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
-        rules = settings.parse(repository.read(commit, "params.yaml") or b"")
-        lock = lock or repository.read(commit, LOCK) or b""
+        revision = Revision(repository, commit)
+        rules = revision.settings
+        lock = lock or revision.read(LOCK) or b""
         reads = pipeline_reads(repository, commit, lock, rules.model.requirements) if lock else []
         server.know(rules.model.name, rules.promote.environments, reads=reads)
 

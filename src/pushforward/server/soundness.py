@@ -19,14 +19,14 @@ from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS, ZERO
 from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.lock import LISTING
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.grammar import MAY_ANY
 from pushforward.registry.ssh import Signer
 from pushforward.release import entry, provenance
-from pushforward.release.provenance import LISTING
 from pushforward.server.finding import Finding, few, mends
 
 OBJECT = re.compile(r"[0-9a-f]{40}")
@@ -419,7 +419,7 @@ def trust_again(bare: Path, signer: Signer) -> str:
 def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Finding]:
     """Whether a push to the default branch runs a workflow, and whether they can run on a server at all."""
     try:
-        wanted = settings_at(repository, commit).server.workflows
+        wanted = Revision(repository, commit).settings.server.workflows
         found = list(_loaded(repository, commit, set(wanted)))
     except PushforwardError as wrong:
         yield Finding("workflows", False, wrong.message, wrong.next or f"git show {commit[:9]}")

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushforward import files, settings
+from pushforward import files
 from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
@@ -13,8 +13,8 @@ from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.server import Server
-from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment
+from pushforward.pipeline.checkout import OWN
+from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
@@ -44,8 +44,7 @@ class Subject:
         self.main = self.repository.commit(server.default_branch)
         self.trusted = job.event != "pull_request"
         self.commit = job.commit if self.trusted else self._merge()
-        rules = self.repository.read_plain(self.commit if self.trusted else self.main, "params.yaml")
-        self.settings = settings.parse(rules or b"", f"{job.commit[:9]}:params.yaml")
+        self.settings = Revision(self.repository, self.commit if self.trusted else self.main).settings
 
     @property
     def id(self) -> int:
@@ -159,9 +158,8 @@ class Subject:
         commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
         while commit is not None:
             with contextlib.suppress(PushforwardError):
-                files.check_tree(self.repository.tree(commit), pipeline.OWN)
-                rules = settings.parse(self.repository.read(commit, "params.yaml") or b"")
-                environment.digest(self.repository, commit, rules.model.requirements)
+                files.check_tree(self.repository.tree(commit), OWN)
+                _ = Revision(self.repository, commit).environment
                 self.workflows(commit)
                 return commit
             commit = self.repository.resolve(f"{commit}^")

@@ -27,7 +27,7 @@ from pushforward.report import note, notes
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-SETTINGS = "HEAD:params.yaml"
+SETTINGS = f"HEAD:{settings.FILE}"
 FIRST, LAST = b"<!-- pushforward ", b" -->"
 
 Found = tuple[str, bytes] | None

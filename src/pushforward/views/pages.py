@@ -193,11 +193,13 @@ class Site:
     def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
         """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
         folders = [f"{REGISTRY}:{registered.folder(version.name)}" for version in versions]
-        rules = [f"{version.commit}:params.yaml" for version in versions]
+        rules = [f"{version.commit}:{settings.FILE}" for version in versions]
         files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
         found = self.history.objects([*files, *rules])
         entries = [
-            _Entry.read(found[f"{folder}/{registered.VERDICT}"], found[f"{folder}/{registered.PROVENANCE}"], found[text])
+            _Entry.read(
+                *(found[f"{folder}/{name}"] for name in (registered.VERDICT, registered.PROVENANCE)), found[text]
+            )
             for folder, text in zip(folders, rules, strict=True)
         ]
         abouts = [

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pushforward import settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.pipeline.revision import settings_here
 from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -90,8 +90,7 @@ class State:
 def state(root: Path) -> State:
     """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
     repository = Repository(root)
-    text = repository.read("HEAD", "params.yaml")
-    rules = settings.parse(text) if text else settings.load(root)
+    rules = settings_here(root)
     known = _known(root, repository, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)

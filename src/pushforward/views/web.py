@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from pushforward.errors import PushforwardError
 from pushforward.git import remote
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry.authority import lacks
 from pushforward.views.pages import SVG, Answer, Site
 
@@ -73,7 +73,7 @@ def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> No
 def _lacks(repository: Repository) -> str:
     """What the pages of a clone cannot show because it has not been fetched."""
     try:
-        model = settings_at(repository, "HEAD").model.name
+        model = Revision(repository, "HEAD").settings.model.name
     except PushforwardError:
         return ""
     return lacks(repository, model)
