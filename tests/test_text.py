@@ -81,6 +81,8 @@ def test_columns_of_a_terminal_count_wide_letters_twice():
         ("a file is a link", "A file is a link"),
         ("metrics is a link; what is behind it is not read", "metrics is a link; what is behind it is not read"),
         ("distance is not that of the other flights", "distance is not that of the other flights"),
+        ("there is no champion", "There is no champion"),
+        ("items is a link", "items is a link"),
         ("staging holds toy@v1.0.0", "staging holds toy@v1.0.0"),
         ("params.yaml is a Git LFS pointer", "params.yaml is a Git LFS pointer"),
         ("data/holdout has no rows", "data/holdout has no rows"),

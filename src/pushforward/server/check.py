@@ -190,9 +190,10 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.git.server import Server, readable
+    from pushforward.git.server import Server, readable, refuse_misplaced
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
         if not whereabouts.headless(bare):  # that is told by itself
             whereabouts.refuse_gutted(bare)
@@ -269,10 +270,11 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
-    from pushforward.git.server import Server, readable
+    from pushforward.git.server import Server, readable, refuse_misplaced
     from pushforward.server import soundness, trial, vouched
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
         if whereabouts.headless(bare) or whereabouts.gutted(bare):
             return
@@ -357,6 +359,8 @@ def _head(repository: Repository) -> Finding:
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
     branch = head.removeprefix("refs/heads/")
+    if repository.resolve("refs/heads/main"):
+        mend = mend.replace("/BRANCH", "/main")
     # by name alone: that one of them leads nowhere is told by itself
     some = repository.git("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES).text
     if repository.resolve(head) is None and some:

@@ -29,6 +29,7 @@ from pushforward.git.server import (
     hooks,
     no_link_in,
     readable,
+    refuse_misplaced,
     said,
     store_now,
     write_hook,
@@ -91,6 +92,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if bare.exists() and not bare.is_dir():
         name = shlex.quote(str(bare))
         raise PushforwardError(f"{bare} is a file, where the server has to be", next=f"mv {name} {name}.aside")
+    refuse_misplaced(bare)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
