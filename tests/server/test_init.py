@@ -16,7 +16,7 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
-from pushforward.git.server import Server
+from pushforward.git.server import Server, unshared
 from pushforward.registry import signers, trust
 from pushforward.server import check
 from pushforward.server import init as servers
@@ -468,7 +468,7 @@ def test_a_shared_server_whose_settings_are_lost_is_told_so_and_the_command_shar
     git(bare, "config", "core.sharedRepository", "group")
     for name in ("objects", "refs"):
         (bare / name).chmod(0o2775)
-    assert servers.unshared(Repository(bare)) == ""
+    assert unshared(Repository(bare)) == ""
     (bare / "config").rename(bare / "config.damaged")
     said = []
     init(clone, say=said.append)

@@ -209,6 +209,21 @@ def followable(repository: Repository) -> None:
         )
 
 
+def unshared(repository: Repository) -> str:
+    """That a server's settings share it with nobody, where its folders say that it was; "" for no such thing."""
+    group = 0o2020  # for its group to write, and what is made inside is the group's too: as `git init --shared` does
+    folders = (repository.path / "objects", repository.path / "refs")
+    was = all(folder.is_dir() and folder.stat().st_mode & group == group for folder in folders)
+    if not was or repository.git("config", "--get", "core.sharedRepository", check=False).text:
+        return ""
+    return "core.sharedRepository: it is not set, and the folders of the server are for their group to write"
+
+
+def shares(bare: Path) -> str:
+    """The command that lets the group of a server push again."""
+    return f"git --git-dir={shlex.quote(str(bare))} config core.sharedRepository group && pushforward init"
+
+
 def misplaced(bare: Path) -> list[tuple[Path, str]]:
     """What is a file where a server has to have a folder, or the other way round; and the word for what has to be."""
     own = bare / FOLDER
