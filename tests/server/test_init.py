@@ -539,3 +539,12 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file_are_told_and_the_commands_m
         list(mending)
     init(clone)
     assert [found for found in check.server(bare) if not found.ok] == []
+
+
+def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):
+    place = tmp_path / "mine"
+    (place / "config").mkdir(parents=True)
+    (place / "logs").write_text("mine\n")
+    with pytest.raises(PushforwardError, match="is not a server of pushforward"):
+        list(check.mend(place, place))
+    assert sorted(path.name for path in place.iterdir()) == ["config", "logs"]

@@ -227,6 +227,8 @@ def shares(bare: Path) -> str:
 def misplaced(bare: Path) -> list[tuple[Path, str]]:
     """What is a file where a server has to have a folder, or the other way round; and the word for what has to be."""
     own = bare / FOLDER
+    if not own.exists() or not ((bare / "HEAD").exists() or (bare / "objects").exists()):
+        return []  # it is no server: whatever lies there has nothing to be
     kinds = [(bare / name, "folder") for name in ("hooks", "logs", FOLDER)] + [(own / name, "folder") for name in KEPT]
     kinds += [(bare / name, "file") for name in ("HEAD", "config", "packed-refs")] + [
         (own / name, "file") for name in TOLD
