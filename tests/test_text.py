@@ -131,6 +131,8 @@ def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
         ("a file is a link", "A file is a link"),
         ("metrics is a link; what is behind it is not read", "metrics is a link; what is behind it is not read"),
         ("distance is not that of the other flights", "distance is not that of the other flights"),
+        ("there is no champion", "There is no champion"),
+        ("items is a link", "items is a link"),
         ("staging holds toy@v1.0.0", "staging holds toy@v1.0.0"),
         ("params.yaml is a Git LFS pointer", "params.yaml is a Git LFS pointer"),
         ("data/holdout has no rows", "data/holdout has no rows"),

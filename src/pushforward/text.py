@@ -145,6 +145,7 @@ def _kept(character: str) -> str:
 
 # A noun of ours has an article, so what is one word and has a verb behind it is the name of a file, setting or place.
 _NAMED = re.compile(
-    r"(?!it|this|that|what|who|nothing|nobody|none|each|all|everything|everybody|one\b)"
+    r"(?!(?:it|this|that|there|here|what|which|who|whoever|whatever|somebody|anybody|neither|nothing|nobody|none|each|all"
+    r"|everything|everybody|one)\b)"
     r"[a-z]+ (?:is|has|was|does|says|names|lacks|holds|needs|lies|must|can|cannot|would|will|stands)\b"
 )

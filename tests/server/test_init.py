@@ -1,5 +1,6 @@
 """What `pushforward init` makes of a clone: pushed to by real git, renewed, refused where it cannot be."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
-from pushforward.git.server import Server
+from pushforward.git.server import Server, unshared
 from pushforward.registry import signers, ssh
 from pushforward.server import check
 from pushforward.server import init as servers
@@ -456,7 +457,7 @@ def test_a_shared_server_whose_settings_are_lost_is_told_so_and_the_command_shar
     git(bare, "config", "core.sharedRepository", "group")
     for name in ("objects", "refs"):
         (bare / name).chmod(0o2775)
-    assert servers.unshared(Repository(bare)) == ""
+    assert unshared(Repository(bare)) == ""
     (bare / "config").rename(bare / "config.damaged")
     said = []
     init(clone, say=said.append)
@@ -492,3 +493,47 @@ def test_a_server_without_a_folder_is_refused_with_the_command_that_mends_it(clo
     assert told.next == f"pushforward check --mend --bare {bare}"
     list(check.mend(clone, bare))
     init(clone)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("pushforward", "folder"),
+        ("pushforward/keys", "folder"),
+        ("pushforward/runs", "folder"),
+        ("pushforward/locks", "folder"),
+        ("pushforward/lib", "folder"),
+        ("hooks", "folder"),
+        ("pushforward/token", "file"),
+        ("pushforward/server.json", "file"),
+        ("pushforward/registry.json", "file"),
+        ("pushforward/allowed_signers", "file"),
+        ("packed-refs", "file"),
+    ],
+)
+def test_a_file_for_a_folder_and_a_folder_for_a_file_are_told_and_the_commands_mend_it(clone, name, kind):
+    bare = Path(init(clone).bare)
+    path = bare / name
+    if path.exists():
+        shutil.move(path, clone.parent / "lost")
+    path.write_text("x\n") if kind == "folder" else path.mkdir()
+    told = refusal(clone)
+    assert told.message == f"{path} is no {kind}, and has to be one"
+    assert told.next == f"pushforward check --mend --bare {bare}, which keeps it aside"
+    (found,) = [found for found in check.server(bare) if not found.ok]
+    assert (found.found, found.mend) == (told.message, told.next)
+    mending = check.mend(clone, bare)
+    assert next(mending).startswith(f"{path} was no {kind}; what was there is kept in {bare}/")
+    with contextlib.suppress(PushforwardError):  # of which nothing is left that says that it is a server
+        list(mending)
+    init(clone)
+    assert [found for found in check.server(bare) if not found.ok] == []
+
+
+def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):
+    place = tmp_path / "mine"
+    (place / "config").mkdir(parents=True)
+    (place / "logs").write_text("mine\n")
+    with pytest.raises(PushforwardError, match="is not a server of pushforward"):
+        list(check.mend(place, place))
+    assert sorted(path.name for path in place.iterdir()) == ["config", "logs"]

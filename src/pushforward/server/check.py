@@ -191,9 +191,10 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.git.server import Server, readable
+    from pushforward.git.server import Server, readable, refuse_misplaced
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
         if not whereabouts.headless(bare):  # that is told by itself
             whereabouts.refuse_gutted(bare)
@@ -223,11 +224,12 @@ def _installed(made: "Server") -> Iterator[Finding]:
     closed = _closed(bare, made.folder)
     yield closed
     yield from _guarded("locks", bare, lambda: [_left_behind(bare), _space(made)])
-    on_a_branch = head.found.startswith("refs/")
-    if closed.ok and on_a_branch:
+    on_a_branch, followed = head.found.startswith("refs/"), _follows(config)
+    if closed.ok and head.ok and on_a_branch:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
-    yield from _guarded("runs", bare, lambda: _waiting(made))
-    yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
+    if followed:  # else all of it would be told of for one ref
+        yield from _guarded("runs", bare, lambda: _waiting(made))
+        yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
     yield from _guarded("files", bare, lambda: [_files(made)])
     python = Path(made.python)
@@ -235,11 +237,22 @@ def _installed(made: "Server") -> Iterator[Finding]:
     yield from _guarded("copy", bare, lambda: [_copy(made)])
     if made.store:
         yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
-    if not on_a_branch:
+    if not (on_a_branch and head.ok):
         return
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
+
+
+def _follows(repository: Repository) -> bool:
+    """Whether git can follow every ref; which it cannot, and what mends it, is told by itself."""
+    from pushforward.git.server import followable
+
+    try:
+        followable(repository)
+    except PushforwardError:
+        return False
+    return True
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:
@@ -250,7 +263,8 @@ def _hooks(made: "Server") -> Iterator[Finding]:
 
 
 def _configured(config: Repository) -> Iterator[Finding]:
-    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden, shares, unshared
+    from pushforward.git.server import shares, unshared
+    from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden
 
     for key, wanted in (
         ("core.logallrefupdates", "always"),
@@ -270,10 +284,11 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
-    from pushforward.git.server import Server, readable
+    from pushforward.git.server import Server, readable, refuse_misplaced
     from pushforward.server import soundness, trial, vouched
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
         if whereabouts.headless(bare) or whereabouts.gutted(bare):
             return
@@ -285,13 +300,17 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
         ("format", lambda: soundness.form(repository)),
         ("alternates", lambda: soundness.borrowed(repository)),
         ("refs", lambda: soundness.refs(repository)),
-        ("verdicts", lambda: vouched.refs(repository)),
-        ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
-        ("clock", lambda: soundness.clock(repository)),
     ]
-    if signers_file.is_file():
+    followed = _follows(repository)
+    if followed:
+        looks += [
+            ("verdicts", lambda: vouched.refs(repository)),
+            ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
+            ("clock", lambda: soundness.clock(repository)),
+        ]
+    if followed and signers_file.is_file():
         looks.append(("signatures", lambda: soundness.signatures(repository, signers_file)))
-    head = repository.resolve("HEAD")
+    head = repository.resolve("HEAD") if followed else None
     if head:
         looks.append(("workflows", lambda: soundness.workflows(repository, head, made.default_branch)))
     if not quick:
@@ -358,11 +377,27 @@ def _head(repository: Repository) -> Finding:
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
     branch = head.removeprefix("refs/heads/")
+    if repository.resolve("refs/heads/main"):
+        mend = mend.replace("/BRANCH", "/main")
     # by name alone: that one of them leads nowhere is told by itself
-    some = repository.git("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES).text
+    asked = ("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES)
+    some = repository.git(*asked, check=False).text or (repository.path / head).exists()
+    if repository.resolve(head) is None and (damaged := _why_lost(repository, head)):
+        return damaged
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")
+
+
+def _why_lost(repository: Repository, head: str) -> Finding | None:
+    """What is wrong with the default branch where it is damaged, or any ref keeps git from seeing it."""
+    from pushforward.server import soundness
+
+    found = soundness.damaged(repository)
+    own = next((one for one in found if one.ref == head or one.ref.startswith(soundness.PACKED_REFS)), None)
+    if own is None:
+        return None
+    return Finding("HEAD", False, f"{head} leads nowhere", soundness.way_out(repository.path, own))
 
 
 def _closed(bare: Path, own: Path) -> Finding:

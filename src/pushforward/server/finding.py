@@ -23,6 +23,12 @@ def mends(bare: Path) -> str:
     return f"pushforward check --mend --bare {shlex.quote(str(bare))}"
 
 
-def few(names: list[str]) -> str:
-    """The first three of many names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def from_backup(bare: Path) -> str:
+    """The commands that take the objects that no clone has from a backup of the server."""
+    own = shlex.quote(f"{bare}/objects/")
+    return f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(bare)}"
+
+
+def few(names: list[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

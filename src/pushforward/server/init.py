@@ -29,8 +29,11 @@ from pushforward.git.server import (
     hooks,
     no_link_in,
     readable,
+    refuse_misplaced,
     said,
+    shares,
     store_now,
+    unshared,
     write_hook,
     write_hooks,
 )
@@ -91,6 +94,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if bare.exists() and not bare.is_dir():
         name = shlex.quote(str(bare))
         raise PushforwardError(f"{bare} is a file, where the server has to be", next=f"mv {name} {name}.aside")
+    refuse_misplaced(bare)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
@@ -336,21 +340,6 @@ def _share(server: Server) -> None:
         os.chown(path, -1, group)
         path.chmod((path.stat().st_mode | (0o050 if path.is_dir() else 0o040)) & ~0o022)
     deleted.chmod(deleted.stat().st_mode | 0o070)
-
-
-def unshared(repository: Repository) -> str:
-    """That a server's settings share it with nobody, where its folders say that it was; "" for no such thing."""
-    group = 0o2020  # for its group to write, and what is made inside is the group's too: as `git init --shared` does
-    folders = (repository.path / "objects", repository.path / "refs")
-    was = all(folder.is_dir() and folder.stat().st_mode & group == group for folder in folders)
-    if not was or repository.git("config", "--get", "core.sharedRepository", check=False).text:
-        return ""
-    return "core.sharedRepository: it is not set, and the folders of the server are for their group to write"
-
-
-def shares(bare: Path) -> str:
-    """The command that lets the group of a server push again."""
-    return f"git --git-dir={shlex.quote(str(bare))} config core.sharedRepository group && pushforward init"
 
 
 def welcome(server: Server, clone: Path) -> ssh.Signer:

@@ -13,7 +13,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
-from pushforward.git.server import Server, readable
+from pushforward.git.server import FOLDER, Server, misplaced, readable
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, ssh
 from pushforward.release.entry import VERDICT
@@ -31,6 +31,7 @@ def server(bare: Path, clone: Path | None) -> Iterator[str]:
 
     It goes on until nothing changes any more; what stops one part of it stops none of the others.
     """
+    yield from _misplaced(bare)
     made = Server.load(bare).settle()  # a copy beside its original is refused
     whereabouts.refuse_headless(bare)
     yield from _folders(made)
@@ -68,6 +69,22 @@ def _everything(made: Server, clone: Path | None, failed: list[str]) -> Iterator
             failed.append(f"{CANNOT}{what}: {' '.join(wrong.message.split())}{then}")
 
 
+def _misplaced(bare: Path) -> Iterator[str]:
+    """What stands in the place of a file or folder of the server's, and is none: init, or the next run, makes that."""
+    while wrong := misplaced(bare):  # what is in a folder is seen when that is one
+        path, kind = wrong[0]
+        if path == bare / FOLDER:
+            target = next(
+                place
+                for place in (bare / f"{FOLDER}.aside.{number}" for number in range(1, 1000))
+                if not place.exists()
+            )
+            path.rename(target)
+        else:
+            target = _kept(bare, path)
+        yield f"{path} was no {kind}; what was there is kept in {target}"
+
+
 def _folders(made: Server) -> Iterator[str]:
     """The folders without which git takes the server for no repository; what was in them is looked for afterwards."""
     bare = Path(made.bare)
@@ -82,8 +99,11 @@ def _folders(made: Server) -> Iterator[str]:
 
 def _aside(made: Server, path: Path) -> Path:
     """Move what is damaged out of the way, and keep it."""
-    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    bare, place = Path(made.bare), made.folder / ASIDE / when
+    return _kept(Path(made.bare), path)
+
+
+def _kept(bare: Path, path: Path) -> Path:
+    place = bare / FOLDER / ASIDE / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     name = path.relative_to(bare) if path.is_relative_to(bare) else Path(path.parent.name, path.name)
     target = place / name
     for number in range(1, 1000):

@@ -27,7 +27,7 @@ from pushforward.registry import tags as registry
 from pushforward.registry.grammar import MAY_ANY
 from pushforward.registry.ssh import Signer
 from pushforward.release import entry, provenance
-from pushforward.server.finding import Finding, few, mends
+from pushforward.server.finding import Finding, few, from_backup, mends
 
 OBJECT = re.compile(r"[0-9a-f]{40}")
 PACKED = re.compile(r"([0-9a-f]{40}) (refs/\S+)")
@@ -61,12 +61,13 @@ def refs(repository: Repository) -> Iterator[Finding]:
     """Whether every ref leads somewhere: git refuses all pushes and fetches for the sake of one that does not."""
     bare, found = repository.path, damaged(repository)
     for damage in found:
-        yield Finding("refs", False, f"{damage.ref}: {damage.why}", _way_out(bare, damage))
+        yield Finding("refs", False, f"{damage.ref}: {damage.why}", way_out(bare, damage))
     if not found:
         yield Finding("refs", True, "all of them lead to what is there")
 
 
-def _way_out(bare: Path, damage: Damage) -> str:
+def way_out(bare: Path, damage: Damage) -> str:
+    """The command that mends a damaged ref, or those between which a person has to choose."""
     git, file = f"git --git-dir={shlex.quote(str(bare))}", shlex.quote(str(bare / damage.ref))
     fetched = damage.ref.startswith(("refs/heads/", "refs/tags/"))
     if damage.newest or damage.ref in MADE_AGAIN or damage.ref.startswith(PACKED_REFS):
@@ -84,12 +85,6 @@ def _way_out(bare: Path, damage: Damage) -> str:
         f"where PLACE is {kept} that has it; "
         f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
     )
-
-
-def from_backup(bare: Path) -> str:
-    """The commands that take the objects that no clone has from a backup of the server."""
-    own = shlex.quote(f"{bare}/objects/")
-    return f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(bare)}"
 
 
 def damaged(repository: Repository) -> list[Damage]:
