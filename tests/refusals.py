@@ -8,17 +8,19 @@ import ast
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pushforward"
 PAGE = ROOT / "docs" / "refusals.md"
-GOLDEN = ROOT / "tests" / "golden" / "policy"
+GOLDEN = ROOT / "tests" / "golden" / "policy.toml"
 RECORD = "RECORD_REFUSALS"
 BASE = "PushforwardError"
+POLICY = "PolicyError"  # of the hook: the next command is its second argument
+SHARED = "registry.ssh"  # the hook and the commands refuse by it
 
 
 @dataclass(frozen=True, order=True)
@@ -51,11 +53,36 @@ def sites() -> list[Site]:
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             name = call.func.id if isinstance(call.func, ast.Name) else ""
             made_inside = any(first <= call.lineno <= last for first, last in inside)
-            if name in makers or (name in kinds and not made_inside):
+            if name == POLICY:
+                found.append(_rule(module, call, _said_before(tree, call)))
+            elif name in makers or (name in kinds and not made_inside):
                 text = next((said for argument in call.args if (said := _text(argument))), "")
                 if text:
                     found.append(_site(module, call, text, makers.get(name)))
     return sorted(found)
+
+
+def _rule(module: str, call: ast.Call, known: dict[str, str]) -> Site:
+    """A rule of the hook."""
+    why, then = (_text(argument, known) for argument in call.args)
+    return Site(module, call.lineno, call.end_lineno or call.lineno, why, then, POLICY)
+
+
+def _said_before(tree: ast.Module, call: ast.Call) -> dict[str, str]:
+    """Name -> text of the strings that the module, and the function of `call`, give a name to."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    own = [node for node in functions if node.lineno <= call.lineno <= (node.end_lineno or 0)]
+    named = [node for part in (tree, *own) for node in part.body if isinstance(node, ast.Assign)]
+    known: dict[str, str] = {}
+    for node in named:
+        if isinstance(node.targets[0], ast.Name) and (text := _text(node.value, known)):
+            known[node.targets[0].id] = text
+    return known
+
+
+def of_server(known: list[Site]) -> list[Site]:
+    """The rules by which a server refuses a push: those of the hook, and of signatures, which commands have too."""
+    return [site for site in known if site.module.startswith("policy.") or site.module == SHARED]
 
 
 def _module(path: Path) -> str:
@@ -88,16 +115,23 @@ def _site(module: str, call: ast.Call, text: str, maker: ast.FunctionDef | None)
     )
 
 
-def _text(node: ast.expr) -> str:
-    """A string as it is written, with the name of what is filled in between ‹ and ›; "" where it is no string."""
+def _text(node: ast.expr, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A string as it is written, with the name of what is filled in between ‹ and ›; "" where it is no string.
+
+    `known` are strings that have a name.
+    """
+    if isinstance(node, ast.Name):
+        return known.get(node.id, "")
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         return "".join(
-            str(part.value) if isinstance(part, ast.Constant) else f"‹{_name(part)}›" for part in node.values
+            str(part.value) if isinstance(part, ast.Constant) else _text(part.value, known) or f"‹{_name(part)}›"
+            for part in node.values
+            if isinstance(part, ast.Constant | ast.FormattedValue)
         )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _text(node.left) + _text(node.right)
+        return _text(node.left, known) + _text(node.right, known)
     return ""
 
 
@@ -154,15 +188,15 @@ def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
         "",
         "## By the server, before a push is taken",
         "",
-        "Each is a test against a real bare repository; nothing of a refused push stays.",
+        "The rules of the policy, in the words that follow `refused:`. Each is tested against a real bare repository;",
+        "nothing of a refused push stays.",
         "",
         "| refusal | next |",
         "|:--|:--|",
     ]
-    said = {text for path in GOLDEN.glob("*.txt") for text in refused(path.read_text())}
-    lines += [f"| {cell(what)} | {cell(then, code=True)} |" for what, then in sorted(said)]
+    lines += server_rows(known)
     lines += ["", "## By a command", ""]
-    for module in sorted({site.module for site in known}):
+    for module in sorted({site.module for site in known if not site.module.startswith("policy.")}):
         lines += [f"### {module}", "", "| refusal | next | exit | shown by |", "|:--|:--|:--|:--|"]
         rows: dict[str, Site] = {}
         for site in known:
@@ -174,6 +208,12 @@ def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
             lines.append(f"| {cell(site.text)} | {cell(site.next, code=True)} | {exit_code} | {test or '—'} |")
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def server_rows(known: list[Site]) -> list[str]:
+    """The rows of the rules by which a server refuses a push, one a rule."""
+    rules = {(site.text, site.next) for site in of_server(known)}
+    return [f"| {cell(what)} | {cell(then, code=True)} |" for what, then in sorted(rules)]
 
 
 def refused(text: str) -> Iterator[tuple[str, str]]:
