@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from tests import policy_server
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pushforward"
 PAGE = ROOT / "docs" / "refusals.md"
-GOLDEN = ROOT / "tests" / "golden" / "policy"
 RECORD = "RECORD_REFUSALS"
 FILLED = r"‹[^›]*›"
 BASE = "PushforwardError"
 SERVERS = "PolicyError"
+SHARED = "registry.ssh"  # the hook and the commands refuse by it
 
 
 @dataclass(frozen=True, order=True)
@@ -242,7 +244,7 @@ def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
         "## By the server, before a push is taken",
         "",
         "Nothing of a refused push stays. The example is what a test against a real bare repository was told; a rule",
-        "without one has a test of its own.",
+        "without one has a test of its own. What registry.ssh refuses, below, a push of a tag is refused for too.",
     ]
     lines += _server()
     lines += ["", "## By a command", ""]
@@ -263,17 +265,21 @@ def render(known: list[Site], tests: dict[tuple[str, str], str]) -> str:
 def _server() -> Iterator[str]:
     """The rules of the server, module by module, each with one refusal that a test has seen."""
     known = rules()
-    seen = examples(known, {text for path in GOLDEN.glob("*.txt") for text in refused(path.read_text())})
-    for module in sorted({module for module, _ in [*seen, *((site.module, "") for site in known)]}):
-        yield from ("", f"### {module or 'policy, in words of their own'}", "")
+    seen = examples(known + [site for site in sites() if site.module == SHARED], pushed())
+    for module in sorted({site.module for site in known}):
+        yield from ("", f"### {module}", "")
         yield from ("| refusal | next | for example |", "|:--|:--|:--|")
-        texts = dict.fromkeys(site.text for site in known if site.module == module)
-        for text in texts or [why for other, why in seen if other == module]:
+        for text in dict.fromkeys(site.text for site in known if site.module == module):
             what, then = seen.get((module, text), ("", ""))
             following = next((site.next for site in known if site.text == text and site.next), then)
             # where nothing is filled in the example says no more than what was pushed
             example = what if re.search(FILLED, text) else what.partition(" refused: ")[0]
             yield f"| {cell(text)} | {cell(following, code=True)} | {cell(example) or '—'} |"
+
+
+def pushed() -> set[tuple[str, str]]:
+    """What the tests of the policy were told: the refusals, each with its next command."""
+    return {told for text in policy_server.goldens().values() for told in refused(text)}
 
 
 def refused(text: str) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,8 @@ from tests.once import copied, made_once
 
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import START, Server
 from pushforward.judge import passed
-from pushforward.policy import hook as policy
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
 from pushforward.release.promote import Promotion, promote
@@ -348,7 +348,7 @@ class Hub:
         self.git(self.bare, "config", "--add", "receive.hideRefs", "refs/pushforward")
         self.git(self.bare, "config", "--add", "receive.hideRefs", "!refs/pushforward/registry")
         hook = self.bare / "hooks" / "pre-receive"
-        hook.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S {policy.__file__}\n")
+        hook.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S -c {shlex.quote(START)} {ROOT / 'src'}\n")
         hook.chmod(0o755)
         own = self.bare / "pushforward"
         own.mkdir()

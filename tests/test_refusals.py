@@ -1,5 +1,7 @@
 """docs/refusals.md tells every refusal that is in the source, and nothing else."""
 
+import re
+
 from tests import refusals
 
 
@@ -25,9 +27,27 @@ def test_every_rule_of_the_server_is_told_once():
         assert wanted == _rows(module), f"{module}: make refusals"
 
 
+def _of_server() -> list[refusals.Site]:
+    """The rules of the hook, and of signatures, which commands have too."""
+    return refusals.rules() + [site for site in refusals.sites() if site.module == refusals.SHARED]
+
+
+def test_each_rule_of_the_policy_is_pinned():
+    """In the table of its cases, or by its words in a test."""
+    files = [
+        *(refusals.ROOT / "tests" / "policy").glob("*.py"),
+        refusals.ROOT / "tests" / "git" / "test_whereabouts.py",
+    ]
+    seen = [*(why for why, _ in refusals.pushed()), *(path.read_text() for path in files)]
+    known = {
+        site.text: re.compile(".*".join(map(re.escape, re.split(refusals.FILLED, site.text)))) for site in _of_server()
+    }
+    assert {text for text, rule in known.items() if not any(rule.search(why) for why in seen)} == set()
+
+
 def test_every_refusal_that_a_pusher_saw_is_of_one_of_the_rules():
-    said = {text for path in refusals.GOLDEN.glob("*.txt") for text in refusals.refused(path.read_text())}
-    seen = refusals.examples(refusals.rules(), said)
+    said = refusals.pushed()
+    seen = refusals.examples(_of_server(), said)
     assert len(seen) < len(said) / 2, "several cases of one rule are one row"
     assert [why for module, why in seen if not module] == []
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -622,6 +623,14 @@ SHARED = {
     "pushforward.registry.grammar",
     "pushforward.registry.ssh",
 }
+
+
+def test_a_damaged_copy_of_the_tool_is_told_in_one_calm_line(server):
+    copy = server.bare / "pushforward" / "lib" / "pushforward"
+    (copy / "policy" / "names.py").unlink()
+    shutil.rmtree(copy / "policy" / "__pycache__")
+    said = server.refused("closed-damaged-copy", "main:refs/heads/fine")
+    assert "Traceback" not in said
 
 
 def test_the_hook_needs_nothing_but_the_standard_library_and_what_stands_on_it():

@@ -971,6 +971,19 @@ def test_a_version_whose_data_is_not_in_the_store_is_refused(released, lose):
     released.promotion().refused(f"store-{lose.__name__.replace('_', '-')}")
 
 
+def test_a_folder_whose_list_names_no_objects_is_refused(released):
+    server = released.server
+    md5 = server.keep(json.dumps([{"md5": "../../../x", "relpath": "a"}]).encode())
+    listing = place(released, md5)
+    listing.rename(listing.with_name(f"{listing.name}.dir"))
+    out = f"    - path: model\n      hash: md5\n      md5: {md5}.dir\n"
+    lock = f"schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n{out}".encode()
+    tip = server.follow(released.commits["E"], {"dvc.lock": lock})
+    server.taken(f"{tip}:refs/heads/main")
+    server.verdict(tip, lock)
+    released.promotion(target=tip, commit=tip).refused("store-strange-list")
+
+
 def test_a_store_elsewhere_is_not_looked_at(released):
     released.server.configure(store="")
     shutil.rmtree(released.server.store)

@@ -11,6 +11,8 @@ from pushforward.policy.refusal import PolicyError, shown
 if TYPE_CHECKING:  # every push would wait for it, and few need it
     from pathlib import Path
 
+AGAIN = "dvc push, then git push again"
+
 
 def check(push: Push, target: str, lock: bytes) -> None:
     """All that DVC keeps of this version is in the store, where that is a folder of this machine."""
@@ -23,36 +25,39 @@ def check(push: Push, target: str, lock: bytes) -> None:
     for out in outs(lock):
         if push.objects.find(f"{target}:{out.path}"):
             continue  # git keeps it
-        why = _missing(store, out)
-        if why:
-            raise PolicyError(f"{shown(out.path)} {why}", "dvc push, then git push again")
+        _whole(store, out)
 
 
-def _missing(store: "Path", out: Out) -> str:
-    """What is wrong with the object of `out`, "" for nothing."""
-    path = _place(store, out)
+def _whole(store: "Path", out: Out) -> None:
+    """Refuse where the object of `out` is not there, or not all of it."""
+    path, name = _place(store, out), shown(out.path)
     if not path.is_file():
-        return f"is not in the store ({out.md5})"
+        raise PolicyError(f"{name} is not in the store ({out.md5})", AGAIN)
     size = path.stat().st_size
-    if not out.md5.endswith(".dir"):
-        return "" if out.size is None or out.size == size else f"is cut off in the store ({out.md5})"
+    if out.md5.endswith(".dir"):
+        _whole_folder(store, out, path.read_bytes() if size <= MOST_BYTES else b"")
+    elif out.size not in {None, size}:
+        raise PolicyError(f"{name} is cut off in the store ({out.md5})", AGAIN)
+
+
+def _whole_folder(store: "Path", out: Out, listing: bytes) -> None:
+    """Refuse where not all that the list of files of `out` names is there."""
     import hashlib
 
-    content = path.read_bytes() if size <= MOST_BYTES else b""
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != out.md5.removesuffix(".dir"):
-        return f"has a damaged list of files in the store ({out.md5})"
-    total = 0
-    members = json.loads(content)
+    name = shown(out.path)
+    if hashlib.md5(listing, usedforsecurity=False).hexdigest() != out.md5.removesuffix(".dir"):
+        raise PolicyError(f"{name} has a damaged list of files in the store ({out.md5})", AGAIN)
+    total, members = 0, json.loads(listing)
     for member in members:
-        if not isinstance(member["md5"], str) or not STORED.fullmatch(member["md5"]):
-            return f"has a list of files that cannot be read ({out.md5})"
-        one = _place(store, out._replace(md5=member["md5"]))
-        if not one.is_file():
-            return f"lacks {shown(str(member['relpath']))} in the store ({member['md5']})"
-        total += one.stat().st_size
-    if (out.size is not None and out.size != total) or (out.files is not None and out.files != len(members)):
-        return f"is not whole in the store ({out.md5})"
-    return ""
+        md5, file = member["md5"], shown(str(member["relpath"]))
+        if not isinstance(md5, str) or not STORED.fullmatch(md5):
+            raise PolicyError(f"{name} has a list of files that cannot be read ({out.md5})", AGAIN)
+        path = _place(store, out._replace(md5=md5))
+        if not path.is_file():
+            raise PolicyError(f"{name} lacks {file} in the store ({md5})", AGAIN)
+        total += path.stat().st_size
+    if out.size not in {None, total} or out.files not in {None, len(members)}:
+        raise PolicyError(f"{name} is not whole in the store ({out.md5})", AGAIN)
 
 
 def _place(store: "Path", out: Out) -> "Path":

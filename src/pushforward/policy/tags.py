@@ -102,7 +102,7 @@ def _read(push: Push, name: str, identity: str) -> Signed:
     tag = ssh.tag(raw, name)
     found = push.objects.find(tag.target)
     if found is None or found[1] != "commit":
-        raise PolicyError("it names what is no commit", sign)
+        raise PolicyError(f"it names a {found[1] if found else 'lost object'}, not a commit", sign)
     late = tag.when - push.now
     if abs(late) > CLOCK_SECONDS:
         ahead = "ahead of" if late > 0 else "behind"
