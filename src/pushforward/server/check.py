@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote, whereabouts
-from pushforward.git.refs import NOTES, TRUST
+from pushforward.git.refs import NOTES, RUNS, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import authority, signers, ssh, trust
@@ -453,18 +453,20 @@ def _timer(made: "Server") -> Finding:
 def _waiting(made: "Server") -> Iterator[Finding]:
     """What the machine has let fail and nobody tries now, and pushes whose run is gone, so that they run again."""
     from pushforward.report import notes
-    from pushforward.server import pending, runs
+    from pushforward.server import runs
 
+    repository = made.repository
     dispatch = f"pushforward dispatch --bare {shlex.quote(made.bare)}"
     waits = [run for run in runs.listed(made) if run.machine and not run.final and run.state == "queued"]
     for run in waits[-1:]:
         told = f"{run.job.id} is not judged, tried {run.failures or 1} times: {run.reason}"
         yield Finding("runs", False, told, f"{dispatch}, when that is mended")
-    if waits or runs.running(made) or not made.repository.resolve("HEAD"):
+    if waits or runs.running(made) or not repository.resolve("HEAD"):
         return
-    told_of = set(notes.annotated(made.repository))
-    again = [job.id for job in pending.find(made).jobs if job.event == "push" and job.commit in told_of]
-    if again:
+    judged = {ref.name.removeprefix(RUNS) for ref in repository.refs(RUNS)}
+    told_of = set(notes.annotated(repository)) - judged
+    moves = repository.reflog(f"refs/heads/{made.default_branch}")
+    if again := [after[:9] for _, after in moves if after in told_of]:
         told = f"{few(again)}: a report is there, and nothing says that it was judged; it is judged again"
         yield Finding("runs", False, told, dispatch, optional=True)
 
