@@ -306,67 +306,6 @@ def test_a_file_counts_at_the_moment_that_something_vouches_for(tmp_path, keys, 
         trust.verify_file(b"x", signature, ANN, allowed, at=NOON + 1)
 
 
-# The file.
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "ann@example.org {key} may=any",
-        'ann@example.org namespaces="git" {key} may=any',
-        'ann@example.org namespaces="git,pushforward" valid-before="20261123120000Z" {key} may=any',
-        'ann@example.org namespaces="git,pushforward",cert-authority {key} may=any',
-        'ann@example.org,bob@example.org namespaces="git,pushforward" {key} may=any',
-        '* namespaces="git,pushforward" {key} may=any',
-        'ann@example.org namespaces="git,pushforward" {key} may=Any',
-        'ann@example.org namespaces="git,pushforward" {key} may=any more',
-        'ann@example.org namespaces="git,pushforward" ssh-dss AAAA may=any',
-        "rubbish",
-    ],
-)
-def test_a_line_of_another_form_is_named(keys, line):
-    good = Signer(BOB, keys["bob"], frozenset({"any"})).line()
-    with pytest.raises(PushforwardError, match="allowed_signers, line 3: not a line that pushforward writes"):
-        ssh.read(f"# who may sign\n{good}\n{line.format(key=keys['ann'])}\n")
-
-
-def test_a_key_twice_is_named(keys):
-    line = Signer(BOB, keys["bob"], frozenset({"any"})).line()
-    with pytest.raises(PushforwardError, match="line 2: a key twice"):
-        ssh.read(f"{line}\n{line}\n")
-
-
-def test_lines_comments_and_line_ends_are_read(keys):
-    wanted = [
-        Signer(SERVICE_EMAIL, keys["ann"], frozenset({"version"})),
-        Signer(BOB, keys["bob"], frozenset({"production", "staging"}), "20261123120000Z"),
-    ]
-    assert ssh.read("# a comment\r\n\r\n" + "".join(f"{one.line()}\r\n" for one in wanted)) == wanted
-    nothing = wanted[0].line().removesuffix(" may=version")
-    assert ssh.read(nothing) == [Signer(SERVICE_EMAIL, keys["ann"], frozenset())]
-
-
-def test_what_a_key_may_sign():
-    def may(*words):
-        return Signer(ANN, "ssh-ed25519 AAAA", frozenset(words))
-
-    assert may("any").allows("production")
-    assert not may("any").allows("version")
-    assert may("staging").allows("staging")
-    assert not may("staging").allows("production", auto=True)
-    assert may("version").allows("version")
-    assert may("version").allows("staging", auto=True)
-    assert not may("version").allows("production")
-    assert not may().allows("staging")
-
-
-def test_the_fingerprint_is_that_of_ssh_keygen(tmp_path, keys):
-    done = subprocess.run(
-        ["ssh-keygen", "-l", "-f", str(tmp_path / "keys" / "ann.pub")], capture_output=True, text=True, check=True
-    )
-    assert ssh.fingerprint(keys["ann"]) == done.stdout.split()[1]
-
-
 # Where the file is.
 
 

@@ -1,4 +1,8 @@
-"""Outs of a dvc.lock, read line by line: there is no YAML in the standard library. `store` reads it."""
+"""Outs of a dvc.lock, read line by line: there is no YAML in the standard library. `store` reads them.
+
+The provenance of the same push lists these objects too, but by the word of its signer. The lock is what the
+server's own verdict names by its digest, so the lock is asked; one that DVC did not write is refused.
+"""
 
 import contextlib
 import json
