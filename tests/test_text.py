@@ -140,3 +140,11 @@ def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
 )
 def test_a_sentence_begins_with_a_capital_and_a_name_keeps_its_letters(said, told):
     assert text.capital(said) == told
+
+
+@pytest.mark.parametrize(
+    ("noun", "many"),
+    [("day", "days"), ("query", "queries"), ("patient id", "patient ids"), ("batch", "batches"), ("class", "classes")],
+)
+def test_the_word_of_a_cluster_has_its_plural(noun, many):
+    assert text.plural(noun) == many

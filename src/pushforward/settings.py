@@ -94,7 +94,9 @@ class Data(Section):
 class GateRules(Section):
     """What a challenger must show. `cluster` and the columns come from the contract."""
 
-    metric: Literal["logloss", "brier", "absolute", "squared", "poisson", "pinball", "percentage", "huber"] = "logloss"
+    metric: Literal[
+        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber"
+    ] = "logloss"
     quantile: float | None = Field(default=None, gt=0, lt=1)  # of pinball
     delta: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # of huber, in the unit of the label
     window: int = Field(default=2, ge=1, le=12)

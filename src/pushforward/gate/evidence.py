@@ -27,7 +27,8 @@ class Evidence:
     months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
     found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
     only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'. `floor` are
-    the predictions of something simple that a model has to beat, `floor_name` where they come from.
+    the predictions of something simple that a model has to beat, `floor_name` where they come from. Where the label is
+    one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of the rules.
     """
 
     y: NDArray[Any]
@@ -43,6 +44,8 @@ class Evidence:
     doubts: tuple[str, ...] = ()
     floor: NDArray[Any] | None = None
     floor_name: str = ""
+    classes: tuple[str, ...] = ()
+    loss: losses.Loss | None = None
 
 
 def problem_of(evidence: Evidence, rules: "GateRules") -> str:
@@ -58,9 +61,10 @@ def problem_of(evidence: Evidence, rules: "GateRules") -> str:
             return f"gate.slices names {column!r}, a column that the labels do not have"
         arrays[f"slice {column}"] = evidence.slices[column]
     for name, array in arrays.items():
-        if array.shape != evidence.y.shape or array.ndim != 1:
+        wide = (len(evidence.classes),) if evidence.classes and name in models else ()
+        if array.shape != evidence.y.shape + wide or evidence.y.ndim != 1:
             return f"the {name} has the shape {array.shape}, the labels {evidence.y.shape}"
-    kind = losses.of(rules)
+    kind = evidence.loss or losses.of(rules, len(evidence.classes))
     for name, p in models.items():
         until = {"champion": evidence.champion_until, "challenger": evidence.challenger_until}.get(name, "")
         if evidence.months and until and until >= min(evidence.months):

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,27 +20,51 @@ if TYPE_CHECKING:
 LARGEST = 1e60
 
 
+Form = Literal["number", "probability", "classes", "given"]
+ROUNDED = 1e-6  # what the probabilities of one row may miss 1 by
+
+
 @dataclass(frozen=True)
 class Loss:
     """One loss: its `title` in sentences, its value per row (`rows(y, p)`), the best `constant(y)` in hindsight.
 
-    A `probability` takes labels of 0 and 1, and predictions between them; a `positive` loss labels from 0 on, and
-    predictions above 0; `zero_label` says whether a label may be 0. Beside the loss of numbers people are shown
-    the `rmse`, or else the mean absolute error: both are in the unit of the label.
+    By its `form` labels and predictions are numbers; or labels 0 and 1, and the probability of 1; or the places of
+    `classes` labels, and a row of a probability each, (rows, classes); or nothing that is looked at, for the losses
+    are given: then y is not used, and p is the loss. A `positive` loss takes labels from 0 on and predictions above 0;
+    `zero_label` says whether a label may be 0. Beside the loss of numbers people are shown the `rmse`, or else the mean
+    absolute error: both are in the unit of the label.
     """
 
     title: str
     rows: Callable[[Floats, Floats], Floats]
-    constant: Callable[[Floats], float]
-    probability: bool = False
+    constant: Callable[[Floats], float] | None = None
+    form: Form = "number"
     positive: bool = False
     zero_label: bool = True
     rmse: bool = False
+    classes: int = 0
+
+    @property
+    def probability(self) -> bool:
+        """Whether predictions are probabilities of a label that is 0 or 1."""
+        return self.form == "probability"
+
+    def rival(self, y: Floats) -> tuple[str, Floats] | None:
+        """What any model has to beat, and its predictions: the best constant, or the shares of the classes."""
+        if self.form == "classes":
+            shares = np.bincount(y.astype(np.int64), minlength=self.classes) / len(y)
+            return "the shares of the classes", np.tile(shares, (len(y), 1))
+        if self.constant is None:
+            return None
+        best = self.constant(y)
+        return f"the constant prediction {best:.4g}", np.full_like(y, best)
 
     def label_problem(self, y: Floats) -> str:
         """Why the labels `y`, all finite, are none that this loss can be taken of, or ""."""
         if self.probability and not np.all((y == 0) | (y == 1)):
             return "a label is neither 0 nor 1"
+        if self.form == "classes" and len(np.unique(y)) < 2:
+            return "the holdout has rows of one class only"
         if self.positive and np.any(y < 0):
             return f"a label is below 0, and the {self.title} is of counts"
         if not self.zero_label and np.any(y == 0):
@@ -49,15 +73,20 @@ class Loss:
 
     def prediction_problem(self, p: Floats) -> str:
         """What the predictions `p`, all finite, do that this loss cannot be taken of ("predicts …"), or ""."""
-        if self.probability and not (np.all(p >= 0) and np.all(p <= 1)):
+        if self.form in {"probability", "classes"} and not (np.all(p >= 0) and np.all(p <= 1)):
             return "predicts outside [0, 1]"
+        if self.form == "classes" and np.any(np.abs(p.sum(axis=1) - 1) > ROUNDED):
+            return "predicts probabilities that do not add up to 1"
         if self.positive and not np.all(p > 0):
             return f"predicts 0 or less, and the {self.title} is of positive means"
         return ""
 
 
-def of(rules: "GateRules") -> Loss:
-    """The loss that the settings name, with its parameter."""
+def of(rules: "GateRules", classes: int = 0) -> Loss:
+    """The loss that the settings name, with its parameter; of a label of so many `classes` where it has some."""
+    if classes:
+        title, rows = OF_CLASSES[rules.metric]
+        return Loss(title, rows, form="classes", classes=classes)
     if rules.metric == "pinball":
         assert rules.quantile is not None  # noqa: S101, the settings ask for it
         return _pinball(rules.quantile)
@@ -65,6 +94,40 @@ def of(rules: "GateRules") -> Loss:
         assert rules.delta is not None  # noqa: S101, the settings ask for it
         return _huber(rules.delta)
     return LOSSES[rules.metric]
+
+
+def given(title: str) -> Loss:
+    """The loss that a project computes by itself, one number a key; nothing is known of labels and predictions."""
+    return Loss(title, lambda _, losses: losses, form="given")
+
+
+def class_log_loss(y: Floats, p: Floats) -> Floats:
+    """Per row: -log of the probability given to the class that it was, clipped at 1e-7; `p` is (rows, classes)."""
+    losses: Floats = -np.log(np.clip(_picked(y, p), stats.CLIP, 1.0))
+    return losses
+
+
+def class_brier(y: Floats, p: Floats) -> Floats:
+    """Per row: the sum over classes of (p - 1 where it was that class)², from 0 to 2 (Brier 1950)."""
+    squares: Floats = (p**2).sum(axis=1)
+    losses: Floats = squares - 2 * _picked(y, p) + 1
+    return losses
+
+
+def class_right(y: Floats, p: Floats) -> Floats:
+    """Per row: 1 where the class of the largest probability, the first of equals, is the right one, else 0."""
+    return 1 - class_error(y, p)
+
+
+def class_error(y: Floats, p: Floats) -> Floats:
+    """Per row: 0 where the class of the largest probability, the first of equals, is the right one, else 1."""
+    wrong: Floats = (p.argmax(axis=1) != y).astype(np.float64)
+    return wrong
+
+
+def _picked(y: Floats, p: Floats) -> Floats:
+    picked: Floats = p[np.arange(len(y)), y.astype(np.int64)]
+    return picked
 
 
 def poisson(y: Floats, p: Floats) -> Floats:
@@ -131,10 +194,15 @@ def _huber(delta: float) -> Loss:
 
 
 LOSSES = {
-    "logloss": Loss("log loss", stats.log_loss, _mean, probability=True),
-    "brier": Loss("Brier score", stats.squared, _mean, probability=True),
+    "logloss": Loss("log loss", stats.log_loss, _mean, form="probability"),
+    "brier": Loss("Brier score", stats.squared, _mean, form="probability"),
     "absolute": Loss("absolute error", stats.absolute, _median, rmse=True),
     "squared": Loss("squared error", stats.squared, _mean, rmse=True),
     "poisson": Loss("Poisson deviance", poisson, _mean, positive=True),
     "percentage": Loss("absolute percentage error", percentage, _weighted_median, zero_label=False),
+}
+OF_CLASSES = {
+    "logloss": ("log loss", class_log_loss),
+    "brier": ("Brier score", class_brier),
+    "accuracy": ("error rate", class_error),
 }

@@ -13,7 +13,7 @@ from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
 from pushforward.report import note, notes
-from pushforward.text import figure
+from pushforward.text import figure, plural
 
 RECENT = 30
 A_CENTURY = 36_525
@@ -116,13 +116,13 @@ def terminal(plan: Plan) -> str:
         name = ""
     name = "to settle"
     for share, needed in plan.days:
-        takes = f"takes about {needed:,} {plan.cluster}s; there are {plan.clusters}"
+        takes = f"takes about {needed:,} {plural(plan.cluster)}; there are {plan.clusters}"
         lines.append(f"{name:<12}a true gain of {100 * share:g} % {takes}")
         name = ""
     name = "unknown"
     for commit, needed in plan.unknown:
-        some = f"about {needed:,} {plan.cluster}s in all"
-        more = some if needed <= A_CENTURY else f"more {plan.cluster}s than anybody waits for"
+        some = f"about {needed:,} {plural(plan.cluster)} in all"
+        more = some if needed <= A_CENTURY else f"more {plural(plan.cluster)} than anybody waits for"
         more = "settled by this holdout's size" if needed <= plan.clusters else more
         lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
         name = ""

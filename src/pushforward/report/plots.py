@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.gate import stats
-from pushforward.gate.decision import GUARD_ALPHA
+from pushforward.gate.guards import GUARD_ALPHA
 from pushforward.gate.loss import Loss, of
 from pushforward.gate.stats import BINS, Floats
 from pushforward.report.vega import (

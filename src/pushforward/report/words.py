@@ -15,7 +15,7 @@ from pushforward.gate.verdict import (
     worst_first,
 )
 from pushforward.report.note import Context
-from pushforward.text import between, code, figure, plain, prose, signed
+from pushforward.text import between, code, figure, plain, plural, prose, signed
 
 LISTED = 12
 RENAMED = "The model has another name"
@@ -310,7 +310,7 @@ def next_step(verdict: Verdict, context: Context, text: Shown, shown: Shown) -> 
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural(noun)}"
 
 
 def listing(items: Sequence[str], shown: Shown) -> str:
