@@ -382,8 +382,9 @@ def test_names_that_the_policy_cannot_read_are_found_and_told_again(
     if text is not None:
         path.write_text(text)
     assert "next: pushforward check" in git(clone, "push", "local", FORGED[0], check=False)
-    (found,) = [found for found in check.server(bare_of(clone)) if not found.ok]
-    assert (found.name, found.mend) == ("files", "pushforward init")
+    assert [(found.name, found.mend) for found in check.server(bare_of(clone)) if not found.ok] == [
+        ("files", "pushforward init")
+    ]
     command(clone, monkeypatch, *words)
     assert json.loads(path.read_text())["model"] == before
     assert [found for found in check.server(bare_of(clone)) if not found.ok] == []
