@@ -85,6 +85,12 @@ def test_settings_behind_a_link_are_refused(commit, repository):
             read()
 
 
+def test_before_the_first_commit_the_settings_that_hold_are_those_of_the_folder(tmp_path, git):
+    git(tmp_path, "init", "-q", "new")
+    (tmp_path / "new" / "params.yaml").write_text(PARAMS)
+    assert settings_here(tmp_path / "new").model.name == "toy"
+
+
 def test_the_settings_that_hold_are_those_of_the_head_else_of_the_folder(commit, repository):
     commit()
     (repository / "params.yaml").write_text(PARAMS.replace("toy", "draft"))

@@ -70,7 +70,9 @@ class Revision:
 def settings_here(root: Path) -> Settings:
     """The settings that hold in the repository at `root`: of its HEAD, else of the folder."""
     head = Revision(Repository(root), "HEAD")
-    return settings.load(root) if head.params is None else head.settings
+    if head.repository.resolve("HEAD") is None or head.params is None:
+        return settings.load(root)
+    return head.settings
 
 
 def model_digest(folder: Path) -> str:
