@@ -21,7 +21,7 @@ from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
 from pushforward.registry import signers, ssh, trust
-from pushforward.server import check
+from pushforward.server import check, installation
 from pushforward.server import post_receive as receive
 from pushforward.server.init import init
 
@@ -107,7 +107,7 @@ def test_a_server_that_was_moved_writes_down_where_it_is_and_its_claim_follows(
     assert (found.exit_code, known(moved)["place"]) == (0, str(moved)), found.stderr
     assert list(whereabouts.claims(store)) == [moved]
     assert Server.load(moved).was == ""
-    assert [finding for finding in check.server(moved) if not finding.ok] == []
+    assert [finding for finding in installation.server(moved) if not finding.ok] == []
 
 
 def test_the_store_that_was_moved_along_is_used_and_one_that_stayed_stays(clone: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_setting_that_overrules_the_hooks_is_told_with_what_ends_it(
     else:
         other.write_text("[core]\nhooksPath = /dev/null\n")
         git(bare, "config", "include.path", str(other))
-    found = {finding.name: finding for finding in check.server(bare) if not finding.ok}
+    found = {finding.name: finding for finding in installation.server(bare) if not finding.ok}
     assert set(found) == {"core.hookspath", "self-test"}
     for words in (["init"], ["check", "--mend", "--quick"]):
         refused = command(clone, monkeypatch, *words)
@@ -349,7 +349,7 @@ def test_a_setting_that_overrules_the_hooks_is_told_with_what_ends_it(
     mend = refused.stderr.partition("  next: ")[2].partition(", then this again\n")[0]
     subprocess.run(["sh", "-c", mend], cwd=clone, check=True)
     assert command(clone, monkeypatch, "init").exit_code == 0
-    assert [finding for finding in check.server(bare) if not finding.ok] == []
+    assert [finding for finding in installation.server(bare) if not finding.ok] == []
     assert refuses_forgery(git, clone, bare)
 
 
@@ -367,7 +367,7 @@ def test_settings_that_git_cannot_read_are_one_finding_and_nothing_is_called_los
     anew, _, _ = found.mend.partition(" && pushforward init, or edit that line")
     subprocess.run(["sh", "-c", anew], cwd=clone, check=True)
     assert command(clone, monkeypatch, "init").exit_code == 0
-    assert [found for found in check.server(bare) if not found.ok] == []
+    assert [found for found in installation.server(bare) if not found.ok] == []
     assert refuses_forgery(git, clone, bare)
 
 
@@ -382,12 +382,12 @@ def test_names_that_the_policy_cannot_read_are_found_and_told_again(
     if text is not None:
         path.write_text(text)
     assert "next: pushforward check" in git(clone, "push", "local", FORGED[0], check=False)
-    assert [(found.name, found.mend) for found in check.server(bare_of(clone)) if not found.ok] == [
+    assert [(found.name, found.mend) for found in installation.server(bare_of(clone)) if not found.ok] == [
         ("files", "pushforward init")
     ]
     command(clone, monkeypatch, *words)
     assert json.loads(path.read_text())["model"] == before
-    assert [found for found in check.server(bare_of(clone)) if not found.ok] == []
+    assert [found for found in installation.server(bare_of(clone)) if not found.ok] == []
 
 
 def test_a_server_without_its_head_is_one_finding(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,7 +396,7 @@ def test_a_server_without_its_head_is_one_finding(clone: Path, monkeypatch: pyte
     (found,) = [found for found in check.everything(clone) if not (found.ok or found.optional)]
     assert (found.name, "git takes the folder for no repository" in found.found) == ("HEAD", True)
     assert command(clone, monkeypatch, "init").exit_code == 0
-    assert [found for found in check.server(bare) if not found.ok] == []
+    assert [found for found in installation.server(bare) if not found.ok] == []
 
 
 def test_a_file_in_the_place_of_the_server_is_told_with_what_makes_room(
@@ -716,7 +716,7 @@ def test_the_owner_alone_runs_a_server_and_others_are_told_who_that_is(
     card = command(clone, monkeypatch, "init", "--trust-pushers")
     assert f"owner    {name}: what the server runs and keeps stays as it is\n" in card.stdout
     assert known(bare) == before
-    found = {finding.name: finding for finding in check.server(bare)}
+    found = {finding.name: finding for finding in installation.server(bare)}
     assert set(found) == {"server", "owner", "self-test"}
     assert found["owner"].found.startswith(f"{name}, whose dispatcher judges what you push")
 

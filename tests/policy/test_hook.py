@@ -14,7 +14,7 @@ from tests import policy_server
 from tests.policy_server import ANN, BOB, CHAIN, DAN, EVE, OLD, ZERO, Server, same_as_golden
 
 from pushforward.git.server import START
-from pushforward.server import check
+from pushforward.server import installation
 
 ESC = "\x1b"
 
@@ -576,7 +576,7 @@ def test_git_takes_a_push_where_the_hook_may_not_be_executed_and_check_says_so(s
     hook = server.bare / "hooks" / "pre-receive"
     hook.chmod(0o644)
     assert "was ignored because it's not set as executable" in server.push("main:refs/heads/-bad").text
-    found = {finding.name: finding for finding in check.server(server.bare)}["pre-receive"]
+    found = {finding.name: finding for finding in installation.server(server.bare)}["pre-receive"]
     assert not found.ok
     assert "not executable" in found.found
 

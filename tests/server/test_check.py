@@ -18,7 +18,7 @@ from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.pointers import OUT_OF_LFS
 from pushforward.registry import signers, ssh
-from pushforward.server import check
+from pushforward.server import check, installation
 from pushforward.server.init import init
 
 
@@ -33,7 +33,7 @@ def server(clone):
 
 
 def problems(server):
-    return {finding.name: finding for finding in check.server(Path(server.bare)) if not finding.ok}
+    return {finding.name: finding for finding in installation.server(Path(server.bare)) if not finding.ok}
 
 
 def run(clone, monkeypatch, *args):
@@ -46,7 +46,7 @@ def test_a_server_that_init_made_has_nothing_wrong(server):
 
 
 def test_every_finding_has_a_name_and_what_was_found(server):
-    findings = [*check.machine(Path(server.bare), trust=True), *check.server(Path(server.bare))]
+    findings = [*check.machine(Path(server.bare), trust=True), *installation.server(Path(server.bare))]
     names = [finding.name for finding in findings]
     assert len(set(names)) == len(names)
     assert names[:6] == ["python", "git", "ssh-keygen", "act", "jail", "disk"]
@@ -184,7 +184,7 @@ def test_refs_that_pushers_would_see_are_found(server, git):
 
 def test_whether_main_is_protected_is_said(server, clone):
     def found():
-        return next(one.found for one in check.server(Path(server.bare)) if one.name == "protect")
+        return next(one.found for one in installation.server(Path(server.bare)) if one.name == "protect")
 
     assert found() == "main takes what is not judged yet; pushforward init --protect-main changes that"
     init(clone, bare=Path(server.bare), protect=True)
@@ -350,10 +350,10 @@ def test_hooks_of_the_user_are_no_problem_but_those_of_the_server_elsewhere_are(
 
 def test_a_server_that_was_moved_is_told_and_nothing_is_wrong_with_it(server, tmp_path):
     moved = Path(server.bare).rename(tmp_path / "moved.git")
-    found = {finding.name: finding for finding in check.server(moved)}
+    found = {finding.name: finding for finding in installation.server(moved)}
     assert [finding for finding in found.values() if not finding.ok] == []
     assert found["server"].found == f"{moved}, and was {server.bare}"
-    assert {finding.name: finding for finding in check.server(moved)}["server"].found == str(moved)
+    assert {finding.name: finding for finding in installation.server(moved)}["server"].found == str(moved)
 
 
 def test_settings_that_lose_pushes_are_found(server, git):
@@ -371,7 +371,7 @@ def test_an_environment_that_is_gone_is_found(server):
 
 
 def test_a_folder_that_is_no_server_is_one_finding(tmp_path):
-    found = list(check.server(tmp_path))
+    found = list(installation.server(tmp_path))
     assert [(finding.name, finding.ok, finding.mend) for finding in found] == [("server", False, "pushforward init")]
 
 

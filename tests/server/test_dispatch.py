@@ -16,7 +16,7 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import RUNS
-from pushforward.server import care, check, dispatch, execute, pending, recover, runs
+from pushforward.server import care, dispatch, execute, installation, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.init import DELETED
 from pushforward.server.subject import Subject
@@ -342,12 +342,12 @@ def due(tiny: Tiny) -> str:
 
 def test_who_has_no_timer_is_told_by_what_is_overdue(tiny):
     due(tiny)
-    (found,) = [one for one in check.server(Path(tiny.server.bare)) if one.name == "timer"]
+    (found,) = [one for one in installation.server(Path(tiny.server.bare)) if one.name == "timer"]
     assert not found.ok
     assert found.found.startswith("monitor.yml (* * * * *) was due at ")
     assert found.mend.startswith("pushforward dispatch --help")
     tiny.pushforward("dispatch")
-    assert [one.ok for one in check.server(Path(tiny.server.bare)) if one.name == "timer"] == [True]
+    assert [one.ok for one in installation.server(Path(tiny.server.bare)) if one.name == "timer"] == [True]
 
 
 def test_a_schedule_runs_once_for_all_the_times_that_were_missed(tiny):
@@ -634,7 +634,7 @@ def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_trie
     assert tiny.server.repository.resolve(f"{RUNS}{commit}") is None
     told = json.loads((tiny.server.folder / care.FILE).read_text())
     assert told["next"].endswith(f"pushforward runs cancel {run.job.id}, to give it up")
-    found = next(found for found in check._waiting(tiny.server))
+    found = next(found for found in installation._waiting(tiny.server))
     assert (found.ok, found.optional) == (False, False)
     assert found.found == f"{run.job.id} is not judged, tried 2 times: {run.reason}"
     assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}, when that is mended"
@@ -649,14 +649,14 @@ def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_trie
 
 def test_a_push_whose_run_is_gone_is_found_and_the_command_judges_it_again(tiny):
     commit = tiny.git("rev-parse", "HEAD")
-    assert list(check._waiting(tiny.server)) == []
+    assert list(installation._waiting(tiny.server)) == []
     tiny.server.repository.git("update-ref", "-d", f"{RUNS}{commit}")
-    (found,) = check._waiting(tiny.server)
+    (found,) = installation._waiting(tiny.server)
     assert found.found == f"{commit[:9]}: a report is there, and nothing says that it was judged; it is judged again"
     assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}"
     assert "1 judged" in tiny.pushforward(*found.mend.split()[1:])
     assert verdicts(tiny, commit) == ["hold"]
-    assert list(check._waiting(tiny.server)) == []
+    assert list(installation._waiting(tiny.server)) == []
 
 
 @pytest.mark.parametrize(

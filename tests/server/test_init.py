@@ -19,7 +19,7 @@ from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import Server, unshared
 from pushforward.registry import signers, ssh
-from pushforward.server import check
+from pushforward.server import check, installation
 from pushforward.server import init as servers
 from pushforward.server.init import init
 
@@ -466,14 +466,14 @@ def test_a_shared_server_whose_settings_are_lost_is_told_so_and_the_command_shar
         "lost     core.sharedRepository: it is not set, and the folders of the server are for their "
     )
     command = told.partition("; to share it again: ")[2]
-    (found,) = [found for found in check.server(bare) if found.name == "core.sharedrepository"]
+    (found,) = [found for found in installation.server(bare) if found.name == "core.sharedrepository"]
     assert (found.ok, found.optional, found.mend) == (False, True, command)
     subprocess.run(["sh", "-c", command.partition(" && ")[0]], check=True)
     assert command.partition(" && ")[2] == "pushforward init"
     said.clear()
     init(clone, say=said.append)
     assert said == []
-    assert [found for found in check.server(bare) if found.name == "core.sharedrepository"] == []
+    assert [found for found in installation.server(bare) if found.name == "core.sharedrepository"] == []
 
 
 def test_a_server_that_was_never_shared_is_not_called_so(clone):
@@ -520,14 +520,14 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file_are_told_and_the_commands_m
     told = refusal(clone)
     assert told.message == f"{path} is no {kind}, and has to be one"
     assert told.next == f"pushforward check --mend --bare {bare}, which keeps it aside"
-    (found,) = [found for found in check.server(bare) if not found.ok]
+    (found,) = [found for found in installation.server(bare) if not found.ok]
     assert (found.found, found.mend) == (told.message, told.next)
     mending = check.mend(clone, bare)
     assert next(mending).startswith(f"{path} was no {kind}; what was there is kept in {bare}/")
     with contextlib.suppress(PushforwardError):  # of which nothing is left that says that it is a server
         list(mending)
     init(clone)
-    assert [found for found in check.server(bare) if not found.ok] == []
+    assert [found for found in installation.server(bare) if not found.ok] == []
 
 
 def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):

@@ -23,7 +23,7 @@ from pushforward.registry import authority, signers, ssh
 from pushforward.registry import tags as registry
 from pushforward.release.verify import verify
 from pushforward.report import notes
-from pushforward.server import check, soundness, trial, vouched
+from pushforward.server import check, installation, soundness, trial, vouched
 from pushforward.server import init as init_module
 from pushforward.server.init import init
 
@@ -311,7 +311,7 @@ def test_who_may_sign_is_published_again_by_one_call(kept, how):
     key = signers.private_key(kept.bare)
     key.parent.mkdir(mode=0o700)
     shutil.copy(kept.keys["pushforward@localhost"], key)
-    found = next(found for found in check._keys(kept.bare) if not found.ok)
+    found = next(found for found in installation._keys(kept.bare) if not found.ok)
     assert found.found == f"{TRUST} is not what {file} says"
     assert found.mend == f"pushforward check --mend --bare {kept.bare}"
     assert any(line.startswith(f"{TRUST} says what ") for line in mended(kept))
@@ -511,7 +511,7 @@ def test_a_registry_that_is_gone_is_found_and_both_ways_back_work(kept, way):
 
 def test_a_default_branch_that_was_deleted_is_not_one_that_was_never_pushed(kept):
     kept.git(kept.bare, "update-ref", "-d", "refs/heads/main")
-    found = {finding.name: finding for finding in check.server(Path(kept.bare)) if not finding.ok}
+    found = {finding.name: finding for finding in installation.server(Path(kept.bare)) if not finding.ok}
     assert found["HEAD"].found == "refs/heads/main is not there"
     with pytest.raises(PushforwardError, match="has tags, and no branch any more"), authority.of(Path(kept.bare)):
         pass
@@ -694,8 +694,8 @@ def test_what_is_not_for_you_to_read_is_a_finding_and_no_crash(clone, monkeypatc
     def closed(_):
         raise PermissionError(13, "Permission denied", f"{made.bare}/pushforward/keys/ci")
 
-    monkeypatch.setattr(check, "_keys", closed)
-    found = {finding.name: finding for finding in check.server(Path(made.bare))}
+    monkeypatch.setattr(installation, "_keys", closed)
+    found = {finding.name: finding for finding in installation.server(Path(made.bare))}
     assert found["keys"].optional
     assert found["keys"].found == f"not looked at: {made.bare}/pushforward/keys/ci is not for you to read or write"
     assert found["keys"].mend == f"sudo -u {Path(made.bare).owner()} pushforward check --bare {made.bare}"
@@ -715,7 +715,7 @@ def test_hooks_settings_modes_copy_and_locks_are_mended_in_one_go(clone, git):
     os.utime(lock, (0, 0))
     done = CliRunner().invoke(main, ["check", "--quick", "--mend", "--bare", str(bare)], catch_exceptions=False)
     assert [line.split(" ", 1)[0] for line in done.output.splitlines()[:6]] == ["mended"] * 6, done.output
-    assert {finding.name for finding in check.server(bare) if not finding.ok} == set()
+    assert {finding.name for finding in installation.server(bare) if not finding.ok} == set()
     again = CliRunner().invoke(main, ["check", "--quick", "--mend", "--bare", str(bare)], catch_exceptions=False)
     assert "mended" not in again.output
 

@@ -31,7 +31,7 @@ def init(bare: Path | None, **wishes: bool | None) -> None:
 
     What a server has stays: store, keys, flags.
     """
-    from pushforward.server import check as checks
+    from pushforward.server import check, installation
     from pushforward.server import init as servers
 
     if bare is None and (joined := servers.join(Path.cwd())) is not None:
@@ -55,6 +55,6 @@ def init(bare: Path | None, **wishes: bool | None) -> None:
         click.echo(f"you      {you.principal} may sign for {common.may(you)}")
     except PushforwardError as unknown:
         click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
-    found = [*checks.machine(Path(server.bare), trust=server.trust), *checks.server(Path(server.bare))]
+    found = [*check.machine(Path(server.bare), trust=server.trust), *installation.server(Path(server.bare))]
     common.findings(found, only_bad=True)
     click.echo(f"next     git push local {server.default_branch}")
