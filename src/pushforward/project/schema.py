@@ -20,6 +20,7 @@ from pushforward.settings import MOST_FILES, MOST_MIB, RIGHTS, Column, Name, Sec
 
 FILE = "pushforward.yaml"
 NONE = "none"
+LONGEST_PATH = 400
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 OF_HOLDOUT = ("validation", "batches")
@@ -32,6 +33,14 @@ def _inside(path: str) -> str:
     if posixpath.normpath(path) != path or path.startswith(("/", "-", "../")) or path in ("..", "."):
         raise ValueError("write a path inside of the repository, without . and .. in it, and no / at its ends")
     return path
+
+
+def sound(path: str) -> bool:
+    """Whether a path can stand in this file."""
+    try:
+        return len(_inside(path)) <= LONGEST_PATH
+    except ValueError:
+        return False
 
 
 def _folder(path: str) -> str:
@@ -69,8 +78,8 @@ def _batches(words: str) -> str:
     return words if words == NONE else _key_of_file(words)
 
 
-ProjectPath = Annotated[str, Field(max_length=400), AfterValidator(_inside)]
-KeyOfFile = Annotated[str, Field(max_length=400), AfterValidator(_key_of_file)]
+ProjectPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
+KeyOfFile = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_key_of_file)]
 
 
 class Metric(Section):
