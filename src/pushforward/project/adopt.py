@@ -139,8 +139,8 @@ def form_of(found: Survey) -> Form:
 
 def _setup(found: Survey) -> str:
     """What builds .venv with pushforward and the project's own environment, as a line of a shell."""
-    makefile = files.read(found.root, "Makefile") if "Makefile" in found.tracked else None
-    if found.old and makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
+    makefile = files.read(found.root, "Makefile") if found.old else None
+    if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
         return "make env"
     install = f"uv pip install -q --python .venv/bin/python pushforward=={__version__}"
     listed = list(dict.fromkeys(lock for one in found.models for lock in one.locks))

@@ -47,15 +47,18 @@ def move(survey: Survey) -> Moved:
     held = {name: _held(name, values[name], read) for name in going}
     project = [HEAD, f'tool: "{__version__}"  # the version that judges; a change counts from the next push on\n']
     project += ["models:\n", *_model(rules)]
-    for name in going[1:]:
+    for name in going:
         first, end = sections[name]
-        project.append(_rules(name, lines[first:end]))
+        if _parsed("".join(lines[first:end])) != {name: values[name]}:
+            raise _by_hand()
+        project += [_rules(name, lines[first:end])] if name in RULES else []
     for name in sorted(going, key=lambda one: -sections[one][0]):
         first, end = sections[name]
         lines[first:end] = [_left(name, held[name])] if held[name] else []
     params = "".join(lines)
     kept = {name: held.get(name, value) for name, value in values.items() if held.get(name, True)}
-    _check(params, kept)
+    if kept and _parsed(params) != kept:
+        raise _by_hand()
     return Moved("".join(project), params, tuple(f"{name}.{key}" for name in going for key in held[name]))
 
 
@@ -93,7 +96,7 @@ def _rules(name: str, lines: list[str]) -> str:
     """A section as it was written; `gate.metric` has become the model's loss."""
     kept = [line for line in lines if not (name == "gate" and METRIC.match(line))]
     text = "".join(kept).rstrip() + "\n"
-    return text if yamlfile.plain(yamlfile.load(text.encode(), PARAMS)).get(name) else ""
+    return text if (_parsed(text) or {}).get(name) else ""
 
 
 def _read_by_stages(pipelines: Iterable[Pipeline]) -> set[str]:
@@ -114,14 +117,17 @@ def _left(name: str, held: dict[str, Any]) -> str:
     return f"# a stage reads it; what pushforward goes by is in pushforward.yaml\n{name}: {{{values}}}\n\n"
 
 
-def _check(params: str, wanted: dict[str, Any]) -> None:
-    """Refuse to write where the lines taken out were not just the sections that go."""
+def _parsed(text: str) -> dict[str, Any] | None:
+    """What a part of params.yaml says by itself; None where it says nothing."""
     try:
-        found = yamlfile.plain(yamlfile.load(params.encode(), PARAMS)) if wanted else {}
+        found: dict[str, Any] = yamlfile.plain(yamlfile.load(text.encode(), PARAMS))
     except PushforwardError:
-        found = None
-    if found != wanted:
-        raise PushforwardError(
-            f"{PARAMS} is not written as a block of lines a section; what is pushforward's in it cannot be cut out",
-            next="move it into pushforward.yaml by hand: docs/pushforward.schema.json says what is called how",
-        )
+        return None
+    return found
+
+
+def _by_hand() -> PushforwardError:
+    return PushforwardError(
+        f"{PARAMS} is not written as a block of lines a section; what is pushforward's in it cannot be cut out",
+        next="move it into pushforward.yaml by hand: docs/pushforward.schema.json says what is called how",
+    )
