@@ -43,13 +43,17 @@ class Out:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage, a loop of them counted as one; `params` are (file, key) pairs, the file named from the root."""
+    """A stage, a loop of them counted as one.
+
+    `params` are (file, key, line), `deps` are (path, line), both with names from the root.
+    """
 
     name: str
     line: int
     commands: tuple[str, ...]
     outs: tuple[Out, ...]
     params: tuple[tuple[str, str, int], ...]
+    deps: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ class _Reader:
             outs = [out for kind in ("out", "metric", "plot") for out in self.outs(body, kind, base)]
             command = body.get("cmd", "")
             commands = tuple(str(part) for part in (command if isinstance(command, list) else [command]))
-            yield Stage(str(name), line, commands, tuple(outs), tuple(self.params(body.get("params"), base)))
+            params, deps = tuple(self.params(body.get("params"), base)), tuple(self.deps(body.get("deps"), base))
+            yield Stage(str(name), line, commands, tuple(outs), params, deps)
 
     def outs(self, body: Any, kind: str, base: str) -> Iterator[Out]:
         """The entries of outs:, metrics: or plots:; each a path, or a path with its options."""
@@ -167,6 +172,12 @@ class _Reader:
                     yield from ((where, str(key), line) for key in (keys if isinstance(keys, list) else [""]))
             else:
                 yield self._place(PARAMS, base), str(entry), line
+
+    def deps(self, listed: Any, base: str) -> Iterator[tuple[str, int]]:
+        """(path, line) of what a stage depends on."""
+        for place, entry in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(entry, str):
+                yield self._place(entry, base), reading.line(listed, place)
 
     def artifacts(self, tree: Any) -> Iterator[Artifact]:
         """The entries of artifacts: that name a path."""
