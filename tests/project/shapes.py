@@ -47,6 +47,7 @@ def sklearn(root: Path, git: Git) -> None:
         {
             "dvc.yaml": SKLEARN_DVC,
             "params.yaml": "train:\n  trees: 50\n",
+            "dvc.lock": "schema: '2.0'\nstages:\n  prepare: {cmd: x}\n  train: {cmd: x}\n",
             "metrics.json": '{"roc_auc": 0.91, "train": {"roc_auc": 0.99}, "n": 120, "log_loss": 0.31}\n',
             "requirements.txt": "# what the stages import\nscikit-learn==1.5.0\npandas\n",
             "requirements-dev.txt": "pytest\n",

@@ -16,7 +16,7 @@ from pushforward import yamlfile
 from pushforward.project import adopt, reading, schema, workflows
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.reading import Odd
-from pushforward.project.survey import PARAMS, WORKFLOWS, Survey
+from pushforward.project.survey import PARAMS, WORKFLOWS, Survey, with_folders
 
 TABLES = (".parquet", ".csv")
 OF_HOLDOUT = ("rows", "labels")
@@ -66,13 +66,14 @@ def _stages(found: Survey, pipeline: Pipeline) -> Iterator[Fault]:
     """What DVC would trip over, or write over."""
     made = [out.path for each in found.pipelines for out in each.outs()]
     kept = [out for out, _, _ in _pointers(found)]
+    held = with_folders(found.tracked)
     for stage in pipeline.stages:
         for out in stage.outs:
             if out.cached and out.path in found.tracked:
                 what = f"{out.path} is an out of stage {stage.name}, and git holds it"
                 yield Fault(pipeline.file, out.line, what, f"git rm --cached {out.path}, or cache: false for it")
         for path, line in stage.deps:
-            known = "${" in path or _among(path, (*made, *kept)) or any(_touch(path, file) for file in found.tracked)
+            known = "${" in path or _among(path, (*made, *kept)) or path in held
             if not known and schema.sound(path):
                 what = f"stage {stage.name} needs {path}, which git does not hold and no stage makes"
                 yield Fault(pipeline.file, line, what, f"dvc add {path} && dvc push, or git add {path}")

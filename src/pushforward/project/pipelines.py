@@ -16,6 +16,7 @@ from pushforward.project import reading
 from pushforward.project.reading import Odd
 
 FILE = "dvc.yaml"
+LOCK = "dvc.lock"
 PARAMS = "params.yaml"
 LIMIT_STAGES = 2_000
 REFERENCE = re.compile(r"\$\{\s*([\w.-]+)\s*\}")
@@ -68,13 +69,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One dvc.yaml: its folder, and what it says; `plots` are their names."""
+    """One dvc.yaml: its folder, and what it says; `plots` are their names, `ran` the stages that dvc.lock knows."""
 
     folder: str
     stages: tuple[Stage, ...] = ()
     metrics: tuple[Out, ...] = ()
     plots: tuple[str, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    ran: frozenset[str] = frozenset()
 
     @property
     def file(self) -> str:
@@ -116,8 +118,22 @@ def read(root: Path, folder: str) -> tuple[Pipeline, list[Odd]]:
         tuple({out.path: out for out in metrics}.values()),
         tuple(dict.fromkeys(plots)),
         tuple(reader.artifacts(tree)),
+        frozenset(_ran(root, folder, reader.odd)),
     )
     return found, reader.odd
+
+
+def _ran(root: Path, folder: str, odd: list[Odd]) -> set[str]:
+    """The stages that dvc.lock has an entry of, a loop of them as one."""
+    file = posixpath.normpath(f"{folder}/{LOCK}")
+    if not (root / file).is_file():
+        return set()
+    try:
+        stages = reading.yaml(root, file, most=reading.LIMIT_BYTES).get("stages")
+    except Odd as strange:
+        odd.append(strange)
+        return set()
+    return {str(name).partition("@")[0] for name in stages} if isinstance(stages, dict) else set()
 
 
 class _Reader:

@@ -17,7 +17,7 @@ from pushforward import files, pointers, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.text import plain
 
-LIMIT_BYTES = 4 * 1024 * 1024
+LIMIT_BYTES = 1024 * 1024
 LIMIT_YAML = 256 * 1024
 LIMIT_NODES, LIMIT_DEPTH = 100_000, 60
 LIMIT_NUMBERS = 500  # of a file of metrics
@@ -53,9 +53,9 @@ def text(root: Path, path: str, *, most: int = LIMIT_BYTES) -> str:
         raise Odd(path, 0, trouble.strerror or "it cannot be read") from None
 
 
-def yaml(root: Path, path: str) -> CommentedMap:
+def yaml(root: Path, path: str, *, most: int = LIMIT_YAML) -> CommentedMap:
     """A YAML file with its line numbers, anchors and all; `Odd` where it is no mapping, or stands for too much."""
-    source = text(root, path, most=LIMIT_YAML)
+    source = text(root, path, most=most)
     try:
         untrusted.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = YAML(typ="rt").load(source)

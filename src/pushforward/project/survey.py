@@ -245,9 +245,10 @@ def _unignored(repository: Repository, read: list[Pipeline], tracked: set[str], 
     if any(path.endswith(".py") and not path.startswith(".github/") for path in present):
         asked["__pycache__/x"] = "__pycache__/"
     folders = {}  # what is not there yet may become a file or a folder, and a pattern may be of one of both
+    held_by_git = with_folders(tracked)
     for pipeline in read:
         for out in pipeline.outs():
-            held = out.path in tracked or any(path.startswith(f"{out.path}/") for path in tracked)
+            held = out.path in held_by_git
             if out.cached and out.known and not held and schema.sound(out.path):
                 asked[out.path] = "/" + GLOB.sub(r"\\\1", out.path)
                 folders[out.path] = f"{out.path}/x"
@@ -255,6 +256,16 @@ def _unignored(repository: Repository, read: list[Pipeline], tracked: set[str], 
     done = repository.git("check-ignore", "-z", "--stdin", "--no-index", stdin=names, check=False)
     ignored = set(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
     return [line for name, line in asked.items() if ignored.isdisjoint((name, folders.get(name, name)))]
+
+
+def with_folders(paths: Iterable[str]) -> set[str]:
+    """The paths, and every folder that one of them is in."""
+    found: set[str] = set()
+    for path in paths:
+        while path and path not in found:
+            found.add(path)
+            path = posixpath.dirname(path)
+    return found
 
 
 def _old(root: Path, present: set[str], odd: list[Odd]) -> tuple[str, ...]:

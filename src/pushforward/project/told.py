@@ -1,10 +1,10 @@
-"""What `pushforward adopt` prints: what was found and where, the level, what was written, what to type next. Pure."""
+"""What `pushforward adopt` prints: what was found and where, the level, what was written, what to type next."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from pushforward.project import adopt, schema
+from pushforward.project import adopt, schema, workflows
 from pushforward.project.adopt import Plan
 from pushforward.project.survey import Found, Survey
 from pushforward.text import plain, shorten
@@ -76,7 +76,9 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
         if not pipeline.stages and pipeline.file in strange:
             continue
         plots = f", {_some(len(pipeline.plots), 'plot')}" if pipeline.plots else ""
-        yield "pipeline", f"{plain(pipeline.file)}: {_some(len(pipeline.stages), 'stage')}{plots}"
+        known = sum(stage.name in pipeline.ran for stage in pipeline.stages)
+        ran = f"{known} of them in dvc.lock" if known else "none of them in a dvc.lock yet"
+        yield "pipeline", f"{plain(pipeline.file)}: {_some(len(pipeline.stages), 'stage')} ({ran}){plots}"
     for found in survey.models:
         yield "model", _model(found)
         for metrics in found.metrics if found in _firsts(survey) else ():
@@ -92,6 +94,9 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
         stages = f"; stages {', '.join(registry.stages)}" if registry.stages else ""
         count = _some(registry.versions, "version")
         yield "tags", plain(f"{registry.name}: {count}, the newest {registry.newest}{stages}")
+    generated = {made.path for made in workflows.render(adopt.form_of(survey))}
+    if theirs := [path for path in survey.workflows if path not in generated]:
+        yield "workflows", f"{_names(theirs)}: yours, left as they are"
     for odd in survey.odd:
         yield "odd", shorten(str(odd), 300)
 
