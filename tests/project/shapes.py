@@ -135,7 +135,7 @@ def poetry(root: Path, git: Git) -> None:
             "poetry.lock": "",
             "pyproject.toml": "[tool.poetry]\nname = 'flowers'\n",
             "flowers/__init__.py": "",
-            ".dvc/config": "['remote \"web\"']\nurl = https://data.example.org/store\n",
+            ".dvc/config": "['remote \"web\"']\nurl = https://ann:secret@data.example.org/store\n",
         },
     )
 

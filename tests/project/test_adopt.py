@@ -260,6 +260,21 @@ def test_json_says_the_same(tmp_path, git, adopt):
     assert not (root / schema.FILE).exists()
 
 
+def test_numbers_that_are_not_here_yet_are_adopted_when_they_are(tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    git(root, "rm", "-q", "metrics.json")
+    done = adopt(root)
+    assert "level   0 of 3, rerun" in done.output
+    told = "metrics.json is not here: after dvc pull or dvc repro, and rm pushforward.yaml, adopt finds its numbers"
+    assert f"note    {told}\n" in done.output
+    assert '    #   "metrics.json:accuracy": {better: higher' in (root / schema.FILE).read_text()
+    (root / "metrics.json").write_text('{"auc": 0.9}')
+    (root / schema.FILE).unlink()
+    again = adopt(root)
+    assert "level   1 of 3, metrics" in again.output
+    assert "is not here" not in again.output
+
+
 def test_where_there_is_no_pipeline_it_says_so(repository, tmp_path, adopt):
     done = adopt(repository)
     assert done.exit_code == USAGE

@@ -53,6 +53,9 @@ def test_locks_of_other_tools_are_known_by_their_names(name, kind, locked, tmp_p
         (["requirements.txt", "uv.lock"], ".", ["uv.lock"]),
         (["environment.yml", "requirements.txt"], ".", ["requirements.txt"]),
         (["requirements-test.txt"], ".", []),
+        (["a/src/requirements.txt", "b/src/requirements.txt"], "b", ["b/src/requirements.txt"]),
+        (["a/src/requirements.txt", "b/src/requirements.txt"], "c", []),
+        (["a/b/requirements.txt", "c/requirements.txt"], ".", ["c/requirements.txt"]),
     ],
 )  # fmt: skip
 def test_the_nearest_environment_that_is_not_for_tests_is_taken(paths, folder, chosen, tmp_path):

@@ -80,6 +80,7 @@ def plan(root: Path, *, level: int | None = None, update: bool = False) -> Plan:
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
     notes += [f"{lock} is not what .github/actions/{form.prefix}setup installs: add how" for lock in _not_built(found)]
+    notes += _absent(found)
     return Plan(found, reached, (*made, *generated, *_ignore(found)), tuple(notes))
 
 
@@ -159,6 +160,13 @@ def _not_built(found: Survey) -> list[str]:
     listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
     built = ("pip", "pylock", "uv")
     return [lock.path for lock in listed if lock.kind not in built or not SHELL_PLAIN.fullmatch(lock.path)]
+
+
+def _absent(found: Survey) -> Iterator[str]:
+    """The files of metrics whose numbers cannot be drafted, for they are not here."""
+    if found.project is None and not found.old:
+        for path in dict.fromkeys(one.out.path for model in found.models for one in model.metrics if one.absent):
+            yield f"{path} is not here: after dvc pull or dvc repro, and rm {schema.FILE}, adopt finds its numbers"
 
 
 def _settings(found: Survey, level: int | None, *, update: bool) -> Iterator[Write]:

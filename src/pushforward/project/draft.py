@@ -51,7 +51,7 @@ def numbers(found: Found) -> list[Number]:
     """The numbers of a model that are of rows it has not been fitted on, those first of which one way is better."""
     listed = []
     for metrics in found.metrics:
-        file = _below(metrics.out.path, found.pipeline.folder)
+        file = below(metrics.out.path, found.pipeline.folder)
         for key, value in metrics.values.items():
             if TRAINING.isdisjoint(WORD.findall(key.lower())) and all(key.split(".")):
                 listed.append(Number(f"{file}:{key}", value, direction(key) or direction(file.rpartition("/")[2])))
@@ -91,7 +91,7 @@ def _model(found: Found, wanted: int) -> Iterator[str]:
         yield f"    folder: {scalar(folder)}\n"
     if found.model is not None:
         where = plain(f"{found.pipeline.file}:{found.model.line}, {found.model.why}")
-        yield f"    path: {scalar(_below(found.model.path, folder))}  # {where}\n"
+        yield f"    path: {scalar(below(found.model.path, folder))}  # {where}\n"
     else:
         yield "    # path: MODEL  # which out the model is; dvc.yaml says of none that it is one\n"
     loose = [
@@ -115,10 +115,15 @@ def _metrics(found: Found, wanted: int) -> Iterator[str]:
         name = json.dumps(number.name, ensure_ascii=False)
         yield f"    {mark}  {name}: {{better: {better}}}  # {number.value:g} now\n"
     if not listed:
-        yield '    #   "metrics.json:accuracy": {better: higher, at_least: 0.8, lose_at_most: 0.01}\n'
+        file = next(
+            (below(one.out.path, found.pipeline.folder) for one in found.metrics if one.out.known), "metrics.json"
+        )
+        name = json.dumps(f"{file}:accuracy", ensure_ascii=False)
+        yield f"    #   {name}: {{better: higher, at_least: 0.8, lose_at_most: 0.01}}\n"
 
 
-def _below(path: str, folder: str) -> str:
+def below(path: str, folder: str) -> str:
+    """A path as it is named from a folder that it is in."""
     return path if folder == "." else path.removeprefix(f"{folder}/")
 
 

@@ -57,7 +57,10 @@ def read(root: Path, paths: Iterable[str]) -> tuple[list[Lock], list[Odd]]:
 
 
 def chosen(locks: Iterable[Lock], folder: str) -> list[Lock]:
-    """Those of the environment of a model in `folder`: of the nearest folder with some, the kind that says most."""
+    """Those of the environment of a model in `folder`: of the nearest folder with some, the kind that says most.
+
+    Near is the folder itself, then the ones around it, then the ones in it.
+    """
     own = [lock for lock in locks if not BESIDE.search(posixpath.basename(lock.path).rpartition(".")[0])]
     above = ["." if folder == "." else folder]
     while above[-1] != ".":
@@ -66,7 +69,9 @@ def chosen(locks: Iterable[Lock], folder: str) -> list[Lock]:
         near = [lock for lock in own if _home(lock.path) == place]
         if near:
             return _best(near)
-    return _best([lock for lock in own if "/" in lock.path])
+    inside = [_home(lock.path) for lock in own if folder == "." or lock.path.startswith(f"{folder}/")]
+    nearest = min(inside, key=lambda place: place.count("/"), default="")
+    return _best([lock for lock in own if _home(lock.path) == nearest])
 
 
 def _best(locks: list[Lock]) -> list[Lock]:

@@ -28,6 +28,7 @@ GTO_VERSION = re.compile(r"(?:(?P<folder>[\w./-]+)=)?(?P<name>[A-Za-z][\w/-]*)@v
 GTO_STAGE = re.compile(r"(?:[\w./-]+=)?(?P<name>[A-Za-z][\w/-]*)#(?P<stage>[A-Za-z][\w-]*)#\d+")
 REMOTE = re.compile(r"\s*\['?remote \"(?P<name>[^\"]+)\"'?\]")
 SETTING = re.compile(r"\s*(?P<key>[\w.]+)\s*=\s*(?P<value>.*?)\s*$")
+LOGIN = re.compile(r"://[^/@]*@")  # may hold a password, and what is found is printed
 READ_ONLY = ("http://", "https://")
 GLOB = re.compile(r"([\\*?\[\]!#])")
 
@@ -66,6 +67,7 @@ class Metrics:
     file: str
     inside: str
     values: Mapping[str, float]
+    absent: bool
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,14 @@ def _metrics(root: Path, pipeline: Pipeline, odd: list[Odd]) -> Iterable[Metrics
     for out in pipeline.metrics:
         inside = next((path for path in outs if out.path.startswith(f"{path}/")), "")
         values: dict[str, float] = {}
-        if out.known and schema.sound(out.path) and _in(out.path, pipeline.folder) and (root / out.path).is_file():
+        sound = out.known and schema.sound(out.path) and _in(out.path, pipeline.folder)
+        here = sound and (root / out.path).is_file()
+        if here:
             try:
                 values = reading.numbers(root, out.path)
             except Odd as strange:
                 odd.append(strange)
-        yield Metrics(out, pipeline.file, inside, values)
+        yield Metrics(out, pipeline.file, inside, values, sound and not here)
 
 
 def _in(path: str, folder: str) -> bool:
@@ -217,7 +221,7 @@ def _remotes(root: Path, present: set[str], odd: list[Odd]) -> Iterable[Remote]:
                 remote = REMOTE.match(line)
                 section = remote["name"] if remote else line.strip().strip("['\"]")
             elif (setting := SETTING.match(line)) and setting["key"] == "url" and section not in ("core", "cache"):
-                found[section] = setting["value"], number
+                found[section] = LOGIN.sub("://", setting["value"]), number
             elif setting and setting["key"] == "remote" and section == "core":
                 default = setting["value"]
         yield from (Remote(name, url, path, number, name == default) for name, (url, number) in found.items() if url)

@@ -16,6 +16,7 @@ GETS = (
     "the whole judge: rows that no model has seen, scored by the judge",
 )
 MOST = 6  # names in a line
+LONGEST = 400  # characters of a line
 
 
 def lines(planned: Plan, *, dry: bool) -> Iterator[str]:
@@ -26,7 +27,7 @@ def lines(planned: Plan, *, dry: bool) -> Iterator[str]:
     yield from _column("level", [reached, *above])
     written = [f"{write.path} ({write.words})" for write in planned.writes]
     yield from _column("would write" if dry else "wrote", written or ["nothing: all is as it has to be"])
-    yield from _column("note", [plain(note, 400) for note in planned.notes])
+    yield from _column("note", [plain(note, LONGEST) for note in planned.notes])
     yield from _column("next", [adopt.next_step(planned)])
 
 
@@ -78,17 +79,22 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
         plots = f", {_some(len(pipeline.plots), 'plot')}" if pipeline.plots else ""
         known = sum(stage.name in pipeline.ran for stage in pipeline.stages)
         ran = f"{known} of them in dvc.lock" if known else "none of them in a dvc.lock yet"
-        yield "pipeline", f"{plain(pipeline.file)}: {_some(len(pipeline.stages), 'stage')} ({ran}){plots}"
+        yield "pipeline", f"{plain(pipeline.file, LONGEST)}: {_some(len(pipeline.stages), 'stage')} ({ran}){plots}"
     for found in survey.models:
         yield "model", _model(found)
         for metrics in found.metrics if found in _firsts(survey) else ():
             inside = f", in the out {metrics.inside}" if metrics.inside else ""
-            where = f"{plain(metrics.out.path)} ({plain(metrics.file)}:{metrics.out.line}{plain(inside)})"
-            yield "metrics", f"{where}: {_names(list(metrics.values)) or 'not there yet, or no numbers in it'}"
+            where = (
+                f"{plain(metrics.out.path, LONGEST)} ({plain(metrics.file, LONGEST)}:{metrics.out.line}{plain(inside)})"
+            )
+            yield (
+                "metrics",
+                f"{where}: {_names(list(metrics.values)) or ('not here' if metrics.absent else 'no numbers')}",
+            )
     yield from _environment(survey)
     for remote in survey.remotes:
         only = ", to read only" if remote.read_only else ""
-        yield "store", plain(f"{remote.name}: {remote.url} ({remote.file}:{remote.line}{only})")
+        yield "store", plain(f"{remote.name}: {remote.url} ({remote.file}:{remote.line}{only})", LONGEST)
     yield "branch", f"{plain(survey.branch)} ({survey.why_branch})"
     for registry in survey.registries:
         stages = f"; stages {', '.join(registry.stages)}" if registry.stages else ""
@@ -98,7 +104,7 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
     if theirs := [path for path in survey.workflows if path not in generated]:
         yield "workflows", f"{_names(theirs)}: yours, left as they are"
     for odd in survey.odd:
-        yield "odd", shorten(str(odd), 300)
+        yield "odd", shorten(str(odd), LONGEST)
 
 
 def _firsts(survey: Survey) -> list[Found]:
@@ -108,21 +114,25 @@ def _firsts(survey: Survey) -> list[Found]:
 
 def _model(found: Found) -> str:
     if found.model is None:
-        return plain(f"{found.name}: no out of {found.pipeline.file} is known to be one")
-    return plain(f"{found.name}: {found.model.path} ({found.pipeline.file}:{found.model.line}, {found.model.why})")
+        return plain(f"{found.name}: no out of {found.pipeline.file} is known to be one", LONGEST)
+    where = f"{found.pipeline.file}:{found.model.line}"
+    return plain(f"{found.name}: {found.model.path} ({where}, {found.model.why})", LONGEST)
 
 
 def _environment(survey: Survey) -> Iterator[tuple[str, str]]:
     for lock in dict.fromkeys(lock for found in survey.models for lock in found.locks):
         where = f"{lock.path}:{lock.line}" if lock.line else lock.path
-        yield "environment", plain(lock.path if lock.locked else f"{lock.path}, not locked ({where}: {lock.why})")
+        yield (
+            "environment",
+            plain(lock.path if lock.locked else f"{lock.path}, not locked ({where}: {lock.why})", LONGEST),
+        )
     if not any(found.locks for found in survey.models):
         yield "environment", "no requirements.txt, uv.lock, poetry.lock, pylock.toml, environment.yml or renv.lock"
 
 
 def _names(names: list[str]) -> str:
     more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return plain(", ".join(names[:MOST])) + more
+    return plain(", ".join(names[:MOST]), LONGEST) + more
 
 
 def _some(count: int, what: str) -> str:
