@@ -292,6 +292,37 @@ def test_from_a_folder_of_the_repository_the_whole_of_it_is_adopted(tmp_path, gi
     assert (root / schema.FILE).is_file()
 
 
+@pytest.mark.parametrize("name", [".github", ".gitignore", schema.FILE, ".github/workflows/judge.yml"])
+def test_nothing_is_written_through_a_link(name, tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "r")
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).symlink_to(behind)
+    before = content(root)
+    done = adopt(root)
+    assert done.exit_code == USAGE
+    assert f"{name} is a link; what is behind a link is neither read, written nor deleted" in done.output
+    assert content(root) == before
+    assert not list(behind.iterdir())
+
+
+def test_what_is_in_the_way_is_told_before_anything_is_written(tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "r")
+    for name in (schema.FILE, ".gitignore"):
+        (root / name).mkdir()
+        assert f"{name} cannot be written: a folder is there" in adopt(root).output
+        (root / name).rmdir()
+    (root / ".github").write_text("")
+    assert "cannot be written" in adopt(root).output
+    assert sorted(path.name for path in root.iterdir() if path.name != ".git") == [
+        ".dvc", ".github", "dvc.yaml", "renv.lock",
+    ]  # fmt: skip
+    (root / ".github").unlink()
+    (root / ".github" / "publish.sh").mkdir(parents=True)
+    assert ".github/pushforward-publish.sh (generated)" in adopt(root).output
+
+
 def test_the_workflows_of_this_repository_are_those_of_the_package():
     """One truth: what is edited in .github is edited in src/pushforward/workflows too."""
     for made in workflows.render(workflows.Form("main", "src", "make env")):

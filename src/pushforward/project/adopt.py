@@ -81,7 +81,21 @@ def plan(root: Path, *, level: int | None = None, update: bool = False) -> Plan:
             generated.append(_generated(Repository(root), one, state))
     notes += [f"{lock} is not what .github/actions/{form.prefix}setup installs: add how" for lock in _not_built(found)]
     notes += _absent(found)
-    return Plan(found, reached, (*made, *generated, *_ignore(found)), tuple(notes))
+    writes = (*made, *generated, *_ignore(found))
+    for write in writes:
+        _check_place(root, write.path)
+    return Plan(found, reached, writes, tuple(notes))
+
+
+def _check_place(root: Path, path: str) -> None:
+    """Refuse, before anything is written, a place that is no file, or below one."""
+    there = files.place(root, path)
+    above = [folder for folder in there.parents if folder.is_relative_to(root)]
+    if there.is_dir() or any(folder.exists() and not folder.is_dir() for folder in above):
+        raise PushforwardError(
+            f"{path} cannot be written: a folder is there, or a file in place of its folder",
+            next="move that away, and pushforward adopt again",
+        )
 
 
 def apply(planned: Plan) -> None:

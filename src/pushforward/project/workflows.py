@@ -101,7 +101,7 @@ def state(root: Path, made: Generated) -> State:
     """What is at the place of a generated file."""
     content = files.read(root, made.path)
     if content is None:
-        return "missing"
+        return "foreign" if (root / made.path).exists() else "missing"
     said, body = taken_apart(content)
     if not said:
         return "current" if body == made.body else "copy" if b"pushforward" in body else "foreign"
