@@ -50,7 +50,7 @@ refusals: export RECORD_REFUSALS = $(CURDIR)/.pytest_cache/refusals.jsonl
 refusals: env-test ## run the tests and write docs/refusals.md from what they were refused
 	@mkdir -p .pytest_cache; rm -f "$$RECORD_REFUSALS"
 	@UPDATE_GOLDEN=1 $(TEST_VENV)/bin/python -m pytest -q -n auto --dist worksteal --ignore=tests/test_refusals.py --ignore=tests/test_shape.py
-	@$(TEST_VENV)/bin/python tests/refusals.py
+	@$(TEST_VENV)/bin/python -m tests.refusals
 
 backtest: env-test ## train on every earlier month, test on the next: April to December
 	@$(TEST_VENV)/bin/python benchmarks/backtest.py

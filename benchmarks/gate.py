@@ -31,7 +31,8 @@ from flights.catalog import GROUPS, Group
 from flights.params import read_section
 from flights.train import Train, chosen_features
 from pushforward.gate import stats
-from pushforward.gate.decision import Evidence, judge
+from pushforward.gate.decision import judge
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
 from pushforward.settings import GateRules
 

@@ -7,7 +7,6 @@ below 300 pushes a minute, above 300 ms at the 95th percentile, or where an acce
 """
 
 import argparse
-import importlib.util
 import os
 import shutil
 import statistics
@@ -19,11 +18,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.team import make_team
 
 from pushforward.git.repository import Repository
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 
 ROOT = Path(__file__).parent.parent
 RATE, LIMIT_SECONDS = 300, 0.3  # pushes a minute, and the 95th percentile
@@ -95,7 +96,7 @@ def judged(bare: Path, pushers: list[Pusher]) -> list[str]:
     found = notes.annotated(repository)
     for pusher in pushers:
         for commit in pusher.accepted:
-            count = len(report.entries(notes.read(repository, commit))) if commit in found else 0
+            count = len(note.entries(notes.read(repository, commit))) if commit in found else 0
             wrong += [] if count == 1 else [f"{pusher.branch} {commit[:9]} has {count} verdicts"]
     return wrong
 
@@ -122,18 +123,6 @@ def empty_hooked(bare: Path, folder: Path) -> Path:
     return copy
 
 
-def toy() -> ModuleType:
-    """The small team of the tests."""
-    path = ROOT / "tests" / "team.py"
-    spec = importlib.util.spec_from_file_location("team_of_the_tests", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def main() -> None:
     """Measure, print, and fail where the server is slower than it may be or has lost something."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,7 +135,7 @@ def main() -> None:
         folder = Path(name)
         os.environ |= {"HOME": name, "GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@example.org"}
         os.environ |= {"GIT_COMMITTER_NAME": "Ann", "GIT_COMMITTER_EMAIL": "ann@example.org"}
-        team = toy().make_team(folder)
+        team = make_team(folder)
         said = team.push()
         if "toy@v1.0.0" not in said:
             sys.exit(said)

@@ -33,8 +33,9 @@ from pushforward.gate.verdict import (
 from pushforward.git.repository import Repository
 from pushforward.judge.ledger import Key, Ledger
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
-from pushforward.report.markdown import Context
+from pushforward.report import note
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context
 from pushforward.views.history import History
 from pushforward.views.pages import Site
 
@@ -242,7 +243,7 @@ def verdict(
 def written(told: Verdict, context: Context | None = None) -> str:
     """A report as a note keeps it."""
     context = context or Context(learning_curve=tuple(0.47 + 0.09 * 0.96**number for number in range(120)))
-    return report.with_context(report.markdown(told, context), context)
+    return note.with_context(markdown(told, context), context)
 
 
 def record(told: Verdict) -> dict[str, object]:

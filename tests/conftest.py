@@ -7,10 +7,24 @@ from pathlib import Path
 
 import pytest
 from tests import refusals
-from tests.team import first_version, hub, promoted, released, team, template, three
+from tests.once import compiled, isolate
+from tests.team import begun, first_version, hub, promoted, released, second_version, template, three
+from tests.tiny_server import tiny, tiny_template
 
 # Fixtures of every room.
-__all__ = ["first_version", "hub", "promoted", "released", "team", "template", "three"]
+__all__ = [
+    "begun",
+    "compiled",
+    "first_version",
+    "hub",
+    "promoted",
+    "released",
+    "second_version",
+    "template",
+    "three",
+    "tiny",
+    "tiny_template",
+]
 ROOT = Path(__file__).parent.parent
 
 
@@ -26,18 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty home and a clean environment: what the machine has does not count."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / ".gitconfig").write_text(
-        "[user]\n\tname = Ann\n\temail = ann@example.org\n"
-        "[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
-    )
-    for name in list(os.environ):
-        if name.startswith(("GIT_", "DVC_", "PUSHFORWARD_", "GITHUB_")) or name in {"CI", "XDG_CONFIG_HOME"}:
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    isolate(monkeypatch, tmp_path / "home")
 
 
 @pytest.fixture

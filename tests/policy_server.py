@@ -1,5 +1,6 @@
 """A server whose policy is put to the test, and what honest and forging people push to it. No pipeline is run."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from pushforward.server.init import init
 
 TOY = Path(__file__).parent / "toy"
-GOLDEN = Path(__file__).parent / "golden" / "policy"
+GOLDEN = Path(__file__).parent / "golden" / "policy.toml"
 ZERO = "0" * 40
 CHAIN = "refs/pushforward/registry"
 CI = "pushforward@localhost"
@@ -54,17 +56,28 @@ class Pushed:
         text = "\n".join([*self.remote, *reasons]) + "\n"
         text = re.sub(r"directory found in \[.*", "directory found in FOLDERS", text)
         text = re.sub(r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:KEY", text)
+        text = re.sub(r"dated \d{14}Z", "dated WHEN", text)
         return re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", re.sub(r"\b[0-9a-f]{9}\b", "COMMIT", text))
 
 
+def goldens() -> dict[str, str]:
+    """What a pusher is told, by the name of the case."""
+    return tomllib.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+
+
 def same_as_golden(name: str, text: str) -> None:
-    """Compare with golden/policy/<name>.txt; UPDATE_GOLDEN=1 writes it."""
-    path = GOLDEN / f"{name}.txt"
+    """Compare with the case `name` of golden/policy.toml; UPDATE_GOLDEN=1 writes it."""
     if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert path.is_file(), f"no {path}; make it with UPDATE_GOLDEN=1"
-    assert text == path.read_text()
+        folder = os.open(GOLDEN.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # tests run side by side
+            cases = sorted((goldens() | {name: text}).items())
+            GOLDEN.write_text("\n".join(f"{json.dumps(case)} = '''\n{told}'''\n" for case, told in cases))
+        finally:
+            os.close(folder)
+    known = goldens()
+    assert name in known, f"no case {name} in {GOLDEN}; UPDATE_GOLDEN=1 writes it"
+    assert text == known[name]
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """A team: a clone of a small project, its server, and what a pusher sees."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.once import copied, made_once
 
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
-from pushforward.judge import judge as evidence
-from pushforward.policy import hook as policy
+from pushforward.git.server import START, Server
+from pushforward.judge import passed
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
 from pushforward.release.promote import Promotion, promote
 from pushforward.release.release import release
+from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "toy"
 PYTHON = ROOT / ".venv" / "bin" / "python"
+PARAMS = (TOY / "params.yaml").read_text()
+CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
 
 
 def make_toy(folder: Path) -> None:
@@ -46,6 +49,17 @@ def make_toy(folder: Path) -> None:
         ROOT / "src" / "pushforward", folder / "src" / "pushforward", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(ROOT / "Makefile", folder)
+
+
+def make_clone(folder: Path, git: Callable[..., str], config: str = CONFIG) -> Path:
+    """A project of nothing but settings, as one commit: all that a server is made of."""
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text(config)
+    (folder / "params.yaml").write_text(PARAMS)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Begin")
+    return folder
 
 
 @dataclass
@@ -123,35 +137,14 @@ def make_team(folder: Path) -> Team:
     return made
 
 
-@pytest.fixture
-def team(tmp_path: Path) -> Team:
-    """A team that has not pushed yet."""
-    return make_team(tmp_path)
-
-
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a team that has a first version; made once, to be copied, also by the other workers."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "template"
-    with (shared / "template.lock").open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (folder / "made").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            _push_first_version(folder)
-            (folder / "made").touch()
-    return folder
+    return made_once(tmp_path_factory, "template", _push_first_version)
 
 
 def _push_first_version(folder: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"NAME": "Ann", "EMAIL": "ann@example.org"}.items():
-            patch.setenv(f"GIT_AUTHOR_{name}", value)
-            patch.setenv(f"GIT_COMMITTER_{name}", value)
-        patch.setenv("HOME", str(folder))
-        said = make_team(folder).push()
+    said = make_team(folder).push()
     assert "toy@v1.0.0" in said, said
 
 
@@ -160,15 +153,30 @@ def first_version(template: Path) -> Callable[..., Team]:
     """Gives a team whose first version is tagged, in a folder of its own; a copy of another team where one is named."""
 
     def copy(folder: Path, source: Path = template) -> Team:
-        for name in ("toy", "toy.git", "store"):
-            shutil.copytree(source / name, folder / name, symlinks=True)
+        copied(source, folder, "toy", "toy.git", "store")
         made = Team(folder / "toy", folder / "toy.git")
         made.git("remote", "set-url", "local", str(made.bare))
-        made.pushforward("init")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", str(PYTHON))  # which the server keeps
+            init(made.clone)
         made.git("fetch", "-q", "--tags", "local")
         return made
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def second_version(first_version: Callable[..., Team], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a team with a second version, judged against the first; made once, only to be read or copied."""
+
+    def make(folder: Path) -> None:
+        made = first_version(folder)
+        made.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
+        said = made.push()
+        assert "toy@v1.1.0" in made.tags(), said
+        made.git("fetch", "-q", "--tags", "local")
+
+    return made_once(tmp_path_factory, 'it\'s "our"\t{team} #1 é', make)
 
 
 @pytest.fixture
@@ -280,7 +288,7 @@ class Hub:
             ref="refs/heads/main",
             digests=digests,
         )
-        evidence.record(self.clone, verdict)
+        passed.record(self.clone, verdict)
         return verdict
 
     def promote(self, model: str, level: Level = "minor", *, clone: Path | None = None) -> Promotion:
@@ -340,7 +348,7 @@ class Hub:
         self.git(self.bare, "config", "--add", "receive.hideRefs", "refs/pushforward")
         self.git(self.bare, "config", "--add", "receive.hideRefs", "!refs/pushforward/registry")
         hook = self.bare / "hooks" / "pre-receive"
-        hook.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S {policy.__file__}\n")
+        hook.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S -c {shlex.quote(START)} {ROOT / 'src'}\n")
         hook.chmod(0o755)
         own = self.bare / "pushforward"
         own.mkdir()
@@ -371,22 +379,29 @@ class Hub:
         return oid
 
 
-@pytest.fixture
-def hub(tmp_path: Path, git: Callable[..., str]) -> Hub:
-    """A bare repository with the policy hook, one clone and one commit on main."""
-    return Hub(tmp_path, git)
+def _git(folder: Path, *args: str) -> str:
+    """Git for what outlives a test, and its home."""
+    command = ["git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "init.defaultBranch=main"]
+    done = subprocess.run([*command, "-C", str(folder), *args], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    """A hub with one commit on main; made once, to be copied."""
+    return Hub(tmp_path_factory.mktemp("begun"), _git)
+
+
+@pytest.fixture
+def hub(begun: Hub, tmp_path: Path, git: Callable[..., str]) -> Hub:
+    """A bare repository with the policy hook, one clone and one commit on main."""
+    return Hub(tmp_path, git, begun)
+
+
+@pytest.fixture(scope="session")
+def released(begun: Hub, tmp_path_factory: pytest.TempPathFactory) -> Hub:
     """A hub whose v1.0.0, v1.1.0 and v1.2.0 were in production one after the other; made once, to be copied."""
-
-    def git(folder: Path, *args: str) -> str:
-        command = ["git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "init.defaultBranch=main"]
-        done = subprocess.run([*command, "-C", str(folder), *args], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    made = Hub(tmp_path_factory.mktemp("released"), git)
+    made = Hub(tmp_path_factory.mktemp("released"), _git, begun)
     for model in ("one", "two", "three"):
         made.commit(model)
         made.promote(model)

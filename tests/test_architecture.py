@@ -58,26 +58,13 @@ def test_who_is_said_to_write_a_ref_is_there(kind):
 
 
 def test_no_ref_of_ours_is_spelled_out_beside_the_schema():
-    """The hook is a program of the standard library alone, and has its own."""
     spelled = re.compile(r'"refs/(?:pushforward/[a-z]+/?|notes/pushforward)"')
     found = {
         str(path.relative_to(SOURCE)): spelled.findall(path.read_text())
         for path in SOURCE.rglob("*.py")
-        if path not in {SOURCE / "git" / "refs.py", SOURCE / "policy" / "hook.py"}
+        if path != SOURCE / "git" / "refs.py"
     }
     assert {path: words for path, words in found.items() if words} == {}
-
-
-def test_the_refs_of_the_hook_are_those_of_the_schema():
-    tree = ast.parse((SOURCE / "policy" / "hook.py").read_text())
-    said = {
-        node.targets[0].id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and isinstance(node.value, ast.Constant)
-    }
-    assert (said["CHAIN"], said["VERDICT"], said["PASSED"]) == (refs.REGISTRY, refs.VERDICTS, refs.PASSED)
 
 
 @pytest.mark.parametrize("room", ROOMS)

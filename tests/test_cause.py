@@ -144,6 +144,15 @@ def test_of_what_act_cannot_read_the_place_is_told():
             "stages.a.foreach in dvc.yaml: Could not find 'n'",
             "edit dvc.yaml",
         ),
+        (
+            (
+                "unable to read: 'dvc.lock', YAML file structure is corrupted: while scanning a quoted scalar\n"
+                '  in "<unicode string>", line 1, column 4:\n    a: "b\n       ^ (line: 1)\n'
+                'found unexpected end of stream\n  in "<unicode string>", line 2, column 1:\n    \n    ^ (line: 2)'
+            ),
+            "dvc.lock:2:1: while scanning a quoted scalar, found unexpected end of stream",
+            "edit dvc.lock",
+        ),
         ("of something\n\telse", "of something else", ""),
     ],
 )

@@ -20,8 +20,10 @@ from pushforward.git.server import Server
 from pushforward.judge import challenge, handover, holdout
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.dvc import Reproduction
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.checkout import OWN
+from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.stages import Reproduction
 from pushforward.pipeline.store import Store
 from pushforward.server import care, init, recover, runs, soundness
 from pushforward.server import record as records
@@ -214,7 +216,7 @@ def test_a_checkout_of_the_judge_is_not_left_through_its_links(toy, precious, tm
     made = commit(toy)
     scratch = tmp_path / "scratch"
     Repository(toy).git("clone", "-q", str(toy), str(scratch))
-    files.cut(scratch, Repository(toy).tree(made), pipeline.OWN)
+    files.cut(scratch, Repository(toy).tree(made), OWN)
     assert not (scratch / path).is_symlink()
     files.write(scratch, "metrics/m.json" if path == "metrics" else path, b"x")
 
@@ -224,7 +226,7 @@ def test_what_the_judge_changes_in_a_checkout_is_not_behind_a_link(toy, precious
     link(toy, path, precious / "thesis")
     change = {
         "params.yaml": lambda: holdout._set_months(toy, ["2020-01"]),
-        "dvc.lock": lambda: files.write(toy, pipeline.LOCK, b"schema: '2.0'\n"),
+        "dvc.lock": lambda: files.write(toy, LOCK, b"schema: '2.0'\n"),
     }
     with pytest.raises(PushforwardError, match=f"{path} is a link"):
         change[path]()
@@ -246,7 +248,7 @@ def test_a_link_at_a_commit_is_named_without_a_checkout(toy, precious, path):
     link(toy, path, "../precious/thesis")
     repository, made = Repository(toy), commit(toy)
     with pytest.raises(PushforwardError) as refused:
-        _ = settings_at(repository, made), environment.digest(repository, made, ["requirements/run.txt"])
+        _ = Revision(repository, made).settings, environment.digest(repository, made, ["requirements/run.txt"])
     assert refused.value.message == f"{path} {SAID}"
 
 

@@ -75,10 +75,10 @@ class Scene:
 def _typed(kind: str, block: str) -> list[tuple[str, list[str]]]:
     """The commands of a block, each with the lines that it promises."""
     if kind == "cron":
-        line = block.replace("*/5 * * * *", "").strip().replace(".venv/bin/", "").partition(">>")[0]
-        return [(line, [])]
+        line = block.replace("*/5 * * * *", "").strip().partition(">>")[0].strip()
+        return [(f'env -i HOME="$HOME" PATH=/usr/bin:/bin sh -c "{line}"', [])]  # as cron has it
     if kind == "sh":
-        return [(line, []) for line in block.splitlines()]
+        return [(line, []) for line in block.replace("\\\n", "").splitlines()]
     found: list[tuple[str, list[str]]] = []
     for line in block.splitlines():
         if line.startswith("$ "):
@@ -164,14 +164,24 @@ def future(scene: Scene) -> None:
     )
 
 
+def young(scene: Scene) -> None:
+    for name in ("seal", "schedule.json"):
+        (scene.own / name).unlink(missing_ok=True)
+
+
+def environment(scene: Scene) -> None:
+    (scene.clone / ".venv").symlink_to(PYTHON.parent.parent)
+
+
 def protected(scene: Scene) -> None:
+    scene.variables["KEY"] = scene.variables["OLD"]  # nobody has changed it
     scene.type("pushforward init --protect-main")
 
 
 CASES: dict[str, Callable[[Scene], None] | None] = {
     "Looking after a server": None,
     "What is where": None,
-    "Back up": None,
+    "Back up": young,
     "Restore": backed_up,
     "Restore in another place": backed_up,
     "Move": None,
@@ -193,7 +203,7 @@ CASES: dict[str, Callable[[Scene], None] | None] = {
     "The environment is gone": interpreter,
     "The disk is full": None,
     "The clock is wrong": future,
-    "A timer": None,
+    "A timer": environment,
     "Nothing lands on a protected main": protected,
 }
 

@@ -30,10 +30,11 @@ from tests.github_double import (
     refusal,
 )
 
-from pushforward.actions import act as run
+from pushforward.actions.place import ACTIONS
+from pushforward.actions.supervisor import ACT
 from pushforward.gate import verdict as verdicts
 from pushforward.judge import judged
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 
 ROOT = Path(__file__).parent.parent
 POST = ROOT / ".github" / "actions" / "report" / "post.py"
@@ -507,9 +508,9 @@ class Runner:
         uses = json.loads(workflow())["jobs"]["post"]["steps"][0]["uses"]
         payload = self.cwd / "event.json"
         payload.write_text(self.job.event)
-        argv = [str(run.ACT), "workflow_run", "-C", str(self.folder), "-e", str(payload), "--json", "--rm"]
+        argv = [str(ACT), "workflow_run", "-C", str(self.folder), "-e", str(payload), "--json", "--rm"]
         argv += ["-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--action-cache-path", str(self.cwd / "work")]
-        argv += ["--local-repository", f"{uses}={run.ACTIONS / 'actions+checkout'}", "-s", f"GITHUB_TOKEN={token}"]
+        argv += ["--local-repository", f"{uses}={ACTIONS / 'actions+checkout'}", "-s", f"GITHUB_TOKEN={token}"]
         argv += ["--github-instance", self.job.github.url.removeprefix("https://")]
         argv += [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
         env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "ACT_DISABLE_VERSION_CHECK": "1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pushforward.actions import workflow
+from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ def test_a_release_is_made_of_what_was_verified_and_runs_none_of_it():
 def test_a_release_starts_with_a_tag_of_production_alone(ref, starts):
     path = ROOT / ".github" / "workflows" / "release.yml"
     release = workflow.load(path.name, path.read_text())
-    assert workflow.matches(release, Event("push", "0" * 40, ref)) is starts
+    assert filters.matches(release, Event("push", "0" * 40, ref)) is starts
 
 
 def test_the_settings_for_github_are_for_these_files_and_tags():
@@ -170,7 +170,7 @@ def test_the_setup_uses_only_the_default_branchs_files():
 @pytest.mark.parametrize("name", ["train", "judge", "release", "verify"])
 def test_the_local_server_can_run_it(name):
     path = ROOT / ".github" / "workflows" / f"{name}.yml"
-    assert workflow.problems(workflow.load(path.name, path.read_text()), read_file) == []
+    assert lint.problems(workflow.load(path.name, path.read_text()), read_file) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

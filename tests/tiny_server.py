@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from tests.once import copied, made_once
+
 from pushforward.gate import verdict as verdicts
 from pushforward.git.server import Server
-from pushforward.report import markdown as report
+from pushforward.report import note
 from pushforward.server import record, runs
 from pushforward.server.init import init
 
@@ -62,7 +65,7 @@ def train(script: str = ":") -> str:
 def judge(script: str = ":", verdict: str = "hold") -> str:
     """A judge.yml that finds every commit the same."""
     word = verdicts.Verdict(verdict, "as it is told to find", "superior", "logloss", {}, event="push")  # type: ignore[arg-type]
-    return JUDGE.format(markdown=json.dumps(record.note(word, report.Context())), script=script)
+    return JUDGE.format(markdown=json.dumps(record.note(word, note.Context())), script=script)
 
 
 @dataclass
@@ -125,7 +128,7 @@ class Tiny:
         """The verdicts in the note of a commit."""
         command = ["git", "-C", self.server.bare, "notes", "--ref=pushforward", "show", commit]
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return [header for header, _ in report.entries(text)]
+        return [header for header, _ in note.entries(text)]
 
     def reason(self, commit: str) -> str:
         """Why the one verdict of a commit is what it is."""
@@ -167,8 +170,8 @@ def make(folder: Path) -> Tiny:
 
 def copy(source: Path, folder: Path) -> Tiny:
     """The clone and the server that `make` has made in `source`, in a folder of their own."""
-    for name in ("tiny", "tiny.git", "store"):
-        shutil.copytree(source / name, folder / name, symlinks=True)
+    folder.mkdir(exist_ok=True)
+    copied(source, folder, "tiny", "tiny.git", "store")
     made = Tiny(folder / "tiny", Server("", "", "", "", ""))
     made.git("remote", "set-url", "local", str(folder / "tiny.git"))
     return _with_server(made)
@@ -180,3 +183,21 @@ def _with_server(made: Tiny) -> Tiny:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"python": str(PYTHON)}))
     made.server = Server.load(Path(server.bare))
     return made
+
+
+def _judge_first(folder: Path) -> None:
+    made = make(folder)
+    assert "JUDGED" in made.push("main")
+    made.wait(made.idle)
+
+
+@pytest.fixture(scope="session")
+def tiny_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a server whose first commit is judged; made once, to be copied."""
+    return made_once(tmp_path_factory, "tiny", _judge_first)
+
+
+@pytest.fixture
+def tiny(tiny_template: Path, tmp_path: Path) -> Tiny:
+    """A server whose first commit is judged."""
+    return copy(tiny_template, tmp_path)

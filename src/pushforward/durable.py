@@ -1,4 +1,4 @@
-"""What outlives whoever writes it: files that are whole or not there at all, and locks that end with their holder."""
+"""Files that are whole or not there at all, and locks that end with their holder: both outlive whoever writes them."""
 
 import fcntl
 import os
@@ -32,9 +32,9 @@ def write(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
     sync(path.parent)
 
 
-def sync(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make what is in a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

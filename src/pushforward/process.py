@@ -1,4 +1,4 @@
-"""Run one child: argv, clean environment, captured output, readable failure."""
+"""Child processes: argv, clean environment, captured output, readable failure."""
 
 import os
 import re

@@ -171,7 +171,7 @@ def next_month(month: str) -> str:
     return f"{year + number // 12}-{number % 12 + 1:02d}"
 
 
-def parse(text: bytes, where: str = "params.yaml") -> Settings:
+def parse(text: bytes, where: str = FILE) -> Settings:
     """Read the settings from the bytes of params.yaml; `where` names them in errors."""
     tree = _load(text, where)
     own = Settings.model_fields
@@ -192,18 +192,18 @@ def load(folder: Path) -> Settings:
     """The settings of the checkout in `folder`."""
     text = files.read(folder, FILE)
     if text is None:
-        raise PushforwardError(f"{folder} has no params.yaml", next="run this inside a checkout of your project")
+        raise PushforwardError(f"{folder} has no {FILE}", next="run this inside a checkout of your project")
     return parse(text)
 
 
-def plain(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
+def plain(text: bytes, where: str = FILE) -> dict[str, Any]:
     """Every section of params.yaml, of whosever stages, as plain values."""
     found: dict[str, Any] = yamlfile.plain(_load(text, where))
     return found
 
 
 @functools.lru_cache(maxsize=16)
-def flatten(text: bytes, where: str = "params.yaml") -> dict[str, Any]:
+def flatten(text: bytes, where: str = FILE) -> dict[str, Any]:
     """Every leaf of params.yaml by its dotted key, not to be changed; lists are leaves."""
     flat: dict[str, Any] = {}
 

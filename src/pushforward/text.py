@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 LONGEST = 160  # characters of a foreign text in a sentence
 MAX_LINE = 2000  # of a line of output
@@ -55,9 +56,11 @@ def shorten(text: str, longest: int) -> str:
 
 def cells(text: str) -> int:
     """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    marks = ("Mn", "Me")  # combine with the letter before them
     return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
+        0 if unicodedata.category(one) in marks else 1 + (unicodedata.east_asian_width(one) in "WF") for one in text
     )
 
 
@@ -80,14 +83,37 @@ def right(text: str, width: int) -> str:
     return " " * (width - cells(text)) + text
 
 
-def figure(value: float) -> str:
+def capital(text: str) -> str:
+    """A sentence with its first letter raised, unless its first word is a name: params.yaml, or the folder metrics."""
+    plain_word = re.match(r"[a-z]+[ ,]", text) and not _NAMED.match(text)
+    return text[:1].upper() + text[1:] if plain_word else text
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return capital(text) + ("" if text.endswith((".", "…", "?")) else ".")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
+    """A markdown table; with `numbers`, its columns but the first stand at the right. Cells are markdown already."""
+    rule = [":--", *["--:" if numbers else ":--"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table for a terminal, two blanks between its columns."""
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(left, row, widths)).rstrip() for row in rows]
+
+
+def figure(value: float, decimals: int = 4) -> str:
     """A number: four decimals where they say something, for losses have any scale.
 
     0.4642, 0.0001, 3e−05, 7.7e−07, 2,104.3, 1.235e+07; the minus is a minus.
     """
     size = abs(value)
-    if value == 0 or 5e-5 <= size < 1000:
-        said = f"{value:.4f}"
+    if value == 0 or 0.5 / 10**decimals <= size < 1000:
+        said = f"{value:.{decimals}f}"
     elif size < 1:
         said = f"{value:.2g}"
     else:
@@ -100,6 +126,11 @@ def signed(value: float) -> str:
     return f"{'+' if value >= 0 else ''}{figure(value)}"
 
 
+def between(low: float | None, high: float | None) -> str:
+    """The bounds of a difference; "" where it has none."""
+    return "" if low is None or high is None else f"{signed(low)} … {signed(high)}"
+
+
 def _printable(text: str) -> str:
     text = _ESCAPES.sub("", text).replace("\t", "    ")
     return text if text.isascii() and text.isprintable() else "".join(map(_kept, text))
@@ -110,3 +141,11 @@ def _kept(character: str) -> str:
     if character in "\n\r\v\f" or category in ("Zl", "Zp", "Zs"):
         return " "
     return "" if category[0] == "C" else character
+
+
+# A noun of ours has an article, so what is one word and has a verb behind it is the name of a file, setting or place.
+_NAMED = re.compile(
+    r"(?!(?:it|this|that|there|here|what|which|who|whoever|whatever|somebody|anybody|neither|nothing|nobody|none|each|all"
+    r"|everything|everybody|one)\b)"
+    r"[a-z]+ (?:is|has|was|does|says|names|lacks|holds|needs|lies|must|can|cannot|would|will|stands)\b"
+)

@@ -1,13 +1,17 @@
 """Foreign text, read strictly: JSON that is an object of finite numbers, YAML that stands for no more than it may."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from pushforward.errors import PushforwardError
+from pushforward.text import plain
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def check(source: str, *, nodes: int, depth: int) -> None:
@@ -58,3 +62,10 @@ def plain_json(text: bytes, what: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise PushforwardError(f"{what} is not of the form expected: it is not an object")
     return found
+
+
+def where(wrong: "ValidationError") -> str:
+    """The first thing that is wrong with a record: the path of the field, and why."""
+    first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return plain(f"{path}: {first['msg']}" if path else first["msg"], 200)

@@ -33,12 +33,13 @@ def at(text):
 )
 def test_the_times_before_and_after(text, latest, following):
     assert parse(text).latest(NOW) == at(latest)
-    assert parse(text).next(NOW) == at(following)
+    cron, following = parse(text), at(following)
+    assert cron.latest(following) == following
+    assert cron.latest(following - timedelta(minutes=1)) == at(latest)
 
 
 def test_a_day_that_never_comes():
     assert parse("0 0 31 2 *").latest(NOW) is None
-    assert parse("0 0 31 2 *").next(NOW) is None
 
 
 def test_times_are_those_of_utc_wherever_the_clock_hangs():
@@ -82,15 +83,16 @@ def field(least, most):
 EXPRESSIONS = st.tuples(*(field(least, most) for _, least, most, _ in FIELDS)).map(" ".join)
 
 
-@given(EXPRESSIONS, st.integers(0, 3_000_000))
-def test_nothing_lies_between_the_latest_and_the_next(text, minutes):
+@given(EXPRESSIONS, st.integers(0, 3_000_000), st.floats(0, 1))
+def test_nothing_lies_between_the_latest_and_now(text, minutes, part):
     cron = parse(text)
     now = NOW.replace(second=0) + timedelta(minutes=minutes)
-    latest, following = cron.latest(now), cron.next(now)
-    if latest is None or following is None:
-        assert latest is following is None
+    latest = cron.latest(now)
+    if latest is None:
+        assert cron.latest(now - timedelta(days=1000 * part)) is None
         return
-    assert latest <= now < following
-    assert cron.next(latest) == following
-    assert cron.latest(following - timedelta(minutes=1)) == latest
-    assert cron.latest(following) == following
+    assert latest <= now
+    assert cron.latest(latest) == latest
+    assert cron.latest(latest + (now - latest) * part) == latest
+    before = cron.latest(latest - timedelta(minutes=1))
+    assert before is None or before < latest

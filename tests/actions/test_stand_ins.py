@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pushforward.actions.act import ACTIONS
+from pushforward.actions.place import ACTIONS
 from pushforward.server import init
 
 CARRIED = "src/pushforward"

@@ -40,7 +40,7 @@ CLOCKS = ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"]  # of clients whose cl
 # What the nemesis looks for in command lines, from the client to the innermost child.
 PREY = {
     "client": ("git", "push"),
-    "hook": ("policy/hook.py",),
+    "hook": ("pushforward.policy.hook",),
     "follower": ("pushforward.server.post_receive",),
     "dispatcher": ("pushforward.server.dispatch",),
     "act": ("/bin/act",),
@@ -132,8 +132,8 @@ def result_of(status: int | None) -> str:
 
 def build(world: World) -> None:
     """A server of the toy project with two versions, and the clones of everybody."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    import team as toys
+    sys.path.insert(0, str(ROOT))
+    from tests import team as toys
 
     (world.folder / "home").mkdir()
     (world.folder / "clones").mkdir()
@@ -476,6 +476,7 @@ def settle(world: World) -> int:
     """Let the server finish, as a cron job would; how many rounds it took."""
     for rounds in range(1, 30):
         status, said = run(world, world.folder, "pushforward", "dispatch", "--bare", str(world.bare))
+        print(f"· dispatch {rounds}: {(said.strip().splitlines() or ['nothing was said'])[-1][:120]}", flush=True)
         if status == 0 and "nothing was waiting" in said:
             return rounds
         if "when the server is mended" in said:
@@ -502,6 +503,7 @@ def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoter
         while time.monotonic() - started < seconds and all(thread.is_alive() for thread in threads):
             time.sleep(0.2)
         world.stop.set()
+        print("· at rest from here: no more pushes, no more troubles", flush=True)
         for thread in threads:
             thread.join(PATIENCE_SECONDS + 30)
         if world.mounted:

@@ -1,7 +1,12 @@
 """Roads that a person goes where the judge or the policy says no: typed from the refusals, on a real server."""
 
+import json
 import re
 import subprocess
+
+import pytest
+
+from pushforward.report import markdown as report
 
 
 def sign(team, *rights: str) -> None:
@@ -40,11 +45,18 @@ def test_a_refactoring_lands_on_a_protected_main_and_a_change_of_the_gate_is_sig
     assert f"**Let in by a person's word**, not by a verdict: {told.replace('@', '＠')}" in team.note(team.head())
 
 
-def test_a_month_is_taken_back_after_its_promotion(promoted):
+def test_a_month_is_one_line_and_a_patch_and_is_taken_back_after_its_promotion(promoted):
     """Its version saw what is the holdout again: it is rolled back and deprecated, and the month is gone for good."""
     team = promoted
     team.commit("params.yaml", '    - "2020-04"\n', '    - "2020-04"\n    - "2020-05"\n', "Let May arrive")
-    assert "toy@v1.0.1" in team.push()
+    said = team.push()
+    assert "data.months +2020-05" in said
+    assert "nothing to do: tagged as toy@v1.0.1, in use in staging" in " ".join(said.replace("remote:", "").split())
+    assert "tagged as toy＠v1.0.1, in use in staging" in team.note(team.head()), "the report that stays says it too"
+    assert report.entries(team.note(team.head()))[0][0]["mode"] == "refresh"
+    assert "toy@v1.0.1" in team.tags()
+    plan = json.loads(team.pushforward_fetched("gate", "--plan", "--json"))
+    assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025)), "a refresh keeps it open"
     gone = team.commit("params.yaml", '    - "2020-05"\n', "", "Take May back")
     said = " ".join(team.push().replace("remote:", "").split())
     assert "The champion trained on 2020-03, a month of the holdout" in said

@@ -70,6 +70,8 @@ def test_a_byte_order_mark_and_quotes_are_read():
         (CSV.replace(b",", b";"), "line 1: looks ;-separated; a CSV has commas"),
         (CSV.replace(b",", b"\t"), "line 1: looks tab-separated"),
         (CSV.replace(b",", b"|"), "line 1: looks |-separated"),
+        (CSV.replace(b",", b"^"), "line 1: looks ^-separated"),
+        (CSV.replace(b",", b":"), "line 1: looks :-separated"),
         (b"origin;temp;a,b\nEWR;1,5;2,5\n", "line 1: looks ;-separated"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a Git LFS pointer, not the data"),
         (b"outs:\r\n- md5: ab\r\n  path: weather-2013-05.csv\r\n", "is a DVC pointer, not the data"),

@@ -15,11 +15,12 @@ from pydantic import TypeAdapter
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import stats
-from pushforward.gate.decision import Evidence, judge, noun, without_look
+from pushforward.gate.decision import judge, noun, without_look
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Stage, Verdict, invalid, lands, mode, touched
 from pushforward.judge import seal
 from pushforward.judge.context import next_step
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 from pushforward.settings import GateRules
 
 DEEP = "[" * (sys.getrecursionlimit() + 1)  # one more than is parsed

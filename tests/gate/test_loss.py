@@ -9,7 +9,8 @@ from scipy import optimize, special
 from sklearn import metrics
 
 from pushforward.gate import loss, stats
-from pushforward.gate.decision import Evidence, judge
+from pushforward.gate.decision import judge
+from pushforward.gate.evidence import Evidence
 from pushforward.settings import GateRules
 
 RULES = {

@@ -8,7 +8,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
 
 from pushforward.gate import stats
-from pushforward.gate.decision import Evidence, judge
+from pushforward.gate.decision import judge
+from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
 from pushforward.settings import GateRules
 

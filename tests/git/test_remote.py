@@ -19,6 +19,7 @@ from pushforward.git.repository import Repository
         ("ssh://[::1]:22/srv/team.git", "[::1]", "22", "/srv/team.git"),
         ("https://example.org/team.git", "", "", ""),
         ("git://example.org/team.git", "", "", ""),
+        ("ext::ssh host %S team.git", "", "", ""),
     ],
 )
 def test_a_remote_on_another_machine(url, host, port, path):
@@ -33,6 +34,8 @@ def test_a_remote_on_another_machine(url, host, port, path):
         ("../team.git", "/clone/../team.git"),
         ("./a:b.git", "/clone/./a:b.git"),
         ("file:///srv/team.git", "/srv/team.git"),
+        ("file:///srv/the%20team.git", "/srv/the team.git"),
+        ("file://localhost/srv/team.git", "/srv/team.git"),
     ],
 )
 def test_a_remote_on_this_machine(url, folder):

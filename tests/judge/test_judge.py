@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import json
 import shutil
 import subprocess
@@ -19,14 +18,17 @@ from pushforward.cause import Cause
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged
+from pushforward.judge import challenge, handover, judged
 from pushforward.judge import judge as evidence
-from pushforward.judge.judge import Question
+from pushforward.judge.question import Question, judge_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
-from pushforward.pipeline.dvc import Reproduction, Stage
+from pushforward.pipeline.stages import Reproduction, Stage
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
+from pushforward.report import note
+from pushforward.report.markdown import markdown
+from pushforward.report.terminal import terminal
+from pushforward.settings import load
 
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
@@ -142,7 +144,7 @@ class Project:
     def weigh(self):
         head = self.git("rev-parse", "HEAD")
         question = Question(head, head, "push", "refs/heads/main")
-        judge = evidence.judge_of(self.root, question)
+        judge = judge_of(self.root, question)
         work = self.root / ".git" / "judge"
         return evidence.weigh(self.root, self.handover, question, judge=judge, work=work, say=lambda _: None)
 
@@ -295,7 +297,7 @@ def test_the_holdout_is_checked_before_it_is_believed(ran, tmp_path, spoil, verd
 def test_what_passes_on_the_default_branch_leaves_golden_rows(ran, tmp_path):
     golden, head = tmp_path / "verdict" / "golden.json", ran.git("rev-parse", "HEAD")
     question = Question(head, head, "push", "refs/heads/main")
-    told = {"judge": evidence.judge_of(ran.root, question), "work": ran.root / ".git" / "judge", "say": lambda _: None}
+    told = {"judge": judge_of(ran.root, question), "work": ran.root / ".git" / "judge", "say": lambda _: None}
     verdict, _, _ = evidence.weigh(ran.root, ran.handover, question, golden=golden, **told)
     assert verdict.verdict == "promote"
     found = json.loads(golden.read_text())
@@ -314,43 +316,6 @@ def test_what_does_not_pass_leaves_no_golden_rows(still, tmp_path):
     told = {"judge": head, "work": still.root / ".git" / "judge", "say": lambda _: None}
     evidence.weigh(still.root, still.handover, question, golden=tmp_path / "golden.json", **told)
     assert not (tmp_path / "golden.json").exists()
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 100, 101, 1220])
-def test_golden_rows_are_spread_evenly_over_the_holdout(count):
-    keys, predictions = pl.Series("n", range(count), dtype=pl.Int64), np.linspace(0.1, 0.9, count)
-    rows = json.loads(evidence.golden_rows("n", keys, predictions))["rows"]
-    assert len(rows) == min(100, count)
-    places = [row["n"] for row in rows]
-    assert places == sorted(set(places)), "whole numbers stay what they are"
-    assert all(row["p"] == predictions[row["n"]] for row in rows)
-    steps = {after - before for before, after in itertools.pairwise(places)}
-    assert not steps or max(steps) - min(steps) <= 1
-
-
-def passing(commit, reason="log loss falls"):
-    return dataclasses.replace(invalid(reason), verdict="promote", commit=commit, event="push", ref="refs/heads/main")
-
-
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["on this machine", "elsewhere"])
-def test_what_passes_is_recorded_where_it_was_pushed_to(repository, git, tmp_path, elsewhere):
-    git(tmp_path, "clone", "-q", "--bare", str(repository), "origin.git")
-    # an address that is no absolute path is taken for that of another machine
-    git(repository, "remote", "add", "origin", "../origin.git" if elsewhere else str(tmp_path / "origin.git"))
-    head, origin = git(repository, "rev-parse", "HEAD"), Repository(tmp_path / "origin.git")
-    ref = f"refs/pushforward/verdict/{head}"
-    for reason in ("log loss falls", "log loss falls", "log loss falls, said again"):
-        evidence.record(repository, passing(head, reason))
-        assert origin.read(ref, "verdict.json") == passing(head, reason).to_json().encode()
-        assert list(origin.tree(ref)) == ["verdict.json"]
-    assert git(origin.path, "rev-list", ref).splitlines()[-1] != git(origin.path, "rev-parse", ref), "it only grows"
-
-
-@pytest.mark.parametrize("change", [{"verdict": "hold"}, {"verdict": "invalid"}, {"event": "pull_request"}])
-def test_nothing_else_is_recorded(repository, git, change):
-    head = git(repository, "rev-parse", "HEAD")
-    evidence.record(repository, dataclasses.replace(passing(head), **change))
-    assert git(repository, "for-each-ref", "refs/pushforward") == ""
 
 
 def on_a_forge(project, git):
@@ -440,7 +405,7 @@ def test_without_a_hand_over_the_verdict_is_invalid_and_complete(still):
     assert (verdict.verdict, verdict.mode, verdict.champion) == ("invalid", "first", None)
     assert (verdict.commit, verdict.base, verdict.ref, verdict.event) == (head, head, "refs/heads/main", "push")
     assert "ended before its pipeline began" in verdict.reason
-    assert "ended before its pipeline began" in report.terminal(verdict, context)
+    assert "ended before its pipeline began" in terminal(verdict, context)
 
 
 def test_the_first_cause_of_a_run_that_failed_is_the_reason_with_its_next_command(still):
@@ -496,6 +461,17 @@ def test_a_run_that_did_not_end_well_gives_its_reason(still, outcome, message, r
     assert [stage.name for stage in verdict.stages] == ["collect", "train"]
 
 
+def test_a_challenger_that_dies_is_invalid(project):
+    project.write("score.sh", "kill -SEGV $$\n")
+    project.commit("Die")
+    project.run()
+    (project.handover / handover.PREDICTIONS).unlink()
+    with pytest.raises(PushforwardError, match="died of SIGSEGV"):
+        challenge.answer(project.root, load(project.root), project.handover, probe=True, forget=True, say=print)
+    verdict, _, _ = project.weigh()
+    assert (verdict.verdict, "died of SIGSEGV" in verdict.reason) == ("invalid", True), verdict.reason
+
+
 def test_settings_that_cannot_be_read_are_the_verdict(project):
     head = project.git("rev-parse", "HEAD")
     project.git("checkout", "-q", "-b", "topic")
@@ -549,7 +525,7 @@ def test_whatever_a_run_says_of_itself_there_is_a_verdict(still, files, reason, 
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
     judged.store(tmp_path / "verdict", verdict, context, level)
-    assert report.markdown(*judged.stored(tmp_path / "verdict")[:2])
+    assert markdown(*judged.stored(tmp_path / "verdict")[:2])
 
 
 def test_a_hand_over_without_a_lock_says_so(still):
@@ -560,13 +536,13 @@ def test_a_hand_over_without_a_lock_says_so(still):
 
 def test_a_verdict_is_stored_and_read_again(tmp_path):
     verdict = dataclasses.replace(invalid("because − ✓"), commit="a" * 40, event="push")
-    context = report.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
+    context = note.Context(branch="x", months=(("2020-03", 5, 0.25),), validation={"auc": 0.5}, learning_curve=(0.5,))
     judged.store(tmp_path / "deep" / "verdict", verdict, context, "patch")
     assert judged.stored(tmp_path / "deep" / "verdict") == (verdict, context, "patch")
 
 
 def test_a_verdict_of_another_version_can_be_read_and_is_known_as_such(tmp_path):
-    judged.store(tmp_path, invalid("because"), report.Context(branch="idea"), "minor")
+    judged.store(tmp_path, invalid("because"), note.Context(branch="idea"), "minor")
     beside = json.loads((tmp_path / "context.json").read_text())
     assert judged.is_ours(tmp_path)
     for context in (beside["context"] | {"unheard_of": "x"}, {"branch": "idea"}):
@@ -604,70 +580,3 @@ def test_the_digest_of_a_model_is_that_of_its_file_or_of_the_list_of_its_files(t
     assert revision.model_digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
     with pytest.raises(PushforwardError, match="holds no model"):
         revision.model_digest(folder / "none")
-
-
-class Forge:
-    """A bare origin with a pull request, as a forge keeps it, and a fresh clone of the default branch."""
-
-    def __init__(self, folder, repository, git):
-        self.git, self.bare, self.clone = git, folder / "forge.git", folder / "judge"
-        git(repository, "checkout", "-q", "-b", "topic")
-        (repository / "b.txt").write_text("b\n")
-        git(repository, "add", "-A")
-        git(repository, "commit", "-q", "-m", "Topic")
-        self.head = git(repository, "rev-parse", "HEAD")
-        git(repository, "checkout", "-q", "main")
-        git(folder, "clone", "-q", "--bare", str(repository), str(self.bare))
-        git(folder, "clone", "-q", "--single-branch", "-b", "main", f"file://{self.bare}", str(self.clone))
-        self.pull(12, self.head)
-
-    def pull(self, number, head):
-        tree = self.git(self.bare, "rev-parse", f"{head}^{{tree}}")
-        merge = self.git(self.bare, "commit-tree", "-p", "main", "-p", head, "-m", "Merge", tree)
-        self.git(self.bare, "update-ref", f"refs/pull/{number}/head", head)
-        self.git(self.bare, "update-ref", f"refs/pull/{number}/merge", merge)
-        return merge
-
-    def ask(self, pull=None, event="pull_request"):
-        return evidence.ask(self.clone, self.head, event, "refs/heads/topic", pull)
-
-
-@pytest.fixture
-def forge(tmp_path, repository, git):
-    return Forge(tmp_path, repository, git)
-
-
-@pytest.mark.parametrize("pull", [None, 12])
-def test_what_is_judged_of_a_pull_request_is_its_merge(forge, git, pull):
-    asked = forge.ask(pull)
-    assert (asked.head, asked.pull) == (forge.head, 12)
-    assert git(forge.clone, "rev-parse", f"{asked.subject}^2") == forge.head
-
-
-def test_what_is_judged_of_a_push_is_the_commit(repository, git):
-    head = git(repository, "rev-parse", "HEAD")
-    asked = evidence.ask(repository, head, "push", "refs/heads/main", None)
-    assert asked == Question(head, head, "push", "refs/heads/main")
-
-
-def test_a_merge_of_another_head_is_not_judged(forge, git):
-    newer = git(forge.bare, "commit-tree", "-p", forge.head, "-m", "More", f"{forge.head}^{{tree}}")
-    forge.pull(12, newer)
-    with pytest.raises(PushforwardError, match=r"is not a merge of .* any more: the branch has moved on"):
-        forge.ask(12)
-    with pytest.raises(PushforwardError, match="no pull request has the head"):
-        forge.ask()
-
-
-def test_metrics_that_a_commit_claims_are_those_of_its_run(repository, git):
-    (repository / "metrics").mkdir()
-    (repository / "metrics" / "metrics.json").write_text('{"auc": 0.75}')
-    git(repository, "add", "-A")
-    git(repository, "commit", "-q", "-m", "Claim")
-    base, head = git(repository, "rev-parse", "HEAD^"), git(repository, "rev-parse", "HEAD")
-    check = evidence._check_claims
-    check(Repository(repository), base, head, {"metrics.json": b'{ "auc": 0.75 }\n'})
-    check(Repository(repository), head, head, {"metrics.json": b'{"auc": 0.5}'})
-    for found in ({"metrics.json": b'{"auc": 0.5}'}, {}, {"metrics.json": b"not json"}):
-        with pytest.raises(PushforwardError, match=r"metrics/metrics.json was committed with other numbers"):
-            check(Repository(repository), base, head, found)

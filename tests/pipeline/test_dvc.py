@@ -11,6 +11,7 @@ import pytest
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.lock import read_lock
 
 DVC_YAML = """\
 stages:
@@ -142,12 +143,12 @@ def test_entries_of_stages_that_are_gone_leave_the_lock(project):
     kept = DVC_YAML[: DVC_YAML.index("  third:")]
     (project / "dvc.yaml").write_text(kept)
     run(project)
-    assert sorted(pipeline.read_lock((project / "dvc.lock").read_bytes())) == ["first", "second"]
+    assert sorted(read_lock((project / "dvc.lock").read_bytes())) == ["first", "second"]
 
 
 def stored(project, place):
     """Where the object of out/first.txt lies below a folder of objects."""
-    name = pipeline.read_lock((project / "dvc.lock").read_bytes())["first"]["outs"][0]["md5"]
+    name = read_lock((project / "dvc.lock").read_bytes())["first"]["outs"][0]["md5"]
     return place / "files" / "md5" / name[:2] / name[2:]
 
 
@@ -342,20 +343,6 @@ def test_only_what_one_out_needs_is_built(project):
         pipeline.build(project, "out/none.txt", say=lambda _: None)
 
 
-def test_reasons_are_read_from_two_locks():
-    before = {"cmd": "a", "deps": [{"path": "x", "md5": "1"}, {"path": "z", "md5": "1"}], "params": {"p": {"k": 1}}}
-    after = {
-        "cmd": "b",
-        "deps": [{"path": "x", "md5": "2"}, {"path": "y", "md5": "1"}],
-        "params": {"p": {"k": 2, "n": 3}},
-    }
-    assert pipeline.reason(before, after) == "its command, x, y, z (gone) and 2 more"
-    assert pipeline.reason(None, after) == "new stage"
-    months = {"params": {"p": {"data.months": ["2013-01"], "train": {"depth": 4, "seed": 1}}}}
-    later = {"params": {"p": {"data.months": ["2013-01", "2013-02"], "train": {"depth": 6, "seed": 1}}}}
-    assert pipeline.reason(months, later) == "data.months +2013-02, train.depth 4 → 6"
-
-
 def test_the_commands_see_this_python_first(project):
     (project / "dvc.yaml").write_text(
         DVC_YAML.replace("cat source.txt >", "python -c 'import sys; print(sys.prefix)' >")
@@ -371,24 +358,3 @@ def test_the_entry_points_of_dvc_that_this_relies_on_are_there():
     names = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert {"targets", "all_pipelines"} <= set(names)
     assert Path(sys.executable).parent.joinpath("dvc").exists()
-
-
-def test_all_options_of_a_remote_go_along_and_relative_places_become_absolute(tmp_path):
-    root = tmp_path / "a,b" / "clone"
-    (root / ".dvc").mkdir(parents=True)
-    (root / ".dvc" / "config").write_text(
-        '[core]\n    remote = s\n[cache]\n    dir = ../../cache\n[\'remote "s"\']\n    url = "../../store #1"\n'
-        "['remote \"other\"']\n    url = s3://other\n"
-    )
-    (root / ".dvc" / "config.local").write_text("['remote \"s\"']\n    jobs = 4\n    verify = true\n")
-    there = pipeline.storage(root)
-    assert there.cache == tmp_path / "a,b" / "cache"
-    assert there.options == {"url": f"{tmp_path}/a,b/store #1", "jobs": "4", "verify": "true"}
-    (tmp_path / "x" / ".dvc").mkdir(parents=True)
-    (tmp_path / "x" / ".dvc" / "config").write_text(there.config())
-    assert pipeline.storage(tmp_path / "x") == there
-    from dvc.config import Config
-
-    read = Config(dvc_dir=str(tmp_path / "x" / ".dvc"))
-    assert (read["cache"]["dir"], read["core"]["remote"]) == (str(there.cache), "s")
-    assert {key: str(read["remote"]["s"][key]).lower() for key in there.options} == there.options

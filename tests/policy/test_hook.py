@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from tests import policy_server
 from tests.policy_server import ANN, BOB, CHAIN, DAN, EVE, OLD, ZERO, Server, same_as_golden
 
-from pushforward.policy import hook as policy
+from pushforward.git.server import START
 from pushforward.server import check
 
 ESC = "\x1b"
@@ -544,7 +545,7 @@ def hook_of(server, text):
     ],
 )
 def test_a_hook_that_cannot_run_moves_nothing(server, text):
-    hook_of(server, text.format(python=sys.executable, policy=policy.__file__))
+    hook_of(server, text)
     before = server.snapshot()
     assert not server.push("main:refs/heads/fine").taken
     assert server.snapshot() == before
@@ -595,14 +596,52 @@ def test_an_error_is_one_calm_line_without_what_a_terminal_obeys(server):
     assert "Traceback" not in said.text
 
 
-def test_the_hook_needs_nothing_but_the_standard_library():
+# What it starts with.
+
+SOURCE = Path(__file__).parent.parent.parent / "src"
+
+
+def started(code: str) -> list[str]:
+    """What is loaded that is not of the standard library, once `code` has run as the hook starts."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "importtime", policy.__file__],
-        input="",
+        [sys.executable, "-I", "-S", "-c", f"{code}; print(*sys.modules)", str(SOURCE)],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent,
         check=False,
     )
-    assert done.returncode == 0
-    assert "site-packages" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    return [name for name in done.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names]
+
+
+BEGUN = START.replace("sys.exit(main())", "main()")
+SHARED = {
+    "pushforward.errors",
+    "pushforward.git",
+    "pushforward.git.refs",
+    "pushforward.registry",
+    "pushforward.registry.grammar",
+    "pushforward.registry.ssh",
+}
+
+
+def test_a_damaged_copy_of_the_tool_is_told_in_one_calm_line(server):
+    copy = server.bare / "pushforward" / "lib" / "pushforward"
+    (copy / "policy" / "names.py").unlink()
+    shutil.rmtree(copy / "policy" / "__pycache__")
+    said = server.refused("closed-damaged-copy", "main:refs/heads/fine")
+    assert "Traceback" not in said
+
+
+def test_the_hook_needs_nothing_but_the_standard_library_and_what_stands_on_it():
+    everything = ", ".join(f"pushforward.policy.{path.stem}" for path in (SOURCE / "pushforward/policy").glob("[a-z]*"))
+    assert BEGUN != START
+    found = set(started(f"{BEGUN}; import {everything}")) - {"__main__", "pushforward"}
+    assert {name for name in found if not name.startswith("pushforward.policy")} == SHARED
+
+
+def test_a_push_of_a_branch_waits_for_no_rule_of_tags():
+    found = started(BEGUN)
+    assert "pushforward.policy.branches" in found
+    assert not {f"pushforward.policy.{name}" for name in ("tags", "signature", "override")} & set(found)
+    assert "pushforward.registry" not in found

@@ -14,7 +14,8 @@ from tests import policy_server
 from tests.policy_server import ANN, BOB, CHAIN, CI, DAN, EVE, OLD, ZERO, Promotion, Released, lock_of, sha256
 
 from pushforward.git.repository import Repository
-from pushforward.policy import hook as policy
+from pushforward.policy.lock import outs
+from pushforward.policy.refusal import PolicyError
 from pushforward.registry import tags as registry
 
 DAY = 24 * 3600
@@ -927,7 +928,7 @@ def test_a_wrong_token_is_none(template):
 
 def objects_of(released, name):
     lock = released.server.run("git", "-C", str(released.server.clone), "cat-file", "blob", f"{name}:dvc.lock").stdout
-    return {out.path: out for out in policy._outs(lock)}
+    return {out.path: out for out in outs(lock)}
 
 
 def place(released, md5):
@@ -968,6 +969,19 @@ def lose_store(released, outs):
 def test_a_version_whose_data_is_not_in_the_store_is_refused(released, lose):
     lose(released, objects_of(released, released.commits["C"]))
     released.promotion().refused(f"store-{lose.__name__.replace('_', '-')}")
+
+
+def test_a_folder_whose_list_names_no_objects_is_refused(released):
+    server = released.server
+    md5 = server.keep(json.dumps([{"md5": "../../../x", "relpath": "a"}]).encode())
+    listing = place(released, md5)
+    listing.rename(listing.with_name(f"{listing.name}.dir"))
+    out = f"    - path: model\n      hash: md5\n      md5: {md5}.dir\n"
+    lock = f"schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n{out}".encode()
+    tip = server.follow(released.commits["E"], {"dvc.lock": lock})
+    server.taken(f"{tip}:refs/heads/main")
+    server.verdict(tip, lock)
+    released.promotion(target=tip, commit=tip).refused("store-strange-list")
 
 
 def test_a_store_elsewhere_is_not_looked_at(released):
@@ -1035,8 +1049,8 @@ def test_a_lock_as_dvc_writes_it_is_read_as_yaml_or_not_at_all(stages):
     tree = YAML(typ="safe").load(io.StringIO(text))
     wanted = [(out["path"], out["md5"]) for stage in tree["stages"].values() for out in stage.get("outs", [])]
     try:
-        found = [(out.path, out.md5) for out in policy._outs(text.encode())]
-    except policy.PolicyError:
+        found = [(out.path, out.md5) for out in outs(text.encode())]
+    except PolicyError:
         return
     assert found == wanted
 
@@ -1055,7 +1069,7 @@ def test_the_locks_of_a_plain_project_are_all_read(template):
         }
     }
     text = dumps_yaml({"schema": "2.0", "stages": stages})
-    assert [out.path for out in policy._outs(text.encode())] == paths
+    assert [out.path for out in outs(text.encode())] == paths
 
 
 # Races.

@@ -15,9 +15,9 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh, trust
 from pushforward.registry.signers import Place
-from pushforward.registry.trust import Signer
+from pushforward.registry.ssh import Signer
 
 ANN, BOB = "ann@example.org", "bob@example.org"
 PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
@@ -62,7 +62,7 @@ def clone(server, repository, git, monkeypatch):
 
 
 def signed_for(place):
-    return {one.principal: set(one.may) for one in trust.read(place.file.read_text()) if not one.valid_before}
+    return {one.principal: set(one.may) for one in ssh.read(place.file.read_text()) if not one.valid_before}
 
 
 def pushforward(*args, **options):
@@ -114,7 +114,7 @@ def test_the_right_to_let_into_main_is_given_by_name_only(place, keys):
     signers.add(place, keys["bob"], BOB, ["main"])
     signers.add(place, keys["bob"], BOB, ["staging"])
     assert signed_for(place) == {SERVICE_EMAIL: {"version"}, ANN: {"any", "main"}, BOB: {"main", "staging"}}
-    ann, bob = (one for one in trust.read(place.file.read_text()) if one.principal in {ANN, BOB})
+    ann, bob = (one for one in ssh.read(place.file.read_text()) if one.principal in {ANN, BOB})
     assert all(one.allows("main") for one in (ann, bob))
     assert [one.allows("production") for one in (ann, bob)] == [True, False]
     refused = refusal(signers.add, place, keys["bob"], SERVICE_EMAIL, ["main"])
@@ -218,16 +218,16 @@ def test_a_revoked_key_keeps_its_line_and_stays_revoked(place, keys):
     before = time.strftime("%Y%m%d%H%M%SZ", time.gmtime())
     (revoked,) = signers.revoke(place, keys["ann"])
     assert before <= revoked.valid_before <= time.strftime("%Y%m%d%H%M%SZ", time.gmtime())
-    assert trust.read(place.file.read_text())[1] == revoked
+    assert ssh.read(place.file.read_text())[1] == revoked
     assert "it was revoked at" in refusal(signers.revoke, place, keys["ann"]).message
     assert "a revoked key stays revoked" in refusal(signers.add, place, keys["ann"], ANN).message
 
 
 def test_a_key_is_revoked_by_its_fingerprint(place, keys):
     signers.add(place, keys["ann"], ANN)
-    signers.revoke(place, trust.fingerprint(keys["ann"]))
+    signers.revoke(place, ssh.fingerprint(keys["ann"]))
     assert ANN not in signed_for(place)
-    assert "nobody trusts it" in refusal(signers.revoke, place, trust.fingerprint(keys["bob"])).message
+    assert "nobody trusts it" in refusal(signers.revoke, place, ssh.fingerprint(keys["bob"])).message
 
 
 def test_comments_and_order_of_the_file_stay(place, keys):
@@ -256,7 +256,7 @@ def test_the_file_is_published_as_a_chain_that_only_grows(place, keys, server, g
     signers.revoke(place, keys["ann"])
     assert published(git, server) == place.file.read_text().strip()
     subjects = git(server, "log", "--format=%s", TRUST).splitlines()
-    name = trust.fingerprint(keys["ann"])
+    name = ssh.fingerprint(keys["ann"])
     assert subjects[:2] == [f"Revoke {name}", f"Trust {ANN} for any: {name}"]
     assert git(server, "log", "-1", "--format=%ae", TRUST) == SERVICE_EMAIL
 
@@ -340,13 +340,13 @@ def test_the_servers_key_is_kept(server, place, git):
 @pytest.mark.parametrize("how", ["lost", "revoked"])
 def test_a_key_that_is_lost_or_revoked_is_followed_by_another(server, place, how):
     key = signers.private_key(server)
-    (old,) = trust.read(place.file.read_text())
+    (old,) = ssh.read(place.file.read_text())
     if how == "lost":
         key.unlink()
     else:
         signers.revoke(place, old.key)
     signers.own_key(server)
-    first, second = trust.read(place.file.read_text())
+    first, second = ssh.read(place.file.read_text())
     assert (first.key, bool(first.valid_before), second.valid_before) == (old.key, True, "")
     assert signers.public_half(key) == second.key != old.key
     assert key.with_suffix(".pub").read_text() == f"{second.key}\n"
@@ -374,7 +374,7 @@ def test_a_damaged_key_of_the_server_is_named(server):
 def test_a_person_trusts_their_own_key(clone, place, tmp_path, keys):
     done = pushforward(tmp_path / "keys" / "ann.pub", "--for", "staging")
     assert (done.exit_code, signed_for(place)[ANN]) == (0, {"staging"})
-    assert done.output == f"{ANN}  staging  ssh-ed25519 {trust.fingerprint(keys['ann'])}\n"
+    assert done.output == f"{ANN}  staging  ssh-ed25519 {ssh.fingerprint(keys['ann'])}\n"
 
 
 def test_the_key_of_a_colleague_needs_their_address(clone, place, tmp_path, keys):
@@ -398,7 +398,7 @@ def test_a_key_comes_by_standard_input_on_a_server_without_a_clone(server, place
 def test_the_keys_are_listed(clone, tmp_path, keys, place):
     pushforward(tmp_path / "keys" / "ann.pub")
     pushforward(tmp_path / "keys" / "bob.pub", "--as", BOB, "--for", "production", "--for", "staging")
-    pushforward(trust.fingerprint(keys["bob"]), "--revoke")
+    pushforward(ssh.fingerprint(keys["bob"]), "--revoke")
     lines = pushforward().output.splitlines()
     day = time.strftime("%Y-%m-%d", time.gmtime())
     assert [line.split("  ")[0] for line in lines] == [SERVICE_EMAIL, ANN, BOB]
@@ -411,7 +411,7 @@ def test_the_keys_are_listed(clone, tmp_path, keys, place):
         "may": ["any"],
         "valid_before": "",
         "key": keys["ann"],
-        "fingerprint": trust.fingerprint(keys["ann"]),
+        "fingerprint": ssh.fingerprint(keys["ann"]),
     }
 
 
@@ -423,7 +423,7 @@ def test_the_file_of_a_forge_is_made_and_listed(repository, tmp_path, keys, git,
     done = pushforward(tmp_path / "keys" / "ann.pub", "--file", file, "--for", "production")
     assert f"next: git add {file} && git commit" in done.output
     pushforward(tmp_path / "keys" / "bob.pub", "--file", file, "--as", SERVICE_EMAIL, "--for", "version")
-    assert [one.principal for one in trust.read((repository / file).read_text())] == [ANN, SERVICE_EMAIL]
+    assert [one.principal for one in ssh.read((repository / file).read_text())] == [ANN, SERVICE_EMAIL]
     assert "no environment 'prod'" in pushforward(tmp_path / "keys" / "ann.pub", "--file", file, "--for", "prod").stderr
     assert git(repository, "for-each-ref", TRUST) == ""
     assert sorted(path.name for path in (repository / ".github").iterdir()) == ["allowed_signers"]

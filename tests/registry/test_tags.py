@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Ref, Repository
+from pushforward.registry import grammar
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import FIRST, Version
 
@@ -75,9 +76,9 @@ def test_other_models_and_other_tags_are_left_alone():
         ([("mm@v1.0.0!", "a")], "mm@v1.0.0! deprecates a version that is not there"),
         ([("mm@v1.0.0", "a"), ("mm@v1.0.0!", "b")], "mm@v1.0.0! names b, its version a"),
         ([("Mm@v1.0.0", "a")], "Mm@v1.0.0 is not of mm: names are in small letters"),
-        ([("mm@V1.0.0", "a")], f"mm@V1.0.0 is not of the form {registry.GRAMMAR}"),
-        ([("mm#Prod#1", "a")], f"mm#Prod#1 is not of the form {registry.GRAMMAR}"),
-        ([("mm@v1.0.0!2", "a")], f"mm@v1.0.0!2 is not of the form {registry.GRAMMAR}"),
+        ([("mm@V1.0.0", "a")], f"mm@V1.0.0 is not of the form {grammar.GRAMMAR}"),
+        ([("mm#Prod#1", "a")], f"mm#Prod#1 is not of the form {grammar.GRAMMAR}"),
+        ([("mm@v1.0.0!2", "a")], f"mm@v1.0.0!2 is not of the form {grammar.GRAMMAR}"),
     ],
 )
 def test_what_contradicts_itself_is_reported(tags, problem):
@@ -105,7 +106,7 @@ def test_what_does_not_count_is_left_out_with_all_that_it_contradicts_and_told()
     known = registry.fold("mm", [*tags, tag("mm@v1.0.0!", "a")])
     doubts = {name: f"{name}: not signed" for name in ("mm@v9.0.0", "mm#prod#5", "mm@v1.0.0!")}
     assert registry.without(known, doubts) == replace(
-        registry.fold("mm", tags[:2]), problems=(f"mm@v1 is not of the form {registry.GRAMMAR}", *doubts.values())
+        registry.fold("mm", tags[:2]), problems=(f"mm@v1 is not of the form {grammar.GRAMMAR}", *doubts.values())
     )
 
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pushforward.errors import POLICY, PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh, trust
 from pushforward.registry.signers import Place
-from pushforward.registry.trust import Signer
+from pushforward.registry.ssh import Signer
 
 NAME = "toy@v1.0.0"
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -115,7 +115,7 @@ def test_a_validly_signed_tag_under_another_name_is_refused_though_git_takes_it(
 def test_a_key_that_nobody_trusts_is_refused(repository, tmp_path, keys, allowed, sign):
     stranger = make_key(tmp_path / "keys" / "stranger")
     tag = sign(key="stranger")
-    assert refusal(repository, tag, allowed) == f"{NAME}: nobody trusts its key {trust.fingerprint(stranger)}"
+    assert refusal(repository, tag, allowed) == f"{NAME}: nobody trusts its key {ssh.fingerprint(stranger)}"
     assert not git_says(repository, tag, allowed)
 
 
@@ -128,9 +128,9 @@ def test_the_address_of_somebody_else_is_refused_though_git_takes_it(repository,
 def test_what_a_key_signed_before_it_was_revoked_stays(repository, keys, allowed, sign):
     revoked = Signer(ANN, keys["ann"], frozenset({"any"}), time.strftime("%Y%m%d%H%M%SZ", time.gmtime(NOON)))
     allowed.write_text(revoked.line() + "\n")
-    for when, good in ((NOON - 3600, True), (NOON, True), (NOON + 1, False), (NOON + 3600, False)):
+    for when, good in ((NOON - 3600, True), (NOON - 1, True), (NOON, False), (NOON + 3600, False)):
         tag = sign(when=when)
-        assert git_says(repository, tag, allowed) == good
+        assert git_says(repository, tag, allowed) == (when <= NOON), "git takes the second of the revocation too"
         if good:
             assert trust.verify_tag(Repository(repository), tag, NAME, allowed) == revoked
         else:
@@ -207,7 +207,7 @@ def test_a_signature_for_another_purpose_is_refused(repository, keys, allowed, s
 
 def test_a_second_signature_inside_the_message_is_refused(repository, keys, allowed, sign, git):
     tag = rewrite(git, repository, sign(), lambda content: content + content[content.index(b"-----BEGIN") :])
-    assert "something follows it" in refusal(repository, tag, allowed)
+    assert "its text holds what reads as the beginning of a signature" in refusal(repository, tag, allowed)
 
 
 def test_a_security_key_signs_too(repository, keys, allowed, sign, git):
@@ -306,67 +306,6 @@ def test_a_file_counts_at_the_moment_that_something_vouches_for(tmp_path, keys, 
         trust.verify_file(b"x", signature, ANN, allowed, at=NOON + 1)
 
 
-# The file.
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "ann@example.org {key} may=any",
-        'ann@example.org namespaces="git" {key} may=any',
-        'ann@example.org namespaces="git,pushforward" valid-before="20261123120000Z" {key} may=any',
-        'ann@example.org namespaces="git,pushforward",cert-authority {key} may=any',
-        'ann@example.org,bob@example.org namespaces="git,pushforward" {key} may=any',
-        '* namespaces="git,pushforward" {key} may=any',
-        'ann@example.org namespaces="git,pushforward" {key} may=Any',
-        'ann@example.org namespaces="git,pushforward" {key} may=any more',
-        'ann@example.org namespaces="git,pushforward" ssh-dss AAAA may=any',
-        "rubbish",
-    ],
-)
-def test_a_line_of_another_form_is_named(keys, line):
-    good = Signer(BOB, keys["bob"], frozenset({"any"})).line()
-    with pytest.raises(PushforwardError, match="allowed_signers, line 3: not a line that pushforward writes"):
-        trust.read(f"# who may sign\n{good}\n{line.format(key=keys['ann'])}\n")
-
-
-def test_a_key_twice_is_named(keys):
-    line = Signer(BOB, keys["bob"], frozenset({"any"})).line()
-    with pytest.raises(PushforwardError, match="line 2: a key twice"):
-        trust.read(f"{line}\n{line}\n")
-
-
-def test_lines_comments_and_line_ends_are_read(keys):
-    wanted = [
-        Signer(SERVICE_EMAIL, keys["ann"], frozenset({"version"})),
-        Signer(BOB, keys["bob"], frozenset({"production", "staging"}), "20261123120000Z"),
-    ]
-    assert trust.read("# a comment\r\n\r\n" + "".join(f"{one.line()}\r\n" for one in wanted)) == wanted
-    nothing = wanted[0].line().removesuffix(" may=version")
-    assert trust.read(nothing) == [Signer(SERVICE_EMAIL, keys["ann"], frozenset())]
-
-
-def test_what_a_key_may_sign():
-    def may(*words):
-        return Signer(ANN, "ssh-ed25519 AAAA", frozenset(words))
-
-    assert may("any").allows("production")
-    assert not may("any").allows("version")
-    assert may("staging").allows("staging")
-    assert not may("staging").allows("production", auto=True)
-    assert may("version").allows("version")
-    assert may("version").allows("staging", auto=True)
-    assert not may("version").allows("production")
-    assert not may().allows("staging")
-
-
-def test_the_fingerprint_is_that_of_ssh_keygen(tmp_path, keys):
-    done = subprocess.run(
-        ["ssh-keygen", "-l", "-f", str(tmp_path / "keys" / "ann.pub")], capture_output=True, text=True, check=True
-    )
-    assert trust.fingerprint(keys["ann"]) == done.stdout.split()[1]
-
-
 # Where the file is.
 
 
@@ -387,7 +326,7 @@ def place(server):
 
 def known(root, remote=""):
     with trust.signers_file(root, remote) as path:
-        return [one.principal for one in trust.read(path.read_text())]
+        return [one.principal for one in ssh.read(path.read_text())]
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])

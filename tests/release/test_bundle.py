@@ -12,20 +12,24 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.team import CI
 
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
 from pushforward.gate.verdict import Holdout
-from pushforward.git.refs import REGISTRY
+from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import holdout, score
-from pushforward.judge import judge as evidence
+from pushforward.judge import holdout, passed, score
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment
+from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
 from pushforward.release.bundle import bundle
 from pushforward.release.promote import promote
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "toy@v1.0.0"
+NULL = sha256(b"null")  # of the data that a manifest names which names none
 FILES = {
     *("SHA256SUMS", "golden.json", "model-card.md", "provenance.json", "provenance.json.sig", "report.md", "tag.txt"),
     *("verdict.json", "model/manifest.json", "model/model.json"),
@@ -56,25 +60,25 @@ def found(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def forge(bare, **files):
-    """Let the registry say something else, past every hook; of what is None it says nothing."""
+def forge(bare, files):
+    """Let the registry say something else in its one entry, past every hook; of what is None it says nothing."""
     repository = Repository(bare)
     tip = repository.commit(REGISTRY)
-    entry = f"versions/{NAME}"
     kept = {path: repository.read(tip, path) for path in repository.tree(tip)}
-    kept |= {f"{entry}/{name.replace('_', '.')}": content for name, content in files.items()}
+    kept |= {f"versions/{NAME}/{name}": content for name, content in files.items()}
     kept = {path: content for path, content in kept.items() if content is not None}
     tree = repository.write_tree(tip, kept, index=bare / "forged.index", drop="versions")
-    repository.update_ref(REGISTRY, repository.write_commit(tree, [tip], "Forge", date="100000000 +0000"))
+    repository.update_ref(REGISTRY, repository.write_commit(tree, [], "Forge", date="100000000 +0000"))
 
 
-def resign(bare, changed):
-    """The version's tag again, with `changed` in its record, signed by the server."""
+def resign(bare, changed, key=None):
+    """The version's tag again, with `changed` in its record, signed by the server's `key`."""
     repository = Repository(bare)
     text = repository.git("cat-file", "tag", NAME).text
     content = text.partition("\n\n")[2].partition("-----BEGIN")[0]
     message = registry.message(content.splitlines()[0], registry.record(content) | changed)
-    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={bare / 'pushforward' / 'keys' / 'ci'}")
+    key = key or bare / "pushforward" / "keys" / "ci"
+    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
     who = {"GIT_COMMITTER_NAME": "pushforward", "GIT_COMMITTER_EMAIL": "pushforward@localhost"}
     target = repository.commit(NAME)
     repository.git(*options, "tag", "-s", "-f", "-F", "-", NAME, target, stdin=message.encode(), env=who)
@@ -83,10 +87,11 @@ def resign(bare, changed):
 class Served:
     """A hub whose one version can be scored.
 
-    It is to give its predictions again, with `golden` added; or `told` is what was recorded of them.
+    It is to give its predictions again, with `golden` added; or `told` is what was recorded of them. `data` is what
+    the verdict says that its manifest names.
     """
 
-    def __init__(self, hub, model="b", *, golden=0.0, told=None):
+    def __init__(self, hub, model="b", *, golden=0.0, told=None, data=NULL):
         self.hub, self.out = hub, hub.folder / "out"
         Server(str(hub.bare), sys.executable, str(hub.store), "s", "toy").save()
         params = (hub.clone / "params.yaml").read_text()
@@ -104,8 +109,10 @@ class Served:
         hub.git(hub.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
         commit = hub.git(hub.clone, "rev-parse", "HEAD")
         verdict = replace(hub.judge(commit, model), holdout=Holdout(("2020-03", "2020-04"), 9, 9, digest))
-        verdict = replace(verdict, digests=replace(verdict.digests, lock=hashlib.sha256(lock).hexdigest()))
-        evidence.record(hub.clone, verdict)
+        locks = environment.digest(Repository(hub.clone), commit, ["lock.txt"])
+        digests = replace(verdict.digests, lock=sha256(lock), environment=locks, data=data)
+        verdict = replace(verdict, digests=digests)
+        passed.record(hub.clone, verdict)
         rows = [{"id": f"r{n}", "p": n / 10 + golden} for n in range(1, 9)]
         told = told or json.dumps({"schema": 1, "key": "id", "rows": rows}).encode()
         with hub.run():
@@ -204,8 +211,9 @@ def test_where_it_was_judged_not_one_bit_may_differ(promoted, tmp_path):
     golden = json.loads(Repository(promoted.bare).read(REGISTRY, f"versions/{NAME}/golden.json"))
     golden["rows"][7]["p"] += 1e-12
     content = json.dumps(golden).encode()
-    forge(promoted.bare, golden_json=content)
+    forge(promoted.bare, {"golden.json": content})
     resign(promoted.bare, {"golden": hashlib.sha256(content).hexdigest()})
+    Repository(promoted.clone).git("tag", "-d", NAME, check=False)
     said = promoted.pushforward("bundle", NAME, "--out", str(tmp_path / "out"), check=False)
     assert "hop golden: it gives other predictions than when it was judged, by up to 1e-12" in said
     assert not (tmp_path / "out").exists()
@@ -245,7 +253,7 @@ def test_bytes_that_are_not_the_judged_ones_are_refused(served, content):
         one.model_file.unlink()
     else:
         one.model_file.write_bytes(content)
-    one.refused("store", "", TOOL if content is None else DATA)
+    one.refused("model", "", TOOL if content is None else DATA)
 
 
 def test_a_cache_of_this_machine_has_no_part(served):
@@ -265,9 +273,60 @@ def test_a_file_beside_the_model_is_refused(served):
     told = json.loads(listing.read_bytes())
     told.append({"md5": one.hub._stored(b"import os"), "relpath": "evil.py"})
     listing.write_bytes(json.dumps(told).encode())
-    with pytest.raises(PushforwardError, match=r"^hop store: "):
+    with pytest.raises(PushforwardError, match=r"^hop model: "):
         one.bundle()
     assert not one.out.exists()
+
+
+def test_what_verify_would_not_bear_out_is_not_packed(served, git):
+    """Record, commit, verdict and the clone's own tag: bundle asks for all of the chain before it fetches anything."""
+    one = served()
+    bare, clone = one.hub.bare, one.hub.clone
+    tag, commit = git(bare, "rev-parse", f"refs/tags/{NAME}"), git(bare, "rev-parse", "main")
+    changed = [
+        ({"more": 1}, "tag", "the record in .* has another form: more: "),
+        ({"number": "1"}, "tag", "the record in .* has another form: number: "),
+        ({"commit": "0" * 40}, "target", "records the commit 000000000000, which is nowhere"),
+        ({"number": 2}, "registry", "the place of .* in the chain .*: expected 2, found 1"),
+        ({"data": "0" * 64}, "verdict", "the digest of data"),
+    ]
+    for record, hop, why in changed:
+        resign(bare, record, one.hub.keys[CI])
+        git(clone, "tag", "-d", NAME, check=False)
+        one.refused(hop, why, POLICY)
+        git(bare, "update-ref", f"refs/tags/{NAME}", tag)
+    git(bare, "update-ref", "-d", f"{VERDICTS}{commit}")
+    one.refused("verdict", "the gate has recorded no verdict on it", POLICY)
+    git(clone, "tag", "-f", "-a", "-m", "mine", NAME, "HEAD")
+    one.refused("tag", "the tag of this clone is another", POLICY)
+
+
+def test_the_data_that_the_manifest_names_is_that_of_the_tag(served):
+    one = served(data="0" * 64)
+    one.refused("model", "the data that the manifest names", DATA)
+
+
+def test_a_use_of_a_version_that_is_deprecated_is_not_packed(served, git):
+    one = served()
+    git(one.hub.bare, "-c", "user.name=x", "-c", "user.email=x@y", "tag", "-a", "-m", "x", f"{NAME}!", f"{NAME}^{{}}")
+    with pytest.raises(
+        PushforwardError, match=r"^hop use: toy#staging#1 puts toy@v1\.0\.0 to use, which is deprecated"
+    ):
+        one.bundle("toy#staging#1")
+    assert one.bundle(NAME).version == NAME, "it is what was asked for by its own name"
+
+
+@pytest.mark.parametrize(("name", "target"), [("more", "/etc"), ("more", "gone"), ("model.json", "../params.yaml")])
+def test_a_link_in_the_model_is_refused_wherever_it_points(served, monkeypatch, name, target):
+    one, fetch = served(), pipeline.fetch
+
+    def fetched(checkout, *paths, say):
+        fetch(checkout, *paths, say=say)
+        (checkout / "model" / name).unlink(missing_ok=True)
+        (checkout / "model" / name).symlink_to(target)
+
+    monkeypatch.setattr(pipeline, "fetch", fetched)
+    one.refused("model", f"the model's file model/{name} .*found no plain file", DATA)
 
 
 def test_an_unknown_key_is_refused(served):
@@ -281,22 +340,24 @@ def test_a_key_that_may_not_make_versions_is_refused(served):
     one = served()
     signers = one.hub.bare / "pushforward" / "allowed_signers"
     signers.write_text(signers.read_text().replace("may=version", "may=staging"))
-    one.refused("tag", "may not sign a version", POLICY)
+    one.refused("tag", "is signed by pushforward@localhost, who may not make versions", POLICY)
 
 
 @pytest.mark.parametrize(
     ("files", "hop", "why"),
     [
-        ({"verdict_json": b"{}"}, "registry", "verdict.json has SHA-256 44136fa355b3…, the tag says"),
-        ({"provenance_json": b"{}"}, "registry", "provenance.json has SHA-256"),
-        ({"golden_json": None}, "registry", f"it has no golden.json of {NAME}"),
-        ({"golden_json": b"{}"}, "registry", "golden.json has SHA-256"),
-        ({"card_md": b"# The best"}, "registry", "card.md has SHA-256"),
+        ({"verdict.json": b"{}"}, "verdict", "the SHA-256 of verdict.json"),
+        ({"verdict.json": b"{}"}, "verdict", "found 44136fa355b3"),
+        ({"provenance.json": b"{}"}, "provenance", "the SHA-256 of provenance.json"),
+        ({"golden.json": None}, "registry", "does more than add one version"),
+        ({"golden.json": b"{}"}, "registry", "the SHA-256 of golden.json"),
+        ({"card.md": b"# The best"}, "registry", "the SHA-256 of card.md"),
+        ({"more.txt": b""}, "registry", "does more than add one version"),
     ],
 )
 def test_a_registry_that_was_forged_is_refused(served, files, hop, why):
     one = served()
-    forge(one.hub.bare, **files)
+    forge(one.hub.bare, files)
     with pytest.raises(PushforwardError) as failed:
         one.bundle()
     assert failed.value.message.startswith(f"hop {hop}: ")
@@ -308,9 +369,8 @@ def test_a_registry_that_was_forged_is_refused(served, files, hop, why):
     ("told", "why"),
     [
         (b"{}", "not of the form expected"),
-        (b'{"rows":[]}', "has no rows"),
-        (b'{"rows":[{"id":"r99","p":0.5}]}', "the holdout has no row 'r99'"),
-        (b'{"rows":[{"id":"r1","p":NaN}]}', ""),
+        (b'{"schema":1,"key":"id","rows":[]}', "rows: List should have at least 1 item"),
+        (b'{"schema":1,"key":"id","rows":[{"id":"r99","p":0.5}]}', "the holdout has no row 'r99'"),
     ],
 )
 def test_golden_rows_that_say_nothing_are_refused(served, told, why):
@@ -319,15 +379,10 @@ def test_golden_rows_that_say_nothing_are_refused(served, told, why):
 
 def test_a_signature_of_something_else_is_refused(served):
     one = served()
-    entry = f"versions/{NAME}/provenance.json.sig"
-    signature = Repository(one.hub.bare).read(REGISTRY, entry).splitlines()
+    name = "provenance.json.sig"
+    signature = Repository(one.hub.bare).read(REGISTRY, f"versions/{NAME}/{name}").splitlines()
     signature[2] = signature[2][::-1]
-    repository = Repository(one.hub.bare)
-    kept = {path: repository.read(REGISTRY, path) for path in repository.tree(REGISTRY)} | {
-        entry: b"\n".join(signature)
-    }
-    tree = repository.write_tree(REGISTRY, kept, index=one.hub.bare / "forged.index")
-    repository.update_ref(REGISTRY, repository.write_commit(tree, [], "Forge", date="100000000 +0000"))
+    forge(one.hub.bare, {name: b"\n".join(signature)})
     one.refused("provenance", "", POLICY)
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from tests import forge_double
+from tests.team import MODEL_PARAMS as PARAMS
 
 from pushforward import __version__
 from pushforward.commands.cli import main
@@ -21,8 +22,7 @@ from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged
-from pushforward.judge import judge as evidence
+from pushforward.judge import handover, judged, passed
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
@@ -30,22 +30,8 @@ from pushforward.release import provenance
 from pushforward.release.promote import lock_commit, lost, promote, standing
 from pushforward.release.release import deprecate, release
 from pushforward.release.verify import verify
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 
-PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: python -m toy.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
-data:
-  months: ["2020-01", "2020-02", "2020-03", "2020-04"]
-"""
 LOCK = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: b\n"
 REORDERED = b"schema: '2.0'\nstages:\n  train: {cmd: b}\n  collect: {cmd: a}\n"
 FOUND = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: c\n"
@@ -247,6 +233,21 @@ def test_a_reordered_lock_is_named_with_the_digest_that_it_has(hub, git):
     assert hub.record("toy@v1.0.0")["lock"] == digest((hub.clone / "dvc.lock").read_bytes())
 
 
+def test_a_promotion_goes_on_from_the_provenance_that_the_last_tag_names_and_no_other(hub, git):
+    """What is not at hand is taken from there: digests that nobody signed would be signed with the next version."""
+    hub.promote("b")
+    repository = Repository(hub.bare)
+    tip, path = repository.commit(REGISTRY), "versions/toy@v1.0.0/provenance.json"
+    other = repository.read(tip, path).replace(b'"number":1', b'"number":2')
+    tree = repository.write_tree(tip, {path: other}, index=hub.bare / "forged.index")
+    repository.update_ref(REGISTRY, repository.write_commit(tree, [tip], "Forge", date="100000000 +0000"))
+    hub.commit("c")
+    with pytest.raises(PushforwardError, match=r"the SHA-256 of provenance\.json") as refused:
+        hub.promote("c")
+    assert (refused.value.next, refused.value.exit_code) == ("pushforward verify v1.0.0", POLICY)
+    assert tags(git, hub.bare) == ["toy#staging#1", "toy@v1.0.0"]
+
+
 def test_the_level_raises_its_part_of_the_number(hub, git):
     for model, level in (("a", "major"), ("b", "patch"), ("c", "minor"), ("d", "patch"), ("e", "major")):
         hub.commit(model)
@@ -306,7 +307,7 @@ def test_the_same_model_in_another_environment_is_another_version(hub):
     hub.commit("b", "Upgrade")
     verdict = hub.judge(Repository(hub.clone).commit("HEAD"), "b")
     verdict = replace(verdict, digests=replace(verdict.digests, environment="f" * 64))
-    evidence.record(hub.clone, verdict)
+    passed.record(hub.clone, verdict)
     with hub.run():
         assert hub.promote_verdict(verdict, "b").version == "toy@v1.1.0"
     assert hub.record("toy@v1.1.0")["environment"] == "f" * 64
@@ -478,7 +479,7 @@ def test_what_the_store_lost_is_not_promoted(hub, git, harm):
     verdict = hub.judge(head, "c")
     digests = replace(verdict.digests, lock=digest((hub.clone / "dvc.lock").read_bytes()))
     verdict = replace(verdict, digests=digests)
-    evidence.record(hub.clone, verdict)
+    passed.record(hub.clone, verdict)
     with hub.run(), pytest.raises(PushforwardError, match="the DVC remote lacks or spoils 1 of the outs") as refused:
         promote(hub.clone, verdict, "minor", (hub.clone / "dvc.lock").read_bytes(), {}, b"{}", say=lambda _: None)
     assert "dvc push" in refused.value.next

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests import forge_double
+from tests.team import CI
 
 from pushforward.commands.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
@@ -237,8 +238,18 @@ def test_a_version_that_the_server_did_not_sign_is_refused(two, git):
     git(two.clone, "tag", "-s", "-m", text, "toy@v9.0.0", commit)
     # past the policy, as somebody with the server's files could do it
     git(two.clone, "push", "-q", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "origin", "toy@v9.0.0")
-    words = "toy@v9.0.0 was signed by ann@example.org, who may not make versions"
+    words = "toy@v9.0.0 is signed by ann@example.org, who may not make versions"
     refused(two, words, release, "v9.0.0", next="pushforward trust", code=POLICY)
+
+
+def test_a_version_whose_record_says_what_no_promotion_writes_is_not_put_to_use(two, git):
+    """Signed by the server's own key: the record is read as strictly as `verify` reads it."""
+    text = git(two.bare, "cat-file", "tag", "toy@v1.0.0").partition("\n\n")[2].partition("-----BEGIN")[0]
+    message = registry.message(text.splitlines()[0], registry.record(text) | {"model": None})
+    who = {"GIT_COMMITTER_NAME": "pushforward", "GIT_COMMITTER_EMAIL": CI}
+    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={two.keys[CI]}", "tag", "-s", "-f", "-F", "-")
+    Repository(two.bare).git(*options, "toy@v1.0.0", "toy@v1.0.0^{}", stdin=message.encode(), env=who)
+    refused(two, "the record in toy@v1.0.0 has another form: model: ", release, "v1.0.0", next="verify", code=POLICY)
 
 
 def spoil(hub, model):
@@ -573,7 +584,7 @@ def test_a_version_put_to_use_while_it_is_deprecated_is_told_and_does_not_verify
         deprecate(three.clone, "v1.1.0", "It knew the future")
     done = verify(three.clone, in_use="production", quick=True, say=lambda _: None, progress=lambda _: None)
     assert (done.hops[0].name, done.hops[0].ok) == ("use", False)
-    assert done.hops[0].said == "production holds toy@v1.1.0, which is deprecated"
+    assert done.hops[0].said == "toy#production#4 puts toy@v1.1.0 to use, which is deprecated"
 
 
 def together(*calls):
@@ -736,3 +747,28 @@ def test_who_let_a_commit_into_main_is_told_only_where_their_key_may(two, git):
     assert said("dan@example.org", "-S", message="Merge b") == ""
     assert said("dan@example.org") == ""
     assert said("ann@example.org", "-S") == "", "every environment is not main"
+
+
+def test_an_older_backup_gives_no_number_again_and_the_command_gives_it_back_what_it_has_lost(three, tmp_path):
+    lost = three.git(three.bare, "rev-parse", "refs/tags/toy#production#3")
+    three.git(three.clone, "fetch", "-q", "--tags", "origin")
+    three.git(three.bare, "update-ref", "-d", "refs/tags/toy#production#3")
+    for act in (
+        lambda: release(three.clone, "v1.0.0", "as before", older=True),
+        lambda: empty(three.clone, "nothing", environment="production"),
+    ):
+        with pytest.raises(PushforwardError) as refused:
+            act()
+        said = "this clone knows toy#production#3, and origin does not: it is an older backup, or another server"
+        assert (refused.value.message, refused.value.exit_code) == (said, 5)
+    back, _, other = refused.value.next.partition(", as its owner; where they are another server's: ")
+    assert other == "git tag -d 'toy#production#3'"
+    subprocess.run(["sh", "-c", back], check=True, cwd=tmp_path)
+    assert three.git(three.bare, "rev-parse", "refs/tags/toy#production#3") == lost
+    assert release(three.clone, "v1.0.0", "as before", older=True).tag == "toy#production#4"
+
+
+def test_what_a_push_that_died_has_left_is_no_older_backup(three):
+    commit = three.git(three.clone, "rev-parse", "toy@v1.0.0^{commit}")
+    three.git(three.clone, "tag", "-a", "-m", "died", "toy#production#4", commit)
+    assert release(three.clone, "v1.0.0", "as before", older=True).tag == "toy#production#4"

@@ -21,11 +21,11 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.release import provenance, rebuild, verify
-from pushforward.release.rebuild import DifferentError, FailedError
+from pushforward.release.hop import DifferentError, FailedError
 
 pytestmark = pytest.mark.slow  # two real pushes make the versions
 
@@ -125,29 +125,15 @@ def copied(source, folder):
     return Story(folder)
 
 
-@pytest.fixture(scope="module")
-def told(first_version, tmp_path_factory):
-    """A team with two versions, the second one judged against the first; made once."""
-    folder = tmp_path_factory.mktemp("told")
-    team = first_version(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
-        said = team.push()
-        assert SECOND in team.tags(), said
-        team.git("fetch", "-q", "--tags", "local")
-    return folder
-
-
 @pytest.fixture
-def story(told, tmp_path):
-    return copied(told, tmp_path / "copy")
+def story(second_version, tmp_path):
+    return copied(second_version, tmp_path / "copy")
 
 
 @pytest.fixture(scope="module")
-def whole(told):
+def whole(second_version):
     """The same, only to be read."""
-    return Story(told)
+    return Story(second_version)
 
 
 # What holds.
@@ -209,12 +195,12 @@ def test_a_version_that_is_not_there_is_named_with_one_that_is(whole):
         whole.verify("v1.2.0")
 
 
-def test_it_is_the_same_model_in_another_place_for_another_user(told):
+def test_it_is_the_same_model_in_another_place_for_another_user(second_version):
     """Path, user, home, time zone, locale and umask are others, and nothing is cached."""
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # one that others may enter
         folder = Path(place)
         folder.chmod(0o755)
-        story = copied(told, folder / "elsewhere, ünder a longer näme")
+        story = copied(second_version, folder / "elsewhere, ünder a longer näme")
         home = folder / "home"
         home.mkdir()
         (home / ".gitconfig").write_text("[safe]\n\tdirectory = *\n")
@@ -446,8 +432,8 @@ def test_a_flipped_bit_in_an_object_of_the_remote_or_of_the_cache(story):
             hop = story.broken()
             assert (hop.name, hop.place) == ("objects", str(place))
             assert hop.expected == story.statement().data[path].sha256 != hop.found
-            assert f"expected {hop.expected}" in verify.line(hop)
-            assert f"found    {hop.found}" in verify.line(hop)
+            assert f"expected {hop.expected}" in hop.line()
+            assert f"found    {hop.found}" in hop.line()
             story.flip(story.oid(path), store)
 
 
@@ -538,7 +524,7 @@ def test_what_is_broken_is_not_run(story):
 @pytest.fixture
 def built(story, tmp_path, monkeypatch):
     """What the versions lock is there already: the environment that this package runs in."""
-    rules = settings_at(story.repository, story.target)
+    rules = Revision(story.repository, story.target).settings
     wanted = environment.digest(story.repository, story.target, rules.model.requirements)
     known = tmp_path / "environments"
     known.mkdir()
@@ -553,17 +539,8 @@ def built(story, tmp_path, monkeypatch):
 def made_again(story, commit, tmp_path, golden=None):
     data = story.statement().data
     content = golden or story.repository.read(REGISTRY, f"versions/{SECOND}/golden.json")
-    return rebuild.rebuild(
-        story.repository,
-        commit,
-        data,
-        content,
-        url=str(story.store.path),
-        like=story.bare,
-        server=None,
-        folder=tmp_path / "again",
-        progress=lambda _: None,
-    )
+    source = rebuild.Source(story.repository, commit, str(story.store.path), story.bare, None)
+    return rebuild.rebuild(source, data, content, folder=tmp_path / "again", progress=lambda _: None)
 
 
 def edited(story, path, old, new):

@@ -26,7 +26,10 @@ from pushforward.gate.verdict import (
     Verdict,
     invalid,
 )
-from pushforward.report.markdown import Context, entries, markdown, sparkline, terminal
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, entries
+from pushforward.report.terminal import terminal
+from pushforward.report.words import sparkline
 from pushforward.text import code, plain, prose
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -558,6 +561,25 @@ def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
     for column in ("champion", "this", "gain"):
         end = head.index(f"{column} ") + len(column)
         assert all(row[end - 1] != " " and row[end] == " " for row in rows), column
+
+
+def test_a_small_number_is_told_alike_wherever_it_stands():
+    small = 0.00003
+    number = dataclasses.replace(PROMOTE.numbers[0], champion=small, challenger=small, gain=small, low=small)
+    verdict = dataclasses.replace(
+        PROMOTE,
+        numbers=(number,),
+        minimum_detectable=small,
+        calibration=dataclasses.replace(PROMOTE.calibration, rate=small),
+        slices=(dataclasses.replace(PROMOTE.slices[0], champion=small, challenger=small, gain=small, low=small),),
+    )
+    text, card = markdown(verdict).partition("\n")[2], terminal(verdict)
+    assert "A true gain of 3e−05 is found" in text
+    for told in (text, card):
+        assert "where 3e−05 happened" in told
+        assert "+3e−05 … " in told
+        assert not re.search(r"(?<![\d.])0\.000+(?!\d)|e-05", told)
+    assert text.count("| 3e−05 | 3e−05 | +3e−05 |") == 2
 
 
 def test_who_has_let_a_commit_in_stands_in_the_first_lines():

@@ -20,7 +20,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pushforward.gate.verdict import invalid
-from pushforward.report.markdown import Context, markdown, with_context
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, with_context
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REPORTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*.md"))}

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from pushforward.git.repository import Repository
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 
 
 def text(event, body="text", **more):
@@ -30,7 +29,7 @@ def put(checkout, tmp_path):
 
 
 def events(checkout, commit="HEAD"):
-    return [(header["event"], body) for header, body in report.entries(notes.read(checkout, checkout.commit(commit)))]
+    return [(header["event"], body) for header, body in note.entries(notes.read(checkout, checkout.commit(commit)))]
 
 
 WRITER = """

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pushforward.gate import stats
-from pushforward.report import plots
+from pushforward.report import plots, vega
 from pushforward.settings import GateRules
 from pushforward.views import svg as pictures
 
@@ -75,7 +75,7 @@ def _lines(svg, color):
 
 
 def _of(mark, model):
-    return plots.COLORS[model] in (mark.get("stroke"), mark.get("fill"))
+    return vega.COLORS[model] in (mark.get("stroke"), mark.get("fill"))
 
 
 def _texts(svg):
@@ -110,7 +110,7 @@ def test_texts_and_models_stand_out_from_a_white_and_from_a_dark_page(drawn):
     for svg in drawn.values():
         root = _tree(svg)
         assert not [rect for rect in root.findall(f"{SVG}rect") if rect.get("fill") not in (None, "none")]
-        shown = {element.get("fill") for element in root.iter(f"{SVG}text")} | set(plots.COLORS.values())
+        shown = {element.get("fill") for element in root.iter(f"{SVG}text")} | set(vega.COLORS.values())
         for page, color in itertools.product(("#ffffff", "#0d1117"), shown):
             assert _contrast(page, color) >= 4, (page, color)
 
@@ -169,8 +169,8 @@ def test_dots_of_reliability_are_at_the_means_of_ten_equal_bins(drawn, month):
     np.testing.assert_allclose(line, expected, atol=1e-4)
     dots = _marks(svg, "symbol")
     assert {(dot.get("stroke"), dot.get("fill")) for dot in dots} == {
-        (plots.COLORS["champion"], None),
-        (plots.COLORS["challenger"], plots.COLORS["challenger"]),
+        (vega.COLORS["champion"], None),
+        (vega.COLORS["challenger"], plots.COLORS["challenger"]),
     }
     rows = np.bincount(bins)[np.unique(bins)]
     sizes = [_numbers(dot.get("d"))[0] ** 2 for dot in dots if dot.get("fill")]
@@ -267,7 +267,7 @@ def test_features_are_ordered_by_the_larger_contribution_and_paired(drawn):
     names = [text for text in _texts(svg) if text in ("hour", "tail", "wind")]
     assert names == ["tail", "hour", "wind"]
     widths = {
-        model: [_numbers(bar.get("d"))[2] for bar in _marks(svg, "rect") if _of(bar, model)] for model in plots.COLORS
+        model: [_numbers(bar.get("d"))[2] for bar in _marks(svg, "rect") if _of(bar, model)] for model in vega.COLORS
     }
     assert np.array(widths["champion"]) / widths["challenger"][0] == pytest.approx([0.2 / 0.4, 0.1 / 0.4])
     assert np.array(widths["challenger"]) / widths["challenger"][0] == pytest.approx([1, 0.1 / 0.4])
@@ -333,7 +333,7 @@ def test_a_table_needs_its_columns_once_and_may_have_more():
 
 def test_a_champion_that_cannot_be_read_leaves_the_challenger_alone():
     svg = _tables(importance={"champion": b"?", "challenger": IMPORTANCE["challenger"]})["importance.svg"]
-    assert {"challenger"} == {text for text in _texts(svg) if text in plots.COLORS}
+    assert {"challenger"} == {text for text in _texts(svg) if text in vega.COLORS}
 
 
 HOSTILE = [

@@ -22,10 +22,11 @@ import pytest
 
 from pushforward.actions import act as run
 from pushforward.actions import artifacts as artifact_folder
-from pushforward.actions import workflow
+from pushforward.actions import runlog, supervisor, workflow
 from pushforward.actions.event import Event, Repository
+from pushforward.actions.lint import STAND_INS
 from pushforward.actions.log import Progress
-from pushforward.actions.workflow import STAND_INS
+from pushforward.actions.result import WorkflowResult
 from pushforward.errors import PushforwardError
 from pushforward.sandbox import jail
 from pushforward.sandbox.jail import Jail, Limits, Policy
@@ -120,7 +121,7 @@ class Site:
         trusted: bool = False,
         limits: Limits | None = None,
         limit: float = 60.0,
-    ) -> run.WorkflowResult:
+    ) -> WorkflowResult:
         """Run a workflow of a branch: as a dispatcher does, with what it may touch; `trusted`, as it runs a judge."""
         commit = self.commit({".github/workflows/ci.yml": text, **(files or {})}, branch)
         self.count += 1
@@ -152,14 +153,16 @@ class Site:
                 head=branch,
                 head_sha=commit,
             ),
-            repository=Repository(self.bare, "acme/flights"),
-            folder=place / "ci.yml",
-            artifacts=self.artifacts,
-            jail=self.cage,
-            policy=policy,
-            env={"PUSHFORWARD_DVC_CONFIG": str(place / "dvc.config")},
-            run_id=41,
-            limit=limit,
+            run.Setup(
+                repository=Repository(self.bare, "acme/flights"),
+                folder=place / "ci.yml",
+                artifacts=self.artifacts,
+                jail=self.cage,
+                policy=policy,
+                run_id=41,
+                env={"PUSHFORWARD_DVC_CONFIG": str(place / "dvc.config")},
+                limit=limit,
+            ),
             on_event=self.seen.append,
         )
 
@@ -407,9 +410,9 @@ def test_it_ends_before_the_disk_is_full(site: Site, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("script", ["head -c 64M /dev/zero | tr '\\0' x", "while :; do echo ::warning::x; done"])
 def test_its_log_is_bounded(site: Site, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "MAX_READ", 20 * MIB)
-    monkeypatch.setattr(run, "MAX_LOG", MIB)
-    monkeypatch.setattr(run, "MAX_TOLD", MIB)
+    monkeypatch.setattr(supervisor, "MAX_READ", 20 * MIB)
+    monkeypatch.setattr(runlog, "MAX_LOG", MIB)
+    monkeypatch.setattr(runlog, "MAX_TOLD", MIB)
     result = site.attack(job(script), limits=Limits(memory=2048 * MIB), limit=60)
     assert result.conclusion in {"failure", "success"}
     for path in result.log.parent.glob("log.*"):
@@ -425,7 +428,7 @@ def test_masks_of_its_own_neither_slow_the_server_nor_hide_how_it_ended(site: Si
 
 
 def test_it_cannot_sleep_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "GRACE", 0.5)
+    monkeypatch.setattr(supervisor, "GRACE", 0.5)
     result = site.attack(job("trap '' INT TERM HUP; while :; do sleep 1000; done"), limit=1.5)
     assert result.conclusion == "timed-out"
     assert result.seconds < 8
@@ -587,7 +590,7 @@ def test_commands_and_escapes_in_its_output_are_inert(site: Site) -> None:
     """
     result = site.attack(job(script))
     assert result.conclusion == "failure"
-    everything = result.summary + "".join(result.errors) + "".join(progress.text for progress in site.seen)
+    everything = "".join(result.errors) + "".join(progress.text for progress in site.seen)
     everything += result.log.read_text()
     assert all(character.isprintable() or character == "\n" for character in everything)
 
@@ -639,13 +642,15 @@ def test_it_gets_no_secret_even_by_mistake(site: Site) -> None:
         run.run_workflow(
             workflow.load("ci.yml", text),
             Event("push", commit, "refs/heads/topic"),
-            repository=Repository(site.bare, "a/b"),
-            folder=site.folder / "r",
-            artifacts=site.folder / "a",
-            jail=site.cage,
-            policy=Policy(untrusted=True),
-            secrets={"KEY": CANARY},
-            run_id=1,
+            run.Setup(
+                repository=Repository(site.bare, "a/b"),
+                folder=site.folder / "r",
+                artifacts=site.folder / "a",
+                jail=site.cage,
+                policy=Policy(untrusted=True),
+                run_id=1,
+                secrets={"KEY": CANARY},
+            ),
         )
 
 
@@ -715,15 +720,3 @@ def test_after_a_hostile_branch_the_same_change_on_main_gives_what_it_gives_else
 def clean_room(team: Any) -> dict[str, str]:
     """The environment in which a stage of the team's clone runs by hand."""
     return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(team.clone / "src"), "HOME": str(team.clone)}
-
-
-@pytest.mark.slow
-def test_what_the_run_of_a_branch_left_is_no_verdict_of_main(promoted: Any) -> None:
-    team = promoted
-    team.git("switch", "-q", "-c", "topic")
-    team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
-    team.push("topic")
-    team.git("switch", "-q", "main")
-    team.git("pull", "-q", "--ff-only", "local", "refs/pull/1/merge")
-    said = team.push()
-    assert '"event":"push"' in team.note(team.head()), said

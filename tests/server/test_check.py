@@ -10,29 +10,21 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import CONFIG, PARAMS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
 from pushforward.pointers import OUT_OF_LFS
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh
 from pushforward.server import check
 from pushforward.server.init import init
-
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 
 
 @pytest.fixture
 def clone(tmp_path, git):
-    folder = tmp_path / "clone"
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../my store\n")
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
+    return make_clone(tmp_path / "clone", git, CONFIG.replace("../../store", "../../my store"))
 
 
 @pytest.fixture
@@ -212,7 +204,7 @@ def test_what_a_person_needs_to_commit_and_to_sign(server, clone, git, tmp_path)
     git(clone, "config", "gpg.format", "ssh")
     git(clone, "config", "user.signingkey", f"{key}.pub")
     public = signers.read_key(Path(f"{key}.pub"))
-    print_of = trust.fingerprint(public)
+    print_of = ssh.fingerprint(public)
     assert person(clone)["signing"].found == f"your key {print_of} is not trusted as ann@example.org"
     place = signers.place_of(clone)
     signers.add(place, public, "ann@example.org")
@@ -505,4 +497,4 @@ def test_what_is_lost_with_server_json_is_told(server, clone):
     (Path(server.bare) / "pushforward" / "server.json").write_text("")
     told = []
     init(clone, bare=Path(server.bare), say=told.append)
-    assert told == ["lost     what only the folder knew: --protect-main, --trust-pushers"]
+    assert told == ["lost     what only the folder knew: whether --protect-main or --trust-pushers was set"]

@@ -16,27 +16,10 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import RUNS
-from pushforward.server import care, check, execute, pending, recover, runs
+from pushforward.server import care, check, dispatch, execute, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.init import DELETED
 from pushforward.server.subject import Subject
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """The folder of a server whose first commit is judged."""
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        tiny = tiny_server.make(folder)
-        assert "JUDGED" in tiny.push("main")
-        tiny.wait(tiny.idle)
-    return folder
-
-
-@pytest.fixture
-def tiny(template, tmp_path):
-    return tiny_server.copy(template, tmp_path)
 
 
 def verdicts(tiny: Tiny, commit: str) -> list[object]:
@@ -248,6 +231,29 @@ def test_what_was_skipped_is_run_with_the_next_push(tiny):
     assert tiny.reason(readme) == "as it is told to find"
 
 
+def test_a_push_whose_hook_never_started_is_judged_with_the_next(tiny):
+    lost = tiny.train("echo trained")
+    tiny.lose("main")
+    assert not tiny.reports(lost)
+    readme = tiny.commit({"README.md": "hello\n"})
+    said = tiny.push("main")
+    assert "nothing to train" in said
+    assert lost[:7] in said
+    assert verdicts(tiny, lost) == ["hold"]
+    assert tiny.reason(readme) == tiny.reason(lost)
+
+
+def test_a_push_of_a_tag_finds_what_an_earlier_push_has_lost(tiny):
+    lost = tiny.train("echo trained")
+    tiny.lose("main")
+    tiny.git("tag", "note")
+    tiny.push("note")
+    tiny.wait(lambda: verdicts(tiny, lost))
+    tiny.wait(tiny.idle)
+    assert verdicts(tiny, lost) == ["hold"]
+    assert tiny.run(lost).state == "done"
+
+
 def test_a_push_may_leave_its_run_to_itself(tiny):
     commit = tiny.branch("later", "sleep 1; echo done")
     said = tiny.push("-o", "ci.detach", "later")
@@ -414,6 +420,20 @@ def test_what_passes_on_a_branch_lets_its_merge_in(tiny):
     assert repository.git("rev-parse", f"{commit}^{{tree}}").text == tree
 
 
+def test_what_the_run_of_a_branch_left_is_no_verdict_of_main(tiny):
+    tiny.branch("topic", "echo trained")
+    assert "trained" in tiny.push("topic")
+    tiny.git("switch", "-q", "main")
+    tiny.git("pull", "-q", "--ff-only", "local", "refs/pull/1/merge")
+    merge = tiny.git("rev-parse", "HEAD")
+    left = [run.job.event for run in runs.listed(tiny.server) if run.job.commit == merge]
+    assert "trained" in tiny.push("main")
+    tiny.wait(tiny.idle)
+    known = [run.job.event for run in runs.listed(tiny.server) if run.job.commit == merge]
+    assert sorted(known) == sorted([*left, "push"])
+    assert tiny.reason(merge) == "as it is told to find"
+
+
 def test_the_policy_is_told_what_the_pipeline_reads(tiny):
     stage = "{cmd: x, deps: [{path: lib, md5: a}, {path: data/x.csv, md5: b}]}"
     lock = f"schema: '2.0'\nstages:\n  a: {stage}\n"
@@ -533,8 +553,8 @@ def test_a_broken_queue_or_record_stops_nobody(tiny):
     assert verdicts(tiny, commit) == ["hold"]
 
 
-def test_two_servers_on_one_machine_know_nothing_of_each_other(template, tmp_path):
-    ours, theirs = (tiny_server.copy(template, tmp_path / name) for name in ("ours", "theirs"))
+def test_two_servers_on_one_machine_know_nothing_of_each_other(tiny_template, tmp_path):
+    ours, theirs = (tiny_server.copy(tiny_template, tmp_path / name) for name in ("ours", "theirs"))
     commits = [one.branch("slow", "sleep 2") for one in (ours, theirs)]
     for push in [one.leave("slow") for one in (ours, theirs)]:
         assert "JUDGED" in push.communicate()[0]
@@ -598,6 +618,70 @@ def test_what_the_machine_has_wrong_is_never_the_last_word_on_a_commit(tiny, mon
     assert "1 judged" in tiny.pushforward("dispatch")
     assert verdicts(tiny, done.job.commit) == ["hold"]
     assert not (tiny.server.folder / care.FILE).exists()
+
+
+def test_a_judge_that_dies_of_the_machine_is_never_the_last_word_and_is_not_tried_for_every_push(tiny):
+    tiny.commit({".github/workflows/judge.yml": judge("exit 137")}, "Die")
+    tiny.push("main")
+    commit = tiny.commit()
+    for failures in (1, 2):
+        said = tiny.push("main") if failures == 1 else tiny.pushforward("dispatch", check=False)
+        run = tiny.run(commit)
+        assert (run.final, run.machine, run.failures, run.attempt) == (False, True, failures, 0), said
+        killed = "judge.yml: judge / judge: it was killed, as happens where memory runs out"
+        assert run.reason == f"the judge came to no verdict: {killed}"
+    assert not tiny.reports(commit)
+    assert tiny.server.repository.resolve(f"{RUNS}{commit}") is None
+    told = json.loads((tiny.server.folder / care.FILE).read_text())
+    assert told["next"].endswith(f"pushforward runs cancel {run.job.id}, to give it up")
+    found = next(found for found in check._waiting(tiny.server))
+    assert (found.ok, found.optional) == (False, False)
+    assert found.found == f"{run.job.id} is not judged, tried 2 times: {run.reason}"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}, when that is mended"
+    tiny.push("main:refs/heads/again", "-o", "ci.skip")
+    tiny.wait(tiny.idle)
+    assert tiny.run(commit).failures == 2, "a push so soon after tries it not"
+    tiny.pushforward("dispatch", check=False)
+    assert tiny.run(commit).failures == 3
+    tiny.pushforward("runs", "cancel", commit)
+    tiny.wait(lambda: tiny.run(commit).final)
+
+
+def test_a_push_whose_run_is_gone_is_found_and_the_command_judges_it_again(tiny):
+    commit = tiny.git("rev-parse", "HEAD")
+    assert list(check._waiting(tiny.server)) == []
+    tiny.server.repository.git("update-ref", "-d", f"{RUNS}{commit}")
+    (found,) = check._waiting(tiny.server)
+    assert found.found == f"{commit[:9]}: a report is there, and nothing says that it was judged; it is judged again"
+    assert found.mend == f"pushforward dispatch --bare {tiny.server.bare}"
+    assert "1 judged" in tiny.pushforward(*found.mend.split()[1:])
+    assert verdicts(tiny, commit) == ["hold"]
+    assert list(check._waiting(tiny.server)) == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "ago", "pauses"), [(1, 1, False), (2, 50, True), (2, 70, False), (9, 3500, True), (9, 3700, False)]
+)
+def test_what_the_machine_lets_fail_waits_longer_each_time(tiny, failures, ago, pauses):
+    job = runs.Job("push", "refs/heads/main", "1" * 40)
+    run = runs.Run(job, machine=True, failures=failures, attempt=0, ended=time.time() - ago)
+    assert dispatch.Coordinator(tiny.server, print, time.time())._pauses(run) == pauses
+    assert not dispatch.Coordinator(tiny.server, print, time.time(), at_once=True)._pauses(run)
+
+
+def test_a_judge_that_was_killed_three_times_waits_and_says_nothing_of_the_commit(tiny):
+    commit = tiny.commit()
+    tiny.lose("main")
+    job = runs.Job("push", "refs/heads/main", commit)
+    runs.store(tiny.server, runs.Run(job, attempt=runs.ATTEMPTS, stage="judge", started=1.0))
+    said = []
+    dispatch.Coordinator(tiny.server, said.append, time.time())._tidy(pending.find(tiny.server), {})
+    run = runs.load(tiny.server, job.key)
+    assert (run.final, run.machine, run.attempt, run.reason) == (False, True, 0, "the judge was killed 3 times")
+    assert said == [
+        f"{job.id} is not judged: the judge was killed 3 times; pushforward check, then pushforward dispatch"
+    ]
+    assert not tiny.reports(commit)
 
 
 def test_a_run_that_failed_while_the_store_was_away_is_no_verdict(tiny, monkeypatch):

@@ -1,5 +1,6 @@
 """What `pushforward init` makes of a clone: pushed to by real git, renewed, refused where it cannot be."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -10,34 +11,24 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import CONFIG, PARAMS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import SERVICE_EMAIL, Repository
-from pushforward.git.server import Server
-from pushforward.registry import signers, trust
+from pushforward.git.server import Server, unshared
+from pushforward.registry import signers, ssh
+from pushforward.server import check
 from pushforward.server import init as servers
 from pushforward.server.init import init
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
-CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
-
-
-def make_clone(git, folder):
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text(CONFIG)
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
 
 
 @pytest.fixture
 def clone(tmp_path, git):
-    return make_clone(git, tmp_path / "clone")
+    return make_clone(tmp_path / "clone", git)
 
 
 def snapshot(bare):
@@ -193,7 +184,7 @@ def test_a_store_that_is_no_folder_of_this_machine_is_not_made(clone, url):
 
 
 def test_names_with_blanks_and_quotes_work(tmp_path, git):
-    clone = make_clone(git, tmp_path / "my 'best' \"idea\" {x} $HOME")
+    clone = make_clone(tmp_path / "my 'best' \"idea\" {x} $HOME", git)
     init(clone)
     said = git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
     assert "this server writes it" in said
@@ -269,7 +260,7 @@ def said(clone, monkeypatch, *args):
 
 
 def signers_of(bare):
-    return [one.principal for one in trust.read((Path(bare) / "pushforward" / "allowed_signers").read_text())]
+    return [one.principal for one in ssh.read((Path(bare) / "pushforward" / "allowed_signers").read_text())]
 
 
 def test_a_server_has_a_key_of_its_own_and_publishes_who_may_sign(clone, git):
@@ -459,3 +450,90 @@ def test_a_fetch_that_prunes_keeps_the_tags_of_this_clone(clone, git):
     git(clone, "config", "remote.local.prune", "true")
     init(clone)
     assert git(clone, "config", "remote.local.prune") == "true", "whoever has said so has it so"
+
+
+def test_a_shared_server_whose_settings_are_lost_is_told_so_and_the_command_shares_it_again(clone, git, tmp_path):
+    bare = Path(init(clone).bare)
+    git(bare, "config", "core.sharedRepository", "group")
+    for name in ("objects", "refs"):
+        (bare / name).chmod(0o2775)
+    assert unshared(Repository(bare)) == ""
+    (bare / "config").rename(bare / "config.damaged")
+    said = []
+    init(clone, say=said.append)
+    (told,) = [line for line in said if line.startswith("lost ")]
+    assert told.startswith(
+        "lost     core.sharedRepository: it is not set, and the folders of the server are for their "
+    )
+    command = told.partition("; to share it again: ")[2]
+    (found,) = [found for found in check.server(bare) if found.name == "core.sharedrepository"]
+    assert (found.ok, found.optional, found.mend) == (False, True, command)
+    subprocess.run(["sh", "-c", command.partition(" && ")[0]], check=True)
+    assert command.partition(" && ")[2] == "pushforward init"
+    said.clear()
+    init(clone, say=said.append)
+    assert said == []
+    assert [found for found in check.server(bare) if found.name == "core.sharedrepository"] == []
+
+
+def test_a_server_that_was_never_shared_is_not_called_so(clone):
+    said = []
+    bare = Path(init(clone, say=said.append).bare)
+    (bare / "config").unlink()
+    init(clone, say=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("name", ["refs", "objects"])
+def test_a_server_without_a_folder_is_refused_with_the_command_that_mends_it(clone, name):
+    bare = Path(init(clone).bare)
+    shutil.rmtree(bare / name)
+    told = refusal(clone)
+    assert told.message == f"{bare} has lost its folder {name}, and git takes it for no repository"
+    assert told.next == f"pushforward check --mend --bare {bare}"
+    list(check.mend(clone, bare))
+    init(clone)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("pushforward", "folder"),
+        ("pushforward/keys", "folder"),
+        ("pushforward/runs", "folder"),
+        ("pushforward/locks", "folder"),
+        ("pushforward/lib", "folder"),
+        ("hooks", "folder"),
+        ("pushforward/token", "file"),
+        ("pushforward/server.json", "file"),
+        ("pushforward/registry.json", "file"),
+        ("pushforward/allowed_signers", "file"),
+        ("packed-refs", "file"),
+    ],
+)
+def test_a_file_for_a_folder_and_a_folder_for_a_file_are_told_and_the_commands_mend_it(clone, name, kind):
+    bare = Path(init(clone).bare)
+    path = bare / name
+    if path.exists():
+        shutil.move(path, clone.parent / "lost")
+    path.write_text("x\n") if kind == "folder" else path.mkdir()
+    told = refusal(clone)
+    assert told.message == f"{path} is no {kind}, and has to be one"
+    assert told.next == f"pushforward check --mend --bare {bare}, which keeps it aside"
+    (found,) = [found for found in check.server(bare) if not found.ok]
+    assert (found.found, found.mend) == (told.message, told.next)
+    mending = check.mend(clone, bare)
+    assert next(mending).startswith(f"{path} was no {kind}; what was there is kept in {bare}/")
+    with contextlib.suppress(PushforwardError):  # of which nothing is left that says that it is a server
+        list(mending)
+    init(clone)
+    assert [found for found in check.server(bare) if not found.ok] == []
+
+
+def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):
+    place = tmp_path / "mine"
+    (place / "config").mkdir(parents=True)
+    (place / "logs").write_text("mine\n")
+    with pytest.raises(PushforwardError, match="is not a server of pushforward"):
+        list(check.mend(place, place))
+    assert sorted(path.name for path in place.iterdir()) == ["config", "logs"]

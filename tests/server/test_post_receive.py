@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.team import make_clone
 
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
@@ -16,21 +17,13 @@ from pushforward.server import post_receive as receive
 from pushforward.server import runs
 from pushforward.server.init import init
 
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
 # Stands where a server's interpreter stands: ends without having judged anything.
 NOTES_ITS_START = "#!/bin/sh\necho started >>{log}\nexit 0\n"
 
 
 @pytest.fixture
 def clone(tmp_path, git):
-    folder = tmp_path / "clone"
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n")
-    (folder / "params.yaml").write_text(PARAMS)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
+    return make_clone(tmp_path / "clone", git)
 
 
 @pytest.fixture

@@ -3,29 +3,11 @@
 import json
 
 import pytest
-from tests import tiny_server
 
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
 from pushforward.server import runs
 from pushforward.server.runs import Job, Run
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """The folder of a server whose first commit is judged."""
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        tiny = tiny_server.make(folder)
-        assert "JUDGED" in tiny.push("main")
-        tiny.wait(tiny.idle)
-    return folder
-
-
-@pytest.fixture
-def tiny(template, tmp_path):
-    return tiny_server.copy(template, tmp_path)
 
 
 @pytest.fixture
@@ -181,3 +163,19 @@ def test_runs_work_from_a_clone_and_with_the_server_named(tiny):
     said = tiny.pushforward("runs", check=False)
     assert "the server is on another machine" in said
     assert "next: ssh ann@ci.example.org 'pushforward runs --bare /srv/tiny.git'" in said
+
+
+def test_a_damaged_record_of_a_run_is_named_and_hides_no_other(tiny):
+    tiny.push("main:refs/heads/idea", "-o", "ci.skip")
+    first = tiny.run(tiny.git("rev-parse", "HEAD"))
+    good = finished("d" * 40)
+    runs.store(tiny.server, good)
+    path = runs.folder(tiny.server, first.job.key) / runs.RECORD
+    path.write_text("{")
+    said = tiny.pushforward("runs")
+    assert f"! {path} is damaged\n  next: mv {path} {path}.damaged && pushforward dispatch; " in said
+    assert "ddddddddd  main" in said
+    assert "no runs yet" not in said
+    assert f"{path} is damaged\n  next: mv {path} " in tiny.pushforward("runs", "show", first.job.commit, check=False)
+    runs.folder(tiny.server, good.job.key).rename(path.parent.with_name("elsewhere"))
+    assert "no runs yet" not in tiny.pushforward("runs")

@@ -11,21 +11,23 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.team import make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
-from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS
+from pushforward.git.refs import NOTES, REGISTRY, RUNS, TRUST, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import Server, followable
 from pushforward.pipeline.store import Store
-from pushforward.registry import authority, signers, trust
+from pushforward.registry import authority, signers, ssh
+from pushforward.registry import tags as registry
+from pushforward.release.verify import verify
 from pushforward.report import notes
-from pushforward.server import check, soundness, trial
+from pushforward.server import check, soundness, trial, vouched
 from pushforward.server import init as init_module
 from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent.parent
-PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()
 
 
 @pytest.fixture
@@ -46,6 +48,8 @@ def mended(hub, clone=None):
 def looked(hub, clone=None, *, whole=True):
     repository, made = Repository(hub.bare), Server.load(hub.bare)
     yield from soundness.refs(repository)
+    if not any(soundness.damaged(repository)):  # else git may follow none of them
+        yield from vouched.refs(repository)
     yield from soundness.store(made, clone, whole=whole, say=lambda _: None)
     yield from soundness.signatures(repository, hub.bare / "pushforward" / "allowed_signers")
     yield from soundness.clock(repository)
@@ -172,6 +176,22 @@ def test_the_head_of_a_pull_request_is_no_damage_whatever_became_of_its_branch(k
     assert problems_of_refs(kept) == []
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_head_of_a_pull_request_that_is_lost_is_its_branch_again(kept, moved):
+    kept.git(kept.bare, "config", "core.logAllRefUpdates", "always")
+    kept.git(kept.bare, "update-ref", "--create-reflog", "refs/heads/other", "refs/heads/main^")
+    kept.git(kept.bare, "update-ref", "--create-reflog", "refs/heads/idea", "refs/heads/main")
+    for number, name in ((1, "idea"), (2, "other")):
+        kept.git(kept.bare, "symbolic-ref", f"refs/pull/{number}/head", f"refs/heads/{name}")
+    if moved:
+        kept.git(kept.bare, "update-ref", "refs/heads/other", "refs/heads/main")
+    shutil.rmtree(kept.bare / "refs" / "pull")
+    mended(kept)
+    for number, name in ((1, "idea"), (2, "other")):
+        assert kept.git(kept.bare, "symbolic-ref", f"refs/pull/{number}/head") == f"refs/heads/{name}"
+    assert problems(kept) == {}
+
+
 def test_an_object_that_a_ref_needs_comes_from_a_clone_and_the_ref_stays(kept):
     kept.git(kept.clone, "fetch", "-q", "origin")
     oid = kept.git(kept.clone, "rev-parse", "origin/main:params.yaml")
@@ -189,8 +209,145 @@ def test_a_file_of_refs_with_a_line_that_is_none_is_mended_and_the_ref_is_back(k
     found = problems_of_refs(kept)
     assert len(found) == 1
     assert "names no ref, and git reads none of the others" in found[0].found
-    assert any("is without 1 lines that name no ref" in line for line in mended(kept))
+    assert any("is without 1 line that names no ref" in line for line in mended(kept))
     assert problems(kept) == {}
+
+
+@pytest.mark.parametrize("at", ["in a name", "after a name", "in an object", "above what a tag names"])
+def test_a_file_of_refs_that_is_cut_off_is_found_and_the_command_brings_all_back(kept, at):
+    kept.git(kept.bare, "config", "core.logAllRefUpdates", "always")
+    for name, oid in every_ref(kept).items():
+        log = kept.bare / "logs" / name
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"{'0' * 40} {oid} a <a@b> 1 +0000\tpush\n")
+    before = every_ref(kept)
+    kept.git(kept.bare, "pack-refs", "--all")
+    path = kept.bare / "packed-refs"
+    lines = path.read_text().split("\n")
+    last = next(number for number, line in enumerate(lines) if line.startswith("^"))
+    whole, cut = "\n".join(lines[: last - 1]), lines[last - 1]
+    if at == "above what a tag names":
+        path.write_text("\n".join([whole, cut[:20], *lines[last:]]))
+    else:
+        path.write_text("\n".join([whole, {"in a name": cut[:-3], "after a name": cut, "in an object": cut[:9]}[at]]))
+    (found,) = {found.mend for found in problems_of_refs(kept)}
+    assert found == f"pushforward check --mend --bare {kept.bare}"
+    with pytest.raises(PushforwardError, match="git cannot follow the refs") as refused:
+        followable(Repository(kept.bare))
+    assert refused.value.next == found
+    mended(kept)
+    assert every_ref(kept) == before
+    assert mended(kept) == [], "it takes one call"
+    assert any((kept.bare / "pushforward" / "aside").rglob("packed-refs")), "what was there is kept"
+
+
+def every_ref(hub):
+    return dict(reversed(line.split()) for line in hub.git(hub.bare, "show-ref").splitlines())
+
+
+@pytest.mark.parametrize("name", ["refs", "objects"])
+@pytest.mark.parametrize("instead", ["nothing", "a file"])
+def test_a_folder_without_which_git_takes_the_server_for_none_is_made_again(kept, tmp_path, name, instead):
+    kept.git(kept.clone, "fetch", "-q", "--tags", "origin", "+refs/pushforward/*:refs/pushforward/*")
+    kept.git(kept.clone, "fetch", "-q", "origin", "+refs/notes/*:refs/notes/*")
+    for ref, oid in every_ref(kept).items():
+        log = kept.bare / "logs" / ref
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"{'0' * 40} {oid} a <a@b> 1 +0000\tpush\n")
+    before = every_ref(kept)
+    shutil.move(kept.bare / name, tmp_path / "lost")
+    if instead == "a file":
+        (kept.bare / name).write_text("x\n")
+    (found,) = [found for found in check.everything(kept.clone, kept.bare) if found.name == "server"]
+    assert not found.ok
+    assert found.found == f"{kept.bare} has lost its folder {name}, and git takes it for no repository"
+    assert found.mend == f"pushforward check --mend --bare {kept.bare}"
+    mended(kept, kept.clone)
+    assert every_ref(kept) == before
+    assert problems(kept) == {}
+    assert all(finding.ok for finding in soundness.git_objects(Repository(kept.bare)))
+
+
+@pytest.mark.parametrize("ref", ["refs/tags/toy@v1.1.0", "refs/tags/toy#staging#1"])
+def test_the_object_of_a_tag_that_is_gone_comes_from_a_clone_by_the_command_and_stops_nothing_else(kept, ref):
+    kept.git(kept.clone, "fetch", "-q", "--tags", "origin")
+    oid = kept.git(kept.bare, "rev-parse", ref)
+    (kept.bare / "objects" / oid[:2] / oid[2:]).unlink()
+    kept.git(kept.bare, "update-ref", "-d", TRUST)
+    found = next(found for found in problems_of_refs(kept) if ref in found.found)
+    assert found.mend == f"pushforward check --mend --bare {kept.bare}, in a clone that has it"
+    told = mended(kept)
+    assert any(line.startswith(f"{TRUST} says what ") for line in told), "the rest is mended all the same"
+    assert any(line.startswith("cannot look through the store: ") for line in told)
+    assert any(line.startswith(f"tag {oid[:9]} is written again from ") for line in mended(kept, kept.clone))
+    assert problems(kept) == {}
+
+
+def test_a_pack_that_was_deleted_is_brought_back_from_a_clone_by_one_call(kept):
+    kept.git(kept.clone, "fetch", "-q", "--tags", "origin", "+refs/pushforward/*:refs/pushforward/*")
+    kept.git(kept.clone, "fetch", "-q", "origin", "+refs/notes/*:refs/notes/*")
+    kept.git(kept.bare, "repack", "-q", "-a", "-d")
+    for path in (kept.bare / "objects" / "pack").iterdir():
+        path.unlink()
+    mended(kept, kept.clone)
+    assert all(finding.ok for finding in soundness.git_objects(Repository(kept.bare)))
+    assert problems(kept) == {}
+    assert mended(kept, kept.clone) == []
+
+
+@pytest.mark.parametrize("how", ["garbage", "its object is gone", "deleted", "of another time"])
+def test_who_may_sign_is_published_again_by_one_call(kept, how):
+    path, file = kept.bare / TRUST, kept.bare / "pushforward" / ssh.FILE
+    tip = kept.git(kept.bare, "rev-parse", TRUST)
+    (kept.bare / "logs" / TRUST).unlink(missing_ok=True)
+    if how == "garbage":
+        path.write_text("deadbeef\n")
+    elif how == "its object is gone":
+        (kept.bare / "objects" / tip[:2] / tip[2:]).unlink()
+    elif how == "deleted":
+        kept.git(kept.bare, "update-ref", "-d", TRUST)
+    else:
+        kept.git(kept.bare, "update-ref", TRUST, "refs/heads/main")
+    key = signers.private_key(kept.bare)
+    key.parent.mkdir(mode=0o700)
+    shutil.copy(kept.keys["pushforward@localhost"], key)
+    found = next(found for found in check._keys(kept.bare) if not found.ok)
+    assert found.found == f"{TRUST} is not what {file} says"
+    assert found.mend == f"pushforward check --mend --bare {kept.bare}"
+    assert any(line.startswith(f"{TRUST} says what ") for line in mended(kept))
+    assert Repository(kept.bare).read(TRUST, ssh.FILE) == file.read_bytes()
+    assert problems(kept) == {}
+    assert mended(kept) == []
+
+
+def test_verdicts_and_runs_of_versions_that_are_gone_are_found_and_made_again_as_they_were(kept):
+    before = every_ref(kept)
+    gone = [ref for ref in before if ref.startswith((VERDICTS, RUNS))]
+    assert len(gone) == 6
+    for ref in gone:
+        kept.git(kept.bare, "update-ref", "-d", ref)
+    found = problems(kept)["verdicts"]
+    assert found.found.endswith(" and 3 more: gone, and toy@v1.0.0 came of it")
+    assert found.mend == f"pushforward check --mend --bare {kept.bare}"
+    mended(kept)
+    assert every_ref(kept) == before, "the same commits"
+    assert problems(kept) == {}
+
+
+def test_a_verdict_is_not_made_of_what_the_tag_does_not_vouch_for(kept):
+    repository = Repository(kept.bare)
+    (ref, *_) = (ref.name for ref in repository.refs(VERDICTS))
+    tree = repository.write_tree(REGISTRY, {"versions/toy@v1.0.0/verdict.json": b"{}"}, index=kept.bare / "x.index")
+    forged = repository.write_commit(tree, [], "Forge\n", date="1 +0000")
+    kept.git(kept.bare, "update-ref", REGISTRY, forged)
+    commit = record_of(kept, "toy@v1.0.0")["commit"]
+    kept.git(kept.bare, "update-ref", "-d", f"{VERDICTS}{commit}")
+    assert not any(f"{VERDICTS}{commit}" in line for line in mended(kept))
+    assert ref
+
+
+def record_of(hub, name):
+    return registry.record(hub.git(hub.bare, "cat-file", "tag", f"refs/tags/{name}"))
 
 
 def problems_of_refs(hub):
@@ -207,7 +364,10 @@ def test_going_back_to_something_older_is_for_a_person_to_choose(kept):
     (kept.bare / "objects" / tip[:2] / tip[2:]).unlink()
     (found,) = problems_of_refs(kept)
     assert found.found == f"{REGISTRY}: {tip[:9]} is not there, or lacks something"
-    assert found.mend.endswith(f"update-ref {REGISTRY} {before}, and what came after it is lost")
+    back, _, rest = found.mend.partition("; to lose nothing: ")
+    assert back.endswith(f"update-ref {REGISTRY} {before}, and what came after it is lost")
+    assert rest.startswith("cp -a BACKUP/objects/. ")
+    assert rest.endswith(f"BACKUP being a backup of the server, then pushforward check --mend --bare {kept.bare}")
     assert not any(REGISTRY in line for line in mended(kept))
     subprocess.run(["sh", "-c", found.mend.partition(", and")[0]], check=True)
     assert problems_of_refs(kept) == []
@@ -326,7 +486,7 @@ def test_versions_that_no_key_vouches_for_are_counted_and_the_key_is_trusted_aga
     done = typed(found, tmp_path)
     assert done.returncode == 0, done.stderr
     assert problems(kept) == {}
-    assert {one.line() for one in trust.read(file.read_text())} == {ours, anns}
+    assert {one.line() for one in ssh.read(file.read_text())} == {ours, anns}
 
 
 @pytest.mark.parametrize("way", ["a clone", "what was lost"])
@@ -401,14 +561,10 @@ def test_a_commit_of_the_future_is_found(kept):
 
 @pytest.fixture
 def clone(tmp_path, git):
-    folder = tmp_path / "clone"
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n")
-    (folder / "params.yaml").write_text(PARAMS)
+    folder = make_clone(tmp_path / "clone", git)
     shutil.copytree(ROOT / ".github", folder / ".github")
-    git(folder, "init", "-q")
     git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "Begin")
+    git(folder, "commit", "-q", "--amend", "--no-edit")
     return folder
 
 
@@ -614,3 +770,37 @@ def test_an_environment_that_is_not_built_is_not_tried(kept):
     found = run_of(kept)
     assert (found.ok, found.optional) == (False, True)
     assert "is not built yet" in found.found
+
+
+@pytest.mark.parametrize("how", ["--shared", "--reference"])
+def test_a_repository_that_borrows_objects_is_told_so_and_the_command_makes_it_stand_alone(kept, tmp_path, how):
+    copy = tmp_path / "a copy.git"
+    words = ["--shared"] if how == "--shared" else ["--no-local", "--reference", str(kept.bare)]
+    kept.git(tmp_path, "clone", "-q", "--bare", *words, str(kept.bare), str(copy))
+    (found,) = soundness.borrowed(Repository(copy))
+    assert found.found == f"{copy} needs the objects of {kept.bare}/objects: lost there, lost here"
+    moved = kept.bare.rename(kept.bare.with_name("moved"))
+    (gone,) = soundness.borrowed(Repository(copy))
+    assert (gone.found, gone.optional) == (
+        f"{copy} needs the objects of {kept.bare}/objects, which is not there",
+        False,
+    )
+    moved.rename(kept.bare)
+    subprocess.run(["sh", "-c", found.mend], check=True)
+    kept.bare.rename(moved)
+    assert list(soundness.borrowed(Repository(copy))) == []
+    assert kept.git(copy, "fsck", "--no-dangling") == ""
+
+
+def test_a_mirror_is_no_server_and_is_told_what_it_is(kept, tmp_path):
+    mirror = tmp_path / "mirror.git"
+    kept.git(tmp_path, "clone", "-q", "--mirror", str(kept.bare), str(mirror))
+    with pytest.raises(
+        PushforwardError, match="is a bare repository and no server: a mirror, or a backup of git"
+    ) as why:
+        verify(mirror, "v1.0.0", quick=True, say=print, progress=print)
+    assert why.value.next.endswith(f"git clone -o local {mirror} ../again && cd ../again && pushforward init")
+    (found,) = [found for found in check.everything(mirror) if found.name == "server"]
+    assert (found.found, found.mend) == (why.value.message, why.value.next)
+    assert not authority.is_mirror(Repository(kept.bare))
+    assert not authority.is_mirror(Repository(kept.clone))

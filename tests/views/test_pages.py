@@ -17,9 +17,9 @@ from pushforward.gate.verdict import Champion, Slice, Stage
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.report import markdown as report
-from pushforward.report import notes
-from pushforward.report.markdown import Context
+from pushforward.report import note, notes, words
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context
 from pushforward.text import figure, plain, signed
 from pushforward.views.pages import HTML, PER_PAGE, Site, sentence
 
@@ -291,7 +291,7 @@ def test_what_cannot_be_read_is_told(world):
 def test_a_pull_request_shows_its_newest_report_and_all_pushes(world):
     text = html(world.site, "pull/1.html")
     page = Page(text)
-    assert "Hold. Does not replace v It is better." in page.text
+    assert "Hold. This change does not replace v It is better." in page.text
     assert [
         word for row in rows(text[text.index('id="pushes"') :]) for word in re.findall("Promote|Unknown|Hold", row)
     ] == [
@@ -388,10 +388,10 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
     commit = git(repository, "rev-parse", "HEAD")
     verdict, context = golden.REPORTS[name]
     verdict = dataclasses.replace(verdict, event="push", pull=None)
-    text = report.with_context(report.markdown(verdict, context), context)
+    text = note.with_context(markdown(verdict, context), context)
     notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
     page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
-    assert f"{report.WORDS[verdict.verdict]}." in page.text
+    assert f"{words.WORDS[verdict.verdict]}." in page.text
     assert sentence(plain(verdict.reason, 4000)) in page.text
     for path in verdict.touched:
         assert plain(path, 4000) in page.text
@@ -405,7 +405,7 @@ def test_a_trend_names_no_month_where_none_is_known(repository, git):
     verdict, context = golden.REPORTS["promote"]
     verdict = dataclasses.replace(verdict, event="push", pull=None)
     context = dataclasses.replace(context, trend=(("2020-02", "v1.0.0", 0.25), ("", "", 0.125)))
-    text = report.with_context(report.markdown(verdict, context), context)
+    text = note.with_context(markdown(verdict, context), context)
     notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
     shown = html(Site(Repository(repository)), f"run/{commit}.html")
     assert "0.2500 on 2020-02</span>" in shown

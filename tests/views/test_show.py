@@ -6,30 +6,17 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from tests.team import MODEL_PARAMS as PARAMS
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Holdout, Number, invalid
 from pushforward.git.repository import Repository
 from pushforward.registry import tags as registry
-from pushforward.report import markdown as report
 from pushforward.report import notes
+from pushforward.report.markdown import markdown
 from pushforward.views import show
 
-PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: python -m toy.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
-data:
-  months: ["2020-01", "2020-02", "2020-03", "2020-04"]
-"""
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202edetsurt\u200b | `x` <b> @ann ﷽"
 
 
@@ -59,7 +46,7 @@ class History:
             numbers=numbers,
             holdout=Holdout(("2020-03", "2020-04"), 100, 60, "0" * 64),
         )
-        text = report.markdown(verdict)
+        text = markdown(verdict)
         notes.put(Repository(self.folder), commit, event, text, lock=self.folder / ".git" / "notes.lock")
 
     def version(self, name, commit):
@@ -390,3 +377,25 @@ def test_json_has_one_form(history, monkeypatch):
         "version": "",
     }
     assert found["history"][1]["loss"] is None
+
+
+def test_git_is_asked_as_often_for_two_verdicts_as_for_eight(history, monkeypatch):
+    asked, counts, run = [], [], Repository.git
+    monkeypatch.setattr(Repository, "git", lambda *given, **options: asked.append(given) or run(*given, **options))
+    for many in (2, 6):
+        for _ in range(many):
+            history.judge(history.commit("a change"), "hold")
+        asked.clear()
+        show.state(history.folder)
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
+
+
+def test_a_report_that_this_version_cannot_read_is_a_problem_and_hides_no_other(history):
+    first, second = history.commit("one"), history.commit("two")
+    history.judge(first, "hold")
+    lock = history.folder / ".git" / "notes.lock"
+    notes.put(Repository(history.folder), second, "push", '<!-- pushforward {"verdict":3} -->\n', lock=lock)
+    state = show.state(history.folder)
+    assert [entry.commit for entry in state.history] == [first]
+    assert f"{second[:9]} has a report that this version cannot read" in state.problems

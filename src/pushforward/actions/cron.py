@@ -42,22 +42,16 @@ class Cron:
 
     def latest(self, now: datetime) -> datetime | None:
         """The newest minute that is not after `now` (aware, any zone), in UTC; None for a day that never comes."""
-        return self._nearest(now.astimezone(UTC).replace(second=0, microsecond=0), -1)
-
-    def next(self, now: datetime) -> datetime | None:
-        """The first minute after `now` (aware, any zone), in UTC; None for a day that never comes."""
-        return self._nearest(now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1), 1)
-
-    def _nearest(self, start: datetime, step: int) -> datetime | None:
-        day = start.replace(hour=0, minute=0)
-        times = sorted((hour, minute) for hour in self.hours for minute in self.minutes)[::step]
-        while abs(day - start) < LONGEST:
+        last = now.astimezone(UTC).replace(second=0, microsecond=0)
+        day = last.replace(hour=0, minute=0)
+        times = sorted(((hour, minute) for hour in self.hours for minute in self.minutes), reverse=True)
+        while last - day < LONGEST:
             if self.on(day):
                 for hour, minute in times:
                     found = day.replace(hour=hour, minute=minute)
-                    if (found - start) * step >= timedelta(0):
+                    if found <= last:
                         return found
-            day += timedelta(days=step)
+            day -= timedelta(days=1)
         return None
 
 

@@ -1,11 +1,10 @@
-"""What happened: one event of a repository, the payload that actions see, and the context of expressions."""
+"""Events of a repository: the payload that actions see, and the context of expressions. `server.subject` makes them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-EventName = Literal["push", "pull_request", "workflow_run", "workflow_dispatch", "schedule"]
+EventName = Literal["push", "pull_request", "workflow_run", "schedule"]
 ZERO = "0" * 40
 
 
@@ -45,7 +44,6 @@ class Event:
     conclusion: str = ""
     run_id: int = 0
     pull_requests: tuple[int, ...] = ()
-    inputs: Mapping[str, str] = field(default_factory=dict)
     schedule: str = ""
 
 
@@ -58,70 +56,72 @@ def payload(event: Event, repository: Repository) -> dict[str, Any]:
         "sender": {"login": event.sender, "type": "User"},
     }
     if event.name == "push":
-        # Without a literal `deleted: false` act takes the commit from its own folder instead of `after`.
-        return common | {
-            "before": event.before,
-            "after": event.sha,
-            "created": event.before == ZERO,
-            "deleted": False,
-            "forced": False,
-            "base_ref": None,
-            "pusher": {"name": event.sender},
-            "head_commit": {"id": event.sha, "message": event.message},
-        }
+        return common | _push(event)
     if event.name == "pull_request":
-        return common | {
-            "action": event.action,
-            "number": event.number,
-            "before": event.before,
-            "after": event.head_sha,
-            "pull_request": {
-                "number": event.number,
-                "state": "closed" if event.action == "closed" else "open",
-                "draft": False,
-                "user": {"login": event.sender},
-                "head": {"ref": event.head, "sha": event.head_sha, "repo": repo},
-                "base": {"ref": event.base, "sha": event.base_sha, "repo": repo},
-                "merge_commit_sha": event.sha,
-            },
-        }
+        return common | _pull_request(event, repo)
     if event.name == "workflow_run":
-        return common | {
-            "action": event.action,
-            "workflow": {"name": event.workflow},
-            "workflow_run": {
-                "id": event.run_id,
-                "run_number": event.run_id,
-                "run_attempt": 1,
-                "name": event.workflow,
-                "status": "completed" if event.action == "completed" else "queued",
-                "conclusion": event.conclusion or None,
-                "event": event.source,
-                "head_sha": event.head_sha,
-                "head_branch": event.head,
-                "head_commit": {"id": event.head_sha, "message": event.message},
-                "head_repository": repo,
-                "repository": repo,
-                "pull_requests": [
-                    {
-                        "number": number,
-                        "head": {"ref": event.head, "sha": event.head_sha},
-                        "base": {"ref": event.base or repository.default_branch},
-                    }
-                    for number in event.pull_requests
-                ],
-            },
-        }
-    if event.name == "workflow_dispatch":
-        # act reads a JSON true as false here: inputs travel as strings.
-        return common | {"inputs": dict(event.inputs)}
+        return common | _workflow_run(event, repo)
     return common | {"schedule": event.schedule}
 
 
-def context(
-    event: Event, repository: Repository, *, workflow_name: str = "", run_id: int = 0, run_number: int = 1
-) -> dict[str, Any]:
-    """The `github` and `inputs` contexts of `event`, for expressions that are evaluated outside of a job."""
+def _push(event: Event) -> dict[str, Any]:
+    # Without a literal `deleted: false` act takes the commit from its own folder instead of `after`.
+    return {
+        "before": event.before,
+        "after": event.sha,
+        "created": event.before == ZERO,
+        "deleted": False,
+        "forced": False,
+        "base_ref": None,
+        "pusher": {"name": event.sender},
+        "head_commit": {"id": event.sha, "message": event.message},
+    }
+
+
+def _pull_request(event: Event, repo: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "action": event.action,
+        "number": event.number,
+        "before": event.before,
+        "after": event.head_sha,
+        "pull_request": {
+            "number": event.number,
+            "state": "closed" if event.action == "closed" else "open",
+            "draft": False,
+            "user": {"login": event.sender},
+            "head": {"ref": event.head, "sha": event.head_sha, "repo": repo},
+            "base": {"ref": event.base, "sha": event.base_sha, "repo": repo},
+            "merge_commit_sha": event.sha,
+        },
+    }
+
+
+def _workflow_run(event: Event, repo: dict[str, Any]) -> dict[str, Any]:
+    base = {"ref": event.base or repo["default_branch"]}
+    head = {"ref": event.head, "sha": event.head_sha}
+    return {
+        "action": event.action,
+        "workflow": {"name": event.workflow},
+        "workflow_run": {
+            "id": event.run_id,
+            "run_number": event.run_id,
+            "run_attempt": 1,
+            "name": event.workflow,
+            "status": "completed" if event.action == "completed" else "queued",
+            "conclusion": event.conclusion or None,
+            "event": event.source,
+            "head_sha": event.head_sha,
+            "head_branch": event.head,
+            "head_commit": {"id": event.head_sha, "message": event.message},
+            "head_repository": repo,
+            "repository": repo,
+            "pull_requests": [{"number": number, "head": head, "base": base} for number in event.pull_requests],
+        },
+    }
+
+
+def context(event: Event, repository: Repository, *, workflow_name: str = "") -> dict[str, Any]:
+    """The `github` context of `event`, and no `inputs`, for expressions that are evaluated outside of a job."""
     kind, short = _split(event.ref)
     return {
         "github": {
@@ -137,11 +137,11 @@ def context(
             "repository": repository.full_name,
             "repository_owner": repository.full_name.partition("/")[0],
             "actor": event.sender,
-            "run_id": str(run_id),
-            "run_number": str(run_number),
+            "run_id": "0",
+            "run_number": "1",
             "run_attempt": "1",
         },
-        "inputs": dict(event.inputs),
+        "inputs": {},
     }
 
 

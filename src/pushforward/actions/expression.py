@@ -1,4 +1,4 @@
-"""The part of GitHub's expression language that is needed outside of a job: values, contexts, == != ! && ||."""
+"""Expressions: the part of GitHub's language that is needed outside of a job: values, contexts, == != ! && ||."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What act's JSON log says: progress for people, results of jobs and steps, with secrets and control codes removed."""
+"""Reader of act's JSON log: progress for people, results of jobs and steps, with secrets and control codes removed."""
 
 import base64
 import json
@@ -18,7 +18,6 @@ MAX_JOBS, MAX_STEPS = 1000, 10_000  # of a workflow: what comes after these is l
 MAX_ERRORS = 20
 LAST_LINES = 40  # of a step's output, kept to tell why it failed
 UNSUPPORTED = "Skipping unsupported platform"
-START = "⭐ Run "
 
 _SHA = re.compile(r"@[0-9a-f]{40}$")
 _STATUS = re.compile(r"exit ?(?:status|code) '?(\d+)")
@@ -151,7 +150,6 @@ class Reader:
         self.clock = clock
         self.prefix = prefix
         self.errors: list[str] = []
-        self.summaries: list[str] = []
         self.jobs: dict[str, _Job] = {}
         self.unsupported = False
         self._summarized = self._steps = 0
@@ -308,7 +306,6 @@ class Reader:
             if not text:
                 return
             self._summarized += len(text)
-            self.summaries.append(text)
             yield Progress("summary", text, job, step.name)
         elif entry.get("level") in ("error", "fatal"):
             if status := _STATUS.search(message):

@@ -1,6 +1,5 @@
 """`pushforward bundle`."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pushforward.commands import common
 @click.command(epilog=common.example("pushforward bundle v1.2.0 --out release"))
 @click.argument("version")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make; it may not be there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 def bundle(version: str, out: Path, as_json: bool) -> None:
     """Fetch a version for whoever serves it: checked from tag to bytes, loaded and asked before it is accepted."""
     from pushforward.release import bundle as bundles
@@ -20,8 +19,6 @@ def bundle(version: str, out: Path, as_json: bool) -> None:
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
     made = bundles.bundle(common.project(), version, out, say=say)
     if as_json:
-        from dataclasses import asdict
-
-        click.echo(json.dumps(asdict(made), indent=1))
+        common.show(made)
     else:
         click.echo(f"{made.version} is in {made.folder}\n  next: cd {made.folder} && sha256sum -c SHA256SUMS")

@@ -1,6 +1,5 @@
 """`pushforward check`: Look at this machine, the server and you: what is missing, and the command that mends it."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,24 +10,22 @@ from pushforward.errors import TOOL
 
 
 @click.command(epilog=common.example("pushforward check"))
-@click.option(
-    "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
-)
+@common.BARE
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 @click.option("--quick", is_flag=True, help="Read no object whole, and push nothing through a run.")
 @click.option("--mend", is_flag=True, help="First mend what needs no choice; nothing is deleted.")
 def check(bare: Path | None, as_json: bool, quick: bool, mend: bool) -> None:
     """Look at this machine, the server and you: what is missing, and the command that mends it."""
-    from dataclasses import asdict
-
     from pushforward.server import check as checks
+    from pushforward.server.finding import CANNOT
 
     if mend:
         for line in checks.mend(Path.cwd(), bare):
-            click.echo(f"mended   {line}", err=as_json)
+            failed = line.startswith(CANNOT)
+            click.echo(line if failed else f"mended   {line}", err=as_json or failed)
     found = checks.everything(Path.cwd(), bare, quick=quick, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
         listed = list(found)
-        click.echo(json.dumps([asdict(finding) for finding in listed], indent=1))
+        common.show(listed)
         sys.exit(0 if all(finding.ok or finding.optional for finding in listed) else TOOL)
     common.findings(found, only_bad=False)

@@ -1,5 +1,6 @@
-"""What several commands use."""
+"""Options, places and prints that several commands share."""
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -14,6 +15,7 @@ from pushforward.errors import TOOL, USAGE, PushforwardError
 HANDOVER = Path("handover")
 VERDICT = Path("verdict")
 GOLDEN = "golden.json"
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one sentence; it stays in the tag.")
 BARE = click.option(
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
@@ -36,6 +38,11 @@ def project() -> Path:
 def example(text: str) -> str:
     """The words below a command's help."""
     return f"Example: {text}"
+
+
+def show(value: Any) -> None:
+    """Print as JSON a record, a list of them, or what can be made one."""
+    click.echo(json.dumps(value, indent=1, default=dataclasses.asdict))
 
 
 def findings(found: Iterable[Any], *, only_bad: bool) -> None:
@@ -64,9 +71,7 @@ def may(key: Any) -> str:
 def made(made: Any, *, as_json: bool) -> None:
     """Print what was signed."""
     if as_json:
-        from dataclasses import asdict
-
-        click.echo(json.dumps(asdict(made), indent=1))
+        show(made)
     elif made.environment and not made.version:
         click.echo(f"{made.environment}: nothing from now on ({made.tag}, before: {made.previous})")
     elif made.environment:
@@ -84,8 +89,8 @@ def server(bare: Path | None) -> Any:
 
     if bare is not None:
         return Server.load(bare.absolute()).settle()
-    local = remote.of(Repository(Path.cwd()))
-    if local is None:
+    local = remote.authority(Repository(Path.cwd()))
+    if local is None or not local.is_server:
         raise PushforwardError("this clone has no git remote `local`", next="pushforward init")
     if local.folder is None:
         words = f"pushforward {' '.join(sys.argv[1:])}"

@@ -8,7 +8,7 @@ from pushforward.commands import common
 @click.command(epilog=common.example("pushforward deprecate v1.1.0 -m 'trained on a broken month'"))
 @click.argument("version")
 @common.WHY
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 def deprecate(version: str, reason: str, as_json: bool) -> None:
     """Say that a version is not to be put to use again."""
     from pushforward.release import release as releases

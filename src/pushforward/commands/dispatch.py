@@ -38,7 +38,7 @@ def dispatch(bare: Path | None) -> None:
     from pushforward.server.dispatch import work
 
     server = common.owned(common.server(bare))
-    ended = work(server, say=click.echo, patience=DISPATCH_SECONDS)
+    ended = work(server, say=click.echo, patience=DISPATCH_SECONDS, at_once=True)
     if ended is None:
         return
     again = sum(not run.final for run in ended)

@@ -1,10 +1,10 @@
 """`pushforward gate`: Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,58 +25,50 @@ from pushforward.text import plain
 )
 @click.option("--check", "strict", is_flag=True, help="Exit with 4 unless the verdict is promote.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
-def gate(
-    plan: bool,
-    head: str | None,
-    event: str | None,
-    ref: str | None,
-    pull: int | None,
-    folder: Path,
-    out: Path,
-    strict: bool,
-    as_json: bool,
-) -> None:
+def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pushed: Any) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward.judge import handover, judged
+    from pushforward.judge import handover, judged, passed, question
     from pushforward.judge import judge as evidence
-    from pushforward.report import markdown as report
+    from pushforward.report.terminal import terminal
 
     root = Path.cwd()
     if plan:
         _plan(root, as_json=as_json)
         return
+    head, event, ref = pushed["head"], pushed["event"], pushed["ref"]
     if head is None or event is None or ref is None:
         raise click.UsageError("a hand-over is judged with --head, --event and --ref; or ask with --plan")
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
     handover.output(out)
-    question = evidence.ask(root, head, event, name, pull)
+    asked = question.ask(root, head, event, name, pushed["pull"])
     judge = os.environ.get("PUSHFORWARD_JUDGE", "")
     if not judge:
-        judge = evidence.judge_of(root, question, os.environ.get("PUSHFORWARD_BASE", ""))
-        if (package := evidence.code_of(root, judge)) is not None:
+        judge = question.judge_of(root, asked, os.environ.get("PUSHFORWARD_BASE", ""))
+        if (package := question.code_of(root, judge)) is not None:
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
     work, golden = root / ".git" / "judge", out / common.GOLDEN
     verdict, context, level = evidence.weigh(
-        root, root / folder, question, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
+        root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
     )
     judged.store(out, verdict, context, level)
-    evidence.record(root, verdict)
+    passed.record(root, verdict)
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
         click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
-        click.echo(report.terminal(verdict, context, color=sys.stdout.isatty()))
+        click.echo(terminal(verdict, context, color=sys.stdout.isatty()))
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
 
 
 def _plan(root: Path, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from pushforward.judge import plan
 
     found = plan.plan(root)
-    click.echo(json.dumps(asdict(found), indent=1) if as_json else plan.terminal(found))
+    if as_json:
+        common.show(found)
+    else:
+        click.echo(plan.terminal(found))

@@ -1,7 +1,5 @@
 """`pushforward gc`."""
 
-import json
-
 import click
 
 from pushforward.commands import common
@@ -21,7 +19,7 @@ def gc(dry_run: bool, deprecated: bool, as_json: bool) -> None:
 
     plan = garbage.collect(common.project(), dry_run=dry_run, deprecated=deprecated, say=say)
     if as_json:
-        click.echo(json.dumps(plan.record() | {"deleted": not dry_run}, indent=1))
+        common.show(plan.record() | {"deleted": not dry_run})
     elif dry_run and plan.garbage:
         click.echo("  next: pushforward gc" + (" --deprecated" if deprecated else ""))
     elif plan.garbage:

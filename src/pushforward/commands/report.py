@@ -21,26 +21,26 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     from pushforward.gate.verdict import Verdict
     from pushforward.git.repository import Repository
     from pushforward.registry import authority
-    from pushforward.report import markdown as report
-    from pushforward.report import notes
+    from pushforward.report import note, notes
+    from pushforward.report.markdown import markdown
+    from pushforward.report.terminal import terminal
 
     if source is not None:
         from pushforward.judge import judged
 
         verdict, context, _ = judged.stored(source)
-        markdown, terminal = report.markdown(verdict, context), report.terminal(verdict, context)
-        markdown = report.with_context(markdown, context)
-        (source / "report.md").write_text(markdown)
-        (source / "report.txt").write_text(terminal)
+        text, card = note.with_context(markdown(verdict, context), context), terminal(verdict, context)
+        (source / "report.md").write_text(text)
+        (source / "report.txt").write_text(card)
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(summary).open("a") as handle:
-                handle.write(markdown)
+                handle.write(text)
         if not os.environ.get("CI"):
-            click.echo(markdown if as_markdown else terminal)
+            click.echo(text if as_markdown else card)
         return
     repository = Repository(Path.cwd())
     commit = repository.commit(revision or "HEAD")
-    found = report.entries(notes.read(repository, commit))
+    found = note.entries(notes.read(repository, commit))
     if not found:
         above = notes.later(repository, commit)
         told = f"; the next commit that has one is {above[:9]}" if above else ""
@@ -53,4 +53,4 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
         click.echo(body)
     else:
         verdict = Verdict.from_json(json.dumps(header))
-        click.echo(report.terminal(verdict, report.context_of(body), color=sys.stdout.isatty()))
+        click.echo(terminal(verdict, note.context_of(body), color=sys.stdout.isatty()))

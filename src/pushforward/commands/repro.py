@@ -23,6 +23,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     from pushforward.judge import handover
     from pushforward.pipeline import dvc as pipeline
     from pushforward.pipeline import lint as stages
+    from pushforward.pipeline.checkout import OWN
     from pushforward.registry import tags as registry
 
     root = Path.cwd()
@@ -32,7 +33,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     handover.claim(out)
     with handover.refusal(out, commit):
         tree = repository.tree(commit)
-        files.check_tree(tree, pipeline.OWN)
+        files.check_tree(tree, OWN)
         stages.check_bytecode(tree)
         rules = settings.load(root)
     if clean:
@@ -65,7 +66,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
 
 
 def _stages(stages: list[Any]) -> None:
-    from pushforward.report.markdown import fold_stages
+    from pushforward.report.words import fold_stages
 
     counts = {name: [s for s in stages if s.outcome == name] for name in ("ran", "restored", "unchanged", "failed")}
     for stage in fold_stages(stages):

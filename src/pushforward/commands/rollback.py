@@ -10,7 +10,7 @@ from pushforward.commands import common
 @click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
 @click.option("--empty", is_flag=True, help="To none: take out what is there. Also for an environment that is no more.")
 @common.WHY
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 def rollback(environment: str, version: str, empty: bool, reason: str, as_json: bool) -> None:
     """Put an earlier version to use again, at once: nothing is trained, nothing is loaded."""
     from pushforward.release import release as releases

@@ -1,6 +1,5 @@
 """`pushforward runs`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -21,25 +20,31 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
     ctx.obj = common.server(bare)
     if ctx.invoked_subcommand is not None:
         return
-    found = kept.listed(ctx.obj)
+    found, damaged = kept.listed(ctx.obj), kept.unreadable(ctx.obj)
+    for name in damaged:
+        place = kept.folder(ctx.obj, name) / kept.RECORD
+        click.echo(f"! {place} is damaged\n  next: {kept.set_aside(ctx.obj, name)}", err=True)
     if as_json:
-        click.echo(json.dumps([run.record() for run in found], indent=1))
+        common.show([run.record() for run in found])
     elif found:
         click.echo(kept.table(found))
-    else:
+    elif not damaged:
         click.echo("no runs yet\n  next: git push local main")
 
 
 @runs.command("show", epilog=common.example("pushforward runs show 0802b7bf4"))
 @click.argument("name", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 @click.pass_obj
 def runs_show(server: Any, name: str, as_json: bool) -> None:
     """Tell all of one run: what it is of, how it stands and why, and where its logs are."""
     from pushforward.server import runs as kept
 
     run = kept.named(server, name)
-    click.echo(json.dumps(run.record(), indent=1) if as_json else kept.described(server, run))
+    if as_json:
+        common.show(run.record())
+    else:
+        click.echo(kept.described(server, run))
 
 
 @runs.command("logs", epilog=common.example("pushforward runs logs -f 0802b7bf4"))
@@ -62,12 +67,12 @@ def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
 @click.pass_obj
 def runs_cancel(server: Any, name: str) -> None:
     """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
-    from pushforward.server import post_receive as receive
+    from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
     run = kept.named(common.owned(server), name)
     kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
-    receive.start(server)
+    post_receive.start(server)
     click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
 
 
@@ -76,10 +81,10 @@ def runs_cancel(server: Any, name: str) -> None:
 @click.pass_obj
 def runs_retry(server: Any, name: str) -> None:
     """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
-    from pushforward.server import post_receive as receive
+    from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
     run = kept.named(common.owned(server), name)
     kept.retry(server, run)
-    receive.start(server)
+    post_receive.start(server)
     click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

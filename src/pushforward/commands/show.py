@@ -1,14 +1,12 @@
 """`pushforward show`: What is in use where, and everything that was judged; rejected changes stay in the table."""
 
-import json
-
 import click
 
 from pushforward.commands import common
 
 
 @click.command(epilog=common.example("pushforward show --markdown"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 @click.option("--markdown", "as_markdown", is_flag=True, help="The history as a markdown table.")
 def show(as_json: bool, as_markdown: bool) -> None:
     """What is in use where, and everything that was judged; rejected changes stay in the table."""
@@ -16,7 +14,7 @@ def show(as_json: bool, as_markdown: bool) -> None:
 
     state = view.state(common.project())
     if as_json:
-        click.echo(json.dumps(state.record(), indent=1))
+        common.show(state.record())
     else:
         import shutil
 

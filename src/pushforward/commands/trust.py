@@ -1,12 +1,12 @@
 """`pushforward trust`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pushforward.commands import common
+from pushforward.text import columns
 
 
 @click.command(epilog=common.example("pushforward trust ~/.ssh/id_ed25519.pub --for staging"))
@@ -58,11 +58,10 @@ def _keys(keys: list[Any], *, as_json: bool) -> None:
             | {"key": key.key, "fingerprint": key.fingerprint}
             for key in keys
         ]
-        click.echo(json.dumps(told, indent=1))
+        common.show(told)
         return
     rows = [(key.principal, common.may(key), f"{key.key.split()[0]} {key.fingerprint}") for key in keys]
-    wide = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
-    for who, may, name in rows:
-        click.echo(f"{who:<{wide[0]}}  {may:<{wide[1]}}  {name}")
+    for line in columns(rows):
+        click.echo(line)
     if not rows:
         click.echo("nobody may sign yet\n  next: pushforward trust KEY.pub --as EMAIL")

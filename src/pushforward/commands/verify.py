@@ -1,6 +1,5 @@
 """`pushforward verify`: Follow a version from its signed tag to its bytes, and make it again from raw data."""
 
-import json
 import sys
 
 import click
@@ -12,23 +11,23 @@ from pushforward.commands import common
 @click.argument("version", default="")
 @click.option("--in-use", default="", metavar="ENVIRONMENT", help="What is in use there, and the tag that says so.")
 @click.option("--quick", is_flag=True, help="Check signatures, records and bytes; do not train again.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common.JSON
 def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
     """Follow a version from its signed tag to its bytes, and make it again from raw data."""
-    from pushforward.release import verify as chain
+    from pushforward.release import verify as verification
 
     if bool(version) == bool(in_use):
         raise click.UsageError("name a version, or an environment with --in-use")
-    outcome = chain.verify(
+    outcome = verification.verify(
         common.project(),
         version,
         in_use=in_use,
         quick=quick,
-        say=lambda hop: None if as_json else click.echo(chain.line(hop)),
+        say=lambda hop: None if as_json else click.echo(hop.line()),
         progress=lambda text: click.echo(f"    {text}", err=as_json),
     )
     if as_json:
-        click.echo(json.dumps(outcome.record(), indent=1))
+        common.show(outcome.record())
     elif not outcome.version:
         click.echo(f"{in_use} holds no version yet")
     else:

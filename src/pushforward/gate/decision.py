@@ -1,4 +1,4 @@
-"""Evidence + rules -> Verdict; the judging is pure.
+"""The decision: evidence + rules -> verdict; the judging is pure.
 
 A point estimate never decides: a challenger passes where the one-sided lower bound of its gain, clustered by the
 contract's cluster column, lies above the bound asked of it. What is neither proven better nor proven not better is
@@ -8,8 +8,6 @@ contract's cluster column, lies above the bound asked of it. What is neither pro
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,15 +16,14 @@ from numpy.typing import NDArray
 from pushforward import percent
 from pushforward.gate import loss as losses
 from pushforward.gate import stats
-from pushforward.gate.loss import LARGEST, LOSSES
+from pushforward.gate.evidence import MIN_CLUSTERS, Evidence, problem_of
+from pushforward.gate.loss import LOSSES
 from pushforward.gate.stats import Estimate, Floats
 from pushforward.gate.verdict import (
-    CHAMPION_SAW,
     DATA_TITLE,
     OFFSET_TITLE,
     Calibration,
     Guard,
-    Mode,
     Number,
     Outcome,
     Slice,
@@ -44,39 +41,10 @@ AUC_MARGIN = 0.01
 # Less than this share of a gain left once the levels are refitted: the rest was level.
 MOSTLY_LEVEL = 0.5
 SLICE_MARGIN = 0.02  # of the champion's loss in that slice
-# Below ten clusters even t quantiles reject too often (Cameron and Miller 2015, on few clusters).
-MIN_CLUSTERS = 10
-MIN_CLASS = 50
 MIN_SLICE_CLASS = 30
 LONGEST_VALUE = 200
 RMSE, ABSOLUTE = "RMSE", "absolute error"
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T].*)?")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is judged: arrays of one length, one entry a holdout row, all in the same order.
-
-    `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
-    months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
-    found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
-    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'. `floor` are
-    the predictions of something simple that a model has to beat, `floor_name` where they come from.
-    """
-
-    y: NDArray[Any]
-    champion: NDArray[Any] | None
-    challenger: NDArray[Any]
-    clusters: NDArray[Any]
-    mode: Mode
-    months: tuple[str, ...]
-    slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    champion_until: str = ""
-    challenger_until: str = ""
-    problems: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
-    floor: NDArray[Any] | None = None
-    floor_name: str = ""
 
 
 def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Verdict:
@@ -106,7 +74,7 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     """
     if (evidence.champion is None) != (evidence.mode == "first"):
         raise ValueError("a first model has no champion, any other has one")
-    problem = _problem(evidence, rules)
+    problem = problem_of(evidence, rules)
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = _Case(evidence, rules, cluster)
@@ -120,7 +88,7 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
 
 def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:
     """The same numbers on the validation month, shown freely and decided by nothing; None where they cannot be had."""
-    problem = _problem(dataclasses.replace(evidence, months=()), rules)
+    problem = problem_of(dataclasses.replace(evidence, months=()), rules)
     if problem:
         return None
     case = _Case(evidence, rules, cluster)
@@ -364,9 +332,9 @@ def _plausible(case: _Case, champion: float | None) -> list[Guard]:
     new, jump, ceiling = stats.auc(case.y, case.new), case.rules.suspect_jump, case.rules.suspect_auc
     doubt = ""
     if champion is not None and not new - champion <= jump:
-        doubt = f"AUC rises by {new - champion:.3f}; more than {jump:g} at once is more often a leak than a gain"
+        doubt = f"AUC rises by {figure(new - champion, 3)}; more than {jump:g} at once is more often a leak than a gain"
     elif ceiling is not None and not new <= ceiling:
-        doubt = f"AUC is {new:.3f}; above {ceiling:g} it is more likely a leak than a gain"
+        doubt = f"AUC is {figure(new, 3)}; above {ceiling:g} it is more likely a leak than a gain"
     return [Guard("plausible", "undecided", f"{doubt}; a person must look at the features")] if doubt else []
 
 
@@ -389,7 +357,7 @@ def _auc_number(case: _Case, champion: Floats, gain: Estimate) -> Number:
 def _floors(case: _Case) -> list[tuple[Estimate, Guard]]:
     """Against the best constant in hindsight, and against the column that the contract names as the one to beat."""
     best = case.kind.constant(case.y)
-    found = [_floor(case, "constant", f"the constant prediction {best:.4g}", np.full_like(case.y, best))]
+    found = [_floor(case, "constant", f"the constant prediction {figure(best)}", np.full_like(case.y, best))]
     if case.evidence.floor is not None:
         found.append(_floor(case, "floor", f"the floor, {case.evidence.floor_name}", case.evidence.floor.astype(float)))
     return found
@@ -503,58 +471,3 @@ def _calibration(case: _Case) -> Calibration:
         champion_error=None if old is None else stats.calibration_error(case.y, old.astype(np.float64)),
         challenger_error=stats.calibration_error(case.y, case.new),
     )
-
-
-def _problem(evidence: Evidence, rules: "GateRules") -> str:
-    """Why this evidence cannot be judged, or ""."""
-    if evidence.problems:
-        return "; ".join(evidence.problems)
-    models = {"challenger": evidence.challenger, "champion": evidence.champion}
-    arrays: dict[str, NDArray[Any]] = {"label": evidence.y, "cluster": evidence.clusters}
-    models["floor"] = evidence.floor
-    arrays |= {name: p for name, p in models.items() if p is not None}
-    for column in rules.slices:
-        if column not in evidence.slices:
-            return f"gate.slices names {column!r}, a column that the labels do not have"
-        arrays[f"slice {column}"] = evidence.slices[column]
-    for name, array in arrays.items():
-        if array.shape != evidence.y.shape or array.ndim != 1:
-            return f"the {name} has the shape {array.shape}, the labels {evidence.y.shape}"
-    kind = losses.of(rules)
-    for name, p in models.items():
-        until = {"champion": evidence.champion_until, "challenger": evidence.challenger_until}.get(name, "")
-        if evidence.months and until and until >= min(evidence.months):
-            saw = CHAMPION_SAW if name == "champion" else "the challenger trained on "
-            return f"{saw}{until}, a month of the holdout"
-        if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
-            return f"the {name} predicts something that is not a finite number"
-        if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):
-            return f"the {name} predicts something beyond {LARGEST:g}, too large to square"
-        if p is not None and (wrong := kind.prediction_problem(p.astype(np.float64))):
-            return f"the {name} {wrong}"
-    return _label_problem(evidence, kind)
-
-
-def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:
-    y, clusters = evidence.y, evidence.clusters
-    if not np.all(np.isfinite(y.astype(np.float64))):
-        return "a label is missing or not finite"
-    if np.any(np.abs(y.astype(np.float64)) > LARGEST):
-        return f"a label is beyond {LARGEST:g}, too large to square"
-    if any(value is None or value != value for value in clusters.tolist()):
-        return "a row has no cluster"
-    count = len(np.unique(clusters))
-    if count < MIN_CLUSTERS:
-        return f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
-    if wrong := kind.label_problem(y.astype(np.float64)):
-        return wrong
-    if not kind.probability:
-        few = len(y) < 2 * MIN_CLASS
-        return f"the holdout has {len(y)} rows; at least {2 * MIN_CLASS} are needed" if few else ""
-    for value, name in ((1, "positive"), (0, "negative")):
-        rows = y == value
-        if rows.sum() < MIN_CLASS:
-            return f"the holdout has {int(rows.sum())} {name} rows; at least {MIN_CLASS} are needed"
-        if len(np.unique(clusters[rows])) < 2:
-            return f"all {name} rows of the holdout are in one cluster"
-    return ""

@@ -1,4 +1,4 @@
-"""How the rows of the months that arrived differ from those before: shares, missing values, new values; pure."""
+"""Drift: how the rows of the months that arrived differ from those before: shares, missing values, new values; pure."""
 
 import math
 from dataclasses import dataclass

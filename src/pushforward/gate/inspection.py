@@ -1,4 +1,4 @@
-"""Whether a holdout is what it says: its keys, its months, the batches that it was taken from; pure."""
+"""Inspection of a holdout, if it is what it says: its keys, its months, the batches it was taken from; pure."""
 
 import re
 from collections.abc import Sequence

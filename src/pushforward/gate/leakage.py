@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pushforward.errors import PushforwardError
+from pushforward.text import figure
 
 KNOWN_AT = "known_at"
 WHICH = "which events there are"
@@ -55,16 +56,15 @@ class Violation:
         some = ", ".join(self.keys) + (", …" if self.rows > len(self.keys) else "")
         many = f"{self.rows:,} prediction{'s' if self.rows > 1 else ''} ({some})"
         if self.source == UNSTABLE:
-            return (
-                f"scoring the same rows and events again moves {many} by up to {self.largest:.2g}: it cannot be judged"
-            )
+            most = f"by up to {figure(self.largest)}"
+            return f"scoring the same rows and events again moves {many} {most}: it cannot be judged"
         through = {
             WHICH: "by which events there are, or how many",
             SEVERAL: "by several columns of the events together",
         }.get(self.source, f"by the column {self.source!r} of the events")
         return (
             f"the features see the future: {many} decided by {self.instant:%Y-%m-%d %H:%M} UTC change by up to "
-            f"{self.largest:.2g} when only what became known later is replaced; they see it {through}"
+            f"{figure(self.largest)} when only what became known later is replaced; they see it {through}"
         )
 
 

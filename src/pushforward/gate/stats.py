@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 # A prediction of exactly 0 or 1 that turns out wrong has infinite log loss; one row must not decide.
 CLIP = 1e-7
+BINS = 10  # of equal width, of a calibration
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,11 @@ class Estimate:
         """The one-sided upper bound at confidence 1 - alpha."""
         return self.mean + _quantile(1 - alpha, self.freedom) * self.error
 
-    def p_above(self, bound: float) -> float:
-        """The one-sided p value against "the mean is at most `bound`"."""
-        return self._tail(bound - self.mean)
-
     def p_below(self, bound: float) -> float:
         """The one-sided p value against "the mean is at least `bound`"."""
-        return self._tail(self.mean - bound)
-
-    def _tail(self, excess: float) -> float:
         from scipy.special import stdtr
 
+        excess = self.mean - bound
         if self.error > 0:
             return float(stdtr(self.freedom, excess / self.error))
         return 0.0 if excess < 0 else 1.0
@@ -152,10 +147,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def calibration_error(y: Floats, p: Floats, bins: int = 10) -> float:
-    """The expected calibration error: |mean p - mean y| in `bins` bins of equal width, weighted by rows."""
-    codes = np.minimum((p * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(codes, weights=p - y, minlength=bins)).sum() / len(y))
+def calibration_error(y: Floats, p: Floats) -> float:
+    """The expected calibration error: |mean p - mean y| in bins of equal width, weighted by rows."""
+    codes = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    return float(np.abs(np.bincount(codes, weights=p - y, minlength=BINS)).sum() / len(y))
 
 
 def minimum_detectable(estimate: Estimate, alpha: float, power: float = 0.8) -> float:

@@ -1,4 +1,4 @@
-"""What a verdict is: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
+"""The verdict: its numbers and words, read strictly; and by what differs, what kind of judgement is due.
 
 Pure, and without the arithmetic of the gate: whoever shows or keeps a verdict need not load that.
 """
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pushforward import settings
 from pushforward.errors import DATA, PushforwardError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DATA_TITLE = "data"
 DOUBT = "a person must look at the data"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = ("promote.", "server.")
-LOCKED_PATHS = ("params.yaml", "dvc.lock")
+LOCKED_PATHS = (settings.FILE, "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
 JUDGE_PARAMS = ("gate.", "model.", "promote.")
 
@@ -269,7 +270,7 @@ def touched(
     files = [path for path in changed_paths if path.startswith(JUDGE_PATHS) or f"{path}/".startswith(below)]
     own = (*JUDGE_PARAMS, *(f"{name}." for name in params))
     changed = [key for key in _changed(before, after) if key != "data.months"]
-    keys = [f"params.yaml: {key}" for key in changed if f"{key}.".startswith(own)]
+    keys = [f"{settings.FILE}: {key}" for key in changed if f"{key}.".startswith(own)]
     return tuple(sorted(files) + sorted(keys))
 
 
@@ -279,7 +280,7 @@ def lands(verdict: Verdict) -> bool:
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
     could change the judge by it would need no better model ever after.
     """
-    own = (*JUDGE_PATHS, *(f"params.yaml: {key}" for key in JUDGE_PARAMS))
+    own = (*JUDGE_PATHS, *(f"{settings.FILE}: {key}" for key in JUDGE_PARAMS))
     same = verdict.verdict == "identical" and not any(name.startswith(own) for name in verdict.touched)
     return verdict.verdict == "promote" or same
 
@@ -292,6 +293,11 @@ def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = No
 def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
     """The verdict where the holdout answers no new question: it has retired, or all of its looks are taken."""
     return Verdict("unknown", reason, mode, rules.metric, rules.model_dump())
+
+
+def worst_first(slices: "Iterable[Slice]") -> list[Slice]:
+    """Harmed slices first, then those that can be judged, each by gain."""
+    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 # No object: what a ref was before it was there, and is when it is gone.
 ZERO = "0" * 40
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+# What a server writes, and no pusher.
+OWNED = ("refs/notes/", "refs/pushforward/", "refs/pull/")
 NOTES = "refs/notes/pushforward"
 REGISTRY = "refs/pushforward/registry"
 TRUST = "refs/pushforward/trust"

@@ -17,6 +17,18 @@ from pushforward.git.repository import Repository
 FOLDER = "pushforward"
 
 
+# Its folders, and its files.
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted")
+TOLD = (
+    "server.json",
+    "registry.json",
+    "allowed_signers",
+    "token",
+    "seal",
+    "schedule.json",
+    "queue.json",
+    "dispatch.log",
+)
 SHOWN = 0o644  # for the policy hook of whoever pushes
 # What server.json holds, and nothing else.
 WRITTEN: dict[str, type] = {
@@ -46,8 +58,10 @@ if [ -n "$gone" ]; then
 fi
 {command}
 """
+# Its own path comes last: nothing there is taken for a module of the standard library.
+START = "import sys; sys.path.append(sys.argv[1]); from pushforward.policy.hook import main; sys.exit(main())"
 COMMANDS = {
-    "pre-receive": 'exec "$python" -I -S "$own/lib/pushforward/policy/hook.py"',
+    "pre-receive": f'exec "$python" -I -S -c {shlex.quote(START)} "$own/lib"',
     "post-receive": 'PYTHONPATH=$own/lib exec "$python" -m pushforward.server.post_receive',
 }
 
@@ -183,6 +197,55 @@ def readable(repository: Repository) -> None:
         next=anew if str(file) in said else "git config --list --show-origin",
         exit_code=TOOL,
     )
+
+
+def followable(repository: Repository) -> None:
+    """Refuse a server with a ref that git cannot follow: nobody could say what it holds."""
+    asked = repository.git("for-each-ref", "--format=%(objecttype)", check=False)
+    if asked.returncode != 0:
+        said = asked.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise PushforwardError(
+            f"git cannot follow the refs of {repository.path}: {said}",
+            next=f"pushforward check --mend --bare {shlex.quote(str(repository.path))}",
+            exit_code=TOOL,
+        )
+
+
+def unshared(repository: Repository) -> str:
+    """That a server's settings share it with nobody, where its folders say that it was; "" for no such thing."""
+    group = 0o2020  # for its group to write, and what is made inside is the group's too: as `git init --shared` does
+    folders = (repository.path / "objects", repository.path / "refs")
+    was = all(folder.is_dir() and folder.stat().st_mode & group == group for folder in folders)
+    if not was or repository.git("config", "--get", "core.sharedRepository", check=False).text:
+        return ""
+    return "core.sharedRepository: it is not set, and the folders of the server are for their group to write"
+
+
+def shares(bare: Path) -> str:
+    """The command that lets the group of a server push again."""
+    return f"git --git-dir={shlex.quote(str(bare))} config core.sharedRepository group && pushforward init"
+
+
+def misplaced(bare: Path) -> list[tuple[Path, str]]:
+    """What is a file where a server has to have a folder, or the other way round; and the word for what has to be."""
+    own = bare / FOLDER
+    if not own.exists() or not ((bare / "HEAD").exists() or (bare / "objects").exists()):
+        return []  # it is no server: whatever lies there has nothing to be
+    kinds = [(bare / name, "folder") for name in ("hooks", "logs", FOLDER)] + [(own / name, "folder") for name in KEPT]
+    kinds += [(bare / name, "file") for name in ("HEAD", "config", "packed-refs")] + [
+        (own / name, "file") for name in TOLD
+    ]
+    there = [(path, kind) for path, kind in kinds if (own.is_dir() or path.parent != own) and path.exists()]
+    return [(path, kind) for path, kind in there if path.is_dir() != (kind == "folder") and not path.is_symlink()]
+
+
+def refuse_misplaced(bare: Path) -> None:
+    """Refuse a server in which a file stands for a folder, or a folder for a file."""
+    for path, kind in misplaced(bare):
+        raise PushforwardError(
+            f"{path} is no {kind}, and has to be one",
+            next=f"pushforward check --mend --bare {shlex.quote(str(bare))}, which keeps it aside",
+        )
 
 
 def no_link_in(folder: Path) -> None:

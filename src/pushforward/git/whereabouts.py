@@ -114,6 +114,20 @@ def headless(bare: Path) -> str:
     return "" if named else "is damaged, and git takes the folder for no repository"
 
 
+def gutted(bare: Path) -> list[str]:
+    """The folders that a bare repository has lost, and without which git takes it for none."""
+    return [name for name in ("objects", "refs") if not (bare / name).is_dir()]
+
+
+def refuse_gutted(bare: Path) -> None:
+    """Refuse a server that has lost a folder, for git takes it for no repository."""
+    if gone := gutted(bare):
+        raise PushforwardError(
+            f"{bare} has lost its folder {gone[0]}, and git takes it for no repository",
+            next=f"pushforward check --mend --bare {shlex.quote(str(bare))}",
+        )
+
+
 def sets_head(bare: Path) -> str:
     """The command that has HEAD name a branch, also where git works no more."""
     return f"echo 'ref: refs/heads/BRANCH' >{shlex.quote(str(bare / 'HEAD'))}"

@@ -13,6 +13,7 @@ from pushforward.judge import handover
 from pushforward.judge.holdout import EVENTS, ROWS, read
 from pushforward.judge.score import SCORE_SECONDS, read_predictions, score
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.checkout import checkout
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -34,16 +35,15 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         place = Path(scratch)
         for name in (ROWS, EVENTS):
             files.copy(root, f"{contract.holdout}/{name}", place / name)
-        checkout = place / "checkout"
         source = Repository(root)
-        source.copy(checkout, source.commit("HEAD"))
-        files.remove(checkout, contract.path)  # whatever git has there
-        files.copy(root, contract.path, checkout / contract.path)
+        own = checkout(source, source.commit("HEAD"), place / "checkout")
+        files.remove(own, contract.path)  # whatever git has there
+        files.copy(root, contract.path, own / contract.path)
         if forget:
             pipeline.forget(root, keep=contract.path)
 
         def run(told: Path, to: Path) -> None:
-            score(checkout, contract, place / ROWS, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
+            score(own, contract, place / ROWS, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
 
         try:
             run(place / EVENTS, predictions)

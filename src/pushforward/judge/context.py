@@ -10,16 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import untrusted
+from pushforward import settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
-from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.revision import leaves_at, settings_at, validation_month
+from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.revision import Revision, validation_month
 from pushforward.registry import tags as registry
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 from pushforward.settings import ModelContract
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
@@ -27,22 +27,23 @@ SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
 TREND = 24
 
 
-def changes(repository: Repository, ref: str, subject: str, champion: registry.Registered | None) -> Context:
-    """What differs between the champion and the commit `subject` of the branch `ref`."""
+def changes(subject: Revision, ref: str, champion: registry.Registered | None) -> Context:
+    """What differs between the champion and `subject`, of the branch `ref`."""
     context = Context(branch=ref.removeprefix("refs/heads/"))
     if champion is None:
         return context
-    before = leaves_at(repository, champion.commit)
+    repository = subject.repository
+    before = Revision(repository, champion.commit).leaves
     try:
-        after = leaves_at(repository, subject)
+        after = subject.leaves
     except PushforwardError:
         return context  # params.yaml cannot be read: that is the verdict already
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != "data.months"]
     old, new = before.get("data.months") or [], after.get("data.months") or []
     files = [
         row
-        for row in repository.diffstat(champion.commit, subject)
-        if row[0] not in {"params.yaml", pipeline.LOCK} and not row[0].startswith(f"{pipeline.METRICS}/")
+        for row in repository.diffstat(champion.commit, subject.commit)
+        if row[0] not in {settings.FILE, LOCK} and not row[0].startswith(f"{METRICS}/")
     ]
     return dataclasses.replace(
         context,
@@ -56,7 +57,7 @@ def with_metrics(
     context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
 ) -> Context:
     """What the run says of itself: shown, never judged by."""
-    theirs = repository.read(champion.commit, f"{pipeline.METRICS}/metrics.json") if champion else None
+    theirs = repository.read(champion.commit, f"{METRICS}/metrics.json") if champion else None
     curve: tuple[float, ...] = ()
     with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
         rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
@@ -91,7 +92,7 @@ def with_history(
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
-        said = repository.read(version.commit, f"{pipeline.METRICS}/metrics.json")
+        said = repository.read(version.commit, f"{METRICS}/metrics.json")
         value = _numbers(said or b"{}").get(name)
         if value is not None:
             trend.append((_month_watched(repository, version.commit), str(version.version), value))
@@ -105,7 +106,7 @@ def with_history(
 def _month_watched(repository: Repository, commit: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
-        rules = settings_at(repository, commit)
+        rules = Revision(repository, commit).settings
     except PushforwardError:
         return ""
     return rules.data.months[-rules.gate.window - 1]

@@ -2,18 +2,20 @@
 
 import contextlib
 import json
-import math
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Literal
 
-from pushforward import files, pointers
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pushforward import files, pointers, untrusted
 from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
-from pushforward.pipeline.dvc import LOCK, METRICS, Outcome, Reproduction, Stage
+from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.settings import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 
@@ -30,6 +32,46 @@ LIMIT_STAGES = 1000
 LIMIT_WORDS = 4000
 AT_MOST = Server(handover_mib=MOST_MIB, handover_files=MOST_FILES)  # whatever the target branch says
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
+
+Text = Annotated[str, Field(max_length=20_000)]
+Words = Annotated[str, Field(max_length=LIMIT_WORDS)]
+Count = Annotated[int, Field(ge=0, lt=10**9)]
+
+
+def _first(stages: object) -> object:
+    """No more stages than are shown."""
+    return stages[:LIMIT_STAGES] if isinstance(stages, list) else stages
+
+
+class _Part(BaseModel):
+    """A part of the record as it has to be; what else is there is left alone."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False, defer_build=True)
+
+
+class _Stage(_Part):
+    name: Annotated[str, Field(max_length=200)]
+    outcome: Outcome
+    reason: Annotated[str, Field(max_length=2000)]
+    seconds: float
+
+
+class _Record(_Part):
+    commit: Text
+    stages: Annotated[list[_Stage], BeforeValidator(_first)]
+    pulled: Count
+    pushed: Count
+    seconds: float
+    outcome: Literal["ok", "refused", "failed"]
+    message: Text
+    cause: Words = ""
+    next: Words = ""
+
+    @property
+    def reproduction(self) -> Reproduction:
+        """What the run says that it did."""
+        told = self.model_dump(exclude={"commit", "stages"})
+        return Reproduction([Stage(**stage.model_dump()) for stage in self.stages], **told)
 
 
 @dataclass(frozen=True)
@@ -158,9 +200,11 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
     for path in sorted((folder / MODEL).rglob("*")):
         pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
-        return Handover(folder, _text(record["commit"]), _reproduction(record), metrics)
-    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
-        raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {wrong!r}") from None
+        told = _Record.model_validate(record)
+    except ValidationError as wrong:
+        why = untrusted.where(wrong)
+        raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {why}") from None
+    return Handover(folder, told.commit, told.reproduction, metrics)
 
 
 def _where_it_ran() -> str:
@@ -202,44 +246,3 @@ def read_metrics(folder: Path) -> dict[str, bytes]:
         if path.is_symlink() or not path.is_file():
             raise PushforwardError(f"the hand-over's {METRICS}/{path.name} is no plain file")
     return {path.name: path.read_bytes() for path in found}
-
-
-def _text(value: Any, limit: int = 20_000) -> str:
-    if not isinstance(value, str) or len(value) > limit:
-        raise TypeError(f"{value!r:.40} is not a text")
-    value.encode()  # half a character is none
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 10**9:
-        raise TypeError(f"{value!r:.40} is not a count")
-    return value
-
-
-def _seconds(value: Any) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise TypeError(f"{value!r:.40} is not a number of seconds")
-    return float(value)
-
-
-def _reproduction(record: dict[str, Any]) -> Reproduction:
-    stages = []
-    for entry in record["stages"][:LIMIT_STAGES]:
-        if entry["outcome"] not in get_args(Outcome):
-            raise ValueError(entry["outcome"])
-        stages.append(
-            Stage(_text(entry["name"], 200), entry["outcome"], _text(entry["reason"], 2000), _seconds(entry["seconds"]))
-        )
-    if record["outcome"] not in {"ok", "refused", "failed"}:
-        raise ValueError(record["outcome"])
-    return Reproduction(
-        stages,
-        _count(record["pulled"]),
-        _count(record["pushed"]),
-        _seconds(record["seconds"]),
-        record["outcome"],
-        _text(record["message"]),
-        _text(record.get("cause", ""), LIMIT_WORDS),
-        _text(record.get("next", ""), LIMIT_WORDS),
-    )

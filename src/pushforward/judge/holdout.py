@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from pushforward import files, parquet
+from pushforward import files, parquet, settings
 from pushforward.errors import DATA, PushforwardError
 from pushforward.gate import inspection
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.revision import leaves_at, settings_at, sha256
+from pushforward.pipeline.lock import LOCK, feeding, making
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def build(
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        files.write(root, pipeline.LOCK, pushed[1])
+        files.write(root, LOCK, pushed[1])
     else:
         source, made = champion or "", []
         pipeline.seed(repository, champion)
         if champion:
-            made = settings_at(repository, champion).data.months
+            made = Revision(repository, champion).settings.data.months
     if source and made == months and _made_alike(repository, root, source, rules):
         pipeline.fetch(root, rules.model.holdout)
     else:
@@ -103,8 +104,8 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     import polars as pl
 
     contract, found = rules.model, []
-    lock = files.read(root, pipeline.LOCK)
-    fed = pipeline.feeding(lock, contract.holdout)
+    lock = files.read(root, LOCK)
+    fed = feeding(lock, contract.holdout)
     if missing := [path for path in fed if not (root / path).exists()]:
         pipeline.fetch(root, *missing, say=lambda _: None)
     for path in (file for one in fed for file in _tables(files.place(root, one))):
@@ -140,21 +141,21 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
-    lock = files.read(root, pipeline.LOCK)
-    making = pipeline.making(lock, rules.model.holdout)
-    before, after = leaves_at(repository, judge), leaves_at(repository, source)
-    touched = verdicts.touched(repository.changed(judge, source), before, after, making)
-    own = {f"params.yaml: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
+    lock = files.read(root, LOCK)
+    made_of = making(lock, rules.model.holdout)
+    before, after = Revision(repository, judge).leaves, Revision(repository, source).leaves
+    touched = verdicts.touched(repository.changed(judge, source), before, after, made_of)
+    own = {f"{settings.FILE}: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
     made = [name for name in touched if name in own or not name.startswith(verdicts.JUDGE_PATHS)]
-    return bool(making[0]) and not made and "dvc.yaml" not in touched
+    return bool(made_of[0]) and not made and "dvc.yaml" not in touched
 
 
 def _set_months(root: Path, months: list[str]) -> None:
     yaml, out = YAML(), io.BytesIO()
-    tree = yaml.load(files.read(root, "params.yaml"))
+    tree = yaml.load(files.read(root, settings.FILE))
     tree["data"]["months"] = months
     yaml.dump(tree, out)
-    files.write(root, "params.yaml", out.getvalue())
+    files.write(root, settings.FILE, out.getvalue())
 
 
 def digest(folder: Path) -> str:

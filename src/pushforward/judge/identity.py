@@ -14,16 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pushforward import settings
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import INERT_PARAMS, Digests, inert
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import leaves_at, settings_at, sha256
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registered, Registry
 from pushforward.settings import ModelContract
 
 PACKAGES = "src"
-SETTINGS = "params.yaml"
 # The run writes them, or they say what it is: none is code.
 MADE = ("dvc.lock", "metrics/")
 MACHINERY = (".", "Makefile", "dvc.yaml")
@@ -75,16 +75,17 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
 def scoring(repository: Repository, commit: str) -> str:
     """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
-    contract, tree = settings_at(repository, commit).model, repository.tree(commit)
+    revision = Revision(repository, commit)
+    contract, tree = revision.settings.model, revision.tree
     candidates = [path for path in tree if _counts(path, contract)]
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)
     reached = None if linked else _reach(contract.score, contents)
     chosen = candidates if reached is None else [path for path in candidates if reached.needs(path)]
-    if SETTINGS in chosen:
-        chosen.remove(SETTINGS)
-        leaves = {key: value for key, value in leaves_at(repository, commit).items() if _asks(key)}
+    if settings.FILE in chosen:
+        chosen.remove(settings.FILE)
+        leaves = {key: value for key, value in revision.leaves.items() if _asks(key)}
     else:
         leaves = {}
     parts = [contract.score, json.dumps(leaves, sort_keys=True, default=str)]

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.registry.tags import Level
-from pushforward.report.markdown import Context
+from pushforward.report.note import Context
 
 
 def store(folder: Path, verdict: Verdict, context: Context, level: Level) -> None:

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward.errors import BUG, DATA, NOT_PROMOTED, TOOL, PushforwardError
+from pushforward.git import remote as remotes
 from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import seal
@@ -173,20 +174,19 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def of(root: Path, remote: str = "origin") -> "Ledger":
-    """The ledger of the project checked out in `root`.
+def of(root: Path) -> "Ledger":
+    """The ledger of the project checked out in `root`: the one of its authority.
 
-    Where the checkout came from a repository on this machine, that is where the chain is, and `update-ref` compares
-    and swaps. Anywhere else it is pushed to `remote`, with a lease.
+    Where that is a repository on this machine, the chain is there, and `update-ref` compares and swaps. Anywhere else
+    it is pushed to that remote, with a lease.
     """
     repository = Repository(root)
-    url = repository.git("remote", "get-url", remote, check=False)
-    origin = Path(url.text.removeprefix("file://"))
-    if url.returncode != 0:
+    there = remotes.authority(repository)
+    if there is None:
         return Ledger(repository, key=seal.key(root))
-    if origin.is_absolute() and origin.is_dir():
-        return Ledger(Repository(origin), key=seal.key(origin))
-    return Ledger(repository, remote=remote, key=seal.key(None))
+    if there.folder is not None and there.folder.is_dir():
+        return Ledger(Repository(there.folder), key=seal.key(there.folder))
+    return Ledger(repository, remote=there.name, key=seal.key(None))
 
 
 @dataclass(frozen=True)
@@ -369,20 +369,19 @@ class Ledger:
         if len(lines) > LIMIT_ENTRIES:
             raise _tampered("", f"the chain has more than {LIMIT_ENTRIES} entries")
         chain = [line.split() for line in lines]
-        names = "".join(f"{commit}:{ENTRY}\n" for commit, *_ in chain).encode()
-        sizes = self.repository.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=names).text
+        names = [f"{commit}:{ENTRY}" for commit, *_ in chain]
+        asked = "".join(f"{name}\n" for name in names).encode()
+        sizes = self.repository.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=asked).text
         for (commit, *_), line in zip(chain, sizes.splitlines(), strict=True):
             kind, _, size = line.partition(" ")
             if kind != "blob" or int(size) > LIMIT_ENTRY_BYTES:
                 raise _tampered("", f"{commit[:9]} has no readable {ENTRY}")
-        stream = self.repository.git("cat-file", "--batch=%(objectsize)", stdin=names).stdout
-        found, at = [], 0
-        for commit, *parents in chain:
-            header = stream.index(b"\n", at)
-            end = header + 1 + int(stream[at:header])
-            found.append((commit, parents, stream[header + 1 : end]))
-            at = end + 1
-        return found
+        documents = []
+        for (commit, *parents), found in zip(chain, self.repository.objects(names), strict=True):
+            if found is None:
+                raise _tampered("", f"{commit[:9]} has no readable {ENTRY}")
+            documents.append((commit, parents, found[1]))
+        return documents
 
     def _box(self, number: int, numbers: str, *, shown: bool) -> dict[str, bytes]:
         if shown:

@@ -12,8 +12,8 @@ from pushforward import percent, settings
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
+from pushforward.text import figure
 
 RECENT = 30
 A_CENTURY = 36_525
@@ -57,7 +57,7 @@ def plan(root: Path) -> Plan:
     repository = Repository(root)
     rules = settings.load(root)
     months = tuple(rules.data.months[-rules.gate.window :])
-    state = ledger.of(root, remote=_server(repository)).state(ledger.name(months))
+    state = ledger.of(root).state(ledger.name(months))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
     clusters = max((found for found in _clusters(repository, months)), default=0)
@@ -111,7 +111,7 @@ def terminal(plan: Plan) -> str:
     name = "detectable"
     for one in plan.typical:
         lines.append(
-            f"{name:<12}a true gain of {one.gain:.4f} ({percent.share(one.share)}), if it differs as {one.like}"
+            f"{name:<12}a true gain of {figure(one.gain)} ({percent.share(one.share)}), if it differs as {one.like}"
         )
         name = ""
     name = "to settle"
@@ -130,17 +130,12 @@ def terminal(plan: Plan) -> str:
     return "\n".join([*lines, f"            from the validation months of {many} judged so far"])
 
 
-def _server(repository: Repository) -> str:
-    """The remote whose server judges: `local` where this clone has one."""
-    return "local" if "local" in repository.git("remote").text.split() else "origin"
-
-
 def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """(verdict, its paired numbers on the validation month), the newest first."""
     commits = notes.annotated(repository)
     dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
     for line in sorted(dated, key=lambda line: int(line.split()[0]), reverse=True):
-        for header, _ in report.entries(notes.read(repository, line.split()[1])):
+        for header, _ in note.entries(notes.read(repository, line.split()[1])):
             found = header.get("validation")
             if isinstance(found, dict) and found.get("gain_error") and header.get("mode") != "refresh":
                 yield header, found
@@ -149,7 +144,7 @@ def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, 
 def _clusters(repository: Repository, months: tuple[str, ...]) -> Iterator[int]:
     """How many clusters earlier verdicts on the same months have counted."""
     for commit in notes.annotated(repository):
-        for header, _ in report.entries(notes.read(repository, commit)):
+        for header, _ in note.entries(notes.read(repository, commit)):
             holdout = header.get("holdout")
             if isinstance(holdout, dict) and tuple(holdout.get("months", ())) == months:
                 yield int(holdout.get("days", 0))

@@ -26,8 +26,24 @@ def _needed(found: re.Match[str]) -> Cause:
     )
 
 
+_MARK = re.compile(r'\s*in "<unicode string>", line \d+, column \d+:?(?:.*?\^ \(line: \d+\))?', re.DOTALL)
+
+
+def _not_yaml(found: re.Match[str]) -> Cause:
+    why = _MARK.sub(",", found["why"])
+    marks = re.findall(r"line (\d+), column (\d+)", found["why"])
+    at = f":{marks[-1][0]}:{marks[-1][1]}" if marks else ""
+    return Cause(f"{found['file']}{at}: {why.strip(' ,') or 'it is no YAML'}", f"edit {found['file']}")
+
+
 _EDIT = "edit dvc.yaml"
 _KNOWN: tuple[tuple[re.Pattern[str], _Told], ...] = (
+    (
+        re.compile(
+            r"unable to read: '(?:\./)?(?P<file>[^']+)', YAML file structure is corrupted:? ?(?P<why>.*)", re.DOTALL
+        ),
+        _not_yaml,
+    ),
     (re.compile(r"\[Errno 2\] No such file or directory: '(?P<path>[^']+)'"), _needed),
     (re.compile(r"missing data 'source': (?P<path>[^\s,]+)"), _needed),
     (re.compile(r"Checkout failed for following targets:\s*(?P<path>\S+)"), _needed),

@@ -1,29 +1,76 @@
-"""What a revision says of itself: its settings, its model's bytes and manifest."""
+"""A revision: a commit and what it says of itself. Whoever asks a commit for its settings, lock or locks asks here."""
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pushforward import settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.pipeline import environment
+from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
 
 
-def settings_at(repository: Repository, commit: str) -> Settings:
-    """The settings of a commit; `PushforwardError` where they cannot be read."""
-    text = repository.read_plain(commit, "params.yaml")
-    if text is None:
-        raise PushforwardError(f"{commit[:9]} has no params.yaml", next="git log -- params.yaml")
-    return settings.parse(text, f"{commit[:9]}:params.yaml")
+@dataclass(frozen=True)
+class Revision:
+    """A commit of a repository, by whatever name git knows it, and what it says of itself: each is read once.
+
+    A model's manifest is no part of it: DVC keeps that, and only a checkout has it.
+    """
+
+    repository: Repository
+    commit: str
+
+    @cached_property
+    def params(self) -> bytes | None:
+        """The bytes of its params.yaml, None where it has none; an error where a link stands for it."""
+        return self.repository.read_plain(self.commit, settings.FILE)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Its settings; `PushforwardError` where they cannot be read."""
+        if self.params is None:
+            raise PushforwardError(f"{self.commit[:9]} has no {settings.FILE}", next=f"git log -- {settings.FILE}")
+        return settings.parse(self.params, self._where)
+
+    @cached_property
+    def leaves(self) -> dict[str, Any]:
+        """Every leaf of its params.yaml by dotted key, not to be changed; nothing where it has none."""
+        return {} if self.params is None else settings.flatten(self.params, self._where)
+
+    @cached_property
+    def tree(self) -> dict[str, str]:
+        """Path -> "mode object" of its files."""
+        return self.repository.tree(self.commit)
+
+    @cached_property
+    def lock(self) -> dict[str, Any]:
+        """The stages of its dvc.lock by name; empty for none, and for one that cannot be read."""
+        return read_lock(self.read(LOCK))
+
+    @cached_property
+    def environment(self) -> str:
+        """SHA-256 of the locks of its environment."""
+        return environment.digest(self.repository, self.commit, self.settings.model.requirements)
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file, or None where it has none of that name."""
+        return self.repository.read(self.commit, path)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.commit[:9]}:{settings.FILE}"
 
 
-def leaves_at(repository: Repository, commit: str) -> dict[str, Any]:
-    """Every leaf of params.yaml at a commit by its dotted key; nothing where the commit has none."""
-    text = repository.read(commit, "params.yaml")
-    return settings.flatten(text, f"{commit[:9]}:params.yaml") if text else {}
+def settings_here(root: Path) -> Settings:
+    """The settings that hold in the repository at `root`: of its HEAD, else of the folder."""
+    head = Revision(Repository(root), "HEAD")
+    return settings.load(root) if head.params is None else head.settings
 
 
 def model_digest(folder: Path) -> str:

@@ -18,7 +18,9 @@ from pushforward import durable, files
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LISTING, LOCK, is_object
+from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import storage
 
 NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 OBJECT = re.compile(r"[0-9a-f]{30}(?:\.dir)?")
@@ -52,6 +54,28 @@ class Store:
             return self.file(oid).read_bytes()
         except FileNotFoundError:
             return None
+
+    def content(self, oid: str) -> bytes | None:
+        """The bytes of the object `oid`; None where it is not here, or is not what its name says."""
+        found = self.read(oid)
+        return found if found is not None and is_object(found, oid) else None
+
+    def is_intact(self, oid: str) -> bool:
+        """Whether the object `oid` is here, byte for byte; read in parts, whatever its size."""
+        path = self.file(oid)
+        if not path.is_file():
+            return False
+        with path.open("rb") as handle:
+            found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
+        return found.hexdigest() == oid.removesuffix(LISTING)
+
+    def is_whole(self, oid: str) -> bool:
+        """Whether the object `oid` is intact, and of a folder each file that its list names."""
+        if not self.is_intact(oid):
+            return False
+        if not oid.endswith(LISTING):
+            return True
+        return all(self.is_intact(one) for one in members(oid, self.file(oid).read_bytes()).values())
 
     def objects(self) -> Iterator[tuple[str, Path]]:
         """(name, path) of every object; what DVC has not named so is passed over."""
@@ -91,7 +115,7 @@ def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
 
 def members(oid: str, content: bytes) -> dict[str, str]:
     """Path -> object of the files in the folder that the list `oid` is of; an error where DVC wrote another one."""
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != oid.removesuffix(".dir"):
+    if not is_object(content, oid):
         raise PushforwardError(f"the list of files {oid} is not what was stored under that name", exit_code=DATA)
     return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
 
@@ -105,7 +129,7 @@ def named(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
     for commit in commits:
         for path, entry in repository.tree(commit).items():
             name = path.rpartition("/")[2]
-            if name == pipeline.LOCK or name.endswith(".dvc"):
+            if name == LOCK or name.endswith(".dvc"):
                 files.setdefault(entry.partition(" ")[2], commit)
     contents = repository.objects(list(files))
     return {
@@ -127,7 +151,7 @@ class Places:
 
 def places(root: Path) -> Places:
     """Where .dvc/config and config.local of the checkout in `root` keep objects."""
-    there = pipeline.storage(root)
+    there = storage(root)
     return Places(Store(there.cache), there.url, folder(there.url))
 
 
@@ -139,14 +163,15 @@ def folder(url: str) -> Store | None:
 
 def outs(repository: Repository, commit: str) -> dict[str, str]:
     """Path -> object of what DVC keeps for `commit`: outs of its dvc.lock and its .dvc files that are not in git."""
-    tree = repository.tree(commit)
+    revision = Revision(repository, commit)
+    tree = revision.tree
     found: dict[str, str] = {}
     for path in tree:
-        if path == pipeline.LOCK:
-            entries = [*pipeline.read_lock(repository.read(commit, path)).values()]
+        if path == LOCK:
+            entries = [*revision.lock.values()]
             at = ""
         elif path.endswith(".dvc"):
-            entries = [_added(repository.read(commit, path), path)]
+            entries = [_added(revision.read(path), path)]
             at = posixpath.join(posixpath.dirname(path), str(entries[0].get("wdir", ".")))
         else:
             continue
@@ -161,8 +186,9 @@ def outs(repository: Repository, commit: str) -> dict[str, str]:
 def _added(text: bytes | None, path: str) -> dict[str, Any]:
     try:
         source = (text or b"").decode()
-        aliases.check(source, nodes=pipeline.LIMIT_NODES, depth=pipeline.LIMIT_DEPTH)
+        aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = YAML(typ="safe").load(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
-        raise PushforwardError(f"{path} cannot be read: {str(broken).splitlines()[0]}", exit_code=DATA) from None
+        told = (str(broken).splitlines() or ["it is no YAML"])[0]
+        raise PushforwardError(f"{path} cannot be read: {told}", next=f"edit {path}", exit_code=DATA) from None
     return tree if isinstance(tree, dict) else {}

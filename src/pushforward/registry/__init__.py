@@ -1,6 +1,7 @@
 """The registry: versions and environments as signed tags.
 
-`tags` has the grammar and the fold of tags, and is pure; `transaction` makes and pushes signed tags, all or none;
-`trust` verifies signatures against the allowed signers; `signers` changes these; `authority` is the repository whose
-tags count. `judge`, `release`, `server`, `views` and `commands` read it; tags are made by `release` alone.
+`grammar` has the names of tags; `tags` folds tags, and is pure; `transaction` makes and pushes signed tags as one.
+`ssh` reads allowed signers and says who signed; `trust` finds the signers that count here, and asks it; `signers`
+changes them; `authority` is the repository whose tags count. `grammar` and `ssh` are the policy's too, and need the
+standard library alone. `judge`, `release`, `server`, `views` and `commands` read it; tags are made by `release` alone.
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.git import remote
 from pushforward.git.refs import NOTES
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
@@ -27,7 +28,7 @@ class Authority:
 
 @contextlib.contextmanager
 def of(root: Path) -> Iterator[Authority]:
-    """The authority of the repository in `root`: a server itself, of a clone its remote `local`, or `origin`.
+    """The authority of the repository in `root`: it itself, or of a clone the remote that `git.remote` tells.
 
     A server on this machine is read where it is. Of any other remote everything is fetched into a temporary mirror;
     `PushforwardError` where that fails, for what is missing there would look as if nobody needed it.
@@ -36,6 +37,23 @@ def of(root: Path) -> Iterator[Authority]:
         if found.repository.resolve("HEAD") is None:
             raise _headless(found)
         yield found
+
+
+def is_mirror(repository: Repository) -> bool:
+    """Whether it is a bare repository that is no server: a mirror, or what a backup of git alone has kept."""
+    asked = repository.git("rev-parse", "--is-bare-repository", "--absolute-git-dir", check=False).text.split("\n")
+    return asked[0] == "true" and not Path(asked[-1], FOLDER, "server.json").is_file()
+
+
+def refuse_mirror(repository: Repository) -> None:
+    """Refuse a bare repository that is no server: where the objects of its versions are, it does not say."""
+    if is_mirror(repository):
+        place = shlex.quote(str(repository.path))
+        raise PushforwardError(
+            f"{repository.path} is a bare repository and no server: a mirror, or a backup of git's part alone",
+            next=f"the same in a clone of the server; or, to make a server of it: git clone -o local {place} ../again "
+            "&& cd ../again && pushforward init",
+        )
 
 
 def _headless(found: Authority) -> PushforwardError:
@@ -63,7 +81,11 @@ def lacks(repository: Repository, model: str) -> str:
 
     The remote is asked only by a clone that has cause to doubt: one with no version, without tags, or cut short.
     """
-    name = _name_of(repository)
+    try:
+        there = remote.followed(repository)
+    except PushforwardError as open_question:
+        return f"{open_question.message}; next: {open_question.next}"
+    name = there.name if there else ""
     here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES)}
     mine = (f"refs/tags/{model}@", f"refs/tags/{model}#")
     known = any(ref.startswith(mine) for ref in here)
@@ -86,7 +108,8 @@ def fetching(name: str) -> str:
 
 def fetching_here(repository: Repository) -> str:
     """The same for the remote of a clone."""
-    return f"{fetching(_name_of(repository) or LOCAL)}, then this again"
+    there = remote.followed(repository)
+    return f"{fetching(there.name if there else LOCAL)}, then this again"
 
 
 def _is_cut(repository: Repository, name: str) -> bool:
@@ -95,44 +118,22 @@ def _is_cut(repository: Repository, name: str) -> bool:
     return repository.git("config", "--get", f"remote.{name}.tagOpt", check=False).text == "--no-tags"
 
 
-def _name_of(repository: Repository) -> str:
-    """The remote that holds the registry of a clone; "" for a repository that has none."""
-    names = repository.git("remote").text.split()
-    return next((name for name in (LOCAL, "origin") if name in names), names[0] if len(names) == 1 else "")
-
-
-def _is_clone(repository: Repository) -> bool:
-    """Whether a bare repository has no more than `git clone --bare` brings; a mirror has every ref."""
-    name = _name_of(repository)
-    return bool(name) and repository.git("config", "--get", f"remote.{name}.mirror", check=False).text != "true"
-
-
 @contextlib.contextmanager
 def _read(repository: Repository) -> Iterator[Authority]:
-    if repository.git("rev-parse", "--is-bare-repository").text == "true":
-        bare = Path(repository.git("rev-parse", "--absolute-git-dir").text)
-        server = _server(bare)
-        if server is not None or not _is_clone(repository):
-            yield Authority(Repository(bare), server, str(bare))
-            return
-    url = remote_of(repository)
-    if (server := _server(Path(url))) is not None:
+    if bare := remote.itself(repository):
+        yield Authority(Repository(bare), _server(bare), str(bare))
+        return
+    there = remote.followed(repository)
+    if there is None:
+        raise PushforwardError(
+            f"{repository.path} has no git remote '{LOCAL}' or 'origin' to ask", next="pushforward init"
+        )
+    url = str(there.folder.resolve()) if there.folder is not None else there.url
+    if there.folder is not None and (server := _server(there.folder)) is not None:
         yield Authority(Repository(Path(url)), server, url)
         return
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         yield Authority(_mirror(repository, url, Path(folder) / "mirror.git"), None, url)
-
-
-def remote_of(repository: Repository) -> str:
-    """The address of the remote that the registry of a clone is in."""
-    name = _name_of(repository)
-    if not name:
-        raise PushforwardError(
-            f"{repository.path} has no git remote '{LOCAL}' or 'origin' to ask", next="pushforward init"
-        )
-    url = repository.git("remote", "get-url", name).text.removeprefix("file://")
-    path = repository.path / url
-    return str(path.resolve()) if "://" not in url and path.is_dir() else url
 
 
 def _server(bare: Path) -> Server | None:

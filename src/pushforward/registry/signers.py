@@ -7,10 +7,11 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process
@@ -19,8 +20,9 @@ from pushforward.git import remote
 from pushforward.git.refs import TRUST, ZERO
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import FOLDER
-from pushforward.registry import trust
-from pushforward.registry.trust import ANY, FILE, MAIN, VERSION, Signer
+from pushforward.registry import ssh, trust
+from pushforward.registry.grammar import MAY_ANY, MAY_MAIN, MAY_VERSION
+from pushforward.registry.ssh import FILE, Signer
 
 LIMIT = 16 * 1024
 RSA_BITS = 2048
@@ -64,14 +66,14 @@ def listed(root: Path, bare: Path | None = None, file: Path | None = None) -> li
     """The keys in `file`, else in the server `bare`, else those that hold for the clone at `root`."""
     if file is not None or bare is not None:
         path = root / file if file else trust.server_file(bare or root)
-        return trust.read(path.read_text()) if path.is_file() else []
+        return ssh.read(path.read_text()) if path.is_file() else []
     with trust.signers_file(root) as path:
-        return trust.read(path.read_text())
+        return ssh.read(path.read_text())
 
 
 def _server_here(repository: Repository) -> Path:
-    local = remote.of(repository)
-    if local is None:
+    local = remote.authority(repository)
+    if local is None or not local.is_server:
         raise PushforwardError(
             "this clone has no server",
             next=f"pushforward init; for a forge: pushforward trust KEY --file {trust.FORGE}",
@@ -119,7 +121,7 @@ def checked(line: str, name: str) -> str:
     """The key "type base64" in one line of a public key file; an error says why `name` is not one to trust."""
     kind, _, rest = line.strip().partition(" ")
     body = rest.split(" ")[0]
-    if kind == "ssh-dss" or "-cert-" in kind or kind not in trust.TYPES:
+    if kind == "ssh-dss" or "-cert-" in kind or kind not in ssh.TYPES:
         why = {"ssh-dss": "a DSA key, which nobody should trust"}.get(kind, "not a public ssh key that can sign tags")
         raise PushforwardError(f"{name} is {'a certificate, not a key' if '-cert-' in kind else why}", next=MAKE)
     try:
@@ -176,27 +178,27 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
     `version`, the right to name versions, is the service's own, and all that the service has. `main`, the right to let
     into a protected default branch what has not passed, is given by name only.
     """
-    wanted = frozenset(may) or frozenset((VERSION if principal == SERVICE_EMAIL else ANY,))
-    if not trust.is_literal(principal):
+    wanted = frozenset(may) or frozenset((MAY_VERSION if principal == SERVICE_EMAIL else MAY_ANY,))
+    if not ssh.is_literal(principal):
         raise PushforwardError(
             f"{principal[:120]!r} is not an address that a key can be trusted for: no blanks, wildcards or quotes",
             next="pushforward trust KEY.pub --as you@example.org",
         )
-    for name in sorted(wanted - {ANY, MAIN, VERSION}):
+    for name in sorted(wanted - {MAY_ANY, MAY_MAIN, MAY_VERSION}):
         if name not in place.environments:
             raise PushforwardError(
                 f"there is no environment {name[:64]!r} (promote.environments in params.yaml)",
                 next=f"pushforward trust KEY.pub --for {' --for '.join(place.environments) or 'ENVIRONMENT'}",
             )
-    if (VERSION in wanted) != (principal == SERVICE_EMAIL) or (VERSION in wanted and len(wanted) > 1):
+    if (MAY_VERSION in wanted) != (principal == SERVICE_EMAIL) or (MAY_VERSION in wanted and len(wanted) > 1):
         raise PushforwardError(
             f"versions are signed by the service alone, and the service signs nothing else: {SERVICE_EMAIL}",
-            next=f"pushforward trust KEY.pub --as {SERVICE_EMAIL} --for {VERSION}",
+            next=f"pushforward trust KEY.pub --as {SERVICE_EMAIL} --for {MAY_VERSION}",
         )
     made: list[Signer] = []
 
     def put(text: str) -> str:
-        known = trust.read(text)
+        known = ssh.read(text)
         there = next((one for one in known if one.key == key), None)
         if there is None:
             made.append(Signer(principal, key, _simple(wanted)))
@@ -208,18 +210,18 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
             )
         if there.principal != principal:
             raise PushforwardError(f"this key is trusted already, as {there.principal}'s", next="pushforward trust")
-        made.append(replace(there, may=_simple(there.may | wanted)))
+        made.append(there._replace(may=_simple(there.may | wanted)))
         if made[0] == there:
             words = ",".join(sorted(there.may))
             raise PushforwardError(f"this key is trusted already, for {words}", next="pushforward trust")
         return _exchanged(text, {there: made[0]})
 
-    change(place, put, f"Trust {principal} for {','.join(sorted(wanted))}: {trust.fingerprint(key)}")
+    change(place, put, f"Trust {principal} for {','.join(sorted(wanted))}: {ssh.fingerprint(key)}")
     return made[0]
 
 
 def _simple(may: frozenset[str]) -> frozenset[str]:
-    return frozenset((ANY,)) | (may & {MAIN}) if ANY in may else may
+    return frozenset((MAY_ANY,)) | (may & {MAY_MAIN}) if MAY_ANY in may else may
 
 
 def revoke(place: Place, key: str) -> list[Signer]:
@@ -231,15 +233,15 @@ def revoke(place: Place, key: str) -> list[Signer]:
     found: list[Signer] = []
 
     def end(text: str) -> str:
-        same = [one for one in trust.read(text) if key in {one.key, one.fingerprint}]
-        ended = {one: replace(one, valid_before=now) for one in same if not one.valid_before}
+        same = [one for one in ssh.read(text) if key in {one.key, one.fingerprint}]
+        ended = {one: one._replace(valid_before=now) for one in same if not one.valid_before}
         if not ended:
             known = f"it was revoked at {same[0].valid_before}" if same else "nobody trusts it"
             raise PushforwardError(f"this key needs no revoking: {known}", next="pushforward trust")
         found.extend(ended.values())
         return _exchanged(text, ended)
 
-    change(place, end, f"Revoke {key if key.startswith('SHA256:') else trust.fingerprint(key)}")
+    change(place, end, f"Revoke {key if key.startswith('SHA256:') else ssh.fingerprint(key)}")
     return found
 
 
@@ -247,7 +249,7 @@ def _exchanged(text: str, lines: Mapping[Signer, Signer]) -> str:
     """The text with the lines of some keys put in the place of others; comments and order stay."""
     kept = []
     for line in text.splitlines():
-        there = trust.read(line)
+        there = ssh.read(line)
         kept.append(lines[there[0]].line() if there and there[0] in lines else line)
     return "\n".join(kept) + "\n"
 
@@ -289,7 +291,9 @@ def publish(bare: Path, why: str) -> None:
         return
     commit = repository.write_commit(tree, [before] if before else [], f"{why}\n", date=f"{int(time.time())} +0000")
     if not repository.update_ref(TRUST, commit, before or ZERO):
-        raise PushforwardError(f"{TRUST} moved meanwhile", next="pushforward init", exit_code=TOOL)
+        again = "pushforward init" if before else f"pushforward check --mend --bare {shlex.quote(str(bare))}"
+        what = "moved meanwhile" if before else "cannot be read, or moved meanwhile"
+        raise PushforwardError(f"{TRUST} {what}", next=again, exit_code=TOOL)
 
 
 # The server's own key.
@@ -307,7 +311,7 @@ def own_key(bare: Path) -> Signer:
     key.parent.mkdir(mode=0o700, exist_ok=True)
     key.parent.chmod(0o700)
     with _alone(key.parent):
-        known = trust.read(place.file.read_text()) if place.file.is_file() else []
+        known = ssh.read(place.file.read_text()) if place.file.is_file() else []
         if key.is_file():
             key.chmod(0o600)  # ssh-keygen takes no key that others may read
         now = public_half(key) if key.is_file() else ""
@@ -334,7 +338,7 @@ def drop_own_key(bare: Path) -> None:
     key = private_key(bare)
     place = Place(bare / FOLDER / FILE, (), bare)
     mine_now = public_half(key)
-    if any(one.key == mine_now and not one.valid_before for one in trust.read(place.file.read_text())):
+    if any(one.key == mine_now and not one.valid_before for one in ssh.read(place.file.read_text())):
         revoke(place, mine_now)
 
 

@@ -1,6 +1,5 @@
-"""Tag grammar and fold: tags -> versions, environments, history. Pure.
+"""Fold of tags -> versions, environments, history, after their `grammar`. Pure.
 
-The grammar is GTO's, so that `gto show` reads the same registry:
 `<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment,
 `<model>#<environment>!#<n>` takes it out again and leaves nothing there, `<model>@v<major>.<minor>.<patch>!` deprecates
 a version. Order is the number, never a clock.
@@ -16,16 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pushforward.errors import PushforwardError
+from pushforward.git.refs import TAGS
 from pushforward.git.repository import Ref
+from pushforward.registry.grammar import DEPRECATION_TAG, EMPTIED_TAG, ENVIRONMENT_TAG, GRAMMAR, VERSION_TAG, number
 from pushforward.text import plain
 
-NAME = r"[a-z][a-z0-9-]{1,62}"
-NUMBER = r"(?:0|[1-9]\d{0,8})"
-VERSION_TAG = re.compile(rf"(?P<model>{NAME})@v(?P<major>{NUMBER})\.(?P<minor>{NUMBER})\.(?P<patch>{NUMBER})")
-ENVIRONMENT_TAG = re.compile(rf"(?P<model>{NAME})#(?P<environment>{NAME})#(?P<counter>[1-9]\d{{0,8}})")
-EMPTIED_TAG = re.compile(rf"(?P<model>{NAME})#(?P<environment>{NAME})!#(?P<counter>[1-9]\d{{0,8}})")
-DEPRECATION_TAG = re.compile(rf"{VERSION_TAG.pattern}!")
-GRAMMAR = "<model>@v<major>.<minor>.<patch>, that and a '!', or <model>#<environment>[!]#<n>"
 PRODUCTION = "production"
 
 Level = Literal["major", "minor", "patch"]
@@ -215,7 +209,7 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
     deprecations: list[Deprecation] = []
     problems: list[str] = []
     for ref in sorted(refs, key=lambda ref: ref.name):
-        name = ref.name.removeprefix("refs/tags/")
+        name = ref.name.removeprefix(TAGS)
         if not name.casefold().startswith((f"{model}@", f"{model}#")):
             continue
         if not name.startswith(model):
@@ -255,7 +249,7 @@ def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
 
 
 def _number(found: re.Match[str]) -> Version:
-    return Version(int(found["major"]), int(found["minor"]), int(found["patch"]))
+    return Version(*number(found))
 
 
 def _contradictions(known: Registry) -> Iterator[str]:

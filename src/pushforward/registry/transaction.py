@@ -7,22 +7,24 @@ A server of ours has verified each tag before it took it. A forge takes tags fro
 verified by whoever goes by it (`believed`); those that do not hold are left out, and told as problems of the registry.
 """
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.refs import REGISTRY, TRUST
 from pushforward.git.repository import DETACH, Repository
+from pushforward.pipeline.revision import Revision
 from pushforward.process import Completed
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
+from pushforward.registry.grammar import MAY_VERSION
+from pushforward.registry.ssh import Signer
 from pushforward.registry.tags import Assignment, Deprecation, Registered, Registry
-from pushforward.registry.trust import Signer
 
 PATIENCE_SECONDS = 300.0
 STUCK = 6
@@ -164,14 +166,14 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
 
 def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
     if isinstance(tag, Registered):
-        return signer.allows(trust.VERSION)
+        return signer.allows(MAY_VERSION)
     if isinstance(tag, Deprecation):
         return may_deprecate(signer)
     name = tag.environment
     if signer.allows(name, auto=environments.get(name) == "auto"):
         return True
     try:  # it may have promoted by itself until the settings were changed
-        then = settings.parse(repository.read(tag.commit, "params.yaml") or b"").promote.environments
+        then = Revision(repository, tag.commit).settings.promote.environments
     except PushforwardError:
         return False
     return signer.allows(name, auto=then.get(name) == "auto")
@@ -179,7 +181,7 @@ def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments
 
 def may_deprecate(signer: Signer) -> bool:
     """Whether somebody may deprecate versions: who may put one to use anywhere."""
-    return bool(signer.may - {trust.VERSION, trust.MAIN})
+    return signer.deprecates
 
 
 def transact(
@@ -200,7 +202,6 @@ def transact(
     its own words, and leaves no tag behind. `push` is how it is pushed, if not silently until the remote's hooks have
     ended.
     """
-    push = push or quietly
     failure, made, stuck, lost, started = "", dict[str, str](), 0, 0, time.monotonic()
     before: Mapping[str, str] = {}
     while True:
@@ -221,19 +222,24 @@ def transact(
         batch = step(seen)
         if batch is None:
             return False
-        names = [f"refs/tags/{tag.name}" for tag in batch.tags]
-        try:
-            made = {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
-            pushed = push(repository, remote, [*names, *batch.refs], seen)
-        except (PushforwardError, KeyboardInterrupt):
-            _unmake(repository, names)
-            raise
-        if pushed.returncode == 0:
-            return True
-        _unmake(repository, names)
+        with _made(repository, batch, hand, signers) as made:
+            pushed = (push or quietly)(repository, remote, [*made, *batch.refs], seen)
+            if pushed.returncode == 0:
+                return True
+        _unmake(repository, list(made))
         failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
         # the more there are, the further apart they have to come; all at once again, they would all lose but one
         time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
+
+
+@contextlib.contextmanager
+def _made(repository: Repository, batch: Batch, hand: Hand, signers: Path) -> Iterator[dict[str, str]]:
+    """The tags of a batch, made here: ref -> object; an error until they are pushed takes them back."""
+    try:
+        yield {f"refs/tags/{tag.name}": _make(repository, tag, hand, signers) for tag in batch.tags}
+    except (PushforwardError, KeyboardInterrupt):
+        _unmake(repository, [f"refs/tags/{tag.name}" for tag in batch.tags])
+        raise
 
 
 def quietly(repository: Repository, remote: str, specs: list[str], _: Seen) -> Completed:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pushforward import percent
+from pushforward import percent, settings
 from pushforward.gate.verdict import Number, Slice, Verdict
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import settings_at, sha256
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.markdown import bounds_title, calibration_line
+from pushforward.report.words import bounds_title, calibration_line, figures
 from pushforward.settings import Settings
-from pushforward.text import code, figure, plain, prose, signed
+from pushforward.text import between, code, figure, plain, prose, signed, table
 
 LIMIT_BYTES = 32 * 1024
 LONGEST = 1500
@@ -81,7 +81,7 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    rules = settings_at(repository, made.lock_commit)
+    rules = Revision(repository, made.lock_commit).settings
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")
     return build(name, verdict, rules, made, digest=sha256(provenance), previous=previous, about=about)
@@ -110,14 +110,9 @@ def _markdown(block: Block) -> str:
             return "\n".join(f"- {prose(name)}: {code(value)}" for name, value in block.rows)
         case "table":
             head, *rows = block.rows
-            return _table(head, [[prose(row[0]), *row[1:]] for row in rows])  # but for its name, numbers of ours
+            return table(head, [[prose(row[0]), *row[1:]] for row in rows])  # but for its name, numbers of ours
         case "commands":
             return "\n".join(f"    {plain(row[0], LONGEST)}" for row in block.rows)
-
-
-def _table(head: Sequence[str], rows: list[list[str]]) -> str:
-    rule = [":--", *["--:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
 
 def _about(text: str | None) -> Iterator[Section]:
@@ -200,21 +195,11 @@ def _numbers(numbers: Sequence[Number], title: str) -> Block:
         rows = [(_name(one), figure(one.challenger)) for one in numbers]
         return Block("table", (("metric", "this"), *rows), title)
     head = ("metric", "champion", "this", "gain", bounds_title(numbers))
-    return Block("table", (head, *((_name(one), *_paired(one)) for one in numbers)), title)
+    return Block("table", (head, *((_name(one), *figures(one)) for one in numbers)), title)
 
 
 def _name(number: Number) -> str:
     return f"{number.name} ({number.better} is better)"
-
-
-def _paired(number: Number) -> tuple[str, str, str, str]:
-    champion = "" if number.champion is None else figure(number.champion)
-    gain = "" if number.gain is None else signed(number.gain)
-    return champion, figure(number.challenger), gain, _between(number.low, number.high)
-
-
-def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{signed(low)} … {signed(high)}"
 
 
 def _slices(slices: Sequence[Slice]) -> Block:
@@ -228,7 +213,7 @@ def _slices(slices: Sequence[Slice]) -> Block:
             figure(one.champion),
             figure(one.challenger),
             signed(one.gain),
-            _between(one.low, one.high) or "too small to tell",
+            between(one.low, one.high) or "too small to tell",
         )
         for one in sorted(chosen, key=lambda one: (one.column, one.value))
     ]
@@ -267,7 +252,7 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("manifest", digests.manifest),
         ("data", digests.data),
         ("dvc.lock", made.lock),
-        ("params.yaml", made.params),
+        (settings.FILE, made.params),
         ("environment", digests.environment),
         ("holdout", verdict.holdout.sha256 if verdict.holdout else ""),
         ("verdict", made.verdict),

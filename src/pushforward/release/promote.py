@@ -5,38 +5,32 @@ verdict, its signed provenance, golden rows, its card. Both are pushed at once, 
 time one takes the number, and the others take the next.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import __version__, settings
+from pushforward import __version__
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK, METRICS, read_lock
+from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
 from pushforward.registry.tags import Level, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Seen, Tag
-from pushforward.release import card, provenance
-from pushforward.settings import Settings
+from pushforward.release import card, entry, hop, provenance
+from pushforward.release.chain import Evidence
+from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
 
-REMOTE = "origin"
-VERDICT = "verdict.json"
-GOLDEN = "golden.json"
-CARD = "card.md"
-PROVENANCE = "provenance.json"
-SIGNATURE = f"{PROVENANCE}.sig"
 SAME = "already is this model, scored by the same code in the same environment"
-# The registry's files whose SHA-256 a version's tag has, by their key in its record.
-RECORDED = {"verdict": VERDICT, "provenance": PROVENANCE, "golden": GOLDEN, "card": CARD}
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[
     It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
     dvc.lock and metrics/; the same content gives the same child, whoever makes it.
     """
-    honest = read_lock(repository.read(commit, LOCK)) == read_lock(lock)
+    honest = Revision(repository, commit).lock == read_lock(lock)
     same = all(repository.read(commit, f"{METRICS}/{name}") == content for name, content in metrics.items())
     if honest and same:
         return commit
@@ -124,8 +118,9 @@ def promote(
     if verdict.event != "push":
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
-    rules = settings.parse(repository.read(verdict.commit, "params.yaml") or b"")
-    _check_recorded(repository, verdict)
+    rules = Revision(repository, verdict.commit).settings
+    remote = _authority(repository)
+    _check_recorded(repository, remote, verdict)
     target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
     if gone := lost(root, repository, target):
         raise PushforwardError(
@@ -133,11 +128,12 @@ def promote(
             next="dvc push from a machine that has them, then push again",
             exit_code=TOOL,
         )
-    with trust.ci_key() as key, trust.signers_file(root, REMOTE) as signers:
-        case = _Case(root, repository, rules, verdict, target, level, golden, key, say)
+    with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
+        alone = [name for name, how in environments.items() if how == "auto"]
+        case = _Case(root, repository, verdict, target, level, golden, key, say, alone, commit=target)
         new = tagging.transact(
-            repository, REMOTE, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
+            repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
     if new:
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
@@ -166,30 +162,20 @@ def lost(
     place = store or objects.places(root).remote
     if place is None:
         return pipeline.absent(root, outs)
-    return [name for name, oid in outs.items() if not _whole(place, oid)]
+    return [name for name, oid in outs.items() if not place.is_whole(oid)]
 
 
-def _whole(store: objects.Store, oid: str) -> bool:
-    if not _intact(store.file(oid), oid):
-        return False
-    if not oid.endswith(".dir"):
-        return True
-    inside = objects.members(oid, store.file(oid).read_bytes())
-    return all(_intact(store.file(one), one) for one in inside.values())
+def _authority(repository: Repository) -> str:
+    """The remote that the tags go to: the one whose ledger the verdict was recorded by."""
+    if there := remotes.authority(repository):
+        return there.name
+    raise PushforwardError("this checkout has no git remote to promote to", next="git remote add origin URL")
 
 
-def _intact(path: Path, oid: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False))
-    return found.hexdigest() == oid.removesuffix(".dir")
-
-
-def _check_recorded(repository: Repository, verdict: Verdict) -> None:
+def _check_recorded(repository: Repository, remote: str, verdict: Verdict) -> None:
     """Only what the gate has recorded in the remote counts, not what a folder says."""
     ref = f"{VERDICTS}{verdict.commit}"
-    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", REMOTE, f"+{ref}*:{ref}*")
+    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+{ref}*:{ref}*")
     if repository.read(ref, VERDICT) != verdict.to_json().encode():
         raise PushforwardError(
             f"this is not the verdict that the gate has recorded on {verdict.commit[:9]}",
@@ -198,25 +184,25 @@ def _check_recorded(repository: Repository, verdict: Verdict) -> None:
         )
 
 
+@dataclass
 class _Case:
-    """One promotion; `step` says what is to be tagged as the registry stands, and remembers what it said."""
+    """One promotion of the commit `target`; `step` says what is to be tagged as the registry stands, and remembers it.
 
-    def __init__(
-        self,
-        root: Path,
-        repository: Repository,
-        rules: Settings,
-        verdict: Verdict,
-        target: str,
-        level: Level,
-        golden: bytes,
-        key: Path,
-        say: Callable[[str], None],
-    ) -> None:
-        self.root, self.repository, self.verdict, self.target = root, repository, verdict, target
-        self.level, self.golden, self.key, self.say = level, golden, key, say
-        self.environments = [name for name, how in rules.promote.environments.items() if how == "auto"]
-        self.name, self.commit, self.tags = "", target, list[str]()
+    `environments` are those that promote by themselves. What was said last is in `name`, `commit` and `tags`.
+    """
+
+    root: Path
+    repository: Repository
+    verdict: Verdict
+    target: str
+    level: Level
+    golden: bytes
+    key: Path
+    say: Callable[[str], None]
+    environments: list[str]
+    name: str = ""
+    commit: str = ""
+    tags: list[str] = field(default_factory=list)
 
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""
@@ -247,7 +233,7 @@ class _Case:
         """The version's tag, and the commit that adds its folder to the chain."""
         number = len(seen.known.versions) + 1
         newest = seen.known.newest
-        before = self.repository.read(seen.tip, f"{folder(newest.name)}/{PROVENANCE}") if newest and seen.tip else None
+        before = self._before(newest, seen.tip) if newest and seen.tip else None
         made = provenance.statement(
             self.root, self.repository, self.verdict, self.target, number=number, previous=before, say=self.say
         )
@@ -269,23 +255,34 @@ class _Case:
         message = registry.message(f"{self.name}: {self.verdict.reason}", record)
         return Tag(self.name, self.target, message, lambda signer: signer.allows("version")), chain
 
+    def _before(self, newest: Registered, tip: str) -> bytes | None:
+        """The statement that the next one goes on from, which is the one that its version's tag names."""
+        if entry.read(self.repository, tip, newest.name, PROVENANCE) is None:
+            return None
+        remote = _authority(self.repository)
+        before = Evidence(self.repository, newest.name, lambda: trust.signers_file(self.root, remote), at=tip)
+        with hop.following(f"pushforward verify {newest.version}"):
+            return before.recorded(PROVENANCE)
+
     def _record(self, previous: str | None, number: int, files: Mapping[str, bytes]) -> dict[str, Any]:
         digests = self.verdict.digests
-        return {
-            "schema": 2,
-            "model": digests.model,
-            "manifest": digests.manifest,
-            "data": digests.data,
-            "lock": _sha256(self.repository.read(self.target, LOCK) or b""),
-            "params": digests.params,
-            "environment": digests.environment,
-            "ledger": self.verdict.ledger or None,
-            "commit": self.verdict.commit,
-            "previous": previous,
-            "number": number,
-            "pushforward": __version__,
-            **{key: _sha256(files[name]) for key, name in RECORDED.items()},
-        }
+        return asdict(
+            Record(
+                schema=2,
+                model=digests.model,
+                manifest=digests.manifest,
+                data=digests.data,
+                lock=sha256(self.repository.read(self.target, LOCK) or b""),
+                params=digests.params,
+                environment=digests.environment,
+                ledger=self.verdict.ledger or None,
+                commit=self.verdict.commit,
+                previous=previous,
+                number=number,
+                pushforward=__version__,
+                **{key: sha256(files[name]) for key, name in RECORDED.items()},
+            )
+        )
 
     def _use(self, seen: Seen, environment: str) -> Tag:
         known = seen.known
@@ -294,12 +291,3 @@ class _Case:
         told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
         message = registry.message(f"{environment}: {self.name} from now on", told)
         return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))
-
-
-def folder(name: str) -> str:
-    """Where the chain keeps what belongs to the version `name`."""
-    return f"versions/{name}"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -11,27 +11,34 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from pushforward import __version__, files
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from pushforward import __version__, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
+from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.dvc import LOCK
-from pushforward.pipeline.revision import MANIFEST, settings_at, sha256
+from pushforward.pipeline.checkout import checkout
+from pushforward.pipeline.lock import LISTING, LOCK
+from pushforward.pipeline.revision import MANIFEST, Revision, sha256
+from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
+from pushforward.text import plain
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:pushforward:build:dvc-pipeline:v1"
 BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
 SCORING = "scoring code"
-LISTING = ".dir"
 CHUNK = 1 << 20
 LIMIT_BYTES = 64 * 1024 * 1024
+Hexadecimal = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$")]
 
 
 @dataclass(frozen=True)
@@ -84,54 +91,64 @@ def statement(
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
     the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
     """
-    rules = settings_at(repository, target)
+    rules = Revision(repository, target).settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
     subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.model.path}/")}
     subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
     _check(verdict, subjects, rules.model.path)
-    source = {"gitCommit": verdict.commit, "gitTree": repository.git("rev-parse", f"{verdict.commit}^{{tree}}").text}
-    locks = {path: repository.read(target, path) or b"" for path in rules.model.requirements}
-    lock = sha256(repository.read(target, LOCK) or b"")
-    byproducts = [
-        _descriptor("verdict", {"sha256": sha256(verdict.to_json().encode())}),
-        _descriptor(LOCK, {"sha256": lock}),
-        _descriptor("lock commit", {"gitCommit": target}),
-        _descriptor("ledger", {"gitCommit": verdict.ledger}),
-        _descriptor("previous provenance", {"sha256": sha256(previous) if previous is not None else ""}),
-    ]
+    definition = {
+        "buildType": BUILD,
+        "externalParameters": {
+            "model": rules.model.name,
+            "commit": verdict.commit,
+            "params": sha256(repository.read(verdict.commit, "params.yaml") or b""),
+        },
+        "internalParameters": {"number": number},
+        "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.requirements, data),
+    }
+    run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
     return _canonical(
         {
             "_type": STATEMENT,
             "subject": [_file(path, found) for path, found in sorted(subjects.items())],
             "predicateType": PREDICATE,
-            "predicate": {
-                "buildDefinition": {
-                    "buildType": BUILD,
-                    "externalParameters": {
-                        "model": rules.model.name,
-                        "commit": verdict.commit,
-                        "params": sha256(repository.read(verdict.commit, "params.yaml") or b""),
-                    },
-                    "internalParameters": {"number": number},
-                    "resolvedDependencies": [
-                        _descriptor("source", source),
-                        _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
-                        *(_descriptor(f"lock:{path}", {"sha256": sha256(locks[path])}) for path in sorted(locks)),
-                        *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
-                    ],
-                },
-                "runDetails": {
-                    "builder": {
-                        "id": BUILDERS[_place(repository)],
-                        "version": {"pushforward": __version__},
-                        "builderDependencies": [_descriptor("judge", {"gitCommit": verdict.base})],
-                    },
-                    "byproducts": [one for one in byproducts if any(one["digest"].values())],
-                },
-            },
+            "predicate": {"buildDefinition": definition, "runDetails": run},
         }
     )
+
+
+def _dependencies(
+    repository: Repository, verdict: Verdict, target: str, requirements: list[str], data: Mapping[str, Content]
+) -> list[dict[str, Any]]:
+    """What the model was made from: source, scoring code, locks, then every file of data."""
+    source = {"gitCommit": verdict.commit, "gitTree": repository.git("rev-parse", f"{verdict.commit}^{{tree}}").text}
+    locks = {path: sha256(repository.read(target, path) or b"") for path in requirements}
+    return [
+        _descriptor("source", source),
+        _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
+        *(_descriptor(f"lock:{path}", {"sha256": locks[path]}) for path in sorted(locks)),
+        *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
+    ]
+
+
+def _run(repository: Repository, verdict: Verdict, target: str, previous: str) -> dict[str, Any]:
+    """Who built it, and what came of it beside the model; `previous` is the digest of the statement before."""
+    byproducts = [
+        _descriptor("verdict", {"sha256": sha256(verdict.to_json().encode())}),
+        _descriptor(LOCK, {"sha256": sha256(repository.read(target, LOCK) or b"")}),
+        _descriptor("lock commit", {"gitCommit": target}),
+        _descriptor("ledger", {"gitCommit": verdict.ledger}),
+        _descriptor("previous provenance", {"sha256": previous}),
+    ]
+    return {
+        "builder": {
+            "id": BUILDERS[_place(repository)],
+            "version": {"pushforward": __version__},
+            "builderDependencies": [_descriptor("judge", {"gitCommit": verdict.base})],
+        },
+        "byproducts": [one for one in byproducts if any(one["digest"].values())],
+    }
 
 
 def read(content: bytes) -> Statement:
@@ -144,10 +161,12 @@ def read(content: bytes) -> Statement:
         tree = json.loads(content)
         if _canonical(tree) != content:
             raise ValueError("it is not canonical JSON")
-        return _parse(tree)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as wrong:
-        said = " ".join(repr(wrong).split())[:160]
-        raise PushforwardError(f"this is not a provenance statement of ours: {said}", exit_code=DATA) from None
+        return _statement(_Form.model_validate(tree))
+    except ValidationError as wrong:
+        said = untrusted.where(wrong)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        said = plain(str(wrong))
+    raise PushforwardError(f"this is not a provenance statement of ours: {said}", exit_code=DATA)
 
 
 def model_digest(subjects: Mapping[str, str], model: str) -> str:
@@ -178,9 +197,8 @@ def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> Non
 
 def _place(repository: Repository) -> str:
     """Whether this is the work of a server on this machine or of a forge's runner: not the same promise."""
-    url = repository.git("remote", "get-url", "origin", check=False)
-    origin = Path(url.text.removeprefix("file://"))
-    return "forge" if url.returncode == 0 and not (origin.is_absolute() and origin.is_dir()) else "server"
+    there = remotes.authority(repository)
+    return "server" if there is None or (there.folder is not None and there.folder.is_dir()) else "forge"
 
 
 def _data(
@@ -215,7 +233,7 @@ def _data(
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
-    for entry in pipeline.read_lock(repository.read(target, LOCK)).values():
+    for entry in Revision(repository, target).lock.values():
         for out in entry.get("outs", []):
             content = repository.read(target, str(out["path"]))
             if content is not None:
@@ -249,10 +267,8 @@ def _known(path: str, oid: str, before: Mapping[str, Content]) -> dict[str, Cont
 def _fetch(root: Path, repository: Repository, target: str, paths: list[str], say: Callable[[str], None]) -> None:
     """Bring the objects of `paths` into the cache of `root`."""
     with tempfile.TemporaryDirectory() as scratch:
-        checkout = Path(scratch) / "checkout"
-        repository.copy(checkout, target)
-        files.write(checkout, ".dvc/config.local", pipeline.storage(root.absolute()).config().encode())
-        pipeline.fetch(checkout, *paths, say=say)
+        own = checkout(repository, target, Path(scratch) / "checkout", storage=storage(root.absolute()))
+        pipeline.fetch(own, *paths, say=say)
 
 
 def _intact(oid: str, stores: Iterable[Store]) -> tuple[Path, Content] | None:
@@ -287,63 +303,115 @@ def _canonical(tree: Any) -> bytes:
     return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def _parse(tree: Mapping[str, Any]) -> Statement:
-    if (tree["_type"], tree["predicateType"]) != (STATEMENT, PREDICATE):
-        raise ValueError("its type is another")
-    definition, run = tree["predicate"]["buildDefinition"], tree["predicate"]["runDetails"]
-    if definition["buildType"] != BUILD or run["builder"]["id"] not in BUILDERS.values():
-        raise ValueError("its buildType or its builder is another")
-    asked = definition["externalParameters"]
-    if set(asked) != {"model", "commit", "params"}:
-        raise ValueError("its externalParameters are others")
-    number = definition["internalParameters"]["number"]
-    if type(number) is not int or number < 1:
-        raise ValueError("its number is none")
-    needed, made = _named(definition["resolvedDependencies"]), _named(run["byproducts"])
-    judge = _named(run["builder"]["builderDependencies"])["judge"]["gitCommit"]
-    subjects = _named(tree["subject"])
-    if asked["commit"] != needed["source"]["gitCommit"] or not _hexadecimal(asked["params"]):
+def _statement(form: "_Form") -> Statement:
+    definition, run = form.predicate.build_definition, form.predicate.run_details
+    asked, subjects = definition.external_parameters, _by_name(form.subject)
+    needed, made = _by_name(definition.resolved_dependencies), _by_name(run.byproducts)
+    if asked.commit != _digest(needed, "source", "gitCommit"):
         raise ValueError("its externalParameters are not those of its source")
     if any(needed.get(f"data:{name}") != digests for name, digests in subjects.items()):
         raise ValueError("a subject is not among its data")
+    data = {name.removeprefix("data:"): name for name in needed if name.startswith("data:")}
+    locks = {name.removeprefix("lock:"): name for name in needed if name.startswith("lock:")}
     return Statement(
-        model=str(asked["model"]),
-        number=number,
-        commit=needed["source"]["gitCommit"],
-        tree=needed["source"]["gitTree"],
-        params=str(asked["params"]),
-        judge=judge,
-        builder=str(run["builder"]["id"]),
-        subjects={name: digests["sha256"] for name, digests in subjects.items()},
+        model=asked.model,
+        number=definition.internal_parameters.number,
+        commit=asked.commit,
+        tree=_digest(needed, "source", "gitTree"),
+        params=asked.params,
+        judge=_digest(_by_name(run.builder.builder_dependencies), "judge", "gitCommit"),
+        builder=run.builder.id,
+        subjects={name: _digest(subjects, name, "sha256") for name in subjects},
         data={
-            name.removeprefix("data:"): Content(digest["md5"], digest["sha256"])
-            for name, digest in needed.items()
-            if name.startswith("data:")
+            path: Content(_digest(needed, name, "md5"), _digest(needed, name, "sha256")) for path, name in data.items()
         },
-        locks={
-            name.removeprefix("lock:"): digest["sha256"] for name, digest in needed.items() if name.startswith("lock:")
-        },
+        locks={path: _digest(needed, name, "sha256") for path, name in locks.items()},
         scoring=needed.get(SCORING, {}).get("sha256", ""),
-        lock=made[LOCK]["sha256"],
-        lock_commit=made["lock commit"]["gitCommit"],
-        verdict=made["verdict"]["sha256"],
+        lock=_digest(made, LOCK, "sha256"),
+        lock_commit=_digest(made, "lock commit", "gitCommit"),
+        verdict=_digest(made, "verdict", "sha256"),
         ledger=made.get("ledger", {}).get("gitCommit", ""),
         previous=made.get("previous provenance", {}).get("sha256", ""),
     )
 
 
-def _named(descriptors: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Name -> digests; a name that is given twice, or a digest that is none, is refused."""
-    found: dict[str, dict[str, str]] = {}
-    for one in descriptors:
-        name, digests = one["name"], dict(one["digest"])
-        if not isinstance(name, str) or name in found:
-            raise ValueError(f"{name!r:.80} is named twice")
-        if not digests or not all(_hexadecimal(value) for value in digests.values()):
-            raise ValueError(f"{name!r:.80} has no digest")
-        found[name] = digests
+def _by_name(descriptors: list["_Descriptor"]) -> dict[str, dict[str, str]]:
+    return {one.name: one.digest for one in descriptors}
+
+
+def _digest(named: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:
+    found = named.get(name, {}).get(kind)
+    if found is None:
+        raise ValueError(f"{name} has no {kind}")
     return found
 
 
-def _hexadecimal(value: object) -> bool:
-    return isinstance(value, str) and len(value) in {32, 40, 64} and value.strip("0123456789abcdef") == ""
+# The form of a statement, as far as it is read.
+
+
+def _one_of(*words: str) -> AfterValidator:
+    def check(said: str) -> str:
+        if said not in words:
+            raise ValueError("it is another than ours")
+        return said
+
+    return AfterValidator(check)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel, defer_build=True)
+
+
+class _Descriptor(_Part):
+    name: str
+    digest: Annotated[dict[str, Hexadecimal], Field(min_length=1)]
+
+
+def _unique(descriptors: list[_Descriptor]) -> list[_Descriptor]:
+    if len({one.name for one in descriptors}) != len(descriptors):
+        raise ValueError("a name is given twice")
+    return descriptors
+
+
+Descriptors = Annotated[list[_Descriptor], AfterValidator(_unique)]
+
+
+class _Asked(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    commit: Hexadecimal
+    params: Hexadecimal
+
+
+class _Inside(_Part):
+    number: Annotated[int, Field(ge=1)]
+
+
+class _Definition(_Part):
+    build_type: Annotated[str, _one_of(BUILD)]
+    external_parameters: _Asked
+    internal_parameters: _Inside
+    resolved_dependencies: Descriptors
+
+
+class _Builder(_Part):
+    id: Annotated[str, _one_of(*BUILDERS.values())]
+    builder_dependencies: Descriptors
+
+
+class _Run(_Part):
+    builder: _Builder
+    byproducts: Descriptors
+
+
+class _Predicate(_Part):
+    build_definition: _Definition
+    run_details: _Run
+
+
+class _Form(_Part):
+    type: Annotated[str, _one_of(STATEMENT), Field(alias="_type")]
+    predicate_type: Annotated[str, _one_of(PREDICATE)]
+    subject: Descriptors
+    predicate: _Predicate

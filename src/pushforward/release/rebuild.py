@@ -1,28 +1,32 @@
 """A version made again: a clean checkout, its locked environment, no cache, the whole pipeline from raw data."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pushforward import files, parquet, process, settings
-from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import score
 from pushforward.judge.holdout import EVENTS, ROWS
+from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, revision
-from pushforward.pipeline.dvc import LOCK
+from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.storage import Storage, storage
 from pushforward.pipeline.store import Store
+from pushforward.release import entry
+from pushforward.release.hop import DifferentError, FailedError
 from pushforward.release.provenance import Content
 from pushforward.settings import Settings
 
@@ -30,43 +34,33 @@ LAST_LINES = 8
 RUNNING = "Running stage '"
 
 
-class DifferentError(PushforwardError):
-    """Something is not what it should be: `place` says where, `expected` and `found` what ("" for nothing)."""
+@dataclass(frozen=True)
+class Source:
+    """A commit of `repository` to check out and to make again, and what it is made with.
 
-    def __init__(self, message: str, place: str, expected: str = "", found: str = "") -> None:
-        super().__init__(message, exit_code=POLICY)
-        self.place, self.expected, self.found = place, expected, found
+    `url` is where the DVC remote lies, "" where only the commit says, `like` the clone whose options it has; `server`
+    may have the environment that the commit locks.
+    """
 
-
-class FailedError(PushforwardError):
-    """Something could not be looked at, or could not be made again."""
-
-    def __init__(self, message: str, *, exit_code: int = POLICY) -> None:
-        super().__init__(message, exit_code=exit_code)
+    repository: Repository
+    commit: str
+    url: str
+    like: Path
+    server: Server | None
 
 
 def rebuild(
-    repository: Repository,
-    commit: str,
-    data: Mapping[str, Content],
-    golden: bytes,
-    *,
-    url: str,
-    like: Path,
-    server: Server | None,
-    folder: Path,
-    progress: Callable[[str], None],
+    source: Source, data: Mapping[str, Content], golden: bytes, *, folder: Path, progress: Callable[[str], None]
 ) -> str:
-    """Make `commit` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
+    """Make `source` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
-    `url` is where the DVC remote lies, `like` the clone whose options it has; from it comes only what was added by hand
-    or imported. Gives what was the same; raises `DifferentError` naming the first stage that makes something else,
-    `FailedError` for one that fails.
+    From the DVC remote comes only what was added by hand or imported. Gives what was the same; raises `DifferentError`
+    naming the first stage that makes something else, `FailedError` for one that fails.
     """
     started = time.monotonic()
-    root = checkout(repository, commit, folder / "checkout", cache=folder / "cache", url=url, like=like)
+    root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root)
-    python = _interpreter(repository, commit, rules.model.requirements, server, progress)
+    python = _interpreter(source, rules.model.requirements, progress)
     lock = files.read(root, LOCK)
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
@@ -74,32 +68,30 @@ def rebuild(
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
     ran = _repro(root, python, progress)
-    _compare(root, Store(folder / "cache"), pipeline.read_lock(lock), data)
+    _compare(root, Store(folder / "cache"), read_lock(lock), data)
     progress("scoring the holdout")
     rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
     took = time.monotonic() - started
     return f"{ran} stages from raw data, {len(data)} files and {rows} golden predictions the same; {took:.0f} s"
 
 
-def checkout(repository: Repository, commit: str, folder: Path, *, cache: Path, url: str, like: Path) -> Path:
-    """A clean checkout of `commit` with the DVC cache `cache`, and the DVC remote that the clone in `like` uses.
+def checkout(source: Source, folder: Path, *, cache: Path) -> Path:
+    """A clean checkout with the DVC cache `cache`, and the DVC remote that the clone in `source.like` uses.
 
-    Where `like` is no clone the commit says which one; `url` is where it lies, if that is known better.
+    Where that is no clone the commit says which one; `source.url` is where it lies, if that is known better.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    repository.copy(folder, commit)
-    known = pipeline.storage(like if (like / ".dvc").is_dir() else folder)
-    options = {**known.options, "url": url} if url and known.remote else known.options
-    files.write(folder, ".dvc/config.local", pipeline.Storage(cache, known.remote, options).config().encode())
+    throwaway.checkout(source.repository, source.commit, folder)
+    known = storage(source.like if (source.like / ".dvc").is_dir() else folder)
+    options = {**known.options, "url": source.url} if source.url and known.remote else known.options
+    files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())
     return folder
 
 
-def _interpreter(
-    repository: Repository, commit: str, requirements: list[str], server: Server | None, progress: Callable[[str], None]
-) -> Path:
+def _interpreter(source: Source, requirements: list[str], progress: Callable[[str], None]) -> Path:
+    repository, commit = source.repository, source.commit
     wanted = environment.digest(repository, commit, requirements)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushforward" / "environments"
-    own = server.folder / "environments" if server else home
+    own = source.server.folder / "environments" if source.server else home
     there = own / wanted[:16] / environment.STAMP
     if wanted != environment.at_hand() and not there.is_file():
         progress(f"the environment that {commit[:9]} locks: built once, kept in {home}")
@@ -163,7 +155,7 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = pipeline.read_lock(files.read(root, LOCK))
+    made = read_lock(files.read(root, LOCK))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)
@@ -196,17 +188,16 @@ def _overlap(one: str, other: str) -> bool:
 
 def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
-    contract, wanted = rules.model, json.loads(golden)
+    contract, wanted = rules.model, entry.golden(golden, rules.model.key)
     holdout = root / contract.holdout
     score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
     parquet.check(out, out.name)
     table = pl.read_parquet(out)
     keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
     found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))
-    rows = [(row[wanted["key"]], row["p"]) for row in wanted["rows"]]
-    for key, p in rows:
+    for key, p in wanted:
         if found.get(key) != p:
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )
-    return len(rows)
+    return len(wanted)

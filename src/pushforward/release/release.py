@@ -3,22 +3,24 @@
 import contextlib
 import difflib
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import settings
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
-from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.revision import Revision, settings_here
+from pushforward.registry import grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry import trust
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
+from pushforward.release import chain, hop
+from pushforward.release.chain import Evidence
 from pushforward.release.promote import lost
 from pushforward.settings import Settings
 from pushforward.text import plain
@@ -188,8 +190,9 @@ class _Clone:
             self._check_use(environment, version, known)
             if not older:
                 _check_order(environment, version, known)
-            self._check_version(version, patient=patient)
+            _check_version(self, version, patient=patient)
             name = f"{self.model}#{environment}#{known.next_counter(environment, seen.taken)}"
+            self._check_newest(environment, seen, (name, version.commit))
             told = registry.use_record(version.name, present, reason=reason, by=self.by)
             previous = present.name if present else None
             made.append(Made(name, version.name, version.commit, environment, previous, reason, self.by, self.remote))
@@ -217,6 +220,7 @@ class _Clone:
                 self._check_environment(environment, known)
                 raise PushforwardError(f"{environment} holds no version", next="pushforward show")
             name = f"{self.model}#{environment}!#{known.next_counter(environment, seen.taken)}"
+            self._check_newest(environment, seen, (name, present.commit))
             told = registry.use_record(present.name, present, reason=reason, by=self.by)
             made.append(Made(name, "", present.commit, environment, present.name, reason, self.by, self.remote))
             message = registry.message(f"{environment}: nothing from now on, {present.name} until now: {reason}", told)
@@ -318,6 +322,29 @@ class _Clone:
                 next="edit promote.environments in params.yaml, and push that first",
             )
 
+    def _check_newest(self, environment: str, seen: Seen, wanted: tuple[str, str]) -> None:
+        """Refuse a number that this clone knows another use by: the remote is an older backup, or another server.
+
+        What a push that died has left here is the tag that is `wanted` now, and names the same commit.
+        """
+        number, mine = int(wanted[0].rpartition("#")[2]), []
+        for ref in self.repository.refs("refs/tags/"):
+            name = ref.name.removeprefix("refs/tags/")
+            parts = grammar.ENVIRONMENT_TAG.fullmatch(name) or grammar.EMPTIED_TAG.fullmatch(name)
+            same = parts and (parts["model"], parts["environment"]) == (self.model, environment)
+            if parts and same and int(parts["counter"]) >= number and ref.name not in seen.objects:
+                mine += [name] if (name, ref.target) != wanted else []
+        if not mine:
+            return
+        there = remotes.of(self.repository, self.remote)
+        back = f"{there.gives_back(self.root, mine)}; where they are another server's: " if there else ""
+        raise PushforwardError(
+            f"this clone knows {', '.join(mine[:3])}, and {self.remote} does not: "
+            "it is an older backup, or another server",
+            next=f"{back}git tag -d {shlex.join(mine[:20])}",
+            exit_code=POLICY,
+        )
+
     def _check_use(self, environment: str, version: Registered, known: Registry) -> None:
         if known.in_use(environment) == version:
             raise PushforwardError(
@@ -335,55 +362,45 @@ class _Clone:
                 exit_code=POLICY,
             )
 
-    def _check_version(self, version: Registered, *, patient: bool) -> None:
-        """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
-        signer = trust.verify_tag(self.repository, version.tag, version.name, self.signers)
-        if not signer.allows(trust.VERSION):
-            raise PushforwardError(
-                f"{version.name} was signed by {signer.principal}, who may not make versions",
-                next="pushforward trust",
-                exit_code=POLICY,
-            )
-        store = self._store()
-        if store is None and not (patient and "://" in objects.places(self.root).url):
-            return  # it cannot be seen from here; when the version was made, it was seen
-        path = settings.parse(self.repository.read(version.commit, "params.yaml") or b"").model.path
-        if lost(self.root, self.repository, version.commit, path, store=store):
-            raise PushforwardError(
-                f"the model of {version.name} is not whole in the DVC remote",
-                next=f"pushforward verify {version.version}, or take another version",
-                exit_code=TOOL,
-            )
 
-    def _store(self) -> objects.Store | None:
-        """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
-        there = remotes.of(self.repository, self.remote)
-        if there is not None and there.folder is not None and (there.folder / FOLDER / "server.json").is_file():
-            kept = Server.load(there.folder).store
-            return objects.Store(Path(kept)) if kept else None
-        store = objects.places(self.root).remote
-        return store if store is not None and store.path.is_dir() else None
+def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None:
+    """Signed by whoever may make versions, and its model there to be fetched, byte for byte."""
+    with hop.following(f"pushforward verify {version.version}"):
+        chain.tag(Evidence(clone.repository, version.name, lambda: contextlib.nullcontext(clone.signers)))
+    store = _store(clone)
+    if store is None and not (patient and "://" in objects.places(clone.root).url):
+        return  # it cannot be seen from here; when the version was made, it was seen
+    path = Revision(clone.repository, version.commit).settings.model.path
+    if lost(clone.root, clone.repository, version.commit, path, store=store):
+        raise PushforwardError(
+            f"the model of {version.name} is not whole in the DVC remote",
+            next=f"pushforward verify {version.version}, or take another version",
+            exit_code=TOOL,
+        )
+
+
+def _store(clone: _Clone) -> objects.Store | None:
+    """The DVC remote where it is a folder of this machine: the server's own, whatever it is called from here."""
+    there = remotes.of(clone.repository, clone.remote)
+    if there is not None and there.folder is not None and (there.folder / FOLDER / "server.json").is_file():
+        kept = Server.load(there.folder).store
+        return objects.Store(Path(kept)) if kept else None
+    store = objects.places(clone.root).remote
+    return store if store is not None and store.path.is_dir() else None
 
 
 @contextlib.contextmanager
 def _signing(root: Path) -> Iterator[_Clone]:
     repository = Repository(root)
-    remote, rules, hand = _remote(repository), _rules(repository, root), _person(repository)
+    remote, rules, hand = _remote(repository).name, settings_here(root), _person(repository)
     with trust.signers_file(root, remote) as signers:
         yield _Clone(root, repository, remote, rules, hand, signers)
 
 
-def _remote(repository: Repository) -> str:
-    names = repository.git("remote").text.split()
-    for name in (LOCAL, "origin"):
-        if name in names:
-            return name
+def _remote(repository: Repository) -> remotes.Remote:
+    if there := remotes.authority(repository):
+        return there
     raise PushforwardError("this clone has no git remote 'local' or 'origin' to release to", next="pushforward init")
-
-
-def _rules(repository: Repository, root: Path) -> Settings:
-    text = repository.read("HEAD", "params.yaml")
-    return settings.parse(text, "HEAD:params.yaml") if text else settings.load(root)
 
 
 def _person(repository: Repository) -> Hand:

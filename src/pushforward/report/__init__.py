@@ -1,5 +1,6 @@
 """The report: a verdict as markdown, terminal text, notes and plots.
 
-`markdown` writes both texts and knows no forge; `notes` keeps reports in git notes; `plots` draws with DVC's
-templates. How something looks is changed here, and what it says in `gate`. The rooms from `judge` up may import it.
+`markdown` and `terminal` set the `words` of a verdict, and know no forge; `note` is a report as it is stored, and
+`notes` keeps them in git; `plots` draws with DVC's templates, by `vega`. How something looks is changed here, and what
+it says in `gate`. The rooms from `judge` up may import it.
 """

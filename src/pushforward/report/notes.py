@@ -51,9 +51,9 @@ def renew(repository: Repository, commit: str, event: str, text: str, *, lock: P
 
 
 def _entries(repository: Repository, commit: str) -> list[tuple[dict[str, Any], str]]:
-    from pushforward.report import markdown as report  # brings numpy, which whoever only lists notes must not wait for
+    from pushforward.report.note import entries  # whoever only lists notes does not wait for it
 
-    return report.entries(read(repository, commit))
+    return entries(read(repository, commit))
 
 
 def _write(repository: Repository, commit: str, reports: list[str]) -> None:

@@ -8,11 +8,9 @@ import contextlib
 import csv
 import datetime
 import io
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,25 +19,30 @@ from numpy.typing import NDArray
 from pushforward.gate import stats
 from pushforward.gate.decision import GUARD_ALPHA
 from pushforward.gate.loss import Loss, of
-from pushforward.gate.stats import Floats
+from pushforward.gate.stats import BINS, Floats
+from pushforward.report.vega import (
+    COLORS,
+    INK,
+    MONTH,
+    SQUARE,
+    Plot,
+    Points,
+    color,
+    compared,
+    corner,
+    diagonal,
+    layers,
+    listed,
+    scale,
+    svg,
+    template,
+)
 from pushforward.settings import GateRules
-from pushforward.text import signed
+from pushforward.text import figure, signed
 
 T = TypeVar("T")
-Points = list[dict[str, Any]]
-Spec = dict[str, Any]
 Models = Mapping[str, Floats]
 
-SQUARE, WIDE = (360, 360), (540, 300)
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 58, 44
-MARGIN = 12
-MONTH = "validation month"
-
-# Each has a contrast of 4 or more on white and on GitHub's dark page alike, and no kind of colour blindness takes
-# blue for orange. The champion is also the thick line or the hollow dot, for a print in grey.
-INK = "#747a81"
-FAINT = "rgba(128,128,128,0.22)"
-COLORS = {"champion": "#3f7fbf", "challenger": "#cb5c0d"}
 
 MOST_POINTS = 200  # of a line
 MOST_BYTES = 1_000_000  # of a table
@@ -48,56 +51,6 @@ MOST_DAYS = 400
 MOST_FEATURES = 12  # that are shown
 LONGEST_NAME = 200
 LARGEST = 1e12
-BINS = 10
-
-STYLE: Spec = {
-    "background": "transparent",
-    "font": "sans-serif",
-    # Else every mark repeats its numbers as text for screen readers; `desc` says what matters.
-    "aria": False,
-    "view": {"stroke": None},
-    "axis": {
-        "domain": False,
-        "ticks": False,
-        "grid": True,
-        "gridColor": FAINT,
-        "labelColor": INK,
-        "labelFlush": False,
-        "labelFontSize": 11,
-        "labelPadding": 6,
-        "tickCount": 5,
-        "titleColor": INK,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "titlePadding": 8,
-    },
-    "legend": {
-        "orient": "none",
-        "direction": "horizontal",
-        "legendY": -29,
-        # Whoever looks may have a wider font than the one that the places were measured with.
-        "columnPadding": 40,
-        "labelColor": INK,
-        "labelFontSize": 11,
-        "labelLimit": 400,
-        "symbolOpacity": 1,
-        "symbolSize": 80,
-        "symbolStrokeWidth": 2,
-        "symbolType": "circle",
-    },
-}
-
-
-@dataclass(frozen=True)
-class _Plot:
-    """A Vega-Lite spec without its frame; `description` says in words what it shows."""
-
-    title: str
-    description: str
-    body: Spec
-    size: tuple[int, int] = WIDE
-    left: int = LEFT
-    right: int = RIGHT
 
 
 def draw(
@@ -136,7 +89,7 @@ def draw(
         # Vega raises ValueError where it stumbles; a picture is no reason to go without a verdict.
         with contextlib.suppress(ValueError):
             if plot is not None:
-                drawn[f"{name}.svg"] = _svg(plot)
+                drawn[f"{name}.svg"] = svg(plot)
     return drawn
 
 
@@ -146,34 +99,34 @@ def _binary(y: Floats, models: Models) -> bool:
     return probabilities and set(np.unique(y)) == {0.0, 1.0}
 
 
-def _roc(y: Floats, models: Models) -> _Plot:
+def _roc(y: Floats, models: Models) -> Plot:
     points: Points = []
     for name, p in models.items():
         positives, negatives = _above(y, p)
         found, false = (np.concatenate([[0.0], counts / counts[-1]]) for counts in (positives, negatives))
         kept = _thinned(found + false)
         points += _line(name, x=false[kept], y=found[kept])
-    areas = {name: f"AUC {stats.auc(y, p):.4f}" for name, p in models.items()}
-    body = _compared(points, areas, x="false positive rate", y="true positive rate")
-    said = f"area under the curve (AUC); {_said(areas)}"
-    return _Plot("ROC curve", said, _layers(_diagonal(), body, _note(MONTH)), SQUARE)
+    areas = {name: f"AUC {figure(stats.auc(y, p))}" for name, p in models.items()}
+    body = compared(points, areas, x="false positive rate", y="true positive rate")
+    said = f"area under the curve (AUC); {listed(areas)}"
+    return Plot("ROC curve", said, layers(diagonal(), body, corner(MONTH)), SQUARE)
 
 
-def _precision_recall(y: Floats, models: Models) -> _Plot:
+def _precision_recall(y: Floats, models: Models) -> Plot:
     points: Points = []
     averages = {}
     for name, p in models.items():
         positives, negatives = _above(y, p)
         recall, precision = positives / positives[-1], positives / (positives + negatives)
-        averages[name] = f"AP {float(np.diff(recall, prepend=0.0) @ precision):.4f}"
+        averages[name] = f"AP {figure(float(np.diff(recall, prepend=0.0) @ precision))}"
         # The first few rows make precision jump between 0 and 1, so the steps are of recall alone.
         kept = _thinned(recall)
         points += _line(name, x=recall[kept], y=precision[kept])
     rate = float(y.mean())
     rule = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": rate}}}
-    body = _compared(points, averages, x="recall", y="precision")
-    said = f"average precision (AP); {_said(averages)}; {rate:.4f} by chance"
-    return _Plot("Precision and recall", said, _layers(rule, body, _note(MONTH)), SQUARE)
+    body = compared(points, averages, x="recall", y="precision")
+    said = f"average precision (AP); {listed(averages)}; {figure(rate)} by chance"
+    return Plot("Precision and recall", said, layers(rule, body, corner(MONTH)), SQUARE)
 
 
 def _above(y: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -195,7 +148,7 @@ def _line(model: str, **columns: Floats) -> Points:
     return [{"rev": model, **dict(zip(columns, row, strict=True))} for row in rows]
 
 
-def _reliability(y: Floats, models: Models) -> _Plot:
+def _reliability(y: Floats, models: Models) -> Plot:
     points: Points = []
     for name, p in models.items():
         codes = np.minimum((p * BINS).astype(np.int64), BINS - 1)
@@ -203,12 +156,12 @@ def _reliability(y: Floats, models: Models) -> _Plot:
         some = rows > 0
         sums = [np.bincount(codes, weights=values, minlength=BINS)[some] / rows[some] for values in (p, y)]
         points += _line(name, predicted=sums[0], observed=sums[1], rows=rows[some].astype(np.float64))
-    errors = {name: f"ECE {stats.calibration_error(y, p):.4f}" for name, p in models.items()}
+    errors = {name: f"ECE {figure(stats.calibration_error(y, p))}" for name, p in models.items()}
     axes = {name: {"field": name, "type": "quantitative", "scale": {"domain": [0, 1]}} for name in points[0]}
     encoding = {
         "x": axes["predicted"] | {"title": "mean prediction"},
         "y": axes["observed"] | {"title": "share observed"},
-        "color": _color(models, errors),
+        "color": color(models, errors),
     }
     sizes = {"field": "rows", "type": "quantitative", "scale": {"range": [12, 240], "domainMin": 0}, "legend": None}
     filled = {"condition": {"test": "datum.rev === 'champion'", "value": "transparent"}, "field": "rev"}
@@ -219,15 +172,15 @@ def _reliability(y: Floats, models: Models) -> _Plot:
             {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.55}},
             {
                 "mark": {"type": "point", "strokeWidth": 1.5, "opacity": 1},
-                "encoding": {"size": sizes, "fill": filled | {"scale": _scale(models), "legend": None}},
+                "encoding": {"size": sizes, "fill": filled | {"scale": scale(models), "legend": None}},
             },
         ],
     }
-    said = f"expected calibration error (ECE); {_said(errors)}"
-    return _Plot("Reliability", said, _layers(_diagonal(), body, _note(MONTH)), SQUARE)
+    said = f"expected calibration error (ECE); {listed(errors)}"
+    return Plot("Reliability", said, layers(diagonal(), body, corner(MONTH)), SQUARE)
 
 
-def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], loss: Loss) -> _Plot | None:
+def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], loss: Loss) -> Plot | None:
     """Bars of mean gain by day, their mean and its bounds; None where the clusters are no days or nothing differs."""
     names, codes = np.unique(clusters, return_inverse=True)
     days = _days(names.tolist()) if len(names) > 1 else []
@@ -261,7 +214,7 @@ def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], loss: Loss) -> 
                 },
             },
             "y": {"field": "gain", "type": "quantitative", "title": f"gain in {loss.title}"},
-            "color": _color(models, counts),
+            "color": color(models, counts),
         },
     }
     across = {"x": {"value": 0}, "x2": {"value": "width"}}
@@ -272,8 +225,8 @@ def _gain(y: Floats, models: Models, clusters: NDArray[np.str_], loss: Loss) -> 
     zero = {"mark": {"type": "rule", "color": INK}, "encoding": {"y": {"datum": 0}}}
     rule = {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": mean.mean}}}
     said = f"mean {signed(mean.mean)}, 95 % bounds {signed(low)} and {signed(high)}"
-    body = _layers(band, bars, zero, rule, _note(said))
-    return _Plot("Gain by day", f"{said}; {_said(counts)}", body)
+    body = layers(band, bars, zero, rule, corner(said))
+    return Plot("Gain by day", f"{said}; {listed(counts)}", body)
 
 
 def _days(names: Sequence[str]) -> list[str]:
@@ -297,7 +250,7 @@ class _Curve:
     best: int
 
 
-def _learning(tables: Mapping[str, bytes]) -> _Plot | None:
+def _learning(tables: Mapping[str, bytes]) -> Plot | None:
     from dvc_render.vega_templates import SimpleLinearTemplate
 
     curves = _readable(_curve, tables)
@@ -313,10 +266,10 @@ def _learning(tables: Mapping[str, bytes]) -> _Plot | None:
         name: (int(curve.rounds[curve.best]), float(curve.losses["validation"][curve.best]))
         for name, curve in curves.items()
     }
-    labels = {name: f"lowest {loss:.4f} in round {number}" for name, (number, loss) in lowest.items()}
+    labels = {name: f"lowest {figure(loss)} in round {number}" for name, (number, loss) in lowest.items()}
     fields = sorted({str(point["field"]) for point in points})
     sources = [{"filename": "learning.csv", "field": field} for field in fields]
-    body = _template(SimpleLinearTemplate, points, labels, x="round", y="loss", anchors_y_definitions=sources)
+    body = template(SimpleLinearTemplate, points, labels, x="round", y="loss", anchors_y_definitions=sources)
     dashes = {"train": [2, 3], "validation": [1, 0]}
     scale = {"domain": fields, "range": [dashes[field] for field in fields]}
     body["encoding"]["x"]["scale"] = {"nice": False}
@@ -338,7 +291,7 @@ def _learning(tables: Mapping[str, bytes]) -> _Plot | None:
         "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
         "encoding": {**place, "color": body["encoding"]["color"]},
     }
-    return _Plot("Learning curves", _said(labels), _layers(body, *named, dots), right=72)
+    return Plot("Learning curves", listed(labels), layers(body, *named, dots), right=72)
 
 
 def _curve(content: bytes) -> _Curve:
@@ -354,7 +307,7 @@ def _curve(content: bytes) -> _Curve:
     )
 
 
-def _importance(tables: Mapping[str, bytes]) -> _Plot | None:
+def _importance(tables: Mapping[str, bytes]) -> Plot | None:
     from dvc_render.vega_templates import BarHorizontalTemplate
 
     found = _readable(_contributions, tables)
@@ -373,7 +326,7 @@ def _importance(tables: Mapping[str, bytes]) -> _Plot | None:
         if feature in contributions
     ]
     labels = dict.fromkeys(found, "")
-    body = _template(BarHorizontalTemplate, points, labels, x="contribution", y="feature", x_label="mean contribution")
+    body = template(BarHorizontalTemplate, points, labels, x="contribution", y="feature", x_label="mean contribution")
     body["encoding"]["x"]["scale"] = {"zero": True}
     body["encoding"]["y"] |= {"axis": None, "scale": {"padding": 0.3}}
     names = {
@@ -381,10 +334,10 @@ def _importance(tables: Mapping[str, bytes]) -> _Plot | None:
         "mark": {"type": "text", "align": "right", "limit": 186, "color": INK, "fontSize": 11},
         "encoding": {"x": {"value": -8}, "y": body["encoding"]["y"], "text": {"field": "name", "type": "nominal"}},
     }
-    note = _note(f"{len(shown)} of {len(largest)} features")
-    said = ", ".join(f"{feature} {largest[feature]:.4g}" for feature in shown)
-    return _Plot(
-        "Feature importance", f"the larger contribution of both models: {said}", _layers(body, names, note), left=206
+    note = corner(f"{len(shown)} of {len(largest)} features")
+    said = ", ".join(f"{feature} {figure(largest[feature])}" for feature in shown)
+    return Plot(
+        "Feature importance", f"the larger contribution of both models: {said}", layers(body, names, note), left=206
     )
 
 
@@ -429,85 +382,3 @@ def _floats(texts: Sequence[str]) -> Floats:
 
 def _drawable(values: Floats) -> bool:
     return bool((np.abs(values) <= LARGEST).all())
-
-
-def _compared(points: Points, labels: Mapping[str, str], *, x: str, y: str) -> Spec:
-    """Lines of both models over the unit square."""
-    from dvc_render.vega_templates import SimpleLinearTemplate
-
-    body = _template(SimpleLinearTemplate, points, labels, x="x", y="y", x_label=x, y_label=y)
-    body["encoding"]["x"]["scale"] = body["encoding"]["y"]["scale"] = {"domain": [0, 1]}
-    return body
-
-
-def _template(template: Any, points: Points, labels: Mapping[str, str], **properties: Any) -> Spec:
-    """A template of DVC's, filled as `dvc plots diff` fills it, less what only a browser could do with it."""
-    from dvc_render.vega import VegaRenderer
-
-    # The template itself, because a name would be looked up in the working directory first.
-    spec = VegaRenderer(points, "", template=template(), **properties).get_filled_template()
-    encoding = {name: value for name, value in spec["encoding"].items() if value and name != "tooltip"}
-    encoding["color"] = _color(labels, labels)
-    if spec["mark"]["type"] == "line":
-        encoding["color"]["legend"]["symbolType"] = "stroke"
-        widths = {"domain": list(COLORS), "range": [3, 1.5]}
-        encoding["strokeWidth"] = {"field": "rev", "type": "nominal", "scale": widths, "legend": None}
-        # As given: sorted by x alone, a step of several points would go up and down.
-        encoding["order"] = {"value": None}
-    return {"data": spec["data"], "mark": spec["mark"]["type"], "encoding": encoding}
-
-
-def _color(models: Iterable[str], labels: Mapping[str, str]) -> Spec:
-    """The models' colours, with a legend below the title that says `labels` too."""
-    texts = json.dumps({name: f"{name}  {labels[name]}".strip() for name in models})
-    legend = {"title": None, "labelExpr": f"{texts}[datum.label]"}
-    return {"field": "rev", "type": "nominal", "scale": _scale(models), "legend": legend}
-
-
-def _scale(models: Iterable[str]) -> Spec:
-    return {"domain": list(models), "range": [COLORS[name] for name in models]}
-
-
-def _layers(*layers: Spec) -> Spec:
-    return {"data": {"values": [{}]}, "layer": list(layers)}
-
-
-def _diagonal() -> Spec:
-    ends = {"x": {"datum": 0}, "y": {"datum": 0}, "x2": {"datum": 1}, "y2": {"datum": 1}}
-    return {"mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": ends}
-
-
-def _note(text: str) -> Spec:
-    """A text at the right end of the title's line."""
-    place = {"x": {"value": "width"}, "y": {"value": -40}, "text": {"value": text}}
-    return {"mark": {"type": "text", "align": "right", "color": INK, "fontSize": 11}, "encoding": place}
-
-
-def _title(plot: _Plot) -> Spec:
-    place = {"x": {"value": MARGIN - plot.left}, "y": {"value": -40}, "text": {"value": plot.title}}
-    mark = {"type": "text", "align": "left", "color": INK, "fontSize": 13, "fontWeight": 600}
-    return {"mark": mark, "encoding": place}
-
-
-def _said(labels: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {label}" for name, label in labels.items())
-
-
-def _svg(plot: _Plot) -> bytes:
-    """Draw a plot in its frame; nothing is fetched, there is no script and no address in what comes out."""
-    import vl_convert
-
-    width, height = plot.size
-    frame = {
-        # Fixed, so that plots beside each other have their axes in line.
-        "autosize": {"type": "none"},
-        "width": width - plot.left - plot.right,
-        "height": height - TOP - BOTTOM,
-        "padding": {"left": plot.left, "right": plot.right, "top": TOP, "bottom": BOTTOM},
-    }
-    style = STYLE | {"legend": STYLE["legend"] | {"legendX": MARGIN - plot.left}}
-    body = plot.body | {"layer": [*plot.body["layer"], _title(plot)]}
-    drawn = vl_convert.vegalite_to_svg(frame | body, vl_version="5.21", config=style, allowed_base_urls=[])
-    tag, rest = drawn.split(">", 1)
-    words = f"<title>{escape(plot.title)}</title><desc>{escape(plot.description)}</desc>"
-    return f'{tag} role="img">{words}{rest}'.encode()

@@ -14,8 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.sandbox import idmap as unroot
-from pushforward.sandbox import namespaces as enclose
+from pushforward.sandbox import idmap, namespaces
 
 Kind = Literal["bubblewrap", "unshare", "none"]
 
@@ -293,7 +292,7 @@ def _unroot(binds: list[_Bind], policy: Policy, user: int) -> list[str]:
         "own": [str(bind.source) for bind in binds if bind.writable],
         "read": [str(bind.source) for bind in binds if bind.source in mine],
     }
-    return [sys.executable, "-I", "-S", str(Path(unroot.__file__)), json.dumps(plan)]
+    return [sys.executable, "-I", "-S", str(Path(idmap.__file__)), json.dumps(plan)]
 
 
 def _bubblewrap(policy: Policy, binds: list[_Bind], links: list[tuple[str, Path]], cwd: Path, user: int) -> list[str]:
@@ -322,7 +321,7 @@ def _bubblewrap(policy: Policy, binds: list[_Bind], links: list[tuple[str, Path]
         else:
             argv += ["--bind" if bind.writable else "--ro-bind", str(bind.source), str(bind.target)]
     argv += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(SHARED_MEMORY), "--tmpfs", "/dev/shm"]  # noqa: S108
-    for name in enclose.KERNEL:
+    for name in namespaces.KERNEL:
         # bubblewrap leaves these writable where the real user is root, although its capabilities are gone
         argv += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
     for path in (Path("/"), Path("/dev"), *(bind.target for bind in binds if bind.source is None)):
@@ -365,7 +364,7 @@ def _unshare(
     argv += ["--cgroup", "--fork", "--kill-child"]
     if not policy.network:
         argv.append("--net")
-    return [*argv, "--", sys.executable, "-I", "-S", str(Path(enclose.__file__)), json.dumps(plan)]
+    return [*argv, "--", sys.executable, "-I", "-S", str(Path(namespaces.__file__)), json.dumps(plan)]
 
 
 def _first_to_go() -> list[str]:

@@ -3,25 +3,17 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pushforward.sandbox import processes
 from pushforward.sandbox.jail import GIB, Limits
+from pushforward.sandbox.processes import Process
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 EVERY = 0.5  # seconds between two looks
 SPARE = GIB  # bytes of the disk that branches leave to the server, or a fiftieth of a small disk
 SPARE_FILES = 10_000
-
-
-@dataclass(frozen=True)
-class _Process:
-    pid: int
-    parent: int
-    threads: int
-    resident: int  # bytes, what it shares with others included
 
 
 @dataclass
@@ -45,7 +37,7 @@ class Watch:
         """Which limit the run has broken, in words for people; None while it keeps to all."""
         if now < self._next:
             return None
-        found = list(self._descendants())
+        found = list(processes.below(self.root))
         if sum(process.threads for process in found) > self.limits.processes:
             return f"the run started more than {self.limits.processes} processes"
         if (
@@ -67,31 +59,14 @@ class Watch:
             self._measuring.communicate()
             self._measuring = None
 
-    def _descendants(self) -> Iterator[_Process]:
-        children: dict[int, list[_Process]] = {}
-        for entry in os.scandir("/proc"):
-            if entry.name.isdigit() and (process := _process(int(entry.name))):
-                children.setdefault(process.parent, []).append(process)
-        waiting = [self.root]
-        while waiting:
-            born = children.get(waiting.pop(), [])
-            yield from born
-            waiting += [process.pid for process in born]
-
     def _used(self, now: float) -> int:
         """Bytes on disk, as far as they are counted: `du` follows no path, so that none is too long for it."""
         if self._measuring is None and now >= self._due:
-            argv = [
-                "du",
-                "--summarize",
-                "--total",
-                "--block-size=1",
-                "--one-file-system",
-                "--",
-                *map(str, self.folders),
-            ]
+            argv = ["du", "--summarize", "--total", "--block-size=1", "--one-file-system", "--"]
             self._started = now
-            self._measuring = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._measuring = subprocess.Popen(
+                [*argv, *self.folders], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
         if self._measuring is None or self._measuring.poll() is None:
             return 0
         said, _ = self._measuring.communicate()
@@ -102,15 +77,7 @@ class Watch:
         return int(total)
 
 
-def _process(pid: int) -> _Process | None:
-    with suppress(OSError):
-        # the name, in brackets, may hold anything
-        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return _Process(pid, int(words[1]), int(words[17]), int(words[21]) * PAGE)
-    return None
-
-
-def _own_memory(process: _Process) -> int:
+def _own_memory(process: Process) -> int:
     """Bytes that are the process's own, and its part of what it shares with others; not of files."""
     total = 0
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the server itself has wrong where a run of it fails: mended from its own copies where it can be, else named.
+"""The machine's fault, where a run of a server fails by it: mended from its own copies where it can be, else named.
 
 A run that the machine has let fail says nothing of its commit. Whether it did is not for the run to say: the server
 looks at its disk, its store and what it keeps of the newest version, and hashes what it finds.
@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import durable, process, settings
-from pushforward.actions import act as run
+from pushforward import durable, process
+from pushforward.actions.supervisor import ACT
 from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.files import LinkError
 from pushforward.git import whereabouts
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.lock import LISTING
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import tags as registry
 from pushforward.server import recover
@@ -110,8 +112,7 @@ def _newest(server: Server) -> registry.Registered | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # damaged, or of a main without versions
         name = str(json.loads((server.folder / "registry.json").read_text())["model"])
     with contextlib.suppress(PushforwardError):
-        found = server.repository.read_plain(server.default_branch, "params.yaml")
-        name = settings.parse(found or b"").model.name
+        name = Revision(server.repository, server.default_branch).settings.model.name
     return registry.fold(name, server.repository.refs("refs/tags")).newest if name else None
 
 
@@ -122,7 +123,7 @@ def _parts(server: Server, places: list[Store]) -> Iterator[_Part]:
         return
     for path, oid in objects.outs(server.repository, version.commit).items():
         yield _Part(version.name, path, oid)
-        if oid.endswith(".dir"):
+        if oid.endswith(LISTING):
             for name, one in _members(oid, places).items():
                 yield _Part(version.name, f"{path}/{name}", one)
 
@@ -162,7 +163,7 @@ def _disk(server: Server) -> MachineError | None:
 
 def _act() -> MachineError | None:
     try:
-        process.run([str(run.ACT), "--version"], timeout=ACT_SECONDS)
+        process.run([str(ACT), "--version"], timeout=ACT_SECONDS)
     except (PushforwardError, OSError) as failed:
         return MachineError("act, which runs the workflows, does not start", next="make env", detail=str(failed))
     return None

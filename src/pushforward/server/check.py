@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from pushforward import files, process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote, whereabouts
-from pushforward.git.refs import NOTES, TRUST
+from pushforward.git.refs import NOTES, RUNS, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
-from pushforward.registry import signers, trust
-from pushforward.server.finding import Finding, few
+from pushforward.registry import authority, signers, ssh, trust
+from pushforward.server.finding import Finding, few, mends
 from pushforward.server.recover import FREE_BYTES
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ def everything(
         yield from holdings(at_hand, root if inside else None, quick=quick, say=say)
     elif local is not None:
         yield from elsewhere(repository, local)
+    elif authority.is_mirror(repository):
+        yield from mirror(repository)
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
         yield project(repository)
-        yield from clone(repository, local or remote.of(repository, "origin"))
+        yield from clone(repository, remote.authority(repository))
         yield from person(root)
 
 
@@ -67,7 +69,8 @@ def _place(root: Path, bare: Path | None) -> tuple[Repository, bool, remote.Remo
     """The repository at `root`, whether it is a clone, its remote, and the server to look at."""
     repository = Repository(root)
     inside = repository.git("rev-parse", "--is-inside-work-tree", check=False).text == "true"
-    local = remote.of(repository) if inside else None
+    found = remote.authority(repository) if inside else None
+    local = found if found and found.is_server else None
     server = bare or (local.folder if local else None if inside else _server_around(repository))
     return repository, inside, local, Path(os.path.normpath(server.absolute())) if server else None
 
@@ -88,10 +91,14 @@ def _guarded(name: str, bare: Path, look: Callable[[], Iterable[Finding]]) -> It
         mend = f"sudo -u {_owner(bare)} pushforward check --bare {shlex.quote(str(bare))}"
         yield Finding(name, False, f"not looked at: {place} is not for you to read or write", mend, optional=True)
     except PushforwardError as wrong:
-        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or f"ls -l {shlex.quote(str(bare))}")
+        yield Finding(name, False, " ".join(wrong.message.split()), wrong.next or mends(bare))
     except OSError as failed:
+        there = shlex.quote(str(failed.filename or bare))
         told = f"{failed.filename or bare}: {failed.strerror or failed}"
-        yield Finding(name, False, told, f"ls -l {shlex.quote(str(failed.filename or bare))}")
+        # what is no file, or no folder, where one has to be
+        wrong_kind = isinstance(failed, (IsADirectoryError, NotADirectoryError, FileExistsError))
+        mend = f"mv {there} {there}.aside, then pushforward init" if wrong_kind else f"df -h {there}; dmesg | tail"
+        yield Finding(name, False, told, mend)
 
 
 def _owner(path: Path) -> str:
@@ -99,6 +106,17 @@ def _owner(path: Path) -> str:
         return path.owner()
     except (KeyError, OSError):
         return "OWNER"
+
+
+def mirror(repository: Repository) -> Iterator[Finding]:
+    """What is to be said of a bare repository that is no server, as a mirror or a backup is."""
+    from pushforward.server import soundness
+
+    try:
+        authority.refuse_mirror(repository)
+    except PushforwardError as told:
+        yield Finding("server", False, told.message, told.next, optional=True)
+    yield from _guarded("alternates", repository.path, lambda: soundness.borrowed(repository))
 
 
 def project(repository: Repository) -> Finding:
@@ -173,11 +191,13 @@ def trusted(bare: Path | None) -> bool:
 
 def server(bare: Path) -> Iterator[Finding]:
     """What a server that `pushforward init` made needs to be: hooks that work, keys, copy of the tool, store."""
-    from pushforward.git.server import Server, readable
+    from pushforward.git.server import Server, readable, refuse_misplaced
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
         if not whereabouts.headless(bare):  # that is told by itself
+            whereabouts.refuse_gutted(bare)
             readable(Repository(bare))
     except PushforwardError as missing:
         yield Finding("server", False, missing.message, missing.next)
@@ -204,10 +224,12 @@ def _installed(made: "Server") -> Iterator[Finding]:
     closed = _closed(bare, made.folder)
     yield closed
     yield from _guarded("locks", bare, lambda: [_left_behind(bare), _space(made)])
-    on_a_branch = head.found.startswith("refs/")
-    if closed.ok and on_a_branch:
+    on_a_branch, followed = head.found.startswith("refs/"), _follows(config)
+    if closed.ok and head.ok and on_a_branch:
         yield from _guarded("timer", bare, lambda: [_timer(made)])
-    yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
+    if followed:  # else all of it would be told of for one ref
+        yield from _guarded("runs", bare, lambda: _waiting(made))
+        yield from _guarded("self-test", bare, lambda: [_refuses_here(bare)])
     yield from _guarded("keys", bare, lambda: _keys(bare))
     yield from _guarded("files", bare, lambda: [_files(made)])
     python = Path(made.python)
@@ -215,11 +237,22 @@ def _installed(made: "Server") -> Iterator[Finding]:
     yield from _guarded("copy", bare, lambda: [_copy(made)])
     if made.store:
         yield from _guarded("store", bare, lambda: [_store(Path(made.store))])
-    if not on_a_branch:
+    if not (on_a_branch and head.ok):
         return
     branch = made.default_branch
     on, off = f"{branch} takes only what has a passing verdict", f"{branch} takes what is not judged yet"
     yield Finding("protect", True, on if made.protect else f"{off}; pushforward init --protect-main changes that")
+
+
+def _follows(repository: Repository) -> bool:
+    """Whether git can follow every ref; which it cannot, and what mends it, is told by itself."""
+    from pushforward.git.server import followable
+
+    try:
+        followable(repository)
+    except PushforwardError:
+        return False
+    return True
 
 
 def _hooks(made: "Server") -> Iterator[Finding]:
@@ -230,6 +263,7 @@ def _hooks(made: "Server") -> Iterator[Finding]:
 
 
 def _configured(config: Repository) -> Iterator[Finding]:
+    from pushforward.git.server import shares, unshared
     from pushforward.server.init import HIDDEN, HOOKS_PATH, hidden
 
     for key, wanted in (
@@ -241,6 +275,8 @@ def _configured(config: Repository) -> Iterator[Finding]:
         yield Finding(key, value == wanted, value or "not set", "pushforward init")
     shown = " ".join(hidden(config))
     yield Finding("receive.hiderefs", hidden(config) == HIDDEN, shown or "not set", "pushforward init")
+    if told := unshared(config):
+        yield Finding("core.sharedrepository", False, told.partition(": ")[2], shares(config.path), optional=True)
 
 
 def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -248,26 +284,33 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
 
     Nothing where it is no server: that is told already.
     """
-    from pushforward.git.server import Server, readable
-    from pushforward.server import soundness, trial
+    from pushforward.git.server import Server, readable, refuse_misplaced
+    from pushforward.server import soundness, trial, vouched
 
     try:
+        refuse_misplaced(bare)
         made = Server.load(bare)
-        if whereabouts.headless(bare):
+        if whereabouts.headless(bare) or whereabouts.gutted(bare):
             return
         readable(Repository(bare))
     except PushforwardError:
         return
-    repository, signers_file = Repository(bare), bare / FOLDER / trust.FILE
+    repository, signers_file = Repository(bare), bare / FOLDER / ssh.FILE
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("format", lambda: soundness.form(repository)),
+        ("alternates", lambda: soundness.borrowed(repository)),
         ("refs", lambda: soundness.refs(repository)),
-        ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
-        ("clock", lambda: soundness.clock(repository)),
     ]
-    if signers_file.is_file():
+    followed = _follows(repository)
+    if followed:
+        looks += [
+            ("verdicts", lambda: vouched.refs(repository)),
+            ("versions", lambda: soundness.store(made, root, whole=not quick, say=say)),
+            ("clock", lambda: soundness.clock(repository)),
+        ]
+    if followed and signers_file.is_file():
         looks.append(("signatures", lambda: soundness.signatures(repository, signers_file)))
-    head = repository.resolve("HEAD")
+    head = repository.resolve("HEAD") if followed else None
     if head:
         looks.append(("workflows", lambda: soundness.workflows(repository, head, made.default_branch)))
     if not quick:
@@ -284,6 +327,7 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
 
     root = repository.path
     yield from _guarded("format", root, lambda: soundness.form(repository))
+    yield from _guarded("alternates", root, lambda: soundness.borrowed(repository))
     if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
         names = repository.git("remote").text.split()
         source = next((name for name in ("origin", *names) if name in names), "origin")
@@ -315,7 +359,10 @@ def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
     if lost:
         told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
-        yield Finding("tags", False, told, f"git tag -d {shlex.join(lost[:20])}", optional=True)
+        uses = [name for name in lost if "@v" not in name]
+        drop = f"git tag -d {shlex.join(lost[:20])}"
+        back = f"{local.gives_back(repository.path, uses)}; where they are another server's: " if uses else ""
+        yield Finding("tags", False, told, f"{back}{drop}", optional=True)
     if not (other or absent or lost):
         yield Finding("tags", True, "those of the server")
 
@@ -329,10 +376,28 @@ def _head(repository: Repository) -> Finding:
     head = text.removeprefix("ref: ") if text.startswith("ref: refs/heads/") else ""
     if not head:
         return Finding("HEAD", False, "names no branch", mend)
-    branch, some = head.removeprefix("refs/heads/"), repository.refs("refs/heads/", "refs/tags/", NOTES)
+    branch = head.removeprefix("refs/heads/")
+    if repository.resolve("refs/heads/main"):
+        mend = mend.replace("/BRANCH", "/main")
+    # by name alone: that one of them leads nowhere is told by itself
+    asked = ("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES)
+    some = repository.git(*asked, check=False).text or (repository.path / head).exists()
+    if repository.resolve(head) is None and (damaged := _why_lost(repository, head)):
+        return damaged
     if repository.resolve(head) is None and some:
         return Finding("HEAD", False, f"{head} is not there", f"git push local {branch}, or {mend}")
     return Finding("HEAD", True, head if some else f"{head}, not pushed yet")
+
+
+def _why_lost(repository: Repository, head: str) -> Finding | None:
+    """What is wrong with the default branch where it is damaged, or any ref keeps git from seeing it."""
+    from pushforward.server import soundness
+
+    found = soundness.damaged(repository)
+    own = next((one for one in found if one.ref == head or one.ref.startswith(soundness.PACKED_REFS)), None)
+    if own is None:
+        return None
+    return Finding("HEAD", False, f"{head} leads nowhere", soundness.way_out(repository.path, own))
 
 
 def _closed(bare: Path, own: Path) -> Finding:
@@ -385,6 +450,27 @@ def _timer(made: "Server") -> Finding:
     return Finding("timer", not late, late or "no schedule is overdue", mend)
 
 
+def _waiting(made: "Server") -> Iterator[Finding]:
+    """What the machine has let fail and nobody tries now, and pushes whose run is gone, so that they run again."""
+    from pushforward.report import notes
+    from pushforward.server import runs
+
+    repository = made.repository
+    dispatch = f"pushforward dispatch --bare {shlex.quote(made.bare)}"
+    waits = [run for run in runs.listed(made) if run.machine and not run.final and run.state == "queued"]
+    for run in waits[-1:]:
+        told = f"{run.job.id} is not judged, tried {run.failures or 1} times: {run.reason}"
+        yield Finding("runs", False, told, f"{dispatch}, when that is mended")
+    if waits or runs.running(made) or not repository.resolve("HEAD"):
+        return
+    judged = {ref.name.removeprefix(RUNS) for ref in repository.refs(RUNS)}
+    told_of = set(notes.annotated(repository)) - judged
+    moves = repository.reflog(f"refs/heads/{made.default_branch}")
+    if again := [after[:9] for _, after in moves if after in told_of]:
+        told = f"{few(again)}: a report is there, and nothing says that it was judged; it is judged again"
+        yield Finding("runs", False, told, dispatch, optional=True)
+
+
 def _hook(path: Path, text: str) -> Finding:
     if not path.is_file():
         return Finding(path.name, False, "missing", "pushforward init")
@@ -434,7 +520,7 @@ def _files(made: "Server") -> Finding:
 
 
 def _keys(bare: Path) -> Iterator[Finding]:
-    key, file = signers.private_key(bare), bare / FOLDER / trust.FILE
+    key, file = signers.private_key(bare), bare / FOLDER / ssh.FILE
     if not key.is_file() or not file.is_file():
         yield Finding("keys", False, f"{file if key.is_file() else key} is missing", "pushforward init")
         return
@@ -454,7 +540,7 @@ def _keys(bare: Path) -> Iterator[Finding]:
     if open_to_others:
         return
     try:
-        known = trust.read(file.read_text(encoding="utf-8", errors="replace"))
+        known = ssh.read(file.read_text(encoding="utf-8", errors="replace"))
         own = signers.public_half(key)
     except PushforwardError as damaged:
         mend = damaged.next if damaged.message.startswith(str(key)) else _restores(file)
@@ -464,8 +550,8 @@ def _keys(bare: Path) -> Iterator[Finding]:
     if own not in {signer.key for signer in valid}:
         yield Finding("keys", False, "the server's own key is not among the allowed signers", "pushforward init")
         return
-    if Repository(bare).read(TRUST, trust.FILE) != file.read_bytes():
-        yield Finding("keys", False, f"{TRUST} is not what {file} says", "pushforward init")
+    if Repository(bare).read(TRUST, ssh.FILE) != file.read_bytes():
+        yield Finding("keys", False, f"{TRUST} is not what {file} says", mends(bare))
         return
     people = len({signer.principal for signer in valid}) - 1
     told = f", and those of {people} {'person' if people == 1 else 'people'}" if people else ""
@@ -525,14 +611,14 @@ def person(root: Path) -> Iterator[Finding]:
     try:
         key = signers.mine(repository)
         with trust.signers_file(root) as path:
-            known = trust.read(path.read_text(encoding="utf-8"))
+            known = ssh.read(path.read_text(encoding="utf-8"))
     except PushforwardError as missing:
         yield Finding("signing", False, missing.message, missing.next, optional=True)
         return
     email = repository.git("config", "--get", "user.email", check=False).text
     there = next((one for one in known if one.key == key and one.principal == email), None)
     holds = there is not None and not there.valid_before
-    told = f"your key {trust.fingerprint(key)}"
+    told = f"your key {ssh.fingerprint(key)}"
     if there is None:
         told += f" is not trusted as {email or 'yours'}"
     elif there.valid_before:

@@ -1,15 +1,16 @@
-"""Which runs exclude one another, as the default branch's workflows say it: a branch does not choose its group."""
+"""Concurrency groups, as the default branch's workflows say which runs exclude one another, and no branch chooses."""
 
 import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import settings
-from pushforward.actions import event, workflow
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
+from pushforward.pipeline.revision import Revision
 from pushforward.server import pending
 from pushforward.server.runs import Job
 
@@ -40,7 +41,7 @@ def exclude(server: Server, one: Job, other: Job, main: str) -> bool:
 def jobs(server: Server, main: str) -> int:
     """How many runs may go on side by side, as the default branch says."""
     try:
-        return settings.parse(server.repository.read(main, "params.yaml") or b"").server.jobs
+        return Revision(server.repository, main).settings.server.jobs
     except PushforwardError:
         return settings.Server().jobs
 
@@ -50,7 +51,7 @@ def _asked(server: Server, job: Job, main: str) -> Iterator[Concurrency]:
     where = event.Repository(Path(server.bare), server.name, server.default_branch)
     for flow in _workflows(server, main):
         try:
-            if workflow.matches(flow, what):
+            if filters.matches(flow, what):
                 asked = workflow.concurrency(flow, event.context(what, where, workflow_name=flow.name))
                 if asked is not None:
                     yield asked

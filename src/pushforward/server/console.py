@@ -1,4 +1,4 @@
-"""What the pusher sees of a run while it goes on: a line for whatever begins or ends, and no wall of log."""
+"""The console of a run, for the pusher while it goes on: a line for whatever begins or ends, and no wall of log."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""From refs to runs to verdicts: a coordinator that starts what is pending, each run as a process of its own.
+"""The dispatcher, from refs to runs to verdicts: it starts what is pending, each run as a process of its own.
 
 Crash-only. What is to be done is derived from refs and recorded verdicts; what is being done shows in locks, which the
 kernel frees. A coordinator that dies loses nothing: the next one sees the runs at work by their locks, and starts the
@@ -18,31 +18,32 @@ from pathlib import Path
 from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
-from pushforward.server import pending, recover, runs
-from pushforward.server import post_receive as receive
+from pushforward.server import pending, post_receive, recover, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
 KEPT_RUNS = 50
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
 Say = Callable[[str], None]
 
 
-def work(server: Server, say: Say = print, *, patience: float = 0.0) -> list[Run] | None:
+def work(server: Server, say: Say = print, *, patience: float = 0.0, at_once: bool = False) -> list[Run] | None:
     """Bring everything that is pending to its verdict; the runs that ended meanwhile.
 
-    One coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives
-    None, unless the second has become the first within `patience` seconds.
+    `at_once` also what the machine has let fail again and again, and what otherwise waits longer each time. One
+    coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives None,
+    unless the second has become the first within `patience` seconds.
     """
     began, waits_since = time.time(), time.monotonic()
     runs.ring(server)
     while True:
         with contextlib.ExitStack() as stack:
-            with durable.attempted(server.folder / receive.STANDBY) as mine:
+            with durable.attempted(server.folder / post_receive.STANDBY) as mine:
                 if mine:
-                    stack.enter_context(durable.locked(server.folder / receive.LOCK))
+                    stack.enter_context(durable.locked(server.folder / post_receive.LOCK))
             if mine:
-                return Coordinator(server, say, began).work()
+                return Coordinator(server, say, began, at_once=at_once).work()
         if time.monotonic() - waits_since > patience:
             say("another dispatcher is about to take this up")
             return None
@@ -55,8 +56,8 @@ class Coordinator:
     What ended without a final verdict after `began` is not tried again before somebody asks.
     """
 
-    def __init__(self, server: Server, say: Say, began: float) -> None:
-        self.server, self.say, self.asked = server, say, began
+    def __init__(self, server: Server, say: Say, began: float, *, at_once: bool = False) -> None:
+        self.server, self.say, self.asked, self.at_once = server, say, began, at_once
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.others: set[str] = set()
         self.ended: dict[str, Run] = {}
@@ -134,13 +135,20 @@ class Coordinator:
         But on the default branch what comes later waits for its verdict.
         """
         run = runs.load(self.server, job.key)
-        if job.key in self.stuck:
+        if job.key in self.stuck or (run is not None and self._pauses(run)):
             return False
         if run is None or not run.ended or run.ended < self.asked:
             return True
         if run.machine:
             return False  # not before somebody asks: the machine is as it was
         return job.event == "push" and job.key != [one.key for one in found.jobs if one.event == "push"][-1]
+
+    def _pauses(self, run: Run) -> bool:
+        """Whether what the machine has let fail again and again is not tried for each push: it may fail so for days."""
+        if not run.machine or run.failures < 2 or self.at_once:
+            return False
+        pause = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(run.failures - 2, 9))
+        return 0 <= time.time() - run.ended < pause
 
     def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
         """Enlist what is new; give what nobody wants, what is gone and what was killed too often its last word."""
@@ -152,6 +160,8 @@ class Coordinator:
             if job.key not in at_work:
                 if why := runs.cancelled(self.server, job.key):
                     self._conclude(run, why)
+                elif run.attempt >= ATTEMPTS and runs.judging(run):
+                    self._hold(run)
                 elif run.attempt >= ATTEMPTS:
                     self._conclude(run, f"the run was killed {run.attempt} times, or could not be written down")
         for job, after in found.superseded:
@@ -163,6 +173,15 @@ class Coordinator:
         for run in runs.listed(self.server):
             if not run.final and run.job.key not in wanted and run.job.key not in at_work:
                 self._settle(run)
+
+    def _hold(self, run: Run) -> None:
+        """Let a run wait whose judge was killed too often: what judges is the server's own, and so is its end."""
+        from pushforward.server import record
+
+        why = f"the judge was killed {run.attempt} times"
+        held = record.held(run, record.Outcome("invalid", "", reason=why))
+        runs.store(self.server, dataclasses.replace(held, attempt=0, ended=time.time()))
+        self.say(f"{run.job.id} is not judged: {why}; pushforward check, then pushforward dispatch")
 
     def _settle(self, run: Run) -> None:
         """What is no longer pending was recorded by a process that died before it could say so, or is gone."""
@@ -232,17 +251,17 @@ class Coordinator:
         return pending.is_final(self.server, Job("push", "", commit))
 
     def _exclude(self, one: Job, other: Job) -> bool:
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
-        return groups.exclude(self.server, one, other, self.main)
+        return concurrency.exclude(self.server, one, other, self.main)
 
     def _supersede(self, waiting: list[Job], at_work: Iterable[Job]) -> None:
         """Call off what a newer run of its group is to end: of branches and schedules only."""
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
         older = [job for job in at_work if job.event in {"pull_request", "schedule"}]
         for job in waiting:
-            if not groups.of(self.server, job, self.main).cancel_in_progress:
+            if not concurrency.of(self.server, job, self.main).cancel_in_progress:
                 continue
             for other in older:
                 run = runs.load(self.server, other.key)
@@ -253,16 +272,16 @@ class Coordinator:
                 older.append(job)
 
     def _limit(self) -> int:
-        from pushforward.server import concurrency as groups
+        from pushforward.server import concurrency
 
-        return groups.jobs(self.server, self.main)
+        return concurrency.jobs(self.server, self.main)
 
     def _spawn(self, job: Job) -> None:
         run = runs.load(self.server, job.key) or Run(job, asked=time.time())
         (runs.folder(self.server, job.key) / runs.DONE).unlink(missing_ok=True)
         fresh = dataclasses.replace(run, job=job, attempt=run.attempt + 1, started=time.time(), ended=0.0, waits_for="")
         runs.store(self.server, fresh)
-        self.children[job.key] = receive.spawn(self.server, "--run", job.key)
+        self.children[job.key] = post_receive.spawn(self.server, "--run", job.key)
 
     def _held_up(self, found: Pending) -> str:
         """Why what waits for a push to the default branch is not begun, where the machine has let that one fail."""
@@ -300,8 +319,8 @@ def run_one(server: Server, key: str) -> int:
             left = list(recover.run(server, key)) if run.attempt > 1 else []
             recover.sign(server, key)
             execute.conduct(server, run, left)
-    if not durable.held(server.folder / receive.LOCK):
-        receive.start(server)  # the coordinator that started this is dead
+    if not durable.held(server.folder / post_receive.LOCK):
+        post_receive.start(server)  # the coordinator that started this is dead
     return 0
 
 

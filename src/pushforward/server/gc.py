@@ -14,11 +14,11 @@ from pushforward.git import whereabouts
 from pushforward.git.refs import RUNS, TRIALS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.lock import LISTING
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
-from pushforward.registry import authority
+from pushforward.registry import authority, grammar
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.authority import Authority
@@ -26,7 +26,6 @@ from pushforward.server import runs
 from pushforward.server.dispatch import KEPT_RUNS
 from pushforward.server.post_receive import LOCK
 
-LISTING = ".dir"
 # Between `dvc push` and `git push`; and for a run, where no lock of ours tells that one is at work.
 FRESH_SECONDS = 24 * 3600.0
 
@@ -237,7 +236,7 @@ def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, d
             )
     if _inside(folder, "environments"):
         wanted |= _wanted_environments(repository, commits)
-    versions = {name for name in tags.values() if registry.VERSION_TAG.fullmatch(name)}
+    versions = {name for name in tags.values() if grammar.VERSION_TAG.fullmatch(name)}
     return Needs(frozenset(wanted), len(versions), len(branches), len(found))
 
 
@@ -259,7 +258,7 @@ def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, 
         in_use = {version.commit for version in both if version}
         dropped |= {one.commit for one in counts.versions if counts.deprecated(one)} - in_use
     found: dict[str, str] = {}
-    for name in sorted(commits, key=lambda name: not registry.VERSION_TAG.fullmatch(name)):
+    for name in sorted(commits, key=lambda name: not grammar.VERSION_TAG.fullmatch(name)):
         if commits[name] not in dropped or not registry.parse(name):
             found.setdefault(commits[name], name)
     return found
@@ -304,8 +303,7 @@ def _wanted_environments(repository: Repository, commits: Iterable[str]) -> set[
     found = set()
     for commit in commits:
         with contextlib.suppress(PushforwardError):  # settings that cannot be read have no environment
-            rules = settings_at(repository, commit)
-            found.add(environment.digest(repository, commit, rules.model.requirements)[:16])
+            found.add(Revision(repository, commit).environment[:16])
     return found
 
 

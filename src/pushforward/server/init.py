@@ -25,15 +25,19 @@ from pushforward.git.server import (
     FOLDER,
     SHOWN,
     Server,
+    followable,
     hooks,
     no_link_in,
     readable,
+    refuse_misplaced,
     said,
+    shares,
     store_now,
+    unshared,
     write_hook,
     write_hooks,
 )
-from pushforward.registry import signers, trust
+from pushforward.registry import signers, ssh, trust
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -90,6 +94,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if bare.exists() and not bare.is_dir():
         name = shlex.quote(str(bare))
         raise PushforwardError(f"{bare} is a file, where the server has to be", next=f"mv {name} {name}.aside")
+    refuse_misplaced(bare)
     if bare.is_dir() and (owner := whereabouts.owner_elsewhere(bare)):
         if not (bare / whereabouts.SETTINGS).is_file():
             whereabouts.refuse_stranger(bare, "pushforward init")
@@ -101,7 +106,11 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if not (bare / "HEAD").is_file():
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
+    whereabouts.refuse_gutted(bare)
     readable(Repository(bare))
+    followable(Repository(bare))
+    if told := unshared(Repository(bare)):
+        say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
     return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
 
@@ -239,18 +248,18 @@ class _Renewal:
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
-        text = self.repository.read(TRUST, trust.FILE)
-        path = self.bare / FOLDER / trust.FILE
+        text = self.repository.read(TRUST, ssh.FILE)
+        path = self.bare / FOLDER / ssh.FILE
         if text is None or (path.is_file() and path.read_text(encoding="utf-8", errors="replace").strip()):
             return
-        people = sum(not signer.valid_before for signer in trust.read(text.decode("utf-8", "replace")))
+        people = sum(not signer.valid_before for signer in ssh.read(text.decode("utf-8", "replace")))
         durable.write(path, text, mode=SHOWN)
         self.say(f"restored {people} keys, from {TRUST}")
 
     def _tell_lost(self, folder: Path) -> None:
         """What no copy is of, where a server that was here before has it no more."""
-        lost = [] if self.known else ["--protect-main, --trust-pushers"]
-        if not (folder / trust.FILE).is_file():
+        lost = [] if self.known else ["whether --protect-main or --trust-pushers was set"]
+        if not (folder / ssh.FILE).is_file():
             lost.append(f"who may sign, and {TRUST} is not here")
         if not (folder / "seal").is_file() and self.repository.refs(HOLDOUTS):
             lost.append("the seal of numbers not told yet")
@@ -260,7 +269,7 @@ class _Renewal:
     def _sign(self) -> None:
         """A key of the server's own; one that was lost is ended as of now, and what it signed stays good."""
         had = signers.private_key(self.bare).is_file()
-        known = self.repository.read(TRUST, trust.FILE) is not None
+        known = self.repository.read(TRUST, ssh.FILE) is not None
         if self.wishes.new_key and had:
             signers.drop_own_key(self.bare)
         own = signers.own_key(self.bare)
@@ -333,14 +342,14 @@ def _share(server: Server) -> None:
     deleted.chmod(deleted.stat().st_mode | 0o070)
 
 
-def welcome(server: Server, clone: Path) -> trust.Signer:
+def welcome(server: Server, clone: Path) -> ssh.Signer:
     """The key of the person at work. Where git signs with it and nobody signs yet, it is trusted for everything.
 
     An error where git does not know it, or where others are trusted already: one of them says so of the next.
     """
     repository, bare = Repository(clone), Path(server.bare)
     key, who = signers.mine(repository), signers.address(repository)
-    known = trust.read(trust.server_file(bare).read_text())
+    known = ssh.read(trust.server_file(bare).read_text())
     for there in known:
         if there.key == key:
             return there

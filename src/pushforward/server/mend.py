@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pushforward import durable
@@ -12,33 +12,98 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, TRUST, VERDICTS
-from pushforward.git.repository import Repository
-from pushforward.git.server import Server, readable
+from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.server import FOLDER, Server, misplaced, readable
 from pushforward.pipeline.store import Store
-from pushforward.registry import signers, trust
-from pushforward.report import markdown as report
-from pushforward.report import notes
-from pushforward.server import init, record, recover, runs, soundness
+from pushforward.registry import signers, ssh
+from pushforward.release.entry import VERDICT
+from pushforward.report import note, notes
+from pushforward.server import init, record, recover, runs, soundness, vouched
 from pushforward.server import post_receive as receive
+from pushforward.server.finding import CANNOT
 
 ASIDE, INIT = "aside", "pushforward init"
+ROUNDS = 20  # what is mended lets git see what else is to be
 
 
 def server(bare: Path, clone: Path | None) -> Iterator[str]:
-    """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing."""
+    """Mend the server in `bare`, with copies from the clone at hand where it has some; one line for each thing.
+
+    It goes on until nothing changes any more; what stops one part of it stops none of the others.
+    """
+    yield from _misplaced(bare)
     made = Server.load(bare).settle()  # a copy beside its original is refused
     whereabouts.refuse_headless(bare)
+    yield from _folders(made)
     readable(made.repository)
-    for what in (_left_behind, _modes, _installed, _refs, _signers):
-        yield from what(made)
-    yield from _git_objects(made, clone)
-    yield from _store(made, clone)
+    told: set[str] = set()
+    for _ in range(ROUNDS):
+        known, failed = len(told), list[str]()
+        for line in _everything(made, clone, failed):
+            if line not in told:
+                told.add(line)
+                yield line
+        if len(told) == known:
+            break
+    yield from failed
+
+
+def _everything(made: Server, clone: Path | None, failed: list[str]) -> Iterator[str]:
+    """Each part once; `failed` gets a line for each that an error has ended."""
+    parts: dict[str, Callable[[], Iterator[str]]] = {
+        "clear up what the dead have left": lambda: _left_behind(made),
+        "close what is to be closed": lambda: _modes(made),
+        "write settings and hooks": lambda: _installed(made),
+        "take out of packed-refs what is none": lambda: _packed(made),
+        "write git's objects again": lambda: _git_objects(made, clone),
+        "put the refs back": lambda: _refs(made),
+        "publish who may sign": lambda: _signers(made),
+        "make what was recorded again": lambda: _recorded(made),
+        "look through the store": lambda: _store(made, clone),
+    }
+    for what, part in parts.items():
+        try:
+            yield from part()
+        except PushforwardError as wrong:
+            then = f"\n  next: {wrong.next}" if wrong.next else ""
+            failed.append(f"{CANNOT}{what}: {' '.join(wrong.message.split())}{then}")
+
+
+def _misplaced(bare: Path) -> Iterator[str]:
+    """What stands in the place of a file or folder of the server's, and is none: init, or the next run, makes that."""
+    while wrong := misplaced(bare):  # what is in a folder is seen when that is one
+        path, kind = wrong[0]
+        if path == bare / FOLDER:
+            target = next(
+                place
+                for place in (bare / f"{FOLDER}.aside.{number}" for number in range(1, 1000))
+                if not place.exists()
+            )
+            path.rename(target)
+        else:
+            target = _kept(bare, path)
+        yield f"{path} was no {kind}; what was there is kept in {target}"
+
+
+def _folders(made: Server) -> Iterator[str]:
+    """The folders without which git takes the server for no repository; what was in them is looked for afterwards."""
+    bare = Path(made.bare)
+    for name in whereabouts.gutted(bare):
+        path, kept, like = bare / name, "", bare.stat()
+        if path.exists() or path.is_symlink():
+            kept = f"; what was there is kept in {_aside(made, path)}"
+        path.mkdir()
+        path.chmod(like.st_mode & 0o7777)
+        yield f"{path} is a folder again{kept}"
 
 
 def _aside(made: Server, path: Path) -> Path:
     """Move what is damaged out of the way, and keep it."""
-    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    bare, place = Path(made.bare), made.folder / ASIDE / when
+    return _kept(Path(made.bare), path)
+
+
+def _kept(bare: Path, path: Path) -> Path:
+    place = bare / FOLDER / ASIDE / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     name = path.relative_to(bare) if path.is_relative_to(bare) else Path(path.parent.name, path.name)
     target = place / name
     for number in range(1, 1000):
@@ -63,7 +128,7 @@ def _modes(made: Server) -> Iterator[str]:
         (key.parent, 0o077),
         (key, 0o077),
         (made.folder / "token", 0o077),
-        (made.folder / trust.FILE, 0o022),
+        (made.folder / ssh.FILE, 0o022),
         (made.folder, 0o002),
     ):
         if path.exists() and (mode := path.stat().st_mode & 0o7777) & closed:
@@ -90,9 +155,8 @@ def _installed(made: Server) -> Iterator[str]:
 def _refs(made: Server) -> Iterator[str]:
     with durable.locked(made.folder / notes.LOCK):
         again = False
-        yield from _packed(made)
         for damage in soundness.damaged(made.repository):
-            if damage.newest or damage.ref == NOTES:
+            if damage.newest or damage.ref == NOTES or (damage.ref == TRUST and _names_somebody(made)):
                 yield _ref(made, damage)
                 again = again or (damage.ref == NOTES and not damage.newest)
     if again:
@@ -102,12 +166,13 @@ def _refs(made: Server) -> Iterator[str]:
 def _packed(made: Server) -> Iterator[str]:
     """Take what is no ref out of the file of refs; a ref that was there is put back by its history."""
     path = Path(made.bare) / soundness.PACKED_REFS
-    lines = soundness.packed(path.parent).splitlines(keepends=True)
-    whole = [line for line in lines if soundness.is_packed(line.rstrip("\n"))]
-    if len(whole) < len(lines):
+    lines = soundness.packed(path.parent).split("\n")
+    if wrong := soundness.not_packed(lines):
         kept = _aside(made, path)
-        durable.write(path, "".join(whole))
-        yield f"{path} is without {len(lines) - len(whole)} lines that name no ref; what was there is kept in {kept}"
+        whole = [f"{line}\n" for number, line in enumerate(lines[:-1], 1) if number not in wrong]
+        durable.write(path, "".join(whole), mode=kept.stat().st_mode & 0o777)
+        lost = "1 line that names" if len(wrong) == 1 else f"{len(wrong)} lines that name"
+        yield f"{path} is without {lost} no ref; what was there is kept in {kept}"
 
 
 def _ref(made: Server, damage: soundness.Damage) -> str:
@@ -115,6 +180,9 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
     path, kept = Path(made.bare) / damage.ref, ""
     if path.is_file() or path.is_symlink():
         kept = f"; what was there is kept in {_aside(made, path)}"
+    if branch := _pulled(made, damage):
+        made.repository.git("symbolic-ref", damage.ref, branch)
+        return f"{damage.ref} is {branch} again{kept}"
     if damage.good:
         made.repository.set_ref(damage.ref, damage.good)
         return f"{damage.ref} is at {damage.good[:9]} again, as its history says{kept}"
@@ -122,6 +190,23 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
         made.repository.git("update-ref", "-d", damage.ref)
         kept = f"; it was {packed}"
     return f"{damage.ref} is begun anew{kept}"
+
+
+def _pulled(made: Server, damage: soundness.Damage) -> str:
+    """The branch that a pull request was of: the one that was at what its head was at first; "" where nobody can say.
+
+    The head is another name of its branch, and git keeps no more of its history than where that began.
+    """
+    repository = made.repository
+    if not damage.ref.startswith(soundness.PULLS) or not damage.ref.endswith("/head"):
+        return ""
+    heads = (Path(made.bare) / "refs" / "pull").glob("*/head")
+    taken = {path.read_text(encoding="utf-8", errors="replace").strip().removeprefix("ref: ") for path in heads}
+    names = repository.git("for-each-ref", "--format=%(refname)", "refs/heads/", check=False).text.split()
+    began = {name: [after for _, after in repository.reflog(name)] for name in names if name not in taken}
+    found = [name for name, moves in began.items() if damage.good in moves]
+    first = [name for name in found if began[name][0] == damage.good]
+    return (first or found)[0] if len(first or found) == 1 else ""
 
 
 def _reports(made: Server) -> Iterator[str]:
@@ -135,7 +220,7 @@ def _reports(made: Server) -> Iterator[str]:
             continue
         found = verdicts.Verdict.from_json(content)
         branch = found.ref.removeprefix("refs/heads/")
-        context = report.Context(branch=branch, target=made.default_branch)
+        context = note.Context(branch=branch, target=made.default_branch)
         notes.put(repository, commit, found.event, record.note(found, context), lock=lock)
         count += 1
     if count:
@@ -144,14 +229,35 @@ def _reports(made: Server) -> Iterator[str]:
 
 def _signers(made: Server) -> Iterator[str]:
     """The ref of the allowed signers, as the server's own file says."""
-    bare, file = Path(made.bare), made.folder / trust.FILE
-    if not file.is_file() or made.repository.read(TRUST, trust.FILE) == file.read_bytes():
-        return
-    with contextlib.suppress(PushforwardError):  # what cannot be read, or names nobody, is not published
-        if not trust.read(file.read_text(encoding="utf-8", errors="replace")):
-            return
-        signers.publish(bare, "Publish the allowed signers")
+    file = made.folder / ssh.FILE
+    if _names_somebody(made) and made.repository.read(TRUST, ssh.FILE) != file.read_bytes():
+        signers.publish(Path(made.bare), "Publish the allowed signers")
         yield f"{TRUST} says what {file} says"
+
+
+def _names_somebody(made: Server) -> bool:
+    """Whether the server's own file of allowed signers can be published: it can be read, and names somebody."""
+    file = made.folder / ssh.FILE
+    with contextlib.suppress(PushforwardError):
+        return file.is_file() and bool(ssh.read(file.read_text(encoding="utf-8", errors="replace")))
+    return False
+
+
+def _recorded(made: Server) -> Iterator[str]:
+    """What the registry has of verdicts and runs whose refs are gone."""
+    repository = made.repository
+    for gone in vouched.missing(repository):
+        repository.set_ref(gone.ref, gone.target or _verdict(made, gone))
+        yield f"{gone.ref} is made again, as the registry has it of {gone.version}"
+
+
+def _verdict(made: Server, gone: vouched.Missing) -> str:
+    """The commit that the gate has recorded: the same content has the same name."""
+    repository = made.repository
+    content = {VERDICT: gone.content}
+    tree = repository.write_tree(EMPTY_TREE, content, index=made.folder / "verdict.index")
+    date = repository.date(gone.commit)
+    return repository.write_commit(tree, [], f"Verdict on {gone.commit}\n", date=date)
 
 
 def _git_objects(made: Server, clone: Path | None) -> Iterator[str]:
@@ -160,6 +266,7 @@ def _git_objects(made: Server, clone: Path | None) -> Iterator[str]:
         return
     here, there = Repository(clone), made.repository
     spoiled, _ = soundness.corrupt(there)
+    had = []
     for oid, found in zip(spoiled, here.objects(spoiled), strict=True):
         if found is None:
             continue
@@ -168,7 +275,24 @@ def _git_objects(made: Server, clone: Path | None) -> Iterator[str]:
         if loose.is_file():
             kept = f"; what was there is kept in {_aside(made, loose)}"
         there.git("hash-object", "-w", "-t", kind, "--stdin", stdin=content)
+        had.append(oid)
         yield f"{kind} {oid[:9]} is written again from {clone}{kept}"
+    if count := _below(here, there, had):
+        yield f"{count} objects that those lead to are taken from {clone}"
+
+
+def _below(here: Repository, there: Repository, oids: list[str]) -> int:
+    """Take what `oids` lead to, and is not there, from here: git names what is missing one step at a time."""
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    listed = here.git("rev-list", "--objects", "--no-object-names", "--stdin", stdin=asked, check=False)
+    if not oids or listed.returncode != 0:  # it lacks some too: step by step, then
+        return 0
+    known = there.git("cat-file", "--batch-check=%(objectname)", stdin=listed.stdout).text.splitlines()
+    absent = [line.removesuffix(" missing") for line in known if line.endswith(" missing")]
+    if absent:
+        packed = here.git("pack-objects", "-q", "--stdout", stdin="".join(f"{oid}\n" for oid in absent).encode())
+        there.git("unpack-objects", "-q", stdin=packed.stdout)
+    return len(absent)
 
 
 # The store.

@@ -1,4 +1,4 @@
-"""What has no verdict yet, derived from refs alone: pushed commits, tags that put a version to use, schedules."""
+"""The run queue, derived from refs alone: commits without a verdict, tags that put a version to use, schedules."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from pushforward.git import repository as git
 from pushforward.git.refs import NOTES, RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.registry.tags import ENVIRONMENT_TAG
+from pushforward.registry.grammar import ENVIRONMENT_TAG
 from pushforward.report import notes
 from pushforward.server.init import DELETED
 from pushforward.server.runs import Job
@@ -228,13 +228,13 @@ def _crons(server: Server, main: str) -> list[tuple[str, str]]:
 
 def workflows(server: Server, commit: str) -> "list[Workflow]":
     """The workflow files at `commit` that its own settings have this server run; none where they cannot be read."""
-    from pushforward import settings
     from pushforward.actions import workflow  # slow to load, and not needed to see that there is nothing to do
+    from pushforward.pipeline.revision import Revision
 
     repository = server.repository
     found = []
     try:
-        wanted = settings.parse(repository.read(commit, "params.yaml") or b"").server.workflows
+        wanted = Revision(repository, commit).settings.server.workflows
         for path in sorted(repository.tree(commit)):
             folder, _, name = path.rpartition("/")
             stem, _, kind = name.rpartition(".")

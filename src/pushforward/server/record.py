@@ -1,32 +1,31 @@
-"""What stays of a run, in git: its report, its lock commit, its pictures; then the ref that says that all is there."""
+"""The record of a run, in git: its report, its lock commit, its pictures; then the ref that says that all is there."""
 
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pushforward import durable, files, settings
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.gate.verdict import Verdict, invalid
 from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
-from pushforward.pipeline.dvc import LOCK, read_lock
+from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.revision import Revision
 from pushforward.release.promote import lock_commit
 from pushforward.report import notes
+from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, context_of, entries, with_context
+from pushforward.report.terminal import terminal
 from pushforward.server import pending, runs
 from pushforward.server.runs import Job, Run, State
 
-if TYPE_CHECKING:
-    from pushforward.gate.verdict import Verdict
-    from pushforward.report.markdown import Context
-
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
-READ_ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvc/config", ".github", "src")
+READ_ALWAYS = (settings.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +53,9 @@ class Outcome:
     machine: MachineError | None = None
 
 
-def note(verdict: "Verdict", context: "Context") -> str:
+def note(verdict: Verdict, context: Context) -> str:
     """The report of a verdict as it goes into a note."""
-    from pushforward.report import markdown as report
-
-    return report.with_context(report.markdown(verdict, context), context)
+    return with_context(markdown(verdict, context), context)
 
 
 def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
@@ -68,13 +65,12 @@ def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
     another version stays as it is: it says that something is to be tagged, not that it was.
     """
     from pushforward.judge import judged
-    from pushforward.report import markdown as report
 
     if not judged.is_ours(folder):
         return found
     verdict, context, _ = judged.stored(folder)
     context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
-    return dataclasses.replace(found, terminal=report.terminal(verdict, context), markdown=note(verdict, context))
+    return dataclasses.replace(found, terminal=terminal(verdict, context), markdown=note(verdict, context))
 
 
 def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
@@ -83,21 +79,14 @@ def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "jud
         return _unjudged(job, why)
     if job.event in {"tag", "schedule"}:
         return Outcome("failure", f"! FAILURE  {why}", reason=why.message, final=final)
-    from pushforward.gate import verdict as verdicts
-    from pushforward.report import markdown as report
-
-    context = report.Context(
+    context = Context(
         kind="merge-conflict" if kind == "merge-conflict" else "judged",
         branch=job.branch,
         target=server.default_branch,
         next_step=why.next,
     )
-    verdict = dataclasses.replace(
-        verdicts.invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull
-    )
-    return Outcome(
-        verdict.verdict, report.terminal(verdict, context), note(verdict, context), reason=why.message, final=final
-    )
+    verdict = dataclasses.replace(invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull)
+    return Outcome(verdict.verdict, terminal(verdict, context), note(verdict, context), reason=why.message, final=final)
 
 
 def _unjudged(job: Job, why: MachineError) -> Outcome:
@@ -143,7 +132,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
         notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
-    return dataclasses.replace(held(run, outcome), final=final, machine=False)
+    return dataclasses.replace(held(run, outcome), final=final, machine=False, failures=0)
 
 
 def held(run: Run, outcome: Outcome) -> Run:
@@ -157,6 +146,7 @@ def held(run: Run, outcome: Outcome) -> Run:
         waits_for="",
         final=False,
         machine=True,
+        failures=run.failures + 1,
     )
 
 
@@ -189,9 +179,7 @@ def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Pa
 
 def recovered(server: Server, run: Run) -> Run:
     """A run that was recorded by a process that died before it could say so."""
-    from pushforward.report import markdown as report
-
-    found = report.entries(notes.read(server.repository, run.job.commit))
+    found = entries(notes.read(server.repository, run.job.commit))
     header = next((header for header, _ in found if header.get("event") == run.job.event), {})
     verdict, reason = str(header.get("verdict", "")), str(header.get("reason", ""))
     return dataclasses.replace(run, state="done", verdict=verdict, reason=reason, stage="", final=True)
@@ -204,8 +192,9 @@ def know(server: Server, commit: str, lock: bytes = b"") -> None:
     """
     repository = server.repository
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
-        rules = settings.parse(repository.read(commit, "params.yaml") or b"")
-        lock = lock or repository.read(commit, LOCK) or b""
+        revision = Revision(repository, commit)
+        rules = revision.settings
+        lock = lock or revision.read(LOCK) or b""
         reads = pipeline_reads(repository, commit, lock, rules.model.requirements) if lock else []
         server.know(rules.model.name, rules.promote.environments, reads=reads)
 
@@ -236,7 +225,7 @@ def publish_release(folder: Path, version: str, made: Path) -> None:
             place.mkdir()
         elif path.is_file() and not path.is_symlink():
             shutil.copyfile(path, place)
-            _sync(place)
+            durable.sync(place)
     if target.exists() and not target.is_symlink() and _content(target) == _content(fresh):
         shutil.rmtree(fresh)
         return
@@ -244,11 +233,6 @@ def publish_release(folder: Path, version: str, made: Path) -> None:
     files.remove(folder, version)
     fresh.rename(target)
     durable.sync(folder)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -261,15 +245,14 @@ def open_retired(server: Server, before: dict[str, str]) -> None:
     if not moved:
         return
     from pushforward.judge import ledger, seal
-    from pushforward.report import markdown as report
 
     book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
     for ref in moved:
         name = ref.name.removeprefix(HOLDOUTS)
         state, numbers = book.state(name), book.numbers(name)
         for look in state.looks if state.retired else ():
-            for header, body in report.entries(notes.read(server.repository, look.commit)):
+            for header, body in entries(notes.read(server.repository, look.commit)):
                 if look.number in numbers and header.get("sealed"):
                     whole = seal.opened(json.dumps(header), numbers[look.number])
-                    text = note(whole, report.context_of(body))
+                    text = note(whole, context_of(body))
                     notes.renew(server.repository, look.commit, whole.event, text, lock=server.folder / notes.LOCK)

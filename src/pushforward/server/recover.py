@@ -1,4 +1,4 @@
-"""What the dead leave behind: locks of git and of ours, quarantined objects, processes, half-written files."""
+"""Recovery from dead processes: their locks, git's and ours, quarantined objects, children, half-written files."""
 
 import os
 import shutil
@@ -6,39 +6,19 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import durable, process
 from pushforward.git.server import Server
+from pushforward.sandbox import processes
+from pushforward.sandbox.processes import Process
 from pushforward.server import runs
 from pushforward.server.init import DELETED
 
 OLD_SECONDS = 10.0  # git takes and frees a lock within a moment
 LIMIT_LOG = 1 << 20
 FREE_BYTES = 2 * 1024**3
-
-
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process as /proc shows it; `began` is in ticks since the machine started."""
-
-    pid: int
-    session: int
-    name: str
-    began: int
-
-
-def processes() -> Iterator[Process]:
-    """All processes that can be seen."""
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):
-            before, _, after = (path / "stat").read_text(errors="replace").rpartition(")")
-            words = after.split()
-            yield Process(int(path.name), int(words[3]), before.partition("(")[2], int(words[19]))
 
 
 def server(made: Server) -> Iterator[str]:
@@ -81,13 +61,13 @@ def run(made: Server, key: str) -> Iterator[str]:
     """
     place, mine = runs.folder(made, key), os.getpid()
     recorded = _holder(made, key)
-    found = list(processes())
+    found = list(processes.every())
     leader = next((one for one in found if recorded and one.pid == recorded[0]), None)
     for one in found:
         if one.pid == mine:
             continue
         theirs = recorded and one.session == recorded[0] and one.began >= recorded[1] and leader is None
-        if theirs or _lives_in(one.pid, place):
+        if theirs or _lives_in(one, place):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(one.pid, signal.SIGKILL)
                 yield f"ended {one.name} ({one.pid}), which a killed run had left"
@@ -95,8 +75,7 @@ def run(made: Server, key: str) -> Iterator[str]:
 
 def sign(made: Server, key: str) -> None:
     """Note which process holds the lock of a run, for whoever has to clear up after it."""
-    mine = next((one for one in processes() if one.pid == os.getpid()), None)
-    if mine is not None:
+    if (mine := processes.of(os.getpid())) is not None:
         runs.lock(made, key).write_text(f"{mine.pid} {mine.began}")
 
 
@@ -107,11 +86,8 @@ def _holder(made: Server, key: str) -> tuple[int, int] | None:
     return None
 
 
-def _lives_in(pid: int, place: Path) -> bool:
-    with suppress(OSError):
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        return any(word.startswith(f"HOME={place}/".encode()) for word in environment)
-    return False
+def _lives_in(one: Process, place: Path) -> bool:
+    return any(word.startswith(f"HOME={place}/".encode()) for word in one.environment())
 
 
 def short_of_space(made: Server) -> str:
@@ -130,7 +106,7 @@ def _git_at_work(bare: Path, age: float) -> bool:
     A younger one did not make what is older: the push that waits for this dispatcher, for one.
     """
     inside, uptime = os.fsencode(bare), time.clock_gettime(time.CLOCK_BOOTTIME)
-    for one in processes():
+    for one in processes.every():
         if one.name.startswith("git") and uptime - one.began / TICKS >= age - 1:
             with suppress(OSError):
                 folder = Path(f"/proc/{one.pid}/cwd").readlink()

@@ -6,6 +6,7 @@ What counts is in refs. A folder tells of a run to whoever watches, and may be l
 import dataclasses
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.report import notes
+from pushforward.text import columns
 
 FOLDER = "runs"
 LOCKS = "locks"
@@ -30,6 +32,7 @@ COORDINATOR = "dispatch.lock"
 IDLE_SECONDS = 5.0  # a dispatcher that was killed is replaced within it, if somebody pushes
 BELL = "bell"
 QUEUE = "queue.json"
+FOLLOW_SECONDS = 0.1  # between two looks at a log that grows
 QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a queue
 ATTEMPTS = 3
 # How the reason of a run begins that was never run to its end.
@@ -81,7 +84,7 @@ class Run:
 
     `verdict` is that of a judged commit, or how the workflows of a tag or a schedule ended. `stage` is the workflow at
     work. `waits_for` is a commit of the default branch without whose verdict this one cannot be had. One that is not
-    `final` is tried again; what the `machine` has let fail says nothing of the commit.
+    `final` is tried again; what the `machine` has let fail, so many times in a row, says nothing of the commit.
     """
 
     job: Job
@@ -93,6 +96,7 @@ class Run:
     attempt: int = 0
     final: bool = False
     machine: bool = False
+    failures: int = 0
     asked: float = 0.0
     started: float = 0.0
     ended: float = 0.0
@@ -170,6 +174,12 @@ def listed(server: Server) -> list[Run]:
     return sorted(found, key=lambda run: (run.state == "queued", run.started or run.asked), reverse=True)
 
 
+def unreadable(server: Server) -> list[str]:
+    """The keys of the runs whose records are damaged: what they came to is in git, and their logs are there."""
+    known = sorted(path.parent.name for path in (server.folder / FOLDER).glob(f"*/{RECORD}"))
+    return [name for name in known if load(server, name) is None]
+
+
 def _as_it_stands(run: Run, at_work: set[str]) -> Run:
     """Whoever was killed cannot have written that it no longer runs."""
     if run.job.key in at_work:
@@ -183,6 +193,8 @@ def named(server: Server, text: str) -> Run:
     if len(found) > 1 and len({run.job.key for run in found if run.job.branch == text}) != 1:
         names = ", ".join(run.job.key[: len(run.job.event) + 10] for run in found[:4])
         raise PushforwardError(f"'{text}' names {len(found)} runs", next=f"one of {names}")
+    if not found and (damaged := [name for name in unreadable(server) if text in name]):
+        raise PushforwardError(f"{folder(server, damaged[0]) / RECORD} is damaged", next=set_aside(server, damaged[0]))
     if not found:
         raise PushforwardError(f"no run is called '{text}'", next="pushforward runs")
     return next((run for run in found if run.job.branch == text), found[0])
@@ -193,6 +205,12 @@ def _answers(job: Job, text: str) -> bool:
         return False
     names = (job.key, job.id, job.commit, job.tag)
     return any(name.startswith(text) for name in names) or (bool(job.tag) and job.branch == text)
+
+
+def set_aside(server: Server, name: str) -> str:
+    """The command after which a run with a damaged record is made again where it has no verdict, or forgotten."""
+    place = shlex.quote(str(folder(server, name) / RECORD))
+    return f"mv {place} {place}.damaged && pushforward dispatch; what it came to: git log --notes=pushforward -1 COMMIT"
 
 
 def ring(server: Server) -> None:
@@ -335,7 +353,7 @@ def _shown(name: str) -> str:
     return f"{rest[:9]} ({kind.replace('_', ' ')})"
 
 
-def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterator[str]:
+def log(server: Server, run: Run, *, follow: bool) -> Iterator[str]:
     """The log of a run as the pusher sees it; with `follow`, its place while it waits, and as it grows to its end."""
     place = folder(server, run.job.key)
     tail = Tail(place / LOG)
@@ -355,7 +373,7 @@ def log(server: Server, run: Run, *, follow: bool, every: float = 0.1) -> Iterat
             return
         if not working and (news := turn.news()):
             yield f"{news}\n"
-        time.sleep(every)
+        time.sleep(FOLLOW_SECONDS)
 
 
 def whole_logs(server: Server, run: Run) -> Iterator[str]:
@@ -414,6 +432,4 @@ def table(found: list[Run]) -> str:
         taken = f"{run.seconds:.1f}" if run.started else "-"
         ref = f"#{job.pull} {job.branch}" if job.pull else job.file or job.branch
         rows.append((job.id, ref[:40], job.commit[:9], run.state, run.told or "-", clock(run.started), taken))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+    return "\n".join(columns(rows))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import files
-from pushforward.actions import workflow
+from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git import server, whereabouts
@@ -19,14 +19,15 @@ from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS, ZERO
 from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.lock import LISTING
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
+from pushforward.registry import ssh, trust
 from pushforward.registry import tags as registry
-from pushforward.registry import trust
-from pushforward.registry.trust import Signer
-from pushforward.release import promote, provenance
-from pushforward.release.provenance import LISTING
-from pushforward.server.finding import Finding, few, mends
+from pushforward.registry.grammar import MAY_ANY
+from pushforward.registry.ssh import Signer
+from pushforward.release import entry, provenance
+from pushforward.server.finding import Finding, few, from_backup, mends
 
 OBJECT = re.compile(r"[0-9a-f]{40}")
 PACKED = re.compile(r"([0-9a-f]{40}) (refs/\S+)")
@@ -35,6 +36,7 @@ CLOCK_SECONDS = 300.0  # as the policy allows a tagger
 VERIFIED_AT_ONCE = 8
 LACKS = "is not there, or lacks something"
 PULLS = "refs/pull/"
+MADE_AGAIN = (NOTES, TRUST)  # without a history too: from the verdicts, and from the server's own file
 MOST_MOVES = 20  # of a ref's history that are tried
 CHUNK = 1 << 20
 
@@ -59,24 +61,28 @@ def refs(repository: Repository) -> Iterator[Finding]:
     """Whether every ref leads somewhere: git refuses all pushes and fetches for the sake of one that does not."""
     bare, found = repository.path, damaged(repository)
     for damage in found:
-        yield Finding("refs", False, f"{damage.ref}: {damage.why}", _way_out(bare, damage))
+        yield Finding("refs", False, f"{damage.ref}: {damage.why}", way_out(bare, damage))
     if not found:
         yield Finding("refs", True, "all of them lead to what is there")
 
 
-def _way_out(bare: Path, damage: Damage) -> str:
+def way_out(bare: Path, damage: Damage) -> str:
+    """The command that mends a damaged ref, or those between which a person has to choose."""
     git, file = f"git --git-dir={shlex.quote(str(bare))}", shlex.quote(str(bare / damage.ref))
-    if damage.newest or damage.ref == NOTES or damage.ref.startswith(PACKED_REFS):
+    fetched = damage.ref.startswith(("refs/heads/", "refs/tags/"))
+    if damage.newest or damage.ref in MADE_AGAIN or damage.ref.startswith(PACKED_REFS):
         return mends(bare)
+    whole = f"{mends(bare)}, in a clone that has it" if fetched else from_backup(bare)
     if damage.good:
         back = f"{git} update-ref {damage.ref} {damage.good}"
-        return f"rm -f {file}; {back}, and what came after it is lost"
+        return f"rm -f {file}; {back}, and what came after it is lost; to lose nothing: {whole}"
     if damage.why.endswith(LACKS):
-        return f"{mends(bare)}, in a clone that has it"
-    kept = "a clone" if damage.ref.startswith(("refs/heads/", "refs/tags/")) else "a backup"
+        return whole
+    kept, name = "a clone" if fetched else "a backup", shlex.quote(damage.ref)
     # not by a push: the policy takes few of these from anybody
     return (
-        f"rm -f {file}; {git} fetch PLACE '+{damage.ref}:{damage.ref}', where PLACE is {kept} that has it; "
+        f"git ls-remote --exit-code PLACE {name} && rm -f {file} && {git} fetch PLACE '+{damage.ref}:{damage.ref}', "
+        f"where PLACE is {kept} that has it; "
         f"or {git} fsck --lost-found, then {git} update-ref {damage.ref} COMMIT"
     )
 
@@ -128,16 +134,28 @@ def _unreadable(bare: Path) -> Iterator[Damage]:
         leads = text.startswith("ref: refs/") and (text.removeprefix("ref: ") in known or name.startswith(PULLS))
         if not _whole(text) and not leads:
             yield Damage(name, f"{text[:40]!r} names no object")
-    for number, line in enumerate(packed(bare).splitlines(), 1):
-        if not is_packed(line):
-            yield Damage(
-                f"{PACKED_REFS}, line {number}", f"{line[:40]!r} names no ref, and git reads none of the others"
-            )
+    lines = packed(bare).split("\n")
+    for number in not_packed(lines):
+        why = "is cut off" if number == len(lines) else "names no ref"
+        yield Damage(
+            f"{PACKED_REFS}, line {number}", f"{lines[number - 1][:40]!r} {why}, and git reads none of the others"
+        )
 
 
-def is_packed(line: str) -> bool:
-    """Whether git takes a line of packed-refs: a ref, the object that the tag before names, or a head."""
-    return bool(PACKED.fullmatch(line)) or line.startswith("#") or _whole(line.removeprefix("^"))
+def not_packed(lines: list[str]) -> list[int]:
+    """The numbers of the lines of packed-refs that git takes for nothing: one is a ref, what a tag names, or a head.
+
+    The last of `lines` is what follows the last end: of a line that was cut off.
+    """
+    pairs = zip(["", *lines], lines[:-1], strict=False)
+    found = [number for number, (before, line) in enumerate(pairs, 1) if not _is_packed(line, before)]
+    return [*found, len(lines)] if lines[-1] else found
+
+
+def _is_packed(line: str, before: str) -> bool:
+    if line.startswith("^"):
+        return _whole(line[1:]) and bool(PACKED.fullmatch(before))
+    return bool(PACKED.fullmatch(line)) or line.startswith("#")
 
 
 def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
@@ -175,16 +193,14 @@ def _with_history(repository: Repository, damage: Damage) -> Damage:
 
 
 PACK = re.compile(r"cannot unpack|mismatch|\binflate\b|packfile .* (?:cannot|does not)|unable to unpack")
-CORRUPT = re.compile(r"([0-9a-f]{40}): object corrupt|missing \w+ ([0-9a-f]{40})")
+CORRUPT = re.compile(r"([0-9a-f]{40}): object corrupt|(?:missing \w+|invalid sha1 pointer) ([0-9a-f]{40})")
 
 
 def git_objects(repository: Repository) -> Iterator[Finding]:
     """Whether every object of git is what its name says."""
     spoiled, packs = corrupt(repository)
     if packs and not spoiled:  # which objects are in what cannot be read, nobody can say
-        own = shlex.quote(f"{repository.path}/objects/")
-        mend = f"cp -a BACKUP/objects/. {own}, BACKUP being a backup of the server, then {mends(repository.path)}"
-        yield Finding("objects", False, f"git fsck: {packs[0]}", mend)
+        yield Finding("objects", False, f"git fsck: {packs[0]}", from_backup(repository.path))
         return
     told = f"{few([oid[:9] for oid in spoiled])} cannot be read, or is missing"
     mend = f"{mends(repository.path)}, in a clone that has it"
@@ -196,7 +212,8 @@ def corrupt(repository: Repository) -> tuple[list[str], list[str]]:
     done = repository.git("fsck", "--no-dangling", "--no-progress", "--no-reflogs", check=False)
     said = (done.stdout + done.stderr).decode("utf-8", "replace")
     packs = [line.removeprefix("error: ") for line in said.splitlines() if PACK.search(line)]
-    return sorted({one or other for one, other in CORRUPT.findall(said)}), packs if done.returncode else []
+    spoiled = {one or other for one, other in CORRUPT.findall(said)} - {ZERO}  # which a ref without an object has
+    return sorted(spoiled), packs if done.returncode else []
 
 
 # What DVC keeps of the versions.
@@ -244,7 +261,7 @@ def _versions(repository: Repository) -> dict[str, str]:
 
 def _parts_of(repository: Repository, name: str, commit: str) -> Iterator[Part]:
     kept = objects.outs(repository, commit)
-    statement = repository.read(REGISTRY, f"{promote.folder(name)}/{promote.PROVENANCE}")
+    statement = entry.read(repository, REGISTRY, name, entry.PROVENANCE)
     try:
         data = provenance.read(statement or b"").data
     except PushforwardError:  # `pushforward verify` says so; what the lock names can be asked for all the same
@@ -365,15 +382,15 @@ def _doubt(repository: Repository, tag: str, name: str, signers: Path) -> str:
 
 def _signed(repository: Repository, tag: str) -> bool:
     found = repository.objects([tag])[0]
-    return found is not None and found[0] == "tag" and trust.BEGIN in found[1]
+    return found is not None and found[0] == "tag" and ssh.BEGIN_SSH in found[1]
 
 
 def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
     """Who signed a tag, by a key that the server's own history trusts, and its file does not."""
     commits = repository.git("rev-list", TRUST, check=False).text.split()
-    texts = [(repository.read(commit, trust.FILE) or b"").decode("utf-8", "replace") for commit in commits]
+    texts = [(repository.read(commit, ssh.FILE) or b"").decode("utf-8", "replace") for commit in commits]
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        path = Path(folder) / trust.FILE
+        path = Path(folder) / ssh.FILE
         for text in texts:
             path.write_text(text)
             try:
@@ -386,7 +403,7 @@ def _once_trusted(repository: Repository, tag: str, name: str) -> Signer | None:
 
 def trust_again(bare: Path, signer: Signer) -> str:
     """The command that trusts a key for what it was trusted for before."""
-    may = "".join(f" --for {word}" for word in sorted(signer.may - {trust.ANY}))
+    may = "".join(f" --for {word}" for word in sorted(signer.may - {MAY_ANY}))
     here = f"--bare {shlex.quote(str(bare))}"
     return f"echo {shlex.quote(signer.key)} | pushforward trust - --as {signer.principal}{may} {here}"
 
@@ -397,16 +414,16 @@ def trust_again(bare: Path, signer: Signer) -> str:
 def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Finding]:
     """Whether a push to the default branch runs a workflow, and whether they can run on a server at all."""
     try:
-        wanted = settings_at(repository, commit).server.workflows
+        wanted = Revision(repository, commit).settings.server.workflows
         found = list(_loaded(repository, commit, set(wanted)))
     except PushforwardError as wrong:
         yield Finding("workflows", False, wrong.message, wrong.next or f"git show {commit[:9]}")
         return
     for flow in found:
-        for problem in workflow.problems(flow, lambda path: _text(repository, commit, path)):
+        for problem in lint.problems(flow, lambda path: _text(repository, commit, path)):
             yield Finding("workflows", False, problem, f"change it in {flow.path}, then git commit and git push")
     push = Event("push", commit, f"refs/heads/{branch}")
-    if any(workflow.matches(flow, push) for flow in found):
+    if any(filters.matches(flow, push) for flow in found):
         yield Finding("workflows", True, f"{few([flow.file for flow in found])}; a push to {branch} is run")
         return
     names = {name for flow in found for name in _branches(flow)}
@@ -449,6 +466,24 @@ def form(repository: Repository) -> Iterator[Finding]:
     if kind in {"sha256", "reftable"}:
         what = "objects named by SHA-256" if kind == "sha256" else "refs in a reftable"
         yield Finding("format", False, f"{repository.path} has {what}, which DVC cannot read", AS_SHA1)
+
+
+def borrowed(repository: Repository) -> Iterator[Finding]:
+    """Whether it needs the objects of another repository, as a clone made with --shared or --reference does."""
+    asked = repository.git("rev-parse", "--git-path", "objects/info/alternates", check=False)
+    path = repository.path / asked.text
+    if asked.returncode != 0 or not path.is_file():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    places = [path.parent.parent / line for line in lines if not line.startswith("#")]
+    gone, own = [str(place) for place in places if not place.is_dir()], shlex.quote(str(repository.path))
+    if gone:
+        told = f"{repository.path} needs the objects of {few(gone)}, which is not there"
+        yield Finding("alternates", False, told, f"put it back, or write where it is now into {shlex.quote(str(path))}")
+    elif places:
+        told = f"{repository.path} needs the objects of {few([str(place) for place in places])}: lost there, lost here"
+        alone = f"git -C {own} repack -q -a -d && rm {shlex.quote(str(path))}"
+        yield Finding("alternates", False, told, alone, optional=True)
 
 
 def clock(repository: Repository) -> Iterator[Finding]:

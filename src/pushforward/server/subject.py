@@ -1,20 +1,20 @@
-"""What one run is of: the commit that is run, the event that its workflows are told, the commit that judges it."""
+"""The subject of a run: the commit that is run, the event that its workflows are told, the commit that judges it."""
 
 import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushforward import files, settings
-from pushforward.actions import event, workflow
-from pushforward.actions.act import WorkflowResult
+from pushforward import files
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
+from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import RUNS, ZERO
 from pushforward.git.server import Server
-from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment
+from pushforward.pipeline.checkout import OWN
+from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
@@ -44,8 +44,7 @@ class Subject:
         self.main = self.repository.commit(server.default_branch)
         self.trusted = job.event != "pull_request"
         self.commit = job.commit if self.trusted else self._merge()
-        rules = self.repository.read_plain(self.commit if self.trusted else self.main, "params.yaml")
-        self.settings = settings.parse(rules or b"", f"{job.commit[:9]}:params.yaml")
+        self.settings = Revision(self.repository, self.commit if self.trusted else self.main).settings
 
     @property
     def id(self) -> int:
@@ -90,9 +89,9 @@ class Subject:
 
     def verdict_of(self, commit: str) -> dict[str, object]:
         """What is recorded of a push of `commit` to the default branch; empty where nothing is."""
-        from pushforward.report import markdown as report
+        from pushforward.report import note
 
-        found = report.entries(notes.read(self.repository, commit)) if commit != ZERO else []
+        found = note.entries(notes.read(self.repository, commit)) if commit != ZERO else []
         return next((header for header, _ in found if header.get("event") == "push"), {})
 
     def awaits(self, commit: str) -> bool:
@@ -159,9 +158,8 @@ class Subject:
         commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
         while commit is not None:
             with contextlib.suppress(PushforwardError):
-                files.check_tree(self.repository.tree(commit), pipeline.OWN)
-                rules = settings.parse(self.repository.read(commit, "params.yaml") or b"")
-                environment.digest(self.repository, commit, rules.model.requirements)
+                files.check_tree(self.repository.tree(commit), OWN)
+                _ = Revision(self.repository, commit).environment
                 self.workflows(commit)
                 return commit
             commit = self.repository.resolve(f"{commit}^")
@@ -202,5 +200,5 @@ class Subject:
         return [
             flow
             for flow in self.workflows(commit)
-            if flow.file == (wanted or flow.file) and workflow.matches(flow, what)
+            if flow.file == (wanted or flow.file) and filters.matches(flow, what)
         ]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pushforward import files
+from pushforward import files, settings
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server, hooks
 from pushforward.pipeline import environment
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
 from pushforward.server import init
 from pushforward.server.finding import Finding
@@ -22,7 +22,7 @@ from pushforward.server.finding import Finding
 SAMPLE = Path(__file__).parent.parent / "sample"
 PREFIX = "trial-"
 PLACES = {
-    "params.txt": "params.yaml",
+    "params.txt": settings.FILE,
     "pipeline.txt": "dvc.yaml",
     "stages.txt": "src/trial/stages.py",
     "train.txt": ".github/workflows/train.yml",
@@ -46,8 +46,9 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     goes. `head` is the commit whose environment is used.
     """
     repository = made.repository
-    wanted = settings_at(repository, head).model.requirements
-    python = _python(made, environment.digest(repository, head, wanted))
+    revision = Revision(repository, head)
+    wanted = revision.settings.model.requirements
+    python = _python(made, revision.environment)
     if python is None:
         told = f"not tried: the environment that {head[:9]} locks is not built yet; a push builds it"
         yield Finding("run", False, told, f"git push local {made.default_branch}", optional=True)
@@ -90,7 +91,7 @@ def _project(clone: Path, repository: Repository, head: str, wanted: list[str], 
     shutil.copytree(tool, clone / "src" / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
     for path in wanted:
         files.write(clone, path, repository.read_plain(head, path) or b"")
-    params = clone / "params.yaml"
+    params = clone / settings.FILE
     params.write_text(params.read_text().replace("requirements: []", f"requirements: {json.dumps(wanted)}"))
     for place, text in WRITTEN.items():
         (clone / place).parent.mkdir(exist_ok=True)
@@ -117,9 +118,9 @@ def _server(clone: Path, made: Server, python: Path) -> Server:
 
 def _verdict(repository: Repository, commit: str) -> str:
     """What the note of a commit says."""
-    from pushforward.report import markdown as report  # brings numpy
+    from pushforward.report import note
 
-    found = report.entries(notes.read(repository, commit))
+    found = note.entries(notes.read(repository, commit))
     return str(found[0][0].get("verdict", "")) if found else ""
 
 

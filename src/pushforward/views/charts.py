@@ -1,4 +1,4 @@
-"""Numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
+"""Charts: numbers -> where they stand in a drawing; pure. The pages draw with it, without a script."""
 
 import itertools
 import math
@@ -22,12 +22,12 @@ class Scale:
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round values between `low` and `high`: steps of 1, 2 or 5 times a power of ten, `about` so many."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round values between `low` and `high`: steps of 1, 2 or 5 times a power of ten, about five of them."""
     if not high > low:
         return [low]
-    power = 10.0 ** math.floor(math.log10((high - low) / about))
-    step = min((factor * power for factor in (1, 2, 5, 10)), key=lambda step: abs((high - low) / step - about))
+    power = 10.0 ** math.floor(math.log10((high - low) / 5))
+    step = min((factor * power for factor in (1, 2, 5, 10)), key=lambda step: abs((high - low) / step - 5))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
 

@@ -1,4 +1,4 @@
-"""Everything that was judged, looked at and promoted, read from git in a fixed number of processes.
+"""The history: everything that was judged, looked at and promoted, read from git in a fixed number of processes.
 
 However many runs and tags there are, git is asked for them at once. What was read of a git object is kept by the
 object's name: it never changes.
@@ -23,12 +23,11 @@ from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.report import note, notes
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-SETTINGS = "HEAD:params.yaml"
+SETTINGS = f"HEAD:{settings.FILE}"
 FIRST, LAST = b"<!-- pushforward ", b" -->"
 
 Found = tuple[str, bytes] | None
@@ -42,12 +41,14 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """One metric of a run on its validation month; `gain` is positive where it is better than the champion."""
+    """One metric of a run; `gain` is positive where it is better than the champion, `low` and `high` its bounds."""
 
     name: str
     better: Literal["lower", "higher"]
     challenger: float
     gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class _Validation(_Part):
@@ -65,7 +66,7 @@ class _Holdout(_Part):
 
 
 class Header(_Part):
-    """The part of a verdict that a list shows; of `validation` the gated loss stands first."""
+    """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
 
     verdict: str
     reason: str
@@ -74,6 +75,7 @@ class Header(_Part):
     ref: str
     commit: str = ""
     pull: int | None = None
+    numbers: tuple[Metric, ...] = ()
     validation: _Validation | None = None
     holdout: _Holdout | None = None
     look: _Look | None = None
@@ -198,7 +200,7 @@ class Report:
     text: str
     event: str
     verdict: verdicts.Verdict | None
-    context: report.Context
+    context: note.Context
     pictures: tuple[str, ...] = ()
 
     @property
@@ -241,29 +243,36 @@ class History:
     def reports(self, snapshot: Snapshot, commits: Collection[str]) -> dict[str, list[Report]]:
         """The reports of commits, each newest first."""
         known = [commit for commit in commits if commit in snapshot.notes]
-        folders = [
-            f"{snapshot.reports[commit]}:{event}/plots" if commit in snapshot.reports else ""
+        folders = {
+            (commit, event): f"{snapshot.reports[commit]}:{event}/plots"
             for commit in known
+            if commit in snapshot.reports
             for event in EVENTS
-        ]
-        found = self.repository.objects([*(snapshot.notes[commit] for commit in known), *filter(None, folders)])
-        texts, trees = found[: len(known)], iter(found[len(known) :])
-        pictures = [_pictures(next(trees)) if folder else () for folder in folders]
+        }
+        found = self.objects([*(snapshot.notes[commit] for commit in known), *folders.values()])
         return {
-            commit: _reports(text, dict(zip(EVENTS, pictures[2 * place : 2 * place + 2], strict=True)))
-            for place, (commit, text) in enumerate(zip(known, texts, strict=True))
+            commit: _reports(
+                found[snapshot.notes[commit]],
+                {event: _pictures(found.get(folders.get((commit, event), ""))) for event in EVENTS},
+            )
+            for commit in known
         }
 
     def pictures(self, snapshot: Snapshot, wanted: Sequence[tuple[str, str, str]]) -> list[bytes | None]:
         """The pictures (commit, event, name), each None where there is none."""
-        there = [one[0] in snapshot.reports and one[1] in EVENTS and bool(PICTURE.fullmatch(one[2])) for one in wanted]
         names = [
             f"{snapshot.reports[commit]}:{event}/plots/{name}.svg"
-            for (commit, event, name), known in zip(wanted, there, strict=True)
-            if known
+            if commit in snapshot.reports and event in EVENTS and PICTURE.fullmatch(name)
+            else ""
+            for commit, event, name in wanted
         ]
-        found = iter(self.repository.objects(names))
-        return [_blob(next(found)) if known else None for known in there]
+        found = self.objects(filter(None, names))
+        return [_blob(found.get(name)) for name in names]
+
+    def objects(self, names: Iterable[str]) -> dict[str, Found]:
+        """Type and content of objects by their names, read at once."""
+        known = list(dict.fromkeys(names))
+        return dict(zip(known, self.repository.objects(known), strict=True))
 
     def looks(self, snapshot: Snapshot, holdouts: Iterable[str]) -> list[Looks]:
         """The ledgers of holdouts. A chain that was tampered with is a problem to show, not one to stop at."""
@@ -300,10 +309,11 @@ class History:
         """What the readers make of the objects; those that are not known yet are read at once."""
         new = [one for one in wanted if one not in self._known]
         told = {}
-        for one, found in zip(new, self.repository.objects([name for _, name in new]), strict=True):
-            told[one] = one[0](found)
-            if found is not None:  # what is missing may come later
-                self._known[one] = told[one]
+        read = self.objects(name for _, name in new)
+        for reader, name in new:
+            told[reader, name] = reader(read[name])
+            if read[name] is not None:  # what is missing may come later
+                self._known[reader, name] = told[reader, name]
         return {one: told[one] if one in told else self._known[one] for one in wanted}
 
     def _settings(self, refs: Collection[str]) -> tuple[str, Mapping[str, str], list[str]]:
@@ -394,7 +404,7 @@ def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:
     """The verdicts of a note, and whether there are some that cannot be read."""
     verdicts, broken = [], False
     for line in (found[1] if found else b"").split(b"\n"):
-        # As `report.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
+        # As `note.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
         if line.startswith(FIRST) and line.endswith(LAST):
             try:
                 verdicts.append(Header.model_validate_json(line[len(FIRST) : -len(LAST)]))
@@ -442,11 +452,11 @@ def _pictures(found: Found) -> tuple[str, ...]:
 
 def _reports(found: Found, pictures: Mapping[str, tuple[str, ...]]) -> list[Report]:
     reports = []
-    for header, text in report.entries(_text(found)):
+    for header, text in note.entries(_text(found)):
         event = str(header.get("event"))
         try:
             verdict = verdicts.Verdict.from_json(json.dumps(header))
         except PushforwardError:
             verdict = None
-        reports.append(Report(text, event, verdict, report.context_of(text), pictures.get(event, ())))
+        reports.append(Report(text, event, verdict, note.context_of(text), pictures.get(event, ())))
     return reports

@@ -17,15 +17,17 @@ from markupsafe import Markup, escape
 
 from pushforward import __version__, percent, settings
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import OFFSET_TITLE, Slice, Verdict
+from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import sha256
-from pushforward.registry.tags import NAME, NUMBER, Registered
-from pushforward.release import card, promote, provenance
+from pushforward.registry.grammar import NAME, NUMBER
+from pushforward.registry.tags import Registered
+from pushforward.release import card, provenance
+from pushforward.release import entry as registered
 from pushforward.release.card import Card
-from pushforward.report import markdown as report
-from pushforward.text import figure, plain, signed
+from pushforward.report import words
+from pushforward.text import between, capital, figure, plain, sentence, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
 from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
@@ -38,12 +40,6 @@ HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/s
 FILES = {"style.css": CSS, "icon.svg": SVG}
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
-KINDS = {
-    "data-refused": "The data is refused",
-    "training-failed": "Training failed",
-    "merge-conflict": "It cannot be merged as it is",
-    "carried": "Nothing to train; the verdict before stands",
-}
 
 
 @dataclass(frozen=True)
@@ -196,22 +192,24 @@ class Site:
 
     def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
         """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
-        read = self.history.repository.objects
-        names = [f"{REGISTRY}:{promote.folder(version.name)}/" for version in versions]
-        files = [name + file for name in names for file in (promote.VERDICT, promote.PROVENANCE)]
-        found = read([*files, *(f"{version.commit}:params.yaml" for version in versions)])
+        folders = [f"{REGISTRY}:{registered.folder(version.name)}" for version in versions]
+        rules = [f"{version.commit}:{settings.FILE}" for version in versions]
+        files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
+        found = self.history.objects([*files, *rules])
         entries = [
-            _Entry.read(*found[2 * place : 2 * place + 2], found[place - len(versions)])
-            for place in range(len(versions))
+            _Entry.read(
+                *(found[f"{folder}/{name}"] for name in (registered.VERDICT, registered.PROVENANCE)), found[text]
+            )
+            for folder, text in zip(folders, rules, strict=True)
         ]
-        about = [
+        abouts = [
             f"{version.commit}:{entry.about}" if entry.about else ""
             for version, entry in zip(versions, entries, strict=True)
         ]
-        texts = iter(read([name for name in about if name]))
+        texts = self.history.objects(filter(None, abouts))
         return [
-            entry.told(version, snapshot.tags[version.tag], next(texts) if name else None)
-            for version, entry, name in zip(versions, entries, about, strict=True)
+            entry.told(version, snapshot.tags[version.tag], texts.get(about))
+            for version, entry, about in zip(versions, entries, abouts, strict=True)
         ]
 
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
@@ -378,41 +376,6 @@ def _uses(snapshot: Snapshot) -> list[Use]:
     return uses
 
 
-def headline(told: Report) -> str:
-    """The verdict of a report in a few words."""
-    verdict, context = told.verdict, told.context
-    if verdict is None:
-        return "A report that this version cannot read"
-    if context.kind != "judged":
-        return KINDS[context.kind]
-    champion = verdict.champion.version if verdict.champion else "the champion"
-    newer = verdict.mode == "refresh"
-    if verdict.mode == "first":
-        return {
-            "promote": "The first model; it meets the floors",
-            "hold": "The first model does not meet the floors",
-            "unknown": "The first model is not shown to meet the floors",
-        }.get(verdict.verdict, "The first model cannot be judged")
-    return {
-        "promote": f"No worse than {champion}, and newer" if newer else f"Better than {champion}",
-        "hold": f"Does not replace {champion}",
-        "unknown": f"Not shown to be {'as good as' if newer else 'better than'} {champion}",
-        "calibration-only": f"Differs from {champion} in its level only",
-        "identical": f"Predicts exactly what {champion} predicts",
-    }.get(verdict.verdict, "Cannot be judged")
-
-
-def sentence(text: str) -> str:
-    """A sentence with a capital and a full stop; a name that it begins with keeps its letters."""
-    first = text[:1].upper() if re.match(r"[a-z]+[ ,]", text) else text[:1]
-    return first + text[1:] + ("" if text.endswith((".", "…", "?")) else ".")
-
-
-def worst_first(slices: Sequence[Slice]) -> list[Slice]:
-    """Harmed slices first, then those that can be judged, each by gain."""
-    return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
-
-
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -425,7 +388,8 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters |= {
-        "figure": lambda value: "" if value is None else figure(value),
+        "figure": lambda value, decimals=4: "" if value is None else figure(value, decimals),
+        "between": lambda one: between(one.low, one.high),
         "signed": lambda value: "" if value is None else signed(value),
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
@@ -438,11 +402,12 @@ def _templates() -> Environment:
         "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
     templates.globals |= {
-        "headline": headline,
+        # the page says of which commit it is
+        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
         "curve": charts.curve,
-        "fold_stages": report.fold_stages,
-        "WORDS": report.WORDS,
-        "NEXT": report.NEXT,
+        "fold_stages": words.fold_stages,
+        "WORDS": words.WORDS,
+        "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
         "PUSHFORWARD": __version__,
     }

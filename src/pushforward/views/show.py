@@ -1,4 +1,4 @@
-"""What is in use where and since when, and the history of everything that was judged."""
+"""The state of a repository as text: what is in use where and since when, and everything that was judged."""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -6,19 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pushforward import settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.pipeline.revision import settings_here
 from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry.tags import Registry
-from pushforward.report import markdown as report
-from pushforward.report import notes
+from pushforward.registry.tags import Registered, Registry
+from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
-from pushforward.text import cells, code, cut, figure, left, plain, signed
-from pushforward.views import history
-from pushforward.views.history import Tag
+from pushforward.text import between, code, columns, cut, figure, plain, signed, table
+from pushforward.views.history import History, Run, Tag, clock
 
 
 @dataclass(frozen=True)
@@ -92,19 +90,22 @@ class State:
 def state(root: Path) -> State:
     """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
     repository = Repository(root)
-    text = repository.read("HEAD", "params.yaml")
-    rules = settings.parse(text) if text else settings.load(root)
+    rules = settings_here(root)
     known = _known(root, repository, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)
+    made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
+    snapshot = History(repository).snapshot()
+    unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
+    inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
         known.model,
         {use.environment: use.version for use in uses if use.version},
         uses,
         tuple(version.name for version in known.versions),
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
-        (*known.problems, *registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})),
-        tuple(_history(repository, known, tags)),
+        (*known.problems, *inconsistent, *unread),
+        tuple(_entry(run, made) for run in reversed(snapshot.runs)),
         tuple(_earlier(root, repository, rules)),
         authority.lacks(repository, known.model),
     )
@@ -159,59 +160,38 @@ def _told(tag: Tag) -> tuple[str, str, str]:
     """(day, who, why) of a tag."""
     record = tag.record
     return (
-        f"{history.clock(tag.seconds):%Y-%m-%d}",
+        f"{clock(tag.seconds):%Y-%m-%d}",
         str(record.get("by") or tag.tagger),
         str(record.get("reason") or ""),
     )
 
 
-def _history(repository: Repository, known: Registry, tags: dict[str, Tag]) -> Iterator[Entry]:
-    found: list[tuple[int, int, Entry]] = []
-    made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    for commit in notes.annotated(repository):
-        for number, (header, _) in enumerate(report.entries(notes.read(repository, commit))):
-            when, _, subject = _described(repository, commit).partition("\0")
-            seconds, _, day = when.partition(" ")
-            found.append((int(seconds or 0), -number, _entry(header, commit, day, subject, made)))
-    yield from (entry for *_, entry in sorted(found, key=lambda row: row[:2]))
-
-
-def _described(repository: Repository, commit: str) -> str:
-    """Time, day and subject of a commit; empty where a note outlived its commit, or came without it."""
-    done = repository.git("log", "-1", "--format=%ct %cs%x00%s", commit, check=False)
-    return done.text if done.returncode == 0 else ""
-
-
-def _entry(header: dict[str, Any], commit: str, day: str, subject: str, made: dict[str, registry.Registered]) -> Entry:
-    months = (header.get("holdout") or {}).get("months") or []
-    # The gated loss stands first. That of the validation month is there for every verdict, sealed or not.
-    loss = ((header.get("validation") or {}).get("numbers") or header.get("numbers") or [{}])[0]
-    event = header.get("event")
+def _entry(run: Run, made: dict[str, Registered]) -> Entry:
+    header, months = run.header, run.header.holdout.months if run.header.holdout else ()
+    # That of the validation month is there for every verdict, sealed or not.
+    loss = run.loss or (header.numbers[0] if header.numbers else None)
     return Entry(
-        commit=commit,
-        when=day,
-        subject=subject,
-        ref=str(header.get("ref", "")).removeprefix("refs/heads/"),
-        pull=header.get("pull"),
-        verdict=str(header.get("verdict")),
-        stands_from="" if header.get("commit") == commit else str(header.get("commit")),
-        mode=str(header.get("mode")),
+        commit=run.commit,
+        when=f"{clock(run.about.seconds):%Y-%m-%d}" if run.about.seconds else "",
+        subject=run.about.subject,
+        ref=run.branch,
+        pull=header.pull,
+        verdict=header.verdict,
+        stands_from=run.stands_from,
+        mode=header.mode,
         months=" ".join((months[0], months[-1])) if months else "",
-        gain=loss.get("gain"),
-        low=loss.get("low"),
-        high=loss.get("high"),
-        loss=loss.get("challenger"),
-        version=str(made[commit].version) if event == "push" and commit in made else "",
+        gain=loss.gain if loss else None,
+        low=loss.low if loss else None,
+        high=loss.high if loss else None,
+        loss=loss.challenger if loss else None,
+        version=str(made[run.commit].version) if header.event == "push" and run.commit in made else "",
     )
-
-
-MARKS = {"promote": "✓", "hold": "✗", "unknown": "?", "calibration-only": "✗", "identical": "=", "invalid": "!"}
 
 
 def _verdict(entry: Entry) -> str:
     if entry.stands_from:
         return f"= as {entry.stands_from[:7]}"
-    return f"{MARKS.get(entry.verdict, ' ')} {entry.verdict}"
+    return f"{SIGNS.get(entry.verdict, ' ')} {entry.verdict}"
 
 
 def _number(value: float | None, shown: Callable[[float], str]) -> str:
@@ -228,12 +208,10 @@ def terminal(state: State, *, width: int = 80) -> str:
     rows = [head]
     for entry in state.history:
         loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
-        rows.append([entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, ""])
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(head) - 1)]
-    for row, entry in zip(rows[1:], state.history, strict=True):
-        row[-1] = plain(entry.subject)
-    lines = ["  ".join([*map(left, row, widths), row[-1]]).rstrip() for row in rows]
-    table = [cut(line, width) for line in lines]
+        rows.append(
+            [entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, plain(entry.subject)]
+        )
+    listed = [cut(line, width) for line in columns(rows)]
     uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
     uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
@@ -246,7 +224,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     if state.earlier:
         names = ", ".join(sorted({use.version.partition("@")[0] for use in state.earlier}))
         problems.append(cut(f"! the model was called {names} before; {state.model} is not compared with it", width))
-    return "\n".join([state.model, *lines, *problems, "", *table])
+    return "\n".join([state.model, *lines, *problems, "", *listed])
 
 
 def _nothing(state: State) -> str:
@@ -267,8 +245,7 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        bounds = [_number(value, signed) for value in (entry.low, entry.high)]
-        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), " … ".join(filter(None, bounds))]
+        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), between(entry.low, entry.high)]
         where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, [":--"] * len(head), *rows))
+    return table(head, rows, numbers=False)

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pushforward.errors import PushforwardError
-from pushforward.git.remote import LOCAL as REMOTE
+from pushforward.git import remote
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import settings_at
+from pushforward.pipeline.revision import Revision
 from pushforward.registry.authority import lacks
 from pushforward.views.pages import SVG, Answer, Site
 
@@ -42,17 +42,16 @@ PATIENCE_SECONDS = 30
 
 
 def repository_of(path: Path) -> Repository:
-    """The repository to read: the server of a clone that has one here, else the one at `path`.
+    """The repository to read: the authority of a clone that has it on this machine, else the one at `path`.
 
-    A clone holds what it has fetched; its server holds everything.
+    A clone holds what it has fetched; its authority holds everything.
     """
     repository = Repository(path)
     if repository.git("rev-parse", "--git-dir", check=False).returncode != 0:
         raise PushforwardError(f"{path} is not a git repository", next="pushforward web --repository PATH")
-    url = repository.git("remote", "get-url", REMOTE, check=False)
-    server = Path(url.text.removeprefix("file://"))
-    if url.returncode == 0 and server.is_absolute() and (server / "HEAD").is_file():
-        return Repository(server)
+    there = remote.authority(repository)
+    if there is not None and there.folder is not None and (there.folder / "HEAD").is_file():
+        return Repository(there.folder)
     return repository
 
 
@@ -74,7 +73,7 @@ def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> No
 def _lacks(repository: Repository) -> str:
     """What the pages of a clone cannot show because it has not been fetched."""
     try:
-        model = settings_at(repository, "HEAD").model.name
+        model = Revision(repository, "HEAD").settings.model.name
     except PushforwardError:
         return ""
     return lacks(repository, model)

@@ -1,0 +1,130 @@
+"""A case before the judge: one question and everything that takes part in its answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pushforward import settings
+from pushforward.errors import PushforwardError
+from pushforward.gate import leakage as honesty
+from pushforward.gate import verdict as verdicts
+from pushforward.git.repository import Repository
+from pushforward.judge import handover, score
+from pushforward.judge import holdout as holdouts
+from pushforward.judge.change import earlier_than
+from pushforward.judge.question import Question
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment
+from pushforward.pipeline.revision import Revision, manifest_of, model_digest
+from pushforward.registry import tags as registry
+from pushforward.settings import ModelContract, Settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question and everything that takes part in its answer.
+
+    `judge` is the revision whose rules hold, `subject` the one that ran, `read` what its run left; `checkout` gives a
+    folder with any revision for one role.
+    """
+
+    question: Question
+    judge: Revision
+    subject: Revision
+    known: registry.Registry
+    read: handover.Handover
+    mode: verdicts.Mode
+    checkout: Callable[[str, str], Path]
+    say: Callable[[str], None]
+
+    @property
+    def repository(self) -> Repository:
+        """Where all of them are."""
+        return self.judge.repository
+
+    @property
+    def rules(self) -> Settings:
+        """What the judge goes by."""
+        return self.judge.settings
+
+    @property
+    def asked(self) -> Settings:
+        """What the subject says of itself."""
+        return self.subject.settings
+
+    @cached_property
+    def earlier(self) -> registry.Registry:
+        """The registry without what this very commit has made."""
+        return earlier_than(self.repository, self.known, self.question)
+
+    @property
+    def champion(self) -> registry.Registered | None:
+        """The version to be compared with."""
+        return self.earlier.champion
+
+    @property
+    def contract(self) -> ModelContract:
+        """How the judge reaches the project."""
+        return self.rules.model
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The months of the holdout."""
+        return tuple(self.asked.data.months[-self.rules.gate.window :])
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the pushed code may run here: what is on the default branch may."""
+        return self.question.event == "push"
+
+    @property
+    def probability(self) -> bool:
+        """Whether the model gives probabilities."""
+        return self.rules.gate.probability
+
+    @cached_property
+    def root(self) -> Path:
+        """A checkout of the judge."""
+        return self.checkout("judge", self.judge.commit)
+
+    @property
+    def work(self) -> Path:
+        """Where what is made on the way lies."""
+        return self.root.parent
+
+    def predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
+        """The predictions in a file, one for each of `keys`."""
+        return score.read_predictions(path, keys, probability=self.probability)
+
+    def score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
+        """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
+        model = settings_of.model
+        python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
+        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+
+    def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
+        """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
+        root = self.checkout("champion", champion.commit)
+        rules = settings.load(root)
+        pipeline.fetch(root, rules.model.path, *([rules.model.validation] if rules.model.validation else []))
+        recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
+        found = model_digest(root / rules.model.path)
+        if recorded.get("model") != found:
+            said = str(recorded.get("model"))[:12]
+            raise PushforwardError(
+                f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
+                next=f"git show {champion.name}",
+            )
+        return root, manifest_of(root / rules.model.path)
+
+    def score_champion(
+        self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
+    ) -> honesty.Floats:
+        """What the champion, asked by its own code, predicts."""
+        out = self.work / "champion.parquet"
+        self.score(settings.load(root), root, champion.commit, holdout, holdout / holdouts.EVENTS, out)
+        return self.predictions(out, keys)

@@ -1,0 +1,98 @@
+"""A change, held against where it begins: what of the judge it touches, what it claims, and what it would be called."""
+
+import dataclasses
+import json
+from typing import Any
+
+from pushforward.errors import PushforwardError
+from pushforward.gate import verdict as verdicts
+from pushforward.gate.verdict import Digests
+from pushforward.git.repository import Repository
+from pushforward.judge import handover, identity
+from pushforward.judge.question import Question
+from pushforward.pipeline.lock import LOCK, METRICS, making
+from pushforward.pipeline.revision import Revision
+from pushforward.registry import tags as registry
+from pushforward.settings import Settings
+
+
+def earlier_than(repository: Repository, known: registry.Registry, question: Question) -> registry.Registry:
+    """The registry without what this very commit has made, so that judging twice gives the same verdict."""
+    own = {
+        version.commit
+        for version in known.versions
+        if question.subject in {version.commit, repository.resolve(f"{version.commit}^")}
+    }
+    versions = tuple(version for version in known.versions if version.commit not in own)
+    uses = tuple(use for use in known.assignments if use.commit not in own)
+    return dataclasses.replace(known, versions=versions, assignments=uses)
+
+
+def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts.Mode:
+    """Whether a change is the month's refresh, or has to be better than what is in use."""
+    if champion is None:
+        return verdicts.mode([], None, subject.leaves)
+    before = Revision(subject.repository, champion.commit)
+    return verdicts.mode(subject.repository.changed(before.commit, subject.commit), before.leaves, subject.leaves)
+
+
+def base_of(repository: Repository, question: Question, judge: str) -> str | None:
+    """The commit from which a change starts: where a branch left its target, what a push found there."""
+    if question.event == "push":
+        return judge if judge != question.head else repository.resolve(f"{question.head}^")
+    return repository.merge_base(judge, question.head)
+
+
+def touched_by(
+    subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
+) -> tuple[str, ...]:
+    """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
+    if base is None or base == subject.commit:
+        return ()
+    repository = subject.repository
+    lock = repository.read(champion.commit if champion else base, LOCK)
+    try:
+        before, made = Revision(repository, base).leaves, making(lock, rules.model.holdout)
+        return verdicts.touched(repository.changed(base, subject.commit), before, subject.leaves, made)
+    except PushforwardError:
+        return ()  # params.yaml cannot be read: that is the verdict already
+
+
+def check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:
+    """Refuse a change that commits other metrics than its run has found."""
+    if base is None:
+        return
+    for path in repository.changed(base, subject):
+        folder, _, name = path.rpartition("/")
+        claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
+        if claimed is not None and not _same(claimed, metrics.get(name)):
+            raise PushforwardError(
+                f"{path} was committed with other numbers than the run has found",
+                next=f"git checkout {base[:9]} -- {METRICS}, or dvc repro and commit what it makes",
+            )
+
+
+def _same(claimed: bytes, found: bytes | None) -> bool:
+    if found is None or claimed == found:
+        return claimed == found
+    try:
+        return bool(json.loads(claimed) == json.loads(found))
+    except (ValueError, RecursionError):
+        return False
+
+
+def level_of(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
+    """Which part of the version number a promotion would raise."""
+    if champion and manifest.get("inputs") != champion.get("inputs"):
+        return "major"
+    return "patch" if mode == "refresh" else "minor"
+
+
+def next_version(
+    repository: Repository, known: registry.Registry, subject: str, digests: Digests, level: registry.Level
+) -> str:
+    """The version that a promotion would make of what was judged; "" where it is one already."""
+    if identity.existing(repository, known, subject, digests) is not None:
+        return ""
+    taken = {ref.name.removeprefix("refs/tags/") for ref in repository.refs("refs/tags")}
+    return f"{known.model}@{known.next_version(level, taken)}"

@@ -1,0 +1,63 @@
+"""The look of a case at its holdout: reserved before anything is computed, for a comparison uses the holdout up."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pushforward.errors import PushforwardError
+from pushforward.gate import decision as gate
+from pushforward.gate import verdict as verdicts
+from pushforward.gate.evidence import Evidence
+from pushforward.gate.verdict import Verdict
+from pushforward.judge import holdout as holdouts
+from pushforward.judge import ledger, seal
+from pushforward.judge.case import Case
+from pushforward.pipeline.revision import sha256
+
+
+def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
+    """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
+    rules = case.rules.gate
+    shown = rules.reveal == "numbers"
+    word = gate.noun(case.contract.cluster, evidence.clusters)
+    told = gate.without_look(evidence, rules, cluster=word)
+    if told is None or told.verdict == "promote":
+        _check_name(case)
+    if told is not None:
+        return told if shown else seal.public(told, None)
+    book, name = ledger.of(case.repository.path), ledger.name(case.months)
+    assert evidence.champion is not None  # noqa: S101, without one no look is needed
+    key = ledger.Key(
+        # Of the predictions, not of the model: the same model scored by other code is another challenger.
+        challenger=sha256(evidence.challenger.tobytes()),
+        champion=sha256(evidence.champion.tobytes()),
+        holdout=holdouts.digest(holdout),
+        rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
+    )
+    try:
+        taken = book.reserve(
+            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=case.question.head
+        )
+    except ledger.ClosedError as closed:
+        return verdicts.unanswered(closed.message, evidence.mode, rules)
+    verdict = gate.judge(evidence, rules.model_copy(update={"alpha": taken.alpha}), cluster=word)
+    verdict = dataclasses.replace(verdict, rules=rules.model_dump())
+    book.settle(name, taken, verdict.verdict, verdict.to_json(), reveal=shown)
+    state = book.state(name)
+    # What passes on the default branch retires the holdout with its tag, unless it is the month's refresh.
+    refresh = state.refresh is not None and state.refresh.number == taken.number
+    retires = case.trusted and verdict.verdict == "promote" and not refresh
+    if not (shown or retires or state.retired):
+        verdict = seal.public(verdict, taken)
+    spent = verdicts.Look(taken.number, taken.of, taken.alpha, taken.replayed)
+    return dataclasses.replace(verdict, look=spent, ledger=state.tip)
+
+
+def _check_name(case: Case) -> None:
+    """A version is of the name that its judge knows: what would pass under another one cannot be tagged."""
+    before, after = case.contract.name, case.asked.model.name
+    if before != after:
+        raise PushforwardError(
+            f"the model is renamed from {before} to {after} by a commit that changes what it predicts; rename it "
+            f"by itself, or push once more on top of this: the next push is judged as {after}"
+        )

@@ -1,0 +1,106 @@
+"""The question that a push asks of the judge: what is to be judged, and by which commit. `gate` asks it here first."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward import files
+from pushforward.errors import PushforwardError
+from pushforward.git import remote as remotes
+from pushforward.git.refs import ZERO
+from pushforward.git.repository import Repository
+from pushforward.pipeline.checkout import OWN, checkout
+from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import storage
+
+PACKAGE = "src/pushforward/"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be judged: `head` was pushed by `event` to `ref`; `subject` ran, a merge for a pull request."""
+
+    head: str
+    subject: str
+    event: str
+    ref: str
+    pull: int | None = None
+
+
+def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Question:
+    """What is asked of the judge in `root`; number and merge of a pull request come from the forge's refs."""
+    repository = Repository(root)
+    if event == "push":
+        head = repository.commit(head)
+        return Question(head, head, event, ref)
+    forge = remotes.followed(repository)
+    if forge is None:
+        raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
+    if pull is None:
+        heads = repository.remote("ls-remote", forge.name, "refs/pull/*/head").text.splitlines()
+        mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]
+        if not mine:
+            raise PushforwardError(
+                f"no pull request has the head {head[:9]}", next=f"git ls-remote {forge.name} 'refs/pull/*/head'"
+            )
+        pull = max(mine)
+    merge = f"refs/pull/{pull}/merge"
+    repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
+    subject = repository.commit(merge)
+    if head not in repository.git("rev-parse", f"{subject}^@").text.split():
+        raise PushforwardError(f"{merge} is not a merge of {head[:9]} any more: the branch has moved on")
+    return Question(head, subject, event, ref, pull=pull)
+
+
+def judge_of(root: Path, question: Question, before: str = "") -> str:
+    """The commit whose code, rules and holdout judge the question.
+
+    For a pull request the target branch, which is checked out. For a push the commit that the branch pointed to before
+    (`before`; where the forge does not say, the first parent), or the newest one before that whose settings can be
+    read: a change of the judge counts from the next push on.
+    """
+    repository = Repository(root)
+    head = repository.commit("HEAD")
+    if question.event != "push" or head != question.head:
+        return head
+    earlier = None if before == ZERO else repository.resolve(before or f"{head}^")
+    while earlier is not None:
+        try:
+            files.check_tree(repository.tree(earlier), OWN)
+            _ = Revision(repository, earlier).settings
+        except PushforwardError:
+            earlier = repository.resolve(f"{earlier}^")
+        else:
+            return earlier
+    return head
+
+
+def code_of(root: Path, judge: str) -> Path | None:
+    """The folder with the judge's own package, where the project carries one that is not what is checked out."""
+    repository = Repository(root)
+    own = {path: blob for path, blob in repository.tree(judge).items() if path.startswith(PACKAGE)}
+    here = {path: blob for path, blob in repository.tree("HEAD").items() if path.startswith(PACKAGE)}
+    if f"{PACKAGE}__main__.py" not in own or own == here:
+        return None
+    with checkouts(repository, root / ".git" / "judge-code") as give:
+        return give("judge", judge) / PACKAGE.split("/")[0]
+
+
+@contextlib.contextmanager
+def checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, str], Path]]:
+    """Gives a checkout of any revision for one role, as a folder of `work` that shares the repository's objects.
+
+    Two roles of one revision are two folders: the judge's holds another lock and other months than the commit.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    known = storage(repository.path)
+
+    def give(role: str, revision: str) -> Path:
+        commit = repository.commit(revision)
+        folder = work / f"{role}-{commit[:12]}"
+        return folder if folder.exists() else checkout(repository, commit, folder, storage=known)
+
+    yield give

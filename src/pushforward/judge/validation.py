@@ -1,0 +1,48 @@
+"""The validation month of a case: what reviewers see of a model while the numbers of its holdout are sealed."""
+
+from typing import Any
+
+import polars as pl
+
+from pushforward import settings
+from pushforward.gate import decision as gate
+from pushforward.gate import verdict as verdicts
+from pushforward.gate.evidence import Evidence
+from pushforward.judge import handover, score
+from pushforward.judge.case import Case
+from pushforward.judge.pictures import Painter
+from pushforward.pipeline.revision import validation_month
+
+
+def validation(
+    case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]
+) -> verdicts.Validation | None:
+    """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
+    contract, month = case.contract, validation_month(manifest)
+    path = case.read.folder / handover.VALIDATION
+    if not (contract.validation and month and path.is_file()):
+        return None
+    slices = case.rules.gate.slices
+    table = score.read_validation(path, contract, month, slices)
+    theirs = None
+    if case.champion is not None and validation_month(champion) == month:
+        root = case.checkout("champion", case.champion.commit)
+        model = settings.load(root).model
+        if model.validation and (root / model.validation).is_file():
+            other = score.read_validation(root / model.validation, model, month, slices)
+            if other[model.key].to_list() == table[contract.key].to_list():
+                # The labels of a version; those of the hand-over are its own words.
+                table = other.rename({"p": "champion"}).with_columns(p=table["p"])
+                theirs = table["champion"].to_numpy()
+    evidence = Evidence(
+        y=table[contract.label].to_numpy(),
+        champion=theirs,
+        challenger=table["p"].to_numpy(),
+        clusters=table[contract.cluster].cast(pl.String).to_numpy(),
+        mode="first" if theirs is None else "superior",
+        months=(month,),
+        slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
+    )
+    painter.draw(case, evidence)
+    word = gate.noun(contract.cluster, evidence.clusters)
+    return gate.validation(evidence, case.rules.gate, cluster=word)

@@ -1,0 +1,118 @@
+"""The graph of a pipeline, as DVC has loaded it: what `dvc` refuses before anything of it runs, or after."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pushforward import files
+from pushforward.errors import PushforwardError
+from pushforward.pipeline import dvctext
+from pushforward.pipeline.lock import differences, within
+
+
+def refuse_links(repo: Any) -> None:
+    """Refuse an out or a dependency behind a link: DVC deletes outs before their stage runs, wherever they lead."""
+    for one in (*repo.index.outs, *repo.index.deps):
+        if one.is_in_repo:
+            refuse_link(one, inside=False)
+
+
+def refuse_link(one: Any, *, inside: bool) -> None:
+    """Refuse an out or a dependency that is a link, or behind one; one `inside` its folder too."""
+    root = Path(one.repo.root_dir)
+    path = os.path.relpath(one.fs_path, root)
+    if files.place(root, path).is_dir() and inside:
+        files.check(root, path)
+
+
+_MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its words say nothing more
+
+
+def unusable(root: Path, text: str) -> PushforwardError:
+    """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
+    told = dvctext.sentence(text, root=str(root))
+    named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
+    below = f"\n{text.strip()}" if "\n" in text.strip() and not _MARKED.match(told.text) else ""
+    line = told.text if named else f"dvc.yaml: {told.text}"
+    return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
+
+
+def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
+    """Refuse a pipeline that makes no model or holdout, or makes it of nothing that could change."""
+    stages = {os.path.relpath(out.fs_path, root): out.stage for out in repo.index.outs}
+    for path in wanted:
+        makers = [stage for out, stage in stages.items() if within(path, out)]
+        if not makers and not (root / path).exists():
+            there = f"its stages make {', '.join(sorted(stages)[:5])}" if stages else "its stages make nothing"
+            text = f"no stage makes {path}, which params.yaml names; {there}"
+            if not (root / "dvc.yaml").is_file():
+                text = f"there is none in this commit, and so nothing that makes {path}, which params.yaml names"
+            raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or model in params.yaml")
+        for stage in makers:
+            if stage.cmd and not stage.deps and not stage.always_changed:
+                raise PushforwardError(
+                    f"dvc.yaml: stage {stage.addressing} makes {path} and has neither deps nor params: "
+                    "once made it would never be made again",
+                    next="name under deps: and params: what it reads",
+                )
+
+
+def check_needed(root: Path, repo: Any) -> None:
+    """Refuse a dependency that is neither there nor made: DVC would say of what is to be made that it is missing."""
+    made = {os.path.relpath(out.fs_path, root) for out in repo.index.outs}
+    for stage in repo.index.stages:
+        for dep in stage.deps if stage.cmd else ():
+            path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
+            if not path or path in made or (root / path).exists():
+                continue
+            if not any(within(path, one) for one in made):
+                raise PushforwardError(
+                    f"dvc.yaml: stage {stage.addressing} needs {path}, "
+                    "which is neither in the commit nor made by a stage",
+                    next=f"git add {path}, or dvc add {path} && dvc push",
+                )
+
+
+def check_frozen(repo: Any, lock: Mapping[str, Any]) -> set[str]:
+    """Refuse a frozen stage whose deps or params have changed since it ran; the names of those that have not.
+
+    DVC leaves a frozen stage alone whatever changes. What is frozen by an import waits for `dvc update`, as it should.
+    """
+    frozen = [stage for stage in repo.index.stages if stage.frozen and stage.cmd]
+    for stage in frozen:
+        stage.frozen = False
+        try:
+            with repo.lock:
+                found = stage.status().get(stage.addressing, [])
+        finally:
+            stage.frozen = True
+        changed = ["its command"] if {"changed command", "changed checksum"} & {str(entry) for entry in found} else []
+        for deps in (entry.get("changed deps", {}) for entry in found if isinstance(entry, dict)):
+            # what is "deleted" is not fetched yet; what is no word is a file of parameters
+            changed += [str(path) for path, how in deps.items() if isinstance(how, str) and how != "deleted"]
+        old = lock.get(stage.addressing, {}).get("params", {})
+        for dep in stage.params:
+            changed += differences(old.get(dep.def_path, {}), dep.read_params())
+        if changed:
+            raise _frozen(stage.addressing, changed)
+    return {stage.addressing for stage in frozen}
+
+
+def check_frozen_still(frozen: set[str], lock: Mapping[str, Any]) -> None:
+    """Refuse a frozen stage for which a stage before it has just made something else."""
+    made = {out["path"]: out.get("md5") for entry in lock.values() for out in entry.get("outs", [])}
+    for name in sorted(frozen & lock.keys()):
+        deps = lock[name].get("deps", [])
+        changed = [dep["path"] for dep in deps if made.get(dep["path"], dep.get("md5")) != dep.get("md5")]
+        if changed:
+            raise _frozen(name, changed)
+
+
+def _frozen(stage: str, changed: list[str]) -> PushforwardError:
+    listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    return PushforwardError(
+        f"dvc.yaml: stage {stage} is frozen and would not run, though {listed} changed since it ran",
+        next=f"take `frozen: true` from {stage.partition('@')[0]}" if "@" in stage else f"dvc unfreeze {stage}",
+    )

@@ -1,0 +1,140 @@
+"""The dvc.lock of a project: what was run, of what, and why again. Whoever asks what a commit holds reads it here."""
+
+import functools
+import hashlib
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pushforward import untrusted as aliases
+
+LOCK = "dvc.lock"
+METRICS = "metrics"  # the folder of what a run has found, beside it
+LISTING = ".dir"  # so ends the name of a folder's object, the list of its files
+MOST_PARSED = 64
+LIMIT_NODES, LIMIT_DEPTH = 1_000_000, 100
+_PARSED: dict[str, bytes] = {}
+
+
+def parsed(text: str) -> Any:
+    """A text of YAML as a value of the caller's own; one that was parsed lately is not parsed again."""
+    if text not in _PARSED:
+        if len(_PARSED) >= MOST_PARSED:
+            _PARSED.clear()
+        _PARSED[text] = pickle.dumps(YAML(typ="safe").load(text))
+    return pickle.loads(_PARSED[text])  # noqa: S301, it was made here
+
+
+def remember(text: str, value: Any) -> None:
+    """Keep what was just written as `text`: the next stage reads it back."""
+    _PARSED[text] = pickle.dumps(value)
+
+
+@functools.lru_cache(maxsize=8)
+def read_lock(text: bytes | None) -> dict[str, Any]:
+    """The stages of a dvc.lock by name, not to be changed; empty for none, and for one that cannot be read."""
+    try:
+        source = (text or b"").decode()
+        if "*" in source:
+            aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        tree = parsed(source)
+    except (YAMLError, UnicodeError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
+        return {}  # conflict markers, say: it names nothing that was run
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    return stages if isinstance(stages, dict) else {}
+
+
+def is_object(content: bytes, oid: str) -> bool:
+    """Whether the bytes are those of the object `oid`, which DVC names by their MD5."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(LISTING)
+
+
+def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
+    """The files and the parameters that the out `out` is made with, from the lock that made it.
+
+    Those of its stage and of every stage before it, without what stages make for each other.
+    """
+    stages = read_lock(lock)
+    made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
+    paths: set[str] = set()
+    params: set[str] = set()
+    wanted, seen = {out}, set[str]()
+    while wanted:
+        path = wanted.pop()
+        makers = {name for name, outs in made.items() if any(within(path, one) for one in outs)}
+        if not makers:
+            paths.add(path)
+        for name in makers - seen:
+            seen.add(name)
+            wanted |= {dep["path"] for dep in stages[name].get("deps", [])}
+            params |= {key for values in stages[name].get("params", {}).values() for key in values}
+    return paths - {out}, params
+
+
+def feeding(lock: bytes | None, out: str) -> list[str]:
+    """What the stage that makes `out` reads: outs of other stages, and files that no stage makes, from the lock."""
+    stages = read_lock(lock)
+    made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
+    maker = next((name for name, outs in made.items() if out in outs), "")
+    others = sorted(path for name, outs in made.items() if name != maker for path in outs)
+    found: list[str] = []
+    for dep in (one["path"] for one in stages.get(maker, {}).get("deps", [])):
+        found += [path for path in others if within(path, dep)] or [dep]
+    return list(dict.fromkeys(found))
+
+
+def within(path: str, other: str) -> bool:
+    """Whether one of the two is the other, or inside it."""
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+
+
+def write_lock(stages: Mapping[str, Any]) -> bytes:
+    """A dvc.lock with its stages in one order, whatever order they ran in: the same content, the same bytes."""
+    out = io.BytesIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump({"schema": "2.0", "stages": {name: stages[name] for name in sorted(stages)}}, out)
+    return out.getvalue()
+
+
+def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """Why a stage had to be looked at again, from its lock entries before and after."""
+    if before is None:
+        return "new stage"
+    if after is None:
+        return ""
+    why = ["its command"] if before.get("cmd") != after.get("cmd") else []
+    old = {dep["path"]: dep.get("md5") for dep in before.get("deps", [])}
+    new = {dep["path"]: dep.get("md5") for dep in after.get("deps", [])}
+    why += [path for path in new if path not in old or new[path] != old[path]]
+    why += [f"{path} (gone)" for path in old if path not in new]
+    for file, values in after.get("params", {}).items():
+        why += differences(before.get("params", {}).get(file, {}), values)
+    return ", ".join(why[:4]) + (f" and {len(why) - 4} more" if len(why) > 4 else "")
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """What differs between two values of a parameter, leaf by leaf."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*new, *(key for key in old if key not in new)]
+        inner = [differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key)) for key in keys]
+        return [text for texts in inner for text in texts]
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list):
+        added = [f"+{_short(value)}" for value in new if value not in old]
+        gone = [f"−{_short(value)}" for value in old if value not in new]
+        return [f"{name} {' '.join(added + gone) or 'in another order'}"]
+    if old is None:
+        return [f"{name} (new)"]
+    return [f"{name} {_short(old)} → {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 24 else f"{text[:21]}…"

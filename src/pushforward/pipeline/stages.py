@@ -1,0 +1,152 @@
+"""The stages of one run of a pipeline: what became of each, from the log of DVC, and why one failed."""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pushforward import cause
+from pushforward.errors import DATA
+from pushforward.pipeline import dvctext
+
+TAIL_BYTES = 16_384
+Outcome = Literal["ran", "restored", "unchanged", "failed"]
+
+
+@dataclass
+class Stage:
+    """What became of one stage: restored means that the run cache had its result."""
+
+    name: str
+    outcome: Outcome
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Reproduction:
+    """What one `repro` did; `message` are the last lines of a run that did not end well."""
+
+    stages: list[Stage] = field(default_factory=list)
+    pulled: int = 0
+    pushed: int = 0
+    seconds: float = 0.0
+    outcome: Literal["ok", "refused", "failed"] = "ok"
+    message: str = ""
+    cause: str = ""  # of a failure: one line of what and where
+    next: str = ""  # and what to type then
+
+
+class Listener(logging.Handler):
+    """Turns DVC's log into stages, and keeps what it complains about."""
+
+    def __init__(self, say: Any) -> None:
+        super().__init__(logging.INFO)
+        self.stages: list[Stage] = []
+        self.complaints: list[str] = []
+        self.transferring = False  # while stages run, a lost object only means that the run cache cannot answer
+        self._say = say
+        self._since = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in one line of DVC's log."""
+        text = record.getMessage()
+        lost = self.transferring and record.levelno >= logging.WARNING and "do not exist" in text
+        if lost or record.levelno >= logging.ERROR:
+            self.complaints.append(text)
+        elif found := re.match(r"Running stage '(.+)':", text):
+            self._begin(Stage(found[1], "ran"))
+            self._say(f"  {found[1]} …")
+        elif found := re.match(r"Stage '(.+)' is cached - skipping run", text):
+            self._begin(Stage(found[1], "restored"))
+        elif found := re.match(r"(?:Stage )?'(.+)' didn't change, skipping", text):
+            self._begin(Stage(found[1], "unchanged"))
+
+    def _begin(self, stage: Stage) -> None:
+        self.close_last()
+        self.tell_end()
+        self.stages.append(stage)
+
+    def tell_end(self) -> None:
+        """Say how long the last stage took, if it ran."""
+        if self.stages and self.stages[-1].outcome == "ran":
+            self._say(f"  {self.stages[-1].name} {self.stages[-1].seconds:.1f} s")
+
+    def close_last(self) -> None:
+        """Write down how long the last stage took."""
+        now = time.monotonic()
+        if self.stages:
+            self.stages[-1].seconds = round(now - self._since, 2)
+        self._since = now
+
+
+@contextlib.contextmanager
+def tail_of() -> Iterator[bytearray]:
+    """Pass on what this process and its children print, and keep the end of it."""
+    tail = bytearray()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    receiver, sender = os.pipe()
+
+    def pump() -> None:
+        while chunk := os.read(receiver, 65_536):
+            os.write(saved[0], chunk)
+            tail.extend(chunk)
+            del tail[:-TAIL_BYTES]
+
+    os.dup2(sender, 1)
+    os.dup2(sender, 2)
+    os.close(sender)
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    try:
+        yield tail
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        thread.join(timeout=10)
+        for descriptor in (receiver, *saved):
+            os.close(descriptor)
+
+
+def chain(error: BaseException) -> str:
+    """What an error says, and what caused it, in one line."""
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(parts) < 4:
+        parts.append(str(seen).strip())
+        seen = seen.__cause__
+    return ": ".join(part for part in parts if part)
+
+
+def tell_failure(error: BaseException, listener: Listener, tail: bytes, result: Reproduction, root: Path) -> None:
+    """Write down in `result` which stage failed, why, and what it said last."""
+    text = chain(error)
+    status = re.search(r"exited with (-?\d+)", text)
+    words = tail.decode("utf-8", "replace")
+    name = listener.stages[-1].name if listener.stages and listener.stages[-1].outcome == "ran" else ""
+    said = words.rpartition(f"  {name} …\n")[2] if name else words
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    result.outcome = "refused" if status and int(status[1]) == DATA else "failed"
+    if name and (none := re.search(r"Checkout failed for following targets:\s*(\S+)", text)):
+        text = f"output '{none[1]}' does not exist"  # so DVC tells it where it pulls
+    why = cause.of(lines, int(status[1]), root=str(root)) if status else dvctext.sentence(text, root=str(root))
+    result.message = ("\n".join(lines[-12:]) if status and lines else text).replace(f"{root}/", "")
+    if result.outcome == "failed":
+        result.cause, result.next = why.text, why.next
+    if not name and (found := dvctext.stage_of(text)):
+        listener.stages.append(Stage(found, "ran"))
+        name = found
+    if name:
+        listener.stages[-1].outcome = "failed"
+        listener.stages[-1].reason = f"exit status {status[1]}" if status else why.text[:200]

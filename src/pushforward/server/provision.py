@@ -1,0 +1,133 @@
+"""The provision of one workflow: interpreter, cache, keys, and what of this machine it may touch. For `workflows`."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pushforward.actions import workflow
+from pushforward.actions.act import Setup
+from pushforward.actions.workflow import Workflow
+from pushforward.errors import MachineError, PushforwardError
+from pushforward.pipeline import environment
+from pushforward.pipeline.storage import Storage
+from pushforward.registry import signers, trust
+from pushforward.sandbox import jail
+from pushforward.server.subject import Subject
+
+BRACES = frozenset("{}")
+
+
+@functools.cache
+def _jail(*, trust: bool) -> jail.Jail:
+    try:
+        return jail.find(trust=trust)  # to find out takes as long as a short workflow
+    except PushforwardError as none:
+        first = none.message.splitlines()[0]
+        raise MachineError(first, next=none.next, detail=none.message) from none
+
+
+class Provision:
+    """What a workflow of a run gets. `privileged` is one that judges; in `folder` is all that the run writes."""
+
+    def __init__(self, subject: Subject, folder: Path, *, privileged: bool) -> None:
+        self.server, self.subject, self.folder, self.privileged = subject.server, subject, folder, privileged
+        self.job, self.repository = subject.job, subject.repository
+        self.trusted = subject.trusted or privileged
+
+    def setup(self, flow: Workflow, commit: str, folder: Path, artifacts: Path, *, say: Callable[[str], None]) -> Setup:
+        """All that `flow` is run with, in the environment that `commit` locks."""
+        python, cache = self._python(commit, say), self._cache()
+        return Setup(
+            repository=self.subject.where,
+            folder=folder,
+            artifacts=artifacts,
+            jail=_jail(trust=self.server.trust or self.trusted),
+            policy=self._policy(python, cache, writes=workflow.writes(flow)),
+            run_id=self.subject.id,
+            env=self._environment(python, cache),
+            secrets=self._secrets(),
+            limit=self.subject.settings.server.timeout_minutes * 60.0,
+        )
+
+    def _policy(self, python: Path, cache: Path, *, writes: bool) -> jail.Policy:
+        """What a workflow may touch.
+
+        Only a judge writes into the repository: looks, and tags on the default branch; so does a schedule that asks
+        for it. The store takes what a push to the default branch has made. Nobody sees the server's keys.
+        """
+        server, event_name = self.server, self.job.event
+        bare, keys = Path(server.bare), signers.private_key(Path(server.bare)).parent
+        store = [Path(server.store)] if server.store else []
+        built = [path for path in (server.folder / "environments",) if self.privileged and path.is_dir()]
+        asked = self.trusted and not self.privileged
+        known = [path for path in (server.folder / "allowed_signers",) if asked and path.is_file()]
+        to_bare = self.privileged or (event_name == "schedule" and writes)
+        to_store = event_name == "push"
+        return jail.Policy(
+            writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
+            readable=(*(() if to_store else store), python.parent.parent, *built, *known),
+            hidden=(keys,) if keys.is_dir() else (),
+            placed={name: path for path in (cache, *store) if (name := self._in_dvc(path)) != path},
+            network=self.subject.trusted,
+            untrusted=not self.trusted,
+        )
+
+    def _environment(self, python: Path, cache: Path) -> dict[str, str]:
+        server, subject = self.server, self.subject
+        env = {
+            "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+            "PUSHFORWARD_ENVIRONMENT": str(python.parent.parent),
+            "PUSHFORWARD_DVC_CONFIG": str(self._dvc_config(cache)),
+            environment.KNOWN: str(server.folder / "environments"),
+            "PUSHFORWARD_RUN": self.job.key,
+            "PUSHFORWARD_BASE": self.job.before if subject.trusted else subject.main,
+        }
+        return env | self._token() if self.privileged and subject.trusted else env
+
+    def _secrets(self) -> Mapping[str, str]:
+        """What only the judge of a push to the default branch gets; the token is among them to be masked in its log."""
+        if not self.privileged or not self.subject.trusted:
+            return {}
+        key = signers.private_key(Path(self.server.bare))
+        return self._token() | ({trust.VARIABLE: key.read_text()} if key.is_file() else {})
+
+    def _token(self) -> dict[str, str]:
+        path = self.server.folder / "token"
+        if not path.is_file():
+            raise MachineError("the server has lost its token", next="pushforward init", detail=f"{path} is missing")
+        return {"PUSHFORWARD_TOKEN": path.read_text().strip()}
+
+    def _python(self, commit: str, say: Callable[[str], None]) -> Path:
+        """The interpreter of what `commit` locks; one is built only for what is on the target branch."""
+        wanted = self.subject.settings.model.requirements
+        other = environment.digest(self.repository, commit, wanted) != environment.at_hand()
+        if other and self.trusted:
+            say(f"  the environment that {commit[:9]} locks: built once, kept for later")
+        if other and not self.trusted:
+            raise PushforwardError(
+                f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
+                next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
+            )
+        return environment.interpreter(self.repository, commit, wanted, folder=self.server.folder / "environments")
+
+    def _cache(self) -> Path:
+        """What a pull request's run writes, no other run reads."""
+        cache = self.server.folder / "cache" if self.trusted else self.folder / "cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        return cache
+
+    def _dvc_config(self, cache: Path) -> Path:
+        path = self.folder / f"dvc-{cache.parent.name}.config"
+        there = Storage(self._in_dvc(cache))
+        if self.server.store:
+            store = self._in_dvc(Path(self.server.store))
+            there = Storage(there.cache, self.server.remote, {"url": str(store)})
+        path.write_text(there.config())
+        return path
+
+    def _in_dvc(self, folder: Path) -> Path:
+        """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
+        jailed = _jail(trust=self.server.trust or self.subject.trusted).kind != "none"
+        if not jailed or BRACES.isdisjoint(str(folder)):
+            return folder
+        return jail.PLAIN / ("store" if str(folder) == self.server.store else "cache")

@@ -1,0 +1,338 @@
+"""The workflows of one run: those of its event, and of the `workflow_run` that they cause. For `execute`."""
+
+import contextlib
+import dataclasses
+import json
+import signal
+from pathlib import Path
+
+from pushforward.actions import event, workflow
+from pushforward.actions.act import run_workflow
+from pushforward.actions.event import Event
+from pushforward.actions.result import WorkflowResult
+from pushforward.actions.workflow import Workflow
+from pushforward.cause import Cause
+from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
+from pushforward.gate import verdict as verdicts
+from pushforward.git.refs import VERDICTS
+from pushforward.git.server import Server
+from pushforward.judge import handover
+from pushforward.judge.handover import read_metrics
+from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.registry import tags as registry
+from pushforward.release import promote
+from pushforward.report.note import Context, entries
+from pushforward.report.terminal import terminal
+from pushforward.server import record, recover, runs
+from pushforward.server.console import Console, Lines
+from pushforward.server.provision import Provision
+from pushforward.server.record import Outcome
+from pushforward.server.runs import Run
+from pushforward.server.subject import Subject
+from pushforward.server.wish import Wish
+
+LIMIT_PICTURE = 1 << 20
+RELEASE = "release"  # the artifact of a tag's workflow that is kept
+JUDGE = "judge"
+BUILD_MINUTES = 40  # what building environments may take beside the workflows
+KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
+
+
+class WaitsError(PushforwardError):
+    """A run that cannot end before the default branch's `commit` has its verdict."""
+
+    def __init__(self, commit: str) -> None:
+        super().__init__(f"it changes nothing that is trained, and waits for the verdict on {commit[:9]}")
+        self.commit = commit
+
+
+class Execution:
+    """The workflows of one event, and of the `workflow_run` that each of them causes."""
+
+    def __init__(self, server: Server, what: Run, console: Console, wish: Wish) -> None:
+        self.server, self.run, self.job, self.console, self.wish = server, what, what.job, console, wish
+        self.folder = runs.folder(server, what.job.key)
+        self.artifacts = self.folder / "artifacts"  # written by the pushed code
+        self.judged = self.folder / "judged"  # written by the judge; holds what it was handed
+        self.judge: WorkflowResult | None = None
+        self.errors: tuple[str, ...] = ()
+        self.first: WorkflowResult | None = None  # the first that failed of those that run the pushed code
+        self.own = True  # what is found is the commit's own; what failed may also be the machine's
+        self.subject = Subject(server, what.job)
+        self.repository = server.repository
+
+    def outcome(self) -> Outcome:
+        """Run them all; raises `PushforwardError` where there is no outcome, `WaitsError` where there is none yet."""
+        if self.run.attempt > 1 and (found := self._finished_before()):
+            return found
+        recover.clear(self.folder, keep=KEPT)
+        subject, first = self.subject, self.subject.event
+        started = subject.due(subject.commit, first)
+        # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
+        most = 2 * max(1, len(started)) * subject.settings.server.timeout_minutes
+        signal.alarm(60 * (most + BUILD_MINUTES))
+        if self.job.event in {"tag", "schedule"}:
+            return self._plain(started)
+        if not started or (not subject.trusted and not self._would_run_on_main()):
+            return self._carried()
+        self.console.say(subject.headline())
+        for flow in started:
+            result = self._workflow(flow, first, subject.commit)
+            self.errors += result.errors
+            if self.first is None and result.cause.text:
+                self.first = result
+            self._judge(flow, result)
+        return self._collect()
+
+    def _judge(self, flow: Workflow, result: WorkflowResult) -> None:
+        """Run the workflows that judge what `flow` has handed over; a judge that cannot work hands on to one before."""
+        for judge in self.subject.judges():
+            follow_up = self.subject.follow_up(flow, result, judge)
+            broken = ""
+            for next_flow in self.subject.due(judge, follow_up):
+                if self.judge is None:
+                    self._hand_over()
+                    self._say_why(flow, result)
+                self.judge = self._workflow(next_flow, follow_up, judge)
+                self.errors += self.judge.errors
+                broken = "" if self._has_verdict() or not self.judge.own else self.judge.cause.text
+            if not broken:
+                return
+            self.console.say(f"  the judge of {judge[:9]} does not work: {broken}")
+
+    def _plain(self, started: list[Workflow]) -> Outcome:
+        """Workflows that nobody judges: of a tag that puts a version to use, or of a schedule."""
+        subject, job = self.subject, self.job
+        if not started:
+            return Outcome("skipped", f"no workflow of this server runs for {job.branch}", subject=subject.commit)
+        self.console.say(subject.headline())
+        results = [self._workflow(flow, subject.event, subject.commit) for flow in started]
+        worst = next((result for result in results if result.conclusion not in {"success", "skipped"}), None)
+        if worst is not None:
+            reason = worst.cause.text or (worst.errors or (worst.conclusion,))[0]
+            then = f"\n  next: {worst.cause.next}" if worst.cause.next else ""
+            named = reason if reason.startswith(worst.file) else f"{worst.file}: {reason}"
+            told = f"! {worst.conclusion.upper()}  {named}{then}"
+            # nobody has called it off: somebody has killed it
+            killed = worst.conclusion == "failure" and any(job.result == "cancelled" for job in worst.jobs)
+            return Outcome(worst.conclusion, told, reason=reason, final=not killed)
+        made = self.artifacts / RELEASE
+        kept = made if job.event == "tag" and made.is_dir() and not made.is_symlink() else None
+        version = self._version() if kept else ""
+        where = f"; its release: {self.server.folder / record.RELEASES / version}" if kept else ""
+        said = f"✓ {job.branch if job.event == 'tag' else job.file}: done{where}"
+        return Outcome("success", said, subject=subject.commit, release=kept, version=version)
+
+    def _version(self) -> str:
+        """The version that the tag of this run puts to use."""
+        known = registry.fold(self.subject.settings.model.name, self.repository.refs("refs/tags"))
+        version = known.at(self.job.commit)
+        if version is None:
+            raise PushforwardError(f"{self.job.branch} names {self.job.commit[:9]}, which no version names")
+        return version.name
+
+    def _would_run_on_main(self) -> bool:
+        """Whether the same files, pushed to the default branch, would start one of its workflows there.
+
+        A forge needs a run for every pull request, to have a status to wait for. Here an edit of the README is not
+        worth one on a branch if it is not worth one on main.
+        """
+        return bool(self.subject.due(self.subject.main, self.subject.as_if_merged()))
+
+    def _hand_over(self) -> None:
+        """Only what the pushed code may hand over reaches the judge; a report of its own making does not."""
+        self.judged.mkdir(exist_ok=True)
+        handed = self.artifacts / "train"
+        if handed.is_dir() and not handed.is_symlink() and not (self.judged / "train").exists():
+            handed.rename(self.judged / "train")
+
+    def _say_why(self, flow: Workflow, result: WorkflowResult) -> None:
+        """Hand over why there is nothing to judge, where the run of the pushed code has not said so itself."""
+        why, own = result.cause, result.own
+        if not why.text:
+            text = f"{flow.file} ended well, but has handed over no artifact 'train'"
+            why, own = Cause(text, f"upload it in {flow.path}, as pushforward score leaves it"), True
+        self.own = handover.write_cause(self.judged / "train", self.subject.commit, why) or own
+
+    def _workflow(self, flow: Workflow, what: Event, commit: str) -> WorkflowResult:
+        """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
+        self.wish.heed()
+        workflow.concurrency(flow, event.context(what, self.subject.where))  # what cannot be evaluated is refused
+        privileged = what.name == "workflow_run"
+        runs.change(self.server, self.job.key, stage=JUDGE if privileged else flow.file)
+        if privileged:
+            self.wish.heed()  # whoever asks from now on is told that it is too late
+        steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
+        actions = [str(step.get("name", step["uses"])).partition("@")[0] for step in steps if "uses" in step]
+        log = f"pushforward runs logs --all {self.job.id}"
+        provision = Provision(self.subject, self.folder, privileged=privileged)
+        artifacts = self.judged if privileged else self.artifacts
+        result = run_workflow(
+            flow,
+            what,
+            provision.setup(flow, commit, self._place(flow.file), artifacts, say=self.console.say),
+            on_event=Lines(self.console.say, actions, log=log).take,
+            cancel=None if privileged else self.wish.gone,
+        )
+        if result.learned is not None:
+            self.console.hide(result.learned)
+        if result.conclusion == "cancelled":
+            self.wish.heed()
+        return result
+
+    def _place(self, file: str) -> Path:
+        """The folder of one run of a workflow; of a second judge another."""
+        names = (file, *(f"{number}-{file}" for number in range(2, 100)))
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
+
+    def _collect(self) -> Outcome:
+        if not self._has_verdict():
+            raise self._no_verdict()
+        jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
+        found, standing = self._settled(self._verdict())
+        if jobs.get("promote") in {None, "success", "skipped"}:
+            return found
+        name = standing.version.name if standing and standing.version else ""
+        head, why = "NOT TAGGED", "judged, but the tags could not be made"
+        if name:
+            head, why = "NOT FINISHED", f"{name} is there, but what follows its tag could not be done"
+        first, _, rest = found.markdown.partition("\n")
+        return dataclasses.replace(
+            found,
+            terminal=f"! {head}  {why}{self._last_words()}\n{found.terminal}",
+            markdown=f"{first}\n\n> [!CAUTION]\n> **{head.capitalize()}**: {why}.\n{rest}",
+            final=False,
+        )
+
+    def _settled(self, found: Outcome) -> tuple[Outcome, promote.Standing | None]:
+        """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
+        if found.verdict != "promote" or self.job.event != "push":
+            return found, None
+        standing = promote.standing(self.repository, self.subject.settings.model.name, self.job.commit)
+        with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
+            found = record.told_last(found, self.judged / "verdict", standing.words)
+        return found, standing
+
+    def _has_verdict(self) -> bool:
+        judged = any(job.id == JUDGE and job.result == "success" for job in self.judge.jobs) if self.judge else False
+        return judged and (self.judged / "verdict" / "report.md").is_file()
+
+    def _no_verdict(self) -> PushforwardError:
+        """Why nobody has judged what was run."""
+        logs = f"pushforward runs logs --all {self.job.id}"
+        if self.judge is not None:
+            why = self.judge.cause
+            text = f"the judge came to no verdict: {why.text or self.judge.conclusion}"
+            if self.judge.conclusion == "failure" and not self.judge.own:  # it was killed, or a tool of it has failed
+                given_up = f"pushforward runs cancel {self.job.id}, to give it up"
+                return MachineError(text, next=f"{logs}; pushforward dispatch, to try again; {given_up}")
+            return PushforwardError(text, next=why.next or logs, exit_code=TOOL)
+        if self.first is not None:
+            why = self.first.cause
+            return PushforwardError(why.text, next=why.next or logs, exit_code=USAGE if self.first.own else TOOL)
+        subject = self.subject
+        names = ", ".join(f"{flow.file} ({flow.name})" for flow in subject.due(subject.commit, subject.event))
+        return PushforwardError(
+            f"nothing judges what {names} has run: no workflow of {subject.judge[:9]} answers to its end",
+            next="name it as on: workflow_run: in .github/workflows/judge.yml does",
+        )
+
+    def _verdict(self) -> Outcome:
+        """What the judge has left, with the lock and the metrics that were handed to it."""
+        verdict, taken = self.judged / "verdict", self.judged / "train"
+        text, lock = (verdict / "report.md").read_text(), taken / LOCK
+        header = entries(text)[0][0]
+        return Outcome(
+            str(header["verdict"]),
+            (verdict / "report.txt").read_text(),
+            text,
+            str(header.get("reason", "")),
+            read_metrics(taken / METRICS),
+            _pictures(verdict / "plots"),
+            lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
+            self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
+            final=self.own,
+        )
+
+    def _lands(self, word: str) -> bool:
+        """Whether the judge has found what a protected default branch takes.
+
+        What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
+        workflow of the project's own may keep the report alone.
+        """
+        if word == "promote":
+            return True
+        from pushforward.judge import judged
+
+        with contextlib.suppress(PushforwardError):
+            return verdicts.lands(judged.stored(self.judged / "verdict")[0])
+        return False
+
+    def _last_words(self) -> str:
+        return "".join(f"\n{error}" for error in self.errors[:3])
+
+    def _finished_before(self) -> Outcome | None:
+        """What an attempt had found that was killed between its tags and its record: a version is not judged again."""
+        job = self.job
+        stored = self.repository.read(f"{VERDICTS}{job.commit}", "verdict.json")
+        if job.event != "push" or stored is None or not self._tagged():
+            return None
+        if (self.judged / "verdict" / "report.md").is_file():
+            return self._settled(self._verdict())[0]
+
+        verdict = verdicts.Verdict.from_json(stored.decode())
+        words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
+        context = Context(branch=job.branch, next_step=words)
+        told, text = terminal(verdict, context), record.note(verdict, context)
+        return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
+
+    def _tagged(self) -> bool:
+        """Whether a version names this commit as what was pushed."""
+        pattern = f"refs/tags/{self.subject.settings.model.name}@*"
+        names = self.repository.git("for-each-ref", f"--contains={self.job.commit}", "--format=%(objectname)", pattern)
+        records = (registry.record(self.repository.git("cat-file", "tag", tag).text) for tag in names.text.split())
+        return any(found.get("commit") == self.job.commit for found in records)
+
+    def _carried(self) -> Outcome:
+        """Nothing that a workflow reads has changed: the verdict before stands."""
+
+        subject, job = self.subject, self.job
+        source = subject.before if subject.trusted else subject.last_run(subject.main)
+        stored = subject.verdict_of(source)
+        if not stored and not subject.trusted and subject.awaits(source):
+            raise WaitsError(source)
+        if not stored:
+            raise self._unmatched()
+        due = subject.due(source, subject.event) if subject.trusted else self._would_run_on_main()
+        if due:
+            raise PushforwardError(
+                f"the workflows of this commit are not run for a change that those of {source[:9]} are run for",
+                next="change on: in .github/workflows by itself first",
+            )
+        verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
+        context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
+        text = record.note(verdict, context)
+        return Outcome(verdict.verdict, terminal(verdict, context), text, verdict.reason, subject=source)
+
+    def _unmatched(self) -> PushforwardError:
+        """The refusal of a push that starts no workflow, with the branches that the workflows name."""
+        default, flows = self.server.default_branch, self.subject.workflows(self.subject.commit)
+        named = [
+            (flow.path, ", ".join(map(str, branches)) if isinstance(branches, list) else str(branches))
+            for flow in flows
+            if (branches := (flow.on.get(self.subject.event.name) or {}).get("branches"))
+        ]
+        if not named:
+            return PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
+        path, names = named[0]
+        return PushforwardError(
+            f"no workflow of this server matches the push: its default branch is {default}, {path} runs for {names}",
+            next=f"name {default} under on: in {path}, in judge.yml too where it names a branch",
+        )
+
+
+def _pictures(folder: Path) -> dict[str, bytes]:
+    """The pictures that the judge has drawn, by name."""
+    found = [path for path in sorted(folder.glob("*.svg")) if path.is_file() and not path.is_symlink()]
+    return {path.name: path.read_bytes() for path in found if path.stat().st_size < LIMIT_PICTURE}

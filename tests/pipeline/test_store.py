@@ -1,0 +1,69 @@
+"""Whether an object of DVC's is whole: by its bytes, and of a folder by those of each file in it."""
+
+import hashlib
+import json
+
+import pytest
+
+from pushforward.errors import PushforwardError
+from pushforward.pipeline.lock import is_object
+from pushforward.pipeline.store import Store
+
+
+def put(store, content, suffix=""):
+    oid = hashlib.md5(content, usedforsecurity=False).hexdigest() + suffix
+    path = store.path / "files" / "md5" / oid[:2] / oid[2:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return oid
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("content", [b"", b"one\n", b"\0" * 70_000], ids=["empty", "short", "long"])
+def test_an_object_is_its_bytes(store, content):
+    oid = put(store, content)
+    assert is_object(content, oid)
+    assert store.content(oid) == content
+    assert store.is_intact(oid)
+    assert store.is_whole(oid)
+
+
+def test_bytes_of_the_same_size_are_another_object(store):
+    oid = put(store, b"one\n")
+    store.file(oid).write_bytes(b"two\n")
+    assert store.read(oid) == b"two\n"
+    assert store.content(oid) is None
+    assert not store.is_intact(oid)
+    assert not store.is_whole(oid)
+
+
+def test_what_is_not_there_is_not_whole(store):
+    oid = hashlib.md5(b"one\n", usedforsecurity=False).hexdigest()
+    assert (store.content(oid), store.is_intact(oid), store.is_whole(oid)) == (None, False, False)
+
+
+@pytest.mark.parametrize("damage", ["gone", "another of the same size", None])
+def test_a_folder_is_whole_with_every_file_of_its_list(store, damage):
+    inside = put(store, b"one\n")
+    listed = json.dumps([{"md5": inside, "relpath": "a.txt"}]).encode()
+    oid = put(store, listed, ".dir")
+    if damage == "gone":
+        store.file(inside).unlink()
+    elif damage:
+        store.file(inside).write_bytes(b"two\n")
+    assert store.is_intact(oid), "the list itself is"
+    assert store.is_whole(oid) is (damage is None)
+
+
+def test_a_link_in_place_of_an_object_is_refused(store, tmp_path):
+    oid = put(store, b"one\n")
+    (tmp_path / "elsewhere").write_bytes(b"one\n")
+    store.file(oid).unlink()
+    (store.path / "files" / "md5" / oid[:2] / oid[2:]).symlink_to(tmp_path / "elsewhere")
+    for ask in (store.content, store.is_intact, store.is_whole):
+        with pytest.raises(PushforwardError, match="link"):
+            ask(oid)
