@@ -1,6 +1,6 @@
 import pytest
 
-from pushforward import __version__, settings
+from pushforward import __version__, settings, yamlfile
 from pushforward.errors import PushforwardError
 
 LFS = "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit"
@@ -169,11 +169,11 @@ def test_months_follow_each_other_over_the_year():
     assert settings.next_month("2013-09") == "2013-10"
 
 
-LONG = f"# {'x' * settings.PLAIN_CHARACTERS}\n"  # what is as long is looked through before it is built
+LONG = f"# {'x' * yamlfile.PLAIN_CHARACTERS}\n"  # what is as long is looked through before it is built
 
 
 def test_what_is_nested_as_deeply_as_it_may_is_read():
-    deep = settings.LIMIT_DEPTH - 1
+    deep = yamlfile.LIMIT_DEPTH - 1
     text = f"{LONG}{GOOD.decode()}own: {'[' * deep}{']' * deep}\n"
     assert settings.parse(text.encode()).model.name == settings.parse(GOOD).model.name
 
@@ -183,7 +183,7 @@ def test_what_is_nested_as_deeply_as_it_may_is_read():
     [
         ('data:\n  "l0": &a0 [x, x]\n  "l1": *a0\n', "anchor or alias"),
         ("a: &-b [x]\n", "anchor or alias"),
-        (LONG + "a: " + "[" * settings.LIMIT_DEPTH + "]" * settings.LIMIT_DEPTH, "nested too deeply"),
+        (LONG + "a: " + "[" * yamlfile.LIMIT_DEPTH + "]" * yamlfile.LIMIT_DEPTH, "nested too deeply"),
         ('a: !!int ""\n', "params.yaml"),
         ("a: !!bool maybe\n", "params.yaml"),
         ("a: !!omap 5\n", "params.yaml"),

@@ -35,6 +35,7 @@ def test_every_verb_shows_an_example(verb):
 
 # verb -> what its file calls: found by its name, and it does what it says
 CALLS = {
+    "adopt": "project.adopt.plan",
     "bundle": "release.bundle.bundle",
     "check": "server.check.everything",
     "deprecate": "release.release.deprecate",

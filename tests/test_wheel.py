@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pushforward.project import workflows
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 UV = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
@@ -52,6 +54,8 @@ def test_it_holds_the_package_and_nothing_else(wheel):
         f"pushforward-{PROJECT['project']['version']}.dist-info",
     }
     assert "pushforward/py.typed" in names
+    for template in workflows.TEMPLATES:
+        assert f"pushforward/workflows/{template}.in" in names
 
 
 def test_it_says_who_made_it_and_for_whom(wheel):

@@ -13,22 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
-from pushforward import __version__, files, pointers
+from pushforward import files, yamlfile
 from pushforward.errors import PushforwardError
 
 FILE = "params.yaml"
-LIMIT_BYTES = 64 * 1024
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
-LIMIT_DEPTH = 40
-PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
 PLAIN = (bool, int, float, str, type(None))
-# What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
-ODD = (LookupError, AttributeError, TypeError)
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
@@ -188,12 +180,14 @@ def parse(text: bytes, where: str = FILE) -> Settings:
     for section in tree:
         close = difflib.get_close_matches(str(section), own, n=1, cutoff=0.75)
         if section not in own and close and close[0] not in tree:
-            raise _refusal(where, tree, (section,), f"unknown section '{section}'; did you mean '{close[0]}'?")
+            raise yamlfile.refusal(where, tree, (section,), f"unknown section '{section}'; did you mean '{close[0]}'?")
     try:
-        return Settings.model_validate({name: _plain(tree[name]) for name in own if name in tree})
+        return Settings.model_validate({name: yamlfile.plain(tree[name]) for name in own if name in tree})
     except ValidationError as invalid:
         first = invalid.errors()[0]
-        raise _refusal(where, tree, first["loc"], _explain(first)) from None
+        inside: Any = own[str(first["loc"][0])].annotation if first["loc"] else None
+        known = list(getattr(inside, "model_fields", own))
+        raise yamlfile.refusal(where, tree, first["loc"], yamlfile.explain(first, known)) from None
 
 
 def load(folder: Path) -> Settings:
@@ -206,7 +200,7 @@ def load(folder: Path) -> Settings:
 
 def plain(text: bytes, where: str = FILE) -> dict[str, Any]:
     """Every section of params.yaml, of whosever stages, as plain values."""
-    found: dict[str, Any] = _plain(_load(text, where))
+    found: dict[str, Any] = yamlfile.plain(_load(text, where))
     return found
 
 
@@ -222,33 +216,12 @@ def flatten(text: bytes, where: str = FILE) -> dict[str, Any]:
         else:
             flat[prefix] = value
 
-    walk("", _plain(_load(text, where)))
+    walk("", yamlfile.plain(_load(text, where)))
     return flat
 
 
 def _load(text: bytes, where: str) -> CommentedMap:
-    if len(text) > LIMIT_BYTES:
-        raise _broken(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}", where)
-    if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
-        raise PushforwardError(f"{where} is {stands_for[0]}, not what it points to", next=stands_for[1])
-    try:
-        source = text.decode("utf-8")
-    except UnicodeDecodeError as wrong:
-        raise _broken(f"{where} is not UTF-8 at byte {wrong.start}", where) from None
-    try:
-        if len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
-            _check_events(source, where)
-        tree = _tree(source)
-    except MarkedYAMLError as broken:
-        mark = broken.problem_mark or broken.context_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise _broken(f"{where}{at}: {broken.problem or broken.context}", where) from None
-    except RecursionError:
-        raise _broken(f"{where} is nested too deeply", where) from None
-    except (YAMLError, ValueError, *ODD) as broken:
-        raise _broken(f"{where}: {(str(broken).splitlines() or ['it cannot be read'])[0]}", where) from None
-    if not isinstance(tree, CommentedMap):
-        raise _broken(f"{where} must be a mapping of sections", where)
+    tree = yamlfile.load(text, where)
     _check_kinds(tree, where)
     return tree
 
@@ -262,11 +235,17 @@ def _check_kinds(tree: CommentedMap, where: str) -> None:
         name = ".".join(str(part) for part in path)
         if isinstance(value, datetime.date):
             text = value.isoformat()
-            raise _refusal(where, tree, path, f'quote the date at {name}, or DVC cannot read the file: "{text}"')
+            raise yamlfile.refusal(
+                where, tree, path, f'quote the date at {name}, or DVC cannot read the file: "{text}"'
+            )
         if tag := getattr(value, "tag", None) and value.tag.value:
-            raise _refusal(where, tree, path, f"'{name}' has the tag {tag}, which DVC cannot read; write it without")
+            raise yamlfile.refusal(
+                where, tree, path, f"'{name}' has the tag {tag}, which DVC cannot read; write it without"
+            )
         kind = type(value).__name__.removeprefix("Commented").lower()
-        raise _refusal(where, tree, path, f"'{name}' is a value of the kind {kind}, which DVC cannot read; write text")
+        raise yamlfile.refusal(
+            where, tree, path, f"'{name}' is a value of the kind {kind}, which DVC cannot read; write text"
+        )
 
 
 def _odd(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -278,69 +257,3 @@ def _odd(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...
             yield from _odd(value, (*path, key))
     elif not isinstance(node, PLAIN):
         yield path, node
-
-
-def _check_events(source: str, where: str) -> None:
-    """Refuse, before anything is built, what grows while it is: an alias can stand for a million values."""
-    depth = 0
-    for event in YAML(typ="safe", pure=True).parse(source):
-        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise _broken(f"{where} uses a YAML anchor or alias; write the value out", where)
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > LIMIT_DEPTH:
-            raise _broken(f"{where}:{event.start_mark.line + 1} is nested too deeply", where)
-
-
-@functools.lru_cache(maxsize=16)
-def _tree(source: str) -> Any:
-    """A text of YAML with its line numbers, not to be changed; a judge asks for the same few again and again."""
-    return YAML(typ="rt").load(source)
-
-
-def _plain(node: Any) -> Any:
-    """The plain Python value of a ruamel node (it subclasses str, float and int to keep formatting)."""
-    if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
-
-
-def _explain(error: Any) -> str:
-    loc = [str(part) for part in error["loc"]]
-    if error["type"] == "extra_forbidden":
-        section = Settings.model_fields[loc[0]].annotation
-        known = list(getattr(section, "model_fields", {}))
-        close = difflib.get_close_matches(loc[-1], known, n=1)
-        if close:
-            return f"unknown key '{'.'.join(loc)}'; did you mean '{close[0]}'?"
-        other = f"pushforward {__version__} has no such setting, another version may; take it out, or run that version"
-        return f"unknown key '{'.'.join(loc)}': {other} (known: {', '.join(known)})"
-    if error["type"] == "missing":
-        return f"'{'.'.join(loc)}' is missing"
-    if error["type"] in ("model_type", "dict_type"):
-        return f"'{'.'.join(loc)}' must hold keys of its own; write them below it, or take the line out"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if not loc:
-        return text
-    given = error.get("input")
-    shown = f" (it is {given!r})" if isinstance(given, (str, int, float, bool)) and "'" not in text else ""
-    return f"'{'.'.join(loc)}': {text[0].lower()}{text[1:]}{shown}"
-
-
-def _refusal(where: str, tree: CommentedMap, loc: tuple[Any, ...], text: str) -> PushforwardError:
-    line, node = 0, tree
-    for part in loc:
-        try:
-            line = node.lc.key(part)[0] if isinstance(node, CommentedMap) else node.lc.item(part)[0]
-            node = node[part]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return PushforwardError(f"{where}:{line + 1}: {text}", next=f"edit {where.rpartition(':')[2]}")
-
-
-def _broken(text: str, where: str) -> PushforwardError:
-    return PushforwardError(text, next=f"edit {where.rpartition(':')[2]}")

@@ -1,0 +1,227 @@
+"""What `pushforward adopt` writes into a repository: pushforward.yaml, generated workflows, lines of .gitignore.
+
+It is planned first and then written, so that a dry run tells the same. Nothing is committed, dvc.yaml is never touched,
+params.yaml only where --update moves our own sections out of it.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushforward import __version__, files
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.project import draft, move, schema, workflows
+from pushforward.project.survey import PARAMS, Survey, survey
+from pushforward.project.workflows import Form, Generated
+
+IGNORE = ".gitignore"
+TOOL = re.compile(rb"(?m)^tool:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)")
+MAKE_ENV = re.compile(r"(?m)^env:")
+SHELL_PLAIN = re.compile(r"[\w./+-]+")
+NEEDS = {
+    2: "predictions: one table with a row for each test row: its key, label and prediction",
+    3: "holdout: rows that no model has seen, and score: the command that scores them",
+}
+A_PATH = "path: which out the model is"
+METRICS = "metrics: names of numbers that dvc.yaml declares, and which way is better"
+
+
+@dataclass(frozen=True)
+class Write:
+    """A file as it will be, and in a few words what that is."""
+
+    path: str
+    content: bytes
+    words: str
+    runs: bool = False
+    conflicts: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was found, the level that comes of it, what will be written, and what is said beside."""
+
+    survey: Survey
+    level: int
+    writes: tuple[Write, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def conflicts(self) -> int:
+        """How many places two people have changed."""
+        return sum(write.conflicts for write in self.writes)
+
+
+def plan(root: Path, *, level: int | None = None, update: bool = False) -> Plan:
+    """What has to be written for the repository at `root` to be adopted; with `update`, renewed."""
+    found = survey(root)
+    made = [] if found.project is not None and not update else list(_settings(found, level, update=update))
+    text = next((write.content for write in made if write.path == schema.FILE), None)
+    project = schema.parse(text) if text is not None else found.project
+    reached = project.level if project is not None else draft.level(found)
+    if level is not None and level > reached:
+        raise PushforwardError(
+            f"level {level} needs {needs(found, reached + 1)}; level {reached} is what there is",
+            next=f"edit {schema.FILE}"
+            if found.project is not None
+            else "pushforward adopt, which writes it to be edited",
+        )
+    form = form_of(found)
+    generated, notes = [], []
+    for one in workflows.render(form):
+        state = workflows.state(root, one)
+        if state == "copy":
+            notes.append(f"{one.path} is a copy of yours, and stays as it is")
+        elif state in ("stale", "both") and not update:
+            notes.append(f"{one.path} is of another version: pushforward adopt --update")
+        elif state in ("missing", "stale", "both"):
+            generated.append(_generated(Repository(root), one, state))
+    notes += [f"{lock} is not what .github/actions/{form.prefix}setup installs: add how" for lock in _not_built(found)]
+    notes += _absent(found)
+    writes = (*made, *generated, *_ignore(found))
+    for write in writes:
+        _check_place(root, write.path)
+    return Plan(found, reached, writes, tuple(notes))
+
+
+def _check_place(root: Path, path: str) -> None:
+    """Refuse, before anything is written, a place that is no file, or below one."""
+    there = files.place(root, path)
+    above = [folder for folder in there.parents if folder.is_relative_to(root)]
+    if there.is_dir() or any(folder.exists() and not folder.is_dir() for folder in above):
+        raise PushforwardError(
+            f"{path} cannot be written: a folder is there, or a file in place of its folder",
+            next="move that away, and pushforward adopt again",
+        )
+
+
+def apply(planned: Plan) -> None:
+    """Write what was planned."""
+    root = planned.survey.root
+    for write in planned.writes:
+        files.write(root, write.path, write.content)
+        if write.runs:
+            files.place(root, write.path).chmod(0o755)
+
+
+def needs(found: Survey, level: int) -> str:
+    """What a level wants that the one below it does not; of the first, what is not there."""
+    if level > 1:
+        return NEEDS[level]
+    if found.project is not None:
+        below = [model for model in found.project.models.values() if model.level == 0]
+        lacks = {A_PATH: any(model.path is None for model in below), METRICS: bool(below)}
+    else:
+        known = [any(number.better for number in draft.numbers(one)) for one in found.models]
+        lacks = {A_PATH: any(one.model is None for one in found.models), METRICS: not all(known)}
+    return " and ".join(what for what, lack in lacks.items() if lack)
+
+
+def stale(root: Path) -> Iterator[str]:
+    """What is not as this version makes it, a line each; nothing where all is."""
+    found = survey(root)
+    if found.project is None:
+        yield f"{schema.FILE} is not there"
+    elif found.project.tool != __version__:
+        yield f"{schema.FILE} is of pushforward {found.project.tool}, and this is {__version__}"
+    for one in workflows.render(form_of(found)):
+        state = workflows.state(root, one)
+        if state == "missing":
+            yield f"{one.path} is not there"
+        elif state in ("stale", "both"):
+            yield f"{one.path} is of another version{', and edited' if state == 'both' else ''}"
+
+
+def next_step(planned: Plan) -> str:
+    """What to type now: of the verbs that there are, none runs a project by pushforward.yaml before it is committed."""
+    if planned.conflicts:
+        return f"edit {', '.join(write.path for write in planned.writes if write.conflicts)}"
+    places = sorted({write.path.partition("/")[0] for write in planned.writes})
+    if not places:
+        return "pushforward adopt --check, which says when a new version makes other files"
+    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward'"
+
+
+def form_of(found: Survey) -> Form:
+    """What the generated files of a repository have of its own."""
+    package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
+    form = Form(found.branch, package, _setup(found))
+    return Form(found.branch, package, form.setup, workflows.prefix(found.root, form))
+
+
+def _setup(found: Survey) -> str:
+    """What builds .venv with pushforward and the project's own environment, as a line of a shell."""
+    makefile = files.read(found.root, "Makefile") if found.old else None
+    if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
+        return "make env"
+    install = f"uv pip install -q --python .venv/bin/python pushforward=={__version__}"
+    listed = list(dict.fromkeys(lock for one in found.models for lock in one.locks))
+    pip = [f"-r {lock.path}" for lock in listed if lock.kind in ("pip", "pylock") and SHELL_PLAIN.fullmatch(lock.path)]
+    parts = ["uv venv -q --allow-existing .venv"]
+    for lock in listed:
+        if lock.kind == "uv" and SHELL_PLAIN.fullmatch(lock.path):
+            folder = lock.path.rpartition("/")[0] or "."
+            parts.append(f"uv export -q --frozen --no-emit-project --project {folder} -o .venv/project.txt")
+            pip.append("-r .venv/project.txt")
+    return " && ".join([*parts, " ".join([install, *dict.fromkeys(pip)])])
+
+
+def _not_built(found: Survey) -> list[str]:
+    """The files of environments that the generated setup does not install from."""
+    listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
+    built = ("pip", "pylock", "uv")
+    return [lock.path for lock in listed if lock.kind not in built or not SHELL_PLAIN.fullmatch(lock.path)]
+
+
+def _absent(found: Survey) -> Iterator[str]:
+    """The files of metrics whose numbers cannot be drafted, for they are not here."""
+    if found.project is None and not found.old:
+        for path in dict.fromkeys(one.out.path for model in found.models for one in model.metrics if one.absent):
+            yield f"{path} is not here: after dvc pull or dvc repro, and rm {schema.FILE}, adopt finds its numbers"
+
+
+def _settings(found: Survey, level: int | None, *, update: bool) -> Iterator[Write]:
+    """pushforward.yaml: drafted, moved out of params.yaml, or of another version."""
+    if found.project is not None:
+        content = files.read(found.root, schema.FILE) or b""
+        fresh = TOOL.sub(f'tool: "{__version__}"'.encode(), content, count=1)
+        if found.project.tool != __version__ and fresh != content:
+            yield Write(schema.FILE, fresh, f"tool {found.project.tool} -> {__version__}")
+        return
+    if found.old:
+        if not update:
+            raise PushforwardError(
+                f"{PARAMS} has {', '.join(found.old)} of pushforward, which are in {schema.FILE} from this version on",
+                next="pushforward adopt --update, which moves them",
+            )
+        moved = move.move(found)
+        yield Write(schema.FILE, moved.project.encode(), f"{moved.project.count(chr(10))} lines, moved from {PARAMS}")
+        stays = f"; {', '.join(moved.stays)} stays, for a stage reads it" if moved.stays else ""
+        gone = ", ".join(name for name in found.old if name != "data")
+        yield Write(PARAMS, moved.params.encode(), f"without {gone}{stays}")
+        return
+    prefix = form_of(found).prefix
+    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
+    text = draft.text(found, draft.level(found) if level is None else level, names)
+    yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
+
+
+def _generated(repository: Repository, one: Generated, state: str) -> Write:
+    if state != "both":
+        words = "generated" if state == "missing" else "generated anew"
+        return Write(one.path, one.content, words, one.runs)
+    content, conflicts = workflows.merged(repository, one)
+    words = f"merged, with {conflicts} conflicts" if conflicts else "merged with your changes"
+    return Write(one.path, content, words, one.runs, conflicts)
+
+
+def _ignore(found: Survey) -> Iterator[Write]:
+    if not found.unignored:
+        return
+    content = files.read(found.root, IGNORE) or b""
+    content += b"\n" if content and not content.endswith(b"\n") else b""
+    added = "# what a run leaves, and what DVC keeps\n" + "".join(f"{line}\n" for line in found.unignored)
+    yield Write(IGNORE, content + added.encode("utf-8", "surrogateescape"), f"+{len(found.unignored)}")

@@ -1,0 +1,354 @@
+"""The format of pushforward.yaml: frozen models, one refusal with its line for whatever is not as it must be.
+
+What a pipeline makes or reads is named from the model's `folder`, locks and cards from the root of the repository.
+`adopt` reads what it has written by it; editors complete the file by the JSON schema that it publishes
+(docs/pushforward.schema.json).
+"""
+
+import difflib
+import posixpath
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from pushforward import files, yamlfile
+from pushforward.settings import MOST_FILES, MOST_MIB, RIGHTS, Column, Name, Section
+
+FILE = "pushforward.yaml"
+NONE = "none"
+LONGEST_PATH = 400
+LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
+LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
+OF_HOLDOUT = ("validation", "batches")
+
+
+def _inside(path: str) -> str:
+    """A path as git has it: relative, inside of the repository, of characters that can be printed."""
+    if not path or not path.isprintable() or "\\" in path:
+        raise ValueError("write a path, with / between its parts")
+    if posixpath.normpath(path) != path or path.startswith(("/", "-", "../")) or path in ("..", "."):
+        raise ValueError("write a path inside of the repository, without . and .. in it, and no / at its ends")
+    return path
+
+
+def sound(path: str) -> bool:
+    """Whether a path can stand in this file."""
+    try:
+        return len(_inside(path)) <= LONGEST_PATH
+    except ValueError:
+        return False
+
+
+def _folder(path: str) -> str:
+    return path if path == "." else _inside(path)
+
+
+def _places(*names: str) -> Any:
+    def check(command: str) -> str:
+        missing = [name for name in names if name not in command]
+        if missing:
+            raise ValueError(f"the command must contain {', '.join(missing)}")
+        return command
+
+    return AfterValidator(check)
+
+
+def _loss(words: str) -> str:
+    if " " not in words and words not in LOSSES:
+        raise ValueError(f"write one of {', '.join(LOSSES)}, or a command with {{labels}} {{predictions}} {{out}}")
+    missing = [place for place in ("{labels}", "{predictions}", "{out}") if place not in words]
+    if " " in words and missing:
+        raise ValueError(f"the command must contain {', '.join(missing)}")
+    return words
+
+
+def _key_of_file(words: str) -> str:
+    file, colon, key = words.partition(":")
+    if not colon or not key or not all(key.split(".")):
+        raise ValueError("write FILE:KEY, such as params.yaml:data.months")
+    _inside(file)
+    return words
+
+
+def _batches(words: str) -> str:
+    return words if words == NONE else _key_of_file(words)
+
+
+ProjectPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
+KeyOfFile = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_key_of_file)]
+
+
+class Metric(Section):
+    """What a number of the pipeline has to keep to, beside that of the model in use."""
+
+    better: Literal["higher", "lower"] = Field(description="Which way is better.")
+    at_least: float | None = Field(default=None, allow_inf_nan=False, description="Below it the commit is held.")
+    at_most: float | None = Field(default=None, allow_inf_nan=False, description="Above it the commit is held.")
+    gain_at_least: float | None = Field(
+        default=None, allow_inf_nan=False, description="How much better than the model in use it has to be."
+    )
+    lose_at_most: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="How much worse than the model in use it may be."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.better == "lower" and self.at_least is not None:
+            raise ValueError("where lower is better, the limit is at_most")
+        if self.better == "higher" and self.at_most is not None:
+            raise ValueError("where higher is better, the limit is at_least")
+        return self
+
+
+class Noise(Section):
+    """How far the metrics move by chance: the same recipe with several seeds, once for each model in use."""
+
+    param: str = Field(pattern=r"^[\w-]+(\.[\w-]+)*$", description="The seed, as params.yaml names it: train.seed.")
+    runs: int = Field(default=5, ge=2, le=20, description="How many seeds are tried.")
+
+
+class Predictions(Section):
+    """A table that the pipeline makes: one row for each row of the test set."""
+
+    path: ProjectPath = Field(description="The table, an out of the pipeline: CSV or Parquet.")
+    label: Column = Field(description="The column of the label.")
+    p: Column = Field(default="p", description="The column of what is predicted; p_<class> with classes.")
+    key: Column = Field(description="The column that names a row, the same from run to run.")
+    cluster: Column = Field(
+        default=NONE, description="The column of what belongs together, such as the day or the patient; none: each row."
+    )
+
+
+class Holdout(Section):
+    """Rows that no model has seen, and by which the judge asks every model."""
+
+    path: ProjectPath = Field(description="The folder with rows, labels and, where there are some, events.")
+    key: Column = Field(description="The column that names a row.")
+    label: Column = Field(description="The column of the label.")
+    cluster: Column = Field(description="The column of what belongs together: the day, the patient; none: each row.")
+    time: Column = Field(description="The column that says when a row was asked; none where rows have no time.")
+    floor: str | None = Field(
+        default=None, min_length=1, description="A column of the labels, or a command, that every model has to beat."
+    )
+
+
+class Model(Section):
+    """One model: where its pipeline is, what it makes, and by what it is judged."""
+
+    folder: Annotated[str, AfterValidator(_folder)] = Field(default=".", description="Where its dvc.yaml lies.")
+    path: ProjectPath | None = Field(
+        default=None, description="The model: an out, a file or a folder, named from `folder`."
+    )
+    environment: list[ProjectPath] = Field(
+        default=[], description="The locks of its environment, named from the root: requirements.txt, uv.lock, …"
+    )
+    card: ProjectPath | None = Field(default=None, description="A text that begins the model card of every version.")
+    metrics: dict[KeyOfFile, Metric] | None = Field(
+        default=None, min_length=1, description="Level 1. FILE:KEY of a metric of dvc.yaml -> what it has to keep to."
+    )
+    noise: Noise | None = Field(default=None, description="Level 1. How far the metrics move by chance.")
+    predictions: Predictions | None = Field(default=None, description="Level 2. A table of labels and predictions.")
+    holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
+    score: Annotated[str, _places("{rows}", "{out}")] | None = Field(
+        default=None, description="Level 3. The command that scores: with {rows}, {out} and, where there are, {events}."
+    )
+    classes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(
+        default=None, min_length=2, description="Where labels are texts: which there are, in order."
+    )
+    loss: Annotated[str, AfterValidator(_loss)] | None = Field(
+        default=None, description="What is lost by a prediction: a word, or a command. Default: logloss."
+    )
+    validation: ProjectPath | None = Field(
+        default=None, description="Level 3. Predictions of a fit that has not seen the validation rows."
+    )
+    batches: Annotated[str, AfterValidator(_batches)] | None = Field(
+        default=None, description="Level 3. Where the names of the batches stand, in order; none where there are none."
+    )
+
+    @property
+    def level(self) -> int:
+        """0 to 3: what is there says it."""
+        if self.holdout is not None:
+            return 3
+        return 2 if self.predictions is not None else int(self.metrics is not None)
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, classes: list[str] | None) -> list[str] | None:
+        for name in classes or ():
+            if (classes or []).count(name) > 1:
+                raise ValueError(f"'{name}' is there twice")
+        return classes
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """No half of a level: what is begun is there, or the file is refused with what is missing."""
+        if self.score is not None and self.holdout is None:
+            raise ValueError("'holdout' is missing, which `score` is of; both make level 3")
+        if self.holdout is not None and self.score is None:
+            raise ValueError("'score' is missing, the command that answers the holdout; both make level 3")
+        for name in OF_HOLDOUT:
+            if getattr(self, name) is not None and self.holdout is None:
+                raise ValueError(f"'{name}' is of level 3, and 'holdout' and 'score' are missing")
+        if self.noise is not None and self.metrics is None:
+            raise ValueError("'metrics' is missing, whose `noise` this is")
+        for name in ("loss", "classes"):
+            if getattr(self, name) is not None and self.level < 2:
+                raise ValueError(f"'{name}' is of level 2, and 'predictions' is missing")
+        if self.level > 0 and self.path is None:
+            raise ValueError("'path' is missing: which out the model is")
+        return self
+
+
+class Gate(Section):
+    """What a challenger must show at levels 2 and 3."""
+
+    quantile: float | None = Field(default=None, gt=0, lt=1, description="Of the loss pinball.")
+    delta: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Of the loss huber, in the unit of the label."
+    )
+    window: int = Field(default=2, ge=1, le=12, description="How many of the newest batches are the holdout.")
+    alpha: float = Field(default=0.05, gt=0, le=0.2, description="How often all looks together may be wrong.")
+    looks: int = Field(default=10, ge=1, le=1000, description="How many questions a holdout answers before it retires.")
+    margin: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="What counts as better, in units of the loss."
+    )
+    refresh_margin: float = Field(
+        default=0.01, ge=0, le=0.2, description="How much worse the same recipe may be on new data, as a share."
+    )
+    slices: list[Column] = Field(default=[], description="Columns of the labels, each value of which is looked at.")
+    reveal: Literal["verdict", "numbers"] = Field(
+        default="verdict", description="What is told of a holdout in use: the verdict alone, or its numbers."
+    )
+    suspect_jump: float = Field(default=0.03, gt=0, le=0.5, description="A gain of AUC at once that a person looks at.")
+    suspect_fall: float = Field(
+        default=0.5, gt=0, le=1, description="A fall of the loss at once, as a share, that a person looks at; 1: none."
+    )
+    suspect_auc: float | None = Field(default=None, gt=0.5, le=1, description="An AUC that a person looks at.")
+    suspect_column: float = Field(
+        default=0.95, gt=0.5, le=1, description="The AUC of one column of the rows that a person looks at."
+    )
+    suspect_rows: float = Field(
+        default=0.2, ge=0, le=1, description="A change in the number of rows, as a share, that a person looks at."
+    )
+    cleared: list[Column] = Field(default=[], description="Columns of the rows that a person has looked at.")
+
+
+class Promote(Section):
+    """In which environments a passing version is put to use, and by whom."""
+
+    environments: dict[Name, Literal["auto", "manual"]] = Field(
+        default={"staging": "auto", "production": "manual"},
+        description="Environment -> auto (every version that passes), or manual (a person's tag).",
+    )
+    metrics: bool = Field(default=False, description="Whether level 1 promotes too; its tags say `by: metrics`.")
+
+    @field_validator("environments")
+    @classmethod
+    def _not_rights(cls, environments: dict[str, str]) -> dict[str, str]:
+        for name in environments:
+            if name in RIGHTS:
+                raise ValueError(f"'{name}' says what a key may sign ({', '.join(RIGHTS)}); name it otherwise")
+        return environments
+
+
+class Server(Section):
+    """What the local server runs; a forge does not read that."""
+
+    workflows: list[str] = Field(
+        default=["train", "judge", "release", "verify", "retrain", "monitor"],
+        description="The files of .github/workflows that it runs, by name, without .yml.",
+    )
+    jobs: int = Field(default=2, ge=1, le=64, description="How many runs go on side by side.")
+    timeout_minutes: int = Field(default=60, ge=1, le=24 * 60, description="What a run may take.")
+    handover_mib: int = Field(default=200, ge=1, le=MOST_MIB, description="What a run may hand over, in MiB.")
+    handover_files: int = Field(default=1000, ge=1, le=MOST_FILES, description="What a run may hand over, in files.")
+
+
+class Project(Section):
+    """What pushforward is told of a repository."""
+
+    tool: str = Field(
+        pattern=r"^\d+\.\d+\.\d+([a-z0-9.+-]*)$",
+        description="The version of pushforward that judges; a change counts from the next push on.",
+    )
+    models: dict[Name, Model] = Field(min_length=1, description="The models of this repository, by name.")
+    gate: Gate = Field(default=Gate(), description="The rules of the gate, at levels 2 and 3.")
+    promote: Promote = Field(default=Promote(), description="What becomes of a version that passes.")
+    server: Server = Field(default=Server(), description="The local server; a forge does not read that.")
+
+    @property
+    def level(self) -> int:
+        """The lowest level of its models: what is true of all of them."""
+        return min(model.level for model in self.models.values())
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        seen: dict[tuple[str, str | None], str] = {}
+        for name, model in self.models.items():
+            if (other := seen.setdefault((model.folder, model.path), name)) != name:
+                raise ValueError(f"the models '{other}' and '{name}' are the same out of {model.folder}/dvc.yaml")
+        losses = {model.loss or "logloss" for model in self.models.values()}
+        for key, owner in (("quantile", "pinball"), ("delta", "huber")):
+            if owner in losses and getattr(self.gate, key) is None:
+                raise ValueError(f"the loss {owner} needs gate.{key}")
+            if owner not in losses and getattr(self.gate, key) is not None:
+                raise ValueError(f"gate.{key} is of the loss {owner}, which no model has")
+        return self
+
+
+def parse(text: bytes, where: str = FILE) -> Project:
+    """Read a project from the bytes of pushforward.yaml; `where` names them in errors."""
+    tree = yamlfile.load(text, where)
+    own = Project.model_fields
+    for section in tree:
+        close = difflib.get_close_matches(str(section), own, n=1, cutoff=0.6)
+        if section not in own:
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(own)}"
+            raise yamlfile.refusal(where, tree, (section,), f"unknown section '{section}'; {hint}")
+    try:
+        return Project.model_validate(yamlfile.plain(tree))
+    except ValidationError as invalid:
+        # a key that is misspelt is also one that is missing: the word that is there says more
+        first = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        loc = tuple(part for part in first["loc"] if part != "[key]")
+        words = yamlfile.explain({**first, "loc": loc}, _known(loc))
+        if loc and first["type"] == "value_error" and words.startswith(f"'{'.'.join(map(str, loc))}': "):
+            words = f"{'.'.join(map(str, loc))}: {words.partition(': ')[2]}"
+        raise yamlfile.refusal(where, tree, loc, words) from None
+
+
+def load(folder: Path) -> Project | None:
+    """The project in the folder; None where it has no pushforward.yaml."""
+    text = files.read(folder, FILE)
+    return None if text is None else parse(text)
+
+
+def json_schema() -> dict[str, Any]:
+    """The format as a JSON schema, for editors."""
+    return Project.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": FILE,
+    }
+
+
+def _known(loc: tuple[Any, ...]) -> list[str]:
+    """The keys that there are where the last of `loc` is none."""
+    here: Any = Project
+    for part in loc[:-1]:
+        fields: Mapping[str, FieldInfo] = getattr(here, "model_fields", {})
+        here = _section(fields[str(part)].annotation if str(part) in fields else here)
+    return list(getattr(here, "model_fields", {}))
+
+
+def _section(kind: Any) -> Any:
+    """The section that a value of this type holds, itself or by name; the type where it holds none."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return _section(next(one for one in get_args(kind) if one is not type(None)))
+    if get_origin(kind) is dict:
+        return _section(get_args(kind)[1])
+    return kind
