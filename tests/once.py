@@ -60,6 +60,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     compile_dir = init.compileall.compile_dir
 
     def copy(lib: str, **options: object) -> bool:
+        if not any(Path(lib).rglob("post_receive.py")):  # a small tool of a test's own
+            return bool(compile_dir(lib, **options))
         if not known.exists():
             compile_dir(lib, **options)
             shutil.copytree(lib, known)

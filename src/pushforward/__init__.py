@@ -1,3 +1,3 @@
 """Retrain on every push, judge against the model in use, promote with a git tag."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -61,6 +61,11 @@ def plural(noun: str) -> str:
     return f"{noun}es" if re.search(r"(?:s|x|z|ch|sh)$", noun) else f"{noun}s"
 
 
+def sample(rows: int, clusters: int, noun: str) -> str:
+    """How much was judged: 1,198 rows, 43 writers; the noun is that of one cluster."""
+    return f"{rows:,} rows, {clusters} {plural(noun)}"
+
+
 def cells(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():

@@ -26,6 +26,9 @@ from pushforward.sandbox.jail import Jail, Policy
 USES = {name.partition("/")[2]: f"{name}@{sha}" for name, sha in STAND_INS.items()}
 CHECKOUT = f"{{uses: {USES['checkout']}}}"
 
+# act may end before it has read what a step on a busy machine has written last.
+READ = "sleep 0.5"
+
 
 def best() -> Jail:
     return jail.find(trust=True)
@@ -196,7 +199,10 @@ def test_a_workflow_with_jobs_artifacts_outputs_and_summary_succeeds(project: Pr
 
 
 def test_a_failing_step_is_named_and_what_needs_its_job_is_skipped(project: Project) -> None:
-    text = one_job("echo before\nexit 3") + "  two: {needs: one, runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n"
+    text = (
+        one_job(f"echo before\n{READ}\nexit 3")
+        + "  two: {needs: one, runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n"
+    )
     result = project.run(text)
     assert result.conclusion == "failure"
     assert result.errors == ("one / work: exit status 3",)
@@ -210,9 +216,21 @@ def test_a_failing_step_is_named_and_what_needs_its_job_is_skipped(project: Proj
     ("script", "told", "own"),
     [
         ("frobnicate", "ci.yml: one / work: frobnicate: command not found", True),
-        ("echo 'pushforward: the remote has lost it'; exit 6", "ci.yml: one / work: the remote has lost it", False),
-        ("echo '::error file=a.py,line=3::no such column'; exit 1", "ci.yml: one / work: a.py:3: no such column", True),
-        ("echo round 9; exit 137", "ci.yml: one / work: it was killed, as happens where memory runs out", False),
+        (
+            "echo 'pushforward: the remote has lost it'; " + READ + "; exit 6",
+            "ci.yml: one / work: the remote has lost it",
+            False,
+        ),
+        (
+            "echo '::error file=a.py,line=3::no such column'; " + READ + "; exit 1",
+            "ci.yml: one / work: a.py:3: no such column",
+            True,
+        ),
+        (
+            "echo round 9; " + READ + "; exit 137",
+            "ci.yml: one / work: it was killed, as happens where memory runs out",
+            False,
+        ),
     ],
     ids=["no command", "a tool", "annotated", "killed"],
 )

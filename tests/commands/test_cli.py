@@ -52,6 +52,21 @@ def test_help_lists_every_verb():
     assert listed == main.list_commands(click.Context(main))
 
 
+def test_help_says_of_every_verb_what_its_function_says_without_importing_it():
+    context, width = click.Context(main), len("deprecate")
+    told = CliRunner().invoke(main, ["-h"]).output.partition("Commands:")[2].splitlines()
+    wanted = {
+        f"  {verb.ljust(width)}  {main.get_command(context, verb).get_short_help_str(limit=80 - 6 - width)}"
+        for verb in main.list_commands(context)
+    }
+    assert {line.rstrip() for line in told if line} == wanted
+    code = "import sys; from pushforward.__main__ import main; main(['-h'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "pushforward.commands.cli" in loaded
+    assert "pushforward.commands.verify" not in loaded
+
+
 def test_no_verb_and_a_wrong_verb_are_wrong_usage():
     assert CliRunner().invoke(main, []).exit_code == 2
     wrong = CliRunner().invoke(main, ["promot"])

@@ -190,6 +190,18 @@ def test_what_is_in_use_is_verified_with_the_tag_that_says_so(whole):
         take("stagin")
 
 
+def test_what_promoted_by_itself_holds_after_the_settings_have_changed(story, tmp_path):
+    repository = story.repository
+    params = repository.read("main", "params.yaml")
+    asked = b"promote:\n  environments: {staging: manual, production: manual}\n"
+    manual = {"params.yaml": params + asked}
+    tree = repository.write_tree("main", manual, index=tmp_path / "index")
+    main = repository.commit("main")
+    repository.set_ref("refs/heads/main", repository.write_commit(tree, [main], "Ask", date=repository.date(main)))
+    outcome = verify.verify(story.clone, in_use="staging", quick=True, say=lambda _: None, progress=lambda _: None)
+    assert (outcome.version, outcome.exit_code) == (SECOND, 0), outcome
+
+
 def test_a_version_that_is_not_there_is_named_with_one_that_is(whole):
     with pytest.raises(PushforwardError, match=re.escape("toy has no version v1.2.0; did you mean v1.1.0?")):
         whole.verify("v1.2.0")

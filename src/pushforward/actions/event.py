@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pushforward.git.refs import HEADS, PULLS, TAGS
+
 EventName = Literal["push", "pull_request", "workflow_run", "schedule"]
 ZERO = "0" * 40
 
@@ -160,7 +162,7 @@ def _repository(repository: Repository) -> dict[str, Any]:
 
 
 def _split(ref: str) -> tuple[str, str]:
-    for prefix, kind in (("refs/heads/", "branch"), ("refs/tags/", "tag"), ("refs/pull/", "branch")):
+    for prefix, kind in ((HEADS, "branch"), (TAGS, "tag"), (PULLS, "branch")):
         if ref.startswith(prefix):
             return kind, ref.removeprefix(prefix)
     return "branch", ref

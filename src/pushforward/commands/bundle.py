@@ -1,4 +1,6 @@
-"""`pushforward bundle`."""
+"""`pushforward bundle`: Fetch a version for whoever serves it: checked from tag to bytes, loaded and asked before it is
+accepted.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""`pushforward dispatch`."""
+"""`pushforward dispatch`: Judge what was pushed and has no verdict yet, as the hook does after a push; run what is due
+by a schedule.
+"""
 
 from pathlib import Path
 

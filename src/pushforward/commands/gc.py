@@ -1,4 +1,4 @@
-"""`pushforward gc`."""
+"""`pushforward gc`: Delete what no tag, no open branch and no run needs: in the DVC store, in the server's caches."""
 
 import click
 

@@ -1,4 +1,6 @@
-"""`pushforward init`."""
+"""`pushforward init`: Make or renew the server of this clone: bare repository, hooks, keys, DVC remote, the git remote
+`local`.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""`pushforward runs`."""
+"""`pushforward runs`: What the server runs, has run and will run; ID is the beginning of a commit, or the name of a
+tag.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""`pushforward trust`."""
+"""`pushforward trust`: Say whose signatures count: trust the public key in the file KEY (- is standard input), or list
+the keys.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,6 @@
-"""`pushforward web`."""
+"""`pushforward web`: Show runs, pull requests, models and holdouts as web pages; they read nothing but the
+repository.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Git: the only room that runs git, and the names of every ref.
+"""Git: the room that runs git (the hook has `policy.objects` of its own), and the names of every ref.
 
 `repository` runs git in one repository from a clean environment; `refs` is the schema of what is kept in git; `remote`
 says where a remote is; `server` is the bare repository that judges what is pushed to it, and its folder; `whereabouts`

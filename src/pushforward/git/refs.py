@@ -21,32 +21,49 @@ PULLS = "refs/pull/"
 
 
 class Kind(NamedTuple):
-    """One kind of ref: its pattern, the module that writes it, and what it holds."""
+    """One kind of ref: its pattern, the modules that write it, and what it holds."""
 
     pattern: str
-    written_by: str
+    written_by: tuple[str, ...]
     holds: str
 
 
 SCHEMA = (
-    Kind(NOTES, "server.record", "the reports of a commit, newest first, as its note"),
-    Kind(f"{VERDICTS}<commit>", "server.record", "verdict.json of a commit; that it is there says that all else is"),
-    Kind(f"{REPORTS}<commit>", "server.record", "the pictures of its report"),
-    Kind(f"{RUNS}<commit>", "server.record", "its lock commit, where its own dvc.lock is not what the run found"),
-    Kind(f"{TRIALS}<commit>", "server.record", "the same of a pull request's run"),
-    Kind(f"{PASSED}<tree>", "server.record", "the commit whose content a protected default branch takes"),
-    Kind(f"{PULLS}<n>/head", "server.pending", "a topic branch as a pull request"),
-    Kind(f"{PULLS}<n>/merge", "server.subject", "that pull request merged into the default branch"),
-    Kind(f"{HOLDOUTS}<months>", "judge.ledger", "the looks at a holdout: a chain of commits, one JSON document each"),
-    Kind(REGISTRY, "registry.transaction", "verdict, provenance, card and golden rows of every version, as a chain"),
-    Kind(TRUST, "registry.signers", "the allowed signers of a server, with their history"),
+    Kind(NOTES, ("report.notes",), "the reports of a commit, newest first, as its note"),
+    Kind(
+        f"{VERDICTS}<commit>",
+        ("judge.passed",),
+        "verdict.json of a commit that passed on the default branch; versions rest on it",
+    ),
+    Kind(f"{REPORTS}<commit>", ("server.record",), "the pictures of its report"),
+    Kind(
+        f"{RUNS}<commit>",
+        ("server.record",),
+        "the commit that was judged, or its lock commit where its own dvc.lock is not what the run found; that it is "
+        "there says that all else is. Of a tag's run by the tag object",
+    ),
+    Kind(f"{TRIALS}<commit>", ("server.record",), "the lock commit of a pull request's run, by the merge tried"),
+    Kind(f"{PASSED}<tree>", ("server.record",), "the commit whose content a protected default branch takes"),
+    Kind(f"{PULLS}<n>/head", ("server.pending",), "a topic branch as a pull request"),
+    Kind(f"{PULLS}<n>/merge", ("server.subject",), "that pull request merged into the default branch"),
+    Kind(f"{HOLDOUTS}<months>", ("judge.ledger",), "the looks at a holdout: a chain of commits, a JSON document each"),
+    Kind(
+        REGISTRY,
+        ("release.promote",),
+        "verdict, provenance and its signature, card and golden rows of every version, as a chain",
+    ),
+    Kind(TRUST, ("registry.signers",), "the allowed signers of a server, with their history"),
     Kind(
         f"{FORGE_SIGNERS}<remote>",
-        "registry.trust",
+        ("registry.trust",),
         "in a clone: whose signatures count on a forge, as last read",
     ),
-    Kind("refs/tags/<model>@v<x.y.z>", "release.promote", "a version, signed by the judge's key"),
-    Kind("refs/tags/<model>@v<x.y.z>!", "release.release", "that it is deprecated, signed by a person"),
-    Kind("refs/tags/<model>#<environment>#<n>", "release.release", "the n-th version in use there, signed by who may"),
-    Kind("refs/tags/<model>#<environment>!#<n>", "release.release", "that the environment is empty from the n-th on"),
+    Kind(f"{TAGS}<model>@v<x.y.z>", ("release.promote",), "a version, signed by the judge's key"),
+    Kind(f"{TAGS}<model>@v<x.y.z>!", ("release.release",), "that it is deprecated, signed by a person"),
+    Kind(
+        f"{TAGS}<model>#<environment>#<n>",
+        ("release.promote", "release.release"),
+        "the n-th version in use there: by itself where the settings say auto, else signed by who may",
+    ),
+    Kind(f"{TAGS}<model>#<environment>!#<n>", ("release.release",), "that the environment is empty from the n-th on"),
 )

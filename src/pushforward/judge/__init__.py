@@ -5,5 +5,6 @@ its `probe`, `validation` month, `pictures` and `look`; `change` tells what of t
 `passed` keeps what passes; `handover` reads what the pushed code's run left, as hostile data; `holdout`, `challenge`
 and `score` make the rows and the predictions; `identity` says what makes a version that version; `ledger` counts looks
 at a holdout, `seal` keeps its numbers; `context` gathers what the report tells beside the verdict; `plan` says what the
-holdout can still tell; `judged` is a verdict between two steps. It runs as the code of the commit before the push.
+holdout can still tell; `judged` is a verdict between two steps. It runs as the code of the target branch; for a push to
+that, of the commit before. `release`, `server`, `views` and `commands` may import it.
 """

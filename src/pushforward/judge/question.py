@@ -9,7 +9,7 @@ from pathlib import Path
 from pushforward import files
 from pushforward.errors import PushforwardError
 from pushforward.git import remote as remotes
-from pushforward.git.refs import ZERO
+from pushforward.git.refs import PULLS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.revision import Revision
@@ -39,14 +39,14 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
     if forge is None:
         raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
     if pull is None:
-        heads = repository.remote("ls-remote", forge.name, "refs/pull/*/head").text.splitlines()
+        heads = repository.remote("ls-remote", forge.name, f"{PULLS}*/head").text.splitlines()
         mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]
         if not mine:
             raise PushforwardError(
-                f"no pull request has the head {head[:9]}", next=f"git ls-remote {forge.name} 'refs/pull/*/head'"
+                f"no pull request has the head {head[:9]}", next=f"git ls-remote {forge.name} '{PULLS}*/head'"
             )
         pull = max(mine)
-    merge = f"refs/pull/{pull}/merge"
+    merge = f"{PULLS}{pull}/merge"
     repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
     subject = repository.commit(merge)
     if head not in repository.git("rev-parse", f"{subject}^@").text.split():

@@ -154,7 +154,7 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
             signer = trust.verify_tag(repository, tag.tag, tag.name, signers)
         except PushforwardError as wrong:
             return f"{wrong.message}; it does not count"
-        if _may_sign(signer, repository, tag, environments):
+        if may_sign(signer, repository, tag, environments):
             return ""
         return f"{tag.name}: the key of {signer.principal} may not sign it; it does not count"
 
@@ -164,7 +164,8 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
     return registry.without(known, doubts) if doubts else known
 
 
-def _may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
+def may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
+    """Whether somebody may sign that tag: `environments` fill themselves as they say now, or said for its commit."""
     if isinstance(tag, Registered):
         return signer.allows(MAY_VERSION)
     if isinstance(tag, Deprecation):

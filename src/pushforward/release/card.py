@@ -16,7 +16,7 @@ from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
 from pushforward.report.words import bounds_title, calibration_line, figures
 from pushforward.settings import Settings
-from pushforward.text import between, code, figure, plain, plural, prose, signed, table
+from pushforward.text import between, code, figure, plain, prose, sample, signed, table
 
 LIMIT_BYTES = 32 * 1024
 LONGEST = 1500
@@ -159,10 +159,10 @@ def _data(verdict: Verdict, rules: Settings) -> Iterator[Block]:
         facts.append(
             (
                 "Validation",
-                f"{found.month}: {found.rows:,} rows, {found.clusters} {plural(verdict.cluster)}, by a fit without it",
+                f"{found.month}: {sample(found.rows, found.clusters, verdict.cluster)}, by a fit without it",
             )
         )
-    size = f"{verdict.rows:,} rows, {verdict.clusters} {plural(verdict.cluster)}; never trained on"
+    size = f"{sample(verdict.rows, verdict.clusters, verdict.cluster)}; never trained on"
     facts.append(("Holdout", _months(holdout, size if verdict.rows else "never trained on")))
     if verdict.positives is not None and verdict.rows:
         facts.append(("Positive labels in the holdout", percent.share(verdict.positives / verdict.rows)))

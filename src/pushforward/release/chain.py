@@ -131,7 +131,7 @@ def use(of: Evidence, root: Path, used: Assignment) -> str:
     environments = Revision(repository, repository.commit("HEAD")).settings.promote.environments
     with of.signers() as signers:
         signer = trust.verify_tag(repository, used.tag, used.name, signers)
-    if not signer.allows(used.environment, auto=environments.get(used.environment) == "auto"):
+    if not tagging.may_sign(signer, repository, used, environments):
         raise DifferentError(
             f"{used.name} is signed by {signer.principal}, who may not sign {used.environment}", used.name
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pushforward.gate.verdict import Number, Outcome, Slice, Verdict, worst_first
 from pushforward.report import words
 from pushforward.report.note import Context, machine_line
-from pushforward.text import between, capital, code, figure, plain, plural, prose, sentence, signed, table
+from pushforward.text import between, capital, code, figure, plain, plural, prose, sample, sentence, signed, table
 
 BUDGET = 60_000
 SLICES_OPEN = 6
@@ -135,7 +135,7 @@ def _number_table(verdict: Verdict) -> str:
     if verdict.minimum_detectable is not None:
         smallest = f" A true gain of {figure(verdict.minimum_detectable)} is found in 4 of 5 such windows."
     note = (
-        f"<sub>Holdout: {verdict.rows:,} rows, {verdict.clusters} {plural(verdict.cluster)}. A positive gain is "
+        f"<sub>Holdout: {sample(verdict.rows, verdict.clusters, verdict.cluster)}. A positive gain is "
         f"better. Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
     )
     return f"{table(head, rows)}\n\n{note}"
@@ -147,7 +147,7 @@ def _validation_table(verdict: Verdict) -> str:
     why = f"<sub>{prose(words.sealed(verdict))}</sub>" if verdict.sealed else ""
     if found is None or not found.numbers:
         return why
-    month, size = code(found.month), f"{found.rows:,} rows, {found.clusters} {prose(plural(verdict.cluster))}"
+    month, size = code(found.month), prose(sample(found.rows, found.clusters, verdict.cluster))
     if found.numbers[0].gain is None:
         rows = table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
         note = f"Validation month {month}: {size}, by a fit that had not seen it."

@@ -5,6 +5,6 @@ registry vouches for (`vouched`) and a whole run in a scratch server (`trial`), 
 `post_receive` is the hook; `dispatch` starts what `pending` derives from refs, after its `concurrency` group; `execute`
 sees to a run, which is the `workflows` of a `subject`, each with what `provision` gives it, until somebody's `wish`
 ends it; `care` tells the machine's fault from the commit's; `record` keeps what came of a run; `runs` and `console`
-show it; `recover` clears what the dead leave. The only room that starts detached processes. `commands` alone may import
-it.
+show it, and whose turn comes before whose, as `dispatch` has written it; `recover` clears what the dead leave. The only
+room that starts detached processes. `commands` alone may import it.
 """

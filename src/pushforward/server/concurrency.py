@@ -9,6 +9,7 @@ from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
 from pushforward.errors import PushforwardError
+from pushforward.git.refs import PULLS
 from pushforward.git.server import Server
 from pushforward.pipeline.revision import Revision
 from pushforward.server import pending
@@ -65,7 +66,7 @@ def _event(server: Server, job: Job, main: str) -> Event:
     return Event(
         "pull_request",
         job.commit,
-        f"refs/pull/{job.pull}/merge",
+        f"{PULLS}{job.pull}/merge",
         before=job.before,
         action="synchronize",
         number=job.pull or 0,

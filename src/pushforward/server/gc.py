@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pushforward import durable, files
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.refs import RUNS, TRIALS
+from pushforward.git.refs import HEADS, PULLS, RUNS, TRIALS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
@@ -266,7 +266,7 @@ def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, 
 
 def _branches(repository: Repository) -> set[str]:
     """The heads of open branches, and what their merges would be."""
-    refs = {ref.name: ref for ref in repository.refs("refs/heads/", "refs/pull/")}
+    refs = {ref.name: ref for ref in repository.refs(HEADS, PULLS)}
     open_ = {name for name in refs if name.startswith("refs/heads/") or name.endswith("/head")}
     merges = {name for name in refs if name.endswith("/merge") and f"{name.removesuffix('merge')}head" in open_}
     return {refs[name].object for name in open_ | merges}

@@ -11,7 +11,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git import whereabouts
-from pushforward.git.refs import NOTES, TRUST, VERDICTS
+from pushforward.git.refs import NOTES, PULLS, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER, Server, misplaced, readable
 from pushforward.pipeline.store import Store
@@ -198,7 +198,7 @@ def _pulled(made: Server, damage: soundness.Damage) -> str:
     The head is another name of its branch, and git keeps no more of its history than where that began.
     """
     repository = made.repository
-    if not damage.ref.startswith(soundness.PULLS) or not damage.ref.endswith("/head"):
+    if not damage.ref.startswith(PULLS) or not damage.ref.endswith("/head"):
         return ""
     heads = (Path(made.bare) / "refs" / "pull").glob("*/head")
     taken = {path.read_text(encoding="utf-8", errors="replace").strip().removeprefix("ref: ") for path in heads}

@@ -12,7 +12,7 @@ from pushforward import durable
 from pushforward.actions import cron as schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
-from pushforward.git.refs import NOTES, RUNS, ZERO
+from pushforward.git.refs import NOTES, PULLS, RUNS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG
@@ -149,7 +149,7 @@ def _pull(repository: Repository, ref: str) -> int:
         if head.read_text().strip() == wanted:
             return int(place.name)
     number = max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0) + 1
-    repository.git("symbolic-ref", f"refs/pull/{number}/head", ref)
+    repository.git("symbolic-ref", f"{PULLS}{number}/head", ref)
     return number
 
 

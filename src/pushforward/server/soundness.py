@@ -15,7 +15,7 @@ from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git import server, whereabouts
-from pushforward.git.refs import NOTES, REGISTRY, TRUST, VERDICTS, ZERO
+from pushforward.git.refs import NOTES, PULLS, REGISTRY, TRUST, VERDICTS, ZERO
 from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
@@ -35,7 +35,6 @@ PACKED_REFS = "packed-refs"
 CLOCK_SECONDS = 300.0  # as the policy allows a tagger
 VERIFIED_AT_ONCE = 8
 LACKS = "is not there, or lacks something"
-PULLS = "refs/pull/"
 MADE_AGAIN = (NOTES, TRUST)  # without a history too: from the verdicts, and from the server's own file
 MOST_MOVES = 20  # of a ref's history that are tried
 CHUNK = 1 << 20

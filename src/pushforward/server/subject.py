@@ -11,7 +11,7 @@ from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
-from pushforward.git.refs import RUNS, ZERO
+from pushforward.git.refs import PULLS, RUNS, ZERO
 from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
@@ -72,7 +72,7 @@ class Subject:
         message = f"Merge {job.commit} into {self.main}\n"
         parents = [self.main, job.commit]
         merge = repository.write_commit(tree, parents, message, date=repository.date(job.commit))
-        repository.set_ref(f"refs/pull/{job.pull}/merge", merge)
+        repository.set_ref(f"{PULLS}{job.pull}/merge", merge)
         return merge
 
     @functools.cached_property
@@ -115,7 +115,7 @@ class Subject:
         return Event(
             "pull_request",
             self.commit,
-            f"refs/pull/{job.pull}/merge",
+            f"{PULLS}{job.pull}/merge",
             before=job.before,
             message=message,
             paths=tuple(self.repository.changed(base, job.commit)),

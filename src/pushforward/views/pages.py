@@ -27,7 +27,7 @@ from pushforward.release import card, provenance
 from pushforward.release import entry as registered
 from pushforward.release.card import Card
 from pushforward.report import words
-from pushforward.text import between, capital, figure, plain, sentence, signed
+from pushforward.text import between, capital, figure, plain, plural, sample, sentence, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
 from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
@@ -390,6 +390,8 @@ def _templates() -> Environment:
     templates.filters |= {
         "figure": lambda value, decimals=4: "" if value is None else figure(value, decimals),
         "between": lambda one: between(one.low, one.high),
+        "plural": plural,
+        "sample": sample,
         "signed": lambda value: "" if value is None else signed(value),
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
