@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pushforward.report import markdown as report
+from pushforward.report import note
 
 
 def sign(team, *rights: str) -> None:
@@ -28,12 +28,12 @@ def test_a_refactoring_lands_on_a_protected_main_and_a_change_of_the_gate_is_sig
     assert "IDENTICAL" in said
     assert "merge refactored; there is nothing to tag" in " ".join(said.replace("remote:", "").split())
     assert "[remote rejected]" not in team.git("push", "local", "main", check=False)
-    team.commit("params.yaml", "  slices: [half]", "  slices: []", "Look at all alike")
+    team.commit("pushforward.yaml", "  slices: [half]", "  slices: []", "Look at all alike")
     said = team.git("push", "local", "HEAD:gate")
     assert "IDENTICAL" in said
     assert "signed by who may, for it changes the judge" in " ".join(said.replace("remote:", "").split())
     refused = team.git("push", "local", "main", check=False)
-    assert "no pull request has passed with this content; params.yaml decides about the model" in refused
+    assert "no pull request has passed with this content; pushforward.yaml decides about the model" in refused
     assert "pushforward trust KEY.pub --for main" in refused
     sign(team, "main")
     words = re.search(r"git (commit .*?) -m '(.*?)', and push again", refused)
@@ -53,7 +53,7 @@ def test_a_month_is_one_line_and_a_patch_and_is_taken_back_after_its_promotion(p
     assert "data.months +2020-05" in said
     assert "nothing to do: tagged as toy@v1.0.1, in use in staging" in " ".join(said.replace("remote:", "").split())
     assert "tagged as toy＠v1.0.1, in use in staging" in team.note(team.head()), "the report that stays says it too"
-    assert report.entries(team.note(team.head()))[0][0]["mode"] == "refresh"
+    assert note.entries(team.note(team.head()))[0][0]["mode"] == "refresh"
     assert "toy@v1.0.1" in team.tags()
     plan = json.loads(team.pushforward_fetched("gate", "--plan", "--json"))
     assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025)), "a refresh keeps it open"

@@ -33,17 +33,17 @@ from pushforward.settings import load
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  toy:
+    path: model
+    environment: [run.txt, data.txt, test.txt]
+    holdout: {path: data/holdout, key: id, label: y, cluster: date, time: at}
+    score: sh score.sh {rows} {events} {out}
+    batches: params.yaml:data.months
+"""
 PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: sh score.sh {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [run.txt, data.txt, test.txt]
 data:
   months: ["2020-01", "2020-02", "2020-03", "2020-04"]
 train:
@@ -77,6 +77,7 @@ class Project:
         self.write(".dvc/config", config)
         self.write(".dvc/.gitignore", "/cache\n/tmp\n")
         self.write(".gitignore", "/model\n/data\n")
+        self.write("pushforward.yaml", SETTINGS)
         self.write("params.yaml", PARAMS)
         self.write("dvc.yaml", DVC_YAML)
         self.write("score.sh", 'cp predictions.parquet "$3"\n')
@@ -354,7 +355,7 @@ def test_a_forge_that_does_not_say_whose_signatures_count_is_not_guessed_at(proj
 def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(project):
     project.run()
     project.release("toy@v1.0.0")
-    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.write("pushforward.yaml", SETTINGS.replace("  toy:", "  boat:"))
     project.recipe("two", 0.7)
     project.run()
     verdict, context, _ = project.weigh()
@@ -371,7 +372,7 @@ def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(projec
 def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
     project.run()
     project.release("toy@v1.0.0")
-    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.write("pushforward.yaml", SETTINGS.replace("  toy:", "  boat:"))
     project.commit("Rename")
     project.run()
     assert project.weigh()[0].verdict == "identical"
@@ -475,7 +476,7 @@ def test_a_challenger_that_dies_is_invalid(project):
 def test_settings_that_cannot_be_read_are_the_verdict(project):
     head = project.git("rev-parse", "HEAD")
     project.git("checkout", "-q", "-b", "topic")
-    project.write("params.yaml", PARAMS + "gate:\n  windw: 2\n")
+    project.write("pushforward.yaml", SETTINGS + "gate:\n  windw: 2\n")
     broken = project.commit("Mistype")
     project.claim(commit=broken)
     project.git("checkout", "-q", head)
@@ -484,8 +485,8 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
         project.root, project.handover, question, judge=head, work=project.root / ".git" / "judge", say=lambda _: None
     )
     assert verdict.verdict == "invalid"
-    line = PARAMS.count("\n") + 2
-    assert f"{broken[:9]}:params.yaml:{line}: unknown key 'gate.windw'" in verdict.reason
+    line = SETTINGS.count("\n") + 2
+    assert f"{broken[:9]}:pushforward.yaml:{line}: unknown key 'gate.windw'" in verdict.reason
 
 
 @pytest.mark.parametrize(

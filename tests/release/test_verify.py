@@ -525,7 +525,7 @@ def test_what_is_broken_is_not_run(story):
 def built(story, tmp_path, monkeypatch):
     """What the versions lock is there already: the environment that this package runs in."""
     rules = Revision(story.repository, story.target).settings
-    wanted = environment.digest(story.repository, story.target, rules.model.requirements)
+    wanted = environment.digest(story.repository, story.target, rules.model.environment)
     known = tmp_path / "environments"
     known.mkdir()
     home = known / wanted[:16]

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pushforward import settings
+from pushforward import schema
 from pushforward.errors import USAGE, PushforwardError
-from pushforward.project import schema
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "pushforward.schema.json"
+PAGE = Path(__file__).parent.parent / "docs" / "pushforward.schema.json"
 METRICS = b"""\
 tool: "0.2.0"
 models:
@@ -129,14 +128,3 @@ def test_every_key_is_explained_to_editors():
         assert section["description"]
         for name, field in section["properties"].items():
             assert field.get("description"), name
-
-
-def test_rules_of_before_have_the_same_defaults_and_bounds():
-    """`metric` has become the model's own `loss`."""
-    for before, now in ((settings.GateRules, schema.Gate), (settings.Server, schema.Server)):
-        for name, field in before.model_fields.items():
-            if name != "metric":
-                assert now.model_fields[name].default == field.default, name
-                assert now.model_fields[name].metadata == field.metadata, name
-                assert now.model_fields[name].annotation == field.annotation, name
-    assert schema.Promote().environments == settings.Promote().environments
