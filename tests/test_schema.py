@@ -87,6 +87,7 @@ def test_what_is_left_out_has_its_default():
         (CONTRACT, b"loss: python", b"loss: logloss # ", 11, ""),
         (CONTRACT, b"{labels} ", b"", 11, "the command must contain {labels}"),
         (CONTRACT, b"params.yaml:data.months", b"data.months", 13, "write FILE:KEY"),
+        (CONTRACT, b"params.yaml:data.months", b"pushforward.yaml:gate.slices", 13, "a file of the pipeline, not"),
         (CONTRACT, b"time: none", b"tme: none", 8, "did you mean 'time'?"),
         (CONTRACT, b"looks: 10", b"metric: brier", 14, "unknown key 'gate.metric'"),
         (CONTRACT, b"staging: auto", b"main: auto", 15, "what a key may sign"),

@@ -85,6 +85,8 @@ def _key_of_file(words: str) -> str:
 
 
 def _batches(words: str) -> str:
+    if words.startswith(f"{FILE}:"):
+        raise ValueError(f"batches are listed in a file of the pipeline, not in {FILE}")
     return words if words == NONE else _key_of_file(words)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pushforward import __version__, files, params, schema
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import PushforwardError
 from pushforward.schema import Column, Gate, Model, Name, Project, ProjectPath, Promote, Section, Server
 
 OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
@@ -175,7 +175,6 @@ class Settings:
             raise PushforwardError(
                 f"{self.where} names pushforward {named} as the version that judges, and this is {__version__}",
                 next=f"run pushforward {named}, or pushforward adopt --update, which names {__version__}",
-                exit_code=TOOL,
             )
 
     @property

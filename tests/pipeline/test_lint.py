@@ -64,6 +64,7 @@ def test_this_projects_own_pipelines_are_taken():
         (".dvc/config", ".dvc is not the pipeline's"),
         (".github/workflows/judge.yml", ".github is not the pipeline's"),
         ("params.yaml", "params.yaml is not the pipeline's"),
+        ("pushforward.yaml", "pushforward.yaml is not the pipeline's"),
         ("./data/../dvc.lock", "dvc.lock is not the pipeline's"),
         ("src/collect.py", "which git already holds (src/collect.py)"),
         ("src", "which git already holds (src/collect.py)"),

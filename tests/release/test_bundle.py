@@ -94,11 +94,11 @@ class Served:
     def __init__(self, hub, model="b", *, golden=0.0, told=None, data=NULL):
         self.hub, self.out = hub, hub.folder / "out"
         Server(str(hub.bare), sys.executable, str(hub.store), "s", "toy").save()
-        told = (hub.clone / "pushforward.yaml").read_text()
+        settings = (hub.clone / "pushforward.yaml").read_text()
         for old, new in SETTINGS.items():
-            assert old in told
-            told = told.replace(old, new)
-        hub.write("pushforward.yaml", told)
+            assert old in settings
+            settings = settings.replace(old, new)
+        hub.write("pushforward.yaml", settings)
         hub.write("predict.py", PREDICT)
         hub.write("dvc.yaml", "stages:\n  train: {cmd: train, outs: [model]}\n  hold: {cmd: h, outs: [data/holdout]}\n")
         lock, digest = self._lock(model)
@@ -215,7 +215,7 @@ def test_where_it_was_judged_not_one_bit_may_differ(promoted, tmp_path):
     resign(promoted.bare, {"golden": hashlib.sha256(content).hexdigest()})
     Repository(promoted.clone).git("tag", "-d", NAME, check=False)
     said = promoted.pushforward("bundle", NAME, "--out", str(tmp_path / "out"), check=False)
-    assert "hop golden: it gives other predictions than when it was judged, by up to 1e-12" in said
+    assert "hop golden: it gives other predictions than when it was judged, by up to 1e−12" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -229,11 +229,11 @@ def test_a_bundle_needs_no_training(served):
 
 
 def test_elsewhere_a_millionth_is_let_pass_and_said(served):
-    assert "within 1e-06 (by up to 5e-07: another machine)" in served(golden=5e-7).bundle().parity
+    assert "within 1e-06 (by up to 5e−07: another machine)" in served(golden=5e-7).bundle().parity
 
 
 def test_more_than_a_millionth_is_refused(served):
-    served(golden=2e-6).refused("golden", "by up to 2e-06", DATA)
+    served(golden=2e-6).refused("golden", "by up to 2e−06", DATA)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,14 @@ def test_outside_a_repository_it_says_how_to_make_one(tmp_path):
     assert refused.next.startswith("git init")
 
 
+def test_settings_in_the_old_form_are_refused_with_what_moves_them(clone):
+    (clone / "pushforward.yaml").unlink()
+    (clone / "params.yaml").write_text("model: {name: toy, path: model, score: s, holdout: h}\ngate: {window: 2}\n")
+    refused = refusal(clone)
+    assert refused.message.startswith("params.yaml has model, gate of pushforward, which are in pushforward.yaml")
+    assert refused.next == "pushforward adopt --update, which moves them"
+
+
 def test_without_settings_it_is_refused(clone):
     (clone / "pushforward.yaml").unlink()
     assert "has no pushforward.yaml" in refusal(clone).message
