@@ -41,17 +41,17 @@ from pushforward.views.pages import Site
 
 LIMIT_SECONDS = 0.5
 MODEL = "flight-delay"
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  flight-delay:
+    path: model
+    environment: [requirements/run.txt]
+    holdout: {path: data/holdout, key: flight_id, label: late, cluster: date, time: decided_at}
+    score: python -m flights.predict {rows} {events} {out}
+    batches: params.yaml:data.months
+"""
 PARAMS = """\
-model:
-  name: flight-delay
-  path: model
-  score: python -m flights.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: flight_id
-  label: late
-  cluster: date
-  time: decided_at
-  requirements: [requirements/run.txt]
 data:
   months: ["2013-01", "2013-02", "2013-03", "2013-04"]
 """
@@ -127,6 +127,7 @@ class Story:
             self.say(f"from :{start + 1}")
         if merge is not None:
             self.say(f"merge :{merge + 1}")
+        self.say("M 100644 inline pushforward.yaml", data=SETTINGS)
         self.say("M 100644 inline params.yaml", data=f"{PARAMS}# {number}\n")
         return number
 

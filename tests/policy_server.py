@@ -23,6 +23,7 @@ GOLDEN = Path(__file__).parent / "golden" / "policy.toml"
 ZERO = "0" * 40
 CHAIN = "refs/pushforward/registry"
 CI = "pushforward@localhost"
+READS = ["pushforward.yaml", "params.yaml", "dvc.yaml", "src/toy", "data"]
 ROWS, CARD = b'{"schema":1,"key":"id","rows":[]}', b"# card\n"
 ANN, BOB, OLD, EVE = "ann@example.org", "bob@example.org", "old@example.org", "eve@example.org"
 DAN = "dan@example.org"
@@ -258,7 +259,7 @@ class Server:
     # What the server's own runs write.
 
     def know(self, **changes: Any) -> None:
-        known = {"model": "toy", "environments": ENVIRONMENTS, "reads": ["params.yaml", "dvc.yaml", "src/toy", "data"]}
+        known = {"model": "toy", "environments": ENVIRONMENTS, "reads": READS}
         (self.bare / "pushforward" / "registry.json").write_text(json.dumps(known | changes))
 
     def configure(self, **changes: Any) -> None:
@@ -396,7 +397,8 @@ def lock_of(server: Server, content: str) -> bytes:
     return (
         "schema: '2.0'\nstages:\n  train@2020-01:\n    cmd: python -m toy.pipeline train\n    deps:\n"
         "    - path: src/toy/pipeline.py\n      hash: md5\n      md5: 115404d3b9b4dd46269cbbee12ade7b6\n      size: 9\n"
-        "    params:\n      params.yaml:\n        data.months:\n        - 2020-01\n        gate.window: 2\n    outs:\n"
+        "    params:\n      params.yaml:\n        data.months:\n        - 2020-01\n"
+        "      pushforward.yaml:\n        gate.window: 2\n    outs:\n"
         f"    - path: data/rows.parquet\n      hash: md5\n      md5: {server.keep(rows)}\n      size: {len(rows)}\n"
         "    - path: metrics/metrics.json\n      hash: md5\n"
         "      md5: 99914b932bd37a50b983c5e7c90ae93b\n      size: 2\n"
@@ -410,7 +412,8 @@ def make(folder: Path) -> Server:
     server = Server(folder)
     (server.clone / ".dvc").mkdir(parents=True)
     (server.clone / ".dvc" / "config").write_text(CONFIG)
-    (server.clone / "params.yaml").write_text((TOY / "params.yaml").read_text())
+    for name in ("pushforward.yaml", "params.yaml"):
+        (server.clone / name).write_text((TOY / name).read_text())
     server.git("init", "-q", "-b", "main")
     init(server.clone)
     (server.bare / "hooks" / "post-receive").unlink()  # a run is another test's
@@ -429,6 +432,7 @@ def make(folder: Path) -> Server:
             ".github/workflows/train.yml": b"on: push\n",
             "README.md": b"toy\n",
             "params.yaml": (server.clone / "params.yaml").read_bytes(),
+            "pushforward.yaml": (server.clone / "pushforward.yaml").read_bytes(),
             "src/toy/pipeline.py": b"one\n",
             "dvc.lock": lock_of(server, "A"),
             "metrics/metrics.json": b"{}",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tests.once import copied, made_once
 
+from pushforward import __version__
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
 from pushforward.git.server import START, Server
@@ -29,7 +30,7 @@ from pushforward.server.init import init
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "toy"
 PYTHON = ROOT / ".venv" / "bin" / "python"
-PARAMS = (TOY / "params.yaml").read_text()
+SETTINGS = (TOY / "pushforward.yaml").read_text()
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
 
 
@@ -55,7 +56,7 @@ def make_clone(folder: Path, git: Callable[..., str], config: str = CONFIG) -> P
     """A project of nothing but settings, as one commit: all that a server is made of."""
     (folder / ".dvc").mkdir(parents=True)
     (folder / ".dvc" / "config").write_text(config)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "pushforward.yaml").write_text(SETTINGS)
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "Begin")
@@ -185,17 +186,17 @@ def promoted(first_version: Callable[..., Team], tmp_path: Path) -> Team:
     return first_version(tmp_path)
 
 
-MODEL_PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: python -m toy.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
+MODEL_SETTINGS = f"""\
+tool: "{__version__}"
+models:
+  toy:
+    path: model
+    environment: [lock.txt]
+    holdout: {{path: data/holdout, key: id, label: y, cluster: date, time: at}}
+    score: python -m toy.predict {{rows}} {{events}} {{out}}
+    batches: params.yaml:data.months
+"""
+MONTHS = """\
 data:
   months: ["2020-01", "2020-02", "2020-03", "2020-04"]
 """
@@ -226,7 +227,8 @@ class Hub:
         git(self.clone, "remote", "add", "origin", str(self.bare))
         self.write(".dvc/config", "[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n")
         self.write("lock.txt", "polars==2.1.0\n")
-        self.write("params.yaml", MODEL_PARAMS)
+        self.write("pushforward.yaml", MODEL_SETTINGS)
+        self.write("params.yaml", MONTHS)
         self.person(self.clone, ANN)
         self.commit("b", "Begin")
 

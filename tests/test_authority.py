@@ -18,11 +18,19 @@ from pushforward.release import promote, provenance, release
 from pushforward.server import check, init
 from pushforward.views import web
 
-PARAMS = """\
-model: {name: toy, path: model, score: "score {rows} {events} {out}", holdout: data, key: id, label: y, cluster: date,
-  time: at, requirements: [run.txt]}
-data: {months: ["2020-01", "2020-02", "2020-03", "2020-04"]}
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  toy:
+    path: model
+    environment: [run.txt]
+    holdout: {path: data, key: id, label: y, cluster: date, time: at}
+    score: score {rows} {events} {out}
+    batches: params.yaml:data.months
 gate: {window: 2, looks: 4}
+"""
+PARAMS = """\
+data: {months: ["2020-01", "2020-02", "2020-03", "2020-04"]}
 """
 KINDS = {
     "absolute": "{bare}",
@@ -52,6 +60,7 @@ def bare(tmp_path, git):
 
 @pytest.fixture
 def clone(repository, bare, git):
+    (repository / "pushforward.yaml").write_text(SETTINGS)
     (repository / "params.yaml").write_text(PARAMS)
     (repository / "sub").mkdir()
     (repository / "sub" / "a").touch()

@@ -225,7 +225,7 @@ def test_a_checkout_of_the_judge_is_not_left_through_its_links(toy, precious, tm
 def test_what_the_judge_changes_in_a_checkout_is_not_behind_a_link(toy, precious, path):
     link(toy, path, precious / "thesis")
     change = {
-        "params.yaml": lambda: holdout._set_months(toy, ["2020-01"]),
+        "params.yaml": lambda: holdout._set_months(toy, settings.load(toy), ["2020-01"]),
         "dvc.lock": lambda: files.write(toy, LOCK, b"schema: '2.0'\n"),
     }
     with pytest.raises(PushforwardError, match=f"{path} is a link"):
@@ -235,20 +235,21 @@ def test_what_the_judge_changes_in_a_checkout_is_not_behind_a_link(toy, precious
 @pytest.mark.parametrize("path", ["", "rows.parquet"])
 def test_the_holdout_is_not_read_through_a_link(toy, precious, path):
     rules = settings.load(toy)
-    place = rules.model.holdout
+    place = rules.contract.holdout
     (toy / place).mkdir(parents=True, exist_ok=True)
-    (toy / rules.model.path).mkdir()
+    (toy / rules.contract.path).mkdir()
     link(toy, f"{place}/{path}".rstrip("/"), precious / path)
     with pytest.raises(PushforwardError, match="is a link"):
         challenge.answer(toy, rules, toy / "handover", probe=False, forget=False, say=print)
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "requirements/run.txt", "requirements"])
+@pytest.mark.parametrize("path", ["pushforward.yaml", "params.yaml", "requirements/run.txt", "requirements"])
 def test_a_link_at_a_commit_is_named_without_a_checkout(toy, precious, path):
     link(toy, path, "../precious/thesis")
     repository, made = Repository(toy), commit(toy)
+    revision = Revision(repository, made)
     with pytest.raises(PushforwardError) as refused:
-        _ = Revision(repository, made).settings, environment.digest(repository, made, ["requirements/run.txt"])
+        _ = revision.settings, revision.leaves, environment.digest(repository, made, ["requirements/run.txt"])
     assert refused.value.message == f"{path} {SAID}"
 
 

@@ -66,7 +66,7 @@ def test_a_text_that_is_put_together_before_it_is_raised_is_found():
 
 def test_what_is_filled_in_is_named():
     texts = [site.text for site in refusals.sites()]
-    assert "‹commit› has no ‹path› (model.requirements)" in texts
+    assert "‹commit› has no ‹path› (environment)" in texts
 
 
 def test_a_kind_of_refusal_brings_its_own_exit_code_and_next_command():

@@ -1,72 +1,208 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from pushforward import __version__, settings, yamlfile
+from pushforward import __version__, params, settings, yamlfile
 from pushforward.errors import PushforwardError
 
+ROOT = Path(__file__).parent.parent
 LFS = "git lfs pull, take it out of LFS in .gitattributes, then git add --renormalize . && git commit"
 
 GOOD = b"""\
-model:
-  name: flight-delay
-  path: model
-  score: python -m flights.predict {rows} {events} {out}
-  holdout: data/holdout
-  key: flight_id
-  label: late
-  cluster: date
-  time: decided_at
-  requirements: [requirements/run.txt]
+tool: "%s"
+models:
+  flight-delay:
+    path: model
+    environment: [requirements/run.txt]
+    holdout: {path: data/holdout, key: flight_id, label: late, cluster: date, time: decided_at}
+    score: python -m flights.predict {rows} {events} {out}
+    batches: params.yaml:data.months
+gate:
+  window: 2
+"""  # fmt: skip
+GOOD = GOOD.replace(b"%s", __version__.encode())
+RERUN = GOOD[: GOOD.index(b"    path")] + b"    environment: []\n"
+PARAMS = b"""\
 data:
   months:
     - "2013-01"
     - "2013-02"
     - "2013-03"
     - "2013-04"
-gate:
-  window: 2
 train:
   max_depth: 4
 """
+OLD = b"""\
+model: {name: toy, path: model, score: "s {rows} {events} {out}", holdout: data/holdout, key: id, label: y}
+data: {months: ["2013-01"]}
+gate: {window: 2}
+"""
 
 
-def test_the_sections_are_read_and_the_others_left_to_the_project():
+def arrived(params=PARAMS, told=GOOD):
+    return settings.parse(told).arrived({"params.yaml": params}.get)
+
+
+def test_one_model_is_read_with_its_contract_and_its_loss():
     read = settings.parse(GOOD)
-    assert read.data.months[-1] == "2013-04"
+    assert (read.level, read.model.name, read.contract.holdout, read.contract.time) == (
+        3,
+        "flight-delay",
+        "data/holdout",
+        "decided_at",
+    )
     assert read.gate.alpha == 0.05
+    assert (read.gate.metric, read.gate.probability) == ("logloss", True)
     assert read.promote.environments == {"staging": "auto", "production": "manual"}
+    assert read.outs == ["model", "data/holdout"]
+    squared = settings.parse(GOOD.replace(b"    batches", b"    loss: squared\n    batches"))
+    assert (squared.gate.metric, squared.gate.probability) == ("squared", False)
+    assert arrived()[-1] == "2013-04"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            b"date, time: decided_at",
+            b"none, time: decided_at",
+            "flight-delay.holdout.cluster: none is not judged yet",
+        ),
+        (b"time: decided_at", b"time: none", "models.flight-delay.holdout.time: none is not judged yet"),
+        (b"time: decided_at", b"time: at, floor: python f.py", "holdout.floor as a command is not judged yet"),
+        (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
+        (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
+        (b"    batches", b"    classes: [cat, dog]\n    batches", "classes is not judged yet"),
+        (b"path: model", b'path: "a model"', "models.flight-delay.path (it is 'a model') has to be of letters"),
+    ],
+)
+def test_what_the_judge_cannot_answer_for_yet_is_refused_in_a_line(old, new, words):
+    assert old in GOOD
+    read = settings.parse(GOOD.replace(old, new))
+    with pytest.raises(PushforwardError, match=r"^pushforward\.yaml: ") as refused:
+        _ = read.contract
+    assert words in refused.value.message
+    assert (refused.value.next, refused.value.exit_code) == ("edit pushforward.yaml", 2)
+
+
+def test_a_loss_of_one_s_own_is_refused_where_it_would_be_judged_by():
+    read = settings.parse(GOOD.replace(b"    batches", b"    loss: l {labels} {predictions} {out}\n    batches"))
+    with pytest.raises(
+        PushforwardError, match=r"models\.flight-delay\.loss: a command is not judged yet; write one of log"
+    ):
+        _ = read.gate
+
+
+def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():
+    read = settings.parse(RERUN)
+    assert (read.level, read.model.name, read.model.path, read.outs) == (0, "flight-delay", None, [])
+    with pytest.raises(PushforwardError) as refused:
+        _ = read.contract
+    assert refused.value.message == (
+        "pushforward.yaml: the model flight-delay is at level 0 (rerun), and judging it needs level 3: `holdout`, rows "
+        "that no model has seen, and `score`, the command that scores them"
+    )
+    assert refused.value.next == "pushforward adopt --level 3"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "then"),
+    [
+        (
+            RERUN + b"  other: {folder: sub}\n",
+            "several models in one repository are not judged yet",
+            "keep one",
+        ),
+        (RERUN + b"    folder: sub\n", "a dvc.yaml below the root of the repository is not run yet", "to the root"),
+        (RERUN[RERUN.index(b"models") :], f"'tool' is missing: write tool: \"{__version__}\"", "edit pushforward.yaml"),
+    ],
+)
+def test_what_no_verb_can_run_yet_is_refused_by_all(text, words, then):
+    with pytest.raises(PushforwardError) as refused:
+        settings.parse(text)
+    assert words in refused.value.message
+    assert refused.value.next.endswith(then)
+
+
+def test_the_version_that_judges_is_the_one_that_the_settings_name():
+    settings.parse(GOOD).check_tool()
+    major, minor, patch = __version__.split(".")
+    settings.parse(GOOD.replace(__version__.encode(), f"{major}.{minor}.{patch}7".encode())).check_tool()
+    with pytest.raises(PushforwardError) as refused:
+        settings.parse(GOOD.replace(__version__.encode(), b"7.0.0")).check_tool()
+    said = f"pushforward.yaml names pushforward 7.0.0 as the version that judges, and this is {__version__}"
+    assert (refused.value.message, refused.value.exit_code) == (said, 2)
+    assert refused.value.next == f"run pushforward 7.0.0, or pushforward adopt --update, which names {__version__}"
+
+
+@pytest.mark.parametrize("folder", [".", "tests/toy"])
+def test_the_projects_of_this_repository_name_its_version(folder):
+    settings.load(ROOT / folder).check_tool()
+
+
+def test_the_old_form_is_refused_with_the_command_that_moves_it(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(OLD)
+    with pytest.raises(PushforwardError) as refused:
+        settings.load(tmp_path)
+    assert refused.value.message == (
+        "params.yaml has model, data, gate of pushforward, which are in pushforward.yaml from this version on"
+    )
+    assert refused.value.next == "pushforward adopt --update, which moves them"
+    (tmp_path / "pushforward.yaml").write_bytes(GOOD)
+    assert settings.load(tmp_path).model.name == "flight-delay", "params.yaml is the pipeline's, whatever it has"
+
+
+@pytest.mark.parametrize("text", [None, b"model: {kind: forest}\ngate: 3\n", b"a: [1", b"- 1\n"])
+def test_where_there_are_no_settings_at_all_it_says_what_writes_them(tmp_path, text):
+    if text is not None:
+        (tmp_path / "params.yaml").write_bytes(text)
+    with pytest.raises(PushforwardError) as refused:
+        settings.load(tmp_path)
+    assert refused.value.message == f"{tmp_path} has no pushforward.yaml"
+    assert refused.value.next == "pushforward adopt, which writes it"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        (b"window: 2", b"windw: 2", 19, "did you mean 'window'"),
-        (b"window: 2", b"window: '2'", 19, "gate.window"),
-        (b"window: 2", b"window: 0", 19, "greater than or equal to 1"),
-        (b"window: 2", b"window: yes", 19, "gate.window"),
-        (b"window: 2", b"alpha: .nan", 19, "gate.alpha"),
-        (b'- "2013-02"', b'- "2013-03"', 13, "after '2013-01' comes '2013-02'"),
-        (b'- "2013-02"', b'- "2013-13"', 13, "not a month"),
-        (b'    - "2013-04"\n', b"", 1, "need 4"),
-        (b"gate:", b"gates:", 18, "did you mean 'gate'"),
-        (b"path: model", b"path: ../model", 3, "model.path"),
-        (b" {events}", b"", 4, "{events}"),
-        (b"  key: flight_id\n", b"", 1, "'model.key' is missing"),
-        (b"window: 2", b"window: 2\n  window: 3", 20, "duplicate key"),
-        (b"window: 2", b"\twindow: 2", 19, ""),
-        (b"window: 2", b"window: &a 2\n  alpha: *a", 1, "anchor"),
-        (b"window: 2", b"<<<<<<< HEAD", 19, ""),
-        (b"gate:", b"promote: {environments: {any: auto}}\ngate:", 18, "what a key may sign"),
-        (b"gate:", b"promote: {environments: {main: manual}}\ngate:", 18, "what a key may sign"),
+        (b'- "2013-02"', b'- "2013-03"', 4, "after '2013-01' comes '2013-02'"),
+        (b'- "2013-02"', b'- "2013-13"', 4, "'2013-13' is not a month, as '2013-01' is"),
+        (b'- "2013-02"', b"- 2013.02", 4, "2013.02 is no name of a batch; write text in quotes"),
+        (b"months:", b"weeks:", 1, "'data.months' has to be a list of the batches that have arrived"),
+        (PARAMS, b"data: {months: []}\n", 1, "has to be a list of the batches"),
+        (PARAMS, b"data: 3\n", 1, "has to be a list of the batches"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
-    assert old in GOOD
+def test_a_list_of_batches_that_is_none_is_refused_by_its_line(old, new, line, words):
+    assert old in PARAMS
     with pytest.raises(PushforwardError) as refused:
-        settings.parse(GOOD.replace(old, new))
-    assert words in str(refused.value)
-    assert refused.value.exit_code == 2
-    if line > 1 and words:
-        assert abs(int(str(refused.value).split(":")[1]) - line) <= 1
+        arrived(PARAMS.replace(old, new))
+    assert refused.value.message.startswith(f"params.yaml:{line}: ")
+    assert words in refused.value.message
+    assert refused.value.next == "edit params.yaml"
+
+
+def test_too_few_batches_and_none_at_all_are_refused():
+    with pytest.raises(PushforwardError, match=r"params\.yaml: data\.months has 3 batches; a holdout of 2 .* need 4"):
+        arrived(PARAMS.replace(b'    - "2013-04"\n', b""))
+    with pytest.raises(PushforwardError, match=r"models\.flight-delay\.batches names params\.yaml, which is not there"):
+        arrived(None)
+
+
+def test_batches_that_are_no_months_are_refused_where_they_would_be_judged():
+    names = PARAMS.replace(b'"2013-0', b'"batch ')
+    assert params.batches(names, "data.months")[0] == "batch 1"
+    said = r"^params\.yaml: data\.months: 'batch 1' is no month, and batches of other names are not judged yet"
+    with pytest.raises(PushforwardError, match=said):
+        arrived(names)
+
+
+def test_batches_have_any_names_in_their_order():
+    names = ["Kyoto", "Bergen", "2013-01", "Lima"]
+    assert params.batches(f"data: {{months: {json.dumps(names)}}}".encode(), "data.months") == names
+    with pytest.raises(PushforwardError, match="'Kyoto' is there twice"):
+        params.batches(f"data: {{months: {json.dumps([*names, 'Kyoto'])}}}".encode(), "data.months")
 
 
 @pytest.mark.parametrize(
@@ -88,14 +224,14 @@ def test_what_is_wrong_is_named_with_its_line(old, new, line, words):
     ],
 )
 def test_a_date_without_quotes_is_told_by_its_key_whichever_section_holds_it(value, name, told):
-    text = GOOD.replace(b"max_depth: 4", value.encode())
+    text = PARAMS.replace(b"max_depth: 4", value.encode())
     if not name:
-        settings.parse(text)
+        params.plain(text)
         return
-    for read in (settings.parse, settings.flatten, settings.plain):
+    for read in (params.flatten, params.plain):
         with pytest.raises(PushforwardError) as refused:
             read(text, "params.yaml")
-        line = GOOD.count(b"\n")
+        line = PARAMS.count(b"\n")
         assert refused.value.message.startswith(
             f"params.yaml:{line}: quote the date at {name}, or DVC cannot read the file: "
         )
@@ -117,7 +253,7 @@ def test_a_date_without_quotes_is_told_by_its_key_whichever_section_holds_it(val
 )
 def test_a_value_that_no_stage_can_be_given_is_told(value, words):
     with pytest.raises(PushforwardError) as refused:
-        settings.parse(GOOD.replace(b"max_depth: 4", f"max_depth: {value}".encode()))
+        params.plain(PARAMS.replace(b"max_depth: 4", f"max_depth: {value}".encode()))
     assert words in refused.value.message
     assert refused.value.next == "edit params.yaml"
 
@@ -139,7 +275,7 @@ def test_a_section_without_keys_is_told_in_words(value):
 def test_a_pointer_is_told_as_one(text, words, next_):
     with pytest.raises(PushforwardError) as refused:
         settings.parse(text)
-    assert refused.value.message == f"params.yaml is {words}, not what it points to"
+    assert refused.value.message == f"pushforward.yaml is {words}, not what it points to"
     assert (refused.value.exit_code, refused.value.next) == (2, next_)
 
 
@@ -148,7 +284,7 @@ def test_settings_of_another_version_are_told_as_such():
         settings.parse(GOOD.replace(b"window: 2", b"window: 2\n  quorum: 3"))
     said = f"unknown key 'gate.quorum': pushforward {__version__} has no such setting, another version may; take it out"
     assert said in refused.value.message
-    assert "known: metric, quantile, delta, window" in refused.value.message
+    assert "known: quantile, delta, window" in refused.value.message
 
 
 @pytest.mark.parametrize(
@@ -160,13 +296,13 @@ def test_no_bytes_bring_it_down(text):
 
 
 def test_flatten_gives_leaves_by_dotted_key():
-    flat = settings.flatten(b"a:\n  b: 1\n  c: [1, 2]\nd: x\n")
+    flat = params.flatten(b"a:\n  b: 1\n  c: [1, 2]\nd: x\n")
     assert flat == {"a.b": 1, "a.c": [1, 2], "d": "x"}
 
 
 def test_months_follow_each_other_over_the_year():
-    assert settings.next_month("2013-12") == "2014-01"
-    assert settings.next_month("2013-09") == "2013-10"
+    assert params.next_month("2013-12") == "2014-01"
+    assert params.next_month("2013-09") == "2013-10"
 
 
 LONG = f"# {'x' * yamlfile.PLAIN_CHARACTERS}\n"  # what is as long is looked through before it is built
@@ -174,8 +310,8 @@ LONG = f"# {'x' * yamlfile.PLAIN_CHARACTERS}\n"  # what is as long is looked thr
 
 def test_what_is_nested_as_deeply_as_it_may_is_read():
     deep = yamlfile.LIMIT_DEPTH - 1
-    text = f"{LONG}{GOOD.decode()}own: {'[' * deep}{']' * deep}\n"
-    assert settings.parse(text.encode()).model.name == settings.parse(GOOD).model.name
+    text = f"{LONG}{PARAMS.decode()}own: {'[' * deep}{']' * deep}\n"
+    assert params.batches(text.encode(), "data.months") == arrived()
 
 
 @pytest.mark.parametrize(
@@ -184,9 +320,9 @@ def test_what_is_nested_as_deeply_as_it_may_is_read():
         ('data:\n  "l0": &a0 [x, x]\n  "l1": *a0\n', "anchor or alias"),
         ("a: &-b [x]\n", "anchor or alias"),
         (LONG + "a: " + "[" * yamlfile.LIMIT_DEPTH + "]" * yamlfile.LIMIT_DEPTH, "nested too deeply"),
-        ('a: !!int ""\n', "params.yaml"),
-        ("a: !!bool maybe\n", "params.yaml"),
-        ("a: !!omap 5\n", "params.yaml"),
+        ('a: !!int ""\n', "pushforward.yaml"),
+        ("a: !!bool maybe\n", "pushforward.yaml"),
+        ("a: !!omap 5\n", "pushforward.yaml"),
     ],
     ids=["quoted", "dash", "deep", "int", "bool", "omap"],
 )

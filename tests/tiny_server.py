@@ -157,7 +157,8 @@ def make(folder: Path) -> Tiny:
     """A clone and a server that has judged nothing yet."""
     made = Tiny(folder / "tiny", Server("", "", "", "", ""))
     made.clone.mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "toy" / "params.yaml", made.clone)
+    for name in ("pushforward.yaml", "params.yaml"):
+        shutil.copy(ROOT / "tests" / "toy" / name, made.clone)
     shutil.copytree(ROOT / "requirements", made.clone / "requirements")
     made.git("init", "-q", "-b", "main")
     made.git("config", "user.name", "Ann")

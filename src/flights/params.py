@@ -1,4 +1,7 @@
-"""params.yaml, read strictly: a section becomes a frozen model, anything unexpected is refused with its line."""
+"""params.yaml, read strictly: a section becomes a frozen model, anything unexpected is refused with its line.
+
+Of pushforward.yaml the pipeline needs one key: how many months are the holdout.
+"""
 
 import difflib
 from dataclasses import dataclass
@@ -70,14 +73,14 @@ def read_months(path: Path = Path("params.yaml")) -> list[str]:
     return read_section("data", Data, path).months
 
 
-def read_split(path: Path = Path("params.yaml")) -> Split:
-    """Training, validation and holdout months by `data.months` and `gate.window`.
+def read_split(path: Path = Path("params.yaml"), rules: Path = Path("pushforward.yaml")) -> Split:
+    """Training, validation and holdout months by `data.months` of `path` and `gate.window` of `rules`.
 
     The last `gate.window` months are the holdout and are never trained on. At least two months must remain:
     one to fit on and one to validate on.
     """
     months = read_months(path)
-    window = _validated("gate", _Gate, _document(path), path).window
+    window = _validated("gate", _Gate, _document(rules), rules).window
     if len(months) < window + 2:
         raise StageError(
             f"{path}: data.months lists {len(months)}, gate.window {window} needs at least {window + 2}: "

@@ -121,7 +121,7 @@ def _no_command(lines: Sequence[str], _: str) -> Cause | None:
     if found is None:
         return None
     return _cause(
-        f"{found['name']}: command not found", f"mend the name, or add what has {found['name']} to model.requirements"
+        f"{found['name']}: command not found", f"mend the name, or add what has {found['name']} to the environment"
     )
 
 

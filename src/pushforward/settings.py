@@ -1,50 +1,62 @@
-"""params.yaml -> frozen models; unknown key, wrong type, out of range: refused with line and hint.
+"""The settings: what a repository with one model is told in pushforward.yaml. Every verb, the server and the judge ask.
 
-The sections below belong to pushforward. Every other section belongs to the project's own stages, which check it.
+The file itself is `schema`'s. `Settings.model` is there at every level, `Settings.contract` is level 3: what the judge
+goes by.
 """
 
-import datetime
-import difflib
-import functools
-import itertools
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from pydantic import Field, ValidationError, model_validator
 
-from pushforward import files, yamlfile
+from pushforward import __version__, files, params, schema
 from pushforward.errors import PushforwardError
+from pushforward.schema import Column, Gate, Model, Name, Project, ProjectPath, Promote, Section, Server
 
-FILE = "params.yaml"
-MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
-PLAIN = (bool, int, float, str, type(None))
-RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
-MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
+OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
+OLD_MODEL = frozenset(("name", "path", "score", "holdout"))
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*$", max_length=200)]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 
-class Section(BaseModel):
-    """A section that refuses what it does not know, and never coerces."""
+class GateRules(Gate):
+    """The rules of the gate for one model: with its loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    metric: Literal[
+        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber"
+    ] = "logloss"
+
+    @property
+    def probability(self) -> bool:
+        """Whether what is predicted are probabilities of labels that are 0 or 1."""
+        return self.metric in {"logloss", "brier"}
+
+    @model_validator(mode="after")
+    def _parameter_of_its_loss(self) -> Self:
+        self.check((self.metric,))
+        return self
 
 
-class ModelContract(Section):
-    """How pushforward reaches a project: what the model is, how any revision of it scores rows.
+class Outline(Section):
+    """What a model has at every level."""
+
+    name: Name
+    path: str | None
+    environment: list[ProjectPath]
+    card: ProjectPath | None = None
+
+
+class ModelContract(Outline):
+    """Level 3: what the model is, how any revision of it scores rows, and which rows it is asked.
 
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
-    column of the labels that every model has to beat: what something simple predicts, such as a mean by group. `card`
-    is a file whose text begins the model card of every version: what the model is for, and what not.
+    column of the labels that every model has to beat: what something simple predicts, such as a mean by group.
     """
 
-    name: Name
     path: RelativePath
     score: str
     holdout: RelativePath
@@ -54,206 +66,194 @@ class ModelContract(Section):
     time: Column
     floor: Column | None = None
     validation: RelativePath | None = None
-    card: RelativePath | None = None
-    requirements: list[RelativePath] = Field(min_length=1)
-
-    @field_validator("score")
-    @classmethod
-    def _has_its_places(cls, command: str) -> str:
-        missing = [place for place in ("{rows}", "{events}", "{out}") if place not in command]
-        if missing:
-            raise ValueError(f"the command must contain {', '.join(missing)}")
-        return command
 
 
-class Data(Section):
-    """Which months have arrived."""
+@dataclass(frozen=True)
+class Settings:
+    """What a repository with one model is told; `where` names the file in errors."""
 
-    months: list[str] = Field(min_length=1)
+    project: Project
+    where: str = schema.FILE
 
-    @field_validator("months")
-    @classmethod
-    def _consecutive(cls, months: list[str]) -> list[str]:
-        for month in months:
-            if not MONTH.fullmatch(month):
-                raise ValueError(f"'{month}' is not a month; write it as \"2013-05\", in quotes")
-        for before, after in itertools.pairwise(months):
-            if after != next_month(before):
-                raise ValueError(f"after '{before}' comes '{next_month(before)}', not '{after}'")
-        return months
+    @cached_property
+    def model(self) -> Outline:
+        """The model, at whichever level."""
+        name, model = self._one
+        return Outline(name=name, path=model.path, environment=model.environment, card=model.card)
 
+    @cached_property
+    def contract(self) -> ModelContract:
+        """How the judge reaches the project; refused where that is below level 3."""
+        name, model = self._one
+        if model.holdout is None or model.score is None:
+            level = f"{model.level} ({schema.LEVELS[model.level]})"
+            raise PushforwardError(
+                f"{self.where}: the model {name} is at level {level}, and judging it needs level 3: "
+                "`holdout`, rows that no model has seen, and `score`, the command that scores them",
+                next="pushforward adopt --level 3",
+            )
+        if lacking := next(_unjudged(model), ""):
+            raise self._refusal(f"models.{name}.{lacking} is not judged yet")
+        told = model.model_dump(include={"path", "environment", "card", "score", "validation"})
+        asked = model.holdout.model_dump(exclude={"path"})
+        try:
+            return ModelContract(name=name, holdout=model.holdout.path, **told, **asked)
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            said = f"models.{name}.{'.'.join(map(str, first['loc']))} (it is {first['input']!r})"
+            raise self._refusal(f"{said} has to be of letters, digits and _, a path also of - . and /") from None
 
-class GateRules(Section):
-    """What a challenger must show. `cluster` and the columns come from the contract."""
-
-    metric: Literal[
-        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber"
-    ] = "logloss"
-    quantile: float | None = Field(default=None, gt=0, lt=1)  # of pinball
-    delta: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # of huber, in the unit of the label
-    window: int = Field(default=2, ge=1, le=12)
-    alpha: float = Field(default=0.05, gt=0, le=0.2)
-    looks: int = Field(default=10, ge=1, le=1000)
-    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # in units of the metric
-    refresh_margin: float = Field(default=0.01, ge=0, le=0.2)
-    slices: list[Column] = []
-    reveal: Literal["verdict", "numbers"] = "verdict"
-    suspect_jump: float = Field(default=0.03, gt=0, le=0.5)
-    suspect_fall: float = Field(default=0.5, gt=0, le=1)  # of the loss at once, as a share; 1 asks nobody
-    suspect_auc: float | None = Field(default=None, gt=0.5, le=1)
-    suspect_column: float = Field(default=0.95, gt=0.5, le=1)  # by one column of the rows, or one value of it
-    suspect_rows: float = Field(default=0.2, ge=0, le=1)  # of a month, as a share of the month before; 0 asks nobody
-    cleared: list[Column] = []  # columns of the rows that a person has looked at
+    @cached_property
+    def gate(self) -> GateRules:
+        """The rules of the gate, with the model's loss; refused for a loss that the gate does not have."""
+        name, model = self._one
+        if model.loss is not None and model.loss not in schema.LOSSES:
+            raise self._refusal(
+                f"models.{name}.loss: a command is not judged yet; write one of {', '.join(schema.LOSSES)}"
+            )
+        return GateRules.model_validate({**self.project.gate.model_dump(), "metric": model.loss or schema.LOSSES[0]})
 
     @property
-    def probability(self) -> bool:
-        """Whether what is predicted are probabilities of labels that are 0 or 1."""
-        return self.metric in {"logloss", "brier"}
+    def outs(self) -> list[str]:
+        """What a run has to make: the model, and at level 3 what it is judged by."""
+        _, model = self._one
+        holdout = model.holdout.path if model.holdout is not None else None
+        return [path for path in (model.path, holdout, model.validation) if path]
 
-    @model_validator(mode="after")
-    def _parameter_of_its_loss(self) -> "GateRules":
-        for name, owner in (("quantile", "pinball"), ("delta", "huber")):
-            if self.metric == owner and getattr(self, name) is None:
-                raise ValueError(f"gate.metric {owner} needs gate.{name}")
-            if self.metric != owner and getattr(self, name) is not None:
-                raise ValueError(f"gate.{name} is of the metric {owner}, and gate.metric is {self.metric}")
-        return self
+    @property
+    def validation(self) -> str | None:
+        """The out with predictions of a fit that has not seen the validation rows, where there is one."""
+        return self._one[1].validation
 
+    @property
+    def promote(self) -> Promote:
+        """What becomes of a version that passes."""
+        return self.project.promote
 
-class Promote(Section):
-    """In which environments a passing version is put to use, and by whom."""
+    @property
+    def server(self) -> Server:
+        """What the local server runs."""
+        return self.project.server
 
-    environments: dict[Name, Literal["auto", "manual"]] = {"staging": "auto", "production": "manual"}
+    @property
+    def level(self) -> int:
+        """0 to 3."""
+        return self.project.level
 
-    @field_validator("environments")
-    @classmethod
-    def _not_rights(cls, environments: dict[str, str]) -> dict[str, str]:
-        for name in environments:
-            if name in RIGHTS:
-                raise ValueError(f"'{name}' says what a key may sign ({', '.join(RIGHTS)}); name it otherwise")
-        return environments
+    @property
+    def batches(self) -> tuple[str, str]:
+        """The file and the key that list the batches; two empty texts where there are none."""
+        named = self._one[1].batches or schema.NONE
+        file, colon, key = named.partition(":")
+        return (file, key) if colon else ("", "")
 
-
-class Server(Section):
-    """What the local server runs, and how many runs go on side by side; GitHub does not read that.
-
-    What a run may hand to the judge is bounded there too, by what the target branch says: files, and MiB of all of
-    them, the model among them.
-    """
-
-    workflows: list[str] = ["train", "judge", "release", "verify", "retrain", "monitor"]
-    jobs: int = Field(default=2, ge=1, le=64)
-    timeout_minutes: int = Field(default=60, ge=1, le=24 * 60)
-    handover_mib: int = Field(default=200, ge=1, le=MOST_MIB)
-    handover_files: int = Field(default=1000, ge=1, le=MOST_FILES)
-
-
-class Settings(Section):
-    """The sections of params.yaml that pushforward reads."""
-
-    model: ModelContract
-    data: Data
-    gate: GateRules = GateRules()
-    promote: Promote = Promote()
-    server: Server = Server()
-
-    @model_validator(mode="after")
-    def _enough_months(self) -> "Settings":
-        if len(self.data.months) < self.gate.window + 2:
-            raise ValueError(
-                f"data.months has {len(self.data.months)} months; a holdout of {self.gate.window} (gate.window), "
-                f"a month to validate on and one to train on need {self.gate.window + 2}"
+    def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
+        """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
+        name = self.contract.name
+        file, key = self.batches
+        text = read(file)
+        if text is None:
+            raise self._refusal(f"models.{name}.batches names {file}, which is not there")
+        names, needed = params.batches(text, key, f"{at}{file}"), self.gate.window + 2
+        if not params.MONTH.fullmatch(names[0]):  # the ledger tells by its months which holdout is over
+            raise PushforwardError(
+                f"{at}{file}: {key}: '{names[0]}' is no month, and batches of other names are not judged yet",
+                next=f'write months, as "2013-05", in {file}',
             )
-        return self
+        if len(names) < needed:
+            raise PushforwardError(
+                f"{at}{file}: {key} has {len(names)} batches; a holdout of {self.gate.window} (gate.window), "
+                f"one to validate on and one to train on need {needed}",
+                next=f"edit {file}",
+            )
+        return names
+
+    def check_tool(self) -> None:
+        """Refuse to judge by another version than the settings name: its rules may be others."""
+        if self.project.tool.split(".")[:2] != __version__.split(".")[:2]:
+            named = self.project.tool
+            raise PushforwardError(
+                f"{self.where} names pushforward {named} as the version that judges, and this is {__version__}",
+                next=f"run pushforward {named}, or pushforward adopt --update, which names {__version__}",
+            )
+
+    @property
+    def _one(self) -> tuple[str, Model]:
+        ((name, model),) = self.project.models.items()
+        return name, model
+
+    def _refusal(self, words: str) -> PushforwardError:
+        return PushforwardError(f"{self.where}: {words}", next=f"edit {schema.FILE}")
 
 
-def next_month(month: str) -> str:
-    """The month after `month`, both as YYYY-MM."""
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year + number // 12}-{number % 12 + 1:02d}"
+def _unjudged(model: Model) -> Iterator[str]:
+    """What the format has and the judge cannot answer for yet."""
+    holdout = model.holdout
+    if holdout is not None:
+        yield from (f"holdout.{name}: none" for name in ("cluster", "time") if getattr(holdout, name) == schema.NONE)
+        if holdout.floor is not None and " " in holdout.floor:
+            yield "holdout.floor as a command"
+    if model.classes is not None:
+        yield "classes"
+    if model.batches in (None, schema.NONE):
+        yield "batches: none"
 
 
-def parse(text: bytes, where: str = FILE) -> Settings:
-    """Read the settings from the bytes of params.yaml; `where` names them in errors."""
-    tree = _load(text, where)
-    own = Settings.model_fields
-    for section in tree:
-        close = difflib.get_close_matches(str(section), own, n=1, cutoff=0.75)
-        if section not in own and close and close[0] not in tree:
-            raise yamlfile.refusal(where, tree, (section,), f"unknown section '{section}'; did you mean '{close[0]}'?")
-    try:
-        return Settings.model_validate({name: yamlfile.plain(tree[name]) for name in own if name in tree})
-    except ValidationError as invalid:
-        first = invalid.errors()[0]
-        inside: Any = own[str(first["loc"][0])].annotation if first["loc"] else None
-        known = list(getattr(inside, "model_fields", own))
-        raise yamlfile.refusal(where, tree, first["loc"], yamlfile.explain(first, known)) from None
+def parse(text: bytes, where: str = schema.FILE) -> Settings:
+    """Read the settings of a repository with one model from the bytes of pushforward.yaml; `where` names them."""
+    return of(schema.parse(text, where), where)
+
+
+def of(project: Project, where: str = schema.FILE) -> Settings:
+    """The settings of a repository, refused where it has not the one model that is judged."""
+    if len(project.models) > 1:
+        raise PushforwardError(
+            f"{where}: several models in one repository are not judged yet: {', '.join(project.models)}",
+            next=f"edit {schema.FILE}: keep one",
+        )
+    ((name, model),) = project.models.items()
+    if model.folder != ".":
+        raise PushforwardError(
+            f"{where}: models.{name}.folder: a dvc.yaml below the root of the repository is not run yet",
+            next="move the pipeline to the root",
+        )
+    return Settings(project, where)
 
 
 def load(folder: Path) -> Settings:
     """The settings of the checkout in `folder`."""
-    text = files.read(folder, FILE)
+    text = files.read(folder, schema.FILE)
     if text is None:
-        raise PushforwardError(f"{folder} has no {FILE}", next="run this inside a checkout of your project")
+        old = files.read(folder, params.FILE)
+        raise absent(f"{folder} has no {schema.FILE}", old, "pushforward adopt, which writes it")
     return parse(text)
 
 
-def plain(text: bytes, where: str = FILE) -> dict[str, Any]:
-    """Every section of params.yaml, of whosever stages, as plain values."""
-    found: dict[str, Any] = yamlfile.plain(_load(text, where))
-    return found
+def absent(words: str, old: bytes | None, then: str) -> PushforwardError:
+    """The refusal of a place without settings: its params.yaml, where it has one, may hold them in the old form."""
+    tree = {} if old is None else _plain_or_nothing(old)
+    sections = outdated(tree)
+    return moved(sections) if sections else PushforwardError(words, next=then)
 
 
-@functools.lru_cache(maxsize=16)
-def flatten(text: bytes, where: str = FILE) -> dict[str, Any]:
-    """Every leaf of params.yaml by its dotted key, not to be changed; lists are leaves."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        else:
-            flat[prefix] = value
-
-    walk("", yamlfile.plain(_load(text, where)))
-    return flat
+def moved(sections: tuple[str, ...]) -> PushforwardError:
+    """The refusal of the old form."""
+    return PushforwardError(
+        f"{params.FILE} has {', '.join(sections)} of pushforward, which are in {schema.FILE} from this version on",
+        next="pushforward adopt --update, which moves them",
+    )
 
 
-def _load(text: bytes, where: str) -> CommentedMap:
-    tree = yamlfile.load(text, where)
-    _check_kinds(tree, where)
-    return tree
+def outdated(tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sections of a params.yaml that are ours, as they were before pushforward.yaml."""
+    model = tree.get("model")
+    if not isinstance(model, dict) or not set(model) >= OLD_MODEL:
+        return ()
+    return tuple(name for name in OLD if name in tree)
 
 
-def _check_kinds(tree: CommentedMap, where: str) -> None:
-    """Refuse a value, or a key, of a kind that no stage can be given: DVC takes numbers, texts, lists and mappings.
-
-    A date without quotes is one; DVC ends on it as on a bug of its own, whichever section holds it.
-    """
-    for path, value in _odd(tree):
-        name = ".".join(str(part) for part in path)
-        if isinstance(value, datetime.date):
-            text = value.isoformat()
-            raise yamlfile.refusal(
-                where, tree, path, f'quote the date at {name}, or DVC cannot read the file: "{text}"'
-            )
-        if tag := getattr(value, "tag", None) and value.tag.value:
-            raise yamlfile.refusal(
-                where, tree, path, f"'{name}' has the tag {tag}, which DVC cannot read; write it without"
-            )
-        kind = type(value).__name__.removeprefix("Commented").lower()
-        raise yamlfile.refusal(
-            where, tree, path, f"'{name}' is a value of the kind {kind}, which DVC cannot read; write text"
-        )
-
-
-def _odd(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """What is no number, text, list or mapping, by its path; a tag of somebody's own makes anything such a thing."""
-    if isinstance(node, (CommentedMap, CommentedSeq)) and not node.tag.value:
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            if not isinstance(key, PLAIN):
-                yield (*path, key), key
-            yield from _odd(value, (*path, key))
-    elif not isinstance(node, PLAIN):
-        yield path, node
+def _plain_or_nothing(text: bytes) -> dict[str, Any]:
+    try:
+        return params.plain(text)
+    except PushforwardError:
+        return {}

@@ -13,13 +13,13 @@ from click.testing import CliRunner
 from pushforward.commands.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
-PARAMS = (ROOT / "tests" / "toy" / "params.yaml").read_text()
+SETTINGS = (ROOT / "tests" / "toy" / "pushforward.yaml").read_text()
 COMMAND = [sys.executable, "-m", "pushforward"]
 
 
 @pytest.fixture
 def project(repository, git):
-    (repository / "params.yaml").write_text(PARAMS)
+    (repository / "pushforward.yaml").write_text(SETTINGS)
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "Add settings")
     return repository
@@ -75,14 +75,14 @@ def test_no_verb_and_a_wrong_verb_are_wrong_usage():
 
 
 def test_a_setting_that_cannot_be_read_is_named_by_file_and_line(project, git):
-    line = PARAMS.splitlines().index("  window: 2") + 1
-    (project / "params.yaml").write_text(PARAMS.replace("  window: 2", "  windw: 2"))
+    line = SETTINGS.splitlines().index("  window: 2") + 1
+    (project / "pushforward.yaml").write_text(SETTINGS.replace("  window: 2", "  windw: 2"))
     git(project, "commit", "-q", "-am", "Mistype")
     done = run(project, "show")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert f"params.yaml:{line}: unknown key 'gate.windw'; did you mean 'window'?" in done.stderr
-    assert "\n  next: edit params.yaml\n" in done.stderr
+    assert f"pushforward.yaml:{line}: unknown key 'gate.windw'; did you mean 'window'?" in done.stderr
+    assert "\n  next: edit pushforward.yaml\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -171,10 +171,10 @@ def test_the_gate_says_invalid_with_exit_code_0_and_with_check_4(project, monkey
 
 
 def test_a_run_on_a_folder_that_differs_from_its_commit_is_refused(project, monkeypatch):
-    (project / "params.yaml").write_text(PARAMS + "# more\n")
+    (project / "pushforward.yaml").write_text(SETTINGS + "# more\n")
     done = invoke(project, monkeypatch, "repro", "--clean")
     assert done.exit_code == 2
-    assert "differs from its commit: params.yaml\n  next: git stash" in done.stderr
+    assert "differs from its commit: pushforward.yaml\n  next: git stash" in done.stderr
 
 
 def test_a_store_elsewhere_is_not_called_a_dot(project, monkeypatch):

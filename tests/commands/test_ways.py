@@ -28,12 +28,12 @@ def test_a_refactoring_lands_on_a_protected_main_and_a_change_of_the_gate_is_sig
     assert "IDENTICAL" in said
     assert "merge refactored; there is nothing to tag" in " ".join(said.replace("remote:", "").split())
     assert "[remote rejected]" not in team.git("push", "local", "main", check=False)
-    team.commit("params.yaml", "  slices: [half]", "  slices: []", "Look at all alike")
+    team.commit("pushforward.yaml", "  slices: [half]", "  slices: []", "Look at all alike")
     said = team.git("push", "local", "HEAD:gate")
     assert "IDENTICAL" in said
     assert "signed by who may, for it changes the judge" in " ".join(said.replace("remote:", "").split())
     refused = team.git("push", "local", "main", check=False)
-    assert "no pull request has passed with this content; params.yaml decides about the model" in refused
+    assert "no pull request has passed with this content; pushforward.yaml decides about the model" in refused
     assert "pushforward trust KEY.pub --for main" in refused
     sign(team, "main")
     words = re.search(r"git (commit .*?) -m '(.*?)', and push again", refused)

@@ -54,8 +54,8 @@ train:
   max_bin: 64
   monotone: true
 evaluate: {calibration_bins: 10, min_slice_rows: 200}
-gate: {window: 1, metric: logloss}
 """
+RULES = "gate: {window: 1, slices: [origin]}\n"
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def trained(months: dict[str, Month], tmp_path_factory: pytest.TempPathFactory) 
 
     folder = tmp_path_factory.mktemp("project")
     (folder / "params.yaml").write_text(PARAMS)
+    (folder / "pushforward.yaml").write_text(RULES)
     for name, month in months.items():
         for table in ("rows", "events", "labels"):
             write_table(getattr(month, table), folder / "data/valid" / table / f"{name}.parquet")

@@ -52,8 +52,7 @@ def test_the_calibration_table_has_every_row_once(project):
 
 def test_predictions_of_another_month_are_refused(project):
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(
-        text.replace('    - "2013-01"\n', '    - "2012-12"\n    - "2013-01"\n').replace("window: 1", "window: 2")
-    )
+    (project / "params.yaml").write_text(text.replace('    - "2013-01"\n', '    - "2012-12"\n    - "2013-01"\n'))
+    (project / "pushforward.yaml").write_text("gate: {window: 2}\n")
     with pytest.raises(StageError, match="is not about 2013-01"):
         evaluate.main([])

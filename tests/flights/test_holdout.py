@@ -29,7 +29,7 @@ def test_rows_and_events_of_the_holdout_hold_no_label(project):
 
 
 def test_the_judge_suspects_no_column_of_real_rows_and_each_that_is_filled_in_later(months):
-    """Of all real columns only tailnum tells: it is missing for most cancelled flights, which params.yaml clears."""
+    """Of all real columns only tailnum tells: missing for most cancelled flights, as pushforward.yaml says."""
     cleared = settings.load(ROOT).gate.cleared
     rows = pl.concat([months["2013-02"].rows, months["2013-03"].rows])
     labels = pl.concat([months["2013-02"].labels, months["2013-03"].labels])

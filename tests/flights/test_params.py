@@ -150,17 +150,19 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 def test_the_last_months_are_the_holdout_and_the_last_training_month_validates(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text(
-        'data: {months: ["2012-11", "2012-12", "2013-01", "2013-02", "2013-03"]}\ngate: {window: 2, alpha: 1}\n'
-    )
-    assert read_split(path) == Split(["2012-11", "2012-12", "2013-01"], "2013-01", ["2013-02", "2013-03"])
+    path.write_text('data: {months: ["2012-11", "2012-12", "2013-01", "2013-02", "2013-03"]}\n')
+    rules = tmp_path / "pushforward.yaml"
+    rules.write_text("tool: 1\ngate: {window: 2, alpha: 1}\n")
+    assert read_split(path, rules) == Split(["2012-11", "2012-12", "2013-01"], "2013-01", ["2013-02", "2013-03"])
 
 
 def test_too_few_months_for_the_window_are_refused(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text('data: {months: ["2013-01", "2013-02", "2013-03"]}\ngate: {window: 2}\n')
+    path.write_text('data: {months: ["2013-01", "2013-02", "2013-03"]}\n')
+    rules = tmp_path / "pushforward.yaml"
+    rules.write_text("gate: {window: 2}\n")
     with pytest.raises(StageError, match=r"lists 3, gate\.window 2 needs at least 4"):
-        read_split(path)
+        read_split(path, rules)
 
 
 def test_month_arithmetic_crosses_years():

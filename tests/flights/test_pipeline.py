@@ -60,6 +60,7 @@ def repository(tmp_path, months, trained):
         month.weather.drop("source_file", "source_row").write_csv(feed / f"weather-{name}.csv")
     text = (trained / "params.yaml").read_text().replace("SOURCE", str(feed)).replace('    - "2013-03"\n', "")
     (folder / "params.yaml").write_text(text)
+    shutil.copy(trained / "pushforward.yaml", folder)
     return folder
 
 

@@ -329,7 +329,7 @@ def test_a_verdict_survives_json_to_the_bit(world):
         holdout=Holdout(("2013-10", "2013-11"), 12000, 60, "c" * 64),
         digests=Digests(model="d" * 64),
         stages=(Stage("train", "ran", "params changed", 12.5),),
-        touched=("params.yaml: gate.alpha",),
+        touched=("pushforward.yaml: gate.alpha",),
         seconds=0.25,
     )
     assert Verdict.from_json(verdict.to_json()) == verdict
@@ -366,7 +366,13 @@ def test_text_that_is_not_a_verdict_is_refused(text):
         Verdict.from_json(text)
 
 
-BEFORE = {"data.months": ["2013-01", "2013-02"], "train.seed": 1, "gate.alpha": 0.05, "server.timeout_minutes": 60}
+OWN = "pushforward.yaml: "
+BEFORE = {
+    "data.months": ["2013-01", "2013-02"],
+    "train.seed": 1,
+    f"{OWN}gate.alpha": 0.05,
+    f"{OWN}server.timeout_minutes": 60,
+}
 LATER = BEFORE | {"data.months": ["2013-01", "2013-02", "2013-03"]}
 
 
@@ -377,7 +383,7 @@ LATER = BEFORE | {"data.months": ["2013-01", "2013-02", "2013-03"]}
         (["params.yaml"], BEFORE, LATER, "refresh"),
         (["params.yaml", "dvc.lock", "metrics/metrics.json"], BEFORE, LATER, "refresh"),
         (["params.yaml", "README.md", "docs/a.svg", "tests/x.py"], BEFORE, LATER, "refresh"),
-        (["params.yaml"], BEFORE, LATER | {"server.timeout_minutes": 5}, "refresh"),
+        (["params.yaml"], BEFORE, LATER | {f"{OWN}server.timeout_minutes": 5}, "refresh"),
         (["dvc.lock"], BEFORE, BEFORE, "refresh"),
         (["params.yaml", "src/flights/train.py"], BEFORE, LATER, "superior"),
         (["params.yaml", "requirements/run.txt"], BEFORE, LATER, "superior"),
@@ -385,36 +391,52 @@ LATER = BEFORE | {"data.months": ["2013-01", "2013-02", "2013-03"]}
         (["params.yaml"], BEFORE, LATER | {"train.seed": 2}, "superior"),
         (["params.yaml"], BEFORE, LATER | {"train.seed": 1.0}, "superior"),
         (["params.yaml"], BEFORE, LATER | {"train.new": None}, "superior"),
-        (["params.yaml"], BEFORE, LATER | {"gate.alpha": 0.2}, "superior"),
+        (["params.yaml"], BEFORE, LATER | {f"{OWN}gate.alpha": 0.2}, "superior"),
         (["params.yaml"], BEFORE, LATER | {"data.months": ["2013-02", "2013-03"]}, "superior"),
         (["params.yaml"], LATER, BEFORE, "superior"),
         (["params.yaml"], BEFORE, {}, "superior"),
     ],
 )
 def test_the_mode_follows_from_the_difference(paths, before, after, expected):
-    assert mode(paths, before, after) == expected
+    assert mode(paths, before, after, arrivals="data.months") == expected
+
+
+def test_batches_may_be_listed_in_a_file_of_their_own():
+    before = {"sites.yaml: names": ["Kyoto", "Bergen"], "train.seed": 1}
+    later, paths = before | {"sites.yaml: names": ["Kyoto", "Bergen", "Lima"]}, ["sites.yaml", "dvc.lock"]
+    assert mode(paths, before, later, arrivals="sites.yaml: names") == "refresh"
+    assert mode(paths, before, later, arrivals="data.months") == "superior"
+    assert mode(paths, later, before, arrivals="sites.yaml: names") == "superior"
+    assert touched(paths, before, later, arrivals="sites.yaml: names") == ()
+    assert touched(paths, before, later, (["sites.yaml"], []), arrivals="") == ("sites.yaml",)
+
+
+def test_a_section_of_the_pipeline_s_with_a_name_of_ours_is_the_pipeline_s():
+    theirs = {"gate.alpha": 1, "server.jobs": 3, "promote.x": 1}
+    assert mode(["params.yaml"], theirs, theirs | {"server.jobs": 4}, arrivals="data.months") == "superior"
+    assert touched(["params.yaml"], theirs, {}, arrivals="data.months") == ()
 
 
 def test_a_change_of_the_judge_is_named():
     paths = ["src/pushforward/gate/decision.py", "src/flights/train.py", "params.yaml", ".github/workflows/judge.yml"]
-    assert touched(paths, BEFORE, LATER | {"gate.alpha": 0.2, "train.seed": 3}) == (
+    assert touched(paths, BEFORE, LATER | {f"{OWN}gate.alpha": 0.2, "train.seed": 3}, arrivals="data.months") == (
         ".github/workflows/judge.yml",
         "src/pushforward/gate/decision.py",
-        "params.yaml: gate.alpha",
+        "pushforward.yaml: gate.alpha",
     )
-    assert touched(["README.md"], BEFORE, LATER) == ()
+    assert touched(["README.md"], BEFORE, LATER, arrivals="data.months") == ()
 
 
 @pytest.mark.parametrize(
     ("outcome", "touches", "expected"),
     [
         ("promote", (), True),
-        ("promote", ("params.yaml: gate.alpha",), True),
+        ("promote", ("pushforward.yaml: gate.alpha",), True),
         ("identical", (), True),
         ("identical", ("src/flights/collect.py", "params.yaml: collect.source"), True),
-        ("identical", ("params.yaml: gate.alpha",), False),
-        ("identical", ("params.yaml: model.name",), False),
-        ("identical", ("params.yaml: promote.environments",), False),
+        ("identical", ("pushforward.yaml: gate.alpha",), False),
+        ("identical", ("pushforward.yaml: models.toy.path",), False),
+        ("identical", ("pushforward.yaml: promote.environments",), False),
         ("identical", (".github/workflows/judge.yml", "src/flights/collect.py"), False),
         ("identical", ("src/pushforward/gate/decision.py",), False),
         ("identical", ("dvc.yaml",), False),
@@ -429,9 +451,9 @@ def test_what_a_protected_branch_takes_for_its_verdict_alone(outcome, touches, e
 
 
 def test_who_promotes_by_itself_is_a_matter_of_the_judge():
-    before = BEFORE | {"promote.environments.production": "manual"}
-    changed = touched(["params.yaml"], before, before | {"promote.environments.production": "auto"})
-    assert changed == ("params.yaml: promote.environments.production",)
+    before, after = ({f"{OWN}promote.environments.production": word} for word in ("manual", "auto"))
+    changed = touched(["pushforward.yaml"], before, after, arrivals="data.months")
+    assert changed == ("pushforward.yaml: promote.environments.production",)
 
 
 def test_the_road_past_a_champion_that_saw_the_holdout_is_told(world):

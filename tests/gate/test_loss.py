@@ -108,10 +108,10 @@ def test_what_it_cannot_be_taken_of_is_invalid(counts, metric, label, p, why):
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"metric": "pinball"}, "gate.metric pinball needs gate.quantile"),
-        ({"metric": "huber"}, "gate.metric huber needs gate.delta"),
-        ({"metric": "squared", "quantile": 0.9}, "gate.quantile is of the metric pinball, and gate.metric is squared"),
-        ({"metric": "pinball", "quantile": 0.9, "delta": 1.0}, "gate.delta is of the metric huber"),
+        ({"metric": "pinball"}, "the loss pinball needs gate.quantile"),
+        ({"metric": "huber"}, "the loss huber needs gate.delta"),
+        ({"metric": "squared", "quantile": 0.9}, "gate.quantile is of the loss pinball, which no model has"),
+        ({"metric": "pinball", "quantile": 0.9, "delta": 1.0}, "gate.delta is of the loss huber, which no model has"),
     ],
 )
 def test_a_parameter_belongs_to_its_loss(wrong, why):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.team import CONFIG, PARAMS, Team, make_clone
+from tests.team import CONFIG, SETTINGS, Team, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -523,7 +523,7 @@ def test_what_the_policy_knows_is_of_the_default_branch_not_of_the_clone_at_hand
 ) -> None:
     path = bare_of(clone) / "pushforward" / "registry.json"
     before = path.read_text()
-    (clone / "params.yaml").write_text(PARAMS.replace("name: toy", "name: other"))
+    (clone / "pushforward.yaml").write_text(SETTINGS.replace("  toy:", "  other:"))
     git(clone, "switch", "-q", "-c", "idea")
     init(clone)
     assert path.read_text() == before

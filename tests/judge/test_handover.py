@@ -188,7 +188,7 @@ def test_too_many_files_are_refused_with_the_setting_that_says_how_many(folder):
         PushforwardError, match=r"more than 6 files \(server.handover_files on .*\): in metrics"
     ) as many:
         handover.read(folder, Server(handover_files=6))
-    assert many.value.next.startswith("raise server.handover_files in params.yaml on the target branch")
+    assert many.value.next.startswith("raise server.handover_files in pushforward.yaml on the target branch")
     assert len(handover.read(folder, Server(handover_files=7)).metrics) == 5
 
 
@@ -213,7 +213,7 @@ def test_too_many_bytes_are_refused_before_they_are_read_with_the_setting_that_s
     said = r"more than 200 MiB \(server.handover_mib on the target branch\): model/weights has 230 MiB"
     with pytest.raises(PushforwardError, match=said) as large:
         handover.read(folder)
-    assert large.value.next.startswith("raise server.handover_mib in params.yaml on the target branch")
+    assert large.value.next.startswith("raise server.handover_mib in pushforward.yaml on the target branch")
     assert handover.read(folder, Server(handover_mib=231)).commit == RECORD["commit"]
 
 

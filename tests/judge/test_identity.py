@@ -5,17 +5,17 @@ import pytest
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  toy:
+    path: model
+    environment: [lock.txt]
+    holdout: {{path: data/holdout, key: id, label: y, cluster: date, time: at}}
+    score: {score}
+    batches: params.yaml:data.months
+"""
 PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: {score}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [lock.txt]
 data:
   months: ["2020-01", "2020-02", "2020-03", "2020-04"]
 train:
@@ -51,7 +51,7 @@ class Project:
 
     def __init__(self, folder, git):
         self.folder, self.git = folder, git
-        self.write({"params.yaml": PARAMS.format(score=MODULE), **FILES})
+        self.write({"pushforward.yaml": SETTINGS.format(score=MODULE), "params.yaml": PARAMS, **FILES})
 
     def write(self, files):
         for name, text in files.items():
@@ -117,22 +117,24 @@ def test_what_scoring_does_not_reach_counts_for_nothing(project, path):
 
 def test_settings_that_scoring_does_not_name_count_for_nothing(project):
     before = project.digest()
-    text = PARAMS.format(score=MODULE).replace("rounds: 10", "rounds: 11")
-    assert project.digest(**{"params.yaml": f"{text}server:\n  jobs: 3\n"}) == before
+    text = SETTINGS.format(score=MODULE) + "server:\n  jobs: 3\n"
+    changed = {"pushforward.yaml": text, "params.yaml": PARAMS.replace("rounds: 10", "rounds: 11")}
+    assert project.digest(**changed) == before
 
 
 def test_settings_count_where_scoring_names_them_but_not_those_of_gate_and_server(project):
-    reads = {"src/toy/table.py": "open('params.yaml')\n"}
+    reads = {"src/toy/table.py": "open('params.yaml'), open('pushforward.yaml')\n"}
     before = project.digest(**reads)
-    text = PARAMS.format(score=MODULE)
-    assert project.digest(**{"params.yaml": f"{text}server:\n  jobs: 3\ngate:\n  looks: 3\n"}) == before
-    assert project.digest(**{"params.yaml": text.replace("rounds: 10", "rounds: 11")}) != before
+    text = f"{SETTINGS.format(score=MODULE)}server:\n  jobs: 3\ngate:\n  looks: 3\n"
+    later = PARAMS.replace('"2020-04"]', '"2020-04", "2020-05"]')
+    assert project.digest(**{"pushforward.yaml": text, "params.yaml": later}) == before
+    assert project.digest(**{"params.yaml": PARAMS.replace("rounds: 10", "rounds: 11")}) != before
 
 
 def test_another_command_is_another_version(project):
     before = project.digest()
     command = "python -m toy.predict {rows} {events} {out} --fast"
-    assert project.digest(**{"params.yaml": PARAMS.format(score=command)}) != before
+    assert project.digest(**{"pushforward.yaml": SETTINGS.format(score=command)}) != before
 
 
 def test_a_file_that_is_executed_or_loses_its_right_to_be(project, git):
@@ -164,7 +166,7 @@ def test_of_code_that_may_load_anything_everything_counts(project, loader):
 
 @pytest.mark.parametrize("command", ["bash score.sh {rows} {events} {out}", "python -c x {rows} {events} {out}"])
 def test_of_a_command_that_cannot_be_read_everything_counts(project, command):
-    before = project.digest(**{"params.yaml": PARAMS.format(score=command)})
+    before = project.digest(**{"pushforward.yaml": SETTINGS.format(score=command)})
     assert project.digest(**{"lookup/unused.csv": "other\n"}) != before
 
 
@@ -186,8 +188,8 @@ def test_files_are_found_by_the_texts_that_can_name_them(project, code, counts):
 
 
 def test_a_script_is_read_like_a_module(project):
-    params = PARAMS.format(score="python tools/score.py {rows} {events} {out}")
-    before = project.digest(**{"params.yaml": params, "tools/score.py": "import near\n", "tools/near.py": ""})
+    told = SETTINGS.format(score="python tools/score.py {rows} {events} {out}")
+    before = project.digest(**{"pushforward.yaml": told, "tools/score.py": "import near\n", "tools/near.py": ""})
     assert project.digest(**{"src/toy/predict.py": "# other\n"}) == before
     assert project.digest(**{"tools/near.py": "x = 1\n"}) != before
 

@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 from tests import forge_double
 
+from pushforward import __version__
 from pushforward.cause import Cause
-from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.errors import DATA, TOOL, USAGE, PushforwardError
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
 from pushforward.judge import challenge, handover, judged
+from pushforward.judge import holdout as holdouts
 from pushforward.judge import judge as evidence
 from pushforward.judge.question import Question, judge_of
 from pushforward.pipeline import dvc as pipeline
@@ -33,17 +35,17 @@ from pushforward.settings import load
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  toy:
+    path: model
+    environment: [run.txt, data.txt, test.txt]
+    holdout: {path: data/holdout, key: id, label: y, cluster: date, time: at}
+    score: sh score.sh {rows} {events} {out}
+    batches: params.yaml:data.months
+"""
 PARAMS = """\
-model:
-  name: toy
-  path: model
-  score: sh score.sh {rows} {events} {out}
-  holdout: data/holdout
-  key: id
-  label: y
-  cluster: date
-  time: at
-  requirements: [run.txt, data.txt, test.txt]
 data:
   months: ["2020-01", "2020-02", "2020-03", "2020-04"]
 train:
@@ -77,6 +79,7 @@ class Project:
         self.write(".dvc/config", config)
         self.write(".dvc/.gitignore", "/cache\n/tmp\n")
         self.write(".gitignore", "/model\n/data\n")
+        self.write("pushforward.yaml", SETTINGS)
         self.write("params.yaml", PARAMS)
         self.write("dvc.yaml", DVC_YAML)
         self.write("score.sh", 'cp predictions.parquet "$3"\n')
@@ -354,7 +357,7 @@ def test_a_forge_that_does_not_say_whose_signatures_count_is_not_guessed_at(proj
 def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(project):
     project.run()
     project.release("toy@v1.0.0")
-    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.write("pushforward.yaml", SETTINGS.replace("  toy:", "  boat:"))
     project.recipe("two", 0.7)
     project.run()
     verdict, context, _ = project.weigh()
@@ -371,7 +374,7 @@ def test_a_new_name_is_told_and_a_change_under_it_waits_for_the_next_push(projec
 def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
     project.run()
     project.release("toy@v1.0.0")
-    project.write("params.yaml", PARAMS.replace("name: toy", "name: boat"))
+    project.write("pushforward.yaml", SETTINGS.replace("  toy:", "  boat:"))
     project.commit("Rename")
     project.run()
     assert project.weigh()[0].verdict == "identical"
@@ -475,7 +478,7 @@ def test_a_challenger_that_dies_is_invalid(project):
 def test_settings_that_cannot_be_read_are_the_verdict(project):
     head = project.git("rev-parse", "HEAD")
     project.git("checkout", "-q", "-b", "topic")
-    project.write("params.yaml", PARAMS + "gate:\n  windw: 2\n")
+    project.write("pushforward.yaml", SETTINGS + "gate:\n  windw: 2\n")
     broken = project.commit("Mistype")
     project.claim(commit=broken)
     project.git("checkout", "-q", head)
@@ -484,8 +487,63 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
         project.root, project.handover, question, judge=head, work=project.root / ".git" / "judge", say=lambda _: None
     )
     assert verdict.verdict == "invalid"
-    line = PARAMS.count("\n") + 2
-    assert f"{broken[:9]}:params.yaml:{line}: unknown key 'gate.windw'" in verdict.reason
+    line = SETTINGS.count("\n") + 2
+    assert f"{broken[:9]}:pushforward.yaml:{line}: unknown key 'gate.windw'" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {f'tool: "{__version__}"': 'tool: "7.0.0"'},
+            "names pushforward 7.0.0 as the version that judges, and this is",
+        ),
+        (
+            {SETTINGS[SETTINGS.index("    holdout:") :]: ""},
+            "the model toy is at level 0 (rerun), and judging it needs level 3",
+        ),
+        ({"cluster: date": "cluster: none"}, "models.toy.holdout.cluster: none is not judged yet"),
+    ],
+    ids=["tool", "level", "cluster"],
+)
+def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
+    (old, new), *_ = change.items()
+    project.write("pushforward.yaml", SETTINGS.replace(old, new))
+    commit = project.commit("Judge otherwise")
+    project.commit("Ask it")
+    with pytest.raises(PushforwardError) as refused:
+        project.weigh()
+    assert refused.value.message.startswith(f"{commit[:9]}:pushforward.yaml")
+    assert reason in refused.value.message
+    assert refused.value.exit_code == USAGE
+
+
+def test_a_branch_that_lowers_its_level_is_judged_by_the_target_s(project):
+    head = project.git("rev-parse", "HEAD")
+    project.git("checkout", "-q", "-b", "topic")
+    project.write("pushforward.yaml", SETTINGS[: SETTINGS.index("    holdout:")])
+    lower = project.commit("Ask for less")
+    project.claim(commit=lower)
+    project.git("checkout", "-q", head)
+    question = Question(lower, lower, "pull_request", "refs/heads/topic", 1)
+    verdict, _, _ = evidence.weigh(
+        project.root, project.handover, question, judge=head, work=project.root / ".git" / "judge", say=lambda _: None
+    )
+    assert verdict.verdict == "invalid"
+    assert f"{lower[:9]}:pushforward.yaml: the model toy is at level 0 (rerun)" in verdict.reason
+    assert "pushforward.yaml: models.toy.holdout.path" in verdict.touched
+
+
+def test_the_judge_says_which_batches_have_arrived_where_the_pipeline_reads_it(tmp_path):
+    told = SETTINGS.replace("params.yaml:data.months", "sites/list.yaml:all.of.them")
+    files = {"sites/list.yaml": "# arrived\nall: {of: {them: ['2020-01']}, more: 1}\n", "pushforward.yaml": told}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    holdouts._set_months(tmp_path, load(tmp_path), ["2020-01", "2020-02"])
+    after = (tmp_path / "sites" / "list.yaml").read_text()
+    assert after == "# arrived\nall: {of: {them: ['2020-01', '2020-02']}, more: 1}\n".replace("'", "")
+    assert (tmp_path / "pushforward.yaml").read_text() == told
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,26 @@ from pushforward.judge import ledger, plan
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 
-PARAMS = """\
-model: {name: toy, path: model, score: "score {rows} {events} {out}", holdout: data, key: id, label: y, cluster: date,
-  time: at, requirements: [run.txt]}
-data: {months: ["2020-01", "2020-02", "2020-03", "2020-04"]}
+SETTINGS = """\
+tool: "0.1.0"
+models:
+  toy:
+    path: model
+    environment: [run.txt]
+    holdout: {path: data, key: id, label: y, cluster: date, time: at}
+    score: score {rows} {events} {out}
+    batches: params.yaml:data.months
 gate: {window: 2, looks: 4}
+"""
+PARAMS = """\
+data: {months: ["2020-01", "2020-02", "2020-03", "2020-04"]}
 """
 MONTHS = ("2020-03", "2020-04")
 
 
 @pytest.fixture
 def clone(repository, git):
+    (repository / "pushforward.yaml").write_text(SETTINGS)
     (repository / "params.yaml").write_text(PARAMS)
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "Ask")

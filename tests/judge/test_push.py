@@ -145,7 +145,7 @@ FORGED = """\
 def test_a_branch_that_edits_its_judge_and_writes_its_own_verdict_is_judged_by_that_of_main(promoted):
     team = promoted
     team.git("switch", "-q", "-c", "own-judge")
-    team.commit("params.yaml", "slices: [half]", "slices: [half]\n  margin: 0.0\n  alpha: 0.2", "Ask less")
+    team.commit("pushforward.yaml", "slices: [half]", "slices: [half]\n  margin: 0.0\n  alpha: 0.2", "Ask less")
     team.commit("params.yaml", "shift: 0.0", "shift: 0.9", "Believe nothing")
     gate = "src/pushforward/gate/decision.py"
     team.commit(gate, '    return "unknown", f', '    return "promote", f', "Say yes")
@@ -158,9 +158,9 @@ def test_a_branch_that_edits_its_judge_and_writes_its_own_verdict_is_judged_by_t
     found = judged(team)
     assert found["verdict"] == "hold"
     assert (found["rules"]["alpha"], found["base"]) == (0.05, team.git("rev-parse", "main").strip())
-    assert set(found["touched"]) >= {gate, "params.yaml: gate.alpha", PIPELINE}
+    assert set(found["touched"]) >= {gate, "pushforward.yaml: gate.alpha", PIPELINE}
     assert "judge touched: " in said
-    assert "params.yaml: gate.alpha" in " ".join(said.replace("remote:", "").split())
+    assert "pushforward.yaml: gate.alpha" in " ".join(said.replace("remote:", "").split())
 
 
 def test_what_is_worse_is_held_and_a_change_of_the_judge_counts_from_the_next_push_on(promoted):

@@ -191,8 +191,8 @@ def edit(project, old, new):
 
 def test_a_pipeline_that_makes_no_model_is_refused_before_anything_runs(project):
     wrong = refused(project, wanted=["out/first.txt", "model"])
-    assert wrong.message.startswith("dvc.yaml: no stage makes model, which params.yaml names; its stages make ")
-    assert wrong.next == "edit dvc.yaml, or model in params.yaml"
+    assert wrong.message.startswith("dvc.yaml: no stage makes model, which pushforward.yaml names; its stages make ")
+    assert wrong.next == "edit dvc.yaml, or models in pushforward.yaml"
     assert not (project / "out" / "first.txt").exists()
     (project / "dvc.yaml").unlink()
     assert "there is none in this commit" in refused(project, wanted=["model"]).message

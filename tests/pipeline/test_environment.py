@@ -63,10 +63,10 @@ def test_the_digest_is_of_the_bytes_at_the_commit_in_the_order_asked_for(reposit
 
 def test_a_lock_that_is_missing_is_named_with_the_setting(repository, lock):
     commit = lock(run="a==1\n")
-    with pytest.raises(PushforwardError, match=r"has no locks/data.txt \(model.requirements\)") as missing:
+    with pytest.raises(PushforwardError, match=r"has no locks/data.txt \(environment\)") as missing:
         environment.digest(Repository(repository), commit, ["run.txt", "locks/data.txt"])
     assert missing.value.message.startswith(commit[:9])
-    assert missing.value.next == "edit model.requirements in params.yaml"
+    assert missing.value.next == "edit environment in pushforward.yaml"
 
 
 def test_the_same_locks_are_this_interpreter(repository, lock, tmp_path, uv):

@@ -64,6 +64,7 @@ def test_this_projects_own_pipelines_are_taken():
         (".dvc/config", ".dvc is not the pipeline's"),
         (".github/workflows/judge.yml", ".github is not the pipeline's"),
         ("params.yaml", "params.yaml is not the pipeline's"),
+        ("pushforward.yaml", "pushforward.yaml is not the pipeline's"),
         ("./data/../dvc.lock", "dvc.lock is not the pipeline's"),
         ("src/collect.py", "which git already holds (src/collect.py)"),
         ("src", "which git already holds (src/collect.py)"),
@@ -183,6 +184,7 @@ def toy(tmp_path, git):
     folder = tmp_path / "toy"
     for name, text in {
         "params.yaml": (ROOT / "tests" / "toy" / "params.yaml").read_text(),
+        "pushforward.yaml": 'tool: "0.1.0"\nmodels:\n  toy: {environment: []}\n',
         ".dvc/config": "[core]\n    analytics = false\n",
         "dvc.yaml": "stages:\n  one:\n    cmd: echo x > a\n    outs: [a]\n",
     }.items():
@@ -221,20 +223,45 @@ def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_t
     assert not (toy.parent / "a").exists()
 
 
+def test_below_level_3_and_without_params_the_pipeline_runs_and_no_verb_that_judges_does(toy):
+    """`repro` leaves what was run; what the judge would need is said in a line."""
+    (toy / "params.yaml").unlink()
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+    def run(*args):
+        command = [str(ROOT / ".venv" / "bin" / "pushforward"), *args]
+        return subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)
+
+    done = run("repro", "--out", "handed")
+    assert done.returncode == 0, done.stderr
+    assert "1 ran" in done.stdout
+    record = json.loads((toy / "handed" / "run.json").read_text())
+    assert record["outcome"] == "ok"
+    for args in (["score"], ["gate", "--plan"]):
+        refused = run(*args)
+        assert refused.returncode == USAGE, refused.stderr
+        assert "the model toy is at level 0 (rerun), and judging it needs level 3: `holdout`" in refused.stderr
+        assert "next: pushforward adopt --level 3" in refused.stderr
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("file", "text", "words"),
     [
-        ("a: &a [x]\nb: [*a]\n", "anchor or alias"),
-        ("gate: {windw: 2}\n", "did you mean 'window'"),
-        ("train: {since: 2013-01-01}\n", 'quote the date at train.since, or DVC cannot read the file: "2013-01-01"'),
-        ("gate: {}\ngate: {}\n", "duplicate key"),
-        (f"a: {'[' * 41}", "params.yaml"),
+        ("params.yaml", "a: &a [x]\nb: [*a]\n", "anchor or alias"),
+        ("pushforward.yaml", "models: &a [x]\ngate: *a\n", "anchor or alias"),
+        ("pushforward.yaml", 'tool: "0.1.0"\nmodels: {toy: {}}\ngate: {windw: 2}\n', "did you mean 'window'"),
+        (
+            "params.yaml",
+            "train: {since: 2013-01-01}\n",
+            'quote the date at train.since, or DVC cannot read the file: "2013-01-01"',
+        ),
+        ("pushforward.yaml", "gate: {}\ngate: {}\n", "duplicate key"),
+        ("params.yaml", f"a: {'[' * 41}", "params.yaml"),
     ],
-    ids=["alias", "typo", "date", "twice", "deep"],
+    ids=["alias", "alias of ours", "typo", "date", "twice", "deep"],
 )
-def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, text, words):
-    params = toy / "params.yaml"
-    params.write_text(text if text.startswith("a: [") else params.read_text().partition("gate:")[0] + text)
+def test_settings_that_cannot_be_read_are_told_to_the_judge(toy, file, text, words):
+    (toy / file).write_text(text)
     command = [str(ROOT / ".venv" / "bin" / "pushforward"), "repro", "--out", "handed"]
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, cwd=toy, env=env, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """`pushforward adopt` in repositories of many shapes: what it prints, what it writes, and that it stops there."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,21 +10,23 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.project import shapes
 
-from pushforward import __version__
+from pushforward import __version__, schema
 from pushforward.commands.cli import main
 from pushforward.errors import NOT_PROMOTED, USAGE
-from pushforward.project import schema, workflows
+from pushforward.project import workflows
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "adopt"
+TOOL = f"https://example.org/team/pushforward.git@{'a' * 40}"
 LEVELS = {"sklearn": 1, "folders": 1, "master": 0, "poetry": 1, "subdir": 1, "r": 0, "gto": 1, "odd": 0}
 
 
 @pytest.fixture
 def adopt(monkeypatch):
-    def run(folder, *args):
+    def run(folder, *args, tool=TOOL):
         monkeypatch.chdir(folder)
-        return CliRunner().invoke(main, ["adopt", *args])
+        source = ["--tool-from", tool] if tool and "--check" not in args else []
+        return CliRunner().invoke(main, ["adopt", *source, *args])
 
     return run
 
@@ -68,7 +71,7 @@ def test_a_repository_is_adopted_as_it_is(shape, tmp_path, git, adopt):
     assert git(root, "rev-parse", "HEAD") == head
     assert git(root, "diff", "--cached", "--name-only") == ""
 
-    again = adopt(root)
+    again = adopt(root, tool="")
     assert again.exit_code == 0
     assert content(root) == after
     assert "wrote   nothing: all is as it has to be\n" in again.output
@@ -108,6 +111,79 @@ def test_people_s_own_workflow_stays_and_the_server_is_told_of_the_others(tmp_pa
     assert project.server.workflows == [f"pushforward-{name}" for name in workflows.NAMES]
 
 
+def test_without_the_tool_s_own_source_no_workflow_is_written_and_it_says_why(tmp_path, git, adopt):
+    """A name in a package index is anybody's: what a runner installs is pinned, or nothing is generated."""
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    done = adopt(root, tool="")
+    assert done.exit_code == 0
+    assert not (root / ".github").exists()
+    assert (
+        "note    no workflows of a forge: nothing says where a runner gets pushforward; the repository carries it, or "
+        "--tool-from names a git URL with its commit, or a wheel with its hash\n"
+    ) in done.output
+    assert adopt(root, "--check").output == "all is this version's\n"
+    assert "train.yml (generated)" in adopt(root).output
+
+
+NAME = "pushforward-0.1.0-py3-none-any.whl"
+FETCHED, KEPT = f".venv/{NAME}", f"tools/{NAME}"
+WHEEL = f"https://example.org/{NAME}#sha256={'b' * 64}"
+INSTALLED = (
+    f"curl -fsSLo {FETCHED} https://example.org/{NAME} && echo '{'b' * 64}  {FETCHED}' | sha256sum -c --quiet - && "
+    f"uv pip install -q --python .venv/bin/python {FETCHED} -r requirements.txt"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "installs"),
+    [
+        (TOOL, f"uv pip install -q --python .venv/bin/python 'pushforward @ git+{TOOL}' -r requirements.txt"),
+        (f"git+{TOOL}", f"'pushforward @ git+{TOOL}'"),
+        (WHEEL, INSTALLED),
+        (KEPT, f"echo '{hashlib.sha256(b'wheel').hexdigest()}  {KEPT}' | sha256sum -c --quiet - && uv pip install"),
+    ],
+    ids=["git", "git+", "wheel", "path"],
+)
+def test_a_runner_gets_the_tool_pinned(source, installs, tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    shapes.put(root, {KEPT: "wheel", "requirements.txt": ""})
+    git(root, "add", "-A")
+    assert adopt(root, tool=source).exit_code == 0
+    setup = root / ".github" / "actions" / "setup" / "action.yml"
+    before = setup.read_bytes()
+    (command,) = [step["run"] for step in YAML(typ="safe").load(setup)["runs"]["steps"] if "run" in step]
+    assert installs in command
+    assert "pushforward==" not in command
+    assert adopt(root, "--update", tool="").exit_code == 0
+    assert setup.read_bytes() == before, "what was said once is read back"
+    assert adopt(root, tool=f"https://example.org/other.git@{'c' * 40}").exit_code == 0
+    assert f"git+https://example.org/other.git@{'c' * 40}'" in setup.read_text()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "pushforward",
+        "pushforward==0.1.0",
+        "https://example.org/pushforward.git",
+        "https://example.org/pushforward.git@main",
+        f"http://example.org/pushforward.git@{'a' * 40}",
+        "https://example.org/pushforward-0.1.0-py3-none-any.whl",
+        f"https://example.org/a'b.git@{'a' * 40}",
+        f"https://example.org/$(id).git@{'a' * 40}",
+        "gone/pushforward-0.1.0-py3-none-any.whl",
+        "../pushforward-0.1.0-py3-none-any.whl",
+        "/tmp/pushforward-0.1.0-py3-none-any.whl",
+    ],
+)
+def test_a_source_that_could_become_another_is_refused(source, tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    done = adopt(root, tool=source)
+    assert done.exit_code == USAGE
+    assert f"pushforward: --tool-from {source}: no git URL with its commit" in done.output
+    assert not (root / schema.FILE).exists()
+
+
 @pytest.mark.parametrize("shape", ["sklearn", "gto"])
 def test_a_run_leaves_a_checkout_as_it_was(shape, tmp_path, git, adopt):
     """.venv as a link, what is handed over, bytecode and outs: all ignored; what git holds is not."""
@@ -125,7 +201,7 @@ def test_check_tells_what_is_missing_and_update_brings_it(tmp_path, git, adopt):
     root = shapes.make(tmp_path / "shop", git, "sklearn")
     told = adopt(root, "--check")
     assert told.exit_code == NOT_PROMOTED
-    assert "pushforward.yaml is not there\n.github/workflows/train.yml is not there\n" in told.output
+    assert told.output == "pushforward.yaml is not there\nnext    pushforward adopt --update\n"
     adopt(root)
     (root / ".github" / "workflows" / "judge.yml").unlink()
     assert adopt(root, "--check").output == (
@@ -168,7 +244,7 @@ def test_update_renews_what_nobody_has_edited(older, adopt):
     assert told.exit_code == NOT_PROMOTED
     assert f"pushforward.yaml is of pushforward 0.0.9, and this is {__version__}" in told.output
     assert f"{TRAIN} is of another version\n" in told.output
-    assert f"{TRAIN} is of another version: pushforward adopt --update" in adopt(older).output
+    assert f"{TRAIN} is of another version: pushforward adopt --update" in adopt(older, tool="").output
     assert b"timeout-minutes: 45" in (older / TRAIN).read_bytes()
     done = adopt(older, "--update")
     assert done.exit_code == 0
@@ -239,6 +315,7 @@ def test_a_level_that_a_person_has_written_is_read(tmp_path, git, adopt):
     done = adopt(root)
     assert "level   3 of 3, contract" in done.output
     assert "needs" not in done.output
+    assert "note    pushforward.yaml: models.shop.holdout.cluster: none is not judged yet\n" in done.output
     (root / schema.FILE).write_text(text + holdout)
     refused = adopt(root)
     assert refused.exit_code == USAGE

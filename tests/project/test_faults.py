@@ -7,6 +7,7 @@ from tests.project import shapes
 from pushforward.project import adopt, faults
 from pushforward.project.survey import survey
 
+TOOL = f"https://example.org/team/pushforward.git@{'a' * 40}"
 DVC = """\
 stages:
   prepare:
@@ -64,7 +65,7 @@ def sound(tmp_path, git):
     )
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "Begin")
-    adopt.apply(adopt.plan(root))
+    adopt.apply(adopt.plan(root, source=TOOL))
     return root
 
 
@@ -238,7 +239,7 @@ def test_a_table_that_is_none_is_no_traceback(sound):
 def test_of_any_repository_faults_are_told_without_a_traceback(shape, tmp_path, git):
     root = shapes.make(tmp_path / "shop", git, shape)
     assert any(one.startswith("pushforward.yaml: it is not there\n  next: pushforward adopt") for one in found(root))
-    adopt.apply(adopt.plan(root))
+    adopt.apply(adopt.plan(root, source=TOOL))
     told = found(root)
     assert not any("it is not there" in one for one in told)
     assert all("\n  next: " in one for one in told)

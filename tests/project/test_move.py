@@ -1,19 +1,15 @@
 """Our sections of params.yaml become pushforward.yaml, and what they said is said there."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from tests.project import shapes
 
-from pushforward import __version__, settings
+from pushforward import __version__, params, settings
 from pushforward.commands.cli import main
 from pushforward.errors import USAGE
-from pushforward.project import schema
 
-ROOT = Path(__file__).parent.parent.parent
 DVC = """\
 stages:
   holdout:
@@ -94,11 +90,11 @@ def adopt(monkeypatch):
 
 @pytest.fixture
 def shop(tmp_path, git):
-    def make(params=PARAMS, dvc=DVC):
+    def make(told=PARAMS, dvc=DVC):
         root = tmp_path / "shop"
         root.mkdir()
         git(root, "init", "-q")
-        shapes.put(root, {"params.yaml": params, "dvc.yaml": dvc, "requirements.txt": ""})
+        shapes.put(root, {"params.yaml": told, "dvc.yaml": dvc, "requirements.txt": ""})
         git(root, "add", "-A")
         git(root, "commit", "-q", "-m", "Begin")
         return root
@@ -129,51 +125,40 @@ def test_sections_move_with_their_comments_and_what_a_stage_reads_stays(shop, ad
     assert (root / "params.yaml").read_text() == LEFT
 
 
-@pytest.mark.parametrize("name", ["toy", "flights"])
-def test_projects_of_this_repository_say_the_same_afterwards(name, tmp_path, git, adopt):
-    """Every rule that settings.py read of the old form is what the new one says."""
-    source = ROOT / "tests" / "toy" if name == "toy" else ROOT
-    root = tmp_path / name
-    root.mkdir()
-    git(root, "init", "-q")
-    for file in ("dvc.yaml", "params.yaml"):
-        shutil.copy(source / file, root / file)
-    before = settings.load(root)
-    params = settings.flatten((root / "params.yaml").read_bytes())
+def test_every_rule_of_before_is_said_afterwards(shop, adopt):
+    root = shop(PARAMS + "server: {jobs: 3}\n")
     assert adopt(root, "--update").exit_code == 0
-    project = schema.load(root)
-    assert project is not None
-    [(model_name, model)] = project.models.items()
-    assert model.holdout is not None
-    old = before.model
-    assert (model_name, model.path, model.environment) == (old.name, old.path, old.requirements)
-    assert (model.score, model.validation, model.card) == (old.score, old.validation, old.card)
-    assert model.holdout.model_dump() == {
-        "path": old.holdout,
-        **{name: getattr(old, name) for name in ("key", "label", "cluster", "time", "floor")},
+    read = settings.load(root)
+    assert read.contract.model_dump() == {
+        "name": "shop",
+        "path": "model",
+        "environment": ["requirements.txt"],
+        "card": None,
+        "score": "python -m shop {rows} {events} {out}",
+        "holdout": "data/holdout",
+        "key": "id",
+        "label": "y",
+        "cluster": "day",
+        "time": "at",
+        "floor": "mean",
+        "validation": None,
     }
-    assert (model.loss or "logloss") == before.gate.metric
-    assert project.gate.model_dump() == before.gate.model_dump(exclude={"metric"})
-    assert project.server.model_dump() == before.server.model_dump()
-    assert project.promote.environments == before.promote.environments
-    left = settings.flatten((root / "params.yaml").read_bytes())
-    ours = ("model.", "promote.", "server.")
-    assert {key: value for key, value in params.items() if not key.startswith((*ours, "gate."))} == {
-        key: value for key, value in left.items() if not key.startswith("gate.")
-    }
-    assert not [key for key in left if key.startswith(ours)]
+    assert (read.gate.metric, read.gate.window, read.gate.slices) == ("brier", 2, ["half"])
+    assert (read.promote.environments, read.server.jobs) == ({"staging": "auto"}, 3)
+    months = ["2020-01", "2020-02", "2020-03", "2020-04"]
+    assert read.arrived(lambda file: (root / file).read_bytes()) == months
 
 
 def test_a_section_that_a_stage_reads_whole_stays_whole(shop, adopt):
     root = shop(dvc=DVC.replace("gate.window", "gate"))
     assert adopt(root, "--update").exit_code == 0
-    left = settings.plain((root / "params.yaml").read_bytes())
+    left = params.plain((root / "params.yaml").read_bytes())
     assert left["gate"] == {"metric": "brier", "window": 2, "slices": ["half"]}
 
 
-@pytest.mark.parametrize("params", ["{0}", "# one line\n{0}"])
-def test_what_cannot_be_cut_out_by_the_line_is_left(params, shop, adopt):
-    root = shop(params=params.replace("{0}", json.dumps(settings.plain(PARAMS.encode()))))
+@pytest.mark.parametrize("told", ["{0}", "# one line\n{0}"])
+def test_what_cannot_be_cut_out_by_the_line_is_left(told, shop, adopt):
+    root = shop(told=told.replace("{0}", json.dumps(params.plain(PARAMS.encode()))))
     before = (root / "params.yaml").read_bytes()
     done = adopt(root, "--update")
     assert done.exit_code == USAGE
@@ -183,7 +168,7 @@ def test_what_cannot_be_cut_out_by_the_line_is_left(params, shop, adopt):
 
 
 def test_old_settings_that_were_never_read_are_refused_by_their_line(shop, adopt):
-    root = shop(params=PARAMS.replace("  window: 2", "  windw: 2"))
+    root = shop(told=PARAMS.replace("  window: 2", "  windw: 2"))
     done = adopt(root, "--update")
     assert done.exit_code == USAGE
     assert "params.yaml:23: unknown key 'gate.windw'; did you mean 'window'?" in done.output
@@ -192,6 +177,6 @@ def test_old_settings_that_were_never_read_are_refused_by_their_line(shop, adopt
 def test_sections_of_the_same_names_that_are_the_project_s_own_are_not_ours(shop, adopt):
     """A model of theirs, data of theirs: nothing of it is touched."""
     theirs = "model:\n  kind: forest\n  path: model\ndata: {split: 0.2}\ngate: 3\n"
-    root = shop(params=theirs)
+    root = shop(told=theirs)
     assert adopt(root).exit_code == 0
     assert (root / "params.yaml").read_text() == theirs

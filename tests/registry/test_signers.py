@@ -20,7 +20,7 @@ from pushforward.registry.signers import Place
 from pushforward.registry.ssh import Signer
 
 ANN, BOB = "ann@example.org", "bob@example.org"
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
+SETTINGS = (Path(__file__).parent.parent / "toy" / "pushforward.yaml").read_text()
 
 
 def make_key(path, *options):
@@ -416,7 +416,7 @@ def test_the_keys_are_listed(clone, tmp_path, keys, place):
 
 
 def test_the_file_of_a_forge_is_made_and_listed(repository, tmp_path, keys, git, monkeypatch):
-    (repository / "params.yaml").write_text(PARAMS)
+    (repository / "pushforward.yaml").write_text(SETTINGS)
     monkeypatch.chdir(repository)
     file = ".github/allowed_signers"
     assert pushforward("--file", file).output.startswith("nobody may sign yet")

@@ -49,7 +49,7 @@ if kind == "hang":
 p = pl.col("x") if kind != "nan" else pl.lit(float("nan"))
 table.select("id", p=p).write_parquet(sys.argv[3])
 """
-PARAMS = {"[lock.txt]": "[lock.txt]", "python -m toy.predict": "python predict.py"}
+SETTINGS = {"[lock.txt]": "[lock.txt]", "python -m toy.predict": "python predict.py"}
 
 
 def quiet(_):
@@ -94,11 +94,11 @@ class Served:
     def __init__(self, hub, model="b", *, golden=0.0, told=None, data=NULL):
         self.hub, self.out = hub, hub.folder / "out"
         Server(str(hub.bare), sys.executable, str(hub.store), "s", "toy").save()
-        params = (hub.clone / "params.yaml").read_text()
-        for old, new in PARAMS.items():
-            assert old in params
-            params = params.replace(old, new)
-        hub.write("params.yaml", params)
+        settings = (hub.clone / "pushforward.yaml").read_text()
+        for old, new in SETTINGS.items():
+            assert old in settings
+            settings = settings.replace(old, new)
+        hub.write("pushforward.yaml", settings)
         hub.write("predict.py", PREDICT)
         hub.write("dvc.yaml", "stages:\n  train: {cmd: train, outs: [model]}\n  hold: {cmd: h, outs: [data/holdout]}\n")
         lock, digest = self._lock(model)

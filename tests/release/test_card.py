@@ -34,7 +34,8 @@ def module(name, path):
 
 reports = module("golden_reports_of_card", Path(__file__).parents[1] / "report" / "test_golden.py")
 HOSTILE = reports.HOSTILE
-RULES = settings.parse((ROOT / "params.yaml").read_bytes())
+RULES = settings.parse((ROOT / "pushforward.yaml").read_bytes())
+BATCHES = RULES.arrived(lambda file: (ROOT / file).read_bytes())
 ABOUT = (ROOT / "docs" / "model.md").read_text()
 PROMOTED = dataclasses.replace(reports.PROMOTE, event="push", pull=None, look=Look(2, 10, 0.005), ledger="1ed9" * 10)
 MADE = Statement(
@@ -90,7 +91,8 @@ CARDS = {
 
 
 def make(verdict=PROMOTED, made=MADE, previous="flight-delay@v1.4.0", about=ABOUT):
-    return card.build("flight-delay@v1.5.0", verdict, RULES, made, digest="bc" * 32, previous=previous, about=about)
+    told = {"digest": "bc" * 32, "previous": previous, "about": about}
+    return card.build("flight-delay@v1.5.0", verdict, RULES, made, batches=BATCHES, **told)
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -122,7 +124,7 @@ def test_a_sealed_holdout_tells_no_number():
 
 def test_what_the_project_does_not_say_is_said_to_be_missing():
     for about in (None, "", " \n"):
-        assert "The project does not say (model.card in params.yaml)." in card.markdown(make(about=about))
+        assert "The project does not say (card in pushforward.yaml)." in card.markdown(make(about=about))
 
 
 def test_headings_paragraphs_and_lists_are_taken_over():

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from tests import forge_double
-from tests.team import MODEL_PARAMS as PARAMS
+from tests.team import MODEL_SETTINGS, MONTHS
 
 from pushforward import __version__
 from pushforward.commands.cli import main
@@ -43,7 +43,8 @@ def clone(tmp_path, git):
     """A clone of a bare origin, both with one commit whose lock is honest."""
     folder = tmp_path / "clone"
     (folder / "metrics").mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "pushforward.yaml").write_text(MODEL_SETTINGS)
+    (folder / "params.yaml").write_text(MONTHS)
     (folder / "dvc.lock").write_bytes(LOCK)
     (folder / "metrics" / "metrics.json").write_bytes(METRICS["metrics.json"])
     git(folder, "init", "-q")
@@ -109,7 +110,12 @@ def test_metrics_that_differ_get_a_child_too(clone, git):
 def test_metrics_of_before_are_dropped(clone, git):
     commit(git, clone, "Add", metrics__old_json=b"{}")
     child = locked(clone, "HEAD")
-    assert sorted(Repository(clone).tree(child)) == ["dvc.lock", "metrics/metrics.json", "params.yaml"]
+    assert sorted(Repository(clone).tree(child)) == [
+        "dvc.lock",
+        "metrics/metrics.json",
+        "params.yaml",
+        "pushforward.yaml",
+    ]
 
 
 @pytest.mark.parametrize("name", ["a\tb.json", f"a\n0 {'0' * 40}\tparams.yaml\n0 {'0' * 40}\tz.json"])
@@ -335,7 +341,7 @@ def test_what_scoring_does_not_reach_makes_no_version(hub, git, path):
 
 
 def rename(hub, name):
-    hub.write("params.yaml", (hub.clone / "params.yaml").read_text().replace("name: toy", f"name: {name}"))
+    hub.write("pushforward.yaml", (hub.clone / "pushforward.yaml").read_text().replace("  toy:", f"  {name}:"))
     known = {"model": name, "environments": {"staging": "auto", "production": "manual"}}
     (hub.bare / "pushforward" / "registry.json").write_text(json.dumps(known))
 
@@ -440,7 +446,7 @@ def test_a_deprecated_model_that_returns_is_left_alone(hub, git):
 
 def test_environments_that_are_not_automatic_wait_for_a_person(hub, git):
     rules = "promote:\n  environments: {production: auto, staging: manual, canary: auto}\n"
-    hub.write("params.yaml", (hub.clone / "params.yaml").read_text() + rules)
+    hub.write("pushforward.yaml", (hub.clone / "pushforward.yaml").read_text() + rules)
     known = {"production": "auto", "staging": "manual", "canary": "auto"}
     (hub.bare / "pushforward" / "registry.json").write_text(json.dumps({"model": "toy", "environments": known}))
     hub.commit("b", "Change")

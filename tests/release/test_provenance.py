@@ -105,6 +105,7 @@ def test_its_digests_are_those_of_the_bytes(make, hub, git):
     assert made.data["model/"].sha256 == sha(listing.read_bytes())
     assert made.locks == {"lock.txt": sha(b"polars==2.1.0\n")}
     assert made.params == sha((hub.clone / "params.yaml").read_bytes())
+    assert made.settings == sha((hub.clone / "pushforward.yaml").read_bytes())
     assert made.lock == sha((hub.clone / "dvc.lock").read_bytes())
     assert made.tree == git(hub.clone, "rev-parse", "HEAD^{tree}")
     assert made.commit == made.lock_commit == made.judge == git(hub.clone, "rev-parse", "HEAD")

@@ -430,7 +430,7 @@ def test_an_environment_that_was_removed_while_in_use_is_emptied(two, git):
     known.write_text(json.dumps({"model": "toy", "environments": environments | {"canary": "manual"}, "reads": []}))
     git(two.clone, "push", "-q", "origin", canary(two, git))
     known.write_text(json.dumps({"model": "toy", "environments": environments, "reads": []}))
-    words = "there is no such environment (promote.environments in params.yaml) any more"
+    words = "there is no such environment (promote.environments in pushforward.yaml) any more"
     next_one = "pushforward rollback canary --empty -m WHY, or put it back"
     refused(two, words, release, "v1.1.0", environment="canary", next=next_one, code=POLICY)
     next_one = "pushforward rollback canary --empty -m REASON, then this again"

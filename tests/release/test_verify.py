@@ -388,11 +388,15 @@ def test_a_verdict_that_the_gate_has_not_recorded(story):
 
 def _told_otherwise(story):
     """Fields of a provenance with what they say and what is put in their place."""
-    told = story.statement(SECOND).scoring
-    return {"number": (b'"number":2', b'"number":7', "2", "7"), "scoring": (told.encode(), b"0" * 64, told, "0" * 64)}
+    told, settings = story.statement(SECOND).scoring, story.statement(SECOND).settings
+    return {
+        "number": (b'"number":2', b'"number":7', "2", "7"),
+        "scoring": (told.encode(), b"0" * 64, told, "0" * 64),
+        "settings": (settings.encode(), b"0" * 64, settings, "0" * 64),
+    }
 
 
-@pytest.mark.parametrize("field", ["number", "scoring"])
+@pytest.mark.parametrize("field", ["number", "scoring", "settings"])
 def test_a_provenance_that_says_something_else_in_good_form(story, field):
     """Whoever has the key could sign it; then the fields that repeat the record still give it away."""
     path = f"versions/{SECOND}/provenance.json"
@@ -537,7 +541,7 @@ def test_what_is_broken_is_not_run(story):
 def built(story, tmp_path, monkeypatch):
     """What the versions lock is there already: the environment that this package runs in."""
     rules = Revision(story.repository, story.target).settings
-    wanted = environment.digest(story.repository, story.target, rules.model.requirements)
+    wanted = environment.digest(story.repository, story.target, rules.model.environment)
     known = tmp_path / "environments"
     known.mkdir()
     home = known / wanted[:16]

@@ -147,7 +147,7 @@ HOSTILE_VERDICT = dataclasses.replace(
     holdout=Holdout((HOSTILE, HOSTILE), 1, 1, HOSTILE),
     digests=Digests(*[HOSTILE] * 6),
     stages=(Stage(HOSTILE, "ran", HOSTILE, 1.0), Stage(HOSTILE, "failed", HOSTILE, 1.0)),
-    touched=(HOSTILE, "params.yaml: gate.alpha"),
+    touched=(HOSTILE, "pushforward.yaml: gate.alpha"),
 )
 HOSTILE_CONTEXT = Context(
     message=f"{HOSTILE}\n```\n    {HOSTILE}",
@@ -373,7 +373,7 @@ REPORTS = {
         ),
     ),
     "judge-touched": (
-        dataclasses.replace(PROMOTE, touched=("params.yaml: gate.alpha", "src/pushforward/gate/decision.py")),
+        dataclasses.replace(PROMOTE, touched=("pushforward.yaml: gate.alpha", "src/pushforward/gate/decision.py")),
         CONTEXT,
     ),
     "hostile": (HOSTILE_VERDICT, HOSTILE_CONTEXT),

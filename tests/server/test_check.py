@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.team import CONFIG, PARAMS, make_clone
+from tests.team import CONFIG, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -56,7 +56,7 @@ def test_every_finding_has_a_name_and_what_was_found(server):
 @pytest.mark.parametrize(
     ("name", "text", "words", "mend"),
     [
-        ("params.yaml", PARAMS + "window_start: 2013-01-01\n", "quote the date at window_start", "edit params.yaml"),
+        ("params.yaml", "window_start: 2013-01-01\n", "quote the date at window_start", "edit params.yaml"),
         ("params.yaml", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer", OUT_OF_LFS),
         ("dvc.yaml", 'stages:\n  a:\n    foreach: ["x@y"]\n    do: {cmd: x}\n', "the item 'x@y'", "edit dvc.yaml"),
     ],

@@ -443,7 +443,17 @@ def test_the_policy_is_told_what_the_pipeline_reads(tiny):
     tiny.push("main")
     known = json.loads((tiny.server.folder / "registry.json").read_text())
     requirements = ["requirements/data.txt", "requirements/run.txt"]
-    expected = [".dvc/config", ".github", "dvc.lock", "lib", "old.csv.dvc", "params.yaml", *requirements, "src"]
+    expected = [
+        ".dvc/config",
+        ".github",
+        "dvc.lock",
+        "lib",
+        "old.csv.dvc",
+        "params.yaml",
+        "pushforward.yaml",
+        *requirements,
+        "src",
+    ]
     assert known["reads"] == expected
 
 

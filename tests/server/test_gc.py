@@ -19,7 +19,7 @@ from pushforward.git.server import Server
 from pushforward.pipeline.store import Store
 from pushforward.server import gc
 
-PARAMS = (Path(__file__).parent.parent / "toy" / "params.yaml").read_text()
+SETTINGS = (Path(__file__).parent.parent / "toy" / "pushforward.yaml").read_text()
 DAYS = 24 * 3600
 
 
@@ -37,7 +37,7 @@ class Project:
         (self.clone / ".dvc" / "config").write_text(
             "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
         )
-        (self.clone / "params.yaml").write_text(PARAMS)
+        (self.clone / "pushforward.yaml").write_text(SETTINGS)
         (self.clone / "requirements").mkdir()
         for name in ("run", "data"):
             (self.clone / "requirements" / f"{name}.txt").write_text("")
@@ -174,7 +174,7 @@ def test_a_light_tag_keeps_too_and_a_tag_of_a_file_is_no_obstacle(project):
     light = project.commit(tagged)
     project.commit(project.kept)
     project.git(project.bare, "tag", "light", light)
-    project.git(project.bare, "tag", "file", f"{light}:params.yaml")
+    project.git(project.bare, "tag", "file", f"{light}:pushforward.yaml")
     assert project.collect().garbage == ()
     assert project.has(tagged)
 

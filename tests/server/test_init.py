@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.team import CONFIG, PARAMS, make_clone
+from tests.team import CONFIG, SETTINGS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -126,7 +126,7 @@ def test_the_clone_of_a_colleague_joins_the_server(clone, git, tmp_path):
 
 
 def test_settings_that_cannot_be_read_make_nothing(clone):
-    (clone / "params.yaml").write_text(PARAMS.replace("window: 2", "windw: 2"))
+    (clone / "pushforward.yaml").write_text(SETTINGS.replace("window: 2", "windw: 2"))
     assert "unknown key 'gate.windw'" in refusal(clone).message
     assert sorted(path.name for path in clone.parent.iterdir()) == ["clone", "home"]
 
@@ -137,9 +137,17 @@ def test_outside_a_repository_it_says_how_to_make_one(tmp_path):
     assert refused.next.startswith("git init")
 
 
-def test_without_params_it_is_refused(clone):
-    (clone / "params.yaml").unlink()
-    assert "has no params.yaml" in refusal(clone).message
+def test_settings_in_the_old_form_are_refused_with_what_moves_them(clone):
+    (clone / "pushforward.yaml").unlink()
+    (clone / "params.yaml").write_text("model: {name: toy, path: model, score: s, holdout: h}\ngate: {window: 2}\n")
+    refused = refusal(clone)
+    assert refused.message.startswith("params.yaml has model, gate of pushforward, which are in pushforward.yaml")
+    assert refused.next == "pushforward adopt --update, which moves them"
+
+
+def test_without_settings_it_is_refused(clone):
+    (clone / "pushforward.yaml").unlink()
+    assert "has no pushforward.yaml" in refusal(clone).message
 
 
 @pytest.mark.parametrize("text", [None, "", "[core]\n    remote = store\n", CONFIG.replace("remote = store", "x = y")])

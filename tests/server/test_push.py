@@ -134,9 +134,9 @@ def test_refused_data_is_a_verdict_with_the_row(promoted):
 
 def test_settings_that_cannot_be_read_are_a_verdict(promoted):
     team = promoted
-    team.commit("params.yaml", "window: 2", "windw: 2", "Mistype")
+    team.commit("pushforward.yaml", "window: 2", "windw: 2", "Mistype")
     said = team.push()
-    assert "did you mean 'window'?" in said
+    assert "did you mean 'window'?" in " ".join(said.replace("remote:", "").split())
     assert verdict(team)["verdict"] == "invalid"
 
 

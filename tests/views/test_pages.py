@@ -438,12 +438,12 @@ def test_an_empty_repository_says_how_to_begin(tmp_path, git):
 
 
 def test_settings_that_cannot_be_read_are_told_and_hide_no_model(repository, git):
-    (repository / "params.yaml").write_text("model: 3\n")
+    (repository / "pushforward.yaml").write_text("models: 3\n")
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "Break")
     git(repository, "tag", "-a", "-m", "x", "toy@v1.0.0")
     text = Page(html(Site(Repository(repository)), "models.html")).text
-    assert "params.yaml: " in text
+    assert "pushforward.yaml:" in text
     assert "v1.0.0" in text
 
 
@@ -480,8 +480,8 @@ def test_long_lists_have_pages(tmp_path):
 
 def carded(hub, text):
     """The page of a version whose project says `text`, and the version's card as the registry has it."""
-    params = (hub.clone / "params.yaml").read_text()
-    hub.write("params.yaml", params.replace("  path: model\n", "  path: model\n  card: docs/model.md\n"))
+    told = (hub.clone / "pushforward.yaml").read_text()
+    hub.write("pushforward.yaml", told.replace("    path: model\n", "    path: model\n    card: docs/model.md\n"))
     hub.write("docs/model.md", text)
     hub.commit("b", "Say what it is for")
     hub.promote("b")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from tests.team import MODEL_PARAMS as PARAMS
+from tests.team import MODEL_SETTINGS, MONTHS
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
@@ -26,9 +26,10 @@ class History:
     def __init__(self, folder, git):
         self.folder, self.git, self.minute = folder, git, 0
 
-    def commit(self, subject, *, params=PARAMS):
+    def commit(self, subject, *, told=MODEL_SETTINGS):
         self.minute += 1
-        (self.folder / "params.yaml").write_text(f"{params}# {self.minute}\n")
+        (self.folder / "pushforward.yaml").write_text(told)
+        (self.folder / "params.yaml").write_text(f"{MONTHS}# {self.minute}\n")
         self.git(self.folder, "add", "-A")
         date = f"2024-05-01T10:{self.minute:02d}:00Z"
         self.git(self.folder, "commit", "-q", "-m", subject, GIT_COMMITTER_DATE=date, GIT_AUTHOR_DATE=date)
@@ -322,7 +323,7 @@ def test_a_version_that_nothing_uses_is_no_missing_version(history):
 
 def test_what_environments_hold_under_an_earlier_name_stays_in_sight(history, git):
     registered(history, git)
-    history.commit("Rename", params=PARAMS.replace("name: toy", "name: boat"))
+    history.commit("Rename", told=MODEL_SETTINGS.replace("  toy:", "  boat:"))
     state = show.state(history.folder)
     assert (state.model, state.environments, state.versions) == ("boat", {}, ())
     assert [(use.environment, use.version) for use in state.earlier] == [("staging", "toy@v1.0.0")]
@@ -335,9 +336,9 @@ def test_what_environments_hold_under_an_earlier_name_stays_in_sight(history, gi
 
 def test_a_repository_without_commits_reads_the_folder(tmp_path, git):
     git(tmp_path, "init", "-q", "new")
-    with pytest.raises(PushforwardError, match=r"has no params.yaml"):
+    with pytest.raises(PushforwardError, match=r"has no pushforward.yaml"):
         show.state(tmp_path / "new")
-    (tmp_path / "new" / "params.yaml").write_text(PARAMS)
+    (tmp_path / "new" / "pushforward.yaml").write_text(MODEL_SETTINGS)
     assert show.terminal(show.state(tmp_path / "new")).startswith("toy\n  no version yet")
 
 

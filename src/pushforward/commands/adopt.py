@@ -16,8 +16,15 @@ from pushforward.errors import NOT_PROMOTED, USAGE
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit with 4 where a generated file is not this version's.")
 @click.option("--update", is_flag=True, help="Renew the generated files, keeping your changes, and the old settings.")
+@click.option(
+    "--tool-from",
+    "source",
+    metavar="URL|PATH",
+    default="",
+    help="Where a forge gets pushforward: git URL@COMMIT, a wheel.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def adopt(dry: bool, level: int | None, check: bool, update: bool, as_json: bool) -> None:
+def adopt(dry: bool, level: int | None, check: bool, update: bool, source: str, as_json: bool) -> None:
     """Take a DVC repository as it is: say what it has, write pushforward.yaml and the workflows.
 
     Nothing is committed, and dvc.yaml is never touched.
@@ -27,7 +34,7 @@ def adopt(dry: bool, level: int | None, check: bool, update: bool, as_json: bool
 
     root = common.project()
     if check:
-        if update or dry or level is not None:
+        if update or dry or source or level is not None:
             raise click.UsageError("--check goes with no other but --json")
         stale = list(projects.stale(root))
         if as_json:
@@ -37,7 +44,7 @@ def adopt(dry: bool, level: int | None, check: bool, update: bool, as_json: bool
                 "\n".join([*stale, "next    pushforward adopt --update"] if stale else ["all is this version's"])
             )
         sys.exit(NOT_PROMOTED if stale else 0)
-    planned = projects.plan(root, level=level, update=update)
+    planned = projects.plan(root, level=level, update=update, source=source)
     if not dry:
         projects.apply(planned)
     if as_json:

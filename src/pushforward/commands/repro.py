@@ -18,7 +18,7 @@ from pushforward.errors import BUG, PushforwardError
 )
 def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
-    from pushforward import files, settings
+    from pushforward import files, params, settings
     from pushforward.git.repository import Repository
     from pushforward.judge import handover
     from pushforward.pipeline import dvc as pipeline
@@ -42,15 +42,14 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
         with handover.refusal(out, commit):
             pipeline.seed(repository, champion.commit if champion else None)
-    wanted = [path for path in (rules.model.path, rules.model.holdout, rules.model.validation) if path]
     with handover.refusal(out, commit):
+        values = params.plain(files.read(root, params.FILE))
         if (text := files.read(root, stages.FILE)) is not None:
-            params = settings.plain(files.read(root, settings.FILE) or b"")
-            stages.check(text, set(tree), params)
-        done = pipeline.reproduce(root, pull=clean, push=push, wanted=wanted, say=click.echo)
+            stages.check(text, set(tree), values)
+        done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
-        handover.write(root, out, commit, done, rules.model.path, rules.model.validation)
+        handover.write(root, out, commit, done, rules.model.path, rules.validation)
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)

@@ -1,6 +1,6 @@
 """Losses that can be gated, a row at a time: what each asks of labels and predictions, and the constant to beat. Pure.
 
-`gate.decision` judges by them; `gate.metric` of the settings names one.
+`gate.decision` judges by them; `loss` in the settings names one.
 """
 
 from collections.abc import Callable

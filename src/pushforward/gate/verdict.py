@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pushforward import settings
+from pushforward import params, schema
 from pushforward.errors import DATA, PushforwardError
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ OFFSET_TITLE = "log loss, offset adjusted"
 DATA_TITLE = "data"
 DOUBT = "a person must look at the data"
 # What can change between two commits without touching what a model is made of.
-INERT_PARAMS = ("promote.", "server.")
-LOCKED_PATHS = (settings.FILE, "dvc.lock")
+INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
+LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
-JUDGE_PARAMS = ("gate.", "model.", "promote.")
+JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -236,22 +236,25 @@ class Verdict:
         return verdict
 
 
-def mode(changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Mode:
+def mode(
+    changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: Mapping[str, Any], *, arrivals: str
+) -> Mode:
     """How a challenger is to be judged, by what differs from the champion; the author does not choose.
 
-    `before` and `after` are the leaves of params.yaml by dotted key at the champion (None: there is none) and at the
-    challenger, `changed_paths` the files that differ between the two commits. Months added and nothing else that a
-    model is made of is `refresh`; anything else is `superior`.
+    `before` and `after` are the leaves of the settings and of params.yaml at the champion (None: there is none) and at
+    the challenger, `arrivals` the one that lists the batches, `changed_paths` the files that differ between the two
+    commits. Batches added and nothing else that a model is made of is `refresh`; anything else is `superior`.
     """
     if before is None:
         return "first"
     changed = [key for key in _changed(before, after) if not key.startswith(INERT_PARAMS)]
-    old, new = before.get("data.months"), after.get("data.months")
-    if "data.months" in changed:
-        changed.remove("data.months")
+    old, new = before.get(arrivals), after.get(arrivals)
+    if arrivals in changed:
+        changed.remove(arrivals)
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
-    paths = all(path in LOCKED_PATHS or path.startswith("metrics/") or inert(path) for path in changed_paths)
+    told = (*LOCKED_PATHS, lister(arrivals))
+    paths = all(path in told or path.startswith("metrics/") or inert(path) for path in changed_paths)
     return "refresh" if paths and not changed else "superior"
 
 
@@ -260,17 +263,19 @@ def touched(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     making: tuple[Collection[str], Collection[str]] = ((), ()),
+    *,
+    arrivals: str,
 ) -> tuple[str, ...]:
-    """What a change touches of the judge itself: its files, and its settings as `params.yaml: key`.
+    """What a change touches of the judge itself: its files, and its settings as `pushforward.yaml: key`.
 
-    `making` are the files and the parameters that the holdout is made with; a month that arrives touches nothing.
+    `making` are the files and the parameters that the holdout is made with; a batch that arrives touches nothing.
     """
-    paths, params = making
+    paths, used = making
     below = tuple(f"{path}/" for path in paths)
     files = [path for path in changed_paths if path.startswith(JUDGE_PATHS) or f"{path}/".startswith(below)]
-    own = (*JUDGE_PARAMS, *(f"{name}." for name in params))
-    changed = [key for key in _changed(before, after) if key != "data.months"]
-    keys = [f"{settings.FILE}: {key}" for key in changed if f"{key}.".startswith(own)]
+    own = (*JUDGE_PARAMS, *(f"{name}." for name in used))
+    changed = [key for key in _changed(before, after) if key != arrivals]
+    keys = [named(key) for key in changed if f"{key}.".startswith(own)]
     return tuple(sorted(files) + sorted(keys))
 
 
@@ -280,7 +285,7 @@ def lands(verdict: Verdict) -> bool:
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
     could change the judge by it would need no better model ever after.
     """
-    own = (*JUDGE_PATHS, *(f"{settings.FILE}: {key}" for key in JUDGE_PARAMS))
+    own = (*JUDGE_PATHS, *JUDGE_PARAMS)
     same = verdict.verdict == "identical" and not any(name.startswith(own) for name in verdict.touched)
     return verdict.verdict == "promote" or same
 
@@ -298,6 +303,16 @@ def unanswered(reason: str, mode: Mode, rules: "GateRules") -> Verdict:
 def worst_first(slices: "Iterable[Slice]") -> list[Slice]:
     """Harmed slices first, then those that can be judged, each by gain."""
     return sorted(slices, key=lambda one: (not one.harmed, not one.eligible, one.gain, one.column, one.value))
+
+
+def named(leaf: str) -> str:
+    """A leaf with the file that it is in."""
+    return leaf if ": " in leaf else f"{params.FILE}: {leaf}"
+
+
+def lister(arrivals: str) -> str:
+    """The file that a leaf which lists the batches is in."""
+    return named(arrivals).partition(": ")[0]
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -69,12 +69,12 @@ class Case:
     @property
     def contract(self) -> ModelContract:
         """How the judge reaches the project."""
-        return self.rules.model
+        return self.rules.contract
 
     @property
     def months(self) -> tuple[str, ...]:
         """The months of the holdout."""
-        return tuple(self.asked.data.months[-self.rules.gate.window :])
+        return tuple(self.subject.batches[-self.rules.gate.window :])
 
     @property
     def trusted(self) -> bool:
@@ -102,24 +102,24 @@ class Case:
 
     def score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
         """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
-        model = settings_of.model
-        python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
+        model = settings_of.contract
+        python = environment.interpreter(self.repository, commit, model.environment, folder=self.work / "environments")
         score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
-        rules = settings.load(root)
-        pipeline.fetch(root, rules.model.path, *([rules.model.validation] if rules.model.validation else []))
+        contract = settings.load(root).contract
+        pipeline.fetch(root, contract.path, *([contract.validation] if contract.validation else []))
         recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
-        found = model_digest(root / rules.model.path)
+        found = model_digest(root / contract.path)
         if recorded.get("model") != found:
             said = str(recorded.get("model"))[:12]
             raise PushforwardError(
                 f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
                 next=f"git show {champion.name}",
             )
-        return root, manifest_of(root / rules.model.path)
+        return root, manifest_of(root / contract.path)
 
     def score_champion(
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series

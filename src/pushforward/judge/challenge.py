@@ -25,7 +25,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     With `forget` everything that the pipeline made but the model is removed before the model is asked: a run that is
     not trusted has no label left to read.
     """
-    contract = rules.model
+    contract = rules.contract
     missing = [name for name in (contract.path, contract.holdout) if not (root / name).exists()]
     if missing:
         pipeline.fetch(root, *missing)
@@ -65,7 +65,7 @@ def _probe(
 ) -> None:
     from pushforward.gate import leakage as honesty
 
-    contract = rules.model
+    contract = rules.contract
     rows, events = read(place / ROWS, ROWS), read(place / EVENTS, EVENTS)
     keys, probability = rows[contract.key], rules.gate.probability
 

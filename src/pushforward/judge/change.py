@@ -31,9 +31,10 @@ def earlier_than(repository: Repository, known: registry.Registry, question: Que
 def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts.Mode:
     """Whether a change is the month's refresh, or has to be better than what is in use."""
     if champion is None:
-        return verdicts.mode([], None, subject.leaves)
+        return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
     before = Revision(subject.repository, champion.commit)
-    return verdicts.mode(subject.repository.changed(before.commit, subject.commit), before.leaves, subject.leaves)
+    changed = subject.repository.changed(before.commit, subject.commit)
+    return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals)
 
 
 def base_of(repository: Repository, question: Question, judge: str) -> str | None:
@@ -52,10 +53,11 @@ def touched_by(
     repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
-        before, made = Revision(repository, base).leaves, making(lock, rules.model.holdout)
-        return verdicts.touched(repository.changed(base, subject.commit), before, subject.leaves, made)
+        before, made = Revision(repository, base).leaves, making(lock, rules.contract.holdout)
+        changed = repository.changed(base, subject.commit)
+        return verdicts.touched(changed, before, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:
-        return ()  # params.yaml cannot be read: that is the verdict already
+        return ()  # the settings cannot be read: that is the verdict already
 
 
 def check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import settings, untrusted
+from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift
-from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands
+from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
 from pushforward.pipeline.lock import LOCK, METRICS
@@ -35,15 +35,16 @@ def changes(subject: Revision, ref: str, champion: registry.Registered | None) -
     repository = subject.repository
     before = Revision(repository, champion.commit).leaves
     try:
-        after = subject.leaves
+        after, arrivals = subject.leaves, subject.arrivals
     except PushforwardError:
-        return context  # params.yaml cannot be read: that is the verdict already
-    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != "data.months"]
-    old, new = before.get("data.months") or [], after.get("data.months") or []
+        return context  # the settings cannot be read: that is the verdict already
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != arrivals]
+    old, new = before.get(arrivals) or [], after.get(arrivals) or []
+    told = {params.FILE, schema.FILE, LOCK, lister(arrivals)}
     files = [
         row
         for row in repository.diffstat(champion.commit, subject.commit)
-        if row[0] not in {settings.FILE, LOCK} and not row[0].startswith(f"{METRICS}/")
+        if row[0] not in told and not row[0].startswith(f"{METRICS}/")
     ]
     return dataclasses.replace(
         context,
@@ -106,10 +107,10 @@ def with_history(
 def _month_watched(repository: Repository, commit: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
-        rules = Revision(repository, commit).settings
+        version = Revision(repository, commit)
+        return version.batches[-version.settings.gate.window - 1]
     except PushforwardError:
         return ""
-    return rules.data.months[-rules.gate.window - 1]
 
 
 def _numbers(text: bytes) -> dict[str, float]:
@@ -149,7 +150,7 @@ def next_step(verdict: Verdict, context: Context) -> str:
             f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
         )
     if verdict.verdict == "unknown" and DOUBT in verdict.reason:
-        return "look at the data named above; params.yaml is where a person says that it is right"
+        return "look at the data named above; pushforward.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         return "wait for the next month: it opens a new holdout"
     return ""

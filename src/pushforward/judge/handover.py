@@ -16,7 +16,7 @@ from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.stages import Outcome, Reproduction, Stage
-from pushforward.settings import MOST_FILES, MOST_MIB, Server
+from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 
 RECORD = "run.json"
@@ -97,7 +97,7 @@ class Handover:
 
 
 def write(
-    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str, validation: str | None = None
+    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, validation: str | None = None
 ) -> None:
     """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
     _record(folder, commit, reproduction)
@@ -105,7 +105,8 @@ def write(
         files.copy(root, LOCK, folder / LOCK)
     if files.place(root, METRICS).is_dir():
         files.copy(root, METRICS, folder / METRICS)
-    add_model(root, folder, model)
+    if model:
+        add_model(root, folder, model)
     if validation and files.place(root, validation).is_file():
         files.copy(root, validation, folder / VALIDATION)
 
@@ -235,7 +236,7 @@ def _check_sizes(folder: Path, limits: Server) -> None:
 def _too_large(most: str, setting: str, where: str) -> PushforwardError:
     return PushforwardError(
         f"the hand-over, the model in it, has more than {most} (server.{setting} on the target branch): {where}",
-        next=f"raise server.{setting} in params.yaml on the target branch by itself; it counts from the next push on",
+        next=f"raise server.{setting} in pushforward.yaml on the target branch, alone; it counts from the next push on",
     )
 
 

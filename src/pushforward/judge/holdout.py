@@ -1,12 +1,14 @@
 """The holdout of the months that have arrived, made by the judge's own code."""
 
+import functools
 import io
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from pushforward import files, parquet, settings
+from pushforward import files, parquet
 from pushforward.errors import DATA, PushforwardError
 from pushforward.gate import inspection
 from pushforward.git.repository import Repository
@@ -40,21 +42,21 @@ def build(
         source, made = champion or "", []
         pipeline.seed(repository, champion)
         if champion:
-            made = Revision(repository, champion).settings.data.months
+            made = Revision(repository, champion).batches
     if source and made == months and _made_alike(repository, root, source, rules):
-        pipeline.fetch(root, rules.model.holdout)
+        pipeline.fetch(root, rules.contract.holdout)
     else:
-        if months != rules.data.months:
-            _set_months(root, months)
-        pipeline.build(root, rules.model.holdout)
-    return files.place(root, rules.model.holdout)
+        if months != rules.arrived(lambda file: files.read(root, file)):
+            _set_months(root, rules, months)
+        pipeline.build(root, rules.contract.holdout)
+    return files.place(root, rules.contract.holdout)
 
 
 def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
     """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once."""
     from pushforward.gate import leakage as honesty
 
-    contract = rules.model
+    contract = rules.contract
     asked = {
         ROWS: (contract.key, contract.time),
         EVENTS: (honesty.KNOWN_AT,),
@@ -66,14 +68,14 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame,
         none = name == EVENTS and not table.height  # a project whose features have no memory
         if missing := [column for column in columns if not none and column not in table.columns]:
             raise PushforwardError(
-                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit model in params.yaml"
+                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit models in pushforward.yaml"
             )
         found.append(table)
     rows, events, labels = found
     if contract.floor and not (kind := labels[contract.floor].dtype).is_numeric():
         raise PushforwardError(
-            f"{contract.holdout}/{LABELS}: {contract.floor} (model.floor) is {kind}, not a number",
-            next="edit model.floor in params.yaml",
+            f"{contract.holdout}/{LABELS}: {contract.floor} (holdout.floor) is {kind}, not a number",
+            next="edit holdout.floor in pushforward.yaml",
         )
     if wrong := inspection.twins(rows[contract.key], labels[contract.key], (ROWS, LABELS)):
         raise PushforwardError(f"{contract.holdout}: {wrong}", next=EDIT, exit_code=DATA)
@@ -103,7 +105,7 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     """
     import polars as pl
 
-    contract, found = rules.model, []
+    contract, found = rules.contract, []
     lock = files.read(root, LOCK)
     fed = feeding(lock, contract.holdout)
     if missing := [path for path in fed if not (root / path).exists()]:
@@ -142,20 +144,23 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
 
     judge = repository.commit("HEAD")
     lock = files.read(root, LOCK)
-    made_of = making(lock, rules.model.holdout)
-    before, after = Revision(repository, judge).leaves, Revision(repository, source).leaves
-    touched = verdicts.touched(repository.changed(judge, source), before, after, made_of)
-    own = {f"{settings.FILE}: {key}" for key in {*before, *after} if key.startswith(("gate.", "model."))}
-    made = [name for name in touched if name in own or not name.startswith(verdicts.JUDGE_PATHS)]
+    made_of = making(lock, rules.contract.holdout)
+    before, after = Revision(repository, judge), Revision(repository, source)
+    changed = repository.changed(judge, source)
+    touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals)
+    made = [name for name in touched if not name.startswith(verdicts.JUDGE_PATHS)]
     return bool(made_of[0]) and not made and "dvc.yaml" not in touched
 
 
-def _set_months(root: Path, months: list[str]) -> None:
+def _set_months(root: Path, rules: Settings, months: list[str]) -> None:
+    """Say in a checkout of the judge that `months` have arrived, where its pipeline reads which."""
+    file, key = rules.batches
     yaml, out = YAML(), io.BytesIO()
-    tree = yaml.load(files.read(root, settings.FILE))
-    tree["data"]["months"] = months
+    tree = yaml.load(files.read(root, file))
+    *above, last = key.split(".")
+    functools.reduce(operator.getitem, above, tree)[last] = months
     yaml.dump(tree, out)
-    files.write(root, settings.FILE, out.getvalue())
+    files.write(root, file, out.getvalue())
 
 
 def digest(folder: Path) -> str:

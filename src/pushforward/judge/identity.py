@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pushforward import settings
+from pushforward import params, schema
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import INERT_PARAMS, Digests, inert
+from pushforward.gate.verdict import Digests, inert
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
@@ -26,7 +26,7 @@ from pushforward.settings import ModelContract
 PACKAGES = "src"
 # The run writes them, or they say what it is: none is code.
 MADE = ("dvc.lock", "metrics/")
-MACHINERY = (".", "Makefile", "dvc.yaml")
+MACHINERY = (".", "Makefile", "dvc.yaml", schema.FILE)
 # Python takes them without being asked.
 CUSTOMS = ("sitecustomize", "usercustomize")
 FILE = "100"
@@ -76,16 +76,16 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 def scoring(repository: Repository, commit: str) -> str:
     """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
     revision = Revision(repository, commit)
-    contract, tree = revision.settings.model, revision.tree
+    contract, tree = revision.settings.contract, revision.tree
     candidates = [path for path in tree if _counts(path, contract)]
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)
     reached = None if linked else _reach(contract.score, contents)
     chosen = candidates if reached is None else [path for path in candidates if reached.needs(path)]
-    if settings.FILE in chosen:
-        chosen.remove(settings.FILE)
-        leaves = {key: value for key, value in revision.leaves.items() if _asks(key)}
+    if params.FILE in chosen:
+        chosen.remove(params.FILE)
+        leaves = {key: value for key, value in revision.leaves.items() if ": " not in key and key != revision.arrivals}
     else:
         leaves = {}
     parts = [contract.score, json.dumps(leaves, sort_keys=True, default=str)]
@@ -97,11 +97,7 @@ def scoring(repository: Repository, commit: str) -> str:
 
 def _counts(path: str, contract: ModelContract) -> bool:
     """Whether a file could take part in scoring at all; locks of the environment are counted by themselves."""
-    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in contract.requirements)
-
-
-def _asks(key: str) -> bool:
-    return not key.startswith((*INERT_PARAMS, "gate.", "model.", "data."))
+    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in contract.environment)
 
 
 def _contents(repository: Repository, commit: str, paths: list[str]) -> list[bytes]:

@@ -72,7 +72,7 @@ class _Hearing:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        self.months = tuple(self.subject.settings.data.months[-self.rules.gate.window :])
+        self.months = tuple(self.subject.batches[-self.rules.gate.window :])
         self.mode = mode_of(self.subject, self.champion)
         self.digests = _digests(read, self.subject)
         if read.failed:
@@ -165,6 +165,8 @@ def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     repository = Repository(root)
     judging, subject = Revision(repository, judge), Revision(repository, question.subject)
     rules = judging.settings
+    rules.check_tool()
+    _ = rules.contract
     known = registry.fold(rules.model.name, repository.refs("refs/tags"))
     known = tagging.counting(root, known, rules.promote.environments)
     champion = earlier_than(repository, known, question).champion
@@ -200,7 +202,7 @@ def _answer(
     case.say(f"holdout {' '.join(case.months)}")
     pushed = (case.question.subject, case.read.lock) if case.trusted else None
     champion = case.champion.commit if case.champion else None
-    holdout = holdouts.build(case.root, case.rules, case.asked.data.months, pushed=pushed, champion=champion)
+    holdout = holdouts.build(case.root, case.rules, case.subject.batches, pushed=pushed, champion=champion)
     rows, events, labels = holdouts.tables(holdout, case.rules)
     keys = labels[contract.key]
     unsound, doubts = _sound(case, rows, labels)

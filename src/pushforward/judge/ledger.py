@@ -51,7 +51,9 @@ class ClosedError(PushforwardError):
     """A holdout that answers no new question: retired, or all of its looks are taken."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, next="add the next month to data.months when it arrives", exit_code=NOT_PROMOTED)
+        super().__init__(
+            message, next="add the next month to the list that `batches` names, when it arrives", exit_code=NOT_PROMOTED
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import percent, settings
+from pushforward import files, percent, settings
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
@@ -56,7 +56,8 @@ def plan(root: Path) -> Plan:
     """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
     repository = Repository(root)
     rules = settings.load(root)
-    months = tuple(rules.data.months[-rules.gate.window :])
+    rules.check_tool()
+    months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
     state = ledger.of(root).state(ledger.name(months))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]

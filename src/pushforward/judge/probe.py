@@ -23,7 +23,7 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame) -
     before = case.predictions(case.read.folder / handover.PREDICTIONS, keys)
     if not case.trusted:
         return _handed_over(case, rows, events, before)
-    root, model = case.checkout("challenger", case.question.subject), case.asked.model
+    root, model = case.checkout("challenger", case.question.subject), case.asked.contract
     files.remove(root, model.path)  # whatever git has there
     files.copy(case.read.folder, handover.MODEL, root / model.path)
 

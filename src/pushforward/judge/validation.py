@@ -27,7 +27,7 @@ def validation(
     theirs = None
     if case.champion is not None and validation_month(champion) == month:
         root = case.checkout("champion", case.champion.commit)
-        model = settings.load(root).model
+        model = settings.load(root).contract
         if model.validation and (root / model.validation).is_file():
             other = score.read_validation(root / model.validation, model, month, slices)
             if other[model.key].to_list() == table[contract.key].to_list():

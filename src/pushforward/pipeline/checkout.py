@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pushforward import files, settings
+from pushforward import files, params, schema
 from pushforward.git.repository import Repository
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.storage import Storage
 
 # What this tool itself reads, writes and deletes in a checkout.
-OWN = (settings.FILE, "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
+OWN = (params.FILE, schema.FILE, "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
 
 
 def checkout(repository: Repository, commit: str, folder: Path, *, storage: Storage | None = None) -> Path:

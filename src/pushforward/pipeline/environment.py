@@ -32,7 +32,7 @@ def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
         content = repository.read_plain(commit, path)
         if content is None:
             raise PushforwardError(
-                f"{commit[:9]} has no {path} (model.requirements)", next="edit model.requirements in params.yaml"
+                f"{commit[:9]} has no {path} (environment)", next="edit environment in pushforward.yaml"
             )
         whole.update(content)
     return whole.hexdigest()

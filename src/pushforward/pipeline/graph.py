@@ -46,10 +46,10 @@ def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
         makers = [stage for out, stage in stages.items() if within(path, out)]
         if not makers and not (root / path).exists():
             there = f"its stages make {', '.join(sorted(stages)[:5])}" if stages else "its stages make nothing"
-            text = f"no stage makes {path}, which params.yaml names; {there}"
+            text = f"no stage makes {path}, which pushforward.yaml names; {there}"
             if not (root / "dvc.yaml").is_file():
-                text = f"there is none in this commit, and so nothing that makes {path}, which params.yaml names"
-            raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or model in params.yaml")
+                text = f"there is none in this commit, and so nothing that makes {path}, which pushforward.yaml names"
+            raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or models in pushforward.yaml")
         for stage in makers:
             if stage.cmd and not stage.deps and not stage.always_changed:
                 raise PushforwardError(

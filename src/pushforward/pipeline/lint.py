@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from pushforward import pointers, settings
+from pushforward import params, pointers, schema
 from pushforward import untrusted as aliases
 from pushforward.errors import PushforwardError
 
@@ -23,7 +23,7 @@ LIMIT_NODES, LIMIT_DEPTH = 100_000, 100
 LOOP = re.compile(r"\$\{\s*(item|key)(\.\w+|\[\w+\])*\s*\}")
 ANY = re.compile(r"\$\{[^}]*\}")
 WHOLE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
-OWNED = (".git", ".dvc", ".github", settings.FILE, "dvc.yaml", "dvc.lock")
+OWNED = (".git", ".dvc", ".github", params.FILE, schema.FILE, "dvc.yaml", "dvc.lock")
 OUTS = ("outs", "metrics", "plots")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pushforward import params, schema
 from pushforward import untrusted as aliases
 
 LOCK = "dvc.lock"
@@ -57,12 +58,13 @@ def is_object(content: bytes, oid: str) -> bool:
 def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
     """The files and the parameters that the out `out` is made with, from the lock that made it.
 
-    Those of its stage and of every stage before it, without what stages make for each other.
+    Those of its stage and of every stage before it, without what stages make for each other. A parameter is named as
+    `Revision.leaves` names it; where that has no leaves of a file, the file itself counts.
     """
     stages = read_lock(lock)
     made = {name: [one["path"] for one in entry.get("outs", [])] for name, entry in stages.items()}
     paths: set[str] = set()
-    params: set[str] = set()
+    used: set[str] = set()
     wanted, seen = {out}, set[str]()
     while wanted:
         path = wanted.pop()
@@ -72,8 +74,10 @@ def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
         for name in makers - seen:
             seen.add(name)
             wanted |= {dep["path"] for dep in stages[name].get("deps", [])}
-            params |= {key for values in stages[name].get("params", {}).values() for key in values}
-    return paths - {out}, params
+            for file, values in stages[name].get("params", {}).items():
+                used |= {key if file == params.FILE else f"{file}: {key}" for key in values}
+                paths |= {file} - {params.FILE, schema.FILE}
+    return paths - {out}, used
 
 
 def feeding(lock: bytes | None, out: str) -> list[str]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pushforward import settings, untrusted
+from pushforward import params, schema, settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment
@@ -29,19 +29,47 @@ class Revision:
     @cached_property
     def params(self) -> bytes | None:
         """The bytes of its params.yaml, None where it has none; an error where a link stands for it."""
-        return self.repository.read_plain(self.commit, settings.FILE)
+        return self.repository.read_plain(self.commit, params.FILE)
+
+    @cached_property
+    def told(self) -> bytes | None:
+        """The bytes of its pushforward.yaml, None where it has none; an error where a link stands for it."""
+        return self.repository.read_plain(self.commit, schema.FILE)
 
     @cached_property
     def settings(self) -> Settings:
         """Its settings; `PushforwardError` where they cannot be read."""
-        if self.params is None:
-            raise PushforwardError(f"{self.commit[:9]} has no {settings.FILE}", next=f"git log -- {settings.FILE}")
-        return settings.parse(self.params, self._where)
+        if self.told is None:
+            words = f"{self.commit[:9]} has no {schema.FILE}"
+            raise settings.absent(words, self.params, f"git log -- {schema.FILE}")
+        return settings.parse(self.told, f"{self.commit[:9]}:{schema.FILE}")
+
+    @cached_property
+    def batches(self) -> list[str]:
+        """The names of the batches that have arrived, in order; `PushforwardError` where nothing says them."""
+        return self.settings.arrived(lambda file: self.repository.read_plain(self.commit, file), f"{self.commit[:9]}:")
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
-        """Every leaf of its params.yaml by dotted key, not to be changed; nothing where it has none."""
-        return {} if self.params is None else settings.flatten(self.params, self._where)
+        """Every leaf of what a pipeline and this tool are told, not to be changed; nothing where there is no such file.
+
+        Those of params.yaml by their dotted keys; those of pushforward.yaml, and of another file that lists the
+        batches, with the file before the key.
+        """
+        found = {} if self.params is None else params.flatten(self.params, f"{self.commit[:9]}:{params.FILE}")
+        others = {schema.FILE: self.told}
+        if self.told is not None and (file := self._named[0]) not in ("", params.FILE):
+            others[file] = self.repository.read_plain(self.commit, file)
+        for file, text in others.items():
+            leaves = {} if text is None else params.flatten(text, f"{self.commit[:9]}:{file}")
+            found = found | {f"{file}: {key}": value for key, value in leaves.items()}
+        return found
+
+    @property
+    def arrivals(self) -> str:
+        """The leaf that lists the batches; "" where nothing does."""
+        file, key = self._named
+        return key if file == params.FILE else f"{file}: {key}" if file else ""
 
     @cached_property
     def tree(self) -> dict[str, str]:
@@ -56,21 +84,25 @@ class Revision:
     @cached_property
     def environment(self) -> str:
         """SHA-256 of the locks of its environment."""
-        return environment.digest(self.repository, self.commit, self.settings.model.requirements)
+        return environment.digest(self.repository, self.commit, self.settings.model.environment)
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it has none of that name."""
         return self.repository.read(self.commit, path)
 
     @property
-    def _where(self) -> str:
-        return f"{self.commit[:9]}:{settings.FILE}"
+    def _named(self) -> tuple[str, str]:
+        """The file and the key that list the batches; settings that cannot be read name none."""
+        try:
+            return self.settings.batches
+        except PushforwardError:
+            return "", ""
 
 
 def settings_here(root: Path) -> Settings:
     """The settings that hold in the repository at `root`: of its HEAD, else of the folder."""
     head = Revision(Repository(root), "HEAD")
-    if head.repository.resolve("HEAD") is None or head.params is None:
+    if head.repository.resolve("HEAD") is None or head.told is None:
         return settings.load(root)
     return head.settings
 

@@ -78,13 +78,13 @@ def _other_model(push: Push, model: str, name: str) -> PolicyError:
     if model in push.models:  # it was renamed
         return PolicyError(
             f"the model here is {push.model} now; what {model} had in use stays as it is",
-            f"pushforward release VERSION of {push.model}, or give model.name in params.yaml back to {model}",
+            f"pushforward release VERSION of {push.model}, or give the model in pushforward.yaml its name {model} back",
         )
     return PolicyError(f"it has the form of a version or use, and the model here is {push.model}", _without(push, name))
 
 
 def _no_environment(push: Push, environment: str) -> PolicyError:
-    why = "there is no such environment (promote.environments in params.yaml)"
+    why = "there is no such environment (promote.environments in pushforward.yaml)"
     if uses.last_of(push.refs, push.model).get(environment):
         return PolicyError(f"{why} any more", f"pushforward rollback {environment} --empty -m WHY, or put it back")
     names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)

@@ -1,8 +1,9 @@
 """The project: any DVC repository, as it is found, and pushforward.yaml, in which it is told to pushforward.
 
-`schema` is the format of that file. `survey` finds what a repository has, by `pipelines` (dvc.yaml), `locks`
-(environments) and `reading` (foreign files, with their lines). `draft` writes the first pushforward.yaml, and `move`
-that of a repository with it in params.yaml; `workflows` are the generated files of a forge. `adopt` plans, and writes
-all of it, `told` says it, and `faults` are what a project lacks. It runs no stage, asks no network and commits nothing.
+The format of that file is `schema`, of the ground. `survey` finds what a repository has, by `pipelines` (dvc.yaml),
+`locks` (environments) and `reading` (foreign files, with their lines). `draft` writes the first pushforward.yaml, and
+`move` that of a repository with it in params.yaml; `workflows` are the generated files of a forge, `tool` is from where
+they get pushforward. `adopt` plans, and writes all of it, `told` says it, and `faults` are what a project lacks. It
+runs no stage, asks no network and commits nothing.
 `commands` may import it, and the rooms from `pipeline` up.
 """

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import __version__, files
+from pushforward import __version__, files, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.project import draft, move, schema, workflows
+from pushforward.project import draft, move, tool, workflows
 from pushforward.project.survey import PARAMS, Survey, survey
 from pushforward.project.workflows import Form, Generated
 
@@ -25,6 +25,12 @@ NEEDS = {
     2: "predictions: one table with a row for each test row: its key, label and prediction",
     3: "holdout: rows that no model has seen, and score: the command that scores them",
 }
+CARRIED = "src/pushforward/__main__.py"
+NO_WORKFLOWS = (
+    "no workflows of a forge: nothing says where a runner gets pushforward; the repository carries it, or --tool-from "
+    "names a git URL with its commit, or a wheel with its hash"
+)
+JUDGED = len(schema.LEVELS) - 1
 A_PATH = "path: which out the model is"
 METRICS = "metrics: names of numbers that dvc.yaml declares, and which way is better"
 
@@ -55,10 +61,14 @@ class Plan:
         return sum(write.conflicts for write in self.writes)
 
 
-def plan(root: Path, *, level: int | None = None, update: bool = False) -> Plan:
-    """What has to be written for the repository at `root` to be adopted; with `update`, renewed."""
+def plan(root: Path, *, level: int | None = None, update: bool = False, source: str = "") -> Plan:
+    """What has to be written for the repository at `root` to be adopted; with `update`, renewed.
+
+    `source` is where a runner of a forge gets the tool from; "" is what the generated files say already.
+    """
     found = survey(root)
-    made = [] if found.project is not None and not update else list(_settings(found, level, update=update))
+    form = form_of(found, tool.checked(root, source) if source else "")
+    made = [] if found.project is not None and not update else list(_settings(found, form, level, update=update))
     text = next((write.content for write in made if write.path == schema.FILE), None)
     project = schema.parse(text) if text is not None else found.project
     reached = project.level if project is not None else draft.level(found)
@@ -69,17 +79,18 @@ def plan(root: Path, *, level: int | None = None, update: bool = False) -> Plan:
             if found.project is not None
             else "pushforward adopt, which writes it to be edited",
         )
-    form = form_of(found)
-    generated, notes = [], []
-    for one in workflows.render(form):
+    generated, notes = [], list(_unjudged(project))
+    for one in workflows.render(form) if form else ():
         state = workflows.state(root, one)
         if state == "copy":
             notes.append(f"{one.path} is a copy of yours, and stays as it is")
-        elif state in ("stale", "both") and not update:
+        elif state in ("stale", "both") and not (update or source):
             notes.append(f"{one.path} is of another version: pushforward adopt --update")
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
-    notes += [f"{lock} is not what .github/actions/{form.prefix}setup installs: add how" for lock in _not_built(found)]
+    setup = f".github/actions/{form.prefix}setup" if form else ""
+    notes += [f"{lock} is not what {setup} installs: add how" for lock in (_not_built(found) if form else ())]
+    notes += [] if form else [NO_WORKFLOWS]
     notes += _absent(found)
     writes = (*made, *generated, *_ignore(found))
     for write in writes:
@@ -127,7 +138,8 @@ def stale(root: Path) -> Iterator[str]:
         yield f"{schema.FILE} is not there"
     elif found.project.tool != __version__:
         yield f"{schema.FILE} is of pushforward {found.project.tool}, and this is {__version__}"
-    for one in workflows.render(form_of(found)):
+    form = form_of(found)
+    for one in workflows.render(form) if form else ():
         state = workflows.state(root, one)
         if state == "missing":
             yield f"{one.path} is not there"
@@ -145,19 +157,24 @@ def next_step(planned: Plan) -> str:
     return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward'"
 
 
-def form_of(found: Survey) -> Form:
-    """What the generated files of a repository have of its own."""
+def form_of(found: Survey, source: str = "") -> Form | None:
+    """What the generated files of a repository have of its own; None where nothing says where they get the tool."""
+    setup = _setup(found, source)
+    if not setup:
+        return None
     package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
-    form = Form(found.branch, package, _setup(found))
-    return Form(found.branch, package, form.setup, workflows.prefix(found.root, form))
+    form = Form(found.branch, package, setup)
+    return Form(found.branch, package, setup, workflows.prefix(found.root, form))
 
 
-def _setup(found: Survey) -> str:
-    """What builds .venv with pushforward and the project's own environment, as a line of a shell."""
-    makefile = files.read(found.root, "Makefile") if found.old else None
+def _setup(found: Survey, source: str) -> str:
+    """What builds .venv with pushforward and the project's environment, as a line of a shell; "" where nothing can."""
+    makefile = files.read(found.root, "Makefile") if CARRIED in found.tracked else None
     if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
         return "make env"
-    install = f"uv pip install -q --python .venv/bin/python pushforward=={__version__}"
+    source = source or _said_before(found.root)
+    if not source:
+        return ""
     listed = list(dict.fromkeys(lock for one in found.models for lock in one.locks))
     pip = [f"-r {lock.path}" for lock in listed if lock.kind in ("pip", "pylock") and SHELL_PLAIN.fullmatch(lock.path)]
     parts = ["uv venv -q --allow-existing .venv"]
@@ -166,7 +183,26 @@ def _setup(found: Survey) -> str:
             folder = lock.path.rpartition("/")[0] or "."
             parts.append(f"uv export -q --frozen --no-emit-project --project {folder} -o .venv/project.txt")
             pip.append("-r .venv/project.txt")
-    return " && ".join([*parts, " ".join([install, *dict.fromkeys(pip)])])
+    return " && ".join([*parts, tool.install(found.root, source, " ".join(dict.fromkeys(pip)))])
+
+
+def _said_before(root: Path) -> str:
+    """Where the files that were generated before get the tool from."""
+    for prefix in ("", workflows.PREFIX):
+        content = files.read(root, f".github/actions/{prefix}setup/action.yml")
+        if content is not None and (source := tool.written(content.decode("utf-8", "replace"))):
+            return source
+    return ""
+
+
+def _unjudged(project: schema.Project | None) -> Iterator[str]:
+    """What this file says and nobody runs or judges yet."""
+    try:
+        if project is not None:
+            read = settings.of(project)
+            _ = read.gate if project.level < JUDGED else (read.contract, read.gate)
+    except PushforwardError as refused:
+        yield refused.message
 
 
 def _not_built(found: Survey) -> list[str]:
@@ -183,7 +219,7 @@ def _absent(found: Survey) -> Iterator[str]:
             yield f"{path} is not here: after dvc pull or dvc repro, and rm {schema.FILE}, adopt finds its numbers"
 
 
-def _settings(found: Survey, level: int | None, *, update: bool) -> Iterator[Write]:
+def _settings(found: Survey, form: Form | None, level: int | None, *, update: bool) -> Iterator[Write]:
     """pushforward.yaml: drafted, moved out of params.yaml, or of another version."""
     if found.project is not None:
         content = files.read(found.root, schema.FILE) or b""
@@ -193,18 +229,14 @@ def _settings(found: Survey, level: int | None, *, update: bool) -> Iterator[Wri
         return
     if found.old:
         if not update:
-            raise PushforwardError(
-                f"{PARAMS} has {', '.join(found.old)} of pushforward, which are in {schema.FILE} from this version on",
-                next="pushforward adopt --update, which moves them",
-            )
+            raise settings.moved(found.old)
         moved = move.move(found)
         yield Write(schema.FILE, moved.project.encode(), f"{moved.project.count(chr(10))} lines, moved from {PARAMS}")
         stays = f"; {', '.join(moved.stays)} stays, for a stage reads it" if moved.stays else ""
         gone = ", ".join(name for name in found.old if name != "data")
         yield Write(PARAMS, moved.params.encode(), f"without {gone}{stays}")
         return
-    prefix = form_of(found).prefix
-    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
+    names = [f"{form.prefix}{name}" for name in workflows.NAMES] if form and form.prefix else []
     text = draft.text(found, draft.level(found) if level is None else level, names)
     yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pushforward import yamlfile
-from pushforward.project import adopt, reading, schema, workflows
+from pushforward import schema, yamlfile
+from pushforward.project import adopt, reading, workflows
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.reading import Odd
 from pushforward.project.survey import PARAMS, WORKFLOWS, Survey, with_folders
@@ -123,7 +123,8 @@ def _raw(found: Survey) -> Iterator[Fault]:
 
 def _workflows(found: Survey, project: schema.Project) -> Iterator[Fault]:
     """Generated files that are not there, and workflows that no push to the default branch starts."""
-    for one in workflows.render(adopt.form_of(found)):
+    form = adopt.form_of(found)
+    for one in workflows.render(form) if form else ():
         if workflows.state(found.root, one) == "missing":
             yield Fault(one.path, 0, "it is not there", "pushforward adopt")
     named: list[tuple[str, int, list[str]]] = []

@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from pushforward import __version__, settings, yamlfile
+from pushforward import __version__, schema, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.project import draft, reading
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.survey import Survey
+from pushforward.settings import GateRules, ModelContract
 
 PARAMS = "params.yaml"
 RULES = ("gate", "promote", "server")
@@ -24,6 +26,22 @@ METRIC = re.compile(r"\s+metric\s*:")
 HEAD = """\
 # What pushforward is told of this repository.
 """
+
+
+class _Contract(ModelContract):
+    """`model`, as params.yaml had it."""
+
+    path: str
+    environment: list[schema.ProjectPath] = Field(alias="requirements", min_length=1)
+
+
+class _Old(schema.Section):
+    """Our sections of params.yaml, as they were."""
+
+    model: _Contract
+    gate: GateRules = GateRules()
+    promote: schema.Promote = schema.Promote()
+    server: schema.Server = schema.Server()
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,8 @@ class Moved:
 def move(survey: Survey) -> Moved:
     """Write the sections of ours into pushforward.yaml, and take them out of params.yaml."""
     text = reading.text(survey.root, PARAMS)
-    rules = settings.parse(text.encode(), PARAMS)
     tree = yamlfile.load(text.encode(), PARAMS)
+    rules = _old(tree)
     values: dict[str, Any] = yamlfile.plain(tree)
     sections, lines = _sections(text, tree), text.splitlines(keepends=True)
     read = _read_by_stages(survey.pipelines)
@@ -62,6 +80,18 @@ def move(survey: Survey) -> Moved:
     return Moved("".join(project), params, tuple(f"{name}.{key}" for name in going for key in held[name]))
 
 
+def _old(tree: CommentedMap) -> _Old:
+    """What the old form says; refused by its line where it was never read."""
+    own = _Old.model_fields
+    try:
+        return _Old.model_validate({name: yamlfile.plain(tree[name]) for name in own if name in tree})
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        inside: Any = own[str(first["loc"][0])].annotation
+        known = list(getattr(inside, "model_fields", own))
+        raise yamlfile.refusal(PARAMS, tree, first["loc"], yamlfile.explain(first, known)) from None
+
+
 def _sections(text: str, tree: CommentedMap) -> dict[str, tuple[int, int]]:
     """First line and end of every section, counted from 0, with the comments right above its name."""
     lines = text.splitlines()
@@ -75,10 +105,10 @@ def _sections(text: str, tree: CommentedMap) -> dict[str, tuple[int, int]]:
     return {name: (first, end) for (name, first), end in zip(starts, ends, strict=True)}
 
 
-def _model(rules: settings.Settings) -> Iterable[str]:
+def _model(rules: _Old) -> Iterable[str]:
     model = rules.model
     yield f"  {model.name}:\n    path: {model.path}\n"
-    yield f"    environment: [{', '.join(model.requirements)}]\n"
+    yield f"    environment: [{', '.join(model.environment)}]\n"
     if model.card:
         yield f"    card: {model.card}\n"
     names = ("holdout", "key", "label", "cluster", "time", "floor")

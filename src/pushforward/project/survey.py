@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import yamlfile
+from pushforward import schema, settings, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.project import locks, pipelines, reading, schema
+from pushforward.project import locks, pipelines, reading
 from pushforward.project.locks import Lock
 from pushforward.project.pipelines import Candidate, Out, Pipeline
 from pushforward.project.reading import Odd
@@ -22,8 +22,6 @@ PARAMS = "params.yaml"
 WORKFLOWS = ".github/workflows/"
 # What a run leaves in a checkout beside the outs of its stages.
 LEFT = ("/.venv", "/handover/", "/verdict/")
-OLD = ("model", "data", "gate", "promote", "server")
-OLD_MODEL = frozenset({"name", "path", "score", "holdout"})
 GTO_VERSION = re.compile(r"(?:(?P<folder>[\w./-]+)=)?(?P<name>[A-Za-z][\w/-]*)@v(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
 GTO_STAGE = re.compile(r"(?:[\w./-]+=)?(?P<name>[A-Za-z][\w/-]*)#(?P<stage>[A-Za-z][\w-]*)#\d+")
 REMOTE = re.compile(r"\s*\['?remote \"(?P<name>[^\"]+)\"'?\]")
@@ -281,7 +279,4 @@ def _old(root: Path, present: set[str], odd: list[Odd]) -> tuple[str, ...]:
     except Odd as strange:
         odd.append(strange)
         return ()
-    model = tree.get("model")
-    if not isinstance(model, dict) or not set(model) >= OLD_MODEL:
-        return ()
-    return tuple(name for name in OLD if name in tree)
+    return settings.outdated(tree)

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from pushforward.project import adopt, schema, workflows
+from pushforward import schema
+from pushforward.project import adopt, workflows
 from pushforward.project.adopt import Plan
 from pushforward.project.survey import Found, Survey
 from pushforward.text import plain, shorten
 
 GETS = (
-    "retrains on every push and tells what has changed; no verdict",
-    "retrains, reports, holds what breaks a limit",
-    "the same, and asks the rows of a test set which model is better: its own rows, scored by itself",
+    "a push of it is neither reported nor judged yet",
+    "metrics, their limits and their noise are not judged yet",
+    "predictions that the pipeline makes by itself are not judged yet",
     "the whole judge: rows that no model has seen, scored by the judge",
 )
 MOST = 6  # names in a line
@@ -100,7 +101,8 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
         stages = f"; stages {', '.join(registry.stages)}" if registry.stages else ""
         count = _some(registry.versions, "version")
         yield "tags", plain(f"{registry.name}: {count}, the newest {registry.newest}{stages}")
-    generated = {made.path for made in workflows.render(adopt.form_of(survey))}
+    form = adopt.form_of(survey)
+    generated = {made.path for made in workflows.render(form)} if form else set()
     if theirs := [path for path in survey.workflows if path not in generated]:
         yield "workflows", f"{_names(theirs)}: yours, left as they are"
     for odd in survey.odd:

@@ -187,7 +187,7 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
     for name in sorted(wanted - {MAY_ANY, MAY_MAIN, MAY_VERSION}):
         if name not in place.environments:
             raise PushforwardError(
-                f"there is no environment {name[:64]!r} (promote.environments in params.yaml)",
+                f"there is no environment {name[:64]!r} (promote.environments in pushforward.yaml)",
                 next=f"pushforward trust KEY.pub --for {' --for '.join(place.environments) or 'ENVIRONMENT'}",
             )
     if (MAY_VERSION in wanted) != (principal == SERVICE_EMAIL) or (MAY_VERSION in wanted and len(wanted) > 1):

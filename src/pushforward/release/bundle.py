@@ -95,7 +95,7 @@ def _demand(name: str, take: Callable[[], str]) -> None:
 def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callable[[str], None]) -> Bundle:
     say(f"{of.name}: tag, verdict and provenance are signed or recorded, and say the same")
     checkout = _fetch(of, source, scratch, say)
-    _demand("model", lambda: check_model(of, *_files(checkout, of.rules.model.path), "the DVC remote"))
+    _demand("model", lambda: check_model(of, *_files(checkout, of.rules.contract.path), "the DVC remote"))
     say(f"model sha256:{of.record.model[:12]} is what the tag names")
     same = source.server is not None and environment.at_hand() == of.record.environment
     parity = _ask(of, checkout, scratch, same=same)
@@ -123,7 +123,7 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
     """A clean checkout of the version, its model and its holdout from the DVC remote, past every cache."""
     checkout = rebuild.checkout(source, scratch / "checkout", cache=scratch / "cache")
     with _hop("model"):
-        pipeline.fetch(checkout, of.rules.model.path, of.rules.model.holdout, say=say)
+        pipeline.fetch(checkout, of.rules.contract.path, of.rules.contract.holdout, say=say)
     return checkout
 
 
@@ -146,13 +146,13 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     import numpy as np
     import polars as pl
 
-    rules, contract = of.rules, of.rules.model
+    rules, contract = of.rules, of.rules.contract
     place = checkout / contract.holdout
     rows = holdout.read(place / holdout.ROWS, holdout.ROWS)
     out = scratch / "predictions.parquet"
     with _hop("load"):
         python = environment.interpreter(
-            of.repository, of.target, contract.requirements, folder=scratch / "environments"
+            of.repository, of.target, contract.environment, folder=scratch / "environments"
         )
         asked = (place / holdout.ROWS, place / holdout.EVENTS, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
@@ -182,7 +182,7 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
 
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:
     """Path in the bundle -> its bytes, or the file that has them."""
-    path = of.rules.model.path
+    path = of.rules.contract.path
     files: dict[str, bytes | Path] = {
         f"{MODEL}/{name.removeprefix(f'{path}/')}": checkout / name for name in of.statement.subjects
     }

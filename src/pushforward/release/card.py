@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pushforward import percent, settings
+from pushforward import params, percent, schema
 from pushforward.gate.verdict import Number, Slice, Verdict
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
@@ -59,16 +59,25 @@ class Card:
 
 
 def build(
-    name: str, verdict: Verdict, rules: Settings, made: Statement, *, digest: str, previous: str, about: str | None
+    name: str,
+    verdict: Verdict,
+    rules: Settings,
+    made: Statement,
+    *,
+    batches: Sequence[str],
+    digest: str,
+    previous: str,
+    about: str | None,
 ) -> Card:
     """The card of the version `name`, from what its tag and its provenance bind.
 
-    `rules` are the settings at its commit, `made` its provenance and `digest` that file's SHA-256, `previous` the
-    version before it ("" for the first) and `about` the text of the file `model.card`, None where there is none.
+    `rules` are the settings at its commit and `batches` what had arrived there, `made` its provenance and `digest` that
+    file's SHA-256, `previous` the version before it ("" for the first) and `about` the text of the file `card`, None
+    where there is none.
     """
     sections = [
         *_about(about),
-        Section("Data", tuple(_data(verdict, rules))),
+        Section("Data", tuple(_data(verdict, batches, rules.gate.window))),
         Section("Metrics", tuple(_metrics(verdict))),
         Section("Checks", tuple(_checks(verdict))),
         Section("Lineage", tuple(_lineage(verdict, made, digest, previous))),
@@ -81,10 +90,12 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    rules = Revision(repository, made.lock_commit).settings
+    revision = Revision(repository, made.lock_commit)
+    rules, batches = revision.settings, revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")
-    return build(name, verdict, rules, made, digest=sha256(provenance), previous=previous, about=about)
+    digest = sha256(provenance)
+    return build(name, verdict, rules, made, batches=batches, digest=digest, previous=previous, about=about)
 
 
 def markdown(card: Card) -> str:
@@ -118,7 +129,7 @@ def _markdown(block: Block) -> str:
 def _about(text: str | None) -> Iterator[Section]:
     """The project's own text, section by section; its first heading may be left out."""
     if text is None or not text.strip():
-        yield Section("Intended use", (Block("text", (("The project does not say (model.card in params.yaml).",),)),))
+        yield Section("Intended use", (Block("text", (("The project does not say (card in pushforward.yaml).",),)),))
         return
     title, blocks = "Intended use", list[Block]()
     for kind, line in _lines(text[:LIMIT_BYTES]):
@@ -150,8 +161,7 @@ def _lines(text: str) -> Iterator[tuple[Literal["heading", "list", "text"], str]
             yield "text", plain(part, LONGEST)
 
 
-def _data(verdict: Verdict, rules: Settings) -> Iterator[Block]:
-    months, window = rules.data.months, rules.gate.window
+def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Block]:
     training, holdout = months[:-window], verdict.holdout.months if verdict.holdout else tuple(months[-window:])
     facts = [("Training", _months(training, "every one before the holdout"))]
     if verdict.validation:
@@ -252,7 +262,8 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("manifest", digests.manifest),
         ("data", digests.data),
         ("dvc.lock", made.lock),
-        (settings.FILE, made.params),
+        (params.FILE, made.params),
+        (schema.FILE, made.settings),
         ("environment", digests.environment),
         ("holdout", verdict.holdout.sha256 if verdict.holdout else ""),
         ("verdict", made.verdict),
@@ -271,4 +282,4 @@ def _commands(name: str, rules: Settings) -> Iterator[Block]:
     )
     yield Block("commands", tuple((line,) for line in lines))
     yield Block("text", (("Or without this tool, its bytes unverified:",),))
-    yield Block("commands", ((f"git switch --detach '{name}' && dvc pull {rules.model.path}",),))
+    yield Block("commands", ((f"git switch --detach '{name}' && dvc pull {rules.contract.path}",),))

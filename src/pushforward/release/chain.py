@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pushforward import params, schema
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
@@ -176,11 +177,11 @@ def target(of: Evidence) -> str:
             why = f"the lock commit {named[:9]} changes more than {LOCK} and {METRICS}/"
             raise DifferentError(why, strange[0], commit, named)
         what = f"a lock commit {named[:9]} of {commit[:9]}"
-    for path, told in {LOCK: of.record.lock, "params.yaml": of.record.params}.items():
+    for path, told in {LOCK: of.record.lock, params.FILE: of.record.params}.items():
         at = f"{named[:9]}:{path}"
         same(at, at, told, sha256(repository.read(named, path) or b""))
-    locks = environment.digest(repository, named, of.rules.model.requirements)
-    same("the environment's locks", ", ".join(of.rules.model.requirements), of.record.environment, locks)
+    locks = environment.digest(repository, named, of.rules.contract.environment)
+    same("the environment's locks", ", ".join(of.rules.contract.environment), of.record.environment, locks)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "the default branch"
     return f"{what}, on {branch}; {LOCK}, params and locks are as recorded"
 
@@ -276,10 +277,10 @@ def made(of: Evidence) -> str:
     with of.signers() as signers:
         when = int(tagger["when"])
         trust.verify_file(content, of.file(SIGNATURE), tagger["email"], signers, name=PROVENANCE, at=when)
-    found, path = of.statement, of.rules.model.path
+    found, path = of.statement, of.rules.contract.path
     for key, value in _repeated(of).items():
         same(f"its {key}", place, str(value), str(getattr(found, key)))
-    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.model.requirements}
+    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.contract.environment}
     same_files("its lock", place, locks, found.locks)
     same("its subjects' model", place, of.record.model, provenance.model_digest(found.subjects, path))
     same("its manifest", place, of.record.manifest, found.subjects.get(f"{path}/{MANIFEST}", ""))
@@ -297,6 +298,7 @@ def _repeated(of: Evidence) -> dict[str, Any]:
         "commit": record.commit,
         "tree": of.repository.git("rev-parse", f"{record.commit}^{{tree}}").text,
         "params": record.params,
+        "settings": sha256(of.repository.read(of.target, schema.FILE) or b""),
         "judge": of.verdict.base,
         "lock": record.lock,
         "lock_commit": of.target,

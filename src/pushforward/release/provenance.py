@@ -16,7 +16,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from pushforward import __version__, untrusted
+from pushforward import __version__, params, schema, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
@@ -35,7 +35,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:pushforward:build:dvc-pipeline:v1"
 BUILDERS = {"server": "urn:pushforward:builder:server", "forge": "urn:pushforward:builder:forge"}
-SCORING = "scoring code"
+SCORING, TOLD = "scoring code", "settings"
 CHUNK = 1 << 20
 LIMIT_BYTES = 64 * 1024 * 1024
 Hexadecimal = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$")]
@@ -54,7 +54,8 @@ class Statement:
     """A provenance statement that was read. Digests are SHA-256, commits are git's; absent ones are "".
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
-    pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model.
+    pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
+    `settings` of pushforward.yaml.
     """
 
     model: str
@@ -68,6 +69,7 @@ class Statement:
     data: Mapping[str, Content] = field(default_factory=dict)
     locks: Mapping[str, str] = field(default_factory=dict)
     scoring: str = ""
+    settings: str = ""
     lock: str = ""
     lock_commit: str = ""
     verdict: str = ""
@@ -94,18 +96,18 @@ def statement(
     rules = Revision(repository, target).settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
-    subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.model.path}/")}
+    subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.contract.path}/")}
     subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
-    _check(verdict, subjects, rules.model.path)
+    _check(verdict, subjects, rules.contract.path)
     definition = {
         "buildType": BUILD,
         "externalParameters": {
             "model": rules.model.name,
             "commit": verdict.commit,
-            "params": sha256(repository.read(verdict.commit, "params.yaml") or b""),
+            "params": sha256(repository.read(verdict.commit, params.FILE) or b""),
         },
         "internalParameters": {"number": number},
-        "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.requirements, data),
+        "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.environment, data),
     }
     run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
     return _canonical(
@@ -121,11 +123,12 @@ def statement(
 def _dependencies(
     repository: Repository, verdict: Verdict, target: str, requirements: list[str], data: Mapping[str, Content]
 ) -> list[dict[str, Any]]:
-    """What the model was made from: source, scoring code, locks, then every file of data."""
+    """What the model was made from: source, settings, scoring code, locks, then every file of data."""
     source = {"gitCommit": verdict.commit, "gitTree": repository.git("rev-parse", f"{verdict.commit}^{{tree}}").text}
     locks = {path: sha256(repository.read(target, path) or b"") for path in requirements}
     return [
         _descriptor("source", source),
+        _descriptor(TOLD, {"sha256": sha256(repository.read(target, schema.FILE) or b"")}),
         _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
         *(_descriptor(f"lock:{path}", {"sha256": locks[path]}) for path in sorted(locks)),
         *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
@@ -327,6 +330,7 @@ def _statement(form: "_Form") -> Statement:
         },
         locks={path: _digest(needed, name, "sha256") for path, name in locks.items()},
         scoring=needed.get(SCORING, {}).get("sha256", ""),
+        settings=needed.get(TOLD, {}).get("sha256", ""),
         lock=_digest(made, LOCK, "sha256"),
         lock_commit=_digest(made, "lock commit", "gitCommit"),
         verdict=_digest(made, "verdict", "sha256"),

@@ -60,7 +60,7 @@ def rebuild(
     started = time.monotonic()
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root)
-    python = _interpreter(source, rules.model.requirements, progress)
+    python = _interpreter(source, rules.model.environment, progress)
     lock = files.read(root, LOCK)
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
@@ -188,7 +188,8 @@ def _overlap(one: str, other: str) -> bool:
 
 def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
-    contract, wanted = rules.model, entry.golden(golden, rules.model.key)
+    contract = rules.contract
+    wanted = entry.golden(golden, contract.key)
     holdout = root / contract.holdout
     score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
     parquet.check(out, out.name)

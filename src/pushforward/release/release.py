@@ -319,7 +319,7 @@ class _Clone:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
             raise PushforwardError(
                 f"there is no environment {json.dumps(environment[:63])}; {hint}",
-                next="edit promote.environments in params.yaml, and push that first",
+                next="edit promote.environments in pushforward.yaml, and push that first",
             )
 
     def _check_newest(self, environment: str, seen: Seen, wanted: tuple[str, str]) -> None:
@@ -370,7 +370,7 @@ def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None
     store = _store(clone)
     if store is None and not (patient and "://" in objects.places(clone.root).url):
         return  # it cannot be seen from here; when the version was made, it was seen
-    path = Revision(clone.repository, version.commit).settings.model.path
+    path = Revision(clone.repository, version.commit).settings.contract.path
     if lost(clone.root, clone.repository, version.commit, path, store=store):
         raise PushforwardError(
             f"the model of {version.name} is not whole in the DVC remote",

@@ -115,7 +115,7 @@ class Stored:
 def model(there: Stored) -> str:
     """The model's files in the DVC remote are those of the tag."""
     of = there.of
-    path = of.rules.model.path
+    path = of.rules.contract.path
     oid = of.outs.get(path, "")
     if not oid.endswith(LISTING):
         raise DifferentError(f"{LOCK} names no folder {path}", f"{of.target[:9]}:{LOCK}", path)
@@ -127,7 +127,7 @@ def model(there: Stored) -> str:
 
 def check_model(of: Evidence, found: Mapping[str, str], manifest: bytes, place: str) -> str:
     """The model whose files have the SHA-256 `found` is that of the tag, no file more and none fewer."""
-    path, record = of.rules.model.path, of.record
+    path, record = of.rules.contract.path, of.record
     first = f"{path}/{MANIFEST}"
     found = {name: digest for name, digest in found.items() if not name.endswith("/.gitignore")}
     same(first, place, record.manifest, found.get(first, ""))

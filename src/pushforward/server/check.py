@@ -88,20 +88,20 @@ def mirror(repository: Repository) -> Iterator[Finding]:
 
 
 def project(repository: Repository) -> Finding:
-    """Whether params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
-    from pushforward import settings
+    """Whether the settings, params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
+    from pushforward import params, schema, settings
     from pushforward.pipeline import lint as stages
 
     root = Path(repository.git("rev-parse", "--show-toplevel").text)
     try:
         settings.load(root)
+        values = params.plain(files.read(root, params.FILE))
         if (text := files.read(root, stages.FILE)) is not None:
-            params = settings.plain(files.read(root, settings.FILE) or b"")
             tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
-            stages.check(text, tracked, params)
+            stages.check(text, tracked, values)
     except PushforwardError as wrong:
         return Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
-    return Finding("settings", True, f"{settings.FILE} and {stages.FILE} can be read")
+    return Finding("settings", True, f"{schema.FILE} and {stages.FILE} can be read")
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushforward import settings
+from pushforward import schema
 from pushforward.actions import event, filters, workflow
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import Concurrency, Workflow
@@ -44,7 +44,7 @@ def jobs(server: Server, main: str) -> int:
     try:
         return Revision(server.repository, main).settings.server.jobs
     except PushforwardError:
-        return settings.Server().jobs
+        return schema.Server().jobs
 
 
 def _asked(server: Server, job: Job, main: str) -> Iterator[Concurrency]:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 LIMIT_PUSH = 1024**3
+TOLD = "pushforward.yaml"  # as `schema` has it: a hook reads this module too, and must not wait for pydantic
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
 DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
@@ -126,15 +127,13 @@ def _project(repository: Repository) -> Path:
     _check_form(repository)
     if "\ufffd" in top:  # what git prints for it is not what it is called
         raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
-    if not (clone / "params.yaml").is_file() and (within / "params.yaml").is_file():
+    if not (clone / TOLD).is_file() and (within / TOLD).is_file():
         part = shlex.quote(str(within.relative_to(clone.resolve())))
         raise PushforwardError(
             f"{within} is a folder of the repository {clone}, and a project has to be a repository of its own",
             next=f"cd {shlex.quote(top)} && git subtree split -q -P {part} -b project && "
             f"git clone -q -b project . {shlex.quote(f'{top}-{within.name}')}",
         )
-    if not (clone / "params.yaml").is_file():
-        raise PushforwardError(f"{clone} has no params.yaml", next="run this in the root of your project")
     if shutil.which("ssh-keygen") is None:
         raise PushforwardError(
             "ssh-keygen is not installed, and versions are signed with it", next=INSTALL, exit_code=TOOL
@@ -281,7 +280,7 @@ class _Renewal:
         from pushforward import settings
 
         with contextlib.suppress(PushforwardError):  # the last that could be read stays, if there is one
-            text = self.repository.read_plain("HEAD", "params.yaml") if self.repository.resolve("HEAD") else None
+            text = self.repository.read_plain("HEAD", TOLD) if self.repository.resolve("HEAD") else None
             wanted = settings.parse(text) if text else wanted
             made.know(wanted.model.name, wanted.promote.environments)
             return

@@ -99,7 +99,7 @@ class Provision:
 
     def _python(self, commit: str, say: Callable[[str], None]) -> Path:
         """The interpreter of what `commit` locks; one is built only for what is on the target branch."""
-        wanted = self.subject.settings.model.requirements
+        wanted = self.subject.settings.model.environment
         other = environment.digest(self.repository, commit, wanted) != environment.at_hand()
         if other and self.trusted:
             say(f"  the environment that {commit[:9]} locks: built once, kept for later")

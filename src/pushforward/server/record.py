@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pushforward import durable, files, settings
+from pushforward import durable, files, params, schema
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.gate.verdict import Verdict, invalid
 from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
@@ -25,7 +25,7 @@ from pushforward.server.runs import Job, Run, State
 
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
-READ_ALWAYS = (settings.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
+READ_ALWAYS = (schema.FILE, params.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +195,7 @@ def know(server: Server, commit: str, lock: bytes = b"") -> None:
         revision = Revision(repository, commit)
         rules = revision.settings
         lock = lock or revision.read(LOCK) or b""
-        reads = pipeline_reads(repository, commit, lock, rules.model.requirements) if lock else []
+        reads = pipeline_reads(repository, commit, lock, rules.model.environment) if lock else []
         server.know(rules.model.name, rules.promote.environments, reads=reads)
 
 
@@ -207,7 +207,9 @@ def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirement
     """
     tracked = set(repository.tree(commit))
     folders = {str(parent) for path in tracked for parent in Path(path).parents}
-    locked = {dep["path"] for entry in read_lock(lock).values() for dep in entry.get("deps", [])}
+    stages = read_lock(lock).values()
+    locked = {dep["path"] for entry in stages for dep in entry.get("deps", [])}
+    locked |= {file for entry in stages for file in entry.get("params", {})}
     found = {path for path in locked if path in tracked or path in folders}
     found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked or path in folders}
     return sorted(found | {path for path in tracked if path.endswith(".dvc")})

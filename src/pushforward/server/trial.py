@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pushforward import files, settings
+from pushforward import __version__, files, params, schema
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server, hooks
 from pushforward.pipeline import environment
@@ -22,7 +22,8 @@ from pushforward.server.finding import Finding
 SAMPLE = Path(__file__).parent.parent / "sample"
 PREFIX = "trial-"
 PLACES = {
-    "params.txt": settings.FILE,
+    "settings.txt": schema.FILE,
+    "params.txt": params.FILE,
     "pipeline.txt": "dvc.yaml",
     "stages.txt": "src/trial/stages.py",
     "train.txt": ".github/workflows/train.yml",
@@ -47,7 +48,7 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     """
     repository = made.repository
     revision = Revision(repository, head)
-    wanted = revision.settings.model.requirements
+    wanted = revision.settings.model.environment
     python = _python(made, revision.environment)
     if python is None:
         told = f"not tried: the environment that {head[:9]} locks is not built yet; a push builds it"
@@ -91,8 +92,9 @@ def _project(clone: Path, repository: Repository, head: str, wanted: list[str], 
     shutil.copytree(tool, clone / "src" / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
     for path in wanted:
         files.write(clone, path, repository.read_plain(head, path) or b"")
-    params = clone / settings.FILE
-    params.write_text(params.read_text().replace("requirements: []", f"requirements: {json.dumps(wanted)}"))
+    told = clone / schema.FILE
+    text = told.read_text().replace("environment: []", f"environment: {json.dumps(wanted)}")
+    told.write_text(text.replace("%version%", __version__))
     for place, text in WRITTEN.items():
         (clone / place).parent.mkdir(exist_ok=True)
         (clone / place).write_text(text)

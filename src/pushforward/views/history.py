@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pushforward import settings
+from pushforward import schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
@@ -27,7 +27,7 @@ from pushforward.report import note, notes
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-SETTINGS = f"HEAD:{settings.FILE}"
+SETTINGS = f"HEAD:{schema.FILE}"
 FIRST, LAST = b"<!-- pushforward ", b" -->"
 
 Found = tuple[str, bytes] | None
@@ -324,7 +324,7 @@ class History:
             try:
                 rules = settings.parse(found[1])
             except PushforwardError as broken:
-                problems.append(f"params.yaml: {broken.message}")
+                problems.append(broken.message)
             else:
                 return rules.model.name, rules.promote.environments, problems
         tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)

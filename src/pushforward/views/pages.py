@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pushforward import __version__, percent, settings
+from pushforward import __version__, params, percent, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
@@ -193,7 +193,7 @@ class Site:
     def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
         """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
         folders = [f"{REGISTRY}:{registered.folder(version.name)}" for version in versions]
-        rules = [f"{version.commit}:{settings.FILE}" for version in versions]
+        rules = [f"{version.commit}:{schema.FILE}" for version in versions]
         files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
         found = self.history.objects([*files, *rules])
         entries = [
@@ -206,10 +206,11 @@ class Site:
             f"{version.commit}:{entry.about}" if entry.about else ""
             for version, entry in zip(versions, entries, strict=True)
         ]
-        texts = self.history.objects(filter(None, abouts))
+        lists = [f"{version.commit}:{entry.lists}" for version, entry in zip(versions, entries, strict=True)]
+        texts = self.history.objects([*filter(None, abouts), *lists])
         return [
-            entry.told(version, snapshot.tags[version.tag], texts.get(about))
-            for version, entry, about in zip(versions, entries, abouts, strict=True)
+            entry.told(version, snapshot.tags[version.tag], texts.get(about), texts[listed])
+            for version, entry, about, listed in zip(versions, entries, abouts, lists, strict=True)
         ]
 
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
@@ -296,7 +297,14 @@ class _Entry:
         """The file whose text begins the card."""
         return (self.rules.model.card or "") if self.rules else ""
 
-    def told(self, version: Registered, tag: Tag, about: tuple[str, bytes] | None) -> _Told:
+    @property
+    def lists(self) -> str:
+        """The file that lists the batches."""
+        return (self.rules.batches[0] if self.rules else "") or params.FILE
+
+    def told(
+        self, version: Registered, tag: Tag, about: tuple[str, bytes] | None, listed: tuple[str, bytes] | None
+    ) -> _Told:
         """The card, where verdict and provenance are those that the tag names."""
         if self.verdict is None or self.provenance is None or self.rules is None:
             return _Told(problem=self.problem)
@@ -306,11 +314,15 @@ class _Entry:
             return _Told(problem=f"The {wrong[0]} in the registry is not the one that the tag names.")
         try:
             verdict, made = Verdict.from_json(self.verdict), provenance.read(self.provenance)
+            batches = self.rules.arrived(lambda _: listed[1] if listed and listed[0] == "blob" else None)
         except PushforwardError as broken:
             return _Told(problem=broken.message)
         text = about[1].decode("utf-8", "replace") if about and about[0] == "blob" else None
         previous, digest = str(tag.record.get("previous") or ""), digests["provenance"]
-        return _Told(card.build(version.name, verdict, self.rules, made, digest=digest, previous=previous, about=text))
+        told = card.build(
+            version.name, verdict, self.rules, made, batches=batches, digest=digest, previous=previous, about=text
+        )
+        return _Told(told)
 
 
 def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 PARAMS = YAML(typ="safe").load(Path("params.yaml"))
 MONTHS = PARAMS["data"]["months"]
-WINDOW = PARAMS["gate"]["window"]
+WINDOW = YAML(typ="safe").load(Path("pushforward.yaml"))["gate"]["window"]
 TRAINING = MONTHS[:-WINDOW]
 
 

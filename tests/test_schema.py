@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pushforward import settings
+from pushforward import schema
 from pushforward.errors import USAGE, PushforwardError
-from pushforward.project import schema
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "pushforward.schema.json"
+PAGE = Path(__file__).parent.parent / "docs" / "pushforward.schema.json"
 METRICS = b"""\
 tool: "0.2.0"
 models:
@@ -88,6 +87,7 @@ def test_what_is_left_out_has_its_default():
         (CONTRACT, b"loss: python", b"loss: logloss # ", 11, ""),
         (CONTRACT, b"{labels} ", b"", 11, "the command must contain {labels}"),
         (CONTRACT, b"params.yaml:data.months", b"data.months", 13, "write FILE:KEY"),
+        (CONTRACT, b"params.yaml:data.months", b"pushforward.yaml:gate.slices", 13, "a file of the pipeline, not"),
         (CONTRACT, b"time: none", b"tme: none", 8, "did you mean 'time'?"),
         (CONTRACT, b"looks: 10", b"metric: brier", 14, "unknown key 'gate.metric'"),
         (CONTRACT, b"staging: auto", b"main: auto", 15, "what a key may sign"),
@@ -129,14 +129,3 @@ def test_every_key_is_explained_to_editors():
         assert section["description"]
         for name, field in section["properties"].items():
             assert field.get("description"), name
-
-
-def test_rules_of_before_have_the_same_defaults_and_bounds():
-    """`metric` has become the model's own `loss`."""
-    for before, now in ((settings.GateRules, schema.Gate), (settings.Server, schema.Server)):
-        for name, field in before.model_fields.items():
-            if name != "metric":
-                assert now.model_fields[name].default == field.default, name
-                assert now.model_fields[name].metadata == field.metadata, name
-                assert now.model_fields[name].annotation == field.annotation, name
-    assert schema.Promote().environments == settings.Promote().environments

@@ -1,22 +1,21 @@
 """The format of pushforward.yaml: frozen models, one refusal with its line for whatever is not as it must be.
 
 What a pipeline makes or reads is named from the model's `folder`, locks and cards from the root of the repository.
-`adopt` reads what it has written by it; editors complete the file by the JSON schema that it publishes
-(docs/pushforward.schema.json).
+`settings` reads it for whoever judges, `project.adopt` for whoever begins; editors complete the file by the JSON schema
+that is published of it (docs/pushforward.schema.json).
 """
 
 import difflib
 import posixpath
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from pushforward import files, yamlfile
-from pushforward.settings import MOST_FILES, MOST_MIB, RIGHTS, Column, Name, Section
+from pushforward import __version__, files, yamlfile
 
 FILE = "pushforward.yaml"
 NONE = "none"
@@ -24,6 +23,17 @@ LONGEST_PATH = 400
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 OF_HOLDOUT = ("validation", "batches")
+MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
+RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+
+class Section(BaseModel):
+    """A section that refuses what it does not know, and never coerces."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _inside(path: str) -> str:
@@ -75,6 +85,8 @@ def _key_of_file(words: str) -> str:
 
 
 def _batches(words: str) -> str:
+    if words.startswith(f"{FILE}:"):
+        raise ValueError(f"batches are listed in a file of the pipeline, not in {FILE}")
     return words if words == NONE else _key_of_file(words)
 
 
@@ -237,6 +249,14 @@ class Gate(Section):
     )
     cleared: list[Column] = Field(default=[], description="Columns of the rows that a person has looked at.")
 
+    def check(self, losses: Iterable[str]) -> None:
+        """Refuse a parameter that none of the losses has, and a loss without its own."""
+        for key, owner in (("quantile", "pinball"), ("delta", "huber")):
+            if owner in losses and getattr(self, key) is None:
+                raise ValueError(f"the loss {owner} needs gate.{key}")
+            if owner not in losses and getattr(self, key) is not None:
+                raise ValueError(f"gate.{key} is of the loss {owner}, which no model has")
+
 
 class Promote(Section):
     """In which environments a passing version is put to use, and by whom."""
@@ -292,12 +312,7 @@ class Project(Section):
         for name, model in self.models.items():
             if (other := seen.setdefault((model.folder, model.path), name)) != name:
                 raise ValueError(f"the models '{other}' and '{name}' are the same out of {model.folder}/dvc.yaml")
-        losses = {model.loss or "logloss" for model in self.models.values()}
-        for key, owner in (("quantile", "pinball"), ("delta", "huber")):
-            if owner in losses and getattr(self.gate, key) is None:
-                raise ValueError(f"the loss {owner} needs gate.{key}")
-            if owner not in losses and getattr(self.gate, key) is not None:
-                raise ValueError(f"gate.{key} is of the loss {owner}, which no model has")
+        self.gate.check({model.loss or LOSSES[0] for model in self.models.values()})
         return self
 
 
@@ -317,6 +332,8 @@ def parse(text: bytes, where: str = FILE) -> Project:
         first = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
         loc = tuple(part for part in first["loc"] if part != "[key]")
         words = yamlfile.explain({**first, "loc": loc}, _known(loc))
+        if loc == ("tool",) and first["type"] == "missing":
+            words += f': write tool: "{__version__}", the version that judges'
         if loc and first["type"] == "value_error" and words.startswith(f"'{'.'.join(map(str, loc))}': "):
             words = f"{'.'.join(map(str, loc))}: {words.partition(': ')[2]}"
         raise yamlfile.refusal(where, tree, loc, words) from None
