@@ -38,7 +38,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         source = Repository(root)
         own = checkout(source, source.commit("HEAD"), place / "checkout")
         files.remove(own, contract.path)  # whatever git has there
-        files.copy(root, contract.path, own / contract.path)
+        files.copy(root, contract.path, files.place(own, contract.path))
         if forget:
             pipeline.forget(root, keep=contract.path)
 

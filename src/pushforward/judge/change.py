@@ -83,7 +83,7 @@ def _same(claimed: bytes, found: bytes | None) -> bool:
 
 def level_of(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
     """Which part of the version number a promotion would raise."""
-    if champion and manifest.get("inputs") != champion.get("inputs"):
+    if manifest and champion and manifest.get("inputs") != champion.get("inputs"):
         return "major"
     return "patch" if mode == "refresh" else "minor"
 

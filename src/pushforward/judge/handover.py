@@ -154,7 +154,8 @@ def _failed(folder: Path) -> bool:
 def add_model(root: Path, folder: Path, model: str) -> None:
     """Put the model at `model` in `root` into the hand-over, where it is there."""
     files.remove(folder, MODEL)
-    if files.place(root, model).is_dir():
+    place = files.place(root, model)
+    if place.is_dir() or place.is_file():
         files.copy(root, model, folder / MODEL)
 
 
@@ -197,7 +198,7 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
     metrics = read_metrics(folder / METRICS)
-    for path in sorted((folder / MODEL).rglob("*")):
+    for path in (folder / MODEL, *sorted((folder / MODEL).rglob("*"))):
         pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
         told = _Record.model_validate(record)

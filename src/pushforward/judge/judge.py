@@ -1,7 +1,6 @@
 """What the judge weighs: the hand-over, the holdout, the champion's own predictions. The shell around the gate."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
 from pushforward.judge.validation import validation
 from pushforward.pipeline.lock import LOCK
-from pushforward.pipeline.revision import MANIFEST, Revision, manifest_of, model_digest, sha256
+from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -285,12 +284,13 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
-    folder = read.folder / handover.MODEL
-    manifest = manifest_of(folder)
+    model = read.folder / handover.MODEL
+    manifest_of(model)  # or it cannot be read
+    manifest = manifest_bytes(model)
     return Digests(
-        model=model_digest(folder),
-        manifest=sha256((folder / MANIFEST).read_bytes()),
-        data=sha256(json.dumps(manifest.get("data"), sort_keys=True, separators=(",", ":")).encode()),
+        model=model_digest(model),
+        manifest=sha256(manifest) if manifest else "",
+        data=data_digest(manifest, read.lock, subject.settings.model.path),
         lock=sha256(read.lock),
         params=sha256(subject.params or b""),
         environment=subject.environment,

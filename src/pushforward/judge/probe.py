@@ -25,7 +25,7 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame) -
         return _handed_over(case, rows, events, before)
     root, model = case.checkout("challenger", case.question.subject), case.asked.model
     files.remove(root, model.path)  # whatever git has there
-    files.copy(case.read.folder, handover.MODEL, root / model.path)
+    files.copy(case.read.folder, handover.MODEL, files.place(root, model.path))
 
     def answer(told: Path, out: Path) -> honesty.Floats:
         try:

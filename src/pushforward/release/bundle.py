@@ -129,8 +129,8 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
 
 def _files(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
     """The SHA-256 of each file of the model, and its manifest; of what is no plain file, a link too, those words."""
-    folder = checkout / model
-    plain = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    place = checkout / model
+    plain = [path for path in (place, *place.rglob("*")) if path.is_symlink() or not path.is_dir()]
     names = {path.relative_to(checkout).as_posix(): path for path in plain}
     inside = {name: path for name, path in names.items() if not path.is_symlink() and path.is_file()}
     found = {name: _digest(inside[name]) if name in inside else "no plain file" for name in names}
@@ -183,8 +183,9 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:
     """Path in the bundle -> its bytes, or the file that has them."""
     path = of.rules.model.path
+    above = f"{path}/" if path not in of.statement.subjects else path.removesuffix(path.rpartition("/")[2])
     files: dict[str, bytes | Path] = {
-        f"{MODEL}/{name.removeprefix(f'{path}/')}": checkout / name for name in of.statement.subjects
+        f"{MODEL}/{name.removeprefix(above)}": checkout / name for name in of.statement.subjects
     }
     files |= {name: of.file(name) for name in FILES - {CARD}}
     files["model-card.md"] = of.file(CARD)
