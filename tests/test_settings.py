@@ -49,7 +49,7 @@ def test_the_sections_are_read_and_the_others_left_to_the_project():
         (b'    - "2013-04"\n', b"", 1, "need 4"),
         (b"gate:", b"gates:", 18, "did you mean 'gate'"),
         (b"path: model", b"path: ../model", 3, "model.path"),
-        (b" {events}", b"", 4, "{events}"),
+        (b" {out}", b"", 4, "{out}"),
         (b"  key: flight_id\n", b"", 1, "'model.key' is missing"),
         (b"window: 2", b"window: 2\n  window: 3", 20, "duplicate key"),
         (b"window: 2", b"\twindow: 2", 19, ""),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pushforward import files, yamlfile
@@ -26,7 +26,18 @@ MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*$", max_length=200)]
+NONE = "none"
+
+
+def _named(value: object) -> object:
+    if value is None:
+        raise ValueError(f"write the name of a column, or {NONE}")
+    return None if value == NONE else value
+
+
 Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+ColumnOrNone = Annotated[Column | None, BeforeValidator(_named)]
 
 
 class Section(BaseModel):
@@ -38,6 +49,7 @@ class Section(BaseModel):
 class ModelContract(Section):
     """How pushforward reaches a project: what the model is, how any revision of it scores rows.
 
+    `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
     column of the labels that every model has to beat: what something simple predicts, such as a mean by group. `card`
@@ -50,8 +62,8 @@ class ModelContract(Section):
     holdout: RelativePath
     key: Column
     label: Column
-    cluster: Column
-    time: Column
+    cluster: ColumnOrNone
+    time: ColumnOrNone
     floor: Column | None = None
     validation: RelativePath | None = None
     card: RelativePath | None = None
@@ -60,10 +72,21 @@ class ModelContract(Section):
     @field_validator("score")
     @classmethod
     def _has_its_places(cls, command: str) -> str:
-        missing = [place for place in ("{rows}", "{events}", "{out}") if place not in command]
+        missing = [place for place in ("{rows}", "{out}") if place not in command]
         if missing:
             raise ValueError(f"the command must contain {', '.join(missing)}")
         return command
+
+    @model_validator(mode="after")
+    def _events_in_time(self) -> "ModelContract":
+        if self.events and self.time is None:
+            raise ValueError("model.score asks for {events}, which are known at a moment; name the column model.time")
+        return self
+
+    @property
+    def events(self) -> bool:
+        """Whether the features remember events: then the score command asks for them."""
+        return "{events}" in self.score
 
 
 class Data(Section):

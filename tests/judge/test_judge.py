@@ -119,7 +119,7 @@ class Project:
         """Reproduce and hand over."""
         done = pipeline.reproduce(self.root, pull=False, push=True, say=lambda _: None)
         handover.write(self.root, self.handover, self.git("rev-parse", "HEAD"), done, "model")
-        shutil.copy(self.root / "predictions.parquet", self.handover / handover.PREDICTIONS)
+        shutil.copy(self.root / "predictions.parquet", self.handover / "predictions.parquet")
         (self.root / "dvc.lock").unlink()
 
     def claim(self, reproduction=None, commit=None, **files):
@@ -217,10 +217,10 @@ def ran(tmp_path_factory):
     ids=["nan", "above one", "fewer rows", "other keys", "not the model's"],
 )
 def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
-    honest = (ran.handover / handover.PREDICTIONS).read_bytes()
-    spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / handover.PREDICTIONS)
+    honest = (ran.handover / "predictions.parquet").read_bytes()
+    spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / "predictions.parquet")
     verdict, _, _ = ran.weigh()
-    (ran.handover / handover.PREDICTIONS).write_bytes(honest)
+    (ran.handover / "predictions.parquet").write_bytes(honest)
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
 
@@ -420,7 +420,7 @@ def test_the_first_cause_of_a_run_that_failed_is_the_reason_with_its_next_comman
 
 def test_why_the_holdout_could_not_be_scored_is_told_once_with_its_next_command(still):
     still.claim()
-    for name in (handover.PREDICTIONS, handover.FAILED):
+    for name in ("predictions.parquet", handover.FAILED):
         (still.handover / name).unlink(missing_ok=True)
     head = still.git("rev-parse", "HEAD")
     assert not handover.write_cause(still.handover, head, Cause("frobnicate: command not found", "mend the name"))
@@ -465,7 +465,7 @@ def test_a_challenger_that_dies_is_invalid(project):
     project.write("score.sh", "kill -SEGV $$\n")
     project.commit("Die")
     project.run()
-    (project.handover / handover.PREDICTIONS).unlink()
+    (project.handover / "predictions.parquet").unlink()
     with pytest.raises(PushforwardError, match="died of SIGSEGV"):
         challenge.answer(project.root, load(project.root), project.handover, probe=True, forget=True, say=print)
     verdict, _, _ = project.weigh()

@@ -12,7 +12,7 @@ from pushforward.gate import stats
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.stats import Estimate, Floats
 from pushforward.gate.verdict import Calibration, Outcome, Verdict
-from pushforward.text import plural
+from pushforward.text import sample
 
 if TYPE_CHECKING:
     from pushforward.settings import GateRules
@@ -55,7 +55,7 @@ class Case:
     @property
     def sample(self) -> str:
         """How much there is of it, as sentences say it."""
-        return f"{self.rows} rows, {self.count} {plural(self.cluster)}"
+        return sample(len(self.y), self.count, self.cluster)
 
 
 def _calibration(case: Case) -> Calibration:

@@ -13,7 +13,7 @@ from pushforward.errors import PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, score
+from pushforward.judge import handover, score, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.change import earlier_than
 from pushforward.judge.question import Question
@@ -100,11 +100,22 @@ class Case:
         """The predictions in a file, one for each of `keys`."""
         return score.read_predictions(path, keys, probability=self.probability)
 
-    def score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
+    def scratch(self, name: str, holdout: Path) -> Path:
+        """Where predictions go that are made on the way: of the kind that the rows are of."""
+        return self.work / f"{name}{table.place(holdout, holdouts.ROWS, self.contract.holdout).suffix}"
+
+    def told(self, settings_of: Settings, holdout: Path) -> Path | None:
+        """The events that a model is told of; None where its features remember none."""
+        return holdout / holdouts.EVENTS if settings_of.model.events else None
+
+    def score(
+        self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path | None, out: Path
+    ) -> None:
         """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
         model = settings_of.model
         python = environment.interpreter(self.repository, commit, model.requirements, folder=self.work / "environments")
-        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+        rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
+        score.score(checkout, model, rows, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
@@ -125,6 +136,11 @@ class Case:
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
-        out = self.work / "champion.parquet"
-        self.score(settings.load(root), root, champion.commit, holdout, holdout / holdouts.EVENTS, out)
+        out, theirs = self.scratch("champion", holdout), settings.load(root)
+        if theirs.model.events and not self.contract.events:
+            raise PushforwardError(
+                f"{champion.name} scores with events, and the holdout has none any more",
+                next="keep {events} in model.score until another version is in use",
+            )
+        self.score(theirs, root, champion.commit, holdout, self.told(theirs, holdout), out)
         return self.predictions(out, keys)

@@ -25,7 +25,7 @@ from pushforward.judge.look import look
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
-from pushforward.judge.validation import validation
+from pushforward.judge.validation import clusters_of, validation
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
@@ -205,7 +205,7 @@ def _answer(
     unsound, doubts = _sound(case, rows, labels)
     if unsound:
         raise PushforwardError(unsound)
-    challenger = case.predictions(case.read.folder / handover.PREDICTIONS, keys)
+    challenger = case.predictions(case.read.predictions, keys)
     manifest = manifest_of(case.read.folder / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
@@ -223,9 +223,9 @@ def _answer(
     manifests = manifest, champion_manifest
     evidence = _evidence(case, labels, (challenger, theirs), manifests, (dishonest, doubts))
     verdict = look(case, evidence, holdout)
-    size = Holdout(case.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
+    size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
     months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
-    context = dataclasses.replace(context, months=months)
+    context = dataclasses.replace(context, months=months, remarks=background.remarks(contract, manifest))
     if case.trusted and verdict.verdict != "invalid":
         ledger.of(case.repository.path).supersede(ledger.name(case.months))
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
@@ -251,7 +251,7 @@ def _evidence(
         y=labels[contract.label].cast(pl.Float64).to_numpy(),
         champion=predictions[1],
         challenger=predictions[0],
-        clusters=labels[contract.cluster].cast(pl.String).to_numpy(),
+        clusters=clusters_of(labels, contract.cluster),
         mode=case.mode,
         months=case.months,
         slices={name: labels[name].cast(pl.String).to_numpy() for name in slices if name in labels.columns},
@@ -272,7 +272,8 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
     except PushforwardError as lost:
         case.say(f"the holdout is not compared with its batches: {lost.message}")
         batches = None
-    found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, case.months)
+    clusters = None if contract.cluster is None else labels[contract.cluster]
+    found = inspection.sample(labels[contract.key], clusters, contract.holdout, case.months)
     if wrong := inspection.problem(found, batches):
         return wrong, ()
     doubts = [inspection.doubt(found, batches, rules.suspect_rows)]

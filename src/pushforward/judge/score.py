@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pushforward import cause, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.judge import table
 from pushforward.process import clean_environment
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def score(
     checkout: Path,
     contract: "ModelContract",
     rows: Path,
-    events: Path,
+    events: Path | None,
     out: Path,
     *,
     python_bin: Path,
@@ -53,11 +54,12 @@ def score(
 ) -> None:
     """Run the contract's `score` command in `checkout`, with that checkout's code; predictions land at `out`.
 
-    The command is split as a shell would but run without one. A first word `python` becomes `python_bin`;
-    `{rows}`, `{events}` and `{out}` become absolute paths. The child and all that it starts are killed after
-    `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
+    The command is split as a shell would but run without one. A first word `python` becomes `python_bin`; `{rows}`,
+    `{out}` and, where features remember events, `{events}` become absolute paths. The child and all that it starts are
+    killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
-    places = {"{rows}": rows.absolute(), "{events}": events.absolute(), "{out}": out.absolute()}
+    places = {"{rows}": rows.absolute(), "{out}": out.absolute()}
+    places |= {"{events}": events.absolute()} if events else {}
     try:
         words = shlex.split(contract.score)
     except ValueError as broken:
@@ -95,7 +97,11 @@ def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True)
     import numpy as np
     import polars as pl
 
-    frame = _table(path, {keys.name: [keys.dtype], "p": [pl.Float64, pl.Float32]}, exactly=True, rows=len(keys))
+    integers = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]
+    kinds = [keys.dtype, *(integers if keys.dtype.is_integer() else ())]
+    wanted = {keys.name: kinds, "p": [pl.Float64, pl.Float32]}
+    frame = _table(path, wanted, exactly=True, rows=len(keys))
+    frame = frame.with_columns(frame[keys.name].cast(keys.dtype, strict=False))
     found = frame[keys.name]
     if (doubles := found.is_duplicated()).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
@@ -125,9 +131,11 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
     import polars as pl
 
     numbers = [pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt8, pl.Boolean]
-    wanted: dict[str, list[Any]] = {contract.key: [], contract.cluster: [], contract.label: numbers, "p": numbers}
-    frame = _table(path, wanted | {name: [] for name in slices if name not in wanted}, exactly=False)
-    frame = frame.filter(pl.col(contract.cluster).cast(pl.String).str.starts_with(month))
+    wanted: dict[str, list[Any]] = {contract.key: [], contract.label: numbers, "p": numbers}
+    wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
+    frame = _table(path, wanted, exactly=False)
+    if contract.cluster is not None:
+        frame = frame.filter(pl.col(contract.cluster).cast(pl.String).str.starts_with(month))
     if not frame.height:
         raise PredictionsError(f"{path.name} has no row of the validation month {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
@@ -136,25 +144,21 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
 
 
 def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None) -> "pl.DataFrame":
-    """A parquet file that may be anything: size, columns, types (any where none is named), rows, then the content."""
+    """A table that may be anything: size, columns, types (any where none is named), rows, then the content."""
     import polars as pl
 
     _check_file(path)
     pointers.refuse(path, path.name)
+    if path.suffix == table.CSV:
+        return _csv(path, wanted, exactly=exactly, rows=rows)
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
-        if sorted(schema) != sorted(wanted) if exactly else not set(wanted) <= set(schema):
-            rule = "exactly " if exactly else ""
-            raise PredictionsError(f"{path.name} has the columns {_some(schema)}; {rule}{_some(wanted)} are wanted")
+        _check_columns(path, schema, wanted, exactly=exactly)
         for column, kinds in wanted.items():
             if kinds and schema[column] not in kinds:
                 raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
-        count = int(lazy.select(pl.len()).collect().item())
-        if rows is not None and count != rows:
-            raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
-        if count > LIMIT_ROWS:
-            raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+        _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows)
         parquet.check(path, path.name)
         return lazy.select(list(wanted)).collect()
     except pl.exceptions.PolarsError as broken:
@@ -163,6 +167,36 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
     except pl.exceptions.PanicException:
         # It derives from BaseException; a file that upsets the reader is still only a bad file.
         raise PredictionsError(f"{path.name} is not a readable parquet file") from None
+
+
+def _csv(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None) -> "pl.DataFrame":
+    """A CSV that may be anything: its texts, each of them of the first type that is asked of its column, or refused."""
+    try:
+        frame = table.texts(path, path.name)
+    except PushforwardError as broken:
+        raise PredictionsError(broken.message) from None
+    _check_columns(path, frame.columns, wanted, exactly=exactly)
+    _check_rows(path, frame.height, rows)
+    for column, kinds in wanted.items():
+        texts = frame[column]
+        values = texts.cast(kinds[0], strict=False) if kinds else texts
+        if (lost := values.is_null() & texts.is_not_null()).any():
+            raise PredictionsError(f"{path.name}: {column} is {_shown(texts.filter(lost)[0])}, not {kinds[0]}")
+        frame = frame.with_columns(values)
+    return frame.select(list(wanted))
+
+
+def _check_columns(path: Path, there: Iterable[str], wanted: Iterable[str], *, exactly: bool) -> None:
+    if sorted(there) != sorted(wanted) if exactly else not set(wanted) <= set(there):
+        rule = "exactly " if exactly else ""
+        raise PredictionsError(f"{path.name} has the columns {_some(there)}; {rule}{_some(wanted)} are wanted")
+
+
+def _check_rows(path: Path, count: int, rows: int | None) -> None:
+    if rows is not None and count != rows:
+        raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
+    if count > LIMIT_ROWS:
+        raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
 
 
 def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float) -> int:

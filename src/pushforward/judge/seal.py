@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pushforward import percent
 from pushforward.gate.verdict import DATA_TITLE
-from pushforward.text import plural
+from pushforward.text import sample
 
 if TYPE_CHECKING:
     from pushforward.gate.verdict import Verdict
@@ -44,7 +44,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
             "hold": "not shown to gain what is asked, or shown to do harm",
             "calibration-only": "it gains by its overall level only; a season can turn that round",
         }.get(verdict.verdict, f"neither shown to gain what is asked nor shown not to, {sure}")
-    size = f"{verdict.rows:,} rows, {verdict.clusters} {plural(verdict.cluster)}"
+    size = sample(verdict.rows, verdict.clusters, verdict.cluster)
     if look:
         size += f"; look {look.number} of {look.of}"
     if verdict.verdict not in {"invalid", "identical"}:

@@ -3,15 +3,22 @@
 from typing import Any
 
 import polars as pl
+from numpy.typing import NDArray
 
 from pushforward import settings
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
-from pushforward.judge import handover, score
+from pushforward.judge import score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter
 from pushforward.pipeline.revision import validation_month
+
+
+def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
+    """What each row belongs to, as text; itself where the settings name no cluster."""
+    alone = pl.int_range(labels.height, eager=True)
+    return (alone if cluster is None else labels[cluster]).cast(pl.String).to_numpy()
 
 
 def validation(
@@ -19,7 +26,7 @@ def validation(
 ) -> verdicts.Validation | None:
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, validation_month(manifest)
-    path = case.read.folder / handover.VALIDATION
+    path = case.read.validation
     if not (contract.validation and month and path.is_file()):
         return None
     slices = case.rules.gate.slices
@@ -38,7 +45,7 @@ def validation(
         y=table[contract.label].to_numpy(),
         champion=theirs,
         challenger=table["p"].to_numpy(),
-        clusters=table[contract.cluster].cast(pl.String).to_numpy(),
+        clusters=clusters_of(table, contract.cluster),
         mode="first" if theirs is None else "superior",
         months=(month,),
         slices={name: table[name].cast(pl.String).to_numpy() for name in slices},

@@ -16,7 +16,7 @@ from pathlib import Path
 from pushforward import files
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import holdout, score
+from pushforward.judge import holdout, score, table
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import MANIFEST, Revision
@@ -148,13 +148,13 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
 
     rules, contract = of.rules, of.rules.model
     place = checkout / contract.holdout
-    rows = holdout.read(place / holdout.ROWS, holdout.ROWS)
-    out = scratch / "predictions.parquet"
+    given = table.place(place, holdout.ROWS, contract.holdout)
+    rows, out = table.read(given, given.name), scratch / f"predictions{given.suffix}"
     with _hop("load"):
         python = environment.interpreter(
             of.repository, of.target, contract.requirements, folder=scratch / "environments"
         )
-        asked = (place / holdout.ROWS, place / holdout.EVENTS, out)
+        asked = (given, place / holdout.EVENTS if contract.events else None, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
         probability = rules.gate.probability
         predictions = score.read_predictions(out, rows[contract.key], probability=probability)

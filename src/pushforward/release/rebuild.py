@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from pushforward import files, parquet, process, settings
+from pushforward import files, process, settings
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import score
+from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
@@ -190,11 +190,13 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
     contract, wanted = rules.model, entry.golden(golden, rules.model.key)
     holdout = root / contract.holdout
-    score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
-    parquet.check(out, out.name)
-    table = pl.read_parquet(out)
-    keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
-    found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))
+    given = table.place(holdout, ROWS, contract.holdout)
+    keys, out = table.read(given, given.name)[contract.key], out.with_suffix(given.suffix)
+    told = holdout / EVENTS if contract.events else None
+    score.score(root, contract, given, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+    predictions = score.read_predictions(out, keys, probability=rules.gate.probability)
+    named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
+    found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
         if found.get(key) != p:
             raise DifferentError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pushforward.gate.verdict import Number, Outcome, Slice, Verdict, worst_first
 from pushforward.report import words
 from pushforward.report.note import Context, machine_line
-from pushforward.text import between, capital, code, figure, plain, plural, prose, sentence, signed, table
+from pushforward.text import between, capital, code, figure, plain, plural, prose, sample, sentence, signed, table
 
 BUDGET = 60_000
 SLICES_OPEN = 6
@@ -80,6 +80,7 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
         )
     if context.renamed_from:
         alerts.append(f"> [!WARNING]\n> **{words.RENAMED}**: {prose(words.unlike(context))}.")
+    alerts += [f"> [!NOTE]\n> {prose(sentence(capital(remark)))}" for remark in words.remarks(verdict, context)]
     if context.message:
         alerts.append("\n".join(_indented(line) for line in words.message_lines(context)))
     if verdict.clipped:
@@ -135,8 +136,8 @@ def _number_table(verdict: Verdict) -> str:
     if verdict.minimum_detectable is not None:
         smallest = f" A true gain of {figure(verdict.minimum_detectable)} is found in 4 of 5 such windows."
     note = (
-        f"<sub>Holdout: {verdict.rows:,} rows, {verdict.clusters} {plural(verdict.cluster)}. A positive gain is "
-        f"better. Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
+        f"<sub>Holdout: {sample(verdict.rows, verdict.clusters, verdict.cluster)}. A positive gain is "
+        f"better. Bounds are one-sided, paired by row{words.clustered(verdict)}.{days}{smallest}</sub>"
     )
     return f"{table(head, rows)}\n\n{note}"
 
@@ -147,7 +148,7 @@ def _validation_table(verdict: Verdict) -> str:
     why = f"<sub>{prose(words.sealed(verdict))}</sub>" if verdict.sealed else ""
     if found is None or not found.numbers:
         return why
-    month, size = code(found.month), f"{found.rows:,} rows, {found.clusters} {prose(plural(verdict.cluster))}"
+    month, size = code(found.month), prose(sample(found.rows, found.clusters, verdict.cluster))
     if found.numbers[0].gain is None:
         rows = table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
         note = f"Validation month {month}: {size}, by a fit that had not seen it."
@@ -159,7 +160,7 @@ def _validation_table(verdict: Verdict) -> str:
             better = f" Better on {found.clusters_better} of {found.clusters} {prose(verdict.cluster)}s."
         note = (
             f"Validation month {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
-            f"one-sided, paired by row, clustered by {prose(verdict.cluster)}.{better}"
+            f"one-sided, paired by row{prose(words.clustered(verdict))}.{better}"
         )
     return f"{rows}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
 
