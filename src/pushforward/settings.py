@@ -20,6 +20,7 @@ from pushforward.errors import PushforwardError
 
 FILE = "params.yaml"
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
+OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
 PLAIN = (bool, int, float, str, type(None))
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
@@ -39,6 +40,8 @@ Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 ColumnOrNone = Annotated[Column | None, BeforeValidator(_named)]
 
+ClassName = Annotated[str, Field(min_length=1, max_length=60)]
+
 
 class Section(BaseModel):
     """A section that refuses what it does not know, and never coerces."""
@@ -50,6 +53,7 @@ class ModelContract(Section):
     """How pushforward reaches a project: what the model is, how any revision of it scores rows.
 
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
+    Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
     column of the labels that every model has to beat: what something simple predicts, such as a mean by group. `card`
@@ -64,6 +68,7 @@ class ModelContract(Section):
     label: Column
     cluster: ColumnOrNone
     time: ColumnOrNone
+    classes: list[ClassName] = Field(default=[], min_length=2)
     floor: Column | None = None
     validation: RelativePath | None = None
     card: RelativePath | None = None
@@ -76,6 +81,19 @@ class ModelContract(Section):
         if missing:
             raise ValueError(f"the command must contain {', '.join(missing)}")
         return command
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, classes: list[str]) -> list[str]:
+        for name in classes:
+            if classes.count(name) > 1:
+                raise ValueError(f"'{name}' is there twice")
+        return classes
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The columns of a table of predictions, beside the key."""
+        return tuple(f"p_{name}" for name in self.classes) or ("p",)
 
     @model_validator(mode="after")
     def _events_in_time(self) -> "ModelContract":
@@ -130,8 +148,8 @@ class GateRules(Section):
 
     @property
     def probability(self) -> bool:
-        """Whether what is predicted are probabilities of labels that are 0 or 1."""
-        return self.metric in {"logloss", "brier"}
+        """Whether what is predicted are probabilities."""
+        return self.metric in OF_CLASSES
 
     @model_validator(mode="after")
     def _parameter_of_its_loss(self) -> "GateRules":
@@ -179,6 +197,20 @@ class Settings(Section):
     gate: GateRules = GateRules()
     promote: Promote = Promote()
     server: Server = Server()
+
+    @property
+    def binary(self) -> bool:
+        """Whether labels are 0 or 1, and predictions the probability of 1."""
+        return self.gate.probability and not self.model.classes
+
+    @model_validator(mode="after")
+    def _metric_of_its_labels(self) -> "Settings":
+        metric = self.gate.metric
+        if self.model.classes and metric not in OF_CLASSES:
+            raise ValueError(f"model.classes go with gate.metric {', '.join(OF_CLASSES)}, not with {metric}")
+        if metric == "accuracy" and not self.model.classes:
+            raise ValueError("gate.metric accuracy is of labels of several classes; name them in model.classes")
+        return self
 
     @model_validator(mode="after")
     def _enough_months(self) -> "Settings":

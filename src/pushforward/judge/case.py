@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pushforward import settings
 from pushforward.errors import PushforwardError
@@ -21,7 +23,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision, manifest_of, model_digest
 from pushforward.registry import tags as registry
-from pushforward.settings import ModelContract, Settings
+from pushforward.settings import GateRules, ModelContract, Settings
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,21 @@ class Case:
         """Whether the pushed code may run here: what is on the default branch may."""
         return self.question.event == "push"
 
-    @property
-    def probability(self) -> bool:
-        """Whether the model gives probabilities."""
-        return self.rules.gate.probability
+    @cached_property
+    def gate(self) -> GateRules:
+        """The rules of the gate; where labels are of several classes, each class is a slice too."""
+        rules, label = self.rules.gate, self.contract.label
+        if not self.contract.classes or label in rules.slices:
+            return rules
+        return rules.model_copy(update={"slices": [*rules.slices, label]})
+
+    def slices(self, labels: pl.DataFrame) -> dict[str, NDArray[Any]]:
+        """What each row is in each slice's column, as text."""
+        found = {name: labels[name].cast(pl.String).to_numpy() for name in self.gate.slices if name in labels.columns}
+        if self.contract.classes:
+            places = labels[self.contract.label].cast(pl.Int64).to_numpy()
+            found[self.contract.label] = np.asarray(self.contract.classes, dtype=object)[places]
+        return found
 
     @cached_property
     def root(self) -> Path:
@@ -98,7 +111,7 @@ class Case:
 
     def predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
         """The predictions in a file, one for each of `keys`."""
-        return score.read_predictions(path, keys, probability=self.probability)
+        return score.read_asked(path, keys, self.rules)
 
     def scratch(self, name: str, holdout: Path) -> Path:
         """Where predictions go that are made on the way: of the kind that the rows are of."""
@@ -137,6 +150,12 @@ class Case:
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
         out, theirs = self.scratch("champion", holdout), settings.load(root)
+        if theirs.model.classes != self.contract.classes:
+            raise PushforwardError(
+                f"{champion.name} tells other classes than model.classes names: "
+                f"{', '.join(theirs.model.classes) or 'none'}",
+                next="give the model another name: it begins again, and is compared with nothing",
+            )
         if theirs.model.events and not self.contract.events:
             raise PushforwardError(
                 f"{champion.name} scores with events, and the holdout has none any more",

@@ -12,7 +12,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import handover, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.holdout import EVENTS, ROWS
-from pushforward.judge.score import SCORE_SECONDS, read_predictions, score
+from pushforward.judge.score import SCORE_SECONDS, read_asked, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
 
@@ -80,15 +80,15 @@ def _probe(
     from pushforward.gate import leakage as honesty
 
     rows, events, key, time = probed
-    keys, probability = rows[key], rules.gate.probability
+    keys = rows[key]
 
     def answer(told: Path, to: Path) -> honesty.Floats:
         to = to.with_suffix(predictions.suffix)
         with honesty.with_the_future_replaced():
             run(told, to)
-        return read_predictions(to, keys, probability=probability)
+        return read_asked(to, keys, rules)
 
-    before = read_predictions(predictions, keys, probability=probability)
+    before = read_asked(predictions, keys, rules)
     found = honesty.probe(rows, events, before, answer, key=key, time=time, folder=folder)
     if found is not None:
         (folder / handover.SOURCE).write_text(found.source)

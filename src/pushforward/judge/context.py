@@ -23,7 +23,7 @@ from pushforward.report.note import Context
 from pushforward.settings import ModelContract
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
-SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
+SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
 
 

@@ -57,6 +57,8 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
 
     None for the events where the features remember none.
     """
+    import polars as pl
+
     contract, where = rules.model, rules.model.holdout
     rows, name = _table(holdout, where, ROWS, [contract.key, contract.time])
     if contract.time is not None:
@@ -70,7 +72,13 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
     names = [table.place(holdout, stem, where).name for stem in (ROWS, LABELS)]
     if wrong := inspection.twins(rows[contract.key], labels[contract.key], (names[0], names[1])):
         raise PushforwardError(f"{where}: {wrong}", next=EDIT, exit_code=DATA)
-    labels = labels.with_columns(labels[contract.key].cast(rows[contract.key].dtype))
+    told = table.places(labels[contract.label], contract.classes, name) if contract.classes else labels[contract.label]
+    if not told.dtype.is_numeric() and told.dtype != pl.Boolean:
+        raise PushforwardError(
+            f"{name}: {contract.label} (model.label) is {told.dtype}, not a number",
+            next="name the classes in model.classes, or edit model.label, in params.yaml",
+        )
+    labels = labels.with_columns(told, labels[contract.key].cast(rows[contract.key].dtype))
     return rows, events(holdout, rules), labels
 
 

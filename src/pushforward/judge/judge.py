@@ -224,7 +224,8 @@ def _answer(
     evidence = _evidence(case, labels, (challenger, theirs), manifests, (dishonest, doubts))
     verdict = look(case, evidence, holdout)
     size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
-    months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
+    closed = not verdict.numbers or bool(contract.classes)  # the mean of places is no rate
+    months = background.rates(labels, contract.cluster, contract.label, sealed=closed)
     context = dataclasses.replace(context, months=months, remarks=background.remarks(contract, manifest))
     if case.trusted and verdict.verdict != "invalid":
         ledger.of(case.repository.path).supersede(ledger.name(case.months))
@@ -245,7 +246,7 @@ def _evidence(
     wrong: tuple[str, tuple[str, ...]],
 ) -> Evidence:
     """What the gate decides on; of two things the challenger's comes first."""
-    contract, slices = case.contract, case.rules.gate.slices
+    contract = case.contract
     dishonest, doubts = wrong
     return Evidence(
         y=labels[contract.label].cast(pl.Float64).to_numpy(),
@@ -254,13 +255,14 @@ def _evidence(
         clusters=clusters_of(labels, contract.cluster),
         mode=case.mode,
         months=case.months,
-        slices={name: labels[name].cast(pl.String).to_numpy() for name in slices if name in labels.columns},
+        slices=case.slices(labels),
         challenger_until=_until(manifests[0]),
         champion_until=_until(manifests[1]),
         problems=(dishonest,) if dishonest else (),
         doubts=doubts,
         floor=None if contract.floor is None else labels[contract.floor].to_numpy(),
         floor_name=contract.floor or "",
+        classes=tuple(contract.classes),
     )
 
 
@@ -277,7 +279,7 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
     if wrong := inspection.problem(found, batches):
         return wrong, ()
     doubts = [inspection.doubt(found, batches, rules.suspect_rows)]
-    if case.probability:
+    if case.rules.binary:
         names = leaks.Names(contract.label, contract.cluster, contract.time, (contract.key, *rules.cleared))
         told = rows.select(contract.key).join(labels, on=contract.key, how="left", maintain_order="left")
         doubts.append(leaks.doubt(leaks.leaks(rows, told, rules.suspect_column, names=names)))

@@ -17,7 +17,7 @@ from pushforward.pipeline.revision import sha256
 
 def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
     """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
-    rules = case.rules.gate
+    rules = case.gate
     shown = rules.reveal == "numbers"
     word = gate.noun(case.contract.cluster, evidence.clusters)
     told = gate.without_look(evidence, rules, cluster=word)

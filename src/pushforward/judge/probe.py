@@ -41,7 +41,7 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | 
     case.say(f"challenger, scored again{'' if events is None else ', and with the future replaced'}")
     mine = case.scratch("challenger", holdout)
     again = answer(case.told(case.asked, holdout), mine)
-    differs = int((again.view("u8") != before.view("u8")).sum())
+    differs = int(honesty.differing(before, again).sum())
     if differs:
         return f"the model, scored again, gives other predictions than the run handed over in {differs:,} rows"
     if events is None or contract.time is None:

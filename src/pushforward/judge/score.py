@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from pushforward.settings import ModelContract
+    from pushforward.settings import ModelContract, Settings
 
 LIMIT_BYTES = 200 * 1024 * 1024
 SCORE_SECONDS = 600.0
+DATED = r"^[12]\d{3}-(0[1-9]|1[0-2])"
 LIMIT_ROWS = 50_000_000
 
 
@@ -87,19 +88,26 @@ def score(
         raise PredictionsError(f"the score command ended well but wrote no {out.name}")
 
 
-def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True) -> "NDArray[np.float64]":
-    """The column `p` of a predictions file, in the order of `keys` (their name is the key column's name).
+def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.float64]":
+    """The predictions that `rules` ask for: of each key one, or one for each class."""
+    return read_predictions(path, keys, probability=rules.gate.probability, columns=rules.model.predicted)
 
-    The file must hold exactly the columns key and p, each key exactly once and no other, p finite and, where it
-    is a `probability`, within [0, 1]. Size, schema and row count are checked before anything is loaded. Raises
-    `PredictionsError` saying what is wrong and where.
+
+def read_predictions(
+    path: Path, keys: "pl.Series", *, probability: bool = True, columns: tuple[str, ...] = ("p",)
+) -> "NDArray[np.float64]":
+    """The `columns` of a predictions file, in the order of `keys` (their name is the key column's name).
+
+    The file must hold exactly the key and these, each key exactly once and no other, every number finite and, where it
+    is a `probability`, within [0, 1]. Several columns make an array of as many. Size, schema and row count are checked
+    before anything is loaded. Raises `PredictionsError` saying what is wrong and where.
     """
     import numpy as np
     import polars as pl
 
     integers = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]
     kinds = [keys.dtype, *(integers if keys.dtype.is_integer() else ())]
-    wanted = {keys.name: kinds, "p": [pl.Float64, pl.Float32]}
+    wanted = {keys.name: kinds, **{name: [pl.Float64, pl.Float32] for name in columns}}
     frame = _table(path, wanted, exactly=True, rows=len(keys))
     frame = frame.with_columns(frame[keys.name].cast(keys.dtype, strict=False))
     found = frame[keys.name]
@@ -108,39 +116,55 @@ def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True)
     if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in the holdout")
     asked = keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
-    p = asked["p"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    bad = ~np.isfinite(p)
-    if probability:
-        bad |= (p < 0) | (p > 1)
-    if bad.any():
-        where = int(np.argmax(bad))
-        rule = "a number in [0, 1]" if probability else "a finite number"
-        raise PredictionsError(
-            f"{path.name}: p is {p[where]!s} for {keys.name} {_shown(keys[where])}, not {rule} "
-            f"({int(bad.sum()):,} such rows)"
-        )
-    return np.ascontiguousarray(p, dtype=np.float64)
+    for name in columns:
+        p = asked[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        bad = ~np.isfinite(p)
+        if probability:
+            bad |= (p < 0) | (p > 1)
+        if bad.any():
+            where = int(np.argmax(bad))
+            rule = "a number in [0, 1]" if probability else "a finite number"
+            raise PredictionsError(
+                f"{path.name}: {name} is {p[where]!s} for {keys.name} {_shown(keys[where])}, not {rule} "
+                f"({int(bad.sum()):,} such rows)"
+            )
+    return matrix(asked, columns)
+
+
+def matrix(frame: "pl.DataFrame", columns: tuple[str, ...]) -> "NDArray[np.float64]":
+    """One column as an array of its numbers, several as one of as many columns."""
+    import numpy as np
+    import polars as pl
+
+    found = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    return np.ascontiguousarray(found if len(columns) > 1 else found[:, 0], dtype=np.float64)
 
 
 def read_validation(path: Path, contract: "ModelContract", month: str, slices: Iterable[str]) -> "pl.DataFrame":
-    """The rows of the validation `month`: key, cluster, label and p as numbers, and the columns `slices`, in key order.
+    """The rows of the validation `month`: key, cluster, label and predictions as numbers, and `slices`, in key order.
 
-    The file may hold other columns and other months. Raises `PredictionsError` where it has no such rows, or where a
-    key appears twice.
+    The file may hold other columns and, where clusters are days or other parts of a month, other months. Raises
+    `PredictionsError` where it has no such rows, or where a key appears twice.
     """
     import polars as pl
 
     numbers = [pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt8, pl.Boolean]
-    wanted: dict[str, list[Any]] = {contract.key: [], contract.label: numbers, "p": numbers}
+    wanted: dict[str, list[Any]] = {contract.key: [], contract.label: [] if contract.classes else numbers}
+    wanted |= dict.fromkeys(contract.predicted, numbers)
     wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
     frame = _table(path, wanted, exactly=False)
-    if contract.cluster is not None:
-        frame = frame.filter(pl.col(contract.cluster).cast(pl.String).str.starts_with(month))
+    clusters = None if contract.cluster is None else frame[contract.cluster].cast(pl.String)
+    if clusters is not None and clusters.str.contains(DATED).any():
+        frame = frame.filter(clusters.str.starts_with(month))
     if not frame.height:
         raise PredictionsError(f"{path.name} has no row of the validation month {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
         raise PredictionsError(f"{path.name}: a {contract.key} appears more than once in {_shown(month)}")
-    return frame.with_columns(pl.col(contract.label, "p").cast(pl.Float64)).sort(contract.key)
+    try:
+        labels = table.places(frame[contract.label], contract.classes, path.name)
+    except PushforwardError as strange:
+        raise PredictionsError(strange.message) from None
+    return frame.with_columns(labels, pl.col(contract.predicted).cast(pl.Float64)).sort(contract.key)
 
 
 def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None) -> "pl.DataFrame":

@@ -4,7 +4,7 @@ What a table takes in memory is known before it is read, and nothing unpacks a C
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +55,19 @@ def texts(path: Path, name: str) -> "pl.DataFrame":
         return pl.read_csv(_text(path, name), infer_schema=False)
 
 
-def write(table: "pl.DataFrame", path: Path) -> None:
-    """Leave a table as its suffix says."""
-    if path.suffix == CSV:
-        table.write_csv(path)
-    else:
-        table.write_parquet(path)
+def places(labels: "pl.Series", classes: Sequence[str], name: str) -> "pl.Series":
+    """Labels as numbers: where they are texts, each is the place of its class, or refused where it has none."""
+    import polars as pl
+
+    if not classes:
+        return labels.cast(pl.Float64) if labels.dtype.is_numeric() or labels.dtype == pl.Boolean else labels
+    texts = labels.cast(pl.String)
+    found = texts.replace_strict(list(classes), range(len(classes)), default=None, return_dtype=pl.Float64)
+    strange = texts.filter(found.is_null())
+    if len(strange):
+        what = f"{labels.name} is {strange[0]!r:.60}, which is none of model.classes ({len(strange):,} such rows)"
+        raise PushforwardError(f"{name}: {what}", next=EDIT, exit_code=DATA)
+    return found
 
 
 def _text(path: Path, name: str) -> bytes:

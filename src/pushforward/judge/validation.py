@@ -29,27 +29,27 @@ def validation(
     path = case.read.validation
     if not (contract.validation and month and path.is_file()):
         return None
-    slices = case.rules.gate.slices
+    slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
-    theirs = None
+    mine, theirs = score.matrix(table, contract.predicted), None
     if case.champion is not None and validation_month(champion) == month:
         root = case.checkout("champion", case.champion.commit)
         model = settings.load(root).model
         if model.validation and (root / model.validation).is_file():
             other = score.read_validation(root / model.validation, model, month, slices)
-            if other[model.key].to_list() == table[contract.key].to_list():
+            if model.classes == contract.classes and other[model.key].to_list() == table[contract.key].to_list():
                 # The labels of a version; those of the hand-over are its own words.
-                table = other.rename({"p": "champion"}).with_columns(p=table["p"])
-                theirs = table["champion"].to_numpy()
+                table, theirs = other, score.matrix(other, model.predicted)
     evidence = Evidence(
         y=table[contract.label].to_numpy(),
         champion=theirs,
-        challenger=table["p"].to_numpy(),
+        challenger=mine,
         clusters=clusters_of(table, contract.cluster),
         mode="first" if theirs is None else "superior",
         months=(month,),
-        slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
+        slices=case.slices(table),
+        classes=tuple(contract.classes),
     )
     painter.draw(case, evidence)
     word = gate.noun(contract.cluster, evidence.clusters)
-    return gate.validation(evidence, case.rules.gate, cluster=word)
+    return gate.validation(evidence, case.gate, cluster=word)

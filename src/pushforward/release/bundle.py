@@ -156,15 +156,14 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
         )
         asked = (given, place / holdout.EVENTS if contract.events else None, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
-        probability = rules.gate.probability
-        predictions = score.read_predictions(out, rows[contract.key], probability=probability)
+        predictions = score.read_asked(out, rows[contract.key], rules)
     judged = of.verdict.holdout
     if judged is None or holdout.digest(place) != judged.sha256:
         return (
             "it loads and scores; its golden rows are of a holdout that the judge had made otherwise, and not compared"
         )
     with _hop("golden"):
-        golden = entry.golden(of.recorded(GOLDEN), contract.key)
+        golden = entry.golden(of.recorded(GOLDEN), contract.key, len(contract.classes))
     keys, expected = [name for name, _ in golden], np.array([p for _, p in golden])
     named = rows[contract.key] if rows[contract.key].dtype.is_integer() else rows[contract.key].cast(pl.String)
     at = {key: place for place, key in enumerate(named.to_list())}

@@ -188,13 +188,14 @@ def _overlap(one: str, other: str) -> bool:
 
 def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
-    contract, wanted = rules.model, entry.golden(golden, rules.model.key)
+    contract = rules.model
+    wanted = entry.golden(golden, contract.key, len(contract.classes))
     holdout = root / contract.holdout
     given = table.place(holdout, ROWS, contract.holdout)
     keys, out = table.read(given, given.name)[contract.key], out.with_suffix(given.suffix)
     told = holdout / EVENTS if contract.events else None
     score.score(root, contract, given, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
-    predictions = score.read_predictions(out, keys, probability=rules.gate.probability)
+    predictions = score.read_asked(out, keys, rules)
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
     found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
