@@ -225,6 +225,23 @@ def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
     assert reason in verdict.reason
 
 
+def test_what_differs_by_rounding_is_judged_by_the_judges_own_numbers_and_said(ran):
+    honest = (ran.handover / "predictions.parquet").read_bytes()
+    own = pl.read_parquet(ran.root / "predictions.parquet")
+    own.with_columns(p=pl.col("p") * (1 + 4e-10)).write_parquet(ran.handover / "predictions.parquet")
+    verdict, context, _ = ran.weigh()
+    (ran.handover / "predictions.parquet").write_bytes(honest)
+    same, plain, _ = ran.weigh()
+    assert (verdict.verdict, verdict.reason) == (same.verdict, same.reason)
+    assert not plain.remarks
+    said = (
+        "scored twice, 1,220 of 1,220 predictions differ by up to 2.8e−10, which passes for rounding; the judge's own"
+    )
+    assert context.remarks == (f"{said} numbers count",)
+    assert "> Scored twice, 1,220 of 1,220" in markdown(verdict, context)
+    assert "scored twice, 1,220 of" in " ".join(terminal(verdict, context).split())
+
+
 def spoiled(ran, tmp_path, spoil):
     """The verdict where the stages of the judge make another holdout: `spoil` changes its three tables."""
     project = Project.__new__(Project)

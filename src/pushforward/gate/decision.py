@@ -64,7 +64,7 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = Case(evidence, rules, cluster)
-    if evidence.champion is not None and np.array_equal(evidence.champion, evidence.challenger):
+    if evidence.champion is not None and not stats.differing(evidence.champion.astype(np.float64), case.new).any():
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
     if evidence.doubts:
         doubts = tuple(Guard(DATA_TITLE, "undecided", doubt) for doubt in evidence.doubts)

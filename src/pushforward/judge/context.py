@@ -126,9 +126,9 @@ def _numbers(text: bytes) -> dict[str, float]:
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 
-def remarks(contract: ModelContract, manifest: dict[str, Any]) -> tuple[str, ...]:
-    """What the judge could not ask of this project, each as a sentence without a full stop."""
-    found = []
+def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str) -> tuple[str, ...]:
+    """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop."""
+    found = [differ] if differ else []
     if not contract.events:
         found.append("the score command takes no events, so the time-honesty probe had nothing to ask")
     if not manifest:

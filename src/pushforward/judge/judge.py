@@ -217,16 +217,19 @@ def _answer(
             champion_root, champion_manifest = case.champion_root(case.champion)
             scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
         panel = validation(case, painter, manifest, champion_manifest)
-        dishonest = probe(case, holdout, rows, events)
+        answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
+    if case.trusted and not answers.wrong:
+        challenger = case.predictions(case.scratch("challenger", holdout), keys)
     context = background.with_months(context, manifest, champion_manifest)
     manifests = manifest, champion_manifest
-    evidence = _evidence(case, labels, (challenger, theirs), manifests, (dishonest, doubts))
+    evidence = _evidence(case, labels, (challenger, theirs), manifests, (answers.wrong, doubts))
     verdict = look(case, evidence, holdout)
     size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
     closed = not verdict.numbers or bool(contract.classes)  # the mean of places is no rate
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed)
-    context = dataclasses.replace(context, months=months, remarks=background.remarks(contract, manifest))
+    remarks = background.remarks(contract, manifest, answers.differ)
+    context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
         ledger.of(case.repository.path).supersede(ledger.name(case.months))
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)

@@ -24,7 +24,7 @@ SLICES = 24
 MARKS = {"pass": "✓", "fail": "✗", "undecided": "?"}
 SERVER, FORGE = "a server on one machine", "a forge's runner"
 AGAIN = (
-    "Before the promotion the judge scored the holdout again by itself, and got what was handed over to the last bit."
+    "Before the promotion the judge scored the holdout again by itself, and got what was handed over, but for rounding."
 )
 PROBED = (
     f"{AGAIN} Where features remember events, it did so once more with all that was not known yet replaced, and no "

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pushforward import files, process, settings
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import score, table
@@ -199,7 +201,7 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
     found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
-        if found.get(key) != p:
+        if key not in found or stats.differing(np.array([p]), np.array([found[key]])).any():
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )
