@@ -53,6 +53,7 @@ class ModelContract(Section):
     """How pushforward reaches a project: what the model is, how any revision of it scores rows.
 
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
+    `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
     Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
@@ -70,6 +71,8 @@ class ModelContract(Section):
     time: ColumnOrNone
     classes: list[ClassName] = Field(default=[], min_length=2)
     floor: Column | None = None
+    loss: str | None = None
+    loss_key: Column | None = None
     validation: RelativePath | None = None
     card: RelativePath | None = None
     requirements: list[RelativePath] = Field(min_length=1)
@@ -78,6 +81,14 @@ class ModelContract(Section):
     @classmethod
     def _has_its_places(cls, command: str) -> str:
         missing = [place for place in ("{rows}", "{out}") if place not in command]
+        if missing:
+            raise ValueError(f"the command must contain {', '.join(missing)}")
+        return command
+
+    @field_validator("loss")
+    @classmethod
+    def _has_what_it_compares(cls, command: str | None) -> str | None:
+        missing = [place for place in ("{labels}", "{predictions}", "{out}") if place not in (command or place)]
         if missing:
             raise ValueError(f"the command must contain {', '.join(missing)}")
         return command
@@ -128,7 +139,7 @@ class GateRules(Section):
     """What a challenger must show. `cluster` and the columns come from the contract."""
 
     metric: Literal[
-        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber"
+        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber", "command"
     ] = "logloss"
     quantile: float | None = Field(default=None, gt=0, lt=1)  # of pinball
     delta: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # of huber, in the unit of the label
@@ -206,7 +217,13 @@ class Settings(Section):
     @model_validator(mode="after")
     def _metric_of_its_labels(self) -> "Settings":
         metric = self.gate.metric
-        if self.model.classes and metric not in OF_CLASSES:
+        if (metric == "command") != (self.model.loss is not None):
+            raise ValueError("gate.metric command and model.loss, the command, go together; one of them is missing")
+        if self.model.loss is None and self.model.loss_key is not None:
+            raise ValueError("model.loss_key is of a model.loss")
+        if self.model.loss is not None and self.model.floor is not None:
+            raise ValueError("model.floor is compared by a loss of pushforward's own; with model.loss there is none")
+        if self.model.classes and metric not in (*OF_CLASSES, "command"):
             raise ValueError(f"model.classes go with gate.metric {', '.join(OF_CLASSES)}, not with {metric}")
         if metric == "accuracy" and not self.model.classes:
             raise ValueError("gate.metric accuracy is of labels of several classes; name them in model.classes")

@@ -64,12 +64,18 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = Case(evidence, rules, cluster)
-    if evidence.champion is not None and not stats.differing(evidence.champion.astype(np.float64), case.new).any():
+    if evidence.champion is not None and _same(case, evidence.champion.astype(np.float64)):
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
     if evidence.doubts:
         doubts = tuple(Guard(DATA_TITLE, "undecided", doubt) for doubt in evidence.doubts)
         return case.verdict("unknown", "; ".join(evidence.doubts), guards=doubts)
     return _judge_first(case) if evidence.champion is None else None
+
+
+def _same(case: Case, champion: Floats) -> bool:
+    """Whether every prediction is the champion's, but for rounding."""
+    told = case.evidence.same
+    return not stats.differing(champion, case.new).any() if told is None else told
 
 
 def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:

@@ -87,14 +87,14 @@ class Case:
     def gate(self) -> GateRules:
         """The rules of the gate; where labels are of several classes, each class is a slice too."""
         rules, label = self.rules.gate, self.contract.label
-        if not self.contract.classes or label in rules.slices:
+        if not self.contract.classes or self.contract.loss_key or label in rules.slices:
             return rules
         return rules.model_copy(update={"slices": [*rules.slices, label]})
 
     def slices(self, labels: pl.DataFrame) -> dict[str, NDArray[Any]]:
         """What each row is in each slice's column, as text."""
         found = {name: labels[name].cast(pl.String).to_numpy() for name in self.gate.slices if name in labels.columns}
-        if self.contract.classes:
+        if self.contract.classes and self.contract.label in self.gate.slices:
             places = labels[self.contract.label].cast(pl.Int64).to_numpy()
             found[self.contract.label] = np.asarray(self.contract.classes, dtype=object)[places]
         return found

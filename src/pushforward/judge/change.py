@@ -46,14 +46,15 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 def touched_by(
     subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
 ) -> tuple[str, ...]:
-    """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
+    """What of the judge a change touches: its code, rules and loss, the holdout's making, the contract, `metrics/`."""
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
-        before, made = Revision(repository, base).leaves, making(lock, rules.model.holdout)
-        return verdicts.touched(repository.changed(base, subject.commit), before, subject.leaves, made)
+        before, (paths, params) = Revision(repository, base), making(lock, rules.model.holdout)
+        made = paths | identity.losing(before), params
+        return verdicts.touched(repository.changed(base, subject.commit), before.leaves, subject.leaves, made)
     except PushforwardError:
         return ()  # params.yaml cannot be read: that is the verdict already
 

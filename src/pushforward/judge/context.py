@@ -146,8 +146,9 @@ def rates(
     if cluster is None or not labels[cluster].cast(pl.String).str.contains(f"^{inspection.DATED.pattern[1:]}").all():
         return ()
     month = pl.col(cluster).cast(pl.String).str.slice(0, 7).alias("month")
-    table = labels.group_by(month).agg(pl.len().alias("rows"), pl.col(label).mean().alias("rate")).sort("month")
-    return tuple((str(name), int(rows), None if sealed else float(rate)) for name, rows, rate in table.iter_rows())
+    rate = pl.lit(None) if sealed else pl.col(label).mean()
+    table = labels.group_by(month).agg(pl.len().alias("rows"), rate.alias("rate")).sort("month")
+    return tuple((str(name), int(rows), rate) for name, rows, rate in table.iter_rows())
 
 
 def next_step(verdict: Verdict, context: Context) -> str:

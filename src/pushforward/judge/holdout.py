@@ -73,7 +73,7 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
     if wrong := inspection.twins(rows[contract.key], labels[contract.key], (names[0], names[1])):
         raise PushforwardError(f"{where}: {wrong}", next=EDIT, exit_code=DATA)
     told = table.places(labels[contract.label], contract.classes, name) if contract.classes else labels[contract.label]
-    if not told.dtype.is_numeric() and told.dtype != pl.Boolean:
+    if contract.loss is None and not told.dtype.is_numeric() and told.dtype != pl.Boolean:
         raise PushforwardError(
             f"{name}: {contract.label} (model.label) is {told.dtype}, not a number",
             next="name the classes in model.classes, or edit model.label, in params.yaml",

@@ -77,12 +77,7 @@ def scoring(repository: Repository, commit: str) -> str:
     """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
     revision = Revision(repository, commit)
     contract, tree = revision.settings.model, revision.tree
-    candidates = [path for path in tree if _counts(path, contract)]
-    source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
-    contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
-    linked = any(not tree[path].startswith(FILE) for path in candidates)
-    reached = None if linked else _reach(contract.score, contents)
-    chosen = candidates if reached is None else [path for path in candidates if reached.needs(path)]
+    chosen, contents = _reached_by(contract.score, revision)
     if settings.FILE in chosen:
         chosen.remove(settings.FILE)
         leaves = {key: value for key, value in revision.leaves.items() if _asks(key)}
@@ -93,6 +88,24 @@ def scoring(repository: Repository, commit: str) -> str:
     contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
     parts += [f"{path} {tree[path].split()[0]} {sha256(contents[path])}" for path in sorted(chosen)]
     return sha256("\n".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def losing(revision: Revision) -> set[str]:
+    """The files of a revision that `model.loss` reaches; empty where the loss is one of ours."""
+    command = revision.settings.model.loss
+    return set(_reached_by(command, revision)[0]) - {settings.FILE} if command else set()
+
+
+def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, bytes]]:
+    """The files of a revision that a command of it reaches, all where that cannot be told; and its source."""
+    repository, commit, tree = revision.repository, revision.commit, revision.tree
+    contract = revision.settings.model
+    candidates = [path for path in tree if _counts(path, contract)]
+    source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
+    contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
+    linked = any(not tree[path].startswith(FILE) for path in candidates)
+    reached = None if linked else _reach(command, contents)
+    return (candidates if reached is None else [path for path in candidates if reached.needs(path)]), contents
 
 
 def _counts(path: str, contract: ModelContract) -> bool:

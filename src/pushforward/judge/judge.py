@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pushforward.errors import TOOL, PushforwardError
@@ -17,7 +18,7 @@ from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, identity, ledger, passed
+from pushforward.judge import handover, identity, ledger, losses, passed
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import base_of, check_claims, earlier_than, level_of, mode_of, next_version, touched_by
@@ -224,9 +225,11 @@ def _answer(
     context = background.with_months(context, manifest, champion_manifest)
     manifests = manifest, champion_manifest
     evidence = _evidence(case, labels, (challenger, theirs), manifests, (answers.wrong, doubts))
+    if contract.loss and not answers.wrong:
+        evidence = losses.given(case, evidence, labels, holdout)
     verdict = look(case, evidence, holdout)
     size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
-    closed = not verdict.numbers or bool(contract.classes)  # the mean of places is no rate
+    closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed)
     remarks = background.remarks(contract, manifest, answers.differ)
     context = dataclasses.replace(context, months=months, remarks=remarks)
@@ -252,7 +255,7 @@ def _evidence(
     contract = case.contract
     dishonest, doubts = wrong
     return Evidence(
-        y=labels[contract.label].cast(pl.Float64).to_numpy(),
+        y=np.zeros(labels.height) if contract.loss else labels[contract.label].cast(pl.Float64).to_numpy(),
         champion=predictions[1],
         challenger=predictions[0],
         clusters=clusters_of(labels, contract.cluster),

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pushforward import cause, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
@@ -59,33 +59,47 @@ def score(
     `{out}` and, where features remember events, `{events}` become absolute paths. The child and all that it starts are
     killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
-    places = {"{rows}": rows.absolute(), "{out}": out.absolute()}
-    places |= {"{events}": events.absolute()} if events else {}
+    places = {"{rows}": rows, "{out}": out} | ({"{events}": events} if events else {})
+    command(checkout, Command("model.score", contract.score, "scoring"), places, python_bin=python_bin, timeout=timeout)
+
+
+class Command(NamedTuple):
+    """A command of the settings: under which name, its words, and what it does, as sentences say it."""
+
+    setting: str
+    text: str
+    doing: str
+
+
+def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_bin: Path, timeout: float) -> None:
+    """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`."""
     try:
-        words = shlex.split(contract.score)
+        words = shlex.split(asked.text)
     except ValueError as broken:
-        raise PushforwardError(f"model.score cannot be split into words: {broken}") from None
+        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
     for place, path in places.items():
-        words = [word.replace(place, str(path)) for word in words]
+        words = [word.replace(place, str(path.absolute())) for word in words]
     if words[:1] in (["python"], ["python3"]):
         words[0] = str(python_bin)
+    out = places["{out}"]
     out.unlink(missing_ok=True)
     environment = clean_environment(
         {"PYTHONPATH": str(checkout.absolute() / "src"), "OMP_WAIT_POLICY": "passive", "TZ": "UTC"}
     )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
     with tempfile.TemporaryFile() as output:
-        status = _run_group(words, checkout, environment, output, timeout)
+        status = _run_group(words, checkout, environment, output, timeout, asked.doing)
         if status != 0:
             lines = [line.replace(f"{checkout.absolute()}/", "") for line in _last_lines(output)]
             why = cause.of(lines)
-            ended = f"scoring in {checkout.name}/ {_how_it_ended(status)}: {why.text or contract.score}"
+            ended = f"{asked.doing} in {checkout.name}/ {_how_it_ended(status)}: {why.text or asked.text}"
             raise ScoringError(
-                "\n  ".join([ended, contract.score, *lines]),
-                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
+                "\n  ".join([ended, asked.text, *lines]),
+                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {asked.text}",
             )
     if not out.is_file():
-        raise PredictionsError(f"the score command ended well but wrote no {out.name}")
+        name = asked.setting.removeprefix("model.")
+        raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
 
 
 def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.float64]":
@@ -223,7 +237,7 @@ def _check_rows(path: Path, count: int, rows: int | None) -> None:
         raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
 
 
-def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float) -> int:
+def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float, doing: str) -> int:
     """Run a child in a process group of its own and let nothing of that group outlive the call."""
     try:
         child = subprocess.Popen(
@@ -240,7 +254,7 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise ScoringError(f"scoring in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
+        raise ScoringError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
     finally:
         _kill_group(child.pid)
         child.wait()

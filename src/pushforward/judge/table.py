@@ -55,6 +55,14 @@ def texts(path: Path, name: str) -> "pl.DataFrame":
         return pl.read_csv(_text(path, name), infer_schema=False)
 
 
+def write(table: "pl.DataFrame", path: Path) -> None:
+    """Leave a table as its suffix says."""
+    if path.suffix == CSV:
+        table.write_csv(path)
+    else:
+        table.write_parquet(path)
+
+
 def places(labels: "pl.Series", classes: Sequence[str], name: str) -> "pl.Series":
     """Labels as numbers: where they are texts, each is the place of its class, or refused where it has none."""
     import polars as pl

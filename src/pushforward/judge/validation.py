@@ -27,7 +27,7 @@ def validation(
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, validation_month(manifest)
     path = case.read.validation
-    if not (contract.validation and month and path.is_file()):
+    if contract.loss or not (contract.validation and month and path.is_file()):
         return None
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)

@@ -82,11 +82,15 @@ def _model(rules: settings.Settings) -> Iterable[str]:
     if model.card:
         yield f"    card: {model.card}\n"
     names = ("holdout", "key", "label", "cluster", "time", "floor")
-    listed = [(("path" if name == "holdout" else name), getattr(model, name)) for name in names if getattr(model, name)]
+    values = {name: getattr(model, name) for name in names}
+    values |= {name: values[name] or settings.NONE for name in ("cluster", "time")}
+    listed = [(("path" if name == "holdout" else name), value) for name, value in values.items() if value]
     yield f"    holdout: {{{', '.join(f'{name}: {value}' for name, value in listed)}}}\n"
     yield f"    score: {draft.scalar(model.score)}\n"
+    if model.classes:
+        yield f"    classes: [{', '.join(draft.scalar(name) for name in model.classes)}]\n"
     if rules.gate.metric != "logloss":
-        yield f"    loss: {rules.gate.metric}\n"
+        yield f"    loss: {draft.scalar(model.loss or rules.gate.metric)}\n"
     if model.validation:
         yield f"    validation: {model.validation}\n"
     yield f"    batches: {PARAMS}:data.months\n"
