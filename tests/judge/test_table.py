@@ -42,7 +42,7 @@ def test_predictions_in_csv_come_in_the_order_of_the_keys(tmp_path):
         ("id,p\n7,.1,5\n8,.2\n9,.3\n", "is not a readable CSV file"),
         ("", "is not a readable CSV file: empty CSV"),
         (b"id,p\n7,.1\n8,.2\n9,\xff\n", "is not a readable CSV file: invalid utf-8"),
-        (gzip.compress(b"id,p\n7,.1\n8,.2\n9,.3\n"), "predictions.csv"),
+        (gzip.compress(b"id,p\n7,.1\n8,.2\n9,.3\n", mtime=0), "predictions.csv"),
     ],
 )
 def test_predictions_that_are_not_what_was_asked_for_are_refused(tmp_path, text, why):
