@@ -20,6 +20,7 @@ model:
   label: price
   cluster: none
   time: none
+  validation: data/watched.csv
   requirements: [run.txt, data.txt, test.txt]
 {DATA}gate:
   metric: squared
@@ -38,7 +39,7 @@ stages:
     cmd: python train.py
     deps: [train.py, data/train.csv]
     params: [train.columns]
-    outs: [model.pkl]
+    outs: [model.pkl, data/watched.csv]
 """
 PREPARE = """\
 import csv, os, random
@@ -54,7 +55,7 @@ def write(path, head, some):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([head, *some])
 
-write("data/train.csv", ("size", "rooms", "price"), [(s, r, p) for _, s, r, _, p in rows[:600]])
+write("data/train.csv", ("id", "size", "rooms", "town", "price"), rows[:600])
 write("data/holdout/rows.csv", ("id", "size", "rooms"), [(n, s, r) for n, s, r, _, _ in rows[600:]])
 write("data/holdout/labels.csv", ("id", "price", "town"), [(n, p, t) for n, _, _, t, p in rows[600:]])
 """
@@ -67,6 +68,11 @@ names = ["size", "rooms"][: YAML(typ="safe").load(open("params.yaml"))["train"][
 table = list(csv.DictReader(open("data/train.csv")))
 x, y = [[float(row[name]) for name in names] for row in table], [float(row["price"]) for row in table]
 pickle.dump((names, LinearRegression().fit(x, y)), open("model.pkl", "wb"))
+watched = LinearRegression().fit(x[:400], y[:400]).predict(x[400:])
+with open("data/watched.csv", "w", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(["id", "price", "town", "p"])
+    writer.writerows((row["id"], row["price"], row["town"], p) for row, p in zip(table[400:], watched))
 """
 PREDICT = """\
 import csv, pickle, sys
@@ -99,18 +105,21 @@ def test_rows_without_moment_and_cluster_are_judged_and_the_report_says_what_was
     assert (first.rows, first.clusters, first.cluster, first.holdout.days) == (600, 600, "row", 600)
     assert "(600 rows, taken as independent)" in first.reason
     assert sorted(path.name for path in project.handover.iterdir()) == [
-        *("dvc.lock", "model", "predictions.csv", "run.json")
+        *("dvc.lock", "model", "predictions.csv", "run.json", "validation.csv")
     ]
     assert "Rows are taken as independent (model.cluster: none)" in report
     assert "The score command takes no events, so the time-honesty probe had nothing to ask" in report
     assert "The model has no manifest.json, so nothing here knows which months it has trained on" in report
     assert " day" not in report.partition(" -->\n")[2]
     assert [row["p"] for row in project.golden["rows"][:1]] == [first_prediction(project)]
+    assert (first.validation.month, first.validation.rows, first.validation.clusters) == ("2020-02", 200, 200)
+    assert "Validation month `2020-02`: 200 rows, taken as independent, by a fit that had not seen it." in report
     project.release("houses@v1.0.0")
     project.edit("params.yaml", "columns: 1", "columns: 2")
     second, report = project.judge()
     assert (second.verdict, second.champion.version) == ("promote", "houses@v1.0.0"), second.reason
     assert {one.value for one in second.slices} == {"a", "b"}
+    assert second.validation.numbers[0].gain > 0, "of the same rows, by the champion's own fit"
     assert "paired by row." in report
 
 

@@ -12,7 +12,7 @@ from pushforward.gate.evidence import Evidence
 from pushforward.judge import score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter
-from pushforward.pipeline.revision import validation_month
+from pushforward.pipeline.revision import Revision, validation_month
 
 
 def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
@@ -21,18 +21,24 @@ def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
     return (alone if cluster is None else labels[cluster]).cast(pl.String).to_numpy()
 
 
+def _month(manifest: dict[str, Any], rules: settings.Settings) -> str:
+    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout."""
+    return validation_month(manifest) if manifest else rules.data.months[-rules.gate.window - 1]
+
+
 def validation(
     case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]
 ) -> verdicts.Validation | None:
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
-    contract, month = case.contract, validation_month(manifest)
+    contract, month = case.contract, _month(manifest, case.asked)
     path = case.read.validation
     if contract.loss or not (contract.validation and month and path.is_file()):
         return None
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
     mine, theirs = score.matrix(table, contract.predicted), None
-    if case.champion is not None and validation_month(champion) == month:
+    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit).settings)
+    if case.champion is not None and before == month:
         root = case.checkout("champion", case.champion.commit)
         model = settings.load(root).model
         if model.validation and (root / model.validation).is_file():
