@@ -71,6 +71,7 @@ def copy(root: Path, path: str, target: Path) -> None:
         ignored = shutil.ignore_patterns(".gitignore")
         shutil.copytree(source, target, symlinks=True, ignore=ignored, dirs_exist_ok=True)
     else:
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target, follow_symlinks=False)
 
 

@@ -22,6 +22,7 @@ NONE = "none"
 LONGEST_PATH = 400
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
+OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
 OF_HOLDOUT = ("validation", "batches")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
@@ -174,6 +175,9 @@ class Model(Section):
     loss: Annotated[str, AfterValidator(_loss)] | None = Field(
         default=None, description="What is lost by a prediction: a word, or a command. Default: logloss."
     )
+    loss_key: Column | None = Field(
+        default=None, description="Of a loss by command: the column of the labels that it has a loss for; default: key."
+    )
     validation: ProjectPath | None = Field(
         default=None, description="Level 3. Predictions of a fit that has not seen the validation rows."
     )
@@ -211,9 +215,27 @@ class Model(Section):
         for name in ("loss", "classes"):
             if getattr(self, name) is not None and self.level < 2:
                 raise ValueError(f"'{name}' is of level 2, and 'predictions' is missing")
+        self._check_loss()
         if self.level > 0 and self.path is None:
             raise ValueError("'path' is missing: which out the model is")
         return self
+
+    def _check_loss(self) -> None:
+        """What goes with a loss, and what does not."""
+        word = self.loss or LOSSES[0]
+        command = word not in LOSSES
+        if self.classes is not None and not command and word not in OF_CLASSES:
+            raise ValueError(f"'classes' go with the losses {', '.join(OF_CLASSES)}, not with {word}")
+        if word == "accuracy" and self.classes is None:
+            raise ValueError("the loss accuracy is of labels of several classes; name them in 'classes'")
+        if self.loss_key is not None and not command:
+            raise ValueError("'loss_key' is of a loss by command")
+        if self.holdout is None or self.score is None:
+            return
+        if command and self.holdout.floor is not None:
+            raise ValueError("'holdout.floor' is compared by a loss of pushforward's own; with a command there is none")
+        if self.holdout.time == NONE and "{events}" in self.score:
+            raise ValueError("'score' asks for {events}, which are known at a moment; name the column holdout.time")
 
 
 class Gate(Section):

@@ -18,6 +18,7 @@ from pushforward.schema import Column, Gate, Model, Name, Project, ProjectPath, 
 
 OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
 OLD_MODEL = frozenset(("name", "path", "score", "holdout"))
+COMMAND = "command"  # what the gate calls a loss of the project's own
 
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*$", max_length=200)]
 
@@ -26,13 +27,13 @@ class GateRules(Gate):
     """The rules of the gate for one model: with its loss."""
 
     metric: Literal[
-        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber"
+        "logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber", "command"
     ] = "logloss"
 
     @property
     def probability(self) -> bool:
-        """Whether what is predicted are probabilities of labels that are 0 or 1."""
-        return self.metric in {"logloss", "brier"}
+        """Whether what is predicted are probabilities."""
+        return self.metric in schema.OF_CLASSES
 
     @model_validator(mode="after")
     def _parameter_of_its_loss(self) -> Self:
@@ -55,6 +56,9 @@ class ModelContract(Outline):
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
     column of the labels that every model has to beat: what something simple predicts, such as a mean by group.
+    `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
+    `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
+    Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     """
 
     path: RelativePath
@@ -62,10 +66,23 @@ class ModelContract(Outline):
     holdout: RelativePath
     key: Column
     label: Column
-    cluster: Column
-    time: Column
+    cluster: Column | None
+    time: Column | None
+    classes: list[str] = Field(default=[])
     floor: Column | None = None
+    loss: str | None = None
+    loss_key: Column | None = None
     validation: RelativePath | None = None
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The columns of a table of predictions, beside the key."""
+        return tuple(f"p_{name}" for name in self.classes) or ("p",)
+
+    @property
+    def events(self) -> bool:
+        """Whether the features remember events: then the score command asks for them."""
+        return "{events}" in self.score
 
 
 @dataclass(frozen=True)
@@ -94,8 +111,10 @@ class Settings:
             )
         if lacking := next(_unjudged(model), ""):
             raise self._refusal(f"models.{name}.{lacking} is not judged yet")
-        told = model.model_dump(include={"path", "environment", "card", "score", "validation"})
+        told = model.model_dump(include={"path", "environment", "card", "score", "validation", "loss_key"})
+        told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
         asked = model.holdout.model_dump(exclude={"path"})
+        asked |= {column: None for column in ("cluster", "time") if asked[column] == schema.NONE}
         try:
             return ModelContract(name=name, holdout=model.holdout.path, **told, **asked)
         except ValidationError as invalid:
@@ -105,13 +124,16 @@ class Settings:
 
     @cached_property
     def gate(self) -> GateRules:
-        """The rules of the gate, with the model's loss; refused for a loss that the gate does not have."""
-        name, model = self._one
-        if model.loss is not None and model.loss not in schema.LOSSES:
-            raise self._refusal(
-                f"models.{name}.loss: a command is not judged yet; write one of {', '.join(schema.LOSSES)}"
-            )
-        return GateRules.model_validate({**self.project.gate.model_dump(), "metric": model.loss or schema.LOSSES[0]})
+        """The rules of the gate, with the model's loss; a loss of the project's own is `command` there."""
+        _, model = self._one
+        word = model.loss or schema.LOSSES[0]
+        metric = word if word in schema.LOSSES else COMMAND
+        return GateRules.model_validate({**self.project.gate.model_dump(), "metric": metric})
+
+    @property
+    def binary(self) -> bool:
+        """Whether labels are 0 or 1, and predictions the probability of 1."""
+        return self.gate.probability and not self.contract.classes
 
     @property
     def outs(self) -> list[str]:
@@ -189,12 +211,8 @@ class Settings:
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
     holdout = model.holdout
-    if holdout is not None:
-        yield from (f"holdout.{name}: none" for name in ("cluster", "time") if getattr(holdout, name) == schema.NONE)
-        if holdout.floor is not None and " " in holdout.floor:
-            yield "holdout.floor as a command"
-    if model.classes is not None:
-        yield "classes"
+    if holdout is not None and holdout.floor is not None and " " in holdout.floor:
+        yield "holdout.floor as a command"
     if model.batches in (None, schema.NONE):
         yield "batches: none"
 

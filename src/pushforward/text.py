@@ -61,9 +61,13 @@ def plural(noun: str) -> str:
     return f"{noun}es" if re.search(r"(?:s|x|z|ch|sh)$", noun) else f"{noun}s"
 
 
+ROW = "row"  # the word for a cluster where every row is one
+
+
 def sample(rows: int, clusters: int, noun: str) -> str:
-    """How much was judged: 1,198 rows, 43 writers; the noun is that of one cluster."""
-    return f"{rows:,} rows, {clusters} {plural(noun)}"
+    """How much there is of what was judged: so many rows of so many clusters, whose noun is given."""
+    many = f"{clusters} {plural(noun)}" if (noun, clusters) != (ROW, rows) else "taken as independent"
+    return f"{rows:,} rows, {many}"
 
 
 def cells(text: str) -> int:

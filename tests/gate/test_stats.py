@@ -281,3 +281,28 @@ def test_any_nan_is_never_above_a_bound(rows, data):
         assert not estimate.high(0.05) < 1e9
         assert not p_above(estimate, -1e9) < 0.05
         assert not estimate.p_below(1e9) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "differs"),
+    [
+        ([0.5, 1e-8], [0.5, 1e-8], [False, False]),
+        ([0.5, 0.25], [np.nextafter(0.5, 1), 0.25 * (1 + 2e-9)], [False, True]),
+        ([0.5, 0.0], [0.5, 4e-13], [False, False]),
+        ([0.5, 0.0], [0.5, 6e-13], [False, True]),
+        ([-3e9, 1.0], [-3e9 * (1 + 5e-10), -1.0], [False, True]),
+        ([0.5, np.nan], [0.5, np.nan], [True, True]),
+        ([[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.6]], [False, True]),
+        ([], [], []),
+    ],
+)
+def test_rounding_is_a_billionth_of_a_prediction_or_nothing_beside_the_largest(before, after, differs):
+    assert stats.differing(np.array(before), np.array(after)).tolist() == differs
+
+
+def test_a_model_is_known_again_whatever_its_last_bits():
+    p = np.random.default_rng(5).random(1000)
+    assert (stats.rounded(p) == stats.rounded(p * (1 + 2e-16))).all()
+    assert np.abs(stats.rounded(p) / p - 1).max() < 5e-9
+    assert (stats.rounded(p) != stats.rounded(p * (1 + 1e-6))).all()
+    assert stats.rounded(np.array([-0.0, 0.0])).tobytes() == np.zeros(2).tobytes()

@@ -122,7 +122,7 @@ class Project:
         """Reproduce and hand over."""
         done = pipeline.reproduce(self.root, pull=False, push=True, say=lambda _: None)
         handover.write(self.root, self.handover, self.git("rev-parse", "HEAD"), done, "model")
-        shutil.copy(self.root / "predictions.parquet", self.handover / handover.PREDICTIONS)
+        shutil.copy(self.root / "predictions.parquet", self.handover / "predictions.parquet")
         (self.root / "dvc.lock").unlink()
 
     def claim(self, reproduction=None, commit=None, **files):
@@ -220,12 +220,29 @@ def ran(tmp_path_factory):
     ids=["nan", "above one", "fewer rows", "other keys", "not the model's"],
 )
 def test_predictions_that_cannot_be_judged_are_invalid(ran, spoil, reason):
-    honest = (ran.handover / handover.PREDICTIONS).read_bytes()
-    spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / handover.PREDICTIONS)
+    honest = (ran.handover / "predictions.parquet").read_bytes()
+    spoil(pl.read_parquet(ran.root / "predictions.parquet")).write_parquet(ran.handover / "predictions.parquet")
     verdict, _, _ = ran.weigh()
-    (ran.handover / handover.PREDICTIONS).write_bytes(honest)
+    (ran.handover / "predictions.parquet").write_bytes(honest)
     assert verdict.verdict == "invalid"
     assert reason in verdict.reason
+
+
+def test_what_differs_by_rounding_is_judged_by_the_judges_own_numbers_and_said(ran):
+    honest = (ran.handover / "predictions.parquet").read_bytes()
+    own = pl.read_parquet(ran.root / "predictions.parquet")
+    own.with_columns(p=pl.col("p") * (1 + 4e-10)).write_parquet(ran.handover / "predictions.parquet")
+    verdict, context, _ = ran.weigh()
+    (ran.handover / "predictions.parquet").write_bytes(honest)
+    same, plain, _ = ran.weigh()
+    assert (verdict.verdict, verdict.reason) == (same.verdict, same.reason)
+    assert not plain.remarks
+    said = (
+        "scored twice, 1,220 of 1,220 predictions differ by up to 2.8e−10, which passes for rounding; the judge's own"
+    )
+    assert context.remarks == (f"{said} numbers count",)
+    assert "> Scored twice, 1,220 of 1,220" in markdown(verdict, context)
+    assert "scored twice, 1,220 of" in " ".join(terminal(verdict, context).split())
 
 
 def spoiled(ran, tmp_path, spoil):
@@ -423,7 +440,7 @@ def test_the_first_cause_of_a_run_that_failed_is_the_reason_with_its_next_comman
 
 def test_why_the_holdout_could_not_be_scored_is_told_once_with_its_next_command(still):
     still.claim()
-    for name in (handover.PREDICTIONS, handover.FAILED):
+    for name in ("predictions.parquet", handover.FAILED):
         (still.handover / name).unlink(missing_ok=True)
     head = still.git("rev-parse", "HEAD")
     assert not handover.write_cause(still.handover, head, Cause("frobnicate: command not found", "mend the name"))
@@ -468,7 +485,7 @@ def test_a_challenger_that_dies_is_invalid(project):
     project.write("score.sh", "kill -SEGV $$\n")
     project.commit("Die")
     project.run()
-    (project.handover / handover.PREDICTIONS).unlink()
+    (project.handover / "predictions.parquet").unlink()
     with pytest.raises(PushforwardError, match="died of SIGSEGV"):
         challenge.answer(project.root, load(project.root), project.handover, probe=True, forget=True, say=print)
     verdict, _, _ = project.weigh()

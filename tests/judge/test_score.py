@@ -13,7 +13,7 @@ import pytest
 
 from pushforward import parquet
 from pushforward.errors import PushforwardError
-from pushforward.judge import holdout
+from pushforward.judge import table as tables
 from pushforward.judge.score import PredictionsError, read_predictions, score
 
 KEYS = pl.Series("flight_id", [f"f{i}" for i in range(6)])
@@ -238,7 +238,7 @@ def test_a_pointer_is_told_as_one_and_not_read_as_a_table(tmp_path):
     path = tmp_path / "predictions.parquet"
     for content, words in ((LFS, "a Git LFS pointer"), (b"outs:\n- md5: ab\n  path: x\n", "a DVC pointer")):
         path.write_bytes(content)
-        for read in (lambda: read_predictions(path, KEYS), lambda: holdout.read(path, "predictions.parquet")):
+        for read in (lambda: read_predictions(path, KEYS), lambda: tables.read(path, "predictions.parquet")):
             with pytest.raises(PushforwardError) as refused:
                 read()
             assert refused.value.message == f"predictions.parquet is {words}, not what it points to"
@@ -261,10 +261,10 @@ def test_a_table_that_is_larger_in_memory_than_on_disk_is_refused(tmp_path, monk
     path = write(tmp_path, table)
     monkeypatch.setattr(parquet, "LIMIT_MEMORY", 60_000)
     with pytest.raises(PushforwardError, match=r"takes [0-9,]+ bytes in memory.*; the limit is 60,000") as refused:
-        holdout.read(path, "data/holdout/rows.parquet")
+        tables.read(path, "data/holdout/rows.parquet")
     assert refused.value.exit_code == 3
     monkeypatch.setattr(parquet, "LIMIT_MEMORY", 400_000)
-    assert holdout.read(path, "rows").equals(table)
+    assert tables.read(path, "rows").equals(table)
 
 
 def test_predictions_that_are_larger_in_memory_than_on_disk_are_refused(tmp_path, monkeypatch):
@@ -293,4 +293,4 @@ def test_a_damaged_footer_is_left_to_the_reader(tmp_path):
         size = parquet.measure(path)
         assert size is None or isinstance(size.memory, int)
         with contextlib.suppress(PushforwardError):
-            assert holdout.read(path, "rows").height < 1000
+            assert tables.read(path, "rows").height < 1000

@@ -199,3 +199,23 @@ def test_the_example_says_what_it_is_for():
     titles = [section.title for section in make().sections]
     assert titles[:3] == ["Intended use", "Out of scope", "Data and its limits"]
     assert json.dumps(titles).count("Data") == 2
+
+
+def test_a_card_claims_nothing_that_was_not_asked():
+    asked = card.markdown(make())
+    model = RULES.model.model_copy(update={"cluster": None, "score": "python x.py {rows} {out}"})
+    digests = dataclasses.replace(PROMOTED.digests, manifest="")
+    verdict = dataclasses.replace(PROMOTED, digests=digests, cluster="row", clusters=PROMOTED.rows)
+    rules = RULES.model_copy(update={"model": model})
+    text = card.markdown(card.build("m@v1.0.0", verdict, rules, MADE, digest="bc" * 32, previous="", about=None))
+    for words in ("days; never trained on", "with all that was not known yet replaced"):
+        assert words in asked
+        assert words not in text
+    for words in (
+        "nothing here knows whether it was trained on",
+        "The score command takes no events: whether features see the future was not asked.",
+        f"{PROMOTED.rows:,} rows, taken as independent",
+        "Rows are taken as independent: where some belong together, every bound above is too narrow.",
+    ):
+        assert words in text
+        assert words not in asked

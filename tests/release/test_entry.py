@@ -1,5 +1,6 @@
 """The record in a version's tag: read strictly, field by field."""
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -80,4 +81,31 @@ def test_golden_rows_are_read_by_their_key():
 def test_golden_rows_that_say_nothing_are_refused(content):
     with pytest.raises(PushforwardError, match=r"golden\.json is not of the form expected: ") as refused:
         entry.golden(content, "id")
+    assert refused.value.exit_code == DATA
+
+
+def golden(p, classes=0):
+    content = json.dumps({"schema": 1, "key": "id", "rows": [{"id": 7, "p": p}]}).encode()
+    return entry.golden(content, "id", classes)
+
+
+def test_a_golden_row_has_one_number_or_one_a_class():
+    assert golden(0.25) == [(7, 0.25)]
+    assert golden([0.25, 0.75, 0.0], 3) == [(7, [0.25, 0.75, 0.0])]
+
+
+@pytest.mark.parametrize(
+    ("p", "classes", "why"),
+    [
+        ([0.5, 0.5], 0, "not every row has a id and a number p"),
+        ([0.5, 0.5], 3, "not every row has a id and 3 numbers p"),
+        (0.5, 3, "not every row has a id and 3 numbers p"),
+        ("0.5", 0, "not every row has a id and a number p"),
+        ([0.5, "x"], 2, "is not of the form expected"),
+        (None, 0, "is not of the form expected"),
+    ],
+)
+def test_a_golden_row_of_another_form_is_refused(p, classes, why):
+    with pytest.raises(PushforwardError, match=why) as refused:
+        golden(p, classes)
     assert refused.value.exit_code == DATA

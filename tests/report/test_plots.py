@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pushforward.gate import stats
+from pushforward.gate.loss import of
 from pushforward.report import plots, vega
 from pushforward.settings import GateRules
 from pushforward.views import svg as pictures
@@ -44,7 +45,7 @@ def month():
 def drawn(month):
     y, champion, challenger, days = month
     return plots.draw(
-        y, challenger, champion, days, rules=GateRules(metric="logloss"), learning=LEARNING, importance=IMPORTANCE
+        y, challenger, champion, days, loss=of(GateRules(metric="logloss")), learning=LEARNING, importance=IMPORTANCE
     )
 
 
@@ -141,7 +142,7 @@ def test_the_area_under_the_drawn_roc_curve_is_the_auc(drawn, month):
 
 def test_every_step_of_a_small_roc_curve_is_drawn():
     y, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.5, 0.5, 0.1])
-    svg = plots.draw(y, p, None, NOBODY, rules=GateRules(metric="brier"), **NONE)["roc.svg"]
+    svg = plots.draw(y, p, None, NOBODY, loss=of(GateRules(metric="brier")), **NONE)["roc.svg"]
     (line,) = _lines(svg, "challenger")
     expected = [[0, 0], [0, 1 / 2], [1 / 3, 1 / 2], [2 / 3, 1], [1, 1]]
     np.testing.assert_allclose(line, expected, atol=1e-5)
@@ -149,7 +150,7 @@ def test_every_step_of_a_small_roc_curve_is_drawn():
 
 def test_the_drawn_precision_is_that_of_the_rows_above_each_prediction():
     y, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.5, 0.5, 0.1])
-    svg = plots.draw(y, p, None, NOBODY, rules=GateRules(metric="brier"), **NONE)["pr.svg"]
+    svg = plots.draw(y, p, None, NOBODY, loss=of(GateRules(metric="brier")), **NONE)["pr.svg"]
     (line,) = _marks(svg, "line")
     places = np.array(_numbers(line.get("d"))).reshape(-1, 2)
     (chance,) = _marks(svg, "rule")
@@ -179,7 +180,7 @@ def test_dots_of_reliability_are_at_the_means_of_ten_equal_bins(drawn, month):
 
 def test_a_bar_of_the_gain_is_the_mean_of_its_day(month):
     y, champion, challenger, days = month
-    svg = plots.draw(y, challenger, champion, days, rules=GateRules(metric="brier"), **NONE)["gain-by-day.svg"]
+    svg = plots.draw(y, challenger, champion, days, loss=of(GateRules(metric="brier")), **NONE)["gain-by-day.svg"]
     gains = stats.squared(y, champion) - stats.squared(y, challenger)
     zero, mean = (_numbers(mark.get("transform"))[1] for mark in _marks(svg, "rule"))
     estimate = stats.clustered_mean(gains, days)
@@ -206,7 +207,7 @@ def test_days_stand_in_order_with_room_for_those_that_are_missing(drawn):
 
 def test_a_regression_gets_the_pictures_that_apply():
     y, days = np.array([3.0, 5.0, -200.0]), np.array(["2013-01-01", "2013-01-02", "2013-01-02"])
-    found = plots.draw(y, y + 1, y - 2, days, rules=GateRules(metric="absolute"), learning=LEARNING, importance={})
+    found = plots.draw(y, y + 1, y - 2, days, loss=of(GateRules(metric="absolute")), learning=LEARNING, importance={})
     assert set(found) == {"gain-by-day.svg", "learning.svg"}
     assert "gain in absolute error" in _texts(found["gain-by-day.svg"])
 
@@ -235,7 +236,7 @@ CURVES = {"roc.svg", "pr.svg", "reliability.svg"}
     ],
 )
 def test_what_cannot_be_drawn_is_left_out(y, champion, days, found):
-    assert set(plots.draw(y, P[: len(y)], champion, days, rules=GateRules(metric="brier"), **NONE)) == found
+    assert set(plots.draw(y, P[: len(y)], champion, days, loss=of(GateRules(metric="brier")), **NONE)) == found
 
 
 def test_a_learning_curve_shows_both_parts_and_the_lowest_round(drawn):
@@ -287,7 +288,7 @@ def _tables(learning=None, importance=None):
         NOBODY,
         None,
         NOBODY,
-        rules=GateRules(metric="brier"),
+        loss=of(GateRules(metric="brier")),
         learning=learning or {},
         importance=importance or {},
     )
@@ -385,6 +386,6 @@ def test_the_same_bytes_twice_and_whatever_lies_in_the_working_directory(drawn, 
     monkeypatch.chdir(tmp_path)
     y, champion, challenger, days = month
     again = plots.draw(
-        y, challenger, champion, days, rules=GateRules(metric="logloss"), learning=LEARNING, importance=IMPORTANCE
+        y, challenger, champion, days, loss=of(GateRules(metric="logloss")), learning=LEARNING, importance=IMPORTANCE
     )
     assert again == drawn

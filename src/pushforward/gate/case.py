@@ -47,7 +47,7 @@ class Case:
             clusters=self.count,
             cluster=self.cluster,
             positives=int(self.y.sum()) if self.probability else None,
-            clipped=stats.clipped(self.new) if self.rules.metric == "logloss" else 0,
+            clipped=stats.clipped(self.new) if self.probability and self.rules.metric == "logloss" else 0,
             calibration=_calibration(self) if self.probability else None,
             **found,
         )

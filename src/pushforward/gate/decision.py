@@ -20,7 +20,7 @@ from pushforward.gate.guards import AUC_MARGIN, GUARD_ALPHA
 from pushforward.gate.loss import LOSSES
 from pushforward.gate.stats import Estimate, Floats
 from pushforward.gate.verdict import DATA_TITLE, OFFSET_TITLE, Guard, Number, Outcome, Validation, Verdict, invalid
-from pushforward.text import figure, plural, signed
+from pushforward.text import ROW, figure, plural, signed
 
 if TYPE_CHECKING:
     from pushforward.settings import GateRules
@@ -42,8 +42,13 @@ def judge(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Ve
     return _judge_pair(Case(evidence, rules, cluster), evidence.champion.astype(np.float64))
 
 
-def noun(column: str, clusters: NDArray[np.str_]) -> str:
-    """The word for one cluster: "day" where all are dates (texts like 2013-05-31), else the name of their column."""
+def noun(column: str | None, clusters: NDArray[np.str_]) -> str:
+    """The word for one cluster: "day" where all are dates (texts like 2013-05-31), else the name of their column.
+
+    Without a column every row is one.
+    """
+    if column is None:
+        return ROW
     dates = all(DATE.fullmatch(str(name)) for name in np.unique(clusters))
     return "day" if dates else column.replace("_", " ")
 
@@ -59,12 +64,18 @@ def without_look(evidence: Evidence, rules: "GateRules", *, cluster: str = "day"
     if problem:
         return invalid(problem, evidence.mode, rules)
     case = Case(evidence, rules, cluster)
-    if evidence.champion is not None and np.array_equal(evidence.champion, evidence.challenger):
+    if evidence.champion is not None and _same(case, evidence.champion.astype(np.float64)):
         return case.verdict("identical", f"every one of {case.rows} predictions is the champion's; it stays")
     if evidence.doubts:
         doubts = tuple(Guard(DATA_TITLE, "undecided", doubt) for doubt in evidence.doubts)
         return case.verdict("unknown", "; ".join(evidence.doubts), guards=doubts)
     return _judge_first(case) if evidence.champion is None else None
+
+
+def _same(case: Case, champion: Floats) -> bool:
+    """Whether every prediction is the champion's, but for rounding."""
+    told = case.evidence.same
+    return not stats.differing(champion, case.new).any() if told is None else told
 
 
 def validation(evidence: Evidence, rules: "GateRules", *, cluster: str = "day") -> Validation | None:

@@ -29,6 +29,7 @@ class Evidence:
     only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'. `floor` are
     the predictions of something simple that a model has to beat, `floor_name` where they come from. Where the label is
     one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of the rules.
+    Of given losses, which may be equal where predictions are not, `same` says whether the predictions are.
     """
 
     y: NDArray[Any]
@@ -46,6 +47,7 @@ class Evidence:
     floor_name: str = ""
     classes: tuple[str, ...] = ()
     loss: losses.Loss | None = None
+    same: bool | None = None
 
 
 def problem_of(evidence: Evidence, rules: "GateRules") -> str:

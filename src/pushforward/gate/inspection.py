@@ -30,9 +30,11 @@ class Sample:
         return self.table[MONTH].count() > MOST * self.table.height
 
 
-def sample(keys: pl.Series, clusters: pl.Series, where: str, months: Sequence[str]) -> Sample:
-    """The rows of the holdout of `months` that lies at `where`."""
-    return Sample(where, texts(pl.DataFrame({KEY: keys, CLUSTER: clusters}).lazy()).collect(), tuple(months))
+def sample(keys: pl.Series, clusters: pl.Series | None, where: str, months: Sequence[str]) -> Sample:
+    """The rows of the holdout of `months` that lies at `where`; without clusters none of them is of a month."""
+    of_none = pl.lit(None, pl.String).alias(CLUSTER)
+    named = pl.LazyFrame({KEY: keys}).with_columns(of_none if clusters is None else clusters.alias(CLUSTER))
+    return Sample(where, texts(named).collect(), tuple(months))
 
 
 def texts(table: pl.LazyFrame) -> pl.LazyFrame:
@@ -50,10 +52,11 @@ def twins(first: pl.Series, second: pl.Series, where: tuple[str, str]) -> str:
         if len(doubles):
             count = doubles.n_unique()
             return f"{name}: {count:,} {keys.name} appear more than once ({_some(doubles.unique(maintain_order=True))})"
-    if first.dtype != second.dtype:
+    if first.dtype != second.dtype and not (first.dtype.is_integer() and second.dtype.is_integer()):
         return f"{first.name} is {first.dtype} in {where[0]} and {second.dtype} in {where[1]}"
     for keys, others, names in ((first, second, where), (second, first, where[::-1])):
-        alone = keys.filter(~keys.is_in(others.implode()))
+        asked, known = (one.cast(pl.Int128) if one.dtype.is_integer() else one for one in (keys, others))
+        alone = keys.filter(~asked.is_in(known.implode()))
         if len(alone):
             return f"{len(alone):,} {keys.name} of {names[0]} are not in {names[1]} ({_some(alone)})"
     return ""
@@ -124,9 +127,8 @@ def _sizes(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
 def _elsewhere(found: Sample, batches: pl.DataFrame) -> str:
     """Rows that the batches have in other months only: all but certain where some are where they should be."""
     here = batches.filter(pl.col(MONTH).is_in(found.months))
-    there = (
-        batches.join(here, on=KEY, how="anti").join(found.table, on=KEY, how="semi").unique(KEY, maintain_order=True)
-    )
+    dated = batches.filter(pl.col(MONTH).is_not_null())
+    there = dated.join(here, on=KEY, how="anti").join(found.table, on=KEY, how="semi").unique(KEY, maintain_order=True)
     if there.height < MOST * found.table.height:
         return ""
     return f"{there.height:,} rows of {found.where} are of other months in its batches ({_pairs(there)})"

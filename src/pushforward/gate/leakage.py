@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pushforward.errors import PushforwardError
+from pushforward.gate import stats
 from pushforward.text import figure
 
 KNOWN_AT = "known_at"
@@ -118,10 +119,9 @@ def changeable(events: pl.DataFrame, key: str) -> list[str]:
 
 
 def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime, time: str) -> NDArray[np.bool_]:
-    """Which rows decided by `instant` have another prediction, bit by bit; arrays are in the order of `rows`."""
+    """Which rows decided by `instant` have another prediction, but for rounding; arrays are in the order of `rows`."""
     decided = (_microseconds(rows[time]) <= _moment(instant)).fill_null(value=False).to_numpy()
-    differs = before.astype(np.float64).view(np.uint64) != after.astype(np.float64).view(np.uint64)
-    return np.asarray(decided & differs)
+    return np.asarray(decided & stats.differing(before.astype(np.float64), after.astype(np.float64)))
 
 
 def probe(

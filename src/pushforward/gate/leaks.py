@@ -46,13 +46,20 @@ def leaks(rows: pl.DataFrame, labels: pl.DataFrame, limit: float, *, names: "Nam
     y = labels[names.label].cast(pl.Float64).to_numpy()
     if set(y.tolist()) != {0.0, 1.0}:
         return ()
-    clusters = labels[names.cluster].cast(pl.String)
-    place = clusters.to_frame("cluster").select(pl.int_range(pl.len()).over("cluster") / pl.len().over("cluster"))
-    found = [Leak(PLACE, "within its clusters")] if _separates(place.to_series(), y, limit) else []
+    alone = pl.int_range(labels.height, eager=True).cast(pl.String)
+    clusters = alone if names.cluster is None else labels[names.cluster].cast(pl.String)
+    inside = clusters if names.cluster else pl.repeat("", labels.height, eager=True)
+    place = inside.to_frame("cluster").select(pl.int_range(pl.len()).over("cluster") / pl.len().over("cluster"))
+    found = (
+        [Leak(PLACE, "within its clusters" if names.cluster else "by itself")]
+        if _separates(place.to_series(), y, limit)
+        else []
+    )
+    time = None if names.time is None else rows[names.time]
     for column in rows.get_columns():
         if column.name in names.passed:
             continue
-        how = _how(column, rows[names.time], y, clusters, limit)
+        how = _how(column, time, y, clusters, limit)
         if how:
             found.append(Leak(f"the column {column.name!r} of the rows", how))
     return tuple(found)
@@ -63,8 +70,8 @@ class Names:
     """The contract's columns, and those of the rows that are passed over: the key, and what a person has looked at."""
 
     label: str
-    cluster: str
-    time: str
+    cluster: str | None
+    time: str | None
     passed: tuple[str, ...]
 
 
@@ -77,7 +84,7 @@ def doubt(found: tuple[Leak, ...]) -> str:
     return f"{told}{more}; {DOUBT}, and list under gate.cleared what is known before the outcome"
 
 
-def _how(column: pl.Series, time: pl.Series, y: Floats, clusters: pl.Series, limit: float) -> str:
+def _how(column: pl.Series, time: pl.Series | None, y: Floats, clusters: pl.Series, limit: float) -> str:
     for view, words in _views(column):
         if how := _told_by(view, time, y, clusters, limit):
             return f"{words}{how}"
@@ -113,9 +120,9 @@ def _moments(text: pl.Series) -> pl.Series:
     )
 
 
-def _told_by(column: pl.Series, time: pl.Series, y: Floats, clusters: pl.Series, limit: float) -> str:
+def _told_by(column: pl.Series, time: pl.Series | None, y: Floats, clusters: pl.Series, limit: float) -> str:
     is_moment = column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime)
-    if is_moment and _separates(_seconds(column) - _seconds(time), y, limit):
+    if is_moment and time is not None and _separates(_seconds(column) - _seconds(time), y, limit):
         return "by its distance from the decision"
     if (column.dtype.is_numeric() or column.dtype.is_temporal()) and _separates(column.to_physical(), y, limit):
         return "by its order"

@@ -32,7 +32,7 @@ class Loss:
     `classes` labels, and a row of a probability each, (rows, classes); or nothing that is looked at, for the losses
     are given: then y is not used, and p is the loss. A `positive` loss takes labels from 0 on and predictions above 0;
     `zero_label` says whether a label may be 0. Beside the loss of numbers people are shown the `rmse`, or else the mean
-    absolute error: both are in the unit of the label.
+    absolute error: both are in the unit of the label. Pictures are drawn in another process, so it can be pickled.
     """
 
     title: str
@@ -98,7 +98,7 @@ def of(rules: "GateRules", classes: int = 0) -> Loss:
 
 def given(title: str) -> Loss:
     """The loss that a project computes by itself, one number a key; nothing is known of labels and predictions."""
-    return Loss(title, lambda _, losses: losses, form="given")
+    return Loss(title, _itself, form="given")
 
 
 def class_log_loss(y: Floats, p: Floats) -> Floats:
@@ -123,6 +123,10 @@ def class_error(y: Floats, p: Floats) -> Floats:
     """Per row: 0 where the class of the largest probability, the first of equals, is the right one, else 1."""
     wrong: Floats = (p.argmax(axis=1) != y).astype(np.float64)
     return wrong
+
+
+def _itself(_: Floats, losses: Floats) -> Floats:
+    return losses
 
 
 def _picked(y: Floats, p: Floats) -> Floats:
@@ -181,11 +185,15 @@ def _median(y: Floats) -> float:
     return float(np.median(y))
 
 
+def _quantile(y: Floats, quantile: float) -> float:
+    return float(np.quantile(y, quantile))
+
+
 def _pinball(quantile: float) -> Loss:
     return Loss(
         f"pinball loss at {quantile:g}",
         partial(pinball, quantile=quantile),
-        lambda y: float(np.quantile(y, quantile)),
+        partial(_quantile, quantile=quantile),
     )
 
 

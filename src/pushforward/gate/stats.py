@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 
 # A prediction of exactly 0 or 1 that turns out wrong has infinite log loss; one row must not decide.
 CLIP = 1e-7
+# What threads and GPUs may make of one prediction from call to call: a share of it, or of the largest of all.
+ROUNDING, NOTHING = 1e-9, 1e-12
+KEPT_BITS = 2.0**28
 BINS = 10  # of equal width, of a calibration
 
 
@@ -43,6 +46,20 @@ class Estimate:
         if self.error > 0:
             return float(stdtr(self.freedom, excess / self.error))
         return 0.0 if excess < 0 else 1.0
+
+
+def differing(before: Floats, after: Floats) -> NDArray[np.bool_]:
+    """Which rows, of one prediction or several, differ by more than rounding; beside what is no number all do."""
+    off, size = np.abs(after - before), np.maximum(np.abs(before), np.abs(after))
+    differs = ~(off <= np.maximum(ROUNDING * size, NOTHING * size.max(initial=0.0)))
+    return np.asarray(differs if differs.ndim == 1 else differs.any(axis=1))
+
+
+def rounded(p: Floats) -> Floats:
+    """Predictions by which a model is known again, whose last bits threads and GPUs choose."""
+    mantissa, exponent = np.frexp(p)
+    same: Floats = np.ldexp(np.round(mantissa * KEPT_BITS) / KEPT_BITS, exponent) + 0.0
+    return same
 
 
 def log_loss(y: Floats, p: Floats) -> Floats:

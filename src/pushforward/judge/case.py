@@ -6,14 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pushforward import settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, score
+from pushforward.judge import handover, score, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.change import earlier_than
 from pushforward.judge.question import Question
@@ -21,7 +23,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision, manifest_of, model_digest
 from pushforward.registry import tags as registry
-from pushforward.settings import ModelContract, Settings
+from pushforward.settings import GateRules, ModelContract, Settings
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,21 @@ class Case:
         """Whether the pushed code may run here: what is on the default branch may."""
         return self.question.event == "push"
 
-    @property
-    def probability(self) -> bool:
-        """Whether the model gives probabilities."""
-        return self.rules.gate.probability
+    @cached_property
+    def gate(self) -> GateRules:
+        """The rules of the gate; where labels are of several classes, each class is a slice too."""
+        rules, label = self.rules.gate, self.contract.label
+        if not self.contract.classes or self.contract.loss_key or label in rules.slices:
+            return rules
+        return rules.model_copy(update={"slices": [*rules.slices, label]})
+
+    def slices(self, labels: pl.DataFrame) -> dict[str, NDArray[Any]]:
+        """What each row is in each slice's column, as text."""
+        found = {name: labels[name].cast(pl.String).to_numpy() for name in self.gate.slices if name in labels.columns}
+        if self.contract.classes and self.contract.label in self.gate.slices:
+            places = labels[self.contract.label].cast(pl.Int64).to_numpy()
+            found[self.contract.label] = np.asarray(self.contract.classes, dtype=object)[places]
+        return found
 
     @cached_property
     def root(self) -> Path:
@@ -98,13 +111,24 @@ class Case:
 
     def predictions(self, path: Path, keys: pl.Series) -> honesty.Floats:
         """The predictions in a file, one for each of `keys`."""
-        return score.read_predictions(path, keys, probability=self.probability)
+        return score.read_asked(path, keys, self.rules)
 
-    def score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path, out: Path) -> None:
+    def scratch(self, name: str, holdout: Path) -> Path:
+        """Where predictions go that are made on the way: of the kind that the rows are of."""
+        return self.work / f"{name}{table.place(holdout, holdouts.ROWS, self.contract.holdout).suffix}"
+
+    def told(self, settings_of: Settings, holdout: Path) -> Path | None:
+        """The events that a model is told of; None where its features remember none."""
+        return holdout / holdouts.EVENTS if settings_of.contract.events else None
+
+    def score(
+        self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path | None, out: Path
+    ) -> None:
         """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
         model = settings_of.contract
         python = environment.interpreter(self.repository, commit, model.environment, folder=self.work / "environments")
-        score.score(checkout, model, holdout / holdouts.ROWS, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+        rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
+        score.score(checkout, model, rows, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
@@ -125,6 +149,17 @@ class Case:
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
-        out = self.work / "champion.parquet"
-        self.score(settings.load(root), root, champion.commit, holdout, holdout / holdouts.EVENTS, out)
+        out, theirs = self.scratch("champion", holdout), settings.load(root)
+        if theirs.contract.classes != self.contract.classes:
+            raise PushforwardError(
+                f"{champion.name} tells other classes than classes names: "
+                f"{', '.join(theirs.contract.classes) or 'none'}",
+                next="give the model another name: it begins again, and is compared with nothing",
+            )
+        if theirs.contract.events and not self.contract.events:
+            raise PushforwardError(
+                f"{champion.name} scores with events, and the holdout has none any more",
+                next="keep {events} in score until another version is in use",
+            )
+        self.score(theirs, root, champion.commit, holdout, self.told(theirs, holdout), out)
         return self.predictions(out, keys)

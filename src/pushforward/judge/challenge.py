@@ -4,18 +4,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pushforward import files
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import handover
-from pushforward.judge.holdout import EVENTS, ROWS, read
-from pushforward.judge.score import SCORE_SECONDS, read_predictions, score
+from pushforward.judge import handover, table
+from pushforward.judge import holdout as holdouts
+from pushforward.judge.holdout import EVENTS, ROWS
+from pushforward.judge.score import SCORE_SECONDS, read_asked, score
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pushforward.settings import Settings
 
 
@@ -30,33 +33,44 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     if missing:
         pipeline.fetch(root, *missing)
     out.mkdir(parents=True, exist_ok=True)
-    predictions = (out / handover.PREDICTIONS).absolute()
+    given = table.place(files.place(root, contract.holdout), ROWS, contract.holdout)
+    predictions = (out / f"{handover.PREDICTIONS}{given.suffix}").absolute()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        for name in (ROWS, EVENTS):
+        for name in (given.name, *([EVENTS] if contract.events else [])):
             files.copy(root, f"{contract.holdout}/{name}", place / name)
         source = Repository(root)
         own = checkout(source, source.commit("HEAD"), place / "checkout")
         files.remove(own, contract.path)  # whatever git has there
-        files.copy(root, contract.path, own / contract.path)
+        files.copy(root, contract.path, files.place(own, contract.path))
         if forget:
             pipeline.forget(root, keep=contract.path)
 
-        def run(told: Path, to: Path) -> None:
-            score(own, contract, place / ROWS, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
+        def run(told: Path | None, to: Path) -> None:
+            score(own, contract, place / given.name, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
 
         try:
-            run(place / EVENTS, predictions)
+            run(place / EVENTS if contract.events else None, predictions)
             say(f"scored {contract.holdout}")
-            if probe:
-                _probe(place, rules, predictions, out / handover.PROBES, run, say)
+            if probe and contract.time is not None and (events := holdouts.events(place, rules)) is not None:
+                case = _Probed(table.read(place / given.name, given.name), events, contract.key, contract.time)
+                _probe(case, rules, predictions, out / handover.PROBES, run, say)
         except PushforwardError as failed:
             handover.write_words(out, failed)
             raise
 
 
+class _Probed(NamedTuple):
+    """Rows and events of a holdout, and the names of their columns."""
+
+    rows: "pl.DataFrame"
+    events: "pl.DataFrame"
+    key: str
+    time: str
+
+
 def _probe(
-    place: Path,
+    probed: _Probed,
     rules: "Settings",
     predictions: Path,
     folder: Path,
@@ -65,17 +79,17 @@ def _probe(
 ) -> None:
     from pushforward.gate import leakage as honesty
 
-    contract = rules.contract
-    rows, events = read(place / ROWS, ROWS), read(place / EVENTS, EVENTS)
-    keys, probability = rows[contract.key], rules.gate.probability
+    rows, events, key, time = probed
+    keys = rows[key]
 
     def answer(told: Path, to: Path) -> honesty.Floats:
+        to = to.with_suffix(predictions.suffix)
         with honesty.with_the_future_replaced():
             run(told, to)
-        return read_predictions(to, keys, probability=probability)
+        return read_asked(to, keys, rules)
 
-    before = read_predictions(predictions, keys, probability=probability)
-    found = honesty.probe(rows, events, before, answer, key=contract.key, time=contract.time, folder=folder)
+    before = read_asked(predictions, keys, rules)
+    found = honesty.probe(rows, events, before, answer, key=key, time=time, folder=folder)
     if found is not None:
         (folder / handover.SOURCE).write_text(found.source)
         say(found.sentence())

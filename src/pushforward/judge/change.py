@@ -47,15 +47,16 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 def touched_by(
     subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
 ) -> tuple[str, ...]:
-    """What of the judge a change touches: its code and rules, the making of the holdout, the contract, `metrics/`."""
+    """What of the judge a change touches: its code, rules and loss, the holdout's making, the contract, `metrics/`."""
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
-        before, made = Revision(repository, base).leaves, making(lock, rules.contract.holdout)
+        before, (paths, keys) = Revision(repository, base), making(lock, rules.contract.holdout)
+        made = paths | identity.losing(before), keys
         changed = repository.changed(base, subject.commit)
-        return verdicts.touched(changed, before, subject.leaves, made, arrivals=subject.arrivals)
+        return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
 
@@ -85,7 +86,7 @@ def _same(claimed: bytes, found: bytes | None) -> bool:
 
 def level_of(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
     """Which part of the version number a promotion would raise."""
-    if champion and manifest.get("inputs") != champion.get("inputs"):
+    if manifest and champion and manifest.get("inputs") != champion.get("inputs"):
         return "major"
     return "patch" if mode == "refresh" else "minor"
 

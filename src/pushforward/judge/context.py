@@ -12,18 +12,18 @@ import polars as pl
 
 from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
-from pushforward.gate import drift
+from pushforward.gate import drift, inspection
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
 from pushforward.pipeline.lock import LOCK, METRICS
-from pushforward.pipeline.revision import Revision, validation_month
+from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
 from pushforward.settings import ModelContract
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
-SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae")
+SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
 
 
@@ -88,8 +88,10 @@ def with_history(
     versions: tuple[registry.Registered, ...],
 ) -> Context:
     """How the rows of the months added differ from the others, and the validation metric of earlier `versions`."""
-    is_new = rows[contract.time].dt.strftime("%Y-%m").is_in(list(context.months_added))
-    found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=(contract.key, contract.time))
+    found: tuple[drift.Drift, ...] = ()
+    if contract.time is not None:
+        is_new = rows[contract.time].dt.strftime("%Y-%m").is_in(list(context.months_added))
+        found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=(contract.key, contract.time))
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
@@ -125,11 +127,29 @@ def _numbers(text: bytes) -> dict[str, float]:
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 
-def rates(labels: pl.DataFrame, cluster: str, label: str, *, sealed: bool) -> tuple[tuple[str, int, float | None], ...]:
-    """(month, rows, mean label); the last is a number of the labels, None while they are sealed."""
+def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str) -> tuple[str, ...]:
+    """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop."""
+    found = [differ] if differ else []
+    if not contract.events:
+        found.append("the score command takes no events, so the time-honesty probe had nothing to ask")
+    if not manifest:
+        found.append(f"the model has no {MANIFEST}, so nothing here knows which months it has trained on")
+    return tuple(found)
+
+
+def rates(
+    labels: pl.DataFrame, cluster: str | None, label: str, *, sealed: bool
+) -> tuple[tuple[str, int, float | None], ...]:
+    """(month, rows, mean label); the last is a number of the labels, None while they are sealed.
+
+    Nothing where the clusters are no days or other parts of a month.
+    """
+    if cluster is None or not labels[cluster].cast(pl.String).str.contains(f"^{inspection.DATED.pattern[1:]}").all():
+        return ()
     month = pl.col(cluster).cast(pl.String).str.slice(0, 7).alias("month")
-    table = labels.group_by(month).agg(pl.len().alias("rows"), pl.col(label).mean().alias("rate")).sort("month")
-    return tuple((str(name), int(rows), None if sealed else float(rate)) for name, rows, rate in table.iter_rows())
+    rate = pl.lit(None) if sealed else pl.col(label).mean()
+    table = labels.group_by(month).agg(pl.len().alias("rows"), rate.alias("rate")).sort("month")
+    return tuple((str(name), int(rows), rate) for name, rows, rate in table.iter_rows())
 
 
 def next_step(verdict: Verdict, context: Context) -> str:

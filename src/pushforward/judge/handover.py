@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pushforward import files, pointers, untrusted
 from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.judge.table import CSV, PARQUET, SUFFIXES
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
@@ -21,12 +22,14 @@ from pushforward.untrusted import plain_json
 
 RECORD = "run.json"
 MODEL = "model"
-PREDICTIONS = "predictions.parquet"
-VALIDATION = "validation.parquet"
+PREDICTIONS = "predictions"
+VALIDATION = "validation"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
-NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PREDICTIONS, VALIDATION, PROBES, SOURCE, FAILED})
+NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PROBES, SOURCE, FAILED}) | {
+    f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION) for suffix in SUFFIXES
+}
 LIMIT_RECORD = 1024 * 1024
 LIMIT_STAGES = 1000
 LIMIT_WORDS = 4000
@@ -90,6 +93,23 @@ class Handover:
         return path.read_bytes()[:LIMIT_WORDS].decode("utf-8", "replace").strip() if path.is_file() else ""
 
     @property
+    def predictions(self) -> Path:
+        """The predictions for the holdout, Parquet or CSV."""
+        return self._table(PREDICTIONS)
+
+    @property
+    def validation(self) -> Path:
+        """The table of the validation month, likewise."""
+        return self._table(VALIDATION)
+
+    def _table(self, stem: str) -> Path:
+        first, *others = (self.folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+        found = [path for path in (first, *others) if path.is_file()]
+        if len(found) > 1:
+            raise PushforwardError(f"the hand-over has {found[0].name} and {found[1].name}: which is it?")
+        return found[0] if found else first
+
+    @property
     def lock(self) -> bytes:
         """The bytes of dvc.lock; empty where there is none."""
         path = self.folder / LOCK
@@ -108,7 +128,8 @@ def write(
     if model:
         add_model(root, folder, model)
     if validation and files.place(root, validation).is_file():
-        files.copy(root, validation, folder / VALIDATION)
+        suffix = CSV if validation.endswith(CSV) else PARQUET
+        files.copy(root, validation, folder / f"{VALIDATION}{suffix}")
 
 
 @contextlib.contextmanager
@@ -133,7 +154,11 @@ def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
     if not (folder / RECORD).is_file():
         write_failure(folder, commit, cause.text, cause.next)
         return False
-    if os.path.lexists(folder / PREDICTIONS) or os.path.lexists(folder / FAILED) or _failed(folder):
+    if (
+        any(os.path.lexists(folder / f"{PREDICTIONS}{suffix}") for suffix in SUFFIXES)
+        or os.path.lexists(folder / FAILED)
+        or _failed(folder)
+    ):
         return True
     write_words(folder, PushforwardError(cause.text, next=cause.next))
     return False
@@ -155,7 +180,8 @@ def _failed(folder: Path) -> bool:
 def add_model(root: Path, folder: Path, model: str) -> None:
     """Put the model at `model` in `root` into the hand-over, where it is there."""
     files.remove(folder, MODEL)
-    if files.place(root, model).is_dir():
+    place = files.place(root, model)
+    if place.is_dir() or place.is_file():
         files.copy(root, model, folder / MODEL)
 
 
@@ -198,7 +224,7 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
     metrics = read_metrics(folder / METRICS)
-    for path in sorted((folder / MODEL).rglob("*")):
+    for path in (folder / MODEL, *sorted((folder / MODEL).rglob("*"))):
         pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
         told = _Record.model_validate(record)

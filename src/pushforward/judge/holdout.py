@@ -3,6 +3,7 @@
 import functools
 import io
 import operator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from pushforward import files, parquet
 from pushforward.errors import DATA, PushforwardError
 from pushforward.gate import inspection
 from pushforward.git.repository import Repository
+from pushforward.judge import table
+from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.lock import LOCK, feeding, making
 from pushforward.pipeline.revision import Revision, sha256
@@ -20,9 +23,8 @@ from pushforward.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
-ROWS, EVENTS, LABELS = "rows.parquet", "events.parquet", "labels.parquet"
-SUFFIXES = (".parquet", ".csv")
-EDIT = "edit the stage that makes it"
+ROWS, EVENTS, LABELS = "rows", "events.parquet", "labels"
+MEND = "edit models in pushforward.yaml"
 
 
 def build(
@@ -52,50 +54,75 @@ def build(
     return files.place(root, rules.contract.holdout)
 
 
-def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]":
-    """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once."""
+def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame]":
+    """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once.
+
+    None for the events where the features remember none.
+    """
+    import polars as pl
+
+    contract, where = rules.contract, rules.contract.holdout
+    rows, name = _table(holdout, where, ROWS, [contract.key, contract.time])
+    if contract.time is not None:
+        _check_moments(rows[contract.time], f"{name}: {contract.time} (holdout.time)")
+    asked = [contract.key, contract.label, contract.cluster, contract.floor]
+    labels, name = _table(holdout, where, LABELS, asked)
+    if contract.floor and not (kind := labels[contract.floor].dtype).is_numeric():
+        raise PushforwardError(
+            f"{name}: {contract.floor} (holdout.floor) is {kind}, not a number",
+            next="edit holdout.floor in pushforward.yaml",
+        )
+    names = [table.place(holdout, stem, where).name for stem in (ROWS, LABELS)]
+    if wrong := inspection.twins(rows[contract.key], labels[contract.key], (names[0], names[1])):
+        raise PushforwardError(f"{where}: {wrong}", next=EDIT, exit_code=DATA)
+    told = table.places(labels[contract.label], contract.classes, name) if contract.classes else labels[contract.label]
+    if contract.loss is None and not told.dtype.is_numeric() and told.dtype != pl.Boolean:
+        raise PushforwardError(
+            f"{name}: {contract.label} (holdout.label) is {told.dtype}, not a number",
+            next="name the classes in classes, or edit holdout.label, in pushforward.yaml",
+        )
+    labels = labels.with_columns(told, labels[contract.key].cast(rows[contract.key].dtype))
+    return rows, events(holdout, rules), labels
+
+
+def events(holdout: Path, rules: Settings) -> "pl.DataFrame | None":
+    """The events of a holdout, None where the features remember none."""
     from pushforward.gate import leakage as honesty
 
     contract = rules.contract
-    asked = {
-        ROWS: (contract.key, contract.time),
-        EVENTS: (honesty.KNOWN_AT,),
-        LABELS: (contract.key, contract.label, contract.cluster, *([contract.floor] if contract.floor else [])),
-    }
-    found = []
-    for name, columns in asked.items():
-        table = read(files.place(holdout, name), f"{contract.holdout}/{name}")
-        none = name == EVENTS and not table.height  # a project whose features have no memory
-        if missing := [column for column in columns if not none and column not in table.columns]:
-            raise PushforwardError(
-                f"{contract.holdout}/{name} has no column {missing[0]}", next="edit models in pushforward.yaml"
-            )
-        found.append(table)
-    rows, events, labels = found
-    if contract.floor and not (kind := labels[contract.floor].dtype).is_numeric():
-        raise PushforwardError(
-            f"{contract.holdout}/{LABELS}: {contract.floor} (holdout.floor) is {kind}, not a number",
-            next="edit holdout.floor in pushforward.yaml",
-        )
-    if wrong := inspection.twins(rows[contract.key], labels[contract.key], (ROWS, LABELS)):
-        raise PushforwardError(f"{contract.holdout}: {wrong}", next=EDIT, exit_code=DATA)
-    return rows, events, labels
+    if not contract.events:
+        return None
+    name = f"{contract.holdout}/{EVENTS}"
+    found = table.read(files.place(holdout, EVENTS), name)
+    if found.height:  # or it is of a project whose features have no memory yet
+        _check_columns(found, name, [honesty.KNOWN_AT])
+        _check_moments(found[honesty.KNOWN_AT], f"{name}: {honesty.KNOWN_AT}")
+    return found
 
 
-def read(path: Path, name: str) -> "pl.DataFrame":
-    """A table of the holdout, whose size in memory is known before it is read."""
+def _table(holdout: Path, where: str, stem: str, columns: "Iterable[str | None]") -> "tuple[pl.DataFrame, str]":
+    """A table of the holdout with these columns, and its name."""
+    path = table.place(holdout, stem, where)
+    name = f"{where}/{path.name}"
+    found = table.read(path, name)
+    _check_columns(found, name, columns)
+    return found, name
+
+
+def _check_columns(found: "pl.DataFrame", name: str, columns: "Iterable[str | None]") -> None:
+    if missing := [column for column in columns if column is not None and column not in found.columns]:
+        raise PushforwardError(f"{name} has no column {missing[0]}", next=MEND)
+
+
+def _check_moments(moments: "pl.Series", name: str) -> None:
     import polars as pl
 
-    if not path.is_file():
-        raise PushforwardError(f"{name} is missing", next=EDIT)
-    parquet.check(path, name)
-    try:
-        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as broken:
-        said = (str(broken).splitlines() or ["damaged"])[0][:200]
-        raise PushforwardError(f"{name} is not a readable parquet file: {said}", next=EDIT, exit_code=DATA) from None
-    parquet.bound(int(table.estimated_size()), name)
-    return table
+    if not isinstance(moments.dtype, pl.Datetime | pl.Date):
+        raise PushforwardError(
+            f"{name} is {moments.dtype}, not a moment",
+            next="write it as one, such as 2013-05-31 16:30:00",
+            exit_code=DATA,
+        )
 
 
 def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
@@ -113,11 +140,10 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     for path in (file for one in fed for file in _tables(files.place(root, one))):
         lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
         try:
-            if not {contract.key, contract.cluster} <= set(lazy.collect_schema()):
+            if not {contract.key, contract.cluster or contract.key} <= set(lazy.collect_schema()):
                 continue
-            named = lazy.select(
-                pl.col(contract.key).alias(inspection.KEY), pl.col(contract.cluster).alias(inspection.CLUSTER)
-            )
+            cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
+            named = lazy.select(pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER))
             table = inspection.texts(named).collect()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             continue  # whatever it is, it was no table of the pipeline's rows
@@ -165,5 +191,7 @@ def _set_months(root: Path, rules: Settings, months: list[str]) -> None:
 
 def digest(folder: Path) -> str:
     """SHA-256 over the files of a holdout."""
-    lines = [f"{sha256(path.read_bytes())}  {path.name}\n" for path in sorted(folder.glob("*.parquet"))]
+    lines = [
+        f"{sha256(path.read_bytes())}  {path.name}\n" for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES
+    ]
     return sha256("".join(lines).encode())

@@ -74,15 +74,10 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
 
 def scoring(repository: Repository, commit: str) -> str:
-    """SHA-256 of what `model.score` runs at `commit`: the command, the code it reaches, the files which that names."""
+    """SHA-256 of what `score` runs at `commit`: the command, the code it reaches, the files which that names."""
     revision = Revision(repository, commit)
     contract, tree = revision.settings.contract, revision.tree
-    candidates = [path for path in tree if _counts(path, contract)]
-    source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
-    contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
-    linked = any(not tree[path].startswith(FILE) for path in candidates)
-    reached = None if linked else _reach(contract.score, contents)
-    chosen = candidates if reached is None else [path for path in candidates if reached.needs(path)]
+    chosen, contents = _reached_by(contract.score, revision)
     if params.FILE in chosen:
         chosen.remove(params.FILE)
         leaves = {key: value for key, value in revision.leaves.items() if ": " not in key and key != revision.arrivals}
@@ -93,6 +88,24 @@ def scoring(repository: Repository, commit: str) -> str:
     contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
     parts += [f"{path} {tree[path].split()[0]} {sha256(contents[path])}" for path in sorted(chosen)]
     return sha256("\n".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def losing(revision: Revision) -> set[str]:
+    """The files of a revision that the command of the loss reaches; empty where the loss is one of ours."""
+    command = revision.settings.contract.loss
+    return set(_reached_by(command, revision)[0]) - {params.FILE, schema.FILE} if command else set()
+
+
+def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, bytes]]:
+    """The files of a revision that a command of it reaches, all where that cannot be told; and its source."""
+    repository, commit, tree = revision.repository, revision.commit, revision.tree
+    contract = revision.settings.contract
+    candidates = [path for path in tree if _counts(path, contract)]
+    source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
+    contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
+    linked = any(not tree[path].startswith(FILE) for path in candidates)
+    reached = None if linked else _reach(command, contents)
+    return (candidates if reached is None else [path for path in candidates if reached.needs(path)]), contents
 
 
 def _counts(path: str, contract: ModelContract) -> bool:

@@ -1,13 +1,13 @@
 """What the judge weighs: the hand-over, the holdout, the champion's own predictions. The shell around the gate."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pushforward.errors import TOOL, PushforwardError
@@ -18,7 +18,7 @@ from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, identity, ledger, passed
+from pushforward.judge import handover, identity, ledger, losses, passed
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import base_of, check_claims, earlier_than, level_of, mode_of, next_version, touched_by
@@ -26,9 +26,9 @@ from pushforward.judge.look import look
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
-from pushforward.judge.validation import validation
+from pushforward.judge.validation import clusters_of, validation
 from pushforward.pipeline.lock import LOCK
-from pushforward.pipeline.revision import MANIFEST, Revision, manifest_of, model_digest, sha256
+from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -208,7 +208,7 @@ def _answer(
     unsound, doubts = _sound(case, rows, labels)
     if unsound:
         raise PushforwardError(unsound)
-    challenger = case.predictions(case.read.folder / handover.PREDICTIONS, keys)
+    challenger = case.predictions(case.read.predictions, keys)
     manifest = manifest_of(case.read.folder / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
@@ -220,15 +220,21 @@ def _answer(
             champion_root, champion_manifest = case.champion_root(case.champion)
             scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
         panel = validation(case, painter, manifest, champion_manifest)
-        dishonest = probe(case, holdout, rows, events)
+        answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
+    if case.trusted and not answers.wrong:
+        challenger = case.predictions(case.scratch("challenger", holdout), keys)
     context = background.with_months(context, manifest, champion_manifest)
     manifests = manifest, champion_manifest
-    evidence = _evidence(case, labels, (challenger, theirs), manifests, (dishonest, doubts))
+    evidence = _evidence(case, labels, (challenger, theirs), manifests, (answers.wrong, doubts))
+    if contract.loss and not answers.wrong:
+        evidence = losses.given(case, evidence, labels, holdout)
     verdict = look(case, evidence, holdout)
-    size = Holdout(case.months, labels.height, labels[contract.cluster].n_unique(), holdouts.digest(holdout))
-    months = background.rates(labels, contract.cluster, contract.label, sealed=not verdict.numbers)
-    context = dataclasses.replace(context, months=months)
+    size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
+    closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
+    months = background.rates(labels, contract.cluster, contract.label, sealed=closed)
+    remarks = background.remarks(contract, manifest, answers.differ)
+    context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
         ledger.of(case.repository.path).supersede(ledger.name(case.months))
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
@@ -248,22 +254,23 @@ def _evidence(
     wrong: tuple[str, tuple[str, ...]],
 ) -> Evidence:
     """What the gate decides on; of two things the challenger's comes first."""
-    contract, slices = case.contract, case.rules.gate.slices
+    contract = case.contract
     dishonest, doubts = wrong
     return Evidence(
-        y=labels[contract.label].cast(pl.Float64).to_numpy(),
+        y=np.zeros(labels.height) if contract.loss else labels[contract.label].cast(pl.Float64).to_numpy(),
         champion=predictions[1],
         challenger=predictions[0],
-        clusters=labels[contract.cluster].cast(pl.String).to_numpy(),
+        clusters=clusters_of(labels, contract.cluster),
         mode=case.mode,
         months=case.months,
-        slices={name: labels[name].cast(pl.String).to_numpy() for name in slices if name in labels.columns},
+        slices=case.slices(labels),
         challenger_until=_until(manifests[0]),
         champion_until=_until(manifests[1]),
         problems=(dishonest,) if dishonest else (),
         doubts=doubts,
         floor=None if contract.floor is None else labels[contract.floor].to_numpy(),
         floor_name=contract.floor or "",
+        classes=tuple(contract.classes),
     )
 
 
@@ -275,11 +282,12 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
     except PushforwardError as lost:
         case.say(f"the holdout is not compared with its batches: {lost.message}")
         batches = None
-    found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, case.months)
+    clusters = None if contract.cluster is None else labels[contract.cluster]
+    found = inspection.sample(labels[contract.key], clusters, contract.holdout, case.months)
     if wrong := inspection.problem(found, batches):
         return wrong, ()
     doubts = [inspection.doubt(found, batches, rules.suspect_rows)]
-    if case.probability:
+    if case.rules.binary:
         names = leaks.Names(contract.label, contract.cluster, contract.time, (contract.key, *rules.cleared))
         told = rows.select(contract.key).join(labels, on=contract.key, how="left", maintain_order="left")
         doubts.append(leaks.doubt(leaks.leaks(rows, told, rules.suspect_column, names=names)))
@@ -287,12 +295,13 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
-    folder = read.folder / handover.MODEL
-    manifest = manifest_of(folder)
+    model = read.folder / handover.MODEL
+    manifest_of(model)  # or it cannot be read
+    manifest = manifest_bytes(model)
     return Digests(
-        model=model_digest(folder),
-        manifest=sha256((folder / MANIFEST).read_bytes()),
-        data=sha256(json.dumps(manifest.get("data"), sort_keys=True, separators=(",", ":")).encode()),
+        model=model_digest(model),
+        manifest=sha256(manifest) if manifest else "",
+        data=data_digest(manifest, read.lock, subject.settings.contract.path),
         lock=sha256(read.lock),
         params=sha256(subject.params or b""),
         environment=subject.environment,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision as gate
+from pushforward.gate import stats
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
@@ -17,7 +18,7 @@ from pushforward.pipeline.revision import sha256
 
 def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
     """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
-    rules = case.rules.gate
+    rules = case.gate
     shown = rules.reveal == "numbers"
     word = gate.noun(case.contract.cluster, evidence.clusters)
     told = gate.without_look(evidence, rules, cluster=word)
@@ -28,9 +29,10 @@ def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
     book, name = ledger.of(case.repository.path), ledger.name(case.months)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = ledger.Key(
-        # Of the predictions, not of the model: the same model scored by other code is another challenger.
-        challenger=sha256(evidence.challenger.tobytes()),
-        champion=sha256(evidence.champion.tobytes()),
+        # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
+        # last bits, or a model that threads add up would be another challenger each time.
+        challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
+        champion=sha256(stats.rounded(evidence.champion).tobytes()),
         holdout=holdouts.digest(holdout),
         rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )

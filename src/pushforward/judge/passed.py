@@ -19,7 +19,7 @@ def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes
     step = max(1.0, len(keys) / GOLDEN_ROWS)
     places = [int(place * step) for place in range(min(GOLDEN_ROWS, len(keys)))]
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
-    rows = [{key: named[place], "p": float(predictions[place])} for place in places]
+    rows = [{key: named[place], "p": predictions[place].tolist()} for place in places]
     return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
 
 

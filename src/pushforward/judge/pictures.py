@@ -6,6 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
+from pushforward.gate import loss as losses
 from pushforward.gate.evidence import Evidence
 from pushforward.judge.case import Case
 from pushforward.pipeline.lock import METRICS
@@ -41,7 +42,7 @@ class Painter:
             evidence.challenger,
             evidence.champion,
             evidence.clusters,
-            rules=case.rules.gate,
+            loss=evidence.loss or losses.of(case.gate, len(evidence.classes)),
             learning=tables["learning.csv"],
             importance=tables["importance.csv"],
         )

@@ -9,10 +9,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pushforward import cause, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.judge import table
 from pushforward.process import clean_environment
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from pushforward.settings import ModelContract
+    from pushforward.settings import ModelContract, Settings
 
 LIMIT_BYTES = 200 * 1024 * 1024
 SCORE_SECONDS = 600.0
+DATED = r"^[12]\d{3}-(0[1-9]|1[0-2])"
 LIMIT_ROWS = 50_000_000
 
 
@@ -45,7 +47,7 @@ def score(
     checkout: Path,
     contract: "ModelContract",
     rows: Path,
-    events: Path,
+    events: Path | None,
     out: Path,
     *,
     python_bin: Path,
@@ -53,108 +55,148 @@ def score(
 ) -> None:
     """Run the contract's `score` command in `checkout`, with that checkout's code; predictions land at `out`.
 
-    The command is split as a shell would but run without one. A first word `python` becomes `python_bin`;
-    `{rows}`, `{events}` and `{out}` become absolute paths. The child and all that it starts are killed after
-    `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
+    The command is split as a shell would but run without one. A first word `python` becomes `python_bin`; `{rows}`,
+    `{out}` and, where features remember events, `{events}` become absolute paths. The child and all that it starts are
+    killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
-    places = {"{rows}": rows.absolute(), "{events}": events.absolute(), "{out}": out.absolute()}
+    places = {"{rows}": rows, "{out}": out} | ({"{events}": events} if events else {})
+    command(checkout, Command("score", contract.score, "scoring"), places, python_bin=python_bin, timeout=timeout)
+
+
+class Command(NamedTuple):
+    """A command of the settings: under which name, its words, and what it does, as sentences say it."""
+
+    setting: str
+    text: str
+    doing: str
+
+
+def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_bin: Path, timeout: float) -> None:
+    """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`."""
     try:
-        words = shlex.split(contract.score)
+        words = shlex.split(asked.text)
     except ValueError as broken:
-        raise PushforwardError(f"model.score cannot be split into words: {broken}") from None
+        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
     for place, path in places.items():
-        words = [word.replace(place, str(path)) for word in words]
+        words = [word.replace(place, str(path.absolute())) for word in words]
     if words[:1] in (["python"], ["python3"]):
         words[0] = str(python_bin)
+    out = places["{out}"]
     out.unlink(missing_ok=True)
     environment = clean_environment(
         {"PYTHONPATH": str(checkout.absolute() / "src"), "OMP_WAIT_POLICY": "passive", "TZ": "UTC"}
     )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
     with tempfile.TemporaryFile() as output:
-        status = _run_group(words, checkout, environment, output, timeout)
+        status = _run_group(words, checkout, environment, output, timeout, asked.doing)
         if status != 0:
             lines = [line.replace(f"{checkout.absolute()}/", "") for line in _last_lines(output)]
             why = cause.of(lines)
-            ended = f"scoring in {checkout.name}/ {_how_it_ended(status)}: {why.text or contract.score}"
+            ended = f"{asked.doing} in {checkout.name}/ {_how_it_ended(status)}: {why.text or asked.text}"
             raise ScoringError(
-                "\n  ".join([ended, contract.score, *lines]),
-                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {contract.score}",
+                "\n  ".join([ended, asked.text, *lines]),
+                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {asked.text}",
             )
     if not out.is_file():
-        raise PredictionsError(f"the score command ended well but wrote no {out.name}")
+        name = asked.setting
+        raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
 
 
-def read_predictions(path: Path, keys: "pl.Series", *, probability: bool = True) -> "NDArray[np.float64]":
-    """The column `p` of a predictions file, in the order of `keys` (their name is the key column's name).
+def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.float64]":
+    """The predictions that `rules` ask for: of each key one, or one for each class."""
+    return read_predictions(path, keys, probability=rules.gate.probability, columns=rules.contract.predicted)
 
-    The file must hold exactly the columns key and p, each key exactly once and no other, p finite and, where it
-    is a `probability`, within [0, 1]. Size, schema and row count are checked before anything is loaded. Raises
-    `PredictionsError` saying what is wrong and where.
+
+def read_predictions(
+    path: Path, keys: "pl.Series", *, probability: bool = True, columns: tuple[str, ...] = ("p",)
+) -> "NDArray[np.float64]":
+    """The `columns` of a predictions file, in the order of `keys` (their name is the key column's name).
+
+    The file must hold exactly the key and these, each key exactly once and no other, every number finite and, where it
+    is a `probability`, within [0, 1]. Several columns make an array of as many. Size, schema and row count are checked
+    before anything is loaded. Raises `PredictionsError` saying what is wrong and where.
     """
     import numpy as np
     import polars as pl
 
-    frame = _table(path, {keys.name: [keys.dtype], "p": [pl.Float64, pl.Float32]}, exactly=True, rows=len(keys))
+    integers = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]
+    kinds = [keys.dtype, *(integers if keys.dtype.is_integer() else ())]
+    wanted = {keys.name: kinds, **{name: [pl.Float64, pl.Float32] for name in columns}}
+    frame = _table(path, wanted, exactly=True, rows=len(keys))
+    frame = frame.with_columns(frame[keys.name].cast(keys.dtype, strict=False))
     found = frame[keys.name]
     if (doubles := found.is_duplicated()).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
     if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in the holdout")
     asked = keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
-    p = asked["p"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    bad = ~np.isfinite(p)
-    if probability:
-        bad |= (p < 0) | (p > 1)
-    if bad.any():
-        where = int(np.argmax(bad))
-        rule = "a number in [0, 1]" if probability else "a finite number"
-        raise PredictionsError(
-            f"{path.name}: p is {p[where]!s} for {keys.name} {_shown(keys[where])}, not {rule} "
-            f"({int(bad.sum()):,} such rows)"
-        )
-    return np.ascontiguousarray(p, dtype=np.float64)
+    for name in columns:
+        p = asked[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        bad = ~np.isfinite(p)
+        if probability:
+            bad |= (p < 0) | (p > 1)
+        if bad.any():
+            where = int(np.argmax(bad))
+            rule = "a number in [0, 1]" if probability else "a finite number"
+            raise PredictionsError(
+                f"{path.name}: {name} is {p[where]!s} for {keys.name} {_shown(keys[where])}, not {rule} "
+                f"({int(bad.sum()):,} such rows)"
+            )
+    return matrix(asked, columns)
+
+
+def matrix(frame: "pl.DataFrame", columns: tuple[str, ...]) -> "NDArray[np.float64]":
+    """One column as an array of its numbers, several as one of as many columns."""
+    import numpy as np
+    import polars as pl
+
+    found = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    return np.ascontiguousarray(found if len(columns) > 1 else found[:, 0], dtype=np.float64)
 
 
 def read_validation(path: Path, contract: "ModelContract", month: str, slices: Iterable[str]) -> "pl.DataFrame":
-    """The rows of the validation `month`: key, cluster, label and p as numbers, and the columns `slices`, in key order.
+    """The rows of the validation `month`: key, cluster, label and predictions as numbers, and `slices`, in key order.
 
-    The file may hold other columns and other months. Raises `PredictionsError` where it has no such rows, or where a
-    key appears twice.
+    The file may hold other columns and, where clusters are days or other parts of a month, other months. Raises
+    `PredictionsError` where it has no such rows, or where a key appears twice.
     """
     import polars as pl
 
     numbers = [pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt8, pl.Boolean]
-    wanted: dict[str, list[Any]] = {contract.key: [], contract.cluster: [], contract.label: numbers, "p": numbers}
-    frame = _table(path, wanted | {name: [] for name in slices if name not in wanted}, exactly=False)
-    frame = frame.filter(pl.col(contract.cluster).cast(pl.String).str.starts_with(month))
+    wanted: dict[str, list[Any]] = {contract.key: [], contract.label: [] if contract.classes else numbers}
+    wanted |= dict.fromkeys(contract.predicted, numbers)
+    wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
+    frame = _table(path, wanted, exactly=False)
+    clusters = None if contract.cluster is None else frame[contract.cluster].cast(pl.String)
+    if clusters is not None and clusters.str.contains(DATED).any():
+        frame = frame.filter(clusters.str.starts_with(month))
     if not frame.height:
         raise PredictionsError(f"{path.name} has no row of the validation month {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
         raise PredictionsError(f"{path.name}: a {contract.key} appears more than once in {_shown(month)}")
-    return frame.with_columns(pl.col(contract.label, "p").cast(pl.Float64)).sort(contract.key)
+    try:
+        labels = table.places(frame[contract.label], contract.classes, path.name)
+    except PushforwardError as strange:
+        raise PredictionsError(strange.message) from None
+    return frame.with_columns(labels, pl.col(contract.predicted).cast(pl.Float64)).sort(contract.key)
 
 
 def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None) -> "pl.DataFrame":
-    """A parquet file that may be anything: size, columns, types (any where none is named), rows, then the content."""
+    """A table that may be anything: size, columns, types (any where none is named), rows, then the content."""
     import polars as pl
 
     _check_file(path)
     pointers.refuse(path, path.name)
+    if path.suffix == table.CSV:
+        return _csv(path, wanted, exactly=exactly, rows=rows)
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
-        if sorted(schema) != sorted(wanted) if exactly else not set(wanted) <= set(schema):
-            rule = "exactly " if exactly else ""
-            raise PredictionsError(f"{path.name} has the columns {_some(schema)}; {rule}{_some(wanted)} are wanted")
+        _check_columns(path, schema, wanted, exactly=exactly)
         for column, kinds in wanted.items():
             if kinds and schema[column] not in kinds:
                 raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
-        count = int(lazy.select(pl.len()).collect().item())
-        if rows is not None and count != rows:
-            raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
-        if count > LIMIT_ROWS:
-            raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+        _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows)
         parquet.check(path, path.name)
         return lazy.select(list(wanted)).collect()
     except pl.exceptions.PolarsError as broken:
@@ -165,7 +207,37 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
         raise PredictionsError(f"{path.name} is not a readable parquet file") from None
 
 
-def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float) -> int:
+def _csv(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None) -> "pl.DataFrame":
+    """A CSV that may be anything: its texts, each of them of the first type that is asked of its column, or refused."""
+    try:
+        frame = table.texts(path, path.name)
+    except PushforwardError as broken:
+        raise PredictionsError(broken.message) from None
+    _check_columns(path, frame.columns, wanted, exactly=exactly)
+    _check_rows(path, frame.height, rows)
+    for column, kinds in wanted.items():
+        texts = frame[column]
+        values = texts.cast(kinds[0], strict=False) if kinds else texts
+        if (lost := values.is_null() & texts.is_not_null()).any():
+            raise PredictionsError(f"{path.name}: {column} is {_shown(texts.filter(lost)[0])}, not {kinds[0]}")
+        frame = frame.with_columns(values)
+    return frame.select(list(wanted))
+
+
+def _check_columns(path: Path, there: Iterable[str], wanted: Iterable[str], *, exactly: bool) -> None:
+    if sorted(there) != sorted(wanted) if exactly else not set(wanted) <= set(there):
+        rule = "exactly " if exactly else ""
+        raise PredictionsError(f"{path.name} has the columns {_some(there)}; {rule}{_some(wanted)} are wanted")
+
+
+def _check_rows(path: Path, count: int, rows: int | None) -> None:
+    if rows is not None and count != rows:
+        raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
+    if count > LIMIT_ROWS:
+        raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
+
+
+def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, timeout: float, doing: str) -> int:
     """Run a child in a process group of its own and let nothing of that group outlive the call."""
     try:
         child = subprocess.Popen(
@@ -182,7 +254,7 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise ScoringError(f"scoring in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
+        raise ScoringError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
     finally:
         _kill_group(child.pid)
         child.wait()

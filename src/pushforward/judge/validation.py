@@ -3,46 +3,59 @@
 from typing import Any
 
 import polars as pl
+from numpy.typing import NDArray
 
 from pushforward import settings
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
-from pushforward.judge import handover, score
+from pushforward.judge import score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter
-from pushforward.pipeline.revision import validation_month
+from pushforward.pipeline.revision import Revision, validation_month
+
+
+def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
+    """What each row belongs to, as text; itself where the settings name no cluster."""
+    alone = pl.int_range(labels.height, eager=True)
+    return (alone if cluster is None else labels[cluster]).cast(pl.String).to_numpy()
+
+
+def _month(manifest: dict[str, Any], revision: Revision) -> str:
+    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout."""
+    return validation_month(manifest) if manifest else revision.batches[-revision.settings.gate.window - 1]
 
 
 def validation(
     case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]
 ) -> verdicts.Validation | None:
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
-    contract, month = case.contract, validation_month(manifest)
-    path = case.read.folder / handover.VALIDATION
-    if not (contract.validation and month and path.is_file()):
+    contract, month = case.contract, _month(manifest, case.subject)
+    path = case.read.validation
+    if contract.loss or not (contract.validation and month and path.is_file()):
         return None
-    slices = case.rules.gate.slices
+    slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
-    theirs = None
-    if case.champion is not None and validation_month(champion) == month:
+    mine, theirs = score.matrix(table, contract.predicted), None
+    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit))
+    if case.champion is not None and before == month:
         root = case.checkout("champion", case.champion.commit)
         model = settings.load(root).contract
         if model.validation and (root / model.validation).is_file():
             other = score.read_validation(root / model.validation, model, month, slices)
-            if other[model.key].to_list() == table[contract.key].to_list():
+            if model.classes == contract.classes and other[model.key].to_list() == table[contract.key].to_list():
                 # The labels of a version; those of the hand-over are its own words.
-                table = other.rename({"p": "champion"}).with_columns(p=table["p"])
-                theirs = table["champion"].to_numpy()
+                table, theirs = other, score.matrix(other, model.predicted)
     evidence = Evidence(
         y=table[contract.label].to_numpy(),
         champion=theirs,
-        challenger=table["p"].to_numpy(),
-        clusters=table[contract.cluster].cast(pl.String).to_numpy(),
+        challenger=mine,
+        clusters=clusters_of(table, contract.cluster),
         mode="first" if theirs is None else "superior",
         months=(month,),
-        slices={name: table[name].cast(pl.String).to_numpy() for name in slices},
+        slices=case.slices(table),
+        classes=tuple(contract.classes),
     )
     painter.draw(case, evidence)
     word = gate.noun(contract.cluster, evidence.clusters)
-    return gate.validation(evidence, case.rules.gate, cluster=word)
+    return gate.validation(evidence, case.gate, cluster=word)

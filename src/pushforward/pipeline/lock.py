@@ -47,7 +47,18 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
     except (YAMLError, UnicodeError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
-    return stages if isinstance(stages, dict) else {}
+    return stages if isinstance(stages, dict) and all(map(_shaped, stages.values())) else {}
+
+
+def _shaped(entry: Any) -> bool:
+    """Whether this is an entry that DVC would write: a run may hand over any other."""
+    if not isinstance(entry, dict):
+        return False
+    params, lists = entry.get("params", {}), [entry.get(kind, []) for kind in ("deps", "outs")]
+    if not isinstance(params, dict) or not all(isinstance(some, list) for some in lists):
+        return False
+    named = (isinstance(one, dict) and isinstance(one.get("path"), str) for some in lists for one in some)
+    return all(named) and all(isinstance(values, dict) for values in params.values())
 
 
 def is_object(content: bytes, oid: str) -> bool:
@@ -78,6 +89,13 @@ def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
                 used |= {key if file == params.FILE else f"{file}: {key}" for key in values}
                 paths |= {file} - {params.FILE, schema.FILE}
     return paths - {out}, used
+
+
+def sources(lock: bytes | None, out: str) -> dict[str, str]:
+    """What the out `out` is made with and no stage makes, by path: the hash that the lock has of it."""
+    deps = [one for entry in read_lock(lock).values() for one in entry.get("deps", [])]
+    wanted, _ = making(lock, out)
+    return {str(one["path"]): str(one.get("md5", "")) for one in deps if one["path"] in wanted}
 
 
 def feeding(lock: bytes | None, out: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A revision: a commit and what it says of itself. Whoever asks a commit for its settings, lock or locks asks here."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from pushforward import params, schema, settings, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment
-from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.lock import LOCK, read_lock, sources
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
@@ -107,22 +108,35 @@ def settings_here(root: Path) -> Settings:
     return head.settings
 
 
-def model_digest(folder: Path) -> str:
-    """SHA-256 of the model in `folder`: of its one file beside the manifest, or of the list of its files' hashes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in {MANIFEST, ".gitignore"})
+def model_digest(path: Path) -> str:
+    """SHA-256 of the model at `path`: of its one file beside the manifest, or of the list of its files' hashes."""
+    if path.is_file():
+        return sha256(path.read_bytes())
+    files = sorted(one for one in path.rglob("*") if one.is_file() and one.name not in {MANIFEST, ".gitignore"})
     if not files:
-        raise PushforwardError(f"{folder.name} holds no model beside {MANIFEST}")
+        raise PushforwardError(f"{path.name} holds no model beside {MANIFEST}")
     if len(files) == 1:
         return sha256(files[0].read_bytes())
-    lines = [f"{sha256(path.read_bytes())}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{sha256(one.read_bytes())}  {one.relative_to(path).as_posix()}\n" for one in files]
     return sha256("".join(lines).encode())
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
-    """What the model in `folder` says of itself."""
-    if not (folder / MANIFEST).is_file():
-        raise PushforwardError(f"the model has no {MANIFEST}")
-    return untrusted.plain_json((folder / MANIFEST).read_bytes(), f"the model's {MANIFEST}")
+def manifest_of(path: Path) -> dict[str, Any]:
+    """What the model at `path` says of itself; nothing where it is one file, or a folder without a manifest."""
+    content = manifest_bytes(path)
+    return untrusted.plain_json(content, f"the model's {MANIFEST}") if content else {}
+
+
+def manifest_bytes(path: Path) -> bytes:
+    """The manifest of the model at `path` as it stands; empty where it has none."""
+    place = path / MANIFEST
+    return place.read_bytes() if place.is_file() else b""
+
+
+def data_digest(manifest: bytes, lock: bytes | None, path: str) -> str:
+    """SHA-256 of what the model at `path` was made from: the data of its manifest, else its sources in dvc.lock."""
+    named = json.loads(manifest).get("data") if manifest else sources(lock, path)
+    return sha256(json.dumps(named, sort_keys=True, separators=(",", ":")).encode())
 
 
 def validation_month(manifest: dict[str, Any]) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pushforward import files
 from pushforward.errors import DATA, POLICY, TOOL, USAGE, PushforwardError
+from pushforward.gate import stats
 from pushforward.git.repository import Repository
-from pushforward.judge import holdout, score
+from pushforward.judge import holdout, score, table
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import MANIFEST, Revision
@@ -129,8 +130,8 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
 
 def _files(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
     """The SHA-256 of each file of the model, and its manifest; of what is no plain file, a link too, those words."""
-    folder = checkout / model
-    plain = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    place = checkout / model
+    plain = [path for path in (place, *place.rglob("*")) if path.is_symlink() or not path.is_dir()]
     names = {path.relative_to(checkout).as_posix(): path for path in plain}
     inside = {name: path for name, path in names.items() if not path.is_symlink() and path.is_file()}
     found = {name: _digest(inside[name]) if name in inside else "no plain file" for name in names}
@@ -141,30 +142,29 @@ def _files(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
 def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     """Have the version score its holdout and compare the golden rows; how they compare, as a sentence.
 
-    `same` asks for the very same bits: this machine, and the environment that it was judged in.
+    `same` asks for the same but for rounding: this machine, and the environment that it was judged in.
     """
     import numpy as np
     import polars as pl
 
     rules, contract = of.rules, of.rules.contract
     place = checkout / contract.holdout
-    rows = holdout.read(place / holdout.ROWS, holdout.ROWS)
-    out = scratch / "predictions.parquet"
+    given = table.place(place, holdout.ROWS, contract.holdout)
+    rows, out = table.read(given, given.name), scratch / f"predictions{given.suffix}"
     with _hop("load"):
         python = environment.interpreter(
             of.repository, of.target, contract.environment, folder=scratch / "environments"
         )
-        asked = (place / holdout.ROWS, place / holdout.EVENTS, out)
+        asked = (given, place / holdout.EVENTS if contract.events else None, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
-        probability = rules.gate.probability
-        predictions = score.read_predictions(out, rows[contract.key], probability=probability)
+        predictions = score.read_asked(out, rows[contract.key], rules)
     judged = of.verdict.holdout
     if judged is None or holdout.digest(place) != judged.sha256:
         return (
             "it loads and scores; its golden rows are of a holdout that the judge had made otherwise, and not compared"
         )
     with _hop("golden"):
-        golden = entry.golden(of.recorded(GOLDEN), contract.key)
+        golden = entry.golden(of.recorded(GOLDEN), contract.key, len(contract.classes))
     keys, expected = [name for name, _ in golden], np.array([p for _, p in golden])
     named = rows[contract.key] if rows[contract.key].dtype.is_integer() else rows[contract.key].cast(pl.String)
     at = {key: place for place, key in enumerate(named.to_list())}
@@ -172,19 +172,22 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
         raise _broken("golden", f"the holdout has no row {str(missing[0])[:40]!r}")
     found = predictions[[at[key] for key in keys]]
     off = float(np.abs(found - expected).max(initial=0.0))
+    differs = bool(stats.differing(expected, found).any())
     if not off:
         return f"it loads, and gives its {len(keys)} golden rows to the last bit"
-    if same or off > TOLERANCE:
+    if (same and differs) or off > TOLERANCE:
         raise _broken("golden", f"it gives other predictions than when it was judged, by up to {figure(off)}")
-    near = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
-    return f"it loads, and gives its {len(keys)} golden rows {near}"
+    told = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
+    told = told if differs else f"but for rounding (by up to {figure(off)})"
+    return f"it loads, and gives its {len(keys)} golden rows {told}"
 
 
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:
     """Path in the bundle -> its bytes, or the file that has them."""
     path = of.rules.contract.path
+    above = f"{path}/" if path not in of.statement.subjects else path.removesuffix(path.rpartition("/")[2])
     files: dict[str, bytes | Path] = {
-        f"{MODEL}/{name.removeprefix(f'{path}/')}": checkout / name for name in of.statement.subjects
+        f"{MODEL}/{name.removeprefix(above)}": checkout / name for name in of.statement.subjects
     }
     files |= {name: of.file(name) for name in FILES - {CARD}}
     files["model-card.md"] = of.file(CARD)

@@ -23,11 +23,15 @@ LONGEST = 1500
 SLICES = 24
 MARKS = {"pass": "✓", "fail": "✗", "undecided": "?"}
 SERVER, FORGE = "a server on one machine", "a forge's runner"
-PROBED = (
-    "Before the promotion the judge scored the holdout again by itself, and got what was handed over to the last bit. "
-    "Where features remember events, it did so once more with all that was not known yet replaced, and no earlier "
-    "prediction changed: else the verdict would be invalid."
+AGAIN = (
+    "Before the promotion the judge scored the holdout again by itself, and got what was handed over, but for rounding."
 )
+PROBED = (
+    f"{AGAIN} Where features remember events, it did so once more with all that was not known yet replaced, and no "
+    "earlier prediction changed: else the verdict would be invalid."
+)
+NOT_PROBED = f"{AGAIN} The score command takes no events: whether features see the future was not asked."
+INDEPENDENT = "Rows are taken as independent: where some belong together, every bound above is too narrow."
 
 Kind = Literal["text", "list", "facts", "digests", "table", "commands"]
 
@@ -79,7 +83,7 @@ def build(
         *_about(about),
         Section("Data", tuple(_data(verdict, batches, rules.gate.window))),
         Section("Metrics", tuple(_metrics(verdict))),
-        Section("Checks", tuple(_checks(verdict))),
+        Section("Checks", tuple(_checks(verdict, rules))),
         Section("Lineage", tuple(_lineage(verdict, made, digest, previous))),
         Section("Get it, and verify it", tuple(_commands(name, rules))),
     ]
@@ -163,7 +167,8 @@ def _lines(text: str) -> Iterator[tuple[Literal["heading", "list", "text"], str]
 
 def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Block]:
     training, holdout = months[:-window], verdict.holdout.months if verdict.holdout else tuple(months[-window:])
-    facts = [("Training", _months(training, "every one before the holdout"))]
+    told = "every one before the holdout" if verdict.digests.manifest else "those before the holdout"
+    facts = [("Training", _months(training, told))]
     if verdict.validation:
         found = verdict.validation
         facts.append(
@@ -172,8 +177,9 @@ def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Bloc
                 f"{found.month}: {sample(found.rows, found.clusters, verdict.cluster)}, by a fit without it",
             )
         )
-    size = f"{sample(verdict.rows, verdict.clusters, verdict.cluster)}; never trained on"
-    facts.append(("Holdout", _months(holdout, size if verdict.rows else "never trained on")))
+    never = "never trained on" if verdict.digests.manifest else "nothing here knows whether it was trained on"
+    size = f"{sample(verdict.rows, verdict.clusters, verdict.cluster)}; {never}"
+    facts.append(("Holdout", _months(holdout, size if verdict.rows else never)))
     if verdict.positives is not None and verdict.rows:
         facts.append(("Positive labels in the holdout", percent.share(verdict.positives / verdict.rows)))
     yield Block("facts", tuple(facts))
@@ -231,10 +237,12 @@ def _slices(slices: Sequence[Slice]) -> Block:
     return Block("table", (head, *rows), f"Loss by slice{more}")
 
 
-def _checks(verdict: Verdict) -> Iterator[Block]:
+def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
     if verdict.guards:
         yield Block("list", tuple((f"{MARKS[one.outcome]} {one.detail}",) for one in verdict.guards), title="Guards")
-    yield Block("text", ((PROBED,),), title="Time honesty")
+    yield Block("text", ((PROBED if rules.contract.events else NOT_PROBED,),), title="Time honesty")
+    if rules.contract.cluster is None:
+        yield Block("text", ((INDEPENDENT,),))
     if verdict.touched:
         listed = ", ".join(verdict.touched[:12]) + (" and more" if len(verdict.touched) > 12 else "")
         yield Block("text", ((f"This change touched the judge: {listed}. It was judged by the judge it found.",),))

@@ -50,11 +50,11 @@ class _Golden(BaseModel):
 
     version: Annotated[int, Field(ge=1, le=1, alias="schema")]
     key: str
-    rows: Annotated[list[dict[str, int | float | str]], Field(min_length=1)]
+    rows: Annotated[list[dict[str, int | float | str | list[float]]], Field(min_length=1)]
 
 
-def golden(content: bytes, key: str) -> list[tuple[int | str, float]]:
-    """The golden rows, by the column `key`: what the model gave for them when it was judged."""
+def golden(content: bytes, key: str, classes: int = 0) -> list[tuple[int | str, float | list[float]]]:
+    """The golden rows, by the column `key`: what the model gave for them when it was judged, one or one a class."""
     try:
         told = _Golden.model_validate_json(content)
     except ValidationError as wrong:
@@ -62,11 +62,16 @@ def golden(content: bytes, key: str) -> list[tuple[int | str, float]]:
             f"{GOLDEN} is not of the form expected: {untrusted.where(wrong)}", exit_code=DATA
         ) from None
     rows = [(row.get(key), row.get("p")) for row in told.rows]
-    found = [(name, p) for name, p in rows if isinstance(name, int | str) and isinstance(p, int | float)]
+    fits = [len(p) == classes if isinstance(p, list) else not classes and isinstance(p, int | float) for _, p in rows]
+    found = [
+        (name, [float(one) for one in p] if isinstance(p, list) else float(p))
+        for (name, p), fit in zip(rows, fits, strict=True)
+        if fit and isinstance(name, int | str) and isinstance(p, int | float | list)
+    ]
     if told.key != key or len(found) < len(rows):
-        why = f"not every row has a {plain(key)} and a number p"
+        why = f"not every row has a {plain(key)} and {f'{classes} numbers' if classes else 'a number'} p"
         raise PushforwardError(f"{GOLDEN} is not of the form expected: {why}", exit_code=DATA)
-    return [(name, float(p)) for name, p in found]
+    return found
 
 
 @functools.cache

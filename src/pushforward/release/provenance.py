@@ -96,9 +96,10 @@ def statement(
     rules = Revision(repository, target).settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
-    subjects = {path: found for path, found in data.items() if path.startswith(f"{rules.contract.path}/")}
+    model = rules.contract.path
+    subjects = {path: found for path, found in data.items() if path == model or path.startswith(f"{model}/")}
     subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
-    _check(verdict, subjects, rules.contract.path)
+    _check(verdict, subjects, model)
     definition = {
         "buildType": BUILD,
         "externalParameters": {
@@ -173,8 +174,8 @@ def read(content: bytes) -> Statement:
 
 
 def model_digest(subjects: Mapping[str, str], model: str) -> str:
-    """The digest that a version's tag has of its model, from the SHA-256 of the files below the path `model`."""
-    files = {path: found for path, found in subjects.items() if path.rpartition("/")[2] != MANIFEST}
+    """The digest that a version's tag has of its model, from the SHA-256 of the files at and below the path `model`."""
+    files = {path: found for path, found in subjects.items() if path == model or not path.endswith(f"/{MANIFEST}")}
     if len(files) == 1:
         return next(iter(files.values()))
     # in the order of `revision.model_digest`: by the parts of the path, not by its characters
@@ -184,15 +185,17 @@ def model_digest(subjects: Mapping[str, str], model: str) -> str:
 
 def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> None:
     found = {path: content.sha256 for path, content in subjects.items()}
-    if f"{model}/{MANIFEST}" not in found or len(found) < 2:
-        raise PushforwardError(f"{LOCK} names no model and {MANIFEST} below {model}/", exit_code=DATA)
-    told = (model_digest(found, model), found[f"{model}/{MANIFEST}"])
+    manifest = found.get(f"{model}/{MANIFEST}", "")
+    if len(found) < (2 if manifest else 1):
+        raise PushforwardError(f"{LOCK} names no model at {model}", exit_code=DATA)
+    told = (model_digest(found, model), manifest)
     for what, is_, judged in zip(
         ("model", MANIFEST), told, (verdict.digests.model, verdict.digests.manifest), strict=True
     ):
         if is_ != judged:
             raise PushforwardError(
-                f"hop store: the {what} in the DVC store has SHA-256 {is_[:12]}…, the verdict is on {judged[:12]}…",
+                f"hop store: the {what} in the DVC store has SHA-256 {is_[:12] or 'none'}…, "
+                f"the verdict is on {judged[:12] or 'none'}…",
                 next=f"pushforward report {verdict.commit[:9]}",
                 exit_code=DATA,
             )

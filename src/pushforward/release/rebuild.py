@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from pushforward import files, parquet, process, settings
+from pushforward import files, process, settings
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.gate import stats
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import score
+from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
@@ -189,15 +191,17 @@ def _overlap(one: str, other: str) -> bool:
 def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
     contract = rules.contract
-    wanted = entry.golden(golden, contract.key)
+    wanted = entry.golden(golden, contract.key, len(contract.classes))
     holdout = root / contract.holdout
-    score.score(root, contract, holdout / ROWS, holdout / EVENTS, out, python_bin=python, timeout=score.SCORE_SECONDS)
-    parquet.check(out, out.name)
-    table = pl.read_parquet(out)
-    keys = table[contract.key] if table[contract.key].dtype.is_integer() else table[contract.key].cast(pl.String)
-    found = dict(zip(keys.to_list(), table["p"].cast(pl.Float64).to_list(), strict=True))
+    given = table.place(holdout, ROWS, contract.holdout)
+    keys, out = table.read(given, given.name)[contract.key], out.with_suffix(given.suffix)
+    told = holdout / EVENTS if contract.events else None
+    score.score(root, contract, given, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+    predictions = score.read_asked(out, keys, rules)
+    named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
+    found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
-        if found.get(key) != p:
+        if key not in found or stats.differing(np.array([p]), np.array([found[key]])).any():
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )

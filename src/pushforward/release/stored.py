@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK
-from pushforward.pipeline.revision import MANIFEST, sha256
+from pushforward.pipeline.revision import MANIFEST, data_digest, sha256
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry.authority import Authority
 from pushforward.release import provenance, rebuild
@@ -117,10 +116,13 @@ def model(there: Stored) -> str:
     of = there.of
     path = of.rules.contract.path
     oid = of.outs.get(path, "")
-    if not oid.endswith(LISTING):
-        raise DifferentError(f"{LOCK} names no folder {path}", f"{of.target[:9]}:{LOCK}", path)
-    listed = objects.members(oid, there.bytes(oid, f"{path}/"))
-    contents = {f"{path}/{name}": there.bytes(one, f"{path}/{name}") for name, one in listed.items()}
+    if not oid:
+        raise DifferentError(f"{LOCK} names no model {path}", f"{of.target[:9]}:{LOCK}", path)
+    if oid.endswith(LISTING):
+        listed = objects.members(oid, there.bytes(oid, f"{path}/"))
+        contents = {f"{path}/{name}": there.bytes(one, f"{path}/{name}") for name, one in listed.items()}
+    else:
+        contents = {path: there.bytes(oid, path)}
     found = {name: sha256(content) for name, content in contents.items()}
     return check_model(of, found, contents.get(f"{path}/{MANIFEST}", b""), there.where(there.remote, oid))
 
@@ -135,9 +137,11 @@ def check_model(of: Evidence, found: Mapping[str, str], manifest: bytes, place: 
     rest = {name: digest for name, digest in found.items() if name != first}
     same_files("the model's file", place, told, rest)
     same("the model", place, record.model, provenance.model_digest(found, path))
-    data = json.dumps(json.loads(manifest).get("data"), sort_keys=True, separators=(",", ":"))
-    same("the data that the manifest names", place, record.data, sha256(data.encode()))
-    return f"{', '.join(sorted(rest))[:60]} and {MANIFEST} have the tag's SHA-256"
+    where, named = (place, "the manifest") if manifest else (f"{of.target[:9]}:{LOCK}", LOCK)
+    lock = None if manifest else of.repository.read(of.target, LOCK)
+    same(f"the data that {named} names", where, record.data, data_digest(manifest, lock, path))
+    files = f"{', '.join(sorted(rest))[:60]}{f' and {MANIFEST}' if manifest else ''}"
+    return f"{files} {'have' if len(found) > 1 else 'has'} the tag's SHA-256"
 
 
 def data(there: Stored) -> str:

@@ -80,6 +80,7 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
         )
     if context.renamed_from:
         alerts.append(f"> [!WARNING]\n> **{words.RENAMED}**: {prose(words.unlike(context))}.")
+    alerts += [f"> [!NOTE]\n> {prose(sentence(capital(remark)))}" for remark in words.remarks(verdict, context)]
     if context.message:
         alerts.append("\n".join(_indented(line) for line in words.message_lines(context)))
     if verdict.clipped:
@@ -136,7 +137,7 @@ def _number_table(verdict: Verdict) -> str:
         smallest = f" A true gain of {figure(verdict.minimum_detectable)} is found in 4 of 5 such windows."
     note = (
         f"<sub>Holdout: {sample(verdict.rows, verdict.clusters, verdict.cluster)}. A positive gain is "
-        f"better. Bounds are one-sided, paired by row, clustered by {verdict.cluster}.{days}{smallest}</sub>"
+        f"better. Bounds are one-sided, paired by row{words.clustered(verdict)}.{days}{smallest}</sub>"
     )
     return f"{table(head, rows)}\n\n{note}"
 
@@ -159,7 +160,7 @@ def _validation_table(verdict: Verdict) -> str:
             better = f" Better on {found.clusters_better} of {found.clusters} {prose(verdict.cluster)}s."
         note = (
             f"Validation month {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
-            f"one-sided, paired by row, clustered by {prose(verdict.cluster)}.{better}"
+            f"one-sided, paired by row{prose(words.clustered(verdict))}.{better}"
         )
     return f"{rows}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
 

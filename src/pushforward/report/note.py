@@ -22,7 +22,7 @@ class Context:
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
     `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
-    into a protected branch by their word, and why.
+    into a protected branch by their word, and why. `remarks` are what the judge could not ask of this project.
     """
 
     kind: Kind = "judged"
@@ -45,6 +45,7 @@ class Context:
     trend_metric: str = ""
     next_version: str = ""
     override: str = ""
+    remarks: tuple[str, ...] = ()
     next_step: str = ""
     next_command: str = ""
     reproduce: str = ""

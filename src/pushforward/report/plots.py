@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pushforward.gate import stats
 from pushforward.gate.guards import GUARD_ALPHA
-from pushforward.gate.loss import Loss, of
+from pushforward.gate.loss import Loss
 from pushforward.gate.stats import BINS, Floats
 from pushforward.report.vega import (
     COLORS,
@@ -37,7 +37,6 @@ from pushforward.report.vega import (
     svg,
     template,
 )
-from pushforward.settings import GateRules
 from pushforward.text import figure, signed
 
 T = TypeVar("T")
@@ -59,14 +58,14 @@ def draw(
     champion: NDArray[Any] | None,
     clusters: NDArray[Any],
     *,
-    rules: GateRules,
+    loss: Loss,
     learning: Mapping[str, bytes],
     importance: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """Pictures by file name, as SVG; what cannot be drawn from what is given is left out.
 
     Labels and predictions are arrays of one length, one entry a row of the validation month, `champion` None where it
-    has not answered the same rows; `clusters` are days as text. `rules` name the loss. `learning` (CSV:
+    has not answered the same rows; `clusters` are days as text. `loss` is the gated one. `learning` (CSV:
     round, validation, optionally train) and `importance` (CSV: feature, contribution) are by "champion" and
     "challenger". No two runs on one machine differ in a byte.
     """
@@ -76,14 +75,14 @@ def draw(
     outcomes = y.astype(np.float64)
     plots = {"learning": _learning(learning), "importance": _importance(importance)}
     if all(_drawable(values) for values in (outcomes, *models.values())):
-        if _binary(outcomes, models):
+        if loss.form not in {"classes", "given"} and _binary(outcomes, models):
             plots |= {
                 "roc": _roc(outcomes, models),
                 "pr": _precision_recall(outcomes, models),
                 "reliability": _reliability(outcomes, models),
             }
         if champion is not None:
-            plots["gain-by-day"] = _gain(outcomes, models, clusters.astype(str), of(rules))
+            plots["gain-by-day"] = _gain(outcomes, models, clusters.astype(str), loss)
     drawn = {}
     for name, plot in sorted(plots.items()):
         # Vega raises ValueError where it stumbles; a picture is no reason to go without a verdict.

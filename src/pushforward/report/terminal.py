@@ -33,6 +33,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         lines += _wrap(f"{words.RENAMED.lower()}: {plain(words.unlike(context))}", width, "  ! ", "    ")
     if verdict.touched:
         lines += _wrap(f"judge touched: {words.listing(verdict.touched, plain)}", width, "  ! ", "    ")
+    for remark in words.remarks(verdict, context):
+        lines += _wrap(plain(remark), width, "  ! ", "    ")
     if card := _number_card(verdict):
         lines += ["", *(cut(line, width) for line in card)]
     facts = [

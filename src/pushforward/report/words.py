@@ -15,7 +15,7 @@ from pushforward.gate.verdict import (
     worst_first,
 )
 from pushforward.report.note import Context
-from pushforward.text import between, code, figure, plain, plural, prose, signed
+from pushforward.text import ROW, between, code, figure, plain, plural, prose, signed
 
 LISTED = 12
 RENAMED = "The model has another name"
@@ -97,6 +97,23 @@ def unlike(context: Context) -> str:
         f"it was not compared with {context.renamed_from}, the champion under the name before; "
         "it is in use nowhere until a person puts it to use"
     )
+
+
+def independent(verdict: Verdict) -> str:
+    """What it means that every row is a cluster of its own; "" where rows belong together."""
+    if not verdict.rows or (verdict.cluster, verdict.clusters) != (ROW, verdict.rows):
+        return ""
+    return "rows are taken as independent (holdout.cluster: none): where some belong together, bounds are too narrow"
+
+
+def clustered(verdict: Verdict) -> str:
+    """How the bounds were taken, as the end of a sentence."""
+    return "" if independent(verdict) else f", clustered by {verdict.cluster}"
+
+
+def remarks(verdict: Verdict, context: Context) -> list[str]:
+    """What the judge could not ask, and what it took for granted."""
+    return [remark for remark in (independent(verdict), *context.remarks) if remark]
 
 
 def message_lines(context: Context) -> list[str]:
