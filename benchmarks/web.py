@@ -42,7 +42,7 @@ from pushforward.views.pages import Site
 LIMIT_SECONDS = 0.5
 MODEL = "flight-delay"
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   flight-delay:
     path: model

@@ -19,7 +19,7 @@ from pushforward.server import check, init
 from pushforward.views import web
 
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   toy:
     path: model

@@ -64,16 +64,9 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (
-            b"date, time: decided_at",
-            b"none, time: decided_at",
-            "flight-delay.holdout.cluster: none is not judged yet",
-        ),
-        (b"time: decided_at", b"time: none", "models.flight-delay.holdout.time: none is not judged yet"),
         (b"time: decided_at", b"time: at, floor: python f.py", "holdout.floor as a command is not judged yet"),
         (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
         (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
-        (b"    batches", b"    classes: [cat, dog]\n    batches", "classes is not judged yet"),
         (b"path: model", b'path: "a model"', "models.flight-delay.path (it is 'a model') has to be of letters"),
     ],
 )
@@ -86,12 +79,16 @@ def test_what_the_judge_cannot_answer_for_yet_is_refused_in_a_line(old, new, wor
     assert (refused.value.next, refused.value.exit_code) == ("edit pushforward.yaml", 2)
 
 
-def test_a_loss_of_one_s_own_is_refused_where_it_would_be_judged_by():
+def test_a_loss_of_one_s_own_is_what_the_gate_calls_a_command():
     read = settings.parse(GOOD.replace(b"    batches", b"    loss: l {labels} {predictions} {out}\n    batches"))
-    with pytest.raises(
-        PushforwardError, match=r"models\.flight-delay\.loss: a command is not judged yet; write one of log"
-    ):
-        _ = read.gate
+    assert (read.gate.metric, read.contract.loss) == ("command", "l {labels} {predictions} {out}")
+    assert settings.parse(GOOD).contract.loss is None
+
+
+def test_what_is_none_is_nothing_to_the_judge():
+    text = GOOD.replace(b"date, time: decided_at", b"none, time: none").replace(b" {events}", b"")
+    contract = settings.parse(text).contract
+    assert (contract.cluster, contract.time, contract.events) == (None, None, False)
 
 
 def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():

@@ -109,7 +109,7 @@ def test_rows_without_moment_and_cluster_are_judged_and_the_report_says_what_was
     assert sorted(path.name for path in project.handover.iterdir()) == [
         *("dvc.lock", "model", "predictions.csv", "run.json", "validation.csv")
     ]
-    assert "Rows are taken as independent (model.cluster: none)" in report
+    assert "Rows are taken as independent (holdout.cluster: none)" in report
     assert "The score command takes no events, so the time-honesty probe had nothing to ask" in report
     assert "The model has no manifest.json, so nothing here knows which months it has trained on" in report
     assert " day" not in report.partition(" -->\n")[2]
@@ -191,14 +191,14 @@ def test_a_time_that_is_no_moment_is_refused(tmp_path):
     (tmp_path / "labels.csv").write_text("id,price\n1,1\n")
     for text, kind in (("5", "Int64"), ("yesterday", "String")):
         (tmp_path / "rows.csv").write_text(f"id,at\n1,{text}\n")
-        with pytest.raises(PushforwardError, match=rf"rows\.csv: at \(model\.time\) is {kind}, not a moment"):
+        with pytest.raises(PushforwardError, match=rf"rows\.csv: at \(holdout\.time\) is {kind}, not a moment"):
             holdouts.tables(tmp_path, timed)
     (tmp_path / "rows.csv").write_text("id,at\n1,2020-03-01 12:00:00\n")
     assert holdouts.tables(tmp_path, timed)[0]["at"].dt.year().to_list() == [2020]
 
 
 def test_events_are_of_a_project_that_has_time():
-    with pytest.raises(PushforwardError, match=r"name the column model\.time"):
+    with pytest.raises(PushforwardError, match=r"name the column holdout\.time"):
         parse(SETTINGS.replace("{rows}", "{rows} {events}").encode())
     with pytest.raises(PushforwardError, match="write the name of a column, or none"):
         parse(SETTINGS.replace("cluster: none", "cluster:").encode())

@@ -131,7 +131,7 @@ def test_text_labels_are_judged_class_by_class(project):
     project.judge()
     project.edit("params.yaml", "columns: 2", "columns: 1")
     third, _ = project.judge()
-    assert "lesions@v1.1.0 tells other classes than model.classes names: benign, not sure, malignant" in third.reason
+    assert "lesions@v1.1.0 tells other classes than the settings: benign, not sure, malignant" in third.reason
 
 
 def test_a_label_that_is_no_class_and_probabilities_that_are_none_are_refused(project):
@@ -179,21 +179,19 @@ def test_classes_are_of_the_losses_that_know_them(old, new, why):
 
 
 def test_the_accuracy_is_of_classes():
-    text = PARAMS.replace('  classes: [benign, "not sure", malignant]\n', "")
+    text = SETTINGS.replace('    classes: [benign, "not sure", malignant]\n', "")
     assert parse(text.encode()).binary
-    with pytest.raises(
-        PushforwardError, match=r"accuracy is of labels of several classes; name them in model\.classes"
-    ):
+    with pytest.raises(PushforwardError, match=r"accuracy is of labels of several classes; name them in 'classes'"):
         parse(text.replace("logloss", "accuracy").encode())
 
 
 def test_texts_without_classes_are_told_how_to_name_them(tmp_path):
     (tmp_path / "rows.csv").write_text("image\n1\n")
     (tmp_path / "labels.csv").write_text("image,patient,finding\n1,p,benign\n")
-    rules = parse(SETTINGS.replace('  classes: [benign, "not sure", malignant]\n', "").encode())
-    with pytest.raises(PushforwardError, match=r"finding \(model\.label\) is String, not a number") as refused:
+    rules = parse(SETTINGS.replace('    classes: [benign, "not sure", malignant]\n', "").encode())
+    with pytest.raises(PushforwardError, match=r"finding \(holdout\.label\) is String, not a number") as refused:
         holdouts.tables(tmp_path, rules)
-    assert "model.classes" in refused.value.next
+    assert "name the classes in classes" in refused.value.next
 
 
 def test_every_loss_can_be_sent_to_the_process_that_draws():

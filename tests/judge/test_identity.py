@@ -6,7 +6,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import identity
 
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   toy:
     path: model

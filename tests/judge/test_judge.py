@@ -36,7 +36,7 @@ DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   toy:
     path: model
@@ -519,9 +519,9 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             {SETTINGS[SETTINGS.index("    holdout:") :]: ""},
             "the model toy is at level 0 (rerun), and judging it needs level 3",
         ),
-        ({"cluster: date": "cluster: none"}, "models.toy.holdout.cluster: none is not judged yet"),
+        ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],
-    ids=["tool", "level", "cluster"],
+    ids=["tool", "level", "batches"],
 )
 def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
     (old, new), *_ = change.items()

@@ -14,7 +14,7 @@ from pushforward.report import notes
 from pushforward.report.markdown import markdown
 
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   toy:
     path: model

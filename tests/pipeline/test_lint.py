@@ -184,7 +184,7 @@ def toy(tmp_path, git):
     folder = tmp_path / "toy"
     for name, text in {
         "params.yaml": (ROOT / "tests" / "toy" / "params.yaml").read_text(),
-        "pushforward.yaml": 'tool: "0.1.0"\nmodels:\n  toy: {environment: []}\n',
+        "pushforward.yaml": 'tool: "0.2.0"\nmodels:\n  toy: {environment: []}\n',
         ".dvc/config": "[core]\n    analytics = false\n",
         "dvc.yaml": "stages:\n  one:\n    cmd: echo x > a\n    outs: [a]\n",
     }.items():
@@ -249,7 +249,7 @@ def test_below_level_3_and_without_params_the_pipeline_runs_and_no_verb_that_jud
     [
         ("params.yaml", "a: &a [x]\nb: [*a]\n", "anchor or alias"),
         ("pushforward.yaml", "models: &a [x]\ngate: *a\n", "anchor or alias"),
-        ("pushforward.yaml", 'tool: "0.1.0"\nmodels: {toy: {}}\ngate: {windw: 2}\n', "did you mean 'window'"),
+        ("pushforward.yaml", 'tool: "0.2.0"\nmodels: {toy: {}}\ngate: {windw: 2}\n', "did you mean 'window'"),
         (
             "params.yaml",
             "train: {since: 2013-01-01}\n",

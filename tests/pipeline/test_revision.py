@@ -10,7 +10,7 @@ from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, settings_here
 
 SETTINGS = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   toy:
     path: model

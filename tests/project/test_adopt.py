@@ -164,7 +164,7 @@ def test_a_runner_gets_the_tool_pinned(source, installs, tmp_path, git, adopt):
     "source",
     [
         "pushforward",
-        "pushforward==0.1.0",
+        "pushforward==0.2.0",
         "https://example.org/pushforward.git",
         "https://example.org/pushforward.git@main",
         f"http://example.org/pushforward.git@{'a' * 40}",
@@ -315,7 +315,7 @@ def test_a_level_that_a_person_has_written_is_read(tmp_path, git, adopt):
     done = adopt(root)
     assert "level   3 of 3, contract" in done.output
     assert "needs" not in done.output
-    assert "note    pushforward.yaml: models.shop.holdout.cluster: none is not judged yet\n" in done.output
+    assert "note    pushforward.yaml: models.shop.batches: none is not judged yet\n" in done.output
     (root / schema.FILE).write_text(text + holdout)
     refused = adopt(root)
     assert refused.exit_code == USAGE

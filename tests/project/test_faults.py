@@ -23,7 +23,7 @@ stages:
     metrics: [scores.json: {cache: false}]
 """
 PROJECT = """\
-tool: "0.1.0"
+tool: "0.2.0"
 models:
   shop:
     path: model.pkl

@@ -140,7 +140,10 @@ def test_every_rule_of_before_is_said_afterwards(shop, adopt):
         "label": "y",
         "cluster": "day",
         "time": "at",
+        "classes": [],
         "floor": "mean",
+        "loss": None,
+        "loss_key": None,
         "validation": None,
     }
     assert (read.gate.metric, read.gate.window, read.gate.slices) == ("brier", 2, ["half"])

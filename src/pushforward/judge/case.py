@@ -152,7 +152,7 @@ class Case:
         out, theirs = self.scratch("champion", holdout), settings.load(root)
         if theirs.contract.classes != self.contract.classes:
             raise PushforwardError(
-                f"{champion.name} tells other classes than classes names: "
+                f"{champion.name} tells other classes than the settings: "
                 f"{', '.join(theirs.contract.classes) or 'none'}",
                 next="give the model another name: it begins again, and is compared with nothing",
             )
