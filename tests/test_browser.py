@@ -23,6 +23,7 @@ import pytest
 from pushforward.gate.verdict import Champion
 from pushforward.git.repository import Repository
 from pushforward.report import plots
+from pushforward.settings import GateRules
 from pushforward.views import web
 from pushforward.views.pages import Site
 
@@ -186,7 +187,7 @@ def pictures():
         challenger,
         champion,
         days,
-        metric="logloss",
+        rules=GateRules(),
         learning={"challenger": curve},
         importance={"challenger": weights},
     )
