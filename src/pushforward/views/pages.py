@@ -27,7 +27,7 @@ from pushforward.release import card, provenance
 from pushforward.release import entry as registered
 from pushforward.release.card import Card
 from pushforward.report import words
-from pushforward.text import between, capital, figure, plain, sentence, signed
+from pushforward.text import between, capital, figure, plain, sample, sentence, signed
 from pushforward.views import charts
 from pushforward.views import svg as pictures
 from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
@@ -406,6 +406,9 @@ def _templates() -> Environment:
         "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
         "curve": charts.curve,
         "fold_stages": words.fold_stages,
+        "remarks": words.remarks,
+        "clustered": words.clustered,
+        "sample": sample,
         "WORDS": words.WORDS,
         "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
