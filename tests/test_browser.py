@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pushforward.gate.loss import LOSSES
 from pushforward.gate.verdict import Champion
 from pushforward.git.repository import Repository
 from pushforward.report import plots
@@ -186,7 +187,7 @@ def pictures():
         challenger,
         champion,
         days,
-        metric="logloss",
+        loss=LOSSES["logloss"],
         learning={"challenger": curve},
         importance={"challenger": weights},
     )
