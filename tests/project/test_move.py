@@ -129,6 +129,20 @@ def test_sections_move_with_their_comments_and_what_a_stage_reads_stays(shop, ad
     assert (root / "params.yaml").read_text() == LEFT
 
 
+def test_what_is_none_and_a_loss_by_command_move_too(shop, adopt):
+    params = PARAMS.replace("cluster: day", "cluster: none").replace("time: at", "time: none")
+    params = params.replace("metric: brier", "metric: command").replace(" {events}", "").replace("  floor: mean\n", "")
+    loss = 'loss: "python -m shop.loss {labels} {predictions} {out}"\n'
+    more = f"  {loss}  loss_key: basket\n  classes: [buys, 'not sure']\n"
+    root = shop(params.replace("  requirements:", f"{more}  requirements:"))
+    done = adopt(root, "--update")
+    assert done.exit_code == 0, done.output
+    text = (root / "pushforward.yaml").read_text()
+    assert "holdout: {path: data/holdout, key: id, label: y, cluster: none, time: none}" in text
+    assert f"    {loss}    loss_key: basket\n" in text
+    assert schema.load(root).models["shop"].classes == ["buys", "not sure"]
+
+
 @pytest.mark.parametrize("name", ["toy", "flights"])
 def test_projects_of_this_repository_say_the_same_afterwards(name, tmp_path, git, adopt):
     """Every rule that settings.py read of the old form is what the new one says."""

@@ -91,6 +91,8 @@ def _model(rules: settings.Settings) -> Iterable[str]:
         yield f"    classes: [{', '.join(draft.scalar(name) for name in model.classes)}]\n"
     if rules.gate.metric != "logloss":
         yield f"    loss: {draft.scalar(model.loss or rules.gate.metric)}\n"
+    if model.loss_key:
+        yield f"    loss_key: {model.loss_key}\n"
     if model.validation:
         yield f"    validation: {model.validation}\n"
     yield f"    batches: {PARAMS}:data.months\n"

@@ -162,6 +162,9 @@ class Model(Section):
     loss: Annotated[str, AfterValidator(_loss)] | None = Field(
         default=None, description="What is lost by a prediction: a word, or a command. Default: logloss."
     )
+    loss_key: Column | None = Field(
+        default=None, description="What a loss by command is one of: a column of the labels. Default: the key."
+    )
     validation: ProjectPath | None = Field(
         default=None, description="Level 3. Predictions of a fit that has not seen the validation rows."
     )
@@ -199,6 +202,8 @@ class Model(Section):
         for name in ("loss", "classes"):
             if getattr(self, name) is not None and self.level < 2:
                 raise ValueError(f"'{name}' is of level 2, and 'predictions' is missing")
+        if self.loss_key is not None and " " not in (self.loss or ""):
+            raise ValueError("'loss_key' is of a loss that is a command")
         if self.level > 0 and self.path is None:
             raise ValueError("'path' is missing: which out the model is")
         return self
