@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from pushforward import __version__, settings, yamlfile
@@ -193,3 +195,13 @@ def test_what_is_nested_as_deeply_as_it_may_is_read():
 def test_what_would_grow_or_does_not_fit_its_tag_is_refused_at_once(text, words):
     with pytest.raises(PushforwardError, match=words):
         settings.parse(text.encode())
+
+
+def test_the_contract_is_written_down_whole():
+    text = (Path(__file__).parent.parent / "docs" / "contract.md").read_text()
+    missing = [name for name in settings.ModelContract.model_fields if f"model.{name}" not in text]
+    assert not missing
+    least = text.partition("```yaml\n")[2].partition("```")[0]
+    months = "data:\n  months: ['2020-01', '2020-02', '2020-03', '2020-04']\ngate:\n  metric: squared\n"
+    read = settings.parse(f"{least}{months}".encode()).model
+    assert (read.cluster, read.time, read.events, read.predicted) == (None, None, False, ("p",))
