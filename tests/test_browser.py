@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pushforward.gate.loss import LOSSES
 from pushforward.gate.verdict import Champion
 from pushforward.git.repository import Repository
 from pushforward.report import plots
-from pushforward.settings import GateRules
 from pushforward.views import web
 from pushforward.views.pages import Site
 
@@ -187,7 +187,7 @@ def pictures():
         challenger,
         champion,
         days,
-        rules=GateRules(),
+        loss=LOSSES["logloss"],
         learning={"challenger": curve},
         importance={"challenger": weights},
     )

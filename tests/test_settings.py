@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pushforward import __version__, params, settings, yamlfile
+from pushforward import __version__, params, schema, settings, yamlfile
 from pushforward.errors import PushforwardError
 
 ROOT = Path(__file__).parent.parent
@@ -326,3 +326,15 @@ def test_what_is_nested_as_deeply_as_it_may_is_read():
 def test_what_would_grow_or_does_not_fit_its_tag_is_refused_at_once(text, words):
     with pytest.raises(PushforwardError, match=words):
         settings.parse(text.encode())
+
+
+def test_the_contract_is_written_down_whole():
+    text = (Path(__file__).parent.parent / "docs" / "contract.md").read_text()
+    named = {*schema.Model.model_fields} - {"folder", "metrics", "noise", "predictions"}
+    missing = [name for name in named if f"`{name}" not in text]
+    missing += [name for name in schema.Holdout.model_fields if f"`holdout.{name}`" not in text]
+    assert not missing
+    read = settings.parse(text.partition("```yaml\n")[2].partition("```")[0].encode())
+    contract = read.contract
+    assert (contract.cluster, contract.time, contract.events, contract.predicted) == (None, None, False, ("p",))
+    assert (read.gate.metric, read.project.tool) == ("squared", __version__)

@@ -111,6 +111,9 @@ def test_a_ranking_is_judged_by_the_loss_of_the_judges_own_code(project):
     assert first.verdict == "promote", first.reason
     assert (first.rows, first.clusters, first.metric) == (200, 200, "command"), "one a query"
     assert "Rows are taken as independent" in report
+    assert first.reason == (
+        "there is no champion, and nothing that it would have to beat (200 rows, taken as independent)"
+    )
     project.release("search@v1.0.0")
     project.edit("params.yaml", "weight: 0.1", "weight: 0.5")
     second, _ = project.judge()

@@ -412,6 +412,20 @@ def test_a_trend_names_no_month_where_none_is_known(repository, git):
     assert "0.1250</span>" in shown
 
 
+def test_a_page_says_what_was_not_asked_and_that_rows_are_taken_as_independent(repository, git):
+    commit = git(repository, "rev-parse", "HEAD")
+    verdict, context = golden.REPORTS["promote"]
+    verdict = dataclasses.replace(verdict, event="push", pull=None, cluster="row", clusters=verdict.rows)
+    context = dataclasses.replace(context, remarks=("the model has no manifest.json, <b>so</b>",))
+    text = note.with_context(markdown(verdict, context), context)
+    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
+    assert "The model has no manifest.json, <b>so</b>." in page.text
+    assert "Rows are taken as independent (model.cluster: none)" in page.text
+    assert f"{verdict.rows:,} rows, taken as independent. A positive gain is better." in page.text
+    assert "clustered by" not in page.text
+
+
 def test_worst_slices_come_first_and_the_rest_is_folded(repository, git):
     commit = git(repository, "rev-parse", "HEAD")
     slices = [

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pushforward.judge.ledger import Look
 
 VARIABLE = "PUSHFORWARD_SEAL"
+OWN = "command"  # the metric of a project that computes its loss by itself: no constant is known for it
 
 
 def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
@@ -32,6 +33,8 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
         reason = verdict.reason  # no number of the labels is in it
     elif doubted:
         reason = "a gain too good to be true is more often a leak; a person must look at the features"
+    elif look is None and verdict.metric == OWN:
+        reason = "there is no champion, and nothing that it would have to beat"
     elif look is None:
         floors = {"promote": "it beats every constant prediction", "hold": "a constant prediction beats it"}
         floor = floors.get(verdict.verdict, "it is not shown to beat a constant prediction")

@@ -420,6 +420,8 @@ def _templates() -> Environment:
         "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
         "curve": charts.curve,
         "fold_stages": words.fold_stages,
+        "remarks": words.remarks,
+        "clustered": words.clustered,
         "WORDS": words.WORDS,
         "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
