@@ -27,7 +27,7 @@ models:
     path: model
     environment: [requirements/run.txt, requirements/data.txt]
     card: docs/model.md
-    holdout: {path: data/holdout, key: flight_id, label: late, cluster: none, time: none, floor: hourly_mean}
+    holdout: {path: data/holdout, key: flight_id, label: late, cluster: none, time: none}
     score: python -m flights.predict {rows} {out}
     classes: [cat, dog]
     loss: python -m flights.loss {labels} {predictions} {out}
@@ -85,6 +85,9 @@ def test_what_is_left_out_has_its_default():
         (CONTRACT, b" {out}\n    classes", b"\n    classes", 9, "the command must contain {out}"),
         (CONTRACT, b"[cat, dog]", b"[cat, cat]", 10, "'cat' is there twice"),
         (CONTRACT, b"loss: python", b"loss: logloss # ", 11, ""),
+        (CONTRACT, b"time: none", b"time: none, floor: mean", 3, "with a command there is none"),
+        (CONTRACT, b"score: python", b"score: p {events}", 3, "known at a moment; name the column holdout.time"),
+        (CONTRACT, b"loss: python", b"loss: squared # ", 3, "go with the losses logloss, brier, accuracy"),
         (CONTRACT, b"{labels} ", b"", 11, "the command must contain {labels}"),
         (CONTRACT, b"params.yaml:data.months", b"data.months", 13, "write FILE:KEY"),
         (CONTRACT, b"params.yaml:data.months", b"pushforward.yaml:gate.slices", 13, "a file of the pipeline, not"),

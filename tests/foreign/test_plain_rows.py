@@ -200,5 +200,3 @@ def test_a_time_that_is_no_moment_is_refused(tmp_path):
 def test_events_are_of_a_project_that_has_time():
     with pytest.raises(PushforwardError, match=r"name the column holdout\.time"):
         parse(SETTINGS.replace("{rows}", "{rows} {events}").encode())
-    with pytest.raises(PushforwardError, match="write the name of a column, or none"):
-        parse(SETTINGS.replace("cluster: none", "cluster:").encode())

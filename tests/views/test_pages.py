@@ -421,7 +421,7 @@ def test_a_page_says_what_was_not_asked_and_that_rows_are_taken_as_independent(r
     notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
     page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
     assert "The model has no manifest.json, <b>so</b>." in page.text
-    assert "Rows are taken as independent (model.cluster: none)" in page.text
+    assert "Rows are taken as independent (holdout.cluster: none)" in page.text
     assert f"{verdict.rows:,} rows, taken as independent. A positive gain is better." in page.text
     assert "clustered by" not in page.text
 
