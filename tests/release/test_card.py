@@ -203,11 +203,16 @@ def test_the_example_says_what_it_is_for():
 
 def test_a_card_claims_nothing_that_was_not_asked():
     asked = card.markdown(make())
-    model = RULES.model.model_copy(update={"cluster": None, "score": "python x.py {rows} {out}"})
+    text = (ROOT / "pushforward.yaml").read_text()
+    for old, new in (("cluster: date, time: decided_at", "cluster: none, time: none"), (" {events}", "")):
+        assert old in text
+        text = text.replace(old, new)
+    rules = settings.parse(text.encode())
     digests = dataclasses.replace(PROMOTED.digests, manifest="")
     verdict = dataclasses.replace(PROMOTED, digests=digests, cluster="row", clusters=PROMOTED.rows)
-    rules = RULES.model_copy(update={"model": model})
-    text = card.markdown(card.build("m@v1.0.0", verdict, rules, MADE, digest="bc" * 32, previous="", about=None))
+    text = card.markdown(
+        card.build("m@v1.0.0", verdict, rules, MADE, digest="bc" * 32, previous="", about=None, batches=BATCHES)
+    )
     for words in ("days; never trained on", "with all that was not known yet replaced"):
         assert words in asked
         assert words not in text

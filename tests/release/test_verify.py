@@ -594,7 +594,7 @@ def test_a_stage_that_fails_is_named_with_its_last_words(built, story, tmp_path)
 
 def test_a_prediction_that_is_another_is_named(built, story, tmp_path):
     golden = json.loads(story.repository.read(REGISTRY, f"versions/{SECOND}/golden.json"))
-    golden["rows"][7]["p"] += 1e-16
+    golden["rows"][7]["p"] += 1e-6
     assert golden["rows"][7]["p"] != pytest.approx(0)
     key = golden["rows"][7]["id"]
     with pytest.raises(DifferentError, match=f"the prediction for id '{key}'"):
