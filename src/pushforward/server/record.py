@@ -15,7 +15,6 @@ from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.revision import Revision
-from pushforward.release.promote import lock_commit
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context, context_of, entries, with_context
@@ -158,6 +157,8 @@ def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final
         return
     target = outcome.subject or job.commit
     if outcome.lock:
+        from pushforward.release.promote import lock_commit  # a verdict that is carried over must not wait for it
+
         target = lock_commit(repository, target, outcome.lock, outcome.metrics, scratch=folder)
     elif known := repository.resolve(f"{RUNS}{outcome.subject}"):
         target = known

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pushforward.actions import event, workflow
 from pushforward.actions.act import run_workflow
@@ -20,7 +21,6 @@ from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.registry import tags as registry
-from pushforward.release import promote
 from pushforward.report.note import Context, entries
 from pushforward.report.terminal import terminal
 from pushforward.server import record, recover, runs
@@ -30,6 +30,9 @@ from pushforward.server.record import Outcome
 from pushforward.server.runs import Run
 from pushforward.server.subject import Subject
 from pushforward.server.wish import Wish
+
+if TYPE_CHECKING:
+    from pushforward.release import promote
 
 LIMIT_PICTURE = 1 << 20
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
@@ -204,10 +207,12 @@ class Execution:
             final=False,
         )
 
-    def _settled(self, found: Outcome) -> tuple[Outcome, promote.Standing | None]:
+    def _settled(self, found: Outcome) -> tuple[Outcome, "promote.Standing | None"]:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
         if found.verdict != "promote" or self.job.event != "push":
             return found, None
+        from pushforward.release import promote  # a verdict that is carried over must not wait for it
+
         standing = promote.standing(self.repository, self.subject.settings.model.name, self.job.commit)
         with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
             found = record.told_last(found, self.judged / "verdict", standing.words)
@@ -280,6 +285,8 @@ class Execution:
             return None
         if (self.judged / "verdict" / "report.md").is_file():
             return self._settled(self._verdict())[0]
+
+        from pushforward.release import promote
 
         verdict = verdicts.Verdict.from_json(stored.decode())
         words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
