@@ -67,6 +67,17 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
         (b"time: decided_at", b"time: at, floor: python f.py", "holdout.floor as a command is not judged yet"),
         (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
         (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
+        (
+            b"    batches",
+            b'    metrics: {"m.json:auc": {better: higher, at_least: 0.8}}\n    batches',
+            'flight-delay.metrics."m.json:auc".at_least is not judged yet',
+        ),
+        (
+            b"    batches",
+            b'    metrics: {"m.json:auc": {better: higher}}\n    noise: {param: train.seed}\n    batches',
+            "flight-delay.noise is not judged yet",
+        ),
+        (b"gate:", b"promote: {metrics: true}\ngate:", "promote.metrics: nothing is promoted by metrics yet"),
         (b"path: model", b'path: "a model"', "models.flight-delay.path (it is 'a model') has to be of letters"),
     ],
 )

@@ -117,6 +117,11 @@ class Metric(Section):
         return self
 
 
+def limits(metric: Metric) -> list[str]:
+    """The names of the limits that a metric has."""
+    return [name for name in Metric.model_fields if name != "better" and getattr(metric, name) is not None]
+
+
 class Noise(Section):
     """How far the metrics move by chance: the same recipe with several seeds, once for each model in use."""
 

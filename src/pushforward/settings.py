@@ -111,6 +111,8 @@ class Settings:
             )
         if lacking := next(_unjudged(model), ""):
             raise self._refusal(f"models.{name}.{lacking} is not judged yet")
+        if self.project.promote.metrics:
+            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
         told = model.model_dump(include={"path", "environment", "card", "score", "validation", "loss_key"})
         told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
         asked = model.holdout.model_dump(exclude={"path"})
@@ -215,6 +217,11 @@ def _unjudged(model: Model) -> Iterator[str]:
         yield "holdout.floor as a command"
     if model.batches in (None, schema.NONE):
         yield "batches: none"
+    # what would hold a commit must not be passed over; a metric without a limit asks nothing
+    limits = ((key, limit) for key, metric in (model.metrics or {}).items() for limit in schema.limits(metric))
+    yield from (f'metrics."{key}".{limit}' for key, limit in limits)
+    if model.noise is not None:
+        yield "noise"
 
 
 def parse(text: bytes, where: str = schema.FILE) -> Settings:

@@ -62,12 +62,27 @@ def test_every_finding_has_a_name_and_what_was_found(server):
     ],
 )
 def test_settings_that_would_end_a_run_are_found_before_it(clone, name, text, words, mend):
-    found = check.project(Repository(clone))
+    (found,) = check.project(Repository(clone))
     assert found.ok, found.found
     (clone / name).write_text(text)
-    found = check.project(Repository(clone))
+    (found,) = check.project(Repository(clone))
     assert (found.ok, found.mend) == (False, mend)
     assert words in found.found
+
+
+def test_what_a_project_lacks_is_told_all_at_once_with_file_and_line(clone):
+    text = (clone / "pushforward.yaml").read_text()
+    assert "path: model\n" in text
+    (clone / "pushforward.yaml").write_text(text.replace("path: model\n", "path: modle\n    card: docs/card.md\n"))
+    (clone / "dvc.yaml").write_text("stages:\n  train: {cmd: t, outs: [model, data/holdout]}\n")
+    readable, *faults = check.project(Repository(clone))
+    assert readable.ok
+    faults = [one for one in faults if one.found.startswith("pushforward.yaml")]
+    assert {(one.name, one.ok, one.optional) for one in faults} == {("project", False, True)}
+    line = text.splitlines().index("    path: model") + 1
+    told = [one.found for one in faults]
+    assert f"pushforward.yaml:{line}: modle (path) is no out of dvc.yaml" in told
+    assert f"pushforward.yaml:{line + 1}: docs/card.md is not there" in told
 
 
 def test_a_hook_that_is_missing_is_found_and_made_again(server, clone):

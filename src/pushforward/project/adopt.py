@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import __version__, files, schema, settings
+from pushforward import __version__, files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import draft, move, tool, workflows
-from pushforward.project.survey import PARAMS, Survey, survey
+from pushforward.project.survey import Survey, survey
 from pushforward.project.workflows import Form, Generated
 
 IGNORE = ".gitignore"
@@ -231,10 +231,12 @@ def _settings(found: Survey, form: Form | None, level: int | None, *, update: bo
         if not update:
             raise settings.moved(found.old)
         moved = move.move(found)
-        yield Write(schema.FILE, moved.project.encode(), f"{moved.project.count(chr(10))} lines, moved from {PARAMS}")
+        yield Write(
+            schema.FILE, moved.project.encode(), f"{moved.project.count(chr(10))} lines, moved from {params.FILE}"
+        )
         stays = f"; {', '.join(moved.stays)} stays, for a stage reads it" if moved.stays else ""
         gone = ", ".join(name for name in found.old if name != "data")
-        yield Write(PARAMS, moved.params.encode(), f"without {gone}{stays}")
+        yield Write(params.FILE, moved.params.encode(), f"without {gone}{stays}")
         return
     names = [f"{form.prefix}{name}" for name in workflows.NAMES] if form and form.prefix else []
     text = draft.text(found, draft.level(found) if level is None else level, names)

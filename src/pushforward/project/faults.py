@@ -1,7 +1,7 @@
 """What a project lacks to be pushed: every fault at once, with file, line and what to write.
 
 It looks at a work tree and runs nothing. What only a run can tell (whether a stage ends well, whether `score` answers)
-is not here.
+is not here. `server.check` tells them of a clone.
 """
 
 import csv
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pushforward import schema, yamlfile
+from pushforward import params, schema, yamlfile
 from pushforward.project import adopt, reading, workflows
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.reading import Odd
-from pushforward.project.survey import PARAMS, WORKFLOWS, Survey, with_folders
+from pushforward.project.survey import WORKFLOWS, Survey, with_folders
 
 TABLES = (".parquet", ".csv")
 OF_HOLDOUT = ("rows", "labels")
@@ -33,19 +33,28 @@ class Fault:
     what: str
     next: str
 
+    @property
+    def where(self) -> str:
+        """Its file and line."""
+        return f"{self.file}{f':{self.line}' if self.line else ''}"
+
     def __str__(self) -> str:
-        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.what}\n  next: {self.next}"
+        return f"{self.where}: {self.what}\n  next: {self.next}"
 
 
 def faults(found: Survey) -> list[Fault]:
     """Every fault of a project, by file and line."""
     seen = [Fault(odd.file, odd.line, odd.why, f"edit {odd.file}") for odd in found.odd]
     seen += _ignored(found)
+    told = {model.folder for model in found.project.models.values()} if found.project is not None else set()
     for pipeline in found.pipelines:
-        seen += _stages(found, pipeline)
+        if not told or pipeline.folder in told:  # of others, examples and tests say, nobody judges anything
+            seen += _stages(found, pipeline)
     seen += _raw(found)
     if found.old:
-        seen.append(Fault(PARAMS, 0, f"it has {', '.join(found.old)} of pushforward", "pushforward adopt --update"))
+        seen.append(
+            Fault(params.FILE, 0, f"it has {', '.join(found.old)} of pushforward", "pushforward adopt --update")
+        )
     elif found.project is None:
         seen.append(Fault(schema.FILE, 0, "it is not there", "pushforward adopt"))
     else:
@@ -78,7 +87,7 @@ def _stages(found: Survey, pipeline: Pipeline) -> Iterator[Fault]:
                 what = f"stage {stage.name} needs {path}, which git does not hold and no stage makes"
                 yield Fault(pipeline.file, line, what, f"dvc add {path} && dvc push, or git add {path}")
         for file, key, line in stage.params:
-            if file == posixpath.normpath(f"{pipeline.folder}/{PARAMS}") and key and not _has(found, file, key):
+            if file == posixpath.normpath(f"{pipeline.folder}/{params.FILE}") and key and not _has(found, file, key):
                 what = f"stage {stage.name} reads {key}, which {file} does not have"
                 yield Fault(pipeline.file, line, what, f"edit {file}")
 
@@ -248,8 +257,7 @@ class _Model:
             return
         folder = self._place(holdout.path)
         if not (self.found.root / folder).is_dir():
-            yield self._fault("holdout", f"{holdout.path} is not here to be looked at", "dvc repro, or dvc pull")
-            return
+            return  # a fresh clone has none yet
         wanted = {"rows": [holdout.key, holdout.time], "labels": [holdout.key, holdout.label, holdout.cluster]}
         if holdout.floor is not None and WORD.fullmatch(holdout.floor):
             wanted["labels"].append(holdout.floor)

@@ -13,14 +13,13 @@ from typing import Any
 from pydantic import Field, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from pushforward import __version__, schema, yamlfile
+from pushforward import __version__, params, schema, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.project import draft, reading
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.survey import Survey
 from pushforward.settings import GateRules, ModelContract
 
-PARAMS = "params.yaml"
 RULES = ("gate", "promote", "server")
 METRIC = re.compile(r"\s+metric\s*:")
 HEAD = """\
@@ -55,8 +54,8 @@ class Moved:
 
 def move(survey: Survey) -> Moved:
     """Write the sections of ours into pushforward.yaml, and take them out of params.yaml."""
-    text = reading.text(survey.root, PARAMS)
-    tree = yamlfile.load(text.encode(), PARAMS)
+    text = reading.text(survey.root, params.FILE)
+    tree = yamlfile.load(text.encode(), params.FILE)
     rules = _old(tree)
     values: dict[str, Any] = yamlfile.plain(tree)
     sections, lines = _sections(text, tree), text.splitlines(keepends=True)
@@ -73,11 +72,11 @@ def move(survey: Survey) -> Moved:
     for name in sorted(going, key=lambda one: -sections[one][0]):
         first, end = sections[name]
         lines[first:end] = [_left(name, held[name])] if held[name] else []
-    params = "".join(lines)
+    rest = "".join(lines)
     kept = {name: held.get(name, value) for name, value in values.items() if held.get(name, True)}
-    if kept and _parsed(params) != kept:
+    if kept and _parsed(rest) != kept:
         raise _by_hand()
-    return Moved("".join(project), params, tuple(f"{name}.{key}" for name in going for key in held[name]))
+    return Moved("".join(project), rest, tuple(f"{name}.{key}" for name in going for key in held[name]))
 
 
 def _old(tree: CommentedMap) -> _Old:
@@ -89,7 +88,7 @@ def _old(tree: CommentedMap) -> _Old:
         first = invalid.errors()[0]
         inside: Any = own[str(first["loc"][0])].annotation
         known = list(getattr(inside, "model_fields", own))
-        raise yamlfile.refusal(PARAMS, tree, first["loc"], yamlfile.explain(first, known)) from None
+        raise yamlfile.refusal(params.FILE, tree, first["loc"], yamlfile.explain(first, known)) from None
 
 
 def _sections(text: str, tree: CommentedMap) -> dict[str, tuple[int, int]]:
@@ -119,7 +118,7 @@ def _model(rules: _Old) -> Iterable[str]:
         yield f"    loss: {rules.gate.metric}\n"
     if model.validation:
         yield f"    validation: {model.validation}\n"
-    yield f"    batches: {PARAMS}:data.months\n"
+    yield f"    batches: {params.FILE}:data.months\n"
 
 
 def _rules(name: str, lines: list[str]) -> str:
@@ -131,7 +130,11 @@ def _rules(name: str, lines: list[str]) -> str:
 
 def _read_by_stages(pipelines: Iterable[Pipeline]) -> set[str]:
     return {
-        key for pipeline in pipelines for stage in pipeline.stages for file, key, _ in stage.params if file == PARAMS
+        key
+        for pipeline in pipelines
+        for stage in pipeline.stages
+        for file, key, _ in stage.params
+        if file == params.FILE
     }
 
 
@@ -150,7 +153,7 @@ def _left(name: str, held: dict[str, Any]) -> str:
 def _parsed(text: str) -> dict[str, Any] | None:
     """What a part of params.yaml says by itself; None where it says nothing."""
     try:
-        found: dict[str, Any] = yamlfile.plain(yamlfile.load(text.encode(), PARAMS))
+        found: dict[str, Any] = yamlfile.plain(yamlfile.load(text.encode(), params.FILE))
     except PushforwardError:
         return None
     return found
@@ -158,6 +161,6 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 def _by_hand() -> PushforwardError:
     return PushforwardError(
-        f"{PARAMS} is not written as a block of lines a section; what is pushforward's in it cannot be cut out",
+        f"{params.FILE} is not written as a block of lines a section; what is pushforward's in it cannot be cut out",
         next="move it into pushforward.yaml by hand: docs/pushforward.schema.json says what is called how",
     )

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import yamlfile
+from pushforward import params, yamlfile
 from pushforward.project import reading
 from pushforward.project.reading import Odd
 
 FILE = "dvc.yaml"
 LOCK = "dvc.lock"
-PARAMS = "params.yaml"
 LIMIT_STAGES = 2_000
 REFERENCE = re.compile(r"\$\{\s*([\w.-]+)\s*\}")
 TRAINING = re.compile(r"(?i)(?:^|[^a-z])(?:re)?(?:train|fit|learn)")
@@ -187,7 +186,7 @@ class _Reader:
                     where = self._place(str(file), base)
                     yield from ((where, str(key), line) for key in (keys if isinstance(keys, list) else [""]))
             else:
-                yield self._place(PARAMS, base), str(entry), line
+                yield self._place(params.FILE, base), str(entry), line
 
     def deps(self, listed: Any, base: str) -> Iterator[tuple[str, int]]:
         """(path, line) of what a stage depends on."""
@@ -228,7 +227,7 @@ def _values(root: Path, folder: str, tree: Any) -> dict[str, Any]:
     """What `${…}` may stand for: params.yaml of its folder, and `vars:`."""
     listed = tree.get("vars")
     found: dict[str, Any] = {}
-    for entry in [PARAMS, *(listed if isinstance(listed, list) else [])]:
+    for entry in [params.FILE, *(listed if isinstance(listed, list) else [])]:
         if isinstance(entry, dict):
             found |= yamlfile.plain(entry)
             continue

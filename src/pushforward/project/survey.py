@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import schema, settings, yamlfile
+from pushforward import params, schema, settings, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import locks, pipelines, reading
@@ -18,7 +18,6 @@ from pushforward.project.locks import Lock
 from pushforward.project.pipelines import Candidate, Out, Pipeline
 from pushforward.project.reading import Odd
 
-PARAMS = "params.yaml"
 WORKFLOWS = ".github/workflows/"
 # What a run leaves in a checkout beside the outs of its stages.
 LEFT = ("/.venv", "/handover/", "/verdict/")
@@ -117,6 +116,8 @@ def survey(root: Path) -> Survey:
     old = _old(root, present, odd)
     models = tuple(_models(root, read, known, odd))
     branch, why = _branch(repository)
+    project = schema.load(root)
+    told = {model.folder for model in project.models.values()} if project is not None else set[str]()
     return Survey(
         root,
         branch,
@@ -127,9 +128,9 @@ def survey(root: Path) -> Survey:
         tuple(_remotes(root, present, odd)),
         tuple(_registries(repository)),
         tuple(sorted(path for path in present if path.startswith(WORKFLOWS) and path.endswith((".yml", ".yaml")))),
-        tuple(_unignored(repository, read, tracked, present)),
+        tuple(_unignored(repository, read, tracked, present, told)),
         old,
-        schema.load(root),
+        project,
         frozenset(tracked),
         tuple(odd),
     )
@@ -241,14 +242,21 @@ def _registries(repository: Repository) -> Iterable[Registry]:
         yield Registry(name, len(versions[name]), newest, tuple(sorted(stages.get(name, ()))))
 
 
-def _unignored(repository: Repository, read: list[Pipeline], tracked: set[str], present: set[str]) -> Iterable[str]:
-    """The lines that .gitignore lacks for a run to leave its checkout as it was: what it leaves, and cached outs."""
+def _unignored(
+    repository: Repository, read: list[Pipeline], tracked: set[str], present: set[str], told: set[str]
+) -> Iterable[str]:
+    """The lines that .gitignore lacks for a run to leave its checkout as it was: what it leaves, and cached outs.
+
+    The outs of the pipelines in the folders `told`, where pushforward.yaml names some; else of all.
+    """
     asked = {line.strip("/") + ("/x" if line.endswith("/") else ""): line for line in LEFT}
     if any(path.endswith(".py") and not path.startswith(".github/") for path in present):
         asked["__pycache__/x"] = "__pycache__/"
     folders = {}  # what is not there yet may become a file or a folder, and a pattern may be of one of both
     held_by_git = with_folders(tracked)
     for pipeline in read:
+        if told and pipeline.folder not in told:
+            continue
         for out in pipeline.outs():
             held = out.path in held_by_git
             if out.cached and out.known and not held and schema.sound(out.path):
@@ -272,10 +280,10 @@ def with_folders(paths: Iterable[str]) -> set[str]:
 
 def _old(root: Path, present: set[str], odd: list[Odd]) -> tuple[str, ...]:
     """The sections of params.yaml that are ours, as they were before pushforward.yaml."""
-    if PARAMS not in present:
+    if params.FILE not in present:
         return ()
     try:
-        tree: dict[str, Any] = yamlfile.plain(reading.yaml(root, PARAMS))
+        tree: dict[str, Any] = yamlfile.plain(reading.yaml(root, params.FILE))
     except Odd as strange:
         odd.append(strange)
         return ()

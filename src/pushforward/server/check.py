@@ -44,7 +44,7 @@ def everything(
     else:
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
-        yield project(repository)
+        yield from project(repository)
         yield from clone(repository, remote.authority(repository))
         yield from person(root)
 
@@ -87,10 +87,12 @@ def mirror(repository: Repository) -> Iterator[Finding]:
     yield from guarded("alternates", repository.path, lambda: soundness.borrowed(repository))
 
 
-def project(repository: Repository) -> Finding:
-    """Whether the settings, params.yaml and dvc.yaml of the clone can be read, and say nothing that ends a run."""
+def project(repository: Repository) -> Iterator[Finding]:
+    """Whether settings, params.yaml and dvc.yaml of the clone can be read, what ends a run, and what is missing."""
     from pushforward import params, schema, settings
     from pushforward.pipeline import lint as stages
+    from pushforward.project.faults import faults
+    from pushforward.project.survey import survey
 
     root = Path(repository.git("rev-parse", "--show-toplevel").text)
     try:
@@ -100,8 +102,12 @@ def project(repository: Repository) -> Finding:
             tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
             stages.check(text, tracked, values)
     except PushforwardError as wrong:
-        return Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
-    return Finding("settings", True, f"{schema.FILE} and {stages.FILE} can be read")
+        yield Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
+        return
+    yield Finding("settings", True, f"{schema.FILE} and {stages.FILE} can be read")
+    if text is not None:
+        for fault in faults(survey(root)):
+            yield Finding("project", False, f"{fault.where}: {fault.what}", fault.next, optional=True)
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
