@@ -5,32 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.actions.samples import JUDGE, PULL, PUSH, TAG, load
 
-from pushforward.actions import filters, workflow
+from pushforward.actions import filters
 from pushforward.actions.event import Event
 from pushforward.actions.workflow import WorkflowError
-
-PUSH = Event("push", "a" * 40, "refs/heads/main")
-TAG = Event("push", "a" * 40, "refs/tags/v1.0")
-PULL = Event("pull_request", "a" * 40, "refs/pull/7/merge", action="opened", number=7, base="main", head="topic/x")
-JUDGE = Event(
-    "workflow_run",
-    "a" * 40,
-    "refs/heads/main",
-    action="completed",
-    head="topic/x",
-    head_sha="b" * 40,
-    workflow="train",
-    source="pull_request",
-    conclusion="success",
-    run_id=9,
-    pull_requests=(7,),
-)
-
-
-def load(on: str, rest: str = "") -> workflow.Workflow:
-    job = "jobs: {one: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}"
-    return workflow.load("ci.yml", f"on: {on}\n{rest}\n{job}\n")
 
 
 # The examples of GitHub's documentation, "Workflow syntax", filter pattern cheat sheet.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.actions.samples import JUDGE, PULL, PUSH, load
 
 from pushforward.actions import workflow
 from pushforward.actions.event import ZERO, Event, Repository, context, payload
@@ -12,27 +13,6 @@ from pushforward.actions.workflow import WorkflowError
 ROOT = Path(__file__).parents[2]
 SHA = "3d3c42e5aac5ba805825da76410c181273ba90b1"
 REPOSITORY = Repository(Path("/srv/flights.git"), "acme/flights")
-PUSH = Event("push", "a" * 40, "refs/heads/main")
-TAG = Event("push", "a" * 40, "refs/tags/v1.0")
-PULL = Event("pull_request", "a" * 40, "refs/pull/7/merge", action="opened", number=7, base="main", head="topic/x")
-JUDGE = Event(
-    "workflow_run",
-    "a" * 40,
-    "refs/heads/main",
-    action="completed",
-    head="topic/x",
-    head_sha="b" * 40,
-    workflow="train",
-    source="pull_request",
-    conclusion="success",
-    run_id=9,
-    pull_requests=(7,),
-)
-
-
-def load(on: str, rest: str = "") -> workflow.Workflow:
-    job = "jobs: {one: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}"
-    return workflow.load("ci.yml", f"on: {on}\n{rest}\n{job}\n")
 
 
 @pytest.mark.parametrize(
