@@ -96,7 +96,7 @@ KeyOfFile = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_key_o
 
 
 class Metric(Section):
-    """What a number of the pipeline has to keep to, beside that of the model in use."""
+    """What a number of the pipeline has to keep to, beside that of the model in use. Read, and not judged by yet."""
 
     better: Literal["higher", "lower"] = Field(description="Which way is better.")
     at_least: float | None = Field(default=None, allow_inf_nan=False, description="Below it the commit is held.")
@@ -166,10 +166,14 @@ class Model(Section):
     )
     card: ProjectPath | None = Field(default=None, description="A text that begins the model card of every version.")
     metrics: dict[KeyOfFile, Metric] | None = Field(
-        default=None, min_length=1, description="Level 1. FILE:KEY of a metric of dvc.yaml -> what it has to keep to."
+        default=None,
+        min_length=1,
+        description="Level 1, not judged yet. FILE:KEY of a metric of dvc.yaml -> its limits.",
     )
-    noise: Noise | None = Field(default=None, description="Level 1. How far the metrics move by chance.")
-    predictions: Predictions | None = Field(default=None, description="Level 2. A table of labels and predictions.")
+    noise: Noise | None = Field(default=None, description="Level 1, not run yet. How far the metrics move by chance.")
+    predictions: Predictions | None = Field(
+        default=None, description="Level 2, not judged yet. A table of labels and predictions."
+    )
     holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
     score: Annotated[str, _places("{rows}", "{out}")] | None = Field(
         default=None, description="Level 3. The command that scores: with {rows}, {out} and, where there are, {events}."
@@ -292,7 +296,7 @@ class Promote(Section):
         default={"staging": "auto", "production": "manual"},
         description="Environment -> auto (every version that passes), or manual (a person's tag).",
     )
-    metrics: bool = Field(default=False, description="Whether level 1 promotes too; its tags say `by: metrics`.")
+    metrics: bool = Field(default=False, description="Whether level 1 promotes too; not yet.")
 
     @field_validator("environments")
     @classmethod
