@@ -669,6 +669,19 @@ def test_a_push_whose_run_is_gone_is_found_and_the_command_judges_it_again(tiny)
     assert list(installation._waiting(tiny.server)) == []
 
 
+@pytest.mark.parametrize("event", ["push", "pull_request"])
+def test_what_is_asked_for_while_a_coordinator_looks_around_is_not_taken_for_gone(tiny, event):
+    known = [run for run in runs.listed(tiny.server) if not run.final]
+    found = pending.find(tiny.server)
+    job = runs.Job(event, "refs/heads/main", tiny.git("rev-parse", "HEAD"))
+    runs.forget(tiny.server, job)
+    runs.store(tiny.server, runs.Run(job, asked=time.time()))
+    before = tiny.reports(job.commit)
+    dispatch.Coordinator(tiny.server, print, time.time())._tidy(known, found, {})
+    assert not runs.load(tiny.server, job.key).final
+    assert tiny.reports(job.commit) == before
+
+
 @pytest.mark.parametrize(
     ("failures", "ago", "pauses"), [(1, 1, False), (2, 50, True), (2, 70, False), (9, 3500, True), (9, 3700, False)]
 )
@@ -685,7 +698,7 @@ def test_a_judge_that_was_killed_three_times_waits_and_says_nothing_of_the_commi
     job = runs.Job("push", "refs/heads/main", commit)
     runs.store(tiny.server, runs.Run(job, attempt=runs.ATTEMPTS, stage="judge", started=1.0))
     said = []
-    dispatch.Coordinator(tiny.server, said.append, time.time())._tidy(pending.find(tiny.server), {})
+    dispatch.Coordinator(tiny.server, said.append, time.time())._tidy([], pending.find(tiny.server), {})
     run = runs.load(tiny.server, job.key)
     assert (run.final, run.machine, run.attempt, run.reason) == (False, True, 0, "the judge was killed 3 times")
     assert said == [

@@ -72,9 +72,10 @@ class Coordinator:
         while True:
             at_work = self._at_work()
             self._enlist_withdrawn()
+            known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
-            self._tidy(found, at_work)
+            self._tidy(known, found, at_work)
             waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
             blocked = self._start(waiting, at_work, found) if waiting else ""
             self._tell(found, blocked or self._held_up(found))
@@ -150,8 +151,12 @@ class Coordinator:
         pause = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(run.failures - 2, 9))
         return 0 <= time.time() - run.ended < pause
 
-    def _tidy(self, found: Pending, at_work: Iterable[str]) -> None:
-        """Enlist what is new; give what nobody wants, what is gone and what was killed too often its last word."""
+    def _tidy(self, known: list[Run], found: Pending, at_work: Iterable[str]) -> None:
+        """Enlist what is new; give what nobody wants, what is gone and what was killed too often its last word.
+
+        `known` are the runs without a last word from before `found` was looked up: what was asked for since is in
+        neither, and not gone.
+        """
         wanted = {job.key for job in found.jobs}
         for job in found.jobs:
             run = runs.load(self.server, job.key)
@@ -170,8 +175,8 @@ class Coordinator:
         for job in found.returned:
             if runs.revive(self.server, job):
                 runs.ring(self.server)
-        for run in runs.listed(self.server):
-            if not run.final and run.job.key not in wanted and run.job.key not in at_work:
+        for run in known:
+            if run.job.key not in wanted and run.job.key not in at_work:
                 self._settle(run)
 
     def _hold(self, run: Run) -> None:
