@@ -64,7 +64,6 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"time: decided_at", b"time: at, floor: python f.py", "holdout.floor as a command is not judged yet"),
         (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
         (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
         (

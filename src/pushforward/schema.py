@@ -77,6 +77,13 @@ def _loss(words: str) -> str:
     return words
 
 
+def _floor(words: str) -> str:
+    missing = [place for place in ("{rows}", "{out}") if place not in words]
+    if " " in words and missing:
+        raise ValueError(f"the command must contain {', '.join(missing)}; a column has no blank in its name")
+    return words
+
+
 def _key_of_file(words: str) -> str:
     file, colon, key = words.partition(":")
     if not colon or not key or not all(key.split(".")):
@@ -149,9 +156,17 @@ class Holdout(Section):
     label: Column = Field(description="The column of the label.")
     cluster: Column = Field(description="The column of what belongs together: the day, the patient; none: each row.")
     time: Column = Field(description="The column that says when a row was asked; none where rows have no time.")
-    floor: str | None = Field(
-        default=None, min_length=1, description="A column of the labels, or a command, that every model has to beat."
+    floor: Annotated[str, AfterValidator(_floor)] | None = Field(
+        default=None,
+        min_length=1,
+        description="What every model has to beat: a column of the labels, or a command as `score` is, run with the "
+        "code of whoever judges.",
     )
+
+    @property
+    def floor_is_command(self) -> bool:
+        """Whether the floor is what a command predicts, and no column."""
+        return self.floor is not None and " " in self.floor
 
 
 class Model(Section):
@@ -241,8 +256,8 @@ class Model(Section):
             raise ValueError("'loss_key' is of a loss by command")
         if self.holdout is None or self.score is None:
             return
-        if command and self.holdout.floor is not None:
-            raise ValueError("'holdout.floor' is compared by a loss of pushforward's own; with a command there is none")
+        if "{events}" in (self.holdout.floor or "") and "{events}" not in self.score:
+            raise ValueError("'holdout.floor' asks for {events}, and 'score' does not: then there are none")
         if self.holdout.time == NONE and "{events}" in self.score:
             raise ValueError("'score' asks for {events}, which are known at a moment; name the column holdout.time")
 

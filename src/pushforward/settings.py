@@ -54,8 +54,9 @@ class ModelContract(Outline):
     """Level 3: what the model is, how any revision of it scores rows, and which rows it is asked.
 
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
-    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. `floor` is a
-    column of the labels that every model has to beat: what something simple predicts, such as a mean by group.
+    the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. Every model
+    has to beat what something simple predicts, such as a mean by group: `floor`, a column of the labels, or what
+    `floor_command` writes, asked as a model is.
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
     `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
     Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
@@ -70,6 +71,7 @@ class ModelContract(Outline):
     time: Column | None
     classes: list[str] = Field(default=[])
     floor: Column | None = None
+    floor_command: str | None = None
     loss: str | None = None
     loss_key: Column | None = None
     validation: RelativePath | None = None
@@ -117,6 +119,8 @@ class Settings:
         told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
         asked = model.holdout.model_dump(exclude={"path"})
         asked |= {column: None for column in ("cluster", "time") if asked[column] == schema.NONE}
+        if model.holdout.floor_is_command:
+            asked |= {"floor": None, "floor_command": model.holdout.floor}
         try:
             return ModelContract(name=name, holdout=model.holdout.path, **told, **asked)
         except ValidationError as invalid:
@@ -212,9 +216,6 @@ class Settings:
 
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
-    holdout = model.holdout
-    if holdout is not None and holdout.floor is not None and " " in holdout.floor:
-        yield "holdout.floor as a command"
     if model.batches in (None, schema.NONE):
         yield "batches: none"
     # what would hold a commit must not be passed over; a metric without a limit asks nothing

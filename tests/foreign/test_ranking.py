@@ -131,6 +131,34 @@ def test_a_ranking_is_judged_by_the_loss_of_the_judges_own_code(project):
     assert "This change touches the judge" in report
 
 
+PLAIN = """\
+import csv, sys
+
+with open(sys.argv[2], "w", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(["document", "p"])
+    writer.writerows([row["document"], row["a"]] for row in csv.DictReader(open(sys.argv[1])))
+"""
+
+
+def test_a_floor_by_command_is_what_the_judge_s_own_code_predicts(project):
+    project.write({"plain.py": PLAIN})
+    project.edit("pushforward.yaml", "cluster: none", "floor: 'python plain.py {rows} {out}', cluster: none")
+    project.edit("params.yaml", "weight: 0.1", "weight: 0.5")
+    project.commit("Name what every model has to beat")
+    first, _ = project.judge()
+    assert first.verdict == "promote", first.reason
+    assert first.reason.startswith("there is no champion, so floors only: it beats the floor (200 rows"), first.reason
+    project.release("search@v1.0.0")
+    # nobody chooses what they have to beat: a floor that is beaten by anything is the next push's
+    project.edit("params.yaml", "weight: 0.5", "weight: 0.99")
+    project.edit("plain.py", 'row["a"]]', 'row["document"][-1]]')
+    second, report = project.judge()
+    assert second.verdict == "hold", second.reason
+    assert second.touched == ("plain.py",)
+    assert "This change touches the judge" in report
+
+
 def test_equal_losses_of_other_predictions_are_not_identical_models(project):
     project.edit("rank.py", "10 * (", "10 * (1 + weight) * (")
     project.edit("lost/ndcg.py", "1 - mine / best if best else 0.0", "len(query) / 10")
@@ -168,7 +196,7 @@ def test_a_loss_that_is_none_is_refused(project, old, new, why):
     [
         (" {labels}", "", "the command must contain {labels}"),
         ("    loss: python lost/ndcg.py {labels} {predictions} {out}\n", "", "'loss_key' is of a loss by command"),
-        ("cluster: none", "floor: plain, cluster: none", "with a command there is none"),
+        ("cluster: none", "floor: 'python plain.py {rows}', cluster: none", "the command must contain {out}"),
     ],
 )
 def test_a_loss_by_command_is_whole_or_refused(old, new, why):

@@ -442,11 +442,22 @@ def test_what_takes_no_look_says_why_and_keeps_the_numbers_back(chain):
         assert not told.numbers
 
 
-def test_a_first_model_is_told_without_its_numbers():
-    first = dataclasses.replace(VERDICT, mode="first", verdict="promote")
-    told = seal.public(first, None)
+@pytest.mark.parametrize(
+    ("word", "outcomes", "said"),
+    [
+        ("promote", {"constant": "pass"}, "so floors only: it beats every constant prediction ("),
+        ("promote", {"constant": "pass", "floor": "pass"}, "it beats every constant prediction and the floor ("),
+        ("hold", {"constant": "pass", "floor": "fail"}, "so floors only: the floor beats it ("),
+        ("unknown", {"constant": "undecided", "floor": "pass"}, "it is not shown to beat a constant prediction ("),
+        ("promote", {"no floor": "pass"}, "there is no champion, and nothing that it would have to beat ("),
+    ],
+)
+def test_a_first_model_is_told_without_its_numbers(word, outcomes, said):
+    guards = tuple(Guard(name, outcome, "by 0.25") for name, outcome in outcomes.items())
+    told = seal.public(dataclasses.replace(VERDICT, mode="first", verdict=word, guards=guards), None)
     assert told.sealed
-    assert told.reason.startswith("there is no champion, so floors only: it beats every constant prediction (")
+    assert said in told.reason
+    assert "0.25" not in told.reason
     assert not told.numbers
 
 

@@ -15,7 +15,7 @@ from tests.tiny_server import Tiny, judge, train
 
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
-from pushforward.git.refs import RUNS
+from pushforward.git.refs import HOLDOUTS, RUNS, ZERO
 from pushforward.server import care, dispatch, execute, installation, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.init import DELETED
@@ -728,6 +728,24 @@ def test_the_commit_s_own_mistake_is_final_at_once(tiny, monkeypatch):
     done, said = fails(tiny, monkeypatch, PushforwardError("train.yml: job train: containers do not run here"))
     assert (done.final, done.machine) == (True, False)
     assert "not final" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "itself"), [(("invalid", "invalid"), True), (("invalid", "hold"), False), (("skipped", "unknown"), False)]
+)
+def test_before_the_first_word_on_a_model_a_push_is_judged_by_itself(tiny, monkeypatch, words, itself):
+    first, second = tiny.git("rev-parse", "HEAD"), tiny.commit()
+    tiny.lose("main")
+    third = tiny.commit()
+    tiny.lose("main")
+    said = dict(zip((first, second), words, strict=True))
+    subject = Subject(tiny.server, runs.Job("push", "refs/heads/main", third, second))
+    monkeypatch.setattr(subject, "verdict_of", lambda commit: {"verdict": said[commit]} if commit in said else {})
+    assert (subject.judge, subject.judged_before) == ((third, ZERO) if itself else (second, second))
+    branch = Subject(tiny.server, runs.Job("pull_request", "refs/heads/topic", third, second, pull=1))
+    assert branch.judge == third, "a branch is judged by the default branch"
+    tiny.server.repository.set_ref(f"{HOLDOUTS}2020-01_2020-02", first)
+    assert Subject(tiny.server, runs.Job("push", "refs/heads/main", third, second)).judge == second
 
 
 def test_a_judge_that_cannot_work_hands_on_to_those_that_have_judged(tiny, monkeypatch):

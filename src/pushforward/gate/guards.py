@@ -24,7 +24,7 @@ MOSTLY_LEVEL = 0.5
 SLICE_MARGIN = 0.02  # of the champion's loss in that slice
 MIN_SLICE_CLASS = 30
 LONGEST_VALUE = 200
-NO_FLOOR = Guard("floor", "pass", "nothing is named that it would have to beat")
+NO_FLOOR = Guard("no floor", "pass", "nothing is named that it would have to beat")
 RMSE, ABSOLUTE, ACCURACY = "RMSE", "absolute error", "accuracy"
 
 

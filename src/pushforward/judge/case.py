@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pushforward import settings
-from pushforward.errors import PushforwardError
+from pushforward.errors import USAGE, PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
@@ -19,6 +19,7 @@ from pushforward.judge import handover, score, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.change import earlier_than
 from pushforward.judge.question import Question
+from pushforward.judge.score import Command
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision, manifest_of, model_digest
@@ -129,6 +130,15 @@ class Case:
         python = environment.interpreter(self.repository, commit, model.environment, folder=self.work / "environments")
         rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
         score.score(checkout, model, rows, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+
+    def own(self, command: Command, places: dict[str, Path]) -> None:
+        """Run a command of the settings with the judge's own code and environment; what it writes is in `{out}`."""
+        commit, wanted = self.judge.commit, self.contract.environment
+        python = environment.interpreter(self.repository, commit, wanted, folder=self.work / "environments")
+        try:
+            score.command(self.root, command, places, python_bin=python, timeout=score.SCORE_SECONDS)
+        except score.ScoringError as failed:
+            raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
 
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""

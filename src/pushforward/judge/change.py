@@ -54,7 +54,7 @@ def touched_by(
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
         before, (paths, keys) = Revision(repository, base), making(lock, rules.contract.holdout)
-        made = paths | identity.losing(before), keys
+        made = paths | identity.judging(before), keys
         changed = repository.changed(base, subject.commit)
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:

@@ -90,10 +90,12 @@ def scoring(repository: Repository, commit: str) -> str:
     return sha256("\n".join(parts).encode("utf-8", "surrogateescape"))
 
 
-def losing(revision: Revision) -> set[str]:
-    """The files of a revision that the command of the loss reaches; empty where the loss is one of ours."""
-    command = revision.settings.contract.loss
-    return set(_reached_by(command, revision)[0]) - {params.FILE, schema.FILE} if command else set()
+def judging(revision: Revision) -> set[str]:
+    """The files of a revision that the commands of its loss and its floor reach; empty where it has none."""
+    contract = revision.settings.contract
+    commands = [command for command in (contract.loss, contract.floor_command) if command]
+    reached = (path for command in commands for path in _reached_by(command, revision)[0])
+    return set(reached) - {params.FILE, schema.FILE}
 
 
 def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, bytes]]:

@@ -18,7 +18,7 @@ from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, identity, ledger, losses, passed
+from pushforward.judge import floor, handover, identity, ledger, losses, passed
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import base_of, check_claims, earlier_than, level_of, mode_of, next_version, touched_by
@@ -227,6 +227,9 @@ def _answer(
     context = background.with_months(context, manifest, champion_manifest)
     manifests = manifest, champion_manifest
     evidence = _evidence(case, labels, (challenger, theirs), manifests, (answers.wrong, doubts))
+    if not answers.wrong:
+        below, name = floor.predictions(case, labels, holdout)
+        evidence = dataclasses.replace(evidence, floor=below, floor_name=name)
     if contract.loss and not answers.wrong:
         evidence = losses.given(case, evidence, labels, holdout)
     verdict = look(case, evidence, holdout)
@@ -268,8 +271,6 @@ def _evidence(
         champion_until=_until(manifests[1]),
         problems=(dishonest,) if dishonest else (),
         doubts=doubts,
-        floor=None if contract.floor is None else labels[contract.floor].to_numpy(),
-        floor_name=contract.floor or "",
         classes=tuple(contract.classes),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pushforward.errors import DATA, USAGE, PushforwardError
+from pushforward.errors import DATA, PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate import loss as losses
 from pushforward.gate import stats
@@ -19,7 +19,6 @@ from pushforward.judge import holdout as holdouts
 from pushforward.judge import score, table
 from pushforward.judge.case import Case
 from pushforward.judge.validation import clusters_of
-from pushforward.pipeline import environment
 
 TITLE = "loss"
 
@@ -29,12 +28,13 @@ def given(case: Case, evidence: Evidence, labels: pl.DataFrame, holdout: Path) -
     asked = _by_key(case, labels)
     keys = asked[case.contract.loss_key or case.contract.key]
     case.say("losses of both, by the judge's own command" if evidence.champion is not None else "losses")
-    theirs = evidence.champion
+    theirs, floor = evidence.champion, evidence.floor
     return dataclasses.replace(
         evidence,
         y=np.zeros(len(keys)),
         challenger=_losses(case, "challenger", evidence.challenger, (labels, keys), holdout),
         champion=None if theirs is None else _losses(case, "champion", theirs, (labels, keys), holdout),
+        floor=None if floor is None else _losses(case, "floor", floor, (labels, keys), holdout),
         same=theirs is not None and not stats.differing(theirs, evidence.challenger).any(),
         clusters=clusters_of(asked, case.contract.cluster),
         slices=case.slices(asked),
@@ -67,25 +67,15 @@ def _by_key(case: Case, labels: pl.DataFrame) -> pl.DataFrame:
 def _losses(
     case: Case, who: str, predictions: honesty.Floats, told: tuple[pl.DataFrame, pl.Series], holdout: Path
 ) -> honesty.Floats:
-    """What the model `who` loses at each key, by the command in the judge's checkout."""
+    """What `who` loses at each key, by the command in the judge's checkout."""
     labels, keys = told
-    contract, commit = case.contract, case.judge.commit
+    contract = case.contract
     assert contract.loss is not None  # noqa: S101, who asks has one
     truth = table.place(holdout, holdouts.LABELS, contract.holdout)
     answers, out = (case.work / f"{who}-{name}{truth.suffix}" for name in ("answers", "losses"))
     columns = predictions.reshape(len(predictions), -1)
     named = {name: columns[:, place] for place, name in enumerate(contract.predicted)}
     table.write(pl.DataFrame({contract.key: labels[contract.key], **named}), answers)
-    python = environment.interpreter(case.repository, commit, contract.environment, folder=case.work / "environments")
     places = {"{labels}": truth, "{predictions}": answers, "{out}": out}
-    try:
-        score.command(
-            case.root,
-            score.Command("loss", contract.loss, f"the loss of the {who}"),
-            places,
-            python_bin=python,
-            timeout=score.SCORE_SECONDS,
-        )
-    except score.ScoringError as failed:
-        raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
+    case.own(score.Command("loss", contract.loss, f"the loss of the {who}"), places)
     return score.read_predictions(out, keys, probability=False, columns=("loss",))

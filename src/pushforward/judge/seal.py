@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from pushforward.judge.ledger import Look
 
 VARIABLE = "PUSHFORWARD_SEAL"
-OWN = "command"  # the metric of a project that computes its loss by itself: no constant is known for it
+# What a first model is asked to beat, by the name of its guard: all of it, and one of it.
+FLOORS = {"constant": ("every constant prediction", "a constant prediction"), "floor": ("the floor", "the floor")}
+
+
+def _against_floors(verdict: "Verdict") -> str:
+    """How a first model did against what it has to beat, as the end of a sentence."""
+    asked = {guard.name: guard.outcome for guard in verdict.guards if guard.name in FLOORS}
+    if not asked:
+        return "and nothing that it would have to beat"
+    for outcome, words in (("fail", "{} beats it"), ("undecided", "it is not shown to beat {}")):
+        if met := [FLOORS[name][1] for name, found in asked.items() if found == outcome]:
+            return f"so floors only: {words.format(' and '.join(met))}"
+    return f"so floors only: it beats {' and '.join(FLOORS[name][0] for name in asked)}"
 
 
 def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
@@ -33,12 +45,8 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
         reason = verdict.reason  # no number of the labels is in it
     elif doubted:
         reason = "a gain too good to be true is more often a leak; a person must look at the features"
-    elif look is None and verdict.metric == OWN:
-        reason = "there is no champion, and nothing that it would have to beat"
     elif look is None:
-        floors = {"promote": "it beats every constant prediction", "hold": "a constant prediction beats it"}
-        floor = floors.get(verdict.verdict, "it is not shown to beat a constant prediction")
-        reason = f"there is no champion, so floors only: {floor}"
+        reason = f"there is no champion, {_against_floors(verdict)}"
     else:
         newer = verdict.mode == "refresh"
         better = "same recipe, newer data: it costs no more than is allowed" if newer else "better than the champion"

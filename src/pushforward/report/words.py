@@ -113,7 +113,13 @@ def clustered(verdict: Verdict) -> str:
 
 def remarks(verdict: Verdict, context: Context) -> list[str]:
     """What the judge could not ask, and what it took for granted."""
-    return [remark for remark in (independent(verdict), *context.remarks) if remark]
+    return [remark for remark in (by_itself(verdict), independent(verdict), *context.remarks) if remark]
+
+
+def by_itself(verdict: Verdict) -> str:
+    """That nobody was there yet to judge a push but itself."""
+    own = verdict.event == "push" and bool(verdict.commit) and verdict.base == verdict.commit
+    return "no push before this one had a word on a model, so its own code and settings judged it" if own else ""
 
 
 def message_lines(context: Context) -> list[str]:

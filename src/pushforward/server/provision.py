@@ -80,7 +80,7 @@ class Provision:
             "PUSHFORWARD_DVC_CONFIG": str(self._dvc_config(cache)),
             environment.KNOWN: str(server.folder / "environments"),
             "PUSHFORWARD_RUN": self.job.key,
-            "PUSHFORWARD_BASE": self.job.before if subject.trusted else subject.main,
+            "PUSHFORWARD_BASE": subject.judged_before if subject.trusted else subject.main,
         }
         return env | self._token() if self.privileged and subject.trusted else env
 

@@ -11,13 +11,14 @@ from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.errors import PushforwardError
-from pushforward.git.refs import PULLS, RUNS, ZERO
+from pushforward.git.refs import HOLDOUTS, PULLS, REGISTRY, RUNS, VERDICTS, ZERO
 from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
+WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
 
 
@@ -151,11 +152,12 @@ class Subject:
     def judge(self) -> str:
         """The commit that judges: of the default branch, as it was before the push that is judged.
 
-        A judge whose settings cannot be read, or that has no workflows, hands on to the one before it.
+        A judge whose settings cannot be read, or that has no workflows, hands on to the one before it. Before the first
+        word on a model there is nobody to be judged by: a push is judged by itself.
         """
         if self.job.event != "push":
             return self.main
-        commit = None if self.job.before == ZERO else self.repository.resolve(self.job.before)
+        commit = None if self.judged_before == ZERO else self.repository.resolve(self.judged_before)
         while commit is not None:
             with contextlib.suppress(PushforwardError):
                 files.check_tree(self.repository.tree(commit), OWN)
@@ -164,6 +166,21 @@ class Subject:
                 return commit
             commit = self.repository.resolve(f"{commit}^")
         return self.job.commit
+
+    @functools.cached_property
+    def judged_before(self) -> str:
+        """The commit from which a judge of this push is looked for; zeros where no push had a word on a model yet.
+
+        Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built.
+        """
+        if self.job.before == ZERO or self.repository.refs(HOLDOUTS, VERDICTS, REGISTRY):
+            return self.job.before
+        past = [after for _, after in self.repository.reflog(self.default) if after != self.job.commit][-PAST:]
+        return ZERO if all(self._is_wordless(commit) for commit in past) else self.job.before
+
+    def _is_wordless(self, commit: str) -> bool:
+        found = self.verdict_of(commit)
+        return found.get("verdict") in WORDLESS if found else self.repository.resolve(f"{RUNS}{commit}") is None
 
     def judges(self) -> Iterator[str]:
         """The commit that judges, and after it those that have judged before: one that cannot work hands on."""
