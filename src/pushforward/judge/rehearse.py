@@ -29,6 +29,7 @@ from pushforward.text import figure
 
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
+NAMES = re.compile(r"'([^']+)'|(stage \S+ needs [^,]+)")
 ABSENT = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
 
 
@@ -88,7 +89,7 @@ def _commit_all(root: Path, clone: Path) -> None:
                 files.copy(root, one, files.place(clone, one))
     copy.git("add", "-A")
     head = copy.commit("HEAD")
-    commit = copy.write_commit(copy.git("write-tree").text, [head], "What is not committed", date="1")
+    commit = copy.write_commit(copy.git("write-tree").text, [head], "What is not committed", date=copy.date("HEAD"))
     copy.git("update-ref", "HEAD", commit)
 
 
@@ -167,6 +168,13 @@ class _Rehearsing:
                 with self._told("the run", lint.FILE):
                     pipeline.build(self.clone, path, say=self.say)
 
+    def _knows(self, told: str) -> bool:
+        """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
+        named = {one or other for one, other in NAMES.findall(told)}
+        same = {*named, told.partition(" failed: ")[2] or told}
+        words = re.compile("|".join(rf"(?<![\w/.-]){re.escape(one)}(?![\w/-])" for one in same))
+        return any(words.search(fault.what) for fault in self.found.faults)
+
     def _judge(self, rules: Settings) -> None:
         """The holdout as the judge reads it, and the score command where nothing lies but code, model and rows."""
         contract = rules.contract
@@ -227,6 +235,8 @@ class _Rehearsing:
     def _add(self, wrong: PushforwardError, file: str, doing: str = "") -> None:
         first = wrong.message.splitlines()[0].replace(f"{self.clone}/", "")
         then = (wrong.next or f"mend {doing or file}").replace(f"{self.clone}/", "")
+        if self._knows(first):
+            return
         named = NAMED.match(first)
         if named is None:
             self.found.add(Fault(file, 0, first, then))
