@@ -148,3 +148,10 @@ def test_a_store_that_does_not_answer_is_told_with_its_cause(project):
     (one, *_) = rehearsed(project)["faults"]
     assert one["file"] == ".dvc/config"
     assert "nowhere" in one["what"]
+
+
+def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
+    project.edit("pushforward.yaml", "    loss: squared\n", "    loss: squared\n    card: card.md\n")
+    said = project.invoke("init")
+    assert "lacks    pushforward.yaml:9: card.md is not there\n  next: write card.md, or take the line out\n" in said
+    assert said.splitlines()[-1].startswith("next     pushforward rehearse, and then git push local ")
