@@ -44,6 +44,7 @@ CALLS = {
     "gc": "server.gc.collect",
     "init": "server.init.init",
     "promote": "release.promote.promote",
+    "rehearse": "judge.rehearse.rehearse",
     "release": "release.release.release",
     "report": "report.notes.read",
     "repro": "pipeline.dvc.reproduce",

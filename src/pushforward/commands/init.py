@@ -33,6 +33,7 @@ def init(bare: Path | None, **wishes: bool | None) -> None:
 
     What a server has stays: store, keys, flags.
     """
+    from pushforward.git.repository import Repository
     from pushforward.server import check, installation
     from pushforward.server import init as servers
 
@@ -59,4 +60,9 @@ def init(bare: Path | None, **wishes: bool | None) -> None:
         click.echo(f"you      may push, and cannot sign yet: {unknown.message}\n         {unknown.next}")
     found = [*check.machine(Path(server.bare), trust=server.trust), *installation.server(Path(server.bare))]
     common.findings(found, only_bad=True)
-    click.echo(f"next     git push local {server.default_branch}")
+    lacks = list(check.project(Repository(Path.cwd())))
+    for one in lacks:
+        if not one.ok:
+            click.echo(f"lacks    {one.found}\n  next: {one.mend}")
+    first = "" if all(one.ok for one in lacks) else "pushforward rehearse, and then "
+    click.echo(f"next     {first}git push local {server.default_branch}")

@@ -65,6 +65,11 @@ def faults(found: Survey) -> list[Fault]:
     return sorted(dict.fromkeys(seen))
 
 
+def line_of(found: Survey, *keys: str) -> int:
+    """The line of pushforward.yaml in which `keys` stand, or the last of them that is there."""
+    return _Lines(found).of(*keys)
+
+
 def _ignored(found: Survey) -> Iterator[Fault]:
     if found.unignored:
         what = f"it lacks {', '.join(found.unignored)}, which a run leaves in its checkout"

@@ -1,0 +1,256 @@
+"""The rehearsal of a push: what a run and its judge would trip over, all of it at once, before anything is pushed.
+
+`pushforward rehearse` asks it. All happens in a scratch clone, with copies of what the cache holds; neither the
+repository nor its store nor a server is written to.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pushforward import files, params, schema, settings
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import lint
+from pushforward.pipeline.checkout import OWN, checkout
+from pushforward.pipeline.storage import storage
+from pushforward.project import faults as projects
+from pushforward.project.faults import Fault
+from pushforward.project.survey import survey
+from pushforward.registry import tags as registry
+from pushforward.settings import Settings
+from pushforward.text import figure
+
+Say = Callable[[str], None]
+NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
+NAMES = re.compile(r"'([^']+)'|(stage \S+ needs [^,]+)")
+ABSENT = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
+
+
+@dataclass
+class Rehearsal:
+    """What a push of `commit` would come to: what keeps it from its verdict, and what that would rest on.
+
+    `unasked` are paths that the rehearsal has not seen, for they are not committed. `remarks` keep nobody from a push.
+    """
+
+    commit: str
+    branch: str
+    level: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    rests_on: str = ""
+    remarks: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+
+    def add(self, found: Fault) -> None:
+        """One more fault, unless it is known."""
+        if found not in self.faults:
+            self.faults.append(found)
+
+
+def rehearse(root: Path, *, worktree: bool, say: Say) -> Rehearsal:
+    """Rehearse a push of HEAD of the clone in `root`, or of its work tree as if it were committed."""
+    repository = Repository(root)
+    head = repository.commit("HEAD")
+    branch = repository.git("symbolic-ref", "-q", "--short", "HEAD", check=False).text or "HEAD:refs/heads/my-idea"
+    found = Rehearsal(head, branch, unasked=[] if worktree else repository.unclean())
+    with tempfile.TemporaryDirectory(prefix="pushforward-rehearse-") as folder:
+        place = Path(os.path.realpath(folder))
+        there = storage(root)
+        mine = replace(there, cache=place / "cache")
+        clone = checkout(repository, head, place / "clone", storage=mine)
+        # a hard link of a person's own would hand a stage the cache itself
+        config = mine.config().replace("[cache]\n", "[cache]\n    type = reflink,copy\n", 1)
+        files.write(clone, ".dvc/config.local", config.encode())
+        if worktree:
+            _commit_all(root, clone)
+        _Rehearsing(root, clone, found, say).all(there.cache)
+    found.faults.sort()
+    return found
+
+
+def _commit_all(root: Path, clone: Path) -> None:
+    """Have the scratch clone be what a commit of everything in the work tree of `root` would be."""
+    own, copy = Repository(root), Repository(clone)
+    for path in own.unclean():
+        if path.endswith("/"):  # a folder of which git has nothing yet
+            inside = own.git("ls-files", "-z", "--others", "--exclude-standard", "--", path).stdout.decode()
+        else:
+            inside = path
+        for one in filter(None, inside.split("\0")):
+            files.remove(clone, one)
+            if (root / one).is_file():
+                files.copy(root, one, files.place(clone, one))
+    copy.git("add", "-A")
+    head = copy.commit("HEAD")
+    commit = copy.write_commit(copy.git("write-tree").text, [head], "What is not committed", date=copy.date("HEAD"))
+    copy.git("update-ref", "HEAD", commit)
+
+
+class _Rehearsing:
+    """One rehearsal: the repository, its scratch clone, and what is found."""
+
+    def __init__(self, root: Path, clone: Path, found: Rehearsal, say: Say) -> None:
+        self.root, self.clone, self.found, self.say = root, clone, found, say
+
+    def all(self, cache: Path) -> None:
+        """Every step; one that cannot be taken keeps none from the others that can."""
+        self.say("what is written: settings, dvc.yaml, workflows, environment")
+        self._static()
+        self.say("what the store holds")
+        with self._told("the store", ".dvc/config"):
+            for fault in stock.lacking(self.root, self.clone):
+                self.found.add(fault)
+        stock.link(cache, self.clone.parent / "cache")
+        try:
+            rules = settings.load(self.clone)
+        except PushforwardError as unreadable:
+            self._add(unreadable, schema.FILE)
+            return
+        self.found.level = rules.level
+        self._run(rules)
+        if rules.level < len(schema.LEVELS) - 1:
+            self.found.remarks.append(
+                f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
+            )
+            return
+        with self._told("the settings", schema.FILE):
+            rules.check_tool()
+            rules.arrived(lambda file: files.read(self.clone, file))
+            self._judge(rules)
+
+    def _static(self) -> None:
+        """What can be told without a run."""
+        repository = Repository(self.clone)
+        with self._told("the commit", "dvc.yaml"):
+            # a detached clone knows no default branch, and `stock` looks into the store
+            here = replace(survey(self.clone), branch=survey(self.root).branch, remotes=())
+            for fault in projects.faults(here):
+                self.found.add(fault)
+        tree = repository.tree("HEAD")
+        with self._told("the commit", "."):
+            files.check_tree(tree, OWN)
+        with self._told("the commit", "."):
+            lint.check_bytecode(tree)
+        with self._told("the stages", lint.FILE):
+            values = params.plain(files.read(self.clone, params.FILE))
+            if (text := files.read(self.clone, lint.FILE)) is not None:
+                lint.check(text, set(tree), values)
+        for path, problem in stock.workflows(self.clone, tree):
+            self.found.add(Fault(path, 0, problem, f"edit {path}"))
+
+    def _run(self, rules: Settings) -> None:
+        """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
+        self.say("the pipeline, in a scratch clone")
+        repository = Repository(self.clone)
+        champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
+        with self._told("the run", lint.FILE):
+            pipeline.seed(repository, champion.commit if champion else None)
+            done = pipeline.reproduce(self.clone, pull=True, push=False, wanted=rules.outs, say=self.say)
+            if done.outcome == "ok":
+                pipeline.untouched(repository)
+                out = self.clone.parent / "run"
+                out.mkdir()
+                handover.write(self.clone, out, self.found.commit, done, rules.model.path, rules.validation)
+            else:
+                last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
+                stage = done.stages[-1].name if done.stages else "the pipeline"
+                what = f"stage {stage} {done.outcome}: {last[:300]}"
+                self.found.add(Fault(lint.FILE, 0, what, done.next or f"mend what stage {stage} runs"))
+        for path in rules.outs:
+            if not (self.clone / path).exists():
+                with self._told("the run", lint.FILE):
+                    pipeline.build(self.clone, path, say=self.say)
+
+    def _knows(self, told: str) -> bool:
+        """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
+        named = {one or other for one, other in NAMES.findall(told)}
+        same = {*named, told.partition(" failed: ")[2] or told}
+        words = re.compile("|".join(rf"(?<![\w/.-]){re.escape(one)}(?![\w/-])" for one in same))
+        return any(words.search(fault.what) for fault in self.found.faults)
+
+    def _judge(self, rules: Settings) -> None:
+        """The holdout as the judge reads it, and the score command where nothing lies but code, model and rows."""
+        contract = rules.contract
+        if not (self.clone / contract.holdout).exists():
+            return  # the run has said why
+        self.say(f"{contract.holdout}, as the judge reads it")
+        with self._told("the holdout", contract.holdout):
+            here = replace(survey(self.clone), branch=survey(self.root).branch, remotes=())
+            for fault in projects.faults(here):
+                self.found.add(fault)
+        known = any(fault.file == schema.FILE and contract.holdout in fault.what for fault in self.found.faults)
+        rows = audition.Rows(self.clone, rules)
+        for what, then in rows.faults(known=known):
+            self.found.add(Fault(contract.holdout, 0, what.removeprefix(f"{contract.holdout}: "), then))
+        if (self.clone / contract.path).exists():
+            self._score(rules, rows)
+        self.found.remarks += rows.doubts()
+        self.found.rests_on = rows.sentence()
+        with self._told("what it can tell", schema.FILE):
+            self.found.remarks += _power(self.root)
+
+    def _score(self, rules: Settings, rows: audition.Rows) -> None:
+        """Score twice, as the run and its judge do."""
+        contract, answers = rules.contract, []
+        line = projects.line_of(survey(self.clone), "models", contract.name, "score")
+        for time in ("scored", "scored again"):
+            self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
+            out = self.clone.parent / time.replace(" ", "-")
+            try:
+                challenge.answer(self.clone, rules, out, probe=False, forget=False, say=lambda _: None)
+                answers.append(rows.read(out))
+            except PushforwardError as failed:
+                what = failed.message.splitlines()[0]
+                then = self._alone(what, contract.path) or failed.next or "mend the score command"
+                self.found.add(Fault(schema.FILE, line, f"score: {what}", then))
+                return
+        wrong, told = rows.compare(*answers)
+        if wrong:
+            self.found.add(Fault(schema.FILE, line, f"score: {wrong}", "have it answer alike: seeds, one thread"))
+        if told:
+            self.found.remarks.append(told)
+
+    def _alone(self, what: str, model: str) -> str:
+        """What to write where `score` wants a file that the pipeline makes and the judge does not have."""
+        lacks = ABSENT.search(what)
+        if lacks is None or not schema.sound(lacks["path"]) or not (self.clone / lacks["path"]).exists():
+            return ""
+        return f"have the stage that makes {model} keep {lacks['path']} in it: the judge has code, model and rows alone"
+
+    @contextmanager
+    def _told(self, doing: str, file: str) -> Iterator[None]:
+        """Make a fault of what cannot be done."""
+        try:
+            yield
+        except PushforwardError as wrong:
+            self._add(wrong, file, doing)
+
+    def _add(self, wrong: PushforwardError, file: str, doing: str = "") -> None:
+        first = wrong.message.splitlines()[0].replace(f"{self.clone}/", "")
+        then = (wrong.next or f"mend {doing or file}").replace(f"{self.clone}/", "")
+        if self._knows(first):
+            return
+        named = NAMED.match(first)
+        if named is None:
+            self.found.add(Fault(file, 0, first, then))
+        else:
+            self.found.add(Fault(named["file"], int(named["line"] or 0), named["what"], then))
+
+
+def _power(root: Path) -> list[str]:
+    """What the holdout can tell, by the challengers judged so far."""
+    found = plan.plan(root)
+    if found.closed:
+        return [found.closed]
+    return [
+        f"a true gain of {figure(one.gain)} would be found, if it differs as {one.like}"
+        for one in found.typical
+        if one.like in ("typical", "those so far")
+    ]
