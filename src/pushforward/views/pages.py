@@ -20,6 +20,7 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
+from pushforward.judge import names
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
 from pushforward.registry.tags import Registered
@@ -409,6 +410,8 @@ def _templates() -> Environment:
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
         "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "batches": names.span,
+        "noun": params.noun,
         "lines": _lines,
         "sentence": sentence,
         "worst_first": worst_first,
