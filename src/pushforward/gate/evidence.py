@@ -29,8 +29,8 @@ class Evidence:
     what was found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts`
     are what only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'.
     `floor` are the predictions of something simple that a model has to beat, `floor_name` where they come from. Where
-    the label is one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of the
-    rules. Of given losses, which may be equal where predictions are not, `same` says whether the predictions are.
+    the label is one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of
+    the rules. Of given losses, which may be equal where predictions are not, `same` says whether the predictions are.
     """
 
     y: NDArray[Any]
