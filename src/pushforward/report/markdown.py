@@ -211,8 +211,9 @@ def _charts(context: Context) -> str:
     charts = []
     if len(context.learning_curve) > 1:
         values = _picked(context.learning_curve)
+        batch = params.noun((context.validation_month,)) if context.validation_month else "month"
         charts.append(
-            _chart("Loss by round, validation month", [str(place) for place, _ in values], [v for _, v in values])
+            _chart(f"Loss by round, validation {batch}", [str(place) for place, _ in values], [v for _, v in values])
         )
     if len(context.trend) > 1:
         some = context.trend[-POINTS:]

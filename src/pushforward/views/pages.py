@@ -235,7 +235,8 @@ class Site:
         for name in shown:
             width, height = (1100, 300) if name == shown[0] else (540, 220)
             trends[name] = charts.trend(_points(part.items, name), width=width, height=height), better[name]
-        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends)
+        batch = params.noun(run.header.validation.month for run in part.items)
+        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends, batch=batch)
 
     def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
