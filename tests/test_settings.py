@@ -197,12 +197,15 @@ def test_too_few_batches_and_none_at_all_are_refused():
         arrived(None)
 
 
-def test_batches_that_are_no_months_are_refused_where_they_would_be_judged():
-    names = PARAMS.replace(b'"2013-0', b'"batch ')
-    assert params.batches(names, "data.months")[0] == "batch 1"
-    said = r"^params\.yaml: data\.months: 'batch 1' is no month, and batches of other names are not judged yet"
-    with pytest.raises(PushforwardError, match=said):
-        arrived(names)
+def test_batches_that_are_no_months_have_arrived_like_any_other():
+    names = arrived(PARAMS.replace(b'"2013-0', b'"batch '))
+    assert names[0] == "batch 1"
+    assert [params.noun(some) for some in (names, ["2013-05"], ["2013-05", "Lima"], [])] == [
+        "batch",
+        "month",
+        "batch",
+        "batch",
+    ]
 
 
 def test_batches_have_any_names_in_their_order():

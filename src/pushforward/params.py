@@ -6,7 +6,7 @@ Called by whoever compares two commits, or asks which batches have arrived: `set
 import datetime
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -17,6 +17,17 @@ FILE = "params.yaml"
 PLAIN = (bool, int, float, str, type(None))
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 LONGEST_NAME = 60
+
+
+def monthly(names: Iterable[str]) -> bool:
+    """Whether all of these batches are months, and there is one."""
+    known = list(names)
+    return bool(known) and all(MONTH.fullmatch(name) for name in known)
+
+
+def noun(names: Iterable[str]) -> str:
+    """The word for one of these batches in a sentence."""
+    return "month" if monthly(names) else "batch"
 
 
 def next_month(month: str) -> str:

@@ -183,11 +183,6 @@ class Settings:
         if text is None:
             raise self._refusal(f"models.{name}.batches names {file}, which is not there")
         names, needed = params.batches(text, key, f"{at}{file}"), self.gate.window + 2
-        if not params.MONTH.fullmatch(names[0]):  # the ledger tells by its months which holdout is over
-            raise PushforwardError(
-                f"{at}{file}: {key}: '{names[0]}' is no month, and batches of other names are not judged yet",
-                next=f'write months, as "2013-05", in {file}',
-            )
         if len(names) < needed:
             raise PushforwardError(
                 f"{at}{file}: {key} has {len(names)} batches; a holdout of {self.gate.window} (gate.window), "

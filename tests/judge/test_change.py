@@ -1,10 +1,25 @@
-"""What a change claims, held against what its run has found."""
+"""What a change claims, held against what its run has found and against what was there."""
+
+import json
 
 import pytest
 
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import change
+from pushforward.pipeline.revision import Revision
+
+SETTINGS = """\
+tool: "0.2.0"
+models:
+  toy:
+    path: model
+    environment: [run.txt]
+    holdout: {path: data/holdout, key: id, label: y, cluster: none, time: none}
+    score: sh score.sh {rows} {out}
+    batches: params.yaml:data.deliveries
+"""
+LISTED = ["Y", "X", "A", "B", "C"]
 
 
 def test_metrics_that_a_commit_claims_are_those_of_its_run(repository, git):
@@ -19,3 +34,33 @@ def test_metrics_that_a_commit_claims_are_those_of_its_run(repository, git):
     for found in ({"metrics.json": b'{"auc": 0.5}'}, {}, {"metrics.json": b"not json"}):
         with pytest.raises(PushforwardError, match=r"metrics/metrics.json was committed with other numbers"):
             check(Repository(repository), base, head, found)
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([*LISTED, "batch-7"], ""),
+        (LISTED[:-1], ""),
+        (LISTED[1:], ""),
+        (["older", *LISTED, "D"], ""),
+        ([*LISTED[:-1], "C2"], "params.yaml: data.deliveries: 'C2' does not come after 'C': a batch keeps its name"),
+        ([*LISTED[:-1], "D", "C"], "params.yaml: data.deliveries: 'D' does not come after 'C'"),
+        (["X", "Y", "A", "B", "C"], "params.yaml: data.deliveries: the order is another one"),
+    ],
+)
+def test_a_batch_keeps_its_name_and_its_place(repository, git, listed, words):
+    def commit(batches):
+        (repository / "pushforward.yaml").write_text(SETTINGS)
+        (repository / "params.yaml").write_text(json.dumps({"data": {"deliveries": batches}}))
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "-m", "Batches")
+        return Revision(Repository(repository), git(repository, "rev-parse", "HEAD"))
+
+    before, after = commit(LISTED), commit(listed)
+    if not words:
+        change.check_batches(before, after)
+        return
+    with pytest.raises(PushforwardError) as refused:
+        change.check_batches(before, after)
+    assert refused.value.message.startswith(words)
+    assert refused.value.next == f"git diff {before.commit[:9]} -- params.yaml"

@@ -200,6 +200,38 @@ def test_what_changed_decides_which_part_of_the_version_is_raised(project):
     assert project.weigh()[2] == "major", "the model asks for other columns"
 
 
+def test_batches_of_any_name_are_judged_and_named_by_their_own_word(project):
+    if environment.at_hand() != environment.digest(Repository(project.root), "HEAD", LOCKS):
+        pytest.skip("these tests run in an environment that the locks did not make")
+    named = PARAMS.replace("2020-01", "Y").replace("2020-02", "X").replace("2020-03", "A").replace("2020-04", "B")
+    project.write("params.yaml", named)
+    project.write("recipe/manifest.json", json.dumps({"training": {"months": ["Y", "X"], "validation_month": "X"}}))
+    project.recipe("one", 0.4)
+    project.run()
+    project.release("toy@v1.0.0")
+    project.write("params.yaml", named.replace('"B"]', '"B", "delivery C"]'))
+    project.recipe("two", 0.4)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.verdict, verdict.holdout.months) == ("identical", ("B", "delivery C")), verdict.reason
+    assert (context.months, context.months_added) == ((), ("delivery C",)), "no cluster tells the batch of a row"
+
+    project.write("recipe/manifest.json", json.dumps({"training": {"months": ["A", "Y", "X"]}}))
+    project.write("params.yaml", named)
+    project.recipe("three", 0.7)
+    project.run()
+    verdict, _, _ = project.weigh()
+    assert verdict.reason == "the challenger trained on A, a batch of the holdout"
+    project.write("recipe/manifest.json", json.dumps({"training": {"months": ["Y", "X"]}}))
+    project.recipe("four", 0.7)
+    project.run()
+    verdict, context, _ = project.weigh()
+    assert (verdict.mode, verdict.look.number) == ("superior", 1), verdict.reason
+    assert project.git("for-each-ref", "--format=%(refname)", "refs/pushforward/holdout") == (
+        "refs/pushforward/holdout/A_B"
+    )
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """A project after a run, with its honest hand-over."""

@@ -12,7 +12,7 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Guard, Number, Verdict
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.repository import EMPTY_TREE, Repository
-from pushforward.judge import ledger, seal
+from pushforward.judge import ledger, names, seal
 from pushforward.judge.ledger import ClosedError, Key, Ledger
 
 MONTHS = "2013-03_2013-04"
@@ -172,9 +172,25 @@ def test_the_next_month_retires_the_holdouts_before_it(chain):
     look(chain, "a")
     chain.reserve("2013-04", key("a"), alpha=0.05, looks=10, mode="first", commit="")
     chain.reserve("2013-04_2013-05", key("b"), alpha=0.05, looks=10, mode="refresh", commit="")
-    chain.supersede("2013-04_2013-05")
+    chain.supersede(["2013-04", "2013-05"], ["2013-02", "2013-03", "2013-04", "2013-05"])
     retired = {name: chain.state(name).retired for name in (MONTHS, "2013-04", "2013-04_2013-05")}
     assert retired == {MONTHS: "superseded", "2013-04": "superseded", "2013-04_2013-05": None}
+
+
+def test_the_next_batch_retires_the_holdouts_before_it_in_the_order_of_the_list(chain):
+    listed = ["Y", "batch-9", "batch-10", "delivery A"]
+    windows = [listed[at : at + 2] for at in range(3)]
+    known = [names.ledger(window) for window in (*windows, ["gone", "long"])]
+    for number, name in enumerate(known):
+        chain.reserve(name, key(str(number)), alpha=0.05, looks=10, mode="refresh", commit="")
+    chain.supersede(windows[1], listed)
+    retired = [chain.state(name).retired for name in known]
+    assert retired == ["superseded", None, None, None], "what is listed later, or not at all, stays"
+    with pytest.raises(ClosedError) as closed:
+        chain.reserve(known[0], key("x"), alpha=0.05, looks=10, mode="superior", commit="")
+    said = "the holdout Y to batch-9 has retired: a later batch has closed since; the next batch opens a new one"
+    assert closed.value.message == said
+    assert closed.value.next == "add the next batch to the list that `batches` names, when it arrives"
 
 
 def test_a_budget_stays_what_it_was_when_the_holdout_opened(chain):
@@ -190,11 +206,6 @@ def test_a_pass_that_is_not_promoted_hands_its_share_to_the_looks_after_it(chain
     ]
     alphas += [look(chain, name, looks=5).alpha for name in "cde"]
     assert alphas == pytest.approx([0.01, 0.01, 0.01 / 3, 0.01 / 3, 0.01 / 3])
-
-
-def test_a_holdout_is_named_by_its_months():
-    assert ledger.name(["2013-04"]) == "2013-04"
-    assert ledger.name(["2013-02", "2013-03", "2013-04"]) == "2013-02_2013-04"
 
 
 def test_of_twenty_looks_at_once_the_budgeted_ten_happen(bare, chain):

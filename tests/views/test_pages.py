@@ -17,6 +17,7 @@ from pushforward.gate.verdict import Champion, Slice, Stage
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
+from pushforward.judge import ledger, names
 from pushforward.report import note, notes, words
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
@@ -370,6 +371,23 @@ def test_a_holdout_shows_its_budget_and_its_numbers_once_it_has_retired(world):
     assert "+0.0008" not in opened, "look 1 found it, and the holdout is open"
     assert "retired: flight-delay@v1.1.0 was promoted on it" in retired
     assert [signed_ for signed_ in ("−0.0038", "+0.0051") if signed_ in retired] == ["−0.0038", "+0.0051"]
+
+
+def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own_words(world, tmp_path, git):
+    git(tmp_path, "clone", "-q", str(world.folder), "clone")
+    clone = tmp_path / "clone"
+    listed = ["X", "Y", "batch-9", "batch-10", "delivery A"]
+    (clone / "params.yaml").write_text(json.dumps({"data": {"months": listed}}))
+    git(clone, "commit", "-qam", "Name batches otherwise")
+    book = ledger.Ledger(Repository(clone))
+    key = ledger.Key(*("abcd"[n] * 64 for n in range(4)))
+    for window in (listed[3:], listed[1:3], listed[2:4]):
+        book.reserve(names.ledger(window), key, alpha=0.05, looks=10, mode="refresh", commit="")
+    book.supersede(listed[2:4], listed)
+    text = html(Site(Repository(clone)), "holdouts.html")
+    titles = [" ".join(title.split()) for title in re.findall(r'<h2 id="h-[^"]*">(.*?)<span', text, re.DOTALL)]
+    assert titles[:3] == ["batch-10 to delivery A", "batch-9 to batch-10", "Y to batch-9"]
+    assert "retired: a later batch has closed" in text
 
 
 def test_a_chain_that_was_tampered_with_is_a_problem_of_its_own(world, tmp_path, git):

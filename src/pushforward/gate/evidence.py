@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward import params
 from pushforward.gate import loss as losses
 from pushforward.gate.loss import LARGEST
 from pushforward.gate.verdict import CHAMPION_SAW, Mode
@@ -23,13 +24,13 @@ MIN_CLASS = 50
 class Evidence:
     """What is judged: arrays of one length, one entry a holdout row, all in the same order.
 
-    `champion` is None exactly where `mode` is `first`. `months` are those of the holdout, the two `_until` the last
-    months that the models trained on by their manifests ("" where a manifest does not say). `problems` are what was
-    found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts` are what
-    only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'. `floor` are
-    the predictions of something simple that a model has to beat, `floor_name` where they come from. Where the label is
-    one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of the rules.
-    Of given losses, which may be equal where predictions are not, `same` says whether the predictions are.
+    `champion` is None exactly where `mode` is `first`. `months` are the batches of the holdout in order, the two
+    `_until` the last that the models trained on by their manifests ("" where a manifest does not say). `problems` are
+    what was found wrong outside the arrays: a digest that differs, a metrics file that claims something else. `doubts`
+    are what only a person can settle; they are told while the numbers are sealed, and so hold none of the labels'.
+    `floor` are the predictions of something simple that a model has to beat, `floor_name` where they come from. Where
+    the label is one of `classes`, `y` are their places and predictions are (rows, classes); a `loss` overrules that of
+    the rules. Of given losses, which may be equal where predictions are not, `same` says whether the predictions are.
     """
 
     y: NDArray[Any]
@@ -69,9 +70,9 @@ def problem_of(evidence: Evidence, rules: "GateRules") -> str:
     kind = evidence.loss or losses.of(rules, len(evidence.classes))
     for name, p in models.items():
         until = {"champion": evidence.champion_until, "challenger": evidence.challenger_until}.get(name, "")
-        if evidence.months and until and until >= min(evidence.months):
+        if until and _reaches(until, evidence.months):
             saw = CHAMPION_SAW if name == "champion" else "the challenger trained on "
-            return f"{saw}{until}, a month of the holdout"
+            return f"{saw}{until}, a {params.noun(evidence.months)} of the holdout"
         if p is not None and not np.all(np.isfinite(p.astype(np.float64))):
             return f"the {name} predicts something that is not a finite number"
         if p is not None and np.any(np.abs(p.astype(np.float64)) > LARGEST):
@@ -79,6 +80,14 @@ def problem_of(evidence: Evidence, rules: "GateRules") -> str:
         if p is not None and (wrong := kind.prediction_problem(p.astype(np.float64))):
             return f"the {name} {wrong}"
     return _label_problem(evidence, kind)
+
+
+def _reaches(until: str, months: tuple[str, ...]) -> bool:
+    """Whether a model that trained up to the batch `until` has seen the holdout of `months`.
+
+    A later month counts too: one that was taken back. Of batches of other names only those listed have a place.
+    """
+    return until in months or (params.monthly((until, *months)) and bool(months) and until > months[0])
 
 
 def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:

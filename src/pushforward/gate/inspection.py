@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pushforward import params
 from pushforward.gate.verdict import DOUBT
 
 KEY, CLUSTER, MONTH = "key", "cluster", "month"
@@ -23,6 +24,11 @@ class Sample:
     where: str
     table: pl.DataFrame
     months: tuple[str, ...]
+
+    @property
+    def monthly(self) -> bool:
+        """Whether it is of months: of batches of other names no cluster tells which one a row is of."""
+        return params.monthly(self.months)
 
     @property
     def dated(self) -> bool:
@@ -68,6 +74,8 @@ def problem(found: Sample, batches: pl.DataFrame | None) -> str:
     `batches` are the rows of the tables that it was made from, as `texts` gives them, of all months; None where there
     are none that hold its keys.
     """
+    if not found.monthly:
+        return ""
     if found.dated:
         strange = found.table.filter(~pl.col(MONTH).is_in(found.months).fill_null(value=False))
         if strange.height:
@@ -103,9 +111,11 @@ def doubt(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
     """
     if not share:
         return ""
-    doubts = [_sizes(found, batches, share)]
+    doubts = [_sizes(found, batches, share)] if found.monthly else []
+    if batches is not None and found.monthly:
+        doubts += [_elsewhere(found, batches), _left_out(found, batches)]
     if batches is not None:
-        doubts += [_elsewhere(found, batches), _strangers(found, batches), _left_out(found, batches)]
+        doubts.append(_strangers(found, batches))
     told = next((one for one in doubts if one), "")
     return f"{told}; {DOUBT}, and lower gate.suspect_rows where it is right" if told else ""
 

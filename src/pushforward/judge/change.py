@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
+from pushforward import params
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.verdict import Digests
@@ -29,7 +30,7 @@ def earlier_than(repository: Repository, known: registry.Registry, question: Que
 
 
 def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts.Mode:
-    """Whether a change is the month's refresh, or has to be better than what is in use."""
+    """Whether a change is the refresh of a batch that arrived, or has to be better than what is in use."""
     if champion is None:
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
     before = Revision(subject.repository, champion.commit)
@@ -59,6 +60,30 @@ def touched_by(
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
+
+
+def check_batches(judge: Revision, subject: Revision) -> None:
+    """Refuse batches that were renamed or moved: another name would make a holdout that was looked at a new one.
+
+    Those that both lists have keep their order, and what is new in the holdout comes after all that were there.
+    Months need no such check: their names are their order, and the rows of the holdout are held against them.
+    """
+    new = subject.batches
+    if judge.settings.batches != subject.settings.batches or params.monthly(new):
+        return
+    old = judge.batches
+    places = {name: place for place, name in enumerate(old)}
+    kept = [places[name] for name in new if name in places]
+    arrived = [name for name in new[-subject.settings.gate.window :] if name not in places]
+    after = new[new.index(old[-1]) :] if old[-1] in new else []
+    strange = next((name for name in arrived if name not in after), "")
+    if kept == sorted(kept) and not strange:
+        return
+    what = f"'{strange}' does not come after '{old[-1]}'" if strange else "the order is another one"
+    raise PushforwardError(
+        f"{verdicts.named(subject.arrivals)}: {what}: a batch keeps its name and its place, and a new one comes last",
+        next=f"git diff {judge.commit[:9]} -- {subject.settings.batches[0]}",
+    )
 
 
 def check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:

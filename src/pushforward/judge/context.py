@@ -21,6 +21,7 @@ from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
 from pushforward.settings import ModelContract
+from pushforward.text import plural
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
@@ -127,13 +128,16 @@ def _numbers(text: bytes) -> dict[str, float]:
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 
-def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str) -> tuple[str, ...]:
-    """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop."""
+def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str, batch: str) -> tuple[str, ...]:
+    """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop.
+
+    `batch` is the word for what arrives.
+    """
     found = [differ] if differ else []
     if not contract.events:
         found.append("the score command takes no events, so the time-honesty probe had nothing to ask")
     if not manifest:
-        found.append(f"the model has no {MANIFEST}, so nothing here knows which months it has trained on")
+        found.append(f"the model has no {MANIFEST}, so nothing here knows which {plural(batch)} it has trained on")
     return tuple(found)
 
 
@@ -154,6 +158,7 @@ def rates(
 
 def next_step(verdict: Verdict, context: Context) -> str:
     """What a person does next; "" where the report's own words say it."""
+    batch = params.noun(verdict.holdout.months if verdict.holdout else ())
     if verdict.verdict == "promote" and verdict.event == "push":
         return (
             "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
@@ -166,13 +171,14 @@ def next_step(verdict: Verdict, context: Context) -> str:
     if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
         version = verdict.champion.version
         return (
-            f"is that month, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever {version} "
-            f"is in use, pushforward deprecate {version} -m WHY, then pushforward runs retry {verdict.commit[:9]}"
+            f"is that {batch}, or the window, as it shall be? pushforward rollback ENVIRONMENT -m WHY wherever "
+            f"{version} is in use, pushforward deprecate {version} -m WHY, "
+            f"then pushforward runs retry {verdict.commit[:9]}"
         )
     if verdict.verdict == "unknown" and DOUBT in verdict.reason:
         return "look at the data named above; pushforward.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
-        return "wait for the next month: it opens a new holdout"
+        return f"wait for the next {batch}: it opens a new holdout"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pushforward import params
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import inspection, leaks
 from pushforward.gate import leakage as honesty
@@ -21,7 +22,16 @@ from pushforward.judge import context as background
 from pushforward.judge import floor, handover, identity, ledger, losses, passed
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
-from pushforward.judge.change import base_of, check_claims, earlier_than, level_of, mode_of, next_version, touched_by
+from pushforward.judge.change import (
+    base_of,
+    check_batches,
+    check_claims,
+    earlier_than,
+    level_of,
+    mode_of,
+    next_version,
+    touched_by,
+)
 from pushforward.judge.look import look
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
@@ -73,6 +83,7 @@ class _Hearing:
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
         self.months = tuple(self.subject.batches[-self.rules.gate.window :])
+        check_batches(self.judge, self.subject)
         self.mode = mode_of(self.subject, self.champion)
         self.digests = _digests(read, self.subject)
         if read.failed:
@@ -235,11 +246,12 @@ def _answer(
     verdict = look(case, evidence, holdout)
     size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
     closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
-    months = background.rates(labels, contract.cluster, contract.label, sealed=closed)
-    remarks = background.remarks(contract, manifest, answers.differ)
+    dated = params.monthly(case.months)
+    months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
+    remarks = background.remarks(contract, manifest, answers.differ, params.noun(case.months))
     context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
-        ledger.of(case.repository.path).supersede(ledger.name(case.months))
+        ledger.of(case.repository.path).supersede(case.months, case.subject.batches)
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
     painter.hang_up()
     if case.trusted and verdict.verdict == "promote" and golden is not None:
@@ -267,8 +279,8 @@ def _evidence(
         mode=case.mode,
         months=case.months,
         slices=case.slices(labels),
-        challenger_until=_until(manifests[0]),
-        champion_until=_until(manifests[1]),
+        challenger_until=_until(manifests[0], case.subject.batches),
+        champion_until=_until(manifests[1], case.subject.batches),
         problems=(dishonest,) if dishonest else (),
         doubts=doubts,
         classes=tuple(contract.classes),
@@ -309,8 +321,12 @@ def _digests(read: handover.Handover, subject: Revision) -> Digests:
     )
 
 
-def _until(manifest: dict[str, Any]) -> str:
-    """The last month that a model has trained on, by its manifest: `training.months`."""
+def _until(manifest: dict[str, Any], batches: Sequence[str]) -> str:
+    """The last batch that a model has trained on, by its manifest (`training.months`) and the order of `batches`."""
     training = manifest.get("training")
     months = training.get("months") if isinstance(training, dict) else None
-    return max(str(month) for month in months) if isinstance(months, list) and months else ""
+    told = [str(month) for month in months] if isinstance(months, list) else []
+    if params.monthly(told):
+        return max(told)
+    places = {name: place for place, name in enumerate(batches)}
+    return max(told, key=lambda name: places.get(name, -1), default="")

@@ -14,7 +14,6 @@ something else (that newer data does no harm) and nobody chooses it among others
 import hashlib
 import math
 import random
-import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +24,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from pushforward import params
 from pushforward.errors import BUG, DATA, NOT_PROMOTED, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
-from pushforward.judge import seal
+from pushforward.judge import names, seal
 
 ENTRY = "entry.json"
 SEALED = "sealed"
@@ -39,7 +39,6 @@ PATIENCE_SECONDS = 120.0
 STUCK = 6
 LIMIT_ENTRIES = 10_000
 LIMIT_ENTRY_BYTES = 16 * 1024
-NAME = re.compile(r"[12]\d{3}-\d\d(_[12]\d{3}-\d\d)?")
 
 Retirement = Literal["promoted", "spent", "superseded"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -50,10 +49,9 @@ Text = Annotated[str, Field(max_length=500)]
 class ClosedError(PushforwardError):
     """A holdout that answers no new question: retired, or all of its looks are taken."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(
-            message, next="add the next month to the list that `batches` names, when it arrives", exit_code=NOT_PROMOTED
-        )
+    def __init__(self, state: "State") -> None:
+        step = f"add the next {names.noun(state.holdout)} to the list that `batches` names, when it arrives"
+        super().__init__(refusal(state), next=step, exit_code=NOT_PROMOTED)
 
 
 @dataclass(frozen=True)
@@ -166,11 +164,6 @@ _ANY: TypeAdapter[_Reserved | _Settled | _Retired] = TypeAdapter(
 _Step = tuple[_Reserved | _Settled | _Retired, Mapping[str, bytes]]
 
 
-def name(months: Sequence[str]) -> str:
-    """The ledger of a holdout is named by its months, so that a change of its bytes buys no new looks."""
-    return months[0] if len(months) == 1 else f"{months[0]}_{months[-1]}"
-
-
 def digest(text: str) -> str:
     """SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -204,7 +197,7 @@ class Ledger:
 
     def state(self, holdout: str) -> State:
         """Read a chain; raises `PushforwardError` where anything about it is not as this module writes it."""
-        if not NAME.fullmatch(holdout):
+        if not names.NAME.fullmatch(holdout):
             raise ValueError(f"{holdout!r} is not the name of a holdout")
         self._fetch()
         tip = self.repository.resolve(HOLDOUTS + holdout)
@@ -221,7 +214,7 @@ class Ledger:
             if state.find(key):
                 return None
             if state.retired or (state.looks and not state.left):
-                raise ClosedError(refusal(state))
+                raise ClosedError(state)
             reserved = _Reserved(
                 **_head(state),
                 number=len(state.looks) + 1,
@@ -291,12 +284,18 @@ class Ledger:
         if refresh is None or refresh.number != number:
             self.retire(holdout, "promoted", by)
 
-    def supersede(self, holdout: str) -> None:
-        """Retire every holdout that ends before `holdout` does: its next month has closed."""
+    def supersede(self, window: Sequence[str], batches: Sequence[str]) -> None:
+        """Retire every holdout that ends before that of `window` does, in the order of `batches`: the next has closed.
+
+        Of months the names are the order, so that those count too which are listed no more.
+        """
         self._fetch()
+        holdout, last = names.ledger(window), window[-1]
+        earlier = {names.part(batch) for batch in batches[: batches.index(last)]}
         for ref in self.repository.refs(HOLDOUTS):
             other = ref.name.removeprefix(HOLDOUTS)
-            if NAME.fullmatch(other) and other[-7:] < holdout[-7:]:
+            end = other.rpartition("_")[2]
+            if names.NAME.fullmatch(other) and (end in earlier or (params.monthly((end, last)) and end < last)):
                 self.retire(other, "superseded", holdout)
 
     def numbers(self, holdout: str) -> dict[int, str]:
@@ -406,17 +405,17 @@ class Ledger:
 
 def refusal(state: State) -> str:
     """Why a holdout answers no new question, in one sentence."""
-    months = state.holdout.replace("_", " to ")
+    batches, word = names.span(state.holdout), names.noun(state.holdout)
     why = {
         "promoted": f"{state.by} was promoted on it"
         if state.by
         else "a model has passed on it, and was a version already",
         "spent": f"all of its {state.of} looks are used",
-        "superseded": "a later month has closed since",
+        "superseded": f"a later {word} has closed since",
     }
     if state.retired is None:
-        return f"all {state.of} looks at the holdout {months} are taken; the next month opens a new one"
-    return f"the holdout {months} has retired: {why[state.retired]}; the next month opens a new one"
+        return f"all {state.of} looks at the holdout {batches} are taken; the next {word} opens a new one"
+    return f"the holdout {batches} has retired: {why[state.retired]}; the next {word} opens a new one"
 
 
 def _fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pushforward import files, percent, settings
+from pushforward import files, params, percent, settings
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger
+from pushforward.judge import ledger, names
 from pushforward.report import note, notes
 from pushforward.text import figure, plural
 
@@ -58,7 +58,7 @@ def plan(root: Path) -> Plan:
     rules = settings.load(root)
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
-    state = ledger.of(root).state(ledger.name(months))
+    state = ledger.of(root).state(names.ledger(months))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
     clusters = max((found for found in _clusters(repository, months)), default=0)
@@ -100,7 +100,7 @@ def plan(root: Path) -> Plan:
 def terminal(plan: Plan) -> str:
     """The plan as a card of at most 80 columns."""
     span = plan.months[0] if len(plan.months) == 1 else f"{plan.months[0]} to {plan.months[-1]}"
-    lines = [f"holdout     {span}"]
+    lines, batch = [f"holdout     {span}"], params.noun(plan.months)
     if plan.closed:
         lines += textwrap.wrap(plan.closed, 80, initial_indent="closed      ", subsequent_indent=" " * 12)
     else:
@@ -125,10 +125,10 @@ def terminal(plan: Plan) -> str:
         some = f"about {needed:,} {plural(plan.cluster)} in all"
         more = some if needed <= A_CENTURY else f"more {plural(plan.cluster)} than anybody waits for"
         more = "settled by this holdout's size" if needed <= plan.clusters else more
-        lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation month is right")
+        lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation {batch} is right")
         name = ""
     many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
-    return "\n".join([*lines, f"            from the validation months of {many} judged so far"])
+    return "\n".join([*lines, f"            from the validation {plural(batch)} of {many} judged so far"])
 
 
 def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

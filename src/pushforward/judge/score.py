@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from pushforward import cause, parquet, pointers
+from pushforward import cause, params, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
 from pushforward.process import clean_environment
@@ -155,7 +155,7 @@ def matrix(frame: "pl.DataFrame", columns: tuple[str, ...]) -> "NDArray[np.float
 
 
 def read_validation(path: Path, contract: "ModelContract", month: str, slices: Iterable[str]) -> "pl.DataFrame":
-    """The rows of the validation `month`: key, cluster, label and predictions as numbers, and `slices`, in key order.
+    """The rows of the validation `month`, or batch: key, cluster, label, predictions as numbers, `slices`, by key.
 
     The file may hold other columns and, where clusters are days or other parts of a month, other months. Raises
     `PredictionsError` where it has no such rows, or where a key appears twice.
@@ -167,11 +167,12 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
     wanted |= dict.fromkeys(contract.predicted, numbers)
     wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
     frame = _table(path, wanted, exactly=False)
-    clusters = None if contract.cluster is None else frame[contract.cluster].cast(pl.String)
+    column = contract.cluster if params.MONTH.fullmatch(month) else None
+    clusters = None if column is None else frame[column].cast(pl.String)
     if clusters is not None and clusters.str.contains(DATED).any():
         frame = frame.filter(clusters.str.starts_with(month))
     if not frame.height:
-        raise PredictionsError(f"{path.name} has no row of the validation month {_shown(month)}")
+        raise PredictionsError(f"{path.name} has no row of the validation {params.noun((month,))} {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
         raise PredictionsError(f"{path.name}: a {contract.key} appears more than once in {_shown(month)}")
     try:

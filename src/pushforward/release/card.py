@@ -16,7 +16,7 @@ from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
 from pushforward.report.words import bounds_title, calibration_line, figures
 from pushforward.settings import Settings
-from pushforward.text import between, code, figure, plain, prose, sample, signed, table
+from pushforward.text import between, code, figure, plain, plural, prose, sample, signed, table
 
 LIMIT_BYTES = 32 * 1024
 LONGEST = 1500
@@ -187,7 +187,8 @@ def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Bloc
 
 def _months(months: Sequence[str], more: str) -> str:
     span = f"{months[0]} to {months[-1]}" if len(months) > 1 else "".join(months)
-    return f"{span} ({len(months)} month{'s' if len(months) != 1 else ''}; {more})"
+    noun = params.noun(months)
+    return f"{span} ({len(months)} {noun if len(months) == 1 else plural(noun)}; {more})"
 
 
 def _metrics(verdict: Verdict) -> Iterator[Block]:
@@ -195,7 +196,9 @@ def _metrics(verdict: Verdict) -> Iterator[Block]:
     if verdict.numbers:
         yield _numbers(verdict.numbers, "On the holdout")
     if found and found.numbers:
-        yield _numbers(found.numbers, f"On the validation month {found.month}; these decide nothing")
+        yield _numbers(
+            found.numbers, f"On the validation {params.noun((found.month,))} {found.month}; these decide nothing"
+        )
     if verdict.sealed or not verdict.numbers:
         yield Block("text", (("The numbers of the holdout are sealed until it retires; the verdict rests on them.",),))
     calibration = verdict.calibration or (found.calibration if found else None)

@@ -15,7 +15,7 @@ from pushforward import params, schema
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.judge import identity, ledger
+from pushforward.judge import identity, ledger, names
 from pushforward.pipeline import environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
@@ -250,7 +250,7 @@ def looked(of: Evidence) -> str:
         if verdict.champion is not None and verdict.look is None and verdict.mode != "first":
             raise DifferentError("a verdict against a champion rests on no look", of.name, "a look", "none")
         return "no look was needed"
-    name = ledger.name(verdict.holdout.months)
+    name = names.ledger(verdict.holdout.months)
     ref = HOLDOUTS + name
     state = ledger.Ledger(repository).state(name)
     if repository.git("merge-base", "--is-ancestor", told, ref, check=False).returncode != 0:

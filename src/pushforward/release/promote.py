@@ -16,7 +16,7 @@ from pushforward.gate.verdict import Verdict
 from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
-from pushforward.judge import identity, ledger
+from pushforward.judge import identity, ledger, names
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
@@ -141,7 +141,7 @@ def promote(
         # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
         made = new or standing(repository, rules.model.name, verdict.commit).made
         by = case.name if made else ""
-        ledger.of(root).promoted(ledger.name(verdict.holdout.months), verdict.look.number, by)
+        ledger.of(root).promoted(names.ledger(verdict.holdout.months), verdict.look.number, by)
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pushforward import params
 from pushforward.gate.verdict import Number, Outcome, Slice, Verdict, worst_first
 from pushforward.report import words
 from pushforward.report.note import Context, machine_line
@@ -148,18 +149,22 @@ def _validation_table(verdict: Verdict) -> str:
     why = f"<sub>{prose(words.sealed(verdict))}</sub>" if verdict.sealed else ""
     if found is None or not found.numbers:
         return why
-    month, size = code(found.month), prose(sample(found.rows, found.clusters, verdict.cluster))
+    batch, month, size = (
+        params.noun((found.month,)),
+        code(found.month),
+        prose(sample(found.rows, found.clusters, verdict.cluster)),
+    )
     if found.numbers[0].gain is None:
         rows = table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
-        note = f"Validation month {month}: {size}, by a fit that had not seen it."
+        note = f"Validation {batch} {month}: {size}, by a fit that had not seen it."
     else:
         head = ["metric", "champion", "this", "gain", words.bounds_title(found.numbers)]
         rows = table(head, [[_name(number), *words.figures(number)] for number in found.numbers])
         better = ""
         if found.clusters_better is not None:
-            better = f" Better on {found.clusters_better} of {found.clusters} {prose(verdict.cluster)}s."
+            better = f" Better on {found.clusters_better} of {found.clusters} {prose(plural(verdict.cluster))}."
         note = (
-            f"Validation month {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
+            f"Validation {batch} {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
             f"one-sided, paired by row{prose(words.clustered(verdict))}.{better}"
         )
     return f"{rows}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")
@@ -206,8 +211,9 @@ def _charts(context: Context) -> str:
     charts = []
     if len(context.learning_curve) > 1:
         values = _picked(context.learning_curve)
+        batch = params.noun((context.validation_month,)) if context.validation_month else "month"
         charts.append(
-            _chart("Loss by round, validation month", [str(place) for place, _ in values], [v for _, v in values])
+            _chart(f"Loss by round, validation {batch}", [str(place) for place, _ in values], [v for _, v in values])
         )
     if len(context.trend) > 1:
         some = context.trend[-POINTS:]

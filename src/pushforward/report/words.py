@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from pushforward import percent
+from pushforward import params, percent
 from pushforward.gate.verdict import (
     OFFSET_TITLE,
     Calibration,
@@ -39,7 +39,7 @@ WORDS: dict[Outcome, str] = {
 NEXT: dict[Outcome, str] = {
     "promote": "merge it; main judges again and tags it",
     "hold": "change the model, not the gate, and push again",
-    "unknown": "a larger effect, or more data: the next month counts too",
+    "unknown": "a larger effect, or more data: the next {batch} counts too",
     "calibration-only": "improve what the model knows; its level is the season's",
     "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
@@ -325,7 +325,8 @@ def stages_line(stages: Sequence[Stage], shown: Shown) -> str:
 
 def next_step(verdict: Verdict, context: Context, text: Shown, shown: Shown) -> str:
     """What to do now, and the command for it."""
-    step = text(context.next_step or NEXT[verdict.verdict], 600)
+    batch = params.noun(verdict.holdout.months if verdict.holdout else ())
+    step = text(context.next_step or NEXT[verdict.verdict].format(batch=batch), 600)
     made = context.next_version if verdict.verdict == "promote" else ""
     version = f" as {shown(made)}" if made else ""
     command = f": {shown(context.next_command, 300)}" if context.next_command else ""

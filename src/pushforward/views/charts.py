@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pushforward import params
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -80,11 +82,12 @@ def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
     placed = tuple(Placed(across.at(place), down.at(point.value), point) for place, point in enumerate(points))
     marks = ticks(low - margin, high + margin)
     step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
-    newest, months = "", []
+    seen, months = {""}, []
     for one in placed:
-        if one.point.month > newest:
-            newest = one.point.month
-            months.append((one.x, newest))
+        month = one.point.month
+        if month not in seen and (not params.MONTH.fullmatch(month) or month > max(seen)):
+            months.append((one.x, month))
+        seen.add(month)
     return Trend(
         width,
         height,

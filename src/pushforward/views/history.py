@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pushforward import schema, settings
+from pushforward import params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
-from pushforward.judge import ledger
+from pushforward.judge import ledger, names
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
@@ -298,7 +298,7 @@ class History:
             tags=told,
             runs=runs,
             pulls=self._pulls(runs),
-            holdouts=_newest_first(_below(refs, HOLDOUTS)),
+            holdouts=self._newest_first(_below(refs, HOLDOUTS)),
             notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
             reports=_below(refs, REPORTS),
             unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
@@ -329,6 +329,22 @@ class History:
                 return rules.model.name, rules.promote.environments, problems
         tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)
         return next((tag["model"] for tag in tags if tag), ""), {}, problems
+
+    def _newest_first(self, holdouts: Mapping[str, str]) -> dict[str, str]:
+        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them."""
+        ends = {name: name.rpartition("_")[2] for name in holdouts}
+        listed = [] if params.monthly(ends.values()) or not ends else self._arrived()
+        places = {names.part(batch): place for place, batch in enumerate(listed)}
+        order = sorted(ends, key=lambda name: (places.get(ends[name], -1), ends[name], name), reverse=True)
+        return {name: holdouts[name] for name in order}
+
+    def _arrived(self) -> list[str]:
+        """The batches of the default branch; none where nothing can be read that says them."""
+        (found,) = self.repository.objects([SETTINGS])
+        try:
+            return settings.parse(found[1]).arrived(lambda file: self.repository.read("HEAD", file)) if found else []
+        except PushforwardError:
+            return []  # the settings cannot be read: the page says so by itself
 
     def _pulls(self, runs: Iterable[Run]) -> tuple[Pull, ...]:
         pushes: dict[int, list[Run]] = {}
@@ -394,10 +410,6 @@ def clock(seconds: int) -> datetime:
 
 def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
-
-
-def _newest_first(holdouts: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(holdouts.items(), key=lambda item: (item[0][-7:], item[0]), reverse=True))
 
 
 def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:

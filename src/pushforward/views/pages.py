@@ -20,6 +20,7 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
+from pushforward.judge import names
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
 from pushforward.registry.tags import Registered
@@ -234,7 +235,8 @@ class Site:
         for name in shown:
             width, height = (1100, 300) if name == shown[0] else (540, 220)
             trends[name] = charts.trend(_points(part.items, name), width=width, height=height), better[name]
-        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends)
+        batch = params.noun(run.header.validation.month for run in part.items)
+        return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends, batch=batch)
 
     def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = _part([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
@@ -409,6 +411,8 @@ def _templates() -> Environment:
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
         "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "batches": names.span,
+        "noun": params.noun,
         "lines": _lines,
         "sentence": sentence,
         "worst_first": worst_first,

@@ -1,0 +1,38 @@
+"""Names of the ledgers of looks, and what they say. The ledger and whoever looks for one ask; pure."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from pushforward import params
+
+PART = r"(?:(?:[A-Za-z0-9-]|%[0-9A-F]{2})+(?:=[0-9a-f]{32})?|=[0-9a-f]{32})"
+NAME = re.compile(f"{PART}(?:_{PART})?")
+LONGEST = 80  # characters of a batch in a ref, whose last part is a file's name
+KEPT = 40
+
+
+def ledger(batches: Sequence[str]) -> str:
+    """The ledger of a holdout is named by its batches, so that a change of its bytes buys no new looks."""
+    return part(batches[0]) if len(batches) == 1 else f"{part(batches[0])}_{part(batches[-1])}"
+
+
+def part(batch: str) -> str:
+    """A batch as a part of a ref: letters, digits and - as they are, other bytes as %XX; with a digest where long."""
+    words = re.sub(rb"[^A-Za-z0-9-]", lambda found: b"%%%02X" % ord(found[0]), batch.encode()).decode()
+    if len(words) <= LONGEST:
+        return words
+    start = words.partition("%")[0][:KEPT]
+    return f"{start}={hashlib.sha256(batch.encode()).hexdigest()[:32]}"
+
+
+def span(name: str) -> str:
+    """The batches of a ledger, as a sentence has them; of one that is too long for a ref its beginning."""
+    found = (one.partition("=") for one in name.split("_"))
+    return " to ".join(unquote(start) + ("…" if cut else "") for start, cut, _ in found)
+
+
+def noun(name: str) -> str:
+    """The word for one batch of a ledger."""
+    return params.noun(name.split("_"))
