@@ -8,7 +8,10 @@ from tests.foreign.shapes import DATA, Foreign
 
 from pushforward import __version__
 from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.judge import handover
 from pushforward.judge import holdout as holdouts
+from pushforward.release.promote import lock_commit
 from pushforward.settings import parse
 
 SETTINGS = f"""\
@@ -123,6 +126,22 @@ def test_rows_without_moment_and_cluster_are_judged_and_the_report_says_what_was
     assert {one.value for one in second.slices} == {"a", "b"}
     assert second.validation.numbers[0].gain > 0, "of the same rows, by the champion's own fit"
     assert "paired by row." in report
+
+
+def test_a_tracked_file_of_metrics_is_shown_and_kept_as_the_run_found_it(project):
+    """As DVC has it: declared with cache: false, committed with whatever the last run on somebody's machine found."""
+    project.write({"metrics.json": '{"r2": {"train": 0.125}}\n'})
+    project.edit("pushforward.yaml", "    validation: data/watched.csv\n", "")
+    project.edit("dvc.yaml", "watched.csv]\n", "watched.csv]\n    metrics: [metrics.json: {cache: false}]\n")
+    found = 'open("metrics.json", "w").write(\'{"r2": {"train": 0.75}}\')\n'
+    head = project.edit("train.py", "names =", f"{found}names =")
+    first, report = project.judge()
+    assert first.verdict == "promote", first.reason
+    assert "**Validation**: `r2.train` 0.7500." in report
+    repository, read = Repository(project.root), handover.read(project.handover)
+    made = lock_commit(repository, head, read.lock, read.metrics, scratch=project.root / ".git")
+    assert repository.changed(head, made) == ["dvc.lock", "metrics.json"]
+    assert repository.read(made, "metrics.json") == b'{"r2": {"train": 0.75}}'
 
 
 def first_prediction(project):

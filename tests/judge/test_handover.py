@@ -49,8 +49,46 @@ def test_what_was_written_is_read_again(tmp_path):
     read = handover.read(folder)
     assert (read.commit, read.reproduction) == ("b" * 40, done)
     assert read.lock == b"\r\ndvc.lock \0"
-    assert read.metrics == {name: f"\r\nmetrics/{name} \0".encode() for name in ("learning.csv", "metrics.json")}
+    names = ("metrics/learning.csv", "metrics/metrics.json")
+    assert read.metrics == {name: f"\r\n{name} \0".encode() for name in names}
     assert [path.name for path in (folder / "model").iterdir()] == ["a.ubj"]
+
+
+DECLARES = b"""\
+stages:
+  train: {cmd: c, outs: [eval], metrics: [scores/auc.toml: {cache: false}, m.py: {cache: false}]}
+metrics: [eval/deep.json, metrics/metrics.json]
+"""
+
+
+def test_metrics_that_dvc_yaml_declares_come_by_their_paths(tmp_path):
+    root, folder = tmp_path / "root", tmp_path / "handover"
+    paths = ("scores/auc.toml", "m.py", "eval/deep.json", "eval/other.json", "metrics/metrics.json")
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(path.encode())
+    (root / "dvc.yaml").write_bytes(DECLARES)
+    handover.write(root, folder, "b" * 40, Reproduction(), None)
+    wanted = ("eval/deep.json", "metrics/metrics.json", "scores/auc.toml")
+    assert handover.read(folder).metrics == {path: path.encode() for path in wanted}
+
+
+def test_numbers_that_the_lock_does_not_name_are_refused(folder):
+    (folder / "declared").mkdir()
+    (folder / "declared" / "metrics.json").write_bytes(b"{}")
+    md5 = "99914b932bd37a50b983c5e7c90ae93b"
+    lock = "schema: '2.0'\nstages:\n  a:\n    cmd: c\n    outs:\n    - {path: metrics.json, hash: md5, md5: %s}\n"
+    (folder / "dvc.lock").write_text(lock % md5)
+    assert handover.read(folder).metrics == {"metrics.json": b"{}"}
+    (folder / "dvc.lock").write_text(lock % md5[::-1])
+    assert refusal(folder) == "the hand-over's metrics.json is not the one that its dvc.lock names"
+
+
+def test_a_link_among_the_declared_metrics_is_no_metric(folder, tmp_path):
+    (folder / "declared").mkdir()
+    (folder / "declared" / "metrics.json").symlink_to(tmp_path)
+    with pytest.raises(PushforwardError, match=r"metrics\.json is no plain file"):
+        handover.read_metrics(folder)
 
 
 def test_writing_again_leaves_nothing_of_before(folder, tmp_path):
@@ -226,4 +264,4 @@ def test_only_tables_and_numbers_are_taken_as_metrics(folder):
     (folder / "metrics" / "deep").mkdir(parents=True)
     for name in ("a.json", "b.csv", "c.py", ".gitattributes", "deep/d.json"):
         (folder / "metrics" / name).write_text(name)
-    assert sorted(handover.read(folder).metrics) == ["a.json", "b.csv"]
+    assert sorted(handover.read(folder).metrics) == ["metrics/a.json", "metrics/b.csv"]

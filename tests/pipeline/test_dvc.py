@@ -326,6 +326,40 @@ def test_a_lock_of_the_commit_is_not_believed(project, git):
     assert not list((project / "metrics").glob("*.json"))
 
 
+ELSEWHERE = """\
+stages:
+  first:
+    cmd: mkdir -p eval && cp source.txt eval/deep.json && wc -c < source.txt > metrics.json
+    deps: [source.txt]
+    outs: [eval]
+    metrics: [metrics.json: {cache: false}]
+metrics: [eval/deep.json]
+"""
+
+
+def test_metrics_outside_their_folder_are_kept_by_git_seeded_and_brought_in(project, git):
+    """metrics.json as DVC has it, tracked; and one inside an out that the cache alone has."""
+    (project / "dvc.yaml").write_text(ELSEWHERE)
+    (project / ".gitignore").write_text("/eval\n")
+    (project / "metrics.json").write_text("0\n")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "Claim")
+    assert outcomes(run(project)) == {"first": "ran"}
+    pipeline.untouched(Repository(project))
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "Lock")
+    champion = git(project, "rev-parse", "HEAD")
+    (project / "metrics.json").write_text("9\n")
+    git(project, "commit", "-q", "-am", "Claim again")
+    shutil.rmtree(project / "eval")
+    pipeline.seed(Repository(project), champion)
+    assert (project / "metrics.json").read_text() == "4\n", "what the run found, not what the commit says"
+    assert outcomes(run(project, shown=["eval/deep.json", "metrics.json"])) == {"first": "unchanged"}
+    assert (project / "eval" / "deep.json").read_text() == "one\n"
+    pipeline.seed(Repository(project), None)
+    assert not (project / "metrics.json").exists()
+
+
 def test_a_stage_that_writes_over_the_commit_is_refused(project, git):
     text = DVC_YAML.replace("cat source.txt > out/first.txt", "cat source.txt > out/first.txt; echo >> params.yaml")
     (project / "dvc.yaml").write_text(text)

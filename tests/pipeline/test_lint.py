@@ -49,6 +49,39 @@ def test_a_pipeline_with_loops_lists_and_options_is_taken():
     stages.check(GOOD.encode(), TRACKED, {})
 
 
+TAKEN = "stages: {{s: {{cmd: c, {0}}}}}"
+
+
+@pytest.mark.parametrize(
+    "outs",
+    [
+        "metrics: [metrics.json: {cache: false}]",
+        "metrics: [{eval/scores.toml: {cache: false}}, x.csv]",
+        "plots: [roc.csv: {cache: false, x: fpr}]",
+        "wdir: eval, metrics: [scores.toml: {cache: false}]",
+    ],
+)
+def test_metrics_and_plots_that_git_keeps_by_dvcs_own_word_are_taken(outs):
+    stages.check(TAKEN.format(outs).encode(), {"metrics.json", "eval/scores.toml", "roc.csv", "src/a.py"}, {})
+
+
+@pytest.mark.parametrize(
+    ("outs", "path"),
+    [
+        ("metrics: [metrics.json]", "metrics.json"),
+        ("metrics: [metrics.json: {cache: true}]", "metrics.json"),
+        ("outs: [metrics.json: {cache: false}]", "metrics.json"),
+        ("metrics: [src/a.py: {cache: false}]", "src/a.py"),
+        ("plots: [eval: {cache: false}]", "eval"),
+        ("metrics: [pyproject.toml: {cache: false}]", "pyproject.toml"),
+    ],
+)
+def test_what_dvc_keeps_or_could_be_code_is_not_written_over_what_git_holds(outs, path):
+    tracked = {"metrics.json", "eval/scores.toml", "src/a.py", "pyproject.toml"}
+    with pytest.raises(PushforwardError, match=rf"stage 's' writes {path}, which git already holds"):
+        stages.check(TAKEN.format(outs).encode(), tracked, {})
+
+
 def test_this_projects_own_pipelines_are_taken():
     for path in (ROOT / "dvc.yaml", ROOT / "tests" / "toy" / "dvc.yaml"):
         stages.check(path.read_bytes(), set(), {})

@@ -1,5 +1,6 @@
 """The pre-receive hook: versions, environments, deprecations. Every way to forge one, pushed by real git."""
 
+import hashlib
 import io
 import json
 import re
@@ -58,6 +59,42 @@ def test_a_version_may_name_the_lock_commit_of_what_passed(released):
     released.server.verdict(commits["C"], lock.encode() + b"\n\n")
     said = released.promotion(target=commits["L"]).push()
     assert said.taken, said.text
+
+
+FOUND = b'{"auc": 0.75}'
+
+
+def found_by(released, path, content=FOUND, **files):
+    """The promotion of a lock commit of C whose lock names `content` at `path`, and which has `files`."""
+    server, commits = released.server, released.commits
+    out = f"    - path: {path}\n      hash: md5\n      md5: {hashlib.md5(content).hexdigest()}\n      size: 13\n"
+    lock = lock_of(server, "C") + out.encode()
+    server.verdict(commits["C"], lock)
+    target = server.follow(commits["C"], {"dvc.lock": lock, path: FOUND} | files)
+    return released.promotion(target=target)
+
+
+@pytest.mark.parametrize("path", ["metrics.json", "eval/deep/auc.toml", "src/found.csv"])
+def test_a_lock_commit_holds_what_git_keeps_of_the_run_by_its_lock(released, path):
+    said = found_by(released, path).push()
+    assert said.taken, said.text
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "files", "named"),
+    [
+        ("src/toy/pipeline.py", FOUND, {}, "src/toy/pipeline.py"),
+        ("params.yaml", FOUND, {}, "params.yaml"),
+        ("metrics.json", b"another", {}, "metrics.json"),
+        ("metrics.json", FOUND, {"other.json": FOUND}, "other.json"),
+        ("eval/auc.json", FOUND, {"eval/a.py": FOUND}, "eval/a.py"),
+    ],
+    ids=["code", "parameters", "other content", "not in the lock", "code beside it"],
+)
+def test_a_lock_commit_with_anything_else_is_refused(released, path, content, files, named):
+    said = found_by(released, path, content, **files).push()
+    assert not said.taken
+    assert f"the lock commit changes {named} too" in said.text
 
 
 def test_main_and_its_version_may_come_in_one_push(released):

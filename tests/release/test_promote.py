@@ -35,7 +35,7 @@ from pushforward.report.note import Context
 LOCK = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: b\n"
 REORDERED = b"schema: '2.0'\nstages:\n  train: {cmd: b}\n  collect: {cmd: a}\n"
 FOUND = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: c\n"
-METRICS = {"metrics.json": b'{"auc": 0.7}\n'}
+METRICS = {"metrics/metrics.json": b'{"auc": 0.7}\n'}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def clone(tmp_path, git):
     (folder / "pushforward.yaml").write_text(MODEL_SETTINGS)
     (folder / "params.yaml").write_text(MONTHS)
     (folder / "dvc.lock").write_bytes(LOCK)
-    (folder / "metrics" / "metrics.json").write_bytes(METRICS["metrics.json"])
+    (folder / "metrics" / "metrics.json").write_bytes(METRICS["metrics/metrics.json"])
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "Begin")
@@ -102,7 +102,7 @@ def test_a_dishonest_lock_gets_a_child_that_changes_nothing_else(clone, git):
 
 
 def test_metrics_that_differ_get_a_child_too(clone, git):
-    child = locked(clone, "HEAD", LOCK, {"metrics.json": b"{}", "learning.csv": b"round\n"})
+    child = locked(clone, "HEAD", LOCK, {"metrics/metrics.json": b"{}", "metrics/learning.csv": b"round\n"})
     changed = git(clone, "diff", "--name-only", "HEAD", child).split()
     assert changed == ["metrics/learning.csv", "metrics/metrics.json"]
 
@@ -118,9 +118,30 @@ def test_metrics_of_before_are_dropped(clone, git):
     ]
 
 
+def test_what_git_keeps_of_the_run_by_dvc_yaml_is_in_the_child_and_nothing_else(clone, git):
+    """Hostile: a run hands over code, what no dvc.yaml declares, and numbers that its lock does not name."""
+    stage = """\
+stages:
+  train:
+    cmd: b
+    metrics: [metrics.json: {cache: false}, other.json: {cache: false}, cached.json, setup.py: {cache: false}]
+"""
+    commit(git, clone, "Declare", dvc_yaml=stage.encode(), metrics_json=b"{}", cached_json=b"{}", setup_py=b"")
+    content = b'{"auc": 0.75}'
+    md5 = hashlib.md5(content).hexdigest()
+    paths = ("metrics.json", "cached.json", "setup.py", "params.yaml", "strange.json")
+    outs = "".join(f"    - path: {path}\n      hash: md5\n      md5: {md5}\n      size: 13\n" for path in paths)
+    lock = FOUND + b"    outs:\n" + outs.encode()
+    child = locked(clone, "HEAD", lock, METRICS | dict.fromkeys(paths, content) | {"other.json": content})
+    assert git(clone, "diff", "--name-only", "HEAD", child).split() == ["dvc.lock", "metrics.json"]
+    assert Repository(clone).read(child, "metrics.json") == content
+    told = git(clone, "log", "-1", "--format=%b", child)
+    assert told.endswith("used and made: dvc.lock, metrics/ and metrics.json, nothing else.")
+
+
 @pytest.mark.parametrize("name", ["a\tb.json", f"a\n0 {'0' * 40}\tparams.yaml\n0 {'0' * 40}\tz.json"])
 def test_a_name_that_git_could_read_as_two_reaches_nothing_else(clone, git, name):
-    child = locked(clone, "HEAD", FOUND, METRICS | {name: b"{}"})
+    child = locked(clone, "HEAD", FOUND, METRICS | {f"metrics/{name}": b"{}"})
     changed = Repository(clone).changed(git(clone, "rev-parse", "HEAD"), child)
     assert changed == ["dvc.lock", f"metrics/{name}"]
 

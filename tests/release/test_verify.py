@@ -310,6 +310,23 @@ def test_a_lock_commit_that_changes_more_than_the_lock(story):
     assert (hop.name, hop.place) == ("target", "params.yaml")
 
 
+@pytest.mark.parametrize("content", [b'{"auc": 1}', b'{"auc": 2}'], ids=["found", "another"])
+def test_a_lock_commit_has_what_git_keeps_of_the_run_as_its_lock_names_it(story, content):
+    md5 = hashlib.md5(b'{"auc": 1}').hexdigest()
+    entry = f"  kept:\n    cmd: c\n    outs:\n    - path: eval/auc.json\n      hash: md5\n      md5: {md5}\n"
+    lock = (story.repository.read(story.target, "dvc.lock") or b"") + entry.encode()
+    files = {"dvc.lock": lock, "eval/auc.json": content}
+    tree = story.repository.write_tree(story.target, files, index=story.bare / "t.index")
+    judged = registry.record(story.repository.git("cat-file", "tag", SECOND).text)["commit"]
+    made = story.repository.write_commit(tree, [judged], "Lock\n", date="1600000000 +0000")
+    story.retag(target=made, record={"lock": hashlib.sha256(lock).hexdigest()})
+    hop = story.broken()
+    if hashlib.md5(content).hexdigest() == md5:
+        assert hop.name != "target", "what breaks is that no such lock was judged"
+    else:
+        assert (hop.name, hop.place) == ("target", "eval/auc.json")
+
+
 def test_a_target_that_is_not_what_the_record_says(story):
     wrong = {
         "lock": ("0" * 64, "dvc.lock"),

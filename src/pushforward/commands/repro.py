@@ -21,6 +21,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     from pushforward import files, params, settings
     from pushforward.git.repository import Repository
     from pushforward.judge import handover
+    from pushforward.pipeline import declared
     from pushforward.pipeline import dvc as pipeline
     from pushforward.pipeline import lint as stages
     from pushforward.pipeline.checkout import OWN
@@ -46,7 +47,8 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         values = params.plain(files.read(root, params.FILE))
         if (text := files.read(root, stages.FILE)) is not None:
             stages.check(text, set(tree), values)
-        done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, say=click.echo)
+        shown = declared.of(text).metrics
+        done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
         handover.write(root, out, commit, done, rules.model.path, rules.validation)

@@ -11,6 +11,7 @@ from pushforward.gate.verdict import Digests
 from pushforward.git.repository import Repository
 from pushforward.judge import handover, identity
 from pushforward.judge.question import Question
+from pushforward.pipeline import declared
 from pushforward.pipeline.lock import LOCK, METRICS, making
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
@@ -35,6 +36,7 @@ def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
     before = Revision(subject.repository, champion.commit)
     changed = subject.repository.changed(before.commit, subject.commit)
+    changed = declared.without(subject.repository, subject.commit, changed)
     return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals)
 
 
@@ -93,7 +95,7 @@ def check_claims(repository: Repository, base: str | None, subject: str, metrics
     for path in repository.changed(base, subject):
         folder, _, name = path.rpartition("/")
         claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
-        if claimed is not None and not _same(claimed, metrics.get(name)):
+        if claimed is not None and not _same(claimed, metrics.get(path)):
             raise PushforwardError(
                 f"{path} was committed with other numbers than the run has found",
                 next=f"git checkout {base[:9]} -- {METRICS}, or dvc repro and commit what it makes",

@@ -4,8 +4,11 @@ import contextlib
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -16,6 +19,7 @@ from pushforward.gate import drift, inspection
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
+from pushforward.pipeline import declared, lint
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.registry import tags as registry
@@ -26,6 +30,8 @@ from pushforward.text import plural
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
+OURS = f"{METRICS}/metrics.json"
+MOST_NUMBERS = 12
 
 
 def changes(subject: Revision, ref: str, champion: registry.Registered | None) -> Context:
@@ -42,11 +48,9 @@ def changes(subject: Revision, ref: str, champion: registry.Registered | None) -
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != arrivals]
     old, new = before.get(arrivals) or [], after.get(arrivals) or []
     told = {params.FILE, schema.FILE, LOCK, lister(arrivals)}
-    files = [
-        row
-        for row in repository.diffstat(champion.commit, subject.commit)
-        if row[0] not in told and not row[0].startswith(f"{METRICS}/")
-    ]
+    rows = repository.diffstat(champion.commit, subject.commit)
+    left = set(declared.without(repository, subject.commit, [row[0] for row in rows]))
+    files = [row for row in rows if row[0] in left - told and not row[0].startswith(f"{METRICS}/")]
     return dataclasses.replace(
         context,
         changed_params=tuple((key, _shown(before.get(key)), _shown(after.get(key))) for key in keys),
@@ -58,16 +62,19 @@ def changes(subject: Revision, ref: str, champion: registry.Registered | None) -
 def with_metrics(
     context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
 ) -> Context:
-    """What the run says of itself: shown, never judged by."""
-    theirs = repository.read(champion.commit, f"{METRICS}/metrics.json") if champion else None
+    """What the run says of itself: shown, never judged by. Without our own file, what dvc.yaml names as metrics."""
+    others: list[str] = []
+    if OURS not in read.metrics:
+        told = declared.of(repository.read(read.commit, lint.FILE))
+        others = [path for path in read.metrics if told.shows(path)]
     curve: tuple[float, ...] = ()
     with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
-        rows = csv.DictReader(io.StringIO(read.metrics.get("learning.csv", b"").decode()))
+        rows = csv.DictReader(io.StringIO(read.metrics.get(f"{METRICS}/learning.csv", b"").decode()))
         curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
     return dataclasses.replace(
         context,
-        validation=_numbers(read.metrics.get("metrics.json", b"{}")),
-        champion_validation=_numbers(theirs or b"{}"),
+        validation=_said(read.metrics.get, others),
+        champion_validation=_said(lambda path: repository.read(champion.commit, path), others) if champion else {},
         learning_curve=curve,
     )
 
@@ -96,7 +103,7 @@ def with_history(
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
-        said = repository.read(version.commit, f"{METRICS}/metrics.json")
+        said = repository.read(version.commit, OURS)
         value = _numbers(said or b"{}").get(name)
         if value is not None:
             trend.append((_month_watched(repository, version.commit), str(version.version), value))
@@ -114,6 +121,17 @@ def _month_watched(repository: Repository, commit: str) -> str:
         return version.batches[-version.settings.gate.window - 1]
     except PushforwardError:
         return ""
+
+
+def _said(read_file: Callable[[str], bytes | None], others: Sequence[str]) -> dict[str, float]:
+    """The numbers of our own file of metrics; where there are `others`, theirs, by file where one name is twice."""
+    if not others:
+        return _numbers(read_file(OURS) or b"{}")
+    found = {path: declared.numbers(path, read_file(path) or b"") for path in others}
+    names = Counter(name for numbers in found.values() for name in numbers)
+    rows = ((path, name, value) for path, numbers in found.items() for name, value in numbers.items())
+    told = {(name if names[name] == 1 else f"{path}:{name}"): value for path, name, value in rows}
+    return dict(itertools.islice(told.items(), MOST_NUMBERS))
 
 
 def _numbers(text: bytes) -> dict[str, float]:

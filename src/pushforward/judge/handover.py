@@ -14,20 +14,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pushforward import files, pointers, untrusted
 from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.git import kept
 from pushforward.judge.table import CSV, PARQUET, SUFFIXES
-from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline import declared, lint
+from pushforward.pipeline.lock import LOCK, METRICS, read_lock
 from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 
 RECORD = "run.json"
+DECLARED = "declared"  # the metrics that lie elsewhere than in their folder, by their paths
 MODEL = "model"
 PREDICTIONS = "predictions"
 VALIDATION = "validation"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
-NAMES = frozenset({RECORD, LOCK, METRICS, MODEL, PROBES, SOURCE, FAILED}) | {
+NAMES = frozenset({RECORD, LOCK, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED}) | {
     f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
@@ -125,6 +128,9 @@ def write(
         files.copy(root, LOCK, folder / LOCK)
     if files.place(root, METRICS).is_dir():
         files.copy(root, METRICS, folder / METRICS)
+    for path in declared.of(files.read(root, lint.FILE)).files(read_lock(files.read(root, LOCK))):
+        if files.place(root, path).is_file():
+            files.copy(root, path, folder / DECLARED / path)
     if model:
         add_model(root, folder, model)
     if validation and files.place(root, validation).is_file():
@@ -223,7 +229,7 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
     if not (folder / RECORD).is_file():
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
-    metrics = read_metrics(folder / METRICS)
+    metrics = read_metrics(folder)
     for path in (folder / MODEL, *sorted((folder / MODEL).rglob("*"))):
         pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
@@ -231,7 +237,10 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
     except ValidationError as wrong:
         why = untrusted.where(wrong)
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {why}") from None
-    return Handover(folder, told.commit, told.reproduction, metrics)
+    read = Handover(folder, told.commit, told.reproduction, metrics)
+    if told.outcome == "ok":
+        _check_found(read)
+    return read
 
 
 def _where_it_ran() -> str:
@@ -266,10 +275,26 @@ def _too_large(most: str, setting: str, where: str) -> PushforwardError:
     )
 
 
+def _check_found(read: Handover) -> None:
+    """Refuse numbers that are not those which the lock names: the lock is what a version is known by."""
+    named = declared.hashes(read.lock)
+    for path, content in read.metrics.items():
+        if path in named and not path.startswith(f"{METRICS}/") and not kept.is_found(path, content, named[path]):
+            raise PushforwardError(f"the hand-over's {path} is not the one that its {LOCK} names")
+
+
 def read_metrics(folder: Path) -> dict[str, bytes]:
-    """The metrics files of a folder by name; a name that git or a shell could read as more than one is not taken."""
-    found = sorted(path for path in folder.glob("*") if NAME.fullmatch(path.name))
-    for path in found:
+    """The metrics in a hand-over, by their paths in the project.
+
+    A name that git or a shell could read as more than one is not taken.
+    """
+    found = {f"{METRICS}/{path.name}": path for path in (folder / METRICS).glob("*") if NAME.fullmatch(path.name)}
+    others = folder / DECLARED
+    for path in () if others.is_symlink() else others.rglob("*"):
+        name = path.relative_to(others).as_posix()
+        if kept.sound(name) and not name.startswith(f"{METRICS}/") and (path.is_symlink() or not path.is_dir()):
+            found[name] = path
+    for name, path in sorted(found.items()):
         if path.is_symlink() or not path.is_file():
-            raise PushforwardError(f"the hand-over's {METRICS}/{path.name} is no plain file")
-    return {path.name: path.read_bytes() for path in found}
+            raise PushforwardError(f"the hand-over's {name} is no plain file")
+    return {name: path.read_bytes() for name, path in sorted(found.items())}

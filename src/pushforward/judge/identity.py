@@ -18,6 +18,7 @@ from pushforward import params, schema
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Digests, inert
 from pushforward.git.repository import Repository
+from pushforward.pipeline import declared
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registered, Registry
@@ -102,7 +103,7 @@ def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, 
     """The files of a revision that a command of it reaches, all where that cannot be told; and its source."""
     repository, commit, tree = revision.repository, revision.commit, revision.tree
     contract = revision.settings.contract
-    candidates = [path for path in tree if _counts(path, contract)]
+    candidates = declared.without(repository, commit, (path for path in tree if _counts(path, contract)))
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)

@@ -29,9 +29,9 @@ class Painter:
             return
         tables: dict[str, dict[str, bytes]] = {"learning.csv": {}, "importance.csv": {}}
         for name, table in tables.items():
-            found = case.read.metrics.get(name)
-            table |= {"challenger": found} if found else {}
             path = f"{METRICS}/{name}"
+            found = case.read.metrics.get(path)
+            table |= {"challenger": found} if found else {}
             theirs = case.repository.read(case.champion.commit, path) if case.champion else None
             table |= {"champion": theirs} if theirs else {}
         # In a process of its own: what draws them is a whole browser engine, and no verdict may die of it.

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import dvctext
+from pushforward.pipeline import declared, dvctext, lint
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -138,27 +138,36 @@ def seed(checkout: Repository, champion: str | None) -> None:
 
     A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
     """
-    for path in filter(_seeded, checkout.tree("HEAD")):
+    told = declared.of(checkout.read("HEAD", lint.FILE))
+    for path in (path for path in checkout.tree("HEAD") if _seeded(path, told)):
         files.place(checkout.path, path).unlink(missing_ok=True)
     files.place(checkout.path, LOCK).unlink(missing_ok=True)
     if champion is None:
         return
-    for path in filter(_seeded, checkout.tree(champion)):
+    for path in (path for path in checkout.tree(champion) if _seeded(path, told)):
         content = checkout.read(champion, path)
         if content is not None:
             files.write(checkout.path, path, content)
 
 
-def _seeded(path: str) -> bool:
-    return path == LOCK or path.startswith(f"{METRICS}/")
+def _seeded(path: str, told: declared.Declared) -> bool:
+    return path == LOCK or path.startswith(f"{METRICS}/") or told.keeps(path)
 
 
-def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (), say: Any = print) -> Reproduction:
+def reproduce(
+    root: Path,
+    *,
+    pull: bool,
+    push: bool,
+    wanted: Iterable[str] = (),
+    shown: Iterable[str] = (),
+    say: Any = print,
+) -> Reproduction:
     """Bring every stage in `root` up to date; one DVC process for all of it.
 
-    With `pull`, data that changed stages need, results that the run cache knows and the outs `wanted` are fetched,
-    nothing else. With `push`, outputs and run cache go to the remote and every object is read back. A stage that ends
-    with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
+    With `pull`, data that changed stages need, results that the run cache knows, the outs `wanted` and the metrics
+    `shown` are fetched, nothing else. With `push`, outputs and run cache go to the remote and every object is read
+    back. A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
     before = read_lock(files.read(root, LOCK))
@@ -183,7 +192,7 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
             listener.close_last()
             listener.tell_end()
             listener.transferring = True
-            missing = [out for out in wanted if pull and not (root / out).exists()]
+            missing = [out for out in (*wanted, *_cached(repo, root, shown)) if pull and not (root / out).exists()]
             if missing:
                 result.pulled += int(repo.pull(targets=missing).get("fetched", 0))
             if push:
@@ -196,6 +205,12 @@ def reproduce(root: Path, *, pull: bool, push: bool, wanted: Iterable[str] = (),
         raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
+    """Those of the metrics that DVC keeps, as an out or in one."""
+    outs = [os.path.relpath(out.fs_path, root) for out in repo.index.outs if out.use_cache]
+    yield from (path for path in metrics if any(f"{path}/".startswith(f"{out}/") for out in outs))
 
 
 def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]) -> set[str]:
@@ -294,12 +309,22 @@ def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]
 
 def untouched(checkout: Repository) -> None:
     """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
-    wrong = [path for path in checkout.unclean() if path != LOCK and not path.startswith(f"{METRICS}/")]
+    found = checkout.unclean()
+    told = declared.of(checkout.read("HEAD", lint.FILE))
+    wrong = [path for path in found if not all(_seeded(one, told) for one in _inside(checkout, path))]
     if wrong:
         raise PushforwardError(
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
             next="declare it as an out in dvc.yaml and in .gitignore",
         )
+
+
+def _inside(checkout: Repository, path: str) -> list[str]:
+    """The files that git tells as one where it knows none of their folder; else the path itself."""
+    if not path.endswith("/"):
+        return [path]
+    listed = checkout.git("ls-files", "--others", "--exclude-standard", "-z", "--", path).text
+    return [name for name in listed.split("\0") if name] or [path]
 
 
 def forget(root: Path, *, keep: str) -> None:

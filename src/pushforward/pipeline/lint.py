@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from pushforward import params, pointers, schema
 from pushforward import untrusted as aliases
 from pushforward.errors import PushforwardError
+from pushforward.git import kept
 
 FILE = "dvc.yaml"
 LIMIT_BYTES = 256 * 1024
@@ -33,7 +34,7 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
     `tracked` are the files of the commit: an out that is one of them, or holds one, would be written over. `params`
     are the values of params.yaml, section by section.
     """
-    tree = _load(text)
+    tree = load(text)
     stages = tree.get("stages") or {}
     if not isinstance(stages, dict):
         raise _refusal("stages must be a mapping of stages")
@@ -128,16 +129,17 @@ def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:
                 f"stage '{name}' puts {spliced} into its command; a value could hold shell text. "
                 "Let the stage read params.yaml, and name the key under params:"
             )
-    for path in _outs(body):
+    for kind, path, cached in outs(body):
         where = posixpath.normpath(posixpath.join(folder, path))
         if _leaves(where):
             raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
         owner = next((own for own in OWNED if where == own or where.startswith(f"{own}/")), "")
         if owner:
             raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
-        cached = not ANY.search(where) and not where.startswith("metrics/")
+        owned = not ANY.search(where) and not where.startswith("metrics/")
+        free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
         over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
-        if cached and over and posixpath.basename(over) != ".gitignore":
+        if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
             raise _refusal(f"stage '{name}' writes {path}, which git already holds ({over})")
 
 
@@ -146,11 +148,19 @@ def _commands(body: dict[str, Any]) -> Iterator[str]:
     yield from (str(line) for line in (command if isinstance(command, list) else [command]))
 
 
-def _outs(body: dict[str, Any]) -> Iterator[str]:
+def outs(body: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """What a stage says that it writes: under outs, metrics or plots; where; and whether DVC keeps it."""
     for kind in OUTS:
-        listed = body.get(kind) or []
-        for out in listed if isinstance(listed, list) else [listed]:
-            yield from (str(path) for path in (out if isinstance(out, dict) else [out]))
+        for path, options in listed(body.get(kind)).items():
+            yield kind, path, not (isinstance(options, dict) and options.get("cache") is False)
+
+
+def listed(entries: Any) -> dict[str, Any]:
+    """Path -> options of a list of outs, in any form that DVC takes."""
+    found: dict[str, Any] = {}
+    for out in entries if isinstance(entries, list) else [entries] if entries else []:
+        found |= {str(path): options for path, options in out.items()} if isinstance(out, dict) else {str(out): None}
+    return found
 
 
 def _leaves(path: str) -> bool:
@@ -158,7 +168,8 @@ def _leaves(path: str) -> bool:
     return whole.startswith(("/", "../")) or whole == ".."
 
 
-def _load(text: bytes) -> dict[str, Any]:
+def load(text: bytes) -> dict[str, Any]:
+    """A dvc.yaml as it is written; refused where it cannot be read."""
     if len(text) > LIMIT_BYTES:
         raise _refusal(f"it has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}")
     if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):

@@ -4,9 +4,10 @@ import json
 import re
 from typing import Any
 
+from pushforward.git import kept
 from pushforward.git.refs import REGISTRY, VERDICTS, ZERO
 from pushforward.policy import store
-from pushforward.policy.lock import LOCK
+from pushforward.policy.lock import LOCK, outs
 from pushforward.policy.objects import OBJECT
 from pushforward.policy.push import Push, once, short, typed, versions_in, within
 from pushforward.policy.record import Tag
@@ -16,7 +17,10 @@ from pushforward.registry.ssh import FOR_FILES, DoubtError
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 METRICS = "metrics"
+PLAIN, FOLDER = "100644", "40000"
+MOST_KEPT = 1000
 RECORDED_FILES = ("verdict.json", "provenance.json", "golden.json", "card.md")
+Entry = tuple[str, str] | None  # the mode and object of a file or folder, where there is one
 ENTRY_FILES = (*RECORDED_FILES, "provenance.json.sig")
 
 
@@ -74,12 +78,40 @@ def _lock_commit(push: Push, target: str, commit: str) -> bool:
         )
     before, after = push.objects.tree(parent.tree), push.objects.tree(child.tree)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    if strange := sorted(changed - {LOCK, METRICS}):
-        raise PolicyError(f"the lock commit changes {shown(strange[0])} too", "pushforward promote")
+    others = {name: (before.get(name), after.get(name)) for name in changed - {LOCK, METRICS}}
+    if others and (strange := _strange(push, target, others)):
+        raise PolicyError(f"the lock commit changes {shown(strange)} too", "pushforward promote")
     modes = after.get(LOCK, ("", ""))[0], after.get(METRICS, ("40000", ""))[0]
     if modes != ("100644", "40000"):
         raise PolicyError(f"{LOCK} is no plain file, or {METRICS}/ no folder", "pushforward promote")
     return True
+
+
+def _strange(push: Push, target: str, changed: dict[str, tuple[Entry, Entry]]) -> str:
+    """A path of those `changed`, or below, that is no file of the run's with the content that its lock names, or "".
+
+    Git keeps metrics and plots where dvc.yaml says so; which they are, only the lock tells without YAML.
+    """
+    found: dict[str, str] | None = None
+    left, asked = sorted(changed.items(), reverse=True), 0
+    while left:
+        path, (before, after) = left.pop()
+        asked += 1
+        if asked > MOST_KEPT or after is None:
+            return path
+        if after[0] == FOLDER and (before is None or before[0] == FOLDER):
+            was, now = (push.objects.tree(entry[1]) if entry else {} for entry in (before, after))
+            names = sorted((name for name in was.keys() | now.keys() if was.get(name) != now.get(name)), reverse=True)
+            left += [(f"{path}/{name}", (was.get(name), now.get(name))) for name in names]
+            continue
+        if after[0] != PLAIN or not kept.sound(path):
+            return path
+        if found is None:
+            lock = push.objects.read(f"{target}:{LOCK}", "blob") or b""
+            found = {out.path: out.md5 for out in outs(lock) if out.store}
+        if not kept.is_found(path, push.objects.read(after[1], "blob") or b"", found.get(path, "")):
+            return path
+    return ""
 
 
 def _passed(push: Push, commit: str, record: dict[str, Any]) -> dict[str, Any]:

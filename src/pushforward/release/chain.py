@@ -13,10 +13,11 @@ from typing import Any
 
 from pushforward import params, schema
 from pushforward.gate.verdict import Verdict
+from pushforward.git import kept
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.judge import identity, ledger, names
-from pushforward.pipeline import environment
+from pushforward.pipeline import declared, environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, sha256
@@ -171,10 +172,16 @@ def target(of: Evidence) -> str:
     if named != commit:
         parents = repository.git("rev-parse", f"{named}^@").text
         same(f"the parent of the lock commit {named[:9]}", named, commit, parents.replace("\n", " "))
-        changed = repository.changed(commit, named)
-        strange = [path for path in changed if path != LOCK and not path.startswith(f"{METRICS}/")]
+        found = declared.hashes(repository.read(named, LOCK))
+        strange = [
+            path
+            for path in repository.changed(commit, named)
+            if path != LOCK
+            and not path.startswith(f"{METRICS}/")
+            and not kept.is_found(path, repository.read_plain(named, path) or b"", found.get(path, ""))
+        ]
         if strange:
-            why = f"the lock commit {named[:9]} changes more than {LOCK} and {METRICS}/"
+            why = f"the lock commit {named[:9]} changes more than {LOCK}, {METRICS}/ and what git keeps of the run"
             raise DifferentError(why, strange[0], commit, named)
         what = f"a lock commit {named[:9]} of {commit[:9]}"
     for path, told in {LOCK: of.record.lock, params.FILE: of.record.params}.items():

@@ -17,6 +17,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger, names
+from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
@@ -84,16 +85,19 @@ def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[
     """The commit that a version of `commit` names.
 
     It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
-    dvc.lock and metrics/; the same content gives the same child, whoever makes it.
+    dvc.lock, metrics/ and what dvc.yaml has git keep of metrics and plots; the same content gives the same child,
+    whoever makes it.
     """
     honest = Revision(repository, commit).lock == read_lock(lock)
-    same = all(repository.read(commit, f"{METRICS}/{name}") == content for name, content in metrics.items())
+    found = declared.left(repository, commit, lock, metrics)
+    same = all(repository.read(commit, path) == content for path, content in found.items())
     if honest and same:
         return commit
-    files = {LOCK: lock} | {f"{METRICS}/{name}": content for name, content in metrics.items()}
-    tree = repository.write_tree(commit, files, index=scratch / "lock-commit.index", drop=METRICS)
+    tree = repository.write_tree(commit, {LOCK: lock} | found, index=scratch / "lock-commit.index", drop=METRICS)
     subject = repository.subject(commit)
-    message = f"Lock: {subject}\n\nWhat the run of {commit} used and made: {LOCK} and {METRICS}/, nothing else.\n"
+    what = ", ".join([LOCK, f"{METRICS}/", *(path for path in found if not path.startswith(f"{METRICS}/"))])
+    what = " and ".join(what.rsplit(", ", 1))
+    message = f"Lock: {subject}\n\nWhat the run of {commit} used and made: {what}, nothing else.\n"
     return repository.write_commit(tree, [commit], message, date=repository.date(commit))
 
 

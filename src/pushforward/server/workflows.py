@@ -19,7 +19,7 @@ from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
-from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.lock import LOCK
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context, entries
 from pushforward.report.terminal import terminal
@@ -252,7 +252,7 @@ class Execution:
             (verdict / "report.txt").read_text(),
             text,
             str(header.get("reason", "")),
-            read_metrics(taken / METRICS),
+            read_metrics(taken),
             _pictures(verdict / "plots"),
             lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
             self.subject.commit,

@@ -1,0 +1,28 @@
+"""What a run says of itself, for the report."""
+
+from types import SimpleNamespace
+
+from pushforward.git.repository import Repository
+from pushforward.judge.context import with_metrics
+from pushforward.report.note import Context
+
+DECLARES = """\
+stages:
+  s: {cmd: c, metrics: [metrics.json: {cache: false}, eval/auc.toml: {cache: false}]}
+"""
+
+
+def test_numbers_of_declared_metrics_are_shown_beside_those_of_the_version_in_use(tmp_path, git):
+    (tmp_path / "dvc.yaml").write_text(DECLARES)
+    (tmp_path / "metrics.json").write_text('{"n": 1, "roc": {"test": 0.5}}')
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "Begin")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    found = {"metrics.json": b'{"n": 2, "roc": {"test": 0.75}}', "eval/auc.toml": b"n = 3", "other.json": b'{"x": 1}'}
+    read = SimpleNamespace(commit=head, metrics=found)
+    context = with_metrics(Context(), read, Repository(tmp_path), SimpleNamespace(commit=head))
+    assert context.validation == {"metrics.json:n": 2.0, "roc.test": 0.75, "eval/auc.toml:n": 3.0}
+    assert context.champion_validation["roc.test"] == 0.5
+    ours = SimpleNamespace(commit=head, metrics=found | {"metrics/metrics.json": b'{"validation": {"auc": 0.9}}'})
+    assert with_metrics(Context(), ours, Repository(tmp_path), None).validation == {"auc": 0.9}
