@@ -27,14 +27,14 @@ SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
 
 
-def changes(subject: Revision, ref: str, champion: registry.Registered | None) -> Context:
-    """What differs between the champion and `subject`, of the branch `ref`."""
+def changes(subject: Revision, ref: str, start: str | None) -> Context:
+    """What differs between the commit `start`, the champion's say, and `subject`, of the branch `ref`."""
     context = Context(branch=ref.removeprefix("refs/heads/"))
-    if champion is None:
+    if start is None:
         return context
     repository = subject.repository
-    before = Revision(repository, champion.commit).leaves
     try:
+        before = Revision(repository, start).leaves
         after, arrivals = subject.leaves, subject.arrivals
     except PushforwardError:
         return context  # the settings cannot be read: that is the verdict already
@@ -43,7 +43,7 @@ def changes(subject: Revision, ref: str, champion: registry.Registered | None) -
     told = {params.FILE, schema.FILE, LOCK, lister(arrivals)}
     files = [
         row
-        for row in repository.diffstat(champion.commit, subject.commit)
+        for row in repository.diffstat(start, subject.commit)
         if row[0] not in told and not row[0].startswith(f"{METRICS}/")
     ]
     return dataclasses.replace(
@@ -160,7 +160,7 @@ def next_step(verdict: Verdict, context: Context) -> str:
         )
     if verdict.verdict == "promote":
         return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
-    if verdict.verdict == "identical" and verdict.event == "pull_request":
+    if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
         signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
         return f"merge {context.branch}{signed}; there is nothing to tag"
     if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
