@@ -8,7 +8,9 @@ from tests.foreign.shapes import Foreign
 from tests.team import Team, make_toy
 
 from pushforward import __version__
+from pushforward.git.repository import Repository
 from pushforward.judge import judged
+from pushforward.report import notes
 from pushforward.report.terminal import terminal
 
 SETTINGS = f"""\
@@ -115,6 +117,19 @@ def test_limits_of_the_target_branch_hold_a_run_that_breaks_them(project, git):
     assert second.reason == "metrics/found.json:rows is 4, and at_most asks for 3"
     assert any(name.startswith("pushforward.yaml: models.counts.metrics") for name in second.touched)
     assert "breaks a limit of its metrics" in report
+
+
+def test_what_was_held_is_nothing_to_be_held_against(project, git):
+    project.write({"pushforward.yaml": SETTINGS + LIMITS.replace("at_most: 3", "lose_at_most: 1")})
+    project.commit("Ask for a little")
+    for lines, word in ((2, "measured"), (4, "hold"), (5, "hold"), (3, "measured")):
+        project.write({"input.txt": "1\n" * lines})
+        head = project.commit("Train")
+        verdict, report = project.judge()
+        assert verdict.verdict == word, (lines, verdict.reason)
+        notes.put(Repository(project.root), head, "push", report, lock=project.root / ".git" / "notes.lock")
+        locked(project, git)
+    assert "after 2, and lose_at_most asks for 1" in verdict.guards[-1].detail
 
 
 def test_a_number_that_a_limit_names_and_no_run_writes_is_invalid(project):

@@ -52,7 +52,7 @@ def answer(
         measured_before=before,
         remarks=(_claims(rules.level), *unread),
     )
-    guards = tuple(guard for key, metric in limits.items() for guard in _held(key, metric, old.get(key), new[key]))
+    guards = tuple(guard for key, metric in limits.items() for guard in held(key, metric, old.get(key), new[key]))
     broken = [guard.detail for guard in guards if guard.outcome == "fail"]
     reason = "; ".join(broken) or _reason(len(guards), old, new, before)
     told = {"level": f"{rules.level} ({schema.LEVELS[rules.level]})"}
@@ -132,7 +132,7 @@ def _committed(repository: Repository, commit: str) -> dict[str, bytes]:
     return {Path(path).name: one[1] for path, one in zip(paths, found, strict=True) if one}
 
 
-def _held(key: str, metric: Metric, old: float | None, new: float) -> Iterator[Guard]:
+def held(key: str, metric: Metric, old: float | None, new: float) -> Iterator[Guard]:
     """What each limit of a number says of it; one that asks for the old number is undecided where there is none."""
     for name in schema.limits(metric):
         limit = getattr(metric, name)
