@@ -376,6 +376,7 @@ def verdict(word: str = "promote", reason: str = "log loss falls by 0.0071") -> 
     [
         ("promote", "success"),
         ("identical", "success"),
+        ("measured", "success"),
         ("hold", "failure"),
         ("unknown", "failure"),
         ("calibration-only", "failure"),

@@ -103,16 +103,16 @@ KeyOfFile = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_key_o
 
 
 class Metric(Section):
-    """What a number of the pipeline has to keep to, beside that of the model in use. Read, and not judged by yet."""
+    """What a number of the pipeline has to keep to, beside that of the target branch."""
 
     better: Literal["higher", "lower"] = Field(description="Which way is better.")
     at_least: float | None = Field(default=None, allow_inf_nan=False, description="Below it the commit is held.")
     at_most: float | None = Field(default=None, allow_inf_nan=False, description="Above it the commit is held.")
     gain_at_least: float | None = Field(
-        default=None, allow_inf_nan=False, description="How much better than the model in use it has to be."
+        default=None, allow_inf_nan=False, description="How much better than on the target branch it has to be."
     )
     lose_at_most: float | None = Field(
-        default=None, ge=0, allow_inf_nan=False, description="How much worse than the model in use it may be."
+        default=None, ge=0, allow_inf_nan=False, description="How much worse than on the target branch it may be."
     )
 
     @model_validator(mode="after")
@@ -183,7 +183,7 @@ class Model(Section):
     metrics: dict[KeyOfFile, Metric] | None = Field(
         default=None,
         min_length=1,
-        description="Level 1, not judged yet. FILE:KEY of a metric of dvc.yaml -> its limits.",
+        description="Level 1. FILE:KEY of a number that the run writes -> its limits.",
     )
     noise: Noise | None = Field(default=None, description="Level 1, not run yet. How far the metrics move by chance.")
     predictions: Predictions | None = Field(

@@ -1,7 +1,7 @@
 """The settings: what a repository with one model is told in pushforward.yaml. Every verb, the server and the judge ask.
 
-The file itself is `schema`'s. `Settings.model` is there at every level, `Settings.contract` is level 3: what the judge
-goes by.
+The file itself is `schema`'s. `Settings.model` is there at every level; what the judge goes by is `Settings.limits` at
+levels 0 and 1, `Settings.contract` at level 3.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +14,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from pushforward import __version__, files, params, schema
 from pushforward.errors import PushforwardError
-from pushforward.schema import Column, Gate, Model, Name, Project, ProjectPath, Promote, Section, Server
+from pushforward.schema import Column, Gate, Metric, Model, Name, Project, ProjectPath, Promote, Section, Server
 
 OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
 OLD_MODEL = frozenset(("name", "path", "score", "holdout"))
+SCORED = schema.LEVELS.index("predictions")  # the first level at which predictions are judged
 COMMAND = "command"  # what the gate calls a loss of the project's own
 
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*$", max_length=200)]
@@ -99,6 +100,21 @@ class Settings:
         """The model, at whichever level."""
         name, model = self._one
         return Outline(name=name, path=model.path, environment=model.environment, card=model.card)
+
+    @property
+    def measures(self) -> bool:
+        """Whether runs are measured: their numbers are told, and held against limits, and no row is scored."""
+        return self.level < SCORED
+
+    @property
+    def limits(self) -> dict[str, Metric]:
+        """Levels 0 and 1: the limits of what a run writes, by file:path; refused where more is asked than is judged."""
+        name, model = self._one
+        if model.noise is not None:
+            raise self._refusal(f"models.{name}.noise is not judged yet")
+        if self.project.promote.metrics:
+            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
+        return model.metrics or {}
 
     @cached_property
     def contract(self) -> ModelContract:

@@ -137,6 +137,11 @@ def figure(value: float, decimals: int = 4) -> str:
     return said.replace("-", "−")
 
 
+def exact(value: float) -> str:
+    """A number as somebody wrote it, up to ten digits: a limit is held against no rounded one."""
+    return f"{value:.10g}"
+
+
 def signed(value: float) -> str:
     """A difference, as `figure` shows it, with its sign."""
     return f"{'+' if value >= 0 else ''}{figure(value)}"

@@ -440,6 +440,8 @@ def test_a_change_of_the_judge_is_named():
         ("identical", (".github/workflows/judge.yml", "src/flights/collect.py"), False),
         ("identical", ("src/pushforward/gate/decision.py",), False),
         ("identical", ("dvc.yaml",), False),
+        ("measured", ("src/flights/collect.py",), True),
+        ("measured", ("pushforward.yaml: models.toy.metrics",), False),
         ("unknown", (), False),
         ("hold", (), False),
         ("calibration-only", (), False),

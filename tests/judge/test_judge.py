@@ -548,8 +548,8 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             "names pushforward 7.0.0 as the version that judges, and this is",
         ),
         (
-            {SETTINGS[SETTINGS.index("    holdout:") :]: ""},
-            "the model toy is at level 0 (rerun), and judging it needs level 3",
+            {SETTINGS[SETTINGS.index("    holdout:") :]: "    predictions: {path: eval.csv, label: r, key: id}\n"},
+            "the model toy is at level 2 (predictions), and judging it needs level 3",
         ),
         ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],

@@ -193,6 +193,12 @@ KEPT_BACK = {
 }
 SEALED_CONTEXT = dataclasses.replace(CONTEXT, months=tuple((month, rows, None) for month, rows, _ in CONTEXT.months))
 
+MEASURED = Context(
+    branch="longer",
+    measured=(("metrics/found.json:rows", None, 12345.0), ("metrics/found.json:test.auc", 0.85, 0.85)),
+    measured_before="1234567" + "0" * 33,
+    remarks=("level 0 (rerun): this is no verdict on the model",),
+)
 REPORTS = {
     "very-long": (
         dataclasses.replace(
@@ -375,6 +381,48 @@ REPORTS = {
     "judge-touched": (
         dataclasses.replace(PROMOTE, touched=("pushforward.yaml: gate.alpha", "src/pushforward/gate/decision.py")),
         CONTEXT,
+    ),
+    "measured": (
+        Verdict(
+            "measured",
+            "1 of 2 numbers differ from those of the target branch",
+            "superior",
+            "",
+            {"level": "0 (rerun)"},
+            commit=PROMOTE.commit,
+            stages=PROMOTE.stages,
+            seconds=2.0,
+        ),
+        MEASURED,
+    ),
+    "metrics-hold": (
+        Verdict(
+            "hold",
+            "metrics/found.json:rows is 12345, and at_most asks for 10000",
+            "first",
+            "",
+            {"level": "1 (metrics)"},
+            guards=(
+                Guard(
+                    "metrics/found.json:rows at_most",
+                    "fail",
+                    "metrics/found.json:rows is 12345, and at_most asks for 10000",
+                ),
+                Guard(
+                    "metrics/found.json:test.auc gain_at_least",
+                    "undecided",
+                    "metrics/found.json:test.auc is 0.85, and gain_at_least waits for a run of the target branch to be "
+                    "held against",
+                ),
+            ),
+            commit=PROMOTE.commit,
+        ),
+        dataclasses.replace(
+            MEASURED,
+            measured=tuple((name, None, new) for name, _, new in MEASURED.measured),
+            measured_before="",
+            remarks=("level 1 (metrics): nothing is said of rows to come",),
+        ),
     ),
     "hostile": (HOSTILE_VERDICT, HOSTILE_CONTEXT),
 }

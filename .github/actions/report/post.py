@@ -26,7 +26,8 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 NAME = "pushforward"
-STATES = {"promote": "success", "identical": "success", "invalid": "error"}  # every other verdict is a failure
+# every other verdict is a failure
+STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))

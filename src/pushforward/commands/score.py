@@ -17,12 +17,18 @@ from pushforward.commands import common
 )
 def score(out: Path, probe: bool) -> None:
     """Score the holdout with the model at hand; the predictions go into the hand-over."""
-    from pushforward import settings
+    from pushforward import schema, settings
     from pushforward.judge import challenge, handover
 
     root = Path.cwd()
     forget = probe and bool(os.environ.get("CI"))
     rules = settings.load(root)
+    if rules.measures:
+        level = f"level {rules.level} ({schema.LEVELS[rules.level]})"
+        told = f"{level}: nothing is scored; what the run wrote is handed over as it is"
+        handover.write_unscored(root / handover.output(out), told)
+        click.echo(f"  {told}")
+        return
     challenge.answer(
         root, rules, root / handover.output(out), probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}")
     )

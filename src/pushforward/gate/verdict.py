@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pushforward.settings import GateRules
 
 Mode = Literal["first", "superior", "refresh"]
-Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid"]
+Outcome = Literal["promote", "hold", "unknown", "calibration-only", "identical", "invalid", "measured"]
 
 # A batch was taken back, or the window has grown: no verdict until another version is the yardstick.
 CHAMPION_SAW = "the champion trained on "
@@ -283,10 +283,10 @@ def lands(verdict: Verdict) -> bool:
     """Whether a protected default branch takes a change for its verdict alone.
 
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
-    could change the judge by it would need no better model ever after.
+    could change the judge by it would need no better model ever after. So does what was measured and not judged.
     """
     own = (*JUDGE_PATHS, *JUDGE_PARAMS)
-    same = verdict.verdict == "identical" and not any(name.startswith(own) for name in verdict.touched)
+    same = verdict.verdict in {"identical", "measured"} and not any(name.startswith(own) for name in verdict.touched)
     return verdict.verdict == "promote" or same
 
 

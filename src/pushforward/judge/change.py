@@ -56,8 +56,11 @@ def touched_by(
     repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
-        before, (paths, keys) = Revision(repository, base), making(lock, rules.contract.holdout)
-        made = paths | identity.judging(before), keys
+        before = Revision(repository, base)
+        made: tuple[set[str], set[str]] = set(), set()
+        if not rules.measures:
+            paths, keys = making(lock, rules.contract.holdout)
+            made = paths | identity.judging(before), keys
         changed = repository.changed(base, subject.commit)
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:

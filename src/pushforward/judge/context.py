@@ -34,21 +34,21 @@ OURS = f"{METRICS}/metrics.json"
 MOST_NUMBERS = 12
 
 
-def changes(subject: Revision, ref: str, champion: registry.Registered | None) -> Context:
-    """What differs between the champion and `subject`, of the branch `ref`."""
+def changes(subject: Revision, ref: str, start: str | None) -> Context:
+    """What differs between the commit `start`, the champion's say, and `subject`, of the branch `ref`."""
     context = Context(branch=ref.removeprefix("refs/heads/"))
-    if champion is None:
+    if start is None:
         return context
     repository = subject.repository
-    before = Revision(repository, champion.commit).leaves
     try:
+        before = Revision(repository, start).leaves
         after, arrivals = subject.leaves, subject.arrivals
     except PushforwardError:
         return context  # the settings cannot be read: that is the verdict already
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != arrivals]
     old, new = before.get(arrivals) or [], after.get(arrivals) or []
     told = {params.FILE, schema.FILE, LOCK, lister(arrivals)}
-    rows = repository.diffstat(champion.commit, subject.commit)
+    rows = repository.diffstat(start, subject.commit)
     left = set(declared.without(repository, subject.commit, [row[0] for row in rows]))
     files = [row for row in rows if row[0] in left - told and not row[0].startswith(f"{METRICS}/")]
     return dataclasses.replace(
@@ -183,7 +183,7 @@ def next_step(verdict: Verdict, context: Context) -> str:
         )
     if verdict.verdict == "promote":
         return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
-    if verdict.verdict == "identical" and verdict.event == "pull_request":
+    if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
         signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
         return f"merge {context.branch}{signed}; there is nothing to tag"
     if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):

@@ -30,7 +30,8 @@ VALIDATION = "validation"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
-NAMES = frozenset({RECORD, LOCK, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED}) | {
+UNSCORED = "unscored.txt"
+NAMES = frozenset({RECORD, LOCK, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
     f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
@@ -163,6 +164,7 @@ def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
     if (
         any(os.path.lexists(folder / f"{PREDICTIONS}{suffix}") for suffix in SUFFIXES)
         or os.path.lexists(folder / FAILED)
+        or os.path.lexists(folder / UNSCORED)
         or _failed(folder)
     ):
         return True
@@ -173,6 +175,12 @@ def write_cause(folder: Path, commit: str, cause: Cause) -> bool:
 def write_words(folder: Path, failed: PushforwardError) -> None:
     """Leave in `folder` why the pushed code could not score the holdout."""
     files.write(folder, FAILED, f"{failed}\n".encode())
+
+
+def write_unscored(folder: Path, words: str) -> None:
+    """Leave in `folder` that its run has come to its end, and why there are no predictions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(folder, UNSCORED, f"{words}\n".encode())
 
 
 def _failed(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import floor, handover, identity, ledger, losses, passed
+from pushforward.judge import floor, handover, identity, ledger, losses, measured, passed
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import (
@@ -74,26 +74,44 @@ class _Hearing:
         return base_of(self.judge.repository, self.question, self.judge.commit)
 
     def take(self, folder: Path) -> handover.Handover:
-        """What the run handed over in `folder`; refused where it says that it has failed."""
-        repository, subject = self.subject.repository, self.subject.commit
+        """What the run handed over in `folder`, to be weighed by its predictions."""
+        read = self._received(folder)
+        self.months = tuple(self.subject.batches[-self.rules.gate.window :])
+        check_batches(self.judge, self.subject)
+        self.mode = mode_of(self.subject, self.champion)
+        self.digests = _digests(read, self.subject)
+        self._check(read)
+        self.context = background.with_metrics(self.context, read, self.subject.repository, self.champion)
+        return read
+
+    def measure(self, folder: Path) -> Verdict:
+        """The verdict on what the run in `folder` wrote by itself: below the level at which rows are scored."""
+        read = self._received(folder)
+        self.digests = measured.digests(read, self.subject)
+        self._check(read)
+        verdict, self.context = measured.answer(self.question, self.judge, self.subject, read, self.context)
+        self.mode = verdict.mode
+        return verdict
+
+    def _received(self, folder: Path) -> handover.Handover:
+        """The hand-over in `folder`; refused where it is another commit's, or says that the pipeline has failed."""
+        subject = self.subject.commit
         read = handover.read(folder, self.rules.server)
         self.reproduction = read.reproduction
         if read.commit != subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        self.months = tuple(self.subject.batches[-self.rules.gate.window :])
-        check_batches(self.judge, self.subject)
-        self.mode = mode_of(self.subject, self.champion)
-        self.digests = _digests(read, self.subject)
+        return read
+
+    def _check(self, read: handover.Handover) -> None:
+        """Refuse what the run could not finish, and a commit that claims what its run has not found."""
         if read.failed:
             words, _, step = read.failed.partition("\n  next: ")
             raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {LOCK}")
-        check_claims(repository, self.base, subject, read.metrics)
-        self.context = background.with_metrics(self.context, read, repository, self.champion)
-        return read
+        check_claims(self.subject.repository, self.base, self.subject.commit, read.metrics)
 
     def name(self) -> None:
         """Say what a promotion would be called, and by what name the model went before."""
@@ -106,7 +124,9 @@ class _Hearing:
 
     def refused(self, failed: PushforwardError) -> Verdict:
         """The verdict on what cannot be judged."""
-        verdict = verdicts.invalid(_reason(failed, self.reproduction), self.mode, self.rules.gate)
+        verdict = verdicts.invalid(
+            _reason(failed, self.reproduction), self.mode, None if self.rules.measures else self.rules.gate
+        )
         told = "" if failed.message.strip() == verdict.reason else failed.message
         self.context = dataclasses.replace(self.context, kind=_kind(self.reproduction), message=told)
         return verdict
@@ -153,12 +173,15 @@ def weigh(
     hearing = _begin(root, question, judge)
     then = ""
     try:
-        read = hearing.take(folder)
-        with checkouts(hearing.judge.repository, work) as checkout:
-            about = question, hearing.judge, hearing.subject, hearing.known
-            case = Case(*about, read, hearing.mode, checkout, say)
-            verdict, hearing.context, hearing.level = _answer(case, hearing.context, Painter(pictures, say), golden)
-        hearing.name()
+        if hearing.rules.measures:
+            verdict = hearing.measure(folder)
+        else:
+            read = hearing.take(folder)
+            with checkouts(hearing.judge.repository, work) as checkout:
+                about = question, hearing.judge, hearing.subject, hearing.known
+                case = Case(*about, read, hearing.mode, checkout, say)
+                verdict, hearing.context, hearing.level = _answer(case, hearing.context, Painter(pictures, say), golden)
+            hearing.name()
     except PushforwardError as failed:
         if failed.exit_code == TOOL:
             raise  # of the machine, or of another commit: no verdict on this one
@@ -177,11 +200,11 @@ def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     judging, subject = Revision(repository, judge), Revision(repository, question.subject)
     rules = judging.settings
     rules.check_tool()
-    _ = rules.contract
+    _ = rules.limits if rules.measures else rules.contract
     known = registry.fold(rules.model.name, repository.refs("refs/tags"))
     known = tagging.counting(root, known, rules.promote.environments)
     champion = earlier_than(repository, known, question).champion
-    context = background.changes(subject, question.ref, champion)
+    context = background.changes(subject, question.ref, champion.commit if champion else None)
     if question.event == "push":
         context = dataclasses.replace(context, override=trust.override(root, repository, question.head))
     mode: verdicts.Mode = "superior" if champion else "first"

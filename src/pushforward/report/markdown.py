@@ -31,6 +31,7 @@ MARKS: dict[Outcome, str] = {
     "calibration-only": "⛔",
     "identical": "➖",
     "invalid": "❌",
+    "measured": "📏",
 }
 
 
@@ -99,6 +100,7 @@ def _indented(line: str) -> str:
 def _sections(verdict: Verdict, context: Context) -> list[_Section]:
     return [
         _Section("numbers", _number_table(verdict)),
+        _Section("measured", _measured(context)),
         _Section("guards", _guards(verdict)),
         *_slice_sections(words.shown_slices(verdict)),
         _Section(
@@ -141,6 +143,16 @@ def _number_table(verdict: Verdict) -> str:
         f"better. Bounds are one-sided, paired by row{words.clustered(verdict)}.{days}{smallest}</sub>"
     )
     return f"{table(head, rows)}\n\n{note}"
+
+
+def _measured(context: Context) -> str:
+    """What the run wrote, beside what that of the target branch wrote."""
+    if not context.measured:
+        return ""
+    rows = [[code(name), *cells] for name, *cells in words.measured(context)]
+    more = f" {words.unlisted(context)}." if words.unlisted(context) else ""
+    note = f"<sub>{sentence(capital(words.written(context, code)))}{more}</sub>"
+    return f"{table(['number', 'old', 'new'], rows)}\n\n{note}"
 
 
 def _validation_table(verdict: Verdict) -> str:
@@ -278,8 +290,10 @@ def _reproduce(verdict: Verdict, context: Context) -> str:
 def _footer(verdict: Verdict) -> str:
     if not verdict.rules:
         return ""
-    rules = ", ".join(f"{plain(key)} {plain(_setting(value))}" for key, value in verdict.rules.items())
     took = f"; judged in {verdict.seconds:.1f} s" if verdict.seconds else ""
+    if words.LEVEL in verdict.rules:
+        return f"<sub>level {prose(str(verdict.rules[words.LEVEL]))}{took}</sub>"
+    rules = ", ".join(f"{plain(key)} {plain(_setting(value))}" for key, value in verdict.rules.items())
     return f"<sub>mode {verdict.mode}, from what differs; gate: {prose(rules)}{took}</sub>"
 
 

@@ -23,6 +23,7 @@ class Context:
     month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
     `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
     into a protected branch by their word, and why. `remarks` are what the judge could not ask of this project.
+    `measured` are (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the target branch.
     """
 
     kind: Kind = "judged"
@@ -46,6 +47,8 @@ class Context:
     next_version: str = ""
     override: str = ""
     remarks: tuple[str, ...] = ()
+    measured: tuple[tuple[str, float | None, float], ...] = ()
+    measured_before: str = ""
     next_step: str = ""
     next_command: str = ""
     reproduce: str = ""

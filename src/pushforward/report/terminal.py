@@ -7,7 +7,8 @@ from pushforward.report import words
 from pushforward.report.note import Context
 from pushforward.text import capital, cut, left, plain, right
 
-NAME_WIDTH, NUMBER_WIDTH = 26, 9
+GUARDS = {"pass": "✓", "fail": "✗", "undecided": "?"}
+NAME_WIDTH, NUMBER_WIDTH, MEASURED_WIDTH = 26, 9, 50
 COLORS: dict[Outcome, str] = {
     "promote": "\x1b[1;32m",
     "hold": "\x1b[1;31m",
@@ -15,6 +16,7 @@ COLORS: dict[Outcome, str] = {
     "calibration-only": "\x1b[1;33m",
     "identical": "\x1b[1;36m",
     "invalid": "\x1b[1;31m",
+    "measured": "\x1b[1;36m",
 }
 
 
@@ -35,6 +37,10 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         lines += _wrap(f"judge touched: {words.listing(verdict.touched, plain)}", width, "  ! ", "    ")
     for remark in words.remarks(verdict, context):
         lines += _wrap(plain(remark), width, "  ! ", "    ")
+    if context.measured:
+        lines += ["", *(cut(line, width) for line in _measured(context))]
+    for guard in verdict.guards if words.LEVEL in verdict.rules else ():
+        lines += _wrap(plain(guard.detail), width, f"  {GUARDS[guard.outcome]} ", "    ")
     if card := _number_card(verdict):
         lines += ["", *(cut(line, width) for line in card)]
     facts = [
@@ -79,6 +85,13 @@ def _number_card(verdict: Verdict) -> list[str]:
         figures = "".join(map(right, row, widths))
         lines.append(f"  {left(name, NAME_WIDTH)}{figures}   {rest}".rstrip())
     return lines
+
+
+def _measured(context: Context) -> list[str]:
+    rows = [("as the run wrote it", "old", "new"), *words.measured(context)]
+    wide = min(max(len(name) for name, *_ in rows), MEASURED_WIDTH)
+    lines = [f"  {left(plain(name, wide), wide)}{right(old, 13)}{right(new, 13)}" for name, old, new in rows]
+    return lines + ([f"  {words.unlisted(context)}"] if words.unlisted(context) else [])
 
 
 def _looks_line(verdict: Verdict) -> str:

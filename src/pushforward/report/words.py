@@ -15,9 +15,11 @@ from pushforward.gate.verdict import (
     worst_first,
 )
 from pushforward.report.note import Context
-from pushforward.text import ROW, between, code, figure, plain, plural, prose, signed
+from pushforward.text import ROW, between, code, exact, figure, plain, plural, prose, signed
 
 LISTED = 12
+MEASURED = 40  # numbers of a run in a table
+LEVEL = "level"  # the one rule of a verdict on numbers that the run wrote by itself
 RENAMED = "The model has another name"
 Shown = Callable[..., str]
 SIGNS: dict[str, str] = {
@@ -27,6 +29,7 @@ SIGNS: dict[str, str] = {
     "calibration-only": "✗",
     "identical": "=",
     "invalid": "!",
+    "measured": "•",
 }
 WORDS: dict[Outcome, str] = {
     "promote": "Promote",
@@ -35,6 +38,7 @@ WORDS: dict[Outcome, str] = {
     "calibration-only": "Calibration only",
     "identical": "Identical",
     "invalid": "Invalid",
+    "measured": "Measured",
 }
 NEXT: dict[Outcome, str] = {
     "promote": "merge it; main judges again and tags it",
@@ -43,6 +47,7 @@ NEXT: dict[Outcome, str] = {
     "calibration-only": "improve what the model knows; its level is the season's",
     "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
+    "measured": "nothing to do: no version is made at this level of the project",
 }
 
 
@@ -78,8 +83,11 @@ def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -
         "calibration-only": f"{this} differs from {champion} in level only",
         "identical": f"{this} predicts exactly what {champion} predicts",
         "invalid": f"{this} cannot be judged",
+        "measured": f"{this} has run, and its numbers are told",
     }
-    if first:
+    if LEVEL in verdict.rules:
+        titles["hold"] = f"{this} breaks a limit of its metrics"
+    elif first:
         titles["promote"] = f"{this} is the first model, judged against floors only"
         titles["hold"] = f"{this} would be the first model and does not meet the floors"
         titles["unknown"] = f"{this} would be the first model and is not shown to meet the floors"
@@ -109,6 +117,28 @@ def independent(verdict: Verdict) -> str:
 def clustered(verdict: Verdict) -> str:
     """How the bounds were taken, as the end of a sentence."""
     return "" if independent(verdict) else f", clustered by {verdict.cluster}"
+
+
+def measured(context: Context) -> list[tuple[str, str, str]]:
+    """The numbers of the run as cells: which, old, new; those that moved first."""
+    moved = sorted(context.measured, key=lambda one: one[1] == one[2])
+    return [(name, "" if old is None else exact(old), exact(new)) for name, old, new in moved[:MEASURED]]
+
+
+def unlisted(context: Context) -> str:
+    """How many numbers are not in the table; "" where all are."""
+    more = len(context.measured) - MEASURED
+    return f"{_count(more, 'number')} more" if more > 0 else ""
+
+
+def written(context: Context, shown: Shown) -> str:
+    """Where the numbers of a run are from, as a sentence without a full stop."""
+    old = (
+        f"; old is what {shown(context.measured_before[:7])} of the target branch wrote"
+        if context.measured_before
+        else ""
+    )
+    return f"as the run wrote it; not judged on the same rows{old}"
 
 
 def remarks(verdict: Verdict, context: Context) -> list[str]:

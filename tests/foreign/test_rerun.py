@@ -1,0 +1,178 @@
+"""A pipeline of shell stages without a model: its pushes are run, and their numbers told."""
+
+import json
+import shutil
+
+import pytest
+from tests.foreign.shapes import Foreign
+from tests.team import Team, make_toy
+
+from pushforward import __version__
+from pushforward.git.repository import Repository
+from pushforward.judge import judged
+from pushforward.report import notes
+from pushforward.report.terminal import terminal
+
+SETTINGS = f"""\
+tool: "{__version__}"
+models:
+  counts:
+    environment: [run.txt, data.txt, test.txt]
+"""
+DVC = """\
+stages:
+  double:
+    cmd: sed 's/1/2/' input.txt > doubled.txt
+    deps: [input.txt]
+    outs: [doubled.txt]
+  count:
+    cmd: >-
+      mkdir -p metrics && printf '{"rows": %s, "test": {"rate": 0.%s}}' $(wc -l < doubled.txt) $(head -1 doubled.txt)
+      > metrics/found.json
+    deps: [doubled.txt]
+    metrics: [{metrics/found.json: {cache: false}}]
+"""
+SHAPE = {
+    "pushforward.yaml": SETTINGS,
+    "dvc.yaml": DVC,
+    ".gitignore": "/doubled.txt\n/metrics\n/handover\n/verdict\n__pycache__\n",
+    "input.txt": "1\n1\n",
+}
+LIMITS = """\
+    path: doubled.txt
+    metrics:
+      metrics/found.json:test.rate: {better: higher, at_least: 0.2, lose_at_most: 0.1}
+      metrics/found.json:rows: {better: lower, at_most: 3}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, git, monkeypatch):
+    return Foreign(tmp_path, git, monkeypatch, SHAPE)
+
+
+def locked(project, git):
+    """Keep what the run wrote where a server keeps it: in the lock commit of its commit."""
+    head = git(project.root, "rev-parse", "HEAD")
+    shutil.copytree(project.handover / "metrics", project.root / "metrics", dirs_exist_ok=True)
+    git(project.root, "add", "-f", "metrics")
+    git(project.root, "commit", "-q", "-m", "Lock")
+    git(project.root, "update-ref", f"refs/pushforward/run/{head}", "HEAD")
+    git(project.root, "reset", "-q", "--hard", head)
+
+
+def test_a_run_without_a_model_is_measured_and_says_what_it_does_not_claim(project, git):
+    first, report = project.judge()
+    assert (first.verdict, first.mode, first.numbers, first.look, first.sealed) == (
+        "measured",
+        "first",
+        (),
+        None,
+        False,
+    )
+    assert first.reason == "the first run with numbers: 2 to begin from"
+    assert "| `metrics/found.json:rows` |  | 2 |" in " ".join(report.split()).replace("| |", "|  |")
+    assert "is no verdict on the model" in report
+    assert "not judged on the same rows" in report
+    assert sorted(path.name for path in project.handover.iterdir()) == [
+        "dvc.lock",
+        "metrics",
+        "run.json",
+        "unscored.txt",
+    ]
+    assert {stage.name for stage in first.stages if stage.outcome == "ran"} == {"double", "count"}
+    locked(project, git)
+    project.edit("input.txt", "1\n1\n", "1\n1\n1\n")
+    second, report = project.judge()
+    assert (second.verdict, second.mode) == ("measured", "superior")
+    assert second.reason == "1 of 2 numbers differ from those of the target branch"
+    _, context, _ = judged.stored(project.root / "verdict")
+    assert context.measured == (("metrics/found.json:rows", 2.0, 3.0), ("metrics/found.json:test.rate", 0.2, 0.2))
+    assert "old is what" in report
+    card = terminal(second, context)
+    assert "• MEASURED" in card
+    assert [line.split()[-2:] for line in card.splitlines() if "found.json:rows" in line] == [["2", "3"]]
+
+
+def test_promote_and_score_have_nothing_to_do_for_what_is_measured(project):
+    assert "level 0 (rerun): nothing is scored" in project.answer()
+    project.gate()
+    assert project.invoke("promote") == "  measured: nothing to promote\n"
+    assert not (project.root / "verdict" / "golden.json").exists()
+
+
+def test_limits_of_the_target_branch_hold_a_run_that_breaks_them(project, git):
+    project.write({"pushforward.yaml": SETTINGS + LIMITS})
+    project.commit("Ask for more")
+    project.commit("Train")
+    first, report = project.judge()
+    assert (first.verdict, first.reason.partition(";")[0]) == ("measured", "no limit of its metrics is broken")
+    assert [guard.outcome for guard in first.guards] == ["pass", "undecided", "pass"]
+    assert "Level 1 (metrics): numbers are as the run wrote them, not judged on the same rows" in report
+    locked(project, git)
+    project.write({"pushforward.yaml": SETTINGS, "input.txt": "1\n" * 4})  # a lower level, and a broken limit
+    project.commit("Ask for nothing")
+    second, report = project.judge()
+    assert second.verdict == "hold"
+    assert second.reason == "metrics/found.json:rows is 4, and at_most asks for 3"
+    assert any(name.startswith("pushforward.yaml: models.counts.metrics") for name in second.touched)
+    assert "breaks a limit of its metrics" in report
+
+
+def test_what_was_held_is_nothing_to_be_held_against(project, git):
+    project.write({"pushforward.yaml": SETTINGS + LIMITS.replace("at_most: 3", "lose_at_most: 1")})
+    project.commit("Ask for a little")
+    for lines, word in ((2, "measured"), (4, "hold"), (5, "hold"), (3, "measured")):
+        project.write({"input.txt": "1\n" * lines})
+        head = project.commit("Train")
+        verdict, report = project.judge()
+        assert verdict.verdict == word, (lines, verdict.reason)
+        notes.put(Repository(project.root), head, "push", report, lock=project.root / ".git" / "notes.lock")
+        locked(project, git)
+    assert "after 2, and lose_at_most asks for 1" in verdict.guards[-1].detail
+
+
+def test_a_number_that_a_limit_names_and_no_run_writes_is_invalid(project):
+    limits = LIMITS.replace("test.rate", "test.share")
+    project.write({"pushforward.yaml": SETTINGS + limits})
+    project.commit("Ask for what is not there")
+    project.commit("Train")
+    verdict, report = project.judge()
+    assert verdict.verdict == "invalid"
+    assert verdict.reason == (
+        'models.counts.metrics."metrics/found.json:test.share" on the target branch has a limit, and '
+        "metrics/found.json has no number test.share"
+    )
+    assert "have the stage that makes metrics/found.json write it" in report
+
+
+@pytest.mark.slow
+def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path):
+    team = Team(tmp_path / "toy", tmp_path / "toy.git")
+    make_toy(team.clone)
+    shutil.rmtree(team.clone / "src" / "toy")
+    (team.clone / "params.yaml").unlink()
+    own = {
+        "pushforward.yaml": SETTINGS.replace(
+            "[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]"
+        ),
+        ".gitignore": f"/.venv\n{SHAPE['.gitignore']}",
+    }
+    for name, text in (SHAPE | own).items():
+        (team.clone / name).write_text(text)
+    team.git("init", "-q", "-b", "main")
+    team.git("config", "user.name", "Ann")
+    team.git("config", "user.email", "ann@example.org")
+    team.git("add", "-A")
+    team.git("commit", "-q", "-m", "Begin")
+    team.pushforward("init")
+    said = team.push()
+    assert "MEASURED" in said, said
+    assert "the first run with numbers: 2 to begin from" in " ".join(said.split()).lower(), said
+    team.git("switch", "-q", "-c", "longer")
+    team.commit("input.txt", "1\n1\n", "1\n1\n1\n", "Say it once more")
+    said = team.push("longer")
+    assert "MEASURED" in said, said
+    assert "1 of 2 numbers differ" in said, said
+    assert json.loads(team.pushforward_fetched("report", "HEAD", "--json"))["verdict"] == "measured"
+    assert team.tags() == []
