@@ -174,12 +174,12 @@ class Served:
 @pytest.fixture
 def served(hub, tmp_path, monkeypatch):
     """Makes a hub with a version; the environment that it locks is the one of these tests."""
-    locked = hashlib.sha256((hub.clone / "lock.txt").read_bytes()).hexdigest()[:16]
-    python = tmp_path / "environments" / locked / "bin" / "python"
+    locked = hashlib.sha256((hub.clone / "lock.txt").read_bytes()).hexdigest()
+    python = tmp_path / "environments" / locked[:16] / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    (tmp_path / "environments" / locked / ".locked").write_text("\n")
+    (tmp_path / "environments" / locked[:16] / ".locked").write_text(f"{locked}\n")
     monkeypatch.setenv("PUSHFORWARD_ENVIRONMENTS", str(tmp_path / "environments"))
     return lambda *model, **more: Served(hub, *model, **more)
 

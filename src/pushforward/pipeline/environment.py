@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from pushforward import files, pointers, process
+from pushforward import durable, files, pointers, process
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git.repository import Repository
 
@@ -44,6 +44,13 @@ def at_hand() -> str:
     return stamp.read_text().strip() if stamp.is_file() else ""
 
 
+def built(folder: Path, locked: str) -> Path | None:
+    """The Python of the environment of the locks with the digest `locked`, if it was built below `folder`, whole."""
+    stamp, python = files.place(folder, f"{locked[:16]}/{STAMP}"), folder / locked[:16] / "bin" / "python"
+    # its interpreter may be gone
+    return python if stamp.is_file() and stamp.read_text().strip() == locked and python.exists() else None
+
+
 def interpreter(repository: Repository, commit: str, requirements: list[str], *, folder: Path) -> Path:
     """The Python of the environment that `commit` locks; built below `folder` where it is not the one at hand.
 
@@ -55,9 +62,15 @@ def interpreter(repository: Repository, commit: str, requirements: list[str], *,
     # a run of the local server is told where the server keeps what it has built
     known = os.environ.get(KNOWN, "")
     for place in (Path(known), folder) if known else (folder,):
-        stamp, there = files.place(place, f"{wanted[:16]}/{STAMP}"), place / wanted[:16] / "bin" / "python"
-        if stamp.is_file() and there.exists():  # its interpreter may be gone
+        if (there := built(place, wanted)) is not None:
             return there
+    with durable.locked(folder / f"{wanted[:16]}.lock"):
+        # whoever held the lock may have built it
+        return built(folder, wanted) or _build(repository, commit, requirements, folder=folder, wanted=wanted)
+
+
+def _build(repository: Repository, commit: str, requirements: list[str], *, folder: Path, wanted: str) -> Path:
+    """Build the environment that `commit` locks; the stamp comes last, and what has none is not believed."""
     home = folder / wanted[:16]
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)

@@ -98,17 +98,20 @@ class Provision:
         return {"PUSHFORWARD_TOKEN": path.read_text().strip()}
 
     def _python(self, commit: str, say: Callable[[str], None]) -> Path:
-        """The interpreter of what `commit` locks; one is built only for what is on the target branch."""
-        wanted = self.subject.settings.model.environment
-        other = environment.digest(self.repository, commit, wanted) != environment.at_hand()
-        if other and self.trusted:
+        """The interpreter of what `commit` locks; built where it is not there, and only of locks of the target branch.
+
+        Whatever lies among the server's environments was built for what is on the target branch.
+        """
+        wanted, folder = self.subject.settings.model.environment, self.server.folder / "environments"
+        locked = environment.digest(self.repository, commit, wanted)
+        if locked != environment.at_hand() and environment.built(folder, locked) is None:
+            if not self.trusted and locked != environment.digest(self.repository, self.subject.main, wanted):
+                raise PushforwardError(
+                    f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
+                    next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
+                )
             say(f"  the environment that {commit[:9]} locks: built once, kept for later")
-        if other and not self.trusted:
-            raise PushforwardError(
-                f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
-                next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
-            )
-        return environment.interpreter(self.repository, commit, wanted, folder=self.server.folder / "environments")
+        return environment.interpreter(self.repository, commit, wanted, folder=folder)
 
     def _cache(self) -> Path:
         """What a pull request's run writes, no other run reads."""
