@@ -8,12 +8,13 @@ from pushforward.schema import Metric
 
 def test_numbers_are_named_by_file_and_path_and_what_is_none_is_left_out():
     files = {
-        "found.json": b'{"auc": {"test": 0.5, "name": "x", "fine": true}, "rows": 3, "list": [1]}',
-        "curve.csv": b"a,b\n1,2\n",
-        "odd.json": b"[1]",
+        "metrics/found.json": b'{"auc": {"test": 0.5, "name": "x", "fine": true}, "rows": 3, "list": [1]}',
+        "metrics/curve.csv": b"a,b\n1,2\n",
+        "metrics/odd.json": b"[1]",
+        "eval/more.yaml": b"auc: 0.25\n",
     }
     found, unread = measured.numbers(files)
-    assert found == {"metrics/found.json:auc.test": 0.5, "metrics/found.json:rows": 3.0}
+    assert found == {"metrics/found.json:auc.test": 0.5, "metrics/found.json:rows": 3.0, "eval/more.yaml:auc": 0.25}
     assert [words.startswith("metrics/odd.json ") for words in unread] == [True]
     assert measured.numbers({"x.json": b'{"a": NaN}'})[0] == {}
 

@@ -142,6 +142,7 @@ def test_every_rule_of_before_is_said_afterwards(shop, adopt):
         "time": "at",
         "classes": [],
         "floor": "mean",
+        "floor_command": None,
         "loss": None,
         "loss_key": None,
         "validation": None,
