@@ -1,4 +1,4 @@
-"""The interpreter of a run: a branch gets what the target branch locks or has built, and has nothing built of its own."""
+"""The interpreter of a run: a branch gets what its target locks or has built, and has nothing built of its own."""
 
 import re
 import sys

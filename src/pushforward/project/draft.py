@@ -25,7 +25,7 @@ HEAD = """\
 # What pushforward is told of this repository. What is commented out is what the next levels need.
 """
 METRICS = """\
-    # Level 1, not judged yet: numbers of the pipeline, and their limits (at_least, at_most, lose_at_most).
+    # Level 1: numbers of the pipeline, and their limits (at_least, at_most, lose_at_most).
 """
 PREDICTIONS = """\
     # Level 2, not judged yet: one table that the pipeline makes, with a row for each row of the test set.

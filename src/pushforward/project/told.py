@@ -11,8 +11,8 @@ from pushforward.project.survey import Found, Survey
 from pushforward.text import plain, shorten
 
 GETS = (
-    "a push of it is neither reported nor judged yet",
-    "metrics, their limits and their noise are not judged yet",
+    "a push of it is run, and its numbers are told; nothing is judged or promoted",
+    "the numbers of a run are held to their limits, and nothing is promoted",
     "predictions that the pipeline makes by itself are not judged yet",
     "the whole judge: rows that no model has seen, scored by the judge",
 )

@@ -106,8 +106,9 @@ class Provision:
         locked = environment.digest(self.repository, commit, wanted)
         if locked != environment.at_hand() and environment.built(folder, locked) is None:
             if not self.trusted and locked != environment.digest(self.repository, self.subject.main, wanted):
+                names = ", ".join(wanted)
                 raise PushforwardError(
-                    f"{self.job.branch} changes {', '.join(wanted)}: an environment is built for the target branch only",
+                    f"{self.job.branch} changes {names}: an environment is built for the target branch only",
                     next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
                 )
             say(f"  the environment that {commit[:9]} locks: built once, kept for later")
