@@ -61,7 +61,7 @@ def test_the_rule_with_the_most_words_of_its_own_is_the_one_that_was_seen():
 
 def test_a_text_that_is_put_together_before_it_is_raised_is_found():
     texts = {site.text for site in refusals.sites() if site.module == "release.chain"}
-    assert "the lock commit ‹named› changes more than ‹LOCK› and ‹METRICS›/" in texts
+    assert "the lock commit ‹named› changes more than ‹LOCK›, ‹METRICS›/ and what git keeps of the run" in texts
 
 
 def test_what_is_filled_in_is_named():

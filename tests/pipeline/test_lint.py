@@ -256,8 +256,8 @@ def test_a_pipeline_that_cannot_be_is_a_mistake_of_the_commit_and_the_judge_is_t
     assert not (toy.parent / "a").exists()
 
 
-def test_below_level_3_and_without_params_the_pipeline_runs_and_no_verb_that_judges_does(toy):
-    """`repro` leaves what was run; what the judge would need is said in a line."""
+def test_below_level_3_and_without_params_the_pipeline_runs_and_nothing_is_scored(toy):
+    """`repro` leaves what was run, `score` says that there is nothing to score; what a plan would need is refused."""
     (toy / "params.yaml").unlink()
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
@@ -270,11 +270,15 @@ def test_below_level_3_and_without_params_the_pipeline_runs_and_no_verb_that_jud
     assert "1 ran" in done.stdout
     record = json.loads((toy / "handed" / "run.json").read_text())
     assert record["outcome"] == "ok"
-    for args in (["score"], ["gate", "--plan"]):
-        refused = run(*args)
-        assert refused.returncode == USAGE, refused.stderr
-        assert "the model toy is at level 0 (rerun), and judging it needs level 3: `holdout`" in refused.stderr
-        assert "next: pushforward adopt --level 3" in refused.stderr
+    scored = run("score", "--out", "handed")
+    assert (scored.returncode, scored.stdout) == (
+        0,
+        "  level 0 (rerun): nothing is scored; what the run wrote is handed over as it is\n",
+    )
+    refused = run("gate", "--plan")
+    assert refused.returncode == USAGE, refused.stderr
+    assert "the model toy is at level 0 (rerun), and judging it needs level 3: `holdout`" in refused.stderr
+    assert "next: pushforward adopt --level 3" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -618,6 +618,7 @@ BEGUN = START.replace("sys.exit(main())", "main()")
 SHARED = {
     "pushforward.errors",
     "pushforward.git",
+    "pushforward.git.kept",
     "pushforward.git.refs",
     "pushforward.registry",
     "pushforward.registry.grammar",
