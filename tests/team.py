@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,16 @@ class Team:
         return PYTHON
 
 
-def make_team(folder: Path) -> Team:
-    """A clone of the toy project with a server made by `pushforward init`."""
+def make_team(folder: Path, shape: Mapping[str, str] | None = None) -> Team:
+    """A clone of the toy project, or of one with the files of `shape`, with a server made by `pushforward init`."""
     made = Team(folder / "toy", folder / "toy.git")
     make_toy(made.clone)
+    if shape is not None:
+        shutil.rmtree(made.clone / "src" / "toy")
+        (made.clone / "params.yaml").unlink()
+        for name, text in shape.items():
+            (made.clone / name).parent.mkdir(exist_ok=True)
+            (made.clone / name).write_text(text)
     made.git("init", "-q", "-b", "main")
     made.git("config", "user.name", "Ann")
     made.git("config", "user.email", "ann@example.org")

@@ -155,7 +155,8 @@ def hooks(scene: Scene) -> None:
 
 def interpreter(scene: Scene) -> None:
     for path in (scene.own / "server.json", *(scene.server / "hooks").iterdir()):
-        path.write_text(path.read_text().replace(str(PYTHON), "/gone/bin/python"))
+        # by its place, and by the way there from the hook
+        path.write_text(re.sub(r"""[^\s"=]*/\.venv/bin/python""", "/gone/bin/python", path.read_text()))
 
 
 def future(scene: Scene) -> None:

@@ -1,11 +1,10 @@
 """A project without Parquet, time, clusters, events, manifest and folder for its model, pushed to a real server."""
 
 import json
-import shutil
 
 import pytest
 from tests.foreign import test_ranking as ranking
-from tests.team import Team, make_toy
+from tests.team import make_team
 
 OWN = {
     "pushforward.yaml": ranking.SETTINGS.replace(
@@ -17,18 +16,7 @@ OWN = {
 
 @pytest.mark.slow
 def test_one_file_ranked_by_its_own_loss_goes_from_push_to_bundle(tmp_path):
-    team = Team(tmp_path / "toy", tmp_path / "toy.git")
-    make_toy(team.clone)
-    shutil.rmtree(team.clone / "src" / "toy")
-    for name, text in (ranking.SHAPE | OWN).items():
-        (team.clone / name).parent.mkdir(exist_ok=True)
-        (team.clone / name).write_text(text)
-    team.git("init", "-q", "-b", "main")
-    team.git("config", "user.name", "Ann")
-    team.git("config", "user.email", "ann@example.org")
-    team.git("add", "-A")
-    team.git("commit", "-q", "-m", "Begin")
-    team.pushforward("init")
+    team = make_team(tmp_path, ranking.SHAPE | OWN)
     said = team.push()
     assert "search@v1.0.0" in said, said
     assert "rows are taken as independent" in said.replace("\n", " ")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from tests.foreign.shapes import Foreign
-from tests.team import Team, make_toy
+from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.git.repository import Repository
@@ -148,24 +148,13 @@ def test_a_number_that_a_limit_names_and_no_run_writes_is_invalid(project):
 
 @pytest.mark.slow
 def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path):
-    team = Team(tmp_path / "toy", tmp_path / "toy.git")
-    make_toy(team.clone)
-    shutil.rmtree(team.clone / "src" / "toy")
-    (team.clone / "params.yaml").unlink()
     own = {
         "pushforward.yaml": SETTINGS.replace(
             "[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]"
         ),
         ".gitignore": f"/.venv\n{SHAPE['.gitignore']}",
     }
-    for name, text in (SHAPE | own).items():
-        (team.clone / name).write_text(text)
-    team.git("init", "-q", "-b", "main")
-    team.git("config", "user.name", "Ann")
-    team.git("config", "user.email", "ann@example.org")
-    team.git("add", "-A")
-    team.git("commit", "-q", "-m", "Begin")
-    team.pushforward("init")
+    team = make_team(tmp_path, SHAPE | own)
     said = team.push()
     assert "MEASURED" in said, said
     assert "the first run with numbers: 2 to begin from" in " ".join(said.split()).lower(), said

@@ -90,6 +90,13 @@ def _reaches(until: str, months: tuple[str, ...]) -> bool:
     return until in months or (params.monthly((until, *months)) and bool(months) and until > months[0])
 
 
+def scarce(clusters: NDArray[Any]) -> str:
+    """Why there are too few clusters to judge by, or ""."""
+    count = len(np.unique(clusters))
+    few = f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
+    return few if count < MIN_CLUSTERS else ""
+
+
 def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:
     y, clusters = evidence.y, evidence.clusters
     if not np.all(np.isfinite(y.astype(np.float64))):
@@ -98,14 +105,13 @@ def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:
         return f"a label is beyond {LARGEST:g}, too large to square"
     if any(value is None or value != value for value in clusters.tolist()):
         return "a row has no cluster"
-    count = len(np.unique(clusters))
-    if count < MIN_CLUSTERS:
-        return f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
+    if few := scarce(clusters):
+        return few
     if wrong := kind.label_problem(y.astype(np.float64)):
         return wrong
     if not kind.probability:
-        few = len(y) < 2 * MIN_CLASS
-        return f"the holdout has {len(y)} rows; at least {2 * MIN_CLASS} are needed" if few else ""
+        short = len(y) < 2 * MIN_CLASS
+        return f"the holdout has {len(y)} rows; at least {2 * MIN_CLASS} are needed" if short else ""
     for value, name in ((1, "positive"), (0, "negative")):
         rows = y == value
         if rows.sum() < MIN_CLASS:

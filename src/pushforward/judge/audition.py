@@ -10,7 +10,7 @@ import polars as pl
 from pushforward import files, percent
 from pushforward.errors import PushforwardError
 from pushforward.gate import inspection, stats
-from pushforward.gate.evidence import MIN_CLUSTERS, Evidence, problem_of
+from pushforward.gate.evidence import Evidence, problem_of, scarce
 from pushforward.judge import handover, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.score import read_asked
@@ -53,12 +53,7 @@ class Rows:
         """What the gate would say of these labels, whatever is predicted: a model that answers as a constant does."""
         contract = self.contract
         if contract.loss:
-            few = len(np.unique(clusters))
-            return (
-                f"the holdout has {few} clusters; below {MIN_CLUSTERS} no error can be estimated"
-                if few < MIN_CLUSTERS
-                else ""
-            )
+            return scarce(clusters)
         y = labels[contract.label].cast(pl.Float64).to_numpy()
         shape = (len(y), len(contract.classes)) if contract.classes else (len(y),)
         flat = np.full(shape, 1 / len(contract.classes) if contract.classes else 0.5)

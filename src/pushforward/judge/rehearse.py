@@ -98,6 +98,7 @@ class _Rehearsing:
 
     def __init__(self, root: Path, clone: Path, found: Rehearsal, say: Say) -> None:
         self.root, self.clone, self.found, self.say = root, clone, found, say
+        self.branch = survey(root).branch
 
     def all(self, cache: Path) -> None:
         """Every step; one that cannot be taken keeps none from the others that can."""
@@ -128,11 +129,8 @@ class _Rehearsing:
     def _static(self) -> None:
         """What can be told without a run."""
         repository = Repository(self.clone)
-        with self._told("the commit", "dvc.yaml"):
-            # a detached clone knows no default branch, and `stock` looks into the store
-            here = replace(survey(self.clone), branch=survey(self.root).branch, remotes=())
-            for fault in projects.faults(here):
-                self.found.add(fault)
+        with self._told("the commit", lint.FILE):
+            self._project()
         tree = repository.tree("HEAD")
         with self._told("the commit", "."):
             files.check_tree(tree, OWN)
@@ -144,6 +142,12 @@ class _Rehearsing:
                 lint.check(text, set(tree), values)
         for path, problem in stock.workflows(self.clone, tree):
             self.found.add(Fault(path, 0, problem, f"edit {path}"))
+
+    def _project(self) -> None:
+        """What the files of the project say by themselves: before its pipeline has run, and of what that made."""
+        # a detached clone knows no default branch, and `stock` looks into the store
+        for fault in projects.faults(replace(survey(self.clone), branch=self.branch, remotes=())):
+            self.found.add(fault)
 
     def _run(self, rules: Settings) -> None:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
@@ -182,9 +186,7 @@ class _Rehearsing:
             return  # the run has said why
         self.say(f"{contract.holdout}, as the judge reads it")
         with self._told("the holdout", contract.holdout):
-            here = replace(survey(self.clone), branch=survey(self.root).branch, remotes=())
-            for fault in projects.faults(here):
-                self.found.add(fault)
+            self._project()
         known = any(fault.file == schema.FILE and contract.holdout in fault.what for fault in self.found.faults)
         rows = audition.Rows(self.clone, rules)
         for what, then in rows.faults(known=known):
