@@ -119,6 +119,28 @@ def test_limits_of_the_target_branch_hold_a_run_that_breaks_them(project, git):
     assert "breaks a limit of its metrics" in report
 
 
+def test_limits_are_of_numbers_wherever_dvc_yaml_declares_them(project):
+    written = DVC.partition("    cmd: >-")[0] + (
+        "    cmd: \"printf 'rows: %s\\\\n' $(wc -l < doubled.txt) > rows.yaml\"\n"
+        "    deps: [doubled.txt]\n    metrics: [{rows.yaml: {cache: false}}]\n"
+    )
+    limits = (
+        LIMITS.partition("      metrics/")[0] + "      rows.yaml:rows: {better: lower, at_most: 3, lose_at_most: 1}\n"
+    )
+    project.write({"dvc.yaml": written, "pushforward.yaml": SETTINGS + limits})
+    project.commit("Ask for few rows")
+    project.commit("Train")
+    first, _ = project.judge()
+    assert (first.verdict, [guard.outcome for guard in first.guards]) == ("measured", ["pass", "undecided"])
+    project.commit("Keep what the run wrote, as DVC has it")
+    project.edit("input.txt", "1\n1\n", "1\n" * 4)
+    second, _ = project.judge()
+    assert (second.verdict, second.reason) == (
+        "hold",
+        "rows.yaml:rows is 4, and at_most asks for 3; rows.yaml:rows is 4 after 2, and lose_at_most asks for 1",
+    )
+
+
 def test_what_was_held_is_nothing_to_be_held_against(project, git):
     project.write({"pushforward.yaml": SETTINGS + LIMITS.replace("at_most: 3", "lose_at_most: 1")})
     project.commit("Ask for a little")
