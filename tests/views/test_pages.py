@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import itertools
 import json
 import re
 import sys
@@ -411,6 +412,10 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
     page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
     assert f"{words.WORDS[verdict.verdict]}." in page.text
     assert sentence(plain(verdict.reason, 4000)) in page.text
+    # what was not judged has no mode
+    level = verdict.rules.get(words.LEVEL)
+    pairs = list(itertools.pairwise(one.strip() for one in page.texts if one.strip()))
+    assert (("mode", verdict.mode) in pairs, pairs.count(("level", level))) == (not level, int(bool(level)))
     for path in verdict.touched:
         assert plain(path, 4000) in page.text
     for one in verdict.numbers:

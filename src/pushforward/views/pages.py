@@ -429,6 +429,7 @@ def _templates() -> Environment:
         "unlisted": words.unlisted,
         "written": lambda context: words.written(context, plain),
         "clustered": words.clustered,
+        "LEVEL": words.LEVEL,
         "WORDS": words.WORDS,
         "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
