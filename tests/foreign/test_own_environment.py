@@ -1,12 +1,11 @@
 """A project whose locks hold no pushforward, and another version of a package than the tool has: nothing is mixed."""
 
-import hashlib
 import json
 import subprocess
-import zipfile
 
 import pytest
 from tests.team import PYTHON, Team
+from tests.wheels import wheel
 
 from pushforward import __version__
 from pushforward.project import tool
@@ -106,25 +105,13 @@ ALONE = {"click": 3, "programs": 0, "pushforward": 0, "dvc": 0, "polars": 0, "py
 SOURCE = f"https://example.org/team/pushforward.git@{'a' * 40}"
 
 
-def wheel(folder, name, version, code):
-    """A wheel of one module; the line that locks it."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    about = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr(f"{name}.py", code)
-        made.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        made.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        made.writestr(f"{about}/RECORD", "")
-    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
-
-
 @pytest.fixture
 def team(tmp_path):
     """A clone of the project, adopted, and its server, which the tool of this repository has made."""
     made = Team(tmp_path / "clone", tmp_path / "clone.git")
-    lock = wheel(tmp_path / "wheels", "click", "0.1", "SAILS = 3\n")
-    for name, text in {**SHAPE, "locks/run.txt": f"--no-index\n--find-links {tmp_path / 'wheels'}\n{lock}"}.items():
+    digest = wheel(tmp_path / "wheels", "click", "0.1", "SAILS = 3\n")
+    lock = f"--no-index\n--find-links {tmp_path / 'wheels'}\nclick==0.1 --hash=sha256:{digest}\n"
+    for name, text in {**SHAPE, "locks/run.txt": lock}.items():
         (made.clone / name).parent.mkdir(parents=True, exist_ok=True)
         (made.clone / name).write_text(text)
     made.git("init", "-q", "-b", "main")

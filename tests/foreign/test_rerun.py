@@ -94,6 +94,16 @@ def test_a_run_without_a_model_is_measured_and_says_what_it_does_not_claim(proje
     assert [line.split()[-2:] for line in card.splitlines() if "found.json:rows" in line] == [["2", "3"]]
 
 
+def test_an_environment_that_is_not_locked_is_told(project):
+    project.edit("pushforward.yaml", "[run.txt, data.txt, test.txt]", "[]")
+    _, report = project.judge()
+    told = "The environment is not locked (no lock is named): the same commit may give another model."
+    assert told in report
+    project.edit("pushforward.yaml", "[]", "[run.txt, data.txt, test.txt]")
+    _, report = project.judge()
+    assert "not locked" not in report
+
+
 def test_promote_and_score_have_nothing_to_do_for_what_is_measured(project):
     assert "level 0 (rerun): nothing is scored" in project.answer()
     project.gate()

@@ -201,6 +201,12 @@ def test_the_example_says_what_it_is_for():
     assert json.dumps(titles).count("Data") == 2
 
 
+def test_it_says_that_the_environment_is_not_locked():
+    text = card.markdown(make(made=dataclasses.replace(MADE, unlocked=("requirements.txt",))))
+    assert "- Environment: not locked: requirements.txt; the same commit may give another model\n" in text
+    assert "not locked" not in card.markdown(make())
+
+
 def test_a_card_claims_nothing_that_was_not_asked():
     asked = card.markdown(make())
     text = (ROOT / "pushforward.yaml").read_text()

@@ -105,6 +105,15 @@ def test_a_branch_has_no_environment_of_its_own_built(pushed):
     assert pushed.built == []
 
 
+def test_what_a_branch_has_beside_the_same_locks_is_not_what_they_are_built_with(pushed, monkeypatch, tmp_path):
+    of = []
+    monkeypatch.setattr(environment, "interpreter", lambda _, commit, *__, **___: of.append(commit) or tmp_path)
+    branch = pushed.commit(**{"pyproject.toml": "[tool.uv]\nno-build-isolation = true\n"})
+    pushed.python(branch)
+    pushed.python(branch, trusted=True)
+    assert of == [pushed.main, branch]
+
+
 def test_a_lock_that_the_target_branch_had_built_once_counts_for_branches(pushed):
     before = pushed.main
     python, _ = pushed.python(before, trusted=True)

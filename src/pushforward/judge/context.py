@@ -159,6 +159,13 @@ def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str, batc
     return tuple(found)
 
 
+def unlocked(subject: Revision) -> tuple[str, ...]:
+    """That the same commit may be run with other packages, where its environment is not locked."""
+    if not subject.unlocked:
+        return ()
+    return (f"the environment is not locked ({', '.join(subject.unlocked)}): the same commit may give another model",)
+
+
 def rates(
     labels: pl.DataFrame, cluster: str | None, label: str, *, sealed: bool
 ) -> tuple[tuple[str, int, float | None], ...]:

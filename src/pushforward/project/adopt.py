@@ -13,7 +13,7 @@ from pathlib import Path
 from pushforward import __version__, files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.project import draft, move, tool, workflows
+from pushforward.project import draft, locks, move, tool, workflows
 from pushforward.project.survey import Survey, survey
 from pushforward.project.workflows import Form, Generated
 
@@ -199,7 +199,7 @@ def _unjudged(project: schema.Project | None) -> Iterator[str]:
 def _not_read(found: Survey) -> list[str]:
     """The files of environments that none is built from."""
     listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
-    return [lock.path for lock in listed if lock.kind != "pip"]
+    return [lock.path for lock in listed if lock.kind not in locks.INSTALLED]
 
 
 def _absent(found: Survey) -> Iterator[str]:

@@ -257,6 +257,9 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("Holdout used", f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]
+    if made.unlocked:
+        told = f"{', '.join(made.unlocked)}; the same commit may give another model"
+        facts.append(("Environment", f"not locked: {told}"))
     if verdict.champion is None:
         facts.append(("Champion", "there was none; judged against floors only"))
     yield Block("facts", tuple(facts))

@@ -55,7 +55,7 @@ class Statement:
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
     pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
-    `settings` of pushforward.yaml.
+    `settings` of pushforward.yaml; `unlocked` says what of the environment is not locked.
     """
 
     model: str
@@ -75,6 +75,7 @@ class Statement:
     verdict: str = ""
     ledger: str = ""
     previous: str = ""
+    unlocked: tuple[str, ...] = ()
 
 
 def statement(
@@ -93,7 +94,8 @@ def statement(
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
     the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
     """
-    rules = Revision(repository, target).settings
+    made = Revision(repository, target)
+    rules, unlocked = made.settings, made.unlocked
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
     model = rules.contract.path
@@ -107,7 +109,8 @@ def statement(
             "commit": verdict.commit,
             "params": sha256(repository.read(verdict.commit, params.FILE) or b""),
         },
-        "internalParameters": {"number": number},
+        # of an environment that is not locked, why; most say nothing here
+        "internalParameters": {"number": number} | ({"unlocked": list(unlocked)} if unlocked else {}),
         "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.environment, data),
     }
     run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
@@ -339,6 +342,7 @@ def _statement(form: "_Form") -> Statement:
         verdict=_digest(made, "verdict", "sha256"),
         ledger=made.get("ledger", {}).get("gitCommit", ""),
         previous=made.get("previous provenance", {}).get("sha256", ""),
+        unlocked=tuple(definition.internal_parameters.unlocked),
     )
 
 
@@ -393,6 +397,7 @@ class _Asked(_Part):
 
 class _Inside(_Part):
     number: Annotated[int, Field(ge=1)]
+    unlocked: list[str] = []
 
 
 class _Definition(_Part):

@@ -110,15 +110,20 @@ class Provision:
         settings = Revision(self.repository, commit).settings if self.privileged else self.subject.settings
         wanted, folder = settings.model.environment, self.server.folder / "environments"
         locked = environment.digest(self.repository, commit, wanted)
-        if wanted and locked != environment.at_hand() and environment.built(folder, locked) is None:
-            if not self.trusted and locked != environment.digest(self.repository, self.subject.main, wanted):
+        missing = wanted and locked != environment.at_hand() and environment.built(folder, locked) is None
+        source = commit
+        if missing and not self.trusted:
+            # what a branch has beside the same locks, such as pyproject.toml, is not what they are built with
+            source = self.subject.main
+            if locked != environment.digest(self.repository, source, wanted):
                 names = ", ".join(wanted)
                 raise PushforwardError(
                     f"{self.job.branch} changes {names}: an environment is built for the target branch only",
                     next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
                 )
+        if missing:
             say(f"  the environment that {commit[:9]} locks: built once, kept for later")
-        return environment.interpreter(self.repository, commit, wanted, folder=folder)
+        return environment.interpreter(self.repository, source, wanted, folder=folder)
 
     def _cache(self) -> Path:
         """What a pull request's run writes, no other run reads."""
