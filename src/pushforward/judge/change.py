@@ -50,17 +50,17 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 def touched_by(
     subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
 ) -> tuple[str, ...]:
-    """What of the judge a change touches: its code, rules and loss, the holdout's making, the contract, `metrics/`."""
+    """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics."""
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
     lock = repository.read(champion.commit if champion else base, LOCK)
     try:
         before = Revision(repository, base)
-        made: tuple[set[str], set[str]] = set(), set()
+        made = set(rules.model.environment), set[str]()
         if not rules.measures:
             paths, keys = making(lock, rules.contract.holdout)
-            made = paths | identity.judging(before), keys
+            made = made[0] | paths | identity.judging(before), keys
         changed = repository.changed(base, subject.commit)
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
     except PushforwardError:

@@ -15,10 +15,11 @@ from pathlib import Path
 from pushforward import files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.judge import audition, challenge, context, handover, plan, stock
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, lint
 from pushforward.pipeline.checkout import OWN, checkout
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
@@ -115,6 +116,8 @@ class _Rehearsing:
             self._add(unreadable, schema.FILE)
             return
         self.found.level = rules.level
+        with self._told("the environment", schema.FILE):
+            self.found.remarks += context.unlocked(Revision(Repository(self.clone), "HEAD"))
         if not self._environment():
             return
         self._run(rules)
