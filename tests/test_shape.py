@@ -40,6 +40,7 @@ CALLS = {
     "check": "server.check.everything",
     "deprecate": "release.release.deprecate",
     "dispatch": "server.dispatch.work",
+    "env": "pipeline.environment.make",
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
     "init": "server.init.init",
