@@ -34,7 +34,10 @@ def test_a_sound_project_would_be_judged_and_nothing_is_written(project, git):
     before = state(project.root, project.root.parent / "store")
     said = project.invoke("rehearse")
     assert "a push of HEAD" in said
-    assert "would be judged: 600 rows, taken as independent, squared\n  next: git push local " in said
+    assert (
+        "would be judged: 600 rows, taken as independent, squared\n  next: pushforward init, then git push local main\n"
+        in said
+    )
     assert "not rehearsed, for it is not committed: notes.txt" in said
     assert state(project.root, project.root.parent / "store") == before
 

@@ -4,6 +4,7 @@ It is planned first and then written, so that a dry run tells the same. Nothing 
 params.yaml only where --update moves our own sections out of it.
 """
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ NEEDS = {
 }
 CARRIED = "src/pushforward/__main__.py"
 NO_WORKFLOWS = (
-    "no workflows of a forge: nothing says where a runner gets pushforward; the repository carries it, or --tool-from "
-    "names a git URL with its commit, or a wheel with its hash"
+    "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
+    "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
 )
 JUDGED = len(schema.LEVELS) - 1
 A_PATH = "path: which out the model is"
@@ -238,9 +239,16 @@ def _settings(found: Survey, form: Form | None, level: int | None, *, update: bo
         gone = ", ".join(name for name in found.old if name != "data")
         yield Write(params.FILE, moved.params.encode(), f"without {gone}{stays}")
         return
-    names = [f"{form.prefix}{name}" for name in workflows.NAMES] if form and form.prefix else []
+    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
+    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
     text = draft.text(found, draft.level(found) if level is None else level, names)
     yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
+
+
+def _taken(found: Survey) -> bool:
+    """Whether workflows of the repository's own are called as those that a server runs."""
+    stems = {posixpath.splitext(posixpath.basename(path))[0] for path in found.workflows}
+    return not stems.isdisjoint(schema.Server().workflows)
 
 
 def _generated(repository: Repository, one: Generated, state: str) -> Write:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import files
-from pushforward.actions import event, filters, workflow
+from pushforward.actions import event, filters
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
@@ -16,15 +16,11 @@ from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
+from pushforward.server import flows
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
-
-
-@functools.lru_cache(maxsize=32)
-def _loaded(name: str, text: str) -> Workflow:
-    return workflow.load(name, text)
 
 
 class ConflictError(PushforwardError):
@@ -197,18 +193,10 @@ class Subject:
 
     def workflows(self, commit: str) -> list[Workflow]:
         """The workflow files at `commit` that this server runs (`server.workflows`)."""
-        found, tree = [], self.repository.tree(commit)
-        for path in sorted(tree):
-            folder, _, name = path.rpartition("/")
-            stem, _, kind = name.rpartition(".")
-            if folder == FOLDER and kind in {"yml", "yaml"} and stem in self.settings.server.workflows:
-                files.check_tree(tree, [path])
-                text = self.repository.read(commit, path) or b""
-                found.append(_loaded(name, text.decode("utf-8", "replace")))
+        wanted = self.settings.server.workflows
+        found = flows.listed(self.repository, commit, wanted, self.server.default_branch)
         if not found:
-            files.check_tree(tree, [FOLDER])
-            wanted = ", ".join(self.settings.server.workflows)
-            raise PushforwardError(f"{commit[:9]} has none of the workflows {wanted} in {FOLDER}")
+            raise PushforwardError(f"{commit[:9]} has none of the workflows {', '.join(wanted)} in {FOLDER}")
         return found
 
     def due(self, commit: str, what: Event) -> list[Workflow]:
