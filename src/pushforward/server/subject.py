@@ -20,6 +20,7 @@ from pushforward.server import flows
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
+MEASURED = "measured"
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
 
 
@@ -167,16 +168,27 @@ class Subject:
     def judged_before(self) -> str:
         """The commit from which a judge of this push is looked for; zeros where no push had a word on a model yet.
 
-        Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built.
+        Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built. What
+        was only measured is no word on a model: a push that has more to be judged by is not held to less.
         """
         if self.job.before == ZERO or self.repository.refs(HOLDOUTS, VERDICTS, REGISTRY):
             return self.job.before
         past = [after for _, after in self.repository.reflog(self.default) if after != self.job.commit][-PAST:]
-        return ZERO if all(self._is_wordless(commit) for commit in past) else self.job.before
+        words = {self._word(commit) for commit in past}
+        none = words <= WORDLESS or (words <= WORDLESS | {MEASURED} and self._is_higher())
+        return ZERO if none else self.job.before
 
-    def _is_wordless(self, commit: str) -> bool:
-        found = self.verdict_of(commit)
-        return found.get("verdict") in WORDLESS if found else self.repository.resolve(f"{RUNS}{commit}") is None
+    def _word(self, commit: str) -> object:
+        """The word on a push; of one that nobody has told of, whether it was skipped."""
+        unrun = "skipped" if self.repository.resolve(f"{RUNS}{commit}") is None else ""
+        return self.verdict_of(commit).get("verdict", unrun)
+
+    def _is_higher(self) -> bool:
+        """Whether the settings of this push are of a level above that of the push before."""
+        with contextlib.suppress(PushforwardError):
+            before = Revision(self.repository, self.last_run(self.job.before)).settings
+            return self.settings.level > before.level
+        return False
 
     def judges(self) -> Iterator[str]:
         """The commit that judges, and after it those that have judged before: one that cannot work hands on."""
