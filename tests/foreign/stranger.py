@@ -1,4 +1,4 @@
-"""A stranger: a repository of a team's own, which carries nothing of the tool, adopted, rehearsed and pushed by commands.
+"""A stranger: a repository that carries nothing of the tool, adopted, rehearsed and pushed by commands alone.
 
 What that took is measured: the pushes, and the lines that people wrote beside what `adopt` wrote. `docs/adopt.md` has
 the table of all shapes, and each test holds its row to it (`UPDATE_GOLDEN=1` writes the row, and its seconds).
