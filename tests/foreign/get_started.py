@@ -184,13 +184,16 @@ FILES = {
 def questions(count: int) -> str:
     """Questions of a forum as a file of XML rows, a third of them about R."""
     dice = random.Random(20170428)
-    ours, theirs = "ggplot dataframe vector apply factor plot lm knitr cran".split(), "pointer class thread json css".split()
-    both = "how can error function list value loop file data string index return column import value why".split()
+    ours, theirs = (
+        "ggplot dataframe vector apply factor plot lm knitr cran",
+        "pointer class thread json css",
+    )
+    both = "how can error function list value loop file data string index return column import value why"
     rows = ['<?xml version="1.0" encoding="utf-8"?>', "<posts>"]
     for n in range(count):
         about = dice.random() < 0.35
-        words = [dice.choice(both) for _ in range(12)]
-        words += [dice.choice(ours if (dice.random() < 0.75) == about else theirs) for _ in range(3)]
+        words = [dice.choice(both.split()) for _ in range(12)]
+        words += [dice.choice((ours if (dice.random() < 0.75) == about else theirs).split()) for _ in range(3)]
         dice.shuffle(words)
         tags = "&lt;r&gt;" if about else "&lt;python&gt;"
         day = f"20{10 + n * 8 // count:02}-{1 + n * 12 // count % 12:02}-01T00:00:00.000"

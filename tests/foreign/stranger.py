@@ -88,6 +88,12 @@ class Stranger:
         assert "Traceback" not in said, said
         return said
 
+    def dvc(self, *words: str) -> None:
+        """DVC in the clone, as people have it."""
+        command = [str(self._tool / "python"), "-m", "dvc", *words]
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def write(self, files: Mapping[str, str]) -> None:
         """Files of the clone, as somebody types them."""
         for name, text in files.items():

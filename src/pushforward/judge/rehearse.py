@@ -154,6 +154,9 @@ class _Rehearsing:
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
         champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
+        with self._told("the store", ".dvc/config"):
+            if rules.level > 1 or rules.promote.metrics:
+                storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
             pipeline.seed(repository, champion.commit if champion else None)
             done = pipeline.reproduce(self.clone, pull=True, push=False, wanted=rules.outs, say=self.say)
