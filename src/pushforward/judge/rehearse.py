@@ -29,6 +29,7 @@ from pushforward.text import figure
 
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
+LINED = re.compile(r"line (?P<line>\d+), column \d+: (?P<what>.+)")
 NAMES = re.compile(r"'([^']+)'|(stage \S+ needs [^,]+)")
 ABSENT = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
 
@@ -112,7 +113,8 @@ class _Rehearsing:
         try:
             rules = settings.load(self.clone)
         except PushforwardError as unreadable:
-            self._add(unreadable, schema.FILE)
+            if (self.clone / schema.FILE).exists():  # what is not there is told already
+                self._add(unreadable, schema.FILE)
             return
         self.found.level = rules.level
         self._run(rules)
@@ -245,8 +247,10 @@ class _Rehearsing:
         named = NAMED.match(first)
         if named is None:
             self.found.add(Fault(file, 0, first, then))
-        else:
-            self.found.add(Fault(named["file"], int(named["line"] or 0), named["what"], then))
+            return
+        lined = LINED.match(named["what"])
+        line, what = (lined["line"], lined["what"]) if lined else (named["line"], named["what"])
+        self.found.add(Fault(named["file"], int(line or 0), what, then))
 
 
 def _power(root: Path) -> list[str]:

@@ -68,6 +68,8 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     `source` is where a runner of a forge gets the tool from; "" is what the generated files say already.
     """
     found = survey(root)
+    if not found.models:
+        raise _nothing(found)
     form = form_of(found, tool.checked(root, source) if source else "")
     made = [] if found.project is not None and not update else list(_settings(found, form, level, update=update))
     text = next((write.content for write in made if write.path == schema.FILE), None)
@@ -97,6 +99,15 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     for write in writes:
         _check_place(root, write.path)
     return Plan(found, reached, writes, tuple(notes))
+
+
+def _nothing(found: Survey) -> PushforwardError:
+    """The error of a repository whose every dvc.yaml is empty, or cannot be read."""
+    read = {pipeline.file for pipeline in found.pipelines}
+    odd = next((odd for odd in found.odd if odd.file in read), None)
+    if odd is not None:
+        return PushforwardError(str(odd), next=f"edit {odd.file}")
+    return PushforwardError(f"{', '.join(sorted(read))}: no stage is there", next="dvc stage add, and adopt again")
 
 
 def _check_place(root: Path, path: str) -> None:
