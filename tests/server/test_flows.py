@@ -8,6 +8,7 @@ from tests.tiny_server import train
 from pushforward.actions import lint
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.project import tool
 from pushforward.server import flows, pending
 
 NAMES = ["train", "judge", "release", "verify", "retrain", "monitor"]
@@ -28,7 +29,8 @@ def test_a_commit_without_workflows_is_run_by_those_that_come_with_the_tool(repo
         assert not [step for step in steps if step.get("uses", "").startswith("./")], "no file of the repository's"
         runs = [step["run"] for step in steps if "run" in step]
         assert runs
-        assert all(run.startswith("pushforward ") for run in runs), runs
+        assert all(run == tool.SERVED or run.startswith(".venv/bin/pushforward ") for run in runs), runs
+        assert tool.SERVED in runs
         assert lint.problems(flow) == []
     (repository / "src").mkdir()
     (repository / "src" / "a.py").touch()

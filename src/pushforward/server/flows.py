@@ -6,7 +6,7 @@ the steps that only a forge has: it runs the tool that the server runs on, and n
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,10 @@ from pushforward import files
 from pushforward.actions import workflow
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.git.repository import Repository
+from pushforward.project import tool
 from pushforward.project import workflows as forge
 
-OWN = "./"  # what an action, or a script, of the repository's own begins with
-INSTALLED = ".venv/bin/"
+SETUP = {"name": "setup", "run": tool.SERVED}
 
 
 def listed(repository: Repository, commit: str, wanted: Iterable[str], branch: str) -> list[Workflow]:
@@ -59,15 +59,16 @@ def _made(rendered: Iterable[forge.Generated]) -> Iterator[Workflow]:
         name = made.path.rpartition("/")[2]
         data = workflow.mapping(name, made.body.decode())
         for job in data["jobs"].values():
-            job["steps"] = [_with_the_tool(step) for step in job["steps"] if not _is_of_a_forge(step)]
+            job["steps"] = [SETUP if _installs(step) else step for step in job["steps"] if not _is_of_a_forge(step)]
         text = json.dumps(data)
         yield replace(workflow.load(name, text), built_in=text)
 
 
-def _is_of_a_forge(step: dict[str, Any]) -> bool:
-    """Whether a step runs a file that `adopt` writes for a forge: what installs the tool, what posts and publishes."""
-    return str(step.get("uses", "")).startswith(OWN) or str(step.get("run", "")).startswith(".github/")
+def _installs(step: Mapping[str, Any]) -> bool:
+    """Whether a step puts the tool to where the others have it from, by an action that only a repository would have."""
+    return str(step.get("uses", "")).endswith("setup") and str(step["uses"]).startswith("./")
 
 
-def _with_the_tool(step: dict[str, Any]) -> dict[str, Any]:
-    return step | {"run": step["run"].replace(INSTALLED, "")} if "run" in step else step
+def _is_of_a_forge(step: Mapping[str, Any]) -> bool:
+    """Whether a step does nothing but on a forge, by a file that only a repository would have: post, or publish."""
+    return str(step.get("uses", "")).endswith("/report") or str(step.get("run", "")).startswith(".github/")
