@@ -407,3 +407,22 @@ def test_the_workflows_of_this_repository_are_those_of_the_package():
     for made in workflows.render(workflows.Form("main", "src", "make env")):
         assert (ROOT / made.path).read_bytes() == made.body, made.path
         assert os.access(ROOT / made.path, os.X_OK) == made.runs
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "pushforward: dvc.yaml: no stage is there\n  next: dvc stage add, and adopt again\n"),
+        ("stages: {}\n", "pushforward: dvc.yaml: no stage is there\n  next: dvc stage add, and adopt again\n"),
+        (
+            "stages:\n  train:\n    cmd: echo a: b > c\n",
+            "pushforward: dvc.yaml:3: mapping values are not allowed here\n  next: edit dvc.yaml\n",
+        ),
+    ],
+)
+def test_a_pipeline_of_which_nothing_can_be_adopted_is_named(text, said, tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    (root / "dvc.yaml").write_text(text)
+    done = adopt(root)
+    assert (done.exit_code, done.output) == (2, said)
+    assert not (root / schema.FILE).exists()

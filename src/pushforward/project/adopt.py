@@ -158,13 +158,13 @@ def stale(root: Path) -> Iterator[str]:
 
 
 def next_step(planned: Plan) -> str:
-    """What to type now: of the verbs that there are, none runs a project by pushforward.yaml before it is committed."""
+    """What to type now: a push is of what is committed, and its rehearsal says what it still lacks."""
     if planned.conflicts:
         return f"edit {', '.join(write.path for write in planned.writes if write.conflicts)}"
     places = sorted({write.path.partition("/")[0] for write in planned.writes})
     if not places:
-        return "pushforward adopt --check, which says when a new version makes other files"
-    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward'"
+        return "pushforward rehearse, which runs what a push would"
+    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward' && pushforward rehearse"
 
 
 def form_of(found: Survey, source: str = "") -> Form | None:
