@@ -99,7 +99,7 @@ SHAPE = {
     "predict.py": PREDICT,
     ".dvc/config": "[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n",
     ".dvc/.gitignore": "/config.local\n/cache\n/tmp\n",
-    ".gitignore": ".venv/\n/data\n/model.json\n/handover\n/verdict\n__pycache__/\n",
+    ".gitignore": "/.venv\n/data\n/model.json\n/handover\n/verdict\n__pycache__/\n",
 }
 ALONE = {"click": 3, "programs": 0, "pushforward": 0, "dvc": 0, "polars": 0, "pydantic": 0, "numpy": 0}
 SOURCE = f"https://example.org/team/pushforward.git@{'a' * 40}"
@@ -107,7 +107,7 @@ SOURCE = f"https://example.org/team/pushforward.git@{'a' * 40}"
 
 @pytest.fixture
 def team(tmp_path):
-    """A clone of the project, adopted, and its server, which the tool of this repository has made."""
+    """A clone of the project, which has no file of ours but its settings, and where its server will be."""
     made = Team(tmp_path / "clone", tmp_path / "clone.git")
     digest = wheel(tmp_path / "wheels", "click", "0.1", "SAILS = 3\n")
     lock = f"--no-index\n--find-links {tmp_path / 'wheels'}\nclick==0.1 --hash=sha256:{digest}\n"
@@ -117,9 +117,6 @@ def team(tmp_path):
     made.git("init", "-q", "-b", "main")
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "Begin")
-    made.pushforward("adopt", "--tool-from", SOURCE)
-    made.git("add", "-A")
-    made.git("commit", "-q", "-m", "Adopt")
     return made
 
 
@@ -155,8 +152,17 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
     made = json.loads(team.pushforward("bundle", "v1.0.0", "--out", str(team.clone.parent / "out"), "--json"))
     assert made["parity"] == "it loads, and gives its 100 golden rows to the last bit"
     assert "a small project was trained, scored and judged in " in team.pushforward("check")
-    # a branch chooses no other environment: not the tool's, by locking nothing, nor by claiming to carry it
-    team.git("switch", "-q", "-c", "loose")
+    assert f"Workflows of pushforward {__version__}, as the commit has none." in team.note(head)
+    # a branch chooses no other environment: not another lock's, and not the tool's by locking nothing, nor by claiming
+    # to carry it, with workflows of its own
+    team.git("switch", "-q", "-c", "evil")
+    team.commit("locks/run.txt", "click==0.1", "click==0.2", "Take another")
+    said = team.push("evil")
+    assert "evil changes locks/run.txt: an environment is built for the target branch only" in said
+    assert "next: merge the new locks into main by themselves, then push again" in said
+    assert len(list((team.bare / "pushforward" / "environments").glob("*/bin"))) == 1
+    team.git("switch", "-q", "-c", "loose", "main")
+    assert ".github/workflows/train.yml (generated)" in team.pushforward("adopt", "--tool-from", SOURCE)
     (team.clone / "src" / "pushforward").mkdir(parents=True)
     (team.clone / "src" / "pushforward" / "__main__.py").write_text("raise SystemExit('mine')\n")
     team.git("add", "-A")

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,10 +23,11 @@ from pushforward.judge import handover
 from pushforward.pipeline import declared, lint
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
+from pushforward.project import workflows
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
 from pushforward.settings import ModelContract
-from pushforward.text import plural
+from pushforward.text import plain, plural
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
@@ -164,6 +166,12 @@ def unlocked(subject: Revision) -> tuple[str, ...]:
     if not subject.unlocked:
         return ()
     return (f"the environment is not locked ({', '.join(subject.unlocked)}): the same commit may give another model",)
+
+
+def given() -> tuple[str, ...]:
+    """Whose workflows this run is of, where its commit has none."""
+    version = os.environ.get(workflows.GIVEN, "")
+    return (f"workflows of pushforward {plain(version)}, as the commit has none",) if version else ()
 
 
 def rates(

@@ -191,7 +191,8 @@ def weigh(
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
     context = hearing.context
     if verdict.verdict != "invalid":
-        context = dataclasses.replace(context, remarks=(*context.remarks, *background.unlocked(hearing.subject)))
+        more = (*background.unlocked(hearing.subject), *background.given())
+        context = dataclasses.replace(context, remarks=(*context.remarks, *more))
     context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, hearing.level
 

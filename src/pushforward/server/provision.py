@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pushforward import __version__
 from pushforward.actions import workflow
 from pushforward.actions.act import Setup
 from pushforward.actions.workflow import Workflow
@@ -12,6 +13,7 @@ from pushforward.errors import MachineError, PushforwardError
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import Storage
+from pushforward.project import workflows
 from pushforward.registry import signers, trust
 from pushforward.sandbox import jail
 from pushforward.server.subject import Subject
@@ -42,6 +44,7 @@ class Provision:
         # a repository that carries the tool has one environment; the tool of any other is the server's
         home, known = python.parent.parent, commit if self.trusted else self.subject.main
         tool = python if environment.carried(self.repository, known) else Path(sys.executable)
+        env = self._environment(tool, cache) | ({} if tool == python else {environment.PROJECT: str(home)})
         return Setup(
             repository=self.subject.where,
             folder=folder,
@@ -49,7 +52,7 @@ class Provision:
             jail=_jail(trust=self.server.trust or self.trusted),
             policy=self._policy(python, cache, writes=workflow.writes(flow)),
             run_id=self.subject.id,
-            env=self._environment(tool, cache) | ({} if tool == python else {environment.PROJECT: str(home)}),
+            env=env | ({workflows.GIVEN: __version__} if flow.built_in else {}),
             secrets=self._secrets(),
             limit=self.subject.settings.server.timeout_minutes * 60.0,
         )
