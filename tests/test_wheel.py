@@ -47,6 +47,15 @@ def test_no_model_library_comes_along(installed):
     assert subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+def test_it_has_the_project_that_new_makes(installed, tmp_path, git):
+    command = [str(installed / "pushforward"), "new", "tumours"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "git push local main" in said
+    made = git(tmp_path / "tumours", "ls-files").split()
+    templates = [path for kind in ("both", "new") for path in (ROOT / "src/pushforward/sample" / kind).rglob("*.in")]
+    assert len(made) == len(templates)
+
+
 def test_its_ranges_hold_what_the_lock_tests():
     """Each dependency of the wheel is in the lock of a run, and nothing of the example is among them."""
     wanted = {re.split(r"[<>=\[]", line)[0] for line in PROJECT["project"]["dependencies"]}
