@@ -112,4 +112,4 @@ def test_the_page_shows_what_is_said_on_the_way_to_a_tag(person, git):
     assert "posts@v1.0.0" in git(person.folder / "posts", "tag").split()
     assert pushes == 2
     assert own <= WIDEST
-    assert f"Two pushes, and {own} lines of your own" in page
+    assert f"two pushes, and {own} lines of your own" in page
