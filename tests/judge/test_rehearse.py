@@ -157,7 +157,7 @@ def test_a_store_that_does_not_answer_is_told_with_its_cause(project):
     assert "nowhere" in one["what"]
 
 
-DRIVER = "the store s3://bucket/x cannot be read: the remote s is read with dvc-s3, which is not where pushforward is installed"
+MISSING = "the remote s is read with dvc-s3, which is not where pushforward is installed"
 
 
 def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
     assert [(one["file"], one["what"], one["next"]) for one in rehearsed(project)["faults"]] == [
         (
             ".dvc/config",
-            DRIVER,
+            f"the store s3://bucket/x cannot be read: {MISSING}",
             "uv tool install pushforward --with dvc-s3, or pip install it there; then pushforward init",
         ),
         (
