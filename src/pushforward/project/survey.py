@@ -105,7 +105,9 @@ def survey(root: Path) -> Survey:
     tracked, present = _files(repository)
     folders = sorted(posixpath.dirname(path) or "." for path in present if posixpath.basename(path) == pipelines.FILE)
     if not folders:
-        raise PushforwardError(f"{root} has no dvc.yaml", next="dvc stage add, and pushforward adopt again")
+        raise PushforwardError(
+            f"{root} has no dvc.yaml", next="dvc stage add, and adopt again; pushforward new DIR makes a whole one"
+        )
     odd: list[Odd] = []
     read = []
     for folder in folders:
