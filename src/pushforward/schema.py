@@ -141,11 +141,39 @@ class Predictions(Section):
 
     path: ProjectPath = Field(description="The table, an out of the pipeline: CSV or Parquet.")
     label: Column = Field(description="The column of the label.")
-    p: Column = Field(default="p", description="The column of what is predicted; p_<class> with classes.")
+    p: Column = Field(default="p", description="The column of what is predicted; with classes P_<class> for each.")
     key: Column = Field(description="The column that names a row, the same from run to run.")
     cluster: Column = Field(
         default=NONE, description="The column of what belongs together, such as the day or the patient; none: each row."
     )
+    floor: Column | None = Field(
+        default=None, description="What every model has to beat: a column of what something simple predicts."
+    )
+    test_set: str = Field(
+        default="",
+        max_length=60,
+        description="A person's word that another test set begins: another name than the version in use has.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _a_table(cls, path: str) -> str:
+        if not path.endswith((".csv", ".parquet")):
+            raise ValueError("write the path of a table, .csv or .parquet")
+        return path
+
+    @field_validator("test_set")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("write a name that can be printed")
+        return name
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if len({self.key, self.label, self.p}) < 3:
+            raise ValueError("'key', 'label' and 'p' are three columns")
+        return self
 
 
 class Holdout(Section):
@@ -187,7 +215,7 @@ class Model(Section):
     )
     noise: Noise | None = Field(default=None, description="Level 1, not run yet. How far the metrics move by chance.")
     predictions: Predictions | None = Field(
-        default=None, description="Level 2, not judged yet. A table of labels and predictions."
+        default=None, description="Level 2. A table of labels and predictions, written by the pipeline itself."
     )
     holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
     score: Annotated[str, _places("{rows}", "{out}")] | None = Field(
@@ -380,6 +408,8 @@ def parse(text: bytes, where: str = FILE) -> Project:
         words = yamlfile.explain({**first, "loc": loc}, _known(loc))
         if loc == ("tool",) and first["type"] == "missing":
             words += f': write tool: "{__version__}", the version that judges'
+        if loc[-2:] == ("predictions", "key") and first["type"] == "missing":
+            words += ": without it no row can be held against the same row of the version in use"
         if loc and first["type"] == "value_error" and words.startswith(f"'{'.'.join(map(str, loc))}': "):
             words = f"{'.'.join(map(str, loc))}: {words.partition(': ')[2]}"
         raise yamlfile.refusal(where, tree, loc, words) from None

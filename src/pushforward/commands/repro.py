@@ -51,7 +51,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
-        handover.write(root, out, commit, done, rules.model.path, rules.validation)
+        handover.write(root, out, commit, done, rules.model.path, handover.tables(rules))
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)

@@ -16,7 +16,7 @@ import polars as pl
 from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift, inspection
-from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister
+from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister, self_scored
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
 from pushforward.pipeline import declared, lint
@@ -196,6 +196,10 @@ def next_step(verdict: Verdict, context: Context) -> str:
     if verdict.verdict == "unknown" and DOUBT in verdict.reason:
         return "look at the data named above; pushforward.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
+        if self_scored(verdict):
+            return (
+                "more test rows make another test set, which a person begins: predictions.test_set in pushforward.yaml"
+            )
         return f"wait for the next {batch}: it opens a new holdout"
     return ""
 

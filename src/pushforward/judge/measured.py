@@ -13,7 +13,7 @@ from typing import Any
 
 from pushforward import schema, untrusted
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import Digests, Guard, Verdict
+from pushforward.gate.verdict import LEVEL, Digests, Guard, Verdict
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
@@ -56,7 +56,7 @@ def answer(
     guards = tuple(guard for key, metric in limits.items() for guard in held(key, metric, old.get(key), new[key]))
     broken = [guard.detail for guard in guards if guard.outcome == "fail"]
     reason = "; ".join(broken) or _reason(len(guards), old, new, before)
-    told = {"level": f"{rules.level} ({schema.LEVELS[rules.level]})"}
+    told = {LEVEL: f"{rules.level} ({schema.LEVELS[rules.level]})"}
     word: Any = "hold" if broken else "measured"
     return Verdict(word, reason, "superior" if before else "first", "", told, guards=guards), context
 

@@ -13,7 +13,7 @@ from pushforward.text import plain, shorten
 GETS = (
     "a push of it is run, and its numbers are told; nothing is judged or promoted",
     "the numbers of a run are held to their limits, and nothing is promoted",
-    "predictions that the pipeline makes by itself are not judged yet",
+    "predictions that the pipeline makes by itself are held against those of the version in use",
     "the whole judge: rows that no model has seen, scored by the judge",
 )
 MOST = 6  # names in a line

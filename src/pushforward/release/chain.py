@@ -187,8 +187,8 @@ def target(of: Evidence) -> str:
     for path, told in {LOCK: of.record.lock, params.FILE: of.record.params}.items():
         at = f"{named[:9]}:{path}"
         same(at, at, told, sha256(repository.read(named, path) or b""))
-    locks = environment.digest(repository, named, of.rules.contract.environment)
-    same("the environment's locks", ", ".join(of.rules.contract.environment), of.record.environment, locks)
+    locks = environment.digest(repository, named, of.rules.model.environment)
+    same("the environment's locks", ", ".join(of.rules.model.environment), of.record.environment, locks)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "the default branch"
     return f"{what}, on {branch}; {LOCK}, params and locks are as recorded"
 
@@ -284,10 +284,10 @@ def made(of: Evidence) -> str:
     with of.signers() as signers:
         when = int(tagger["when"])
         trust.verify_file(content, of.file(SIGNATURE), tagger["email"], signers, name=PROVENANCE, at=when)
-    found, path = of.statement, of.rules.contract.path
+    found, path = of.statement, of.rules.model_path
     for key, value in _repeated(of).items():
         same(f"its {key}", place, str(value), str(getattr(found, key)))
-    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.contract.environment}
+    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.model.environment}
     same_files("its lock", place, locks, found.locks)
     same("its subjects' model", place, of.record.model, provenance.model_digest(found.subjects, path))
     same("its manifest", place, of.record.manifest, found.subjects.get(f"{path}/{MANIFEST}", ""))
@@ -302,6 +302,7 @@ def _repeated(of: Evidence) -> dict[str, Any]:
     expected: dict[str, Any] = {
         "model": of.model,
         "number": record.number,
+        "judged": provenance.claim_of(of.verdict),
         "commit": record.commit,
         "tree": of.repository.git("rev-parse", f"{record.commit}^{{tree}}").text,
         "params": record.params,
