@@ -339,7 +339,10 @@ class Promote(Section):
         default={"staging": "auto", "production": "manual"},
         description="Environment -> auto (every version that passes), or manual (a person's tag).",
     )
-    metrics: bool = Field(default=False, description="Whether level 1 promotes too; not yet.")
+    metrics: bool = Field(
+        default=False,
+        description="Whether at level 1 what keeps its limits is promoted by itself, marked `by: metrics`.",
+    )
 
     @field_validator("environments")
     @classmethod

@@ -150,9 +150,10 @@ class Settings:
         name, model = self._one
         if model.noise is not None:
             raise self._refusal(f"models.{name}.noise is not judged yet")
-        if self.project.promote.metrics:
-            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
-        return model.metrics or {}
+        found = model.metrics or {}
+        if self.project.promote.metrics and not any(schema.limits(metric) for metric in found.values()):
+            raise self._refusal(f"promote.metrics: no number of models.{name}.metrics has a limit that it could keep")
+        return found
 
     @cached_property
     def contract(self) -> ModelContract:
@@ -163,7 +164,8 @@ class Settings:
         if lacking := next(_unjudged(model), ""):
             raise self._refusal(f"models.{name}.{lacking} is not judged yet")
         if self.project.promote.metrics:
-            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
+            level = f"level {model.level} ({schema.LEVELS[model.level]})"
+            raise self._refusal(f"promote.metrics is of level 1, and at {level} what passes is promoted; take it out")
         told = model.model_dump(include={"path", "environment", "card", "validation", "loss_key"})
         told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
         told |= _scored(model)

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 from tests.foreign.shapes import Foreign
 from tests.team import make_team
 
 from pushforward import __version__
+from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import judged
+from pushforward.registry import ssh, trust
 from pushforward.report import notes
 from pushforward.report.terminal import terminal
+from pushforward.settings import parse
 
 SETTINGS = f"""\
 tool: "{__version__}"
@@ -166,6 +170,108 @@ def test_a_number_that_a_limit_names_and_no_run_writes_is_invalid(project):
         "metrics/found.json has no number test.share"
     )
     assert "have the stage that makes metrics/found.json write it" in report
+
+
+PROMOTING = SETTINGS + LIMITS + "promote: {metrics: true}\n"
+
+
+def test_what_keeps_its_limits_is_promoted_where_the_target_branch_says_so_and_told_by_whom(project, git):
+    project.write({"pushforward.yaml": PROMOTING})
+    project.commit("Promote by numbers")
+    project.commit("Train")
+    first, report = project.judge()
+    assert (first.verdict, first.rules) == ("promote", {"level": "1 (metrics)", "by": "metrics"})
+    assert first.reason.startswith("by: metrics; no limit of its metrics is broken; ")
+    assert "is promoted by `metrics`" in report
+    assert "no verdict on the model, which nobody has asked" in report
+    assert project.golden["rows"] == []
+    locked(project, git)
+    project.release("counts@v1.0.0")
+    project.write({"input.txt": "1\n" * 4})
+    project.commit("Break a limit")
+    second, _ = project.judge()
+    assert (second.verdict, second.rules) == ("hold", {"level": "1 (metrics)"})
+    project.write({"pushforward.yaml": SETTINGS, "input.txt": "1\n" * 3})
+    project.commit("Have no model any more")
+    third, _ = project.judge()
+    assert third.verdict == "measured"
+
+
+def test_a_limit_that_waits_for_numbers_keeps_all_but_the_first_from_promotion(project):
+    project.write({"pushforward.yaml": PROMOTING})
+    project.commit("Promote by numbers")
+    project.commit("Train")
+    project.judge()
+    project.release("counts@v1.0.0")
+    project.write({"input.txt": "1\n" * 3})
+    project.commit("Train again")
+    verdict, _ = project.judge()
+    assert (verdict.verdict, [guard.outcome for guard in verdict.guards]) == ("measured", ["pass", "undecided", "pass"])
+
+
+def test_a_persons_signed_word_promotes_without_the_opt_in(project, monkeypatch):
+    asked = []
+
+    def word(root, repository, commit, what):
+        asked.append((commit, what))
+        return "ann@example.org", "seen by eye"
+
+    monkeypatch.setattr(trust, "word", word)
+    project.write({"pushforward.yaml": SETTINGS.replace("    environment", "    path: doubled.txt\n    environment")})
+    head = project.commit("Train")
+    verdict, report = project.judge()
+    assert (verdict.verdict, verdict.rules) == ("promote", {"level": "0 (rerun)", "by": "ann@example.org"})
+    assert verdict.reason.startswith("by: ann@example.org (seen by eye); the first run with numbers")
+    assert "in words that they signed" in report
+    assert (head, ssh.PROMOTE) in asked
+    project.write({"pushforward.yaml": SETTINGS})
+    project.commit("Have no model")
+    assert project.judge()[0].verdict == "measured"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (SETTINGS + "promote: {metrics: true}\n", "no number of models.counts.metrics has a limit that it could keep"),
+        (PROMOTING.replace(", at_least: 0.2, lose_at_most: 0.1", "").replace(", at_most: 3", ""), "has a limit"),
+    ],
+)
+def test_nothing_is_promoted_by_metrics_that_have_no_limit(settings, why):
+    with pytest.raises(PushforwardError) as refused:
+        _ = parse(settings.encode()).limits
+    assert why in refused.value.message
+
+
+@pytest.mark.slow
+def test_a_push_is_promoted_by_a_persons_word_then_by_metrics_and_all_that_is_said_of_it_says_so(tmp_path):
+    own = PROMOTING.replace("[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]")
+    shape = {"pushforward.yaml": own.replace("metrics: true", "metrics: false")}
+    team = make_team(tmp_path, SHAPE | shape | {".gitignore": f"/.venv\n{SHAPE['.gitignore']}"})
+    assert "MEASURED" in team.push()
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    team.pushforward("trust", f"{key}.pub", "--as", "ann@example.org", "--for", "main")
+    team.git("config", "gpg.format", "ssh")
+    team.git("config", "user.signingkey", str(key))
+    team.git("commit", "-q", "--allow-empty", "-S", "-m", "Put it to use\n\nPushforward-Promote: seen by eye")
+    said = team.push()
+    assert "counts@v1.0.0" in team.tags(), said
+    team.git("fetch", "-q", "--tags", "local")
+    assert "by: ann@example.org (seen by eye); " in team.git("cat-file", "tag", "counts@v1.0.0")
+    team.commit("pushforward.yaml", "metrics: false", "metrics: true", "Promote by numbers")
+    team.push()
+    assert "counts@v1.1.0" not in team.tags()  # it counts from the next push on
+    team.commit("input.txt", "1\n1\n", "1\n1\n1\n", "Say it once more")
+    said = team.push()
+    assert "counts@v1.1.0" in team.tags(), said
+    team.git("fetch", "-q", "--tags", "local")
+    assert "counts@v1.1.0: by: metrics; " in team.git("cat-file", "tag", "counts@v1.1.0")
+    registry = Repository(team.bare)
+    for version, by in (("v1.0.0", "by: ann@example.org"), ("v1.1.0", "by: metrics")):
+        kept = registry.read("refs/pushforward/registry", f"versions/counts@{version}/provenance.json")
+        assert json.loads(kept)["predicate"]["buildDefinition"]["internalParameters"]["judged"] == by
+        assert by in registry.read("refs/pushforward/registry", f"versions/counts@{version}/card.md").decode()
+    assert "holds" not in team.pushforward("verify", "counts@v1.1.0")
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ OFFSET_TITLE = "log loss, offset adjusted"
 DATA_TITLE = "data"
 DOUBT = "a person must look at the data"
 LEVEL = "level"  # among the rules of a verdict at a level below the highest, with what that is called
+BY = "by"  # among them where nothing was judged but limits: who promotes for all that, `metrics` or an address
 SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))

@@ -185,7 +185,9 @@ def next_step(verdict: Verdict, context: Context) -> str:
         return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
     if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
         signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
-        return f"merge {context.branch}{signed}; there is nothing to tag"
+        by_word = "nothing is tagged without a person's word, or promote.metrics"
+        tagged = by_word if verdict.verdict == "measured" else "there is nothing to tag"
+        return f"merge {context.branch}{signed}; {tagged}"
     if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
         version = verdict.champion.version
         return (

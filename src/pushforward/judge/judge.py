@@ -85,13 +85,19 @@ class _Hearing:
         self.context = background.with_metrics(self.context, read, self.subject.repository, self.champion)
         return read
 
-    def measure(self, folder: Path) -> Verdict:
+    def measure(self, folder: Path, golden: Path | None) -> Verdict:
         """The verdict on what the run in `folder` wrote by itself: below the level at which rows are scored."""
         read = self._received(folder)
         self.digests = measured.digests(read, self.subject)
         self._check(read)
-        verdict, self.context = measured.answer(self.question, self.judge, self.subject, read, self.context)
+        about = self.question, self.judge, self.subject, read, self.context
+        verdict, self.context = measured.answer(*about, first=self.champion is None)
         self.mode = verdict.mode
+        if verdict.verdict == "promote":
+            self.name()
+            if golden is not None:
+                golden.parent.mkdir(parents=True, exist_ok=True)
+                golden.write_bytes(passed.NO_ROWS)
         return verdict
 
     def _received(self, folder: Path) -> handover.Handover:
@@ -177,7 +183,7 @@ def weigh(
     then = ""
     try:
         if hearing.rules.measures:
-            verdict = hearing.measure(folder)
+            verdict = hearing.measure(folder, golden)
         else:
             read = hearing.take(folder)
             with checkouts(hearing.judge.repository, work) as checkout:

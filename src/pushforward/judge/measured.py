@@ -1,7 +1,8 @@
 """The numbers that a run wrote by itself, told and held against their limits below level 2: `judge` asks.
 
-No row is scored and no look is taken: what is compared is what two runs say of themselves, so the verdict is `measured`
-where nothing is broken, `hold` where a limit is, and never `promote`.
+No row is scored and no look is taken: what is compared is what two runs say of themselves, so the verdict is
+`measured` where nothing is broken, `hold` where a limit is. It is `promote` where the settings of the target branch say
+that limits alone promote, or a person says it of this commit, in words that they sign; who it was by is told with it.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from typing import Any
 
 from pushforward import schema, untrusted
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import LEVEL, Digests, Guard, Verdict
+from pushforward.gate.verdict import BY, LEVEL, Digests, Guard, Verdict
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
@@ -22,10 +23,11 @@ from pushforward.judge.question import Question
 from pushforward.pipeline import declared, lint
 from pushforward.pipeline.lock import LOCK, METRICS, read_lock
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, model_digest, sha256
+from pushforward.registry import ssh, trust
 from pushforward.report import notes
 from pushforward.report.note import Context, entries
 from pushforward.schema import Metric
-from pushforward.text import exact
+from pushforward.text import exact, plain
 
 SUFFIX = ".json"
 LOOKED_BACK = 50  # commits of the target branch
@@ -36,9 +38,12 @@ Numbers = Mapping[str, float]
 
 
 def answer(
-    question: Question, judge: Revision, subject: Revision, read: handover.Handover, context: Context
+    question: Question, judge: Revision, subject: Revision, read: handover.Handover, context: Context, *, first: bool
 ) -> tuple[Verdict, Context]:
-    """The verdict on what a run wrote, by the limits of the commit `judge`, and what its report tells beside it."""
+    """The verdict on what a run wrote, by the limits of the commit `judge`, and what its report tells beside it.
+
+    `first` says that there is no version yet.
+    """
     rules = judge.settings
     limits = rules.limits
     new, unread = numbers(read.metrics)
@@ -58,7 +63,28 @@ def answer(
     reason = "; ".join(broken) or _reason(len(guards), old, new, before)
     told = {LEVEL: f"{rules.level} ({schema.LEVELS[rules.level]})"}
     word: Any = "hold" if broken else "measured"
+    by, why = _promoter(question, judge, read, guards, first=first)
+    if by:
+        word, told, reason = "promote", told | {BY: by}, f"by: {by}{f' ({why})' if why else ''}; {reason}"
     return Verdict(word, reason, "superior" if before else "first", "", told, guards=guards), context
+
+
+def _promoter(
+    question: Question, judge: Revision, read: handover.Handover, guards: tuple[Guard, ...], *, first: bool
+) -> tuple[str, str]:
+    """Who promotes a run on the default branch that breaks no limit, and why; "" where nobody does.
+
+    A person, by a word in the commit's message that they have signed; else its metrics, where the settings say so and
+    each limit is shown to be kept: before the first version a limit may wait for numbers to be held against.
+    """
+    outcomes = {guard.outcome for guard in guards}
+    if question.event != "push" or "fail" in outcomes or not (read.folder / handover.MODEL).exists():
+        return "", ""
+    who, why = trust.word(judge.repository.path, judge.repository, question.head, ssh.PROMOTE)
+    if who:
+        return who, plain(why)
+    kept = bool(guards) and (first or "undecided" not in outcomes)
+    return ("metrics" if judge.settings.promote.metrics and kept else ""), ""
 
 
 def digests(read: handover.Handover, subject: Revision) -> Digests:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pushforward import params, percent, schema
-from pushforward.gate.verdict import Number, Slice, Verdict, self_scored
+from pushforward.gate.verdict import BY, Number, Slice, Verdict, by_limits, self_scored
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.words import bounds_title, calibration_line, figures
+from pushforward.report.words import bounds_title, by_word, calibration_line, figures
 from pushforward.settings import Settings
 from pushforward.text import between, code, figure, plain, plural, prose, sample, signed, table
 
@@ -100,7 +100,7 @@ def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *
     made = read(provenance)
     revision = Revision(repository, made.lock_commit)
     rules = revision.settings
-    batches = [] if self_scored(verdict) else revision.batches
+    batches = [] if self_scored(verdict) or by_limits(verdict) else revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")
     digest = sha256(provenance)
@@ -171,6 +171,9 @@ def _lines(text: str) -> Iterator[tuple[Literal["heading", "list", "text"], str]
 
 
 def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Block]:
+    if by_limits(verdict):
+        yield Block("text", (("The settings name no rows to judge by: the run's own numbers are all there is.",),))
+        return
     if self_scored(verdict):
         yield from _test_set(verdict)
         return
@@ -211,6 +214,9 @@ def _months(months: Sequence[str], more: str) -> str:
 
 def _metrics(verdict: Verdict) -> Iterator[Block]:
     found = verdict.validation
+    if by_limits(verdict):
+        yield Block("text", (("Numbers are as the run wrote them; the limits that they keep are below.",),))
+        return
     if verdict.numbers:
         yield _numbers(verdict.numbers, f"On the {'test set' if self_scored(verdict) else 'holdout'}")
     if found and found.numbers:
@@ -261,11 +267,11 @@ def _slices(slices: Sequence[Slice]) -> Block:
 def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
     if verdict.guards:
         yield Block("list", tuple((f"{MARKS[one.outcome]} {one.detail}",) for one in verdict.guards), title="Guards")
-    if self_scored(verdict):
-        yield Block("text", ((UNASKED,),), title="What is not claimed")
+    if not_claimed := by_word(verdict) or (UNASKED if self_scored(verdict) else ""):
+        yield Block("text", ((not_claimed,),), title="What is not claimed")
     else:
         yield Block("text", ((PROBED if rules.contract.events else NOT_PROBED,),), title="Time honesty")
-    if rules.contract.cluster is None:
+    if not by_limits(verdict) and rules.contract.cluster is None:
         yield Block("text", ((INDEPENDENT,),))
     if verdict.touched:
         listed = ", ".join(verdict.touched[:12]) + (" and more" if len(verdict.touched) > 12 else "")
@@ -273,14 +279,17 @@ def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
 
 
 def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> Iterator[Block]:
+    used = f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"
     facts = [
         ("Version", f"number {made.number} of {made.model}"),
-        ("Holdout used", f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"),
+        ("Promoted by", str(verdict.rules.get(BY))) if by_limits(verdict) else ("Holdout used", used),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]
-    if verdict.champion is None:
+    if by_limits(verdict):
+        facts.append(("Champion", "not asked; the limits are held against the numbers of the target branch"))
+    elif verdict.champion is None:
         facts.append(("Champion", "there was none; judged against floors only"))
-    elif verdict.mode == "first":
+    elif self_scored(verdict) and verdict.mode == "first":
         facts.append(("Champion", "of another test set, and not compared with; judged against floors only"))
     yield Block("facts", tuple(facts))
     digests = verdict.digests

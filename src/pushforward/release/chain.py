@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import params, schema
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, by_limits
 from pushforward.git import kept
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
@@ -254,7 +254,8 @@ def looked(of: Evidence) -> str:
     verdict, told, repository = of.verdict, of.record.ledger, of.repository
     same("the entry that the verdict names", of.name, told or "", verdict.ledger)
     if told is None or verdict.look is None or verdict.holdout is None:
-        if verdict.champion is not None and verdict.look is None and verdict.mode != "first":
+        compared = verdict.champion is not None and verdict.mode != "first" and not by_limits(verdict)
+        if compared and verdict.look is None:
             raise DifferentError("a verdict against a champion rests on no look", of.name, "a look", "none")
         return "no look was needed"
     name = names.ledger(verdict.holdout.months)

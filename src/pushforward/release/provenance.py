@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from pushforward import __version__, params, schema, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
-from pushforward.gate.verdict import Verdict, self_scored
+from pushforward.gate.verdict import BY, Verdict, by_limits, self_scored
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
@@ -80,6 +80,8 @@ class Statement:
 
 def claim_of(verdict: Verdict) -> str:
     """How a version was judged where that was not by asking its model; "" for any other."""
+    if by_limits(verdict):
+        return f"by: {verdict.rules.get(BY)}"
     return "self-scored" if self_scored(verdict) else ""
 
 

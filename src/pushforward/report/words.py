@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pushforward import params, percent
 from pushforward.gate.verdict import (
+    BY,
     OFFSET_TITLE,
     Calibration,
     Number,
@@ -52,7 +53,7 @@ NEXT: dict[Outcome, str] = {
     "calibration-only": "improve what the model knows; its level is the season's",
     "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
-    "measured": "nothing to do: no version is made at this level of the project",
+    "measured": "nothing to do: at this level a version is made by a person's word, or promote.metrics",
 }
 
 
@@ -91,6 +92,7 @@ def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -
         "measured": f"{this} has run, and its numbers are told",
     }
     if by_limits(verdict):
+        titles["promote"] = f"{this} is promoted by {shown(str(verdict.rules.get(BY)))}"
         titles["hold"] = f"{this} breaks a limit of its metrics"
     elif first and self_scored(verdict) and verdict.champion:
         titles["promote"] = f"{this} begins another test set than that of {champion}, judged against floors only"
@@ -153,13 +155,22 @@ def written(context: Context, shown: Shown) -> str:
 
 def remarks(verdict: Verdict, context: Context) -> list[str]:
     """What the judge could not ask, and what it took for granted."""
-    found = (by_itself(verdict), own_word(verdict), independent(verdict), *context.remarks)
+    found = (by_itself(verdict), own_word(verdict), by_word(verdict), independent(verdict), *context.remarks)
     return [remark for remark in found if remark]
 
 
 def own_word(verdict: Verdict) -> str:
     """What a verdict does not claim whose predictions the pushed code wrote by itself; "" for any other."""
     return SELF_SCORED if self_scored(verdict) else ""
+
+
+def by_word(verdict: Verdict) -> str:
+    """Whose word promotes what was not judged; "" where nobody's does."""
+    by = verdict.rules.get(BY) if by_limits(verdict) else None
+    if by is None:
+        return ""
+    how = "promote.metrics: what keeps its limits is promoted" if by == "metrics" else "in words that they signed"
+    return f"by: {by} ({how}); no verdict on the model, which nobody has asked"
 
 
 def asked_of(verdict: Verdict) -> str:
