@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 from tests.foreign import test_plain_rows as plain
 from tests.foreign.shapes import Foreign
+
+from pushforward.commands.cli import main
 
 SHAPE = plain.SHAPE | {
     ".dvc/.gitignore": "/config.local\n/cache\n/tmp\n",
@@ -34,7 +37,10 @@ def test_a_sound_project_would_be_judged_and_nothing_is_written(project, git):
     before = state(project.root, project.root.parent / "store")
     said = project.invoke("rehearse")
     assert "a push of HEAD" in said
-    assert "would be judged: 600 rows, taken as independent, squared\n  next: git push local " in said
+    assert (
+        "would be judged: 600 rows, taken as independent, squared\n  next: pushforward init, then git push local main\n"
+        in said
+    )
     assert "not rehearsed, for it is not committed: notes.txt" in said
     assert state(project.root, project.root.parent / "store") == before
 
@@ -155,3 +161,28 @@ def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
     said = project.invoke("init")
     assert "lacks    pushforward.yaml:9: card.md is not there\n  next: write card.md, or take the line out\n" in said
     assert said.splitlines()[-1].startswith("next     pushforward rehearse, and then git push local ")
+
+
+def test_of_one_cause_one_fault_is_told(project, git):
+    """No settings, no store, a lock that git ignores, a file that is no YAML: DVC would tell of each in its own way."""
+    project.write({"dvc.yaml": "stages:\n  a:\n    cmd: echo a: b\n", ".dvc/config": ""})
+    (project.root / "pushforward.yaml").unlink()
+    git(project.root, "rm", "-q", "--cached", "pushforward.yaml")
+    project.write({".gitignore": SHAPE[".gitignore"] + "dvc.lock\n"})
+    project.commit("Break")
+    found = rehearsed(project)
+    assert [(one["file"], one["line"], one["what"]) for one in found["faults"]] == [
+        (".dvc/config", 0, "it names no default remote"),
+        (".gitignore", 0, "git ignores dvc.lock, and DVC refuses to run"),
+        ("dvc.yaml", 3, "mapping values are not allowed here"),
+        ("pushforward.yaml", 0, "it is not there"),
+    ]
+
+
+def test_before_the_first_commit_there_is_nothing_to_rehearse(tmp_path, git, monkeypatch):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: a}}\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["rehearse"])
+    assert done.exit_code == 2
+    assert done.output.endswith(" yet\n  next: git add -A && git commit\n")
