@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from tests.foreign.shapes import Foreign
 from tests.foreign.stranger import Stranger, tool
+from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.errors import PushforwardError
@@ -228,6 +229,11 @@ def test_a_persons_signed_word_promotes_without_the_opt_in(project, monkeypatch)
     project.write({"pushforward.yaml": SETTINGS})
     project.commit("Have no model")
     assert project.judge()[0].verdict == "measured"
+    project.write({"pushforward.yaml": SETTINGS + LIMITS})
+    project.commit("Ask for little")
+    project.write({"input.txt": "1\n" * 4})
+    project.commit("Break a limit")
+    assert project.judge()[0].verdict == "hold"
 
 
 @pytest.mark.parametrize(
@@ -271,7 +277,8 @@ def test_a_push_is_promoted_by_a_persons_word_then_by_metrics_and_all_that_is_sa
     for version, by in (("v1.0.0", "by: ann@example.org"), ("v1.1.0", "by: metrics")):
         kept = registry.read("refs/pushforward/registry", f"versions/counts@{version}/provenance.json")
         assert json.loads(kept)["predicate"]["buildDefinition"]["internalParameters"]["judged"] == by
-        assert by in registry.read("refs/pushforward/registry", f"versions/counts@{version}/card.md").decode()
+        card = registry.read("refs/pushforward/registry", f"versions/counts@{version}/card.md").decode()
+        assert f"Promoted {by.partition('@')[0]}" in card
     assert "holds" not in team.pushforward("verify", "counts@v1.1.0")
 
 

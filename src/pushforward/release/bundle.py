@@ -149,7 +149,7 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     import polars as pl
 
     if of.statement.judged:
-        return f"it is {of.statement.judged}: nobody asked it when it was judged, and so it is not asked now"
+        return f"nobody asked it before it was promoted ({of.statement.judged}), and so it is not asked now"
     rules, contract = of.rules, of.rules.contract
     place = checkout / contract.holdout
     given = table.place(place, holdout.ROWS, contract.holdout)
