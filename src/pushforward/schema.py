@@ -130,7 +130,7 @@ def limits(metric: Metric) -> list[str]:
 
 
 class Noise(Section):
-    """How far the metrics move by chance: the same recipe with several seeds, once for each model in use."""
+    """How far the metrics move by chance: the recipe of the target branch with other seeds, once for each."""
 
     param: str = Field(pattern=r"^[\w-]+(\.[\w-]+)*$", description="The seed, as params.yaml names it: train.seed.")
     runs: int = Field(default=5, ge=2, le=20, description="How many seeds are tried.")
@@ -213,7 +213,7 @@ class Model(Section):
         min_length=1,
         description="Level 1. FILE:KEY of a number that the run writes -> its limits.",
     )
-    noise: Noise | None = Field(default=None, description="Level 1, not run yet. How far the metrics move by chance.")
+    noise: Noise | None = Field(default=None, description="Level 1. How far the metrics move by chance.")
     predictions: Predictions | None = Field(
         default=None, description="Level 2. A table of labels and predictions, written by the pipeline itself."
     )

@@ -20,6 +20,7 @@ from pushforward.schema import (
     Metric,
     Model,
     Name,
+    Noise,
     Predictions,
     Project,
     ProjectPath,
@@ -145,11 +146,14 @@ class Settings:
         return self._one[1].predictions
 
     @property
+    def noise(self) -> Noise | None:
+        """Level 1: which seed is tried how often beside a run, where that is asked for."""
+        return self._one[1].noise if self.measures else None
+
+    @property
     def limits(self) -> dict[str, Metric]:
-        """Levels 0 and 1: the limits of what a run writes, by file:path; refused where more is asked than is judged."""
+        """Levels 0 and 1: the limits of what a run writes, by file:path; refused where none could promote."""
         name, model = self._one
-        if model.noise is not None:
-            raise self._refusal(f"models.{name}.noise is not judged yet")
         found = model.metrics or {}
         if self.project.promote.metrics and not any(schema.limits(metric) for metric in found.values()):
             raise self._refusal(f"promote.metrics: no number of models.{name}.metrics has a limit that it could keep")

@@ -61,7 +61,8 @@ def locked(project, git):
     """Keep what the run wrote where a server keeps it: in the lock commit of its commit."""
     head = git(project.root, "rev-parse", "HEAD")
     shutil.copytree(project.handover / "metrics", project.root / "metrics", dirs_exist_ok=True)
-    git(project.root, "add", "-f", "metrics")
+    shutil.copy(project.handover / "dvc.lock", project.root)
+    git(project.root, "add", "-f", "metrics", "dvc.lock")
     git(project.root, "commit", "-q", "-m", "Lock")
     git(project.root, "update-ref", f"refs/pushforward/run/{head}", "HEAD")
     git(project.root, "reset", "-q", "--hard", head)
@@ -249,6 +250,79 @@ def test_nothing_is_promoted_by_metrics_that_have_no_limit(settings, why):
     assert why in refused.value.message
 
 
+NOISY = {
+    "pushforward.yaml": f"""\
+{SETTINGS}    path: model.txt
+    metrics:
+      metrics/found.json:auc: {{better: higher, lose_at_most: 0.01}}
+    noise: {{param: train.seed, runs: 4}}
+""",
+    "dvc.yaml": """\
+stages:
+  train:
+    cmd: python train.py
+    deps: [train.py, effect.txt]
+    params: [train.seed]
+    outs: [model.txt]
+    metrics: [{metrics/found.json: {cache: false}}]
+""",
+    "params.yaml": "train:\n  seed: 0\n  rest: 1\n",
+    "effect.txt": "0.8\n",
+    "train.py": """\
+import json, os, re
+
+seed = int(re.search("seed: (.*)", open("params.yaml").read())[1])
+effect = float(open("effect.txt").read())
+open("model.txt", "w").write(f"{seed} {effect}")
+os.makedirs("metrics", exist_ok=True)
+json.dump({"auc": round(effect + [0, -0.02, -0.04, 0.03, 0.01][seed], 3)}, open("metrics/found.json", "w"))
+""",
+    ".gitignore": "/model.txt\n/metrics\n/handover\n/verdict\n__pycache__\n",
+}
+
+
+def test_what_other_seeds_of_the_recipe_would_do_is_no_loss(tmp_path, git, monkeypatch):
+    project = Foreign(tmp_path, git, monkeypatch, NOISY)
+    project.commit("Train")
+    first, _ = project.judge()
+    assert (first.verdict, first.guards[0].outcome) == ("measured", "undecided")
+    kept = json.loads((project.handover / "metrics" / "noise.json").read_text())
+    assert (kept["param"], kept["values"]) == ("train.seed", {"metrics/found.json:auc": [0.78, 0.76, 0.83, 0.81]})
+    assert (project.root / "params.yaml").read_text() == NOISY["params.yaml"]
+    assert json.loads((project.root / "metrics" / "found.json").read_text()) == {"auc": 0.8}
+    locked(project, git)
+    shutil.copytree(project.handover / "metrics", project.root / "metrics")
+    assert "what other seeds of this recipe give is in metrics/noise.json" in project.answer()  # and no stage has run
+    project.edit("effect.txt", "0.8", "0.75")
+    second, report = project.judge()
+    assert (second.verdict, second.guards[0].outcome) == ("measured", "undecided"), second.reason
+    assert "is 0.75 after 0.8, and lose_at_most asks for 0.01; 4 other seeds of the old recipe gave 0.76" in report
+    project.edit("effect.txt", "0.75", "0.5")
+    third, _ = project.judge()
+    assert third.verdict == "hold"
+    assert "one more would give 0.7" in third.reason
+    project.edit("pushforward.yaml", "param: train.seed", "param: train.sort")
+    said = project.invoke("repro", "--push", fails=True)
+    assert "params.yaml: train.sort (noise.param) is None, not a whole number" in said
+
+
+@pytest.mark.slow
+def test_a_push_to_the_default_branch_tries_other_seeds_and_a_branch_is_held_against_them(tmp_path):
+    own = NOISY["pushforward.yaml"].replace(
+        "[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]"
+    )
+    more = {"pushforward.yaml": own, ".gitignore": f"/.venv\n{NOISY['.gitignore']}"}
+    team = make_team(tmp_path, NOISY | more)
+    assert "MEASURED" in team.push()
+    kept = Repository(team.bare).read(f"refs/pushforward/run/{team.head()}", "metrics/noise.json")
+    assert json.loads(kept)["values"] == {"metrics/found.json:auc": [0.78, 0.76, 0.83, 0.81]}
+    team.git("switch", "-q", "-c", "topic")
+    team.commit("effect.txt", "0.8", "0.75", "Be unlucky")
+    said = " ".join(team.push("topic").replace("remote:", "").split())
+    assert "MEASURED" in said, said
+    assert "4 other seeds of the old recipe gave 0.76 to 0.83" in said, said
+
+
 @pytest.mark.slow
 def test_a_push_is_promoted_by_a_persons_word_then_by_metrics_and_all_that_is_said_of_it_says_so(tmp_path):
     own = PROMOTING.replace("[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]")
@@ -279,7 +353,7 @@ def test_a_push_is_promoted_by_a_persons_word_then_by_metrics_and_all_that_is_sa
         assert json.loads(kept)["predicate"]["buildDefinition"]["internalParameters"]["judged"] == by
         card = registry.read("refs/pushforward/registry", f"versions/counts@{version}/card.md").decode()
         assert f"Promoted {by.partition('@')[0]}" in card
-    assert "holds" not in team.pushforward("verify", "counts@v1.1.0")
+    assert "counts@v1.1.0 holds" in team.pushforward("verify", "counts@v1.1.0")
 
 
 @pytest.mark.slow
