@@ -1,6 +1,7 @@
 """A rehearsal tells every fault of a push at once, runs what a push runs, and writes nowhere."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -154,6 +155,27 @@ def test_a_store_that_does_not_answer_is_told_with_its_cause(project):
     (one, *_) = rehearsed(project)["faults"]
     assert one["file"] == ".dvc/config"
     assert "nowhere" in one["what"]
+
+
+MISSING = "the remote s is read with dvc-s3, which is not where pushforward is installed"
+
+
+def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)  # whoever has it, has it not
+    project.edit(".dvc/config", f"{project.root.parent}/store", "s3://bucket/x")
+    project.edit("pushforward.yaml", "{path: data/holdout,", "{path: data/rows,")
+    assert [(one["file"], one["what"], one["next"]) for one in rehearsed(project)["faults"]] == [
+        (
+            ".dvc/config",
+            f"the store s3://bucket/x cannot be read: {MISSING}",
+            "uv tool install pushforward --with dvc-s3, or pip install it there; then pushforward init",
+        ),
+        (
+            "pushforward.yaml",
+            "data/rows (holdout) is no out of dvc.yaml",
+            "write it under outs: of the stage of dvc.yaml that makes it",
+        ),
+    ]
 
 
 def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):

@@ -34,7 +34,9 @@ from pushforward.text import figure, sample
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
 LINED = re.compile(r"line (?P<line>\d+), column \d+: (?P<what>.+)")
-NAMES = re.compile(r"'([^']+)'|(stage \S+ needs [^,]+)|changed (\S+?)/?, which")
+NAMES = re.compile(
+    r"'([^']+)'|(stage \S+ needs [^,]+)|changed (\S+?)/?, which|no stage makes ([^,]+), which|has the out (.+)$"
+)
 ABSENT = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
 
 
