@@ -14,7 +14,7 @@ from posixpath import dirname, join, normpath
 import pytest
 
 from pushforward import process
-from pushforward.gate.verdict import Champion, Slice, Stage
+from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
@@ -413,7 +413,7 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
     assert f"{words.WORDS[verdict.verdict]}." in page.text
     assert sentence(plain(verdict.reason, 4000)) in page.text
     # what was not judged has no mode
-    level = verdict.rules.get(words.LEVEL)
+    level = verdict.rules.get(LEVEL) if by_limits(verdict) else None
     pairs = list(itertools.pairwise(one.strip() for one in page.texts if one.strip()))
     assert (("mode", verdict.mode) in pairs, pairs.count(("level", level))) == (not level, int(bool(level)))
     for path in verdict.touched:

@@ -15,8 +15,11 @@ from posixpath import dirname
 
 from pushforward import files, params, schema, settings
 from pushforward.errors import PushforwardError
+from pushforward.gate import decision
+from pushforward.gate.evidence import problem_of
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.judge import audition, challenge, handover, plan, self_scored, stock
+from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, lint
 from pushforward.pipeline.checkout import OWN, checkout
@@ -26,7 +29,7 @@ from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
-from pushforward.text import figure
+from pushforward.text import figure, sample
 
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
@@ -123,6 +126,9 @@ class _Rehearsing:
         if not self._environment():
             return
         self._run(rules)
+        if rules.self_scored:
+            self._read_own(rules)
+            return
         if rules.level < len(schema.LEVELS) - 1:
             self.found.remarks.append(
                 f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
@@ -179,7 +185,7 @@ class _Rehearsing:
                 pipeline.untouched(repository)
                 out = self.clone.parent / "run"
                 out.mkdir()
-                handover.write(self.clone, out, self.found.commit, done, rules.model.path, rules.validation)
+                handover.write(self.clone, out, self.found.commit, done, rules.model.path, handover.tables(rules))
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"
@@ -218,6 +224,23 @@ class _Rehearsing:
         self.found.rests_on = rows.sentence()
         with self._told("what it can tell", schema.FILE):
             self.found.remarks += _power(self.root)
+
+    def _read_own(self, rules: Settings) -> None:
+        """The table that the pipeline has scored by itself, as the judge reads it; without the champion's."""
+        told = rules.predictions
+        assert told is not None  # noqa: S101, it is at this level
+        with self._told("the table of predictions", told.path):
+            rules.check_tool()
+            if not (self.clone / told.path).exists():
+                return  # the run has said why
+            self.say(f"{told.path}, as the judge reads it")
+            mine = self_scored.read(self.clone / told.path, told, rules.contract, told.path)
+            found, labels = self_scored.evidence(rules, mine, None)
+            if rules.contract.loss is None and (wrong := problem_of(found, gate_of(rules))):
+                self.found.add(Fault(told.path, 0, wrong, self_scored.MEND))
+            word = decision.noun(rules.contract.cluster, found.clusters)
+            size = sample(labels.height, len(set(found.clusters.tolist())), word)
+            self.found.rests_on = f"{size}, {rules.gate.metric}, self-scored"
 
     def _score(self, rules: Settings, rows: audition.Rows) -> None:
         """Score twice, as the run and its judge do."""

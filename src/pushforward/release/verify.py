@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.gate.verdict import self_scored
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import authority, grammar, trust
@@ -86,12 +87,23 @@ def _steps(of: Evidence, root: Path, used: Assignment | None, there: Stored) -> 
     """Every hop that reads and runs nothing, in the order of the chain."""
     use = {"use": partial(chain.use, of, root, used)} if used else {}
     said = {name: partial(take, of) for name, take in chain.HOPS.items()}
-    return use | said | {name: partial(take, there) for name, take in stored.HOPS.items()}
+    bytes_of: dict[str, Callable[[], str]] = {name: partial(take, there) for name, take in stored.HOPS.items()}
+    if _scored_itself(of):
+        bytes_of["test set"] = partial(stored.test_set, there)
+    return use | said | bytes_of
+
+
+def _scored_itself(of: Evidence) -> bool:
+    """Whether the version rests on a table that its own run has scored; a verdict that cannot be read says nothing."""
+    try:
+        return self_scored(of.verdict)
+    except PushforwardError:
+        return False
 
 
 def _rebuild(there: Stored, folder: Path) -> str:
     """The same bytes again, from raw data."""
-    golden = there.of.file(GOLDEN)
+    golden = None if there.of.statement.judged else there.of.file(GOLDEN)
     return rebuild.rebuild(there.source, there.of.statement.data, golden, folder=folder, progress=there.progress)
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from pushforward import __version__, params, percent, schema, settings
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
+from pushforward.gate.verdict import LEVEL, OFFSET_TITLE, Verdict, by_limits, self_scored, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.judge import names
@@ -429,7 +429,9 @@ def _templates() -> Environment:
         "unlisted": words.unlisted,
         "written": lambda context: words.written(context, plain),
         "clustered": words.clustered,
-        "LEVEL": words.LEVEL,
+        "LEVEL": LEVEL,
+        "by_limits": by_limits,
+        "self_scored": self_scored,
         "WORDS": words.WORDS,
         "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,
