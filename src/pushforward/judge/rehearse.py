@@ -153,7 +153,7 @@ class _Rehearsing:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
-        champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
+        champion = registry.fold(rules.model.name, Repository(self.root).refs(*registry.PLACES)).newest
         with self._told("the run", lint.FILE):
             pipeline.seed(repository, champion.commit if champion else None)
             done = pipeline.reproduce(self.clone, pull=True, push=False, wanted=rules.outs, say=self.say)

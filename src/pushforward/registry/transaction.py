@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
-from pushforward.git.refs import REGISTRY, TRUST
+from pushforward.git.refs import FOREIGN, REGISTRY, TRUST
 from pushforward.git.repository import DETACH, Repository
 from pushforward.pipeline.revision import Revision
 from pushforward.process import Completed
@@ -83,20 +83,23 @@ class Batch:
     refs: tuple[str, ...] = ()
 
 
-def look(repository: Repository, remote: str, model: str) -> Seen:
-    """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count."""
-    names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*"]
+def look(repository: Repository, remote: str, model: str, *, marked: bool = True) -> Seen:
+    """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count.
+
+    Of what is `marked` as foreign only a server is asked: on a forge anybody could mark a version so.
+    """
+    names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*", *([f"{FOREIGN}*"] if marked else [])]
     done = repository.remote("ls-remote", remote, *names, REGISTRY, TRUST, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
         raise PushforwardError(f"{remote} cannot be reached: {said}", next=f"git ls-remote {remote}", exit_code=TOOL)
     listed = done.text.splitlines()
     objects = {name: identity for identity, _, name in (line.partition("\t") for line in listed) if "^" not in name}
-    here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+    here = {ref.name: ref for ref in repository.refs(*registry.PLACES, REGISTRY)}
     known = {name: identity for name, identity in objects.items() if name != TRUST}
     if any(name not in here or here[name].object != identity for name, identity in known.items()):
         _fetch(repository, remote, names)
-        here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+        here = {ref.name: ref for ref in repository.refs(*registry.PLACES, REGISTRY)}
     both = [ref for name, ref in here.items() if objects.get(name) == ref.object]
     return Seen(registry.fold(model, both), objects.get(REGISTRY, ""), objects)
 
@@ -122,8 +125,9 @@ def look_believed(
     repository: Repository, remote: str, model: str, environments: Mapping[str, str], signers: Path
 ) -> Seen:
     """Fetch the registry of `model`, less what nobody signed who may; `environments` are those of the settings."""
-    seen = look(repository, remote, model)
-    if not trust.is_forge(repository.path, remote):
+    forge = trust.is_forge(repository.path, remote)
+    seen = look(repository, remote, model, marked=not forge)
+    if not forge:
         return seen
     return replace(seen, known=believed(repository, seen.known, environments, signers))
 

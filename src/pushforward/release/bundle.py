@@ -109,7 +109,7 @@ def find(repository: Repository, name: str) -> tuple[Registered, Assignment | No
     """The version that `name` means (`v1.2.0`, the tag of a version or of an environment), and the latter's tag."""
     whole = VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
     model = whole["model"] if whole else Revision(repository, "HEAD").settings.model.name
-    known = registry.fold(model, repository.refs("refs/tags"))
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     if not ENVIRONMENT_TAG.fullmatch(name):
         return known.named(name), None
     use = next((one for one in known.assignments if one.name == name), None)

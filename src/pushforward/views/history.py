@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pushforward import params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
-from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
+from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger, names
 from pushforward.registry import tags as registry
@@ -231,7 +231,7 @@ class History:
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
-        prefixes = ("refs/heads", "refs/tags", NOTES, HOLDOUTS, REPORTS)
+        prefixes = ("refs/heads", *registry.PLACES, NOTES, HOLDOUTS, REPORTS)
         listed = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).stdout
         with self._lock:
             before, snapshot = self._seen
@@ -283,12 +283,13 @@ class History:
         annotated = notes.annotated(self.repository) if NOTES in refs else {}
         read = self._learn([(_headers, blob) for blob in annotated.values()] + [(_commit, name) for name in annotated])
         model, policy, problems = self._settings(refs)
-        mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#"))]
+        mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#", FOREIGN))]
         tags = self._learn([(_tag, refs[name]) for name in mine])
         told = {identity: tag for (_, identity), (_, tag) in tags.items()}
         kinds = {identity: kind for (_, identity), (kind, _) in tags.items()}
         folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
         known = registry.fold(model, folded)
+        known = registry.without(known, registry.unvouched(known, {name: tag.raw for name, tag in told.items()}))
         kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
         runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(
