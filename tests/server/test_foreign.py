@@ -16,9 +16,9 @@ from tests.team import make_clone
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.registry import authority, transaction
 from pushforward.registry import tags as registry
-from pushforward.registry import transaction
-from pushforward.server import check, foreign, gc, pending, soundness
+from pushforward.server import check, foreign, gc, installation, pending, soundness
 from pushforward.server.init import init
 
 MARKS = "refs/pushforward/foreign/"
@@ -441,3 +441,14 @@ def test_gc_keeps_what_foreign_versions_name_and_stops_at_none_of_them(served, t
     plan = gc.collect(server.clone, dry_run=True, deprecated=False, say=lambda _: None)
     assert plan.needs.versions == 0
     assert hashlib.md5(b"booster B").hexdigest() in {name.removesuffix(".dir") for name in plan.needs.names}
+
+
+def test_nothing_but_foreign_tags_is_a_server_that_nobody_has_pushed_to(clone, git):
+    server = Path(made(clone)[0].path)
+    found = {one.name: one for one in installation.server(server)}
+    assert (found["HEAD"].ok, found["HEAD"].found) == (True, "refs/heads/main, not pushed yet")
+    with pytest.raises(PushforwardError, match="nothing was pushed to"), authority.of(clone):
+        pass
+    git(server, "tag", "other", "toy@v1.0.0")
+    with pytest.raises(PushforwardError, match="has tags, and no branch any more"), authority.of(clone):
+        pass

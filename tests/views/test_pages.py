@@ -484,6 +484,27 @@ def test_settings_that_cannot_be_read_are_told_and_hide_no_model(repository, git
     assert "v1.0.0" in text
 
 
+def test_what_gto_has_in_use_is_told_as_foreign_until_a_version_is(repository, git):
+    for name in ("toy@v1.0.0", "toy@v1.2.0", "toy#production#2"):
+        git(repository, "tag", "-a", "-m", "Registering", name)
+        git(repository, "update-ref", f"refs/pushforward/foreign/{name}", f"refs/tags/{name}")
+    site = Site(Repository(repository))
+    index, models = (Page(html(site, f"{name}.html")).text for name in ("index", "models"))
+    assert re.search(
+        r"In use in production toy@v1\.2\.0 foreign: not judged here, not signed; until a", " ".join(index.split())
+    )
+    assert "0 versions" in index
+    assert "Not all that is in git" not in index
+    listed = " ".join(models.partition("Foreign versions")[2].split())
+    assert listed.startswith("Tags in GTO's form, from before this server: not judged here, not signed.")
+    assert listed.index("toy@v1.2.0") < listed.index("toy@v1.0.0")
+    assert site.answer("version/v1.2.0.html") is None
+    assert not Page(html(site, "models.html")).find("a", href="environment/production.html")
+    git(repository, "update-ref", "-d", "refs/pushforward/foreign/toy@v1.2.0")
+    told = Page(html(Site(Repository(repository)), "index.html")).text
+    assert "toy@v1.2.0: it has no signature and no record; it does not count" in told
+
+
 def test_a_new_verdict_is_shown_at_once_and_one_without_its_commit_too(repository, git):
     site = Site(Repository(repository))
     assert "0 verdicts" in html(site, "index.html")

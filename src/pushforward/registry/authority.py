@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
-from pushforward.git.refs import FOREIGN, NOTES
+from pushforward.git.refs import FOREIGN, NOTES, TAGS, foreign
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
@@ -71,7 +71,8 @@ def _headless(found: Authority) -> PushforwardError:
             f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
             next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
         )
-    if found.repository.refs("refs/tags/"):
+    refs = {ref.name: ref.object for ref in found.repository.refs(TAGS, FOREIGN)}
+    if foreign(refs) != {name.removeprefix(TAGS) for name in refs if name.startswith(TAGS)}:
         return PushforwardError(f"{found.source} has tags, and no branch any more", next="git push local main")
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
 
