@@ -388,9 +388,13 @@ def test_without_its_mark_a_tag_of_gtos_does_not_count_either():
         "t-mm@v1.1.0": b'object b\n\nIt passed\n\n{"schema":2}\n',
         "t-mm@v1.2.0": b"object c\n\nBy hand\n-----BEGIN SSH SIGNATURE-----\n",
     }
-    doubts = registry.unvouched(known, texts)
-    assert sorted(doubts) == ["mm#prod#1", "mm@v1.0.0"]
-    assert [one.name for one in registry.without(known, doubts).versions] == ["mm@v1.1.0", "mm@v1.2.0"]
+    left = registry.without_bare(known, texts)
+    assert [one.name for one in left.versions] == ["mm@v1.1.0", "mm@v1.2.0"]
+    assert left.assignments == ()
+    assert left.problems == tuple(
+        f"{name}: it has no signature and no record; it does not count" for name in ("mm@v1.0.0", "mm#prod#1")
+    )
+    assert registry.without_bare(left, texts) == left
 
 
 def gto(folder, *args):

@@ -316,14 +316,15 @@ def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
     return replace(left, problems=(*problems, *doubts.values(), *_contradictions(left)))
 
 
-def unvouched(known: Registry, texts: Mapping[str, bytes]) -> dict[str, str]:
-    """What is wrong with tags that have neither a signature nor a record in their texts (by tag object), by name.
+def without_bare(known: Registry, texts: Mapping[str, bytes]) -> Registry:
+    """The registry less the tags that have neither a signature nor a record in their texts (by tag object).
 
     No server takes one: it is GTO's, and its mark is where this clone has not fetched it from.
     """
     tags: list[Registered | Assignment | Deprecation] = [*known.versions, *known.assignments, *known.deprecations]
-    bare = [one for one in tags if _says_nothing(texts.get(one.tag, b""))]
-    return {one.name: f"{one.name}: it has no signature and no record; it does not count" for one in bare}
+    bare = [one.name for one in tags if _says_nothing(texts.get(one.tag, b""))]
+    doubts = {name: f"{name}: it has no signature and no record; it does not count" for name in bare}
+    return without(known, doubts) if doubts else known
 
 
 def _says_nothing(text: bytes) -> bool:

@@ -137,13 +137,18 @@ def counting(
 ) -> Registry:
     """What counts of a registry that the clone in `root` has read, or a `repository` that mirrors its remote.
 
-    On a server everything does, and no signature is looked at: a push waits for this. On a forge every tag is verified,
-    for the number of the next version and what was in use before depend on all of them.
+    On a server everything does that has a signature, and none is looked at: a push waits for this. On a forge every tag
+    is verified, for the number of the next version and what was in use before depend on all of them.
     """
-    if not (known.versions or known.assignments or known.deprecations) or not trust.is_forge(root):
+    tags: list[_Tagged] = [*known.versions, *known.assignments, *known.deprecations]
+    if not tags:
         return known
+    repository = repository or Repository(root)
+    if not trust.is_forge(root):
+        found = zip(tags, repository.objects([tag.tag for tag in tags]), strict=True)
+        return registry.without_bare(known, {tag.tag: content[1] for tag, content in found if content})
     with trust.signers_file(root) as signers:
-        return believed(repository or Repository(root), known, environments, signers)
+        return believed(repository, known, environments, signers)
 
 
 def believed(repository: Repository, known: Registry, environments: Mapping[str, str], signers: Path) -> Registry:

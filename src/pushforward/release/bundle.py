@@ -115,7 +115,8 @@ def find(repository: Repository, name: str) -> tuple[Registered, Assignment | No
     use = next((one for one in known.assignments if one.name == name), None)
     version = known.at(use.commit) if use else None
     if version is None:
-        why = "puts no version to use" if use else "is not there"
+        foreign = any(one.name == name for one in known.foreign)
+        why = "puts no version to use" if use else f"is {registry.UNJUDGED}" if foreign else "is not there"
         raise PushforwardError(f"hop tag: {name} {why}", next="pushforward show")
     return version, use
 

@@ -289,7 +289,7 @@ class History:
         kinds = {identity: kind for (_, identity), (kind, _) in tags.items()}
         folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
         known = registry.fold(model, folded)
-        known = registry.without(known, registry.unvouched(known, {name: tag.raw for name, tag in told.items()}))
+        known = registry.without_bare(known, {name: tag.raw for name, tag in told.items()})
         kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
         runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(

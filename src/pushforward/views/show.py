@@ -103,7 +103,6 @@ def state(root: Path) -> State:
     rules = settings_here(root)
     known = _known(root, repository, rules)
     tags = _tags(repository, known)
-    known = registry.without(known, registry.unvouched(known, {name: tag.raw for name, tag in tags.items()}))
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
     snapshot = History(repository).snapshot()
