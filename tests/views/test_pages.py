@@ -13,7 +13,7 @@ from posixpath import dirname, join, normpath
 
 import pytest
 
-from pushforward import process
+from pushforward import __version__, process
 from pushforward.gate.verdict import Champion, Slice, Stage
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
@@ -482,6 +482,22 @@ def test_settings_that_cannot_be_read_are_told_and_hide_no_model(repository, git
     text = Page(html(Site(Repository(repository)), "models.html")).text
     assert "pushforward.yaml:" in text
     assert "v1.0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("metrics", "level"), [("", "0 (rerun)"), ("    metrics: {'m.json:auc': {better: higher}}\n", "1 (metrics)")]
+)
+def test_a_project_that_is_measured_has_a_level_for_environments(repository, git, metrics, level):
+    text = f'tool: "{__version__}"\nmodels:\n  toy:\n    path: m\n    environment: [lock.txt]\n{metrics}'
+    (repository / "pushforward.yaml").write_text(text)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Measure")
+    site = Site(Repository(repository))
+    index, models = (" ".join(Page(html(site, f"{name}.html")).text.split()) for name in ("index", "models"))
+    assert f"Level {level} The numbers of a run are told, and held to their limits where they have some" in index
+    assert "production" not in index + models
+    assert "empty" not in index
+    assert f"No version: at level {level} the numbers of a run are told" in models
 
 
 def test_what_gto_has_in_use_is_told_as_foreign_until_a_version_is(repository, git):

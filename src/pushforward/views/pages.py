@@ -38,6 +38,8 @@ HOLDOUTS_PER_PAGE = 6
 SLICES_OPEN = 8
 LONGEST = 4000
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+# What stands for environments where nothing is judged.
+MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted."
 FILES = {"style.css": CSS, "icon.svg": SVG}
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
@@ -435,6 +437,7 @@ def _templates() -> Environment:
         "written": lambda context: words.written(context, plain),
         "clustered": words.clustered,
         "LEVEL": words.LEVEL,
+        "MEASURED": MEASURED,
         "NEITHER": NEITHER,
         "UNJUDGED": UNJUDGED,
         "WORDS": words.WORDS,
