@@ -15,7 +15,7 @@ from pathlib import Path
 from pushforward import files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.judge import audition, challenge, handover, measured, plan, stock
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, lint
 from pushforward.pipeline.checkout import OWN, checkout
@@ -118,6 +118,8 @@ class _Rehearsing:
         if not self._environment():
             return
         self._run(rules)
+        if rules.measures:
+            self._measure(rules)
         if rules.level < len(schema.LEVELS) - 1:
             self.found.remarks.append(
                 f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
@@ -180,6 +182,24 @@ class _Rehearsing:
             if not (self.clone / path).exists():
                 with self._told("the run", lint.FILE):
                     pipeline.build(self.clone, path, say=self.say)
+
+    def _measure(self, rules: Settings) -> None:
+        """The numbers that the run wrote, and their limits; one that asks for the number before has none to ask."""
+        out = self.clone.parent / "run"
+        if not out.is_dir():
+            return  # the run has said why
+        with self._told("the metrics", schema.FILE):
+            new, unread = measured.numbers(handover.read_metrics(out))
+            self.found.remarks += unread
+            for key, metric in rules.limits.items():
+                if key not in new:
+                    line = projects.line_of(survey(self.clone), "models", rules.model.name, "metrics", key)
+                    what = f'metrics."{key}": the run wrote no such number'
+                    then = f"have the stage that makes {key.partition(':')[0]} write it, or mend the name"
+                    self.found.add(Fault(schema.FILE, line, what, then))
+                    continue
+                guards = measured.held(key, metric, None, new[key])
+                self.found.remarks += [f"a push would be held: {one.detail}" for one in guards if one.outcome == "fail"]
 
     def _knows(self, told: str) -> bool:
         """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
