@@ -228,14 +228,15 @@ class _Rehearsing:
             self.found.remarks += _power(self.root)
 
     def _score(self, rules: Settings, rows: audition.Rows) -> None:
-        """Score twice, as the run and its judge do."""
+        """Score twice, as the run and its judge do, and where rows remember events with the future replaced."""
         contract, answers = rules.contract, []
+        leak = ""
         line = projects.line_of(survey(self.clone), "models", contract.name, "score")
-        for time in ("scored", "scored again"):
+        for time, probe in (("scored", False), ("scored again", True)):
             self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
             out = self.clone.parent / time.replace(" ", "-")
             try:
-                challenge.answer(self.clone, rules, out, probe=False, forget=False, say=lambda _: None)
+                leak = challenge.answer(self.clone, rules, out, probe=probe, forget=False, say=lambda _: None)
                 answers.append(rows.read(out))
             except PushforwardError as failed:
                 what = failed.message.splitlines()[0]
@@ -245,6 +246,9 @@ class _Rehearsing:
         wrong, told = rows.compare(*answers)
         if wrong:
             self.found.add(Fault(schema.FILE, line, f"score: {wrong}", "have it answer alike: seeds, one thread"))
+        if leak and not wrong:  # a model that answers otherwise each time seems to see the future too
+            then = f"have it read of the events only what was known by then: by a row's {contract.time}"
+            self.found.add(Fault(schema.FILE, line, f"score: {leak}", then))
         if told:
             self.found.remarks.append(told)
 
