@@ -43,7 +43,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     if clean:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
-        champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
+        champion = registry.fold(rules.model.name, repository.refs(*registry.PLACES)).newest
         with handover.refusal(out, commit):
             pipeline.seed(repository, champion.commit if champion else None)
     with handover.refusal(out, commit):

@@ -61,7 +61,7 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
     A name that nobody has put to use is a model that no person has looked at: it was compared with nothing.
     """
-    refs = repository.refs("refs/tags")
+    refs = repository.refs(*registry.PLACES)
     if registry.fold(model, refs).assignments:
         return None
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs)

@@ -214,7 +214,7 @@ def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     rules = judging.settings
     rules.check_tool()
     _ = rules.limits if rules.measures else rules.contract
-    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    known = registry.fold(rules.model.name, repository.refs(*registry.PLACES))
     known = tagging.counting(root, known, rules.promote.environments)
     champion = earlier_than(repository, known, question).champion
     context = background.changes(subject, question.ref, champion.commit if champion else None)

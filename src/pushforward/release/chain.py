@@ -139,7 +139,7 @@ def use(of: Evidence, root: Path, used: Assignment) -> str:
         )
     told = registry.record(repository.git("cat-file", "tag", used.tag).text).get("version", of.name)
     same(f"{used.name}: its record and what it names", used.name, str(told)[:80], of.name)
-    known = registry.fold(of.model, repository.refs("refs/tags"))
+    known = registry.fold(of.model, repository.refs(*registry.PLACES))
     counts = tagging.counting(root, known, environments, repository=repository)
     if f"{of.name}!" in {one.name for one in counts.deprecations}:
         raise DifferentError(f"{used.name} puts {of.name} to use, which is deprecated", f"{of.name}!")

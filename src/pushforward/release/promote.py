@@ -58,7 +58,7 @@ class Standing:
 
 def standing(repository: Repository, model: str, commit: str) -> Standing:
     """What became of a passing verdict on `commit`, by the tags that are there now: for the last word of its report."""
-    known = registry.fold(model, repository.refs("refs/tags"))
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     tags = repository.objects([version.tag for version in known.versions])
     for version, tag in zip(known.versions, tags, strict=True):
         if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
