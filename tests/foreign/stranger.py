@@ -25,6 +25,7 @@ STORE = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store
 DVC = {".dvc/config": STORE, ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n"}
 # The whole environment of the tests as one file of hashes: it is the one at hand, and nothing has to be built.
 LOCKED = "".join((ROOT / "requirements" / name).read_text() for name in LOCKS)
+CACHE = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")  # of the machine, not of a test
 TABLE = re.compile(r"(?s)(<!-- shapes: tests/foreign keeps this equal -->\n).*?(<!-- /shapes -->\n)")
 HEAD = "| shape | level | pushes | own lines | seconds |\n|:--|:--|--:|--:|--:|\n"
 
@@ -65,6 +66,10 @@ class Stranger:
         self.pushes, self.seconds, self.lines = 0, 0.0, 0
         self.root.mkdir()
         (folder / "store").mkdir()
+        cache = Path.home() / ".cache"
+        if CACHE.is_dir() and not (cache / "uv").exists():
+            cache.mkdir(exist_ok=True)
+            (cache / "uv").symlink_to(CACHE)  # what is known by its hash is not fetched again
         self.write({**DVC, **shape})
         self.git("init", "-q", "-b", branch)
         self.commit("Begin")

@@ -1,10 +1,12 @@
 """A rehearsal tells every fault of a push at once, runs what a push runs, and writes nowhere."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 from tests.foreign import test_plain_rows as plain
+from tests.foreign import test_rerun as rerun
 from tests.foreign.shapes import Foreign
 
 from pushforward.commands.cli import main
@@ -156,6 +158,27 @@ def test_a_store_that_does_not_answer_is_told_with_its_cause(project):
     assert "nowhere" in one["what"]
 
 
+MISSING = "the remote s is read with dvc-s3, which is not where pushforward is installed"
+
+
+def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)  # whoever has it, has it not
+    project.edit(".dvc/config", f"{project.root.parent}/store", "s3://bucket/x")
+    project.edit("pushforward.yaml", "{path: data/holdout,", "{path: data/rows,")
+    assert [(one["file"], one["what"], one["next"]) for one in rehearsed(project)["faults"]] == [
+        (
+            ".dvc/config",
+            f"the store s3://bucket/x cannot be read: {MISSING}",
+            "uv tool install pushforward --with dvc-s3, or pip install it there; then pushforward init",
+        ),
+        (
+            "pushforward.yaml",
+            "data/rows (holdout) is no out of dvc.yaml",
+            "write it under outs: of the stage of dvc.yaml that makes it",
+        ),
+    ]
+
+
 def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
     project.edit("pushforward.yaml", "    loss: squared\n", "    loss: squared\n    card: card.md\n")
     said = project.invoke("init")
@@ -186,3 +209,29 @@ def test_before_the_first_commit_there_is_nothing_to_rehearse(tmp_path, git, mon
     done = CliRunner().invoke(main, ["rehearse"])
     assert done.exit_code == 2
     assert done.output.endswith(" yet\n  next: git add -A && git commit\n")
+
+
+@pytest.fixture
+def metered(tmp_path, git, monkeypatch):
+    ignored = {".gitignore": rerun.SHAPE[".gitignore"] + "/.venv\n", ".dvc/.gitignore": SHAPE[".dvc/.gitignore"]}
+    return Foreign(tmp_path, git, monkeypatch, rerun.SHAPE | ignored)
+
+
+def test_the_limits_of_what_a_run_writes_are_tried(metered):
+    """A broken one would hold the push, one that asks for the number before waits, one of no number is a fault."""
+    limits = rerun.LIMITS.replace("at_most: 3", "at_most: 1")
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits})
+    metered.commit("Limit")
+    found = rehearsed(metered)
+    assert (found["level"], found["faults"]) == (1, [])
+    held = [one for one in found["remarks"] if "held" in one]
+    assert held == ["a push would be held: metrics/found.json:rows is 2, and at_most asks for 1"]
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits.replace("test.rate", "test.auc")})
+    metered.commit("Misname")
+    (fault,) = rehearsed(metered)["faults"]
+    assert (fault["file"], fault["line"], fault["what"], fault["next"]) == (
+        "pushforward.yaml",
+        7,
+        'metrics."metrics/found.json:test.auc": the run wrote no such number',
+        "have the stage that makes metrics/found.json write it, or mend the name",
+    )
