@@ -105,6 +105,11 @@ ALONE = {"click": 3, "programs": 0, "pushforward": 0, "dvc": 0, "polars": 0, "py
 SOURCE = f"https://example.org/team/pushforward.git@{'a' * 40}"
 
 
+def told(said):
+    """What the pusher saw, in one line."""
+    return " ".join(line.removeprefix("remote:").strip() for line in said.splitlines())
+
+
 @pytest.fixture
 def team(tmp_path):
     """A clone of the project, which has no file of ours but its settings, and where its server will be."""
@@ -147,8 +152,8 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
         capture_output=True, check=True,
     )  # fmt: skip
     assert json.loads(found.stdout) == ALONE
-    told, _ = json.JSONDecoder().raw_decode(team.pushforward_fetched("verify", "v1.0.0", "--json"))
-    assert told["ok"], told
+    verified, _ = json.JSONDecoder().raw_decode(team.pushforward_fetched("verify", "v1.0.0", "--json"))
+    assert verified["ok"], verified
     made = json.loads(team.pushforward("bundle", "v1.0.0", "--out", str(team.clone.parent / "out"), "--json"))
     assert made["parity"] == "it loads, and gives its 100 golden rows to the last bit"
     assert "a small project was trained, scored and judged in " in team.pushforward("check")
@@ -157,8 +162,8 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
     # to carry it, with workflows of its own
     team.git("switch", "-q", "-c", "evil")
     team.commit("locks/run.txt", "click==0.1", "click==0.2", "Take another")
-    said = team.push("evil")
-    assert "evil changes locks/run.txt: an environment is built for the target branch only" in said
+    said = told(team.push("evil"))
+    assert "Evil changes locks/run.txt: an environment is built for the target branch only" in said
     assert "next: merge the new locks into main by themselves, then push again" in said
     assert len(list((team.bare / "pushforward" / "environments").glob("*/bin"))) == 1
     team.git("switch", "-q", "-c", "loose", "main")
@@ -167,7 +172,7 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
     (team.clone / "src" / "pushforward" / "__main__.py").write_text("raise SystemExit('mine')\n")
     team.git("add", "-A")
     team.commit("pushforward.yaml", "environment: [locks/run.txt]", "environment: []", "Lock nothing")
-    said = team.push("loose")
+    said = told(team.push("loose"))
     assert "this commit locks another environment (none) than the server has for it" in said
     assert "next: merge the new locks by themselves, then push again" in said
     assert "mine" not in said
