@@ -164,7 +164,7 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
     team.commit("locks/run.txt", "click==0.1", "click==0.2", "Take another")
     said = told(team.push("evil"))
     assert "Evil changes locks/run.txt: an environment is built for the target branch only" in said
-    assert "next: merge the new locks into main by themselves, then push again" in said
+    assert "merge the new locks into main by themselves, then push again" in said
     assert len(list((team.bare / "pushforward" / "environments").glob("*/bin"))) == 1
     team.git("switch", "-q", "-c", "loose", "main")
     assert ".github/workflows/train.yml (generated)" in team.pushforward("adopt", "--tool-from", SOURCE)
