@@ -188,6 +188,7 @@ class _Rehearsing:
                 out = self.clone.parent / "run"
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, rules.model.path, handover.tables(rules))
+                handover.read(out, rules.server)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"
