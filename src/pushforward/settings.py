@@ -43,12 +43,21 @@ class GateRules(Gate):
 
 
 class Outline(Section):
-    """What a model has at every level."""
+    """What a model has at every level; what its pipeline makes or reads is named from the root, `folder` included."""
 
     name: Name
+    folder: str
     path: str | None
     environment: list[ProjectPath]
     card: ProjectPath | None = None
+
+    def beside(self, path: str) -> str:
+        """What is named from the model's folder, from the root."""
+        return path if self.folder == "." else f"{self.folder}/{path}"
+
+    def named(self, path: str) -> str:
+        """What is named from the root, from the model's folder, as pushforward.yaml has it."""
+        return path if self.folder == "." else path.removeprefix(f"{self.folder}/")
 
 
 class ModelContract(Outline):
@@ -99,7 +108,8 @@ class Settings:
     def model(self) -> Outline:
         """The model, at whichever level."""
         name, model = self._one
-        return Outline(name=name, path=model.path, environment=model.environment, card=model.card)
+        path = self._placed(model.path)
+        return Outline(name=name, folder=model.folder, path=path, environment=model.environment, card=model.card)
 
     @property
     def measures(self) -> bool:
@@ -114,7 +124,7 @@ class Settings:
             raise self._refusal(f"models.{name}.noise is not judged yet")
         if self.project.promote.metrics:
             raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
-        return model.metrics or {}
+        return {self._placed(key) or key: metric for key, metric in (model.metrics or {}).items()}
 
     @cached_property
     def contract(self) -> ModelContract:
@@ -131,14 +141,16 @@ class Settings:
             raise self._refusal(f"models.{name}.{lacking} is not judged yet")
         if self.project.promote.metrics:
             raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
-        told = model.model_dump(include={"path", "environment", "card", "score", "validation", "loss_key"})
+        told = model.model_dump(include={"folder", "environment", "card", "score", "loss_key"})
+        told |= {"path": self._placed(model.path), "validation": self._placed(model.validation)}
+        told |= {"holdout": self._placed(model.holdout.path)}
         told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
         asked = model.holdout.model_dump(exclude={"path"})
         asked |= {column: None for column in ("cluster", "time") if asked[column] == schema.NONE}
         if model.holdout.floor_is_command:
             asked |= {"floor": None, "floor_command": model.holdout.floor}
         try:
-            return ModelContract(name=name, holdout=model.holdout.path, **told, **asked)
+            return ModelContract(name=name, **told, **asked)
         except ValidationError as invalid:
             first = invalid.errors()[0]
             said = f"models.{name}.{'.'.join(map(str, first['loc']))} (it is {first['input']!r})"
@@ -162,12 +174,12 @@ class Settings:
         """What a run has to make: the model, and at level 3 what it is judged by."""
         _, model = self._one
         holdout = model.holdout.path if model.holdout is not None else None
-        return [path for path in (model.path, holdout, model.validation) if path]
+        return [place for path in (model.path, holdout, model.validation) if (place := self._placed(path))]
 
     @property
     def validation(self) -> str | None:
         """The out with predictions of a fit that has not seen the validation rows, where there is one."""
-        return self._one[1].validation
+        return self._placed(self._one[1].validation)
 
     @property
     def promote(self) -> Promote:
@@ -189,7 +201,7 @@ class Settings:
         """The file and the key that list the batches; two empty texts where there are none."""
         named = self._one[1].batches or schema.NONE
         file, colon, key = named.partition(":")
-        return (file, key) if colon else ("", "")
+        return (self._placed(file) or "", key) if colon else ("", "")
 
     def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
         """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
@@ -215,6 +227,11 @@ class Settings:
                 f"{self.where} names pushforward {named} as the version that judges, and this is {__version__}",
                 next=f"run pushforward {named}, or pushforward adopt --update, which names {__version__}",
             )
+
+    def _placed(self, path: str | None) -> str | None:
+        """What is named from the model's folder, from the root."""
+        folder = self._one[1].folder
+        return path if path is None or folder == "." else f"{folder}/{path}"
 
     @property
     def _one(self) -> tuple[str, Model]:
@@ -247,12 +264,6 @@ def of(project: Project, where: str = schema.FILE) -> Settings:
         raise PushforwardError(
             f"{where}: several models in one repository are not judged yet: {', '.join(project.models)}",
             next=f"edit {schema.FILE}: keep one",
-        )
-    ((name, model),) = project.models.items()
-    if model.folder != ".":
-        raise PushforwardError(
-            f"{where}: models.{name}.folder: a dvc.yaml below the root of the repository is not run yet",
-            next="move the pipeline to the root",
         )
     return Settings(project, where)
 

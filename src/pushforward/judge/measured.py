@@ -14,17 +14,19 @@ from typing import Any
 from pushforward import schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Digests, Guard, Verdict
+from pushforward.git import kept
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
 from pushforward.judge import handover, ledger
 from pushforward.judge.question import Question
-from pushforward.pipeline import declared, lint
-from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline import declared
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, model_digest, sha256
 from pushforward.report import notes
 from pushforward.report.note import Context, entries
 from pushforward.schema import Metric
+from pushforward.settings import Outline
 from pushforward.text import exact
 
 SUFFIX = ".json"
@@ -45,7 +47,7 @@ def answer(
     before, old = _before(judge, question, frozenset(limits))
     missing = next((key for key in limits if key not in new), "")
     if missing:
-        raise _unwritten(rules.model.name, missing, read.metrics, unread)
+        raise _unwritten(rules.model, missing, read.metrics, unread)
     context = dataclasses.replace(
         background.changes(subject, question.ref, before or None),
         override=context.override,
@@ -63,7 +65,7 @@ def answer(
 
 def digests(read: handover.Handover, subject: Revision) -> Digests:
     """What was run and what came of it; below level 1 there may be no model."""
-    found = Digests(lock=sha256(read.lock), params=sha256(subject.params or b""), environment=subject.environment)
+    found = Digests(lock=kept.digest(read.locks, LOCK), params=subject.params_digest, environment=subject.environment)
     model, path = read.folder / handover.MODEL, subject.settings.model.path
     if path is None or not model.exists():
         return found
@@ -122,7 +124,7 @@ def _committed(repository: Repository, commit: str) -> dict[str, bytes]:
     listed = repository.git("ls-tree", "--name-only", "-z", commit, f"{METRICS}/", check=False).text
     paths = [path for path in listed.split("\0") if handover.NAME.fullmatch(Path(path).name)]
     with contextlib.suppress(PushforwardError):  # whose dvc.yaml cannot be read declares nothing
-        paths += declared.of(repository.read(commit, lint.FILE)).files(read_lock(repository.read(commit, LOCK)))
+        paths += declared.at(repository, commit).files(Revision(repository, commit).lock)
     found = repository.objects([f"{commit}:{path}" for path in paths]) if paths else []
     return {path: one[1] for path, one in zip(paths, found, strict=True) if one}
 
@@ -146,7 +148,7 @@ def held(key: str, metric: Metric, old: float | None, new: float) -> Iterator[Gu
             yield Guard(f"{key} {name}", "pass" if kept else "fail", told)
 
 
-def _unwritten(model: str, key: str, files: Mapping[str, bytes], unread: tuple[str, ...]) -> PushforwardError:
+def _unwritten(model: Outline, key: str, files: Mapping[str, bytes], unread: tuple[str, ...]) -> PushforwardError:
     file, _, path = key.partition(":")
     if broken := next((words for words in unread if words.startswith(file)), ""):
         why = broken.partition(";")[0]
@@ -155,7 +157,7 @@ def _unwritten(model: str, key: str, files: Mapping[str, bytes], unread: tuple[s
     else:
         why = f"the run wrote no {file}"
     return PushforwardError(
-        f'models.{model}.metrics."{key}" on the target branch has a limit, and {why}',
+        f'models.{model.name}.metrics."{model.named(key)}" on the target branch has a limit, and {why}',
         next=f"have the stage that makes {file} write it, or mend the name in {schema.FILE} on the target branch",
     )
 

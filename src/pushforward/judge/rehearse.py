@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pushforward import files, params, schema, settings
+from pushforward import files, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import audition, challenge, handover, plan, stock
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import lint
+from pushforward.pipeline import folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.storage import storage
 from pushforward.project import faults as projects
@@ -137,9 +137,7 @@ class _Rehearsing:
         with self._told("the commit", "."):
             lint.check_bytecode(tree)
         with self._told("the stages", lint.FILE):
-            values = params.plain(files.read(self.clone, params.FILE))
-            if (text := files.read(self.clone, lint.FILE)) is not None:
-                lint.check(text, set(tree), values)
+            folders.check(self.clone, set(tree))
         for path, problem in stock.workflows(self.clone, tree):
             self.found.add(Fault(path, 0, problem, f"edit {path}"))
 

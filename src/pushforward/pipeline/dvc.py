@@ -9,10 +9,11 @@ import io
 import json
 import logging
 import os
+import posixpath
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, lint
+from pushforward.pipeline import declared, dvctext, folders
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -31,7 +32,18 @@ from pushforward.pipeline.graph import (
     refuse_links,
     unusable,
 )
-from pushforward.pipeline.lock import LISTING, LOCK, METRICS, parsed, read_lock, reason, remember, write_lock
+from pushforward.pipeline.lock import (
+    LISTING,
+    LOCK,
+    METRICS,
+    addressed,
+    merged,
+    parsed,
+    read_lock,
+    reason,
+    remember,
+    write_lock,
+)
 from pushforward.pipeline.remote import check_there, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import storage
@@ -138,20 +150,24 @@ def seed(checkout: Repository, champion: str | None) -> None:
 
     A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
     """
-    told = declared.of(checkout.read("HEAD", lint.FILE))
-    for path in (path for path in checkout.tree("HEAD") if _seeded(path, told)):
+    told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
+    for path in {path for path in checkout.tree("HEAD") if _seeded(path, told, locks)} | locks:
         files.place(checkout.path, path).unlink(missing_ok=True)
-    files.place(checkout.path, LOCK).unlink(missing_ok=True)
     if champion is None:
         return
-    for path in (path for path in checkout.tree(champion) if _seeded(path, told)):
+    for path in (path for path in checkout.tree(champion) if _seeded(path, told, locks)):
         content = checkout.read(champion, path)
         if content is not None:
             files.write(checkout.path, path, content)
 
 
-def _seeded(path: str, told: declared.Declared) -> bool:
-    return path == LOCK or path.startswith(f"{METRICS}/") or told.keeps(path)
+def _locks(checkout: Repository) -> set[str]:
+    """The locks of the pipeline at hand; of a folder without dvc.yaml any more none is."""
+    return {LOCK, *(posixpath.join(folder, LOCK) for folder in folders.at(checkout, "HEAD"))}
+
+
+def _seeded(path: str, told: declared.Declared, locks: Collection[str]) -> bool:
+    return path in locks or path.startswith(f"{METRICS}/") or told.keeps(path)
 
 
 def reproduce(
@@ -170,7 +186,7 @@ def reproduce(
     back. A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
-    before = read_lock(files.read(root, LOCK))
+    before = _stages(root)
     listener = Listener(say)
     result = Reproduction()
     with tail_of() as tail, _repo(root, listener) as repo:
@@ -298,20 +314,26 @@ def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
 
 
 def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:
-    """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the lock."""
-    lock = files.read(root, LOCK)
-    if lock is None:
-        return {}
-    kept = {name: entry for name, entry in read_lock(lock).items() if not complete or name in known}
-    files.write(root, LOCK, write_lock(kept))
-    return kept
+    """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the locks."""
+    for path, lock in folders.locks_here(root).items():
+        folder = posixpath.dirname(path)
+        kept = {
+            name: entry for name, entry in read_lock(lock).items() if not complete or addressed(name, folder) in known
+        }
+        files.write(root, path, write_lock(kept))
+    return _stages(root)
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    """The stages of all locks in `root`, as DVC names them from there."""
+    return read_lock(merged(folders.locks_here(root)))
 
 
 def untouched(checkout: Repository) -> None:
     """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
     found = checkout.unclean()
-    told = declared.of(checkout.read("HEAD", lint.FILE))
-    wrong = [path for path in found if not all(_seeded(one, told) for one in _inside(checkout, path))]
+    told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
+    wrong = [path for path in found if not all(_seeded(one, told, locks) for one in _inside(checkout, path))]
     if wrong:
         raise PushforwardError(
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
@@ -329,7 +351,7 @@ def _inside(checkout: Repository, path: str) -> list[str]:
 
 def forget(root: Path, *, keep: str) -> None:
     """Remove from `root` and its cache what the lock says was made there, but `keep`."""
-    stages = read_lock(files.read(root, LOCK))
+    stages = _stages(root)
     for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
         if path != keep and not path.startswith(f"{METRICS}/"):
             files.remove(root, path)
@@ -354,7 +376,7 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
 
 def _from_cache(root: Path, target: str) -> bool:
     """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
-    stages = read_lock(files.read(root, LOCK))
+    stages = _stages(root)
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
@@ -384,7 +406,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError
 
-        made_by = [out.stage.addressing for out in repo.index.outs if out.def_path == path and out.stage]
+        made_by = [out.stage.addressing for out in repo.index.outs if os.path.relpath(out.fs_path, root) == path]
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         refuse_links(repo)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pushforward import files
 from pushforward.errors import PushforwardError
-from pushforward.pipeline import dvctext
+from pushforward.pipeline import dvctext, folders
 from pushforward.pipeline.lock import differences, within
 
 
@@ -47,7 +47,7 @@ def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
         if not makers and not (root / path).exists():
             there = f"its stages make {', '.join(sorted(stages)[:5])}" if stages else "its stages make nothing"
             text = f"no stage makes {path}, which pushforward.yaml names; {there}"
-            if not (root / "dvc.yaml").is_file():
+            if not folders.here(root):
                 text = f"there is none in this commit, and so nothing that makes {path}, which pushforward.yaml names"
             raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or models in pushforward.yaml")
         for stage in makers:
@@ -94,7 +94,7 @@ def check_frozen(repo: Any, lock: Mapping[str, Any]) -> set[str]:
             changed += [str(path) for path, how in deps.items() if isinstance(how, str) and how != "deleted"]
         old = lock.get(stage.addressing, {}).get("params", {})
         for dep in stage.params:
-            changed += differences(old.get(dep.def_path, {}), dep.read_params())
+            changed += differences(old.get(os.path.relpath(dep.fs_path), {}), dep.read_params())
         if changed:
             raise _frozen(stage.addressing, changed)
     return {stage.addressing for stage in frozen}

@@ -23,8 +23,8 @@ from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, revision
-from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline import environment, folders, revision
+from pushforward.pipeline.lock import LOCK, merged, read_lock
 from pushforward.pipeline.storage import Storage, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
@@ -63,7 +63,7 @@ def rebuild(
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root)
     python = _interpreter(source, rules.model.environment, progress)
-    lock = files.read(root, LOCK)
+    lock = merged(folders.locks_here(root))
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
     if added:
@@ -157,7 +157,7 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = read_lock(files.read(root, LOCK))
+    made = read_lock(merged(folders.locks_here(root)))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)

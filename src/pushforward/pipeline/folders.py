@@ -1,0 +1,137 @@
+"""The folders of a pipeline: each has a dvc.yaml, and a dvc.lock of its own; all of a repository are one pipeline.
+
+Whoever asks a checkout or a commit for its locks, or for what its dvc.yaml say, asks here. A folder is named from the
+root, "" is the root itself. What DVC passes over is none: what .dvcignore names, and what is another DVC project.
+"""
+
+import contextlib
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+from pushforward import files, params
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.pipeline import lint
+from pushforward.pipeline.lock import LOCK
+
+CONFIG = ".dvc/config"
+IGNORE = ".dvcignore"
+LISTED = tuple(f":(glob)**/{name}" for name in (lint.FILE, CONFIG, IGNORE))
+Read = Callable[[str], bytes | None]
+
+
+def of_tree(paths: Collection[str], read: Read) -> list[str]:
+    """The folders of a pipeline whose files are `paths`; `read` gives one of them."""
+    found = sorted(posixpath.dirname(path) for path in paths if posixpath.basename(path) == lint.FILE)
+    if found in ([], [""]):
+        return found
+    homes = _homes(paths)
+    own = home_of(paths)
+    return [folder for folder in found if _nearest(folder, homes) == own and not _ignored(folder, own, read)]
+
+
+def home_of(paths: Iterable[str]) -> str:
+    """The folder of the DVC project of a repository with these files: the root, or the one that has been made below."""
+    homes = _homes(paths)
+    if "" in homes:
+        return ""
+    if len(homes) > 1:
+        raise PushforwardError(
+            f"there are several DVC projects in one repository: {', '.join(f'{home}/.dvc' for home in homes[:5])}",
+            next="dvc init in the root, or keep one of them",
+        )
+    return homes[0]
+
+
+def here(root: Path) -> list[str]:
+    """The folders of the pipeline in the checkout at `root`."""
+    listed = Repository(root).git("ls-files", "-z", "-co", "--exclude-standard", "--", *LISTED, check=False)
+    if listed.returncode != 0:  # no repository of git
+        return [""] if files.place(root, lint.FILE).is_file() else []
+    paths = [path for path in listed.stdout.decode("utf-8", "surrogateescape").split("\0") if path]
+    return of_tree([path for path in paths if (root / path).is_file()], lambda path: files.read(root, path))
+
+
+def locks_here(root: Path) -> dict[str, bytes]:
+    """The locks in the checkout at `root`, by path."""
+    found = {path: files.read(root, path) for path in _locks(here(root))}
+    return {path: content for path, content in found.items() if content is not None}
+
+
+def texts_here(root: Path) -> dict[str, bytes]:
+    """What each dvc.yaml in the checkout at `root` says, by its folder."""
+    found = {folder: files.read(root, posixpath.join(folder, lint.FILE)) for folder in here(root)}
+    return {folder: text for folder, text in found.items() if text is not None}
+
+
+def at(repository: Repository, commit: str) -> list[str]:
+    """The folders of the pipeline of a commit."""
+    return of_tree(repository.tree(commit), lambda path: repository.read(commit, path))
+
+
+def locks_at(repository: Repository, commit: str) -> dict[str, bytes]:
+    """The locks of a commit, by path."""
+    found = {path: repository.read(commit, path) for path in _locks(at(repository, commit))}
+    return {path: content for path, content in found.items() if content is not None}
+
+
+def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
+    """What each dvc.yaml of a commit says, by its folder."""
+    found = {folder: repository.read(commit, posixpath.join(folder, lint.FILE)) for folder in at(repository, commit)}
+    return {folder: text for folder, text in found.items() if text is not None}
+
+
+def check(root: Path, tracked: set[str]) -> None:
+    """Refuse a dvc.yaml of the checkout at `root` that `lint` refuses, whichever folder it lies in."""
+    for folder, text in texts_here(root).items():
+        file = posixpath.join(folder, params.FILE)
+        with named(folder):
+            lint.check(text, tracked, params.plain(files.read(root, file), file), folder)
+
+
+@contextlib.contextmanager
+def named(folder: str) -> Iterator[None]:
+    """Have the refusal of a dvc.yaml say in which folder it lies."""
+    try:
+        yield
+    except PushforwardError as wrong:
+        if not folder or not wrong.message.startswith(lint.FILE):
+            raise
+        file = f"{folder}/{lint.FILE}"
+        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}")
+        raise PushforwardError(f"{folder}/{wrong.message}", next=then, exit_code=wrong.exit_code) from None
+
+
+def _locks(folders: Iterable[str]) -> list[str]:
+    return sorted({LOCK, *(posixpath.join(folder, LOCK) for folder in folders)})
+
+
+def _homes(paths: Iterable[str]) -> list[str]:
+    found = (path for path in paths if f"/{path}".endswith(f"/{CONFIG}"))
+    return sorted(posixpath.dirname(posixpath.dirname(path)) for path in found) or [""]
+
+
+def _nearest(folder: str, homes: Collection[str]) -> str | None:
+    """The DVC project that a folder belongs to; None where it is in none."""
+    here = folder
+    while here not in homes:
+        if not here:
+            return None
+        here = posixpath.dirname(here)
+    return here
+
+
+def _ignored(folder: str, home: str, read: Read) -> bool:
+    """Whether a .dvcignore at or above the folder, inside of its DVC project, says to pass it over."""
+    from pathspec import GitIgnoreSpec
+
+    path, above = posixpath.join(folder, lint.FILE), folder
+    while True:
+        text = read(posixpath.join(above, IGNORE))
+        lines = (text or b"").decode("utf-8", "replace").splitlines()
+        if GitIgnoreSpec.from_lines(lines).match_file(posixpath.relpath(path, above or ".")):
+            return True
+        if above == home:
+            return False
+        above = posixpath.dirname(above)
