@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.foreign.shapes import Foreign, digest
+from tests.foreign.shapes import Foreign, digest, handover
 from tests.foreign.test_one_file import PARAMS, PREDICT, PREPARE, TRAIN
 from tests.team import make_team
 
@@ -99,6 +99,19 @@ def test_a_model_below_the_root_is_trained_scored_judged_and_replaced(project, g
     assert [stage.name for stage in second.stages if stage.outcome == "ran"] == ["models/wine/dvc.yaml:train"]
     assert "models/wine/params.yaml: train.depth" in report
     assert second.touched == (), "what a stage is told is no part of the judge"
+
+
+def test_a_dvc_project_below_the_root_is_found_where_it_is(tmp_path, git, monkeypatch):
+    shape = {name if name in ("pushforward.yaml", ".gitignore") else f"ml/{name}": text for name, text in SHAPE.items()}
+    shape |= {"pushforward.yaml": SETTINGS.replace(AT, f"ml/{AT}"), "docs/example/dvc.yaml": "stages: [\n"}
+    project = Foreign(tmp_path, git, monkeypatch, shape)
+    git(project.root, "mv", ".dvc", "ml/.dvc")
+    project.commit("Have DVC below the root")
+    project.answer()
+    verdict, _ = project.gate()
+    assert verdict.verdict == "promote", verdict.reason
+    assert sorted(handover.locks_in(project.handover)) == [f"ml/{name}" for name in LOCKS]
+    assert not (project.root / ".dvc").exists(), "nothing of DVC's is made beside it"
 
 
 def pushed():

@@ -5,6 +5,7 @@ repository nor its store nor a server is written to.
 """
 
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from pushforward.judge import audition, challenge, handover, plan, stock
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
@@ -67,7 +68,7 @@ def rehearse(root: Path, *, worktree: bool, say: Say) -> Rehearsal:
         clone = checkout(repository, head, place / "clone", storage=mine)
         # a hard link of a person's own would hand a stage the cache itself
         config = mine.config().replace("[cache]\n", "[cache]\n    type = reflink,copy\n", 1)
-        files.write(clone, ".dvc/config.local", config.encode())
+        files.write(clone, posixpath.join(home(clone), LOCAL), config.encode())
         if worktree:
             _commit_all(root, clone)
         _Rehearsing(root, clone, found, say).all(there.cache)

@@ -46,7 +46,7 @@ from pushforward.pipeline.lock import (
 )
 from pushforward.pipeline.remote import check_there, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
 
 
@@ -102,16 +102,36 @@ def _no_link_saved() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _missing_by_its_place() -> Iterator[None]:
+    """Have DVC bring in a missing dependency by where it lies: its name in dvc.yaml is none from elsewhere."""
+    from dvc.dependency import DatasetDependency, DbDependency
+    from dvc.stage import run
+
+    before = run._pull_missing_deps
+
+    def pull(stage: Any) -> None:
+        for dep in stage.deps:
+            if not isinstance(dep, (DatasetDependency, DbDependency)) and not dep.exists:
+                stage.repo.pull(dep.fs_path)
+
+    run._pull_missing_deps = pull
+    try:
+        yield
+    finally:
+        run._pull_missing_deps = before
+
+
+@contextlib.contextmanager
 def _repo(root: Path, listener: Listener) -> Iterator[Any]:
     """DVC's repository object in `root`, its log going to `listener` alone."""
-    files.place(root, ".dvc/tmp/site")
+    site = files.place(root, posixpath.join(home(root), ".dvc/tmp/site"))
     storage(root)  # refuses what DVC would follow
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     binaries = str(Path(sys.executable).parent)
     if os.environ.get("PATH", "").split(os.pathsep)[0] != binaries:
         # a stage says `python`: the one of this environment, activated or not
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    os.environ["DVC_SITE_CACHE_DIR"] = str(root / ".dvc" / "tmp" / "site")  # one per folder: its keys are paths
+    os.environ["DVC_SITE_CACHE_DIR"] = str(site)  # one per folder: its keys are paths
     from dvc.config import ConfigError
     from dvc.exceptions import CheckoutError, DvcException, FileTransferError, NotDvcRepoError
     from dvc.repo import Repo
@@ -122,9 +142,9 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
         log.handlers, log.propagate = [listener], False
         log.setLevel(logging.INFO)
     here = Path.cwd()
-    os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
+    os.chdir(root / home(root))  # reproduce() looks for dvc.yaml in the working folder
     try:
-        with _each_text_parsed_once(), _no_link_saved(), Repo(str(root)) as repo:
+        with _each_text_parsed_once(), _no_link_saved(), _missing_by_its_place(), Repo(str(root / home(root))) as repo:
             try:
                 yield repo
             except (CheckoutError, FileTransferError) as failed:
@@ -187,7 +207,7 @@ def reproduce(
     """
     started = time.monotonic()
     before = _stages(root)
-    listener = Listener(say)
+    listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError
@@ -210,7 +230,9 @@ def reproduce(
             listener.transferring = True
             missing = [out for out in (*wanted, *_cached(repo, root, shown)) if pull and not (root / out).exists()]
             if missing:
-                result.pulled += int(repo.pull(targets=missing).get("fetched", 0))
+                result.pulled += int(
+                    repo.pull(targets=[str((root / out).absolute()) for out in missing]).get("fetched", 0)
+                )
             if push:
                 check_there(root, repo)
                 result.pushed = repo.push(run_cache=True)
@@ -240,7 +262,7 @@ def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]
     refuse_links(repo)
     check_made(root, repo, wanted)
     check_needed(root, repo)
-    return check_frozen(repo, lock)
+    return check_frozen(root, repo, lock)
 
 
 def _settle(root: Path, result: Reproduction, before: Mapping[str, Any], frozen: set[str]) -> None:
@@ -369,7 +391,7 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
     listener = Listener(say)
     listener.transferring = True
     with _repo(root, listener) as repo:
-        repo.pull(targets=list(targets), allow_missing=False)
+        repo.pull(targets=[str((root / target).absolute()) for target in targets], allow_missing=False)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 

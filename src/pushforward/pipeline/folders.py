@@ -14,8 +14,8 @@ from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import lint
 from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.storage import CONFIG, home_of, homes
 
-CONFIG = ".dvc/config"
 IGNORE = ".dvcignore"
 LISTED = tuple(f":(glob)**/{name}" for name in (lint.FILE, CONFIG, IGNORE))
 Read = Callable[[str], bytes | None]
@@ -26,22 +26,8 @@ def of_tree(paths: Collection[str], read: Read) -> list[str]:
     found = sorted(posixpath.dirname(path) for path in paths if posixpath.basename(path) == lint.FILE)
     if found in ([], [""]):
         return found
-    homes = _homes(paths)
-    own = home_of(paths)
-    return [folder for folder in found if _nearest(folder, homes) == own and not _ignored(folder, own, read)]
-
-
-def home_of(paths: Iterable[str]) -> str:
-    """The folder of the DVC project of a repository with these files: the root, or the one that has been made below."""
-    homes = _homes(paths)
-    if "" in homes:
-        return ""
-    if len(homes) > 1:
-        raise PushforwardError(
-            f"there are several DVC projects in one repository: {', '.join(f'{home}/.dvc' for home in homes[:5])}",
-            next="dvc init in the root, or keep one of them",
-        )
-    return homes[0]
+    projects, own = homes(paths), home_of(paths)
+    return [folder for folder in found if _nearest(folder, projects) == own and not _ignored(folder, own, read)]
 
 
 def here(root: Path) -> list[str]:
@@ -107,15 +93,10 @@ def _locks(folders: Iterable[str]) -> list[str]:
     return sorted({LOCK, *(posixpath.join(folder, LOCK) for folder in folders)})
 
 
-def _homes(paths: Iterable[str]) -> list[str]:
-    found = (path for path in paths if f"/{path}".endswith(f"/{CONFIG}"))
-    return sorted(posixpath.dirname(posixpath.dirname(path)) for path in found) or [""]
-
-
-def _nearest(folder: str, homes: Collection[str]) -> str | None:
+def _nearest(folder: str, projects: Collection[str]) -> str | None:
     """The DVC project that a folder belongs to; None where it is in none."""
     here = folder
-    while here not in homes:
+    while here not in projects:
         if not here:
             return None
         here = posixpath.dirname(here)

@@ -75,6 +75,13 @@ def addressed(name: str, folder: str) -> str:
     return f"{folder}/{PIPELINE}:{name}" if folder else name
 
 
+def from_root(name: str, home: str) -> str:
+    """A stage as it is called from the root that DVC names from its own folder `home`."""
+    if not home:
+        return name
+    return f"{home}/{name}" if f"{PIPELINE}:" in name or name.endswith(".dvc") else addressed(name, home)
+
+
 def _placed(entry: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """An entry of the lock in a folder, its paths named from the root."""
 

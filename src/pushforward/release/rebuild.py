@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import posixpath
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, revision
 from pushforward.pipeline.lock import LOCK, merged, read_lock
-from pushforward.pipeline.storage import Storage, storage
+from pushforward.pipeline.storage import LOCAL, Storage, home, is_project, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
 from pushforward.release.hop import DifferentError, FailedError
@@ -83,9 +84,9 @@ def checkout(source: Source, folder: Path, *, cache: Path) -> Path:
     Where that is no clone the commit says which one; `source.url` is where it lies, if that is known better.
     """
     throwaway.checkout(source.repository, source.commit, folder)
-    known = storage(source.like if (source.like / ".dvc").is_dir() else folder)
+    known = storage(source.like if is_project(source.like) else folder)
     options = {**known.options, "url": source.url} if source.url and known.remote else known.options
-    files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())
+    files.write(folder, posixpath.join(home(folder), LOCAL), Storage(cache, known.remote, options).config().encode())
     return folder
 
 
@@ -110,14 +111,14 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
             "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(root / "src"),
             "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
+            "DVC_SITE_CACHE_DIR": str(root / home(root) / ".dvc" / "tmp" / "site"),
             "OMP_WAIT_POLICY": "passive",
         }
     )
     stages: list[str] = []
     tail: list[str] = []
     # DVC of the environment at hand: it only starts what dvc.yaml says, with the version's own Python first in PATH
-    with _child([sys.executable, "-m", "dvc", "repro", "--all-pipelines"], root, env) as (child, lines):
+    with _child([sys.executable, "-m", "dvc", "repro", "--all-pipelines"], root / home(root), env) as (child, lines):
         for line in lines:
             if line.startswith(RUNNING):
                 stages.append(line.removeprefix(RUNNING).partition("'")[0])

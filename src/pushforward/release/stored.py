@@ -14,6 +14,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import MANIFEST, Revision, data_digest, sha256
+from pushforward.pipeline.storage import is_project
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry.authority import Authority
 from pushforward.release import provenance, rebuild
@@ -38,7 +39,7 @@ class Stored:
     def places(self) -> Places:
         """Of a clone its own cache and remote, of a server the server's."""
         server = self.server
-        if (self.root / ".dvc").is_dir():
+        if is_project(self.root):
             there = objects.places(self.root)
             if there.remote is None or server is None or not server.store:
                 return there

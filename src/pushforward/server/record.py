@@ -16,6 +16,7 @@ from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline.lock import LOCK, merged, read_lock
 from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import CONFIG
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context, context_of, entries, with_context
@@ -26,7 +27,7 @@ from pushforward.server.runs import Job, Run, State
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
 READ_ALWAYS = (schema.FILE, params.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
-READ_BESIDE = (params.FILE, "dvc.yaml", LOCK, ".dvc/config", "src")  # in each folder of a pipeline below the root
+READ_BESIDE = (params.FILE, "dvc.yaml", LOCK, "src")  # in each folder of a pipeline below the root
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +217,7 @@ def pipeline_reads(revision: Revision, lock: bytes, requirements: Iterable[str])
     locked |= {file for entry in stages for file in entry.get("params", {})}
     found = {path for path in locked if path in tracked or path in folders}
     found |= {path for path in (*always, *requirements) if path in tracked or path in folders}
-    return sorted(found | {path for path in tracked if path.endswith(".dvc")})
+    return sorted(found | {path for path in tracked if path.endswith((".dvc", f"/{CONFIG}"))})
 
 
 def publish_release(folder: Path, version: str, made: Path) -> None:
