@@ -48,14 +48,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_the_package_and_nothing_else(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")]
     assert {name.partition("/")[0] for name in names} == {
         "pushforward",
         f"pushforward-{PROJECT['project']['version']}.dist-info",
     }
-    assert "pushforward/py.typed" in names
+    package = ROOT / "src" / "pushforward"
+    whole = {path.relative_to(ROOT / "src").as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in names if ".dist-info/" not in name} == {
+        name for name in whole if "__pycache__" not in name
+    }
     for template in workflows.TEMPLATES:
         assert f"pushforward/workflows/{template}.in" in names
+    assert "pushforward/sample/new/dot.gitignore.in" in names
 
 
 def test_it_says_who_made_it_and_for_whom(wheel):

@@ -130,14 +130,14 @@ FETCHED, KEPT = f".venv/{NAME}", f"tools/{NAME}"
 WHEEL = f"https://example.org/{NAME}#sha256={'b' * 64}"
 INSTALLED = (
     f"curl -fsSLo {FETCHED} https://example.org/{NAME} && echo '{'b' * 64}  {FETCHED}' | sha256sum -c --quiet - && "
-    f"uv pip install -q --python .venv/bin/python {FETCHED} -r requirements.txt"
+    f"uv pip install -q --python .venv/bin/python {FETCHED} && .venv/bin/pushforward env; fi"
 )
 
 
 @pytest.mark.parametrize(
     ("source", "installs"),
     [
-        (TOOL, f"uv pip install -q --python .venv/bin/python 'pushforward @ git+{TOOL}' -r requirements.txt"),
+        (TOOL, f"uv pip install -q --python .venv/bin/python 'pushforward @ git+{TOOL}' && .venv/bin/pushforward env"),
         (f"git+{TOOL}", f"'pushforward @ git+{TOOL}'"),
         (WHEEL, INSTALLED),
         (KEPT, f"echo '{hashlib.sha256(b'wheel').hexdigest()}  {KEPT}' | sha256sum -c --quiet - && uv pip install"),

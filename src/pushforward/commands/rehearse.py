@@ -17,7 +17,8 @@ from pushforward.errors import NOT_PROMOTED
 def rehearse(worktree: bool, as_json: bool) -> None:
     """What a push would do, in a scratch clone: every fault at once, before anything is pushed.
 
-    Stages, holdout and score run as a push runs them, in the environment at hand; neither the repository nor its store
+    Stages, holdout and score run as a push runs them, in the project's environment, built where it is not there;
+    neither the repository nor its store
     nor a server is written to. Ends with 4 where something would keep the push from its verdict.
     """
     from pushforward.judge import rehearse as rehearsals

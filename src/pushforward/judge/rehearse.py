@@ -18,7 +18,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import audition, challenge, handover, plan, stock
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import folders, lint
+from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
@@ -116,6 +116,8 @@ class _Rehearsing:
             self._add(unreadable, schema.FILE)
             return
         self.found.level = rules.level
+        if not self._environment():
+            return
         self._run(rules)
         if rules.level < len(schema.LEVELS) - 1:
             self.found.remarks.append(
@@ -147,6 +149,13 @@ class _Rehearsing:
         # a detached clone knows no default branch, and `stock` looks into the store
         for fault in projects.faults(replace(survey(self.clone), branch=self.branch, remotes=())):
             self.found.add(fault)
+
+    def _environment(self) -> bool:
+        """Whether what stages and `score` run with is there: a push builds it too."""
+        with self._told("the environment", schema.FILE):
+            environment.make(self.clone, say=self.say)
+            return True
+        return False
 
     def _run(self, rules: Settings) -> None:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""

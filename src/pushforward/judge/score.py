@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from pushforward import cause, files, params, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
+from pushforward.pipeline.environment import search_path
 from pushforward.process import clean_environment
 
 if TYPE_CHECKING:
@@ -96,7 +97,14 @@ def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_b
     out.unlink(missing_ok=True)
     folder = files.place(checkout, asked.folder) if asked.folder != "." else checkout
     sources = dict.fromkeys(str(place.absolute() / "src") for place in (folder, checkout))
-    environment = clean_environment({"PYTHONPATH": os.pathsep.join(sources), "OMP_WAIT_POLICY": "passive", "TZ": "UTC"})
+    environment = clean_environment(
+        {
+            "PATH": search_path(python_bin),
+            "PYTHONPATH": os.pathsep.join(sources),
+            "OMP_WAIT_POLICY": "passive",
+            "TZ": "UTC",
+        }
+    )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
     with tempfile.TemporaryFile() as output:
         status = _run_group(words, folder, environment, output, timeout, asked.doing)

@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, folders
+from pushforward.pipeline import declared, dvctext, environment, folders
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -127,10 +127,6 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
     site = files.place(root, posixpath.join(home(root), ".dvc/tmp/site"))
     storage(root)  # refuses what DVC would follow
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    binaries = str(Path(sys.executable).parent)
-    if os.environ.get("PATH", "").split(os.pathsep)[0] != binaries:
-        # a stage says `python`: the one of this environment, activated or not
-        os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ["DVC_SITE_CACHE_DIR"] = str(site)  # one per folder: its keys are paths
     from dvc.config import ConfigError
     from dvc.exceptions import CheckoutError, DvcException, FileTransferError, NotDvcRepoError
@@ -206,6 +202,7 @@ def reproduce(
     back. A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
+    environment.enter(environment.project(root))
     before = _stages(root)
     listener = Listener(say, home(root))
     result = Reproduction()
@@ -424,6 +421,7 @@ def _cache(root: Path) -> Path:
 
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
+    environment.enter(environment.project(root))
     listener = Listener(say)
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError

@@ -20,7 +20,6 @@ from pushforward.project.workflows import Form, Generated
 IGNORE = ".gitignore"
 TOOL = re.compile(rb"(?m)^tool:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)")
 MAKE_ENV = re.compile(r"(?m)^env:")
-SHELL_PLAIN = re.compile(r"[\w./+-]+")
 NEEDS = {
     2: "predictions: one table with a row for each test row: its key, label and prediction",
     3: "holdout: rows that no model has seen, and score: the command that scores them",
@@ -88,8 +87,7 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
             notes.append(f"{one.path} is of another version: pushforward adopt --update")
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
-    setup = f".github/actions/{form.prefix}setup" if form else ""
-    notes += [f"{lock} is not what {setup} installs: add how" for lock in (_not_built(found) if form else ())]
+    notes += [f"{path} is no lock that pushforward env reads: name one under environment" for path in _not_read(found)]
     notes += [] if form else [NO_WORKFLOWS]
     notes += _absent(found)
     writes = (*made, *generated, *_ignore(found))
@@ -168,22 +166,15 @@ def form_of(found: Survey, source: str = "") -> Form | None:
 
 
 def _setup(found: Survey, source: str) -> str:
-    """What builds .venv with pushforward and the project's environment, as a line of a shell; "" where nothing can."""
+    """What puts pushforward into .venv and builds the environment, as one line of shell; "" where nothing can."""
     makefile = files.read(found.root, "Makefile") if CARRIED in found.tracked else None
     if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
         return "make env"
     source = source or _said_before(found.root)
     if not source:
         return ""
-    listed = list(dict.fromkeys(lock for one in found.models for lock in one.locks))
-    pip = [f"-r {lock.path}" for lock in listed if lock.kind in ("pip", "pylock") and SHELL_PLAIN.fullmatch(lock.path)]
-    parts = ["uv venv -q --allow-existing .venv"]
-    for lock in listed:
-        if lock.kind == "uv" and SHELL_PLAIN.fullmatch(lock.path):
-            folder = lock.path.rpartition("/")[0] or "."
-            parts.append(f"uv export -q --frozen --no-emit-project --project {folder} -o .venv/project.txt")
-            pip.append("-r .venv/project.txt")
-    return " && ".join([*parts, tool.install(found.root, source, " ".join(dict.fromkeys(pip)))])
+    own = f"uv venv -q --allow-existing .venv && {tool.install(found.root, source)} && .venv/bin/pushforward env"
+    return f'if [ -n "${{PUSHFORWARD_LIB:-}}" ]; then {tool.SERVED}; else {own}; fi'
 
 
 def _said_before(root: Path) -> str:
@@ -205,11 +196,10 @@ def _unjudged(project: schema.Project | None) -> Iterator[str]:
         yield refused.message
 
 
-def _not_built(found: Survey) -> list[str]:
-    """The files of environments that the generated setup does not install from."""
+def _not_read(found: Survey) -> list[str]:
+    """The files of environments that none is built from."""
     listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
-    built = ("pip", "pylock", "uv")
-    return [lock.path for lock in listed if lock.kind not in built or not SHELL_PLAIN.fullmatch(lock.path)]
+    return [lock.path for lock in listed if lock.kind != "pip"]
 
 
 def _absent(found: Survey) -> Iterator[str]:
