@@ -46,7 +46,7 @@ class Outline(Section):
     """What a model has at every level; what its pipeline makes or reads is named from the root, `folder` included."""
 
     name: Name
-    folder: str
+    folder: str = "."
     path: str | None
     environment: list[ProjectPath]
     card: ProjectPath | None = None

@@ -69,7 +69,8 @@ def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
 
 
 def check(root: Path, tracked: set[str]) -> None:
-    """Refuse a dvc.yaml of the checkout at `root` that `lint` refuses, whichever folder it lies in."""
+    """Refuse a dvc.yaml that `lint` refuses, wherever in the checkout it lies, and parameters that DVC cannot read."""
+    params.plain(files.read(root, params.FILE))  # whether or not a dvc.yaml lies beside it
     for folder, text in texts_here(root).items():
         file = posixpath.join(folder, params.FILE)
         with named(folder):
