@@ -21,6 +21,8 @@ def rehearse(worktree: bool, as_json: bool) -> None:
     neither the repository nor its store
     nor a server is written to. Ends with 4 where something would keep the push from its verdict.
     """
+    from pushforward.git import remote
+    from pushforward.git.repository import Repository
     from pushforward.judge import rehearse as rehearsals
 
     root = common.project()
@@ -44,6 +46,7 @@ def rehearse(worktree: bool, as_json: bool) -> None:
         sys.exit(NOT_PROMOTED)
     done = f"judged: {found.rests_on}" if found.rests_on else "run"
     first = "git commit, then " if worktree else ""
+    first += "" if remote.LOCAL in Repository(root).git("remote").text.split() else "pushforward init, then "
     click.echo(f"a push of {what} would be {done}\n  next: {first}git push local {found.branch}")
 
 

@@ -44,7 +44,7 @@ from pushforward.pipeline.lock import (
     remember,
     write_lock,
 )
-from pushforward.pipeline.remote import check_there, lost_of, read_back
+from pushforward.pipeline.remote import check_there, lacks_driver, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
@@ -151,6 +151,10 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
         raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
     except ConfigError as wrong:
         raise PushforwardError(f".dvc/config: {wrong}", next="dvc config --list") from None
+    except ImportError as failed:
+        if driver := lacks_driver(root, failed):
+            raise driver from failed
+        raise
     except DvcException as failed:
         told = dvctext.sentence(chain(failed), root=str(root))
         raise PushforwardError(f"DVC: {told.text}", next=told.next, exit_code=TOOL) from failed

@@ -4,6 +4,7 @@ It is planned first and then written, so that a dry run tells the same. Nothing 
 params.yaml only where --update moves our own sections out of it.
 """
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ NEEDS = {
 }
 CARRIED = "src/pushforward/__main__.py"
 NO_WORKFLOWS = (
-    "no workflows of a forge: nothing says where a runner gets pushforward; the repository carries it, or --tool-from "
-    "names a git URL with its commit, or a wheel with its hash"
+    "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
+    "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
 )
 JUDGED = len(schema.LEVELS) - 1
 A_PATH = "path: which out the model is"
@@ -66,6 +67,8 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     `source` is where a runner of a forge gets the tool from; "" is what the generated files say already.
     """
     found = survey(root)
+    if not found.models:
+        raise _nothing(found)
     form = form_of(found, tool.checked(root, source) if source else "")
     made = [] if found.project is not None and not update else list(_settings(found, form, level, update=update))
     text = next((write.content for write in made if write.path == schema.FILE), None)
@@ -94,6 +97,15 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     for write in writes:
         _check_place(root, write.path)
     return Plan(found, reached, writes, tuple(notes))
+
+
+def _nothing(found: Survey) -> PushforwardError:
+    """The error of a repository whose every dvc.yaml is empty, or cannot be read."""
+    read = {pipeline.file for pipeline in found.pipelines}
+    odd = next((odd for odd in found.odd if odd.file in read), None)
+    if odd is not None:
+        return PushforwardError(str(odd), next=f"edit {odd.file}")
+    return PushforwardError(f"{', '.join(sorted(read))}: no stage is there", next="dvc stage add, and adopt again")
 
 
 def _check_place(root: Path, path: str) -> None:
@@ -146,13 +158,13 @@ def stale(root: Path) -> Iterator[str]:
 
 
 def next_step(planned: Plan) -> str:
-    """What to type now: of the verbs that there are, none runs a project by pushforward.yaml before it is committed."""
+    """What to type now: a push is of what is committed, and its rehearsal says what it still lacks."""
     if planned.conflicts:
         return f"edit {', '.join(write.path for write in planned.writes if write.conflicts)}"
     places = sorted({write.path.partition("/")[0] for write in planned.writes})
     if not places:
-        return "pushforward adopt --check, which says when a new version makes other files"
-    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward'"
+        return "pushforward rehearse, which runs what a push would"
+    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward' && pushforward rehearse"
 
 
 def form_of(found: Survey, source: str = "") -> Form | None:
@@ -228,9 +240,16 @@ def _settings(found: Survey, form: Form | None, level: int | None, *, update: bo
         gone = ", ".join(name for name in found.old if name != "data")
         yield Write(params.FILE, moved.params.encode(), f"without {gone}{stays}")
         return
-    names = [f"{form.prefix}{name}" for name in workflows.NAMES] if form and form.prefix else []
+    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
+    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
     text = draft.text(found, draft.level(found) if level is None else level, names)
     yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
+
+
+def _taken(found: Survey) -> bool:
+    """Whether workflows of the repository's own are called as those that a server runs."""
+    stems = {posixpath.splitext(posixpath.basename(path))[0] for path in found.workflows}
+    return not stems.isdisjoint(schema.Server().workflows)
 
 
 def _generated(repository: Repository, one: Generated, state: str) -> Write:
