@@ -432,7 +432,7 @@ def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
 def test_where_every_version_is_deprecated_the_next_number_goes_on(project):
     project.run()
     commit = project.release("toy@v1.0.0")
-    project.git("tag", "-a", "-m", "old", "toy@v1.0.0!", commit)
+    project.git("tag", "-a", "-m", registry.message("old", {"version": "toy@v1.0.0"}), "toy@v1.0.0!", commit)
     project.recipe("two", 0.7)
     project.run()
     verdict, context, _ = project.weigh()

@@ -6,6 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from tests.foreign import test_plain_rows as plain
+from tests.foreign import test_rerun as rerun
 from tests.foreign.shapes import Foreign
 
 from pushforward.commands.cli import main
@@ -185,6 +186,15 @@ def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
     assert said.splitlines()[-1].startswith("next     pushforward rehearse, and then git push local ")
 
 
+def test_a_model_that_is_more_than_a_server_takes_is_told(project):
+    project.edit("pushforward.yaml", "gate:\n", "server: {handover_mib: 1}\ngate:\n")
+    project.edit("train.py", "pickle.dump((names, ", "pickle.dump((names, bytes(1 << 21), ")
+    project.edit("predict.py", "names, model =", "names, _, model =")
+    (one,) = rehearsed(project)["faults"]
+    assert "the hand-over, the model in it, has more than 1 MiB (server.handover_mib" in one["what"]
+    assert one["what"].endswith(": model has 2 MiB")
+
+
 def test_of_one_cause_one_fault_is_told(project, git):
     """No settings, no store, a lock that git ignores, a file that is no YAML: DVC would tell of each in its own way."""
     project.write({"dvc.yaml": "stages:\n  a:\n    cmd: echo a: b\n", ".dvc/config": ""})
@@ -208,3 +218,29 @@ def test_before_the_first_commit_there_is_nothing_to_rehearse(tmp_path, git, mon
     done = CliRunner().invoke(main, ["rehearse"])
     assert done.exit_code == 2
     assert done.output.endswith(" yet\n  next: git add -A && git commit\n")
+
+
+@pytest.fixture
+def metered(tmp_path, git, monkeypatch):
+    ignored = {".gitignore": rerun.SHAPE[".gitignore"] + "/.venv\n", ".dvc/.gitignore": SHAPE[".dvc/.gitignore"]}
+    return Foreign(tmp_path, git, monkeypatch, rerun.SHAPE | ignored)
+
+
+def test_the_limits_of_what_a_run_writes_are_tried(metered):
+    """A broken one would hold the push, one that asks for the number before waits, one of no number is a fault."""
+    limits = rerun.LIMITS.replace("at_most: 3", "at_most: 1")
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits})
+    metered.commit("Limit")
+    found = rehearsed(metered)
+    assert (found["level"], found["faults"]) == (1, [])
+    held = [one for one in found["remarks"] if "held" in one]
+    assert held == ["a push would be held: metrics/found.json:rows is 2, and at_most asks for 1"]
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits.replace("test.rate", "test.auc")})
+    metered.commit("Misname")
+    (fault,) = rehearsed(metered)["faults"]
+    assert (fault["file"], fault["line"], fault["what"], fault["next"]) == (
+        "pushforward.yaml",
+        7,
+        'metrics."metrics/found.json:test.auc": the run wrote no such number',
+        "have the stage that makes metrics/found.json write it, or mend the name",
+    )

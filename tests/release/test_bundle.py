@@ -134,7 +134,7 @@ class Served:
         rows = [{"id": f"r{n}", "p": n / 10 + golden} for n in range(1, 9)]
         told = told or json.dumps({"schema": 1, "key": "id", "rows": rows}).encode()
         with hub.run():
-            promote(hub.clone, verdict, "minor", lock, {}, told, say=quiet)
+            promote(hub.clone, verdict, "minor", {"dvc.lock": lock}, {}, told, say=quiet)
         self.model_file = hub.store / "files" / "md5" / self._object(model)
 
     def _lock(self, model):
@@ -355,7 +355,19 @@ def test_the_data_that_the_manifest_names_is_that_of_the_tag(served):
 
 def test_a_use_of_a_version_that_is_deprecated_is_not_packed(served, git):
     one = served()
-    git(one.hub.bare, "-c", "user.name=x", "-c", "user.email=x@y", "tag", "-a", "-m", "x", f"{NAME}!", f"{NAME}^{{}}")
+    git(
+        one.hub.bare,
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@y",
+        "tag",
+        "-a",
+        "-m",
+        'x\n\n{"schema":2}',
+        f"{NAME}!",
+        f"{NAME}^{{}}",
+    )
     with pytest.raises(
         PushforwardError, match=r"^hop use: toy#staging#1 puts toy@v1\.0\.0 to use, which is deprecated"
     ):

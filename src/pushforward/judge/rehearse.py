@@ -5,6 +5,7 @@ repository nor its store nor a server is written to.
 """
 
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import dirname
 
-from pushforward import files, params, schema, settings
+from pushforward import files, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision
 from pushforward.gate.evidence import problem_of
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, self_scored, stock
+from pushforward.judge import audition, challenge, handover, measured, plan, self_scored, stock
 from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, lint
+from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
@@ -74,7 +75,7 @@ def rehearse(root: Path, *, worktree: bool, say: Say) -> Rehearsal:
         clone = checkout(repository, head, place / "clone", storage=mine)
         # a hard link of a person's own would hand a stage the cache itself
         config = mine.config().replace("[cache]\n", "[cache]\n    type = reflink,copy\n", 1)
-        files.write(clone, ".dvc/config.local", config.encode())
+        files.write(clone, posixpath.join(home(clone), LOCAL), config.encode())
         if worktree:
             _commit_all(root, clone)
         _Rehearsing(root, clone, found, say).all(there.cache)
@@ -129,6 +130,8 @@ class _Rehearsing:
         if rules.self_scored:
             self._read_own(rules)
             return
+        if rules.measures:
+            self._measure(rules)
         if rules.level < len(schema.LEVELS) - 1:
             self.found.remarks.append(
                 f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
@@ -150,9 +153,7 @@ class _Rehearsing:
         with self._told("the commit", "."):
             lint.check_bytecode(tree)
         with self._told("the stages", lint.FILE):
-            values = params.plain(files.read(self.clone, params.FILE))
-            if (text := files.read(self.clone, lint.FILE)) is not None:
-                lint.check(text, set(tree), values)
+            folders.check(self.clone, set(tree))
         for path, problem in stock.workflows(self.clone, tree):
             self.found.add(Fault(path, 0, problem, f"edit {path}"))
 
@@ -173,7 +174,7 @@ class _Rehearsing:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
-        champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
+        champion = registry.fold(rules.model.name, Repository(self.root).refs(*registry.PLACES)).newest
         with self._told("the store", ".dvc/config"):
             if rules.level > 1 or rules.promote.metrics:
                 storage(self.clone).refuse_read_only()
@@ -186,6 +187,7 @@ class _Rehearsing:
                 out = self.clone.parent / "run"
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, rules.model.path, handover.tables(rules))
+                handover.read(out, rules.server)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"
@@ -195,6 +197,24 @@ class _Rehearsing:
             if not (self.clone / path).exists():
                 with self._told("the run", lint.FILE):
                     pipeline.build(self.clone, path, say=self.say)
+
+    def _measure(self, rules: Settings) -> None:
+        """The numbers that the run wrote, and their limits; one that asks for the number before has none to ask."""
+        out = self.clone.parent / "run"
+        if not out.is_dir():
+            return  # the run has said why
+        with self._told("the metrics", schema.FILE):
+            new, unread = measured.numbers(handover.read_metrics(out))
+            self.found.remarks += unread
+            for key, metric in rules.limits.items():
+                if key not in new:
+                    line = projects.line_of(survey(self.clone), "models", rules.model.name, "metrics", key)
+                    what = f'metrics."{key}": the run wrote no such number'
+                    then = f"have the stage that makes {key.partition(':')[0]} write it, or mend the name"
+                    self.found.add(Fault(schema.FILE, line, what, then))
+                    continue
+                guards = measured.held(key, metric, None, new[key])
+                self.found.remarks += [f"a push would be held: {one.detail}" for one in guards if one.outcome == "fail"]
 
     def _knows(self, told: str) -> bool:
         """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
@@ -243,14 +263,15 @@ class _Rehearsing:
             self.found.rests_on = f"{size}, {rules.gate.metric}, self-scored"
 
     def _score(self, rules: Settings, rows: audition.Rows) -> None:
-        """Score twice, as the run and its judge do."""
+        """Score twice, as the run and its judge do, and where rows remember events with the future replaced."""
         contract, answers = rules.contract, []
+        leak = ""
         line = projects.line_of(survey(self.clone), "models", contract.name, "score")
-        for time in ("scored", "scored again"):
+        for time, probe in (("scored", False), ("scored again", True)):
             self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
             out = self.clone.parent / time.replace(" ", "-")
             try:
-                challenge.answer(self.clone, rules, out, probe=False, forget=False, say=lambda _: None)
+                leak = challenge.answer(self.clone, rules, out, probe=probe, forget=False, say=lambda _: None)
                 answers.append(rows.read(out))
             except PushforwardError as failed:
                 what = failed.message.splitlines()[0]
@@ -260,6 +281,9 @@ class _Rehearsing:
         wrong, told = rows.compare(*answers)
         if wrong:
             self.found.add(Fault(schema.FILE, line, f"score: {wrong}", "have it answer alike: seeds, one thread"))
+        if leak and not wrong:  # a model that answers otherwise each time seems to see the future too
+            then = f"have it read of the events only what was known by then: by a row's {contract.time}"
+            self.found.add(Fault(schema.FILE, line, f"score: {leak}", then))
         if told:
             self.found.remarks.append(told)
 

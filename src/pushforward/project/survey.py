@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import params, schema, settings, yamlfile
+from pushforward import gto, params, schema, settings, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import locks, pipelines, reading
@@ -21,11 +21,10 @@ from pushforward.project.reading import Odd
 WORKFLOWS = ".github/workflows/"
 # What a run leaves in a checkout beside the outs of its stages.
 LEFT = ("/.venv", "/handover/", "/verdict/")
-GTO_VERSION = re.compile(r"(?:(?P<folder>[\w./-]+)=)?(?P<name>[A-Za-z][\w/-]*)@v(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
-GTO_STAGE = re.compile(r"(?:[\w./-]+=)?(?P<name>[A-Za-z][\w/-]*)#(?P<stage>[A-Za-z][\w-]*)#\d+")
 REMOTE = re.compile(r"\s*\['?remote \"(?P<name>[^\"]+)\"'?\]")
 SETTING = re.compile(r"\s*(?P<key>[\w.]+)\s*=\s*(?P<value>.*?)\s*$")
 LOGIN = re.compile(r"://[^/@]*@")  # may hold a password, and what is found is printed
+NO_BRANCH = "no branch is there"
 READ_ONLY = ("http://", "https://")
 GLOB = re.compile(r"([\\*?\[\]!#])")
 
@@ -105,7 +104,9 @@ def survey(root: Path) -> Survey:
     tracked, present = _files(repository)
     folders = sorted(posixpath.dirname(path) or "." for path in present if posixpath.basename(path) == pipelines.FILE)
     if not folders:
-        raise PushforwardError(f"{root} has no dvc.yaml", next="dvc stage add, and pushforward adopt again")
+        raise PushforwardError(
+            f"{root} has no dvc.yaml", next="dvc stage add, and adopt again; pushforward new DIR makes a whole one"
+        )
     odd: list[Odd] = []
     read = []
     for folder in folders:
@@ -116,7 +117,7 @@ def survey(root: Path) -> Survey:
     odd += strange
     old = _old(root, present, odd)
     models = tuple(_models(root, read, known, odd))
-    branch, why = _branch(repository)
+    branch, why = default_branch(repository)
     project = schema.load(root)
     told = {model.folder for model in project.models.values()} if project is not None else set[str]()
     return Survey(
@@ -194,8 +195,8 @@ def _in(path: str, folder: str) -> bool:
     return folder == "." or path.startswith(f"{folder}/")
 
 
-def _branch(repository: Repository) -> tuple[str, str]:
-    """The default branch, and how it is known."""
+def default_branch(repository: Repository) -> tuple[str, str]:
+    """The default branch, and how it is known; that of a server that is made here too."""
     origin = repository.git("symbolic-ref", "-q", "--short", "refs/remotes/origin/HEAD", check=False)
     if origin.returncode == 0 and origin.text.startswith("origin/"):
         return origin.text.removeprefix("origin/"), "that of origin"
@@ -204,7 +205,7 @@ def _branch(repository: Repository) -> tuple[str, str]:
         if name in heads:
             return name, "a branch here is called so"
     here = repository.git("symbolic-ref", "-q", "--short", "HEAD", check=False)
-    return (here.text, "the branch that is checked out") if here.returncode == 0 else ("main", "no branch is there")
+    return (here.text, "the branch that is checked out") if here.returncode == 0 else ("main", NO_BRANCH)
 
 
 def _remotes(root: Path, present: set[str], odd: list[Odd]) -> Iterable[Remote]:
@@ -233,12 +234,11 @@ def _registries(repository: Repository) -> Iterable[Registry]:
     versions: dict[str, list[tuple[int, int, int]]] = {}
     stages: dict[str, set[str]] = {}
     for ref in repository.refs("refs/tags"):
-        tag = ref.name.removeprefix("refs/tags/")
-        if version := GTO_VERSION.fullmatch(tag):
-            name = f"{version['folder']}={version['name']}" if version["folder"] else version["name"]
-            versions.setdefault(name, []).append((int(version[3]), int(version[4]), int(version[5])))
-        elif stage := GTO_STAGE.fullmatch(tag):
-            stages.setdefault(tag.partition("#")[0], set()).add(stage["stage"])
+        tag = gto.parse(ref.name.removeprefix("refs/tags/"))
+        if tag and tag.number and not tag.cancels:
+            versions.setdefault(tag.artifact, []).append(tag.number)
+        elif tag and tag.stage:
+            stages.setdefault(tag.artifact, set()).add(tag.stage)
     for name in sorted(versions):
         newest = "v" + ".".join(map(str, max(versions[name])))
         yield Registry(name, len(versions[name]), newest, tuple(sorted(stages.get(name, ()))))

@@ -109,13 +109,14 @@ def find(repository: Repository, name: str) -> tuple[Registered, Assignment | No
     """The version that `name` means (`v1.2.0`, the tag of a version or of an environment), and the latter's tag."""
     whole = VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
     model = whole["model"] if whole else Revision(repository, "HEAD").settings.model.name
-    known = registry.fold(model, repository.refs("refs/tags"))
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     if not ENVIRONMENT_TAG.fullmatch(name):
         return known.named(name), None
     use = next((one for one in known.assignments if one.name == name), None)
     version = known.at(use.commit) if use else None
     if version is None:
-        why = "puts no version to use" if use else "is not there"
+        foreign = any(one.name == name for one in known.foreign)
+        why = "puts no version to use" if use else f"is {registry.UNJUDGED}" if foreign else "is not there"
         raise PushforwardError(f"hop tag: {name} {why}", next="pushforward show")
     return version, use
 

@@ -18,7 +18,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
-from pushforward.git.refs import HOLDOUTS, NOTES, TRUST
+from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
@@ -37,6 +37,7 @@ from pushforward.git.server import (
     write_hook,
     write_hooks,
 )
+from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
 
 if TYPE_CHECKING:
@@ -80,10 +81,11 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     repository = Repository(clone)
     clone = _project(repository)
     from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
+    from pushforward.server import foreign
 
     wanted = settings.load(clone)
-    branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
-    if not branch:
+    branch, why = default_branch(repository)
+    if why == NO_BRANCH:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote_name, url = _store(clone)
     joined, own = (None, bare) if bare else (_server_of(repository), _own(repository))
@@ -113,7 +115,9 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if told := unshared(Repository(bare)):
         say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
-    return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    made = _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    foreign.take(made.repository, repository, wanted.model.name, say)
+    return made
 
 
 def _project(repository: Repository) -> Path:
@@ -243,7 +247,9 @@ class _Renewal:
 
     def _versions(self) -> bool:
         """Whether the repository has versions, which are nothing without their objects."""
-        return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
+        from pushforward.registry import tags as registry
+
+        return any("@v" in ref.name for ref in registry.own(self.repository.refs(*registry.PLACES)))
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
@@ -409,7 +415,7 @@ def _add_remote(repository: Repository, bare: Path) -> None:
 def _fetch_reports(repository: Repository) -> None:
     # `git fetch` brings the reports along, a pattern, for there are none before the first verdict; and all versions:
     # by itself it follows tags of branches only, and a version may name a lock commit beside them
-    for spec in (f"+{NOTES}*:{NOTES}*", "refs/tags/*:refs/tags/*"):
+    for spec in (f"+{NOTES}*:{NOTES}*", "refs/tags/*:refs/tags/*", f"+{FOREIGN}*:{FOREIGN}*"):
         if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
             repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
     # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server
@@ -456,9 +462,11 @@ def hidden(bare: Repository) -> tuple[str, ...]:
 
 def _store(clone: Path) -> tuple[str, str]:
     """The name of the project's default DVC remote, and its folder; "" where it is not a folder of this machine."""
-    config = configparser.ConfigParser(interpolation=None)
+    from pushforward.pipeline.storage import home  # a hook reads this module too, and needs no project
+
+    config, own = configparser.ConfigParser(interpolation=None), clone / home(clone) / ".dvc"
     try:
-        config.read(clone / ".dvc" / "config")
+        config.read(own / "config")
     except configparser.Error as broken:
         raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
     name = config.get("core", "remote", fallback="")
@@ -467,7 +475,7 @@ def _store(clone: Path) -> tuple[str, str]:
         raise PushforwardError(
             ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
         )
-    return name, "" if "://" in url else os.path.normpath(clone / ".dvc" / url)
+    return name, "" if "://" in url else os.path.normpath(own / url)
 
 
 def _copy_tool(lib: Path) -> None:

@@ -20,7 +20,6 @@ from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
-from pushforward.pipeline.lock import LOCK
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context, entries
 from pushforward.report.terminal import terminal
@@ -129,7 +128,7 @@ class Execution:
 
     def _version(self) -> str:
         """The version that the tag of this run puts to use."""
-        known = registry.fold(self.subject.settings.model.name, self.repository.refs("refs/tags"))
+        known = registry.fold(self.subject.settings.model.name, self.repository.refs(*registry.PLACES))
         version = known.at(self.job.commit)
         if version is None:
             raise PushforwardError(f"{self.job.branch} names {self.job.commit[:9]}, which no version names")
@@ -246,7 +245,7 @@ class Execution:
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
         verdict, taken = self.judged / "verdict", self.judged / "train"
-        text, lock = (verdict / "report.md").read_text(), taken / LOCK
+        text = (verdict / "report.md").read_text()
         header = entries(text)[0][0]
         return Outcome(
             str(header["verdict"]),
@@ -255,7 +254,7 @@ class Execution:
             str(header.get("reason", "")),
             read_metrics(taken),
             _pictures(verdict / "plots"),
-            lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
+            handover.locks_in(taken),
             self.subject.commit,
             passed="" if self.subject.trusted or not self._lands(header) else self.subject.commit,
             final=self.own,
@@ -298,9 +297,9 @@ class Execution:
 
     def _tagged(self) -> bool:
         """Whether a version names this commit as what was pushed."""
-        pattern = f"refs/tags/{self.subject.settings.model.name}@*"
-        names = self.repository.git("for-each-ref", f"--contains={self.job.commit}", "--format=%(objectname)", pattern)
-        records = (registry.record(self.repository.git("cat-file", "tag", tag).text) for tag in names.text.split())
+        known = registry.fold(self.subject.settings.model.name, self.repository.refs(*registry.PLACES))
+        tags = self.repository.objects([version.tag for version in known.versions])
+        records = (registry.record(tag[1].decode("utf-8", "replace")) for tag in tags if tag)
         return any(found.get("commit") == self.job.commit for found in records)
 
     def _carried(self) -> Outcome:
