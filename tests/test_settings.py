@@ -125,7 +125,6 @@ def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():
             "several models in one repository are not judged yet",
             "keep one",
         ),
-        (RERUN + b"    folder: sub\n", "a dvc.yaml below the root of the repository is not run yet", "to the root"),
         (RERUN[RERUN.index(b"models") :], f"'tool' is missing: write tool: \"{__version__}\"", "edit pushforward.yaml"),
     ],
 )
@@ -384,3 +383,30 @@ def test_the_contract_is_written_down_whole():
     contract = read.contract
     assert (contract.cluster, contract.time, contract.events, contract.predicted) == (None, None, False, ("p",))
     assert (read.gate.metric, read.project.tool) == ("squared", __version__)
+
+
+def test_paths_of_a_model_below_the_root_are_named_from_its_folder(tmp_path):
+    text = """\
+tool: "0.2.0"
+models:
+  wine:
+    folder: models/wine
+    path: model.pkl
+    environment: [requirements.txt]
+    metrics: {"eval/m.json:auc": {better: higher}}
+    holdout: {path: data/holdout, key: id, label: y, cluster: none, time: none}
+    score: python predict.py {rows} {out}
+    validation: data/v.csv
+    batches: params.yaml:data.months
+"""
+    rules = settings.parse(text.encode())
+    contract = rules.contract
+    assert (contract.path, contract.holdout) == ("models/wine/model.pkl", "models/wine/data/holdout")
+    assert contract.validation == rules.validation == "models/wine/data/v.csv"
+    assert rules.outs == ["models/wine/model.pkl", "models/wine/data/holdout", "models/wine/data/v.csv"]
+    assert rules.batches == ("models/wine/params.yaml", "data.months")
+    assert contract.environment == ["requirements.txt"], "locks are named from the root"
+    assert rules.model.beside("metrics/m.json") == "models/wine/metrics/m.json"
+    assert rules.model.named("models/wine/eval/m.json:auc") == "eval/m.json:auc"
+    measured = settings.parse(text[: text.index("    holdout")].encode())
+    assert list(measured.limits) == ["models/wine/eval/m.json:auc"]

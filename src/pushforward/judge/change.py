@@ -12,7 +12,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import handover, identity
 from pushforward.judge.question import Question
 from pushforward.pipeline import declared
-from pushforward.pipeline.lock import LOCK, METRICS, making
+from pushforward.pipeline.lock import METRICS, making
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
@@ -54,8 +54,8 @@ def touched_by(
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
-    lock = repository.read(champion.commit if champion else base, LOCK)
     try:
+        lock = Revision(repository, champion.commit if champion else base).whole_lock
         before = Revision(repository, base)
         made: tuple[set[str], set[str]] = set(), set()
         if not rules.measures:

@@ -3,7 +3,7 @@
 import functools
 import io
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from pushforward.git.repository import Repository
 from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.lock import LOCK, feeding, making
+from pushforward.pipeline import folders
+from pushforward.pipeline.lock import feeding, making, merged
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
@@ -28,18 +29,24 @@ MEND = "edit models in pushforward.yaml"
 
 
 def build(
-    root: Path, rules: Settings, months: list[str], *, pushed: tuple[str, bytes] | None, champion: str | None
+    root: Path,
+    rules: Settings,
+    months: list[str],
+    *,
+    pushed: tuple[str, Mapping[str, bytes]] | None,
+    champion: str | None,
 ) -> Path:
     """Make the holdout of `months` in the judge's checkout `root`; its folder.
 
-    Of a push the commit and the lock are taken over (`pushed`): what its stages made with the judge's code, files and
+    Of a push the commit and the locks are taken over (`pushed`): what its stages made with the judge's code, files and
     parameters is what they would make here. The lock of a pull request is hostile; there that of the commit `champion`
     is the start.
     """
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        files.write(root, LOCK, pushed[1])
+        for path, lock in pushed[1].items():
+            files.write(root, path, lock)
     else:
         source, made = champion or "", []
         pipeline.seed(repository, champion)
@@ -133,7 +140,7 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     import polars as pl
 
     contract, found = rules.contract, []
-    lock = files.read(root, LOCK)
+    lock = merged(folders.locks_here(root))
     fed = feeding(lock, contract.holdout)
     if missing := [path for path in fed if not (root / path).exists()]:
         pipeline.fetch(root, *missing, say=lambda _: None)
@@ -169,13 +176,13 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
-    lock = files.read(root, LOCK)
+    lock = merged(folders.locks_here(root))
     made_of = making(lock, rules.contract.holdout)
     before, after = Revision(repository, judge), Revision(repository, source)
     changed = repository.changed(judge, source)
     touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals)
-    made = [name for name in touched if not name.startswith(verdicts.JUDGE_PATHS)]
-    return bool(made_of[0]) and not made and "dvc.yaml" not in touched
+    made = [name for name in touched if not verdicts.of_judge(name)]
+    return bool(made_of[0]) and not made and not any(map(verdicts.is_pipeline, touched))
 
 
 def _set_months(root: Path, rules: Settings, months: list[str]) -> None:

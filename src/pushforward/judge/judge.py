@@ -17,6 +17,7 @@ from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
+from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
 from pushforward.judge import floor, handover, identity, ledger, losses, measured, passed, self_scored
@@ -82,7 +83,7 @@ class _Hearing:
             self.mode = mode_of(self.subject, self.champion)
         self.digests = _digests(read, self.subject)
         self._check(read)
-        self.context = background.with_metrics(self.context, read, self.subject.repository, self.champion)
+        self.context = background.with_metrics(self.context, read, self.subject, self.champion)
         return read
 
     def measure(self, folder: Path, golden: Path | None) -> Verdict:
@@ -247,7 +248,7 @@ def _answer(
 ) -> tuple[Verdict, Context, registry.Level]:
     contract = case.contract
     case.say(f"holdout {' '.join(case.months)}")
-    pushed = (case.question.subject, case.read.lock) if case.trusted else None
+    pushed = (case.question.subject, case.read.locks) if case.trusted else None
     champion = case.champion.commit if case.champion else None
     holdout = holdouts.build(case.root, case.rules, case.subject.batches, pushed=pushed, champion=champion)
     rows, events, labels = holdouts.tables(holdout, case.rules)
@@ -354,8 +355,8 @@ def _digests(read: handover.Handover, subject: Revision) -> Digests:
         model=model_digest(model),
         manifest=sha256(manifest) if manifest else "",
         data=data_digest(manifest, read.lock, path),
-        lock=sha256(read.lock),
-        params=sha256(subject.params or b""),
+        lock=kept.digest(read.locks, LOCK),
+        params=subject.params_digest,
         environment=subject.environment,
     )
 
