@@ -12,8 +12,9 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Guard, Number, Verdict
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.repository import EMPTY_TREE, Repository
-from pushforward.judge import ledger, names, seal
-from pushforward.judge.ledger import ClosedError, Key, Ledger
+from pushforward.judge import ledger, looks, names, seal
+from pushforward.judge.ledger import Ledger
+from pushforward.judge.looks import ClosedError, Key
 
 MONTHS = "2013-03_2013-04"
 REF = HOLDOUTS + MONTHS
@@ -21,7 +22,8 @@ RACE = """
 import sys
 from pathlib import Path
 from pushforward.git.repository import Repository
-from pushforward.judge.ledger import ClosedError, Key, Ledger, digest
+from pushforward.judge.ledger import Ledger
+from pushforward.judge.looks import ClosedError, Key, digest
 folder, remote, who, number = sys.argv[1:]
 ledger = Ledger(Repository(Path(folder)), remote=remote)
 key = Key(*(digest(part) for part in (who, "champion", "holdout", "rules")))
@@ -36,7 +38,7 @@ except ClosedError:
 
 
 def key(challenger, champion="champion", rules="rules"):
-    return Key(*(ledger.digest(part) for part in (challenger, champion, "holdout", rules)))
+    return Key(*(looks.digest(part) for part in (challenger, champion, "holdout", rules)))
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_a_look_is_reserved_then_settled(chain):
     first = reserve(chain, "a")
     assert (first.number, first.of, first.alpha, first.verdict) == (1, 3, pytest.approx(0.02), "")
     settled = chain.settle(MONTHS, first, "hold", "{}")
-    assert (settled.verdict, settled.sealed) == ("hold", ledger.digest("{}"))
+    assert (settled.verdict, settled.sealed) == ("hold", looks.digest("{}"))
     state = chain.state(MONTHS)
     assert (len(state.looks), state.left, state.length, state.retired) == (1, 2, 2, None)
 
@@ -314,7 +316,7 @@ def test_a_forged_entry_that_is_right_in_everything_is_one_of_ours(chain, bare):
         ({"of": 100}, "the budget changed"),
         ({"budget": 0.2}, "the budget changed"),
         ({"alpha": 0.05}, "the level of the look is wrong"),
-        ({"challenger": ledger.digest("a")}, "the same look twice"),
+        ({"challenger": looks.digest("a")}, "the same look twice"),
         ({"alpha": "0.02"}, "valid number"),
         ({"extra": 1}, "Extra inputs"),
         ({"entry": "reset"}, "does not match"),

@@ -18,7 +18,7 @@ from pushforward.gate.verdict import Champion, Slice, Stage
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names
+from pushforward.judge import ledger, looks, names
 from pushforward.report import note, notes, words
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
@@ -381,7 +381,7 @@ def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own
     (clone / "params.yaml").write_text(json.dumps({"data": {"months": listed}}))
     git(clone, "commit", "-qam", "Name batches otherwise")
     book = ledger.Ledger(Repository(clone))
-    key = ledger.Key(*("abcd"[n] * 64 for n in range(4)))
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
     for window in (listed[3:], listed[1:3], listed[2:4]):
         book.reserve(names.ledger(window), key, alpha=0.05, looks=10, mode="refresh", commit="")
     book.supersede(listed[2:4], listed)

@@ -11,7 +11,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
 from pushforward.judge import holdout as holdouts
-from pushforward.judge import ledger, names, seal
+from pushforward.judge import ledger, looks, names, seal
 from pushforward.judge.case import Case
 from pushforward.pipeline.revision import sha256
 
@@ -28,19 +28,19 @@ def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
         return told if shown else seal.public(told, None)
     book, name = ledger.of(case.repository.path), names.ledger(case.months)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
-    key = ledger.Key(
+    key = looks.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
         # last bits, or a model that threads add up would be another challenger each time.
         challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
         champion=sha256(stats.rounded(evidence.champion).tobytes()),
         holdout=holdouts.digest(holdout),
-        rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
+        rules=looks.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )
     try:
         taken = book.reserve(
             name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=case.question.head
         )
-    except ledger.ClosedError as closed:
+    except looks.ClosedError as closed:
         return verdicts.unanswered(closed.message, evidence.mode, rules)
     verdict = gate.judge(evidence, rules.model_copy(update={"alpha": taken.alpha}), cluster=word)
     verdict = dataclasses.replace(verdict, rules=rules.model_dump())

@@ -11,7 +11,7 @@ from typing import Any
 from pushforward import files, params, percent, settings
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names
+from pushforward.judge import ledger, looks, names
 from pushforward.report import note, notes
 from pushforward.text import figure, plural
 
@@ -86,7 +86,7 @@ def plan(root: Path) -> Plan:
         state.of or rules.gate.looks,
         state.left if state.looks else rules.gate.looks,
         alpha,
-        ledger.refusal(state) if state.retired or (state.looks and not state.left) else "",
+        looks.refusal(state) if state.retired or (state.looks and not state.left) else "",
         loss,
         len(errors),
         clusters,

@@ -21,6 +21,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger, names
+from pushforward.judge.looks import State
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
@@ -214,7 +215,7 @@ class Looks:
     """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
 
     holdout: str
-    state: ledger.State
+    state: State
     numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
     problem: str = ""
 
@@ -367,11 +368,11 @@ class History:
                 state = ledger.Ledger(self.repository).state(holdout)
                 known = Looks(holdout, state, self._published(state))
             except (PushforwardError, ValueError) as broken:
-                known = Looks(holdout, ledger.State(holdout), problem=str(getattr(broken, "message", broken)))
+                known = Looks(holdout, State(holdout), problem=str(getattr(broken, "message", broken)))
             self._looks[holdout, tip] = known
         return known
 
-    def _published(self, state: ledger.State) -> dict[int, verdicts.Verdict]:
+    def _published(self, state: State) -> dict[int, verdicts.Verdict]:
         """The numbers that a holdout has published, each as its look left them."""
         names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
         found = {}
