@@ -64,8 +64,6 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
-        (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
         (
             b"    batches",
             b'    metrics: {"m.json:auc": {better: higher, at_least: 0.8}}\n    batches',

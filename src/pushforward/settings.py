@@ -60,6 +60,7 @@ class ModelContract(Outline):
     `floor_command` writes, asked as a model is.
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
     `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
+    `share` of all keys is the holdout where there are no batches, and `data` are files that only gain rows.
     Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     """
 
@@ -76,6 +77,8 @@ class ModelContract(Outline):
     loss: str | None = None
     loss_key: Column | None = None
     validation: RelativePath | None = None
+    share: float = 0.2
+    data: list[ProjectPath] = Field(default=[])
 
     @property
     def predicted(self) -> tuple[str, ...]:
@@ -132,7 +135,11 @@ class Settings:
         if self.project.promote.metrics:
             raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
         told = model.model_dump(include={"path", "environment", "card", "score", "validation", "loss_key"})
-        told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
+        told |= {
+            "classes": model.classes or [],
+            "data": model.data or [],
+            "loss": model.loss if self.gate.metric == COMMAND else None,
+        }
         asked = model.holdout.model_dump(exclude={"path"})
         asked |= {column: None for column in ("cluster", "time") if asked[column] == schema.NONE}
         if model.holdout.floor_is_command:
@@ -191,9 +198,24 @@ class Settings:
         file, colon, key = named.partition(":")
         return (file, key) if colon else ("", "")
 
+    @property
+    def renews(self) -> int:
+        """How many unseen keys open an epoch, where there are no batches."""
+        return self.project.gate.renews
+
+    @property
+    def batched(self) -> bool:
+        """Whether data arrives in batches; where not, the holdout is by a hash of the key, and judged in epochs."""
+        return self.batches != ("", "")
+
     def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
-        """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
+        """The names of the batches that have arrived, none where there are none.
+
+        `read` gives the pipeline's files, `at` is before their names.
+        """
         name = self.contract.name
+        if not self.batched:
+            return []
         file, key = self.batches
         text = read(file)
         if text is None:
@@ -227,8 +249,6 @@ class Settings:
 
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
-    if model.batches in (None, schema.NONE):
-        yield "batches: none"
     # what would hold a commit must not be passed over; a metric without a limit asks nothing
     limits = ((key, limit) for key, metric in (model.metrics or {}).items() for limit in schema.limits(metric))
     yield from (f'metrics."{key}".{limit}' for key, limit in limits)

@@ -551,9 +551,8 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             {SETTINGS[SETTINGS.index("    holdout:") :]: "    predictions: {path: eval.csv, label: r, key: id}\n"},
             "the model toy is at level 2 (predictions), and judging it needs level 3",
         ),
-        ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],
-    ids=["tool", "level", "batches"],
+    ids=["tool", "level"],
 )
 def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
     (old, new), *_ = change.items()

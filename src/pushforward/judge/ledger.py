@@ -19,11 +19,15 @@ from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import names, seal
 from pushforward.judge.looks import (
+    BEFORE,
     ENTRY,
+    KEYS,
+    LOOKED,
     ClosedError,
     Entry,
     Key,
     Look,
+    Opened,
     Reserved,
     Retired,
     Retirement,
@@ -32,6 +36,7 @@ from pushforward.judge.looks import (
     Step,
     after,
     digest,
+    document,
     fold,
     head,
     subject,
@@ -44,6 +49,7 @@ PATIENCE_SECONDS = 120.0
 STUCK = 6
 LIMIT_ENTRIES = 10_000
 LIMIT_ENTRY_BYTES = 16 * 1024
+KEY_BYTES = 8
 
 
 def of(root: Path) -> "Ledger":
@@ -80,11 +86,13 @@ class Ledger:
         tip = self.repository.resolve(HOLDOUTS + holdout)
         return State(holdout) if tip is None else fold(holdout, self._read(tip))
 
-    def reserve(self, holdout: str, key: Key, *, alpha: float, looks: int, mode: str, commit: str) -> Look:
+    def reserve(
+        self, holdout: str, key: Key, *, alpha: float, looks: int, mode: str, commit: str, keys: bytes | None = None
+    ) -> Look:
         """Take a look before anything is computed; the same `key` gets the look that it has, finished or not.
 
         `alpha` and `looks` are the budget of a holdout that nobody has looked at; one in use keeps what it began
-        with. Raises `ClosedError` where no new look is to be had.
+        with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be had.
         """
 
         def step(state: State) -> Step | None:
@@ -104,8 +112,9 @@ class Ledger:
                 rules=key.rules,
                 mode=mode,
                 commit=commit,
+                keys=None if keys is None else hashlib.sha256(keys).hexdigest(),
             )
-            return reserved, {}
+            return reserved, {} if keys is None else {f"{LOOKED}/{reserved.number}": keys}
 
         state, mine = self._append(holdout, step)
         look = state.find(key)
@@ -160,6 +169,56 @@ class Ledger:
         refresh = self.state(holdout).refresh
         if refresh is None or refresh.number != number:
             self.retire(holdout, "promoted", by)
+
+    def open(self, holdout: str, keys: bytes, before: bytes, *, labels: str, since: str, commit: str) -> State:
+        """Open an epoch with these keys, once; the state after, which tells another opening where one was first."""
+
+        def step(state: State) -> Step | None:
+            if state.opened is not None:
+                return None
+            opened = Opened(
+                **head(state),
+                keys=len(keys) // KEY_BYTES,
+                listed=hashlib.sha256(keys).hexdigest(),
+                before=hashlib.sha256(before).hexdigest(),
+                labels=labels,
+                since=since,
+                commit=commit,
+            )
+            return opened, {KEYS: keys, BEFORE: before}
+
+        return self._append(holdout, step)[0]
+
+    def epoch(self) -> State | None:
+        """The newest epoch that was opened; None where none was."""
+        self._fetch()
+        listed = (names.number(ref.name.removeprefix(HOLDOUTS)) for ref in self.repository.refs(HOLDOUTS))
+        states = (self.state(names.epoch(number)) for number in sorted(filter(None, listed), reverse=True))
+        return next((state for state in states if state.opened is not None), None)
+
+    def keys(self, state: State) -> bytes:
+        """The keys of an epoch that was opened."""
+        assert state.opened is not None  # noqa: S101, who asks knows
+        return self._list(state, KEYS, state.opened.listed)
+
+    def seen(self, state: State) -> bytes:
+        """All keys that this epoch and those before it have had, or were looked at before it was opened."""
+        assert state.opened is not None  # noqa: S101, likewise
+        looked = (self._list(state, f"{LOOKED}/{number}", listed) for number, listed in state.looked)
+        return b"".join((self._list(state, BEFORE, state.opened.before), self.keys(state), *looked))
+
+    def _list(self, state: State, path: str, listed: str) -> bytes:
+        content = self.repository.read(state.tip, path)
+        if content is None or hashlib.sha256(content).hexdigest() != listed:
+            raise tampered(state.holdout, f"{path} is not the list that its entry names")
+        return content
+
+    def supersede_epochs(self, number: int) -> None:
+        """Retire every epoch before that one: it has opened."""
+        for ref in self.repository.refs(HOLDOUTS):
+            name = ref.name.removeprefix(HOLDOUTS)
+            if 0 < names.number(name) < number:
+                self.retire(name, "superseded", names.epoch(number))
 
     def supersede(self, window: Sequence[str], batches: Sequence[str]) -> None:
         """Retire every holdout that ends before that of `window` does, in the order of `batches`: the next has closed.
@@ -216,7 +275,7 @@ class Ledger:
             time.sleep(random.uniform(0.005, 0.02 * 2 ** min(attempt, 5)))  # noqa: S311
 
     def _write(self, state: State, entry: Entry, files: Mapping[str, bytes]) -> str:
-        content = {ENTRY: entry.model_dump_json().encode(), **files}
+        content = {ENTRY: document(entry), **files}
         parents = [state.tip] if state.tip else []
         with tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "index"

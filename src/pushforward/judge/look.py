@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision as gate
@@ -10,13 +9,13 @@ from pushforward.gate import stats
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
-from pushforward.judge import holdout as holdouts
 from pushforward.judge import ledger, looks, names, seal
 from pushforward.judge.case import Case
+from pushforward.judge.epochs import Asked
 from pushforward.pipeline.revision import sha256
 
 
-def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
+def look(case: Case, evidence: Evidence, rows: Asked) -> Verdict:
     """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
     rules = case.gate
     shown = rules.reveal == "numbers"
@@ -26,19 +25,21 @@ def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book, name = ledger.of(case.repository.path), names.ledger(case.months)
+    book, epoch = ledger.of(case.repository.path), rows.epoch
+    name, keys = (epoch.name, epoch.listed) if epoch else (names.ledger(case.months), None)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = looks.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
         # last bits, or a model that threads add up would be another challenger each time.
         challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
         champion=sha256(stats.rounded(evidence.champion).tobytes()),
-        holdout=holdouts.digest(holdout),
+        holdout=rows.digest,
         rules=looks.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )
     try:
+        head = case.question.head
         taken = book.reserve(
-            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=case.question.head
+            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=head, keys=keys
         )
     except looks.ClosedError as closed:
         return verdicts.unanswered(closed.message, evidence.mode, rules)

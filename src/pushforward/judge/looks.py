@@ -25,6 +25,7 @@ from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import names
 
 ENTRY = "entry.json"
+KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
 REFRESH = "refresh"
 
 Retirement = Literal["promoted", "spent", "superseded"]
@@ -38,6 +39,8 @@ class ClosedError(PushforwardError):
 
     def __init__(self, state: "State") -> None:
         step = f"add the next {names.noun(state.holdout)} to the list that `batches` names, when it arrives"
+        if names.number(state.holdout):
+            step = "add rows to the data: enough unseen keys of the holdout open the next epoch"
         super().__init__(refusal(state), next=step, exit_code=NOT_PROMOTED)
 
 
@@ -70,8 +73,26 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """An epoch as it was opened: how many `keys` it has, and the SHA-256 of their list, of the list of all that earlier
+    epochs have had (`before`), and of the `labels`. `since` is the version that was in use.
+    """
+
+    keys: int
+    listed: str
+    before: str
+    labels: str
+    since: str
+    commit: str
+
+
+@dataclass(frozen=True)
 class State:
-    """A ledger as read: its tip ("" where nobody has looked yet), its looks in order, and why it retired, if so."""
+    """A ledger as read: its tip ("" where nobody has looked yet), its looks in order, and why it retired, if so.
+
+    Of an epoch how it was `opened`, and of looks before that, at keys that a pull request brought, which keys: by the
+    number of the look the SHA-256 of their list.
+    """
 
     holdout: str
     tip: str = ""
@@ -81,6 +102,8 @@ class State:
     looks: tuple[Look, ...] = ()
     retired: Retirement | None = None
     by: str = ""
+    opened: Opening | None = None
+    looked: tuple[tuple[int, str], ...] = ()
 
     @property
     def left(self) -> int:
@@ -132,6 +155,7 @@ class Reserved(Entry):
     rules: Digest
     mode: Text
     commit: Commit
+    keys: Digest | None = None
 
 
 class Settled(Entry):
@@ -151,10 +175,22 @@ class Retired(Entry):
     by: Text
 
 
-_ANY: TypeAdapter[Reserved | Settled | Retired] = TypeAdapter(
-    Annotated[Reserved | Settled | Retired, Field(discriminator="entry")]
+class Opened(Entry):
+    """That an epoch was opened, and with which keys."""
+
+    entry: Literal["opened"] = "opened"
+    keys: int = Field(ge=1)
+    listed: Digest
+    before: Digest
+    labels: Digest
+    since: Text
+    commit: Commit
+
+
+_ANY: TypeAdapter[Reserved | Settled | Retired | Opened] = TypeAdapter(
+    Annotated[Reserved | Settled | Retired | Opened, Field(discriminator="entry")]
 )
-Step = tuple[Reserved | Settled | Retired, Mapping[str, bytes]]
+Step = tuple[Reserved | Settled | Retired | Opened, Mapping[str, bytes]]
 
 
 def digest(text: str) -> str:
@@ -172,6 +208,10 @@ def refusal(state: State) -> str:
         "spent": f"all of its {state.of} looks are used",
         "superseded": f"a later {word} has closed since",
     }
+    if number := names.number(state.holdout):
+        why["superseded"] = "a later one has opened since"
+        ended = f"all {state.of} looks at it are taken" if state.retired is None else why[state.retired]
+        return f"epoch {number} of the holdout has retired: {ended}; the next opens when enough unseen keys have come"
     if state.retired is None:
         return f"all {state.of} looks at the holdout {batches} are taken; the next {word} opens a new one"
     return f"the holdout {batches} has retired: {why[state.retired]}; the next {word} opens a new one"
@@ -190,23 +230,23 @@ def fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:
     return state
 
 
-def after(state: State, entry: Reserved | Settled | Retired, commit: str) -> State:
+def after(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
     """The state after one entry more."""
     return replace(_advance(state, entry, commit), tip=commit, length=state.length + 1)
 
 
-def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retired:
+def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retired | Opened:
     try:
         entry = _ANY.validate_json(text)
     except ValidationError as wrong:
         first = wrong.errors()[0]
         raise tampered(holdout, f"{ENTRY} of {commit[:9]}: {first['msg'][:200]}") from None
-    if entry.model_dump_json().encode() != text:
+    if document(entry) != text:
         raise tampered(holdout, f"{ENTRY} of {commit[:9]} is not in canonical form")
     return entry
 
 
-def _advance(state: State, entry: Reserved | Settled | Retired, commit: str) -> State:
+def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
     """The state after an entry that this module may have written; any other is refused."""
 
     def expect(holds: bool, what: str) -> None:
@@ -226,7 +266,12 @@ def _advance(state: State, entry: Reserved | Settled | Retired, commit: str) -> 
         )
         expect(state.find(key) is None, "the same look twice")
         look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit)
-        return replace(state, budget=budget, of=of_, looks=(*state.looks, look))
+        looked = state.looked if entry.keys is None else (*state.looked, (entry.number, entry.keys))
+        return replace(state, budget=budget, of=of_, looks=(*state.looks, look), looked=looked)
+    if isinstance(entry, Opened):
+        expect(state.opened is None, "opened twice")
+        told = entry.model_dump(include={"keys", "listed", "before", "labels", "since", "commit"})
+        return replace(state, opened=Opening(**told))
     if isinstance(entry, Settled):
         expect(entry.number <= len(state.looks), f"a verdict of look {entry.number}, which was never reserved")
         look = state.looks[entry.number - 1]
@@ -236,6 +281,11 @@ def _advance(state: State, entry: Reserved | Settled | Retired, commit: str) -> 
     expect(state.retired is None, "retired twice")
     expect(bool(state.looks), "retired before its first look")
     return replace(state, retired=entry.reason, by=entry.by)
+
+
+def document(entry: Entry) -> bytes:
+    """The one text of an entry."""
+    return entry.model_dump_json(exclude_none=True).encode()
 
 
 def head(state: State) -> dict[str, Any]:
@@ -250,6 +300,8 @@ def subject(entry: Entry) -> str:
         return f"Look {entry.number} of {entry.of} at {entry.holdout}"
     if isinstance(entry, Settled):
         return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
+    if isinstance(entry, Opened):
+        return f"Open {entry.holdout} with {entry.keys} keys"
     return f"Retire {entry.holdout}"
 
 

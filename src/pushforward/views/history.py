@@ -62,8 +62,19 @@ class _Look(_Part):
     of: int
 
 
+class _Epoch(_Part):
+    number: int
+
+
 class _Holdout(_Part):
     months: tuple[str, ...]
+    epoch: _Epoch | None = None
+
+    @property
+    def told(self) -> str:
+        """What it is of, as a cell has it: the first and the last of its months, or its epoch."""
+        ends = [self.months[0], self.months[-1]] if self.months else []
+        return " ".join(ends) if self.epoch is None else f"epoch {self.epoch.number}"
 
 
 class Header(_Part):

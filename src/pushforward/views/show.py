@@ -167,7 +167,7 @@ def _told(tag: Tag) -> tuple[str, str, str]:
 
 
 def _entry(run: Run, made: dict[str, Registered]) -> Entry:
-    header, months = run.header, run.header.holdout.months if run.header.holdout else ()
+    header = run.header
     # That of the validation month is there for every verdict, sealed or not.
     loss = run.loss or (header.numbers[0] if header.numbers else None)
     return Entry(
@@ -179,7 +179,7 @@ def _entry(run: Run, made: dict[str, Registered]) -> Entry:
         verdict=header.verdict,
         stands_from=run.stands_from,
         mode=header.mode,
-        months=" ".join((months[0], months[-1])) if months else "",
+        months=header.holdout.told if header.holdout else "",
         gain=loss.gain if loss else None,
         low=loss.low if loss else None,
         high=loss.high if loss else None,
