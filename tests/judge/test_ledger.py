@@ -332,6 +332,56 @@ def test_a_forged_entry_is_refused(chain, bare, changes, said):
     assert refused.value.exit_code == 3
 
 
+EPOCH = names.epoch(2)
+OPENED = {"labels": "a" * 64, "since": "toy@v1.0.0", "commit": "b" * 40}
+
+
+def test_an_epoch_is_opened_once_and_its_keys_are_those_of_its_entry(chain, bare, git):
+    assert chain.epoch() is None
+    first = chain.open(EPOCH, b"12345678abcdefgh", b"87654321", **OPENED)
+    assert (first.opened.keys, first.opened.since, first.length, first.left) == (2, "toy@v1.0.0", 1, 0)
+    again = chain.open(EPOCH, b"12345678", b"", **OPENED)
+    assert again == first, "the second is told what the first has opened"
+    assert chain.keys(first) == b"12345678abcdefgh"
+    assert chain.seen(first) == b"8765432112345678abcdefgh"
+    taken = chain.reserve(EPOCH, key("a"), alpha=0.06, looks=3, mode="superior", commit="", keys=b"ijklmnop")
+    assert taken.number == 1
+    assert chain.seen(chain.state(EPOCH)).endswith(b"ijklmnop")
+    assert chain.epoch().holdout == EPOCH
+    git(bare, "update-ref", HOLDOUTS + names.epoch(3), git(bare, "rev-parse", HOLDOUTS + EPOCH))
+    with pytest.raises(PushforwardError, match="is not as it was written"):
+        chain.epoch()
+
+
+def test_a_list_of_keys_that_was_changed_is_refused(chain, bare):
+    state = chain.open(EPOCH, b"12345678", b"", **OPENED)
+    repository = Repository(bare)
+    entry = {**json.loads(repository.read(state.tip, "entry.json")), "entry": "retired", "reason": "spent", "by": ""}
+    for name in ("keys", "listed", "before", "labels", "since", "commit"):
+        entry.pop(name)
+    chain.reserve(EPOCH, key("a"), alpha=0.06, looks=3, mode="superior", commit="")
+    state = chain.state(EPOCH)
+    text = compact(entry | {"sequence": state.length, "previous": state.tip})
+    tree = repository.write_tree(state.tip, {"entry.json": text, "keys": b"87654321"}, index=bare / "forge.index")
+    commit = repository.write_commit(tree, [state.tip], "Forge\n", date="1700000000 +0000")
+    assert repository.update_ref(HOLDOUTS + EPOCH, commit)
+    with pytest.raises(PushforwardError, match="keys is not the list that its entry names"):
+        chain.keys(chain.state(EPOCH))
+
+
+def test_an_epoch_that_opens_retires_those_before(chain):
+    for number in (1, 2):
+        chain.open(names.epoch(number), b"12345678", b"", **OPENED)
+        chain.reserve(names.epoch(number), key("a"), alpha=0.06, looks=3, mode="superior", commit="")
+    chain.supersede_epochs(2)
+    assert [chain.state(names.epoch(number)).retired for number in (1, 2)] == ["superseded", None]
+    with pytest.raises(
+        ClosedError, match="epoch 1 of the holdout has retired: a later one has opened since; the next"
+    ) as closed:
+        chain.reserve(names.epoch(1), key("b"), alpha=0.06, looks=3, mode="superior", commit="")
+    assert closed.value.next.startswith("add rows to the data")
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"entry":"look"}', b"\xff", b"x" * 20_000])
 def test_a_document_that_is_not_ours_is_refused(chain, bare, text):
     look(chain, "a")

@@ -27,7 +27,9 @@ from pushforward.judge.case import Case
 from pushforward.judge.looks import State
 from pushforward.judge.validation import clusters_of
 from pushforward.pipeline.revision import Revision, sha256
+from pushforward.report import words
 from pushforward.settings import Settings
+from pushforward.text import plain
 
 Places = NDArray[np.uint64]
 BIG = np.dtype(">u8")
@@ -166,6 +168,17 @@ def at(case: Case, labels: pl.DataFrame, before: Callable[[], pl.DataFrame] | No
         if state.opened is not None and state.opened.listed == sha256(due.listed):
             return dataclasses.replace(due, told=dataclasses.replace(due.told, open=True), listed=None)
         # another push was first: what it opened is in use now
+
+
+def foreseen(book: ledger.Ledger, keys: pl.Series, rules: Settings) -> str:
+    """On which epoch a push of a holdout with these keys would be judged, before anybody opens one."""
+    last, where = book.epoch(), places(keys)
+    if last is None or last.opened is None:
+        return f"epoch 1 would open with {len(keys):,} keys"
+    number, fresh = names.number(last.holdout), int((~np.isin(where, _read(book.seen(last)))).sum())
+    if fresh >= rules.renews:
+        return f"epoch {number + 1} would open with {fresh:,} keys that nobody has judged"
+    return words.epoch(Told(number, last.opened.keys, last.opened.since, True, fresh, rules.renews), plain)
 
 
 def _due(case: Case, number: int, where: Places, fresh: NDArray[np.bool_]) -> Epoch:

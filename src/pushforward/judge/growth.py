@@ -82,22 +82,22 @@ class _Data:
     out: tuple[str, str]
     place: Path
 
-    def open(self, oid: str = "", inside: str = "") -> BinaryIO | None:
-        """The object `oid`, its own by default, as a stream; None where it is to be had nowhere."""
+    def file(self, oid: str = "", inside: str = "") -> Path | None:
+        """Where the object `oid` is, its own by default; None where it is to be had nowhere."""
         wanted, there = oid or self.out[1], store.places(self.repository.path)
         for one in (there.cache, there.remote):
             if one is not None and one.is_intact(wanted):
-                return one.file(wanted).open("rb")
+                return one.file(wanted)
         path = self._fetched()
         found = files.place(path, inside) if path is not None and inside else path
-        return found.open("rb") if found is not None and found.is_file() else None
+        return found if found is not None and found.is_file() else None
 
     def members(self) -> Mapping[str, str] | None:
         """Of a folder, the object of each file; None where its list is to be had nowhere."""
-        listed = self.open()
+        listed = self.file()
         if listed is None and self._fetched() is not None:
-            listed = self.open()  # DVC has put the list into the cache
-        return None if listed is None else store.members(self.out[1], listed.read())
+            listed = self.file()  # DVC has put the list into the cache
+        return None if listed is None else store.members(self.out[1], listed.read_bytes())
 
     def _fetched(self) -> Path | None:
         if not self.place.exists():
@@ -120,7 +120,7 @@ def _pair(path: str, old: _Data, new: _Data) -> Growth:
         return Growth(path, lost=f"{path} was {'a folder' if old.out[1].endswith(LISTING) else 'a file'}")
     if old.out[1].endswith(LISTING):
         return _folders(path, old, new)
-    return _files(path, old.out[0], old.open(), new.open())
+    return _files(path, old.out[0], old.file(), new.file())
 
 
 def _folders(path: str, old: _Data, new: _Data) -> Growth:
@@ -131,18 +131,18 @@ def _folders(path: str, old: _Data, new: _Data) -> Growth:
         return Growth(path, lost=f"{old.out[0]}/{gone[0]} is gone")
     rows = 0
     for name in sorted(name for name in before if before[name] != after[name]):
-        found = _files(path, f"{old.out[0]}/{name}", old.open(before[name], name), new.open(after[name], name))
+        found = _files(path, f"{old.out[0]}/{name}", old.file(before[name], name), new.file(after[name], name))
         if not found.only:
             return found
         rows += found.rows
     return Growth(path, rows)
 
 
-def _files(path: str, name: str, old: BinaryIO | None, new: BinaryIO | None) -> Growth:
+def _files(path: str, name: str, old: Path | None, new: Path | None) -> Growth:
     if old is None or new is None:
         return Growth(path, unread=f"{name} {'as it was' if old is None else 'as it is'} is not in the store")
-    with old, new:
-        return _compared(path, name, old, new)
+    with old.open("rb") as before, new.open("rb") as after:
+        return _compared(path, name, before, after)
 
 
 def _compared(path: str, name: str, old: BinaryIO, new: BinaryIO) -> Growth:

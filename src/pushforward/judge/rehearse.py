@@ -15,7 +15,7 @@ from pathlib import Path
 from pushforward import files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.judge import audition, challenge, epochs, handover, ledger, plan, stock
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import lint
 from pushforward.pipeline.checkout import OWN, checkout
@@ -194,6 +194,10 @@ class _Rehearsing:
         if (self.clone / contract.path).exists():
             self._score(rules, rows)
         self.found.remarks += rows.doubts()
+        if not rules.batched and rows.labels is not None:
+            with self._told("the epoch", contract.holdout):
+                book = ledger.of(self.root)
+                self.found.remarks.append(epochs.foreseen(book, rows.labels[contract.key], rules))
         self.found.rests_on = rows.sentence()
         with self._told("what it can tell", schema.FILE):
             self.found.remarks += _power(self.root)

@@ -343,11 +343,16 @@ class History:
         return next((tag["model"] for tag in tags if tag), ""), {}, problems
 
     def _newest_first(self, holdouts: Mapping[str, str]) -> dict[str, str]:
-        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them."""
+        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them.
+
+        Epochs come before these, by number.
+        """
         ends = {name: name.rpartition("_")[2] for name in holdouts}
         listed = [] if params.monthly(ends.values()) or not ends else self._arrived()
         places = {names.part(batch): place for place, batch in enumerate(listed)}
-        order = sorted(ends, key=lambda name: (places.get(ends[name], -1), ends[name], name), reverse=True)
+        order = sorted(
+            ends, key=lambda name: (names.number(name), places.get(ends[name], -1), ends[name], name), reverse=True
+        )
         return {name: holdouts[name] for name in order}
 
     def _arrived(self) -> list[str]:
