@@ -61,13 +61,15 @@ format: env-test ## format the code
 
 COMPILE = "$$(command -v uv || echo ../.tools/bin/uv)" pip compile -q --universal --python-version 3.11 \
   --generate-hashes --fork-strategy fewest --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+SAMPLE = ../src/pushforward/sample/new
 lock: env ## compile requirements/*.in again
 	@cd requirements; \
 	  $(COMPILE) bootstrap.in -o bootstrap.txt; \
 	  $(COMPILE) build.in -o build.txt; \
 	  $(COMPILE) run.in -o run.txt; \
 	  $(COMPILE) --no-deps data.in -o data.txt; \
-	  $(COMPILE) test.in -o test.txt
+	  $(COMPILE) test.in -o test.txt; \
+	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
 
 clean: ## remove what make built
 	@rm -rf .venv .venv-test .tools demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

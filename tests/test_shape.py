@@ -13,7 +13,7 @@ from pushforward import __version__
 from pushforward.commands.cli import main
 
 ROOT = Path(__file__).parent.parent
-LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "src/pushforward/sample/new/requirements.txt.in"]
 VERBS = main.list_commands(click.Context(main))
 
 
@@ -40,9 +40,11 @@ CALLS = {
     "check": "server.check.everything",
     "deprecate": "release.release.deprecate",
     "dispatch": "server.dispatch.work",
+    "env": "pipeline.environment.make",
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
     "init": "server.init.init",
+    "new": "project.new.make",
     "promote": "release.promote.promote",
     "rehearse": "judge.rehearse.rehearse",
     "release": "release.release.release",

@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from pushforward.commands import common
 from pushforward.commands.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,25 +47,69 @@ def test_help_says_what_a_verb_does_with_an_example(verb):
     assert f"Example: pushforward {verb}" in " ".join(done.output.split()) or "Example: git fetch" in done.output
 
 
-def test_help_lists_every_verb():
-    done = CliRunner().invoke(main, ["--help"])
-    listed = re.findall(r"^  ([a-z]+) ", done.output.partition("Commands:")[2], re.MULTILINE)
-    assert listed == main.list_commands(click.Context(main))
+def listed():
+    """What the help lists: the sentence of each verb, its lines joined."""
+    told = CliRunner().invoke(main, ["--help"]).output.partition("Start:")[2].partition("  Example:")[0]
+    rows = re.findall(r"^  ([a-z]+) +(\S.*(?:\n {6,}\S.*)*)", told, re.MULTILINE)
+    assert len({verb for verb, _ in rows}) == len(rows)
+    return {verb: " ".join(text.split()) for verb, text in rows}
 
 
-def test_help_says_of_every_verb_what_its_function_says_without_importing_it():
-    context, width = click.Context(main), len("deprecate")
-    told = CliRunner().invoke(main, ["-h"]).output.partition("Commands:")[2].splitlines()
-    wanted = {
-        f"  {verb.ljust(width)}  {main.get_command(context, verb).get_short_help_str(limit=80 - 6 - width)}"
+def test_help_lists_every_verb_once_with_its_whole_sentence_and_imports_none():
+    context = click.Context(main)
+    assert listed() == {
+        verb: " ".join(main.get_command(context, verb).help.partition("\n\n")[0].split())
         for verb in main.list_commands(context)
     }
-    assert {line.rstrip() for line in told if line} == wanted
     code = "import sys; from pushforward.__main__ import main; main(['-h'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1].split()
     assert "pushforward.commands.cli" in loaded
     assert "pushforward.commands.verify" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["release", "v1"], ["v1.10.0", "v1.9.0"]),  # the newest first, by number
+        (["verify", ""], ["v1.10.0", "v1.9.0", "v0.1.0"]),
+        (["bundle", "toy@v1.1"], ["toy@v1.10.0"]),
+        (["verify", "--in-use", "p"], ["production"]),
+        (["rollback", ""], ["production", "staging"]),
+        (["report", "my"], ["my-idea"]),
+        (["runs", "show", ""], []),  # no server: nothing to offer, and no word of it
+    ],
+    ids=" ".join,
+)
+def test_a_shell_completes_versions_environments_branches_and_runs(tmp_path, git, words, wanted):
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Begin")
+    for name in ("toy@v1.9.0", "toy@v1.10.0", "toy@v0.1.0", "toy#production#2", "toy#staging#1", "nightly"):
+        git(tmp_path, "tag", name)
+    git(tmp_path, "branch", "my-idea")
+    asked = {
+        "_PUSHFORWARD_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["pushforward", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    code = "from pushforward.commands.cli import main; main(prog_name='pushforward')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.removeprefix("plain,") for line in done.stdout.splitlines() if line] == wanted
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_colour_is_as_the_environment_says(monkeypatch, environment, colored):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert common.colored() is colored  # standard output is captured: no terminal
 
 
 def test_no_verb_and_a_wrong_verb_are_wrong_usage():

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from tests.foreign.shapes import Foreign
-from tests.team import make_team
+from tests.foreign.stranger import Stranger, tool
 
 from pushforward import __version__
 from pushforward.git.repository import Repository
@@ -13,6 +13,7 @@ from pushforward.judge import judged
 from pushforward.report import notes
 from pushforward.report.terminal import terminal
 
+__all__ = ["tool"]
 SETTINGS = f"""\
 tool: "{__version__}"
 models:
@@ -169,21 +170,24 @@ def test_a_number_that_a_limit_names_and_no_run_writes_is_invalid(project):
 
 
 @pytest.mark.slow
-def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path):
-    own = {
-        "pushforward.yaml": SETTINGS.replace(
-            "[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]"
-        ),
-        ".gitignore": f"/.venv\n{SHAPE['.gitignore']}",
-    }
-    team = make_team(tmp_path, SHAPE | own)
-    said = team.push()
+def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path, tool):
+    own = {name: text for name, text in SHAPE.items() if name != "pushforward.yaml"}
+    shop = Stranger(tmp_path, tool, own | {".gitignore": "/doubled.txt\n/metrics\n", "renv.lock": "{}\n"})
+    said = shop.adopt()
+    assert "level   0 of 3, rerun" in said, said
+    shop.edit("pushforward.yaml", "environment: [renv.lock]", "environment: []")
+    shop.own("Say that no stage is of Python")
+    assert "would be run" in shop.rehearse()
+    said = shop.push()
     assert "MEASURED" in said, said
-    assert "the first run with numbers: 2 to begin from" in " ".join(said.split()).lower(), said
-    team.git("switch", "-q", "-c", "longer")
-    team.commit("input.txt", "1\n1\n", "1\n1\n1\n", "Say it once more")
-    said = team.push("longer")
+    assert "the first run with numbers: 2 to begin from" in said.lower(), said
+    shop.needed("shell stages, `renv.lock`, no model", "0, first numbers")
+    shop.git("switch", "-q", "-c", "longer")
+    shop.edit("input.txt", "1\n1\n", "1\n1\n1\n")
+    shop.commit("Say it once more")
+    said = shop.push("longer")
     assert "MEASURED" in said, said
     assert "1 of 2 numbers differ" in said, said
-    assert json.loads(team.pushforward_fetched("report", "HEAD", "--json"))["verdict"] == "measured"
-    assert team.tags() == []
+    shop.git("fetch", "-q", "local")
+    assert json.loads(shop.call("report", "HEAD", "--json"))["verdict"] == "measured"
+    assert shop.tags() == []

@@ -582,6 +582,53 @@ def test_a_branch_that_lowers_its_level_is_judged_by_the_target_s(project):
     assert "pushforward.yaml: models.toy.holdout.path" in verdict.touched
 
 
+FLOORED = SETTINGS.replace("time: at}", "time: at, floor: 'sh floor.sh {rows} {events} {out}'}")
+HOSTILE = {
+    "pushforward.yaml: tool": {'tool: "0.2.0"': 'tool: "7.0.0"'},
+    "pushforward.yaml: gate.alpha": {"models:\n": "gate: {alpha: 0.15}\nmodels:\n"},
+    "pushforward.yaml: models.toy.holdout.floor": {", floor: 'sh floor.sh {rows} {events} {out}'": ""},
+    "pushforward.yaml: models.toy.loss": {
+        "    batches": "    loss: sh loss.sh {labels} {predictions} {out}\n    loss_key: id\n    batches"
+    },
+    "floor.sh": {},
+}
+
+
+def test_a_branch_that_edits_what_it_is_judged_by_is_judged_by_the_target_s_and_marked(project):
+    """Its tool, its rules, its floor, its loss: a worse model is no better by any of them."""
+    project.write("floor.sh", 'cp predictions.parquet "$3"\n')
+    project.write("pushforward.yaml", FLOORED)
+    project.recipe("one", 0.8)
+    project.run()
+    main = project.release("toy@v1.0.0")
+    project.git("checkout", "-q", "-b", "topic")
+    project.recipe("two", 0.1)
+    found = {}
+    for mark, changes in {"": {}, **HOSTILE}.items():
+        text = FLOORED
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        project.write("pushforward.yaml", text)
+        project.write("floor.sh", "exit 1\n" if mark == "floor.sh" else 'cp predictions.parquet "$3"\n')
+        project.write("loss.sh", "exit 1\n")
+        head = project.commit(f"Change {mark}")
+        project.run()
+        project.git("checkout", "-q", "-f", main)
+        question = Question(head, head, "pull_request", "refs/heads/topic", 1)
+        work = project.root / ".git" / "judge"
+        verdict, _, _ = evidence.weigh(
+            project.root, project.handover, question, judge=main, work=work, say=lambda _: None
+        )
+        project.git("checkout", "-q", "-f", "topic")
+        assert mark in (*verdict.touched, ""), (mark, verdict.touched)
+        found[mark] = (verdict.verdict, verdict.reason, verdict.metric, verdict.rules, verdict.guards)
+    plain = found.pop("")
+    assert plain[0] == "hold", plain
+    assert plain[2] == "logloss"
+    assert all(one == plain for one in found.values()), found
+
+
 def test_the_judge_says_which_batches_have_arrived_where_the_pipeline_reads_it(tmp_path):
     told = SETTINGS.replace("params.yaml:data.months", "sites/list.yaml:all.of.them")
     files = {"sites/list.yaml": "# arrived\nall: {of: {them: ['2020-01']}, more: 1}\n", "pushforward.yaml": told}

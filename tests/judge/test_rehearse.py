@@ -1,10 +1,14 @@
 """A rehearsal tells every fault of a push at once, runs what a push runs, and writes nowhere."""
 
 import json
+import sys
 
 import pytest
+from click.testing import CliRunner
 from tests.foreign import test_plain_rows as plain
 from tests.foreign.shapes import Foreign
+
+from pushforward.commands.cli import main
 
 SHAPE = plain.SHAPE | {
     ".dvc/.gitignore": "/config.local\n/cache\n/tmp\n",
@@ -34,7 +38,10 @@ def test_a_sound_project_would_be_judged_and_nothing_is_written(project, git):
     before = state(project.root, project.root.parent / "store")
     said = project.invoke("rehearse")
     assert "a push of HEAD" in said
-    assert "would be judged: 600 rows, taken as independent, squared\n  next: git push local " in said
+    assert (
+        "would be judged: 600 rows, taken as independent, squared\n  next: pushforward init, then git push local main\n"
+        in said
+    )
     assert "not rehearsed, for it is not committed: notes.txt" in said
     assert state(project.root, project.root.parent / "store") == before
 
@@ -150,8 +157,54 @@ def test_a_store_that_does_not_answer_is_told_with_its_cause(project):
     assert "nowhere" in one["what"]
 
 
+MISSING = "the remote s is read with dvc-s3, which is not where pushforward is installed"
+
+
+def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)  # whoever has it, has it not
+    project.edit(".dvc/config", f"{project.root.parent}/store", "s3://bucket/x")
+    project.edit("pushforward.yaml", "{path: data/holdout,", "{path: data/rows,")
+    assert [(one["file"], one["what"], one["next"]) for one in rehearsed(project)["faults"]] == [
+        (
+            ".dvc/config",
+            f"the store s3://bucket/x cannot be read: {MISSING}",
+            "uv tool install pushforward --with dvc-s3, or pip install it there; then pushforward init",
+        ),
+        (
+            "pushforward.yaml",
+            "data/rows (holdout) is no out of dvc.yaml",
+            "write it under outs: of the stage of dvc.yaml that makes it",
+        ),
+    ]
+
+
 def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
     project.edit("pushforward.yaml", "    loss: squared\n", "    loss: squared\n    card: card.md\n")
     said = project.invoke("init")
     assert "lacks    pushforward.yaml:9: card.md is not there\n  next: write card.md, or take the line out\n" in said
     assert said.splitlines()[-1].startswith("next     pushforward rehearse, and then git push local ")
+
+
+def test_of_one_cause_one_fault_is_told(project, git):
+    """No settings, no store, a lock that git ignores, a file that is no YAML: DVC would tell of each in its own way."""
+    project.write({"dvc.yaml": "stages:\n  a:\n    cmd: echo a: b\n", ".dvc/config": ""})
+    (project.root / "pushforward.yaml").unlink()
+    git(project.root, "rm", "-q", "--cached", "pushforward.yaml")
+    project.write({".gitignore": SHAPE[".gitignore"] + "dvc.lock\n"})
+    project.commit("Break")
+    found = rehearsed(project)
+    assert [(one["file"], one["line"], one["what"]) for one in found["faults"]] == [
+        (".dvc/config", 0, "it names no default remote"),
+        (".gitignore", 0, "git ignores dvc.lock, and DVC refuses to run"),
+        ("dvc.yaml", 3, "mapping values are not allowed here"),
+        ("pushforward.yaml", 0, "it is not there"),
+    ]
+
+
+def test_before_the_first_commit_there_is_nothing_to_rehearse(tmp_path, git, monkeypatch):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: a}}\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["rehearse"])
+    assert done.exit_code == 2
+    assert done.output.endswith(" yet\n  next: git add -A && git commit\n")

@@ -1,14 +1,22 @@
 """Environments of real revisions: the one at hand where it is the same, else built, whole or not at all."""
 
 import hashlib
+import json
+import os
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from pushforward import pointers
+import pushforward
+from pushforward import pointers, schema
+from pushforward.commands.cli import main
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 
 # What `make env` and `make env-test` lock, and in which order.
@@ -47,6 +55,7 @@ def uv(tmp_path, monkeypatch):
     (folder / "uv").write_text(UV)
     (folder / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))  # beside which a real one may lie
     calls = tmp_path / "home" / "uv.calls"
     return lambda: [line.split()[0] for line in calls.read_text().splitlines()] if calls.exists() else []
 
@@ -130,7 +139,7 @@ def test_a_build_that_fails_is_an_error_and_leaves_no_environment(repository, lo
     assert text.startswith(f"the environment that {commit[:9]} locks (run.txt) could not be built: ")
     assert "no-such-package" in text
     assert failed.value.exit_code == 6
-    assert failed.value.next.startswith("make env")
+    assert failed.value.next == "pushforward env, then pushforward init, on the machine that runs this"
     assert not [path for path in folder.iterdir() if path.is_dir()]
 
 
@@ -194,3 +203,118 @@ def test_an_environment_whose_interpreter_is_gone_is_built_again(repository, loc
     assert environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder) == python
     assert python.exists()
     assert uv() == ["venv", "pip"] * 2
+
+
+SETTINGS = 'tool: "0.2.0"\nmodels:\n  toy:\n    environment: [run.txt]\n'
+WHICH = """\
+stages:
+  which:
+    cmd: python -c 'import os, sys; print(sys.prefix, os.environ.get("PYTHONPATH"))' > which.txt
+    outs: [which.txt]
+"""
+
+
+@pytest.fixture
+def foreign(repository, lock, tmp_path, monkeypatch):
+    """A project that does not carry the tool, and whose lock is a wheel that the tool's environment has not."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    name = "boats_of_ours-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheels / name, "w") as wheel:
+        wheel.writestr("boats_of_ours.py", "SAILS = 3\n")
+        about = "boats_of_ours-1.0.dist-info"
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: boats-of-ours\nVersion: 1.0\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    hashed = hashlib.sha256((wheels / name).read_bytes()).hexdigest()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for variable in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONNOUSERSITE", "PATH"):  # which stages are given
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))
+    (repository / schema.FILE).write_text(SETTINGS)
+    lock(run=f"--no-index\n--find-links {wheels}\nboats-of-ours==1.0 --hash=sha256:{hashed}\n")
+    return repository
+
+
+def code(python, text):
+    return subprocess.run([python, "-c", text], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_project_has_its_own_environment_and_nothing_of_the_tool_s(foreign, tmp_path, monkeypatch):
+    with pytest.raises(PushforwardError, match=r"the environment that run.txt lock is not built here") as absent:
+        environment.project(foreign)
+    assert absent.value.next == "pushforward env"
+    monkeypatch.chdir(foreign)
+    done = CliRunner().invoke(main, ["env", "--json"])
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert made["built"]
+    assert f"building what run.txt lock in {made['folder']}" in done.stderr
+    python = Path(made["python"])
+    assert python.is_relative_to(tmp_path / "cache" / "pushforward" / "environments" / made["digest"][:16])
+    assert code(python, "import boats_of_ours; print(boats_of_ours.SAILS)").stdout == "3\n"
+    assert "No module named 'dvc'" in code(python, "import dvc").stderr
+    again = json.loads(CliRunner().invoke(main, ["env", "--json"]).stdout)
+    assert (again["built"], again["python"]) == (False, made["python"])
+    assert CliRunner().invoke(main, ["env", "--python"]).stdout == f"{python}\n"
+    assert environment.project(foreign) == python
+
+
+@pytest.mark.slow
+def test_the_stages_of_a_project_run_in_its_environment(foreign, git, tmp_path, monkeypatch):
+    (foreign / ".dvc").mkdir()
+    (foreign / ".dvc" / "config").write_text("")
+    (foreign / "dvc.yaml").write_text(WHICH)
+    git(foreign, "add", "-A")
+    git(foreign, "commit", "-q", "-m", "Run")
+    own = environment.make(foreign, say=lambda _: None)
+    tool = Path(pushforward.__file__).parent.parent
+    monkeypatch.setenv("PYTHONPATH", f"{tool}{os.pathsep}{foreign / 'src'}")
+    assert pipeline.reproduce(foreign, pull=False, push=False, say=lambda _: None).outcome == "ok"
+    assert (foreign / "which.txt").read_text().split() == [own.folder, str(foreign / "src")]
+
+
+def carries(repository):
+    place = repository / environment.CARRIED
+    place.parent.mkdir(parents=True)
+    place.write_text("")
+
+
+def test_a_repository_that_carries_the_tool_has_one_environment(foreign, lock, monkeypatch):
+    carries(foreign)
+    with pytest.raises(PushforwardError, match="is not built here"):  # what is not committed counts for nothing
+        environment.project(foreign)
+    lock()
+    assert environment.project(foreign) == Path(sys.executable)
+
+
+def test_a_branch_chooses_no_other_environment_than_the_server_has(foreign, lock, tmp_path, monkeypatch):
+    kept = tmp_path / "environments"
+    wanted = environment.digest(Repository(foreign), "HEAD", ["run.txt"])
+    for digest in (wanted, "ab" * 32):
+        (kept / digest[:16] / "bin").mkdir(parents=True)
+        (kept / digest[:16] / "bin" / "python").touch()
+        (kept / digest[:16] / environment.STAMP).write_text(f"{digest}\n")
+    monkeypatch.setenv(environment.PROJECT, str(kept / wanted[:16]))
+    monkeypatch.setenv(environment.KNOWN, str(kept))
+    assert environment.project(foreign) == kept / wanted[:16] / "bin" / "python"
+    monkeypatch.setenv(environment.PROJECT, str(kept / ("ab" * 8)))
+    assert environment.project(foreign) == kept / wanted[:16] / "bin" / "python"
+    carries(foreign)
+    lock()
+    assert environment.project(foreign) == kept / wanted[:16] / "bin" / "python"
+    (foreign / schema.FILE).write_text(SETTINGS.replace("run.txt", ""))  # nothing is not the tool's own
+    with pytest.raises(PushforwardError, match=r"this commit locks another environment \(none\)"):
+        environment.project(foreign)
+    (foreign / schema.FILE).write_text(SETTINGS)
+    lock(run="evil==1\n")
+    with pytest.raises(PushforwardError, match=r"this commit locks another environment \(run.txt\)") as refused:
+        environment.project(foreign)
+    assert refused.value.next == "merge the new locks by themselves, then push again"
+
+
+def test_a_project_that_locks_nothing_has_what_is_at_hand(foreign, repository):
+    (repository / schema.FILE).write_text(SETTINGS.replace("run.txt", ""))
+    assert environment.project(foreign) == Path(sys.executable)
+    (repository / schema.FILE).unlink()
+    assert environment.project(foreign) == Path(sys.executable)

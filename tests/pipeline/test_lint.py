@@ -124,6 +124,23 @@ def test_a_parameter_does_not_become_shell_text(spliced):
     assert "params.yaml, and name the key under params:" in said
 
 
+SPLICED = "vars: [other.yaml, {out: build/m.pkl}]\nstages: {train: {cmd: 'python train.py ${%s}', outs: ['${out}']}}\n"
+KNOWN = {"fit": {"depth": 3, "rate": -0.1, "name": "a_b", "deep": {}, "on": True, "evil": "x; rm -rf /", "flag": "-o"}}
+
+
+@pytest.mark.parametrize("key", ["out", "fit.depth", "fit.rate", "fit.name", "fit.on"])
+def test_a_value_that_is_one_plain_word_may_be_put_into_a_command(key):
+    stages.check((SPLICED % key).encode(), TRACKED, KNOWN)
+
+
+@pytest.mark.parametrize(
+    "key", ["fit.evil", "fit.flag", "fit.deep", "fit", "fit.gone", "other", "fit.depth}${fit.evil"]
+)
+def test_a_value_that_is_more_or_is_not_known_is_no_shell_text(key):
+    with pytest.raises(PushforwardError, match=r"into its command; a value could hold shell text"):
+        stages.check((SPLICED % key).encode(), TRACKED, KNOWN)
+
+
 LOOP = "stages:\n  one:\n    foreach: {}\n    do:\n      cmd: echo ${{item}}\n"
 MATRIX = "stages:\n  one:\n    matrix: {}\n    cmd: echo ${{item.a}}\n"
 

@@ -250,3 +250,21 @@ def test_of_any_repository_faults_are_told_without_a_traceback(shape, tmp_path, 
     told = found(root)
     assert not any("it is not there" in one for one in told)
     assert all("\n  next: " in one for one in told)
+
+
+def test_what_git_has_that_no_server_takes_and_what_it_lacks_for_dvc(sound, git):
+    git(sound, "rm", "-q", "-r", "--cached", ".dvc")
+    shapes.put(sound, {"lib/.gitmodules": "", ".gitignore": "/model.pkl\n*.lock\n"})
+    git(sound, "add", "lib/.gitmodules")
+    told = [(str(one), one.next) for one in faults.faults(survey(sound))]
+    assert told[:2] == [
+        (
+            ".dvc/config: git does not hold it: DVC is not set up here\n  next: dvc init, and git add .dvc",
+            "dvc init, and git add .dvc",
+        ),
+        (
+            ".gitignore: git ignores dvc.lock, and DVC refuses to run\n  next: take dvc.lock out of .gitignore",
+            "take dvc.lock out of .gitignore",
+        ),
+    ]
+    assert "it is of a submodule, and a server fetches none" in [one.what for one in faults.faults(survey(sound))]

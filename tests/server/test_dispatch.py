@@ -748,6 +748,29 @@ def test_before_the_first_word_on_a_model_a_push_is_judged_by_itself(tiny, monke
     assert Subject(tiny.server, runs.Job("push", "refs/heads/main", third, second)).judge == second
 
 
+@pytest.mark.parametrize(
+    ("levels", "words", "itself"),
+    [
+        ((0, 3), ("invalid", "measured"), True),
+        ((1, 3), ("measured", "measured"), True),
+        ((0, 0), ("measured", "measured"), False),
+        ((1, 0), ("measured", "measured"), False),
+        ((0, 3), ("hold", "measured"), False),
+    ],
+)
+def test_a_push_that_has_more_to_be_judged_by_is_not_held_to_less(tiny, monkeypatch, levels, words, itself):
+    first = tiny.git("rev-parse", "HEAD")
+    whole = (tiny.clone / "pushforward.yaml").read_text()
+    none = whole.partition("    path:")[0] + "    environment: []\n"
+    one = none + "    path: m.pkl\n    metrics: {'m.json:f1': {better: higher, at_least: 0.5}}\n"
+    second, third = (tiny.commit({"pushforward.yaml": {0: none, 1: one, 3: whole}[level]}) for level in levels)
+    tiny.lose("main")
+    said = dict(zip((first, second), words, strict=True))
+    subject = Subject(tiny.server, runs.Job("push", "refs/heads/main", third, second))
+    monkeypatch.setattr(subject, "verdict_of", lambda commit: {"verdict": said[commit]} if commit in said else {})
+    assert subject.judged_before == (ZERO if itself else second)
+
+
 def test_a_judge_that_cannot_work_hands_on_to_those_that_have_judged(tiny, monkeypatch):
     first = tiny.git("rev-parse", "HEAD")
     broken, repair = tiny.commit(), tiny.commit()

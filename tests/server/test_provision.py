@@ -1,4 +1,4 @@
-"""The interpreter of a run: a branch gets what its target locks or has built, and has nothing built of its own."""
+"""The interpreter of a run: a branch gets what the target branch locks or has built, and nothing else."""
 
 import re
 import sys
@@ -6,14 +6,22 @@ from types import SimpleNamespace
 
 import pytest
 
+from pushforward.actions import workflow
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment
+from pushforward.server import provision
 from pushforward.server.provision import Provision
 
 # A uv that makes a folder for `venv` and is content with any lock.
 UV = '#!/bin/sh\ncase $1 in venv) for last; do :; done; mkdir -p "$last/bin"; touch "$last/bin/python" ;; esac\n'
+TRAIN = """\
+name: train
+on: {push: {branches: [main]}}
+jobs: {train: {runs-on: ubuntu-latest, steps: [{run: "true"}]}}
+"""
 LOCKS = ["a.txt", "b.txt"]
+SETTINGS = 'tool: "0.2.0"\nmodels: {toy: {environment: [a.txt, b.txt]}}\n'
 
 
 class Pushed:
@@ -22,10 +30,11 @@ class Pushed:
     def __init__(self, folder, git):
         self.root, self._git = folder, git
         self.folder = folder.parent / "pushforward"
-        self.main = self.commit(**{"a.txt": "a==1\n", "b.txt": "b==1\n"})
+        self.main = self.commit(**{"pushforward.yaml": SETTINGS, "a.txt": "a==1\n", "b.txt": "b==1\n"})
 
     def commit(self, **files):
         for name, text in files.items():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text)
         self._git(self.root, "add", "-A")
         self._git(self.root, "commit", "-q", "-m", "Change")
@@ -33,17 +42,31 @@ class Pushed:
 
     def python(self, commit, *, trusted=False, privileged=False):
         """The interpreter for `commit`, and whether its environment was said to be built."""
-        subject = SimpleNamespace(
-            server=SimpleNamespace(folder=self.folder, default_branch="main"),
+        said = []
+        python = Provision(self._subject(trusted), self.folder, privileged=privileged)._python(commit, said.append)
+        return python, bool(said)
+
+    def setup(self, commit, *, trusted=True):
+        """What the training of a push of `commit` is run with."""
+        flow = workflow.load("train.yml", TRAIN)
+        made = Provision(self._subject(trusted), self.folder, privileged=False)
+        return made.setup(flow, commit, self.folder, self.folder / "artifacts", say=lambda _: None)
+
+    def _subject(self, trusted):
+        bare = str(self.folder.parent)
+        return SimpleNamespace(
+            server=SimpleNamespace(folder=self.folder, default_branch="main", bare=bare, store="", trust=False),
             repository=Repository(self.root),
-            job=SimpleNamespace(branch="try", event="push" if trusted else "pull_request"),
-            settings=SimpleNamespace(model=SimpleNamespace(environment=LOCKS)),
+            job=SimpleNamespace(branch="try", event="push" if trusted else "pull_request", key="push-1", before="0"),
+            settings=SimpleNamespace(
+                model=SimpleNamespace(environment=LOCKS), server=SimpleNamespace(timeout_minutes=1)
+            ),
+            where=None,
+            id=1,
+            judged_before=self.main,
             main=self.main,
             trusted=trusted,
         )
-        said = []
-        python = Provision(subject, self.folder, privileged=privileged)._python(commit, said.append)
-        return python, bool(said)
 
     @property
     def built(self):
@@ -58,6 +81,7 @@ def pushed(repository, git, tmp_path, monkeypatch):
     (programs / "uv").write_text(UV)
     (programs / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))  # beside which a real uv may lie
     monkeypatch.setattr(sys, "prefix", str(tmp_path))  # no lock made it: what `pip install` leaves
     return Pushed(repository, git)
 
@@ -109,3 +133,29 @@ def test_a_judge_s_environment_is_built_whoever_is_judged(pushed):
     python, said = pushed.python(pushed.main, privileged=True)
     assert said
     assert pushed.built == [python.parent.parent.name]
+
+
+def test_a_judge_has_the_locks_that_it_names_itself(pushed):
+    """A push that names another lock is judged by the commit before it, which has no such file."""
+    before = pushed.main
+    python, _ = pushed.python(before, privileged=True)
+    pushed.main = pushed.commit(**{"pushforward.yaml": SETTINGS.replace("a.txt, ", ""), "b.txt": "b==2\n"})
+    assert pushed.python(before, privileged=True) == (python, False)
+    assert pushed.python(pushed.main, privileged=True)[0] != python
+
+
+def test_of_a_project_that_does_not_carry_the_tool_the_server_s_own_runs_the_verbs(pushed, monkeypatch, tmp_path):
+    monkeypatch.setattr(provision, "_jail", lambda **_: SimpleNamespace(kind="none"))
+    project, _ = pushed.python(pushed.main, trusted=True)
+    foreign = pushed.setup(pushed.main)
+    assert foreign.env["PATH"].startswith(f"{tmp_path / 'programs'}:")
+    assert foreign.env["PUSHFORWARD_ENVIRONMENT"] == str(tmp_path)
+    assert foreign.env[environment.PROJECT] == str(project.parent.parent)
+    assert project.parent.parent in foreign.policy.readable
+    branch = pushed.commit(**{environment.CARRIED: ""})  # a branch makes no other project of it by claiming so
+    assert pushed.setup(branch, trusted=False).env[environment.PROJECT] == str(project.parent.parent)
+    pushed.main = branch
+    own = pushed.setup(branch)
+    assert own.env["PATH"].startswith(f"{project.parent}:")
+    assert own.env["PUSHFORWARD_ENVIRONMENT"] == str(project.parent.parent)
+    assert environment.PROJECT not in own.env

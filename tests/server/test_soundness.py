@@ -18,6 +18,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git.refs import NOTES, REGISTRY, RUNS, TRUST, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server, followable
+from pushforward.pipeline import environment
 from pushforward.pipeline.store import Store
 from pushforward.registry import authority, signers, ssh
 from pushforward.registry import tags as registry
@@ -765,7 +766,9 @@ def test_a_whole_run_is_tried_and_leaves_nothing_and_tells_what_stops_it(promote
 
 def test_an_environment_that_is_not_built_is_not_tried(kept):
     kept.write("lock.txt", "polars==0.0.1\n")
-    kept.git(kept.clone, "commit", "-q", "-am", "Lock")
+    kept.write(environment.CARRIED, "")
+    kept.git(kept.clone, "add", "-A")
+    kept.git(kept.clone, "commit", "-q", "-m", "Lock")
     kept.git(kept.clone, "push", "-q", "origin", "HEAD:main")
     found = run_of(kept)
     assert (found.ok, found.optional) == (False, True)

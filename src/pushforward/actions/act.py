@@ -124,6 +124,9 @@ def _prepare(place: Place, workflow: Workflow, event: Event, repository: Reposit
     """Lay out what act reads: the files of `.github`, and the event."""
     export(repository, event.sha, place.source)
     file = place.source / workflow.path
+    if workflow.built_in and not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(workflow.built_in)
     if not file.is_file() or load(workflow.file, file.read_text("utf-8", "replace")).data != workflow.data:
         raise PushforwardError(f"{workflow.path} at {event.sha} is not the workflow that was to run")
     place.event.write_text(json.dumps(payload(event, repository)))

@@ -25,13 +25,17 @@ class WorkflowError(PushforwardError):
 
 @dataclass(frozen=True)
 class Workflow:
-    """A parsed workflow file: `file` is its name in `.github/workflows`, `on` maps events to their filters."""
+    """A parsed workflow file: `file` is its name in `.github/workflows`, `on` maps events to their filters.
+
+    `built_in` is its text where it comes with the tool, and no commit has it.
+    """
 
     file: str
     name: str
     on: Mapping[str, Any]
     jobs: Mapping[str, Mapping[str, Any]]
     data: Mapping[str, Any]
+    built_in: str = ""
 
     @property
     def path(self) -> str:

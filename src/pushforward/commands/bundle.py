@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 
 
 @click.command(epilog=common.example("pushforward bundle v1.2.0 --out release"))
-@click.argument("version")
+@click.argument("version", shell_complete=completion.versions)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make; it may not be there.")
 @common.JSON
 def bundle(version: str, out: Path, as_json: bool) -> None:

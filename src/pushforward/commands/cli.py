@@ -16,7 +16,14 @@ from pushforward.errors import BUG, MACHINE, TOOL, PushforwardError
 
 HERE = Path(__file__).parent
 # `pushforward <verb>` is the function of that name in the file of that name.
-VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common"})
+VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion"})
+# Who types what, in the order in which a help lists it.
+ROLES = {
+    "Start": ("new", "adopt", "env", "rehearse", "init", "check"),
+    "Developers and reviewers": ("runs", "report", "show", "web"),
+    "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
+    "What workflows and hooks call": ("repro", "score", "gate", "promote", "dispatch", "gc"),
+}
 
 
 class _Group(click.Group):
@@ -32,11 +39,11 @@ class _Group(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the verbs by the first lines of their files: to import eighteen for that takes as long as all else."""
-        limit = formatter.width - 6 - max(len(verb) for verb in VERBS)
-        rows = [(verb, click.Command(verb, help=_said(verb)).get_short_help_str(limit)) for verb in VERBS]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """List the verbs by role, in the first lines of their files: to import them all takes as long as all else."""
+        width = max(len(verb) for verb in VERBS)
+        for role, verbs in ROLES.items():
+            with formatter.section(role):
+                formatter.write_dl([(verb.ljust(width), _said(verb)) for verb in verbs])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -80,7 +87,11 @@ def _bug(bug: Exception) -> NoReturn:
     sys.exit(BUG)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: pushforward init && git push local HEAD:my-idea && pushforward show",
+)
 @click.version_option(__version__, prog_name="pushforward")
 def main() -> None:
     """Retrain on every push, judge the new model against the one in use, promote it with a git tag."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -38,6 +39,13 @@ def project() -> Path:
 def example(text: str) -> str:
     """The words below a command's help."""
     return f"Example: {text}"
+
+
+def colored() -> bool:
+    """Whether to print in colour: as FORCE_COLOR or NO_COLOR says, otherwise on a terminal (https://no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
 
 
 def show(value: Any) -> None:

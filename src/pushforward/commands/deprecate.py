@@ -2,11 +2,11 @@
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 
 
 @click.command(epilog=common.example("pushforward deprecate v1.1.0 -m 'trained on a broken month'"))
-@click.argument("version")
+@click.argument("version", shell_complete=completion.versions)
 @common.WHY
 @common.JSON
 def deprecate(version: str, reason: str, as_json: bool) -> None:

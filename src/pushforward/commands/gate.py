@@ -59,7 +59,8 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
     elif os.environ.get("CI"):
         click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
-        click.echo(terminal(verdict, context, color=sys.stdout.isatty()))
+        colored = common.colored()
+        click.echo(terminal(verdict, context, color=colored), color=colored)
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
 

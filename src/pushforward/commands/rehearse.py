@@ -17,9 +17,12 @@ from pushforward.errors import NOT_PROMOTED
 def rehearse(worktree: bool, as_json: bool) -> None:
     """What a push would do, in a scratch clone: every fault at once, before anything is pushed.
 
-    Stages, holdout and score run as a push runs them, in the environment at hand; neither the repository nor its store
+    Stages, holdout and score run as a push runs them, in the project's environment, built where it is not there;
+    neither the repository nor its store
     nor a server is written to. Ends with 4 where something would keep the push from its verdict.
     """
+    from pushforward.git import remote
+    from pushforward.git.repository import Repository
     from pushforward.judge import rehearse as rehearsals
 
     root = common.project()
@@ -43,6 +46,7 @@ def rehearse(worktree: bool, as_json: bool) -> None:
         sys.exit(NOT_PROMOTED)
     done = f"judged: {found.rests_on}" if found.rests_on else "run"
     first = "git commit, then " if worktree else ""
+    first += "" if remote.LOCAL in Repository(root).git("remote").text.split() else "pushforward init, then "
     click.echo(f"a push of {what} would be {done}\n  next: {first}git push local {found.branch}")
 
 

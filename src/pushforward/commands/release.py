@@ -2,14 +2,21 @@
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 
 REASON = click.option("-m", "--message", "reason", default="", help="Why, in one sentence; it stays in the tag.")
 
 
 @click.command(epilog=common.example("pushforward release v1.2.0"))
-@click.argument("version")
-@click.option("--to", "environment", default="production", show_default=True, help="The environment.")
+@click.argument("version", shell_complete=completion.versions)
+@click.option(
+    "--to",
+    "environment",
+    default="production",
+    show_default=True,
+    help="The environment.",
+    shell_complete=completion.environments,
+)
 @REASON
 @click.option("--older", is_flag=True, help="Yes, VERSION is lower than the one in use there; needs -m.")
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")

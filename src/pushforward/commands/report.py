@@ -2,17 +2,16 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 from pushforward.errors import PushforwardError
 
 
 @click.command(epilog=common.example("git fetch && pushforward report HEAD"))
-@click.argument("revision", required=False)
+@click.argument("revision", required=False, shell_complete=completion.revisions)
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Render the verdict in this folder instead.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="The markdown that reviewers see.")
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
@@ -53,4 +52,5 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
         click.echo(body)
     else:
         verdict = Verdict.from_json(json.dumps(header))
-        click.echo(terminal(verdict, note.context_of(body), color=sys.stdout.isatty()))
+        colored = common.colored()
+        click.echo(terminal(verdict, note.context_of(body), color=colored), color=colored)

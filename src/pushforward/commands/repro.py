@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pushforward.commands import common
 from pushforward.errors import BUG, PushforwardError
+
+if TYPE_CHECKING:
+    from pushforward.settings import Settings
 
 
 @click.command(epilog=common.example("pushforward repro"))
@@ -48,6 +51,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         if (text := files.read(root, stages.FILE)) is not None:
             stages.check(text, set(tree), values)
         shown = declared.of(text).metrics
+        push = push and _takes(root, rules)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
@@ -64,6 +68,19 @@ def repro(clean: bool, push: bool, out: Path) -> None:
             next=done.next,
             exit_code=DATA if done.outcome == "refused" else BUG,
         )
+
+
+def _takes(root: Path, rules: "Settings") -> bool:
+    """Whether the store takes what a run makes; where nothing is promoted, one that does not is no fault."""
+    from pushforward.pipeline.storage import storage
+    from pushforward.text import plain
+
+    there = storage(root)
+    if rules.level > 1 or rules.promote.metrics:
+        there.refuse_read_only()
+    if there.read_only:
+        click.echo(f"  not stored: {there.remote} ({plain(there.url)}) can only be read")
+    return not there.read_only
 
 
 def _stages(stages: list[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 
 
 @click.group(invoke_without_command=True, epilog=common.example("pushforward runs --json"))
@@ -35,7 +35,7 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
 
 
 @runs.command("show", epilog=common.example("pushforward runs show 0802b7bf4"))
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=completion.runs)
 @common.JSON
 @click.pass_obj
 def runs_show(server: Any, name: str, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def runs_show(server: Any, name: str, as_json: bool) -> None:
 
 
 @runs.command("logs", epilog=common.example("pushforward runs logs -f 0802b7bf4"))
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=completion.runs)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--all", "whole", is_flag=True, help="Every line of every step, not only what the pusher sees.")
 @click.pass_obj
@@ -65,7 +65,7 @@ def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
 
 
 @runs.command("cancel", epilog=common.example("pushforward runs cancel 0802b7bf4"))
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=completion.runs)
 @click.pass_obj
 def runs_cancel(server: Any, name: str) -> None:
     """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
@@ -79,7 +79,7 @@ def runs_cancel(server: Any, name: str) -> None:
 
 
 @runs.command("retry", epilog=common.example("pushforward runs retry 0802b7bf4"))
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=completion.runs)
 @click.pass_obj
 def runs_retry(server: Any, name: str) -> None:
     """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""

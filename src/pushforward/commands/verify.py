@@ -4,12 +4,18 @@ import sys
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 
 
 @click.command(epilog=common.example("pushforward verify v1.2.0 --quick"))
-@click.argument("version", default="")
-@click.option("--in-use", default="", metavar="ENVIRONMENT", help="What is in use there, and the tag that says so.")
+@click.argument("version", default="", shell_complete=completion.versions)
+@click.option(
+    "--in-use",
+    default="",
+    metavar="ENVIRONMENT",
+    help="What is in use there, and the tag that says so.",
+    shell_complete=completion.environments,
+)
 @click.option("--quick", is_flag=True, help="Check signatures, records and bytes; do not train again.")
 @common.JSON
 def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:

@@ -116,6 +116,8 @@ class Repository:
     def commit(self, revision: str) -> str:
         """The commit that `revision` names; an error where there is none."""
         found = self.resolve(revision)
+        if found is None and revision == "HEAD":
+            raise PushforwardError(f"nothing is committed in {self.path} yet", next="git add -A && git commit")
         if found is None:
             raise PushforwardError(f"no commit is called '{revision}' in {self.path}", next="git log --oneline")
         return found

@@ -132,14 +132,14 @@ class Case:
     ) -> None:
         """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
         model = settings_of.contract
-        python = environment.interpreter(self.repository, commit, model.environment, folder=self.work / "environments")
+        python = environment.interpreter(self.repository, commit, model.environment, folder=environment.cache())
         rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
         score.score(checkout, model, rows, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def own(self, command: Command, places: dict[str, Path]) -> None:
         """Run a command of the settings with the judge's own code and environment; what it writes is in `{out}`."""
         commit, wanted = self.judge.commit, self.contract.environment
-        python = environment.interpreter(self.repository, commit, wanted, folder=self.work / "environments")
+        python = environment.interpreter(self.repository, commit, wanted, folder=environment.cache())
         try:
             score.command(self.root, command, places, python_bin=python, timeout=score.SCORE_SECONDS)
         except score.ScoringError as failed:

@@ -1,6 +1,5 @@
 """The pushed code answers: it scores the holdout in a folder that holds its code and its model, and no label."""
 
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pushforward.judge import holdout as holdouts
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.judge.score import SCORE_SECONDS, read_asked, score
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment
 from pushforward.pipeline.checkout import checkout
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     With `forget` everything that the pipeline made but the model is removed before the model is asked: a run that is
     not trusted has no label left to read.
     """
-    contract = rules.contract
+    contract, python = rules.contract, environment.project(root)
     missing = [name for name in (contract.path, contract.holdout) if not (root / name).exists()]
     if missing:
         pipeline.fetch(root, *missing)
@@ -47,7 +47,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
             pipeline.forget(root, keep=contract.path)
 
         def run(told: Path | None, to: Path) -> None:
-            score(own, contract, place / given.name, told, to, python_bin=Path(sys.executable), timeout=SCORE_SECONDS)
+            score(own, contract, place / given.name, told, to, python_bin=python, timeout=SCORE_SECONDS)
 
         try:
             run(place / EVENTS if contract.events else None, predictions)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from posixpath import dirname
 
 from pushforward import files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import audition, challenge, epochs, handover, ledger, plan, stock
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import lint
+from pushforward.pipeline import environment, lint
 from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.storage import storage
 from pushforward.project import faults as projects
@@ -29,7 +30,10 @@ from pushforward.text import figure
 
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
-NAMES = re.compile(r"'([^']+)'|(stage \S+ needs [^,]+)")
+LINED = re.compile(r"line (?P<line>\d+), column \d+: (?P<what>.+)")
+NAMES = re.compile(
+    r"'([^']+)'|(stage \S+ needs [^,]+)|changed (\S+?)/?, which|no stage makes ([^,]+), which|has the out (.+)$"
+)
 ABSENT = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
 
 
@@ -112,9 +116,12 @@ class _Rehearsing:
         try:
             rules = settings.load(self.clone)
         except PushforwardError as unreadable:
-            self._add(unreadable, schema.FILE)
+            if (self.clone / schema.FILE).exists():  # what is not there is told already
+                self._add(unreadable, schema.FILE)
             return
         self.found.level = rules.level
+        if not self._environment():
+            return
         self._run(rules)
         if rules.level < len(schema.LEVELS) - 1:
             self.found.remarks.append(
@@ -149,14 +156,25 @@ class _Rehearsing:
         for fault in projects.faults(replace(survey(self.clone), branch=self.branch, remotes=())):
             self.found.add(fault)
 
+    def _environment(self) -> bool:
+        """Whether what stages and `score` run with is there: a push builds it too."""
+        with self._told("the environment", schema.FILE):
+            environment.make(self.clone, say=self.say)
+            return True
+        return False
+
     def _run(self, rules: Settings) -> None:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
         champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
+        with self._told("the store", ".dvc/config"):
+            if rules.level > 1 or rules.promote.metrics:
+                storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
             pipeline.seed(repository, champion.commit if champion else None)
-            done = pipeline.reproduce(self.clone, pull=True, push=False, wanted=rules.outs, say=self.say)
+            there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
+            done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":
                 pipeline.untouched(repository)
                 out = self.clone.parent / "run"
@@ -174,10 +192,13 @@ class _Rehearsing:
 
     def _knows(self, told: str) -> bool:
         """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
-        named = {one or other for one, other in NAMES.findall(told)}
+        named = {one for found in NAMES.findall(told) for one in found if one}
         same = {*named, told.partition(" failed: ")[2] or told}
         words = re.compile("|".join(rf"(?<![\w/.-]){re.escape(one)}(?![\w/-])" for one in same))
-        return any(words.search(fault.what) for fault in self.found.faults)
+        known = self.found.faults
+        return any(
+            words.search(fault.what) or not named.isdisjoint((fault.file, dirname(fault.file))) for fault in known
+        )
 
     def _judge(self, rules: Settings) -> None:
         """The holdout as the judge reads it, and the score command where nothing lies but code, model and rows."""
@@ -246,8 +267,10 @@ class _Rehearsing:
         named = NAMED.match(first)
         if named is None:
             self.found.add(Fault(file, 0, first, then))
-        else:
-            self.found.add(Fault(named["file"], int(named["line"] or 0), named["what"], then))
+            return
+        lined = LINED.match(named["what"])
+        line, what = (lined["line"], lined["what"]) if lined else (named["line"], named["what"])
+        self.found.add(Fault(named["file"], int(line or 0), what, then))
 
 
 def _power(root: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from pushforward import cause, params, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
+from pushforward.pipeline.environment import search_path
 from pushforward.process import clean_environment
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_b
     out = places["{out}"]
     out.unlink(missing_ok=True)
     environment = clean_environment(
-        {"PYTHONPATH": str(checkout.absolute() / "src"), "OMP_WAIT_POLICY": "passive", "TZ": "UTC"}
+        {
+            "PATH": search_path(python_bin),
+            "PYTHONPATH": str(checkout.absolute() / "src"),
+            "OMP_WAIT_POLICY": "passive",
+            "TZ": "UTC",
+        }
     )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
     with tempfile.TemporaryFile() as output:

@@ -36,9 +36,8 @@ def lacking(root: Path, clone: Path) -> Iterator[Fault]:
             gone = pipeline.absent(clone, added)
         except (PushforwardError, OSError) as failed:
             why = str(failed).splitlines()[0]
-            yield Fault(
-                CONFIG, 0, f"the store {places.url} cannot be read: {why}", "dvc status -c, with its credentials"
-            )
+            then = getattr(failed, "next", "") or "dvc status -c, with its credentials"
+            yield Fault(CONFIG, 0, f"the store {places.url} cannot be read: {why}", then)
             return
     for path in gone:
         pointer = f"{path}.dvc"

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, lint
+from pushforward.pipeline import declared, dvctext, environment, lint
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -32,7 +32,7 @@ from pushforward.pipeline.graph import (
     unusable,
 )
 from pushforward.pipeline.lock import LISTING, LOCK, METRICS, parsed, read_lock, reason, remember, write_lock
-from pushforward.pipeline.remote import check_there, lost_of, read_back
+from pushforward.pipeline.remote import check_there, lacks_driver, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store, members
@@ -95,10 +95,6 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
     files.place(root, ".dvc/tmp/site")
     storage(root)  # refuses what DVC would follow
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    binaries = str(Path(sys.executable).parent)
-    if os.environ.get("PATH", "").split(os.pathsep)[0] != binaries:
-        # a stage says `python`: the one of this environment, activated or not
-        os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ["DVC_SITE_CACHE_DIR"] = str(root / ".dvc" / "tmp" / "site")  # one per folder: its keys are paths
     from dvc.config import ConfigError
     from dvc.exceptions import CheckoutError, DvcException, FileTransferError, NotDvcRepoError
@@ -123,6 +119,10 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
         raise PushforwardError(f"{root} is not a DVC project", next="dvc init") from None
     except ConfigError as wrong:
         raise PushforwardError(f".dvc/config: {wrong}", next="dvc config --list") from None
+    except ImportError as failed:
+        if driver := lacks_driver(root, failed):
+            raise driver from failed
+        raise
     except DvcException as failed:
         told = dvctext.sentence(chain(failed), root=str(root))
         raise PushforwardError(f"DVC: {told.text}", next=told.next, exit_code=TOOL) from failed
@@ -170,6 +170,7 @@ def reproduce(
     back. A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
+    environment.enter(environment.project(root))
     before = read_lock(files.read(root, LOCK))
     listener = Listener(say)
     result = Reproduction()
@@ -380,6 +381,7 @@ def _cache(root: Path) -> Path:
 
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
+    environment.enter(environment.project(root))
     listener = Listener(say)
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError

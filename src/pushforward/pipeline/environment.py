@@ -6,10 +6,13 @@ import re
 import shlex
 import shutil
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pushforward import durable, files, pointers, process
+from pushforward import durable, files, pointers, process, schema, settings
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git.repository import Repository
 
@@ -23,6 +26,9 @@ UNREACHED = re.compile(
 UNREADABLE = re.compile(r"(?i)invalid requirement|couldn't parse|hashes are required|--require-hashes mode")
 CHATTER = ("[notice]", "Hint:")
 KNOWN = "PUSHFORWARD_ENVIRONMENTS"
+PROJECT = "PUSHFORWARD_PROJECT"
+CARRIED = "src/pushforward/__main__.py"
+TOOL_MARK = "pushforward/__main__.py"
 
 
 def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
@@ -40,8 +46,100 @@ def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
 
 def at_hand() -> str:
     """The digest of the locks that this interpreter's environment was built from; empty where it is not known."""
-    stamp = Path(sys.prefix) / STAMP
+    return stamped(Path(sys.prefix))
+
+
+def stamped(home: Path) -> str:
+    """The digest of the locks that the environment in `home` was built from; empty where it is not known."""
+    stamp = home / STAMP
     return stamp.read_text().strip() if stamp.is_file() else ""
+
+
+def carried(repository: Repository, commit: str) -> bool:
+    """Whether a repository carries the tool: then one environment is the tool's and the project's."""
+    return repository.read(commit, CARRIED) is not None
+
+
+def cache() -> Path:
+    """Where a person's machine keeps the environments of projects."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushforward" / "environments"
+
+
+def project(root: Path) -> Path:
+    """The Python that stages and `score` of the checkout in `root` run with: the project's, never another's.
+
+    The tool's own is meant where the repository carries the tool, where nothing is locked, and where the locks made it.
+    """
+    told = files.read(root, schema.FILE)
+    requirements = [] if told is None else settings.parse(told, schema.FILE).model.environment
+    repository = Repository(root)
+    given, known = os.environ.get(PROJECT, ""), os.environ.get(KNOWN, "")
+    # a server says what the target branch has; what a branch says chooses nothing else
+    if not given and (not requirements or carried(repository, "HEAD")):
+        return Path(sys.executable)
+    wanted = digest(repository, "HEAD", requirements)
+    if given and stamped(Path(given)) == wanted:
+        return Path(given) / "bin" / "python"
+    if wanted == at_hand():
+        return Path(sys.executable)
+    if (there := built(Path(known) if known else cache(), wanted)) is not None:
+        return there
+    names = ", ".join(requirements)
+    if known:
+        raise PushforwardError(
+            f"this commit locks another environment ({names or 'none'}) than the server has for it",
+            next="merge the new locks by themselves, then push again",
+            exit_code=TOOL,
+        )
+    raise PushforwardError(f"the environment that {names} lock is not built here", next="pushforward env")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project's environment: its folder and its Python, the digest of its locks, whether it was built just now."""
+
+    folder: str
+    python: str
+    digest: str
+    built: bool
+    seconds: float
+
+
+def make(root: Path, *, say: Callable[[str], None]) -> Made:
+    """The environment that HEAD of the checkout in `root` locks, built where it is not there."""
+    began = time.monotonic()
+    requirements = settings.load(root).model.environment
+    repository = Repository(root)
+    if not requirements or carried(repository, "HEAD"):
+        return Made(sys.prefix, sys.executable, at_hand(), built=False, seconds=0.0)
+    wanted = digest(repository, "HEAD", requirements)
+    fresh = wanted != at_hand() and built(cache(), wanted) is None
+    if fresh:
+        say(f"building what {', '.join(requirements)} lock in {cache() / wanted[:16]}")
+    python = interpreter(repository, repository.commit("HEAD"), requirements, folder=cache())
+    return Made(str(python.parent.parent), str(python), wanted, fresh, round(time.monotonic() - began, 2))
+
+
+def search_path(python: Path) -> str:
+    """What PATH is for whoever runs with `python`: its own programs first, and of the tool's none that are not its."""
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    alone = sys.prefix != sys.base_prefix  # else its programs are the machine's
+    tool = str(Path(sys.executable).parent) if alone else ""
+    return os.pathsep.join(
+        [str(python.parent), *(place for place in places if place not in (tool, str(python.parent)))]
+    )
+
+
+def enter(python: Path) -> None:
+    """Have every child of this process find `python` first; of another environment than this, nothing of the tool's."""
+    os.environ["PATH"] = search_path(python)  # a stage says `python`: the one of the project, activated or not
+    if python == Path(sys.executable):
+        return
+    os.environ["VIRTUAL_ENV"], os.environ["PYTHONNOUSERSITE"] = str(python.parent.parent), "1"
+    os.environ.pop("PYTHONHOME", None)
+    places = [place for place in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if place]
+    if kept := [place for place in places if not (Path(place) / TOOL_MARK).is_file()]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(kept)
 
 
 def built(folder: Path, locked: str) -> Path | None:
@@ -54,10 +152,10 @@ def built(folder: Path, locked: str) -> Path | None:
 def interpreter(repository: Repository, commit: str, requirements: list[str], *, folder: Path) -> Path:
     """The Python of the environment that `commit` locks; built below `folder` where it is not the one at hand.
 
-    Building needs the package index and takes a while; nothing is built twice.
+    The tool's own where nothing is locked. Building needs the package index and takes a while; nothing is built twice.
     """
     wanted = digest(repository, commit, requirements)
-    if wanted == at_hand():
+    if not requirements or wanted == at_hand():
         return Path(sys.executable)
     # a run of the local server is told where the server keeps what it has built
     known = os.environ.get(KNOWN, "")
@@ -75,12 +173,13 @@ def _build(repository: Repository, commit: str, requirements: list[str], *, fold
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)
     locks = _put_locks(repository, commit, requirements, folder=folder, stem=wanted[:16])
-    uv = shutil.which("uv")
+    beside = str(Path(sys.executable).parent)
+    uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     base = getattr(sys, "_base_executable", sys.executable)
     try:
         if uv:
             process.run([uv, "venv", "-q", "--no-project", "--python", base, str(home)], timeout=120)
-            target = [uv, "pip", "install", "-q", "--python", str(python)]
+            target = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python)]
         else:
             process.run([base, "-m", "venv", str(home)], timeout=120)
             target = [str(python), "-m", "pip", "install", "-q"]
@@ -88,7 +187,7 @@ def _build(repository: Repository, commit: str, requirements: list[str], *, fold
         process.run(install, env=process.index_environment(), timeout=1800)
     except PushforwardError as failed:
         shutil.rmtree(home, ignore_errors=True)
-        _refuse(failed, commit, locks)
+        _refuse(failed, commit, locks, "make env" if carried(repository, commit) else "pushforward env")
     # the command of whichever checkout runs in it: the package comes from PYTHONPATH
     command = home / "bin" / "pushforward"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
@@ -111,12 +210,15 @@ def _put_locks(
     return locks
 
 
-def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str]) -> NoReturn:
-    """Say whose fault it is that the environment of `commit` could not be built, by what the installer said."""
+def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str], builds: str) -> NoReturn:
+    """Say whose fault it is that the environment of `commit` could not be built, by what the installer said.
+
+    `builds` is what a person types to build it.
+    """
     if UNREACHED.search(failed.message):
         raise MachineError(
             f"the environment that {commit[:9]} locks could not be built: the package index was not reached",
-            next="make env, then pushforward dispatch, when the network is back",
+            next=f"{builds}, then pushforward dispatch, when the network is back",
             detail=failed.message,
         ) from failed
     said, names = failed.message.partition(" failed: ")[2] or failed.message, ", ".join(locks.values())
@@ -132,6 +234,6 @@ def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str]) -> NoR
     message = "\n  ".join(lines)
     raise PushforwardError(
         f"the environment that {commit[:9]} locks ({names}) could not be built: {message}",
-        next="make env, then pushforward init, on the machine that runs this",
+        next=f"{builds}, then pushforward init, on the machine that runs this",
         exit_code=TOOL,
     ) from failed

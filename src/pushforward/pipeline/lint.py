@@ -20,9 +20,10 @@ FILE = "dvc.yaml"
 LIMIT_BYTES = 256 * 1024
 LIMIT_STAGES = 2_000
 LIMIT_NODES, LIMIT_DEPTH = 100_000, 100
-# What a loop gives a stage; every other value of params.yaml reaches code through the file, never as shell text.
+# What a loop gives a stage; every other value of params.yaml reaches code through the file, or is a plain word.
 LOOP = re.compile(r"\$\{\s*(item|key)(\.\w+|\[\w+\])*\s*\}")
 ANY = re.compile(r"\$\{[^}]*\}")
+PLAIN = re.compile(r"(?!-)[\w.,:=@%+/-]+|-[\d.]+")
 WHOLE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 OWNED = (".git", ".dvc", ".github", params.FILE, schema.FILE, "dvc.yaml", "dvc.lock")
 OUTS = ("outs", "metrics", "plots")
@@ -40,6 +41,8 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
         raise _refusal("stages must be a mapping of stages")
     if len(stages) > LIMIT_STAGES:
         raise _refusal(f"it has {len(stages):,} stages; the limit is {LIMIT_STAGES:,}")
+    own = tree.get("vars")
+    values = {**params, **{key: value for one in (own if isinstance(own, list) else []) for key, value in _told(one)}}
     for name, stage in stages.items():
         if not isinstance(stage, dict):
             raise _refusal(f"stage '{name}' must be a mapping")
@@ -49,6 +52,12 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
         body = stage.get("do", stage)
         if isinstance(body, dict):
             _check_stage(str(name), body, tracked)
+            _check_commands(str(name), body, values)
+
+
+def _told(entry: Any) -> list[tuple[str, Any]]:
+    """What an entry of `vars:` says by itself; of another file nothing is known here."""
+    return list(entry.items()) if isinstance(entry, dict) else []
 
 
 def check_bytecode(tracked: Iterable[str]) -> None:
@@ -122,13 +131,6 @@ def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:
     folder = body.get("wdir", ".")
     if not isinstance(folder, str) or _leaves(folder):
         raise _refusal(f"stage '{name}' works in {folder!r}, outside of the repository")
-    for command in _commands(body):
-        spliced = next((found for found in ANY.findall(command) if not LOOP.fullmatch(found)), "")
-        if spliced:
-            raise _refusal(
-                f"stage '{name}' puts {spliced} into its command; a value could hold shell text. "
-                "Let the stage read params.yaml, and name the key under params:"
-            )
     for kind, path, cached in outs(body):
         where = posixpath.normpath(posixpath.join(folder, path))
         if _leaves(where):
@@ -141,6 +143,19 @@ def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:
         over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
         if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
             raise _refusal(f"stage '{name}' writes {path}, which git already holds ({over})")
+
+
+def _check_commands(name: str, body: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Refuse what is put into a command, unless its value is known here, and is one word to any shell."""
+    for command in _commands(body):
+        for spliced in ANY.findall(command):
+            value = _resolved(spliced, values)
+            plain = value is not spliced and not isinstance(value, (dict, list)) and PLAIN.fullmatch(_word(value))
+            if not plain and not LOOP.fullmatch(spliced):
+                raise _refusal(
+                    f"stage '{name}' puts {spliced} into its command; a value could hold shell text. "
+                    "Let the stage read params.yaml, and name the key under params:"
+                )
 
 
 def _commands(body: dict[str, Any]) -> Iterator[str]:

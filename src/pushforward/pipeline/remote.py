@@ -3,11 +3,15 @@
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.pipeline.lock import LISTING, LOCK, is_object
+from pushforward.pipeline.storage import storage
+
+DRIVER = re.compile(r"requires '?(dvc-[\w-]+)'? to be installed")
 
 
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
@@ -24,6 +28,18 @@ def lost_of(root: Path, repo: Any) -> PushforwardError | None:
             f"{by} names {named}, which the DVC remote does not have", next="dvc push, then push again"
         )
     return None
+
+
+def lacks_driver(root: Path, failed: ImportError) -> PushforwardError | None:
+    """The error of a remote that DVC reads by a package of its own, which is not there; None of another import."""
+    package = DRIVER.search(str(failed))
+    if package is None:
+        return None
+    return PushforwardError(
+        f"the remote {storage(root).remote} is read with {package[1]}, which is not where pushforward is installed",
+        next=f"uv tool install pushforward --with {package[1]}, or pip install it there; then pushforward init",
+        exit_code=TOOL,
+    )
 
 
 def check_there(root: Path, repo: Any) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pushforward import files
-from pushforward.errors import PushforwardError
+from pushforward.errors import USAGE, PushforwardError
+
+WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,20 @@ class Storage:
     def url(self) -> str:
         """The address of the remote, "" where there is none."""
         return self.options.get("url", "")
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the remote can be read and, unless somebody has set it up to, takes nothing: a place in the web."""
+        return self.url.startswith(WEB) and "method" not in self.options
+
+    def refuse_read_only(self) -> None:
+        """Refuse a remote that takes nothing, where the models of versions have to lie in it."""
+        if self.read_only:
+            raise PushforwardError(
+                f".dvc/config: the remote {self.remote} ({self.url}) can only be read: no version has where to lie",
+                next="dvc remote add -d store PATH, dvc push, git commit, and pushforward init --move-store",
+                exit_code=USAGE,
+            )
 
     def config(self) -> str:
         """A .dvc/config.local by which another checkout uses the same."""

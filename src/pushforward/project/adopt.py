@@ -4,6 +4,7 @@ It is planned first and then written, so that a dry run tells the same. Nothing 
 params.yaml only where --update moves our own sections out of it.
 """
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,15 +21,14 @@ from pushforward.project.workflows import Form, Generated
 IGNORE = ".gitignore"
 TOOL = re.compile(rb"(?m)^tool:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)")
 MAKE_ENV = re.compile(r"(?m)^env:")
-SHELL_PLAIN = re.compile(r"[\w./+-]+")
 NEEDS = {
     2: "predictions: one table with a row for each test row: its key, label and prediction",
     3: "holdout: rows that no model has seen, and score: the command that scores them",
 }
 CARRIED = "src/pushforward/__main__.py"
 NO_WORKFLOWS = (
-    "no workflows of a forge: nothing says where a runner gets pushforward; the repository carries it, or --tool-from "
-    "names a git URL with its commit, or a wheel with its hash"
+    "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
+    "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
 )
 JUDGED = len(schema.LEVELS) - 1
 A_PATH = "path: which out the model is"
@@ -67,6 +67,8 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     `source` is where a runner of a forge gets the tool from; "" is what the generated files say already.
     """
     found = survey(root)
+    if not found.models:
+        raise _nothing(found)
     form = form_of(found, tool.checked(root, source) if source else "")
     made = [] if found.project is not None and not update else list(_settings(found, form, level, update=update))
     text = next((write.content for write in made if write.path == schema.FILE), None)
@@ -88,14 +90,22 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
             notes.append(f"{one.path} is of another version: pushforward adopt --update")
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
-    setup = f".github/actions/{form.prefix}setup" if form else ""
-    notes += [f"{lock} is not what {setup} installs: add how" for lock in (_not_built(found) if form else ())]
+    notes += [f"{path} is no lock that pushforward env reads: name one under environment" for path in _not_read(found)]
     notes += [] if form else [NO_WORKFLOWS]
     notes += _absent(found)
     writes = (*made, *generated, *_ignore(found))
     for write in writes:
         _check_place(root, write.path)
     return Plan(found, reached, writes, tuple(notes))
+
+
+def _nothing(found: Survey) -> PushforwardError:
+    """The error of a repository whose every dvc.yaml is empty, or cannot be read."""
+    read = {pipeline.file for pipeline in found.pipelines}
+    odd = next((odd for odd in found.odd if odd.file in read), None)
+    if odd is not None:
+        return PushforwardError(str(odd), next=f"edit {odd.file}")
+    return PushforwardError(f"{', '.join(sorted(read))}: no stage is there", next="dvc stage add, and adopt again")
 
 
 def _check_place(root: Path, path: str) -> None:
@@ -148,13 +158,13 @@ def stale(root: Path) -> Iterator[str]:
 
 
 def next_step(planned: Plan) -> str:
-    """What to type now: of the verbs that there are, none runs a project by pushforward.yaml before it is committed."""
+    """What to type now: a push is of what is committed, and its rehearsal says what it still lacks."""
     if planned.conflicts:
         return f"edit {', '.join(write.path for write in planned.writes if write.conflicts)}"
     places = sorted({write.path.partition("/")[0] for write in planned.writes})
     if not places:
-        return "pushforward adopt --check, which says when a new version makes other files"
-    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward'"
+        return "pushforward rehearse, which runs what a push would"
+    return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward' && pushforward rehearse"
 
 
 def form_of(found: Survey, source: str = "") -> Form | None:
@@ -168,22 +178,15 @@ def form_of(found: Survey, source: str = "") -> Form | None:
 
 
 def _setup(found: Survey, source: str) -> str:
-    """What builds .venv with pushforward and the project's environment, as a line of a shell; "" where nothing can."""
+    """What puts pushforward into .venv and builds the environment, as one line of shell; "" where nothing can."""
     makefile = files.read(found.root, "Makefile") if CARRIED in found.tracked else None
     if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
         return "make env"
     source = source or _said_before(found.root)
     if not source:
         return ""
-    listed = list(dict.fromkeys(lock for one in found.models for lock in one.locks))
-    pip = [f"-r {lock.path}" for lock in listed if lock.kind in ("pip", "pylock") and SHELL_PLAIN.fullmatch(lock.path)]
-    parts = ["uv venv -q --allow-existing .venv"]
-    for lock in listed:
-        if lock.kind == "uv" and SHELL_PLAIN.fullmatch(lock.path):
-            folder = lock.path.rpartition("/")[0] or "."
-            parts.append(f"uv export -q --frozen --no-emit-project --project {folder} -o .venv/project.txt")
-            pip.append("-r .venv/project.txt")
-    return " && ".join([*parts, tool.install(found.root, source, " ".join(dict.fromkeys(pip)))])
+    own = f"uv venv -q --allow-existing .venv && {tool.install(found.root, source)} && .venv/bin/pushforward env"
+    return f'if [ -n "${{PUSHFORWARD_LIB:-}}" ]; then {tool.SERVED}; else {own}; fi'
 
 
 def _said_before(root: Path) -> str:
@@ -205,11 +208,10 @@ def _unjudged(project: schema.Project | None) -> Iterator[str]:
         yield refused.message
 
 
-def _not_built(found: Survey) -> list[str]:
-    """The files of environments that the generated setup does not install from."""
+def _not_read(found: Survey) -> list[str]:
+    """The files of environments that none is built from."""
     listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
-    built = ("pip", "pylock", "uv")
-    return [lock.path for lock in listed if lock.kind not in built or not SHELL_PLAIN.fullmatch(lock.path)]
+    return [lock.path for lock in listed if lock.kind != "pip"]
 
 
 def _absent(found: Survey) -> Iterator[str]:
@@ -238,9 +240,16 @@ def _settings(found: Survey, form: Form | None, level: int | None, *, update: bo
         gone = ", ".join(name for name in found.old if name != "data")
         yield Write(params.FILE, moved.params.encode(), f"without {gone}{stays}")
         return
-    names = [f"{form.prefix}{name}" for name in workflows.NAMES] if form and form.prefix else []
+    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
+    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
     text = draft.text(found, draft.level(found) if level is None else level, names)
     yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
+
+
+def _taken(found: Survey) -> bool:
+    """Whether workflows of the repository's own are called as those that a server runs."""
+    stems = {posixpath.splitext(posixpath.basename(path))[0] for path in found.workflows}
+    return not stems.isdisjoint(schema.Server().workflows)
 
 
 def _generated(repository: Repository, one: Generated, state: str) -> Write:

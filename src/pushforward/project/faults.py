@@ -45,7 +45,7 @@ class Fault:
 def faults(found: Survey) -> list[Fault]:
     """Every fault of a project, by file and line."""
     seen = [Fault(odd.file, odd.line, odd.why, f"edit {odd.file}") for odd in found.odd]
-    seen += _ignored(found)
+    seen += [*_of_git(found), *_ignored(found)]
     told = {model.folder for model in found.project.models.values()} if found.project is not None else set()
     for pipeline in found.pipelines:
         if not told or pipeline.folder in told:  # of others, examples and tests say, nobody judges anything
@@ -68,6 +68,17 @@ def faults(found: Survey) -> list[Fault]:
 def line_of(found: Survey, *keys: str) -> int:
     """The line of pushforward.yaml in which `keys` stand, or the last of them that is there."""
     return _Lines(found).of(*keys)
+
+
+def _of_git(found: Survey) -> Iterator[Fault]:
+    """What git has that no server takes, and what it lacks that DVC cannot work without."""
+    for path in sorted(found.tracked):
+        if posixpath.basename(path).casefold() == ".gitmodules":
+            yield Fault(path, 0, "it is of a submodule, and a server fetches none", f"git rm {path}, with its folders")
+    if not any(f"/{path}".endswith("/.dvc/config") for path in found.tracked):
+        yield Fault(".dvc/config", 0, "git does not hold it: DVC is not set up here", "dvc init, and git add .dvc")
+    for path in found.hidden:
+        yield Fault(adopt.IGNORE, 0, f"git ignores {path}, and DVC refuses to run", f"take {path} out of .gitignore")
 
 
 def _ignored(found: Survey) -> Iterator[Fault]:

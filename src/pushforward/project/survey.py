@@ -96,6 +96,7 @@ class Survey:
     project: schema.Project | None
     tracked: frozenset[str] = field(repr=False, default=frozenset())
     odd: tuple[Odd, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def survey(root: Path) -> Survey:
@@ -104,7 +105,9 @@ def survey(root: Path) -> Survey:
     tracked, present = _files(repository)
     folders = sorted(posixpath.dirname(path) or "." for path in present if posixpath.basename(path) == pipelines.FILE)
     if not folders:
-        raise PushforwardError(f"{root} has no dvc.yaml", next="dvc stage add, and pushforward adopt again")
+        raise PushforwardError(
+            f"{root} has no dvc.yaml", next="dvc stage add, and adopt again; pushforward new DIR makes a whole one"
+        )
     odd: list[Odd] = []
     read = []
     for folder in folders:
@@ -133,6 +136,7 @@ def survey(root: Path) -> Survey:
         project,
         frozenset(tracked),
         tuple(odd),
+        tuple(_hidden(repository, read)),
     )
 
 
@@ -266,6 +270,14 @@ def _unignored(
     done = repository.git("check-ignore", "-z", "--stdin", "--no-index", stdin=names, check=False)
     ignored = set(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
     return [line for name, line in asked.items() if ignored.isdisjoint((name, folders.get(name, name)))]
+
+
+def _hidden(repository: Repository, read: list[Pipeline]) -> Iterable[str]:
+    """The locks of the pipelines that git ignores; DVC runs no pipeline then."""
+    named = [posixpath.normpath(f"{pipeline.folder}/{pipelines.LOCK}") for pipeline in read]
+    names = "\0".join(named).encode("utf-8", "surrogateescape")
+    done = repository.git("check-ignore", "-z", "--stdin", "--no-index", stdin=names, check=False)
+    return sorted(filter(None, done.stdout.decode("utf-8", "surrogateescape").split("\0")))
 
 
 def with_folders(paths: Iterable[str]) -> set[str]:

@@ -96,6 +96,8 @@ def _found(survey: Survey) -> Iterator[tuple[str, str]]:
     for remote in survey.remotes:
         only = ", to read only" if remote.read_only else ""
         yield "store", plain(f"{remote.name}: {remote.url} ({remote.file}:{remote.line}{only})", LONGEST)
+    if not any(remote.default for remote in survey.remotes):
+        yield "store", f"none by default: dvc remote add -d store ../{plain(survey.root.name)}.dvc"
     yield "branch", f"{plain(survey.branch)} ({survey.why_branch})"
     for registry in survey.registries:
         stages = f"; stages {', '.join(registry.stages)}" if registry.stages else ""

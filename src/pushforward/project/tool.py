@@ -21,6 +21,11 @@ WRITTEN = re.compile(
     r"|curl -fsSLo \S+ (?P<url>\S+\.whl) && echo '(?P<hash>[0-9a-f]{64})  "
     r"|echo '[0-9a-f]{64}  (?P<path>[^']+\.whl)' \| sha256sum"
 )
+# In a run of a local server the tool is the server's own: it stands before whatever the repository calls so.
+SERVED = (
+    """mkdir -p .venv/bin && printf '#!/bin/sh\\nPYTHONPATH="$PUSHFORWARD_LIB:$PYTHONPATH" """
+    """exec "$PUSHFORWARD_PYTHON" -m pushforward "$@"\\n' > .venv/bin/pushforward && chmod +x .venv/bin/pushforward"""
+)
 INSTALL = "uv pip install -q --python .venv/bin/python"
 
 
@@ -46,16 +51,15 @@ def written(text: str) -> str:
     return found["git"] or found["path"] or f"{found['url']}#sha256={found['hash']}"
 
 
-def install(root: Path, source: str, more: str) -> str:
-    """What installs the tool from its source, and `more`, the arguments that say what else, beside it."""
-    rest = f" {more}" if more else ""
+def install(root: Path, source: str) -> str:
+    """What installs the tool from its source, alone in an environment of its own."""
     if found := GIT.fullmatch(source):
-        return f"{INSTALL} 'pushforward @ git+{found['url']}@{found['commit']}'{rest}"
+        return f"{INSTALL} 'pushforward @ git+{found['url']}@{found['commit']}'"
     if found := WHEEL.fullmatch(source):
         place = f".venv/{found['name']}"
-        return f"curl -fsSLo {place} {found['url']} && {_checked(found['hash'], place)} && {INSTALL} {place}{rest}"
+        return f"curl -fsSLo {place} {found['url']} && {_checked(found['hash'], place)} && {INSTALL} {place}"
     digest = hashlib.sha256(files.read(root, source) or b"").hexdigest()
-    return f"{_checked(digest, source)} && {INSTALL} {shlex.quote(f'./{source}')}{rest}"
+    return f"{_checked(digest, source)} && {INSTALL} {shlex.quote(f'./{source}')}"
 
 
 def _checked(digest: str, place: str) -> str:

@@ -152,9 +152,7 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     given = table.place(place, holdout.ROWS, contract.holdout)
     rows, out = table.read(given, given.name), scratch / f"predictions{given.suffix}"
     with _hop("load"):
-        python = environment.interpreter(
-            of.repository, of.target, contract.environment, folder=scratch / "environments"
-        )
+        python = environment.interpreter(of.repository, of.target, contract.environment, folder=environment.cache())
         asked = (given, place / holdout.EVENTS if contract.events else None, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
         predictions = score.read_asked(out, rows[contract.key], rules)

@@ -92,7 +92,7 @@ def checkout(source: Source, folder: Path, *, cache: Path) -> Path:
 def _interpreter(source: Source, requirements: list[str], progress: Callable[[str], None]) -> Path:
     repository, commit = source.repository, source.commit
     wanted = environment.digest(repository, commit, requirements)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushforward" / "environments"
+    home = environment.cache()
     own = source.server.folder / "environments" if source.server else home
     there = own / wanted[:16] / environment.STAMP
     if wanted != environment.at_hand() and not there.is_file():
@@ -107,7 +107,7 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
     """Run every stage; how many there were."""
     env = process.clean_environment(
         {
-            "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": environment.search_path(python),
             "PYTHONPATH": str(root / "src"),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),

@@ -4,7 +4,8 @@
 registry vouches for (`vouched`) and a whole run in a scratch server (`trial`), and `mend` mends; `gc` tidies it;
 `post_receive` is the hook; `dispatch` starts what `pending` derives from refs, after its `concurrency` group; `execute`
 sees to a run, which is the `workflows` of a `subject`, each with what `provision` gives it, until somebody's `wish`
-ends it; `care` tells the machine's fault from the commit's; `record` keeps what came of a run; `runs` and `console`
-show it, and whose turn comes before whose, as `dispatch` has written it; `recover` clears what the dead leave. The only
-room that starts detached processes. `commands` alone may import it.
+ends it; `flows` are the workflow files of a commit, its own or the tool's; `care` tells the machine's fault from the
+commit's; `record` keeps what came of a run; `runs` and `console` show it, and whose turn comes before whose, as
+`dispatch` has written it; `recover` clears what the dead leave. The only room that starts detached processes.
+`commands` alone may import it.
 """

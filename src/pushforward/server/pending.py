@@ -228,22 +228,15 @@ def _crons(server: Server, main: str) -> list[tuple[str, str]]:
 
 def workflows(server: Server, commit: str) -> "list[Workflow]":
     """The workflow files at `commit` that its own settings have this server run; none where they cannot be read."""
-    from pushforward.actions import workflow  # slow to load, and not needed to see that there is nothing to do
     from pushforward.pipeline.revision import Revision
+    from pushforward.server import flows  # slow to load, and not needed to see that there is nothing to do
 
     repository = server.repository
-    found = []
     try:
         wanted = Revision(repository, commit).settings.server.workflows
-        for path in sorted(repository.tree(commit)):
-            folder, _, name = path.rpartition("/")
-            stem, _, kind = name.rpartition(".")
-            if folder == workflow.FOLDER and kind in {"yml", "yaml"} and stem in wanted:
-                text = repository.read(commit, path) or b""
-                found.append(workflow.load(name, text.decode("utf-8", "replace")))
+        return flows.listed(repository, commit, wanted, server.default_branch)
     except PushforwardError:
         return []  # the verdict of that commit says so
-    return found
 
 
 def remembered(server: Server) -> dict[str, str]:

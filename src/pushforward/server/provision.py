@@ -1,6 +1,7 @@
 """The provision of one workflow: interpreter, cache, keys, and what of this machine it may touch. For `workflows`."""
 
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pushforward.actions.act import Setup
 from pushforward.actions.workflow import Workflow
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.pipeline import environment
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import Storage
 from pushforward.registry import signers, trust
 from pushforward.sandbox import jail
@@ -37,6 +39,9 @@ class Provision:
     def setup(self, flow: Workflow, commit: str, folder: Path, artifacts: Path, *, say: Callable[[str], None]) -> Setup:
         """All that `flow` is run with, in the environment that `commit` locks."""
         python, cache = self._python(commit, say), self._cache()
+        # a repository that carries the tool has one environment; the tool of any other is the server's
+        home, known = python.parent.parent, commit if self.trusted else self.subject.main
+        tool = python if environment.carried(self.repository, known) else Path(sys.executable)
         return Setup(
             repository=self.subject.where,
             folder=folder,
@@ -44,7 +49,7 @@ class Provision:
             jail=_jail(trust=self.server.trust or self.trusted),
             policy=self._policy(python, cache, writes=workflow.writes(flow)),
             run_id=self.subject.id,
-            env=self._environment(python, cache),
+            env=self._environment(tool, cache) | ({} if tool == python else {environment.PROJECT: str(home)}),
             secrets=self._secrets(),
             limit=self.subject.settings.server.timeout_minutes * 60.0,
         )
@@ -102,9 +107,10 @@ class Provision:
 
         Whatever lies among the server's environments was built for what is on the target branch.
         """
-        wanted, folder = self.subject.settings.model.environment, self.server.folder / "environments"
+        settings = Revision(self.repository, commit).settings if self.privileged else self.subject.settings
+        wanted, folder = settings.model.environment, self.server.folder / "environments"
         locked = environment.digest(self.repository, commit, wanted)
-        if locked != environment.at_hand() and environment.built(folder, locked) is None:
+        if wanted and locked != environment.at_hand() and environment.built(folder, locked) is None:
             if not self.trusted and locked != environment.digest(self.repository, self.subject.main, wanted):
                 names = ", ".join(wanted)
                 raise PushforwardError(

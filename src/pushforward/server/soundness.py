@@ -27,6 +27,7 @@ from pushforward.registry import tags as registry
 from pushforward.registry.grammar import MAY_ANY
 from pushforward.registry.ssh import Signer
 from pushforward.release import entry, provenance
+from pushforward.server import flows
 from pushforward.server.finding import Finding, few, from_backup, mends
 
 OBJECT = re.compile(r"[0-9a-f]{40}")
@@ -414,7 +415,7 @@ def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Find
     """Whether a push to the default branch runs a workflow, and whether they can run on a server at all."""
     try:
         wanted = Revision(repository, commit).settings.server.workflows
-        found = list(_loaded(repository, commit, set(wanted)))
+        found = flows.listed(repository, commit, wanted, branch)
     except PushforwardError as wrong:
         yield Finding("workflows", False, wrong.message, wrong.next or f"git show {commit[:9]}")
         return
@@ -423,7 +424,8 @@ def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Find
             yield Finding("workflows", False, problem, f"change it in {flow.path}, then git commit and git push")
     push = Event("push", commit, f"refs/heads/{branch}")
     if any(filters.matches(flow, push) for flow in found):
-        yield Finding("workflows", True, f"{few([flow.file for flow in found])}; a push to {branch} is run")
+        whose = ", which come with the tool" if all(flow.built_in for flow in found) else ""
+        yield Finding("workflows", True, f"{few([flow.file for flow in found])}{whose}; a push to {branch} is run")
         return
     names = {name for flow in found for name in _branches(flow)}
     told = f"none of {', '.join(flow.file for flow in found) or 'them'} runs for a push to {branch}"
@@ -435,14 +437,6 @@ def workflows(repository: Repository, commit: str, branch: str) -> Iterator[Find
             f"git commit -am 'Run for {branch}' && git push local {branch}"
         )
     yield Finding("workflows", False, f"{told}: they are for {listed}", mend)
-
-
-def _loaded(repository: Repository, commit: str, wanted: set[str]) -> Iterator[workflow.Workflow]:
-    for path in sorted(repository.tree(commit)):
-        folder, _, name = path.rpartition("/")
-        stem, _, kind = name.rpartition(".")
-        if folder == workflow.FOLDER and kind in {"yml", "yaml"} and stem in wanted:
-            yield workflow.load(name, _text(repository, commit, path) or "")
 
 
 def _text(repository: Repository, commit: str, path: str) -> str | None:

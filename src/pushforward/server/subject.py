@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pushforward import files
-from pushforward.actions import event, filters, workflow
+from pushforward.actions import event, filters
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
 from pushforward.actions.workflow import FOLDER, Workflow
@@ -16,15 +16,12 @@ from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
 from pushforward.report import notes
+from pushforward.server import flows
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
+MEASURED = "measured"
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
-
-
-@functools.lru_cache(maxsize=32)
-def _loaded(name: str, text: str) -> Workflow:
-    return workflow.load(name, text)
 
 
 class ConflictError(PushforwardError):
@@ -171,16 +168,27 @@ class Subject:
     def judged_before(self) -> str:
         """The commit from which a judge of this push is looked for; zeros where no push had a word on a model yet.
 
-        Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built.
+        Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built. What
+        was only measured is no word on a model: a push that has more to be judged by is not held to less.
         """
         if self.job.before == ZERO or self.repository.refs(HOLDOUTS, VERDICTS, REGISTRY):
             return self.job.before
         past = [after for _, after in self.repository.reflog(self.default) if after != self.job.commit][-PAST:]
-        return ZERO if all(self._is_wordless(commit) for commit in past) else self.job.before
+        words = {self._word(commit) for commit in past}
+        none = words <= WORDLESS or (words <= WORDLESS | {MEASURED} and self._is_higher())
+        return ZERO if none else self.job.before
 
-    def _is_wordless(self, commit: str) -> bool:
-        found = self.verdict_of(commit)
-        return found.get("verdict") in WORDLESS if found else self.repository.resolve(f"{RUNS}{commit}") is None
+    def _word(self, commit: str) -> object:
+        """The word on a push; of one that nobody has told of, whether it was skipped."""
+        unrun = "skipped" if self.repository.resolve(f"{RUNS}{commit}") is None else ""
+        return self.verdict_of(commit).get("verdict", unrun)
+
+    def _is_higher(self) -> bool:
+        """Whether the settings of this push are of a level above that of the push before."""
+        with contextlib.suppress(PushforwardError):
+            before = Revision(self.repository, self.last_run(self.job.before)).settings
+            return self.settings.level > before.level
+        return False
 
     def judges(self) -> Iterator[str]:
         """The commit that judges, and after it those that have judged before: one that cannot work hands on."""
@@ -197,18 +205,10 @@ class Subject:
 
     def workflows(self, commit: str) -> list[Workflow]:
         """The workflow files at `commit` that this server runs (`server.workflows`)."""
-        found, tree = [], self.repository.tree(commit)
-        for path in sorted(tree):
-            folder, _, name = path.rpartition("/")
-            stem, _, kind = name.rpartition(".")
-            if folder == FOLDER and kind in {"yml", "yaml"} and stem in self.settings.server.workflows:
-                files.check_tree(tree, [path])
-                text = self.repository.read(commit, path) or b""
-                found.append(_loaded(name, text.decode("utf-8", "replace")))
+        wanted = self.settings.server.workflows
+        found = flows.listed(self.repository, commit, wanted, self.server.default_branch)
         if not found:
-            files.check_tree(tree, [FOLDER])
-            wanted = ", ".join(self.settings.server.workflows)
-            raise PushforwardError(f"{commit[:9]} has none of the workflows {wanted} in {FOLDER}")
+            raise PushforwardError(f"{commit[:9]} has none of the workflows {', '.join(wanted)} in {FOLDER}")
         return found
 
     def due(self, commit: str, what: Event) -> list[Workflow]:

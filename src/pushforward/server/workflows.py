@@ -318,7 +318,8 @@ class Execution:
                 next="change on: in .github/workflows by itself first",
             )
         verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
-        context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step="nothing to do")
+        then = "mend what is named above and push again" if verdict.verdict == "invalid" else "nothing to do"
+        context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step=then)
         text = record.note(verdict, context)
         return Outcome(verdict.verdict, terminal(verdict, context), text, verdict.reason, subject=source)
 
