@@ -9,7 +9,7 @@ import hashlib
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -51,9 +51,9 @@ def taken(grown: Iterable[Growth], *, trusted: bool) -> tuple[str, ...]:
     return tuple(one.path for one in grown if one.only or (trusted and not one.lost))
 
 
-def grown(repository: Repository, before: str, after: str, named: Iterable[str]) -> tuple[Growth, ...]:
+def grown(repository: Repository, before: str, after: str, named: Collection[str]) -> tuple[Growth, ...]:
     """How each of the files `named` that differs between two commits has changed."""
-    changed = set(repository.changed(before, after)) & set(named)
+    changed = set(repository.changed(before, after)) & set(named) if named else set[str]()
     return tuple(_between(repository, before, after, path) for path in sorted(changed))
 
 
