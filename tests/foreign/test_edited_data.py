@@ -310,4 +310,4 @@ def test_rows_added_to_a_file_of_git_are_promoted_by_a_push_and_verified(tmp_pat
     assert f"epoch       2: {fresh} keys first seen since houses@v1.0.0; the next opens at" in said
     told, _ = json.JSONDecoder().raw_decode(team.pushforward_fetched("verify", "v1.0.1", "--json"))
     assert told["ok"], told
-    assert "epoch 2" in team.pushforward("show")
+    assert "| epoch 2 |" in team.pushforward("show", "--markdown")
