@@ -43,7 +43,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     if clean:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
-        champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
+        champion = registry.fold(rules.model.name, repository.refs(*registry.PLACES)).newest
         with handover.refusal(out, commit):
             pipeline.seed(repository, champion.commit if champion else None)
     with handover.refusal(out, commit):
@@ -51,14 +51,19 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         if (text := files.read(root, stages.FILE)) is not None:
             stages.check(text, set(tree), values)
         shown = declared.of(text).metrics
-        push = push and _takes(root, rules)
+        kept, push = push, push and _takes(root, rules)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
-        handover.write(root, out, commit, done, rules.model.path, rules.validation)
+        handover.write(root, out, commit, done, rules.model.path, handover.tables(rules))
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)
+    if kept and done.outcome == "ok" and rules.noise is not None:
+        from pushforward.judge import seeds
+
+        with handover.refusal(out, commit):
+            seeds.run(root, rules, out, say=lambda text: click.echo(f"  {text}"))
     if done.outcome != "ok":
         from pushforward.errors import DATA
 

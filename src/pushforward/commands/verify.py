@@ -20,6 +20,7 @@ from pushforward.commands import common, completion
 @common.JSON
 def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
     """Follow a version from its signed tag to its bytes, and make it again from raw data."""
+    from pushforward.registry.tags import UNJUDGED
     from pushforward.release import verify as verification
 
     if bool(version) == bool(in_use):
@@ -35,7 +36,8 @@ def verify(version: str, in_use: str, quick: bool, as_json: bool) -> None:
     if as_json:
         common.show(outcome.record())
     elif not outcome.version:
-        click.echo(f"{in_use} holds no version yet")
+        held = f"; until one is put there: {outcome.foreign}, {UNJUDGED}" if outcome.foreign else ""
+        click.echo(f"{in_use} holds no version yet{held}")
     else:
         broken = [hop.name for hop in outcome.hops if hop.ok is False]
         click.echo(f"{outcome.version} does not hold: {', '.join(broken)}" if broken else f"{outcome.version} holds")

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 
-def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> None:
+def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> str:
     """Score the holdout of the checkout in `root` into the hand-over `out`; with `probe` the time-honesty probes too.
+
+    What these have found is given as a sentence, "" where nothing is.
 
     With `forget` everything that the pipeline made but the model is removed before the model is asked: a run that is
     not trusted has no label left to read.
@@ -54,10 +56,11 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
             say(f"scored {contract.holdout}")
             if probe and contract.time is not None and (events := holdouts.events(place, rules)) is not None:
                 case = _Probed(table.read(place / given.name, given.name), events, contract.key, contract.time)
-                _probe(case, rules, predictions, out / handover.PROBES, run, say)
+                return _probe(case, rules, predictions, out / handover.PROBES, run, say)
         except PushforwardError as failed:
             handover.write_words(out, failed)
             raise
+    return ""
 
 
 class _Probed(NamedTuple):
@@ -76,7 +79,7 @@ def _probe(
     folder: Path,
     run: Callable[[Path, Path], None],
     say: Callable[[str], None],
-) -> None:
+) -> str:
     from pushforward.gate import leakage as honesty
 
     rows, events, key, time = probed
@@ -93,5 +96,7 @@ def _probe(
     if found is not None:
         (folder / handover.SOURCE).write_text(found.source)
         say(found.sentence())
-    elif honesty.applies(events):
+        return found.sentence()
+    if honesty.applies(events):
         say(f"scored again at {honesty.INSTANTS} instants with the future replaced: no earlier prediction changed")
+    return ""

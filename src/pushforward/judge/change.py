@@ -68,7 +68,8 @@ def touched_by(
         made: tuple[set[str], set[str]] = set(), set()
         added: tuple[str, ...] = ()
         if not rules.measures:
-            paths, keys = sources_of(lock, rules)
+            # of a table that the run has scored all of the pipeline is the maker
+            paths, keys = (set(), set()) if rules.self_scored else sources_of(lock, rules)
             made = paths | identity.judging(before), keys
             added = taken(grown(repository, base, subject.commit, rules.contract.data), trusted=trusted)
         changed = repository.changed(base, subject.commit)

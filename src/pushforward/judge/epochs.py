@@ -248,7 +248,7 @@ def _share_of_champion(case: Case) -> float | None:
         share = theirs.contract.share
     except PushforwardError:
         return None
-    return None if theirs.batched else share
+    return None if theirs.batched or theirs.self_scored else share
 
 
 def _scarcity(case: Case, labels: pl.DataFrame, fresh: NDArray[np.bool_]) -> str:

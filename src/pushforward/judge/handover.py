@@ -4,10 +4,10 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -22,17 +22,21 @@ from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 
+if TYPE_CHECKING:
+    from pushforward.settings import Settings
+
 RECORD = "run.json"
 DECLARED = "declared"  # the metrics that lie elsewhere than in their folder, by their paths
 MODEL = "model"
 PREDICTIONS = "predictions"
 VALIDATION = "validation"
+SELF_SCORED = "self-scored"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
 UNSCORED = "unscored.txt"
 NAMES = frozenset({RECORD, LOCK, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
-    f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION) for suffix in SUFFIXES
+    f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION, SELF_SCORED) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
 LIMIT_STAGES = 1000
@@ -43,6 +47,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 Text = Annotated[str, Field(max_length=20_000)]
 Words = Annotated[str, Field(max_length=LIMIT_WORDS)]
 Count = Annotated[int, Field(ge=0, lt=10**9)]
+Tables = Mapping[str, str | None]  # what a table is called here -> its path in the project
 
 
 def _first(stages: object) -> object:
@@ -106,6 +111,11 @@ class Handover:
         """The table of the validation month, likewise."""
         return self._table(VALIDATION)
 
+    @property
+    def self_scored(self) -> Path:
+        """The table with labels and predictions of the run's own, likewise."""
+        return self._table(SELF_SCORED)
+
     def _table(self, stem: str) -> Path:
         first, *others = (self.folder / f"{stem}{suffix}" for suffix in SUFFIXES)
         found = [path for path in (first, *others) if path.is_file()]
@@ -121,9 +131,9 @@ class Handover:
 
 
 def write(
-    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, validation: str | None = None
+    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, tables: Tables | None = None
 ) -> None:
-    """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
+    """Put the record, the lock, the metrics, the model and the `tables` of the run in `root` into `folder`."""
     _record(folder, commit, reproduction)
     if files.place(root, LOCK).is_file():
         files.copy(root, LOCK, folder / LOCK)
@@ -134,9 +144,9 @@ def write(
             files.copy(root, path, folder / DECLARED / path)
     if model:
         add_model(root, folder, model)
-    if validation and files.place(root, validation).is_file():
-        suffix = CSV if validation.endswith(CSV) else PARQUET
-        files.copy(root, validation, folder / f"{VALIDATION}{suffix}")
+    for stem, place in (tables or {}).items():
+        if place and files.place(root, place).is_file():
+            files.copy(root, place, folder / f"{stem}{CSV if place.endswith(CSV) else PARQUET}")
 
 
 @contextlib.contextmanager
@@ -181,6 +191,12 @@ def write_unscored(folder: Path, words: str) -> None:
     """Leave in `folder` that its run has come to its end, and why there are no predictions."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write(folder, UNSCORED, f"{words}\n".encode())
+
+
+def tables(rules: "Settings") -> Tables:
+    """What a run hands over beside its model: the tables that it has made for its judge."""
+    own = rules.predictions
+    return {VALIDATION: rules.validation, SELF_SCORED: own.path if own is not None else None}
 
 
 def _failed(folder: Path) -> bool:

@@ -22,7 +22,7 @@ from pushforward.pipeline import declared
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registered, Registry
-from pushforward.settings import ModelContract
+from pushforward.settings import Outline
 
 PACKAGES = "src"
 # The run writes them, or they say what it is: none is code.
@@ -61,7 +61,7 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
     A name that nobody has put to use is a model that no person has looked at: it was compared with nothing.
     """
-    refs = repository.refs("refs/tags")
+    refs = repository.refs(*registry.PLACES)
     if registry.fold(model, refs).assignments:
         return None
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs)
@@ -75,16 +75,19 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
 
 def scoring(repository: Repository, commit: str) -> str:
-    """SHA-256 of what `score` runs at `commit`: the command, the code it reaches, the files which that names."""
+    """SHA-256 of what `score` runs at `commit`: the command, the code it reaches, the files which that names.
+
+    Without a command everything counts: nothing says what asks the model.
+    """
     revision = Revision(repository, commit)
-    contract, tree = revision.settings.contract, revision.tree
-    chosen, contents = _reached_by(contract.score, revision)
+    command, tree = revision.settings.score, revision.tree
+    chosen, contents = _reached_by(command, revision)
     if params.FILE in chosen:
         chosen.remove(params.FILE)
         leaves = {key: value for key, value in revision.leaves.items() if ": " not in key and key != revision.arrivals}
     else:
         leaves = {}
-    parts = [contract.score, json.dumps(leaves, sort_keys=True, default=str)]
+    parts = [command, json.dumps(leaves, sort_keys=True, default=str)]
     others = [path for path in chosen if path not in contents]
     contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
     parts += [f"{path} {tree[path].split()[0]} {sha256(contents[path])}" for path in sorted(chosen)]
@@ -102,8 +105,8 @@ def judging(revision: Revision) -> set[str]:
 def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, bytes]]:
     """The files of a revision that a command of it reaches, all where that cannot be told; and its source."""
     repository, commit, tree = revision.repository, revision.commit, revision.tree
-    contract = revision.settings.contract
-    candidates = declared.without(repository, commit, (path for path in tree if _counts(path, contract)))
+    model = revision.settings.model
+    candidates = declared.without(repository, commit, (path for path in tree if _counts(path, model)))
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)
@@ -111,9 +114,9 @@ def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, 
     return (candidates if reached is None else [path for path in candidates if reached.needs(path)]), contents
 
 
-def _counts(path: str, contract: ModelContract) -> bool:
+def _counts(path: str, model: Outline) -> bool:
     """Whether a file could take part in scoring at all; locks of the environment are counted by themselves."""
-    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in contract.environment)
+    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in model.environment)
 
 
 def _contents(repository: Repository, commit: str, paths: list[str]) -> list[bytes]:

@@ -11,29 +11,33 @@ from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
 from pushforward.judge import ledger, looks, names, seal
 from pushforward.judge.case import Case
-from pushforward.judge.epochs import Asked
+from pushforward.judge.epochs import Epoch
 from pushforward.pipeline.revision import sha256
 
 
-def look(case: Case, evidence: Evidence, rows: Asked) -> Verdict:
-    """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
+def look(case: Case, evidence: Evidence, digest: str, epoch: Epoch | None = None) -> Verdict:
+    """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first.
+
+    `digest` is that of the rows that are asked, of an `epoch` where there are no batches. Of a table that the run
+    itself has scored nothing is sealed: whoever has it can tell what is in it.
+    """
     rules = case.gate
-    shown = rules.reveal == "numbers"
+    shown = rules.reveal == "numbers" or case.rules.self_scored
     word = gate.noun(case.contract.cluster, evidence.clusters)
     told = gate.without_look(evidence, rules, cluster=word)
     if told is None or told.verdict == "promote":
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book, epoch = ledger.of(case.repository.path), rows.epoch
-    name, keys = (epoch.name, epoch.listed) if epoch else (names.ledger(case.months), None)
+    book = ledger.of(case.repository.path)
+    name, keys = (epoch.name, epoch.listed) if epoch else (names.ledger(evidence.months), None)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = looks.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
         # last bits, or a model that threads add up would be another challenger each time.
         challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
         champion=sha256(stats.rounded(evidence.champion).tobytes()),
-        holdout=rows.digest,
+        holdout=digest,
         rules=looks.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )
     try:

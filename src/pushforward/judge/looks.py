@@ -38,10 +38,7 @@ class ClosedError(PushforwardError):
     """A holdout that answers no new question: retired, or all of its looks are taken."""
 
     def __init__(self, state: "State") -> None:
-        step = f"add the next {names.noun(state.holdout)} to the list that `batches` names, when it arrives"
-        if names.number(state.holdout):
-            step = "add rows to the data: enough unseen keys of the holdout open the next epoch"
-        super().__init__(refusal(state), next=step, exit_code=NOT_PROMOTED)
+        super().__init__(refusal(state), next=names.step(state.holdout), exit_code=NOT_PROMOTED)
 
 
 @dataclass(frozen=True)
@@ -200,7 +197,7 @@ def digest(text: str) -> str:
 
 def refusal(state: State) -> str:
     """Why a holdout answers no new question, in one sentence."""
-    batches, word = names.span(state.holdout), names.noun(state.holdout)
+    what, word, new = names.called(state.holdout), names.noun(state.holdout), names.opening(state.holdout)
     why = {
         "promoted": f"{state.by} was promoted on it"
         if state.by
@@ -213,8 +210,8 @@ def refusal(state: State) -> str:
         ended = f"all {state.of} looks at it are taken" if state.retired is None else why[state.retired]
         return f"epoch {number} of the holdout has retired: {ended}; the next opens when enough unseen keys have come"
     if state.retired is None:
-        return f"all {state.of} looks at the holdout {batches} are taken; the next {word} opens a new one"
-    return f"the holdout {batches} has retired: {why[state.retired]}; the next {word} opens a new one"
+        return f"all {state.of} looks at the {what} are taken; {new} opens a new one"
+    return f"the {what} has retired: {why[state.retired]}; {new} opens a new one"
 
 
 def fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:

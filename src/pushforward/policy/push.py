@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from pushforward.git.refs import HEADS, REGISTRY, TAGS, ZERO
+from pushforward.git.refs import FOREIGN, HEADS, REGISTRY, TAGS, ZERO, foreign
 from pushforward.policy.objects import OBJECT, Objects, git
 from pushforward.policy.refusal import shown
 
@@ -39,8 +39,9 @@ class Push:
 
     @cached_property
     def refs(self) -> dict[str, str]:
-        """Branches, tags and the registry's chain -> object, before the push."""
-        listed = git("for-each-ref", "--format=%(refname) %(objectname)", HEADS[:-1], TAGS[:-1], REGISTRY)
+        """Branches, tags, the registry's chain and the marks of foreign tags -> object, before the push."""
+        places = (HEADS[:-1], TAGS[:-1], REGISTRY, FOREIGN[:-1])
+        listed = git("for-each-ref", "--format=%(refname) %(objectname)", *places)
         return {ref: identity for ref, _, identity in (line.partition(" ") for line in listed.splitlines())}
 
     @cached_property
@@ -67,7 +68,13 @@ class Push:
         """Number -> name of the model's versions before the push."""
         from pushforward.registry.grammar import number
 
-        return {number(one): one[0] for one in versions_in(self.refs) if one["model"] == self.model}
+        mine = (one for one in versions_in(self.refs) if one["model"] == self.model)
+        return {number(one): one[0] for one in mine if one[0] not in self.foreign}
+
+    @cached_property
+    def foreign(self) -> set[str]:
+        """The tags in GTO's form from before the server: no versions, no uses, and their numbers are taken."""
+        return foreign(self.refs)
 
     @cached_property
     def server(self) -> dict[str, Any]:
@@ -96,7 +103,7 @@ class Push:
     @cached_property
     def models(self) -> set[str]:
         """The model's name and those that it had before: of them there are versions here."""
-        return {self.model, *(one["model"] for one in versions_in(self.refs))}
+        return {self.model, *(one["model"] for one in versions_in(self.refs) if one[0] not in self.foreign)}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""

@@ -113,7 +113,7 @@ def _newest(server: Server) -> registry.Registered | None:
         name = str(json.loads((server.folder / "registry.json").read_text())["model"])
     with contextlib.suppress(PushforwardError):
         name = Revision(server.repository, server.default_branch).settings.model.name
-    return registry.fold(name, server.repository.refs("refs/tags")).newest if name else None
+    return registry.fold(name, server.repository.refs(*registry.PLACES)).newest if name else None
 
 
 def _parts(server: Server, places: list[Store]) -> Iterator[_Part]:

@@ -17,13 +17,13 @@ from markupsafe import Markup, escape
 
 from pushforward import __version__, params, percent, schema, settings
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
+from pushforward.gate.verdict import LEVEL, OFFSET_TITLE, Verdict, by_limits, self_scored, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.judge import names
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
-from pushforward.registry.tags import Registered
+from pushforward.registry.tags import NEITHER, UNJUDGED, Registered
 from pushforward.release import card, provenance
 from pushforward.release import entry as registered
 from pushforward.release.card import Card
@@ -38,6 +38,8 @@ HOLDOUTS_PER_PAGE = 6
 SLICES_OPEN = 8
 LONGEST = 4000
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+# What stands for environments where nothing is judged.
+MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted unasked."
 FILES = {"style.css": CSS, "icon.svg": SVG}
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
@@ -367,7 +369,10 @@ def _points(runs: Sequence[Run], name: str) -> list[charts.Point]:
 
 @dataclass(frozen=True)
 class Use:
-    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it."""
+    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it.
+
+    `foreign` is what GTO has put there before, until a version is.
+    """
 
     environment: str
     version: Registered | None
@@ -375,22 +380,50 @@ class Use:
     tagger: str
     policy: str
     run: Run | None
+    foreign: str = ""
 
 
 def _uses(snapshot: Snapshot) -> list[Use]:
     """The environments, those of the settings first and in their order."""
     made, uses = _made(snapshot), []
-    for name in dict.fromkeys([*snapshot.policy, *snapshot.registry.environments]):
-        version = snapshot.registry.in_use(name)
-        mine = [one for one in snapshot.registry.assignments if one.environment == name]
+    known = snapshot.registry
+    for name in dict.fromkeys([*snapshot.policy, *known.environments, *known.foreign_environments]):
+        version, mine = known.in_use(name), known.uses(name)
         tag = snapshot.tags[mine[-1].tag] if mine else None
         run = made.get(str(version.version)) if version else None
         since = tag.seconds if tag else 0
-        uses.append(Use(name, version, since, tag.tagger if tag else "", snapshot.policy.get(name, ""), run))
+        policy, before = snapshot.policy.get(name, ""), known.foreign_use(name)
+        uses.append(Use(name, version, since, tag.tagger if tag else "", policy, run, before))
     return uses
 
 
 @cache
+def _told_by() -> dict[str, Any]:
+    """What templates say verdicts with."""
+    return {
+        # the page says of which commit it is
+        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
+        "curve": charts.curve,
+        "fold_stages": words.fold_stages,
+        "remarks": words.remarks,
+        "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
+        "measured": words.measured,
+        "unlisted": words.unlisted,
+        "written": lambda context: words.written(context, plain),
+        "clustered": words.clustered,
+        "LEVEL": LEVEL,
+        "MEASURED": MEASURED,
+        "NEITHER": NEITHER,
+        "UNJUDGED": UNJUDGED,
+        "by_limits": by_limits,
+        "self_scored": self_scored,
+        "WORDS": words.WORDS,
+        "NEXT": words.NEXT,
+        "SLICES_OPEN": SLICES_OPEN,
+        "PUSHFORWARD": __version__,
+    }
+
+
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("pushforward.views"),
@@ -420,23 +453,7 @@ def _templates() -> Environment:
         "percent": lambda share: percent.share(share, ".4g"),
         "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
-    templates.globals |= {
-        # the page says of which commit it is
-        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
-        "curve": charts.curve,
-        "fold_stages": words.fold_stages,
-        "remarks": words.remarks,
-        "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
-        "measured": words.measured,
-        "unlisted": words.unlisted,
-        "written": lambda context: words.written(context, plain),
-        "clustered": words.clustered,
-        "LEVEL": words.LEVEL,
-        "WORDS": words.WORDS,
-        "NEXT": words.NEXT,
-        "SLICES_OPEN": SLICES_OPEN,
-        "PUSHFORWARD": __version__,
-    }
+    templates.globals |= _told_by()
     # Compiled now, so that no reader waits for it.
     for name in templates.list_templates(extensions=["html"]):
         templates.get_template(name)
