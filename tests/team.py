@@ -133,7 +133,7 @@ def make_team(folder: Path, shape: Mapping[str, str] | None = None) -> Team:
         shutil.rmtree(made.clone / "src" / "toy")
         (made.clone / "params.yaml").unlink()
         for name, text in shape.items():
-            (made.clone / name).parent.mkdir(exist_ok=True)
+            (made.clone / name).parent.mkdir(parents=True, exist_ok=True)
             (made.clone / name).write_text(text)
     made.git("init", "-q", "-b", "main")
     made.git("config", "user.name", "Ann")
@@ -311,7 +311,7 @@ class Hub:
     ) -> Promotion:
         """Promote what a verdict has passed; inside of `run`."""
         lock = self.model(model)[0]
-        return promote(clone or self.clone, verdict, level, lock, {}, GOLDEN, say=self.said.append)
+        return promote(clone or self.clone, verdict, level, {"dvc.lock": lock}, {}, GOLDEN, say=self.said.append)
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:

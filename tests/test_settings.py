@@ -123,7 +123,6 @@ def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():
             "several models in one repository are not judged yet",
             "keep one",
         ),
-        (RERUN + b"    folder: sub\n", "a dvc.yaml below the root of the repository is not run yet", "to the root"),
         (RERUN[RERUN.index(b"models") :], f"'tool' is missing: write tool: \"{__version__}\"", "edit pushforward.yaml"),
     ],
 )
@@ -370,6 +369,35 @@ def test_what_would_grow_or_does_not_fit_its_tag_is_refused_at_once(text, words)
         settings.parse(text.encode())
 
 
+ANCHORED = b"""\
+base: &base {depth: 3, rate: 0.1}
+train:
+  <<: *base
+  rate: 0.2
+months: &months ["2020-01", "2020-02"]
+again: *months
+"""
+
+
+def test_parameters_are_the_pipeline_s_and_may_have_anchors():
+    assert params.flatten(ANCHORED) == {
+        "base.depth": 3,
+        "base.rate": 0.1,
+        "train.depth": 3,
+        "train.rate": 0.2,
+        "months": ["2020-01", "2020-02"],
+        "again": ["2020-01", "2020-02"],
+    }
+    assert params.batches(ANCHORED, "again") == ["2020-01", "2020-02"]
+
+
+def test_parameters_stand_for_no_more_values_than_a_file_could_say(monkeypatch):
+    monkeypatch.setattr(yamlfile, "LIMIT_NODES", 22)
+    with pytest.raises(PushforwardError, match=r"params.yaml:6:8: it stands for more than 22 values") as refused:
+        params.plain(ANCHORED)
+    assert refused.value.next == "edit params.yaml"
+
+
 def test_the_contract_is_written_down_whole():
     text = (Path(__file__).parent.parent / "docs" / "contract.md").read_text()
     named = {*schema.Model.model_fields} - {"folder", "metrics", "noise", "predictions"}
@@ -380,3 +408,30 @@ def test_the_contract_is_written_down_whole():
     contract = read.contract
     assert (contract.cluster, contract.time, contract.events, contract.predicted) == (None, None, False, ("p",))
     assert (read.gate.metric, read.project.tool) == ("squared", __version__)
+
+
+def test_paths_of_a_model_below_the_root_are_named_from_its_folder(tmp_path):
+    text = """\
+tool: "0.2.0"
+models:
+  wine:
+    folder: models/wine
+    path: model.pkl
+    environment: [requirements.txt]
+    metrics: {"eval/m.json:auc": {better: higher}}
+    holdout: {path: data/holdout, key: id, label: y, cluster: none, time: none}
+    score: python predict.py {rows} {out}
+    validation: data/v.csv
+    batches: params.yaml:data.months
+"""
+    rules = settings.parse(text.encode())
+    contract = rules.contract
+    assert (contract.path, contract.holdout) == ("models/wine/model.pkl", "models/wine/data/holdout")
+    assert contract.validation == rules.validation == "models/wine/data/v.csv"
+    assert rules.outs == ["models/wine/model.pkl", "models/wine/data/holdout", "models/wine/data/v.csv"]
+    assert rules.batches == ("models/wine/params.yaml", "data.months")
+    assert contract.environment == ["requirements.txt"], "locks are named from the root"
+    assert rules.model.beside("metrics/m.json") == "models/wine/metrics/m.json"
+    assert rules.model.named("models/wine/eval/m.json:auc") == "eval/m.json:auc"
+    measured = settings.parse(text[: text.index("    holdout")].encode())
+    assert list(measured.limits) == ["models/wine/eval/m.json:auc"]

@@ -56,12 +56,21 @@ class GateRules(Gate):
 
 
 class Outline(Section):
-    """What a model has at every level."""
+    """What a model has at every level; what its pipeline makes or reads is named from the root, `folder` included."""
 
     name: Name
+    folder: str = "."
     path: str | None
     environment: list[ProjectPath]
     card: ProjectPath | None = None
+
+    def beside(self, path: str) -> str:
+        """What is named from the model's folder, from the root."""
+        return path if self.folder == "." else f"{self.folder}/{path}"
+
+    def named(self, path: str) -> str:
+        """What is named from the root, from the model's folder, as pushforward.yaml has it."""
+        return path if self.folder == "." else path.removeprefix(f"{self.folder}/")
 
 
 class ModelContract(Outline):
@@ -118,7 +127,8 @@ class Settings:
     def model(self) -> Outline:
         """The model, at whichever level."""
         name, model = self._one
-        return Outline(name=name, path=model.path, environment=model.environment, card=model.card)
+        path = self._placed(model.path)
+        return Outline(name=name, folder=model.folder, path=path, environment=model.environment, card=model.card)
 
     @property
     def measures(self) -> bool:
@@ -146,7 +156,8 @@ class Settings:
     @property
     def predictions(self) -> Predictions | None:
         """The table with labels and predictions that the pipeline makes, where there is one."""
-        return self._one[1].predictions
+        told = self._one[1].predictions
+        return told.model_copy(update={"path": self._placed(told.path)}) if told is not None else None
 
     @property
     def noise(self) -> Noise | None:
@@ -157,7 +168,7 @@ class Settings:
     def limits(self) -> dict[str, Metric]:
         """Levels 0 and 1: the limits of what a run writes, by file:path; refused where none could promote."""
         name, model = self._one
-        found = model.metrics or {}
+        found = {self._placed(key) or key: metric for key, metric in (model.metrics or {}).items()}
         if self.project.promote.metrics and not any(schema.limits(metric) for metric in found.values()):
             raise self._refusal(f"promote.metrics: no number of models.{name}.metrics has a limit that it could keep")
         return found
@@ -173,12 +184,14 @@ class Settings:
         if self.project.promote.metrics:
             level = f"level {model.level} ({schema.LEVELS[model.level]})"
             raise self._refusal(f"promote.metrics is of level 1, and at {level} what passes is promoted; take it out")
-        told = model.model_dump(include={"path", "environment", "card", "validation", "loss_key"})
-        told |= {"classes": model.classes or [], "data": model.data or []}
+        told = model.model_dump(include={"folder", "environment", "card", "loss_key"})
+        told |= {"path": self._placed(model.path), "validation": self._placed(model.validation)}
+        told |= {"classes": model.classes or [], "data": [self._placed(path) for path in model.data or []]}
         told |= {"loss": model.loss if self.gate.metric == COMMAND else None}
         told |= _scored(model)
         told |= {column: None for column in ("cluster", "time") if told[column] == schema.NONE}
         try:
+            told["holdout"] = self._placed(told["holdout"])
             return ModelContract(name=name, **told)
         except ValidationError as invalid:
             first = invalid.errors()[0]
@@ -203,12 +216,12 @@ class Settings:
         """What a run has to make: the model, and at level 3 what it is judged by."""
         _, model = self._one
         asked = (one.path for one in (model.holdout, model.predictions) if one is not None)
-        return [path for path in (model.path, *asked, model.validation) if path]
+        return [place for path in (model.path, *asked, model.validation) if (place := self._placed(path))]
 
     @property
     def validation(self) -> str | None:
         """The out with predictions of a fit that has not seen the validation rows, where there is one."""
-        return self._one[1].validation
+        return self._placed(self._one[1].validation)
 
     @property
     def promote(self) -> Promote:
@@ -230,7 +243,7 @@ class Settings:
         """The file and the key that list the batches; two empty texts where there are none."""
         named = self._one[1].batches or schema.NONE
         file, colon, key = named.partition(":")
-        return (file, key) if colon else ("", "")
+        return (self._placed(file) or "", key) if colon else ("", "")
 
     @property
     def renews(self) -> int:
@@ -273,6 +286,11 @@ class Settings:
                 f"{self.where} names pushforward {named} as the version that judges, and this is {__version__}",
                 next=f"run pushforward {named}, or pushforward adopt --update, which names {__version__}",
             )
+
+    def _placed(self, path: str | None) -> str | None:
+        """What is named from the model's folder, from the root."""
+        folder = self._one[1].folder
+        return path if path is None or folder == "." else f"{folder}/{path}"
 
     @property
     def _one(self) -> tuple[str, Model]:
@@ -323,12 +341,6 @@ def of(project: Project, where: str = schema.FILE) -> Settings:
         raise PushforwardError(
             f"{where}: several models in one repository are not judged yet: {', '.join(project.models)}",
             next=f"edit {schema.FILE}: keep one",
-        )
-    ((name, model),) = project.models.items()
-    if model.folder != ".":
-        raise PushforwardError(
-            f"{where}: models.{name}.folder: a dvc.yaml below the root of the repository is not run yet",
-            next="move the pipeline to the root",
         )
     return Settings(project, where)
 

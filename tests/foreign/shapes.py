@@ -80,7 +80,8 @@ class Foreign:
 
     def release(self, name):
         """Tag the commit at hand, with the lock of its run, as what was promoted."""
-        shutil.copy(self.handover / "dvc.lock", self.root / "dvc.lock")
+        for path, lock in handover.locks_in(self.handover).items():
+            (self.root / path).write_bytes(lock)
         commit = self.commit("Lock")
         record = {"model": model_digest(self.handover / "model"), "commit": commit}
         self._git(self.root, "tag", "-a", "-m", registry.message(f"{name}: fine", record), name, commit)

@@ -139,7 +139,7 @@ def test_a_tracked_file_of_metrics_is_shown_and_kept_as_the_run_found_it(project
     assert first.verdict == "promote", first.reason
     assert "**Validation**: `r2.train` 0.7500." in report
     repository, read = Repository(project.root), handover.read(project.handover)
-    made = lock_commit(repository, head, read.lock, read.metrics, scratch=project.root / ".git")
+    made = lock_commit(repository, head, read.locks, read.metrics, scratch=project.root / ".git")
     assert repository.changed(head, made) == ["dvc.lock", "metrics.json"]
     assert repository.read(made, "metrics.json") == b'{"r2": {"train": 0.75}}'
 

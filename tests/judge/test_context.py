@@ -5,6 +5,17 @@ from types import SimpleNamespace
 from pushforward.git.repository import Repository
 from pushforward.judge.context import with_metrics
 from pushforward.report.note import Context
+from pushforward.settings import Outline
+
+
+class Subject:
+    """A commit of a repository whose model lies in a folder."""
+
+    def __init__(self, repository, folder="."):
+        self.repository = repository
+        model = Outline(name="mine", folder=folder, path=None, environment=[])
+        self.settings = SimpleNamespace(model=model)
+
 
 DECLARES = """\
 stages:
@@ -21,8 +32,23 @@ def test_numbers_of_declared_metrics_are_shown_beside_those_of_the_version_in_us
     head = git(tmp_path, "rev-parse", "HEAD")
     found = {"metrics.json": b'{"n": 2, "roc": {"test": 0.75}}', "eval/auc.toml": b"n = 3", "other.json": b'{"x": 1}'}
     read = SimpleNamespace(commit=head, metrics=found)
-    context = with_metrics(Context(), read, Repository(tmp_path), SimpleNamespace(commit=head))
+    subject = Subject(Repository(tmp_path))
+    context = with_metrics(Context(), read, subject, SimpleNamespace(commit=head))
     assert context.validation == {"metrics.json:n": 2.0, "roc.test": 0.75, "eval/auc.toml:n": 3.0}
     assert context.champion_validation["roc.test"] == 0.5
     ours = SimpleNamespace(commit=head, metrics=found | {"metrics/metrics.json": b'{"validation": {"auc": 0.9}}'})
-    assert with_metrics(Context(), ours, Repository(tmp_path), None).validation == {"auc": 0.9}
+    assert with_metrics(Context(), ours, subject, None).validation == {"auc": 0.9}
+
+
+def test_numbers_of_a_model_below_the_root_are_those_of_its_folder(tmp_path, git):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "dvc.yaml").write_text(DECLARES)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "Begin")
+    found = {"a/metrics.json": b'{"n": 2}', "metrics.json": b'{"n": 9}', "metrics/metrics.json": b'{"n": 8}'}
+    read = SimpleNamespace(commit=git(tmp_path, "rev-parse", "HEAD"), metrics=found)
+    subject = Subject(Repository(tmp_path), "a")
+    assert with_metrics(Context(), read, subject, None).validation == {"n": 2.0}
+    read.metrics |= {"a/metrics/metrics.json": b'{"validation": {"auc": 0.9}}'}
+    assert with_metrics(Context(), read, subject, None).validation == {"auc": 0.9}

@@ -19,8 +19,8 @@ from pushforward.judge.score import PredictionsError, read_predictions, score
 KEYS = pl.Series("flight_id", [f"f{i}" for i in range(6)])
 
 
-def contract(command):
-    return SimpleNamespace(score=command)
+def contract(command, folder="."):
+    return SimpleNamespace(score=command, folder=folder)
 
 
 def checkout(tmp_path, source):
@@ -294,3 +294,23 @@ def test_a_damaged_footer_is_left_to_the_reader(tmp_path):
         assert size is None or isinstance(size.memory, int)
         with contextlib.suppress(PushforwardError):
             assert tables.read(path, "rows").height < 1000
+
+
+def test_the_command_of_a_model_below_the_root_runs_in_its_folder_with_both_sources(tmp_path):
+    folder = tmp_path / "checkout" / "models" / "a"
+    (folder / "src").mkdir(parents=True)
+    (tmp_path / "checkout" / "src").mkdir()
+    (folder / "src" / "mine.py").write_text("word = 'mine'\n")
+    (tmp_path / "checkout" / "src" / "shared.py").write_text("word = 'shared'\n")
+    (folder / "ask.py").write_text(
+        "import mine, os, pathlib, shared, sys\n"
+        "pathlib.Path(sys.argv[2]).write_text(' '.join([mine.word, shared.word, pathlib.Path.cwd().name]))\n"
+    )
+    out = tmp_path / "out.parquet"
+    told = contract("python ask.py {rows} {out}", "models/a")
+    score(tmp_path / "checkout", told, tmp_path / "rows", None, out, python_bin=Path(sys.executable), timeout=60)
+    assert out.read_text() == "mine shared a"
+    (folder / "ask.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(PushforwardError) as refused:
+        score(tmp_path / "checkout", told, tmp_path / "rows", None, out, python_bin=Path(sys.executable), timeout=60)
+    assert refused.value.next.startswith("in models/a in a checkout of that revision: ")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests import policy_server
 from tests.policy_server import ANN, BOB, CHAIN, CI, DAN, EVE, OLD, ZERO, Promotion, Released, lock_of, sha256
 
+from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.policy.lock import outs
 from pushforward.policy.refusal import PolicyError
@@ -1155,3 +1156,68 @@ def test_who_comes_second_hears_of_the_next_number(released):
     other = released.use("production", 3, "C")
     released.server.taken(use)
     released.server.refused("race-use", f"+{other}")
+
+
+# Locks of a dvc.yaml below the root.
+
+
+def below(released, lock=None, **files):
+    """A version of C whose commit has a second lock, as the judge has seen it; nothing is pushed yet."""
+    server, commit = released.server, released.commits["C"]
+    own = server.git("cat-file", "blob", f"{commit}:dvc.lock").encode() + b"\n"
+    locks = {"dvc.lock": own, "models/a/dvc.lock": lock_of(server, "below")}
+    digests = {part: sha256(part.encode()) for part in ("model", "manifest", "data", "params", "environment")}
+    digest = kept.digest(locks, "dvc.lock")
+    server.verdict(commit, b"", digests=digests | {"lock": digest})
+    found = {"models/a/dvc.lock": lock or locks["models/a/dvc.lock"], "models/a/metrics/metrics.json": b"{}"}
+    changes = {"dvc.lock": own} | found | {name.replace("__", "/"): content for name, content in files.items()}
+    promotion = released.promotion(target=server.follow(commit, changes))
+    promotion.record |= {"lock": digest, "locks": sorted(locks)}
+    return promotion
+
+
+def test_a_version_may_have_a_lock_below_the_root(released):
+    said = below(released).push()
+    assert said.taken, said.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"locks": ["dvc.lock"]}, "the lock commit changes models/a/dvc.lock too"),
+        (
+            {"locks": ["dvc.lock", "models/a/dvc.lock", "models/b/dvc.lock"]},
+            "models/b/dvc.lock, which is no lock of it",
+        ),
+        ({"locks": ["dvc.lock", "dvc.lock"]}, "dvc.lock, which is no lock of it"),
+        ({"locks": ["dvc.lock", "../dvc.lock"]}, "../dvc.lock, which is no lock of it"),
+        ({"locks": ["dvc.lock", "src/toy/pipeline.py"]}, "src/toy/pipeline.py, which is no lock of it"),
+        ({"locks": ["dvc.lock", 1]}, "1, which is no lock of it"),
+        ({"locks": []}, "its record names no locks"),
+        ({"locks": "dvc.lock"}, "its record names no locks"),
+        ({"lock": "0" * 64}, "is not the one in its record"),
+    ],
+    ids=str,
+)
+def test_a_record_that_says_other_locks_than_were_judged_is_refused(released, changes, words):
+    promotion = below(released)
+    promotion.record |= changes
+    said = promotion.push()
+    assert not said.taken
+    assert words in " ".join(said.text.replace("remote:", "").split())
+
+
+def test_a_lock_below_the_root_is_the_one_that_was_judged_and_all_that_it_names_is_there(released):
+    other = below(released, lock_of(released.server, "another"))
+    said = other.push()
+    assert not said.taken
+    assert "is not the one in its record" in said.text
+    code = below(released, models__a__train=b"x").push()
+    assert "the lock commit changes models/a/train too" in " ".join(code.text.replace("remote:", "").split())
+    honest = below(released)
+    for path in (released.server.store / "files" / "md5").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"rows below":
+            path.unlink()
+    said = honest.push()
+    assert not said.taken
+    assert "models/a/data/rows.parquet is not in the store" in " ".join(said.text.replace("remote:", "").split())

@@ -131,6 +131,7 @@ def test_every_rule_of_before_is_said_afterwards(shop, adopt):
     read = settings.load(root)
     assert read.contract.model_dump() == {
         "name": "shop",
+        "folder": ".",
         "path": "model",
         "environment": ["requirements.txt"],
         "card": None,

@@ -134,7 +134,7 @@ class Served:
         rows = [{"id": f"r{n}", "p": n / 10 + golden} for n in range(1, 9)]
         told = told or json.dumps({"schema": 1, "key": "id", "rows": rows}).encode()
         with hub.run():
-            promote(hub.clone, verdict, "minor", lock, {}, told, say=quiet)
+            promote(hub.clone, verdict, "minor", {"dvc.lock": lock}, {}, told, say=quiet)
         self.model_file = hub.store / "files" / "md5" / self._object(model)
 
     def _lock(self, model):

@@ -78,7 +78,7 @@ def commit(git, folder, message, **files):
 
 def locked(folder, revision, lock=FOUND, metrics=METRICS):
     repository = Repository(folder)
-    return lock_commit(repository, repository.commit(revision), lock, metrics, scratch=folder / ".git")
+    return lock_commit(repository, repository.commit(revision), {"dvc.lock": lock}, metrics, scratch=folder / ".git")
 
 
 def tags(git, folder):
@@ -154,7 +154,7 @@ def test_everybody_makes_the_same_child(clone, another, git, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     bare = clone.parent / "origin.git"
     ids = {locked(clone, first), locked(other, first)}
-    ids.add(lock_commit(Repository(bare), first, FOUND, METRICS, scratch=bare))
+    ids.add(lock_commit(Repository(bare), first, {"dvc.lock": FOUND}, METRICS, scratch=bare))
     assert len(ids) == 1
 
 
@@ -432,7 +432,7 @@ def test_the_summary_of_a_job_gets_the_last_word_too(hub, monkeypatch, again):
     folder, summary = hub.folder / "verdict", hub.folder / "summary"
     judged.store(folder, hub.judge(commit, "b"), Context(), "minor")
     (folder / "golden.json").write_bytes(b"{}")
-    monkeypatch.setattr(handover, "read", lambda *_: SimpleNamespace(lock=hub.model("b")[0], metrics={}))
+    monkeypatch.setattr(handover, "read", lambda *_: SimpleNamespace(locks={"dvc.lock": hub.model("b")[0]}, metrics={}))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     monkeypatch.chdir(hub.clone)
     with hub.run():
@@ -508,7 +508,15 @@ def test_what_the_store_lost_is_not_promoted(hub, git, harm):
     verdict = replace(verdict, digests=digests)
     passed.record(hub.clone, verdict)
     with hub.run(), pytest.raises(PushforwardError, match="the DVC remote lacks or spoils 1 of the outs") as refused:
-        promote(hub.clone, verdict, "minor", (hub.clone / "dvc.lock").read_bytes(), {}, b"{}", say=lambda _: None)
+        promote(
+            hub.clone,
+            verdict,
+            "minor",
+            {"dvc.lock": (hub.clone / "dvc.lock").read_bytes()},
+            {},
+            b"{}",
+            say=lambda _: None,
+        )
     assert "dvc push" in refused.value.next
     assert tags(git, hub.bare) == []
 

@@ -28,7 +28,7 @@ def promote(source: Path, folder: Path) -> None:
     # it is judged already
     read, golden = handover.read(folder, handover.AT_MOST), (source / common.GOLDEN).read_bytes()
     made = run_promote(
-        Path.cwd(), verdict, level, read.lock, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
+        Path.cwd(), verdict, level, read.locks, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
     )
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 )
 def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
-    from pushforward import files, params, settings
+    from pushforward import files, settings
     from pushforward.git.repository import Repository
     from pushforward.judge import handover
-    from pushforward.pipeline import declared
+    from pushforward.pipeline import declared, folders
     from pushforward.pipeline import dvc as pipeline
     from pushforward.pipeline import lint as stages
     from pushforward.pipeline.checkout import OWN
@@ -47,10 +47,8 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         with handover.refusal(out, commit):
             pipeline.seed(repository, champion.commit if champion else None)
     with handover.refusal(out, commit):
-        values = params.plain(files.read(root, params.FILE))
-        if (text := files.read(root, stages.FILE)) is not None:
-            stages.check(text, set(tree), values)
-        shown = declared.of(text).metrics
+        folders.check(root, set(tree))
+        shown = declared.here(root).metrics
         kept, push = push, push and _takes(root, rules)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)

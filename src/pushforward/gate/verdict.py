@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pushforward import params, schema
 from pushforward.errors import DATA, PushforwardError
+from pushforward.git import kept
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -283,8 +284,9 @@ def mode(
         changed.remove(arrivals)
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
-    told = (*LOCKED_PATHS, lister(arrivals), *grown)
-    paths = all(path in told or path.startswith("metrics/") or inert(path) for path in changed_paths)
+    told = (*LOCKED_PATHS, *files_of(after), *grown)
+    known = (path in told or path.startswith("metrics/") or kept.is_lock(path) or inert(path) for path in changed_paths)
+    paths = all(known)
     return "refresh" if paths and not changed else "superior"
 
 
@@ -304,7 +306,7 @@ def touched(
     """
     paths, used = making
     below = tuple(f"{path}/" for path in paths)
-    files = [path for path in changed_paths if path.startswith(JUDGE_PATHS) or f"{path}/".startswith(below)]
+    files = [path for path in changed_paths if of_judge(path) or f"{path}/".startswith(below)]
     files = [path for path in files if path not in grown]
     own = (*JUDGE_PARAMS, *(f"{name}." for name in used))
     changed = [key for key in _changed(before, after) if key != arrivals]
@@ -318,8 +320,8 @@ def lands(verdict: Verdict) -> bool:
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
     could change the judge by it would need no better model ever after. So does what was measured and not judged.
     """
-    own = (*JUDGE_PATHS, *JUDGE_PARAMS)
-    same = verdict.verdict in {"identical", "measured"} and not any(name.startswith(own) for name in verdict.touched)
+    own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
+    same = verdict.verdict in {"identical", "measured"} and not own
     return verdict.verdict == "promote" or same
 
 
@@ -359,9 +361,19 @@ def named(leaf: str) -> str:
     return leaf if ": " in leaf else f"{params.FILE}: {leaf}"
 
 
-def lister(arrivals: str) -> str:
-    """The file that a leaf which lists the batches is in."""
-    return named(arrivals).partition(": ")[0]
+def files_of(leaves: Iterable[str]) -> set[str]:
+    """The files that are told leaf by leaf."""
+    return {named(leaf).partition(": ")[0] for leaf in leaves}
+
+
+def of_judge(path: str) -> bool:
+    """Whether a file is the judge's own: its code, workflows, locks, and what says how a holdout is made."""
+    return path.startswith(JUDGE_PATHS) or is_pipeline(path)
+
+
+def is_pipeline(path: str) -> bool:
+    """Whether a file is a dvc.yaml, wherever it lies."""
+    return f"/{path}".endswith("/dvc.yaml")
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

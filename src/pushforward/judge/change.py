@@ -14,7 +14,7 @@ from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.holdout import sources_of
 from pushforward.judge.question import Question
 from pushforward.pipeline import declared
-from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
@@ -62,8 +62,8 @@ def touched_by(
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
-    lock = repository.read(champion.commit if champion else base, LOCK)
     try:
+        lock = Revision(repository, champion.commit if champion else base).whole_lock
         before = Revision(repository, base)
         made: tuple[set[str], set[str]] = set(), set()
         added: tuple[str, ...] = ()

@@ -16,11 +16,12 @@ import polars as pl
 from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift, inspection
-from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, lands, lister, self_scored
+from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, files_of, lands, self_scored
+from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
-from pushforward.pipeline import declared, lint
-from pushforward.pipeline.lock import LOCK, METRICS
+from pushforward.pipeline import declared
+from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
@@ -31,7 +32,6 @@ from pushforward.text import plural
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
-OURS = f"{METRICS}/metrics.json"
 MOST_NUMBERS = 12
 
 
@@ -48,10 +48,14 @@ def changes(subject: Revision, ref: str, start: str | None) -> Context:
         return context  # the settings cannot be read: that is the verdict already
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key != arrivals]
     old, new = before.get(arrivals) or [], after.get(arrivals) or []
-    told = {params.FILE, schema.FILE, LOCK, lister(arrivals)}
+    told = {params.FILE, schema.FILE} | files_of(after)
     rows = repository.diffstat(start, subject.commit)
     left = set(declared.without(repository, subject.commit, [row[0] for row in rows]))
-    files = [row for row in rows if row[0] in left - told and not row[0].startswith(f"{METRICS}/")]
+    files = [
+        row
+        for row in rows
+        if row[0] in left - told and not kept.is_lock(row[0]) and not row[0].startswith(f"{METRICS}/")
+    ]
     return dataclasses.replace(
         context,
         changed_params=tuple((key, _shown(before.get(key)), _shown(after.get(key))) for key in keys),
@@ -61,21 +65,24 @@ def changes(subject: Revision, ref: str, start: str | None) -> Context:
 
 
 def with_metrics(
-    context: Context, read: handover.Handover, repository: Repository, champion: registry.Registered | None
+    context: Context, read: handover.Handover, subject: Revision, champion: registry.Registered | None
 ) -> Context:
     """What the run says of itself: shown, never judged by. Without our own file, what dvc.yaml names as metrics."""
-    others: list[str] = []
-    if OURS not in read.metrics:
-        told = declared.of(repository.read(read.commit, lint.FILE))
+    repository, model = subject.repository, subject.settings.model
+    ours, others = model.beside(f"{METRICS}/metrics.json"), list[str]()
+    if ours not in read.metrics:
+        told = declared.at(repository, read.commit)
         others = [path for path in read.metrics if told.shows(path)]
     curve: tuple[float, ...] = ()
     with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
-        rows = csv.DictReader(io.StringIO(read.metrics.get(f"{METRICS}/learning.csv", b"").decode()))
+        rows = csv.DictReader(io.StringIO(read.metrics.get(model.beside(f"{METRICS}/learning.csv"), b"").decode()))
         curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
     return dataclasses.replace(
         context,
-        validation=_said(read.metrics.get, others),
-        champion_validation=_said(lambda path: repository.read(champion.commit, path), others) if champion else {},
+        validation=_said(read.metrics.get, ours, others),
+        champion_validation=_said(lambda path: repository.read(champion.commit, path), ours, others)
+        if champion
+        else {},
         learning_curve=curve,
     )
 
@@ -104,7 +111,7 @@ def with_history(
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
-        said = repository.read(version.commit, OURS)
+        said = repository.read(version.commit, contract.beside(f"{METRICS}/metrics.json"))
         value = _numbers(said or b"{}").get(name)
         if value is not None:
             trend.append((_month_watched(repository, version.commit), str(version.version), value))
@@ -124,10 +131,10 @@ def _month_watched(repository: Repository, commit: str) -> str:
         return ""
 
 
-def _said(read_file: Callable[[str], bytes | None], others: Sequence[str]) -> dict[str, float]:
-    """The numbers of our own file of metrics; where there are `others`, theirs, by file where one name is twice."""
+def _said(read_file: Callable[[str], bytes | None], ours: str, others: Sequence[str]) -> dict[str, float]:
+    """The numbers of our own file of metrics, `ours`; where there are `others`, theirs instead."""
     if not others:
-        return _numbers(read_file(OURS) or b"{}")
+        return _numbers(read_file(ours) or b"{}")
     found = {path: declared.numbers(path, read_file(path) or b"") for path in others}
     names = Counter(name for numbers in found.values() for name in numbers)
     rows = ((path, name, value) for path, numbers in found.items() for name, value in numbers.items())

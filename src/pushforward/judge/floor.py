@@ -26,6 +26,6 @@ def predictions(case: Case, labels: pl.DataFrame, holdout: Path) -> tuple[honest
     places = {"{rows}": table.place(holdout, holdouts.ROWS, contract.holdout), "{out}": out}
     if "{events}" in contract.floor_command:
         places["{events}"] = holdout / holdouts.EVENTS
-    case.own(score.Command("floor", contract.floor_command, "the floor"), places)
+    case.own(score.Command("floor", contract.floor_command, "the floor", contract.folder), places)
     name = " ".join(word for word in contract.floor_command.split() if "{" not in word)
     return case.predictions(out, labels[contract.key]), name

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +17,8 @@ from pushforward.cause import Cause
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.git import kept
 from pushforward.judge.table import CSV, PARQUET, SUFFIXES
-from pushforward.pipeline import declared, lint
-from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline import declared, folders
+from pushforward.pipeline.lock import LOCK, METRICS, merged, read_lock
 from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 RECORD = "run.json"
+LOCKS = "locks"  # those of a dvc.yaml below the root, by their paths
 DECLARED = "declared"  # the metrics that lie elsewhere than in their folder, by their paths
 MODEL = "model"
 PREDICTIONS = "predictions"
@@ -35,7 +37,7 @@ PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
 UNSCORED = "unscored.txt"
-NAMES = frozenset({RECORD, LOCK, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
+NAMES = frozenset({RECORD, LOCK, LOCKS, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
     f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION, SELF_SCORED) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
@@ -123,11 +125,15 @@ class Handover:
             raise PushforwardError(f"the hand-over has {found[0].name} and {found[1].name}: which is it?")
         return found[0] if found else first
 
+    @cached_property
+    def locks(self) -> dict[str, bytes]:
+        """The bytes of each dvc.lock, by its path in the project."""
+        return locks_in(self.folder)
+
     @property
     def lock(self) -> bytes:
-        """The bytes of dvc.lock; empty where there is none."""
-        path = self.folder / LOCK
-        return path.read_bytes() if path.is_file() else b""
+        """All of them as one, named from the root; empty where there is none."""
+        return merged(self.locks)
 
 
 def write(
@@ -135,11 +141,12 @@ def write(
 ) -> None:
     """Put the record, the lock, the metrics, the model and the `tables` of the run in `root` into `folder`."""
     _record(folder, commit, reproduction)
-    if files.place(root, LOCK).is_file():
-        files.copy(root, LOCK, folder / LOCK)
+    locks = folders.locks_here(root)
+    for path, lock in locks.items():
+        files.write(folder, path if path == LOCK else f"{LOCKS}/{path}", lock)
     if files.place(root, METRICS).is_dir():
         files.copy(root, METRICS, folder / METRICS)
-    for path in declared.of(files.read(root, lint.FILE)).files(read_lock(files.read(root, LOCK))):
+    for path in declared.here(root).files(read_lock(merged(locks))):
         if files.place(root, path).is_file():
             files.copy(root, path, folder / DECLARED / path)
     if model:
@@ -305,6 +312,15 @@ def _check_found(read: Handover) -> None:
     for path, content in read.metrics.items():
         if path in named and not path.startswith(f"{METRICS}/") and not kept.is_found(path, content, named[path]):
             raise PushforwardError(f"the hand-over's {path} is not the one that its {LOCK} names")
+
+
+def locks_in(folder: Path) -> dict[str, bytes]:
+    """The locks in a hand-over, by their paths in the project; what is behind a link is none."""
+    below = folder / LOCKS
+    found = {path.relative_to(below).as_posix(): path for path in ([] if below.is_symlink() else below.rglob(LOCK))}
+    found = {path: place for path, place in found.items() if path != LOCK} | {LOCK: folder / LOCK}
+    plain = {path: place for path, place in found.items() if kept.is_lock(path) and not place.is_symlink()}
+    return {path: place.read_bytes() for path, place in sorted(plain.items()) if place.is_file()}
 
 
 def read_metrics(folder: Path) -> dict[str, bytes]:

@@ -17,7 +17,8 @@ from pushforward.git.repository import Repository
 from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.lock import LOCK, feeding, making, within
+from pushforward.pipeline import folders
+from pushforward.pipeline.lock import feeding, making, merged, within
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
@@ -33,20 +34,21 @@ def build(
     rules: Settings,
     months: list[str],
     *,
-    pushed: tuple[str, bytes] | None,
+    pushed: tuple[str, Mapping[str, bytes]] | None,
     champion: str | None,
     grown: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Make the holdout of `months` in the judge's checkout `root`; its folder.
 
-    Of a push the commit and the lock are taken over (`pushed`): what its stages made with the judge's code, files and
+    Of a push the commit and the locks are taken over (`pushed`): what its stages made with the judge's code, files and
     parameters is what they would make here. The lock of a pull request is hostile; there that of the commit `champion`
     is the start. `grown` are files as a change has them that only added rows to them: those count already.
     """
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        files.write(root, LOCK, pushed[1])
+        for path, lock in pushed[1].items():
+            files.write(root, path, lock)
     else:
         source, made = champion or "", []
         pipeline.seed(repository, champion)
@@ -145,7 +147,7 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     contract, found = rules.contract, []
     cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
     asked = pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER)
-    for _, named in _keyed(root, feeding(files.read(root, LOCK), contract.holdout), asked):
+    for _, named in _keyed(root, feeding(merged(folders.locks_here(root)), contract.holdout), asked):
         table = inspection.texts(named.lazy()).collect()
         if not table[inspection.KEY].is_duplicated().any():
             found.append(table)
@@ -160,7 +162,7 @@ def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tup
     """
     import polars as pl
 
-    contract, lock = rules.contract, files.read(root, LOCK)
+    contract, lock = rules.contract, merged(folders.locks_here(root))
     both = {*making(lock, contract.holdout)[0], *feeding(lock, contract.holdout)}
     fed = [path for path in feeding(lock, contract.path) if not any(within(path, one) for one in both)]
     held, clean = keys.cast(pl.String).implode(), []
@@ -210,13 +212,13 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
-    lock = files.read(root, LOCK)
+    lock = merged(folders.locks_here(root))
     made_of = sources_of(lock, rules)
     before, after = Revision(repository, judge), Revision(repository, source)
     changed = repository.changed(judge, source)
     touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals, grown=grown)
-    made = [name for name in touched if not name.startswith(verdicts.JUDGE_PATHS)]
-    return bool(made_of[0]) and not made and "dvc.yaml" not in touched
+    made = [name for name in touched if not verdicts.of_judge(name)]
+    return bool(made_of[0]) and not made and not any(map(verdicts.is_pipeline, touched))
 
 
 def _set_months(root: Path, rules: Settings, months: list[str]) -> None:

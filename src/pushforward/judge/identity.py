@@ -8,6 +8,7 @@ to take two versions for one is false, to number one model twice is not.
 import ast
 import contextlib
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +17,8 @@ from pathlib import PurePosixPath
 
 from pushforward import params, schema
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import Digests, inert
+from pushforward.gate.verdict import Digests, files_of, inert, is_pipeline
+from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.pipeline import declared
 from pushforward.pipeline.revision import Revision, sha256
@@ -82,11 +84,10 @@ def scoring(repository: Repository, commit: str) -> str:
     revision = Revision(repository, commit)
     command, tree = revision.settings.score, revision.tree
     chosen, contents = _reached_by(command, revision)
-    if params.FILE in chosen:
-        chosen.remove(params.FILE)
-        leaves = {key: value for key, value in revision.leaves.items() if ": " not in key and key != revision.arrivals}
-    else:
-        leaves = {}
+    told = {path for path in chosen if PurePosixPath(path).name == params.FILE} & files_of(revision.leaves)
+    chosen = [path for path in chosen if path not in told]
+    leaves = {key: value for key, value in revision.leaves.items() if files_of((key,)) <= told}
+    leaves.pop(revision.arrivals, None)
     parts = [command, json.dumps(leaves, sort_keys=True, default=str)]
     others = [path for path in chosen if path not in contents]
     contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
@@ -110,13 +111,14 @@ def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, 
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)
-    reached = None if linked else _reach(command, contents)
+    reached = None if linked else _reach(command, contents, model.folder)
     return (candidates if reached is None else [path for path in candidates if reached.needs(path)]), contents
 
 
 def _counts(path: str, model: Outline) -> bool:
     """Whether a file could take part in scoring at all; locks of the environment are counted by themselves."""
-    return not (inert(path) or path.startswith((*MADE, *MACHINERY)) or path in model.environment)
+    machinery = path.startswith((*MADE, *MACHINERY)) or kept.is_lock(path) or is_pipeline(path)
+    return not (inert(path) or machinery or path in model.environment)
 
 
 def _contents(repository: Repository, commit: str, paths: list[str]) -> list[bytes]:
@@ -130,13 +132,14 @@ class _Reached:
 
     modules: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    roots: frozenset[str] = frozenset({".", PACKAGES})  # beside their modules lies whatever else the project has
 
     def needs(self, path: str) -> bool:
         """Whether scoring imports a file, finds it beside its own modules, or names it."""
         if path.endswith(".py"):
             return path in self.modules
         folders = {str(PurePosixPath(module).parent) for module in self.modules}
-        if any(path.startswith(f"{folder}/") for folder in folders - {".", PACKAGES}):
+        if any(path.startswith(f"{folder}/") for folder in folders - self.roots):
             return True
         return any(_names(text, path) for text in self.texts)
 
@@ -147,14 +150,14 @@ def _names(text: str, path: str) -> bool:
     return text in parts or parts[-1] in text or (not {"/", "."}.isdisjoint(text) and text in path)
 
 
-def _reach(command: str, contents: Mapping[str, bytes]) -> _Reached | None:
+def _reach(command: str, contents: Mapping[str, bytes], folder: str) -> _Reached | None:
     """What the command reaches, read off the code without running it; None where that cannot tell."""
-    entry = _entry(command, contents)
+    entry = _entry(command, contents, folder)
     if entry is None:
         return None
     waiting, roots = entry
     waiting += [path for name in CUSTOMS for path in _modules(name, roots, contents)]
-    reached = _Reached(texts=set(_fragments(shlex.split(command))))
+    reached = _Reached(set(), set(_fragments(shlex.split(command))), frozenset({".", PACKAGES, *_roots(folder)}))
     while waiting:
         path = waiting.pop()
         if path in reached.modules:
@@ -169,16 +172,22 @@ def _reach(command: str, contents: Mapping[str, bytes]) -> _Reached | None:
     return reached
 
 
-def _entry(command: str, contents: Mapping[str, bytes]) -> tuple[list[str], tuple[str, ...]] | None:
-    """The first modules of a command and the folders that it imports from."""
-    words = shlex.split(command)
+def _entry(command: str, contents: Mapping[str, bytes], folder: str) -> tuple[list[str], tuple[str, ...]] | None:
+    """The first modules of a command that runs in `folder`, and the folders that it imports from."""
+    words, sources = shlex.split(command), tuple(dict.fromkeys((*_roots(folder)[1:], PACKAGES)))
     if len(words) > 2 and words[0] in {"python", "python3"} and words[1] == "-m":
-        roots = ("", PACKAGES)
+        roots = (_roots(folder)[0], *sources)
         found = _modules(words[2], roots, contents) + _modules(f"{words[2]}.__main__", roots, contents)
         return (found, roots) if found else None
-    if len(words) > 1 and words[0] in {"python", "python3"} and words[1] in contents:
-        return [words[1]], (words[1].rpartition("/")[0], PACKAGES)
+    script = posixpath.normpath(posixpath.join(folder, words[1])) if len(words) > 1 else ""
+    if words[:1] in (["python"], ["python3"]) and script in contents:
+        return [script], (script.rpartition("/")[0], *sources)
     return None
+
+
+def _roots(folder: str) -> tuple[str, str]:
+    """The folder of a model as a command that runs there imports from it, and its `src`."""
+    return ("", PACKAGES) if folder == "." else (folder, f"{folder}/{PACKAGES}")
 
 
 def _modules(name: str, roots: Iterable[str], contents: Mapping[str, bytes]) -> list[str]:

@@ -17,6 +17,7 @@ from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
+from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
 from pushforward.judge import epochs, floor, handover, identity, ledger, losses, measured, passed, self_scored
@@ -85,7 +86,7 @@ class _Hearing:
             self.mode = self._mode()
         self.digests = _digests(read, self.subject)
         self._check(read)
-        self.context = background.with_metrics(self.context, read, self.subject.repository, self.champion)
+        self.context = background.with_metrics(self.context, read, self.subject, self.champion)
         return read
 
     def _mode(self) -> verdicts.Mode:
@@ -390,8 +391,8 @@ def _digests(read: handover.Handover, subject: Revision) -> Digests:
         model=model_digest(model),
         manifest=sha256(manifest) if manifest else "",
         data=data_digest(manifest, read.lock, path),
-        lock=sha256(read.lock),
-        params=sha256(subject.params or b""),
+        lock=kept.digest(read.locks, LOCK),
+        params=subject.params_digest,
         environment=subject.environment,
     )
 

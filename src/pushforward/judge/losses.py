@@ -77,5 +77,5 @@ def _losses(
     named = {name: columns[:, place] for place, name in enumerate(contract.predicted)}
     table.write(pl.DataFrame({contract.key: labels[contract.key], **named}), answers)
     places = {"{labels}": truth, "{predictions}": answers, "{out}": out}
-    case.own(score.Command("loss", contract.loss, f"the loss of the {who}"), places)
+    case.own(score.Command("loss", contract.loss, f"the loss of the {who}", contract.folder), places)
     return score.read_predictions(out, keys, probability=False, columns=("loss",))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
-from pushforward import files
 from pushforward.errors import DATA, PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.score import PredictionsError
-from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline import folders
+from pushforward.pipeline.lock import merged
 
 
 class Made:
@@ -50,7 +50,7 @@ class Made:
         """The folder."""
         case = self.case
         case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
-        pushed = (case.question.subject, case.read.lock) if case.trusted else None
+        pushed = (case.question.subject, case.read.locks) if case.trusted else None
         return holdouts.build(
             case.root, case.rules, case.batches, pushed=pushed, champion=self._champion, grown=self._added
         )
@@ -94,7 +94,7 @@ class Made:
             if one.path not in self._added:
                 step = "add rows only; another change of the data counts from the next push on"
                 return one.lost or one.unread, step
-        paths, _ = holdouts.sources_of(files.read(case.root, LOCK), case.rules)
+        paths, _ = holdouts.sources_of(merged(folders.locks_here(case.root)), case.rules)
         changed = set(case.repository.changed(case.judge.commit, case.subject.commit))
         for path in sorted(changed & paths):
             step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"

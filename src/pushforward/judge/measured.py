@@ -12,22 +12,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pushforward import percent, schema, untrusted
+from pushforward import params, percent, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import BY, LEVEL, Digests, Guard, Verdict
+from pushforward.git import kept
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
 from pushforward.judge import handover, ledger, noise
 from pushforward.judge.question import Question
-from pushforward.pipeline import declared, lint
-from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline import declared
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, model_digest, sha256
 from pushforward.registry import ssh, trust
 from pushforward.report import notes
 from pushforward.report.note import Context, entries
 from pushforward.schema import Metric
-from pushforward.settings import Settings
+from pushforward.settings import Outline, Settings
 from pushforward.text import exact, figure, plain
 
 SUFFIX = ".json"
@@ -51,7 +52,7 @@ def answer(
     before, old = _before(judge, question, frozenset(limits))
     missing = next((key for key in limits if key not in new), "")
     if missing:
-        raise _unwritten(rules.model.name, missing, read.metrics, unread)
+        raise _unwritten(rules.model, missing, read.metrics, unread)
     spread = _spread(judge, before)
     context = dataclasses.replace(
         background.changes(subject, question.ref, before or None),
@@ -95,7 +96,7 @@ def _promoter(
 
 def digests(read: handover.Handover, subject: Revision) -> Digests:
     """What was run and what came of it; below level 1 there may be no model."""
-    found = Digests(lock=sha256(read.lock), params=sha256(subject.params or b""), environment=subject.environment)
+    found = Digests(lock=kept.digest(read.locks, LOCK), params=subject.params_digest, environment=subject.environment)
     model, path = read.folder / handover.MODEL, subject.settings.model.path
     if path is None or not model.exists():
         return found
@@ -150,7 +151,8 @@ def _spread(judge: Revision, before: str) -> Mapping[str, tuple[float, ...]]:
     commit = locked.get(before, before)
     found = noise.read(runs.read(commit, noise.FILE))
     same = found is not None and found.param == asked.param
-    if found is None or not same or found.recipe != noise.recipe(runs.read(commit, LOCK), asked.param):
+    lock, file = Revision(runs, commit).whole_lock, judge.settings.model.beside(params.FILE)
+    if found is None or not same or found.recipe != noise.recipe(lock, asked.param, file):
         return {}
     return found.values
 
@@ -180,7 +182,7 @@ def _committed(repository: Repository, commit: str) -> dict[str, bytes]:
     listed = repository.git("ls-tree", "--name-only", "-z", commit, f"{METRICS}/", check=False).text
     paths = [path for path in listed.split("\0") if handover.NAME.fullmatch(Path(path).name)]
     with contextlib.suppress(PushforwardError):  # whose dvc.yaml cannot be read declares nothing
-        paths += declared.of(repository.read(commit, lint.FILE)).files(read_lock(repository.read(commit, LOCK)))
+        paths += declared.at(repository, commit).files(Revision(repository, commit).lock)
     found = repository.objects([f"{commit}:{path}" for path in paths]) if paths else []
     return {path: one[1] for path, one in zip(paths, found, strict=True) if one}
 
@@ -222,7 +224,7 @@ def _chance(old: float, new: float, seeds: tuple[float, ...]) -> tuple[bool, str
     return inside, told + (": no more than a seed does" if inside else "")
 
 
-def _unwritten(model: str, key: str, files: Mapping[str, bytes], unread: tuple[str, ...]) -> PushforwardError:
+def _unwritten(model: Outline, key: str, files: Mapping[str, bytes], unread: tuple[str, ...]) -> PushforwardError:
     file, _, path = key.partition(":")
     if broken := next((words for words in unread if words.startswith(file)), ""):
         why = broken.partition(";")[0]
@@ -231,7 +233,7 @@ def _unwritten(model: str, key: str, files: Mapping[str, bytes], unread: tuple[s
     else:
         why = f"the run wrote no {file}"
     return PushforwardError(
-        f'models.{model}.metrics."{key}" on the target branch has a limit, and {why}',
+        f'models.{model.name}.metrics."{model.named(key)}" on the target branch has a limit, and {why}',
         next=f"have the stage that makes {file} write it, or mend the name in {schema.FILE} on the target branch",
     )
 

@@ -55,8 +55,8 @@ def _numbers(some: object) -> tuple[float, ...]:
     return tuple(float(one) for one in values) if whole else ()
 
 
-def recipe(lock: bytes | None, param: str) -> str:
-    """SHA-256 of what the stages of a lock run and of what, but for the parameter `param` and what comes of it."""
+def recipe(lock: bytes | None, param: str, file: str = params.FILE) -> str:
+    """SHA-256 of what the stages of a lock run and of what, but for one parameter of `file` and what comes of it."""
     stages = read_lock(lock)
     made = [str(out["path"]) for entry in stages.values() for out in entry.get("outs", [])]
     told = {
@@ -68,8 +68,8 @@ def recipe(lock: bytes | None, param: str) -> str:
                 if not any(within(dep["path"], one) for one in made)
             },
             "params": {
-                file: {key: value for key, value in values.items() if (file, key) != (params.FILE, param)}
-                for file, values in entry.get("params", {}).items()
+                name: {key: value for key, value in values.items() if (name, key) != (file, param)}
+                for name, values in entry.get("params", {}).items()
             },
         }
         for name, entry in stages.items()

@@ -29,7 +29,7 @@ class Painter:
             return
         tables: dict[str, dict[str, bytes]] = {"learning.csv": {}, "importance.csv": {}}
         for name, table in tables.items():
-            path = f"{METRICS}/{name}"
+            path = case.contract.beside(f"{METRICS}/{name}")
             found = case.read.metrics.get(path)
             table |= {"challenger": found} if found else {}
             theirs = case.repository.read(case.champion.commit, path) if case.champion else None

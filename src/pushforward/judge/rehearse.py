@@ -5,6 +5,7 @@ repository nor its store nor a server is written to.
 """
 
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import dirname
 
-from pushforward import files, params, schema, settings
+from pushforward import files, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision
 from pushforward.gate.evidence import problem_of
@@ -21,9 +22,9 @@ from pushforward.git.repository import Repository
 from pushforward.judge import audition, challenge, epochs, handover, ledger, measured, plan, self_scored, stock
 from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, lint
+from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
@@ -74,7 +75,7 @@ def rehearse(root: Path, *, worktree: bool, say: Say) -> Rehearsal:
         clone = checkout(repository, head, place / "clone", storage=mine)
         # a hard link of a person's own would hand a stage the cache itself
         config = mine.config().replace("[cache]\n", "[cache]\n    type = reflink,copy\n", 1)
-        files.write(clone, ".dvc/config.local", config.encode())
+        files.write(clone, posixpath.join(home(clone), LOCAL), config.encode())
         if worktree:
             _commit_all(root, clone)
         _Rehearsing(root, clone, found, say).all(there.cache)
@@ -152,9 +153,7 @@ class _Rehearsing:
         with self._told("the commit", "."):
             lint.check_bytecode(tree)
         with self._told("the stages", lint.FILE):
-            values = params.plain(files.read(self.clone, params.FILE))
-            if (text := files.read(self.clone, lint.FILE)) is not None:
-                lint.check(text, set(tree), values)
+            folders.check(self.clone, set(tree))
         for path, problem in stock.workflows(self.clone, tree):
             self.found.add(Fault(path, 0, problem, f"edit {path}"))
 
@@ -188,6 +187,7 @@ class _Rehearsing:
                 out = self.clone.parent / "run"
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, rules.model.path, handover.tables(rules))
+                handover.read(out, rules.server)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"

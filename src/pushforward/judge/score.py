@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from pushforward import cause, params, parquet, pointers
+from pushforward import cause, files, params, parquet, pointers
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
 from pushforward.pipeline.environment import search_path
@@ -61,15 +61,26 @@ def score(
     killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
     places = {"{rows}": rows, "{out}": out} | ({"{events}": events} if events else {})
-    command(checkout, Command("score", contract.score, "scoring"), places, python_bin=python_bin, timeout=timeout)
+    command(
+        checkout,
+        Command("score", contract.score, "scoring", contract.folder),
+        places,
+        python_bin=python_bin,
+        timeout=timeout,
+    )
+
+
+def _where(folder: str) -> str:
+    return "a checkout" if folder == "." else f"{folder} in a checkout"
 
 
 class Command(NamedTuple):
-    """A command of the settings: under which name, its words, and what it does, as sentences say it."""
+    """A command of the settings: under which name, its words, what it does as sentences say it, and in which folder."""
 
     setting: str
     text: str
     doing: str
+    folder: str
 
 
 def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_bin: Path, timeout: float) -> None:
@@ -84,24 +95,26 @@ def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_b
         words[0] = str(python_bin)
     out = places["{out}"]
     out.unlink(missing_ok=True)
+    folder = files.place(checkout, asked.folder) if asked.folder != "." else checkout
+    sources = dict.fromkeys(str(place.absolute() / "src") for place in (folder, checkout))
     environment = clean_environment(
         {
             "PATH": search_path(python_bin),
-            "PYTHONPATH": str(checkout.absolute() / "src"),
+            "PYTHONPATH": os.pathsep.join(sources),
             "OMP_WAIT_POLICY": "passive",
             "TZ": "UTC",
         }
     )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
     with tempfile.TemporaryFile() as output:
-        status = _run_group(words, checkout, environment, output, timeout, asked.doing)
+        status = _run_group(words, folder, environment, output, timeout, asked.doing)
         if status != 0:
             lines = [line.replace(f"{checkout.absolute()}/", "") for line in _last_lines(output)]
             why = cause.of(lines)
             ended = f"{asked.doing} in {checkout.name}/ {_how_it_ended(status)}: {why.text or asked.text}"
             raise ScoringError(
                 "\n  ".join([ended, asked.text, *lines]),
-                next=why.next or f"in a checkout of that revision: PYTHONPATH=src {asked.text}",
+                next=why.next or f"in {_where(asked.folder)} of that revision: PYTHONPATH=src {asked.text}",
             )
     if not out.is_file():
         name = asked.setting

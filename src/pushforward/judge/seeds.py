@@ -18,10 +18,10 @@ from pushforward import files, params
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import measured, noise
-from pushforward.pipeline import declared, lint
+from pushforward.pipeline import declared, folders
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
-from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline.lock import METRICS, merged, read_lock
 from pushforward.pipeline.storage import storage
 from pushforward.settings import Settings
 
@@ -31,9 +31,10 @@ def run(root: Path, rules: Settings, out: Path, *, say: Callable[[str], None]) -
     asked = rules.noise
     if asked is None:
         return
-    seed = _seed(params.plain(files.read(root, params.FILE)), asked.param)
-    lock = files.read(root, LOCK)
-    recipe, known = noise.recipe(lock, asked.param), noise.read(files.read(root, noise.FILE))
+    file = rules.model.beside(params.FILE)
+    seed = _seed(params.plain(files.read(root, file), file), asked.param)
+    locks = folders.locks_here(root)
+    recipe, known = noise.recipe(merged(locks), asked.param, file), noise.read(files.read(root, noise.FILE))
     if known is not None and (known.param, known.recipe) == (asked.param, recipe) and _whole(known, rules):
         say(f"noise: what other seeds of this recipe give is in {noise.FILE}")
         return
@@ -42,10 +43,11 @@ def run(root: Path, rules: Settings, out: Path, *, say: Callable[[str], None]) -
     with tempfile.TemporaryDirectory() as scratch:
         repository = Repository(root)
         own = checkout(repository, repository.commit("HEAD"), Path(scratch) / "seeds", storage=storage(root))
-        files.write(own, LOCK, lock or b"")
+        for path, lock in locks.items():
+            files.write(own, path, lock)
         for other in range(seed + 1, seed + 1 + asked.runs):
             say(f"noise: {asked.param} {other}")
-            numbers = _numbers(own, asked.param, other)
+            numbers = _numbers(own, file, asked.param, other)
             found = {key: (*found.get(key, ()), numbers[key]) for key in rules.limits if key in numbers}
     whole = {key: values for key, values in found.items() if len(values) == asked.runs}
     files.write(out, noise.FILE, noise.written(noise.Noise(asked.param, recipe, whole)))
@@ -56,11 +58,10 @@ def _whole(known: noise.Noise, rules: Settings) -> bool:
     return all(len(known.values.get(key, ())) >= runs for key in rules.limits)
 
 
-def _numbers(own: Path, param: str, seed: int) -> measured.Numbers:
+def _numbers(own: Path, file: str, param: str, seed: int) -> measured.Numbers:
     """The numbers of one more run, with another seed."""
-    _set(own, param, seed)
-    text = files.read(own, lint.FILE)
-    told = declared.of(text)
+    _set(own, file, param, seed)
+    told = declared.here(own)
     done = pipeline.reproduce(own, pull=True, push=False, shown=told.metrics, say=lambda _: None)
     if done.outcome != "ok":
         why = done.cause or done.message.strip().partition("\n")[0]
@@ -69,7 +70,7 @@ def _numbers(own: Path, param: str, seed: int) -> measured.Numbers:
             next=f"dvc exp run -S {param}={seed}, or another noise.param in pushforward.yaml",
         )
     paths = [f"{METRICS}/{path.name}" for path in files.place(own, METRICS).glob(f"*{measured.SUFFIX}")]
-    paths += told.files(read_lock(files.read(own, LOCK)))
+    paths += told.files(read_lock(merged(folders.locks_here(own))))
     contents = {path: content for path in paths if (content := files.read(own, path)) is not None}
     return measured.numbers(contents)[0]
 
@@ -86,10 +87,10 @@ def _seed(values: object, param: str) -> int:
     return found
 
 
-def _set(own: Path, param: str, seed: int) -> None:
+def _set(own: Path, file: str, param: str, seed: int) -> None:
     yaml, out = YAML(), io.BytesIO()
-    tree = yaml.load(files.read(own, params.FILE))
+    tree = yaml.load(files.read(own, file))
     *above, last = param.split(".")
     functools.reduce(operator.getitem, above, tree)[last] = seed
     yaml.dump(tree, out)
-    files.write(own, params.FILE, out.getvalue())
+    files.write(own, file, out.getvalue())

@@ -2,8 +2,8 @@
 
 `dvc` is the only module that imports DVC (`release.rebuild` starts it in a process of its own); `graph`, `stages` and
 `remote` hold what it has loaded, run and sent; `dvctext` puts what DVC says into a sentence; `lint` refuses what a
-dvc.yaml may not say, `declared` which metrics it names; `lock` reads and writes a dvc.lock, `storage` says where a
-checkout keeps its data, `store` reads the objects there; `revision` is a commit and what it says of itself, `checkout`
-one to be thrown away; `environment` is the locked environment of a commit. It runs a project's stages and writes its
-caches, and judges nothing. The rooms from `registry` up may import it.
+dvc.yaml may not say, `folders` where each of them lies, `declared` which metrics they name; `lock` reads and writes a
+dvc.lock, `storage` says where a checkout keeps its data, `store` reads the objects there; `revision` is a commit and
+what it says of itself, `checkout` one to be thrown away; `environment` is the locked environment of a commit. It runs a
+project's stages and writes its caches, and judges nothing. The rooms from `registry` up may import it.
 """

@@ -1,11 +1,12 @@
 """A checkout to be thrown away: of any commit, beside the project, with the data that the project has."""
 
+import posixpath
 from pathlib import Path
 
 from pushforward import files, params, schema
 from pushforward.git.repository import Repository
 from pushforward.pipeline.lock import LOCK, METRICS
-from pushforward.pipeline.storage import Storage
+from pushforward.pipeline.storage import LOCAL, Storage, home
 
 # What this tool itself reads, writes and deletes in a checkout.
 OWN = (params.FILE, schema.FILE, "dvc.yaml", LOCK, METRICS, ".dvc", ".github")
@@ -20,5 +21,5 @@ def checkout(repository: Repository, commit: str, folder: Path, *, storage: Stor
     repository.copy(folder, commit)
     files.cut(folder, repository.tree(commit), OWN)
     if storage is not None:
-        files.write(folder, ".dvc/config.local", storage.config().encode())
+        files.write(folder, posixpath.join(home(folder), LOCAL), storage.config().encode())
     return folder

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -19,7 +20,7 @@ from pushforward import untrusted
 from pushforward.errors import PushforwardError
 from pushforward.git import kept
 from pushforward.git.repository import Repository
-from pushforward.pipeline import lint
+from pushforward.pipeline import folders, lint
 from pushforward.pipeline.lock import LISTING, METRICS, read_lock
 
 KINDS = ("metrics", "plots")
@@ -59,19 +60,38 @@ class Declared:
         return [_form(name) for name in self.uncached]
 
 
-def of(text: bytes | None) -> Declared:
-    """What a dvc.yaml declares; nothing where there is none, and the refusal of `lint` where it cannot be read."""
+def of(text: bytes | None, folder: str = "") -> Declared:
+    """What the dvc.yaml in a folder declares; nothing without one, the refusal of `lint` where it cannot be read."""
     if text is None:
         return Declared()
-    tree = lint.load(text)
+    with folders.named(folder):
+        tree = lint.load(text)
     found = [("metrics", path, True) for path in lint.listed(tree.get("metrics"))]
     stages = tree.get("stages")
     for stage in stages.values() if isinstance(stages, dict) else ():
         body = stage.get("do", stage) if isinstance(stage, dict) else None
         if isinstance(body, dict):
             found += _of_stage(body)
-    metrics = [path for kind, path, _ in found if kind == "metrics"]
-    return Declared(tuple(metrics), tuple(path for _, path, cached in found if not cached))
+    placed = [(kind, posixpath.normpath(posixpath.join(folder, path)), cached) for kind, path, cached in found]
+    metrics = [path for kind, path, _ in placed if kind == "metrics"]
+    return Declared(tuple(metrics), tuple(path for _, path, cached in placed if not cached))
+
+
+def here(root: Path) -> Declared:
+    """What every dvc.yaml of the checkout at `root` declares."""
+    return _together(folders.texts_here(root))
+
+
+def at(repository: Repository, commit: str) -> Declared:
+    """What every dvc.yaml of a commit declares."""
+    return _together(folders.texts_at(repository, commit))
+
+
+def _together(texts: Mapping[str, bytes]) -> Declared:
+    told = [of(text, folder) for folder, text in texts.items()]
+    return Declared(
+        tuple(path for one in told for path in one.metrics), tuple(path for one in told for path in one.uncached)
+    )
 
 
 def _of_stage(body: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -91,7 +111,7 @@ def without(repository: Repository, commit: str, paths: Iterable[str]) -> list[s
     paths = list(paths)
     if not any(kept.sound(path) and not path.startswith(f"{METRICS}/") for path in paths):
         return paths
-    told = of(repository.read(commit, lint.FILE))
+    told = at(repository, commit)
     return [path for path in paths if not told.keeps(path)]
 
 
@@ -101,7 +121,7 @@ def left(repository: Repository, commit: str, lock: bytes, found: Mapping[str, b
     others = {path: content for path, content in found.items() if path not in inside}
     if not others:
         return inside
-    told, named = of(repository.read(commit, lint.FILE)), hashes(lock)
+    told, named = at(repository, commit), hashes(lock)
     return inside | {
         path: content
         for path, content in others.items()

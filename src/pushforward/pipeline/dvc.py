@@ -9,10 +9,11 @@ import io
 import json
 import logging
 import os
+import posixpath
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, environment, lint
+from pushforward.pipeline import declared, dvctext, environment, folders
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -31,10 +32,21 @@ from pushforward.pipeline.graph import (
     refuse_links,
     unusable,
 )
-from pushforward.pipeline.lock import LISTING, LOCK, METRICS, parsed, read_lock, reason, remember, write_lock
+from pushforward.pipeline.lock import (
+    LISTING,
+    LOCK,
+    METRICS,
+    addressed,
+    merged,
+    parsed,
+    read_lock,
+    reason,
+    remember,
+    write_lock,
+)
 from pushforward.pipeline.remote import check_there, lacks_driver, lost_of, read_back
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
 
 
@@ -90,12 +102,32 @@ def _no_link_saved() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _missing_by_its_place() -> Iterator[None]:
+    """Have DVC bring in a missing dependency by where it lies: its name in dvc.yaml is none from elsewhere."""
+    from dvc.dependency import DatasetDependency, DbDependency
+    from dvc.stage import run
+
+    before = run._pull_missing_deps
+
+    def pull(stage: Any) -> None:
+        for dep in stage.deps:
+            if not isinstance(dep, (DatasetDependency, DbDependency)) and not dep.exists:
+                stage.repo.pull(dep.fs_path)
+
+    run._pull_missing_deps = pull
+    try:
+        yield
+    finally:
+        run._pull_missing_deps = before
+
+
+@contextlib.contextmanager
 def _repo(root: Path, listener: Listener) -> Iterator[Any]:
     """DVC's repository object in `root`, its log going to `listener` alone."""
-    files.place(root, ".dvc/tmp/site")
+    site = files.place(root, posixpath.join(home(root), ".dvc/tmp/site"))
     storage(root)  # refuses what DVC would follow
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    os.environ["DVC_SITE_CACHE_DIR"] = str(root / ".dvc" / "tmp" / "site")  # one per folder: its keys are paths
+    os.environ["DVC_SITE_CACHE_DIR"] = str(site)  # one per folder: its keys are paths
     from dvc.config import ConfigError
     from dvc.exceptions import CheckoutError, DvcException, FileTransferError, NotDvcRepoError
     from dvc.repo import Repo
@@ -106,9 +138,9 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
         log.handlers, log.propagate = [listener], False
         log.setLevel(logging.INFO)
     here = Path.cwd()
-    os.chdir(root)  # reproduce() looks for dvc.yaml in the working folder
+    os.chdir(root / home(root))  # reproduce() looks for dvc.yaml in the working folder
     try:
-        with _each_text_parsed_once(), _no_link_saved(), Repo(str(root)) as repo:
+        with _each_text_parsed_once(), _no_link_saved(), _missing_by_its_place(), Repo(str(root / home(root))) as repo:
             try:
                 yield repo
             except (CheckoutError, FileTransferError) as failed:
@@ -138,20 +170,24 @@ def seed(checkout: Repository, champion: str | None) -> None:
 
     A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
     """
-    told = declared.of(checkout.read("HEAD", lint.FILE))
-    for path in (path for path in checkout.tree("HEAD") if _seeded(path, told)):
+    told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
+    for path in {path for path in checkout.tree("HEAD") if _seeded(path, told, locks)} | locks:
         files.place(checkout.path, path).unlink(missing_ok=True)
-    files.place(checkout.path, LOCK).unlink(missing_ok=True)
     if champion is None:
         return
-    for path in (path for path in checkout.tree(champion) if _seeded(path, told)):
+    for path in (path for path in checkout.tree(champion) if _seeded(path, told, locks)):
         content = checkout.read(champion, path)
         if content is not None:
             files.write(checkout.path, path, content)
 
 
-def _seeded(path: str, told: declared.Declared) -> bool:
-    return path == LOCK or path.startswith(f"{METRICS}/") or told.keeps(path)
+def _locks(checkout: Repository) -> set[str]:
+    """The locks of the pipeline at hand; of a folder without dvc.yaml any more none is."""
+    return {LOCK, *(posixpath.join(folder, LOCK) for folder in folders.at(checkout, "HEAD"))}
+
+
+def _seeded(path: str, told: declared.Declared, locks: Collection[str]) -> bool:
+    return path in locks or path.startswith(f"{METRICS}/") or told.keeps(path)
 
 
 def reproduce(
@@ -171,8 +207,8 @@ def reproduce(
     """
     started = time.monotonic()
     environment.enter(environment.project(root))
-    before = read_lock(files.read(root, LOCK))
-    listener = Listener(say)
+    before = _stages(root)
+    listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError
@@ -195,7 +231,9 @@ def reproduce(
             listener.transferring = True
             missing = [out for out in (*wanted, *_cached(repo, root, shown)) if pull and not (root / out).exists()]
             if missing:
-                result.pulled += int(repo.pull(targets=missing).get("fetched", 0))
+                result.pulled += int(
+                    repo.pull(targets=[str((root / out).absolute()) for out in missing]).get("fetched", 0)
+                )
             if push:
                 check_there(root, repo)
                 result.pushed = repo.push(run_cache=True)
@@ -225,7 +263,7 @@ def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]
     refuse_links(repo)
     check_made(root, repo, wanted)
     check_needed(root, repo)
-    return check_frozen(repo, lock)
+    return check_frozen(root, repo, lock)
 
 
 def _settle(root: Path, result: Reproduction, before: Mapping[str, Any], frozen: set[str]) -> None:
@@ -299,20 +337,26 @@ def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
 
 
 def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:
-    """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the lock."""
-    lock = files.read(root, LOCK)
-    if lock is None:
-        return {}
-    kept = {name: entry for name, entry in read_lock(lock).items() if not complete or name in known}
-    files.write(root, LOCK, write_lock(kept))
-    return kept
+    """Drop what DVC keeps of stages that no longer exist, put the others in one order; the stages of the locks."""
+    for path, lock in folders.locks_here(root).items():
+        folder = posixpath.dirname(path)
+        kept = {
+            name: entry for name, entry in read_lock(lock).items() if not complete or addressed(name, folder) in known
+        }
+        files.write(root, path, write_lock(kept))
+    return _stages(root)
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    """The stages of all locks in `root`, as DVC names them from there."""
+    return read_lock(merged(folders.locks_here(root)))
 
 
 def untouched(checkout: Repository) -> None:
     """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
     found = checkout.unclean()
-    told = declared.of(checkout.read("HEAD", lint.FILE))
-    wrong = [path for path in found if not all(_seeded(one, told) for one in _inside(checkout, path))]
+    told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
+    wrong = [path for path in found if not all(_seeded(one, told, locks) for one in _inside(checkout, path))]
     if wrong:
         raise PushforwardError(
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
@@ -330,7 +374,7 @@ def _inside(checkout: Repository, path: str) -> list[str]:
 
 def forget(root: Path, *, keep: str) -> None:
     """Remove from `root` and its cache what the lock says was made there, but `keep`."""
-    stages = read_lock(files.read(root, LOCK))
+    stages = _stages(root)
     for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
         if path != keep and not path.startswith(f"{METRICS}/"):
             files.remove(root, path)
@@ -348,14 +392,14 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
     listener = Listener(say)
     listener.transferring = True
     with _repo(root, listener) as repo:
-        repo.pull(targets=list(targets), allow_missing=False)
+        repo.pull(targets=[str((root / target).absolute()) for target in targets], allow_missing=False)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
 
 def _from_cache(root: Path, target: str) -> bool:
     """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
-    stages = read_lock(files.read(root, LOCK))
+    stages = _stages(root)
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
@@ -386,7 +430,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
     with tail_of() as tail, _repo(root, listener) as repo:
         from dvc.exceptions import ReproductionError
 
-        made_by = [out.stage.addressing for out in repo.index.outs if out.def_path == path and out.stage]
+        made_by = [out.stage.addressing for out in repo.index.outs if os.path.relpath(out.fs_path, root) == path]
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         refuse_links(repo)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pushforward import files
 from pushforward.errors import PushforwardError
-from pushforward.pipeline import dvctext
-from pushforward.pipeline.lock import differences, within
+from pushforward.pipeline import dvctext, folders
+from pushforward.pipeline.lock import differences, from_root, within
 
 
 def refuse_links(repo: Any) -> None:
@@ -47,7 +47,7 @@ def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
         if not makers and not (root / path).exists():
             there = f"its stages make {', '.join(sorted(stages)[:5])}" if stages else "its stages make nothing"
             text = f"no stage makes {path}, which pushforward.yaml names; {there}"
-            if not (root / "dvc.yaml").is_file():
+            if not folders.here(root):
                 text = f"there is none in this commit, and so nothing that makes {path}, which pushforward.yaml names"
             raise PushforwardError(f"dvc.yaml: {text}", next="edit dvc.yaml, or models in pushforward.yaml")
         for stage in makers:
@@ -75,13 +75,15 @@ def check_needed(root: Path, repo: Any) -> None:
                 )
 
 
-def check_frozen(repo: Any, lock: Mapping[str, Any]) -> set[str]:
+def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any]) -> set[str]:
     """Refuse a frozen stage whose deps or params have changed since it ran; the names of those that have not.
 
     DVC leaves a frozen stage alone whatever changes. What is frozen by an import waits for `dvc update`, as it should.
     """
     frozen = [stage for stage in repo.index.stages if stage.frozen and stage.cmd]
-    for stage in frozen:
+    home = os.path.relpath(repo.root_dir, root).removeprefix(".")
+    names = [from_root(stage.addressing, home) for stage in frozen]
+    for stage, name in zip(frozen, names, strict=True):
         stage.frozen = False
         try:
             with repo.lock:
@@ -92,12 +94,12 @@ def check_frozen(repo: Any, lock: Mapping[str, Any]) -> set[str]:
         for deps in (entry.get("changed deps", {}) for entry in found if isinstance(entry, dict)):
             # what is "deleted" is not fetched yet; what is no word is a file of parameters
             changed += [str(path) for path, how in deps.items() if isinstance(how, str) and how != "deleted"]
-        old = lock.get(stage.addressing, {}).get("params", {})
+        old = lock.get(name, {}).get("params", {})
         for dep in stage.params:
-            changed += differences(old.get(dep.def_path, {}), dep.read_params())
+            changed += differences(old.get(os.path.relpath(dep.fs_path, root), {}), dep.read_params())
         if changed:
-            raise _frozen(stage.addressing, changed)
-    return {stage.addressing for stage in frozen}
+            raise _frozen(name, changed)
+    return set(names)
 
 
 def check_frozen_still(frozen: set[str], lock: Mapping[str, Any]) -> None:

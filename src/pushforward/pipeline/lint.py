@@ -29,11 +29,11 @@ OWNED = (".git", ".dvc", ".github", params.FILE, schema.FILE, "dvc.yaml", "dvc.l
 OUTS = ("outs", "metrics", "plots")
 
 
-def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
+def check(text: bytes, tracked: set[str], params: Mapping[str, Any], folder: str = "") -> None:
     """Refuse a dvc.yaml that writes where it must not, puts parameters into shell text, or has loops DVC trips over.
 
     `tracked` are the files of the commit: an out that is one of them, or holds one, would be written over. `params`
-    are the values of params.yaml, section by section.
+    are the values of the params.yaml beside it, section by section; `folder` is where both lie, from the root.
     """
     tree = load(text)
     stages = tree.get("stages") or {}
@@ -51,7 +51,7 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any]) -> None:
         _check_loop(str(name), stage, params)
         body = stage.get("do", stage)
         if isinstance(body, dict):
-            _check_stage(str(name), body, tracked)
+            _check_stage(str(name), body, tracked, folder)
             _check_commands(str(name), body, values)
 
 
@@ -127,22 +127,32 @@ def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_stage(name: str, body: dict[str, Any], tracked: set[str]) -> None:
-    folder = body.get("wdir", ".")
-    if not isinstance(folder, str) or _leaves(folder):
-        raise _refusal(f"stage '{name}' works in {folder!r}, outside of the repository")
+def _check_stage(name: str, body: dict[str, Any], tracked: set[str], beside: str) -> None:
+    wdir = body.get("wdir", ".")
+    folder = posixpath.join(beside, wdir) if isinstance(wdir, str) else ".."
+    if _leaves(folder):
+        raise _refusal(f"stage '{name}' works in {wdir!r}, outside of the repository")
     for kind, path, cached in outs(body):
         where = posixpath.normpath(posixpath.join(folder, path))
         if _leaves(where):
             raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
-        owner = next((own for own in OWNED if where == own or where.startswith(f"{own}/")), "")
-        if owner:
+        if owner := _owner(where, beside):
             raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
         owned = not ANY.search(where) and not where.startswith("metrics/")
         free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
         over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
         if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
             raise _refusal(f"stage '{name}' writes {path}, which git already holds ({over})")
+
+
+def _owner(path: str, beside: str) -> str:
+    """What of git, DVC, the settings or a pipeline the path is, or is in; "" where it is free to be written."""
+    if own := next((own for own in OWNED if path == own or path.startswith(f"{own}/")), ""):
+        return own
+    folder, _, name = path.rpartition("/")
+    if ".dvc" in folder.split("/") or name in ("dvc.yaml", "dvc.lock") or path == posixpath.join(beside, params.FILE):
+        return path
+    return ""
 
 
 def _check_commands(name: str, body: dict[str, Any], values: Mapping[str, Any]) -> None:

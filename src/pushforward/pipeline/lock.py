@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import pickle
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,10 @@ from ruamel.yaml.error import YAMLError
 
 from pushforward import params, schema
 from pushforward import untrusted as aliases
+from pushforward.git import kept
 
-LOCK = "dvc.lock"
+LOCK = kept.LOCK
+PIPELINE = "dvc.yaml"
 METRICS = "metrics"  # the folder of what a run has found, beside it
 LISTING = ".dir"  # so ends the name of a folder's object, the list of its files
 MOST_PARSED = 64
@@ -48,6 +51,51 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
         return {}  # conflict markers, say: it names nothing that was run
     stages = tree.get("stages") if isinstance(tree, dict) else None
     return stages if isinstance(stages, dict) and all(map(_shaped, stages.values())) else {}
+
+
+def merged(locks: Mapping[str, bytes]) -> bytes:
+    """The locks of a pipeline, by path, as one: paths are named from the root, stages as DVC names them from there.
+
+    The root's lock is itself where there is no other; empty for none.
+    """
+    return locks.get(LOCK, b"") if set(locks) <= {LOCK} else _merged(tuple(sorted(locks.items())))
+
+
+@functools.lru_cache(maxsize=8)
+def _merged(locks: tuple[tuple[str, bytes], ...]) -> bytes:
+    found: dict[str, Any] = {}
+    for path, text in locks:
+        folder = posixpath.dirname(path)
+        found |= {addressed(name, folder): _placed(entry, folder) for name, entry in read_lock(text).items()}
+    return write_lock(found)
+
+
+def addressed(name: str, folder: str) -> str:
+    """What DVC calls a stage of the dvc.yaml in a folder, from the root."""
+    return f"{folder}/{PIPELINE}:{name}" if folder else name
+
+
+def from_root(name: str, home: str) -> str:
+    """A stage as it is called from the root that DVC names from its own folder `home`."""
+    if not home:
+        return name
+    return f"{home}/{name}" if f"{PIPELINE}:" in name or name.endswith(".dvc") else addressed(name, home)
+
+
+def _placed(entry: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """An entry of the lock in a folder, its paths named from the root."""
+
+    def place(path: str) -> str:
+        outside = "://" in path or path.startswith("/")
+        return path if outside else posixpath.normpath(posixpath.join(folder, path))
+
+    found = dict(entry)
+    for kind in ("deps", "outs"):
+        if kind in entry:
+            found[kind] = [{**one, "path": place(one["path"])} for one in entry[kind]]
+    if "params" in entry:
+        found["params"] = {place(file): values for file, values in entry["params"].items()}
+    return found
 
 
 def _shaped(entry: Any) -> bool:
@@ -85,9 +133,10 @@ def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
         for name in makers - seen:
             seen.add(name)
             wanted |= {dep["path"] for dep in stages[name].get("deps", [])}
+            beside = posixpath.join(posixpath.dirname(name.partition(f"{PIPELINE}:")[0]), params.FILE)
             for file, values in stages[name].get("params", {}).items():
                 used |= {key if file == params.FILE else f"{file}: {key}" for key in values}
-                paths |= {file} - {params.FILE, schema.FILE}
+                paths |= {file} - {params.FILE, beside, schema.FILE}
     return paths - {out}, used
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import posixpath
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from pushforward import params, schema, settings, untrusted
 from pushforward.errors import PushforwardError
+from pushforward.git import kept
 from pushforward.git.repository import Repository
-from pushforward.pipeline import environment
-from pushforward.pipeline.lock import LOCK, read_lock, sources
+from pushforward.pipeline import environment, folders
+from pushforward.pipeline.lock import LOCK, merged, read_lock, sources
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
@@ -54,11 +56,12 @@ class Revision:
     def leaves(self) -> dict[str, Any]:
         """Every leaf of what a pipeline and this tool are told, not to be changed; nothing where there is no such file.
 
-        Those of params.yaml by their dotted keys; those of pushforward.yaml, and of another file that lists the
-        batches, with the file before the key.
+        Those of params.yaml by their dotted keys; those of pushforward.yaml, of a params.yaml beside another dvc.yaml,
+        and of another file that lists the batches, with the file before the key.
         """
         found = {} if self.params is None else params.flatten(self.params, f"{self.commit[:9]}:{params.FILE}")
-        others = {schema.FILE: self.told}
+        others: dict[str, bytes | None] = {schema.FILE: self.told, **self._params}
+        del others[params.FILE]
         if self.told is not None and (file := self._named[0]) not in ("", params.FILE):
             others[file] = self.repository.read_plain(self.commit, file)
         for file, text in others.items():
@@ -78,9 +81,35 @@ class Revision:
         return self.repository.tree(self.commit)
 
     @cached_property
+    def folders(self) -> list[str]:
+        """The folders of its pipeline: in each lies a dvc.yaml."""
+        return folders.of_tree(self.tree, self.read)
+
+    @cached_property
+    def locks(self) -> dict[str, bytes]:
+        """The bytes of each dvc.lock, by path."""
+        own = self.repository.read_plain(self.commit, LOCK)
+        return ({} if own is None else {LOCK: own}) | self._below(LOCK)
+
+    @property
+    def locks_digest(self) -> str:
+        """SHA-256 of its dvc.lock, or of all that there are."""
+        return kept.digest(self.locks, LOCK)
+
+    @property
+    def whole_lock(self) -> bytes:
+        """All of its locks as one, named from the root; empty where it has none."""
+        return merged(self.locks)
+
+    @property
     def lock(self) -> dict[str, Any]:
-        """The stages of its dvc.lock by name; empty for none, and for one that cannot be read."""
-        return read_lock(self.read(LOCK))
+        """The stages of its locks by name; empty for none, and for one that cannot be read."""
+        return read_lock(self.whole_lock)
+
+    @property
+    def params_digest(self) -> str:
+        """SHA-256 of what its pipeline is told: of params.yaml, or of those beside every dvc.yaml."""
+        return kept.digest(self._params, params.FILE)
 
     @cached_property
     def environment(self) -> str:
@@ -90,6 +119,16 @@ class Revision:
     def read(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it has none of that name."""
         return self.repository.read(self.commit, path)
+
+    @cached_property
+    def _params(self) -> dict[str, bytes]:
+        return {params.FILE: self.params or b""} | self._below(params.FILE)
+
+    def _below(self, name: str) -> dict[str, bytes]:
+        """The files of this name beside each dvc.yaml below the root, by path; an error where a link stands for one."""
+        paths = [posixpath.join(folder, name) for folder in self.folders if folder]
+        found = {path: self.repository.read_plain(self.commit, path) for path in paths if path in self.tree}
+        return {path: content for path, content in found.items() if content is not None}
 
     @property
     def _named(self) -> tuple[str, str]:

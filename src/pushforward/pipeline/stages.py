@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pushforward import cause
 from pushforward.errors import DATA
 from pushforward.pipeline import dvctext
+from pushforward.pipeline.lock import from_root
 
 TAIL_BYTES = 16_384
 Outcome = Literal["ran", "restored", "unchanged", "failed"]
@@ -47,8 +48,9 @@ class Reproduction:
 class Listener(logging.Handler):
     """Turns DVC's log into stages, and keeps what it complains about."""
 
-    def __init__(self, say: Any) -> None:
+    def __init__(self, say: Any, home: str = "") -> None:
         super().__init__(logging.INFO)
+        self._home = home  # from where DVC names its stages
         self.stages: list[Stage] = []
         self.complaints: list[str] = []
         self.transferring = False  # while stages run, a lost object only means that the run cache cannot answer
@@ -62,12 +64,12 @@ class Listener(logging.Handler):
         if lost or record.levelno >= logging.ERROR:
             self.complaints.append(text)
         elif found := re.match(r"Running stage '(.+)':", text):
-            self._begin(Stage(found[1], "ran"))
-            self._say(f"  {found[1]} …")
+            self._begin(Stage(from_root(found[1], self._home), "ran"))
+            self._say(f"  {self.stages[-1].name} …")
         elif found := re.match(r"Stage '(.+)' is cached - skipping run", text):
-            self._begin(Stage(found[1], "restored"))
+            self._begin(Stage(from_root(found[1], self._home), "restored"))
         elif found := re.match(r"(?:Stage )?'(.+)' didn't change, skipping", text):
-            self._begin(Stage(found[1], "unchanged"))
+            self._begin(Stage(from_root(found[1], self._home), "unchanged"))
 
     def _begin(self, stage: Stage) -> None:
         self.close_last()

@@ -1,15 +1,22 @@
-"""Where the project in a checkout keeps its data, by .dvc/config: read here, and written for another checkout."""
+"""Where the project in a checkout keeps its data, by .dvc/config: read here, and written for another checkout.
+
+`.dvc` lies in the root, or where `dvc init --subdir` has put it: that folder is the home of the project.
+"""
 
 import configparser
 import os
+import posixpath
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pushforward import files
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.git.repository import Repository
 
+CONFIG = ".dvc/config"
+LOCAL = ".dvc/config.local"
 WEB = ("http://", "https://")
 
 
@@ -53,10 +60,45 @@ class Storage:
         return "\n".join(lines) + "\n"
 
 
+def homes(paths: Iterable[str]) -> list[str]:
+    """The folders of the DVC projects of a repository with these files; the root, "", where it has none."""
+    found = (path for path in paths if f"/{path}".endswith(f"/{CONFIG}"))
+    return sorted(posixpath.dirname(posixpath.dirname(path)) for path in found) or [""]
+
+
+def home_of(paths: Iterable[str]) -> str:
+    """The folder of the DVC project of a repository with these files: the root, or the one that was made below."""
+    found = homes(paths)
+    if "" in found:
+        return ""
+    if len(found) > 1:
+        raise PushforwardError(
+            f"there are several DVC projects in one repository: {', '.join(f'{home}/.dvc' for home in found[:5])}",
+            next="dvc init in the root, or keep one of them",
+        )
+    return found[0]
+
+
+def home(root: Path) -> str:
+    """The same of the checkout at `root`."""
+    if (root / ".dvc").is_symlink() or (root / ".dvc").exists():
+        return ""
+    listed = Repository(root).git(
+        "ls-files", "-z", "-co", "--exclude-standard", "--", f":(glob)**/{CONFIG}", check=False
+    )
+    return home_of(listed.stdout.decode("utf-8", "surrogateescape").split("\0") if listed.returncode == 0 else ())
+
+
+def is_project(root: Path) -> bool:
+    """Whether a DVC project is at `root`, or below it."""
+    return (root / home(root) / ".dvc").is_dir()
+
+
 def storage(root: Path) -> Storage:
     """What .dvc/config and config.local of the checkout in `root` say."""
     config = configparser.ConfigParser(interpolation=None)
-    for path in (".dvc/config", ".dvc/config.local"):
+    base = home(root)
+    for path in (posixpath.join(base, CONFIG), posixpath.join(base, LOCAL)):
         try:
             config.read(files.place(root, path))
         except (configparser.Error, UnicodeDecodeError) as wrong:
@@ -65,15 +107,16 @@ def storage(root: Path) -> Storage:
             raise PushforwardError(f"{where}: it is no section and no setting", next=f"edit {path}") from None
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
-    cache = root / ".dvc" / _unquoted(config.get("cache", "dir", fallback="cache"))
-    if cache == root / ".dvc" / "cache" and cache.is_symlink():
+    own = root / base / ".dvc"
+    cache = own / _unquoted(config.get("cache", "dir", fallback="cache"))
+    if cache == own / "cache" and cache.is_symlink():
         to = shlex.quote(str(cache.resolve()))
         raise files.LinkError(".dvc/cache", next=f"rm .dvc/cache && dvc cache dir --local {to}")
     options = {key: _unquoted(value) for key, value in config.items(section)} if config.has_section(section) else {}
     if "url" not in options:
         return Storage(Path(os.path.normpath(cache)))
     url = options["url"]
-    options["url"] = url if "://" in url else os.path.normpath(root / ".dvc" / url)
+    options["url"] = url if "://" in url else os.path.normpath(own / url)
     return Storage(Path(os.path.normpath(cache)), name, options)
 
 

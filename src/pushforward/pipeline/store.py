@@ -166,10 +166,9 @@ def outs(repository: Repository, commit: str) -> dict[str, str]:
     revision = Revision(repository, commit)
     tree = revision.tree
     found: dict[str, str] = {}
-    for path in tree:
-        if path == LOCK:
-            entries = [*revision.lock.values()]
-            at = ""
+    for path in ("", *tree):
+        if not path:
+            entries, at = [*revision.lock.values()], ""
         elif path.endswith(".dvc"):
             entries = [_added(revision.read(path), path)]
             at = posixpath.join(posixpath.dirname(path), str(entries[0].get("wdir", ".")))

@@ -6,12 +6,13 @@ server's own verdict names by its digest, so the lock is asked; one that DVC did
 
 import contextlib
 import json
+import posixpath
 import re
 from typing import NamedTuple
 
+from pushforward.git.kept import LOCK
 from pushforward.policy.refusal import CONTROL, PolicyError, readable, shown
 
-LOCK = "dvc.lock"
 LOCK_KEY = re.compile(r"    (cmd|deps|params|outs):(.*)")
 LOCK_OUT = re.compile(r"    - path: (.+)")
 LOCK_FACT = re.compile(r"      (hash|md5|size|nfiles|isexec): (.+)")
@@ -29,8 +30,11 @@ class Out(NamedTuple):
     store: str
 
 
-def outs(lock: bytes) -> list[Out]:
-    """The outs of a dvc.lock as DVC writes it: some YAML, read line by line; refused where it is anything else."""
+def outs(lock: bytes, folder: str = "") -> list[Out]:
+    """The outs of the dvc.lock in a folder as DVC writes it: some YAML, read line by line; anything else is refused.
+
+    Their paths are named from the root.
+    """
     outs: list[dict[str, str]] = []
     section = key = ""
     for number, line in enumerate(_lines(lock), 1):
@@ -59,7 +63,7 @@ def outs(lock: bytes) -> list[Out]:
             outs.append({"path": _scalar(found[1], number)})
         elif not (key in {"cmd", "deps"} and line.startswith("    - ")):
             raise _unreadable(number)
-    return [_out(entry) for entry in outs]
+    return [_out(entry, folder) for entry in outs]
 
 
 def _lines(lock: bytes) -> list[str]:
@@ -68,15 +72,16 @@ def _lines(lock: bytes) -> list[str]:
     return lock.decode().split("\n")
 
 
-def _out(entry: dict[str, str]) -> Out:
+def _out(entry: dict[str, str], folder: str) -> Out:
     path, md5 = entry["path"], entry.get("md5", "")
     numbers = [entry.get("size"), entry.get("nfiles")]
     if not STORED.fullmatch(md5) or any(number is not None and not number.isdecimal() for number in numbers):
         raise PolicyError(f"{LOCK} says of {shown(path)} nothing that can be checked", "dvc repro")
-    if path.startswith("/") or "://" in path or ".." in path.split("/") or CONTROL.search(path):
+    placed = posixpath.normpath(posixpath.join(folder, path)) if folder else path
+    if path.startswith("/") or "://" in path or ".." in placed.split("/") or CONTROL.search(path):
         raise PolicyError(f"{LOCK} names {shown(path)}, outside this repository", "git checkout dvc.yaml")
     size, files = (None if number is None else int(number) for number in numbers)
-    return Out(path, md5, size, files, "files/md5" if entry.get("hash") == "md5" else "")
+    return Out(placed, md5, size, files, "files/md5" if entry.get("hash") == "md5" else "")
 
 
 def _scalar(text: str, number: int) -> str:

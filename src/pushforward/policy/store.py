@@ -1,9 +1,10 @@
 """Store: whether all that DVC keeps of a version lies there whole. `versions` asks."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pushforward.policy.lock import STORED, Out, outs
+from pushforward.policy.lock import STORED, Out
 from pushforward.policy.objects import MOST_BYTES
 from pushforward.policy.push import Push, typed
 from pushforward.policy.refusal import PolicyError, shown
@@ -14,7 +15,7 @@ if TYPE_CHECKING:  # every push would wait for it, and few need it
 AGAIN = "dvc push, then git push again"
 
 
-def check(push: Push, target: str, lock: bytes) -> None:
+def check(push: Push, target: str, kept: Iterable[Out]) -> None:
     """All that DVC keeps of this version is in the store, where that is a folder of this machine."""
     folder = typed(push.server, "store", str)
     if not folder:
@@ -22,7 +23,7 @@ def check(push: Push, target: str, lock: bytes) -> None:
     from pathlib import Path
 
     store = Path(folder)
-    for out in outs(lock):
+    for out in kept:
         if push.objects.find(f"{target}:{out.path}"):
             continue  # git keeps it
         _whole(store, out)

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pushforward.git import kept
+from pushforward.git.kept import LOCK
 from pushforward.git.refs import REGISTRY, VERDICTS, ZERO
 from pushforward.policy import store
-from pushforward.policy.lock import LOCK, outs
+from pushforward.policy.lock import Out, outs
 from pushforward.policy.objects import OBJECT
 from pushforward.policy.push import Push, once, short, typed, versions_in, within
 from pushforward.policy.record import Tag
@@ -33,20 +35,40 @@ def check(push: Push, name: str, number: tuple[int, ...], tag: Tag) -> None:
     commit = record.get("commit")
     if not isinstance(commit, str) or not OBJECT.fullmatch(commit) or push.objects.commit(commit) is None:
         raise PolicyError("its record names no commit that is here", "pushforward promote")
-    made = _lock_commit(push, tag.target, commit)
+    locks = _locks(push, tag)
+    made = _lock_commit(push, tag.target, commit, locks)
     tip = push.after.get(push.default)
     if tip is None or not within(push, commit, tip):
         raise PolicyError(
             f"{commit[:9]} is not on {short(push.default)}", f"merge it, then git push local {short(push.default)}"
         )
     verdict = _passed(push, commit, record)
-    lock = push.objects.read(f"{tag.target}:{LOCK}", "blob")
-    if lock is None or _sha256(lock) != record.get("lock"):
+    if not locks or kept.digest(locks, LOCK) != record.get("lock"):
         raise PolicyError(f"{LOCK} of {tag.target[:9]} is not the one in its record", "pushforward promote")
     if made and record["lock"] != verdict["lock"]:
         raise PolicyError(f"{LOCK} of the lock commit is not the one that was judged", "pushforward promote")
     _chained(push, name, tag)
-    store.check(push, tag.target, lock)
+    store.check(push, tag.target, _outs(locks))
+
+
+def _locks(push: Push, tag: Tag) -> dict[str, bytes]:
+    """The locks that the record is of, by path: the root's, where it names no other."""
+    names = tag.record.get("locks", [LOCK])
+    if not isinstance(names, list) or not 0 < len(names) <= MOST_KEPT:
+        raise PolicyError("its record names no locks", "pushforward promote")
+    found: dict[str, bytes] = {}
+    for name in names:
+        sound = isinstance(name, str) and kept.is_lock(name) and name not in found
+        lock = push.objects.read(f"{tag.target}:{name}", "blob") if sound else None
+        if lock is None:
+            raise PolicyError(f"its record names {shown(str(name))}, which is no lock of it", "pushforward promote")
+        found[name] = lock
+    return found
+
+
+def _outs(locks: Mapping[str, bytes]) -> list[Out]:
+    """The outs of all locks, named from the root."""
+    return [out for path, lock in locks.items() for out in outs(lock, path.rpartition("/")[0])]
 
 
 def _successor(push: Push, number: tuple[int, ...], record: dict[str, Any]) -> None:
@@ -77,7 +99,7 @@ def _foreign(push: Push) -> tuple[int, ...] | None:
     return gto.newest(push.foreign, push.model)
 
 
-def _lock_commit(push: Push, target: str, commit: str) -> bool:
+def _lock_commit(push: Push, target: str, commit: str, locks: Mapping[str, bytes]) -> bool:
     """Whether `target` is a lock commit of `commit`; refused where it is neither that nor `commit` itself."""
     if target == commit:
         return False
@@ -89,18 +111,18 @@ def _lock_commit(push: Push, target: str, commit: str) -> bool:
     before, after = push.objects.tree(parent.tree), push.objects.tree(child.tree)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     others = {name: (before.get(name), after.get(name)) for name in changed - {LOCK, METRICS}}
-    if others and (strange := _strange(push, target, others)):
+    if others and (strange := _strange(push, locks, others)):
         raise PolicyError(f"the lock commit changes {shown(strange)} too", "pushforward promote")
-    modes = after.get(LOCK, ("", ""))[0], after.get(METRICS, ("40000", ""))[0]
-    if modes != ("100644", "40000"):
+    modes = after.get(LOCK, (PLAIN if LOCK not in locks else "", ""))[0], after.get(METRICS, (FOLDER, ""))[0]
+    if modes != (PLAIN, FOLDER):
         raise PolicyError(f"{LOCK} is no plain file, or {METRICS}/ no folder", "pushforward promote")
     return True
 
 
-def _strange(push: Push, target: str, changed: dict[str, tuple[Entry, Entry]]) -> str:
-    """A path of those `changed`, or below, that is no file of the run's with the content that its lock names, or "".
+def _strange(push: Push, locks: Mapping[str, bytes], changed: dict[str, tuple[Entry, Entry]]) -> str:
+    """A path of those `changed`, or below, that is no lock, and no file of the run's as a lock names it, or "".
 
-    Git keeps metrics and plots where dvc.yaml says so; which they are, only the lock tells without YAML.
+    Git keeps metrics and plots where dvc.yaml says so; which they are, only the locks tell without YAML.
     """
     found: dict[str, str] | None = None
     left, asked = sorted(changed.items(), reverse=True), 0
@@ -114,11 +136,12 @@ def _strange(push: Push, target: str, changed: dict[str, tuple[Entry, Entry]]) -
             names = sorted((name for name in was.keys() | now.keys() if was.get(name) != now.get(name)), reverse=True)
             left += [(f"{path}/{name}", (was.get(name), now.get(name))) for name in names]
             continue
+        if after[0] == PLAIN and path in locks:
+            continue
         if after[0] != PLAIN or not kept.sound(path):
             return path
         if found is None:
-            lock = push.objects.read(f"{target}:{LOCK}", "blob") or b""
-            found = {out.path: out.md5 for out in outs(lock) if out.store}
+            found = {out.path: out.md5 for out in _outs(locks) if out.store}
         if not kept.is_found(path, push.objects.read(after[1], "blob") or b"", found.get(path, "")):
             return path
     return ""

@@ -168,15 +168,15 @@ def target(of: Evidence) -> str:
     main = repository.commit("HEAD")
     if repository.git("merge-base", "--is-ancestor", commit, main, check=False).returncode != 0:
         raise DifferentError(f"{commit[:9]} is not on the default branch", commit, "a commit on the default branch")
-    what = "the commit itself"
+    what, made = "the commit itself", Revision(repository, named)
     if named != commit:
         parents = repository.git("rev-parse", f"{named}^@").text
         same(f"the parent of the lock commit {named[:9]}", named, commit, parents.replace("\n", " "))
-        found = declared.hashes(repository.read(named, LOCK))
+        found = declared.hashes(made.whole_lock)
         strange = [
             path
             for path in repository.changed(commit, named)
-            if path != LOCK
+            if path not in made.locks
             and not path.startswith(f"{METRICS}/")
             and not kept.is_found(path, repository.read_plain(named, path) or b"", found.get(path, ""))
         ]
@@ -184,9 +184,12 @@ def target(of: Evidence) -> str:
             why = f"the lock commit {named[:9]} changes more than {LOCK}, {METRICS}/ and what git keeps of the run"
             raise DifferentError(why, strange[0], commit, named)
         what = f"a lock commit {named[:9]} of {commit[:9]}"
-    for path, told in {LOCK: of.record.lock, params.FILE: of.record.params}.items():
+    for path, told, is_ in (
+        (LOCK, of.record.lock, made.locks_digest),
+        (params.FILE, of.record.params, made.params_digest),
+    ):
         at = f"{named[:9]}:{path}"
-        same(at, at, told, sha256(repository.read(named, path) or b""))
+        same(at, at, told, is_)
     locks = environment.digest(repository, named, of.rules.model.environment)
     same("the environment's locks", ", ".join(of.rules.model.environment), of.record.environment, locks)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "the default branch"

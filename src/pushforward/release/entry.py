@@ -42,6 +42,7 @@ class Record:
     golden: str
     card: str
     pushforward: str
+    locks: tuple[str, ...] = ()  # of which `lock` is, where the root's is not the only one
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
 

@@ -20,7 +20,7 @@ from pushforward.judge import identity, ledger, names
 from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LOCK, METRICS, read_lock
+from pushforward.pipeline.lock import LOCK, METRICS, merged, read_lock
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -81,21 +81,24 @@ def _where(known: Registry, version: Registered) -> str:
     return f"; to put it to use: pushforward release {version.version}"
 
 
-def lock_commit(repository: Repository, commit: str, lock: bytes, metrics: dict[str, bytes], *, scratch: Path) -> str:
+def lock_commit(
+    repository: Repository, commit: str, locks: Mapping[str, bytes], metrics: dict[str, bytes], *, scratch: Path
+) -> str:
     """The commit that a version of `commit` names.
 
-    It is `commit` itself where its own dvc.lock is what the run found. Else it is a child of `commit` that changes only
-    dvc.lock, metrics/ and what dvc.yaml has git keep of metrics and plots; the same content gives the same child,
+    It is `commit` itself where its own locks are what the run found. Else it is a child of `commit` that changes only
+    the locks, metrics/ and what dvc.yaml has git keep of metrics and plots; the same content gives the same child,
     whoever makes it.
     """
+    lock = merged(locks)
     honest = Revision(repository, commit).lock == read_lock(lock)
     found = declared.left(repository, commit, lock, metrics)
     same = all(repository.read(commit, path) == content for path, content in found.items())
     if honest and same:
         return commit
-    tree = repository.write_tree(commit, {LOCK: lock} | found, index=scratch / "lock-commit.index", drop=METRICS)
+    tree = repository.write_tree(commit, {**locks, **found}, index=scratch / "lock-commit.index", drop=METRICS)
     subject = repository.subject(commit)
-    what = ", ".join([LOCK, f"{METRICS}/", *(path for path in found if not path.startswith(f"{METRICS}/"))])
+    what = ", ".join([*locks, f"{METRICS}/", *(path for path in found if not path.startswith(f"{METRICS}/"))])
     what = " and ".join(what.rsplit(", ", 1))
     message = f"Lock: {subject}\n\nWhat the run of {commit} used and made: {what}, nothing else.\n"
     return repository.write_commit(tree, [commit], message, date=repository.date(commit))
@@ -105,7 +108,7 @@ def promote(
     root: Path,
     verdict: Verdict,
     level: Level,
-    lock: bytes,
+    locks: Mapping[str, bytes],
     metrics: dict[str, bytes],
     golden: bytes,
     *,
@@ -125,7 +128,7 @@ def promote(
     rules = Revision(repository, verdict.commit).settings
     remote = _authority(repository)
     _check_recorded(repository, remote, verdict)
-    target = lock_commit(repository, verdict.commit, lock, metrics, scratch=root / ".git")
+    target = lock_commit(repository, verdict.commit, locks, metrics, scratch=root / ".git")
     if gone := lost(root, repository, target):
         raise PushforwardError(
             f"the DVC remote lacks or spoils {len(gone)} of the outs in {LOCK}: {', '.join(gone[:3])}",
@@ -278,14 +281,14 @@ class _Case:
             return before.recorded(PROVENANCE)
 
     def _record(self, previous: str | None, number: int, files: Mapping[str, bytes]) -> dict[str, Any]:
-        digests = self.verdict.digests
-        return asdict(
+        digests, made = self.verdict.digests, Revision(self.repository, self.target)
+        told = asdict(
             Record(
                 schema=2,
                 model=digests.model,
                 manifest=digests.manifest,
                 data=digests.data,
-                lock=sha256(self.repository.read(self.target, LOCK) or b""),
+                lock=made.locks_digest,
                 params=digests.params,
                 environment=digests.environment,
                 ledger=self.verdict.ledger or None,
@@ -294,8 +297,10 @@ class _Case:
                 number=number,
                 pushforward=__version__,
                 **{key: sha256(files[name]) for key, name in RECORDED.items()},
+                locks=tuple(made.locks) if set(made.locks) > {LOCK} or LOCK not in made.locks else (),
             )
         )
+        return {key: value for key, value in told.items() if key != "locks" or value}
 
     def _use(self, seen: Seen, environment: str) -> Tag:
         known = seen.known

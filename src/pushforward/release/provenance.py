@@ -16,7 +16,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from pushforward import __version__, params, schema, untrusted
+from pushforward import __version__, schema, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.verdict import BY, Verdict, by_limits, self_scored
 from pushforward.git import remote as remotes
@@ -115,7 +115,7 @@ def statement(
         "externalParameters": {
             "model": rules.model.name,
             "commit": verdict.commit,
-            "params": sha256(repository.read(verdict.commit, params.FILE) or b""),
+            "params": Revision(repository, verdict.commit).params_digest,
         },
         "internalParameters": {"number": number} | ({"judged": claim} if (claim := claim_of(verdict)) else {}),
         "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.environment, data),
@@ -150,7 +150,7 @@ def _run(repository: Repository, verdict: Verdict, target: str, previous: str) -
     """Who built it, and what came of it beside the model; `previous` is the digest of the statement before."""
     byproducts = [
         _descriptor("verdict", {"sha256": sha256(verdict.to_json().encode())}),
-        _descriptor(LOCK, {"sha256": sha256(repository.read(target, LOCK) or b"")}),
+        _descriptor(LOCK, {"sha256": Revision(repository, target).locks_digest}),
         _descriptor("lock commit", {"gitCommit": target}),
         _descriptor("ledger", {"gitCommit": verdict.ledger}),
         _descriptor("previous provenance", {"sha256": previous}),

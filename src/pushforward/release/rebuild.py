@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import posixpath
 import signal
 import subprocess
 import sys
@@ -23,9 +24,9 @@ from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, revision
-from pushforward.pipeline.lock import LOCK, read_lock
-from pushforward.pipeline.storage import Storage, storage
+from pushforward.pipeline import environment, folders, revision
+from pushforward.pipeline.lock import LOCK, merged, read_lock
+from pushforward.pipeline.storage import LOCAL, Storage, home, is_project, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
 from pushforward.release.hop import DifferentError, FailedError
@@ -69,7 +70,7 @@ def rebuild(
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root)
     python = _interpreter(source, rules.model.environment, progress)
-    lock = files.read(root, LOCK)
+    lock = merged(folders.locks_here(root))
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
     if added:
@@ -91,9 +92,9 @@ def checkout(source: Source, folder: Path, *, cache: Path) -> Path:
     Where that is no clone the commit says which one; `source.url` is where it lies, if that is known better.
     """
     throwaway.checkout(source.repository, source.commit, folder)
-    known = storage(source.like if (source.like / ".dvc").is_dir() else folder)
+    known = storage(source.like if is_project(source.like) else folder)
     options = {**known.options, "url": source.url} if source.url and known.remote else known.options
-    files.write(folder, ".dvc/config.local", Storage(cache, known.remote, options).config().encode())
+    files.write(folder, posixpath.join(home(folder), LOCAL), Storage(cache, known.remote, options).config().encode())
     return folder
 
 
@@ -118,14 +119,14 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
             "PATH": environment.search_path(python),
             "PYTHONPATH": str(root / "src"),
             "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
+            "DVC_SITE_CACHE_DIR": str(root / home(root) / ".dvc" / "tmp" / "site"),
             "OMP_WAIT_POLICY": "passive",
         }
     )
     stages: list[str] = []
     tail: list[str] = []
     # DVC of the environment at hand: it only starts what dvc.yaml says, with the version's own Python first in PATH
-    with _child([sys.executable, "-m", "dvc", "repro", "--all-pipelines"], root, env) as (child, lines):
+    with _child([sys.executable, "-m", "dvc", "repro", "--all-pipelines"], root / home(root), env) as (child, lines):
         for line in lines:
             if line.startswith(RUNNING):
                 stages.append(line.removeprefix(RUNNING).partition("'")[0])
@@ -165,7 +166,7 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = read_lock(files.read(root, LOCK))
+    made = read_lock(merged(folders.locks_here(root)))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)

@@ -20,6 +20,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import MANIFEST, Revision, data_digest, sha256
+from pushforward.pipeline.storage import is_project
 from pushforward.pipeline.store import Places, Store
 from pushforward.registry.authority import Authority
 from pushforward.release import provenance, rebuild
@@ -46,7 +47,7 @@ class Stored:
     def places(self) -> Places:
         """Of a clone its own cache and remote, of a server the server's."""
         server = self.server
-        if (self.root / ".dvc").is_dir():
+        if is_project(self.root):
             there = objects.places(self.root)
             if there.remote is None or server is None or not server.store:
                 return there
@@ -146,7 +147,7 @@ def check_model(of: Evidence, found: Mapping[str, str], manifest: bytes, place: 
     same_files("the model's file", place, told, rest)
     same("the model", place, record.model, provenance.model_digest(found, path))
     where, named = (place, "the manifest") if manifest else (f"{of.target[:9]}:{LOCK}", LOCK)
-    lock = None if manifest else of.repository.read(of.target, LOCK)
+    lock = None if manifest else Revision(of.repository, of.target).whole_lock
     same(f"the data that {named} names", where, record.data, data_digest(manifest, lock, path))
     files = f"{', '.join(sorted(rest))[:60]}{f' and {MANIFEST}' if manifest else ''}"
     return f"{files} {'have' if len(found) > 1 else 'has'} the tag's SHA-256"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import files, process
+from pushforward import process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git.refs import FOREIGN, TAGS, TRUST
@@ -89,7 +89,8 @@ def mirror(repository: Repository) -> Iterator[Finding]:
 
 def project(repository: Repository) -> Iterator[Finding]:
     """Whether settings, params.yaml and dvc.yaml of the clone can be read, what ends a run, and what is missing."""
-    from pushforward import params, schema, settings
+    from pushforward import schema, settings
+    from pushforward.pipeline import folders
     from pushforward.pipeline import lint as stages
     from pushforward.project.faults import faults
     from pushforward.project.survey import survey
@@ -97,15 +98,13 @@ def project(repository: Repository) -> Iterator[Finding]:
     root = Path(repository.git("rev-parse", "--show-toplevel").text)
     try:
         settings.load(root)
-        values = params.plain(files.read(root, params.FILE))
-        if (text := files.read(root, stages.FILE)) is not None:
-            tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
-            stages.check(text, tracked, values)
+        tracked = set(repository.tree("HEAD")) if repository.resolve("HEAD") else set[str]()
+        folders.check(root, tracked)
     except PushforwardError as wrong:
         yield Finding("settings", False, wrong.message, wrong.next or f"edit {wrong.message.partition(':')[0]}")
         return
     yield Finding("settings", True, f"{schema.FILE} and {stages.FILE} can be read")
-    if text is not None:
+    if folders.here(root):
         for fault in faults(survey(root)):
             yield Finding("project", False, f"{fault.where}: {fault.what}", fault.next, optional=True)
 

@@ -37,6 +37,7 @@ from pushforward.git.server import (
     write_hook,
     write_hooks,
 )
+from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     from pushforward.server import foreign
 
     wanted = settings.load(clone)
-    branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
-    if not branch:
+    branch, why = default_branch(repository)
+    if why == NO_BRANCH:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote_name, url = _store(clone)
     joined, own = (None, bare) if bare else (_server_of(repository), _own(repository))
@@ -461,9 +462,11 @@ def hidden(bare: Repository) -> tuple[str, ...]:
 
 def _store(clone: Path) -> tuple[str, str]:
     """The name of the project's default DVC remote, and its folder; "" where it is not a folder of this machine."""
-    config = configparser.ConfigParser(interpolation=None)
+    from pushforward.pipeline.storage import home  # a hook reads this module too, and needs no project
+
+    config, own = configparser.ConfigParser(interpolation=None), clone / home(clone) / ".dvc"
     try:
-        config.read(clone / ".dvc" / "config")
+        config.read(own / "config")
     except configparser.Error as broken:
         raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
     name = config.get("core", "remote", fallback="")
@@ -472,7 +475,7 @@ def _store(clone: Path) -> tuple[str, str]:
         raise PushforwardError(
             ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
         )
-    return name, "" if "://" in url else os.path.normpath(clone / ".dvc" / url)
+    return name, "" if "://" in url else os.path.normpath(own / url)
 
 
 def _copy_tool(lib: Path) -> None:

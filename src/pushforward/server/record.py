@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pushforward import durable, files, params, schema
 from pushforward.errors import MachineError, PushforwardError
@@ -13,8 +14,9 @@ from pushforward.gate.verdict import Verdict, invalid
 from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import Server
-from pushforward.pipeline.lock import LOCK, read_lock
+from pushforward.pipeline.lock import LOCK, merged, read_lock
 from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import CONFIG
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context, context_of, entries, with_context
@@ -25,11 +27,12 @@ from pushforward.server.runs import Job, Run, State
 RELEASES = "releases"
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
 READ_ALWAYS = (schema.FILE, params.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
+READ_BESIDE = (params.FILE, "dvc.yaml", LOCK, "src")  # in each folder of a pipeline below the root
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run came to: a report for reviewers and for the terminal, the lock and the metrics, the commit it ran.
+    """What a run came to: a report for reviewers and for the terminal, the locks and the metrics, the commit it ran.
 
     One that is not `final` may say more of the machine than of the commit, and is tried again; where it is the
     `machine` that has failed, as often as it takes. `passed` is the tree that a pull request would leave, where its
@@ -42,7 +45,7 @@ class Outcome:
     reason: str = ""
     metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
     pictures: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    lock: bytes = b""
+    locks: dict[str, bytes] = dataclasses.field(default_factory=dict)
     subject: str = ""
     passed: str = ""
     release: Path | None = None
@@ -124,7 +127,7 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     if outcome.release is not None:
         publish_release(server.folder / RELEASES, outcome.version, outcome.release)
     if final and job.event == "push":
-        know(server, job.commit, outcome.lock)
+        know(server, job.commit, outcome.locks)
     _put_refs(server, job, outcome, folder, final=final)
     if final and job.event == "pull_request":
         # the note is what says that all is there
@@ -156,15 +159,15 @@ def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final
             pending.remember(server, {f"{job.file} {job.cron}": job.due})
         return
     target = outcome.subject or job.commit
-    if outcome.lock:
+    if outcome.locks:
         from pushforward.release.promote import lock_commit  # a verdict that is carried over must not wait for it
 
-        target = lock_commit(repository, target, outcome.lock, outcome.metrics, scratch=folder)
+        target = lock_commit(repository, target, outcome.locks, outcome.metrics, scratch=folder)
     elif known := repository.resolve(f"{RUNS}{outcome.subject}"):
         target = known
     if final and job.event in {"push", "tag"}:
         repository.set_ref(f"{RUNS}{job.tag or job.commit}", target)
-    elif outcome.subject and outcome.lock and job.event == "pull_request":
+    elif outcome.subject and outcome.locks and job.event == "pull_request":
         # the merge that was tried may be what is pushed next: then it is still to be judged as main
         repository.set_ref(f"{TRIALS}{outcome.subject}", target)
 
@@ -186,34 +189,35 @@ def recovered(server: Server, run: Run) -> Run:
     return dataclasses.replace(run, state="done", verdict=verdict, reason=reason, stage="", final=True)
 
 
-def know(server: Server, commit: str, lock: bytes = b"") -> None:
+def know(server: Server, commit: str, locks: Mapping[str, bytes] = MappingProxyType({})) -> None:
     """Tell the policy hook what it may not read for itself: the registry's names, and what the pipeline reads.
 
-    `lock` is what the run of the commit has locked; without one, and without one in the commit, what was known stays.
+    `locks` are what the run of the commit has locked; without any, and without one in the commit, what was known stays.
     """
     repository = server.repository
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
         revision = Revision(repository, commit)
         rules = revision.settings
-        lock = lock or revision.read(LOCK) or b""
-        reads = pipeline_reads(repository, commit, lock, rules.model.environment) if lock else []
+        lock = merged(locks) if locks else revision.whole_lock
+        reads = pipeline_reads(revision, lock, rules.model.environment) if lock else []
         server.know(rules.model.name, rules.promote.environments, reads=reads)
 
 
-def pipeline_reads(repository: Repository, commit: str, lock: bytes, requirements: Iterable[str]) -> list[str]:
+def pipeline_reads(revision: Revision, lock: bytes, requirements: Iterable[str]) -> list[str]:
     """The tracked paths that decide what is trained and how it is judged.
 
     What `lock` names as a dependency, settings, code, workflows, the environment's locks, `*.dvc`. A folder stands for
     all that is in it.
     """
-    tracked = set(repository.tree(commit))
+    tracked = set(revision.tree)
+    always = [*READ_ALWAYS, *(f"{folder}/{name}" for folder in revision.folders for name in READ_BESIDE if folder)]
     folders = {str(parent) for path in tracked for parent in Path(path).parents}
     stages = read_lock(lock).values()
     locked = {dep["path"] for entry in stages for dep in entry.get("deps", [])}
     locked |= {file for entry in stages for file in entry.get("params", {})}
     found = {path for path in locked if path in tracked or path in folders}
-    found |= {path for path in (*READ_ALWAYS, *requirements) if path in tracked or path in folders}
-    return sorted(found | {path for path in tracked if path.endswith(".dvc")})
+    found |= {path for path in (*always, *requirements) if path in tracked or path in folders}
+    return sorted(found | {path for path in tracked if path.endswith((".dvc", f"/{CONFIG}"))})
 
 
 def publish_release(folder: Path, version: str, made: Path) -> None:

@@ -21,6 +21,7 @@ from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LISTING
 from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import is_project
 from pushforward.pipeline.store import Store
 from pushforward.registry import ssh, trust
 from pushforward.registry import tags as registry
@@ -344,7 +345,7 @@ def again(bare: Path, version: str) -> str:
 def others(made: Server, clone: Path | None) -> Iterator[Store]:
     """Where copies of what the store has lost may be: the server's cache; cache and store of the clone at hand."""
     yield Store(made.folder / "cache")
-    if clone is not None and (clone / ".dvc").is_dir():
+    if clone is not None and is_project(clone):
         places = objects.places(clone)
         yield from (one for one in (places.cache, places.remote) if one and one.path != Path(made.store))
 

@@ -19,7 +19,6 @@ from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover
 from pushforward.judge.handover import read_metrics
-from pushforward.pipeline.lock import LOCK
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context, entries
 from pushforward.report.terminal import terminal
@@ -245,7 +244,7 @@ class Execution:
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
         verdict, taken = self.judged / "verdict", self.judged / "train"
-        text, lock = (verdict / "report.md").read_text(), taken / LOCK
+        text = (verdict / "report.md").read_text()
         header = entries(text)[0][0]
         return Outcome(
             str(header["verdict"]),
@@ -254,7 +253,7 @@ class Execution:
             str(header.get("reason", "")),
             read_metrics(taken),
             _pictures(verdict / "plots"),
-            lock.read_bytes() if lock.is_file() and not lock.is_symlink() else b"",
+            handover.locks_in(taken),
             self.subject.commit,
             passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
             final=self.own,

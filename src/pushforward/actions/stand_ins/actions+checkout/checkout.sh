@@ -37,9 +37,16 @@ commit=$(git rev-parse --verify -q "$commit^{commit}") || refuse "there is no ${
 git checkout -q --detach "$commit"
 echo "commit=$commit" >>"$GITHUB_OUTPUT"
 
-if [ -n "${PUSHFORWARD_DVC_CONFIG:-}" ] && [ -d .dvc ] && [ ! -L .dvc ]; then
-  rm -f .dvc/config.local
-  cp "$PUSHFORWARD_DVC_CONFIG" .dvc/config.local
+if [ -n "${PUSHFORWARD_DVC_CONFIG:-}" ]; then
+  dvc=.dvc
+  if [ ! -e .dvc ] && [ ! -L .dvc ]; then # where `dvc init --subdir` has put it
+    dvc=$(git ls-files -- ':(glob)**/.dvc/config' | head -n 1)
+    dvc=${dvc%/config}
+  fi
+  if [ -n "$dvc" ] && [ -d "$dvc" ] && [ ! -L "$dvc" ]; then
+    rm -f "$dvc/config.local"
+    cp "$PUSHFORWARD_DVC_CONFIG" "$dvc/config.local"
+  fi
 fi
 git --no-pager log -1 --format='%h %s'
 

@@ -1,0 +1,119 @@
+"""The folders of a pipeline: each has a dvc.yaml, and a dvc.lock of its own; all of a repository are one pipeline.
+
+Whoever asks a checkout or a commit for its locks, or for what its dvc.yaml say, asks here. A folder is named from the
+root, "" is the root itself. What DVC passes over is none: what .dvcignore names, and what is another DVC project.
+"""
+
+import contextlib
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+from pushforward import files, params
+from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.pipeline import lint
+from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.storage import CONFIG, home_of, homes
+
+IGNORE = ".dvcignore"
+LISTED = tuple(f":(glob)**/{name}" for name in (lint.FILE, CONFIG, IGNORE))
+Read = Callable[[str], bytes | None]
+
+
+def of_tree(paths: Collection[str], read: Read) -> list[str]:
+    """The folders of a pipeline whose files are `paths`; `read` gives one of them."""
+    found = sorted(posixpath.dirname(path) for path in paths if posixpath.basename(path) == lint.FILE)
+    if found in ([], [""]):
+        return found
+    projects, own = homes(paths), home_of(paths)
+    return [folder for folder in found if _nearest(folder, projects) == own and not _ignored(folder, own, read)]
+
+
+def here(root: Path) -> list[str]:
+    """The folders of the pipeline in the checkout at `root`."""
+    listed = Repository(root).git("ls-files", "-z", "-co", "--exclude-standard", "--", *LISTED, check=False)
+    if listed.returncode != 0:  # no repository of git
+        return [""] if files.place(root, lint.FILE).is_file() else []
+    paths = [path for path in listed.stdout.decode("utf-8", "surrogateescape").split("\0") if path]
+    return of_tree([path for path in paths if (root / path).is_file()], lambda path: files.read(root, path))
+
+
+def locks_here(root: Path) -> dict[str, bytes]:
+    """The locks in the checkout at `root`, by path."""
+    found = {path: files.read(root, path) for path in _locks(here(root))}
+    return {path: content for path, content in found.items() if content is not None}
+
+
+def texts_here(root: Path) -> dict[str, bytes]:
+    """What each dvc.yaml in the checkout at `root` says, by its folder."""
+    found = {folder: files.read(root, posixpath.join(folder, lint.FILE)) for folder in here(root)}
+    return {folder: text for folder, text in found.items() if text is not None}
+
+
+def at(repository: Repository, commit: str) -> list[str]:
+    """The folders of the pipeline of a commit."""
+    return of_tree(repository.tree(commit), lambda path: repository.read(commit, path))
+
+
+def locks_at(repository: Repository, commit: str) -> dict[str, bytes]:
+    """The locks of a commit, by path."""
+    found = {path: repository.read(commit, path) for path in _locks(at(repository, commit))}
+    return {path: content for path, content in found.items() if content is not None}
+
+
+def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
+    """What each dvc.yaml of a commit says, by its folder."""
+    found = {folder: repository.read(commit, posixpath.join(folder, lint.FILE)) for folder in at(repository, commit)}
+    return {folder: text for folder, text in found.items() if text is not None}
+
+
+def check(root: Path, tracked: set[str]) -> None:
+    """Refuse a dvc.yaml that `lint` refuses, wherever in the checkout it lies, and parameters that DVC cannot read."""
+    params.plain(files.read(root, params.FILE))  # whether or not a dvc.yaml lies beside it
+    for folder, text in texts_here(root).items():
+        file = posixpath.join(folder, params.FILE)
+        with named(folder):
+            lint.check(text, tracked, params.plain(files.read(root, file), file), folder)
+
+
+@contextlib.contextmanager
+def named(folder: str) -> Iterator[None]:
+    """Have the refusal of a dvc.yaml say in which folder it lies."""
+    try:
+        yield
+    except PushforwardError as wrong:
+        if not folder or not wrong.message.startswith(lint.FILE):
+            raise
+        file = f"{folder}/{lint.FILE}"
+        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}")
+        raise PushforwardError(f"{folder}/{wrong.message}", next=then, exit_code=wrong.exit_code) from None
+
+
+def _locks(folders: Iterable[str]) -> list[str]:
+    return sorted({LOCK, *(posixpath.join(folder, LOCK) for folder in folders)})
+
+
+def _nearest(folder: str, projects: Collection[str]) -> str | None:
+    """The DVC project that a folder belongs to; None where it is in none."""
+    here = folder
+    while here not in projects:
+        if not here:
+            return None
+        here = posixpath.dirname(here)
+    return here
+
+
+def _ignored(folder: str, home: str, read: Read) -> bool:
+    """Whether a .dvcignore at or above the folder, inside of its DVC project, says to pass it over."""
+    from pathspec import GitIgnoreSpec
+
+    path, above = posixpath.join(folder, lint.FILE), folder
+    while True:
+        text = read(posixpath.join(above, IGNORE))
+        lines = (text or b"").decode("utf-8", "replace").splitlines()
+        if GitIgnoreSpec.from_lines(lines).match_file(posixpath.relpath(path, above or ".")):
+            return True
+        if above == home:
+            return False
+        above = posixpath.dirname(above)
