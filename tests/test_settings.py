@@ -64,8 +64,6 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
-        (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
         (
             b"    batches",
             b'    metrics: {"m.json:auc": {better: higher, at_least: 0.8}}\n    batches',
@@ -198,6 +196,33 @@ def test_too_few_batches_and_none_at_all_are_refused():
         arrived(PARAMS.replace(b'    - "2013-04"\n', b""))
     with pytest.raises(PushforwardError, match=r"models\.flight-delay\.batches names params\.yaml, which is not there"):
         arrived(None)
+
+
+def test_without_batches_none_have_arrived_and_keys_are_held_out():
+    for text in (
+        GOOD.replace(b"    batches: params.yaml:data.months\n", b""),
+        GOOD.replace(b"params.yaml:data.months", b"none"),
+    ):
+        read = settings.parse(text.replace(b"    batches: none", b"    data: [d.csv.dvc]"))
+        assert (read.batched, read.arrived(lambda _: None)) == (False, [])
+        assert (read.renews, read.contract.share) == (500, 0.2)
+    assert read.contract.data == ["d.csv.dvc"]
+    assert settings.parse(GOOD).batched
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"gate:", b"gate:\n  renews: 99\nx:"),
+        (b"time: decided_at}", b"time: decided_at, share: 0}"),
+        (b"time: decided_at}", b"time: decided_at, share: 0.6}"),
+        (b"    batches", b"    data: []\n    batches"),
+        (b"    batches", b"    data: [../d.csv]\n    batches"),
+    ],
+)
+def test_what_epochs_cannot_be_made_of_is_refused(old, new):
+    with pytest.raises(PushforwardError, match=r"pushforward\.yaml:\d+"):
+        settings.parse(GOOD.replace(old, new, 1))
 
 
 def test_batches_that_are_no_months_have_arrived_like_any_other():

@@ -84,6 +84,7 @@ class ModelContract(Outline):
     `floor_command` writes, asked as a model is.
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
     `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
+    `share` of all keys is the holdout where there are no batches, and `data` are files that only gain rows.
     Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     """
 
@@ -100,6 +101,8 @@ class ModelContract(Outline):
     loss: str | None = None
     loss_key: Column | None = None
     validation: RelativePath | None = None
+    share: float = 0.2
+    data: list[ProjectPath] = Field(default=[])
     written: Column = "p"
 
     @property
@@ -183,7 +186,8 @@ class Settings:
             raise self._refusal(f"promote.metrics is of level 1, and at {level} what passes is promoted; take it out")
         told = model.model_dump(include={"folder", "environment", "card", "loss_key"})
         told |= {"path": self._placed(model.path), "validation": self._placed(model.validation)}
-        told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
+        told |= {"classes": model.classes or [], "data": [self._placed(path) for path in model.data or []]}
+        told |= {"loss": model.loss if self.gate.metric == COMMAND else None}
         told |= _scored(model)
         told |= {column: None for column in ("cluster", "time") if told[column] == schema.NONE}
         try:
@@ -241,11 +245,26 @@ class Settings:
         file, colon, key = named.partition(":")
         return (self._placed(file) or "", key) if colon else ("", "")
 
+    @property
+    def renews(self) -> int:
+        """How many unseen keys open an epoch, where there are no batches."""
+        return self.project.gate.renews
+
+    @property
+    def batched(self) -> bool:
+        """Whether data arrives in batches; where not, the holdout is by a hash of the key, and judged in epochs."""
+        return self.batches != ("", "")
+
     def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
-        """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
+        """The names of the batches that have arrived, none where there are none.
+
+        `read` gives the pipeline's files, `at` is before their names.
+        """
         name = self.contract.name
         if self.self_scored:
             raise self._below()
+        if not self.batched:
+            return []
         file, key = self.batches
         text = read(file)
         if text is None:
@@ -304,8 +323,6 @@ def _scored(model: Model) -> dict[str, Any]:
 
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
-    if model.holdout is not None and model.batches in (None, schema.NONE):
-        yield "batches: none"
     # what would hold a commit must not be passed over; a metric without a limit asks nothing
     limits = ((key, limit) for key, metric in (model.metrics or {}).items() for limit in schema.limits(metric))
     yield from (f'metrics."{key}".{limit}' for key, limit in limits)

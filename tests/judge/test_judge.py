@@ -547,9 +547,8 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             {f'tool: "{__version__}"': 'tool: "7.0.0"'},
             "names pushforward 7.0.0 as the version that judges, and this is",
         ),
-        ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],
-    ids=["tool", "batches"],
+    ids=["tool"],
 )
 def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
     (old, new), *_ = change.items()

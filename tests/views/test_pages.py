@@ -18,7 +18,7 @@ from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names
+from pushforward.judge import ledger, looks, names
 from pushforward.report import note, notes, words
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
@@ -381,7 +381,7 @@ def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own
     (clone / "params.yaml").write_text(json.dumps({"data": {"months": listed}}))
     git(clone, "commit", "-qam", "Name batches otherwise")
     book = ledger.Ledger(Repository(clone))
-    key = ledger.Key(*("abcd"[n] * 64 for n in range(4)))
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
     for window in (listed[3:], listed[1:3], listed[2:4]):
         book.reserve(names.ledger(window), key, alpha=0.05, looks=10, mode="refresh", commit="")
     book.supersede(listed[2:4], listed)
@@ -389,6 +389,27 @@ def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own
     titles = [" ".join(title.split()) for title in re.findall(r'<h2 id="h-[^"]*">(.*?)<span', text, re.DOTALL)]
     assert titles[:3] == ["batch-10 to delivery A", "batch-9 to batch-10", "Y to batch-9"]
     assert "retired: a later batch has closed" in text
+
+
+def test_epochs_are_shown_by_number_with_their_keys(world, tmp_path, git):
+    git(tmp_path, "clone", "-q", str(world.folder), "clone")
+    book = ledger.Ledger(Repository(tmp_path / "clone"))
+    for number in (2, 9, 10):
+        told = {"labels": "a" * 64, "since": "flight-delay@v1.1.0" if number > 2 else "", "commit": "b" * 40}
+        book.open(names.epoch(number), b"12345678" * number, b"", **told)
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
+    book.reserve(names.epoch(2), key, alpha=0.05, looks=10, mode="superior", commit="")
+    book.supersede_epochs(10)
+    site = Site(Repository(tmp_path / "clone"))
+    text = html(site, "holdouts.html")
+    titles = [" ".join(title.split()) for title in re.findall(r'<h2 id="h-[^"]*">(.*?)<span', text, re.DOTALL)]
+    assert titles[:3] == ["epoch 10", "epoch 9", "epoch 2"]
+    words = Page(text).text
+    assert "10 keys first seen since flight-delay@v1.1.0" in words
+    assert "; nobody has looked yet" in words
+    assert "2 keys, the first that there were" in words
+    assert "retired: a later epoch has opened" in words
+    assert "nobody has looked yet" in Page(html(site, "index.html")).text
 
 
 def test_a_chain_that_was_tampered_with_is_a_problem_of_its_own(world, tmp_path, git):

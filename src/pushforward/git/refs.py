@@ -48,7 +48,11 @@ SCHEMA = (
     Kind(f"{PASSED}<tree>", ("server.record",), "the commit whose content a protected default branch takes"),
     Kind(f"{PULLS}<n>/head", ("server.pending",), "a topic branch as a pull request"),
     Kind(f"{PULLS}<n>/merge", ("server.subject",), "that pull request merged into the default branch"),
-    Kind(f"{HOLDOUTS}<batches>", ("judge.ledger",), "the looks at a holdout: a chain of commits, a JSON document each"),
+    Kind(
+        f"{HOLDOUTS}<batches>",
+        ("judge.ledger",),
+        "the looks at a holdout, of keys as `epoch.<n>`: a chain of commits, a JSON document each",
+    ),
     Kind(
         REGISTRY,
         ("release.promote",),

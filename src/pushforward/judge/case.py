@@ -17,7 +17,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
 from pushforward.judge import handover, score, table
 from pushforward.judge import holdout as holdouts
-from pushforward.judge.change import earlier_than
+from pushforward.judge.change import arrived, earlier_than
 from pushforward.judge.question import Question
 from pushforward.judge.score import Command
 from pushforward.pipeline import dvc as pipeline
@@ -93,8 +93,13 @@ class Case:
 
     @property
     def months(self) -> tuple[str, ...]:
-        """The months of the holdout."""
-        return tuple(self.subject.batches[-self.rules.gate.window :])
+        """The months, or batches, of the holdout; none where it is by keys."""
+        return tuple(self.batches[-self.rules.gate.window :])
+
+    @cached_property
+    def batches(self) -> list[str]:
+        """The batches that have arrived, in order; none where the holdout is by keys."""
+        return arrived(self.judge, self.subject)
 
     @property
     def trusted(self) -> bool:

@@ -25,6 +25,7 @@ from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
+from pushforward.report.words import arrival
 from pushforward.settings import ModelContract
 from pushforward.text import plural
 
@@ -125,7 +126,7 @@ def _month_watched(repository: Repository, commit: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
         version = Revision(repository, commit)
-        return version.batches[-version.settings.gate.window - 1]
+        return version.batches[-version.settings.gate.window - 1] if version.settings.batched else ""
     except PushforwardError:
         return ""
 
@@ -153,15 +154,15 @@ def _numbers(text: bytes) -> dict[str, float]:
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 
-def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str, batch: str) -> tuple[str, ...]:
+def remarks(contract: ModelContract, differ: str, batch: str, *, knows: bool) -> tuple[str, ...]:
     """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop.
 
-    `batch` is the word for what arrives.
+    `batch` is the word for what arrives, and something `knows` which of these the model has trained on, or nothing.
     """
     found = [differ] if differ else []
     if not contract.events:
         found.append("the score command takes no events, so the time-honesty probe had nothing to ask")
-    if not manifest:
+    if not knows:
         found.append(f"the model has no {MANIFEST}, so nothing here knows which {plural(batch)} it has trained on")
     return tuple(found)
 
@@ -183,7 +184,7 @@ def rates(
 
 def next_step(verdict: Verdict, context: Context) -> str:
     """What a person does next; "" where the report's own words say it."""
-    batch = params.noun(verdict.holdout.months if verdict.holdout else ())
+    batch = arrival(verdict)
     if verdict.verdict == "promote" and verdict.event == "push":
         return (
             "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
@@ -209,7 +210,11 @@ def next_step(verdict: Verdict, context: Context) -> str:
             return (
                 "more test rows make another test set, which a person begins: predictions.test_set in pushforward.yaml"
             )
-        return f"wait for the next {batch}: it opens a new holdout"
+        epoch = verdict.holdout.epoch if verdict.holdout else None
+        if epoch is None:
+            return f"wait for the next {batch}: it opens a new holdout"
+        more = max(0, epoch.renews - epoch.waiting)
+        return f"add rows to the data: the next epoch opens with {more:,} more unseen keys of the holdout"
     return ""
 
 

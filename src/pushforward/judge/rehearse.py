@@ -19,7 +19,7 @@ from pushforward.errors import PushforwardError
 from pushforward.gate import decision
 from pushforward.gate.evidence import problem_of
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, measured, plan, self_scored, stock
+from pushforward.judge import audition, challenge, epochs, handover, ledger, measured, plan, self_scored, stock
 from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, lint
@@ -241,6 +241,10 @@ class _Rehearsing:
         if (self.clone / contract.path).exists():
             self._score(rules, rows)
         self.found.remarks += rows.doubts()
+        if not rules.batched and rows.labels is not None:
+            with self._told("the epoch", contract.holdout):
+                book = ledger.of(self.root)
+                self.found.remarks.append(epochs.foreseen(book, rows.labels[contract.key], rules))
         self.found.rests_on = rows.sentence()
         with self._told("what it can tell", schema.FILE):
             self.found.remarks += _power(self.root)

@@ -22,8 +22,13 @@ def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
 
 
 def _month(manifest: dict[str, Any], revision: Revision) -> str:
-    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout."""
-    return validation_month(manifest) if manifest else revision.batches[-revision.settings.gate.window - 1]
+    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout.
+
+    "" where there are no batches: then it is whatever rows its table has.
+    """
+    if manifest or not revision.batches:
+        return validation_month(manifest)
+    return revision.batches[-revision.settings.gate.window - 1]
 
 
 def validation(
@@ -32,7 +37,8 @@ def validation(
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, _month(manifest, case.subject)
     path = case.read.validation
-    if contract.loss or not (contract.validation and month and path.is_file()):
+    dated = bool(month) or not case.rules.batched
+    if contract.loss or not (contract.validation and dated and path.is_file()):
         return None
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)

@@ -261,7 +261,7 @@ def looked(of: Evidence) -> str:
         if compared and verdict.look is None:
             raise DifferentError("a verdict against a champion rests on no look", of.name, "a look", "none")
         return "no look was needed"
-    name = names.ledger(verdict.holdout.months)
+    name = names.of(verdict.holdout)
     ref = HOLDOUTS + name
     state = ledger.Ledger(repository).state(name)
     if repository.git("merge-base", "--is-ancestor", told, ref, check=False).returncode != 0:

@@ -148,7 +148,7 @@ def promote(
         # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
         made = new or standing(repository, rules.model.name, verdict.commit).made
         by = case.name if made else ""
-        ledger.of(root).promoted(names.ledger(verdict.holdout.months), verdict.look.number, by)
+        ledger.of(root).promoted(names.of(verdict.holdout), verdict.look.number, by)
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 

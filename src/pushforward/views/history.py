@@ -21,6 +21,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger, names
+from pushforward.judge.looks import State
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
@@ -61,8 +62,13 @@ class _Look(_Part):
     of: int
 
 
+class _Epoch(_Part):
+    number: int
+
+
 class _Holdout(_Part):
     months: tuple[str, ...]
+    epoch: _Epoch | None = None
 
 
 class Header(_Part):
@@ -216,7 +222,7 @@ class Looks:
     """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
 
     holdout: str
-    state: ledger.State
+    state: State
     numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
     problem: str = ""
 
@@ -332,11 +338,16 @@ class History:
             return None, [broken.message]
 
     def _newest_first(self, holdouts: Mapping[str, str]) -> dict[str, str]:
-        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them."""
+        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them.
+
+        Epochs come before these, by number.
+        """
         ends = {name: name.rpartition("_")[2] for name in holdouts}
         listed = [] if params.monthly(ends.values()) or not ends else self._arrived()
         places = {names.part(batch): place for place, batch in enumerate(listed)}
-        order = sorted(ends, key=lambda name: (places.get(ends[name], -1), ends[name], name), reverse=True)
+        order = sorted(
+            ends, key=lambda name: (names.number(name), places.get(ends[name], -1), ends[name], name), reverse=True
+        )
         return {name: holdouts[name] for name in order}
 
     def _arrived(self) -> list[str]:
@@ -368,11 +379,11 @@ class History:
                 state = ledger.Ledger(self.repository).state(holdout)
                 known = Looks(holdout, state, self._published(state))
             except (PushforwardError, ValueError) as broken:
-                known = Looks(holdout, ledger.State(holdout), problem=str(getattr(broken, "message", broken)))
+                known = Looks(holdout, State(holdout), problem=str(getattr(broken, "message", broken)))
             self._looks[holdout, tip] = known
         return known
 
-    def _published(self, state: ledger.State) -> dict[int, verdicts.Verdict]:
+    def _published(self, state: State) -> dict[int, verdicts.Verdict]:
         """The numbers that a holdout has published, each as its look left them."""
         names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
         found = {}

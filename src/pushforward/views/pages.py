@@ -398,6 +398,32 @@ def _uses(snapshot: Snapshot) -> list[Use]:
 
 
 @cache
+def _told_by() -> dict[str, Any]:
+    """What templates say verdicts with."""
+    return {
+        # the page says of which commit it is
+        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
+        "curve": charts.curve,
+        "fold_stages": words.fold_stages,
+        "remarks": words.remarks,
+        "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
+        "measured": words.measured,
+        "unlisted": words.unlisted,
+        "written": lambda context: words.written(context, plain),
+        "clustered": words.clustered,
+        "LEVEL": LEVEL,
+        "MEASURED": MEASURED,
+        "NEITHER": NEITHER,
+        "UNJUDGED": UNJUDGED,
+        "by_limits": by_limits,
+        "self_scored": self_scored,
+        "WORDS": words.WORDS,
+        "NEXT": words.NEXT,
+        "SLICES_OPEN": SLICES_OPEN,
+        "PUSHFORWARD": __version__,
+    }
+
+
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("pushforward.views"),
@@ -417,8 +443,9 @@ def _templates() -> Environment:
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
-        "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "holdout": words.span,
         "batches": names.span,
+        "arrival": names.noun,
         "noun": params.noun,
         "lines": _lines,
         "sentence": sentence,
@@ -426,27 +453,7 @@ def _templates() -> Environment:
         "percent": lambda share: percent.share(share, ".4g"),
         "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
-    templates.globals |= {
-        # the page says of which commit it is
-        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
-        "curve": charts.curve,
-        "fold_stages": words.fold_stages,
-        "remarks": words.remarks,
-        "measured": words.measured,
-        "unlisted": words.unlisted,
-        "written": lambda context: words.written(context, plain),
-        "clustered": words.clustered,
-        "LEVEL": LEVEL,
-        "MEASURED": MEASURED,
-        "NEITHER": NEITHER,
-        "UNJUDGED": UNJUDGED,
-        "by_limits": by_limits,
-        "self_scored": self_scored,
-        "WORDS": words.WORDS,
-        "NEXT": words.NEXT,
-        "SLICES_OPEN": SLICES_OPEN,
-        "PUSHFORWARD": __version__,
-    }
+    templates.globals |= _told_by()
     # Compiled now, so that no reader waits for it.
     for name in templates.list_templates(extensions=["html"]):
         templates.get_template(name)

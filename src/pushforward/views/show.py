@@ -16,7 +16,7 @@ from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import between, code, columns, cut, figure, plain, signed, table
-from pushforward.views.history import History, Run, Tag, clock
+from pushforward.views.history import Header, History, Run, Tag, clock
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _told(tag: Tag) -> tuple[str, str, str]:
 
 
 def _entry(run: Run, made: dict[str, Registered]) -> Entry:
-    header, months = run.header, run.header.holdout.months if run.header.holdout else ()
+    header = run.header
     # That of the validation month is there for every verdict, sealed or not.
     loss = run.loss or (header.numbers[0] if header.numbers else None)
     return Entry(
@@ -190,13 +190,21 @@ def _entry(run: Run, made: dict[str, Registered]) -> Entry:
         verdict=header.verdict,
         stands_from=run.stands_from,
         mode=header.mode,
-        months=" ".join((months[0], months[-1])) if months else "",
+        months=_holdout(header),
         gain=loss.gain if loss else None,
         low=loss.low if loss else None,
         high=loss.high if loss else None,
         loss=loss.challenger if loss else None,
         version=str(made[run.commit].version) if header.event == "push" and run.commit in made else "",
     )
+
+
+def _holdout(header: Header) -> str:
+    """What the holdout is of, as a cell has it: the first and the last of its months, or its epoch."""
+    found = header.holdout
+    if found is None or found.epoch is None:
+        return " ".join((found.months[0], found.months[-1])) if found and found.months else ""
+    return f"epoch {found.epoch.number}"
 
 
 def _verdict(entry: Entry) -> str:
