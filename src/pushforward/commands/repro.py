@@ -23,12 +23,11 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
     from pushforward import files, settings
     from pushforward.git.repository import Repository
-    from pushforward.judge import handover
+    from pushforward.judge import handover, identity
     from pushforward.pipeline import declared, folders
     from pushforward.pipeline import dvc as pipeline
     from pushforward.pipeline import lint as stages
     from pushforward.pipeline.checkout import OWN
-    from pushforward.registry import tags as registry
 
     root = Path.cwd()
     clean = clean or bool(os.environ.get("CI"))
@@ -43,9 +42,8 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     if clean:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
-        champion = registry.fold(rules.model.name, repository.refs("refs/tags")).newest
         with handover.refusal(out, commit):
-            pipeline.seed(repository, champion.commit if champion else None)
+            pipeline.seed(repository, identity.last(repository, rules.project.models))
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
         shown = declared.here(root).metrics
@@ -53,7 +51,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
-        handover.write(root, out, commit, done, rules.model.path, rules.validation)
+        _hand_over(root, out, commit, done, rules)
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)
@@ -74,11 +72,22 @@ def _takes(root: Path, rules: "Settings") -> bool:
     from pushforward.text import plain
 
     there = storage(root)
-    if rules.level > 1 or rules.promote.metrics:
+    if rules.highest > 1 or rules.promote.metrics:
         there.refuse_read_only()
     if there.read_only:
         click.echo(f"  not stored: {there.remote} ({plain(there.url)}) can only be read")
     return not there.read_only
+
+
+def _hand_over(root: Path, out: Path, commit: str, done: Any, rules: Any) -> None:
+    from pushforward.judge import handover
+
+    if not rules.several:
+        handover.write(root, out, commit, done, rules.model.path, rules.validation)
+        return
+    handover.write(root, out, commit, done, None)
+    for one in rules.each:
+        handover.add(root, out / handover.MODELS / one.name, one.model.path, one.validation)
 
 
 def _stages(stages: list[Any]) -> None:

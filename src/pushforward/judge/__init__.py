@@ -1,7 +1,8 @@
 """The judge: the shell around the gate.
 
-`question` says what is asked and who judges it; `judge` weighs a hand-over against the version in use: a `case`, with
-its `probe`, `validation` month, `floor`, `losses`, `pictures` and `look`; `change` tells what of the judge a change
+`question` says what is asked and who judges it, `several` asks it of each of several models; `judge` weighs a
+hand-over against the version in use: a `case`, with its `probe`, `validation` month, `floor`, `losses`, `pictures` and
+`look`; `change` tells what of the judge a change
 touches and claims; `passed` keeps what passes; `handover` reads what the pushed code's run left, as hostile data;
 `holdout`, `challenge` and `score` make the rows and the predictions, from a `table` each; `identity` says what makes a
 version that version; `ledger` counts looks at a holdout, by the `names` of its batches, `seal` keeps its numbers;

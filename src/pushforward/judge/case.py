@@ -140,10 +140,14 @@ class Case:
         except score.ScoringError as failed:
             raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
 
+    def settings_in(self, root: Path) -> Settings:
+        """What a checkout of another version says of this model."""
+        return settings.load(root).of(self.contract.name)
+
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
-        contract = settings.load(root).contract
+        contract = self.settings_in(root).contract
         pipeline.fetch(root, contract.path, *([contract.validation] if contract.validation else []))
         recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
         found = model_digest(root / contract.path)
@@ -159,7 +163,7 @@ class Case:
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
-        out, theirs = self.scratch("champion", holdout), settings.load(root)
+        out, theirs = self.scratch("champion", holdout), self.settings_in(root)
         if theirs.contract.classes != self.contract.classes:
             raise PushforwardError(
                 f"{champion.name} tells other classes than the settings: "

@@ -34,7 +34,7 @@ def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts
     """Whether a change is the refresh of a batch that arrived, or has to be better than what is in use."""
     if champion is None:
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
-    before = Revision(subject.repository, champion.commit)
+    before = Revision(subject.repository, champion.commit, subject.model)
     changed = subject.repository.changed(before.commit, subject.commit)
     changed = declared.without(subject.repository, subject.commit, changed)
     return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals)
@@ -56,7 +56,7 @@ def touched_by(
     repository = subject.repository
     try:
         lock = Revision(repository, champion.commit if champion else base).whole_lock
-        before = Revision(repository, base)
+        before = Revision(repository, base, subject.model)
         made: tuple[set[str], set[str]] = set(), set()
         if not rules.measures:
             paths, keys = making(lock, rules.contract.holdout)

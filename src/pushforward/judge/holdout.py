@@ -51,7 +51,7 @@ def build(
         source, made = champion or "", []
         pipeline.seed(repository, champion)
         if champion:
-            made = Revision(repository, champion).batches
+            made = Revision(repository, champion, rules.name).batches
     if source and made == months and _made_alike(repository, root, source, rules):
         pipeline.fetch(root, rules.contract.holdout)
     else:
@@ -178,7 +178,7 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     judge = repository.commit("HEAD")
     lock = merged(folders.locks_here(root))
     made_of = making(lock, rules.contract.holdout)
-    before, after = Revision(repository, judge), Revision(repository, source)
+    before, after = (Revision(repository, commit, rules.name) for commit in (judge, source))
     changed = repository.changed(judge, source)
     touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals)
     made = [name for name in touched if not verdicts.of_judge(name)]

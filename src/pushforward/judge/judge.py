@@ -103,7 +103,7 @@ class _Hearing:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        return read
+        return read.of(self.subject.model)
 
     def _check(self, read: handover.Handover) -> None:
         """Refuse what the run could not finish, and a commit that claims what its run has not found."""
@@ -198,7 +198,7 @@ def weigh(
 def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     """What is known before the hand-over is read."""
     repository = Repository(root)
-    judging, subject = Revision(repository, judge), Revision(repository, question.subject)
+    judging, subject = (Revision(repository, commit, question.model) for commit in (judge, question.subject))
     rules = judging.settings
     rules.check_tool()
     _ = rules.limits if rules.measures else rules.contract
@@ -244,7 +244,7 @@ def _answer(
     if unsound:
         raise PushforwardError(unsound)
     challenger = case.predictions(case.read.predictions, keys)
-    manifest = manifest_of(case.read.folder / handover.MODEL)
+    manifest = manifest_of(case.read.part / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
     with ThreadPoolExecutor(1) as beside:
@@ -275,7 +275,7 @@ def _answer(
     remarks = background.remarks(contract, manifest, answers.differ, params.noun(case.months))
     context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
-        ledger.of(case.repository.path).supersede(case.months, case.subject.batches)
+        ledger.of(case.repository.path, case.subject.model).supersede(case.months, case.subject.batches)
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
     painter.hang_up()
     if case.trusted and verdict.verdict == "promote" and golden is not None:
@@ -332,7 +332,7 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
-    model = read.folder / handover.MODEL
+    model = read.part / handover.MODEL
     manifest_of(model)  # or it cannot be read
     manifest = manifest_bytes(model)
     return Digests(

@@ -12,6 +12,7 @@ something else (that newer data does no harm) and nobody chooses it among others
 """
 
 import hashlib
+import json
 import math
 import random
 import tempfile
@@ -30,6 +31,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import names, seal
+from pushforward.pipeline.revision import Revision
 
 ENTRY = "entry.json"
 SEALED = "sealed"
@@ -169,8 +171,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def of(root: Path) -> "Ledger":
-    """The ledger of the project checked out in `root`: the one of its authority.
+def of(root: Path, model: str = "") -> "Ledger":
+    """The ledger of the project checked out in `root`: the one of its authority; of one of several models its own.
 
     Where that is a repository on this machine, the chain is there, and `update-ref` compares and swaps. Anywhere else
     it is pushed to that remote, with a lease.
@@ -178,10 +180,10 @@ def of(root: Path) -> "Ledger":
     repository = Repository(root)
     there = remotes.authority(repository)
     if there is None:
-        return Ledger(repository, key=seal.key(root))
+        return Ledger(repository, key=seal.key(root), model=model)
     if there.folder is not None and there.folder.is_dir():
-        return Ledger(Repository(there.folder), key=seal.key(there.folder))
-    return Ledger(repository, remote=there.name, key=seal.key(None))
+        return Ledger(Repository(there.folder), key=seal.key(there.folder), model=model)
+    return Ledger(repository, remote=there.name, key=seal.key(None), model=model)
 
 
 @dataclass(frozen=True)
@@ -194,13 +196,35 @@ class Ledger:
     repository: Repository
     remote: str = ""
     key: bytes = b""
+    model: str = ""
+
+    def ref(self, holdout: str) -> str:
+        """Where the chain of a holdout is: of one of several models under its name.
+
+        A model that was alone when its holdout was first looked at goes on with that chain: another model beside it
+        buys no new looks.
+        """
+        alone, own = HOLDOUTS + holdout, f"{HOLDOUTS}{self.model}@{holdout}"
+        if not self.model or (self.repository.resolve(own) is None and self._was_alone(alone)):
+            return alone
+        return own
+
+    def _was_alone(self, ref: str) -> bool:
+        tip = self.repository.resolve(ref)
+        if tip is None:
+            return False
+        first = json.loads(self._read(tip)[0][2]).get("commit", "")
+        try:
+            return set(Revision(self.repository, first).settings.project.models) == {self.model}
+        except PushforwardError:
+            return True  # whose it was cannot be told: then nobody begins anew
 
     def state(self, holdout: str) -> State:
         """Read a chain; raises `PushforwardError` where anything about it is not as this module writes it."""
         if not names.NAME.fullmatch(holdout):
             raise ValueError(f"{holdout!r} is not the name of a holdout")
         self._fetch()
-        tip = self.repository.resolve(HOLDOUTS + holdout)
+        tip = self.repository.resolve(self.ref(holdout))
         return State(holdout) if tip is None else _fold(holdout, self._read(tip))
 
     def reserve(self, holdout: str, key: Key, *, alpha: float, looks: int, mode: str, commit: str) -> Look:
@@ -293,7 +317,7 @@ class Ledger:
         holdout, last = names.ledger(window), window[-1]
         earlier = {names.part(batch) for batch in batches[: batches.index(last)]}
         for ref in self.repository.refs(HOLDOUTS):
-            other = ref.name.removeprefix(HOLDOUTS)
+            other = ref.name.removeprefix(HOLDOUTS).removeprefix(f"{self.model}@" if self.model else "")
             end = other.rpartition("_")[2]
             if names.NAME.fullmatch(other) and (end in earlier or (params.monthly((end, last)) and end < last)):
                 self.retire(other, "superseded", holdout)
@@ -326,13 +350,13 @@ class Ledger:
             else:
                 stuck, known = 0, state.tip
             commit = self._write(state, entry, files)
-            failure = self._swap(HOLDOUTS + holdout, state.tip, commit)
+            failure = self._swap(self.ref(holdout), state.tip, commit)
             if not failure:
                 return _after(state, entry, commit), True
             if stuck > STUCK or time.monotonic() - started > PATIENCE_SECONDS:
                 raise PushforwardError(
-                    f"the ledger {HOLDOUTS}{holdout} cannot be moved: {failure}",
-                    next=f"git update-ref {HOLDOUTS}{holdout} {commit} {state.tip or ZERO}, to see why",
+                    f"the ledger {self.ref(holdout)} cannot be moved: {failure}",
+                    next=f"git update-ref {self.ref(holdout)} {commit} {state.tip or ZERO}, to see why",
                     exit_code=TOOL,
                 )
             attempt += 1

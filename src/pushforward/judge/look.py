@@ -26,7 +26,7 @@ def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book, name = ledger.of(case.repository.path), names.ledger(case.months)
+    book, name = ledger.of(case.repository.path, case.subject.model), names.ledger(case.months)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = ledger.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their

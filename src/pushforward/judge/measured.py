@@ -66,7 +66,7 @@ def answer(
 def digests(read: handover.Handover, subject: Revision) -> Digests:
     """What was run and what came of it; below level 1 there may be no model."""
     found = Digests(lock=kept.digest(read.locks, LOCK), params=subject.params_digest, environment=subject.environment)
-    model, path = read.folder / handover.MODEL, subject.settings.model.path
+    model, path = read.part / handover.MODEL, subject.settings.model.path
     if path is None or not model.exists():
         return found
     manifest = manifest_bytes(model)

@@ -52,13 +52,13 @@ class Plan:
     cluster: str = "day"
 
 
-def plan(root: Path) -> Plan:
+def plan(root: Path, model: str = "") -> Plan:
     """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
     repository = Repository(root)
-    rules = settings.load(root)
+    rules = settings.load(root).of(model)
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
-    state = ledger.of(root).state(names.ledger(months))
+    state = ledger.of(root, rules.name).state(names.ledger(months))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
     clusters = max((found for found in _clusters(repository, months)), default=0)

@@ -17,7 +17,7 @@ from posixpath import dirname
 from pushforward import files, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, plan, stock
+from pushforward.judge import audition, challenge, handover, identity, plan, stock
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
@@ -25,7 +25,6 @@ from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
-from pushforward.registry import tags as registry
 from pushforward.settings import Settings
 from pushforward.text import figure
 
@@ -124,15 +123,16 @@ class _Rehearsing:
         if not self._environment():
             return
         self._run(rules)
-        if rules.level < len(schema.LEVELS) - 1:
-            self.found.remarks.append(
-                f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
-            )
-            return
-        with self._told("the settings", schema.FILE):
-            rules.check_tool()
-            rules.arrived(lambda file: files.read(self.clone, file))
-            self._judge(rules)
+        for one in rules.each:
+            if one.level < len(schema.LEVELS) - 1:
+                of = f"{one.name}: " if rules.several else ""
+                told = f"at level {one.level} ({schema.LEVELS[one.level]}) there is no holdout and no score to rehearse"
+                self.found.remarks.append(f"{of}{told}")
+                continue
+            with self._told("the settings", schema.FILE):
+                one.check_tool()
+                one.arrived(lambda file: files.read(self.clone, file))
+                self._judge(one)
 
     def _static(self) -> None:
         """What can be told without a run."""
@@ -166,19 +166,20 @@ class _Rehearsing:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
-        champion = registry.fold(rules.model.name, Repository(self.root).refs("refs/tags")).newest
         with self._told("the store", ".dvc/config"):
-            if rules.level > 1 or rules.promote.metrics:
+            if rules.highest > 1 or rules.promote.metrics:
                 storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
-            pipeline.seed(repository, champion.commit if champion else None)
+            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models))
             there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
             done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":
                 pipeline.untouched(repository)
                 out = self.clone.parent / "run"
                 out.mkdir()
-                handover.write(self.clone, out, self.found.commit, done, rules.model.path, rules.validation)
+                handover.write(self.clone, out, self.found.commit, done, None)
+                for one in rules.each:
+                    handover.add(self.clone, handover.part(out, one.name), one.model.path, one.validation)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"
@@ -214,9 +215,11 @@ class _Rehearsing:
         if (self.clone / contract.path).exists():
             self._score(rules, rows)
         self.found.remarks += rows.doubts()
-        self.found.rests_on = rows.sentence()
+        told = rows.sentence()
+        told = f"{rules.name}: {told}" if told and rules.several else told
+        self.found.rests_on = "; ".join(filter(None, (self.found.rests_on, told)))
         with self._told("what it can tell", schema.FILE):
-            self.found.remarks += _power(self.root)
+            self.found.remarks += _power(self.root, rules.name)
 
     def _score(self, rules: Settings, rows: audition.Rows) -> None:
         """Score twice, as the run and its judge do."""
@@ -224,7 +227,7 @@ class _Rehearsing:
         line = projects.line_of(survey(self.clone), "models", contract.name, "score")
         for time in ("scored", "scored again"):
             self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
-            out = self.clone.parent / time.replace(" ", "-")
+            out = self.clone.parent / f"{time} {contract.name}".replace(" ", "-")
             try:
                 challenge.answer(self.clone, rules, out, probe=False, forget=False, say=lambda _: None)
                 answers.append(rows.read(out))
@@ -268,9 +271,9 @@ class _Rehearsing:
         self.found.add(Fault(named["file"], int(line or 0), what, then))
 
 
-def _power(root: Path) -> list[str]:
+def _power(root: Path, model: str) -> list[str]:
     """What the holdout can tell, by the challengers judged so far."""
-    found = plan.plan(root)
+    found = plan.plan(root, model)
     if found.closed:
         return [found.closed]
     return [

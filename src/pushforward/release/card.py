@@ -94,7 +94,7 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    revision = Revision(repository, made.lock_commit)
+    revision = Revision(repository, made.lock_commit, name.partition("@")[0])
     rules, batches = revision.settings, revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")

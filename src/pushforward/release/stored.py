@@ -63,7 +63,7 @@ class Stored:
     @property
     def source(self) -> Source:
         """The version as something to be checked out and made again."""
-        return Source(self.of.repository, self.of.target, self.places.url, self.root, self.server)
+        return Source(self.of.repository, self.of.target, self.places.url, self.root, self.server, self.of.model)
 
     @cached_property
     def remote(self) -> Store:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.registry import authority, grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Assignment
@@ -45,11 +45,18 @@ class Outcome:
         return {"version": self.version, "ok": self.exit_code == 0, "hops": [hop.record() for hop in self.hops]}
 
 
+def models(root: Path) -> list[str]:
+    """The models of the repository in `root` by name; one without a name, where it is alone."""
+    found = settings_here(root)
+    return list(found.project.models) if found.several else [""]
+
+
 def verify(
     root: Path,
     version: str = "",
     *,
     in_use: str = "",
+    model: str = "",
     quick: bool,
     say: Callable[[Hop], None],
     progress: Callable[[str], None],
@@ -62,7 +69,7 @@ def verify(
     _check_tools()
     authority.refuse_mirror(Repository(root))
     with authority.of(root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
-        name, used = _name(source.repository, version, in_use)
+        name, used = _name(source.repository, version, in_use, model)
         if not name:
             return Outcome("", ())
         of = Evidence(source.repository, name, lambda: trust.signers_file(root), clone=root)
@@ -109,11 +116,11 @@ def _check_tools() -> None:
         ) from None
 
 
-def _name(repository: Repository, version: str, in_use: str) -> tuple[str, Assignment | None]:
+def _name(repository: Repository, version: str, in_use: str, model: str) -> tuple[str, Assignment | None]:
     """The tag of what was asked for, and the one that put it to use; "" for an environment that holds nothing yet."""
     if grammar.VERSION_TAG.fullmatch(version) and chain.tag_object(repository, version):
         return version, None  # even where the registry is so broken that it cannot be read
-    rules = Revision(repository, repository.commit("HEAD")).settings
+    rules = Revision(repository, repository.commit("HEAD"), model).settings
     model = rules.model.name
     known = registry.fold(model, repository.refs("refs/tags"))
     if not in_use:

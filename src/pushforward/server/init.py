@@ -282,10 +282,10 @@ class _Renewal:
         with contextlib.suppress(PushforwardError):  # the last that could be read stays, if there is one
             text = self.repository.read_plain("HEAD", TOLD) if self.repository.resolve("HEAD") else None
             wanted = settings.parse(text) if text else wanted
-            made.know(wanted.model.name, wanted.promote.environments)
+            made.know(wanted.project.models, wanted.promote.environments)
             return
         if not made.known():
-            made.know(wanted.model.name, wanted.promote.environments)
+            made.know(wanted.project.models, wanted.promote.environments)
 
 
 def renew(server: Server) -> Iterator[str]:

@@ -219,15 +219,31 @@ class Looks:
     problem: str = ""
 
 
-class History:
-    """Reads a repository; knows what it has read before. Safe to use from several threads."""
+def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
+    """The ledgers of a model, and those from before there were several, by the name of the holdout."""
+    mine = {name: place for name, place in holdouts.items() if "@" not in name}
+    own = f"{model}@"
+    return mine | {name.removeprefix(own): place for name, place in holdouts.items() if name.startswith(own)}
 
-    def __init__(self, repository: Repository) -> None:
-        self.repository = repository
+
+class History:
+    """Reads a repository, by one of its models; knows what it has read before. Safe to use from several threads."""
+
+    def __init__(self, repository: Repository, model: str = "") -> None:
+        self.repository, self.model = repository, model
+        self._ledgers = model  # under which name the ledgers of one of several models are
         self._lock = threading.Lock()
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
         self._known: dict[tuple[Reader, str], Any] = {}
         self._looks: dict[tuple[str, str], Looks] = {}
+
+    def models(self) -> list[str]:
+        """What the models of the default branch are called; one that its tags tell, or "", where it cannot be read."""
+        (found,) = self.repository.objects([SETTINGS])
+        try:
+            return list(settings.parse(found[1]).project.models) if found else [""]
+        except PushforwardError:
+            return [""]
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
@@ -298,7 +314,7 @@ class History:
             tags=told,
             runs=runs,
             pulls=self._pulls(runs),
-            holdouts=self._newest_first(_below(refs, HOLDOUTS)),
+            holdouts=self._newest_first(_of_model(_below(refs, HOLDOUTS), model)),
             notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
             reports=_below(refs, REPORTS),
             unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
@@ -326,7 +342,9 @@ class History:
             except PushforwardError as broken:
                 problems.append(broken.message)
             else:
-                return rules.model.name, rules.promote.environments, problems
+                name = rules.of(self.model or next(iter(rules.project.models))).model.name
+                self._ledgers = name if rules.several else ""
+                return name, rules.promote.environments, problems
         tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)
         return next((tag["model"] for tag in tags if tag), ""), {}, problems
 
@@ -342,7 +360,14 @@ class History:
         """The batches of the default branch; none where nothing can be read that says them."""
         (found,) = self.repository.objects([SETTINGS])
         try:
-            return settings.parse(found[1]).arrived(lambda file: self.repository.read("HEAD", file)) if found else []
+            rules = settings.parse(found[1]) if found else None
+            return (
+                rules.of(self.model or next(iter(rules.project.models))).arrived(
+                    lambda file: self.repository.read("HEAD", file)
+                )
+                if rules
+                else []
+            )
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
@@ -364,7 +389,7 @@ class History:
         known = self._looks.get((holdout, tip))
         if known is None:
             try:
-                state = ledger.Ledger(self.repository).state(holdout)
+                state = ledger.Ledger(self.repository, model=self._ledgers).state(holdout)
                 known = Looks(holdout, state, self._published(state))
             except (PushforwardError, ValueError) as broken:
                 known = Looks(holdout, ledger.State(holdout), problem=str(getattr(broken, "message", broken)))
