@@ -56,8 +56,8 @@ class Machine:
         took = time.perf_counter() - began
         self.seconds.append(took)
         text = done.stdout.replace(str(self.home), "~")
-        print(f"$ {command:<60}# {took:5.1f} s\n{text}", end="", flush=True)
-        self.said += [f"$ {command:<60}# {took:.1f} s", *(line.rstrip() for line in text.splitlines())]
+        print(f"$ {command:<66}  # {took:5.1f} s\n{text}", end="", flush=True)
+        self.said += [f"$ {command:<66}  # {took:.1f} s", *(line.rstrip() for line in text.splitlines())]
         if done.returncode != 0:
             sys.exit(f"`{command}` ended with status {done.returncode}")
 
@@ -135,7 +135,9 @@ def main() -> None:
     total = f"# {sum(machine.seconds):.0f} s from nothing to the verdict, {machine.seconds[0]:.0f} s of them to install"
     print(total)
     if options.record:
-        record(options.by, [*machine.said, total])
+        # what is said is the same with either; the page has it once
+        shown = machine.said if options.by == "uv" else [line for line in machine.said if line.startswith("$ ")]
+        record(options.by, [*shown, total])
 
 
 if __name__ == "__main__":

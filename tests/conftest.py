@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests import refusals
+from tests.installed import installed, wheel
 from tests.once import compiled, isolate
 from tests.team import begun, first_version, hub, promoted, released, second_version, template, three
 from tests.tiny_server import tiny, tiny_template
@@ -17,6 +18,7 @@ __all__ = [
     "compiled",
     "first_version",
     "hub",
+    "installed",
     "promoted",
     "released",
     "second_version",
@@ -24,6 +26,7 @@ __all__ = [
     "three",
     "tiny",
     "tiny_template",
+    "wheel",
 ]
 ROOT = Path(__file__).parent.parent
 

@@ -331,7 +331,7 @@ class Hub:
 
     def known(self) -> Registry:
         """The registry of the bare repository."""
-        return registry.fold("toy", Repository(self.bare).refs("refs/tags"))
+        return registry.fold("toy", Repository(self.bare).refs(*registry.PLACES))
 
     def record(self, tag: str) -> dict[str, Any]:
         """The record in a tag of the bare repository."""

@@ -186,7 +186,7 @@ def test_a_hand_over_takes_nothing_from_behind_a_link(tmp_path, precious, path):
         (root / name).touch()
     link(root, path, precious)
     with pytest.raises(PushforwardError, match=f"^{path} is a link"):
-        handover.write(root, tmp_path / "handover", "a" * 40, Reproduction(), "model", "validation.csv")
+        handover.write(root, tmp_path / "handover", "a" * 40, Reproduction(), "model", {"validation": "validation.csv"})
 
 
 def test_a_hand_over_takes_nothing_that_is_no_file(tmp_path):

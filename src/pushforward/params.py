@@ -16,6 +16,7 @@ from pushforward import yamlfile
 FILE = "params.yaml"
 PLAIN = (bool, int, float, str, type(None))
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
+TEST_SET = "test-set-"  # so begins what stands for the batches of a table that the pipeline itself has scored
 LONGEST_NAME = 60
 
 
@@ -27,7 +28,10 @@ def monthly(names: Iterable[str]) -> bool:
 
 def noun(names: Iterable[str]) -> str:
     """The word for one of these batches in a sentence."""
-    return "month" if monthly(names) else "batch"
+    known = list(names)
+    if known and known[0].startswith(TEST_SET):
+        return "test set"
+    return "month" if monthly(known) else "batch"
 
 
 def next_month(month: str) -> str:

@@ -131,7 +131,7 @@ def limits(metric: Metric) -> list[str]:
 
 
 class Noise(Section):
-    """How far the metrics move by chance: the same recipe with several seeds, once for each model in use."""
+    """How far the metrics move by chance: the recipe of the target branch with other seeds, once for each."""
 
     param: str = Field(pattern=r"^[\w-]+(\.[\w-]+)*$", description="The seed, as params.yaml names it: train.seed.")
     runs: int = Field(default=5, ge=2, le=20, description="How many seeds are tried.")
@@ -142,11 +142,39 @@ class Predictions(Section):
 
     path: ProjectPath = Field(description="The table, an out of the pipeline: CSV or Parquet.")
     label: Column = Field(description="The column of the label.")
-    p: Column = Field(default="p", description="The column of what is predicted; p_<class> with classes.")
+    p: Column = Field(default="p", description="The column of what is predicted; with classes P_<class> for each.")
     key: Column = Field(description="The column that names a row, the same from run to run.")
     cluster: Column = Field(
         default=NONE, description="The column of what belongs together, such as the day or the patient; none: each row."
     )
+    floor: Column | None = Field(
+        default=None, description="What every model has to beat: a column of what something simple predicts."
+    )
+    test_set: str = Field(
+        default="",
+        max_length=60,
+        description="A person's word that another test set begins: another name than the version in use has.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _a_table(cls, path: str) -> str:
+        if not path.endswith((".csv", ".parquet")):
+            raise ValueError("write the path of a table, .csv or .parquet")
+        return path
+
+    @field_validator("test_set")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("write a name that can be printed")
+        return name
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if len({self.key, self.label, self.p}) < 3:
+            raise ValueError("'key', 'label' and 'p' are three columns")
+        return self
 
 
 class Holdout(Section):
@@ -188,9 +216,9 @@ class Model(Section):
         min_length=1,
         description="Level 1. FILE:KEY of a number that the run writes -> its limits.",
     )
-    noise: Noise | None = Field(default=None, description="Level 1, not run yet. How far the metrics move by chance.")
+    noise: Noise | None = Field(default=None, description="Level 1. How far the metrics move by chance.")
     predictions: Predictions | None = Field(
-        default=None, description="Level 2, not judged yet. A table of labels and predictions."
+        default=None, description="Level 2. A table of labels and predictions, written by the pipeline itself."
     )
     holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
     score: Annotated[str, _places("{rows}", "{out}")] | None = Field(
@@ -314,7 +342,10 @@ class Promote(Section):
         default={"staging": "auto", "production": "manual"},
         description="Environment -> auto (every version that passes), or manual (a person's tag).",
     )
-    metrics: bool = Field(default=False, description="Whether level 1 promotes too; not yet.")
+    metrics: bool = Field(
+        default=False,
+        description="Whether at level 1 what keeps its limits is promoted by itself, marked `by: metrics`.",
+    )
 
     @field_validator("environments")
     @classmethod
@@ -383,6 +414,8 @@ def parse(text: bytes, where: str = FILE) -> Project:
         words = yamlfile.explain({**first, "loc": loc}, _known(loc))
         if loc == ("tool",) and first["type"] == "missing":
             words += f': write tool: "{__version__}", the version that judges'
+        if loc[-2:] == ("predictions", "key") and first["type"] == "missing":
+            words += ": without it no row can be held against the same row of the version in use"
         if loc and first["type"] == "value_error" and words.startswith(f"'{'.'.join(map(str, loc))}': "):
             words = f"{'.'.join(map(str, loc))}: {words.partition(': ')[2]}"
         raise yamlfile.refusal(where, tree, loc, words) from None

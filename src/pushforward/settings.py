@@ -1,7 +1,7 @@
 """The settings: what a repository is told in pushforward.yaml, of one model at a time. Every verb asks.
 
 The file itself is `schema`'s. `Settings.model` is there at every level; what the judge goes by is `Settings.limits` at
-levels 0 and 1, `Settings.contract` at level 3.
+levels 0 and 1, `Settings.contract` above.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,20 @@ from pydantic import Field, ValidationError, model_validator
 
 from pushforward import __version__, files, params, schema
 from pushforward.errors import PushforwardError
-from pushforward.schema import Column, Gate, Metric, Model, Name, Project, ProjectPath, Promote, Section, Server
+from pushforward.schema import (
+    Column,
+    Gate,
+    Metric,
+    Model,
+    Name,
+    Noise,
+    Predictions,
+    Project,
+    ProjectPath,
+    Promote,
+    Section,
+    Server,
+)
 
 OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
 OLD_MODEL = frozenset(("name", "path", "score", "holdout"))
@@ -63,6 +76,8 @@ class Outline(Section):
 class ModelContract(Outline):
     """Level 3: what the model is, how any revision of it scores rows, and which rows it is asked.
 
+    At level 2 the pipeline has answered by itself: `score` is empty, `holdout` the table with labels and predictions,
+    and `written` the column of the latter, or with classes what comes before `_<class>`.
     `validation` is an out of the pipeline: the predictions `p` of a fit that has not seen the validation month, with
     the columns of the labels. It is what reviewers see of a model while the holdout's numbers are sealed. Every model
     has to beat what something simple predicts, such as a mean by group: `floor`, a column of the labels, or what
@@ -85,6 +100,7 @@ class ModelContract(Outline):
     loss: str | None = None
     loss_key: Column | None = None
     validation: RelativePath | None = None
+    written: Column = "p"
 
     @property
     def predicted(self) -> tuple[str, ...]:
@@ -153,40 +169,65 @@ class Settings:
         return self.level < SCORED
 
     @property
-    def limits(self) -> dict[str, Metric]:
-        """Levels 0 and 1: the limits of what a run writes, by file:path; refused where more is asked than is judged."""
+    def model_path(self) -> str:
+        """Where the model lies; refused where the settings name none."""
+        if self.model.path is None:
+            name, _ = self._one
+            raise self._refusal(f"models.{name}.path is missing: which out the model is")
+        return self.model.path
+
+    @property
+    def score(self) -> str:
+        """The command that scores; "" where the judge asks no model."""
+        return self._one[1].score or ""
+
+    @property
+    def self_scored(self) -> bool:
+        """Whether what the pipeline predicted by itself is judged: the judge asks no model."""
+        return self.level == SCORED
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """The table with labels and predictions that the pipeline makes, where there is one."""
+        told = self._one[1].predictions
+        return told.model_copy(update={"path": self._placed(told.path)}) if told is not None else None
+
+    @property
+    def noise(self) -> Noise | None:
+        """Level 1: which seed is tried how often beside a run, where that is asked for."""
         name, model = self._one
-        if model.noise is not None:
-            raise self._refusal(f"models.{name}.noise is not judged yet")
-        if self.project.promote.metrics:
-            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
-        return {self._placed(key) or key: metric for key, metric in (model.metrics or {}).items()}
+        if model.noise is not None and self.several:
+            raise self._refusal(f"models.{name}.noise: seeds are tried for a model that is alone in its repository")
+        return model.noise if self.measures else None
+
+    @property
+    def limits(self) -> dict[str, Metric]:
+        """Levels 0 and 1: the limits of what a run writes, by file:path; refused where none could promote."""
+        name, model = self._one
+        found = {self._placed(key) or key: metric for key, metric in (model.metrics or {}).items()}
+        if self.project.promote.metrics and not any(schema.limits(metric) for metric in found.values()):
+            raise self._refusal(f"promote.metrics: no number of models.{name}.metrics has a limit that it could keep")
+        return found
 
     @cached_property
     def contract(self) -> ModelContract:
-        """How the judge reaches the project; refused where that is below level 3."""
+        """How the judge reaches the project; refused where nothing is predicted that it could judge."""
         name, model = self._one
-        if model.holdout is None or model.score is None:
-            level = f"{model.level} ({schema.LEVELS[model.level]})"
-            raise PushforwardError(
-                f"{self.where}: the model {name} is at level {level}, and judging it needs level 3: "
-                "`holdout`, rows that no model has seen, and `score`, the command that scores them",
-                next="pushforward adopt --level 3",
-            )
+        if self.measures:
+            raise self._below()
         if lacking := next(_unjudged(model), ""):
             raise self._refusal(f"models.{name}.{lacking} is not judged yet")
         if self.project.promote.metrics:
-            raise self._refusal("promote.metrics: nothing is promoted by metrics yet; take it out")
-        told = model.model_dump(include={"folder", "environment", "card", "score", "loss_key"})
+            level = f"level {model.level} ({schema.LEVELS[model.level]})"
+            raise self._refusal(f"promote.metrics is of level 1, and at {level} what passes is promoted; take it out")
+        told = model.model_dump(include={"folder", "environment", "card", "loss_key"})
         told |= {"path": self._placed(model.path), "validation": self._placed(model.validation)}
-        told |= {"holdout": self._placed(model.holdout.path)}
         told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
-        asked = model.holdout.model_dump(exclude={"path"})
-        asked |= {column: None for column in ("cluster", "time") if asked[column] == schema.NONE}
-        if model.holdout.floor_is_command:
-            asked |= {"floor": None, "floor_command": model.holdout.floor}
+        told |= _scored(model)
+        told |= {column: None for column in ("cluster", "time") if told[column] == schema.NONE}
         try:
-            return ModelContract(name=name, **told, **asked)
+            told["holdout"] = self._placed(told["holdout"])
+            return ModelContract(name=name, **told)
         except ValidationError as invalid:
             first = invalid.errors()[0]
             said = f"models.{name}.{'.'.join(map(str, first['loc']))} (it is {first['input']!r})"
@@ -212,8 +253,8 @@ class Settings:
         if self.all_of_several:
             return list(dict.fromkeys(path for one in self.each for path in one.outs))
         _, model = self._one
-        holdout = model.holdout.path if model.holdout is not None else None
-        return [place for path in (model.path, holdout, model.validation) if (place := self._placed(path))]
+        asked = (one.path for one in (model.holdout, model.predictions) if one is not None)
+        return [place for path in (model.path, *asked, model.validation) if (place := self._placed(path))]
 
     @property
     def validation(self) -> str | None:
@@ -250,6 +291,8 @@ class Settings:
     def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
         """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
         name = self.contract.name
+        if self.self_scored:
+            raise self._below()
         file, key = self.batches
         text = read(file)
         if text is None:
@@ -289,13 +332,33 @@ class Settings:
         ((name, model),) = self.project.models.items()
         return name, model
 
+    def _below(self) -> PushforwardError:
+        name, model = self._one
+        return PushforwardError(
+            f"{self.where}: the model {name} is at level {model.level} ({schema.LEVELS[model.level]}), and judging it "
+            "needs level 3: `holdout`, rows that no model has seen, and `score`, the command that scores them",
+            next="pushforward adopt --level 3",
+        )
+
     def _refusal(self, words: str) -> PushforwardError:
         return PushforwardError(f"{self.where}: {words}", next=f"edit {schema.FILE}")
 
 
+def _scored(model: Model) -> dict[str, Any]:
+    """Where labels and predictions come from: the holdout and its command, or at level 2 the one table with both."""
+    if model.holdout is None:
+        assert model.predictions is not None  # noqa: S101, or there is no contract
+        asked = model.predictions.model_dump(exclude={"path", "p", "test_set"})
+        return asked | {"holdout": model.predictions.path, "written": model.predictions.p, "score": "", "time": None}
+    asked = model.holdout.model_dump(exclude={"path"}) | {"holdout": model.holdout.path, "score": model.score}
+    if model.holdout.floor_is_command:
+        asked |= {"floor": None, "floor_command": model.holdout.floor}
+    return asked
+
+
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
-    if model.batches in (None, schema.NONE):
+    if model.holdout is not None and model.batches in (None, schema.NONE):
         yield "batches: none"
     # what would hold a commit must not be passed over; a metric without a limit asks nothing
     limits = ((key, limit) for key, metric in (model.metrics or {}).items() for limit in schema.limits(metric))

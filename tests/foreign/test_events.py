@@ -1,5 +1,7 @@
 """Rows in CSV that have a moment, and features that remember events: the probe asks in CSV too."""
 
+import json
+
 import pytest
 from tests.foreign import test_one_file as wine
 from tests.foreign.shapes import Foreign
@@ -50,3 +52,18 @@ def test_features_that_know_what_was_known_are_believed_and_those_that_know_more
     verdict, _ = project.judge()
     assert verdict.verdict == "invalid"
     assert "the features see the future" in verdict.reason
+
+
+@pytest.mark.slow
+def test_a_rehearsal_replaces_the_future_too(project):
+    project.edit("src/predict.py", "many / 1e6", "events['seen'].mean() / 100")
+    project.commit("Leak")
+    said = project.invoke("rehearse", "--json", fails=True)
+    faults = [one for one in json.loads(said[said.index("{\n") :])["faults"] if one["what"].startswith("score: ")]
+    (fault,) = faults
+    assert fault["what"].startswith("score: the features see the future: ")
+    assert fault["next"] == "have it read of the events only what was known by then: by a row's at"
+    project.edit("src/predict.py", "events['seen'].mean() / 100", "many / 1e6")
+    project.commit("Mend")
+    said = project.invoke("rehearse", "--json", fails=True)
+    assert not [one for one in json.loads(said[said.index("{\n") :])["faults"] if one["what"].startswith("score: ")]

@@ -432,7 +432,7 @@ def test_a_new_name_alone_predicts_what_the_champion_predicts(project):
 def test_where_every_version_is_deprecated_the_next_number_goes_on(project):
     project.run()
     commit = project.release("toy@v1.0.0")
-    project.git("tag", "-a", "-m", "old", "toy@v1.0.0!", commit)
+    project.git("tag", "-a", "-m", registry.message("old", {"version": "toy@v1.0.0"}), "toy@v1.0.0!", commit)
     project.recipe("two", 0.7)
     project.run()
     verdict, context, _ = project.weigh()
@@ -547,13 +547,9 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             {f'tool: "{__version__}"': 'tool: "7.0.0"'},
             "names pushforward 7.0.0 as the version that judges, and this is",
         ),
-        (
-            {SETTINGS[SETTINGS.index("    holdout:") :]: "    predictions: {path: eval.csv, label: r, key: id}\n"},
-            "the model toy is at level 2 (predictions), and judging it needs level 3",
-        ),
         ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],
-    ids=["tool", "level", "batches"],
+    ids=["tool", "batches"],
 )
 def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
     (old, new), *_ = change.items()

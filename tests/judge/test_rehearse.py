@@ -6,6 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from tests.foreign import test_plain_rows as plain
+from tests.foreign import test_rerun as rerun
 from tests.foreign.shapes import Foreign
 
 from pushforward.commands.cli import main
@@ -208,3 +209,29 @@ def test_before_the_first_commit_there_is_nothing_to_rehearse(tmp_path, git, mon
     done = CliRunner().invoke(main, ["rehearse"])
     assert done.exit_code == 2
     assert done.output.endswith(" yet\n  next: git add -A && git commit\n")
+
+
+@pytest.fixture
+def metered(tmp_path, git, monkeypatch):
+    ignored = {".gitignore": rerun.SHAPE[".gitignore"] + "/.venv\n", ".dvc/.gitignore": SHAPE[".dvc/.gitignore"]}
+    return Foreign(tmp_path, git, monkeypatch, rerun.SHAPE | ignored)
+
+
+def test_the_limits_of_what_a_run_writes_are_tried(metered):
+    """A broken one would hold the push, one that asks for the number before waits, one of no number is a fault."""
+    limits = rerun.LIMITS.replace("at_most: 3", "at_most: 1")
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits})
+    metered.commit("Limit")
+    found = rehearsed(metered)
+    assert (found["level"], found["faults"]) == (1, [])
+    held = [one for one in found["remarks"] if "held" in one]
+    assert held == ["a push would be held: metrics/found.json:rows is 2, and at_most asks for 1"]
+    metered.write({"pushforward.yaml": rerun.SETTINGS + limits.replace("test.rate", "test.auc")})
+    metered.commit("Misname")
+    (fault,) = rehearsed(metered)["faults"]
+    assert (fault["file"], fault["line"], fault["what"], fault["next"]) == (
+        "pushforward.yaml",
+        7,
+        'metrics."metrics/found.json:test.auc": the run wrote no such number',
+        "have the stage that makes metrics/found.json write it, or mend the name",
+    )

@@ -613,6 +613,10 @@ def test_a_forged_use_is_refused_with_the_whole_push(template, forge):
     template.server.refused(golden, f"{template.commits['E']}:refs/heads/fine", forge(template))
 
 
+def test_a_run_too_pushes_no_use_that_is_not_annotated(template):
+    template.server.refused("use-lightweight-by-a-run", lightweight(template), token=True)
+
+
 def test_the_environment_of_another_key_holds_for_its_owner(template):
     """The other side of the refusals above: the same tags by those who may."""
     server = policy_server.copy(template.server, template.server.folder.parent / "owners")

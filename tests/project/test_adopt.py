@@ -358,7 +358,8 @@ def test_where_there_is_no_pipeline_it_says_so(repository, tmp_path, adopt):
     done = adopt(repository)
     assert done.exit_code == USAGE
     assert done.output == (
-        f"pushforward: {repository} has no dvc.yaml\n  next: dvc stage add, and pushforward adopt again\n"
+        f"pushforward: {repository} has no dvc.yaml\n"
+        "  next: dvc stage add, and adopt again; pushforward new DIR makes a whole one\n"
     )
     done = adopt(tmp_path)
     assert done.exit_code == USAGE

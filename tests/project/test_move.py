@@ -147,6 +147,7 @@ def test_every_rule_of_before_is_said_afterwards(shop, adopt):
         "loss": None,
         "loss_key": None,
         "validation": None,
+        "written": "p",
     }
     assert (read.gate.metric, read.gate.window, read.gate.slices) == ("brier", 2, ["half"])
     assert (read.promote.environments, read.server.jobs) == ({"staging": "auto"}, 3)

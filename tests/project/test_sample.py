@@ -28,6 +28,9 @@ def test_every_template_is_a_file_of_a_project_and_nothing_is_left_to_fill_in():
         assert not path.endswith(".in") or path == "requirements.in"
         assert not re.search(rb"%[a-z]+%", content), path
     assert b"url = ../../tumours.dvc\n" in made[".dvc/config"]
+    trial = sample.render("trial", VALUES | {"environment": '["a.txt"]'})
+    assert b'environment: ["a.txt"]' in trial["pushforward.yaml"]
+    assert {".dvc/config", ".github/workflows/judge.yml", "data/keep", "src/trial/stages.py"} <= set(trial)
 
 
 def test_the_code_that_is_made_is_formatted_linted_and_typed_as_this_repository_is(tmp_path):

@@ -283,6 +283,120 @@ def test_a_message_without_a_record_has_none():
     assert registry.record("Release\n\nby hand\n{not json") == {}
 
 
+# What GTO has left from before the server.
+
+
+def marked(name, target="c1", kind="tag"):
+    """A tag as a server keeps it that has taken it over: itself, and its mark."""
+    mine = tag(name, target, kind)
+    return [mine, replace(mine, name=f"refs/pushforward/foreign/{name}")]
+
+
+def before():
+    """Two versions of GTO's and what it had put to use, the counters being of the whole artifact; light or not."""
+    return [
+        *marked("mm@v1.0.0", "a"),
+        *marked("mm@v1.2.0", "", "commit"),
+        *marked("mm#prod#1", "a"),
+        *marked("mm#dev#2", "a"),
+        *marked("mm#prod#3", "", "commit"),
+        *marked("mm@deprecated#4", "a"),
+        *marked("models=mm@v0.9.0", "a"),
+        *marked("other@v7.0.0", "a"),
+    ]
+
+
+def test_a_foreign_tag_is_no_version_no_use_and_no_problem():
+    known = registry.fold("mm", before())
+    assert (known.versions, known.assignments, known.deprecations, known.problems) == ((), (), (), ())
+    assert (known.newest, known.champion, known.in_use("prod"), known.environments) == (None, None, None, [])
+    assert [one.name for one in known.foreign_versions] == ["models=mm@v0.9.0", "mm@v1.0.0", "mm@v1.2.0"]
+
+
+@pytest.mark.parametrize(("level", "name"), [("major", "v2.0.0"), ("minor", "v1.3.0"), ("patch", "v1.2.1")])
+def test_numbers_go_on_after_foreign_ones(level, name):
+    known = registry.fold("mm", before())
+    assert str(known.next_version(level)) == name
+    own = registry.fold("mm", [*before(), tag("mm@v1.3.0", "b")])
+    assert own.next_version(level) == own.newest.version.bump(level)
+    assert (known.next_counter("prod"), known.next_counter("dev"), known.next_counter("staging")) == (4, 3, 1)
+
+
+def test_a_higher_foreign_number_is_never_gone_below():
+    known = registry.fold("mm", [*before(), *marked("models=mm@v3.1.0", "a"), tag("mm@v1.3.0", "b")])
+    assert str(known.next_version("patch")) == "v3.1.1"
+
+
+def test_what_gto_has_put_to_use_is_told_until_a_version_is():
+    known = registry.fold("mm", before())
+    lightweight = next(ref for ref in before() if ref.name.endswith("mm@v1.2.0")).object
+    refs = [replace(ref, object=lightweight) if ref.name.endswith("#prod#3") else ref for ref in before()]
+    assert registry.fold("mm", refs).foreign_environments == {"dev": "mm@v1.0.0", "prod": "mm@v1.2.0"}
+    assert known.foreign_use("dev") == "mm@v1.0.0"
+    own = registry.fold("mm", [*refs, tag("mm@v1.3.0", "b"), tag("mm#prod#4", "b")])
+    assert own.foreign_environments == {"dev": "mm@v1.0.0"}
+    assert own.in_use("prod").name == "mm@v1.3.0"
+    assert own.before("prod") is None
+    assert own.problems == ()
+    emptied = registry.fold("mm", [*refs, tag("mm@v1.3.0", "b"), tag("mm#prod#4", "b"), tag("mm#prod!#5", "b")])
+    assert emptied.foreign_use("prod") == ""
+
+
+def test_what_gto_has_taken_back_is_neither_a_version_nor_in_use():
+    known = registry.fold("mm", [*before(), *marked("mm@v1.0.0!", "a"), *marked("mm#dev!#5", "a")])
+    assert [one.name for one in known.foreign_versions] == ["models=mm@v0.9.0", "mm@v1.2.0"]
+    assert known.foreign_use("dev") == ""
+    assert known.next_counter("dev") == 6
+    assert str(known.next_version("minor")) == "v1.3.0"
+
+
+@pytest.mark.parametrize(("number", "missing"), [(4, ()), (6, ("mm#prod#4 to #5 is missing before #6",))])
+def test_a_number_after_a_foreign_one_leaves_no_gap(number, missing):
+    known = registry.fold("mm", [*before(), tag("mm@v1.3.0", "b"), tag(f"mm#prod#{number}", "b")])
+    assert known.problems == missing
+
+
+def test_a_mark_is_of_one_object():
+    """A tag that is another than what the server has taken over is what it would be without the mark."""
+    moved = [replace(ref, object="other") if ref.name == "refs/tags/mm@v1.0.0" else ref for ref in before()]
+    assert [one.name for one in registry.fold("mm", moved).versions] == ["mm@v1.0.0"]
+
+
+def test_a_foreign_version_is_not_called_by_its_name():
+    known = registry.fold("mm", before())
+    for text in ("v1.2.0", "1.2.0", "mm@v1.2.0"):
+        with pytest.raises(PushforwardError, match=r"mm@v1\.2\.0 is foreign: not judged here, not signed") as refused:
+            known.named(text)
+        assert refused.value.next == "git push a commit that passes the gate"
+    with pytest.raises(PushforwardError, match="no version yet"):
+        known.named("v9.0.0")
+
+
+def test_foreign_tags_stay_where_others_are_left_out():
+    known = registry.fold("mm", [*before(), tag("mm@v1.3.0", "b")])
+    left = registry.without(known, {"mm@v1.3.0": "not signed"})
+    assert (left.versions, left.foreign) == ((), known.foreign)
+
+
+def test_without_its_mark_a_tag_of_gtos_does_not_count_either():
+    """A clone that has fetched the tags and not the marks: what is neither signed nor recorded is no version."""
+    known = registry.fold(
+        "mm", [tag("mm@v1.0.0", "a"), tag("mm@v1.1.0", "b"), tag("mm#prod#1", "a"), tag("mm@v1.2.0", "c")]
+    )
+    texts = {
+        "t-mm@v1.0.0": b"object a\n\nRegistering artifact\n",
+        "t-mm@v1.1.0": b'object b\n\nIt passed\n\n{"schema":2}\n',
+        "t-mm@v1.2.0": b"object c\n\nBy hand\n-----BEGIN SSH SIGNATURE-----\n",
+    }
+    left = registry.without_bare(known, texts)
+    assert [one.name for one in left.versions] == ["mm@v1.1.0", "mm@v1.2.0"]
+    assert left.assignments == ()
+    assert left.problems == tuple(
+        f"{name}: it has no signature and no record; it does not count" for name in ("mm@v1.0.0", "mm#prod#1")
+    )
+    assert registry.without_bare(left, texts) == left
+
+
 def gto(folder, *args):
     done = subprocess.run([str(GTO), *args, "--json", "-r", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -355,7 +355,19 @@ def test_the_data_that_the_manifest_names_is_that_of_the_tag(served):
 
 def test_a_use_of_a_version_that_is_deprecated_is_not_packed(served, git):
     one = served()
-    git(one.hub.bare, "-c", "user.name=x", "-c", "user.email=x@y", "tag", "-a", "-m", "x", f"{NAME}!", f"{NAME}^{{}}")
+    git(
+        one.hub.bare,
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@y",
+        "tag",
+        "-a",
+        "-m",
+        'x\n\n{"schema":2}',
+        f"{NAME}!",
+        f"{NAME}^{{}}",
+    )
     with pytest.raises(
         PushforwardError, match=r"^hop use: toy#staging#1 puts toy@v1\.0\.0 to use, which is deprecated"
     ):

@@ -28,7 +28,7 @@ from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
 from pushforward.release import provenance
 from pushforward.release.promote import Passed, lock_commit, lost, promote, standing
-from pushforward.release.release import deprecate, release
+from pushforward.release.release import deprecate, release, rollback
 from pushforward.release.verify import verify
 from pushforward.report.note import Context
 
@@ -698,3 +698,34 @@ def test_gto_reads_what_was_tagged(hub):
     rows = json.loads(done.stdout)
     assert [row["version"] for row in rows] == ["v1.0.1", "v1.0.0"]
     assert "staging" in done.stdout
+
+
+@pytest.mark.parametrize(("level", "name"), [("minor", "toy@v1.3.0"), ("patch", "toy@v1.2.1"), ("major", "toy@v2.0.0")])
+def test_the_first_version_goes_on_after_what_gto_has_left(hub, git, level, name):
+    """And is no champion's successor: nobody has judged what was there before."""
+    for foreign in ("toy@v1.0.0", "toy#production#1", "toy@v1.2.0", "toy#staging#3", "toy#production#2"):
+        if "@" in foreign:
+            git(hub.clone, "commit", "-q", "--allow-empty", "-m", "Train")
+        git(hub.clone, "tag", "-a", "-m", "Registering", foreign)
+        place = f"refs/tags/{foreign}"
+        git(hub.bare, "fetch", "-q", str(hub.clone), f"{place}:{place}", f"{place}:refs/pushforward/foreign/{foreign}")
+    hub.commit("b")
+    made = hub.promote("b", level)
+    assert (made.version, made.environments) == (name, ("staging",))
+    assert (hub.record(name)["number"], hub.record(name)["previous"]) == (1, None)
+    assert hub.record("toy#staging#4")["previous"] is None
+    assert hub.known().problems == ()
+    assert hub.promote("b", level).version == name, "and it is not made again"
+    used = release(hub.clone, name, "it is better")
+    assert (used.tag, used.previous) == ("toy#production#3", None)
+    with pytest.raises(PushforwardError, match=r"toy@v1\.2\.0 is foreign: not judged here, not signed; nothing"):
+        release(hub.clone, "v1.2.0", "as before", older=True)
+    with pytest.raises(PushforwardError, match="production held no version before"):
+        rollback(hub.clone, "back to GTO's")
+    said = git(hub.clone, "fetch", "origin", "--tags", check=False)
+    assert "clobber" not in said
+    gto = Path(sys.executable).parent / "gto"
+    shown = subprocess.run(
+        [str(gto), "show", "toy", "--json", "-r", str(hub.clone)], capture_output=True, text=True, check=True
+    )
+    assert [row["version"] for row in json.loads(shown.stdout)] == [name.partition("@")[2], "v1.2.0", "v1.0.0"]

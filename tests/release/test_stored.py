@@ -23,7 +23,7 @@ def told(**record):
     """What tag and provenance say of the model, with `record` put in its place."""
     said = {"manifest": sha(MANIFEST), "model": sha(b"b"), "data": sha(DATA)} | record
     return SimpleNamespace(
-        rules=SimpleNamespace(contract=SimpleNamespace(path="model")),
+        rules=SimpleNamespace(model_path="model"),
         record=SimpleNamespace(**said),
         statement=SimpleNamespace(subjects=FILES),
     )

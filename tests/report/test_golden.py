@@ -25,6 +25,7 @@ from pushforward.gate.verdict import (
     Validation,
     Verdict,
     invalid,
+    of_its_own_word,
 )
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context, entries
@@ -380,6 +381,12 @@ REPORTS = {
     ),
     "judge-touched": (
         dataclasses.replace(PROMOTE, touched=("pushforward.yaml: gate.alpha", "src/pushforward/gate/decision.py")),
+        CONTEXT,
+    ),
+    "self-scored": (
+        of_its_own_word(
+            dataclasses.replace(PROMOTE, holdout=Holdout(("test-set-3f2a9c1b7d6e5f40",), 56157, 61, "be" * 32))
+        ),
         CONTEXT,
     ),
     "measured": (

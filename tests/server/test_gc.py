@@ -84,7 +84,7 @@ class Project:
     def tag(self, name, commit="HEAD", *, repository=None):
         """Make an annotated tag on the server."""
         commit = self.git(self.clone, "rev-parse", commit)
-        self.git(repository or self.bare, "tag", "-a", "-m", name, name, commit)
+        self.git(repository or self.bare, "tag", "-a", "-m", f'{name}\n\n{{"schema":2}}', name, commit)
 
     def runs(self, oid):
         """Remember in the store's run cache that some stage made `oid`."""

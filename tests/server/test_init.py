@@ -94,7 +94,8 @@ def test_reports_and_versions_come_along_with_every_fetch(clone, git):
     init(clone)
     specs = git(clone, "config", "--get-all", "remote.local.fetch").splitlines()
     notes = "+refs/notes/pushforward*:refs/notes/pushforward*"
-    assert specs == ["+refs/heads/*:refs/remotes/local/*", notes, "refs/tags/*:refs/tags/*"]
+    marks = "+refs/pushforward/foreign/*:refs/pushforward/foreign/*"
+    assert specs == ["+refs/heads/*:refs/remotes/local/*", notes, "refs/tags/*:refs/tags/*", marks]
     git(clone, "fetch", "-q", "local")
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.team import make_team
 
 from pushforward.registry import tags as registry
 
@@ -76,6 +77,33 @@ def test_gto_reads_the_same_registry(promoted):
     versions = json.loads(shown.stdout)
     assert [row["version"] for row in versions] == ["v1.0.0"]
     assert "staging" in shown.stdout
+
+
+def test_a_registry_of_gtos_goes_on_where_it_ended(tmp_path):
+    """By its own hand: registered and assigned before the server, and promoted, fetched and pushed after."""
+    team = make_team(tmp_path)
+    gto, before = Path(os.sys.executable).parent / "gto", team.head()
+    for args in (["register", "toy", "--version", "v1.2.0"], ["assign", "toy", "--stage", "staging"]):
+        subprocess.run([str(gto), *args, "-r", str(team.clone)], check=True, capture_output=True)
+    assert team.git("tag").split() == ["toy#staging#1", "toy@v1.2.0"]
+    assert "numbers go on after toy@v1.2.0; in use until a version is: staging: toy@v1.2.0" in team.pushforward("init")
+    team.commit("params.yaml", "buckets: 2", "buckets: 3", "Adopt")
+    said = team.push()
+    assert "tagged toy@v1.3.0, toy#staging#2" in said, said
+    assert (verdict(team)["mode"], verdict(team)["champion"]) == ("first", None)
+    assert team.tags() == ["toy#staging#1", "toy#staging#2", "toy@v1.2.0", "toy@v1.3.0"]
+    assert not list((team.bare / "pushforward" / "runs").glob("tag-*"))
+    said = team.git("fetch", "local", "--tags") + team.git("push", "local", "--tags")
+    assert "clobber" not in said
+    assert "rejected" not in said
+    assert team.git("rev-parse", "toy@v1.2.0^{commit}").strip() == before
+    shown = team.pushforward("show")
+    assert "  staging      toy@v1.3.0  since" in shown or "  staging      toy@v1.3.0  20" in shown, shown
+    assert "  foreign      1 version, the newest toy@v1.2.0: not judged here, not signed" in shown
+    done = subprocess.run([str(gto), "show", "toy", "--json", "-r", str(team.clone)], capture_output=True, check=True)
+    assert [row["version"] for row in json.loads(done.stdout)] == ["v1.3.0", "v1.2.0"]
+    assert "toy@v1.3.0 holds" in team.pushforward("verify", "v1.3.0", "--quick")
+    assert "is foreign: not judged here, not signed" in team.pushforward("verify", "v1.2.0", "--quick", check=False)
 
 
 def test_a_readme_runs_nothing_and_keeps_the_verdict(promoted):

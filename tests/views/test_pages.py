@@ -13,8 +13,8 @@ from posixpath import dirname, join, normpath
 
 import pytest
 
-from pushforward import process
-from pushforward.gate.verdict import Champion, Slice, Stage
+from pushforward import __version__, process
+from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
@@ -413,7 +413,7 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
     assert f"{words.WORDS[verdict.verdict]}." in page.text
     assert sentence(plain(verdict.reason, 4000)) in page.text
     # what was not judged has no mode
-    level = verdict.rules.get(words.LEVEL)
+    level = verdict.rules.get(LEVEL) if by_limits(verdict) else None
     pairs = list(itertools.pairwise(one.strip() for one in page.texts if one.strip()))
     assert (("mode", verdict.mode) in pairs, pairs.count(("level", level))) == (not level, int(bool(level)))
     for path in verdict.touched:
@@ -482,6 +482,43 @@ def test_settings_that_cannot_be_read_are_told_and_hide_no_model(repository, git
     text = Page(html(Site(Repository(repository)), "models.html")).text
     assert "pushforward.yaml:" in text
     assert "v1.0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("metrics", "level"), [("", "0 (rerun)"), ("    metrics: {'m.json:auc': {better: higher}}\n", "1 (metrics)")]
+)
+def test_a_project_that_is_measured_has_a_level_for_environments(repository, git, metrics, level):
+    text = f'tool: "{__version__}"\nmodels:\n  toy:\n    path: m\n    environment: [lock.txt]\n{metrics}'
+    (repository / "pushforward.yaml").write_text(text)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Measure")
+    site = Site(Repository(repository))
+    index, models = (" ".join(Page(html(site, f"{name}.html")).text.split()) for name in ("index", "models"))
+    assert f"Level {level} The numbers of a run are told, and held to their limits where they have some" in index
+    assert "production" not in index + models
+    assert "empty" not in index
+    assert f"No version: at level {level} the numbers of a run are told" in models
+
+
+def test_what_gto_has_in_use_is_told_as_foreign_until_a_version_is(repository, git):
+    for name in ("toy@v1.0.0", "toy@v1.2.0", "toy#production#2"):
+        git(repository, "tag", "-a", "-m", "Registering", name)
+        git(repository, "update-ref", f"refs/pushforward/foreign/{name}", f"refs/tags/{name}")
+    site = Site(Repository(repository))
+    index, models = (Page(html(site, f"{name}.html")).text for name in ("index", "models"))
+    assert re.search(
+        r"In use in production toy@v1\.2\.0 foreign: not judged here, not signed; until a", " ".join(index.split())
+    )
+    assert "0 versions" in index
+    assert "Not all that is in git" not in index
+    listed = " ".join(models.partition("Foreign versions")[2].split())
+    assert listed.startswith("Tags in GTO's form, from before this server: not judged here, not signed.")
+    assert listed.index("toy@v1.2.0") < listed.index("toy@v1.0.0")
+    assert site.answer("version/v1.2.0.html") is None
+    assert not Page(html(site, "models.html")).find("a", href="environment/production.html")
+    git(repository, "update-ref", "-d", "refs/pushforward/foreign/toy@v1.2.0")
+    told = Page(html(Site(Repository(repository)), "index.html")).text
+    assert "toy@v1.2.0: it has no signature and no record; it does not count" in told
 
 
 def test_a_new_verdict_is_shown_at_once_and_one_without_its_commit_too(repository, git):

@@ -359,6 +359,7 @@ def test_json_has_one_form(history, monkeypatch):
         "problems",
         "history",
         "earlier",
+        "foreign",
         "lacks",
     ]
     assert found["history"][0] == {

@@ -39,6 +39,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         files.check_tree(tree, OWN)
         stages.check_bytecode(tree)
         rules = settings.load(root)
+        noisy = [one for one in rules.each if one.noise is not None]
     if clean:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
@@ -47,7 +48,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
         shown = declared.here(root).metrics
-        push = push and _takes(root, rules)
+        kept, push = push, push and _takes(root, rules)
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
@@ -55,6 +56,11 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)
+    for one in noisy if kept and done.outcome == "ok" else ():
+        from pushforward.judge import seeds
+
+        with handover.refusal(out, commit):
+            seeds.run(root, one, out, say=lambda text: click.echo(f"  {text}"))
     if done.outcome != "ok":
         from pushforward.errors import DATA
 
@@ -83,11 +89,11 @@ def _hand_over(root: Path, out: Path, commit: str, done: Any, rules: Any) -> Non
     from pushforward.judge import handover
 
     if not rules.several:
-        handover.write(root, out, commit, done, rules.model.path, rules.validation)
+        handover.write(root, out, commit, done, rules.model.path, handover.tables(rules))
         return
     handover.write(root, out, commit, done, None)
     for one in rules.each:
-        handover.add(root, out / handover.MODELS / one.name, one.model.path, one.validation)
+        handover.add(root, out / handover.MODELS / one.name, one.model.path, handover.tables(one))
 
 
 def _stages(stages: list[Any]) -> None:

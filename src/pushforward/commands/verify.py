@@ -21,6 +21,7 @@ from pushforward.commands import common, completion
 @common.JSON
 def verify(version: str, in_use: str, model: str, quick: bool, as_json: bool) -> None:
     """Follow a version from its signed tag to its bytes, and make it again from raw data."""
+    from pushforward.registry.tags import UNJUDGED
     from pushforward.release import verify as verification
 
     if bool(version) == bool(in_use):
@@ -44,8 +45,9 @@ def verify(version: str, in_use: str, model: str, quick: bool, as_json: bool) ->
         told = [outcome.record() for outcome in outcomes]
         common.show(told[0] if len(told) == 1 else {"models": told})
     for name, outcome in zip(names, outcomes, strict=True) if not as_json else ():
+        foreign = f"; until one is put there: {outcome.foreign}, {UNJUDGED}" if outcome.foreign else ""
         of = f"{name}: " if name and not outcome.version else ""
         broken = [hop.name for hop in outcome.hops if hop.ok is False]
         held = f"{outcome.version} does not hold: {', '.join(broken)}" if broken else f"{outcome.version} holds"
-        click.echo(held if outcome.version else f"{of}{in_use} holds no version yet")
+        click.echo(held if outcome.version else f"{of}{in_use} holds no version yet{foreign}")
     sys.exit(max(outcome.exit_code for outcome in outcomes))

@@ -27,6 +27,9 @@ CHAMPION_SAW = "the champion trained on "
 OFFSET_TITLE = "log loss, offset adjusted"
 DATA_TITLE = "data"
 DOUBT = "a person must look at the data"
+LEVEL = "level"  # among the rules of a verdict at a level below the highest, with what that is called
+BY = "by"  # among them where nothing was judged but limits: who promotes for all that, `metrics` or an address
+SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
@@ -290,6 +293,22 @@ def lands(verdict: Verdict) -> bool:
     own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
     same = verdict.verdict in {"identical", "measured"} and not own
     return verdict.verdict == "promote" or same
+
+
+def self_scored(verdict: Verdict) -> bool:
+    """Whether a run's own predictions were judged, and no model was asked."""
+    return bool(verdict.rules.get(LEVEL) == SELF_SCORED)
+
+
+def by_limits(verdict: Verdict) -> bool:
+    """Whether nothing was judged but the numbers that a run wrote by itself."""
+    return LEVEL in verdict.rules and not self_scored(verdict)
+
+
+def of_its_own_word(verdict: Verdict) -> Verdict:
+    """The verdict on predictions that the pushed code wrote by itself, which says that it is one."""
+    said = verdict.reason if verdict.verdict == "invalid" else f"self-scored: {verdict.reason}"
+    return dataclasses.replace(verdict, reason=said, rules={**verdict.rules, LEVEL: SELF_SCORED})
 
 
 def invalid(reason: str, mode: Mode = "superior", rules: "GateRules | None" = None) -> Verdict:

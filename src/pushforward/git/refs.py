@@ -1,5 +1,6 @@
 """The refs that a server owns: git is the only database, and this is its schema. Standard library only."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 # No object: what a ref was before it was there, and is when it is gone.
@@ -18,6 +19,7 @@ RUNS = "refs/pushforward/run/"
 TRIALS = "refs/pushforward/trial/"
 PASSED = "refs/pushforward/passed/"
 PULLS = "refs/pull/"
+FOREIGN = "refs/pushforward/foreign/"
 
 
 class Kind(NamedTuple):
@@ -64,6 +66,11 @@ SCHEMA = (
         ("registry.trust",),
         "in a clone: whose signatures count on a forge, as last read",
     ),
+    Kind(
+        f"{FOREIGN}<tag>",
+        ("server.foreign",),
+        "what a tag of GTO's names that was there before the server: the tag is kept, and is nobody's version here",
+    ),
     Kind(f"{TAGS}<model>@v<x.y.z>", ("release.promote",), "a version, signed by the judge's key"),
     Kind(f"{TAGS}<model>@v<x.y.z>!", ("release.release",), "that it is deprecated, signed by a person"),
     Kind(
@@ -73,3 +80,9 @@ SCHEMA = (
     ),
     Kind(f"{TAGS}<model>#<environment>!#<n>", ("release.release",), "that the environment is empty from the n-th on"),
 )
+
+
+def foreign(objects: Mapping[str, str]) -> set[str]:
+    """The names of tags among refs, by their objects, that a mark says to be foreign: each mark is of one object."""
+    marks = {ref.removeprefix(FOREIGN): identity for ref, identity in objects.items() if ref.startswith(FOREIGN)}
+    return {name for name, identity in marks.items() if objects.get(TAGS + name) == identity}

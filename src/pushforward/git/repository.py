@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git.refs import ZERO
+from pushforward.git.refs import FOREIGN, ZERO
 
 # git knows the empty tree by this name in every repository.
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -105,7 +105,8 @@ class Repository:
         plain = PLAIN | {"core.hooksPath": os.devnull, "core.autocrlf": "false", "core.eol": "lf"}
         own = {"GIT_TEMPLATE_DIR": ""}
         source = str(self.path.absolute())
-        self._git(["clone", "-q", "--shared", "--no-checkout", source, str(folder)], plain, env=own)
+        marks = f"remote.origin.fetch=+{FOREIGN}*:{FOREIGN}*"  # with the tags comes which of them are foreign
+        self._git(["clone", "-q", "--shared", "--no-checkout", "-c", marks, source, str(folder)], plain, env=own)
         Repository(folder)._git(["checkout", "-q", "--detach", commit], plain)
 
     def resolve(self, revision: str) -> str | None:

@@ -27,6 +27,23 @@ from pushforward.registry import tags as registry
 from pushforward.settings import GateRules, ModelContract, Settings
 
 
+def gate_of(rules: Settings) -> GateRules:
+    """The rules of the gate; where labels are of several classes, each class is a slice too."""
+    gate, contract = rules.gate, rules.contract
+    if not contract.classes or contract.loss_key or contract.label in gate.slices:
+        return gate
+    return gate.model_copy(update={"slices": [*gate.slices, contract.label]})
+
+
+def slices_of(gate: GateRules, contract: ModelContract, labels: pl.DataFrame) -> dict[str, NDArray[Any]]:
+    """What each row is in each slice's column, as text."""
+    found = {name: labels[name].cast(pl.String).to_numpy() for name in gate.slices if name in labels.columns}
+    if contract.classes and contract.label in gate.slices:
+        places = labels[contract.label].cast(pl.Int64).to_numpy()
+        found[contract.label] = np.asarray(contract.classes, dtype=object)[places]
+    return found
+
+
 @dataclass(frozen=True)
 class Case:
     """One question and everything that takes part in its answer.
@@ -86,19 +103,12 @@ class Case:
 
     @cached_property
     def gate(self) -> GateRules:
-        """The rules of the gate; where labels are of several classes, each class is a slice too."""
-        rules, label = self.rules.gate, self.contract.label
-        if not self.contract.classes or self.contract.loss_key or label in rules.slices:
-            return rules
-        return rules.model_copy(update={"slices": [*rules.slices, label]})
+        """The rules of the gate for these labels."""
+        return gate_of(self.rules)
 
     def slices(self, labels: pl.DataFrame) -> dict[str, NDArray[Any]]:
         """What each row is in each slice's column, as text."""
-        found = {name: labels[name].cast(pl.String).to_numpy() for name in self.gate.slices if name in labels.columns}
-        if self.contract.classes and self.contract.label in self.gate.slices:
-            places = labels[self.contract.label].cast(pl.Int64).to_numpy()
-            found[self.contract.label] = np.asarray(self.contract.classes, dtype=object)[places]
-        return found
+        return slices_of(self.gate, self.contract, labels)
 
     @cached_property
     def root(self) -> Path:

@@ -22,22 +22,24 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 
-def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> None:
+def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: bool, say: Callable[[str], None]) -> str:
     """Score the holdout of each model of the checkout in `root` into the hand-over `out`; with `probe` the probes too.
+
+    What these have found is given as a sentence, "" where nothing is.
 
     With `forget` everything that the pipeline made but the models is removed before any model is asked: a run that is
     not trusted has no label left to read. Of several models each is asked, also where another one fails.
     """
-    python, failures = environment.project(root), list[PushforwardError]()
+    python, failures, leaks = environment.project(root), list[PushforwardError](), list[str]()
     with tempfile.TemporaryDirectory() as scratch:
-        asked = [_prepared(root, one, Path(scratch) / one.contract.name) for one in rules.each if not one.measures]
+        asked = [_prepared(root, one, Path(scratch) / one.contract.name) for one in rules.each if one.score]
         if forget:
             pipeline.forget(root, keep=[one.rules.contract.path for one in asked])
         for one in asked:
             part = out / handover.MODELS / one.rules.contract.name if rules.all_of_several else out
             part.mkdir(parents=True, exist_ok=True)
             try:
-                _ask(one, python, part, say, probe=probe)
+                leaks.append(_ask(one, python, part, say, probe=probe))
             except PushforwardError as failed:
                 handover.write_words(part, failed)
                 failures.append(failed)
@@ -45,6 +47,7 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
         handover.write_unscored(out, f"each model has its own answer: {', '.join(one.name for one in rules.each)}")
     if failures:
         raise failures[0]
+    return "; ".join(filter(None, leaks))
 
 
 class _Prepared(NamedTuple):
@@ -70,7 +73,7 @@ def _prepared(root: Path, rules: "Settings", place: Path) -> _Prepared:
     return _Prepared(rules, own, place / given.name)
 
 
-def _ask(asked: _Prepared, python: Path, out: Path, say: Callable[[str], None], *, probe: bool) -> None:
+def _ask(asked: _Prepared, python: Path, out: Path, say: Callable[[str], None], *, probe: bool) -> str:
     contract, given = asked.rules.contract, asked.given
     predictions = (out / f"{handover.PREDICTIONS}{given.suffix}").absolute()
 
@@ -81,7 +84,8 @@ def _ask(asked: _Prepared, python: Path, out: Path, say: Callable[[str], None], 
     say(f"scored {contract.holdout}")
     if probe and contract.time is not None and (events := holdouts.events(given.parent, asked.rules)) is not None:
         case = _Probed(table.read(given, given.name), events, contract.key, contract.time)
-        _probe(case, asked.rules, predictions, out / handover.PROBES, run, say)
+        return _probe(case, asked.rules, predictions, out / handover.PROBES, run, say)
+    return ""
 
 
 class _Probed(NamedTuple):
@@ -100,7 +104,7 @@ def _probe(
     folder: Path,
     run: Callable[[Path, Path], None],
     say: Callable[[str], None],
-) -> None:
+) -> str:
     from pushforward.gate import leakage as honesty
 
     rows, events, key, time = probed
@@ -117,5 +121,7 @@ def _probe(
     if found is not None:
         (folder / handover.SOURCE).write_text(found.source)
         say(found.sentence())
-    elif honesty.applies(events):
+        return found.sentence()
+    if honesty.applies(events):
         say(f"scored again at {honesty.INSTANTS} instants with the future replaced: no earlier prediction changed")
+    return ""

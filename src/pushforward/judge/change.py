@@ -59,7 +59,8 @@ def touched_by(
         before = Revision(repository, base, subject.model)
         made: tuple[set[str], set[str]] = set(), set()
         if not rules.measures:
-            paths, keys = making(lock, rules.contract.holdout)
+            # of a table that the run has scored all of the pipeline is the maker
+            paths, keys = (set(), set()) if rules.self_scored else making(lock, rules.contract.holdout)
             made = paths | identity.judging(before), keys
         changed = repository.changed(base, subject.commit)
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)

@@ -16,7 +16,7 @@ import polars as pl
 from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift, inspection
-from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, files_of, lands
+from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, files_of, lands, self_scored
 from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
@@ -192,7 +192,9 @@ def next_step(verdict: Verdict, context: Context) -> str:
         return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
     if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
         signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
-        return f"merge {context.branch}{signed}; there is nothing to tag"
+        by_word = "nothing is tagged without a person's word, or promote.metrics"
+        tagged = by_word if verdict.verdict == "measured" else "there is nothing to tag"
+        return f"merge {context.branch}{signed}; {tagged}"
     if verdict.champion and verdict.reason.startswith(CHAMPION_SAW):
         version = verdict.champion.version
         return (
@@ -203,6 +205,10 @@ def next_step(verdict: Verdict, context: Context) -> str:
     if verdict.verdict == "unknown" and DOUBT in verdict.reason:
         return "look at the data named above; pushforward.yaml is where a person says that it is right"
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
+        if self_scored(verdict):
+            return (
+                "more test rows make another test set, which a person begins: predictions.test_set in pushforward.yaml"
+            )
         return f"wait for the next {batch}: it opens a new holdout"
     return ""
 

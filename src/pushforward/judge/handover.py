@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,9 @@ from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
 
+if TYPE_CHECKING:
+    from pushforward.settings import Settings
+
 RECORD = "run.json"
 LOCKS = "locks"  # those of a dvc.yaml below the root, by their paths
 DECLARED = "declared"  # the metrics that lie elsewhere than in their folder, by their paths
@@ -30,12 +33,13 @@ MODELS = "models"  # of several models what each has for itself, by name: the mo
 MODEL = "model"
 PREDICTIONS = "predictions"
 VALIDATION = "validation"
+SELF_SCORED = "self-scored"
 PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
 UNSCORED = "unscored.txt"
 NAMES = frozenset({RECORD, LOCK, LOCKS, METRICS, MODELS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
-    f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION) for suffix in SUFFIXES
+    f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION, SELF_SCORED) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
 LIMIT_STAGES = 1000
@@ -46,6 +50,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:json|csv)")
 Text = Annotated[str, Field(max_length=20_000)]
 Words = Annotated[str, Field(max_length=LIMIT_WORDS)]
 Count = Annotated[int, Field(ge=0, lt=10**9)]
+Tables = Mapping[str, str | None]  # what a table is called here -> its path in the project
 
 
 def _first(stages: object) -> object:
@@ -117,6 +122,11 @@ class Handover:
         """The table of the validation month, likewise."""
         return self._table(VALIDATION)
 
+    @property
+    def self_scored(self) -> Path:
+        """The table with labels and predictions of the run's own, likewise."""
+        return self._table(SELF_SCORED)
+
     def _table(self, stem: str) -> Path:
         first, *others = (self.part / f"{stem}{suffix}" for suffix in SUFFIXES)
         found = [path for path in (first, *others) if path.is_file()]
@@ -142,9 +152,9 @@ def part(folder: Path, model: str) -> Path:
 
 
 def write(
-    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, validation: str | None = None
+    root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, tables: Tables | None = None
 ) -> None:
-    """Put the record, the lock, the metrics, the model and the validation table of the run in `root` into `folder`."""
+    """Put the record, the lock, the metrics, the model and the `tables` of the run in `root` into `folder`."""
     _record(folder, commit, reproduction)
     locks = folders.locks_here(root)
     for path, lock in locks.items():
@@ -154,17 +164,17 @@ def write(
     for path in declared.here(root).files(read_lock(merged(locks))):
         if files.place(root, path).is_file():
             files.copy(root, path, folder / DECLARED / path)
-    add(root, folder, model, validation)
+    add(root, folder, model, tables)
 
 
-def add(root: Path, folder: Path, model: str | None, validation: str | None) -> None:
-    """Put the model and the validation table of the run in `root` into a hand-over, or a model's part of it."""
+def add(root: Path, folder: Path, model: str | None, tables: Tables | None) -> None:
+    """Put the model and the `tables` of the run in `root` into a hand-over, or a model's part of it."""
     folder.mkdir(exist_ok=True, parents=True)
     if model:
         add_model(root, folder, model)
-    if validation and files.place(root, validation).is_file():
-        suffix = CSV if validation.endswith(CSV) else PARQUET
-        files.copy(root, validation, folder / f"{VALIDATION}{suffix}")
+    for stem, place in (tables or {}).items():
+        if place and files.place(root, place).is_file():
+            files.copy(root, place, folder / f"{stem}{CSV if place.endswith(CSV) else PARQUET}")
 
 
 @contextlib.contextmanager
@@ -209,6 +219,12 @@ def write_unscored(folder: Path, words: str) -> None:
     """Leave in `folder` that its run has come to its end, and why there are no predictions."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write(folder, UNSCORED, f"{words}\n".encode())
+
+
+def tables(rules: "Settings") -> Tables:
+    """What a run hands over beside its model: the tables that it has made for its judge."""
+    own = rules.predictions
+    return {VALIDATION: rules.validation, SELF_SCORED: own.path if own is not None else None}
 
 
 def _failed(folder: Path) -> bool:

@@ -24,7 +24,7 @@ from pushforward.pipeline import declared
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registered, Registry
-from pushforward.settings import ModelContract
+from pushforward.settings import Outline
 
 PACKAGES = "src"
 # The run writes them, or they say what it is: none is code.
@@ -63,7 +63,7 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
     A name that nobody has put to use is a model that no person has looked at: it was compared with nothing.
     """
-    refs = repository.refs("refs/tags")
+    refs = repository.refs(*registry.PLACES)
     if registry.fold(model, refs).assignments:
         return None
     beside = _models(repository, subject)
@@ -79,7 +79,7 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
 
 def last(repository: Repository, models: Iterable[str]) -> str | None:
     """The commit of the newest version of any of the models: its locks are what the next run begins with."""
-    refs = repository.refs("refs/tags")
+    refs = repository.refs(*registry.PLACES)
     found = [version.commit for name in models if (version := registry.fold(name, refs).newest)]
     if len(found) < 2:
         return found[0] if found else None
@@ -95,15 +95,18 @@ def _models(repository: Repository, commit: str) -> set[str]:
 
 
 def scoring(repository: Repository, commit: str, model: str = "") -> str:
-    """SHA-256 of what `score` of a model runs at `commit`: its command, the code that it reaches, what that names."""
+    """SHA-256 of what `score` of a model runs at `commit`: its command, the code that it reaches, what that names.
+
+    Without a command everything counts: nothing says what asks the model.
+    """
     revision = Revision(repository, commit, model)
-    contract, tree = revision.settings.contract, revision.tree
-    chosen, contents = _reached_by(contract.score, revision)
+    command, tree = revision.settings.score, revision.tree
+    chosen, contents = _reached_by(command, revision)
     told = {path for path in chosen if PurePosixPath(path).name == params.FILE} & files_of(revision.leaves)
     chosen = [path for path in chosen if path not in told]
     leaves = {key: value for key, value in revision.leaves.items() if files_of((key,)) <= told}
     leaves.pop(revision.arrivals, None)
-    parts = [contract.score, json.dumps(leaves, sort_keys=True, default=str)]
+    parts = [command, json.dumps(leaves, sort_keys=True, default=str)]
     others = [path for path in chosen if path not in contents]
     contents |= dict(zip(others, _contents(repository, commit, others), strict=True))
     parts += [f"{path} {tree[path].split()[0]} {sha256(contents[path])}" for path in sorted(chosen)]
@@ -121,19 +124,19 @@ def judging(revision: Revision) -> set[str]:
 def _reached_by(command: str, revision: Revision) -> tuple[list[str], dict[str, bytes]]:
     """The files of a revision that a command of it reaches, all where that cannot be told; and its source."""
     repository, commit, tree = revision.repository, revision.commit, revision.tree
-    contract = revision.settings.contract
-    candidates = declared.without(repository, commit, (path for path in tree if _counts(path, contract)))
+    model = revision.settings.model
+    candidates = declared.without(repository, commit, (path for path in tree if _counts(path, model)))
     source = {path for path in candidates if path.endswith(".py") and tree[path].startswith(FILE)}
     contents = dict(zip(sorted(source), _contents(repository, commit, sorted(source)), strict=True))
     linked = any(not tree[path].startswith(FILE) for path in candidates)
-    reached = None if linked else _reach(command, contents, contract.folder)
+    reached = None if linked else _reach(command, contents, model.folder)
     return (candidates if reached is None else [path for path in candidates if reached.needs(path)]), contents
 
 
-def _counts(path: str, contract: ModelContract) -> bool:
+def _counts(path: str, model: Outline) -> bool:
     """Whether a file could take part in scoring at all; locks of the environment are counted by themselves."""
     machinery = path.startswith((*MADE, *MACHINERY)) or kept.is_lock(path) or is_pipeline(path)
-    return not (inert(path) or machinery or path in contract.environment)
+    return not (inert(path) or machinery or path in model.environment)
 
 
 def _contents(repository: Repository, commit: str, paths: list[str]) -> list[bytes]:

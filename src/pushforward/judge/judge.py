@@ -20,7 +20,7 @@ from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import floor, handover, identity, ledger, losses, measured, passed
+from pushforward.judge import floor, handover, identity, ledger, losses, measured, passed, self_scored
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import (
@@ -77,21 +77,28 @@ class _Hearing:
     def take(self, folder: Path) -> handover.Handover:
         """What the run handed over in `folder`, to be weighed by its predictions."""
         read = self._received(folder)
-        self.months = tuple(self.subject.batches[-self.rules.gate.window :])
-        check_batches(self.judge, self.subject)
-        self.mode = mode_of(self.subject, self.champion)
+        if not self.rules.self_scored:
+            self.months = tuple(self.subject.batches[-self.rules.gate.window :])
+            check_batches(self.judge, self.subject)
+            self.mode = mode_of(self.subject, self.champion)
         self.digests = _digests(read, self.subject)
         self._check(read)
         self.context = background.with_metrics(self.context, read, self.subject, self.champion)
         return read
 
-    def measure(self, folder: Path) -> Verdict:
+    def measure(self, folder: Path, golden: Path | None) -> Verdict:
         """The verdict on what the run in `folder` wrote by itself: below the level at which rows are scored."""
         read = self._received(folder)
         self.digests = measured.digests(read, self.subject)
         self._check(read)
-        verdict, self.context = measured.answer(self.question, self.judge, self.subject, read, self.context)
+        about = self.question, self.judge, self.subject, read, self.context
+        verdict, self.context = measured.answer(*about, first=self.champion is None)
         self.mode = verdict.mode
+        if verdict.verdict == "promote":
+            self.name()
+            if golden is not None:
+                golden.parent.mkdir(parents=True, exist_ok=True)
+                golden.write_bytes(passed.NO_ROWS)
         return verdict
 
     def _received(self, folder: Path) -> handover.Handover:
@@ -135,6 +142,8 @@ class _Hearing:
     def signed(self, verdict: Verdict, seconds: float) -> Verdict:
         """The verdict with what it is on, and how it came about."""
         asked, champion = self.question, self.champion
+        if self.rules.self_scored:
+            verdict = verdicts.of_its_own_word(verdict)
         if self.months and verdict.holdout is None:
             verdict = dataclasses.replace(verdict, holdout=Holdout(self.months, 0, 0, ""))
         return dataclasses.replace(
@@ -175,13 +184,17 @@ def weigh(
     then = ""
     try:
         if hearing.rules.measures:
-            verdict = hearing.measure(folder)
+            verdict = hearing.measure(folder, golden)
         else:
             read = hearing.take(folder)
             with checkouts(hearing.judge.repository, work) as checkout:
                 about = question, hearing.judge, hearing.subject, hearing.known
                 case = Case(*about, read, hearing.mode, checkout, say)
-                verdict, hearing.context, hearing.level = _answer(case, hearing.context, Painter(pictures, say), golden)
+                if hearing.rules.self_scored:
+                    verdict, hearing.context, hearing.level = self_scored.answer(case, hearing.context, golden)
+                else:
+                    painter = Painter(pictures, say)
+                    verdict, hearing.context, hearing.level = _answer(case, hearing.context, painter, golden)
             hearing.name()
     except PushforwardError as failed:
         if failed.exit_code == TOOL:
@@ -202,7 +215,7 @@ def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     rules = judging.settings
     rules.check_tool()
     _ = rules.limits if rules.measures else rules.contract
-    known = registry.fold(rules.model.name, repository.refs("refs/tags"))
+    known = registry.fold(rules.model.name, repository.refs(*registry.PLACES))
     known = tagging.counting(root, known, rules.promote.environments)
     champion = earlier_than(repository, known, question).champion
     context = background.changes(subject, question.ref, champion.commit if champion else None)
@@ -267,8 +280,9 @@ def _answer(
         evidence = dataclasses.replace(evidence, floor=below, floor_name=name)
     if contract.loss and not answers.wrong:
         evidence = losses.given(case, evidence, labels, holdout)
-    verdict = look(case, evidence, holdout)
-    size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), holdouts.digest(holdout))
+    digest = holdouts.digest(holdout)
+    verdict = look(case, evidence, digest)
+    size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), digest)
     closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
     dated = params.monthly(case.months)
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
@@ -334,11 +348,13 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
     model = read.part / handover.MODEL
     manifest_of(model)  # or it cannot be read
-    manifest = manifest_bytes(model)
+    manifest, path = manifest_bytes(model), subject.settings.model.path
+    if path is None or not model.exists():
+        raise PushforwardError("the run handed over no model", next="edit models in pushforward.yaml")
     return Digests(
         model=model_digest(model),
         manifest=sha256(manifest) if manifest else "",
-        data=data_digest(manifest, read.lock, subject.settings.contract.path),
+        data=data_digest(manifest, read.lock, path),
         lock=kept.digest(read.locks, LOCK),
         params=subject.params_digest,
         environment=subject.environment,

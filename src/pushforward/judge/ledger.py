@@ -52,8 +52,7 @@ class ClosedError(PushforwardError):
     """A holdout that answers no new question: retired, or all of its looks are taken."""
 
     def __init__(self, state: "State") -> None:
-        step = f"add the next {names.noun(state.holdout)} to the list that `batches` names, when it arrives"
-        super().__init__(refusal(state), next=step, exit_code=NOT_PROMOTED)
+        super().__init__(refusal(state), next=names.step(state.holdout), exit_code=NOT_PROMOTED)
 
 
 @dataclass(frozen=True)
@@ -429,7 +428,7 @@ class Ledger:
 
 def refusal(state: State) -> str:
     """Why a holdout answers no new question, in one sentence."""
-    batches, word = names.span(state.holdout), names.noun(state.holdout)
+    what, word, new = names.called(state.holdout), names.noun(state.holdout), names.opening(state.holdout)
     why = {
         "promoted": f"{state.by} was promoted on it"
         if state.by
@@ -438,8 +437,8 @@ def refusal(state: State) -> str:
         "superseded": f"a later {word} has closed since",
     }
     if state.retired is None:
-        return f"all {state.of} looks at the holdout {batches} are taken; the next {word} opens a new one"
-    return f"the holdout {batches} has retired: {why[state.retired]}; the next {word} opens a new one"
+        return f"all {state.of} looks at the {what} are taken; {new} opens a new one"
+    return f"the {what} has retired: {why[state.retired]}; {new} opens a new one"
 
 
 def _fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision as gate
@@ -10,30 +9,33 @@ from pushforward.gate import stats
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
-from pushforward.judge import holdout as holdouts
 from pushforward.judge import ledger, names, seal
 from pushforward.judge.case import Case
 from pushforward.pipeline.revision import sha256
 
 
-def look(case: Case, evidence: Evidence, holdout: Path) -> Verdict:
-    """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first."""
+def look(case: Case, evidence: Evidence, digest: str) -> Verdict:
+    """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first.
+
+    `digest` is that of the holdout's files. Of a table that the run itself has scored nothing is sealed: whoever has it
+    can tell what is in it.
+    """
     rules = case.gate
-    shown = rules.reveal == "numbers"
+    shown = rules.reveal == "numbers" or case.rules.self_scored
     word = gate.noun(case.contract.cluster, evidence.clusters)
     told = gate.without_look(evidence, rules, cluster=word)
     if told is None or told.verdict == "promote":
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book, name = ledger.of(case.repository.path, case.subject.model), names.ledger(case.months)
+    book, name = ledger.of(case.repository.path, case.subject.model), names.ledger(evidence.months)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = ledger.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
         # last bits, or a model that threads add up would be another challenger each time.
         challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
         champion=sha256(stats.rounded(evidence.champion).tobytes()),
-        holdout=holdouts.digest(holdout),
+        holdout=digest,
         rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )
     try:

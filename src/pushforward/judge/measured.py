@@ -1,7 +1,8 @@
 """The numbers that a run wrote by itself, told and held against their limits below level 2: `judge` asks.
 
-No row is scored and no look is taken: what is compared is what two runs say of themselves, so the verdict is `measured`
-where nothing is broken, `hold` where a limit is, and never `promote`.
+No row is scored and no look is taken: what is compared is what two runs say of themselves, so the verdict is
+`measured` where nothing is broken, `hold` where a limit is. It is `promote` where the settings of the target branch say
+that limits alone promote, or a person says it of this commit, in words that they sign; who it was by is told with it.
 """
 
 import contextlib
@@ -11,23 +12,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pushforward import schema, untrusted
+from pushforward import params, percent, schema, untrusted
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import Digests, Guard, Verdict
+from pushforward.gate.verdict import BY, LEVEL, Digests, Guard, Verdict
 from pushforward.git import kept
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, ledger
+from pushforward.judge import handover, ledger, noise
 from pushforward.judge.question import Question
 from pushforward.pipeline import declared
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, model_digest, sha256
+from pushforward.registry import ssh, trust
 from pushforward.report import notes
 from pushforward.report.note import Context, entries
 from pushforward.schema import Metric
-from pushforward.settings import Outline
-from pushforward.text import exact
+from pushforward.settings import Outline, Settings
+from pushforward.text import exact, figure, plain
 
 SUFFIX = ".json"
 LOOKED_BACK = 50  # commits of the target branch
@@ -38,9 +40,12 @@ Numbers = Mapping[str, float]
 
 
 def answer(
-    question: Question, judge: Revision, subject: Revision, read: handover.Handover, context: Context
+    question: Question, judge: Revision, subject: Revision, read: handover.Handover, context: Context, *, first: bool
 ) -> tuple[Verdict, Context]:
-    """The verdict on what a run wrote, by the limits of the commit `judge`, and what its report tells beside it."""
+    """The verdict on what a run wrote, by the limits of the commit `judge`, and what its report tells beside it.
+
+    `first` says that there is no version yet.
+    """
     rules = judge.settings
     limits = rules.limits
     new, unread = numbers(read.metrics)
@@ -48,19 +53,45 @@ def answer(
     missing = next((key for key in limits if key not in new), "")
     if missing:
         raise _unwritten(rules.model, missing, read.metrics, unread)
+    spread = _spread(judge, before)
     context = dataclasses.replace(
         background.changes(subject, question.ref, before or None),
         override=context.override,
         measured=tuple((key, old.get(key), value) for key, value in new.items()),
         measured_before=before,
-        remarks=(_claims(rules.level), *unread),
+        remarks=(_claims(rules.level), *unread, *_unknown(rules, before, spread)),
     )
-    guards = tuple(guard for key, metric in limits.items() for guard in held(key, metric, old.get(key), new[key]))
+    guards = tuple(
+        guard
+        for key, metric in limits.items()
+        for guard in held(key, metric, old.get(key), new[key], spread.get(key, ()))
+    )
     broken = [guard.detail for guard in guards if guard.outcome == "fail"]
     reason = "; ".join(broken) or _reason(len(guards), old, new, before)
-    told = {"level": f"{rules.level} ({schema.LEVELS[rules.level]})"}
+    told = {LEVEL: f"{rules.level} ({schema.LEVELS[rules.level]})"}
     word: Any = "hold" if broken else "measured"
+    by, why = _promoter(question, judge, read, guards, first=first)
+    if by:
+        word, told, reason = "promote", told | {BY: by}, f"by: {by}{f' ({why})' if why else ''}; {reason}"
     return Verdict(word, reason, "superior" if before else "first", "", told, guards=guards), context
+
+
+def _promoter(
+    question: Question, judge: Revision, read: handover.Handover, guards: tuple[Guard, ...], *, first: bool
+) -> tuple[str, str]:
+    """Who promotes a run on the default branch that breaks no limit, and why; "" where nobody does.
+
+    A person, by a word in the commit's message that they have signed; else its metrics, where the settings say so and
+    each limit is shown to be kept: before the first version a limit may wait for numbers to be held against.
+    """
+    outcomes = {guard.outcome for guard in guards}
+    if question.event != "push" or "fail" in outcomes or not (read.part / handover.MODEL).exists():
+        return "", ""
+    who, why = trust.word(judge.repository.path, judge.repository, question.head, ssh.PROMOTE)
+    if who:
+        return who, plain(why)
+    kept = bool(guards) and (first or "undecided" not in outcomes)
+    return ("metrics" if judge.settings.promote.metrics and kept else ""), ""
 
 
 def digests(read: handover.Handover, subject: Revision) -> Digests:
@@ -98,9 +129,7 @@ def _before(judge: Revision, question: Question, asked: frozenset[str]) -> tuple
     What a run wrote is in the lock commit of its commit, where the server has one, else in the commit itself.
     """
     walked = judge.repository.git("rev-list", "--first-parent", f"-n{LOOKED_BACK}", judge.commit).text.split()
-    book = ledger.of(judge.repository.path)
-    runs = book.repository if not book.remote else judge.repository
-    locked = {ref.name.removeprefix(RUNS): ref.object for ref in runs.refs(RUNS)}
+    runs, locked = _runs(judge)
     first: tuple[str, Numbers] = "", {}
     for commit in walked:
         if commit in (question.head, question.subject) or _kept_out(runs, commit):
@@ -111,6 +140,35 @@ def _before(judge: Revision, question: Question, asked: frozenset[str]) -> tuple
         if found and not first[0]:
             first = commit, found
     return first
+
+
+def _spread(judge: Revision, before: str) -> Mapping[str, tuple[float, ...]]:
+    """What other seeds of the recipe at the commit `before` gave, as its own run wrote it down."""
+    asked = judge.settings.noise
+    if asked is None or not before:
+        return {}
+    runs, locked = _runs(judge)
+    commit = locked.get(before, before)
+    found = noise.read(runs.read(commit, noise.FILE))
+    same = found is not None and found.param == asked.param
+    lock, file = Revision(runs, commit).whole_lock, judge.settings.model.beside(params.FILE)
+    if found is None or not same or found.recipe != noise.recipe(lock, asked.param, file):
+        return {}
+    return found.values
+
+
+def _unknown(rules: Settings, before: str, spread: Mapping[str, tuple[float, ...]]) -> tuple[str, ...]:
+    """That nothing says how far the old numbers move by chance, where somebody has asked."""
+    if rules.noise is None or not before or spread:
+        return ()
+    return (f"no spread is known of {before[:7]}: its run has tried no other {rules.noise.param}",)
+
+
+def _runs(judge: Revision) -> tuple[Repository, dict[str, str]]:
+    """Where what runs wrote is kept, and the lock commit of each commit that has one."""
+    book = ledger.of(judge.repository.path)
+    runs = book.repository if not book.remote else judge.repository
+    return runs, {ref.name.removeprefix(RUNS): ref.object for ref in runs.refs(RUNS)}
 
 
 def _kept_out(repository: Repository, commit: str) -> bool:
@@ -129,8 +187,11 @@ def _committed(repository: Repository, commit: str) -> dict[str, bytes]:
     return {path: one[1] for path, one in zip(paths, found, strict=True) if one}
 
 
-def held(key: str, metric: Metric, old: float | None, new: float) -> Iterator[Guard]:
-    """What each limit of a number says of it; one that asks for the old number is undecided where there is none."""
+def held(key: str, metric: Metric, old: float | None, new: float, seeds: tuple[float, ...] = ()) -> Iterator[Guard]:
+    """What each limit of a number says of it; one that asks for the old number is undecided where there is none.
+
+    `seeds` are what other seeds gave where the old number is from: what they alone could do is no gain, and no loss.
+    """
     for name in schema.limits(metric):
         limit = getattr(metric, name)
         asks = f"{name} asks for {exact(limit)}"
@@ -145,7 +206,22 @@ def held(key: str, metric: Metric, old: float | None, new: float) -> Iterator[Gu
             gain = (Decimal(str(new)) - Decimal(str(old))) * (1 if metric.better == "higher" else -1)
             kept = gain >= Decimal(str(limit)) if name == "gain_at_least" else -gain <= Decimal(str(limit))
             told = f"{key} is {exact(new)} after {exact(old)}, and {asks}"
-            yield Guard(f"{key} {name}", "pass" if kept else "fail", told)
+            alone, spread = _chance(old, new, seeds)
+            undecided = alone and not (kept and name == "lose_at_most")
+            yield Guard(f"{key} {name}", "undecided" if undecided else "pass" if kept else "fail", told + spread)
+
+
+def _chance(old: float, new: float, seeds: tuple[float, ...]) -> tuple[bool, str]:
+    """Whether a seed alone could have moved a number from `old` to `new`, and how far seeds move it, "" if unknown."""
+    if not seeds:
+        return False, ""
+    low, high = noise.interval((old, *seeds))
+    told = (
+        f"; {len(seeds)} other seeds of the old recipe gave {exact(min(seeds))} to {exact(max(seeds))}, and one more "
+        f"would give {figure(low)} to {figure(high)} ({percent.confidence(noise.ALPHA)})"
+    )
+    inside = low <= new <= high
+    return inside, told + (": no more than a seed does" if inside else "")
 
 
 def _unwritten(model: Outline, key: str, files: Mapping[str, bytes], unread: tuple[str, ...]) -> PushforwardError:

@@ -27,6 +27,28 @@ def part(batch: str) -> str:
     return f"{start}={hashlib.sha256(batch.encode()).hexdigest()[:32]}"
 
 
+def test_set(digest: str) -> str:
+    """What stands for the batches of a test set that has none, by the digest of its keys and labels."""
+    return f"{params.TEST_SET}{digest[:16]}"
+
+
+def called(name: str) -> str:
+    """What a ledger is of, as a sentence has it."""
+    return name if name.startswith(params.TEST_SET) else f"holdout {span(name)}"
+
+
+def opening(name: str) -> str:
+    """What opens a new holdout when this one answers no more, as the end of a sentence."""
+    return "another test set" if name.startswith(params.TEST_SET) else f"the next {noun(name)}"
+
+
+def step(name: str) -> str:
+    """What a person does to have a new one."""
+    if name.startswith(params.TEST_SET):
+        return "name another test set in predictions.test_set of pushforward.yaml, on the target branch"
+    return f"add the next {noun(name)} to the list that `batches` names, when it arrives"
+
+
 def span(name: str) -> str:
     """The batches of a ledger, as a sentence has them; of one that is too long for a ref its beginning."""
     found = (one.partition("=") for one in name.split("_"))

@@ -12,6 +12,7 @@ from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import ledger
 
 GOLDEN_ROWS = 100
+NO_ROWS = b'{"schema":1,"key":"","rows":[]}'  # of a version whose model nobody has asked
 
 
 def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes:

@@ -16,8 +16,11 @@ from posixpath import dirname
 
 from pushforward import files, schema, settings
 from pushforward.errors import PushforwardError
+from pushforward.gate import decision
+from pushforward.gate.evidence import problem_of
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, handover, identity, plan, stock
+from pushforward.judge import audition, challenge, handover, identity, measured, plan, self_scored, stock
+from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
@@ -26,7 +29,7 @@ from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
 from pushforward.settings import Settings
-from pushforward.text import figure
+from pushforward.text import figure, sample
 
 Say = Callable[[str], None]
 NAMED = re.compile(r"(?P<file>[\w./-]+\.(?:ya?ml|dvc|lock|toml|txt|csv|parquet|json))(?::(?P<line>\d+))?: (?P<what>.+)")
@@ -124,15 +127,24 @@ class _Rehearsing:
             return
         self._run(rules)
         for one in rules.each:
-            if one.level < len(schema.LEVELS) - 1:
-                of = f"{one.name}: " if rules.several else ""
-                told = f"at level {one.level} ({schema.LEVELS[one.level]}) there is no holdout and no score to rehearse"
-                self.found.remarks.append(f"{of}{told}")
-                continue
-            with self._told("the settings", schema.FILE):
-                one.check_tool()
-                one.arrived(lambda file: files.read(self.clone, file))
-                self._judge(one)
+            self._ask(one)
+
+    def _ask(self, rules: Settings) -> None:
+        """What the judge would ask of one model."""
+        if rules.self_scored:
+            self._read_own(rules)
+            return
+        if rules.measures:
+            self._measure(rules)
+        if rules.level < len(schema.LEVELS) - 1:
+            of = f"{rules.name}: " if rules.several else ""
+            told = f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
+            self.found.remarks.append(f"{of}{told}")
+            return
+        with self._told("the settings", schema.FILE):
+            rules.check_tool()
+            rules.arrived(lambda file: files.read(self.clone, file))
+            self._judge(rules)
 
     def _static(self) -> None:
         """What can be told without a run."""
@@ -179,7 +191,7 @@ class _Rehearsing:
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, None)
                 for one in rules.each:
-                    handover.add(self.clone, handover.part(out, one.name), one.model.path, one.validation)
+                    handover.add(self.clone, handover.part(out, one.name), one.model.path, handover.tables(one))
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"
@@ -189,6 +201,24 @@ class _Rehearsing:
             if not (self.clone / path).exists():
                 with self._told("the run", lint.FILE):
                     pipeline.build(self.clone, path, say=self.say)
+
+    def _measure(self, rules: Settings) -> None:
+        """The numbers that the run wrote, and their limits; one that asks for the number before has none to ask."""
+        out = self.clone.parent / "run"
+        if not out.is_dir():
+            return  # the run has said why
+        with self._told("the metrics", schema.FILE):
+            new, unread = measured.numbers(handover.read_metrics(out))
+            self.found.remarks += unread
+            for key, metric in rules.limits.items():
+                if key not in new:
+                    line = projects.line_of(survey(self.clone), "models", rules.model.name, "metrics", key)
+                    what = f'metrics."{key}": the run wrote no such number'
+                    then = f"have the stage that makes {key.partition(':')[0]} write it, or mend the name"
+                    self.found.add(Fault(schema.FILE, line, what, then))
+                    continue
+                guards = measured.held(key, metric, None, new[key])
+                self.found.remarks += [f"a push would be held: {one.detail}" for one in guards if one.outcome == "fail"]
 
     def _knows(self, told: str) -> bool:
         """Whether a fault tells of the same already: of a file that is named there, or of the same cause."""
@@ -221,15 +251,33 @@ class _Rehearsing:
         with self._told("what it can tell", schema.FILE):
             self.found.remarks += _power(self.root, rules.name)
 
+    def _read_own(self, rules: Settings) -> None:
+        """The table that the pipeline has scored by itself, as the judge reads it; without the champion's."""
+        told = rules.predictions
+        assert told is not None  # noqa: S101, it is at this level
+        with self._told("the table of predictions", told.path):
+            rules.check_tool()
+            if not (self.clone / told.path).exists():
+                return  # the run has said why
+            self.say(f"{told.path}, as the judge reads it")
+            mine = self_scored.read(self.clone / told.path, told, rules.contract, told.path)
+            found, labels = self_scored.evidence(rules, mine, None)
+            if rules.contract.loss is None and (wrong := problem_of(found, gate_of(rules))):
+                self.found.add(Fault(told.path, 0, wrong, self_scored.MEND))
+            word = decision.noun(rules.contract.cluster, found.clusters)
+            size = sample(labels.height, len(set(found.clusters.tolist())), word)
+            self.found.rests_on = f"{size}, {rules.gate.metric}, self-scored"
+
     def _score(self, rules: Settings, rows: audition.Rows) -> None:
-        """Score twice, as the run and its judge do."""
+        """Score twice, as the run and its judge do, and where rows remember events with the future replaced."""
         contract, answers = rules.contract, []
+        leak = ""
         line = projects.line_of(survey(self.clone), "models", contract.name, "score")
-        for time in ("scored", "scored again"):
+        for time, probe in (("scored", False), ("scored again", True)):
             self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
             out = self.clone.parent / f"{time} {contract.name}".replace(" ", "-")
             try:
-                challenge.answer(self.clone, rules, out, probe=False, forget=False, say=lambda _: None)
+                leak = challenge.answer(self.clone, rules, out, probe=probe, forget=False, say=lambda _: None)
                 answers.append(rows.read(out))
             except PushforwardError as failed:
                 what = failed.message.splitlines()[0]
@@ -239,6 +287,9 @@ class _Rehearsing:
         wrong, told = rows.compare(*answers)
         if wrong:
             self.found.add(Fault(schema.FILE, line, f"score: {wrong}", "have it answer alike: seeds, one thread"))
+        if leak and not wrong:  # a model that answers otherwise each time seems to see the future too
+            then = f"have it read of the events only what was known by then: by a row's {contract.time}"
+            self.found.add(Fault(schema.FILE, line, f"score: {leak}", then))
         if told:
             self.found.remarks.append(told)
 

@@ -59,7 +59,7 @@ def is_registry(push: Push, ref: str) -> bool:
         return False
     if re.fullmatch(LIKE_REGISTRY, name):
         return True
-    return _of_ours(push, name)
+    return _of_ours(push, name) or name in push.foreign
 
 
 def _of_ours(push: Push, name: str) -> bool:

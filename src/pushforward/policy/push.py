@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from pushforward.git.refs import HEADS, REGISTRY, TAGS, ZERO
+from pushforward.git.refs import FOREIGN, HEADS, REGISTRY, TAGS, ZERO, foreign
 from pushforward.policy.objects import OBJECT, Objects, git
 from pushforward.policy.refusal import shown
 
@@ -41,8 +41,9 @@ class Push:
 
     @cached_property
     def refs(self) -> dict[str, str]:
-        """Branches, tags and the registry's chain -> object, before the push."""
-        listed = git("for-each-ref", "--format=%(refname) %(objectname)", HEADS[:-1], TAGS[:-1], REGISTRY)
+        """Branches, tags, the registry's chain and the marks of foreign tags -> object, before the push."""
+        places = (HEADS[:-1], TAGS[:-1], REGISTRY, FOREIGN[:-1])
+        listed = git("for-each-ref", "--format=%(refname) %(objectname)", *places)
         return {ref: identity for ref, _, identity in (line.partition(" ") for line in listed.splitlines())}
 
     @cached_property
@@ -70,11 +71,15 @@ class Push:
         from pushforward.registry.grammar import number
 
         if self.model not in self._versions:
-            found: dict[tuple[int, ...], str] = {
-                number(one): one[0] for one in versions_in(self.refs) if one["model"] == self.model
-            }
+            mine = (one for one in versions_in(self.refs) if one["model"] == self.model)
+            found: dict[tuple[int, ...], str] = {number(one): one[0] for one in mine if one[0] not in self.foreign}
             self._versions[self.model] = found
         return self._versions[self.model]
+
+    @cached_property
+    def foreign(self) -> set[str]:
+        """The tags in GTO's form from before the server: no versions, no uses, and their numbers are taken."""
+        return foreign(self.refs)
 
     @cached_property
     def server(self) -> dict[str, Any]:
@@ -109,7 +114,7 @@ class Push:
     @cached_property
     def models(self) -> set[str]:
         """The names of the models and those that they had before: of them there are versions here."""
-        return {*self.names, *(one["model"] for one in versions_in(self.refs))}
+        return {*self.names, *(one["model"] for one in versions_in(self.refs) if one[0] not in self.foreign)}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""

@@ -3,7 +3,7 @@
 import os
 
 from pushforward.errors import PushforwardError
-from pushforward.git.refs import OWNED, REGISTRY, TAGS, ZERO
+from pushforward.git.refs import FOREIGN, OWNED, REGISTRY, TAGS, ZERO
 from pushforward.policy import branches, names, origin
 from pushforward.policy.push import Push, Update, versions_in, within
 from pushforward.policy.refusal import PolicyError, shown
@@ -59,5 +59,7 @@ def _owned(push: Push, update: Update) -> None:
         raise PolicyError("it only grows, and is never deleted", "git fetch, then push what comes after it")
     if update.ref == REGISTRY and not any(versions_in(one.ref for one in push.updates)):
         raise PolicyError("an entry comes with its version's tag, in one push", "pushforward promote")
+    if update.ref.startswith(FOREIGN):
+        raise PolicyError("foreign is only what was there before the server", "pushforward init, in its clone")
     if update.old != ZERO and not within(push, update.old, update.new):
         raise PolicyError("it only grows: what it was is not in what it would be", "git fetch, then push what follows")

@@ -36,14 +36,14 @@ def check(push: Push, update: Update) -> None:
     emptied, end = EMPTIED_TAG.fullmatch(name), DEPRECATION_TAG.fullmatch(name)
     match = version or use or emptied or end
     if match is None:
-        raise PolicyError(f"a registry tag is {GRAMMAR}", _without(push, name))
+        raise _unsigned(push, name, update.new) or PolicyError(f"a registry tag is {GRAMMAR}", _without(push, name))
     if match["model"] not in push.names:
         raise _other_model(push, match["model"], name)
     push.about = match["model"]
     if use and use["environment"] not in push.environments:
         raise _no_environment(push, use["environment"])
     if version and not push.trusted:
-        raise PolicyError(
+        raise _unsigned(push, name, update.new) or PolicyError(
             "a version is made by a passing push, not by hand", "git push local HEAD:refs/heads/<name>, then merge it"
         )
     signed = _read(push, name, update.new)
@@ -63,6 +63,26 @@ def check(push: Push, update: Update) -> None:
     else:
         signature.check_allowed(signer, allowed=signer.deprecates)
         uses.deprecated(push, name.removesuffix("!"), tag)
+
+
+def _unsigned(push: Push, name: str, identity: str) -> PolicyError | None:
+    """What is said of a tag of the model that a person pushes as gto makes it: no signature, no record; else None."""
+    from pushforward import gto  # only what is refused waits for it
+
+    parts, raw = gto.parse(name), push.objects.read(identity, "tag") or b""
+    if push.trusted or parts is None or parts.name not in push.models or ssh.BEGIN in raw or b"\n{" in raw:
+        return None
+    if parts.stage:
+        instead = f"rollback {parts.stage} --empty -m WHY" if parts.cancels else f"release VERSION --to {parts.stage}"
+    else:
+        instead = "deprecate VERSION -m WHY"
+    way = f"pushforward {instead}"
+    if parts.number and not parts.cancels:
+        way = "git push local HEAD:refs/heads/<name>, which makes a version once it is merged"
+    return PolicyError(
+        "it is not signed with an ssh key, as no tag of gto's is, and nothing here goes by it",
+        f"git tag -d '{name}', then {way}; if it is older than this server: pushforward init keeps it",
+    )
 
 
 def _without(push: Push, name: str) -> str:
@@ -87,7 +107,7 @@ def _other_model(push: Push, model: str, name: str) -> PolicyError:
 
 def _no_environment(push: Push, environment: str) -> PolicyError:
     why = "there is no such environment (promote.environments in pushforward.yaml)"
-    if uses.last_of(push.refs, push.model).get(environment):
+    if uses.last_of_ours(push).get(environment):
         return PolicyError(f"{why} any more", f"pushforward rollback {environment} --empty -m WHY, or put it back")
     names = ", ".join(f"{push.model}#{environment}#<n>" for environment in push.environments)
     return PolicyError(why, f"one of {names}")
@@ -97,6 +117,8 @@ def _read(push: Push, name: str, identity: str) -> Signed:
     """What the tag object says; refused unless it is annotated, signed, called `name`, names a commit and is of now."""
     sign = f"git tag -s '{name}' <commit>"
     raw = push.objects.read(identity, "tag")
+    if (raw is None or ssh.BEGIN not in raw) and (refused := _unsigned(push, name, identity)):
+        raise refused
     if raw is None:
         raise PolicyError("a registry tag is annotated", sign)
     if not readable(raw) or CONTROL.search(raw.decode().replace("\n", "")):

@@ -17,7 +17,7 @@ def assigned(push: Push, environment: str, counter: int, tag: Tag) -> None:
     _counted(push, environment, counter, f"{push.model}#{environment}#")
     named = tag.record.get("version")
     if named is not None:
-        target = _target(push, TAGS + named) if isinstance(named, str) and VERSION_TAG.fullmatch(named) else None
+        target = _target(push, TAGS + named) if isinstance(named, str) and _is_version(push, named) else None
         if target != tag.target:
             raise PolicyError(
                 f"its record says {shown(str(named))}, which is no version of its commit", "pushforward show"
@@ -25,14 +25,24 @@ def assigned(push: Push, environment: str, counter: int, tag: Tag) -> None:
         there = [str(named)]
     else:
         names = [ref.removeprefix(TAGS) for ref in push.after if ref.startswith(f"{TAGS}{push.model}@")]
-        there = [name for name in names if VERSION_TAG.fullmatch(name) and _target(push, TAGS + name) == tag.target]
+        there = [name for name in names if _is_version(push, name) and _target(push, TAGS + name) == tag.target]
     if not there:
         raise PolicyError("it names a commit that no version names", "git tag --list '*@v*'")
     if all(f"{TAGS}{name}!" in push.after for name in there):
         raise PolicyError(f"{there[0]} is deprecated", "pushforward show, and choose another version")
-    _, last = last_of(push.refs, push.model).get(environment, (0, ""))
+    _, last = last_of_ours(push).get(environment, (0, ""))
     if ENVIRONMENT_TAG.fullmatch(last.removeprefix(TAGS)):
         _forward(push, environment, last, max(there, key=_number), tag.record)
+
+
+def _is_version(push: Push, name: str) -> bool:
+    """Whether a tag of this name is a version: of the form, and no foreign one, which nobody here has judged."""
+    return bool(VERSION_TAG.fullmatch(name)) and name not in push.foreign
+
+
+def last_of_ours(push: Push) -> dict[str, tuple[int, str]]:
+    """Environment -> (number, ref) of the last tag before the push that filled or emptied it, less the foreign ones."""
+    return last_of((ref for ref in push.refs if ref.removeprefix(TAGS) not in push.foreign), push.model)
 
 
 def _forward(push: Push, environment: str, ref: str, name: str, record: dict[str, Any]) -> None:
@@ -69,7 +79,7 @@ def _number(name: str) -> tuple[int, ...]:
 def emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:
     """The next number of its environment, which holds what the tag names, and a reason."""
     _counted(push, environment, counter, f"{push.model}#{environment}!#")
-    _, ref = last_of(push.refs, push.model).get(environment, (0, ""))
+    _, ref = last_of_ours(push).get(environment, (0, ""))
     if not ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS)):
         raise PolicyError(f"{environment} holds no version", "pushforward show")
     target, named = _target(push, ref), tag.record.get("version")
@@ -83,7 +93,7 @@ def emptied(push: Push, environment: str, counter: int, tag: Tag) -> None:
 
 def _counted(push: Push, environment: str, counter: int, prefix: str) -> None:
     """The next number of its environment, and the only one of this push."""
-    expected = last_of(push.refs, push.model).get(environment, (0, ""))[0] + 1
+    expected = max(last_of_ours(push).get(environment, (0, ""))[0], _foreign(push, environment)) + 1
     if counter != expected:
         raise PolicyError(f"the next one is number {expected}", f"git tag -s '{prefix}{expected}' <commit>")
     moved = [EMPTIED_TAG.fullmatch(one.ref.removeprefix(TAGS)) for one in push.updates]
@@ -93,6 +103,15 @@ def _counted(push: Push, environment: str, counter: int, prefix: str) -> None:
         if one and one["environment"] == environment
     ):
         raise PolicyError("one push fills or empties an environment once", "git push one of them")
+
+
+def _foreign(push: Push, environment: str) -> int:
+    """The highest number that GTO has given there before this server was: some of its forms are not ours."""
+    if not push.foreign:
+        return 0
+    from pushforward import gto  # few servers have one, and every use would wait for it
+
+    return gto.last(push.foreign, push.model, environment)
 
 
 def last_of(refs: Iterable[str], model: str) -> dict[str, tuple[int, str]]:
@@ -116,15 +135,17 @@ def _last(use: tuple[int, str]) -> tuple[int, bool]:
 
 def deprecated(push: Push, version: str, tag: Tag) -> None:
     """Of a version that is there, that nobody uses, with a reason."""
-    target = _target(push, TAGS + version)
+    target = None if version in push.foreign else _target(push, TAGS + version)
     if target is None:
-        raise PolicyError(f"there is no version {version}", "pushforward show")
+        why = f"{version} is foreign, and no version" if version in push.foreign else f"there is no version {version}"
+        raise PolicyError(why, "pushforward show")
     if target != tag.target:
         raise PolicyError(f"it names another commit than {version}", f"pushforward deprecate {version}")
     reason = tag.record.get("reason")
     if tag.record.get("version") != version or not isinstance(reason, str) or not reason.strip():
         raise PolicyError("its record says no version or no reason", f"pushforward deprecate {version} -m <why>")
-    for environment, (_, ref) in sorted(last_of(push.after, push.model).items()):
+    after = (ref for ref in push.after if ref.removeprefix(TAGS) not in push.foreign)
+    for environment, (_, ref) in sorted(last_of(after, push.model).items()):
         if ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS)) and _target(push, ref) == target:
             raise PolicyError(
                 f"{environment} uses {version}",

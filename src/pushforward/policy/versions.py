@@ -73,10 +73,11 @@ def _outs(locks: Mapping[str, bytes]) -> list[Out]:
 
 def _successor(push: Push, number: tuple[int, ...], record: dict[str, Any]) -> None:
     newest = max(push.versions, default=None)
-    if newest is None:
+    highest = max((one for one in (newest, _foreign(push)) if one), default=None)
+    if highest is None:
         following = [(1, 0, 0)]
     else:
-        major, minor, patch = newest
+        major, minor, patch = highest
         following = [(major + 1, 0, 0), (major, minor + 1, 0), (major, minor, patch + 1)]
     if number not in following:
         names = ", ".join("v" + ".".join(str(part) for part in one) for one in following)
@@ -87,6 +88,15 @@ def _successor(push: Push, number: tuple[int, ...], record: dict[str, Any]) -> N
         raise PolicyError(f"the next one is number {place}, its record says another", "pushforward promote")
     if record.get("previous", ...) != previous:
         raise PolicyError(f"the one before is {previous or 'none'}, its record says another", "pushforward promote")
+
+
+def _foreign(push: Push) -> tuple[int, ...] | None:
+    """The highest number that GTO has given before this server was there: the first version goes on after it."""
+    if not push.foreign:
+        return None
+    from pushforward import gto  # few servers have one, and every version would wait for it
+
+    return gto.newest(push.foreign, push.model)
 
 
 def _lock_commit(push: Push, target: str, commit: str, locks: Mapping[str, bytes]) -> bool:

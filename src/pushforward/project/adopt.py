@@ -30,7 +30,7 @@ NO_WORKFLOWS = (
     "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
     "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
 )
-JUDGED = len(schema.LEVELS) - 1
+JUDGED = schema.LEVELS.index("predictions")  # the first level at which the rules of the gate count
 A_PATH = "path: which out the model is"
 METRICS = "metrics: names of numbers that dvc.yaml declares, and which way is better"
 

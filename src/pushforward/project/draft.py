@@ -28,7 +28,7 @@ METRICS = """\
     # Level 1: numbers of the pipeline, and their limits (at_least, at_most, lose_at_most).
 """
 PREDICTIONS = """\
-    # Level 2, not judged yet: one table that the pipeline makes, with a row for each row of the test set.
+    # Level 2: one table that the pipeline makes, with a row for each row of the test set.
     # predictions: {path: TABLE.csv, label: LABEL, p: p, key: ID, cluster: none}
 """
 HOLDOUT = """\

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import params, schema, settings, yamlfile
+from pushforward import gto, params, schema, settings, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import locks, pipelines, reading
@@ -21,8 +21,6 @@ from pushforward.project.reading import Odd
 WORKFLOWS = ".github/workflows/"
 # What a run leaves in a checkout beside the outs of its stages.
 LEFT = ("/.venv", "/handover/", "/verdict/")
-GTO_VERSION = re.compile(r"(?:(?P<folder>[\w./-]+)=)?(?P<name>[A-Za-z][\w/-]*)@v(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
-GTO_STAGE = re.compile(r"(?:[\w./-]+=)?(?P<name>[A-Za-z][\w/-]*)#(?P<stage>[A-Za-z][\w-]*)#\d+")
 REMOTE = re.compile(r"\s*\['?remote \"(?P<name>[^\"]+)\"'?\]")
 SETTING = re.compile(r"\s*(?P<key>[\w.]+)\s*=\s*(?P<value>.*?)\s*$")
 LOGIN = re.compile(r"://[^/@]*@")  # may hold a password, and what is found is printed
@@ -105,7 +103,9 @@ def survey(root: Path) -> Survey:
     tracked, present = _files(repository)
     folders = sorted(posixpath.dirname(path) or "." for path in present if posixpath.basename(path) == pipelines.FILE)
     if not folders:
-        raise PushforwardError(f"{root} has no dvc.yaml", next="dvc stage add, and pushforward adopt again")
+        raise PushforwardError(
+            f"{root} has no dvc.yaml", next="dvc stage add, and adopt again; pushforward new DIR makes a whole one"
+        )
     odd: list[Odd] = []
     read = []
     for folder in folders:
@@ -239,12 +239,11 @@ def _registries(repository: Repository) -> Iterable[Registry]:
     versions: dict[str, list[tuple[int, int, int]]] = {}
     stages: dict[str, set[str]] = {}
     for ref in repository.refs("refs/tags"):
-        tag = ref.name.removeprefix("refs/tags/")
-        if version := GTO_VERSION.fullmatch(tag):
-            name = f"{version['folder']}={version['name']}" if version["folder"] else version["name"]
-            versions.setdefault(name, []).append((int(version[3]), int(version[4]), int(version[5])))
-        elif stage := GTO_STAGE.fullmatch(tag):
-            stages.setdefault(tag.partition("#")[0], set()).add(stage["stage"])
+        tag = gto.parse(ref.name.removeprefix("refs/tags/"))
+        if tag and tag.number and not tag.cancels:
+            versions.setdefault(tag.artifact, []).append(tag.number)
+        elif tag and tag.stage:
+            stages.setdefault(tag.artifact, set()).add(tag.stage)
     for name in sorted(versions):
         newest = "v" + ".".join(map(str, max(versions[name])))
         yield Registry(name, len(versions[name]), newest, tuple(sorted(stages.get(name, ()))))

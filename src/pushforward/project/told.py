@@ -11,9 +11,9 @@ from pushforward.project.survey import Found, Survey
 from pushforward.text import plain, shorten
 
 GETS = (
-    "a push of it is run, and its numbers are told; nothing is judged or promoted",
-    "the numbers of a run are held to their limits, and nothing is promoted",
-    "predictions that the pipeline makes by itself are not judged yet",
+    "a push of it is run, and its numbers are told; nothing is judged, and promoted by a person alone",
+    "the numbers of a run are held to their limits; what keeps them is promoted by a person, or by opt-in",
+    "predictions that the pipeline makes by itself are held against those of the version in use",
     "the whole judge: rows that no model has seen, scored by the judge",
 )
 MOST = 6  # names in a line

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
-from pushforward.git.refs import NOTES
+from pushforward.git.refs import FOREIGN, NOTES, TAGS, foreign
 from pushforward.git.remote import LOCAL
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
@@ -71,7 +71,8 @@ def _headless(found: Authority) -> PushforwardError:
             f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
             next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
         )
-    if found.repository.refs("refs/tags/"):
+    refs = {ref.name: ref.object for ref in found.repository.refs(TAGS, FOREIGN)}
+    if foreign(refs) != {name.removeprefix(TAGS) for name in refs if name.startswith(TAGS)}:
         return PushforwardError(f"{found.source} has tags, and no branch any more", next="git push local main")
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
 
@@ -85,25 +86,30 @@ def lacks(repository: Repository, model: str) -> str:
         there = remote.followed(repository)
     except PushforwardError as open_question:
         return f"{open_question.message}; next: {open_question.next}"
-    name = there.name if there else ""
-    here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES)}
+    here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES, FOREIGN)}
     mine = (f"refs/tags/{model}@", f"refs/tags/{model}#")
     known = any(ref.startswith(mine) for ref in here)
-    if not name or (known and NOTES in here and not _is_cut(repository, name)):
+    if there is None or (known and NOTES in here and not _is_cut(repository, there.name)):
         return ""
-    listed = repository.remote("ls-remote", name, *(f"{prefix}*" for prefix in mine), NOTES, check=False)
+    name, marks = there.name, [f"{FOREIGN}*"] if there.is_server else []
+    listed = repository.remote("ls-remote", name, *(f"{prefix}*" for prefix in mine), NOTES, *marks, check=False)
     if listed.returncode != 0:
         return f"{name} cannot be asked, so what it has beside this is not known; next: git ls-remote {name}"
     found = dict(line.split("\t")[::-1] for line in listed.text.splitlines() if "^" not in line)
-    tags = sum(here.get(ref) != identity for ref, identity in found.items() if ref != NOTES)
+    absent = [ref for ref, identity in found.items() if here.get(ref) != identity]
+    tags = sum(ref.startswith(mine) for ref in absent)
     parts = [f"{tags} tag{'s' if tags != 1 else ''} of {model}"] if tags else []
     parts += ["its reports"] if NOTES in found and NOTES not in here else []
-    return f"this clone lacks {' and '.join(parts)} of {name}; next: {fetching(name)}" if parts else ""
+    marked = any(ref.startswith(FOREIGN) for ref in absent)
+    parts += ["which of them are foreign"] if marked else []
+    told = " and ".join(", ".join(parts).rsplit(", ", 1))
+    return f"this clone lacks {told} of {name}; next: {fetching(name, marked=marked)}" if parts else ""
 
 
-def fetching(name: str) -> str:
+def fetching(name: str, *, marked: bool = False) -> str:
     """What fetches the registry and the reports of a remote, whatever a clone is set to leave out."""
-    return f"git fetch {name} 'refs/tags/*:refs/tags/*' '+{NOTES}*:{NOTES}*'"
+    marks = f" '+{FOREIGN}*:{FOREIGN}*'" if marked else ""
+    return f"git fetch {name} 'refs/tags/*:refs/tags/*' '+{NOTES}*:{NOTES}*'{marks}"
 
 
 def fetching_here(repository: Repository) -> str:
@@ -133,22 +139,25 @@ def _read(repository: Repository) -> Iterator[Authority]:
         yield Authority(Repository(Path(url)), server, url)
         return
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        yield Authority(_mirror(repository, url, Path(folder) / "mirror.git"), None, url)
+        yield Authority(_mirror(repository, url, Path(folder) / "mirror.git", marked=there.is_server), None, url)
 
 
 def _server(bare: Path) -> Server | None:
     return Server.load(bare) if (bare / FOLDER / "server.json").is_file() else None
 
 
-def _mirror(clone: Repository, url: str, folder: Path) -> Repository:
-    """A bare repository with all that the remote at `url` has, which borrows the objects that `clone` has already."""
+def _mirror(clone: Repository, url: str, folder: Path, *, marked: bool) -> Repository:
+    """A bare repository with all that the remote at `url` has, which borrows the objects that `clone` has already.
+
+    What is `marked` as foreign comes from a server alone: on a forge anybody could mark a version so.
+    """
     clone.git("init", "-q", "--bare", str(folder))
     partial = clone.git("config", "--get", "extensions.partialClone", check=False).text
     if not partial and clone.git("rev-parse", "--is-shallow-repository").text == "false":
         whole = Path(clone.git("rev-parse", "--path-format=absolute", "--git-path", "objects").text)
         (folder / "objects" / "info" / "alternates").write_text(f"{whole}\n")
     mirror = Repository(folder)
-    specs = [f"+{pattern}:{pattern}" for pattern in MIRRORED]
+    specs = [f"+{pattern}:{pattern}" for pattern in MIRRORED] + ([] if marked else [f"^{FOREIGN}*"])
     fetched = mirror.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", url, *specs, check=False)
     head = mirror.remote("ls-remote", "--symref", url, "HEAD", check=False)
     if fetched.returncode != 0 or head.returncode != 0:

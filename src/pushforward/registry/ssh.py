@@ -18,6 +18,7 @@ FILE = "allowed_signers"
 # What a signature is for, by the name that ssh-keygen gives it.
 FOR_GIT, FOR_FILES = "git", "pushforward"
 OVERRIDE = "Pushforward-Override: "
+PROMOTE = "Pushforward-Promote: "
 
 TYPES = (
     "ssh-ed25519",
@@ -177,10 +178,10 @@ def tag(raw: bytes, name: str) -> Signed:
     return Signed(tagger["email"], int(tagger["when"]), content, raw[at:], target, message)
 
 
-def word_in(raw: bytes) -> str:
-    """Why the message of the commit `raw` lets it into a protected branch; "" where it does not say so."""
+def word_in(raw: bytes, what: str = OVERRIDE) -> str:
+    """Why the message of the commit `raw` lets it into a protected branch, or `what` else; "" where it does not."""
     lines = raw.partition(b"\n\n")[2].decode("utf-8", "replace").split("\n")
-    words = (line.removeprefix(OVERRIDE).strip() for line in lines if line.startswith(OVERRIDE))
+    words = (line.removeprefix(what).strip() for line in lines if line.startswith(what))
     return next((word for word in words if word), "")
 
 

@@ -2,7 +2,8 @@
 
 `<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment,
 `<model>#<environment>!#<n>` takes it out again and leaves nothing there, `<model>@v<major>.<minor>.<patch>!` deprecates
-a version. Order is the number, never a clock.
+a version. Order is the number, never a clock. Tags of GTO's from before the server, which it has marked as foreign, are
+none of these: numbers go on after theirs, and that is all that they are asked for.
 """
 
 import difflib
@@ -14,13 +15,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pushforward import gto
 from pushforward.errors import PushforwardError
-from pushforward.git.refs import TAGS
+from pushforward.git.refs import FOREIGN, TAGS, foreign
 from pushforward.git.repository import Ref
+from pushforward.registry import ssh
 from pushforward.registry.grammar import DEPRECATION_TAG, EMPTIED_TAG, ENVIRONMENT_TAG, GRAMMAR, VERSION_TAG, number
 from pushforward.text import plain
 
 PRODUCTION = "production"
+PLACES = (TAGS, FOREIGN)  # the refs that a fold is made of
+NEITHER = "not judged here, not signed"
+UNJUDGED = f"foreign: {NEITHER}"
 
 Level = Literal["major", "minor", "patch"]
 
@@ -99,19 +105,56 @@ class Deprecation:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """A tag of GTO's that was there before the server: `commit` is what it names, `parts` what its name says."""
+
+    name: str
+    commit: str
+    parts: gto.Tag
+
+
+@dataclass(frozen=True)
 class Registry:
-    """All versions, assignments and deprecations of one model, each in order, and what is wrong with its tags."""
+    """All versions, assignments and deprecations of one model, each in order, and what is wrong with its tags.
+
+    `foreign` are the tags that nobody here has judged: no version, no use, never the one to beat.
+    """
 
     model: str
     versions: tuple[Registered, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     deprecations: tuple[Deprecation, ...] = ()
     problems: tuple[str, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
 
     @property
     def newest(self) -> Registered | None:
-        """The highest version, deprecated or not: the next number goes on from it."""
+        """The highest version, deprecated or not."""
         return self.versions[-1] if self.versions else None
+
+    @property
+    def foreign_versions(self) -> list[Foreign]:
+        """The foreign tags that name a version, the highest last; not one that another has taken back."""
+        gone = {(one.parts.artifact, one.parts.version) for one in self.foreign if one.parts.cancels}
+        named = [one for one in self.foreign if one.parts.number and not one.parts.cancels]
+        left = [one for one in named if (one.parts.artifact, one.parts.version) not in gone]
+        return sorted(left, key=lambda one: (one.parts.number or (), one.name))
+
+    def foreign_use(self, environment: str) -> str:
+        """What the last foreign tag of `environment` has put to use there, until a tag of ours fills or empties it."""
+        mine = [one for one in self.foreign if one.parts.stage == environment]
+        last = max(mine, key=lambda one: (one.parts.counter, one.parts.cancels), default=None)
+        if last is None or last.parts.cancels or self.uses(environment):
+            return ""
+        same = [one for one in self.foreign_versions if one.commit == last.commit]
+        names = [one.name for one in same if one.parts.artifact == last.parts.artifact]
+        return names[-1] if names else last.commit[:9]
+
+    @property
+    def foreign_environments(self) -> dict[str, str]:
+        """The environments that only foreign tags have filled, and what with."""
+        held = {name: self.foreign_use(name) for name in sorted({one.parts.stage for one in self.foreign} - {""})}
+        return {name: version for name, version in held.items() if version}
 
     def uses(self, environment: str) -> list[Assignment]:
         """The assignments of `environment`, the first one first; some may have emptied it."""
@@ -164,7 +207,9 @@ class Registry:
 
     def next_version(self, level: Level, taken: Collection[str] = ()) -> Version:
         """The number of the next version; not one whose name is `taken` by a tag that does not count."""
-        number = self.newest.version.bump(level) if self.newest else FIRST
+        before = gto.newest((one.name for one in self.foreign), self.model)
+        known = [*([Version(*before)] if before else []), *([self.newest.version] if self.newest else [])]
+        number = max(known).bump(level) if known else FIRST
         while _is_taken(f"{self.model}@{number}", taken):
             number = number.bump(level)
         return number
@@ -172,7 +217,8 @@ class Registry:
     def next_counter(self, environment: str, taken: Collection[str] = ()) -> int:
         """The counter of the next assignment in `environment`; not one whose name is `taken`."""
         mine = self.uses(environment)
-        counter = mine[-1].counter + 1 if mine else 1
+        before = gto.last((one.name for one in self.foreign), self.model, environment)
+        counter = max(mine[-1].counter if mine else 0, before) + 1
         while any(_is_taken(f"{self.model}#{environment}{mark}#{counter}", taken) for mark in ("", "!")):
             counter += 1
         return counter
@@ -183,6 +229,11 @@ class Registry:
         found = next((one for one in self.versions if str(one.version) == f"v{short}"), None)
         if found is not None:
             return found
+        if any(one.parts.version == f"v{short}" for one in self.foreign_versions):
+            raise PushforwardError(
+                f"{self.model}@v{plain(short, 80)} is {UNJUDGED}; nothing here puts it to use",
+                next="pushforward show" if self.versions else "git push a commit that passes the gate",
+            )
         if not self.versions:
             raise PushforwardError(f"{self.model} has no version yet", next="git push a commit that passes the gate")
         known = [str(one.version) for one in self.versions]
@@ -202,13 +253,21 @@ def parse(name: str) -> re.Match[str] | None:
     return next((found for found in (form.fullmatch(name) for form in grammar) if found), None)
 
 
+def own(refs: Iterable[Ref]) -> list[Ref]:
+    """The tags among the refs that no mark says to be foreign."""
+    objects = {ref.name: ref for ref in refs if ref.name.startswith(PLACES)}
+    left_out = foreign({name: ref.object for name, ref in objects.items()})
+    return [ref for name, ref in objects.items() if name.startswith(TAGS) and name.removeprefix(TAGS) not in left_out]
+
+
 def fold(model: str, refs: Iterable[Ref]) -> Registry:
-    """The registry of `model` from its tags (any order). What cannot be read is reported, not ignored."""
+    """The registry of `model` from its tags, and the marks of foreign ones. What cannot be read is reported."""
     versions: list[Registered] = []
     assignments: list[Assignment] = []
     deprecations: list[Deprecation] = []
     problems: list[str] = []
-    for ref in sorted(refs, key=lambda ref: ref.name):
+    refs = list(refs)
+    for ref in sorted(own(refs), key=lambda ref: ref.name):
         name = ref.name.removeprefix(TAGS)
         if not name.casefold().startswith((f"{model}@", f"{model}#")):
             continue
@@ -231,8 +290,17 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
         # of one number that two have taken at the same moment, the one that empties counts
         tuple(sorted(assignments, key=lambda one: (one.environment, one.counter, one.empties))),
         tuple(sorted(deprecations, key=lambda deprecation: deprecation.version)),
+        foreign=tuple(_foreign(model, refs)),
     )
     return replace(known, problems=(*problems, *_contradictions(known)))
+
+
+def _foreign(model: str, refs: Iterable[Ref]) -> Iterator[Foreign]:
+    for ref in sorted(refs, key=lambda ref: ref.name):
+        name = ref.name.removeprefix(FOREIGN)
+        parts = gto.parse(name) if name != ref.name else None
+        if parts and parts.name == model:
+            yield Foreign(name, ref.target or ref.object, parts)
 
 
 def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
@@ -246,6 +314,21 @@ def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
     )
     problems = [problem for problem in known.problems if problem not in contradictions]
     return replace(left, problems=(*problems, *doubts.values(), *_contradictions(left)))
+
+
+def without_bare(known: Registry, texts: Mapping[str, bytes]) -> Registry:
+    """The registry less the tags that have neither a signature nor a record in their texts (by tag object).
+
+    No server takes one: it is GTO's, and its mark is where this clone has not fetched it from.
+    """
+    tags: list[Registered | Assignment | Deprecation] = [*known.versions, *known.assignments, *known.deprecations]
+    bare = [one.name for one in tags if _says_nothing(texts.get(one.tag, b""))]
+    doubts = {name: f"{name}: it has no signature and no record; it does not count" for name in bare}
+    return without(known, doubts) if doubts else known
+
+
+def _says_nothing(text: bytes) -> bool:
+    return ssh.BEGIN not in text and b"\n{" not in text
 
 
 def _number(found: re.Match[str]) -> Version:
@@ -271,11 +354,13 @@ def _contradictions(known: Registry) -> Iterator[str]:
             yield f"{assignment.name} names {assignment.commit[:9]}, which no version names"
     for environment in known.environments:
         counters = [0, *(assignment.counter for assignment in known.uses(environment))]
+        theirs = [one.parts.counter for one in known.foreign if one.parts.stage == environment]
         for before, after in itertools.pairwise(counters):
             if after == before:
                 yield f"{known.model}#{environment} has number {after} twice; it holds nothing from there on"
-            if after > before + 1:
-                gap = f"#{before + 1}" if after == before + 2 else f"#{before + 1} to #{after - 1}"
+            last = max(before, *(number for number in (0, *theirs) if number < after))
+            if after > last + 1:
+                gap = f"#{last + 1}" if after == last + 2 else f"#{last + 1} to #{after - 1}"
                 yield f"{known.model}#{environment}{gap} is missing before #{after}"
         used = known.in_use(environment)
         if used is not None and known.deprecated(used):

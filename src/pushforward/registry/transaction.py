@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
-from pushforward.git.refs import REGISTRY, TRUST
+from pushforward.git.refs import FOREIGN, REGISTRY, TRUST
 from pushforward.git.repository import DETACH, Repository
 from pushforward.pipeline.revision import Revision
 from pushforward.process import Completed
@@ -83,20 +83,23 @@ class Batch:
     refs: tuple[str, ...] = ()
 
 
-def look(repository: Repository, remote: str, model: str) -> Seen:
-    """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count."""
-    names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*"]
+def look(repository: Repository, remote: str, model: str, *, marked: bool = True) -> Seen:
+    """Fetch the registry of `model`; tags that only this clone has, from a push that died, do not count.
+
+    Of what is `marked` as foreign only a server is asked: on a forge anybody could mark a version so.
+    """
+    names = [f"refs/tags/{model}@*", f"refs/tags/{model}#*", *([f"{FOREIGN}*"] if marked else [])]
     done = repository.remote("ls-remote", remote, *names, REGISTRY, TRUST, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
         raise PushforwardError(f"{remote} cannot be reached: {said}", next=f"git ls-remote {remote}", exit_code=TOOL)
     listed = done.text.splitlines()
     objects = {name: identity for identity, _, name in (line.partition("\t") for line in listed) if "^" not in name}
-    here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+    here = {ref.name: ref for ref in repository.refs(*registry.PLACES, REGISTRY)}
     known = {name: identity for name, identity in objects.items() if name != TRUST}
     if any(name not in here or here[name].object != identity for name, identity in known.items()):
         _fetch(repository, remote, names)
-        here = {ref.name: ref for ref in repository.refs("refs/tags", REGISTRY)}
+        here = {ref.name: ref for ref in repository.refs(*registry.PLACES, REGISTRY)}
     both = [ref for name, ref in here.items() if objects.get(name) == ref.object]
     return Seen(registry.fold(model, both), objects.get(REGISTRY, ""), objects)
 
@@ -122,8 +125,9 @@ def look_believed(
     repository: Repository, remote: str, model: str, environments: Mapping[str, str], signers: Path
 ) -> Seen:
     """Fetch the registry of `model`, less what nobody signed who may; `environments` are those of the settings."""
-    seen = look(repository, remote, model)
-    if not trust.is_forge(repository.path, remote):
+    forge = trust.is_forge(repository.path, remote)
+    seen = look(repository, remote, model, marked=not forge)
+    if not forge:
         return seen
     return replace(seen, known=believed(repository, seen.known, environments, signers))
 
@@ -133,13 +137,18 @@ def counting(
 ) -> Registry:
     """What counts of a registry that the clone in `root` has read, or a `repository` that mirrors its remote.
 
-    On a server everything does, and no signature is looked at: a push waits for this. On a forge every tag is verified,
-    for the number of the next version and what was in use before depend on all of them.
+    On a server everything does that has a signature, and none is looked at: a push waits for this. On a forge every tag
+    is verified, for the number of the next version and what was in use before depend on all of them.
     """
-    if not (known.versions or known.assignments or known.deprecations) or not trust.is_forge(root):
+    tags: list[_Tagged] = [*known.versions, *known.assignments, *known.deprecations]
+    if not tags:
         return known
+    repository = repository or Repository(root)
+    if not trust.is_forge(root):
+        found = zip(tags, repository.objects([tag.tag for tag in tags]), strict=True)
+        return registry.without_bare(known, {tag.tag: content[1] for tag, content in found if content})
     with trust.signers_file(root) as signers:
-        return believed(repository or Repository(root), known, environments, signers)
+        return believed(repository, known, environments, signers)
 
 
 def believed(repository: Repository, known: Registry, environments: Mapping[str, str], signers: Path) -> Registry:

@@ -137,15 +137,21 @@ def override(root: Path, repository: Repository, commit: str) -> str:
 
     `root` says whose signatures count.
     """
+    who, why = word(root, repository, commit, ssh.OVERRIDE)
+    return f"{who}: {why}" if who else ""
+
+
+def word(root: Path, repository: Repository, commit: str, what: str) -> tuple[str, str]:
+    """Who has said `what` in the message of `commit`, signed with a key that may sign the default branch; and why."""
     found = repository.objects([commit])[0]
     raw = found[1] if found and found[0] == "commit" else b""
-    why, signed = ssh.word_in(raw), ssh.commit(raw)
+    why, signed = ssh.word_in(raw, what), ssh.commit(raw)
     if not why or signed is None:
-        return ""
+        return "", ""
     with contextlib.suppress(PushforwardError), signers_file(root) as signers:
         if _verify(signed, FOR_GIT, signers).allows(MAY_MAIN):
-            return f"{signed.email}: {why}"
-    return ""
+            return signed.email, why
+    return "", ""
 
 
 def verify_file(

@@ -96,7 +96,7 @@ def _demand(name: str, take: Callable[[], str]) -> None:
 def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callable[[str], None]) -> Bundle:
     say(f"{of.name}: tag, verdict and provenance are signed or recorded, and say the same")
     checkout = _fetch(of, source, scratch, say)
-    _demand("model", lambda: check_model(of, *_files(checkout, of.rules.contract.path), "the DVC remote"))
+    _demand("model", lambda: check_model(of, *_files(checkout, of.rules.model_path), "the DVC remote"))
     say(f"model sha256:{of.record.model[:12]} is what the tag names")
     same = source.server is not None and environment.at_hand() == of.record.environment
     parity = _ask(of, checkout, scratch, same=same)
@@ -109,13 +109,14 @@ def find(repository: Repository, name: str) -> tuple[Registered, Assignment | No
     """The version that `name` means (`v1.2.0`, the tag of a version or of an environment), and the latter's tag."""
     whole = VERSION_TAG.fullmatch(name) or ENVIRONMENT_TAG.fullmatch(name)
     model = whole["model"] if whole else Revision(repository, "HEAD").settings.model.name
-    known = registry.fold(model, repository.refs("refs/tags"))
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     if not ENVIRONMENT_TAG.fullmatch(name):
         return known.named(name), None
     use = next((one for one in known.assignments if one.name == name), None)
     version = known.at(use.commit) if use else None
     if version is None:
-        why = "puts no version to use" if use else "is not there"
+        foreign = any(one.name == name for one in known.foreign)
+        why = "puts no version to use" if use else f"is {registry.UNJUDGED}" if foreign else "is not there"
         raise PushforwardError(f"hop tag: {name} {why}", next="pushforward show")
     return version, use
 
@@ -124,7 +125,8 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
     """A clean checkout of the version, its model and its holdout from the DVC remote, past every cache."""
     checkout = rebuild.checkout(source, scratch / "checkout", cache=scratch / "cache")
     with _hop("model"):
-        pipeline.fetch(checkout, of.rules.contract.path, of.rules.contract.holdout, say=say)
+        asked = [] if of.statement.judged else [of.rules.contract.holdout]
+        pipeline.fetch(checkout, of.rules.model_path, *asked, say=say)
     return checkout
 
 
@@ -147,6 +149,8 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
     import numpy as np
     import polars as pl
 
+    if of.statement.judged:
+        return f"nobody asked it before it was promoted ({of.statement.judged}), and so it is not asked now"
     rules, contract = of.rules, of.rules.contract
     place = checkout / contract.holdout
     given = table.place(place, holdout.ROWS, contract.holdout)
@@ -182,7 +186,7 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
 
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:
     """Path in the bundle -> its bytes, or the file that has them."""
-    path = of.rules.contract.path
+    path = of.rules.model_path
     above = f"{path}/" if path not in of.statement.subjects else path.removesuffix(path.rpartition("/")[2])
     files: dict[str, bytes | Path] = {
         f"{MODEL}/{name.removeprefix(above)}": checkout / name for name in of.statement.subjects

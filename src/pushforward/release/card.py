@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pushforward import params, percent, schema
-from pushforward.gate.verdict import Number, Slice, Verdict
+from pushforward.gate.verdict import BY, Number, Slice, Verdict, by_limits, self_scored
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.words import bounds_title, calibration_line, figures
+from pushforward.report.words import bounds_title, by_word, calibration_line, figures
 from pushforward.settings import Settings
 from pushforward.text import between, code, figure, plain, plural, prose, sample, signed, table
 
@@ -31,6 +31,10 @@ PROBED = (
     "earlier prediction changed: else the verdict would be invalid."
 )
 NOT_PROBED = f"{AGAIN} The score command takes no events: whether features see the future was not asked."
+UNASKED = (
+    "Self-scored: the pushed code wrote labels and predictions by itself. The judge has asked this model for no row, "
+    "cannot tell whether it gives these predictions, and has not looked for features that see the future."
+)
 INDEPENDENT = "Rows are taken as independent: where some belong together, every bound above is too narrow."
 
 Kind = Literal["text", "list", "facts", "digests", "table", "commands"]
@@ -95,7 +99,8 @@ def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
     revision = Revision(repository, made.lock_commit, name.partition("@")[0])
-    rules, batches = revision.settings, revision.batches
+    rules = revision.settings
+    batches = [] if self_scored(verdict) or by_limits(verdict) else revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
     about = None if text is None else text.decode("utf-8", "replace")
     digest = sha256(provenance)
@@ -166,6 +171,12 @@ def _lines(text: str) -> Iterator[tuple[Literal["heading", "list", "text"], str]
 
 
 def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Block]:
+    if by_limits(verdict):
+        yield Block("text", (("The settings name no rows to judge by: the run's own numbers are all there is.",),))
+        return
+    if self_scored(verdict):
+        yield from _test_set(verdict)
+        return
     training, holdout = months[:-window], verdict.holdout.months if verdict.holdout else tuple(months[-window:])
     told = "every one before the holdout" if verdict.digests.manifest else "those before the holdout"
     facts = [("Training", _months(training, told))]
@@ -185,6 +196,16 @@ def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Bloc
     yield Block("facts", tuple(facts))
 
 
+def _test_set(verdict: Verdict) -> Iterator[Block]:
+    """What is known of rows that the pipeline itself has scored."""
+    name = "".join(verdict.holdout.months) if verdict.holdout else ""
+    size = sample(verdict.rows, verdict.clusters, verdict.cluster)
+    told = [("Test set", f"{name} ({size}; nothing here knows whether the model was trained on them)")]
+    if verdict.positives is not None and verdict.rows:
+        told.append(("Positive labels in it", percent.share(verdict.positives / verdict.rows)))
+    yield Block("facts", tuple(told))
+
+
 def _months(months: Sequence[str], more: str) -> str:
     span = f"{months[0]} to {months[-1]}" if len(months) > 1 else "".join(months)
     noun = params.noun(months)
@@ -193,8 +214,11 @@ def _months(months: Sequence[str], more: str) -> str:
 
 def _metrics(verdict: Verdict) -> Iterator[Block]:
     found = verdict.validation
+    if by_limits(verdict):
+        yield Block("text", (("Numbers are as the run wrote them; the limits that they keep are below.",),))
+        return
     if verdict.numbers:
-        yield _numbers(verdict.numbers, "On the holdout")
+        yield _numbers(verdict.numbers, f"On the {'test set' if self_scored(verdict) else 'holdout'}")
     if found and found.numbers:
         yield _numbers(
             found.numbers, f"On the validation {params.noun((found.month,))} {found.month}; these decide nothing"
@@ -243,8 +267,11 @@ def _slices(slices: Sequence[Slice]) -> Block:
 def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
     if verdict.guards:
         yield Block("list", tuple((f"{MARKS[one.outcome]} {one.detail}",) for one in verdict.guards), title="Guards")
-    yield Block("text", ((PROBED if rules.contract.events else NOT_PROBED,),), title="Time honesty")
-    if rules.contract.cluster is None:
+    if not_claimed := by_word(verdict) or (UNASKED if self_scored(verdict) else ""):
+        yield Block("text", ((not_claimed,),), title="What is not claimed")
+    else:
+        yield Block("text", ((PROBED if rules.contract.events else NOT_PROBED,),), title="Time honesty")
+    if not by_limits(verdict) and rules.contract.cluster is None:
         yield Block("text", ((INDEPENDENT,),))
     if verdict.touched:
         listed = ", ".join(verdict.touched[:12]) + (" and more" if len(verdict.touched) > 12 else "")
@@ -252,13 +279,18 @@ def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
 
 
 def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> Iterator[Block]:
+    used = f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"
     facts = [
         ("Version", f"number {made.number} of {made.model}"),
-        ("Holdout used", f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"),
+        ("Promoted by", str(verdict.rules.get(BY))) if by_limits(verdict) else ("Holdout used", used),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]
-    if verdict.champion is None:
+    if by_limits(verdict):
+        facts.append(("Champion", "not asked; the limits are held against the numbers of the target branch"))
+    elif verdict.champion is None:
         facts.append(("Champion", "there was none; judged against floors only"))
+    elif self_scored(verdict) and verdict.mode == "first":
+        facts.append(("Champion", "of another test set, and not compared with; judged against floors only"))
     yield Block("facts", tuple(facts))
     digests = verdict.digests
     identities = [
@@ -293,4 +325,4 @@ def _commands(name: str, rules: Settings) -> Iterator[Block]:
     )
     yield Block("commands", tuple((line,) for line in lines))
     yield Block("text", (("Or without this tool, its bytes unverified:",),))
-    yield Block("commands", ((f"git switch --detach '{name}' && dvc pull {rules.contract.path}",),))
+    yield Block("commands", ((f"git switch --detach '{name}' && dvc pull {rules.model_path}",),))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import params, schema
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, by_limits
 from pushforward.git import kept
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
@@ -139,7 +139,7 @@ def use(of: Evidence, root: Path, used: Assignment) -> str:
         )
     told = registry.record(repository.git("cat-file", "tag", used.tag).text).get("version", of.name)
     same(f"{used.name}: its record and what it names", used.name, str(told)[:80], of.name)
-    known = registry.fold(of.model, repository.refs("refs/tags"))
+    known = registry.fold(of.model, repository.refs(*registry.PLACES))
     counts = tagging.counting(root, known, environments, repository=repository)
     if f"{of.name}!" in {one.name for one in counts.deprecations}:
         raise DifferentError(f"{used.name} puts {of.name} to use, which is deprecated", f"{of.name}!")
@@ -190,8 +190,8 @@ def target(of: Evidence) -> str:
     ):
         at = f"{named[:9]}:{path}"
         same(at, at, told, is_)
-    locks = environment.digest(repository, named, of.rules.contract.environment)
-    same("the environment's locks", ", ".join(of.rules.contract.environment), of.record.environment, locks)
+    locks = environment.digest(repository, named, of.rules.model.environment)
+    same("the environment's locks", ", ".join(of.rules.model.environment), of.record.environment, locks)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "the default branch"
     return f"{what}, on {branch}; {LOCK}, params and locks are as recorded"
 
@@ -257,7 +257,8 @@ def looked(of: Evidence) -> str:
     verdict, told, repository = of.verdict, of.record.ledger, of.repository
     same("the entry that the verdict names", of.name, told or "", verdict.ledger)
     if told is None or verdict.look is None or verdict.holdout is None:
-        if verdict.champion is not None and verdict.look is None and verdict.mode != "first":
+        compared = verdict.champion is not None and verdict.mode != "first" and not by_limits(verdict)
+        if compared and verdict.look is None:
             raise DifferentError("a verdict against a champion rests on no look", of.name, "a look", "none")
         return "no look was needed"
     name = names.ledger(verdict.holdout.months)
@@ -288,10 +289,10 @@ def made(of: Evidence) -> str:
     with of.signers() as signers:
         when = int(tagger["when"])
         trust.verify_file(content, of.file(SIGNATURE), tagger["email"], signers, name=PROVENANCE, at=when)
-    found, path = of.statement, of.rules.contract.path
+    found, path = of.statement, of.rules.model_path
     for key, value in _repeated(of).items():
         same(f"its {key}", place, str(value), str(getattr(found, key)))
-    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.contract.environment}
+    locks = {name: sha256(of.repository.read(of.target, name) or b"") for name in of.rules.model.environment}
     same_files("its lock", place, locks, found.locks)
     same("its subjects' model", place, of.record.model, provenance.model_digest(found.subjects, path))
     same("its manifest", place, of.record.manifest, found.subjects.get(f"{path}/{MANIFEST}", ""))
@@ -306,6 +307,7 @@ def _repeated(of: Evidence) -> dict[str, Any]:
     expected: dict[str, Any] = {
         "model": of.model,
         "number": record.number,
+        "judged": provenance.claim_of(of.verdict),
         "commit": record.commit,
         "tree": of.repository.git("rev-parse", f"{record.commit}^{{tree}}").text,
         "params": record.params,

@@ -12,7 +12,7 @@ from typing import Any
 
 from pushforward import __version__
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, self_scored
 from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
@@ -69,7 +69,7 @@ class Standing:
 
 def standing(repository: Repository, model: str, commit: str) -> Standing:
     """What became of a passing verdict on `commit`, by the tags that are there now: for the last word of its report."""
-    known = registry.fold(model, repository.refs("refs/tags"))
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     tags = repository.objects([version.tag for version in known.versions])
     for version, tag in zip(known.versions, tags, strict=True):
         if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
@@ -162,6 +162,12 @@ def promote(
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 
+def not_compared(verdict: Verdict) -> str:
+    """The version in use that a verdict was not held against, whose test set is another; "" for any other verdict."""
+    first = self_scored(verdict) and verdict.mode == "first"
+    return verdict.champion.version if first and verdict.champion else ""
+
+
 def lost(
     root: Path, repository: Repository, commit: str, path: str = "", *, store: objects.Store | None = None
 ) -> list[str]:
@@ -229,6 +235,9 @@ class _Case:
         known = seen.known
         if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
             self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
+            self.environments = []
+        if self.environments and (other_rows := not_compared(self.verdict)):
+            self.say(f"not compared with {other_rows}: a person puts {known.model} to use")
             self.environments = []
         there = identity.existing(self.repository, known, self.verdict.commit, self.verdict.digests)
         if there is not None:

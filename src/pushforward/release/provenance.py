@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from pushforward import __version__, schema, untrusted
 from pushforward.errors import DATA, TOOL, PushforwardError
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import BY, Verdict, by_limits, self_scored
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
@@ -55,7 +55,7 @@ class Statement:
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
     pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
-    `settings` of pushforward.yaml.
+    `settings` of pushforward.yaml. `judged` says how, where no model was asked.
     """
 
     model: str
@@ -75,6 +75,14 @@ class Statement:
     verdict: str = ""
     ledger: str = ""
     previous: str = ""
+    judged: str = ""
+
+
+def claim_of(verdict: Verdict) -> str:
+    """How a version was judged where that was not by asking its model; "" for any other."""
+    if by_limits(verdict):
+        return f"by: {verdict.rules.get(BY)}"
+    return "self-scored" if self_scored(verdict) else ""
 
 
 def statement(
@@ -95,10 +103,12 @@ def statement(
     repository, target, rules = made.repository, made.commit, made.settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
-    model = rules.contract.path
+    model = rules.model_path
     subjects = {path: found for path, found in data.items() if path == model or path.startswith(f"{model}/")}
     subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
     _check(verdict, subjects, model)
+    if self_scored(verdict) and rules.predictions is not None:
+        _check_table(verdict, data, rules.predictions.path)
     definition = {
         "buildType": BUILD,
         "externalParameters": {
@@ -106,7 +116,7 @@ def statement(
             "commit": verdict.commit,
             "params": Revision(repository, verdict.commit).params_digest,
         },
-        "internalParameters": {"number": number},
+        "internalParameters": {"number": number} | ({"judged": claim} if (claim := claim_of(verdict)) else {}),
         "resolvedDependencies": _dependencies(made, verdict, data),
     }
     run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
@@ -197,6 +207,17 @@ def _check(verdict: Verdict, subjects: Mapping[str, Content], model: str) -> Non
                 next=f"pushforward report {verdict.commit[:9]}",
                 exit_code=DATA,
             )
+
+
+def _check_table(verdict: Verdict, data: Mapping[str, Content], path: str) -> None:
+    """Refuse a table in the store that is not the one that was judged: DVC knows it by an MD5, which can be forged."""
+    judged, found = verdict.holdout.sha256 if verdict.holdout else "", data[path].sha256 if path in data else ""
+    if found != judged:
+        raise PushforwardError(
+            f"hop store: {path} in the DVC store has SHA-256 {found[:12] or 'none'}…, the verdict is on {judged[:12]}…",
+            next=f"pushforward report {verdict.commit[:9]}",
+            exit_code=DATA,
+        )
 
 
 def _place(repository: Repository) -> str:
@@ -320,6 +341,7 @@ def _statement(form: "_Form") -> Statement:
     return Statement(
         model=asked.model,
         number=definition.internal_parameters.number,
+        judged=definition.internal_parameters.judged,
         commit=asked.commit,
         tree=_digest(needed, "source", "gitTree"),
         params=asked.params,
@@ -391,6 +413,7 @@ class _Asked(_Part):
 
 class _Inside(_Part):
     number: Annotated[int, Field(ge=1)]
+    judged: str = ""
 
 
 class _Definition(_Part):

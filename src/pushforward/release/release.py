@@ -376,7 +376,7 @@ def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None
     store = _store(clone)
     if store is None and not (patient and "://" in objects.places(clone.root).url):
         return  # it cannot be seen from here; when the version was made, it was seen
-    path = Revision(clone.repository, version.commit, version.model).settings.contract.path
+    path = Revision(clone.repository, version.commit, version.model).settings.model_path
     if lost(clone.root, clone.repository, version.commit, path, store=store):
         raise PushforwardError(
             f"the model of {version.name} is not whole in the DVC remote",

@@ -2,14 +2,20 @@
 
 import contextlib
 import hashlib
+import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 
+from pushforward import schema
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.gate import decision
+from pushforward.judge import self_scored
+from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK
@@ -21,6 +27,8 @@ from pushforward.release import provenance, rebuild
 from pushforward.release.chain import Evidence
 from pushforward.release.hop import DifferentError, FailedError, same, same_files
 from pushforward.release.rebuild import Source
+from pushforward.settings import Settings
+from pushforward.text import sample
 
 LISTING = ".dir"
 
@@ -115,7 +123,7 @@ class Stored:
 def model(there: Stored) -> str:
     """The model's files in the DVC remote are those of the tag."""
     of = there.of
-    path = of.rules.contract.path
+    path = of.rules.model_path
     oid = of.outs.get(path, "")
     if not oid:
         raise DifferentError(f"{LOCK} names no model {path}", f"{of.target[:9]}:{LOCK}", path)
@@ -130,7 +138,7 @@ def model(there: Stored) -> str:
 
 def check_model(of: Evidence, found: Mapping[str, str], manifest: bytes, place: str) -> str:
     """The model whose files have the SHA-256 `found` is that of the tag, no file more and none fewer."""
-    path, record = of.rules.contract.path, of.record
+    path, record = of.rules.model_path, of.record
     first = f"{path}/{MANIFEST}"
     found = {name: digest for name, digest in found.items() if not name.endswith("/.gitignore")}
     same(first, place, record.manifest, found.get(first, ""))
@@ -168,6 +176,50 @@ def data(there: Stored) -> str:
                     same(path, there.where(cache, oid), content.sha256, there.digest(cache, oid, path))
                     copies += 1
     return f"{count} objects in {there.name}, {copies} copies in caches"
+
+
+def test_set(there: Stored) -> str:
+    """The table that the version's run has scored is the one judged, and its numbers come of it once more."""
+    of, verdict = there.of, there.of.verdict
+    rules = Revision(of.repository, verdict.base, of.model).settings
+    mine, place = _scored(there, of.target, rules)
+    same("the table", place, verdict.holdout.sha256 if verdict.holdout else "", mine.sha256)
+    theirs = None
+    if verdict.champion is not None and verdict.mode != "first":
+        theirs, where = _scored(there, verdict.champion.commit, rules)
+        if other := self_scored.differences(mine, theirs, rules.contract):
+            raise DifferentError(f"the test set is not that of {verdict.champion.version}: {other}", where)
+    evidence, _ = self_scored.evidence(rules, mine, theirs)
+    same("the test set", place, "".join(verdict.holdout.months if verdict.holdout else ()), evidence.months[0])
+    size = sample(verdict.rows, verdict.clusters, verdict.cluster)
+    if rules.contract.loss:
+        return f"{evidence.months[0]} ({size}); its losses are by the project's own command, and not computed again"
+    gate = gate_of(rules).model_copy(update={"alpha": verdict.look.alpha} if verdict.look else {})
+    found = decision.judge(evidence, gate, cluster=verdict.cluster)
+    same("the verdict on it", place, verdict.verdict, found.verdict)
+    for told, one in zip(verdict.numbers, found.numbers, strict=False):
+        for part in ("champion", "challenger", "gain", "low"):
+            was, now = getattr(told, part), getattr(one, part)
+            if (was is None) != (now is None) or not math.isclose(was or 0.0, now or 0.0, rel_tol=1e-9, abs_tol=1e-12):
+                raise DifferentError(f"{told.name} of the {part}", place, repr(was), repr(now))
+    return f"{evidence.months[0]} ({size}): {len(verdict.numbers)} numbers and the verdict come of it once more"
+
+
+def _scored(there: Stored, commit: str, rules: Settings) -> tuple[self_scored.Table, str]:
+    """The table of predictions of a version's commit as its judge read it, and where it lies."""
+    repository = there.of.repository
+    told = Revision(repository, commit, there.of.model).settings.predictions
+    if told is None or rules.predictions is None:
+        where = f"{commit[:9]}:{schema.FILE}"
+        raise DifferentError(f"{commit[:9]} names no table of predictions", where, "predictions")
+    oid = objects.outs(repository, commit).get(told.path)
+    place = there.where(there.remote, oid) if oid else f"{commit[:9]}:{told.path}"
+    content = there.bytes(oid, told.path) if oid else repository.read(commit, told.path) or b""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(told.path).name
+        path.write_bytes(content)
+        mine = commit == there.of.target
+        return self_scored.read(path, rules.predictions if mine else told, rules.contract, told.path), place
 
 
 # The hops after those of `chain`, in order.

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pushforward.errors import POLICY, TOOL, PushforwardError
+from pushforward.gate.verdict import self_scored
+from pushforward.git.refs import FOREIGN
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.registry import authority, grammar, trust
@@ -27,10 +29,14 @@ TOOLS = ("git", "ssh-keygen")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of all hops of a version; no version and no hops where an environment holds none yet."""
+    """What came of all hops of a version; no version and no hops where an environment holds none yet.
+
+    `foreign` is what GTO has put there before, which nobody here has judged or signed.
+    """
 
     version: str
     hops: tuple[Hop, ...]
+    foreign: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -42,7 +48,8 @@ class Outcome:
 
     def record(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"version": self.version, "ok": self.exit_code == 0, "hops": [hop.record() for hop in self.hops]}
+        told = {"version": self.version, "ok": self.exit_code == 0, "hops": [hop.record() for hop in self.hops]}
+        return told | ({"foreign": self.foreign} if self.foreign else {})
 
 
 def models(root: Path) -> list[str]:
@@ -70,8 +77,8 @@ def verify(
     authority.refuse_mirror(Repository(root))
     with authority.of(root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
         name, used = _name(source.repository, version, in_use, model)
-        if not name:
-            return Outcome("", ())
+        if not name or (in_use and used is None):
+            return Outcome("", (), foreign=name)
         of = Evidence(source.repository, name, lambda: trust.signers_file(root), clone=root)
         there = Stored(of, root, source, Path(scratch), progress)
         hops: list[Hop] = []
@@ -93,12 +100,23 @@ def _steps(of: Evidence, root: Path, used: Assignment | None, there: Stored) -> 
     """Every hop that reads and runs nothing, in the order of the chain."""
     use = {"use": partial(chain.use, of, root, used)} if used else {}
     said = {name: partial(take, of) for name, take in chain.HOPS.items()}
-    return use | said | {name: partial(take, there) for name, take in stored.HOPS.items()}
+    bytes_of: dict[str, Callable[[], str]] = {name: partial(take, there) for name, take in stored.HOPS.items()}
+    if _scored_itself(of):
+        bytes_of["test set"] = partial(stored.test_set, there)
+    return use | said | bytes_of
+
+
+def _scored_itself(of: Evidence) -> bool:
+    """Whether the version rests on a table that its own run has scored; a verdict that cannot be read says nothing."""
+    try:
+        return self_scored(of.verdict)
+    except PushforwardError:
+        return False
 
 
 def _rebuild(there: Stored, folder: Path) -> str:
     """The same bytes again, from raw data."""
-    golden = there.of.file(GOLDEN)
+    golden = None if there.of.statement.judged else there.of.file(GOLDEN)
     return rebuild.rebuild(there.source, there.of.statement.data, golden, folder=folder, progress=there.progress)
 
 
@@ -117,17 +135,30 @@ def _check_tools() -> None:
 
 
 def _name(repository: Repository, version: str, in_use: str, model: str) -> tuple[str, Assignment | None]:
-    """The tag of what was asked for, and the one that put it to use; "" for an environment that holds nothing yet."""
-    if grammar.VERSION_TAG.fullmatch(version) and chain.tag_object(repository, version):
+    """The tag of what was asked for, and the one that put it to use.
+
+    Of an environment that holds nothing yet there is neither; what foreign tags have put there has none that does so.
+    """
+    whole = grammar.VERSION_TAG.fullmatch(version)
+    if whole and _is_ours(repository, version):
         return version, None  # even where the registry is so broken that it cannot be read
     rules = Revision(repository, repository.commit("HEAD"), model).settings
     model = rules.model.name
-    known = registry.fold(model, repository.refs("refs/tags"))
+    if whole and chain.tag_object(repository, version):
+        model = whole["model"]  # a foreign one, of whatever model
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     if not in_use:
         wanted = f"{model}@v{version.removeprefix('v')}"
-        return wanted if chain.tag_object(repository, wanted) else known.named(version).name, None
-    there = sorted({*known.environments, *rules.promote.environments})
+        return wanted if _is_ours(repository, wanted) else known.named(version).name, None
+    there = sorted({*known.environments, *known.foreign_environments, *rules.promote.environments})
     if in_use not in there:
         raise PushforwardError(f"no environment is called {in_use!r:.80}", next=f"one of: {', '.join(there)}")
     used = known.in_use(in_use)
-    return (used.name, known.uses(in_use)[-1]) if used else ("", None)
+    return (used.name, known.uses(in_use)[-1]) if used else (known.foreign_use(in_use), None)
+
+
+def _is_ours(repository: Repository, name: str) -> bool:
+    """Whether there is a tag of that name which is not marked as foreign."""
+    tag = chain.tag_object(repository, name)
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{FOREIGN}{name}")
+    return bool(tag) and repository.git(*asked, check=False).text != tag

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pushforward import params
-from pushforward.gate.verdict import Number, Outcome, Slice, Verdict, worst_first
+from pushforward.gate.verdict import LEVEL, Number, Outcome, Slice, Verdict, by_limits, worst_first
 from pushforward.report import words
 from pushforward.report.note import Context, machine_line
 from pushforward.text import between, capital, code, figure, plain, plural, prose, sample, sentence, signed, table
@@ -139,8 +139,8 @@ def _number_table(verdict: Verdict) -> str:
     if verdict.minimum_detectable is not None:
         smallest = f" A true gain of {figure(verdict.minimum_detectable)} is found in 4 of 5 such windows."
     note = (
-        f"<sub>Holdout: {sample(verdict.rows, verdict.clusters, verdict.cluster)}. A positive gain is "
-        f"better. Bounds are one-sided, paired by row{words.clustered(verdict)}.{days}{smallest}</sub>"
+        f"<sub>{words.asked_of(verdict)}: {sample(verdict.rows, verdict.clusters, verdict.cluster)}. A positive gain "
+        f"is better. Bounds are one-sided, paired by row{words.clustered(verdict)}.{days}{smallest}</sub>"
     )
     return f"{table(head, rows)}\n\n{note}"
 
@@ -291,8 +291,8 @@ def _footer(verdict: Verdict) -> str:
     if not verdict.rules:
         return ""
     took = f"; judged in {verdict.seconds:.1f} s" if verdict.seconds else ""
-    if words.LEVEL in verdict.rules:
-        return f"<sub>level {prose(str(verdict.rules[words.LEVEL]))}{took}</sub>"
+    if by_limits(verdict):
+        return f"<sub>level {prose(str(verdict.rules[LEVEL]))}{took}</sub>"
     rules = ", ".join(f"{plain(key)} {plain(_setting(value))}" for key, value in verdict.rules.items())
     return f"<sub>mode {verdict.mode}, from what differs; gate: {prose(rules)}{took}</sub>"
 

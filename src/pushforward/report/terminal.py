@@ -2,7 +2,7 @@
 
 import textwrap
 
-from pushforward.gate.verdict import Outcome, Verdict
+from pushforward.gate.verdict import Outcome, Verdict, by_limits
 from pushforward.report import words
 from pushforward.report.note import Context
 from pushforward.text import capital, cut, left, plain, right
@@ -39,7 +39,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         lines += _wrap(plain(remark), width, "  ! ", "    ")
     if context.measured:
         lines += ["", *(cut(line, width) for line in _measured(context))]
-    for guard in verdict.guards if words.LEVEL in verdict.rules else ():
+    for guard in verdict.guards if by_limits(verdict) else ():
         lines += _wrap(plain(guard.detail), width, f"  {GUARDS[guard.outcome]} ", "    ")
     if card := _number_card(verdict):
         lines += ["", *(cut(line, width) for line in card)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pushforward import params, percent
 from pushforward.gate.verdict import (
+    BY,
     OFFSET_TITLE,
     Calibration,
     Number,
@@ -12,6 +13,8 @@ from pushforward.gate.verdict import (
     Stage,
     Validation,
     Verdict,
+    by_limits,
+    self_scored,
     worst_first,
 )
 from pushforward.report.note import Context
@@ -19,8 +22,11 @@ from pushforward.text import ROW, between, code, exact, figure, plain, plural, p
 
 LISTED = 12
 MEASURED = 40  # numbers of a run in a table
-LEVEL = "level"  # the one rule of a verdict on numbers that the run wrote by itself
 RENAMED = "The model has another name"
+SELF_SCORED = (
+    "self-scored: the pushed code wrote these labels and predictions itself; the judge has asked no model, and cannot "
+    "tell whether this one gives them"
+)
 Shown = Callable[..., str]
 SIGNS: dict[str, str] = {
     "promote": "✓",
@@ -47,7 +53,7 @@ NEXT: dict[Outcome, str] = {
     "calibration-only": "improve what the model knows; its level is the season's",
     "identical": "nothing to do: no version is made, the champion stays with its own code",
     "invalid": "mend what is named above and push again",
-    "measured": "nothing to do: no version is made at this level of the project",
+    "measured": "nothing to do: at this level a version is made by a person's word, or promote.metrics",
 }
 
 
@@ -85,8 +91,13 @@ def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -
         "invalid": f"{this} cannot be judged",
         "measured": f"{this} has run, and its numbers are told",
     }
-    if LEVEL in verdict.rules:
+    if by_limits(verdict):
+        titles["promote"] = f"{this} is promoted by {shown(str(verdict.rules.get(BY)))}"
         titles["hold"] = f"{this} breaks a limit of its metrics"
+    elif first and self_scored(verdict) and verdict.champion:
+        titles["promote"] = f"{this} begins another test set than that of {champion}, judged against floors only"
+        titles["hold"] = f"{this} would begin another test set and does not meet the floors"
+        titles["unknown"] = f"{this} would begin another test set and is not shown to meet the floors"
     elif first:
         titles["promote"] = f"{this} is the first model, judged against floors only"
         titles["hold"] = f"{this} would be the first model and does not meet the floors"
@@ -111,7 +122,8 @@ def independent(verdict: Verdict) -> str:
     """What it means that every row is a cluster of its own; "" where rows belong together."""
     if not verdict.rows or (verdict.cluster, verdict.clusters) != (ROW, verdict.rows):
         return ""
-    return "rows are taken as independent (holdout.cluster: none): where some belong together, bounds are too narrow"
+    where = "predictions" if self_scored(verdict) else "holdout"
+    return f"rows are taken as independent ({where}.cluster: none): where some belong together, bounds are too narrow"
 
 
 def clustered(verdict: Verdict) -> str:
@@ -143,7 +155,27 @@ def written(context: Context, shown: Shown) -> str:
 
 def remarks(verdict: Verdict, context: Context) -> list[str]:
     """What the judge could not ask, and what it took for granted."""
-    return [remark for remark in (by_itself(verdict), independent(verdict), *context.remarks) if remark]
+    found = (by_itself(verdict), own_word(verdict), by_word(verdict), independent(verdict), *context.remarks)
+    return [remark for remark in found if remark]
+
+
+def own_word(verdict: Verdict) -> str:
+    """What a verdict does not claim whose predictions the pushed code wrote by itself; "" for any other."""
+    return SELF_SCORED if self_scored(verdict) else ""
+
+
+def by_word(verdict: Verdict) -> str:
+    """Whose word promotes what was not judged; "" where nobody's does."""
+    by = verdict.rules.get(BY) if by_limits(verdict) else None
+    if by is None:
+        return ""
+    how = "promote.metrics: what keeps its limits is promoted" if by == "metrics" else "in words that they signed"
+    return f"by: {by} ({how}); no verdict on the model, which nobody has asked"
+
+
+def asked_of(verdict: Verdict) -> str:
+    """What the rows of a verdict are, as the beginning of a sentence."""
+    return "Test set" if self_scored(verdict) else "Holdout"
 
 
 def by_itself(verdict: Verdict) -> str:

@@ -113,7 +113,7 @@ def _newest(server: Server) -> list[registry.Registered]:
         names = [str(json.loads((server.folder / "registry.json").read_text())["model"])]
     with contextlib.suppress(PushforwardError):
         names = list(Revision(server.repository, server.default_branch).settings.project.models)
-    refs = server.repository.refs("refs/tags")
+    refs = server.repository.refs(*registry.PLACES)
     return [version for name in names if (version := registry.fold(name, refs).newest)]
 
 

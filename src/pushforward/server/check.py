@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pushforward import process
 from pushforward.errors import PushforwardError
 from pushforward.git import remote, whereabouts
-from pushforward.git.refs import TRUST
+from pushforward.git.refs import FOREIGN, TAGS, TRUST
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import authority, signers, ssh, trust
@@ -168,7 +168,7 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
     Nothing where it is no server: that is told already.
     """
     from pushforward.git.server import Server, readable, refuse_misplaced
-    from pushforward.server import soundness, trial, vouched
+    from pushforward.server import foreign, soundness, trial, vouched
 
     try:
         refuse_misplaced(bare)
@@ -183,6 +183,7 @@ def holdings(bare: Path, root: Path | None, *, quick: bool, say: Callable[[str],
         ("format", lambda: soundness.form(repository)),
         ("alternates", lambda: soundness.borrowed(repository)),
         ("refs", lambda: soundness.refs(repository)),
+        ("foreign", lambda: foreign.refs(repository)),
     ]
     followed = follows(repository)
     if followed:
@@ -223,30 +224,36 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
 def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
     """Whether the clone has the registry's tags, and the same ones as the server."""
     from pushforward.registry import tags as registry
+    from pushforward.server import foreign
 
-    asked = repository.remote("ls-remote", "--refs", local.name, "refs/tags/*", check=False)
+    places = (f"{TAGS}*", f"{FOREIGN}*")
+    asked = repository.remote("ls-remote", "--refs", local.name, *places, check=False)
     if asked.returncode != 0:
         return  # the server is told of already
     there = {name: oid for oid, _, name in (line.partition("\t") for line in asked.text.splitlines())}
     here = {ref.name: ref.object for ref in repository.refs("refs/tags/")}
-    short = [name.removeprefix("refs/tags/") for name in sorted(there)]
+    short = [name.removeprefix(TAGS) for name in sorted(there) if name.startswith(TAGS)]
     other = [name for name in short if here.get(f"refs/tags/{name}", "") not in {"", there[f"refs/tags/{name}"]}]
     absent = [name for name in short if registry.parse(name) and f"refs/tags/{name}" not in here]
     mine = [ref.removeprefix("refs/tags/") for ref in here if ref not in there]
-    lost = [name for name in mine if registry.parse(name)]
+    theirs = foreign.compare(repository, there).absent
+    lost = [name for name in mine if registry.parse(name) and name not in theirs]
     if other:
         told = f"{few(other)}: another here than on {local.name}, so git fetch fails ('would clobber existing tag')"
         yield Finding("tags", False, told, f"git fetch {local.name} --tags --force")
     elif absent:
         told = f"{few(absent)}: not in this clone, which tells of what it has fetched"
         yield Finding("tags", False, told, f"git fetch {local.name} 'refs/tags/*:refs/tags/*'", optional=True)
+    if theirs:
+        told = f"{few([*theirs])}: in GTO's form, and not on {local.name}, which may give their numbers again"
+        yield Finding("foreign", False, told, "pushforward init, which keeps them there", optional=True)
     if lost:
         told = f"{few(lost)}: not on {local.name}; it is an older backup, or they are another server's"
         uses = [name for name in lost if "@v" not in name]
         drop = f"git tag -d {shlex.join(lost[:20])}"
         back = f"{local.gives_back(repository.path, uses)}; where they are another server's: " if uses else ""
         yield Finding("tags", False, told, f"{back}{drop}", optional=True)
-    if not (other or absent or lost):
+    if not (other or absent or lost or theirs):
         yield Finding("tags", True, "those of the server")
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pushforward import durable, files
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.refs import HEADS, PULLS, RUNS, TRIALS
-from pushforward.git.repository import Repository
+from pushforward.git.refs import FOREIGN, HEADS, PULLS, RUNS, TRIALS
+from pushforward.git.repository import Ref, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LISTING
@@ -222,7 +222,8 @@ def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, d
     tags = _tags(repository, places.asked, deprecated=deprecated)
     branches = _branches(repository)
     found = _runs(repository, branches, folder)
-    commits = {*tags, *branches, *found}
+    before = _commits(repository, repository.refs(FOREIGN))  # kept as far as it is here: nobody has checked that it was
+    commits = {*tags, *branches, *found, *before.values()}
     wanted = set(objects.named(repository, commits))
     for oid in [oid for oid in wanted if oid.endswith(LISTING)]:
         members = _members(oid, places.stores.values())
@@ -241,15 +242,12 @@ def _needs_of(repository: Repository, folder: Path | None, places: _Places, *, d
 
 
 def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, str]:
-    """Commit -> the tag that keeps it, a version's first. Every tag keeps its commit, whoever made it.
+    """Commit -> the tag that keeps it, a version's first. Every tag keeps its commit, whoever made it; none is foreign.
 
     With `deprecated` a version loses that where its deprecation counts, and no tag at all puts it to use.
     """
-    refs = repository.refs("refs/tags/")
-    asked = "".join(f"{ref.object}^{{commit}}\n" for ref in refs).encode()
-    lines = repository.git("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked).text.splitlines()
-    named = {ref.name.removeprefix("refs/tags/"): line for ref, line in zip(refs, lines, strict=True)}
-    commits = {name: line.split()[1] for name, line in named.items() if line.startswith("commit ")}
+    refs = registry.own(repository.refs(*registry.PLACES))
+    commits = _commits(repository, refs)
     models = {parts["model"] for name in commits if (parts := registry.parse(name))}
     dropped: set[str] = set()
     for known in (registry.fold(model, refs) for model in sorted(models) if deprecated):
@@ -262,6 +260,14 @@ def _tags(repository: Repository, root: Path, *, deprecated: bool) -> dict[str, 
         if commits[name] not in dropped or not registry.parse(name):
             found.setdefault(commits[name], name)
     return found
+
+
+def _commits(repository: Repository, refs: Sequence[Ref]) -> dict[str, str]:
+    """Name of a tag, or of what a mark marks -> the commit that it names; what names none is left out."""
+    asked = "".join(f"{ref.object}^{{commit}}\n" for ref in refs).encode()
+    lines = repository.git("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked).text.splitlines()
+    named = {ref.name.removeprefix("refs/tags/"): line for ref, line in zip(refs, lines, strict=True)}
+    return {name: line.split()[1] for name, line in named.items() if line.startswith("commit ")}
 
 
 def _branches(repository: Repository) -> set[str]:

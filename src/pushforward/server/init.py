@@ -18,7 +18,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote, whereabouts
 from pushforward.git import repository as git
-from pushforward.git.refs import HOLDOUTS, NOTES, TRUST
+from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
@@ -80,6 +80,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     repository = Repository(clone)
     clone = _project(repository)
     from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
+    from pushforward.server import foreign
 
     wanted = settings.load(clone)
     branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
@@ -113,7 +114,9 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     if told := unshared(Repository(bare)):
         say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
-    return _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    made = _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    foreign.take(made.repository, repository, next(iter(wanted.project.models)), say)
+    return made
 
 
 def _project(repository: Repository) -> Path:
@@ -243,7 +246,9 @@ class _Renewal:
 
     def _versions(self) -> bool:
         """Whether the repository has versions, which are nothing without their objects."""
-        return any("@v" in ref.name for ref in self.repository.refs("refs/tags"))
+        from pushforward.registry import tags as registry
+
+        return any("@v" in ref.name for ref in registry.own(self.repository.refs(*registry.PLACES)))
 
     def _restore_signers(self) -> None:
         """Take the allowed signers from the ref that publishes them where the file is lost."""
@@ -409,7 +414,7 @@ def _add_remote(repository: Repository, bare: Path) -> None:
 def _fetch_reports(repository: Repository) -> None:
     # `git fetch` brings the reports along, a pattern, for there are none before the first verdict; and all versions:
     # by itself it follows tags of branches only, and a version may name a lock commit beside them
-    for spec in (f"+{NOTES}*:{NOTES}*", "refs/tags/*:refs/tags/*"):
+    for spec in (f"+{NOTES}*:{NOTES}*", "refs/tags/*:refs/tags/*", f"+{FOREIGN}*:{FOREIGN}*"):
         if spec not in repository.git("config", "--get-all", f"remote.{REMOTE}.fetch", check=False).text.split("\n"):
             repository.git("config", "--add", f"remote.{REMOTE}.fetch", spec)
     # with fetch.prune a fetch would delete each tag that is of this clone, or of another remote, and not of the server

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pushforward.errors import PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.refs import NOTES, RUNS, TRUST
+from pushforward.git.refs import FOREIGN, NOTES, RUNS, TAGS, TRUST
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import signers, ssh
@@ -129,8 +129,10 @@ def _head(repository: Repository) -> Finding:
     if repository.resolve("refs/heads/main"):
         mend = mend.replace("/BRANCH", "/main")
     # by name alone: that one of them leads nowhere is told by itself
-    asked = ("for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/tags/", NOTES)
-    some = repository.git(*asked, check=False).text or (repository.path / head).exists()
+    asked = ("for-each-ref", "--format=%(refname)", "refs/heads/", TAGS, NOTES, FOREIGN)
+    names = set(repository.git(*asked, check=False).text.split())
+    pushed = {name for name in names if not name.startswith(FOREIGN) and name.replace(TAGS, FOREIGN, 1) not in names}
+    some = pushed or (repository.path / head).exists()
     if repository.resolve(head) is None and (damaged := _why_lost(repository, head)):
         return damaged
     if repository.resolve(head) is None and some:

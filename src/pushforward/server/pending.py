@@ -12,7 +12,7 @@ from pushforward import durable
 from pushforward.actions import cron as schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
-from pushforward.git.refs import NOTES, PULLS, RUNS, ZERO
+from pushforward.git.refs import FOREIGN, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG
@@ -28,7 +28,6 @@ SCHEDULE = "schedule.json"
 LANDS_SECONDS = 60.0  # after its check a push moves its refs, or it never does
 CRONS = "crons.json"
 DUE = "%Y%m%dT%H%MZ"
-TAGS = "refs/tags/"
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,10 @@ def _tags(server: Server, judged: set[str]) -> list[Job]:
     """The tags that put a version to use where a person decides that, by their numbers; what they start has not run."""
     manual = _manual(server)
     found = []
-    for ref in server.repository.refs(TAGS) if manual[1] else ():
-        place = _assignment(ref.name, manual)
+    refs = server.repository.refs(TAGS, FOREIGN) if manual[1] else []
+    others = foreign({ref.name: ref.object for ref in refs})  # what GTO has put to use starts nothing here
+    for ref in refs:
+        place = None if ref.name.removeprefix(TAGS) in others else _assignment(ref.name, manual)
         if place is not None and ref.type == "tag" and ref.object not in judged:
             found.append((place, Job("tag", ref.name, ref.target, tag=ref.object)))
     return [job for _, job in sorted(found, key=lambda one: one[0])]

@@ -15,7 +15,7 @@ from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git import server, whereabouts
-from pushforward.git.refs import NOTES, PULLS, REGISTRY, TRUST, VERDICTS, ZERO
+from pushforward.git.refs import FOREIGN, NOTES, PULLS, REGISTRY, TAGS, TRUST, VERDICTS, ZERO
 from pushforward.git.repository import AS_SHA1, Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
@@ -169,7 +169,8 @@ def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
             known.add(name)
     if NOTES not in known and any(name.startswith(VERDICTS) for name in known):
         yield Damage(NOTES, "the reports are gone, and verdicts are there")
-    if REGISTRY not in known and any(name.startswith("refs/tags/") and "@v" in name for name in known):
+    own = (name for name in known if name.startswith(TAGS) and name.replace(TAGS, FOREIGN, 1) not in known)
+    if REGISTRY not in known and any("@v" in name for name in own):
         yield Damage(REGISTRY, "the registry is gone, and versions are there")
 
 
@@ -249,7 +250,7 @@ def parts(repository: Repository) -> list[Part]:
 
 
 def _versions(repository: Repository) -> dict[str, str]:
-    tags = repository.refs("refs/tags/")
+    tags = repository.refs(*registry.PLACES)
     models = {parts["model"] for ref in tags if (parts := registry.parse(ref.name.removeprefix("refs/tags/")))}
     found: dict[str, str] = {}
     for model in sorted(models):
@@ -354,7 +355,8 @@ def others(made: Server, clone: Path | None) -> Iterator[Store]:
 
 def signatures(repository: Repository, signers: Path) -> Iterator[Finding]:
     """Whether a key that is trusted vouches for every tag of the registry."""
-    tags = [ref for ref in repository.refs("refs/tags/") if registry.parse(ref.name.removeprefix("refs/tags/"))]
+    mine = registry.own(repository.refs(*registry.PLACES))
+    tags = [ref for ref in mine if registry.parse(ref.name.removeprefix("refs/tags/"))]
     with ThreadPoolExecutor(VERIFIED_AT_ONCE) as pool:
         why = list(pool.map(lambda ref: _doubt(repository, ref.object, ref.name, signers), tags))
     doubted = [

@@ -15,6 +15,7 @@ from pushforward.git.refs import HOLDOUTS, PULLS, REGISTRY, RUNS, VERDICTS, ZERO
 from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
+from pushforward.registry import ssh
 from pushforward.report import notes
 from pushforward.server import flows
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
@@ -108,7 +109,8 @@ class Subject:
             return Event("push", job.commit, job.ref, message=message)
         if job.event == "push":
             paths = tuple(self.repository.changed(None if self.before == ZERO else self.before, job.commit))
-            return Event("push", job.commit, job.ref, before=job.before, message=message, paths=paths)
+            told = paths if paths or not self._asks_for_promotion else None
+            return Event("push", job.commit, job.ref, before=job.before, message=message, paths=told)
         base = self.repository.merge_base(self.main, job.commit)
         return Event(
             "pull_request",
@@ -124,6 +126,12 @@ class Subject:
             head=job.branch,
             head_sha=job.commit,
         )
+
+    @property
+    def _asks_for_promotion(self) -> bool:
+        """Whether a commit says that it shall be promoted: then it is run, even where it changes nothing."""
+        (found,) = self.repository.objects([self.job.commit])
+        return found is not None and bool(ssh.word_in(found[1], ssh.PROMOTE))
 
     def as_if_merged(self) -> Event:
         """The same files, pushed to the default branch."""

@@ -10,32 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pushforward import __version__, files, params, schema
+from pushforward import __version__, files
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server, hooks
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision
+from pushforward.project import sample
 from pushforward.report import notes
 from pushforward.server import init
 from pushforward.server.finding import Finding
 
-SAMPLE = Path(__file__).parent.parent / "sample"
+KIND = "trial"
 PREFIX = "trial-"
-PLACES = {
-    "settings.txt": schema.FILE,
-    "params.txt": params.FILE,
-    "pipeline.txt": "dvc.yaml",
-    "stages.txt": "src/trial/stages.py",
-    "train.txt": ".github/workflows/train.yml",
-    "judge.txt": ".github/workflows/judge.yml",
-}
-WRITTEN = {
-    ".dvc/config": "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n",
-    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    ".dvcignore": ".gitignore\n",
-    ".gitignore": "/data/*\n!/data/keep\n/model\n/handover\n/verdict\n__pycache__\n",
-    "data/keep": "",
-}
 DIED = re.compile(r"[A-Z]\w*(Error|Exception): ")
 WRONG = ("error", "pushforward: ", "fatal: ", "exec: ", "bash: ", "/", "! ", "✗ ")
 
@@ -86,24 +72,15 @@ def _python(made: Server, digest: str) -> Path | None:
 
 def _project(clone: Path, repository: Repository, head: str, wanted: list[str], tool: Path) -> Path:
     """A clone with the small project in one commit; its environment is that of `head`, its tool the server's copy."""
-    for name, place in PLACES.items():
-        (clone / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(SAMPLE / name, clone / place)
+    clone.mkdir()
+    values = {"version": __version__, "environment": json.dumps(wanted), "store": "../../store"}
+    for path, content in sample.render(KIND, values).items():
+        files.write(clone, path, content)
     files.check(tool, "")
     shutil.copytree(tool, clone / "src" / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
     for path in wanted:
         files.write(clone, path, repository.read_plain(head, path) or b"")
-    told = clone / schema.FILE
-    text = told.read_text().replace("environment: []", f"environment: {json.dumps(wanted)}")
-    told.write_text(text.replace("%version%", __version__))
-    for place, text in WRITTEN.items():
-        (clone / place).parent.mkdir(exist_ok=True)
-        (clone / place).write_text(text)
-    made = Repository(clone)
-    made.git("init", "-q", "-b", "main", env={"GIT_TEMPLATE_DIR": ""})
-    made.git("add", "-A")
-    tree = made.git("write-tree").text
-    made.set_ref("refs/heads/main", made.write_commit(tree, [], "Try a whole run\n", date=f"{int(time.time())} +0000"))
+    sample.commit(sample.begin(clone), ["."], "Try a whole run", now=int(time.time()))
     return clone
 
 

@@ -28,7 +28,7 @@ class Missing:
 
 def missing(repository: Repository) -> list[Missing]:
     """The verdicts and runs of all versions that are gone, or that are not what the version's tag says."""
-    tags = repository.refs("refs/tags/")
+    tags = repository.refs(*registry.PLACES)
     models = {parts["model"] for ref in tags if (parts := registry.parse(ref.name.removeprefix("refs/tags/")))}
     versions = [one for model in sorted(models) for one in registry.fold(model, tags).versions]
     found = repository.objects([version.tag for version in versions])

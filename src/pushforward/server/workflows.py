@@ -128,7 +128,7 @@ class Execution:
     def _version(self) -> str:
         """The version that the tag of this run puts to use."""
         named = registry.parse(self.job.ref.removeprefix("refs/tags/"))
-        known = registry.fold(named["model"] if named else "", self.repository.refs("refs/tags"))
+        known = registry.fold(named["model"] if named else "", self.repository.refs(*registry.PLACES))
         version = known.at(self.job.commit)
         if version is None:
             raise PushforwardError(f"{self.job.branch} names {self.job.commit[:9]}, which no version names")
@@ -312,9 +312,9 @@ class Execution:
 
     def _tagged(self) -> bool:
         """Whether a version names this commit as what was pushed."""
-        pattern = f"refs/tags/{self.subject.settings.model.name}@*"
-        names = self.repository.git("for-each-ref", f"--contains={self.job.commit}", "--format=%(objectname)", pattern)
-        records = (registry.record(self.repository.git("cat-file", "tag", tag).text) for tag in names.text.split())
+        known = registry.fold(self.subject.settings.model.name, self.repository.refs(*registry.PLACES))
+        tags = self.repository.objects([version.tag for version in known.versions])
+        records = (registry.record(tag[1].decode("utf-8", "replace")) for tag in tags if tag)
         return any(found.get("commit") == self.job.commit for found in records)
 
     def _carried(self) -> Outcome:

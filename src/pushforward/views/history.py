@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pushforward import params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
-from pushforward.git.refs import HOLDOUTS, NOTES, REPORTS
+from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger, names
 from pushforward.registry import tags as registry
@@ -172,6 +172,7 @@ class Tag:
 class Snapshot:
     """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
 
+    `measured` is the level of settings by which nothing is judged, so that nothing fills one; "" otherwise.
     `notes` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
     that this version cannot read.
     """
@@ -187,6 +188,7 @@ class Snapshot:
     reports: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    measured: str = ""
 
     def pull(self, number: int) -> Pull | None:
         """A pull request by its number."""
@@ -247,7 +249,7 @@ class History:
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
-        prefixes = ("refs/heads", "refs/tags", NOTES, HOLDOUTS, REPORTS)
+        prefixes = ("refs/heads", *registry.PLACES, NOTES, HOLDOUTS, REPORTS)
         listed = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).stdout
         with self._lock:
             before, snapshot = self._seen
@@ -298,13 +300,15 @@ class History:
         refs = {name: identity for identity, _, name in (line.partition(" ") for line in listed.splitlines())}
         annotated = notes.annotated(self.repository) if NOTES in refs else {}
         read = self._learn([(_headers, blob) for blob in annotated.values()] + [(_commit, name) for name in annotated])
-        model, policy, problems = self._settings(refs)
-        mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#"))]
+        rules, problems = self._settings()
+        model, policy, measured = _told(rules) if rules else (_model(refs), {}, "")
+        mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#", FOREIGN))]
         tags = self._learn([(_tag, refs[name]) for name in mine])
         told = {identity: tag for (_, identity), (_, tag) in tags.items()}
         kinds = {identity: kind for (_, identity), (kind, _) in tags.items()}
         folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
         known = registry.fold(model, folded)
+        known = registry.without_bare(known, {name: tag.raw for name, tag in told.items()})
         kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
         runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(
@@ -319,6 +323,7 @@ class History:
             reports=_below(refs, REPORTS),
             unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
             problems=(*problems, *known.problems),
+            measured=measured,
         )
 
     def _learn(self, wanted: Sequence[tuple[Reader, str]]) -> dict[tuple[Reader, str], Any]:
@@ -332,21 +337,18 @@ class History:
                 self._known[reader, name] = told[reader, name]
         return {one: told[one] if one in told else self._known[one] for one in wanted}
 
-    def _settings(self, refs: Collection[str]) -> tuple[str, Mapping[str, str], list[str]]:
-        """The model's name and the environments' policy; where the settings cannot be read, the name by the tags."""
+    def _settings(self) -> tuple[settings.Settings | None, list[str]]:
+        """The settings of the default branch; none where there are none, or with what is wrong with them."""
         (found,) = self.repository.objects([SETTINGS])
-        problems = []
-        if found:
-            try:
-                rules = settings.parse(found[1])
-            except PushforwardError as broken:
-                problems.append(broken.message)
-            else:
-                name = rules.of(self.model or next(iter(rules.project.models))).model.name
-                self._ledgers = name if rules.several else ""
-                return name, rules.promote.environments, problems
-        tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)
-        return next((tag["model"] for tag in tags if tag), ""), {}, problems
+        if found is None:
+            return None, []
+        try:
+            rules = settings.parse(found[1])
+            rules = rules.of(self.model or next(iter(rules.project.models)))
+        except PushforwardError as broken:
+            return None, [broken.message]
+        self._ledgers = rules.name
+        return rules, []
 
     def _newest_first(self, holdouts: Mapping[str, str]) -> dict[str, str]:
         """Holdouts by the last of their batches: months by themselves, others as the default branch lists them."""
@@ -407,6 +409,19 @@ class History:
                 raise PushforwardError(f"the numbers of look {look.number} are not what it found")
             found[look.number] = verdicts.Verdict.from_json(content[1])
         return found
+
+
+def _told(rules: settings.Settings) -> tuple[str, Mapping[str, str], str]:
+    """The model's name, who fills an environment and, where nothing is judged and so nothing does, the level."""
+    if rules.measures:
+        return rules.model.name, {}, f"{rules.level} ({schema.LEVELS[rules.level]})"
+    return rules.model.name, rules.promote.environments, ""
+
+
+def _model(refs: Collection[str]) -> str:
+    """The model's name by the tags, for want of settings."""
+    tags = (registry.parse(name.removeprefix("refs/tags/")) for name in refs)
+    return next((tag["model"] for tag in tags if tag), "")
 
 
 def _runs(

@@ -17,13 +17,13 @@ from markupsafe import Markup, escape
 
 from pushforward import __version__, params, percent, schema, settings
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import OFFSET_TITLE, Verdict, worst_first
+from pushforward.gate.verdict import LEVEL, OFFSET_TITLE, Verdict, by_limits, self_scored, worst_first
 from pushforward.git.refs import REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.judge import names
 from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
-from pushforward.registry.tags import Registered
+from pushforward.registry.tags import NEITHER, UNJUDGED, Registered
 from pushforward.release import card, provenance
 from pushforward.release import entry as registered
 from pushforward.release.card import Card
@@ -39,6 +39,8 @@ SLICES_OPEN = 8
 LONGEST = 4000
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
 OTHER = re.compile(rf"of/({NAME})/(.*)")
+# What stands for environments where nothing is judged.
+MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted unasked."
 FILES = {"style.css": CSS, "icon.svg": SVG}
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
@@ -392,7 +394,10 @@ def _points(runs: Sequence[Run], name: str) -> list[charts.Point]:
 
 @dataclass(frozen=True)
 class Use:
-    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it."""
+    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it.
+
+    `foreign` is what GTO has put there before, until a version is.
+    """
 
     environment: str
     version: Registered | None
@@ -400,18 +405,20 @@ class Use:
     tagger: str
     policy: str
     run: Run | None
+    foreign: str = ""
 
 
 def _uses(snapshot: Snapshot) -> list[Use]:
     """The environments, those of the settings first and in their order."""
     made, uses = _made(snapshot), []
-    for name in dict.fromkeys([*snapshot.policy, *snapshot.registry.environments]):
-        version = snapshot.registry.in_use(name)
-        mine = [one for one in snapshot.registry.assignments if one.environment == name]
+    known = snapshot.registry
+    for name in dict.fromkeys([*snapshot.policy, *known.environments, *known.foreign_environments]):
+        version, mine = known.in_use(name), known.uses(name)
         tag = snapshot.tags[mine[-1].tag] if mine else None
         run = made.get(str(version.version)) if version else None
         since = tag.seconds if tag else 0
-        uses.append(Use(name, version, since, tag.tagger if tag else "", snapshot.policy.get(name, ""), run))
+        policy, before = snapshot.policy.get(name, ""), known.foreign_use(name)
+        uses.append(Use(name, version, since, tag.tagger if tag else "", policy, run, before))
     return uses
 
 
@@ -454,7 +461,12 @@ def _templates() -> Environment:
         "unlisted": words.unlisted,
         "written": lambda context: words.written(context, plain),
         "clustered": words.clustered,
-        "LEVEL": words.LEVEL,
+        "LEVEL": LEVEL,
+        "MEASURED": MEASURED,
+        "NEITHER": NEITHER,
+        "UNJUDGED": UNJUDGED,
+        "by_limits": by_limits,
+        "self_scored": self_scored,
         "WORDS": words.WORDS,
         "NEXT": words.NEXT,
         "SLICES_OPEN": SLICES_OPEN,

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pushforward.pipeline.revision import settings_here
 from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry.tags import Registered, Registry
+from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import between, code, columns, cut, figure, plain, signed, table
@@ -66,10 +66,19 @@ class Deprecated:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """What GTO has left from before the server, the highest version last, and what it has put to use where none is."""
+
+    versions: tuple[str, ...] = ()
+    uses: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class State:
     """The registry and the history of a repository, newest verdict last.
 
-    `earlier` is what environments hold under other names than the model has now, `lacks` what a clone has not fetched.
+    `foreign` is what nobody here has judged or signed, `earlier` what environments hold under other names than the
+    model has now, `lacks` what a clone has not fetched.
     """
 
     model: str
@@ -80,6 +89,7 @@ class State:
     problems: tuple[str, ...]
     history: tuple[Entry, ...]
     earlier: tuple[Use, ...] = ()
+    foreign: Foreign = Foreign()
     lacks: str = ""
 
     def record(self) -> dict[str, Any]:
@@ -112,13 +122,14 @@ def state(root: Path, model: str = "") -> State:
         (*known.problems, *inconsistent, *unread),
         tuple(_entry(run, made) for run in reversed(snapshot.runs)),
         tuple(_earlier(root, repository, rules)),
+        Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
         authority.lacks(repository, known.model),
     )
 
 
 def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Use]:
     """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
-    refs = repository.refs("refs/tags")
+    refs = repository.refs(*registry.PLACES)
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
     for model in sorted({found["model"] for found in parsed if found} - set(rules.project.models)):
         known = _counting(root, registry.fold(model, refs), rules)
@@ -131,7 +142,7 @@ def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Us
 
 def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
     """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
-    return _counting(root, registry.fold(rules.model.name, repository.refs("refs/tags")), rules)
+    return _counting(root, registry.fold(rules.model.name, repository.refs(*registry.PLACES)), rules)
 
 
 def _counting(root: Path, known: Registry, rules: Settings) -> Registry:
@@ -218,8 +229,12 @@ def terminal(state: State, *, width: int = 80) -> str:
         )
     listed = [cut(line, width) for line in columns(rows)]
     uses = [f"{use.environment:<12} {use.version or 'nothing'}  {_since(use)}" for use in state.uses + state.earlier]
+    uses += [f"{name:<12} {version}  {UNJUDGED}" for name, version in state.foreign.uses.items()]
     uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
+    if state.foreign.versions:
+        count = f"{len(state.foreign.versions)} version{'s' if len(state.foreign.versions) > 1 else ''}"
+        uses.append(f"{'foreign':<12} {count}, the newest {state.foreign.versions[-1]}: {NEITHER}")
     lines = [cut(f"  {line}".rstrip(), width) for line in uses]
     problems = [cut(f"! {plain(text)}", width) for text in state.problems]
     if state.lacks:
