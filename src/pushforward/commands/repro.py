@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pushforward.commands import common
-from pushforward.errors import BUG, PushforwardError
+from pushforward.errors import BUG, DATA, PushforwardError
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -61,15 +61,18 @@ def repro(clean: bool, push: bool, out: Path) -> None:
 
         with handover.refusal(out, commit):
             seeds.run(root, one, out, say=lambda text: click.echo(f"  {text}"))
-    if done.outcome != "ok":
-        from pushforward.errors import DATA
+    _end(done)
 
-        last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
-        raise PushforwardError(
-            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
-            next=done.next,
-            exit_code=DATA if done.outcome == "refused" else BUG,
-        )
+
+def _end(done: Any) -> None:
+    if done.outcome == "ok":
+        return
+    last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
+    raise PushforwardError(
+        f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+        next=done.next,
+        exit_code=DATA if done.outcome == "refused" else BUG,
+    )
 
 
 def _takes(root: Path, rules: "Settings") -> bool:

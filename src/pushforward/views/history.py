@@ -360,16 +360,9 @@ class History:
 
     def _arrived(self) -> list[str]:
         """The batches of the default branch; none where nothing can be read that says them."""
-        (found,) = self.repository.objects([SETTINGS])
+        rules, _ = self._settings()
         try:
-            rules = settings.parse(found[1]) if found else None
-            return (
-                rules.of(self.model or next(iter(rules.project.models))).arrived(
-                    lambda file: self.repository.read("HEAD", file)
-                )
-                if rules
-                else []
-            )
+            return rules.arrived(lambda file: self.repository.read("HEAD", file)) if rules else []
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
