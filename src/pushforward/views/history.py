@@ -183,6 +183,7 @@ class Snapshot:
     tags: Mapping[str, Tag] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     pulls: tuple[Pull, ...] = ()
+    models: tuple[str, ...] = ()  # of the default branch; the one that is read is among them
     holdouts: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
@@ -238,14 +239,6 @@ class History:
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
         self._known: dict[tuple[Reader, str], Any] = {}
         self._looks: dict[tuple[str, str], Looks] = {}
-
-    def models(self) -> list[str]:
-        """What the models of the default branch are called; one that its tags tell, or "", where it cannot be read."""
-        (found,) = self.repository.objects([SETTINGS])
-        try:
-            return list(settings.parse(found[1]).project.models) if found else [""]
-        except PushforwardError:
-            return [""]
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
@@ -313,6 +306,7 @@ class History:
         runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(
             model=model,
+            models=tuple(rules.project.models) if rules else (model,),
             policy=policy,
             registry=known,
             tags=told,

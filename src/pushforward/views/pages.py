@@ -99,15 +99,15 @@ class Site:
         Of several models the first has the site itself, each other one the same pages below `of/NAME/`.
         """
         if (found := OTHER.fullmatch(path)) and not self.model:
-            return self._other(found[1]).answer(found[2]) if found[1] in self.history.models()[1:] else None
+            return self._other(found[1]).answer(found[2]) if found[1] in self.history.snapshot().models[1:] else None
         return self._at(path, None)
 
     def _other(self, name: str) -> "Site":
         return self._others.setdefault(name, Site(self.history.repository, name))
 
-    def _switch(self, root: str) -> list[tuple[str, str, bool]]:
+    def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
         """(name, address, whether it is this one) of every model, where there are several."""
-        first, *others = self.history.models()
+        first, *others = models or ("",)
         top = f"{root}../../" if self.model else root
         places = [(first, f"{top}index.html"), *((name, f"{top}of/{name}/index.html") for name in others)]
         return [(name, place, name == (self.model or first)) for name, place in places] if others else []
@@ -122,7 +122,7 @@ class Site:
 
     def everything(self) -> Iterator[tuple[str, Answer]]:
         """Every path that has an answer, and the answer; git is asked for a hundred reports at once."""
-        for name in [] if self.model else self.history.models()[1:]:
+        for name in () if self.model else self.history.snapshot().models[1:]:
             yield from ((f"of/{name}/{path}", answer) for path, answer in self._other(name).everything())
         snapshot = self.history.snapshot()
         lists = {
@@ -290,7 +290,7 @@ class Site:
             "root": root,
             "here": template,
             "site": self.name,
-            "models": [] if template == "missing" else self._switch(root),
+            "models": self._switch(snapshot.models, root),
         }
         text = self._templates.get_template(f"{template}.html").render(snapshot=snapshot, **values)
         return Answer(text.encode("utf-8", "replace"), HTML)
