@@ -339,6 +339,35 @@ def test_what_would_grow_or_does_not_fit_its_tag_is_refused_at_once(text, words)
         settings.parse(text.encode())
 
 
+ANCHORED = b"""\
+base: &base {depth: 3, rate: 0.1}
+train:
+  <<: *base
+  rate: 0.2
+months: &months ["2020-01", "2020-02"]
+again: *months
+"""
+
+
+def test_parameters_are_the_pipeline_s_and_may_have_anchors():
+    assert params.flatten(ANCHORED) == {
+        "base.depth": 3,
+        "base.rate": 0.1,
+        "train.depth": 3,
+        "train.rate": 0.2,
+        "months": ["2020-01", "2020-02"],
+        "again": ["2020-01", "2020-02"],
+    }
+    assert params.batches(ANCHORED, "again") == ["2020-01", "2020-02"]
+
+
+def test_parameters_stand_for_no_more_values_than_a_file_could_say(monkeypatch):
+    monkeypatch.setattr(yamlfile, "LIMIT_NODES", 22)
+    with pytest.raises(PushforwardError, match=r"params.yaml:6:8: it stands for more than 22 values") as refused:
+        params.plain(ANCHORED)
+    assert refused.value.next == "edit params.yaml"
+
+
 def test_the_contract_is_written_down_whole():
     text = (Path(__file__).parent.parent / "docs" / "contract.md").read_text()
     named = {*schema.Model.model_fields} - {"folder", "metrics", "noise", "predictions"}

@@ -90,7 +90,7 @@ def flatten(text: bytes, where: str = FILE) -> dict[str, Any]:
 
 
 def _load(text: bytes, where: str) -> CommentedMap:
-    tree = yamlfile.load(text, where)
+    tree = yamlfile.load(text, where, aliases=True)
     _check_kinds(tree, where)
     return tree
 

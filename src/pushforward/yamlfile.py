@@ -1,6 +1,7 @@
 """YAML files that people write for pushforward: read strictly, with the line of whatever is refused.
 
-Read by `settings` and by `project.schema`. Foreign YAML, which may have anchors, is checked by `untrusted`.
+Read by `settings` and by `project.schema`, and by `params`, whose file may have anchors. Other foreign YAML is checked
+by `untrusted`.
 """
 
 import difflib
@@ -13,18 +14,22 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
-from pushforward import __version__, pointers
+from pushforward import __version__, pointers, untrusted
 from pushforward.errors import PushforwardError
 
 LIMIT_BYTES = 64 * 1024
 LIMIT_DEPTH = 40
+LIMIT_NODES = 10_000
 PLAIN_CHARACTERS = 4096  # what is shorter takes no time, however deep it nests
 # What ruamel.yaml lets through from a tag with a text that does not fit it, such as `!!int ""`.
 ODD = (LookupError, AttributeError, TypeError)
 
 
-def load(text: bytes, where: str) -> CommentedMap:
-    """The mapping in the bytes of a YAML file, with its line numbers, not to be changed; `where` names it in errors."""
+def load(text: bytes, where: str, *, aliases: bool = False) -> CommentedMap:
+    """The mapping in the bytes of a YAML file, with its line numbers, not to be changed; `where` names it in errors.
+
+    With `aliases` it may have some, as files that are not ours do, of so many values in all.
+    """
     if len(text) > LIMIT_BYTES:
         raise unreadable(f"{where} has {len(text):,} bytes; the limit is {LIMIT_BYTES:,}", where)
     if stands_for := pointers.committed(text[: pointers.FIRST_BYTES]):
@@ -34,7 +39,9 @@ def load(text: bytes, where: str) -> CommentedMap:
     except UnicodeDecodeError as wrong:
         raise unreadable(f"{where} is not UTF-8 at byte {wrong.start}", where) from None
     try:
-        if len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
+        if aliases:
+            untrusted.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        elif len(source) > PLAIN_CHARACTERS or not {"&", "*"}.isdisjoint(source):
             _check_events(source, where)
         tree = _tree(source)
     except MarkedYAMLError as broken:

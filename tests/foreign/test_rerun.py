@@ -368,6 +368,7 @@ def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path, too
     said = shop.push()
     assert "MEASURED" in said, said
     assert "the first run with numbers: 2 to begin from" in said.lower(), said
+    assert "as the run wrote them, not judged on the same rows" in said, said
     shop.needed("shell stages, `renv.lock`, no model", "0, first numbers")
     shop.git("switch", "-q", "-c", "longer")
     shop.edit("input.txt", "1\n1\n", "1\n1\n1\n")

@@ -186,6 +186,15 @@ def test_init_ends_with_what_the_project_lacks_and_does_not_fail(project):
     assert said.splitlines()[-1].startswith("next     pushforward rehearse, and then git push local ")
 
 
+def test_a_model_that_is_more_than_a_server_takes_is_told(project):
+    project.edit("pushforward.yaml", "gate:\n", "server: {handover_mib: 1}\ngate:\n")
+    project.edit("train.py", "pickle.dump((names, ", "pickle.dump((names, bytes(1 << 21), ")
+    project.edit("predict.py", "names, model =", "names, _, model =")
+    (one,) = rehearsed(project)["faults"]
+    assert "the hand-over, the model in it, has more than 1 MiB (server.handover_mib" in one["what"]
+    assert one["what"].endswith(": model has 2 MiB")
+
+
 def test_of_one_cause_one_fault_is_told(project, git):
     """No settings, no store, a lock that git ignores, a file that is no YAML: DVC would tell of each in its own way."""
     project.write({"dvc.yaml": "stages:\n  a:\n    cmd: echo a: b\n", ".dvc/config": ""})

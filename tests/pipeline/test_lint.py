@@ -301,7 +301,7 @@ def test_below_level_3_and_without_params_the_pipeline_runs_and_nothing_is_score
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("params.yaml", "a: &a [x]\nb: [*a]\n", "anchor or alias"),
+        ("params.yaml", "a: &a [x\nb: [*a]\n", "params.yaml:2"),
         ("pushforward.yaml", "models: &a [x]\ngate: *a\n", "anchor or alias"),
         ("pushforward.yaml", 'tool: "0.2.0"\nmodels: {toy: {}}\ngate: {windw: 2}\n', "did you mean 'window'"),
         (

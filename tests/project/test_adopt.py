@@ -299,7 +299,7 @@ def test_a_level_that_is_not_reached_is_refused_with_what_it_lacks(tmp_path, git
     root = shapes.make(tmp_path / "shop", git, "sklearn")
     done = adopt(root, "--level", "3")
     assert done.exit_code == USAGE
-    assert "level 3 needs predictions: one table with a row for each test row" in done.output
+    assert "level 3 needs holdout: rows that no model has seen, and score: the command that scores them" in done.output
     assert not (root / schema.FILE).exists()
     assert adopt(root, "--level", "0").exit_code == 0
     project = schema.load(root)

@@ -101,14 +101,26 @@ def test_reports_and_versions_come_along_with_every_fetch(clone, git):
 
 @pytest.mark.parametrize("branch", ["main", "trunk"])
 def test_the_branch_at_hand_becomes_the_default_and_stays_it(clone, git, branch):
-    git(clone, "checkout", "-q", "-B", branch)
+    git(clone, "branch", "-m", branch)
     assert init(clone).default_branch == branch
     git(clone, "checkout", "-q", "-b", "idea")
     assert init(clone).default_branch == branch
 
 
+@pytest.mark.parametrize("known", ["main", "master", "of origin"])
+def test_on_a_topic_branch_the_default_is_what_adopt_says_it_is(clone, git, known):
+    if known == "of origin":
+        git(clone, "update-ref", "refs/remotes/origin/trunk", "HEAD")
+        git(clone, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    else:
+        git(clone, "branch", "-m", known)
+    git(clone, "checkout", "-q", "-b", "adopt")
+    assert init(clone).default_branch == {"of origin": "trunk"}.get(known, known)
+
+
 def test_without_a_branch_it_is_refused(clone, git):
     git(clone, "checkout", "-q", "--detach")
+    git(clone, "branch", "-q", "-D", "main")
     refused = refusal(clone)
     assert "no branch is checked out" in refused.message
     assert refused.next == "git switch main"

@@ -498,6 +498,13 @@ def test_a_project_that_is_measured_has_a_level_for_environments(repository, git
     assert "production" not in index + models
     assert "empty" not in index
     assert f"No version: at level {level} the numbers of a run are told" in models
+    if metrics:
+        limited = text.replace("higher}", "higher, at_least: 0.5}") + "promote: {metrics: true}\n"
+        (repository / "pushforward.yaml").write_text(limited)
+        git(repository, "commit", "-q", "-am", "Promote by metrics")
+        told = Page(html(Site(Repository(repository)), "index.html")).text
+        assert "In use in production" in told
+        assert "unasked" not in told
 
 
 def test_what_gto_has_in_use_is_told_as_foreign_until_a_version_is(repository, git):

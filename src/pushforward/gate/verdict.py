@@ -34,6 +34,7 @@ SELF_SCORED = "2 (predictions)"
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
+OWN_PATHS = ("requirements/", "metrics/")  # of those, what is the run's own where that scores itself
 JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -288,8 +289,11 @@ def lands(verdict: Verdict) -> bool:
     """Whether a protected default branch takes a change for its verdict alone.
 
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
-    could change the judge by it would need no better model ever after. So does what was measured and not judged.
+    could change the judge by it would need no better model ever after. So does what was measured and not judged, and
+    what passed by predictions that the change itself wrote: its pipeline is its own there, and the rest is the judge's.
     """
+    if self_scored(verdict) and verdict.verdict == "promote":
+        return all(name.startswith(OWN_PATHS) or is_pipeline(name) for name in verdict.touched)
     own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
     same = verdict.verdict in {"identical", "measured"} and not own
     return verdict.verdict == "promote" or same

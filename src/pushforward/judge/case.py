@@ -157,7 +157,13 @@ class Case:
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
-        contract = self.settings_in(root).contract
+        theirs = self.settings_in(root)
+        if not theirs.score:
+            raise PushforwardError(
+                f"{champion.name} has no score command (it is of level {theirs.level}), so it cannot be asked",
+                next="give the model another name: it begins again, and is compared with nothing",
+            )
+        contract = theirs.contract
         pipeline.fetch(root, contract.path, *([contract.validation] if contract.validation else []))
         recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
         found = model_digest(root / contract.path)

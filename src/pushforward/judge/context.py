@@ -188,10 +188,10 @@ def next_step(verdict: Verdict, context: Context) -> str:
         return (
             "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
         )
+    signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
     if verdict.verdict == "promote":
-        return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
+        return f"merge {context.branch}{signed}; the run on the target branch judges again, and tags what passes"
     if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
-        signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
         by_word = "nothing is tagged without a person's word, or promote.metrics"
         tagged = by_word if verdict.verdict == "measured" else "there is nothing to tag"
         return f"merge {context.branch}{signed}; {tagged}"

@@ -191,7 +191,9 @@ class _Rehearsing:
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, None)
                 for one in rules.each:
-                    handover.add(self.clone, handover.part(out, one.name), one.model.path, handover.tables(one))
+                    part = out / handover.MODELS / one.name if rules.several else out
+                    handover.add(self.clone, part, one.model.path, handover.tables(one))
+                handover.read(out, rules.server)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
                 stage = done.stages[-1].name if done.stages else "the pipeline"

@@ -76,7 +76,7 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     reached = project.level if project is not None else draft.level(found)
     if level is not None and level > reached:
         raise PushforwardError(
-            f"level {level} needs {needs(found, reached + 1)}; level {reached} is what there is",
+            f"level {level} needs {needs(found, level)}; level {reached} is what there is",
             next=f"edit {schema.FILE}"
             if found.project is not None
             else "pushforward adopt, which writes it to be edited",

@@ -24,6 +24,7 @@ LEFT = ("/.venv", "/handover/", "/verdict/")
 REMOTE = re.compile(r"\s*\['?remote \"(?P<name>[^\"]+)\"'?\]")
 SETTING = re.compile(r"\s*(?P<key>[\w.]+)\s*=\s*(?P<value>.*?)\s*$")
 LOGIN = re.compile(r"://[^/@]*@")  # may hold a password, and what is found is printed
+NO_BRANCH = "no branch is there"
 READ_ONLY = ("http://", "https://")
 GLOB = re.compile(r"([\\*?\[\]!#])")
 
@@ -116,7 +117,7 @@ def survey(root: Path) -> Survey:
     odd += strange
     old = _old(root, present, odd)
     models = tuple(_models(root, read, known, odd))
-    branch, why = _branch(repository)
+    branch, why = default_branch(repository)
     project = schema.load(root)
     told = {model.folder for model in project.models.values()} if project is not None else set[str]()
     return Survey(
@@ -200,8 +201,8 @@ def _in(path: str, folder: str) -> bool:
     return folder == "." or path.startswith(f"{folder}/")
 
 
-def _branch(repository: Repository) -> tuple[str, str]:
-    """The default branch, and how it is known."""
+def default_branch(repository: Repository) -> tuple[str, str]:
+    """The default branch, and how it is known; that of a server that is made here too."""
     origin = repository.git("symbolic-ref", "-q", "--short", "refs/remotes/origin/HEAD", check=False)
     if origin.returncode == 0 and origin.text.startswith("origin/"):
         return origin.text.removeprefix("origin/"), "that of origin"
@@ -210,7 +211,7 @@ def _branch(repository: Repository) -> tuple[str, str]:
         if name in heads:
             return name, "a branch here is called so"
     here = repository.git("symbolic-ref", "-q", "--short", "HEAD", check=False)
-    return (here.text, "the branch that is checked out") if here.returncode == 0 else ("main", "no branch is there")
+    return (here.text, "the branch that is checked out") if here.returncode == 0 else ("main", NO_BRANCH)
 
 
 def _remotes(root: Path, present: set[str], odd: list[Odd]) -> Iterable[Remote]:

@@ -36,7 +36,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     if verdict.touched:
         lines += _wrap(f"judge touched: {words.listing(verdict.touched, plain)}", width, "  ! ", "    ")
     for remark in words.remarks(verdict, context):
-        lines += _wrap(plain(remark), width, "  ! ", "    ")
+        lines += _wrap(plain(remark, 600), width, "  ! ", "    ")
     if context.measured:
         lines += ["", *(cut(line, width) for line in _measured(context))]
     for guard in verdict.guards if by_limits(verdict) else ():

@@ -37,6 +37,7 @@ from pushforward.git.server import (
     write_hook,
     write_hooks,
 )
+from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     from pushforward.server import foreign
 
     wanted = settings.load(clone)
-    branch = repository.git("symbolic-ref", "--short", "HEAD", check=False).text
-    if not branch:
+    branch, why = default_branch(repository)
+    if why == NO_BRANCH:
         raise PushforwardError("no branch is checked out, and one has to be the default", next="git switch main")
     remote_name, url = _store(clone)
     joined, own = (None, bare) if bare else (_server_of(repository), _own(repository))

@@ -131,7 +131,8 @@ def _head(repository: Repository) -> Finding:
     # by name alone: that one of them leads nowhere is told by itself
     asked = ("for-each-ref", "--format=%(refname)", "refs/heads/", TAGS, NOTES, FOREIGN)
     names = set(repository.git(*asked, check=False).text.split())
-    pushed = {name for name in names if not name.startswith(FOREIGN) and name.replace(TAGS, FOREIGN, 1) not in names}
+    kept = {name for name in names if name.startswith(FOREIGN)}
+    pushed = names - kept - {name.replace(FOREIGN, TAGS, 1) for name in kept}
     some = pushed or (repository.path / head).exists()
     if repository.resolve(head) is None and (damaged := _why_lost(repository, head)):
         return damaged

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pushforward.actions import event, workflow
 from pushforward.actions.act import run_workflow
@@ -272,17 +273,18 @@ class Execution:
             _pictures(verdict / "plots"),
             handover.locks_in(taken),
             self.subject.commit,
-            passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands(header) else self.subject.commit,
             final=self.own,
         )
 
-    def _lands(self, word: str) -> bool:
+    def _lands(self, header: Mapping[str, Any]) -> bool:
         """Whether the judge has found what a protected default branch takes.
 
         What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
         workflow of the project's own may keep the report alone.
         """
-        if word == "promote":
+        by_itself = header.get("rules", {}).get(verdicts.LEVEL) == verdicts.SELF_SCORED
+        if header["verdict"] == "promote" and not by_itself:
             return True
         from pushforward.judge import judged
 

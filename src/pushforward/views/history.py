@@ -172,7 +172,7 @@ class Tag:
 class Snapshot:
     """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
 
-    `measured` is the level of settings by which nothing is judged, so that nothing fills one; "" otherwise.
+    `measured` is the level of settings by which no run fills one without a person's word; "" otherwise.
     `notes` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
     that this version cannot read.
     """
@@ -399,8 +399,8 @@ class History:
 
 
 def _told(rules: settings.Settings) -> tuple[str, Mapping[str, str], str]:
-    """The model's name, who fills an environment and, where nothing is judged and so nothing does, the level."""
-    if rules.measures:
+    """The model's name, who fills an environment and, where none is filled without a person's word, the level."""
+    if rules.measures and not rules.promote.metrics:
         return rules.model.name, {}, f"{rules.level} ({schema.LEVELS[rules.level]})"
     return rules.model.name, rules.promote.environments, ""
 
