@@ -52,7 +52,7 @@ def bare(tmp_path, git):
     (place / "pushforward").mkdir()
     made = Server(str(place), "/usr/bin/python3", "", "", "team")
     made.save()
-    made.know("toy", {})
+    made.know(["toy"], {})
     (place / "pushforward" / "allowed_signers").touch()
     (tmp_path / "link.git").symlink_to(place)
     return place

@@ -118,11 +118,6 @@ def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():
 @pytest.mark.parametrize(
     ("text", "words", "then"),
     [
-        (
-            RERUN + b"  other: {folder: sub}\n",
-            "several models in one repository are not judged yet",
-            "keep one",
-        ),
         (RERUN[RERUN.index(b"models") :], f"'tool' is missing: write tool: \"{__version__}\"", "edit pushforward.yaml"),
     ],
 )
@@ -435,3 +430,47 @@ models:
     assert rules.model.named("models/wine/eval/m.json:auc") == "eval/m.json:auc"
     measured = settings.parse(text[: text.index("    holdout")].encode())
     assert list(measured.limits) == ["models/wine/eval/m.json:auc"]
+
+
+TWO = """\
+tool: "0.2.0"
+models:
+  red: {folder: a, path: m.json, environment: [r.txt], metrics: {"m.json:auc": {better: higher}}}
+  wine:
+    folder: b
+    path: model.pkl
+    environment: [r.txt]
+    holdout: {path: holdout, key: id, label: y, cluster: none, time: none}
+    score: python predict.py {rows} {out}
+    loss: huber
+gate: {delta: 2}
+"""
+
+
+def test_of_several_models_each_is_read_by_itself_and_none_without_its_name():
+    rules = settings.parse(TWO.encode())
+    assert rules.several
+    assert [one.model.name for one in rules.each] == ["red", "wine"]
+    assert [one.level for one in rules.each] == [1, 3]
+    assert (rules.level, rules.environment) == (1, ["r.txt"])
+    assert rules.outs == ["a/m.json", "b/model.pkl", "b/holdout"]
+    assert [one.gate.delta for one in rules.each] == [None, 2], "a parameter is of the loss that has it"
+    with pytest.raises(PushforwardError, match=r"pushforward\.yaml has several models: red, wine") as refused:
+        _ = rules.model
+    assert refused.value.next == "say which: --model red, or red@v1.0.0"
+    with pytest.raises(PushforwardError, match=r"has no model white; it has red, wine"):
+        rules.of("white")
+
+
+def test_one_pipeline_is_run_in_one_environment():
+    rules = settings.parse(
+        TWO.replace("model.pkl\n    environment: [r.txt]", "model.pkl\n    environment: [s.txt]").encode()
+    )
+    with pytest.raises(PushforwardError, match=r"models\.wine\.environment is another than that of red"):
+        _ = rules.environment
+
+
+def test_a_model_that_is_alone_is_meant_whatever_it_was_called():
+    rules = settings.parse(GOOD)
+    assert rules.of("an-older-name").model.name == rules.model.name
+    assert [one.model.name for one in rules.each] == [rules.model.name]

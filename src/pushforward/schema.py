@@ -22,6 +22,7 @@ NONE = "none"
 LONGEST_PATH = 400
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
+PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
 OF_HOLDOUT = ("validation", "batches", "data")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
@@ -206,7 +207,9 @@ class Holdout(Section):
 class Model(Section):
     """One model: where its pipeline is, what it makes, and by what it is judged."""
 
-    folder: Annotated[str, AfterValidator(_folder)] = Field(default=".", description="Where its dvc.yaml lies.")
+    folder: Annotated[str, AfterValidator(_folder)] = Field(
+        default=".", description="Where its dvc.yaml lies; what its pipeline makes or reads is named from there."
+    )
     path: ProjectPath | None = Field(
         default=None, description="The model: an out, a file or a folder, named from `folder`."
     )
@@ -343,7 +346,7 @@ class Gate(Section):
 
     def check(self, losses: Iterable[str]) -> None:
         """Refuse a parameter that none of the losses has, and a loss without its own."""
-        for key, owner in (("quantile", "pinball"), ("delta", "huber")):
+        for key, owner in PARAMETERS.items():
             if owner in losses and getattr(self, key) is None:
                 raise ValueError(f"the loss {owner} needs gate.{key}")
             if owner not in losses and getattr(self, key) is not None:

@@ -541,3 +541,33 @@ def test_the_month_s_refresh_has_the_whole_level_and_halves_that_of_the_looks_af
     assert chain.state(MONTHS).retired is None, "the refresh leaves its holdout open"
     chain.promoted(MONTHS, 4, "toy@v1.0.2")
     assert chain.state(MONTHS).retired == "promoted", "a second one does not"
+
+
+SETTINGS = 'tool: "0.2.0"\nmodels:\n{}'
+NAMED = "  {}: {{folder: {}, environment: []}}\n"
+
+
+def test_of_several_models_each_counts_its_own_looks_and_goes_on_where_it_was_alone(bare, git):
+    repository = Repository(bare)
+
+    def commit(*models):
+        text = SETTINGS.format("".join(NAMED.format(name, name) for name in models))
+        tree = repository.write_tree(EMPTY_TREE, {"pushforward.yaml": text.encode()}, index=bare / "index")
+        return repository.write_commit(tree, [], "Say the models", date="2020-01-01T00:00:00Z")
+
+    def looks(chain, challenger, at):
+        told = chain.reserve(MONTHS, key(challenger), alpha=0.06, looks=3, mode="superior", commit=at)
+        chain.settle(MONTHS, told, "hold", "{}")
+        return told.number
+
+    alone, both = commit("red"), commit("red", "wine")
+    assert looks(Ledger(repository), "one", alone) == 1
+    red, wine = Ledger(repository, model="red"), Ledger(repository, model="wine")
+    assert red.ref(MONTHS) == REF, "another model beside it buys it no new looks"
+    assert looks(red, "two", both) == 2
+    assert wine.ref(MONTHS) == f"{HOLDOUTS}wine@{MONTHS}"
+    assert looks(wine, "one", both) == 1
+    later = "2013-04_2013-05"
+    assert red.ref(later) == f"{HOLDOUTS}red@{later}", "what nobody has looked at is begun under its name"
+    wine.supersede(("2013-04", "2013-05"), ("2013-03", "2013-04", "2013-05"))
+    assert (wine.state(MONTHS).retired, red.state(MONTHS).retired) == ("superseded", None)

@@ -727,3 +727,34 @@ def test_text_can_be_read_in_light_and_dark(colors):
 def test_both_schemes_name_the_same_colours():
     light, dark = SCHEMES
     assert dark.keys() == light.keys()
+
+
+TWO = """\
+tool: "0.2.0"
+models:
+  red: {folder: a, environment: []}
+  wine: {folder: b, environment: []}
+"""
+
+
+def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(tmp_path, git):
+    (tmp_path / "pushforward.yaml").write_text(TWO)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "Begin")
+    for name in ("red@v1.0.0", "wine@v1.0.0", "wine@v1.1.0"):
+        git(tmp_path, "tag", "-a", "-m", f"{name}\n\n{{}}\n", name)
+    site = Site(Repository(tmp_path))
+    red, wine = (site.answer(path).content.decode() for path in ("models.html", "of/wine/models.html"))
+    assert "v1.1.0" not in red
+    assert "v1.1.0" in wine
+    assert '<a href="index.html" aria-current="true">red</a>' in red
+    assert '<a href="of/wine/index.html">wine</a>' in red
+    assert '<a href="../../index.html">red</a>' in wine
+    assert '<a href="../../of/wine/index.html" aria-current="true">wine</a>' in wine
+    assert site.answer("of/wine/version/v1.1.0.html") is not None
+    assert site.answer("version/v1.1.0.html") is None
+    assert [site.answer(f"of/{name}/index.html") for name in ("red", "ghost")] == [None, None]
+    paths = dict(site.everything())
+    assert {"index.html", "of/wine/index.html", "of/wine/style.css", "of/wine/version/v1.1.0.html"} <= set(paths)
+    assert not any(path.startswith("of/wine/of/") for path in paths)

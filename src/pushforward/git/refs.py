@@ -35,7 +35,8 @@ SCHEMA = (
     Kind(
         f"{VERDICTS}<commit>",
         ("judge.passed",),
-        "verdict.json of a commit that passed on the default branch; versions rest on it",
+        "verdict.json of a commit that passed on the default branch, or MODEL.json of each of several models; versions "
+        "rest on it",
     ),
     Kind(f"{REPORTS}<commit>", ("server.record",), "the pictures of its report"),
     Kind(
@@ -51,7 +52,8 @@ SCHEMA = (
     Kind(
         f"{HOLDOUTS}<batches>",
         ("judge.ledger",),
-        "the looks at a holdout, of keys as `epoch.<n>`: a chain of commits, a JSON document each",
+        "the looks at a holdout, of keys as `epoch.<n>`: a chain of commits, a JSON document each; of one of several "
+        "models at `<model>@<batches>`",
     ),
     Kind(
         REGISTRY,

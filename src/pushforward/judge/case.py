@@ -155,10 +155,14 @@ class Case:
         except score.ScoringError as failed:
             raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
 
+    def settings_in(self, root: Path) -> Settings:
+        """What a checkout of another version says of this model."""
+        return settings.load(root).of(self.contract.name)
+
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
-        theirs = settings.load(root)
+        theirs = self.settings_in(root)
         if not theirs.score:
             raise PushforwardError(
                 f"{champion.name} has no score command (it is of level {theirs.level}), so it cannot be asked",
@@ -180,7 +184,7 @@ class Case:
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
-        out, theirs = self.scratch("champion", holdout), settings.load(root)
+        out, theirs = self.scratch("champion", holdout), self.settings_in(root)
         if theirs.contract.classes != self.contract.classes:
             raise PushforwardError(
                 f"{champion.name} tells other classes than the settings: "

@@ -41,7 +41,7 @@ def mode_of(
     """
     if champion is None:
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
-    before = Revision(subject.repository, champion.commit)
+    before = Revision(subject.repository, champion.commit, subject.model)
     changed = subject.repository.changed(before.commit, subject.commit)
     changed = declared.without(subject.repository, subject.commit, changed)
     added = taken(grown, trusted=trusted)
@@ -64,7 +64,7 @@ def touched_by(
     repository = subject.repository
     try:
         lock = Revision(repository, champion.commit if champion else base).whole_lock
-        before = Revision(repository, base)
+        before = Revision(repository, base, subject.model)
         made: tuple[set[str], set[str]] = set(), set()
         added: tuple[str, ...] = ()
         if not rules.measures:

@@ -42,7 +42,7 @@ def changes(subject: Revision, ref: str, start: str | None) -> Context:
         return context
     repository = subject.repository
     try:
-        before = Revision(repository, start).leaves
+        before = Revision(repository, start, subject.model).leaves
         after, arrivals = subject.leaves, subject.arrivals
     except PushforwardError:
         return context  # the settings cannot be read: that is the verdict already
@@ -114,7 +114,7 @@ def with_history(
         said = repository.read(version.commit, contract.beside(f"{METRICS}/metrics.json"))
         value = _numbers(said or b"{}").get(name)
         if value is not None:
-            trend.append((_month_watched(repository, version.commit), str(version.version), value))
+            trend.append((_month_watched(repository, version.commit, contract.name), str(version.version), value))
     if name:
         trend.append((validation_month(manifest), "", context.validation[name]))
     return dataclasses.replace(
@@ -122,10 +122,10 @@ def with_history(
     )
 
 
-def _month_watched(repository: Repository, commit: str) -> str:
+def _month_watched(repository: Repository, commit: str, model: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
-        version = Revision(repository, commit)
+        version = Revision(repository, commit, model)
         return version.batches[-version.settings.gate.window - 1] if version.settings.batched else ""
     except PushforwardError:
         return ""

@@ -150,7 +150,7 @@ def at(case: Case, labels: pl.DataFrame, before: Callable[[], pl.DataFrame] | No
     `before` gives the labels as they are without the rows that the change adds, where it adds some. Refused where the
     change takes keys out of an epoch in use, or gives them other labels.
     """
-    book, where = ledger.of(case.repository.path), places(labels[case.contract.key])
+    book, where = ledger.of(case.repository.path, case.subject.model), places(labels[case.contract.key])
     while True:
         last = book.epoch()
         keys, seen = (_read(book.keys(last)), book.seen(last)) if last else (_read(b""), b"")

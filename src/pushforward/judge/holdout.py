@@ -53,7 +53,7 @@ def build(
         source, made = champion or "", []
         pipeline.seed(repository, champion)
         if champion:
-            made = Revision(repository, champion).batches
+            made = Revision(repository, champion, rules.name).batches
     for path, content in grown.items():
         files.write(root, path, content)
     fresh = bool(grown) and pushed is None  # the champion has not seen these rows
@@ -214,7 +214,7 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     judge = repository.commit("HEAD")
     lock = merged(folders.locks_here(root))
     made_of = sources_of(lock, rules)
-    before, after = Revision(repository, judge), Revision(repository, source)
+    before, after = (Revision(repository, commit, rules.name) for commit in (judge, source))
     changed = repository.changed(judge, source)
     touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals, grown=grown)
     made = [name for name in touched if not verdicts.of_judge(name)]

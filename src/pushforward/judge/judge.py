@@ -120,7 +120,7 @@ class _Hearing:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        return read
+        return read.of(self.subject.model)
 
     def _check(self, read: handover.Handover) -> None:
         """Refuse what the run could not finish, and a commit that claims what its run has not found."""
@@ -221,7 +221,7 @@ def weigh(
 def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     """What is known before the hand-over is read."""
     repository = Repository(root)
-    judging, subject = Revision(repository, judge), Revision(repository, question.subject)
+    judging, subject = (Revision(repository, commit, question.model) for commit in (judge, question.subject))
     rules = judging.settings
     rules.check_tool()
     _ = rules.limits if rules.measures else rules.contract
@@ -265,7 +265,7 @@ def _answer(
     if unsound:
         raise PushforwardError(unsound)
     challenger, clean = made.answers(keys), made.trained_without(keys)
-    manifest = manifest_of(case.read.folder / handover.MODEL)
+    manifest = manifest_of(case.read.part / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
     with ThreadPoolExecutor(1) as beside:
@@ -326,9 +326,9 @@ def _size(case: Case, asked: epochs.Asked, evidence: Evidence) -> Holdout:
 
 def _supersede(case: Case, asked: epochs.Asked) -> None:
     """Retire the holdouts before the one that a push to the default branch was judged on."""
-    book = ledger.of(case.repository.path)
+    book = ledger.of(case.repository.path, case.subject.model)
     if asked.epoch is None:
-        book.supersede(case.months, case.batches)
+        book.supersede(case.months, case.subject.batches)
     else:
         book.supersede_epochs(asked.epoch.told.number)
 
@@ -382,7 +382,7 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
-    model = read.folder / handover.MODEL
+    model = read.part / handover.MODEL
     manifest_of(model)  # or it cannot be read
     manifest, path = manifest_bytes(model), subject.settings.model.path
     if path is None or not model.exists():

@@ -5,6 +5,7 @@ one JSON document in `entry.json`; `looks` says what it may say.
 """
 
 import hashlib
+import json
 import random
 import tempfile
 import time
@@ -42,6 +43,7 @@ from pushforward.judge.looks import (
     subject,
     tampered,
 )
+from pushforward.pipeline.revision import Revision
 
 SEALED = "sealed"
 NUMBERS = "numbers"
@@ -52,8 +54,8 @@ LIMIT_ENTRY_BYTES = 16 * 1024
 KEY_BYTES = 8
 
 
-def of(root: Path) -> "Ledger":
-    """The ledger of the project checked out in `root`: the one of its authority.
+def of(root: Path, model: str = "") -> "Ledger":
+    """The ledger of the project checked out in `root`: the one of its authority; of one of several models its own.
 
     Where that is a repository on this machine, the chain is there, and `update-ref` compares and swaps. Anywhere else
     it is pushed to that remote, with a lease.
@@ -61,10 +63,10 @@ def of(root: Path) -> "Ledger":
     repository = Repository(root)
     there = remotes.authority(repository)
     if there is None:
-        return Ledger(repository, key=seal.key(root))
+        return Ledger(repository, key=seal.key(root), model=model)
     if there.folder is not None and there.folder.is_dir():
-        return Ledger(Repository(there.folder), key=seal.key(there.folder))
-    return Ledger(repository, remote=there.name, key=seal.key(None))
+        return Ledger(Repository(there.folder), key=seal.key(there.folder), model=model)
+    return Ledger(repository, remote=there.name, key=seal.key(None), model=model)
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,35 @@ class Ledger:
     repository: Repository
     remote: str = ""
     key: bytes = b""
+    model: str = ""
+
+    def ref(self, holdout: str) -> str:
+        """Where the chain of a holdout is: of one of several models under its name.
+
+        A model that was alone when its holdout was first looked at goes on with that chain: another model beside it
+        buys no new looks.
+        """
+        alone, own = HOLDOUTS + holdout, f"{HOLDOUTS}{self.model}@{holdout}"
+        if not self.model or (self.repository.resolve(own) is None and self._was_alone(alone)):
+            return alone
+        return own
+
+    def _was_alone(self, ref: str) -> bool:
+        tip = self.repository.resolve(ref)
+        if tip is None:
+            return False
+        first = json.loads(self._read(tip)[0][2]).get("commit", "")
+        try:
+            return set(Revision(self.repository, first).settings.project.models) == {self.model}
+        except PushforwardError:
+            return True  # whose it was cannot be told: then nobody begins anew
 
     def state(self, holdout: str) -> State:
         """Read a chain; raises `PushforwardError` where anything about it is not as this module writes it."""
         if not names.NAME.fullmatch(holdout):
             raise ValueError(f"{holdout!r} is not the name of a holdout")
         self._fetch()
-        tip = self.repository.resolve(HOLDOUTS + holdout)
+        tip = self.repository.resolve(self.ref(holdout))
         return State(holdout) if tip is None else fold(holdout, self._read(tip))
 
     def reserve(
@@ -192,7 +216,7 @@ class Ledger:
     def epoch(self) -> State | None:
         """The newest epoch that was opened; None where none was."""
         self._fetch()
-        listed = (names.number(ref.name.removeprefix(HOLDOUTS)) for ref in self.repository.refs(HOLDOUTS))
+        listed = map(names.number, self._known())
         states = (self.state(names.epoch(number)) for number in sorted(filter(None, listed), reverse=True))
         return next((state for state in states if state.opened is not None), None)
 
@@ -215,8 +239,7 @@ class Ledger:
 
     def supersede_epochs(self, number: int) -> None:
         """Retire every epoch before that one: it has opened."""
-        for ref in self.repository.refs(HOLDOUTS):
-            name = ref.name.removeprefix(HOLDOUTS)
+        for name in self._known():
             if 0 < names.number(name) < number:
                 self.retire(name, "superseded", names.epoch(number))
 
@@ -228,11 +251,16 @@ class Ledger:
         self._fetch()
         holdout, last = names.ledger(window), window[-1]
         earlier = {names.part(batch) for batch in batches[: batches.index(last)]}
-        for ref in self.repository.refs(HOLDOUTS):
-            other = ref.name.removeprefix(HOLDOUTS)
+        for other in self._known():
             end = other.rpartition("_")[2]
             if names.NAME.fullmatch(other) and (end in earlier or (params.monthly((end, last)) and end < last)):
                 self.retire(other, "superseded", holdout)
+
+    def _known(self) -> list[str]:
+        """The holdouts that have a chain here: those of this model, and those of one that was alone."""
+        found = (ref.name.removeprefix(HOLDOUTS) for ref in self.repository.refs(HOLDOUTS))
+        own = f"{self.model}@" if self.model else ""
+        return list(dict.fromkeys(name.removeprefix(own) for name in found))
 
     def numbers(self, holdout: str) -> dict[int, str]:
         """The published numbers by look; empty while they are sealed. Each is checked against its digest."""
@@ -262,13 +290,13 @@ class Ledger:
             else:
                 stuck, known = 0, state.tip
             commit = self._write(state, entry, files)
-            failure = self._swap(HOLDOUTS + holdout, state.tip, commit)
+            failure = self._swap(self.ref(holdout), state.tip, commit)
             if not failure:
                 return after(state, entry, commit), True
             if stuck > STUCK or time.monotonic() - started > PATIENCE_SECONDS:
                 raise PushforwardError(
-                    f"the ledger {HOLDOUTS}{holdout} cannot be moved: {failure}",
-                    next=f"git update-ref {HOLDOUTS}{holdout} {commit} {state.tip or ZERO}, to see why",
+                    f"the ledger {self.ref(holdout)} cannot be moved: {failure}",
+                    next=f"git update-ref {self.ref(holdout)} {commit} {state.tip or ZERO}, to see why",
                     exit_code=TOOL,
                 )
             attempt += 1

@@ -29,7 +29,7 @@ def look(case: Case, evidence: Evidence, digest: str, epoch: Epoch | None = None
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book = ledger.of(case.repository.path)
+    book = ledger.of(case.repository.path, case.subject.model)
     name, keys = (epoch.name, epoch.listed) if epoch else (names.ledger(evidence.months), None)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
     key = looks.Key(

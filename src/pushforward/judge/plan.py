@@ -57,13 +57,13 @@ class Plan:
     epoch: str = ""
 
 
-def plan(root: Path) -> Plan:
+def plan(root: Path, model: str = "") -> Plan:
     """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
     repository = Repository(root)
-    rules = settings.load(root)
+    rules = settings.load(root).of(model)
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
-    book = ledger.of(root)
+    book = ledger.of(root, rules.name)
     state = book.state(names.ledger(months)) if months else book.epoch() or looks.State(names.epoch(1))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]

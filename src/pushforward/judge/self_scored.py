@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from pushforward import files, schema, settings
+from pushforward import files, schema
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.stats import Floats
@@ -222,7 +222,7 @@ def _rival(case: Case, mine: Table) -> _Rival:
     if champion is None or asked is None:
         return _Rival()
     root = case.checkout("champion", champion.commit)
-    before = settings.load(root)
+    before = case.settings_in(root)
     told = before.predictions
     if told is None:
         return _Rival(why=f"not compared with {champion.name}, which has no table of predictions")

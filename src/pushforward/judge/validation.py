@@ -5,7 +5,6 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from pushforward import settings
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
@@ -43,10 +42,10 @@ def validation(
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
     mine, theirs = score.matrix(table, contract.predicted), None
-    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit))
+    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit, case.subject.model))
     if case.champion is not None and before == month:
         root = case.checkout("champion", case.champion.commit)
-        model = settings.load(root).contract
+        model = case.settings_in(root).contract
         if model.validation and (root / model.validation).is_file():
             other = score.read_validation(root / model.validation, model, month, slices)
             if model.classes == contract.classes and other[model.key].to_list() == table[contract.key].to_list():

@@ -98,7 +98,7 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    revision = Revision(repository, made.lock_commit)
+    revision = Revision(repository, made.lock_commit, name.partition("@")[0])
     rules = revision.settings
     batches = [] if self_scored(verdict) or by_limits(verdict) else revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None

@@ -97,15 +97,20 @@ class State:
         return asdict(self)
 
 
-def state(root: Path) -> State:
-    """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
+def models(root: Path) -> list[str]:
+    """The models that there are."""
+    return list(settings_here(root).project.models)
+
+
+def state(root: Path, model: str = "") -> State:
+    """Read tags and notes of the repository in `root`, of one model; rejected changes are in the history too."""
     repository = Repository(root)
-    rules = settings_here(root)
+    rules = settings_here(root).of(model)
     known = _known(root, repository, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    snapshot = History(repository).snapshot()
+    snapshot = History(repository, model).snapshot()
     unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
     inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
@@ -126,7 +131,7 @@ def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Us
     """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
     refs = repository.refs(*registry.PLACES)
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
-    for model in sorted({found["model"] for found in parsed if found} - {rules.model.name}):
+    for model in sorted({found["model"] for found in parsed if found} - set(rules.project.models)):
         known = _counting(root, registry.fold(model, refs), rules)
         tags = _tags(repository, known)
         for name in known.environments:
