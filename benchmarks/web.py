@@ -31,7 +31,8 @@ from pushforward.gate.verdict import (
     Verdict,
 )
 from pushforward.git.repository import Repository
-from pushforward.judge.ledger import Key, Ledger
+from pushforward.judge.ledger import Ledger
+from pushforward.judge.looks import Key
 from pushforward.registry import tags as registry
 from pushforward.report import note
 from pushforward.report.markdown import markdown

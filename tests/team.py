@@ -23,7 +23,7 @@ from pushforward.git.server import START, Server
 from pushforward.judge import passed
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
-from pushforward.release.promote import Promotion, promote
+from pushforward.release.promote import Passed, Promotion, promote
 from pushforward.release.release import release
 from pushforward.server.init import init
 
@@ -311,7 +311,9 @@ class Hub:
     ) -> Promotion:
         """Promote what a verdict has passed; inside of `run`."""
         lock = self.model(model)[0]
-        return promote(clone or self.clone, verdict, level, {"dvc.lock": lock}, {}, GOLDEN, say=self.said.append)
+        return promote(
+            clone or self.clone, Passed(verdict, level, GOLDEN), {"dvc.lock": lock}, {}, say=self.said.append
+        )
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:

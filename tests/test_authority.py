@@ -12,7 +12,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git import remote
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.judge import ledger, plan, question
+from pushforward.judge import ledger, looks, plan, question
 from pushforward.registry import authority, signers, trust
 from pushforward.release import promote, provenance, release
 from pushforward.server import check, init
@@ -52,7 +52,7 @@ def bare(tmp_path, git):
     (place / "pushforward").mkdir()
     made = Server(str(place), "/usr/bin/python3", "", "", "team")
     made.save()
-    made.know("toy", {})
+    made.know(["toy"], {})
     (place / "pushforward" / "allowed_signers").touch()
     (tmp_path / "link.git").symlink_to(place)
     return place
@@ -68,7 +68,7 @@ def clone(repository, bare, git):
     git(repository, "commit", "-q", "-m", "Ask")
     git(repository, "push", "-q", str(bare), "HEAD:main")
     git(repository, "config", f"url.{bare.parent}/.insteadOf", "team:")
-    asked = ledger.Key(*(digit * 64 for digit in "1234"))
+    asked = looks.Key(*(digit * 64 for digit in "1234"))
     ledger.Ledger(Repository(bare)).reserve("2020-03_2020-04", asked, alpha=0.05, looks=4, mode="superior", commit="")
     return repository
 

@@ -5,7 +5,7 @@ import pytest
 from pushforward import percent
 from pushforward.gate.verdict import Verdict
 from pushforward.judge import seal
-from pushforward.judge.ledger import Key, Look
+from pushforward.judge.looks import Key, Look
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,6 @@ def test_one_model_is_read_with_its_contract_and_its_loss():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"    batches: params.yaml:data.months\n", b"", "batches: none is not judged yet"),
-        (b"params.yaml:data.months", b"none", "batches: none is not judged yet"),
         (
             b"    batches",
             b'    metrics: {"m.json:auc": {better: higher, at_least: 0.8}}\n    batches',
@@ -120,11 +118,6 @@ def test_below_level_3_it_is_said_which_level_it_is_and_what_level_3_needs():
 @pytest.mark.parametrize(
     ("text", "words", "then"),
     [
-        (
-            RERUN + b"  other: {folder: sub}\n",
-            "several models in one repository are not judged yet",
-            "keep one",
-        ),
         (RERUN[RERUN.index(b"models") :], f"'tool' is missing: write tool: \"{__version__}\"", "edit pushforward.yaml"),
     ],
 )
@@ -198,6 +191,33 @@ def test_too_few_batches_and_none_at_all_are_refused():
         arrived(PARAMS.replace(b'    - "2013-04"\n', b""))
     with pytest.raises(PushforwardError, match=r"models\.flight-delay\.batches names params\.yaml, which is not there"):
         arrived(None)
+
+
+def test_without_batches_none_have_arrived_and_keys_are_held_out():
+    for text in (
+        GOOD.replace(b"    batches: params.yaml:data.months\n", b""),
+        GOOD.replace(b"params.yaml:data.months", b"none"),
+    ):
+        read = settings.parse(text.replace(b"    batches: none", b"    data: [d.csv.dvc]"))
+        assert (read.batched, read.arrived(lambda _: None)) == (False, [])
+        assert (read.renews, read.contract.share) == (500, 0.2)
+    assert read.contract.data == ["d.csv.dvc"]
+    assert settings.parse(GOOD).batched
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"gate:", b"gate:\n  renews: 99\nx:"),
+        (b"time: decided_at}", b"time: decided_at, share: 0}"),
+        (b"time: decided_at}", b"time: decided_at, share: 0.6}"),
+        (b"    batches", b"    data: []\n    batches"),
+        (b"    batches", b"    data: [../d.csv]\n    batches"),
+    ],
+)
+def test_what_epochs_cannot_be_made_of_is_refused(old, new):
+    with pytest.raises(PushforwardError, match=r"pushforward\.yaml:\d+"):
+        settings.parse(GOOD.replace(old, new, 1))
 
 
 def test_batches_that_are_no_months_have_arrived_like_any_other():
@@ -410,3 +430,47 @@ models:
     assert rules.model.named("models/wine/eval/m.json:auc") == "eval/m.json:auc"
     measured = settings.parse(text[: text.index("    holdout")].encode())
     assert list(measured.limits) == ["models/wine/eval/m.json:auc"]
+
+
+TWO = """\
+tool: "0.2.0"
+models:
+  red: {folder: a, path: m.json, environment: [r.txt], metrics: {"m.json:auc": {better: higher}}}
+  wine:
+    folder: b
+    path: model.pkl
+    environment: [r.txt]
+    holdout: {path: holdout, key: id, label: y, cluster: none, time: none}
+    score: python predict.py {rows} {out}
+    loss: huber
+gate: {delta: 2}
+"""
+
+
+def test_of_several_models_each_is_read_by_itself_and_none_without_its_name():
+    rules = settings.parse(TWO.encode())
+    assert rules.several
+    assert [one.model.name for one in rules.each] == ["red", "wine"]
+    assert [one.level for one in rules.each] == [1, 3]
+    assert (rules.level, rules.environment) == (1, ["r.txt"])
+    assert rules.outs == ["a/m.json", "b/model.pkl", "b/holdout"]
+    assert [one.gate.delta for one in rules.each] == [None, 2], "a parameter is of the loss that has it"
+    with pytest.raises(PushforwardError, match=r"pushforward\.yaml has several models: red, wine") as refused:
+        _ = rules.model
+    assert refused.value.next == "say which: --model red, or red@v1.0.0"
+    with pytest.raises(PushforwardError, match=r"has no model white; it has red, wine"):
+        rules.of("white")
+
+
+def test_one_pipeline_is_run_in_one_environment():
+    rules = settings.parse(
+        TWO.replace("model.pkl\n    environment: [r.txt]", "model.pkl\n    environment: [s.txt]").encode()
+    )
+    with pytest.raises(PushforwardError, match=r"models\.wine\.environment is another than that of red"):
+        _ = rules.environment
+
+
+def test_a_model_that_is_alone_is_meant_whatever_it_was_called():
+    rules = settings.parse(GOOD)
+    assert rules.of("an-older-name").model.name == rules.model.name
+    assert [one.model.name for one in rules.each] == [rules.model.name]

@@ -22,8 +22,9 @@ NONE = "none"
 LONGEST_PATH = 400
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
+PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
-OF_HOLDOUT = ("validation", "batches")
+OF_HOLDOUT = ("validation", "batches", "data")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 
@@ -190,6 +191,12 @@ class Holdout(Section):
         description="What every model has to beat: a column of the labels, or a command as `score` is, run with the "
         "code of whoever judges.",
     )
+    share: float = Field(
+        default=0.2,
+        gt=0,
+        le=0.5,
+        description="Without batches: the share of all keys that is held out, by a hash of the key.",
+    )
 
     @property
     def floor_is_command(self) -> bool:
@@ -200,7 +207,9 @@ class Holdout(Section):
 class Model(Section):
     """One model: where its pipeline is, what it makes, and by what it is judged."""
 
-    folder: Annotated[str, AfterValidator(_folder)] = Field(default=".", description="Where its dvc.yaml lies.")
+    folder: Annotated[str, AfterValidator(_folder)] = Field(
+        default=".", description="Where its dvc.yaml lies; what its pipeline makes or reads is named from there."
+    )
     path: ProjectPath | None = Field(
         default=None, description="The model: an out, a file or a folder, named from `folder`."
     )
@@ -235,7 +244,13 @@ class Model(Section):
         default=None, description="Level 3. Predictions of a fit that has not seen the validation rows."
     )
     batches: Annotated[str, AfterValidator(_batches)] | None = Field(
-        default=None, description="Level 3. Where the names of the batches stand, in order; none where there are none."
+        default=None,
+        description="Level 3. Where the names of the batches stand, in order; none, the default, where there are none.",
+    )
+    data: list[ProjectPath] | None = Field(
+        default=None,
+        min_length=1,
+        description="Level 3. Files of git, .dvc files too, that only gain rows: a change of these alone is a refresh.",
     )
 
     @property
@@ -299,6 +314,12 @@ class Gate(Section):
         default=None, gt=0, allow_inf_nan=False, description="Of the loss huber, in the unit of the label."
     )
     window: int = Field(default=2, ge=1, le=12, description="How many of the newest batches are the holdout.")
+    renews: int = Field(
+        default=500,
+        ge=100,
+        exclude=True,  # of when is judged, not of how: a verdict does not name it among its rules
+        description="Without batches: how many unseen keys of the holdout open the next epoch.",
+    )
     alpha: float = Field(default=0.05, gt=0, le=0.2, description="How often all looks together may be wrong.")
     looks: int = Field(default=10, ge=1, le=1000, description="How many questions a holdout answers before it retires.")
     margin: float = Field(
@@ -326,7 +347,7 @@ class Gate(Section):
 
     def check(self, losses: Iterable[str]) -> None:
         """Refuse a parameter that none of the losses has, and a loss without its own."""
-        for key, owner in (("quantile", "pinball"), ("delta", "huber")):
+        for key, owner in PARAMETERS.items():
             if owner in losses and getattr(self, key) is None:
                 raise ValueError(f"the loss {owner} needs gate.{key}")
             if owner not in losses and getattr(self, key) is not None:

@@ -1,11 +1,11 @@
-"""The settings: what a repository with one model is told in pushforward.yaml. Every verb, the server and the judge ask.
+"""The settings: what a repository is told in pushforward.yaml, of one model at a time. Every verb asks.
 
 The file itself is `schema`'s. `Settings.model` is there at every level; what the judge goes by is `Settings.limits` at
 levels 0 and 1, `Settings.contract` above.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -84,6 +84,7 @@ class ModelContract(Outline):
     `floor_command` writes, asked as a model is.
     `cluster` and `time` are None where the settings say `none`: rows that belong to nothing, rows without a moment.
     `loss` is a command that computes what is lost at each key, of the rows or of the column `loss_key` of the labels.
+    `share` of all keys is the holdout where there are no batches, and `data` are files that only gain rows.
     Where labels are texts, `classes` are those that there are, in order, and predictions a probability for each.
     """
 
@@ -100,6 +101,8 @@ class ModelContract(Outline):
     loss: str | None = None
     loss_key: Column | None = None
     validation: RelativePath | None = None
+    share: float = 0.2
+    data: list[ProjectPath] = Field(default=[])
     written: Column = "p"
 
     @property
@@ -115,10 +118,46 @@ class ModelContract(Outline):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a repository with one model is told; `where` names the file in errors."""
+    """What a repository is told; `where` names the file in errors, `name` the model that is meant, "" the only one."""
 
     project: Project
     where: str = schema.FILE
+    name: str = ""
+
+    def of(self, name: str) -> "Settings":
+        """The same for one of several models; where there is one alone it is meant, whatever it is called."""
+        if not self.several:
+            return self
+        if name and name not in self.project.models:
+            raise PushforwardError(
+                f"{self.where} has no model {name}; it has {', '.join(self.project.models)}", next=f"edit {schema.FILE}"
+            )
+        return replace(self, name=name) if name else self
+
+    @property
+    def each(self) -> "list[Settings]":
+        """The same for every model, in the order of the file; for the one that is meant, where one is."""
+        return [self] if self.name else [self.of(name) for name in self.project.models]
+
+    @property
+    def several(self) -> bool:
+        """Whether the repository has more than one model."""
+        return len(self.project.models) > 1
+
+    @property
+    def all_of_several(self) -> bool:
+        """Whether it has, and none of them is meant by itself."""
+        return self.several and not self.name
+
+    @property
+    def environment(self) -> list[str]:
+        """The locks of the one environment that the pipeline is run in, whichever model it makes."""
+        (first, told), *others = ((name, model.environment) for name, model in self.project.models.items())
+        if other := next((name for name, locks in others if locks != told), ""):
+            raise self._refusal(
+                f"models.{other}.environment is another than that of {first}: one pipeline is run in one"
+            )
+        return told
 
     @cached_property
     def model(self) -> Outline:
@@ -159,7 +198,10 @@ class Settings:
     @property
     def noise(self) -> Noise | None:
         """Level 1: which seed is tried how often beside a run, where that is asked for."""
-        return self._one[1].noise if self.measures else None
+        name, model = self._one
+        if model.noise is not None and self.several:
+            raise self._refusal(f"models.{name}.noise: seeds are tried for a model that is alone in its repository")
+        return model.noise if self.measures else None
 
     @property
     def limits(self) -> dict[str, Metric]:
@@ -183,7 +225,8 @@ class Settings:
             raise self._refusal(f"promote.metrics is of level 1, and at {level} what passes is promoted; take it out")
         told = model.model_dump(include={"folder", "environment", "card", "loss_key"})
         told |= {"path": self._placed(model.path), "validation": self._placed(model.validation)}
-        told |= {"classes": model.classes or [], "loss": model.loss if self.gate.metric == COMMAND else None}
+        told |= {"classes": model.classes or [], "data": [self._placed(path) for path in model.data or []]}
+        told |= {"loss": model.loss if self.gate.metric == COMMAND else None}
         told |= _scored(model)
         told |= {column: None for column in ("cluster", "time") if told[column] == schema.NONE}
         try:
@@ -200,7 +243,8 @@ class Settings:
         _, model = self._one
         word = model.loss or schema.LOSSES[0]
         metric = word if word in schema.LOSSES else COMMAND
-        return GateRules.model_validate({**self.project.gate.model_dump(), "metric": metric})
+        others = {key: None for key, owner in schema.PARAMETERS.items() if owner != metric}  # of another model's loss
+        return GateRules.model_validate({**self.project.gate.model_dump(), **others, "metric": metric})
 
     @property
     def binary(self) -> bool:
@@ -209,7 +253,9 @@ class Settings:
 
     @property
     def outs(self) -> list[str]:
-        """What a run has to make: the model, and at level 3 what it is judged by."""
+        """What a run has to make: each model, or the one that is meant, and at level 3 what it is judged by."""
+        if self.all_of_several:
+            return list(dict.fromkeys(path for one in self.each for path in one.outs))
         _, model = self._one
         asked = (one.path for one in (model.holdout, model.predictions) if one is not None)
         return [place for path in (model.path, *asked, model.validation) if (place := self._placed(path))]
@@ -231,8 +277,13 @@ class Settings:
 
     @property
     def level(self) -> int:
-        """0 to 3."""
-        return self.project.level
+        """0 to 3; of several models the lowest, where none is meant."""
+        return self._one[1].level if self.name else self.project.level
+
+    @property
+    def highest(self) -> int:
+        """The highest level of its models."""
+        return max(one.level for one in self.each)
 
     @property
     def batches(self) -> tuple[str, str]:
@@ -241,11 +292,26 @@ class Settings:
         file, colon, key = named.partition(":")
         return (self._placed(file) or "", key) if colon else ("", "")
 
+    @property
+    def renews(self) -> int:
+        """How many unseen keys open an epoch, where there are no batches."""
+        return self.project.gate.renews
+
+    @property
+    def batched(self) -> bool:
+        """Whether data arrives in batches; where not, the holdout is by a hash of the key, and judged in epochs."""
+        return self.batches != ("", "")
+
     def arrived(self, read: Callable[[str], bytes | None], at: str = "") -> list[str]:
-        """The names of the batches that have arrived; `read` gives the pipeline's files, `at` is before their names."""
+        """The names of the batches that have arrived, none where there are none.
+
+        `read` gives the pipeline's files, `at` is before their names.
+        """
         name = self.contract.name
         if self.self_scored:
             raise self._below()
+        if not self.batched:
+            return []
         file, key = self.batches
         text = read(file)
         if text is None:
@@ -275,6 +341,13 @@ class Settings:
 
     @property
     def _one(self) -> tuple[str, Model]:
+        if self.name:
+            return self.name, self.project.models[self.name]
+        if self.several:
+            names, first = ", ".join(self.project.models), next(iter(self.project.models))
+            raise PushforwardError(
+                f"{self.where} has several models: {names}", next=f"say which: --model {first}, or {first}@v1.0.0"
+            )
         ((name, model),) = self.project.models.items()
         return name, model
 
@@ -304,8 +377,6 @@ def _scored(model: Model) -> dict[str, Any]:
 
 def _unjudged(model: Model) -> Iterator[str]:
     """What the format has and the judge cannot answer for yet."""
-    if model.holdout is not None and model.batches in (None, schema.NONE):
-        yield "batches: none"
     # what would hold a commit must not be passed over; a metric without a limit asks nothing
     limits = ((key, limit) for key, metric in (model.metrics or {}).items() for limit in schema.limits(metric))
     yield from (f'metrics."{key}".{limit}' for key, limit in limits)
@@ -314,18 +385,8 @@ def _unjudged(model: Model) -> Iterator[str]:
 
 
 def parse(text: bytes, where: str = schema.FILE) -> Settings:
-    """Read the settings of a repository with one model from the bytes of pushforward.yaml; `where` names them."""
-    return of(schema.parse(text, where), where)
-
-
-def of(project: Project, where: str = schema.FILE) -> Settings:
-    """The settings of a repository, refused where it has not the one model that is judged."""
-    if len(project.models) > 1:
-        raise PushforwardError(
-            f"{where}: several models in one repository are not judged yet: {', '.join(project.models)}",
-            next=f"edit {schema.FILE}: keep one",
-        )
-    return Settings(project, where)
+    """Read the settings of a repository from the bytes of pushforward.yaml; `where` names them in errors."""
+    return Settings(schema.parse(text, where), where)
 
 
 def load(folder: Path) -> Settings:

@@ -113,4 +113,4 @@ def test_a_regression_with_a_floor_is_promoted_by_its_first_push(tmp_path, tool)
     said = shop.push()
     assert "shop@v1.0.0" in shop.tags(), said
     assert "it beats every constant prediction and the floor" in said, said
-    shop.needed("regression in CSV, with a floor", "3, a version")
+    shop.needed("a pickle of scikit-learn's, metrics.json in git, regression, a floor", "3, a version")

@@ -17,7 +17,18 @@ from pushforward.errors import PushforwardError
 from pushforward.gate import stats
 from pushforward.gate.decision import judge, noun, without_look
 from pushforward.gate.evidence import Evidence
-from pushforward.gate.verdict import Champion, Digests, Holdout, Stage, Verdict, invalid, lands, mode, touched
+from pushforward.gate.verdict import (
+    Champion,
+    Digests,
+    Holdout,
+    Stage,
+    Verdict,
+    invalid,
+    lands,
+    mode,
+    of_its_own_word,
+    touched,
+)
 from pushforward.judge import seal
 from pushforward.judge.context import next_step
 from pushforward.report.note import Context
@@ -450,6 +461,27 @@ def test_a_change_of_the_judge_is_named():
 )
 def test_what_a_protected_branch_takes_for_its_verdict_alone(outcome, touches, expected):
     assert lands(dataclasses.replace(invalid("x"), verdict=outcome, touched=touches)) is expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "touches", "expected"),
+    [
+        ("promote", (), True),
+        ("promote", ("dvc.yaml", "metrics/found.json", "requirements/run.txt"), True),
+        ("promote", ("pushforward.yaml: gate.alpha",), False),
+        ("promote", ("loss.py",), False),
+        ("promote", (".github/workflows/judge.yml",), False),
+        ("identical", ("dvc.yaml",), False),
+        ("hold", (), False),
+    ],
+)
+def test_what_a_protected_branch_takes_for_predictions_that_the_change_wrote_itself(outcome, touches, expected):
+    verdict = of_its_own_word(dataclasses.replace(invalid("x"), verdict=outcome, touched=touches))
+    assert lands(verdict) is expected
+    signed = "signed by who may, for it changes the judge" in next_step(
+        dataclasses.replace(verdict, event="pull_request"), Context(branch="topic")
+    )
+    assert signed is (not expected and outcome != "hold")
 
 
 def test_who_promotes_by_itself_is_a_matter_of_the_judge():

@@ -30,7 +30,7 @@ from pushforward.registry import tags as registry
 from pushforward.report import note
 from pushforward.report.markdown import markdown
 from pushforward.report.terminal import terminal
-from pushforward.settings import load
+from pushforward.settings import Settings, load
 
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
@@ -547,9 +547,8 @@ def test_settings_that_cannot_be_read_are_the_verdict(project):
             {f'tool: "{__version__}"': 'tool: "7.0.0"'},
             "names pushforward 7.0.0 as the version that judges, and this is",
         ),
-        ({"batches: params.yaml:data.months": "batches: none"}, "models.toy.batches: none is not judged yet"),
     ],
-    ids=["tool", "batches"],
+    ids=["tool"],
 )
 def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change, reason):
     (old, new), *_ = change.items()
@@ -561,6 +560,18 @@ def test_a_judge_that_cannot_judge_refuses_and_gives_no_verdict(project, change,
     assert refused.value.message.startswith(f"{commit[:9]}:pushforward.yaml")
     assert reason in refused.value.message
     assert refused.value.exit_code == USAGE
+
+
+def test_a_champion_that_nobody_can_ask_is_told_and_how_to_begin_again(project, monkeypatch):
+    project.run()
+    project.release("toy@v1.2.3")
+    project.recipe("two", 0.7)
+    project.run()
+    monkeypatch.setattr(Settings, "score", "")
+    verdict, context, _ = project.weigh()
+    assert verdict.verdict == "invalid"
+    assert verdict.reason == "toy@v1.2.3 has no score command (it is of level 3), so it cannot be asked"
+    assert context.next_step == "give the model another name: it begins again, and is compared with nothing"
 
 
 def test_a_branch_that_lowers_its_level_is_judged_by_the_target_s(project):

@@ -12,8 +12,9 @@ from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Guard, Number, Verdict
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.repository import EMPTY_TREE, Repository
-from pushforward.judge import ledger, names, seal
-from pushforward.judge.ledger import ClosedError, Key, Ledger
+from pushforward.judge import ledger, looks, names, seal
+from pushforward.judge.ledger import Ledger
+from pushforward.judge.looks import ClosedError, Key
 
 MONTHS = "2013-03_2013-04"
 REF = HOLDOUTS + MONTHS
@@ -21,7 +22,8 @@ RACE = """
 import sys
 from pathlib import Path
 from pushforward.git.repository import Repository
-from pushforward.judge.ledger import ClosedError, Key, Ledger, digest
+from pushforward.judge.ledger import Ledger
+from pushforward.judge.looks import ClosedError, Key, digest
 folder, remote, who, number = sys.argv[1:]
 ledger = Ledger(Repository(Path(folder)), remote=remote)
 key = Key(*(digest(part) for part in (who, "champion", "holdout", "rules")))
@@ -36,7 +38,7 @@ except ClosedError:
 
 
 def key(challenger, champion="champion", rules="rules"):
-    return Key(*(ledger.digest(part) for part in (challenger, champion, "holdout", rules)))
+    return Key(*(looks.digest(part) for part in (challenger, champion, "holdout", rules)))
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_a_look_is_reserved_then_settled(chain):
     first = reserve(chain, "a")
     assert (first.number, first.of, first.alpha, first.verdict) == (1, 3, pytest.approx(0.02), "")
     settled = chain.settle(MONTHS, first, "hold", "{}")
-    assert (settled.verdict, settled.sealed) == ("hold", ledger.digest("{}"))
+    assert (settled.verdict, settled.sealed) == ("hold", looks.digest("{}"))
     state = chain.state(MONTHS)
     assert (len(state.looks), state.left, state.length, state.retired) == (1, 2, 2, None)
 
@@ -314,7 +316,7 @@ def test_a_forged_entry_that_is_right_in_everything_is_one_of_ours(chain, bare):
         ({"of": 100}, "the budget changed"),
         ({"budget": 0.2}, "the budget changed"),
         ({"alpha": 0.05}, "the level of the look is wrong"),
-        ({"challenger": ledger.digest("a")}, "the same look twice"),
+        ({"challenger": looks.digest("a")}, "the same look twice"),
         ({"alpha": "0.02"}, "valid number"),
         ({"extra": 1}, "Extra inputs"),
         ({"entry": "reset"}, "does not match"),
@@ -328,6 +330,56 @@ def test_a_forged_entry_is_refused(chain, bare, changes, said):
     with pytest.raises(PushforwardError, match=f"is not as it was written: .*{said}") as refused:
         reserve(chain, "b")
     assert refused.value.exit_code == 3
+
+
+EPOCH = names.epoch(2)
+OPENED = {"labels": "a" * 64, "since": "toy@v1.0.0", "commit": "b" * 40}
+
+
+def test_an_epoch_is_opened_once_and_its_keys_are_those_of_its_entry(chain, bare, git):
+    assert chain.epoch() is None
+    first = chain.open(EPOCH, b"12345678abcdefgh", b"87654321", **OPENED)
+    assert (first.opened.keys, first.opened.since, first.length, first.left) == (2, "toy@v1.0.0", 1, 0)
+    again = chain.open(EPOCH, b"12345678", b"", **OPENED)
+    assert again == first, "the second is told what the first has opened"
+    assert chain.keys(first) == b"12345678abcdefgh"
+    assert chain.seen(first) == b"8765432112345678abcdefgh"
+    taken = chain.reserve(EPOCH, key("a"), alpha=0.06, looks=3, mode="superior", commit="", keys=b"ijklmnop")
+    assert taken.number == 1
+    assert chain.seen(chain.state(EPOCH)).endswith(b"ijklmnop")
+    assert chain.epoch().holdout == EPOCH
+    git(bare, "update-ref", HOLDOUTS + names.epoch(3), git(bare, "rev-parse", HOLDOUTS + EPOCH))
+    with pytest.raises(PushforwardError, match="is not as it was written"):
+        chain.epoch()
+
+
+def test_a_list_of_keys_that_was_changed_is_refused(chain, bare):
+    state = chain.open(EPOCH, b"12345678", b"", **OPENED)
+    repository = Repository(bare)
+    entry = {**json.loads(repository.read(state.tip, "entry.json")), "entry": "retired", "reason": "spent", "by": ""}
+    for name in ("keys", "listed", "before", "labels", "since", "commit"):
+        entry.pop(name)
+    chain.reserve(EPOCH, key("a"), alpha=0.06, looks=3, mode="superior", commit="")
+    state = chain.state(EPOCH)
+    text = compact(entry | {"sequence": state.length, "previous": state.tip})
+    tree = repository.write_tree(state.tip, {"entry.json": text, "keys": b"87654321"}, index=bare / "forge.index")
+    commit = repository.write_commit(tree, [state.tip], "Forge\n", date="1700000000 +0000")
+    assert repository.update_ref(HOLDOUTS + EPOCH, commit)
+    with pytest.raises(PushforwardError, match="keys is not the list that its entry names"):
+        chain.keys(chain.state(EPOCH))
+
+
+def test_an_epoch_that_opens_retires_those_before(chain):
+    for number in (1, 2):
+        chain.open(names.epoch(number), b"12345678", b"", **OPENED)
+        chain.reserve(names.epoch(number), key("a"), alpha=0.06, looks=3, mode="superior", commit="")
+    chain.supersede_epochs(2)
+    assert [chain.state(names.epoch(number)).retired for number in (1, 2)] == ["superseded", None]
+    with pytest.raises(
+        ClosedError, match="epoch 1 of the holdout has retired: a later one has opened since; the next"
+    ) as closed:
+        chain.reserve(names.epoch(1), key("b"), alpha=0.06, looks=3, mode="superior", commit="")
+    assert closed.value.next.startswith("add rows to the data")
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"entry":"look"}', b"\xff", b"x" * 20_000])
@@ -489,3 +541,33 @@ def test_the_month_s_refresh_has_the_whole_level_and_halves_that_of_the_looks_af
     assert chain.state(MONTHS).retired is None, "the refresh leaves its holdout open"
     chain.promoted(MONTHS, 4, "toy@v1.0.2")
     assert chain.state(MONTHS).retired == "promoted", "a second one does not"
+
+
+SETTINGS = 'tool: "0.2.0"\nmodels:\n{}'
+NAMED = "  {}: {{folder: {}, environment: []}}\n"
+
+
+def test_of_several_models_each_counts_its_own_looks_and_goes_on_where_it_was_alone(bare, git):
+    repository = Repository(bare)
+
+    def commit(*models):
+        text = SETTINGS.format("".join(NAMED.format(name, name) for name in models))
+        tree = repository.write_tree(EMPTY_TREE, {"pushforward.yaml": text.encode()}, index=bare / "index")
+        return repository.write_commit(tree, [], "Say the models", date="2020-01-01T00:00:00Z")
+
+    def looks(chain, challenger, at):
+        told = chain.reserve(MONTHS, key(challenger), alpha=0.06, looks=3, mode="superior", commit=at)
+        chain.settle(MONTHS, told, "hold", "{}")
+        return told.number
+
+    alone, both = commit("red"), commit("red", "wine")
+    assert looks(Ledger(repository), "one", alone) == 1
+    red, wine = Ledger(repository, model="red"), Ledger(repository, model="wine")
+    assert red.ref(MONTHS) == REF, "another model beside it buys it no new looks"
+    assert looks(red, "two", both) == 2
+    assert wine.ref(MONTHS) == f"{HOLDOUTS}wine@{MONTHS}"
+    assert looks(wine, "one", both) == 1
+    later = "2013-04_2013-05"
+    assert red.ref(later) == f"{HOLDOUTS}red@{later}", "what nobody has looked at is begun under its name"
+    wine.supersede(("2013-04", "2013-05"), ("2013-03", "2013-04", "2013-05"))
+    assert (wine.state(MONTHS).retired, red.state(MONTHS).retired) == ("superseded", None)

@@ -1,10 +1,12 @@
 """Names of ledgers: what they were for months, a legal ref for any text, and two for what differs."""
 
+import dataclasses
 import itertools
 import subprocess
 
 import pytest
 
+from pushforward.gate.verdict import Epoch, Holdout
 from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import names
 
@@ -35,6 +37,18 @@ def test_months_keep_the_names_that_they_had():
     assert names.ledger(["2013-05", "2013-06", "2013-07"]) == "2013-05_2013-07"
     assert names.span("2013-05_2013-07") == "2013-05 to 2013-07"
     assert (names.noun("2013-05_2013-07"), names.noun("2013-05")) == ("month", "month")
+
+
+def test_an_epoch_is_named_by_its_number_and_no_batch_is_named_so():
+    name = names.epoch(12)
+    assert (name, names.number(name), names.span(name), names.noun(name)) == ("epoch.12", 12, "epoch 12", "epoch")
+    assert names.NAME.fullmatch(name)
+    assert subprocess.run(["git", "check-ref-format", HOLDOUTS + name], check=False).returncode == 0
+    assert names.ledger([name]) == "epoch%2E12"
+    assert names.number(names.ledger([name])) == names.number("epoch.0") == names.number("epoch.01") == 0
+    of_months = Holdout(("2013-05", "2013-06"), 1, 1, "")
+    assert names.of(of_months) == "2013-05_2013-06"
+    assert names.of(dataclasses.replace(of_months, months=(), epoch=Epoch(3, 1, "", True, 0, 100))) == "epoch.3"
 
 
 @pytest.mark.parametrize("text", TEXTS)

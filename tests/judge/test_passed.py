@@ -50,3 +50,13 @@ def test_nothing_else_is_recorded(repository, git, change):
     head = git(repository, "rev-parse", "HEAD")
     passed.record(repository, dataclasses.replace(passing(head), **change))
     assert git(repository, "for-each-ref", "refs/pushforward") == ""
+
+
+def test_each_of_several_models_has_its_verdict_on_the_commit_beside_the_others(repository, git):
+    head, ours = git(repository, "rev-parse", "HEAD"), Repository(repository)
+    for name in ("red", "wine", "red"):
+        passed.record(repository, passing(head, f"{name} is better"), name)
+    assert sorted(ours.tree(f"refs/pushforward/verdict/{head}")) == ["red.json", "wine.json"]
+    assert json.loads(passed.read(ours, head, "wine"))["reason"] == "wine is better"
+    assert passed.read(ours, head, "white") is None
+    assert passed.read(ours, "0" * 40, "red") is None

@@ -9,7 +9,7 @@ import pytest
 from pushforward.gate import stats
 from pushforward.gate.verdict import Champion, Holdout, Number, Validation, Verdict
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names, plan
+from pushforward.judge import ledger, looks, names, plan
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 
@@ -89,7 +89,7 @@ def test_a_refresh_is_no_typical_challenger(clone, git):
 def test_looks_and_retirement_come_from_the_ledger(clone):
     book = ledger.Ledger(Repository(clone))
     name = names.ledger(MONTHS)
-    key = ledger.Key(*("abcd"[n] * 64 for n in range(4)))
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
     look = book.reserve(name, key, alpha=0.05, looks=4, mode="superior", commit="")
     assert plan.plan(clone).left == 3
     book.settle(name, look, "promote", "{}")

@@ -1221,3 +1221,42 @@ def test_a_lock_below_the_root_is_the_one_that_was_judged_and_all_that_it_names_
     said = honest.push()
     assert not said.taken
     assert "models/a/data/rows.parquet is not in the store" in " ".join(said.text.replace("remote:", "").split())
+
+
+# Several models in one repository.
+
+
+def of_both(released, *judged):
+    """The next version of toy and the first of boat, of one commit on which the judge has passed those `judged`."""
+    server, commit = released.server, released.commits["C"]
+    toy, boat, ship = (
+        released.promotion(),
+        *(released.promotion(name=f"{name}@v1.0.0", number=1, previous=None) for name in ("boat", "ship")),
+    )
+    made = server.commit(
+        server.tree({f"{name}.json": toy.verdict for name in judged}, where=server.bare), where=server.bare
+    )
+    server.git("update-ref", f"refs/pushforward/verdict/{commit}", made, where=server.bare)
+    server.know(model="boat", models=["boat", "toy"], environments={"staging": "auto", "production": "manual"})
+    return toy, boat, ship
+
+
+def test_each_of_several_models_has_its_own_numbers_uses_and_verdict(released):
+    toy, boat, ship = of_both(released, "toy", "boat")
+    said = toy.push(toy.use("staging", 3))
+    assert said.taken, said.text
+    boat.server.git("fetch", "-q", str(boat.server.bare), f"+{CHAIN}:{CHAIN}")
+    said = boat.push(boat.use("staging", 1).replace("toy#", "boat#"))
+    assert not said.taken, "a use is of the model that its tag is called after"
+    said = boat.push()
+    assert said.taken, said.text
+    said = ship.push()
+    assert not said.taken
+    assert "the model here is boat or toy" in said.text
+
+
+def test_what_passed_of_another_model_makes_no_version(released):
+    _, boat, _ = of_both(released, "toy")
+    said = boat.push()
+    assert not said.taken
+    assert "no passing verdict" in said.text

@@ -329,7 +329,7 @@ def test_a_level_that_a_person_has_written_is_read(tmp_path, git, adopt):
     done = adopt(root)
     assert "level   3 of 3, contract" in done.output
     assert "needs" not in done.output
-    assert "note    pushforward.yaml: models.shop.batches: none is not judged yet\n" in done.output
+    assert "not judged yet" not in done.output
     (root / schema.FILE).write_text(text + holdout)
     refused = adopt(root)
     assert refused.exit_code == USAGE

@@ -160,6 +160,13 @@ def test_a_project_that_lacks_nothing_has_no_fault(sound):
         (
             "pushforward.yaml",
             "    path: model.pkl",
+            "    data: [data/raw.csv]\n    path: model.pkl",
+            "pushforward.yaml:4: data/raw.csv is no file of git",
+            "write data/raw.csv.dvc",
+        ),
+        (
+            "pushforward.yaml",
+            "    path: model.pkl",
             "    card: docs/card.md\n    path: model.pkl",
             "pushforward.yaml:4: docs/card.md is not there",
             "write docs/card.md",

@@ -25,7 +25,7 @@ from pushforward.pipeline import environment
 from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
 from pushforward.release.bundle import bundle
-from pushforward.release.promote import promote
+from pushforward.release.promote import Passed, promote
 from pushforward.release.verify import verify
 
 ROOT = Path(__file__).parent.parent.parent
@@ -134,7 +134,7 @@ class Served:
         rows = [{"id": f"r{n}", "p": n / 10 + golden} for n in range(1, 9)]
         told = told or json.dumps({"schema": 1, "key": "id", "rows": rows}).encode()
         with hub.run():
-            promote(hub.clone, verdict, "minor", {"dvc.lock": lock}, {}, told, say=quiet)
+            promote(hub.clone, Passed(verdict, "minor", told), {"dvc.lock": lock}, {}, say=quiet)
         self.model_file = hub.store / "files" / "md5" / self._object(model)
 
     def _lock(self, model):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pushforward import settings
-from pushforward.gate.verdict import Look
+from pushforward.gate.verdict import Epoch, Holdout, Look
 from pushforward.release import card
 from pushforward.release.provenance import Content, Statement
 
@@ -205,6 +205,18 @@ def test_it_says_that_the_environment_is_not_locked():
     text = card.markdown(make(made=dataclasses.replace(MADE, unlocked=("requirements.txt",))))
     assert "- Environment: not locked: requirements.txt; the same commit may give another model\n" in text
     assert "not locked" not in card.markdown(make())
+
+
+def test_a_card_of_an_epoch_says_its_keys_and_what_was_trained_on():
+    holdout = Holdout((), 612, 612, "5e" * 32, Epoch(3, 612, "flight-delay@v1.4.0", True, 130, 500))
+    verdict = dataclasses.replace(PROMOTED, holdout=holdout, validation=dataclasses.replace(reports.PANEL, month=""))
+    text = card.markdown(
+        card.build("m@v1.0.0", verdict, RULES, MADE, digest="bc" * 32, previous="", about=None, batches=[])
+    )
+    assert "- Training: every row whose key is not held out\n" in text
+    assert "- Holdout: epoch 3: 612 keys first seen since " in text
+    assert "wait" not in text.partition("## Metrics")[0], "what waits today waits no more tomorrow"
+    assert "On the validation rows; these decide nothing" in text
 
 
 def test_a_card_claims_nothing_that_was_not_asked():

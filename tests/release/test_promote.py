@@ -27,7 +27,7 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.registry import tags as registry
 from pushforward.release import provenance
-from pushforward.release.promote import lock_commit, lost, promote, standing
+from pushforward.release.promote import Passed, lock_commit, lost, promote, standing
 from pushforward.release.release import deprecate, release, rollback
 from pushforward.release.verify import verify
 from pushforward.report.note import Context
@@ -507,16 +507,9 @@ def test_what_the_store_lost_is_not_promoted(hub, git, harm):
     digests = replace(verdict.digests, lock=digest((hub.clone / "dvc.lock").read_bytes()))
     verdict = replace(verdict, digests=digests)
     passed.record(hub.clone, verdict)
+    locks = {"dvc.lock": (hub.clone / "dvc.lock").read_bytes()}
     with hub.run(), pytest.raises(PushforwardError, match="the DVC remote lacks or spoils 1 of the outs") as refused:
-        promote(
-            hub.clone,
-            verdict,
-            "minor",
-            {"dvc.lock": (hub.clone / "dvc.lock").read_bytes()},
-            {},
-            b"{}",
-            say=lambda _: None,
-        )
+        promote(hub.clone, Passed(verdict, "minor", b"{}"), locks, {}, say=lambda _: None)
     assert "dvc push" in refused.value.next
     assert tags(git, hub.bare) == []
 

@@ -51,9 +51,8 @@ def make(hub):
         repository = Repository(clone or hub.clone)
         commit = repository.commit("HEAD")
         verdict = verdict or hub.judge(commit, model)
-        return statement(
-            repository.path, repository, verdict, commit, number=number, previous=previous, say=hub.said.append
-        )
+        made = revision.Revision(repository, commit)
+        return statement(repository.path, made, verdict, number=number, previous=previous, say=hub.said.append)
 
     return made
 

@@ -16,6 +16,7 @@ from pushforward.gate.verdict import (
     Calibration,
     Champion,
     Digests,
+    Epoch,
     Guard,
     Holdout,
     Look,
@@ -230,6 +231,18 @@ REPORTS = {
             **KEPT_BACK,
         ),
         dataclasses.replace(SEALED_CONTEXT, changed_params=(), changed_files=(), champion_validation={}),
+    ),
+    "epoch": (
+        changed(
+            "promote",
+            "better than the champion at 99.5 % confidence, and no guard objects (612 rows, taken as independent; look "
+            "2 of 10)",
+            look=Look(2, 10, 0.005),
+            validation=dataclasses.replace(PANEL, month=""),
+            holdout=Holdout((), 612, 612, "5e" * 32, Epoch(3, 612, "flight-delay@v1.4.0", True, 130, 500)),
+            **KEPT_BACK,
+        ),
+        dataclasses.replace(SEALED_CONTEXT, months=(), months_added=(), trend=(), validation_month=""),
     ),
     "retired": (
         changed(

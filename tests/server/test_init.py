@@ -392,10 +392,10 @@ def test_the_policy_is_told_the_environments_and_what_the_pipeline_reads(clone):
     path = Path(server.bare) / "pushforward" / "registry.json"
     environments = {"staging": "auto", "production": "manual"}
     assert json.loads(path.read_text()) == {"model": "toy", "environments": environments, "reads": []}
-    server.know("toy", environments, ["src/train.py"])
+    server.know(["toy"], environments, ["src/train.py"])
     init(clone)
     assert json.loads(path.read_text())["reads"] == ["src/train.py"], "what is known stays"
-    server.know("toy", {"production": "manual"}, iter(["a", "b"]))
+    server.know(["toy"], {"production": "manual"}, iter(["a", "b"]))
     assert json.loads(path.read_text()) == {
         "model": "toy",
         "environments": {"production": "manual"},

@@ -58,9 +58,7 @@ class Pushed:
             server=SimpleNamespace(folder=self.folder, default_branch="main", bare=bare, store="", trust=False),
             repository=Repository(self.root),
             job=SimpleNamespace(branch="try", event="push" if trusted else "pull_request", key="push-1", before="0"),
-            settings=SimpleNamespace(
-                model=SimpleNamespace(environment=LOCKS), server=SimpleNamespace(timeout_minutes=1)
-            ),
+            settings=SimpleNamespace(environment=LOCKS, server=SimpleNamespace(timeout_minutes=1)),
             where=None,
             id=1,
             judged_before=self.main,

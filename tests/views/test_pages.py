@@ -18,7 +18,7 @@ from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names
+from pushforward.judge import ledger, looks, names
 from pushforward.report import note, notes, words
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
@@ -381,7 +381,7 @@ def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own
     (clone / "params.yaml").write_text(json.dumps({"data": {"months": listed}}))
     git(clone, "commit", "-qam", "Name batches otherwise")
     book = ledger.Ledger(Repository(clone))
-    key = ledger.Key(*("abcd"[n] * 64 for n in range(4)))
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
     for window in (listed[3:], listed[1:3], listed[2:4]):
         book.reserve(names.ledger(window), key, alpha=0.05, looks=10, mode="refresh", commit="")
     book.supersede(listed[2:4], listed)
@@ -389,6 +389,27 @@ def test_holdouts_of_any_batches_are_in_the_order_of_their_list_and_by_their_own
     titles = [" ".join(title.split()) for title in re.findall(r'<h2 id="h-[^"]*">(.*?)<span', text, re.DOTALL)]
     assert titles[:3] == ["batch-10 to delivery A", "batch-9 to batch-10", "Y to batch-9"]
     assert "retired: a later batch has closed" in text
+
+
+def test_epochs_are_shown_by_number_with_their_keys(world, tmp_path, git):
+    git(tmp_path, "clone", "-q", str(world.folder), "clone")
+    book = ledger.Ledger(Repository(tmp_path / "clone"))
+    for number in (2, 9, 10):
+        told = {"labels": "a" * 64, "since": "flight-delay@v1.1.0" if number > 2 else "", "commit": "b" * 40}
+        book.open(names.epoch(number), b"12345678" * number, b"", **told)
+    key = looks.Key(*("abcd"[n] * 64 for n in range(4)))
+    book.reserve(names.epoch(2), key, alpha=0.05, looks=10, mode="superior", commit="")
+    book.supersede_epochs(10)
+    site = Site(Repository(tmp_path / "clone"))
+    text = html(site, "holdouts.html")
+    titles = [" ".join(title.split()) for title in re.findall(r'<h2 id="h-[^"]*">(.*?)<span', text, re.DOTALL)]
+    assert titles[:3] == ["epoch 10", "epoch 9", "epoch 2"]
+    words = Page(text).text
+    assert "10 keys first seen since flight-delay@v1.1.0" in words
+    assert "; nobody has looked yet" in words
+    assert "2 keys, the first that there were" in words
+    assert "retired: a later epoch has opened" in words
+    assert "nobody has looked yet" in Page(html(site, "index.html")).text
 
 
 def test_a_chain_that_was_tampered_with_is_a_problem_of_its_own(world, tmp_path, git):
@@ -706,3 +727,34 @@ def test_text_can_be_read_in_light_and_dark(colors):
 def test_both_schemes_name_the_same_colours():
     light, dark = SCHEMES
     assert dark.keys() == light.keys()
+
+
+TWO = """\
+tool: "0.2.0"
+models:
+  red: {folder: a, environment: []}
+  wine: {folder: b, environment: []}
+"""
+
+
+def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(tmp_path, git):
+    (tmp_path / "pushforward.yaml").write_text(TWO)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "Begin")
+    for name in ("red@v1.0.0", "wine@v1.0.0", "wine@v1.1.0"):
+        git(tmp_path, "tag", "-a", "-m", f"{name}\n\n{{}}\n", name)
+    site = Site(Repository(tmp_path))
+    red, wine = (site.answer(path).content.decode() for path in ("models.html", "of/wine/models.html"))
+    assert "v1.1.0" not in red
+    assert "v1.1.0" in wine
+    assert '<a href="index.html" aria-current="true">red</a>' in red
+    assert '<a href="of/wine/index.html">wine</a>' in red
+    assert '<a href="../../index.html">red</a>' in wine
+    assert '<a href="../../of/wine/index.html" aria-current="true">wine</a>' in wine
+    assert site.answer("of/wine/version/v1.1.0.html") is not None
+    assert site.answer("version/v1.1.0.html") is None
+    assert [site.answer(f"of/{name}/index.html") for name in ("red", "ghost")] == [None, None]
+    paths = dict(site.everything())
+    assert {"index.html", "of/wine/index.html", "of/wine/style.css", "of/wine/version/v1.1.0.html"} <= set(paths)
+    assert not any(path.startswith("of/wine/of/") for path in paths)

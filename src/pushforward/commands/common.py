@@ -17,6 +17,7 @@ HANDOVER = Path("handover")
 VERDICT = Path("verdict")
 GOLDEN = "golden.json"
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+MODEL = click.option("--model", default="", metavar="NAME", help="Which of several models.")
 WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one sentence; it stays in the tag.")
 BARE = click.option(
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."

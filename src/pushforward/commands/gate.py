@@ -23,17 +23,18 @@ from pushforward.text import plain
 @click.option(
     "--out", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True, help="Where the verdict goes."
 )
+@common.MODEL
 @click.option("--check", "strict", is_flag=True, help="Exit with 4 unless the verdict is promote.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
 def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pushed: Any) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward.judge import handover, judged, passed, question
+    from pushforward.judge import handover, judged, passed, question, several
     from pushforward.judge import judge as evidence
     from pushforward.report.terminal import terminal
 
     root = Path.cwd()
     if plan:
-        _plan(root, as_json=as_json)
+        _plan(root, pushed["model"], as_json=as_json)
         return
     head, event, ref = pushed["head"], pushed["event"], pushed["ref"]
     if head is None or event is None or ref is None:
@@ -48,12 +49,16 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
         if (package := question.code_of(root, judge)) is not None:
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
-    work, golden = root / ".git" / "judge", out / common.GOLDEN
-    verdict, context, level = evidence.weigh(
-        root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
-    )
+    if models := several.models_of(root, asked, judge):
+        found = several.judge_each(root, root / folder, asked, models, judge=judge, out=out, say=say)
+        verdict, context, level = several.together(found)
+    else:
+        work, golden = root / ".git" / "judge", out / common.GOLDEN
+        verdict, context, level = evidence.weigh(
+            root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
+        )
+        passed.record(root, verdict)
     judged.store(out, verdict, context, level)
-    passed.record(root, verdict)
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
@@ -65,10 +70,10 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
         sys.exit(NOT_PROMOTED)
 
 
-def _plan(root: Path, *, as_json: bool) -> None:
+def _plan(root: Path, model: str, *, as_json: bool) -> None:
     from pushforward.judge import plan
 
-    found = plan.plan(root)
+    found = plan.plan(root, model)
     if as_json:
         common.show(found)
     else:

@@ -16,21 +16,21 @@ def promote(source: Path, folder: Path) -> None:
     """Tag what a passing verdict on the default branch has judged, and push the tags."""
     from pushforward.git.repository import Repository
     from pushforward.judge import handover, judged
+    from pushforward.release.promote import Passed, standing
     from pushforward.release.promote import promote as run_promote
-    from pushforward.release.promote import standing
 
-    verdict, _, level = judged.stored(source)
-    if verdict.verdict != "promote":
-        click.echo(f"  {verdict.verdict}: nothing to promote")
-        return
-    if not (source / common.GOLDEN).is_file():
-        raise PushforwardError(f"{source} has no {common.GOLDEN}: an older version has judged", next="push again")
-    # it is judged already
-    read, golden = handover.read(folder, handover.AT_MOST), (source / common.GOLDEN).read_bytes()
-    made = run_promote(
-        Path.cwd(), verdict, level, read.locks, read.metrics, golden, say=lambda text: click.echo(f"  {text}")
-    )
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
-        with Path(summary).open("a") as handle:
-            handle.write(f"**After the verdict**: {told.words}.\n")
+    for model, place in (judged.parts(source) or {"": source}).items():
+        verdict, _, level = judged.stored(place)
+        if verdict.verdict != "promote":
+            click.echo(f"  {f'{model}: ' if model else ''}{verdict.verdict}: nothing to promote")
+            continue
+        if not (place / common.GOLDEN).is_file():
+            raise PushforwardError(f"{place} has no {common.GOLDEN}: an older version has judged", next="push again")
+        # it is judged already
+        read, golden = handover.read(folder, handover.AT_MOST), (place / common.GOLDEN).read_bytes()
+        passed = Passed(verdict, level, golden, model)
+        made = run_promote(Path.cwd(), passed, read.locks, read.metrics, say=lambda text: click.echo(f"  {text}"))
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            told = standing(Repository(Path.cwd()), made.version.partition("@")[0], verdict.commit)
+            with Path(summary).open("a") as handle:
+                handle.write(f"**After the verdict**: {told.words}.\n")

@@ -1,5 +1,7 @@
 """`pushforward release`: Put a version to use, by a tag that you sign."""
 
+from typing import Any
+
 import click
 
 from pushforward.commands import common, completion
@@ -18,13 +20,14 @@ REASON = click.option("-m", "--message", "reason", default="", help="Why, in one
     shell_complete=completion.environments,
 )
 @REASON
+@common.MODEL
 @click.option("--older", is_flag=True, help="Yes, VERSION is lower than the one in use there; needs -m.")
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its bundle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
-def release(version: str, environment: str, reason: str, older: bool, detach: bool, as_json: bool) -> None:
+def release(version: str, environment: str, reason: str, as_json: bool, **how: Any) -> None:
     """Put a version to use, by a tag that you sign."""
     from pushforward.release import release as releases
 
-    say = None if detach or as_json else click.echo
-    made = releases.release(common.project(), version, reason, environment=environment, older=older, say=say)
+    say = None if how.pop("detach") or as_json else click.echo
+    made = releases.release(common.project(), version, reason, environment=environment, say=say, **how)
     common.made(made, as_json=as_json)

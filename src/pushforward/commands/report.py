@@ -21,14 +21,16 @@ def report(revision: str | None, source: Path | None, as_markdown: bool, as_json
     from pushforward.git.repository import Repository
     from pushforward.registry import authority
     from pushforward.report import note, notes
-    from pushforward.report.markdown import markdown
+    from pushforward.report.several import markdown_of, terminal_of
     from pushforward.report.terminal import terminal
 
     if source is not None:
         from pushforward.judge import judged
 
         verdict, context, _ = judged.stored(source)
-        text, card = note.with_context(markdown(verdict, context), context), terminal(verdict, context)
+        parts = {name: judged.stored(part)[:2] for name, part in judged.parts(source).items()}
+        text = note.with_context(markdown_of(verdict, context, parts), context)
+        card = terminal_of(verdict, context, parts)
         (source / "report.md").write_text(text)
         (source / "report.txt").write_text(card)
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

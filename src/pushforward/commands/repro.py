@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pushforward.commands import common
-from pushforward.errors import BUG, PushforwardError
+from pushforward.errors import BUG, DATA, PushforwardError
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -23,12 +23,11 @@ def repro(clean: bool, push: bool, out: Path) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
     from pushforward import files, settings
     from pushforward.git.repository import Repository
-    from pushforward.judge import handover
+    from pushforward.judge import handover, identity
     from pushforward.pipeline import declared, folders
     from pushforward.pipeline import dvc as pipeline
     from pushforward.pipeline import lint as stages
     from pushforward.pipeline.checkout import OWN
-    from pushforward.registry import tags as registry
 
     root = Path.cwd()
     clean = clean or bool(os.environ.get("CI"))
@@ -40,12 +39,12 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         files.check_tree(tree, OWN)
         stages.check_bytecode(tree)
         rules = settings.load(root)
+        noisy = [one for one in rules.each if one.noise is not None]
     if clean:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
-        champion = registry.fold(rules.model.name, repository.refs(*registry.PLACES)).newest
         with handover.refusal(out, commit):
-            pipeline.seed(repository, champion.commit if champion else None)
+            pipeline.seed(repository, identity.last(repository, rules.project.models))
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
         shown = declared.here(root).metrics
@@ -53,24 +52,27 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
     _stages(done.stages)
     with handover.refusal(out, commit):
-        handover.write(root, out, commit, done, rules.model.path, handover.tables(rules))
+        _hand_over(root, out, commit, done, rules)
     if clean:
         with handover.refusal(out, commit):
             pipeline.untouched(repository)
-    if kept and done.outcome == "ok" and rules.noise is not None:
+    for one in noisy if kept and done.outcome == "ok" else ():
         from pushforward.judge import seeds
 
         with handover.refusal(out, commit):
-            seeds.run(root, rules, out, say=lambda text: click.echo(f"  {text}"))
-    if done.outcome != "ok":
-        from pushforward.errors import DATA
+            seeds.run(root, one, out, say=lambda text: click.echo(f"  {text}"))
+    _end(done)
 
-        last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
-        raise PushforwardError(
-            f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
-            next=done.next,
-            exit_code=DATA if done.outcome == "refused" else BUG,
-        )
+
+def _end(done: Any) -> None:
+    if done.outcome == "ok":
+        return
+    last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
+    raise PushforwardError(
+        f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+        next=done.next,
+        exit_code=DATA if done.outcome == "refused" else BUG,
+    )
 
 
 def _takes(root: Path, rules: "Settings") -> bool:
@@ -79,11 +81,22 @@ def _takes(root: Path, rules: "Settings") -> bool:
     from pushforward.text import plain
 
     there = storage(root)
-    if rules.level > 1 or rules.promote.metrics:
+    if rules.highest > 1 or rules.promote.metrics:
         there.refuse_read_only()
     if there.read_only:
         click.echo(f"  not stored: {there.remote} ({plain(there.url)}) can only be read")
     return not there.read_only
+
+
+def _hand_over(root: Path, out: Path, commit: str, done: Any, rules: Any) -> None:
+    from pushforward.judge import handover
+
+    if not rules.several:
+        handover.write(root, out, commit, done, rules.model.path, handover.tables(rules))
+        return
+    handover.write(root, out, commit, done, None)
+    for one in rules.each:
+        handover.add(root, out / handover.MODELS / one.name, one.model.path, handover.tables(one))
 
 
 def _stages(stages: list[Any]) -> None:

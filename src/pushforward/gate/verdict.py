@@ -34,6 +34,7 @@ SELF_SCORED = "2 (predictions)"
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
 JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
+OWN_PATHS = ("requirements/", "metrics/")  # of those, what is the run's own where that scores itself
 JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -115,13 +116,31 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """Keys of a holdout without batches that are judged together: those that no epoch before has had.
+
+    `since` is the version in use when it opened, "" where there was none. It is not yet `open` where only a pull
+    request would open it. `waiting` keys that came later are of the next, which opens at `renews`.
+    """
+
+    number: int
+    keys: int
+    since: str
+    open: bool
+    waiting: int
+    renews: int
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
 class Holdout:
-    """The rows that neither model trained on."""
+    """The rows that neither model trained on: of some months, or batches, or of an epoch where there are none."""
 
     months: tuple[str, ...]
     rows: int
     days: int
     sha256: str
+    epoch: Epoch | None = None
     __pydantic_config__: ClassVar[Any] = _STRICT
 
 
@@ -223,7 +242,10 @@ class Verdict:
 
     def to_json(self) -> str:
         """One line of JSON; a number that is not finite is a bug and raises ValueError."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        tree = dataclasses.asdict(self)
+        if self.holdout is not None and self.holdout.epoch is None:
+            del tree["holdout"]["epoch"]  # as it was before there were epochs
+        return json.dumps(tree, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str | bytes) -> "Verdict":
@@ -241,13 +263,19 @@ class Verdict:
 
 
 def mode(
-    changed_paths: Iterable[str], before: Mapping[str, Any] | None, after: Mapping[str, Any], *, arrivals: str
+    changed_paths: Iterable[str],
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    *,
+    arrivals: str,
+    grown: Collection[str] = (),
 ) -> Mode:
     """How a challenger is to be judged, by what differs from the champion; the author does not choose.
 
     `before` and `after` are the leaves of the settings and of params.yaml at the champion (None: there is none) and at
     the challenger, `arrivals` the one that lists the batches, `changed_paths` the files that differ between the two
-    commits. Batches added and nothing else that a model is made of is `refresh`; anything else is `superior`.
+    commits, `grown` those of them that have only gained rows. Batches or rows added and nothing else that a model is
+    made of is `refresh`; anything else is `superior`.
     """
     if before is None:
         return "first"
@@ -257,7 +285,7 @@ def mode(
         changed.remove(arrivals)
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
-    told = (*LOCKED_PATHS, *files_of(after))
+    told = (*LOCKED_PATHS, *files_of(after), *grown)
     known = (path in told or path.startswith("metrics/") or kept.is_lock(path) or inert(path) for path in changed_paths)
     paths = all(known)
     return "refresh" if paths and not changed else "superior"
@@ -270,14 +298,17 @@ def touched(
     making: tuple[Collection[str], Collection[str]] = ((), ()),
     *,
     arrivals: str,
+    grown: Collection[str] = (),
 ) -> tuple[str, ...]:
     """What a change touches of the judge itself: its files, and its settings as `pushforward.yaml: key`.
 
-    `making` are the files and the parameters that the holdout is made with; a batch that arrives touches nothing.
+    `making` are the files and the parameters that the holdout is made with; a batch that arrives touches nothing, nor
+    do the rows that files have `grown` by.
     """
     paths, used = making
     below = tuple(f"{path}/" for path in paths)
     files = [path for path in changed_paths if of_judge(path) or f"{path}/".startswith(below)]
+    files = [path for path in files if path not in grown]
     own = (*JUDGE_PARAMS, *(f"{name}." for name in used))
     changed = [key for key in _changed(before, after) if key != arrivals]
     keys = [named(key) for key in changed if f"{key}.".startswith(own)]
@@ -288,8 +319,11 @@ def lands(verdict: Verdict) -> bool:
     """Whether a protected default branch takes a change for its verdict alone.
 
     What predicts the same does no harm and is no gain either: it lands where it leaves the judge as it is, for whoever
-    could change the judge by it would need no better model ever after. So does what was measured and not judged.
+    could change the judge by it would need no better model ever after. So does what was measured and not judged, and
+    what passed by predictions that the change itself wrote: its pipeline is its own there, and the rest is the judge's.
     """
+    if self_scored(verdict) and verdict.verdict == "promote":
+        return all(name.startswith(OWN_PATHS) or is_pipeline(name) for name in verdict.touched)
     own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
     same = verdict.verdict in {"identical", "measured"} and not own
     return verdict.verdict == "promote" or same

@@ -35,7 +35,8 @@ SCHEMA = (
     Kind(
         f"{VERDICTS}<commit>",
         ("judge.passed",),
-        "verdict.json of a commit that passed on the default branch; versions rest on it",
+        "verdict.json of a commit that passed on the default branch, or MODEL.json of each of several models; versions "
+        "rest on it",
     ),
     Kind(f"{REPORTS}<commit>", ("server.record",), "the pictures of its report"),
     Kind(
@@ -48,7 +49,12 @@ SCHEMA = (
     Kind(f"{PASSED}<tree>", ("server.record",), "the commit whose content a protected default branch takes"),
     Kind(f"{PULLS}<n>/head", ("server.pending",), "a topic branch as a pull request"),
     Kind(f"{PULLS}<n>/merge", ("server.subject",), "that pull request merged into the default branch"),
-    Kind(f"{HOLDOUTS}<batches>", ("judge.ledger",), "the looks at a holdout: a chain of commits, a JSON document each"),
+    Kind(
+        f"{HOLDOUTS}<batches>",
+        ("judge.ledger",),
+        "the looks at a holdout, of keys as `epoch.<n>`: a chain of commits, a JSON document each; of one of several "
+        "models at `<model>@<batches>`",
+    ),
     Kind(
         REGISTRY,
         ("release.promote",),

@@ -98,13 +98,15 @@ class Server:
         """The branch whose passing commits are promoted."""
         return self.repository.git("symbolic-ref", "--short", "HEAD").text
 
-    def know(self, model: str, environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:
+    def know(self, models: Iterable[str], environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:
         """Tell the policy hook, which reads no YAML, which registry tags there may be and what the pipeline reads.
 
         `environments` says of each whether it is "auto" or "manual"; without `reads` what was known of them stays.
         """
         path, known = self.folder / "registry.json", self.known()
-        told = {"model": model, "environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
+        names = list(models)
+        told: dict[str, Any] = {"model": names[0]} | ({"models": names} if len(names) > 1 else {})
+        told |= {"environments": dict(environments), "reads": list(reads) or known.get("reads", [])}
         if told != known:
             durable.write(path, json.dumps(told) + "\n", mode=SHOWN)
 

@@ -10,9 +10,9 @@ import polars as pl
 from pushforward import files, percent
 from pushforward.errors import PushforwardError
 from pushforward.gate import inspection, stats
-from pushforward.gate.evidence import Evidence, problem_of, scarce
 from pushforward.judge import handover, table
 from pushforward.judge import holdout as holdouts
+from pushforward.judge.epochs import misplaced, scarcity
 from pushforward.judge.score import read_asked
 from pushforward.judge.validation import clusters_of
 from pushforward.text import figure, plural
@@ -45,21 +45,11 @@ class Rows:
         if wrong := inspection.problem(self._sample(self.labels), self._batches()):
             yield wrong, table.EDIT
         alone = np.arange(self.labels.height)
-        found = (self._problem(self.labels, clusters) for clusters in (self._clusters(self.labels), alone))
+        if not self.rules.batched and (strange := misplaced(self.labels[self.contract.key], self.rules)):
+            yield strange, table.EDIT
+        found = (scarcity(self.labels, clusters, self.rules) for clusters in (self._clusters(self.labels), alone))
         for wrong in dict.fromkeys(filter(None, found)):
             yield wrong, table.EDIT
-
-    def _problem(self, labels: pl.DataFrame, clusters: "NDArray[Any]") -> str:
-        """What the gate would say of these labels, whatever is predicted: a model that answers as a constant does."""
-        contract = self.contract
-        if contract.loss:
-            return scarce(clusters)
-        y = labels[contract.label].cast(pl.Float64).to_numpy()
-        shape = (len(y), len(contract.classes)) if contract.classes else (len(y),)
-        flat = np.full(shape, 1 / len(contract.classes) if contract.classes else 0.5)
-        evidence = Evidence(y, None, flat, clusters, "first", (), classes=tuple(contract.classes))
-        # a slice that is no column is told with the columns
-        return problem_of(evidence, self.rules.gate.model_copy(update={"slices": []}))
 
     def doubts(self) -> list[str]:
         """What a person would have to look at before a promotion."""

@@ -17,7 +17,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
 from pushforward.judge import handover, score, table
 from pushforward.judge import holdout as holdouts
-from pushforward.judge.change import earlier_than
+from pushforward.judge.change import arrived, earlier_than
 from pushforward.judge.question import Question
 from pushforward.judge.score import Command
 from pushforward.pipeline import dvc as pipeline
@@ -93,8 +93,13 @@ class Case:
 
     @property
     def months(self) -> tuple[str, ...]:
-        """The months of the holdout."""
-        return tuple(self.subject.batches[-self.rules.gate.window :])
+        """The months, or batches, of the holdout; none where it is by keys."""
+        return tuple(self.batches[-self.rules.gate.window :])
+
+    @cached_property
+    def batches(self) -> list[str]:
+        """The batches that have arrived, in order; none where the holdout is by keys."""
+        return arrived(self.judge, self.subject)
 
     @property
     def trusted(self) -> bool:
@@ -150,10 +155,20 @@ class Case:
         except score.ScoringError as failed:
             raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
 
+    def settings_in(self, root: Path) -> Settings:
+        """What a checkout of another version says of this model."""
+        return settings.load(root).of(self.contract.name)
+
     def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
         """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
         root = self.checkout("champion", champion.commit)
-        contract = settings.load(root).contract
+        theirs = self.settings_in(root)
+        if not theirs.score:
+            raise PushforwardError(
+                f"{champion.name} has no score command (it is of level {theirs.level}), so it cannot be asked",
+                next="give the model another name: it begins again, and is compared with nothing",
+            )
+        contract = theirs.contract
         pipeline.fetch(root, contract.path, *([contract.validation] if contract.validation else []))
         recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
         found = model_digest(root / contract.path)
@@ -169,7 +184,7 @@ class Case:
         self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
     ) -> honesty.Floats:
         """What the champion, asked by its own code, predicts."""
-        out, theirs = self.scratch("champion", holdout), settings.load(root)
+        out, theirs = self.scratch("champion", holdout), self.settings_in(root)
         if theirs.contract.classes != self.contract.classes:
             raise PushforwardError(
                 f"{champion.name} tells other classes than the settings: "

@@ -10,9 +10,11 @@ from pushforward.gate import verdict as verdicts
 from pushforward.gate.verdict import Digests
 from pushforward.git.repository import Repository
 from pushforward.judge import handover, identity
+from pushforward.judge.growth import Growth, grown, taken
+from pushforward.judge.holdout import sources_of
 from pushforward.judge.question import Question
 from pushforward.pipeline import declared
-from pushforward.pipeline.lock import METRICS, making
+from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
@@ -30,14 +32,20 @@ def earlier_than(repository: Repository, known: registry.Registry, question: Que
     return dataclasses.replace(known, versions=versions, assignments=uses)
 
 
-def mode_of(subject: Revision, champion: registry.Registered | None) -> verdicts.Mode:
-    """Whether a change is the refresh of a batch that arrived, or has to be better than what is in use."""
+def mode_of(
+    subject: Revision, champion: registry.Registered | None, grown: tuple[Growth, ...], *, trusted: bool
+) -> verdicts.Mode:
+    """Whether a change is the refresh of data that arrived, or has to be better than what is in use.
+
+    `grown` says how the files have changed since the champion that are named as ones that only gain rows.
+    """
     if champion is None:
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
-    before = Revision(subject.repository, champion.commit)
+    before = Revision(subject.repository, champion.commit, subject.model)
     changed = subject.repository.changed(before.commit, subject.commit)
     changed = declared.without(subject.repository, subject.commit, changed)
-    return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals)
+    added = taken(grown, trusted=trusted)
+    return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals, grown=added)
 
 
 def base_of(repository: Repository, question: Question, judge: str) -> str | None:
@@ -48,7 +56,7 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 
 
 def touched_by(
-    subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings
+    subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings, *, trusted: bool
 ) -> tuple[str, ...]:
     """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics."""
     if base is None or base == subject.commit:
@@ -56,16 +64,25 @@ def touched_by(
     repository = subject.repository
     try:
         lock = Revision(repository, champion.commit if champion else base).whole_lock
-        before = Revision(repository, base)
+        before = Revision(repository, base, subject.model)
         made = set(rules.model.environment), set[str]()
+        added: tuple[str, ...] = ()
         if not rules.measures:
             # of a table that the run has scored all of the pipeline is the maker
-            paths, keys = (set(), set()) if rules.self_scored else making(lock, rules.contract.holdout)
+            paths, keys = (set(), set()) if rules.self_scored else sources_of(lock, rules)
             made = made[0] | paths | identity.judging(before), keys
+            added = taken(grown(repository, base, subject.commit, rules.contract.data), trusted=trusted)
         changed = repository.changed(base, subject.commit)
-        return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals)
+        return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals, grown=added)
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
+
+
+def arrived(judge: Revision, subject: Revision) -> list[str]:
+    """The batches that have arrived, where the judge goes by some; a change that names none has added none."""
+    if not judge.settings.batched:
+        return []
+    return subject.batches if subject.settings.batched else judge.batches
 
 
 def check_batches(judge: Revision, subject: Revision) -> None:
@@ -75,7 +92,7 @@ def check_batches(judge: Revision, subject: Revision) -> None:
     Months need no such check: their names are their order, and the rows of the holdout are held against them.
     """
     new = subject.batches
-    if judge.settings.batches != subject.settings.batches or params.monthly(new):
+    if judge.settings.batches != subject.settings.batches or not new or params.monthly(new):
         return
     old = judge.batches
     places = {name: place for place, name in enumerate(old)}

@@ -27,6 +27,7 @@ from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.project import workflows
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
+from pushforward.report.words import arrival
 from pushforward.settings import ModelContract
 from pushforward.text import plain, plural
 
@@ -43,7 +44,7 @@ def changes(subject: Revision, ref: str, start: str | None) -> Context:
         return context
     repository = subject.repository
     try:
-        before = Revision(repository, start).leaves
+        before = Revision(repository, start, subject.model).leaves
         after, arrivals = subject.leaves, subject.arrivals
     except PushforwardError:
         return context  # the settings cannot be read: that is the verdict already
@@ -115,7 +116,7 @@ def with_history(
         said = repository.read(version.commit, contract.beside(f"{METRICS}/metrics.json"))
         value = _numbers(said or b"{}").get(name)
         if value is not None:
-            trend.append((_month_watched(repository, version.commit), str(version.version), value))
+            trend.append((_month_watched(repository, version.commit, contract.name), str(version.version), value))
     if name:
         trend.append((validation_month(manifest), "", context.validation[name]))
     return dataclasses.replace(
@@ -123,11 +124,11 @@ def with_history(
     )
 
 
-def _month_watched(repository: Repository, commit: str) -> str:
+def _month_watched(repository: Repository, commit: str, model: str) -> str:
     """The last month before the holdout, by the settings of a version; "" where they cannot be read any more."""
     try:
-        version = Revision(repository, commit)
-        return version.batches[-version.settings.gate.window - 1]
+        version = Revision(repository, commit, model)
+        return version.batches[-version.settings.gate.window - 1] if version.settings.batched else ""
     except PushforwardError:
         return ""
 
@@ -155,15 +156,15 @@ def _numbers(text: bytes) -> dict[str, float]:
     return {key: finite[key] for key in SHOWN if key in finite} or finite
 
 
-def remarks(contract: ModelContract, manifest: dict[str, Any], differ: str, batch: str) -> tuple[str, ...]:
+def remarks(contract: ModelContract, differ: str, batch: str, *, knows: bool) -> tuple[str, ...]:
     """What the judge could not ask of this project, and how its answers `differ`: sentences without a full stop.
 
-    `batch` is the word for what arrives.
+    `batch` is the word for what arrives, and something `knows` which of these the model has trained on, or nothing.
     """
     found = [differ] if differ else []
     if not contract.events:
         found.append("the score command takes no events, so the time-honesty probe had nothing to ask")
-    if not manifest:
+    if not knows:
         found.append(f"the model has no {MANIFEST}, so nothing here knows which {plural(batch)} it has trained on")
     return tuple(found)
 
@@ -198,15 +199,15 @@ def rates(
 
 def next_step(verdict: Verdict, context: Context) -> str:
     """What a person does next; "" where the report's own words say it."""
-    batch = params.noun(verdict.holdout.months if verdict.holdout else ())
+    batch = arrival(verdict)
     if verdict.verdict == "promote" and verdict.event == "push":
         return (
             "nothing to do: the next step tags it" if context.next_version else "nothing to do: it is a version already"
         )
+    signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
     if verdict.verdict == "promote":
-        return f"merge {context.branch}; the run on the target branch judges again, and tags what passes"
+        return f"merge {context.branch}{signed}; the run on the target branch judges again, and tags what passes"
     if verdict.verdict in {"identical", "measured"} and verdict.event == "pull_request":
-        signed = "" if lands(verdict) else ", into a protected branch signed by who may, for it changes the judge"
         by_word = "nothing is tagged without a person's word, or promote.metrics"
         tagged = by_word if verdict.verdict == "measured" else "there is nothing to tag"
         return f"merge {context.branch}{signed}; {tagged}"
@@ -224,7 +225,11 @@ def next_step(verdict: Verdict, context: Context) -> str:
             return (
                 "more test rows make another test set, which a person begins: predictions.test_set in pushforward.yaml"
             )
-        return f"wait for the next {batch}: it opens a new holdout"
+        epoch = verdict.holdout.epoch if verdict.holdout else None
+        if epoch is None:
+            return f"wait for the next {batch}: it opens a new holdout"
+        more = max(0, epoch.renews - epoch.waiting)
+        return f"add rows to the data: the next epoch opens with {more:,} more unseen keys of the holdout"
     return ""
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RECORD = "run.json"
 LOCKS = "locks"  # those of a dvc.yaml below the root, by their paths
 DECLARED = "declared"  # the metrics that lie elsewhere than in their folder, by their paths
+MODELS = "models"  # of several models what each has for itself, by name: the model, predictions, probes, failures
 MODEL = "model"
 PREDICTIONS = "predictions"
 VALIDATION = "validation"
@@ -37,7 +38,7 @@ PROBES = "probes"
 SOURCE = "source.txt"
 FAILED = "failed.txt"
 UNSCORED = "unscored.txt"
-NAMES = frozenset({RECORD, LOCK, LOCKS, METRICS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
+NAMES = frozenset({RECORD, LOCK, LOCKS, METRICS, MODELS, DECLARED, MODEL, PROBES, SOURCE, FAILED, UNSCORED}) | {
     f"{stem}{suffix}" for stem in (PREDICTIONS, VALIDATION, SELF_SCORED) for suffix in SUFFIXES
 }
 LIMIT_RECORD = 1024 * 1024
@@ -90,17 +91,25 @@ class _Record(_Part):
 
 @dataclass(frozen=True)
 class Handover:
-    """A hand-over that was read: its record, and the files that the judge may look at."""
+    """A hand-over that was read: its record, and the files that the judge may look at.
+
+    `part` is the folder of what one model has for itself: the same, where there is only one.
+    """
 
     folder: Path
     commit: str
     reproduction: Reproduction
     metrics: dict[str, bytes]
+    part: Path
+
+    def of(self, model: str) -> "Handover":
+        """The same for one of several models."""
+        return replace(self, part=part(self.folder, model))
 
     @property
     def failed(self) -> str:
         """Why the pushed code could not score the holdout, in its run's words; empty where it could."""
-        path = self.folder / FAILED
+        path = self.part / FAILED if (self.part / FAILED).is_file() else self.folder / FAILED
         return path.read_bytes()[:LIMIT_WORDS].decode("utf-8", "replace").strip() if path.is_file() else ""
 
     @property
@@ -119,7 +128,7 @@ class Handover:
         return self._table(SELF_SCORED)
 
     def _table(self, stem: str) -> Path:
-        first, *others = (self.folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+        first, *others = (self.part / f"{stem}{suffix}" for suffix in SUFFIXES)
         found = [path for path in (first, *others) if path.is_file()]
         if len(found) > 1:
             raise PushforwardError(f"the hand-over has {found[0].name} and {found[1].name}: which is it?")
@@ -136,6 +145,12 @@ class Handover:
         return merged(self.locks)
 
 
+def part(folder: Path, model: str) -> Path:
+    """Where a hand-over in `folder` has what is a model's own; itself, where it is of one model alone."""
+    own = folder / MODELS / model
+    return own if model and own.is_dir() and not (folder / MODELS).is_symlink() else folder
+
+
 def write(
     root: Path, folder: Path, commit: str, reproduction: Reproduction, model: str | None, tables: Tables | None = None
 ) -> None:
@@ -149,6 +164,12 @@ def write(
     for path in declared.here(root).files(read_lock(merged(locks))):
         if files.place(root, path).is_file():
             files.copy(root, path, folder / DECLARED / path)
+    add(root, folder, model, tables)
+
+
+def add(root: Path, folder: Path, model: str | None, tables: Tables | None) -> None:
+    """Put the model and the `tables` of the run in `root` into a hand-over, or a model's part of it."""
+    folder.mkdir(exist_ok=True, parents=True)
     if model:
         add_model(root, folder, model)
     for stem, place in (tables or {}).items():
@@ -261,14 +282,15 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
         raise PushforwardError(f"the hand-over has no {RECORD}: the run ended before its first step did")
     record = plain_json((folder / RECORD).read_bytes(), f"the hand-over's {RECORD}")
     metrics = read_metrics(folder)
-    for path in (folder / MODEL, *sorted((folder / MODEL).rglob("*"))):
+    models = [one / MODEL for one in (folder, *sorted((folder / MODELS).glob("*")))]
+    for path in (path for model in models for path in (model, *sorted(model.rglob("*")))):
         pointers.refuse(path, f"the hand-over's {path.relative_to(folder)}")
     try:
         told = _Record.model_validate(record)
     except ValidationError as wrong:
         why = untrusted.where(wrong)
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {why}") from None
-    read = Handover(folder, told.commit, told.reproduction, metrics)
+    read = Handover(folder, told.commit, told.reproduction, metrics, folder)
     if told.outcome == "ok":
         _check_found(read)
     return read

@@ -3,8 +3,9 @@
 import functools
 import io
 import operator
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
@@ -17,7 +18,7 @@ from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import folders
-from pushforward.pipeline.lock import feeding, making, merged
+from pushforward.pipeline.lock import feeding, making, merged, within
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
@@ -35,12 +36,13 @@ def build(
     *,
     pushed: tuple[str, Mapping[str, bytes]] | None,
     champion: str | None,
+    grown: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Make the holdout of `months` in the judge's checkout `root`; its folder.
 
     Of a push the commit and the locks are taken over (`pushed`): what its stages made with the judge's code, files and
     parameters is what they would make here. The lock of a pull request is hostile; there that of the commit `champion`
-    is the start.
+    is the start. `grown` are files as a change has them that only added rows to them: those count already.
     """
     repository = Repository(root)
     if pushed is not None:
@@ -51,8 +53,11 @@ def build(
         source, made = champion or "", []
         pipeline.seed(repository, champion)
         if champion:
-            made = Revision(repository, champion).batches
-    if source and made == months and _made_alike(repository, root, source, rules):
+            made = Revision(repository, champion, rules.name).batches
+    for path, content in grown.items():
+        files.write(root, path, content)
+    fresh = bool(grown) and pushed is None  # the champion has not seen these rows
+    if source and made == months and not fresh and _made_alike(repository, root, source, rules, grown):
         pipeline.fetch(root, rules.contract.holdout)
     else:
         if months != rules.arrived(lambda file: files.read(root, file)):
@@ -140,23 +145,47 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     import polars as pl
 
     contract, found = rules.contract, []
-    lock = merged(folders.locks_here(root))
-    fed = feeding(lock, contract.holdout)
-    if missing := [path for path in fed if not (root / path).exists()]:
-        pipeline.fetch(root, *missing, say=lambda _: None)
-    for path in (file for one in fed for file in _tables(files.place(root, one))):
-        lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
-        try:
-            if not {contract.key, contract.cluster or contract.key} <= set(lazy.collect_schema()):
-                continue
-            cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
-            named = lazy.select(pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER))
-            table = inspection.texts(named).collect()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            continue  # whatever it is, it was no table of the pipeline's rows
+    cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
+    asked = pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER)
+    for _, named in _keyed(root, feeding(merged(folders.locks_here(root)), contract.holdout), asked):
+        table = inspection.texts(named.lazy()).collect()
         if not table[inspection.KEY].is_duplicated().any():
             found.append(table)
     return pl.concat(found) if found else None
+
+
+def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tuple[str, ...]]:
+    """What the stage of the model reads of the held out `keys`, by the lock in `root`.
+
+    A table that was made to train on and has some, or "", and the tables with keys that were looked at. One that the
+    holdout too is made of has to have them, and says nothing.
+    """
+    import polars as pl
+
+    contract, lock = rules.contract, merged(folders.locks_here(root))
+    both = {*making(lock, contract.holdout)[0], *feeding(lock, contract.holdout)}
+    fed = [path for path in feeding(lock, contract.path) if not any(within(path, one) for one in both)]
+    held, clean = keys.cast(pl.String).implode(), []
+    for path, told in _keyed(root, fed, (pl.col(contract.key).cast(pl.String),)):
+        if seen := int(told[contract.key].is_in(held).sum()):
+            return f"the model is made of {path}, which has {seen:,} rows whose key is held out", ()
+        clean.append(path)
+    return "", tuple(clean)
+
+
+def _keyed(root: Path, paths: list[str], asked: "Iterable[pl.Expr]") -> "Iterator[tuple[str, pl.DataFrame]]":
+    """What is asked of each table below `paths` that has it; what is no table of the pipeline's rows is passed over."""
+    import polars as pl
+
+    if missing := [path for path in paths if not (root / path).exists()]:
+        pipeline.fetch(root, *missing, say=lambda _: None)
+    for path in (file for one in paths for file in _tables(files.place(root, one))):
+        try:
+            lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
+            table = lazy.select(*asked).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue
+        yield path.relative_to(root).as_posix(), table
 
 
 def _scanned(path: Path) -> "pl.LazyFrame":
@@ -171,16 +200,23 @@ def _tables(path: Path) -> list[Path]:
     return [file for file in found if file.suffix in SUFFIXES and file.is_file() and not file.is_symlink()]
 
 
-def _made_alike(repository: Repository, root: Path, source: str, rules: Settings) -> bool:
+def sources_of(lock: bytes | None, rules: Settings) -> tuple[set[str], set[str]]:
+    """The files and the parameters that the holdout is made with; without batches what `.dvc` files name counts too."""
+    paths, keys = making(lock, rules.contract.holdout)
+    above = {str(place) for path in paths for place in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    return paths if rules.batched else paths | {f"{path}.dvc" for path in above}, keys
+
+
+def _made_alike(repository: Repository, root: Path, source: str, rules: Settings, grown: Collection[str]) -> bool:
     """Whether the holdout that the lock in `root` names, made at `source`, is what the judge's code would make."""
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
     lock = merged(folders.locks_here(root))
-    made_of = making(lock, rules.contract.holdout)
-    before, after = Revision(repository, judge), Revision(repository, source)
+    made_of = sources_of(lock, rules)
+    before, after = (Revision(repository, commit, rules.name) for commit in (judge, source))
     changed = repository.changed(judge, source)
-    touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals)
+    touched = verdicts.touched(changed, before.leaves, after.leaves, made_of, arrivals=after.arrivals, grown=grown)
     made = [name for name in touched if not verdicts.of_judge(name)]
     return bool(made_of[0]) and not made and not any(map(verdicts.is_pipeline, touched))
 

@@ -51,9 +51,9 @@ def existing(repository: Repository, known: Registry, commit: str, digests: Dige
         record = registry.record(tag[1].decode("utf-8", "replace")) if tag else {}
         if (record.get("model"), record.get("environment")) != (digests.model, digests.environment):
             continue
-        wanted = wanted or scoring(repository, commit)
+        wanted = wanted or scoring(repository, commit, known.model)
         with contextlib.suppress(PushforwardError):  # settings that cannot be read any more are not these
-            if scoring(repository, version.commit) == wanted:
+            if scoring(repository, version.commit, known.model) == wanted:
                 return version
     return None
 
@@ -66,8 +66,9 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
     refs = repository.refs(*registry.PLACES)
     if registry.fold(model, refs).assignments:
         return None
+    beside = _models(repository, subject)
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs)
-    for name in sorted({found["model"] for found in parsed if found} - {model}):
+    for name in sorted({found["model"] for found in parsed if found} - {model, *beside}):
         champion = registry.fold(name, refs).champion
         (tag,) = repository.objects([champion.tag]) if champion else (None,)
         made = registry.record(tag[1].decode("utf-8", "replace")).get("commit") if tag else None
@@ -76,12 +77,29 @@ def before_renaming(repository: Repository, model: str, subject: str) -> Registe
     return None
 
 
-def scoring(repository: Repository, commit: str) -> str:
-    """SHA-256 of what `score` runs at `commit`: the command, the code it reaches, the files which that names.
+def last(repository: Repository, models: Iterable[str]) -> str | None:
+    """The commit of the newest version of any of the models: its locks are what the next run begins with."""
+    refs = repository.refs(*registry.PLACES)
+    found = [version.commit for name in models if (version := registry.fold(name, refs).newest)]
+    if len(found) < 2:
+        return found[0] if found else None
+    return repository.git("rev-list", "--no-walk=sorted", *found).text.split()[0]
+
+
+def _models(repository: Repository, commit: str) -> set[str]:
+    """The models that a commit has: none of them is another's earlier name."""
+    try:
+        return set(Revision(repository, commit).settings.project.models)
+    except PushforwardError:
+        return set()
+
+
+def scoring(repository: Repository, commit: str, model: str = "") -> str:
+    """SHA-256 of what `score` of a model runs at `commit`: its command, the code that it reaches, what that names.
 
     Without a command everything counts: nothing says what asks the model.
     """
-    revision = Revision(repository, commit)
+    revision = Revision(repository, commit, model)
     command, tree = revision.settings.score, revision.tree
     chosen, contents = _reached_by(command, revision)
     told = {path for path in chosen if PurePosixPath(path).name == params.FILE} & files_of(revision.leaves)

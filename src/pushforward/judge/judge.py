@@ -20,10 +20,11 @@ from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import floor, handover, identity, ledger, losses, measured, passed, self_scored
+from pushforward.judge import epochs, floor, handover, identity, ledger, losses, measured, passed, self_scored
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import (
+    arrived,
     base_of,
     check_batches,
     check_claims,
@@ -33,7 +34,9 @@ from pushforward.judge.change import (
     next_version,
     touched_by,
 )
+from pushforward.judge.growth import grown
 from pushforward.judge.look import look
+from pushforward.judge.made import Made
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
@@ -78,13 +81,20 @@ class _Hearing:
         """What the run handed over in `folder`, to be weighed by its predictions."""
         read = self._received(folder)
         if not self.rules.self_scored:
-            self.months = tuple(self.subject.batches[-self.rules.gate.window :])
+            self.months = tuple(arrived(self.judge, self.subject)[-self.rules.gate.window :])
             check_batches(self.judge, self.subject)
-            self.mode = mode_of(self.subject, self.champion)
+            self.mode = self._mode()
         self.digests = _digests(read, self.subject)
         self._check(read)
         self.context = background.with_metrics(self.context, read, self.subject, self.champion)
         return read
+
+    def _mode(self) -> verdicts.Mode:
+        """How it is to be judged, by what differs from the champion."""
+        champion, subject, trusted = self.champion, self.subject, self.question.event == "push"
+        named = self.rules.contract.data
+        added = grown(subject.repository, champion.commit, subject.commit, named) if champion else ()
+        return mode_of(subject, champion, added, trusted=trusted)
 
     def measure(self, folder: Path, golden: Path | None) -> Verdict:
         """The verdict on what the run in `folder` wrote by itself: below the level at which rows are scored."""
@@ -110,7 +120,7 @@ class _Hearing:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
         if self.reproduction.outcome != "ok":
             raise PushforwardError(self.reproduction.message, next=self.reproduction.next)
-        return read
+        return read.of(self.subject.model)
 
     def _check(self, read: handover.Handover) -> None:
         """Refuse what the run could not finish, and a commit that claims what its run has not found."""
@@ -156,7 +166,7 @@ class _Hearing:
             champion=Champion(champion.name, champion.commit) if champion else None,
             digests=self.digests,
             stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in self.reproduction.stages),
-            touched=touched_by(self.subject, self.base, champion, self.rules),
+            touched=touched_by(self.subject, self.base, champion, self.rules, trusted=asked.event == "push"),
             seconds=round(self.reproduction.seconds + seconds, 1),
         )
 
@@ -214,7 +224,7 @@ def weigh(
 def _begin(root: Path, question: Question, judge: str) -> _Hearing:
     """What is known before the hand-over is read."""
     repository = Repository(root)
-    judging, subject = Revision(repository, judge), Revision(repository, question.subject)
+    judging, subject = (Revision(repository, commit, question.model) for commit in (judge, question.subject))
     rules = judging.settings
     rules.check_tool()
     _ = rules.limits if rules.measures else rules.contract
@@ -250,17 +260,15 @@ def _answer(
     case: Case, context: Context, painter: Painter, golden: Path | None
 ) -> tuple[Verdict, Context, registry.Level]:
     contract = case.contract
-    case.say(f"holdout {' '.join(case.months)}")
-    pushed = (case.question.subject, case.read.locks) if case.trusted else None
-    champion = case.champion.commit if case.champion else None
-    holdout = holdouts.build(case.root, case.rules, case.subject.batches, pushed=pushed, champion=champion)
+    made = Made(case)
+    holdout = made.holdout
     rows, events, labels = holdouts.tables(holdout, case.rules)
     keys = labels[contract.key]
     unsound, doubts = _sound(case, rows, labels)
     if unsound:
         raise PushforwardError(unsound)
-    challenger = case.predictions(case.read.predictions, keys)
-    manifest = manifest_of(case.read.folder / handover.MODEL)
+    challenger, clean = made.answers(keys), made.trained_without(keys)
+    manifest = manifest_of(case.read.part / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
     with ThreadPoolExecutor(1) as beside:
@@ -277,22 +285,20 @@ def _answer(
         challenger = case.predictions(case.scratch("challenger", holdout), keys)
     context = background.with_months(context, manifest, champion_manifest)
     manifests = manifest, champion_manifest
-    evidence = _evidence(case, labels, (challenger, theirs), manifests, (answers.wrong, doubts))
+    asked = epochs.asked(case, (rows, labels), holdout, made.before, opens=case.trusted and not answers.wrong)
+    of_both = challenger[asked.order], None if theirs is None else theirs[asked.order]
+    evidence = _evidence(case, asked.labels, of_both, manifests, (answers.wrong, doubts))
     if not answers.wrong:
-        below, name = floor.predictions(case, labels, holdout)
-        evidence = dataclasses.replace(evidence, floor=below, floor_name=name)
-    if contract.loss and not answers.wrong:
-        evidence = losses.given(case, evidence, labels, holdout)
-    digest = holdouts.digest(holdout)
-    verdict = look(case, evidence, digest)
-    size = Holdout(case.months, labels.height, len(set(evidence.clusters.tolist())), digest)
+        evidence = _beside(case, asked, evidence)
+    verdict = look(case, evidence, asked.digest, asked.epoch)
+    size = _size(case, asked, evidence)
     closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
     dated = params.monthly(case.months)
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
-    remarks = background.remarks(contract, manifest, answers.differ, params.noun(case.months))
+    remarks = _remarks(case, asked, made, answers.differ, knows=bool(manifest or clean))
     context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
-        ledger.of(case.repository.path).supersede(case.months, case.subject.batches)
+        _supersede(case, asked)
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
     painter.hang_up()
     if case.trusted and verdict.verdict == "promote" and golden is not None:
@@ -300,6 +306,34 @@ def _answer(
         golden.write_bytes(passed.golden_rows(contract.key, keys, challenger))
     level = level_of(case.mode, *manifests)
     return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
+
+
+def _beside(case: Case, asked: epochs.Asked, evidence: Evidence) -> Evidence:
+    """The evidence with what is to be beaten, and by the project's own losses where it has some."""
+    below, name = floor.predictions(case, asked.labels, asked.folder)
+    evidence = dataclasses.replace(evidence, floor=below, floor_name=name)
+    return losses.given(case, evidence, asked.labels, asked.folder) if case.contract.loss else evidence
+
+
+def _remarks(case: Case, asked: epochs.Asked, made: Made, differ: str, *, knows: bool) -> tuple[str, ...]:
+    """What is to be known beside the verdict: of the epoch, of the data, of the project."""
+    word = params.noun(case.months) if case.rules.batched else "row"
+    of_epoch = asked.epoch.remarks if asked.epoch else ()
+    return (*of_epoch, *made.remarks, *background.remarks(case.contract, differ, word, knows=knows))
+
+
+def _size(case: Case, asked: epochs.Asked, evidence: Evidence) -> Holdout:
+    days, told = len(set(evidence.clusters.tolist())), asked.epoch.told if asked.epoch else None
+    return Holdout(case.months, asked.labels.height, days, asked.digest, told)
+
+
+def _supersede(case: Case, asked: epochs.Asked) -> None:
+    """Retire the holdouts before the one that a push to the default branch was judged on."""
+    book = ledger.of(case.repository.path, case.subject.model)
+    if asked.epoch is None:
+        book.supersede(case.months, case.subject.batches)
+    else:
+        book.supersede_epochs(asked.epoch.told.number)
 
 
 def _evidence(
@@ -320,8 +354,8 @@ def _evidence(
         mode=case.mode,
         months=case.months,
         slices=case.slices(labels),
-        challenger_until=_until(manifests[0], case.subject.batches),
-        champion_until=_until(manifests[1], case.subject.batches),
+        challenger_until=_until(manifests[0], case.batches),
+        champion_until=_until(manifests[1], case.batches),
         problems=(dishonest,) if dishonest else (),
         doubts=doubts,
         classes=tuple(contract.classes),
@@ -336,6 +370,8 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
     except PushforwardError as lost:
         case.say(f"the holdout is not compared with its batches: {lost.message}")
         batches = None
+    if not case.rules.batched and (wrong := epochs.misplaced(labels[contract.key], case.rules)):
+        return wrong, ()
     clusters = None if contract.cluster is None else labels[contract.cluster]
     found = inspection.sample(labels[contract.key], clusters, contract.holdout, case.months)
     if wrong := inspection.problem(found, batches):
@@ -349,7 +385,7 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
-    model = read.folder / handover.MODEL
+    model = read.part / handover.MODEL
     manifest_of(model)  # or it cannot be read
     manifest, path = manifest_bytes(model), subject.settings.model.path
     if path is None or not model.exists():

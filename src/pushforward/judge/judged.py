@@ -11,6 +11,8 @@ from pushforward.gate.verdict import Verdict
 from pushforward.registry.tags import Level
 from pushforward.report.note import Context
 
+MODELS = "models"
+
 
 def store(folder: Path, verdict: Verdict, context: Context, level: Level) -> None:
     """Put a verdict and what its report needs into `folder`."""
@@ -35,6 +37,13 @@ def stored(folder: Path) -> tuple[Verdict, Context, Level]:
         raise PushforwardError(
             f"the verdict in {folder} was left by another version", next="pushforward gate"
         ) from other
+
+
+def parts(folder: Path) -> dict[str, Path]:
+    """The folders of the verdicts on each of several models below that of their word on the commit, by name."""
+    below = folder / MODELS
+    found = sorted(below.iterdir()) if below.is_dir() and not below.is_symlink() else []
+    return {path.name: path for path in found if path.is_dir() and not path.is_symlink()}
 
 
 def is_ours(folder: Path) -> bool:

@@ -9,16 +9,17 @@ from pushforward.gate import stats
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Verdict
-from pushforward.judge import ledger, names, seal
+from pushforward.judge import ledger, looks, names, seal
 from pushforward.judge.case import Case
+from pushforward.judge.epochs import Epoch
 from pushforward.pipeline.revision import sha256
 
 
-def look(case: Case, evidence: Evidence, digest: str) -> Verdict:
+def look(case: Case, evidence: Evidence, digest: str, epoch: Epoch | None = None) -> Verdict:
     """The verdict; a comparison with the champion uses the holdout up, so its look is reserved first.
 
-    `digest` is that of the holdout's files. Of a table that the run itself has scored nothing is sealed: whoever has it
-    can tell what is in it.
+    `digest` is that of the rows that are asked, of an `epoch` where there are no batches. Of a table that the run
+    itself has scored nothing is sealed: whoever has it can tell what is in it.
     """
     rules = case.gate
     shown = rules.reveal == "numbers" or case.rules.self_scored
@@ -28,21 +29,23 @@ def look(case: Case, evidence: Evidence, digest: str) -> Verdict:
         _check_name(case)
     if told is not None:
         return told if shown else seal.public(told, None)
-    book, name = ledger.of(case.repository.path), names.ledger(evidence.months)
+    book = ledger.of(case.repository.path, case.subject.model)
+    name, keys = (epoch.name, epoch.listed) if epoch else (names.ledger(evidence.months), None)
     assert evidence.champion is not None  # noqa: S101, without one no look is needed
-    key = ledger.Key(
+    key = looks.Key(
         # Of the predictions, not of the model: the same model scored by other code is another challenger. Not of their
         # last bits, or a model that threads add up would be another challenger each time.
         challenger=sha256(stats.rounded(evidence.challenger).tobytes()),
         champion=sha256(stats.rounded(evidence.champion).tobytes()),
         holdout=digest,
-        rules=ledger.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
+        rules=looks.digest(json.dumps([rules.model_dump(), evidence.mode], sort_keys=True)),
     )
     try:
+        head = case.question.head
         taken = book.reserve(
-            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=case.question.head
+            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=head, keys=keys
         )
-    except ledger.ClosedError as closed:
+    except looks.ClosedError as closed:
         return verdicts.unanswered(closed.message, evidence.mode, rules)
     verdict = gate.judge(evidence, rules.model_copy(update={"alpha": taken.alpha}), cluster=word)
     verdict = dataclasses.replace(verdict, rules=rules.model_dump())

@@ -85,7 +85,7 @@ def _promoter(
     each limit is shown to be kept: before the first version a limit may wait for numbers to be held against.
     """
     outcomes = {guard.outcome for guard in guards}
-    if question.event != "push" or "fail" in outcomes or not (read.folder / handover.MODEL).exists():
+    if question.event != "push" or "fail" in outcomes or not (read.part / handover.MODEL).exists():
         return "", ""
     who, why = trust.word(judge.repository.path, judge.repository, question.head, ssh.PROMOTE)
     if who:
@@ -97,7 +97,7 @@ def _promoter(
 def digests(read: handover.Handover, subject: Revision) -> Digests:
     """What was run and what came of it; below level 1 there may be no model."""
     found = Digests(lock=kept.digest(read.locks, LOCK), params=subject.params_digest, environment=subject.environment)
-    model, path = read.folder / handover.MODEL, subject.settings.model.path
+    model, path = read.part / handover.MODEL, subject.settings.model.path
     if path is None or not model.exists():
         return found
     manifest = manifest_bytes(model)

@@ -8,7 +8,7 @@ import polars as pl
 from pushforward.gate import leakage as honesty
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import VERDICTS
-from pushforward.git.repository import EMPTY_TREE
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import ledger
 
 GOLDEN_ROWS = 100
@@ -24,11 +24,23 @@ def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes
     return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
 
 
-def record(root: Path, verdict: Verdict) -> None:
+def file_of(model: str) -> str:
+    """What the verdict on a model is called in the record of a commit: one of several has its own."""
+    return f"{model}.json" if model else "verdict.json"
+
+
+def read(repository: Repository, commit: str, model: str) -> bytes | None:
+    """The recorded verdict on a model at a commit, whether there were several or this one alone; None for none."""
+    ref = f"{VERDICTS}{commit}"
+    return repository.read(ref, file_of(model)) or repository.read(ref, file_of(""))
+
+
+def record(root: Path, verdict: Verdict, model: str = "") -> None:
     """Put what passed on the default branch where a promotion and the policy of the remote look for it.
 
-    It is a commit of `verdict.json` at `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are
-    counted in. Any other verdict leaves no trace there.
+    It is a commit of `verdict.json`, of `MODEL.json` where the judge knows several, at
+    `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are counted in. Any other verdict leaves
+    no trace there.
     """
     if verdict.verdict != "promote" or verdict.event != "push":
         return
@@ -36,8 +48,9 @@ def record(root: Path, verdict: Verdict) -> None:
     if book.remote:
         book.repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", book.remote, f"+{ref}*:{ref}*")
     before = book.repository.resolve(ref)
-    content = {"verdict.json": verdict.to_json().encode()}
-    tree = book.repository.write_tree(EMPTY_TREE, content, index=root / ".git" / "verdict.index")
+    content = {file_of(model): verdict.to_json().encode()}
+    base = before if before and model else EMPTY_TREE
+    tree = book.repository.write_tree(base, content, index=root / ".git" / "verdict.index")
     date, parents = book.repository.date(verdict.commit), [before] if before else []
     commit = book.repository.write_commit(tree, parents, f"Verdict on {verdict.commit}\n", date=date)
     if book.remote:

@@ -1,5 +1,6 @@
 """Before any training: how many looks the holdout has left, and what it can tell."""
 
+import json
 import math
 import statistics
 import textwrap
@@ -8,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from pushforward import files, params, percent, settings
 from pushforward.gate import stats
+from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, names
-from pushforward.report import note, notes
-from pushforward.text import figure, plural
+from pushforward.judge import ledger, looks, names
+from pushforward.report import note, notes, words
+from pushforward.text import figure, plain, plural
 
 RECENT = 30
 A_CENTURY = 36_525
@@ -31,7 +35,7 @@ class Detectable:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the holdout of `months` can still answer, and how sharply.
+    """What the holdout of `months`, or of an `epoch`, can still answer, and how sharply.
 
     `alpha` is the level of the next look. `typical` comes from the challengers judged so far: how much their loss
     differed from the champion's on the validation month, scaled to the holdout's clusters. `days` says for a true gain
@@ -50,20 +54,22 @@ class Plan:
     days: tuple[tuple[float, int], ...]
     unknown: tuple[tuple[str, int], ...]
     cluster: str = "day"
+    epoch: str = ""
 
 
-def plan(root: Path) -> Plan:
+def plan(root: Path, model: str = "") -> Plan:
     """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
     repository = Repository(root)
-    rules = settings.load(root)
+    rules = settings.load(root).of(model)
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
-    state = ledger.of(root).state(names.ledger(months))
+    book = ledger.of(root, rules.name)
+    state = book.state(names.ledger(months)) if months else book.epoch() or looks.State(names.epoch(1))
     known = list(_judged(repository))[:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
-    clusters = max((found for found in _clusters(repository, months)), default=0)
+    epoch, clusters = _counted(repository, state.holdout)
     if not clusters and errors:
-        clusters = errors[0][1] * len(months)
+        clusters = state.opened.keys if state.opened else errors[0][1] * max(1, len(months))
     alpha = state.next_alpha(rules.gate.alpha, rules.gate.looks, "superior")
     typical: list[Detectable] = []
     days: list[tuple[float, int]] = []
@@ -86,7 +92,7 @@ def plan(root: Path) -> Plan:
         state.of or rules.gate.looks,
         state.left if state.looks else rules.gate.looks,
         alpha,
-        ledger.refusal(state) if state.retired or (state.looks and not state.left) else "",
+        looks.refusal(state) if state.retired or (state.looks and not state.left) else "",
         loss,
         len(errors),
         clusters,
@@ -94,13 +100,23 @@ def plan(root: Path) -> Plan:
         tuple(days),
         tuple(unknown),
         str(known[0][0].get("cluster", "day")) if known else "day",
+        _told(state, epoch, rules.renews) if not rules.batched else "",
     )
+
+
+def _told(state: looks.State, epoch: verdicts.Epoch | None, renews: int) -> str:
+    """The epoch in use and what waits for the next, as far as verdicts have said it."""
+    if state.opened is None:
+        return "epoch 1 opens with the first model that can be judged"
+    opened, number = state.opened, names.number(state.holdout)
+    return words.epoch(epoch or verdicts.Epoch(number, opened.keys, opened.since, True, 0, renews), plain)
 
 
 def terminal(plan: Plan) -> str:
     """The plan as a card of at most 80 columns."""
-    span = plan.months[0] if len(plan.months) == 1 else f"{plan.months[0]} to {plan.months[-1]}"
-    lines, batch = [f"holdout     {span}"], params.noun(plan.months)
+    span = plan.epoch or " to ".join(dict.fromkeys((plan.months[0], plan.months[-1])))
+    lines = textwrap.wrap(span, 80, initial_indent="holdout     ", subsequent_indent=" " * 12)
+    batch = "row" if plan.epoch else params.noun(plan.months)
     if plan.closed:
         lines += textwrap.wrap(plan.closed, 80, initial_indent="closed      ", subsequent_indent=" " * 12)
     else:
@@ -125,7 +141,8 @@ def terminal(plan: Plan) -> str:
         some = f"about {needed:,} {plural(plan.cluster)} in all"
         more = some if needed <= A_CENTURY else f"more {plural(plan.cluster)} than anybody waits for"
         more = "settled by this holdout's size" if needed <= plan.clusters else more
-        lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation {batch} is right")
+        right = "rows are" if plan.epoch else f"{batch} is"
+        lines.append(f"{name:<12}{commit[:9]}: {more}, if the validation {right} right")
         name = ""
     many = f"the {plan.challengers} challengers" if plan.challengers > 1 else "the one challenger"
     return "\n".join([*lines, f"            from the validation {plural(batch)} of {many} judged so far"])
@@ -142,13 +159,21 @@ def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, 
                 yield header, found
 
 
-def _clusters(repository: Repository, months: tuple[str, ...]) -> Iterator[int]:
-    """How many clusters earlier verdicts on the same months have counted."""
-    for commit in notes.annotated(repository):
-        for header, _ in note.entries(notes.read(repository, commit)):
-            holdout = header.get("holdout")
-            if isinstance(holdout, dict) and tuple(holdout.get("months", ())) == months:
-                yield int(holdout.get("days", 0))
+def _counted(repository: Repository, name: str) -> tuple[verdicts.Epoch | None, int]:
+    """What earlier verdicts on the holdout of a ledger have said: the last word on its epoch, and most clusters."""
+    reader: TypeAdapter[verdicts.Holdout | None] = TypeAdapter(verdicts.Holdout | None)
+    epoch, most = None, 0
+    commits = notes.annotated(repository)
+    dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
+    for line in sorted(dated, key=lambda line: int(line.split()[0])):
+        for header, _ in note.entries(notes.read(repository, line.split()[1])):
+            try:
+                holdout = reader.validate_json(json.dumps(header.get("holdout")))
+            except ValidationError:
+                continue  # of another version
+            if holdout and (holdout.epoch or holdout.months) and names.of(holdout) == name:
+                epoch, most = holdout.epoch, max(most, holdout.days)
+    return epoch, most
 
 
 def _unsettled(

@@ -36,7 +36,7 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | 
         return Answers(_handed_over(case, rows, events, before))
     root, model = case.checkout("challenger", case.question.subject), case.asked.contract
     files.remove(root, model.path)  # whatever git has there
-    files.copy(case.read.folder, handover.MODEL, files.place(root, model.path))
+    files.copy(case.read.part, handover.MODEL, files.place(root, model.path))
 
     def answer(told: Path | None, out: Path) -> honesty.Floats:
         try:
@@ -78,7 +78,7 @@ def _differ(before: honesty.Floats, again: honesty.Floats) -> str:
 
 
 def _handed_over(case: Case, rows: pl.DataFrame, events: pl.DataFrame | None, before: honesty.Floats) -> str:
-    folder, contract, suffix = case.read.folder / handover.PROBES, case.contract, case.read.predictions.suffix
+    folder, contract, suffix = case.read.part / handover.PROBES, case.contract, case.read.predictions.suffix
     if events is None or contract.time is None or not honesty.applies(events):
         return ""
     count = len(honesty.instants(rows, contract.time))

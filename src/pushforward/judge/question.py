@@ -20,13 +20,17 @@ PACKAGE = "src/pushforward/"
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be judged: `head` was pushed by `event` to `ref`; `subject` ran, a merge for a pull request."""
+    """What is to be judged: `head` was pushed by `event` to `ref`; `subject` ran, a merge for a pull request.
+
+    `model` is the one that is asked about, where the judge knows several.
+    """
 
     head: str
     subject: str
     event: str
     ref: str
     pull: int | None = None
+    model: str = ""
 
 
 def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Question:

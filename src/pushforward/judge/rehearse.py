@@ -19,7 +19,19 @@ from pushforward.errors import PushforwardError
 from pushforward.gate import decision
 from pushforward.gate.evidence import problem_of
 from pushforward.git.repository import Repository
-from pushforward.judge import audition, challenge, context, handover, measured, plan, self_scored, stock
+from pushforward.judge import (
+    audition,
+    challenge,
+    context,
+    epochs,
+    handover,
+    identity,
+    ledger,
+    measured,
+    plan,
+    self_scored,
+    stock,
+)
 from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, lint
@@ -29,7 +41,6 @@ from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
-from pushforward.registry import tags as registry
 from pushforward.settings import Settings
 from pushforward.text import figure, sample
 
@@ -130,15 +141,20 @@ class _Rehearsing:
         if not self._environment():
             return
         self._run(rules)
+        for one in rules.each:
+            self._ask(one)
+
+    def _ask(self, rules: Settings) -> None:
+        """What the judge would ask of one model."""
         if rules.self_scored:
             self._read_own(rules)
             return
         if rules.measures:
             self._measure(rules)
         if rules.level < len(schema.LEVELS) - 1:
-            self.found.remarks.append(
-                f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
-            )
+            of = f"{rules.name}: " if rules.several else ""
+            told = f"at level {rules.level} ({schema.LEVELS[rules.level]}) there is no holdout and no score to rehearse"
+            self.found.remarks.append(f"{of}{told}")
             return
         with self._told("the settings", schema.FILE):
             rules.check_tool()
@@ -177,19 +193,21 @@ class _Rehearsing:
         """The pipeline, as a push runs it; what it cannot make is tried by itself, so that the rest can be judged."""
         self.say("the pipeline, in a scratch clone")
         repository = Repository(self.clone)
-        champion = registry.fold(rules.model.name, Repository(self.root).refs(*registry.PLACES)).newest
         with self._told("the store", ".dvc/config"):
-            if rules.level > 1 or rules.promote.metrics:
+            if rules.highest > 1 or rules.promote.metrics:
                 storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
-            pipeline.seed(repository, champion.commit if champion else None)
+            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models))
             there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
             done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":
                 pipeline.untouched(repository)
                 out = self.clone.parent / "run"
                 out.mkdir()
-                handover.write(self.clone, out, self.found.commit, done, rules.model.path, handover.tables(rules))
+                handover.write(self.clone, out, self.found.commit, done, None)
+                for one in rules.each:
+                    part = out / handover.MODELS / one.name if rules.several else out
+                    handover.add(self.clone, part, one.model.path, handover.tables(one))
                 handover.read(out, rules.server)
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
@@ -244,9 +262,15 @@ class _Rehearsing:
         if (self.clone / contract.path).exists():
             self._score(rules, rows)
         self.found.remarks += rows.doubts()
-        self.found.rests_on = rows.sentence()
+        if not rules.batched and rows.labels is not None:
+            with self._told("the epoch", contract.holdout):
+                book = ledger.of(self.root, rules.name)
+                self.found.remarks.append(epochs.foreseen(book, rows.labels[contract.key], rules))
+        told = rows.sentence()
+        told = f"{rules.name}: {told}" if told and rules.several else told
+        self.found.rests_on = "; ".join(filter(None, (self.found.rests_on, told)))
         with self._told("what it can tell", schema.FILE):
-            self.found.remarks += _power(self.root)
+            self.found.remarks += _power(self.root, rules.name)
 
     def _read_own(self, rules: Settings) -> None:
         """The table that the pipeline has scored by itself, as the judge reads it; without the champion's."""
@@ -272,7 +296,7 @@ class _Rehearsing:
         line = projects.line_of(survey(self.clone), "models", contract.name, "score")
         for time, probe in (("scored", False), ("scored again", True)):
             self.say(f"{contract.holdout}, {time} with the tracked files, {contract.path} and the rows alone")
-            out = self.clone.parent / time.replace(" ", "-")
+            out = self.clone.parent / f"{time} {contract.name}".replace(" ", "-")
             try:
                 leak = challenge.answer(self.clone, rules, out, probe=probe, forget=False, say=lambda _: None)
                 answers.append(rows.read(out))
@@ -319,9 +343,9 @@ class _Rehearsing:
         self.found.add(Fault(named["file"], int(line or 0), what, then))
 
 
-def _power(root: Path) -> list[str]:
+def _power(root: Path, model: str) -> list[str]:
     """What the holdout can tell, by the challengers judged so far."""
-    found = plan.plan(root)
+    found = plan.plan(root, model)
     if found.closed:
         return [found.closed]
     return [

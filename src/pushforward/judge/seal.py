@@ -15,7 +15,7 @@ from pushforward.text import sample
 
 if TYPE_CHECKING:
     from pushforward.gate.verdict import Verdict
-    from pushforward.judge.ledger import Look
+    from pushforward.judge.looks import Look
 
 VARIABLE = "PUSHFORWARD_SEAL"
 # What a first model is asked to beat, by the name of its guard: all of it, and one of it.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from pushforward import files, schema, settings
+from pushforward import files, schema
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.stats import Floats
@@ -27,7 +27,8 @@ from pushforward.judge.holdout import LABELS
 from pushforward.judge.look import look
 from pushforward.judge.validation import clusters_of
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline.lock import LOCK, is_object, read_lock
+from pushforward.pipeline import folders
+from pushforward.pipeline.lock import LOCK, is_object, merged, read_lock
 from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
@@ -221,7 +222,7 @@ def _rival(case: Case, mine: Table) -> _Rival:
     if champion is None or asked is None:
         return _Rival()
     root = case.checkout("champion", champion.commit)
-    before = settings.load(root)
+    before = case.settings_in(root)
     told = before.predictions
     if told is None:
         return _Rival(why=f"not compared with {champion.name}, which has no table of predictions")
@@ -249,7 +250,7 @@ def _rival(case: Case, mine: Table) -> _Rival:
 
 def _fetched(root: Path, path: str, name: str) -> Path:
     """The table of the version `name` in its checkout, by the MD5 that its lock has; from the DVC store, if need be."""
-    oid, place = _named(files.read(root, LOCK), path), files.place(root, path)
+    oid, place = _named(merged(folders.locks_here(root)), path), files.place(root, path)
     if not oid:
         raise PushforwardError(f"{LOCK} of {name} names no {path}", next=f"git show {name}", exit_code=DATA)
     try:

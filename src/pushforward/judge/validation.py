@@ -5,7 +5,6 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from pushforward import settings
 from pushforward.gate import decision as gate
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
@@ -22,8 +21,13 @@ def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
 
 
 def _month(manifest: dict[str, Any], revision: Revision) -> str:
-    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout."""
-    return validation_month(manifest) if manifest else revision.batches[-revision.settings.gate.window - 1]
+    """The month that a model was watched on: by its manifest, or, where it has none, the one before its holdout.
+
+    "" where there are no batches: then it is whatever rows its table has.
+    """
+    if manifest or not revision.batches:
+        return validation_month(manifest)
+    return revision.batches[-revision.settings.gate.window - 1]
 
 
 def validation(
@@ -32,15 +36,16 @@ def validation(
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, _month(manifest, case.subject)
     path = case.read.validation
-    if contract.loss or not (contract.validation and month and path.is_file()):
+    dated = bool(month) or not case.rules.batched
+    if contract.loss or not (contract.validation and dated and path.is_file()):
         return None
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
     mine, theirs = score.matrix(table, contract.predicted), None
-    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit))
+    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit, case.subject.model))
     if case.champion is not None and before == month:
         root = case.checkout("champion", case.champion.commit)
-        model = settings.load(root).contract
+        model = case.settings_in(root).contract
         if model.validation and (root / model.validation).is_file():
             other = score.read_validation(root / model.validation, model, month, slices)
             if model.classes == contract.classes and other[model.key].to_list() == table[contract.key].to_list():

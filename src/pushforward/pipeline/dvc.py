@@ -372,11 +372,11 @@ def _inside(checkout: Repository, path: str) -> list[str]:
     return [name for name in listed.split("\0") if name] or [path]
 
 
-def forget(root: Path, *, keep: str) -> None:
+def forget(root: Path, *, keep: Collection[str]) -> None:
     """Remove from `root` and its cache what the lock says was made there, but `keep`."""
     stages = _stages(root)
     for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
-        if path != keep and not path.startswith(f"{METRICS}/"):
+        if path not in keep and not path.startswith(f"{METRICS}/"):
             files.remove(root, path)
     shutil.rmtree(_cache(root), ignore_errors=True)
 

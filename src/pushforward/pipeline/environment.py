@@ -85,7 +85,7 @@ def project(root: Path) -> Path:
     The tool's own is meant where the repository carries the tool, where nothing is locked, and where the locks made it.
     """
     told = files.read(root, schema.FILE)
-    requirements = [] if told is None else settings.parse(told, schema.FILE).model.environment
+    requirements = [] if told is None else settings.parse(told, schema.FILE).environment
     repository = Repository(root)
     given, known = os.environ.get(PROJECT, ""), os.environ.get(KNOWN, "")
     # a server says what the target branch has; what a branch says chooses nothing else
@@ -122,7 +122,7 @@ class Made:
 def make(root: Path, *, say: Callable[[str], None]) -> Made:
     """The environment that HEAD of the checkout in `root` locks, built where it is not there."""
     began = time.monotonic()
-    requirements = settings.load(root).model.environment
+    requirements = settings.load(root).environment
     repository = Repository(root)
     if not requirements or carried(repository, "HEAD"):
         return Made(sys.prefix, sys.executable, at_hand(), built=False, seconds=0.0)

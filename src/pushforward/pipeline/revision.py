@@ -28,6 +28,7 @@ class Revision:
 
     repository: Repository
     commit: str
+    model: str = ""  # the one that is meant, where there are several
 
     @cached_property
     def params(self) -> bytes | None:
@@ -45,7 +46,7 @@ class Revision:
         if self.told is None:
             words = f"{self.commit[:9]} has no {schema.FILE}"
             raise settings.absent(words, self.params, f"git log -- {schema.FILE}")
-        return settings.parse(self.told, f"{self.commit[:9]}:{schema.FILE}")
+        return settings.parse(self.told, f"{self.commit[:9]}:{schema.FILE}").of(self.model)
 
     @cached_property
     def batches(self) -> list[str]:
@@ -114,12 +115,12 @@ class Revision:
     @cached_property
     def environment(self) -> str:
         """SHA-256 of the locks of its environment."""
-        return environment.digest(self.repository, self.commit, self.settings.model.environment)
+        return environment.digest(self.repository, self.commit, self.settings.environment)
 
     @cached_property
     def unlocked(self) -> tuple[str, ...]:
         """The files of its environment that do not lock it, or that none is named; nothing where all is locked."""
-        return environment.unlocked(self.repository, self.commit, self.settings.model.environment)
+        return environment.unlocked(self.repository, self.commit, self.settings.environment)
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it has none of that name."""

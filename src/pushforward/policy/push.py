@@ -31,6 +31,8 @@ class Push:
         self.trusted = trusted
         self.now = now
         self.objects = Objects()
+        self.about = ""
+        self._versions: dict[str, dict[tuple[int, ...], str]] = {}
 
     @cached_property
     def default(self) -> str:
@@ -63,13 +65,16 @@ class Push:
         """Every folder that a ref is in, before or after the push -> such a ref."""
         return {parent: ref for ref in self.refs | self.after for parent in parents(ref)}
 
-    @cached_property
+    @property
     def versions(self) -> dict[tuple[int, ...], str]:
         """Number -> name of the model's versions before the push."""
         from pushforward.registry.grammar import number
 
-        mine = (one for one in versions_in(self.refs) if one["model"] == self.model)
-        return {number(one): one[0] for one in mine if one[0] not in self.foreign}
+        if self.model not in self._versions:
+            mine = (one for one in versions_in(self.refs) if one["model"] == self.model)
+            found: dict[tuple[int, ...], str] = {number(one): one[0] for one in mine if one[0] not in self.foreign}
+            self._versions[self.model] = found
+        return self._versions[self.model]
 
     @cached_property
     def foreign(self) -> set[str]:
@@ -87,10 +92,16 @@ class Push:
         return _file("registry.json")
 
     @property
-    def model(self) -> str:
-        """The model's name."""
+    def names(self) -> list[str]:
+        """What the models here are called."""
         name: str = typed(self.known, "model", str)
-        return name
+        several: list[str] = typed(self.known, "models", list, default=[])
+        return several or [name]
+
+    @property
+    def model(self) -> str:
+        """The model that the tag at hand is of; the first one, where there are several and none of them is meant."""
+        return self.about or self.names[0]
 
     @property
     def environments(self) -> dict[str, str]:
@@ -102,8 +113,8 @@ class Push:
 
     @cached_property
     def models(self) -> set[str]:
-        """The model's name and those that it had before: of them there are versions here."""
-        return {self.model, *(one["model"] for one in versions_in(self.refs) if one[0] not in self.foreign)}
+        """The names of the models and those that they had before: of them there are versions here."""
+        return {*self.names, *(one["model"] for one in versions_in(self.refs) if one[0] not in self.foreign)}
 
     def to(self, ref: str) -> Update | None:
         """The update of `ref` in this push."""

@@ -37,8 +37,9 @@ def check(push: Push, update: Update) -> None:
     match = version or use or emptied or end
     if match is None:
         raise _unsigned(push, name, update.new) or PolicyError(f"a registry tag is {GRAMMAR}", _without(push, name))
-    if match["model"] != push.model:
+    if match["model"] not in push.names:
         raise _other_model(push, match["model"], name)
+    push.about = match["model"]
     if use and use["environment"] not in push.environments:
         raise _no_environment(push, use["environment"])
     if version and not push.trusted:
@@ -95,12 +96,13 @@ def _without(push: Push, name: str) -> str:
 
 
 def _other_model(push: Push, model: str, name: str) -> PolicyError:
+    here = " or ".join(push.names)
     if model in push.models:  # it was renamed
         return PolicyError(
-            f"the model here is {push.model} now; what {model} had in use stays as it is",
-            f"pushforward release VERSION of {push.model}, or give the model in pushforward.yaml its name {model} back",
+            f"the model here is {here} now; what {model} had in use stays as it is",
+            f"pushforward release VERSION of {here}, or give the model in pushforward.yaml its name {model} back",
         )
-    return PolicyError(f"it has the form of a version or use, and the model here is {push.model}", _without(push, name))
+    return PolicyError(f"it has the form of a version or use, and the model here is {here}", _without(push, name))
 
 
 def _no_environment(push: Push, environment: str) -> PolicyError:

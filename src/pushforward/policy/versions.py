@@ -149,7 +149,9 @@ def _strange(push: Push, locks: Mapping[str, bytes], changed: dict[str, tuple[En
 
 def _passed(push: Push, commit: str, record: dict[str, Any]) -> dict[str, Any]:
     """The digests in the verdict that this server has of `commit`; refused unless it says promote and agrees."""
-    text = push.objects.read(f"{VERDICTS}{commit}:verdict.json", "blob")
+    where = f"{VERDICTS}{commit}:"
+    own = push.objects.read(f"{where}{push.model}.json", "blob") if len(push.names) > 1 else None
+    text = own or push.objects.read(f"{where}verdict.json", "blob")
     if text is None:
         raise PolicyError(
             f"this server has no passing verdict of {commit[:9]} (a version follows its verdict)",

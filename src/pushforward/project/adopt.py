@@ -203,12 +203,12 @@ def _said_before(root: Path) -> str:
 
 def _unjudged(project: schema.Project | None) -> Iterator[str]:
     """What this file says and nobody runs or judges yet."""
-    try:
-        if project is not None:
-            read = settings.of(project)
-            _ = read.gate if project.level < JUDGED else (read.contract, read.gate)
-    except PushforwardError as refused:
-        yield refused.message
+    for read in settings.Settings(project).each if project is not None else ():
+        try:
+            _ = read.gate if read.level < JUDGED else (read.contract, read.gate)
+            _ = settings.Settings(read.project).environment
+        except PushforwardError as refused:
+            yield refused.message
 
 
 def _absent(found: Survey) -> Iterator[str]:

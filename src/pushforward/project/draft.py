@@ -35,6 +35,8 @@ HOLDOUT = """\
     # Level 3: rows that no model has seen, and the command that scores them.
     # holdout: {path: data/holdout, key: ID, label: LABEL, cluster: none, time: none}
     # score: python score.py {rows} {out}
+    # batches: none  # then a hash of the key holds a row out: docs/contract.md; or FILE:KEY of a list of their names
+    # data: [DATA.csv.dvc]  # files that only gain rows
 """
 
 

@@ -207,6 +207,7 @@ class _Model:
         yield from self._outs(self.pipeline)
         yield from self._metrics(self.pipeline)
         yield from self._batches()
+        yield from self._data()
         yield from self._holdout()
         if self.model.card and not (self.found.root / self.model.card).is_file():
             yield self._fault(
@@ -265,6 +266,14 @@ class _Model:
         if not isinstance(here, list) or not here or not all(isinstance(one, str) for one in here):
             what = f"{file} has no list of names at {key}"
             yield self._fault("batches", what, "write there the batches that have arrived, in quotes, or batches: none")
+
+    def _data(self) -> Iterator[Fault]:
+        for place, path in enumerate(self.model.data or ()):
+            if self._place(path) not in self.found.tracked:
+                pointer = f"{path}.dvc"
+                known = self._place(pointer) in self.found.tracked
+                then = f"write {pointer}" if known else "name a file of git: of what `dvc add` took in, its .dvc file"
+                yield self._fault("data", f"{path} is no file of git", then, place)
 
     def _holdout(self) -> Iterator[Fault]:
         holdout = self.model.holdout

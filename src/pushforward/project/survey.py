@@ -148,7 +148,13 @@ def _files(repository: Repository) -> tuple[set[str], set[str]]:
     return tracked, present
 
 
-def _models(root: Path, read: list[Pipeline], known: list[Lock], odd: list[Odd]) -> Iterable[Found]:
+def _models(root: Path, read: list[Pipeline], known: list[Lock], odd: list[Odd]) -> list[Found]:
+    """The models of every dvc.yaml, and no pipeline that others read alone; where none has a model, each as it is."""
+    found = list(_each(root, read, known, odd))
+    return [one for one in found if one.model is not None] or found
+
+
+def _each(root: Path, read: list[Pipeline], known: list[Lock], odd: list[Odd]) -> Iterable[Found]:
     """The models of every dvc.yaml, by names that differ; a pipeline without one is there as it is."""
     taken: set[str] = set()
     for pipeline in read:

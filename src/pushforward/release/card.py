@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pushforward import params, percent, schema
-from pushforward.gate.verdict import BY, Number, Slice, Verdict, by_limits, self_scored
+from pushforward.gate.verdict import BY, Number, Slice, Validation, Verdict, by_limits, self_scored
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.words import bounds_title, by_word, calibration_line, figures
+from pushforward.report.words import bounds_title, by_word, calibration_line, epoch_line, figures
 from pushforward.settings import Settings
 from pushforward.text import between, code, figure, plain, plural, prose, sample, signed, table
 
@@ -98,7 +98,7 @@ def build(
 def of(repository: Repository, name: str, verdict: Verdict, provenance: bytes, *, previous: str) -> Card:
     """The card of the version `name`, its settings and the project's own text read at the commit that it names."""
     made = read(provenance)
-    revision = Revision(repository, made.lock_commit)
+    revision = Revision(repository, made.lock_commit, name.partition("@")[0])
     rules = revision.settings
     batches = [] if self_scored(verdict) or by_limits(verdict) else revision.batches
     text = repository.read(made.lock_commit, rules.model.card) if rules.model.card else None
@@ -179,21 +179,27 @@ def _data(verdict: Verdict, months: Sequence[str], window: int) -> Iterator[Bloc
         return
     training, holdout = months[:-window], verdict.holdout.months if verdict.holdout else tuple(months[-window:])
     told = "every one before the holdout" if verdict.digests.manifest else "those before the holdout"
-    facts = [("Training", _months(training, told))]
+    epoch = epoch_line(verdict, plain).partition(";")[0]
+    facts = [("Training", "every row whose key is not held out" if epoch else _months(training, told))]
     if verdict.validation:
         found = verdict.validation
         facts.append(
             (
                 "Validation",
-                f"{found.month}: {sample(found.rows, found.clusters, verdict.cluster)}, by a fit without it",
+                f"{_of(found)}{sample(found.rows, found.clusters, verdict.cluster)}, by a fit without it",
             )
         )
     never = "never trained on" if verdict.digests.manifest else "nothing here knows whether it was trained on"
     size = f"{sample(verdict.rows, verdict.clusters, verdict.cluster)}; {never}"
-    facts.append(("Holdout", _months(holdout, size if verdict.rows else never)))
+    about = size if verdict.rows else never
+    facts.append(("Holdout", f"{epoch} ({about})" if epoch else _months(holdout, about)))
     if verdict.positives is not None and verdict.rows:
         facts.append(("Positive labels in the holdout", percent.share(verdict.positives / verdict.rows)))
     yield Block("facts", tuple(facts))
+
+
+def _of(found: Validation) -> str:
+    return f"{found.month}: " if found.month else ""
 
 
 def _test_set(verdict: Verdict) -> Iterator[Block]:
@@ -220,9 +226,8 @@ def _metrics(verdict: Verdict) -> Iterator[Block]:
     if verdict.numbers:
         yield _numbers(verdict.numbers, f"On the {'test set' if self_scored(verdict) else 'holdout'}")
     if found and found.numbers:
-        yield _numbers(
-            found.numbers, f"On the validation {params.noun((found.month,))} {found.month}; these decide nothing"
-        )
+        on = f"{params.noun((found.month,))} {found.month}" if found.month else "rows"
+        yield _numbers(found.numbers, f"On the validation {on}; these decide nothing")
     if verdict.sealed or not verdict.numbers:
         yield Block("text", (("The numbers of the holdout are sealed until it retires; the verdict rests on them.",),))
     calibration = verdict.calibration or (found.calibration if found else None)

@@ -14,9 +14,9 @@ from typing import Any
 from pushforward import params, schema
 from pushforward.gate.verdict import Verdict, by_limits
 from pushforward.git import kept
-from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
+from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.judge import identity, ledger, names
+from pushforward.judge import identity, ledger, names, passed
 from pushforward.pipeline import declared, environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
@@ -85,7 +85,7 @@ class Evidence:
     @cached_property
     def rules(self) -> Settings:
         """The version's own settings."""
-        return Revision(self.repository, self.target).settings
+        return Revision(self.repository, self.target, self.model).settings
 
     def file(self, name: str, version: str = "") -> bytes:
         """What the registry's chain keeps of a version under `name`."""
@@ -245,7 +245,7 @@ def judged(of: Evidence) -> str:
     for key in ("model", "manifest", "data", "params", "environment"):
         same(f"the digest of {key}", place, getattr(record, key), str(getattr(verdict.digests, key)))
     ref = f"{VERDICTS}{record.commit}"
-    kept = of.repository.read(ref, VERDICT)
+    kept = passed.read(of.repository, record.commit, of.model)
     if kept is None:
         raise DifferentError("the gate has recorded no verdict on it", ref, sha256(content))
     same("the verdict that the gate has recorded", ref, sha256(content), sha256(kept))
@@ -261,9 +261,10 @@ def looked(of: Evidence) -> str:
         if compared and verdict.look is None:
             raise DifferentError("a verdict against a champion rests on no look", of.name, "a look", "none")
         return "no look was needed"
-    name = names.ledger(verdict.holdout.months)
-    ref = HOLDOUTS + name
-    state = ledger.Ledger(repository).state(name)
+    name = names.of(verdict.holdout)
+    several = Revision(repository, verdict.base).settings.several
+    book = ledger.Ledger(repository, model=of.model if several else "")
+    ref, state = book.ref(name), book.state(name)
     if repository.git("merge-base", "--is-ancestor", told, ref, check=False).returncode != 0:
         raise DifferentError("the entry is not in the holdout's ledger", ref, told)
     number, count = verdict.look.number, len(state.looks)
@@ -319,7 +320,7 @@ def _repeated(of: Evidence) -> dict[str, Any]:
         "previous": sha256(of.file(PROVENANCE, record.previous)) if record.previous else "",
     }
     if of.statement.scoring:  # a version made before it was written down has the commit alone
-        expected["scoring"] = identity.scoring(of.repository, of.target)
+        expected["scoring"] = identity.scoring(of.repository, of.target, of.model)
     return expected
 
 

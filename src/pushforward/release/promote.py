@@ -17,6 +17,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger, names
+from pushforward.judge import passed as records
 from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
@@ -32,6 +33,16 @@ from pushforward.release.chain import Evidence
 from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
 
 SAME = "already is this model, scored by the same code in the same environment"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a judge has passed: verdict, what it raises, golden rows; and the model, where the judge knows several."""
+
+    verdict: Verdict
+    level: Level
+    golden: bytes
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def standing(repository: Repository, model: str, commit: str) -> Standing:
     for version, tag in zip(known.versions, tags, strict=True):
         if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
             return Standing(version, True, f"nothing to do: tagged as {version.name}{_where(known, version)}")
-    stored = repository.read(f"{VERDICTS}{commit}", VERDICT)
+    stored = records.read(repository, commit, model)
     there = stored and identity.existing(repository, known, commit, Verdict.from_json(stored).digests)
     if not there:
         return Standing(None, False, "it is not tagged yet; pushforward dispatch on the server tries again")
@@ -106,28 +117,27 @@ def lock_commit(
 
 def promote(
     root: Path,
-    verdict: Verdict,
-    level: Level,
+    passed: Passed,
     locks: Mapping[str, bytes],
     metrics: dict[str, bytes],
-    golden: bytes,
     *,
     say: Callable[[str], None],
 ) -> Promotion:
-    """Tag what `verdict` passed and push the tags, all or none; retried when another promotion came first.
+    """Tag what has `passed` and push the tags, all or none; retried when another promotion came first.
 
     A model that already is a version, by its code and its environment too, is never tagged again. A verdict that does
     not say promote is refused, and so is one that the gate has not recorded in the remote, or whose data the DVC remote
     does not hold.
     """
+    verdict = passed.verdict
     if verdict.verdict != "promote":
         raise PushforwardError(f"the verdict is {verdict.verdict}: {verdict.reason}", exit_code=NOT_PROMOTED)
     if verdict.event != "push":
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
-    rules = Revision(repository, verdict.commit).settings
+    rules = Revision(repository, verdict.commit, passed.model).settings
     remote = _authority(repository)
-    _check_recorded(repository, remote, verdict)
+    _check_recorded(repository, remote, passed)
     target = lock_commit(repository, verdict.commit, locks, metrics, scratch=root / ".git")
     if gone := lost(root, repository, target):
         raise PushforwardError(
@@ -138,7 +148,7 @@ def promote(
     with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
         alone = [name for name, how in environments.items() if how == "auto"]
-        case = _Case(root, repository, verdict, target, level, golden, key, say, alone, commit=target)
+        case = _Case(root, repository, passed, target, key, say, alone, commit=target)
         new = tagging.transact(
             repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
@@ -148,7 +158,7 @@ def promote(
         # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
         made = new or standing(repository, rules.model.name, verdict.commit).made
         by = case.name if made else ""
-        ledger.of(root).promoted(names.ledger(verdict.holdout.months), verdict.look.number, by)
+        ledger.of(root, passed.model).promoted(names.of(verdict.holdout), verdict.look.number, by)
     return Promotion(case.name, case.commit, tuple(case.environments), new=new)
 
 
@@ -185,11 +195,11 @@ def _authority(repository: Repository) -> str:
     raise PushforwardError("this checkout has no git remote to promote to", next="git remote add origin URL")
 
 
-def _check_recorded(repository: Repository, remote: str, verdict: Verdict) -> None:
+def _check_recorded(repository: Repository, remote: str, passed: Passed) -> None:
     """Only what the gate has recorded in the remote counts, not what a folder says."""
-    ref = f"{VERDICTS}{verdict.commit}"
+    verdict, ref = passed.verdict, f"{VERDICTS}{passed.verdict.commit}"
     repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+{ref}*:{ref}*")
-    if repository.read(ref, VERDICT) != verdict.to_json().encode():
+    if repository.read(ref, records.file_of(passed.model)) != verdict.to_json().encode():
         raise PushforwardError(
             f"this is not the verdict that the gate has recorded on {verdict.commit[:9]}",
             next="pushforward gate",
@@ -206,16 +216,19 @@ class _Case:
 
     root: Path
     repository: Repository
-    verdict: Verdict
+    passed: Passed
     target: str
-    level: Level
-    golden: bytes
     key: Path
     say: Callable[[str], None]
     environments: list[str]
     name: str = ""
     commit: str = ""
     tags: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was said of it."""
+        return self.passed.verdict
 
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""
@@ -238,7 +251,7 @@ class _Case:
                 return None
             tags, refs = [], tuple[str, ...]()
         else:
-            self.name, self.commit = f"{known.model}@{known.next_version(self.level, seen.taken)}", self.target
+            self.name, self.commit = f"{known.model}@{known.next_version(self.passed.level, seen.taken)}", self.target
             tag, chain = self._register(seen)
             tags, refs = [tag], (f"{chain}:{REGISTRY}",)
         tags += [self._use(seen, name) for name in self.environments if there is None or known.in_use(name) != there]
@@ -251,7 +264,12 @@ class _Case:
         newest = seen.known.newest
         before = self._before(newest, seen.tip) if newest and seen.tip else None
         made = provenance.statement(
-            self.root, self.repository, self.verdict, self.target, number=number, previous=before, say=self.say
+            self.root,
+            Revision(self.repository, self.target, self.passed.model),
+            self.verdict,
+            number=number,
+            previous=before,
+            say=self.say,
         )
         previous = newest.name if newest else ""
         about = card.of(self.repository, self.name, self.verdict, made, previous=previous)
@@ -259,7 +277,7 @@ class _Case:
             VERDICT: self.verdict.to_json().encode(),
             PROVENANCE: made,
             SIGNATURE: trust.sign_file(made, self.key),
-            GOLDEN: self.golden,
+            GOLDEN: self.passed.golden,
             CARD: card.markdown(about).encode(),
         }
         record = self._record(previous or None, number, files)

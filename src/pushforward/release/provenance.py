@@ -89,9 +89,8 @@ def claim_of(verdict: Verdict) -> str:
 
 def statement(
     root: Path,
-    repository: Repository,
+    made: Revision,
     verdict: Verdict,
-    target: str,
     *,
     number: int,
     previous: bytes | None,
@@ -99,12 +98,11 @@ def statement(
 ) -> bytes:
     """The statement on what `verdict` passed: canonical JSON, the same bytes for the same promotion.
 
-    `target` is the commit that the version will name, in `repository`; its dvc.lock names the objects, which are read
+    `made` is the commit that the version will name; its locks name the objects, which are read
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
     the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
     """
-    made = Revision(repository, target)
-    rules, unlocked = made.settings, made.unlocked
+    repository, target, rules = made.repository, made.commit, made.settings
     before = read(previous).data if previous is not None else {}
     data = _data(root, repository, target, before, say)
     model = rules.model_path
@@ -123,8 +121,8 @@ def statement(
         # of the claim of a model that was not asked, and of an environment that is not locked; most say nothing here
         "internalParameters": {"number": number}
         | ({"judged": claim} if (claim := claim_of(verdict)) else {})
-        | ({"unlocked": list(unlocked)} if unlocked else {}),
-        "resolvedDependencies": _dependencies(repository, verdict, target, rules.model.environment, data),
+        | ({"unlocked": list(made.unlocked)} if made.unlocked else {}),
+        "resolvedDependencies": _dependencies(made, verdict, data),
     }
     run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
     return _canonical(
@@ -137,16 +135,15 @@ def statement(
     )
 
 
-def _dependencies(
-    repository: Repository, verdict: Verdict, target: str, requirements: list[str], data: Mapping[str, Content]
-) -> list[dict[str, Any]]:
+def _dependencies(made: Revision, verdict: Verdict, data: Mapping[str, Content]) -> list[dict[str, Any]]:
     """What the model was made from: source, settings, scoring code, locks, then every file of data."""
+    repository, target, requirements = made.repository, made.commit, made.settings.environment
     source = {"gitCommit": verdict.commit, "gitTree": repository.git("rev-parse", f"{verdict.commit}^{{tree}}").text}
     locks = {path: sha256(repository.read(target, path) or b"") for path in requirements}
     return [
         _descriptor("source", source),
         _descriptor(TOLD, {"sha256": sha256(repository.read(target, schema.FILE) or b"")}),
-        _descriptor(SCORING, {"sha256": identity.scoring(repository, target)}),
+        _descriptor(SCORING, {"sha256": identity.scoring(repository, target, made.model)}),
         *(_descriptor(f"lock:{path}", {"sha256": locks[path]}) for path in sorted(locks)),
         *(_file(f"data:{path}", found) for path, found in sorted(data.items())),
     ]

@@ -50,6 +50,7 @@ class Source:
     url: str
     like: Path
     server: Server | None
+    model: str = ""
 
 
 def rebuild(
@@ -68,8 +69,8 @@ def rebuild(
     """
     started = time.monotonic()
     root = checkout(source, folder / "checkout", cache=folder / "cache")
-    rules = settings.load(root)
-    python = _interpreter(source, rules.model.environment, progress)
+    rules = settings.load(root).of(source.model)
+    python = _interpreter(source, rules.environment, progress)
     lock = merged(folders.locks_here(root))
     pipeline.seed(Repository(root), None)
     added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]

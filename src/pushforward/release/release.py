@@ -50,6 +50,7 @@ def release(
     *,
     environment: str = PRODUCTION,
     older: bool = False,
+    model: str = "",
     say: Callable[[str], None] | None = None,
 ) -> Made:
     """Put `version` (`v1.2.0`, `1.2.0` or its tag) to use in an environment.
@@ -62,18 +63,18 @@ def release(
         raise PushforwardError(
             "to go back to an older version needs a reason", next='--older -m "why", in one sentence'
         )
-    with _signing(root) as clone:
+    with _signing(root, model or model_of(version)) as clone:
         why = tagging.one_line(reason) if reason else "released"
         return clone.use(environment, lambda known: known.named(version), why, older=older, say=say)
 
 
-def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "") -> Made:
+def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "", model: str = "") -> Made:
     """Put an earlier version to use in an environment: `to`, or the one in use before the present one.
 
     Nothing is trained or loaded, and only the remote is asked. Where somebody else puts a version to use at the same
     moment nothing is done unless `to` says which one is wanted: "the one before" would be another.
     """
-    with _signing(root) as clone:
+    with _signing(root, model or model_of(to)) as clone:
         why = tagging.one_line(reason)
         first: list[Registered | None] = []
 
@@ -102,16 +103,21 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
         return clone.use(environment, choose, why, older=True, patient=False)
 
 
-def empty(root: Path, reason: str, *, environment: str = PRODUCTION) -> Made:
+def empty(root: Path, reason: str, *, environment: str = PRODUCTION, model: str = "") -> Made:
     """Take out of an environment what it holds, and leave nothing there: also where the settings name it no more."""
-    with _signing(root) as clone:
+    with _signing(root, model) as clone:
         return clone.empty(environment, tagging.one_line(reason))
 
 
 def deprecate(root: Path, version: str, reason: str) -> Made:
     """Say that `version` is not to be put to use again; refused while an environment holds it."""
-    with _signing(root) as clone:
+    with _signing(root, model_of(version)) as clone:
         return clone.deprecate(version, tagging.one_line(reason))
+
+
+def model_of(version: str) -> str:
+    """The model of a version that is named whole, as `toy@v1.2.0`; "" of one that is not."""
+    return version.rpartition("@")[0]
 
 
 def _held(known: Registry, environment: str, name: str) -> Registered:
@@ -370,7 +376,7 @@ def _check_version(clone: _Clone, version: Registered, *, patient: bool) -> None
     store = _store(clone)
     if store is None and not (patient and "://" in objects.places(clone.root).url):
         return  # it cannot be seen from here; when the version was made, it was seen
-    path = Revision(clone.repository, version.commit).settings.model_path
+    path = Revision(clone.repository, version.commit, version.model).settings.model_path
     if lost(clone.root, clone.repository, version.commit, path, store=store):
         raise PushforwardError(
             f"the model of {version.name} is not whole in the DVC remote",
@@ -390,9 +396,9 @@ def _store(clone: _Clone) -> objects.Store | None:
 
 
 @contextlib.contextmanager
-def _signing(root: Path) -> Iterator[_Clone]:
+def _signing(root: Path, model: str) -> Iterator[_Clone]:
     repository = Repository(root)
-    remote, rules, hand = _remote(repository).name, settings_here(root), _person(repository)
+    remote, rules, hand = _remote(repository).name, settings_here(root).of(model), _person(repository)
     with trust.signers_file(root, remote) as signers:
         yield _Clone(root, repository, remote, rules, hand, signers)
 

@@ -71,7 +71,7 @@ class Stored:
     @property
     def source(self) -> Source:
         """The version as something to be checked out and made again."""
-        return Source(self.of.repository, self.of.target, self.places.url, self.root, self.server)
+        return Source(self.of.repository, self.of.target, self.places.url, self.root, self.server, self.of.model)
 
     @cached_property
     def remote(self) -> Store:
@@ -181,7 +181,7 @@ def data(there: Stored) -> str:
 def test_set(there: Stored) -> str:
     """The table that the version's run has scored is the one judged, and its numbers come of it once more."""
     of, verdict = there.of, there.of.verdict
-    rules = Revision(of.repository, verdict.base).settings
+    rules = Revision(of.repository, verdict.base, of.model).settings
     mine, place = _scored(there, of.target, rules)
     same("the table", place, verdict.holdout.sha256 if verdict.holdout else "", mine.sha256)
     theirs = None
@@ -208,7 +208,7 @@ def test_set(there: Stored) -> str:
 def _scored(there: Stored, commit: str, rules: Settings) -> tuple[self_scored.Table, str]:
     """The table of predictions of a version's commit as its judge read it, and where it lies."""
     repository = there.of.repository
-    told = Revision(repository, commit).settings.predictions
+    told = Revision(repository, commit, there.of.model).settings.predictions
     if told is None or rules.predictions is None:
         where = f"{commit[:9]}:{schema.FILE}"
         raise DifferentError(f"{commit[:9]} names no table of predictions", where, "predictions")

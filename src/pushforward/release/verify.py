@@ -14,7 +14,7 @@ from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import self_scored
 from pushforward.git.refs import FOREIGN
 from pushforward.git.repository import Repository
-from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.registry import authority, grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Assignment
@@ -52,11 +52,18 @@ class Outcome:
         return told | ({"foreign": self.foreign} if self.foreign else {})
 
 
+def models(root: Path) -> list[str]:
+    """The models of the repository in `root` by name; one without a name, where it is alone."""
+    found = settings_here(root)
+    return list(found.project.models) if found.several else [""]
+
+
 def verify(
     root: Path,
     version: str = "",
     *,
     in_use: str = "",
+    model: str = "",
     quick: bool,
     say: Callable[[Hop], None],
     progress: Callable[[str], None],
@@ -69,7 +76,7 @@ def verify(
     _check_tools()
     authority.refuse_mirror(Repository(root))
     with authority.of(root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
-        name, used = _name(source.repository, version, in_use)
+        name, used = _name(source.repository, version, in_use, model)
         if not name or (in_use and used is None):
             return Outcome("", (), foreign=name)
         of = Evidence(source.repository, name, lambda: trust.signers_file(root), clone=root)
@@ -127,7 +134,7 @@ def _check_tools() -> None:
         ) from None
 
 
-def _name(repository: Repository, version: str, in_use: str) -> tuple[str, Assignment | None]:
+def _name(repository: Repository, version: str, in_use: str, model: str) -> tuple[str, Assignment | None]:
     """The tag of what was asked for, and the one that put it to use.
 
     Of an environment that holds nothing yet there is neither; what foreign tags have put there has none that does so.
@@ -135,7 +142,7 @@ def _name(repository: Repository, version: str, in_use: str) -> tuple[str, Assig
     whole = grammar.VERSION_TAG.fullmatch(version)
     if whole and _is_ours(repository, version):
         return version, None  # even where the registry is so broken that it cannot be read
-    rules = Revision(repository, repository.commit("HEAD")).settings
+    rules = Revision(repository, repository.commit("HEAD"), model).settings
     model = rules.model.name
     if whole and chain.tag_object(repository, version):
         model = whole["model"]  # a foreign one, of whatever model

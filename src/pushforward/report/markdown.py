@@ -50,7 +50,8 @@ def markdown(verdict: Verdict, context: Context | None = None, *, budget: int = 
     """
     context = context or Context()
     first = machine_line(verdict, budget // 2)
-    on = f" on {code(words.span(verdict.holdout.months))}" if verdict.holdout and context.kind == "judged" else ""
+    told = words.span(verdict.holdout) if context.kind == "judged" else ""
+    on = f" on {code(told)}" if told else ""
     title = f"{words.WORDS[verdict.verdict]}: {words.title(verdict, context, code)}{on}"
     top = [first, f"## {MARKS[verdict.verdict]} {title}"]
     top += [sentence(prose(verdict.reason)), *_alerts(verdict, context)]
@@ -108,6 +109,7 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         ),
         _Section("learning", _labelled("Learning", words.learning_line(context, code))),
         _Section("calibration", _labelled("Calibration", words.calibration_line(words.shown_calibration(verdict)))),
+        _Section("epoch", _labelled("Holdout", words.epoch_line(verdict, code))),
         _Section("data", _labelled("Data", words.data_line(context, code))),
         _Section("drift", _labelled("Drift", words.drift_line(context, prose))),
         _Section("trend", _labelled("Trend", words.trend_line(context, code))),
@@ -161,14 +163,11 @@ def _validation_table(verdict: Verdict) -> str:
     why = f"<sub>{prose(words.sealed(verdict))}</sub>" if verdict.sealed else ""
     if found is None or not found.numbers:
         return why
-    batch, month, size = (
-        params.noun((found.month,)),
-        code(found.month),
-        prose(sample(found.rows, found.clusters, verdict.cluster)),
-    )
+    size = prose(sample(found.rows, found.clusters, verdict.cluster))
+    on = f"Validation {params.noun((found.month,))} {code(found.month)}" if found.month else "Validation rows"
     if found.numbers[0].gain is None:
         rows = table(["metric", "this"], [[_name(number), figure(number.challenger)] for number in found.numbers])
-        note = f"Validation {batch} {month}: {size}, by a fit that had not seen it."
+        note = f"{on}: {size}, by a fit that had not seen it."
     else:
         head = ["metric", "champion", "this", "gain", words.bounds_title(found.numbers)]
         rows = table(head, [[_name(number), *words.figures(number)] for number in found.numbers])
@@ -176,7 +175,7 @@ def _validation_table(verdict: Verdict) -> str:
         if found.clusters_better is not None:
             better = f" Better on {found.clusters_better} of {found.clusters} {prose(plural(verdict.cluster))}."
         note = (
-            f"Validation {batch} {month}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
+            f"{on}: {size}, by fits that had not seen it. A positive gain is better. Bounds are "
             f"one-sided, paired by row{prose(words.clustered(verdict))}.{better}"
         )
     return f"{rows}\n\n<sub>{note}</sub>" + (f"\n{why}" if why else "")

@@ -53,6 +53,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
         ("trend", words.trend_line(context, plain)),
         ("changed", words.changed_line(context, plain)),
         ("stages", words.stages_line(verdict.stages, plain)),
+        ("epoch", words.epoch_line(verdict, plain).removeprefix("epoch ")),
         ("holdout", _looks_line(verdict)),
         ("model", f"sha256:{plain(verdict.digests.model[:12])}" if verdict.digests.model else ""),
         ("next", words.next_step(verdict, context, plain, plain)),
@@ -66,9 +67,9 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
 
 def _number_card(verdict: Verdict) -> list[str]:
     numbers = verdict.numbers
-    on = f"on {plain(words.span(verdict.holdout.months), 23)}" if verdict.holdout else ""
+    on = f"on {plain(told, 23)}" if (told := words.span(verdict.holdout)) else ""
     if found := words.panel(verdict):
-        numbers, on = found.numbers, f"on {plain(found.month, 7)}, validation"
+        numbers, on = found.numbers, f"on {plain(found.month, 7)}, validation" if found.month else "validation"
     if not numbers:
         return []
     alone = numbers[0].gain is None

@@ -7,6 +7,8 @@ from pushforward.gate.verdict import (
     BY,
     OFFSET_TITLE,
     Calibration,
+    Epoch,
+    Holdout,
     Number,
     Outcome,
     Slice,
@@ -105,9 +107,31 @@ def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -
     return titles[verdict.verdict]
 
 
-def span(months: Sequence[str]) -> str:
-    """The months of a holdout: the first and the last."""
-    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}" if months else ""
+def span(holdout: Holdout | None) -> str:
+    """What a holdout is of: the first and the last of its months, or its epoch; "" where nothing says it."""
+    if holdout is None or holdout.epoch is not None:
+        return f"epoch {holdout.epoch.number}" if holdout is not None and holdout.epoch is not None else ""
+    return " to ".join(dict.fromkeys((holdout.months[0], holdout.months[-1]))) if holdout.months else ""
+
+
+def arrival(verdict: Verdict) -> str:
+    """The word for what opens another holdout."""
+    holdout = verdict.holdout
+    return "epoch" if holdout and holdout.epoch else params.noun(holdout.months if holdout else ())
+
+
+def epoch_line(verdict: Verdict, shown: Shown) -> str:
+    """The keys of an epoch, and those that wait for the next; "" where the holdout is of batches."""
+    found = verdict.holdout.epoch if verdict.holdout else None
+    return epoch(found, shown) if found else ""
+
+
+def epoch(epoch: Epoch, shown: Shown) -> str:
+    """An epoch in a sentence without a full stop."""
+    which = f"epoch {epoch.number}" if epoch.open else f"epoch {epoch.number}, which these keys will open"
+    since = f" first seen since {shown(epoch.since)}" if epoch.since else ", the first that there were"
+    wait = f"{epoch.waiting:,} wait for the next, which opens" if epoch.waiting else "the next opens"
+    return f"{which}: {epoch.keys:,} keys{since}; {wait} at {epoch.renews:,}"
 
 
 def unlike(context: Context) -> str:
@@ -387,7 +411,7 @@ def stages_line(stages: Sequence[Stage], shown: Shown) -> str:
 
 def next_step(verdict: Verdict, context: Context, text: Shown, shown: Shown) -> str:
     """What to do now, and the command for it."""
-    batch = params.noun(verdict.holdout.months if verdict.holdout else ())
+    batch = arrival(verdict)
     step = text(context.next_step or NEXT[verdict.verdict].format(batch=batch), 600)
     made = context.next_version if verdict.verdict == "promote" else ""
     version = f" as {shown(made)}" if made else ""

@@ -106,26 +106,25 @@ def _places(server: Server) -> tuple[Store | None, list[Store]]:
     return store, caches
 
 
-def _newest(server: Server) -> registry.Registered | None:
-    """The version that the next commit is judged against."""
-    name = ""
+def _newest(server: Server) -> list[registry.Registered]:
+    """The version of each model that the next commit is judged against."""
+    names: list[str] = []
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # damaged, or of a main without versions
-        name = str(json.loads((server.folder / "registry.json").read_text())["model"])
+        names = [str(json.loads((server.folder / "registry.json").read_text())["model"])]
     with contextlib.suppress(PushforwardError):
-        name = Revision(server.repository, server.default_branch).settings.model.name
-    return registry.fold(name, server.repository.refs(*registry.PLACES)).newest if name else None
+        names = list(Revision(server.repository, server.default_branch).settings.project.models)
+    refs = server.repository.refs(*registry.PLACES)
+    return [version for name in names if (version := registry.fold(name, refs).newest)]
 
 
 def _parts(server: Server, places: list[Store]) -> Iterator[_Part]:
-    """Every object of the newest version; of a folder whose list is nowhere, the list alone."""
-    version = _newest(server)
-    if version is None:
-        return
-    for path, oid in objects.outs(server.repository, version.commit).items():
-        yield _Part(version.name, path, oid)
-        if oid.endswith(LISTING):
-            for name, one in _members(oid, places).items():
-                yield _Part(version.name, f"{path}/{name}", one)
+    """Every object of the newest versions; of a folder whose list is nowhere, the list alone."""
+    for version in _newest(server):
+        for path, oid in objects.outs(server.repository, version.commit).items():
+            yield _Part(version.name, path, oid)
+            if oid.endswith(LISTING):
+                for name, one in _members(oid, places).items():
+                    yield _Part(version.name, f"{path}/{name}", one)
 
 
 def _members(oid: str, places: list[Store]) -> Mapping[str, str]:

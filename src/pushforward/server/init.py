@@ -116,7 +116,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
     made = _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
-    foreign.take(made.repository, repository, wanted.model.name, say)
+    foreign.take(made.repository, repository, next(iter(wanted.project.models)), say)
     return made
 
 
@@ -288,10 +288,10 @@ class _Renewal:
         with contextlib.suppress(PushforwardError):  # the last that could be read stays, if there is one
             text = self.repository.read_plain("HEAD", TOLD) if self.repository.resolve("HEAD") else None
             wanted = settings.parse(text) if text else wanted
-            made.know(wanted.model.name, wanted.promote.environments)
+            made.know(wanted.project.models, wanted.promote.environments)
             return
         if not made.known():
-            made.know(wanted.model.name, wanted.promote.environments)
+            made.know(wanted.project.models, wanted.promote.environments)
 
 
 def renew(server: Server) -> Iterator[str]:

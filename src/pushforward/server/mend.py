@@ -14,9 +14,10 @@ from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, PULLS, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER, Server, misplaced, readable
+from pushforward.judge import passed
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, ssh
-from pushforward.release.entry import VERDICT
 from pushforward.report import note, notes
 from pushforward.server import init, record, recover, runs, soundness, vouched
 from pushforward.server import post_receive as receive
@@ -254,8 +255,10 @@ def _recorded(made: Server) -> Iterator[str]:
 def _verdict(made: Server, gone: vouched.Missing) -> str:
     """The commit that the gate has recorded: the same content has the same name."""
     repository = made.repository
-    content = {VERDICT: gone.content}
-    tree = repository.write_tree(EMPTY_TREE, content, index=made.folder / "verdict.index")
+    model = gone.version.partition("@")[0]
+    several = Revision(repository, verdicts.Verdict.from_json(gone.content).base).settings.several
+    content, before = {passed.file_of(model if several else ""): gone.content}, repository.resolve(gone.ref)
+    tree = repository.write_tree(before or EMPTY_TREE, content, index=made.folder / "verdict.index")
     date = repository.date(gone.commit)
     return repository.write_commit(tree, [], f"Verdict on {gone.commit}\n", date=date)
 

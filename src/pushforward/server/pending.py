@@ -157,8 +157,8 @@ def puts_to_use(server: Server, ref: str) -> bool:
     return _assignment(ref, _manual(server)) is not None
 
 
-def _manual(server: Server) -> tuple[str, set[str]]:
-    """The model, and the environments that no passing verdict fills by itself."""
+def _manual(server: Server) -> tuple[list[str], set[str]]:
+    """The models, and the environments that no passing verdict fills by itself."""
     path = server.folder / "registry.json"
     known: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # the policy refuses every push until it is written again
@@ -168,13 +168,14 @@ def _manual(server: Server) -> tuple[str, set[str]]:
     manual = (
         {name for name, how in environments.items() if how == "manual"} if isinstance(environments, dict) else set()
     )
-    return str(known.get("model", "")), manual
+    several = known.get("models")
+    return (several if isinstance(several, list) else [str(known.get("model", ""))]), manual
 
 
-def _assignment(ref: str, manual: tuple[str, set[str]]) -> tuple[str, int] | None:
-    model, environments = manual
+def _assignment(ref: str, manual: tuple[list[str], set[str]]) -> tuple[str, int] | None:
+    models, environments = manual
     found = ENVIRONMENT_TAG.fullmatch(ref.removeprefix(TAGS))
-    if found is None or found["model"] != model or found["environment"] not in environments:
+    if found is None or found["model"] not in models or found["environment"] not in environments:
         return None
     return found["environment"], int(found["counter"])
 

@@ -111,7 +111,7 @@ class Provision:
         Whatever lies among the server's environments was built for what is on the target branch.
         """
         settings = Revision(self.repository, commit).settings if self.privileged else self.subject.settings
-        wanted, folder = settings.model.environment, self.server.folder / "environments"
+        wanted, folder = settings.environment, self.server.folder / "environments"
         locked = environment.digest(self.repository, commit, wanted)
         missing = wanted and locked != environment.at_hand() and environment.built(folder, locked) is None
         source = commit

@@ -20,6 +20,7 @@ from pushforward.pipeline.storage import CONFIG
 from pushforward.report import notes
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context, context_of, entries, with_context
+from pushforward.report.several import markdown_of, terminal_of
 from pushforward.report.terminal import terminal
 from pushforward.server import pending, runs
 from pushforward.server.runs import Job, Run, State
@@ -72,7 +73,9 @@ def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
         return found
     verdict, context, _ = judged.stored(folder)
     context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
-    return dataclasses.replace(found, terminal=terminal(verdict, context), markdown=note(verdict, context))
+    parts = {name: judged.stored(part)[:2] for name, part in judged.parts(folder).items()}
+    text = with_context(markdown_of(verdict, context, parts), context)
+    return dataclasses.replace(found, terminal=terminal_of(verdict, context, parts), markdown=text)
 
 
 def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
@@ -199,8 +202,8 @@ def know(server: Server, commit: str, locks: Mapping[str, bytes] = MappingProxyT
         revision = Revision(repository, commit)
         rules = revision.settings
         lock = merged(locks) if locks else revision.whole_lock
-        reads = pipeline_reads(revision, lock, rules.model.environment) if lock else []
-        server.know(rules.model.name, rules.promote.environments, reads=reads)
+        reads = pipeline_reads(revision, lock, rules.environment) if lock else []
+        server.know(rules.project.models, rules.promote.environments, reads=reads)
 
 
 def pipeline_reads(revision: Revision, lock: bytes, requirements: Iterable[str]) -> list[str]:
@@ -255,7 +258,9 @@ def open_retired(server: Server, before: dict[str, str]) -> None:
 
     book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
     for ref in moved:
-        name = ref.name.removeprefix(HOLDOUTS)
+        model, _, name = ref.name.removeprefix(HOLDOUTS).rpartition("@")
+        if model:
+            continue  # the report is of several models: which look it kept back, its first line does not say
         state, numbers = book.state(name), book.numbers(name)
         for look in state.looks if state.retired else ():
             for header, body in entries(notes.read(server.repository, look.commit)):

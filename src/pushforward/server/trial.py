@@ -35,7 +35,7 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     repository = made.repository
     revision = Revision(repository, head)
     alone = not environment.carried(repository, head)  # a project apart from the tool: its locks hold no tool
-    wanted = [] if alone else revision.settings.model.environment
+    wanted = [] if alone else revision.settings.environment
     python = Path(made.python) if alone else _python(made, revision.environment)
     if python is None:
         told = f"not tried: the environment that {head[:9]} locks is not built yet; a push builds it"

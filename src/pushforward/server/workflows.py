@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pushforward.actions import event, workflow
 from pushforward.actions.act import run_workflow
@@ -127,7 +128,8 @@ class Execution:
 
     def _version(self) -> str:
         """The version that the tag of this run puts to use."""
-        known = registry.fold(self.subject.settings.model.name, self.repository.refs(*registry.PLACES))
+        named = registry.parse(self.job.ref.removeprefix("refs/tags/"))
+        known = registry.fold(named["model"] if named else "", self.repository.refs(*registry.PLACES))
         version = known.at(self.job.commit)
         if version is None:
             raise PushforwardError(f"{self.job.branch} names {self.job.commit[:9]}, which no version names")
@@ -208,14 +210,30 @@ class Execution:
 
     def _settled(self, found: Outcome) -> tuple[Outcome, "promote.Standing | None"]:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
-        if found.verdict != "promote" or self.job.event != "push":
+        passed = self._passed(found) if self.job.event == "push" else []
+        if not passed:
             return found, None
         from pushforward.release import promote  # a verdict that is carried over must not wait for it
 
-        standing = promote.standing(self.repository, self.subject.settings.model.name, self.job.commit)
+        each = {name: promote.standing(self.repository, name, self.job.commit) for name in passed}
+        standing = next(iter(each.values()))
+        if self.subject.settings.several:
+            words = "; ".join(f"{name}: {one.words}" for name, one in each.items())
+            standing = promote.Standing(standing.version, standing.made, words)
         with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
             found = record.told_last(found, self.judged / "verdict", standing.words)
         return found, standing
+
+    def _passed(self, found: Outcome) -> list[str]:
+        """The models that the judge has passed."""
+        from pushforward.judge import judged
+
+        parts = judged.parts(self.judged / "verdict")
+        if not parts:
+            return list(self.subject.settings.project.models)[:1] if found.verdict == "promote" else []
+        with contextlib.suppress(PushforwardError):
+            return [name for name, part in parts.items() if judged.stored(part)[0].verdict == "promote"]
+        return []
 
     def _has_verdict(self) -> bool:
         judged = any(job.id == JUDGE and job.result == "success" for job in self.judge.jobs) if self.judge else False
@@ -255,17 +273,18 @@ class Execution:
             _pictures(verdict / "plots"),
             handover.locks_in(taken),
             self.subject.commit,
-            passed="" if self.subject.trusted or not self._lands(header["verdict"]) else self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands(header) else self.subject.commit,
             final=self.own,
         )
 
-    def _lands(self, word: str) -> bool:
+    def _lands(self, header: Mapping[str, Any]) -> bool:
         """Whether the judge has found what a protected default branch takes.
 
         What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
         workflow of the project's own may keep the report alone.
         """
-        if word == "promote":
+        by_itself = header.get("rules", {}).get(verdicts.LEVEL) == verdicts.SELF_SCORED
+        if header["verdict"] == "promote" and not by_itself:
             return True
         from pushforward.judge import judged
 
@@ -280,8 +299,8 @@ class Execution:
         """What an attempt had found that was killed between its tags and its record: a version is not judged again."""
         job = self.job
         stored = self.repository.read(f"{VERDICTS}{job.commit}", "verdict.json")
-        if job.event != "push" or stored is None or not self._tagged():
-            return None
+        if job.event != "push" or stored is None or self.subject.settings.several or not self._tagged():
+            return None  # several are judged again: each look at a holdout has its answer already
         if (self.judged / "verdict" / "report.md").is_file():
             return self._settled(self._verdict())[0]
 

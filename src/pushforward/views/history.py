@@ -21,6 +21,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, REPORTS
 from pushforward.git.repository import Ref, Repository, tree_entries
 from pushforward.judge import ledger, names
+from pushforward.judge.looks import State
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
@@ -61,8 +62,13 @@ class _Look(_Part):
     of: int
 
 
+class _Epoch(_Part):
+    number: int
+
+
 class _Holdout(_Part):
     months: tuple[str, ...]
+    epoch: _Epoch | None = None
 
 
 class Header(_Part):
@@ -183,6 +189,7 @@ class Snapshot:
     tags: Mapping[str, Tag] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     pulls: tuple[Pull, ...] = ()
+    models: tuple[str, ...] = ()  # of the default branch; the one that is read is among them
     holdouts: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
@@ -216,16 +223,24 @@ class Looks:
     """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
 
     holdout: str
-    state: ledger.State
+    state: State
     numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
     problem: str = ""
 
 
-class History:
-    """Reads a repository; knows what it has read before. Safe to use from several threads."""
+def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
+    """The ledgers of a model, and those from before there were several, by the name of the holdout."""
+    mine = {name: place for name, place in holdouts.items() if "@" not in name}
+    own = f"{model}@"
+    return mine | {name.removeprefix(own): place for name, place in holdouts.items() if name.startswith(own)}
 
-    def __init__(self, repository: Repository) -> None:
-        self.repository = repository
+
+class History:
+    """Reads a repository, by one of its models; knows what it has read before. Safe to use from several threads."""
+
+    def __init__(self, repository: Repository, model: str = "") -> None:
+        self.repository, self.model = repository, model
+        self._ledgers = model  # under which name the ledgers of one of several models are
         self._lock = threading.Lock()
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
         self._known: dict[tuple[Reader, str], Any] = {}
@@ -297,12 +312,13 @@ class History:
         runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
         return Snapshot(
             model=model,
+            models=tuple(rules.project.models) if rules else (model,),
             policy=policy,
             registry=known,
             tags=told,
             runs=runs,
             pulls=self._pulls(runs),
-            holdouts=self._newest_first(_below(refs, HOLDOUTS)),
+            holdouts=self._newest_first(_of_model(_below(refs, HOLDOUTS), model)),
             notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
             reports=_below(refs, REPORTS),
             unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
@@ -327,23 +343,31 @@ class History:
         if found is None:
             return None, []
         try:
-            return settings.parse(found[1]), []
+            rules = settings.parse(found[1])
+            rules = rules.of(self.model or next(iter(rules.project.models)))
         except PushforwardError as broken:
             return None, [broken.message]
+        self._ledgers = rules.name
+        return rules, []
 
     def _newest_first(self, holdouts: Mapping[str, str]) -> dict[str, str]:
-        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them."""
+        """Holdouts by the last of their batches: months by themselves, others as the default branch lists them.
+
+        Epochs come before these, by number.
+        """
         ends = {name: name.rpartition("_")[2] for name in holdouts}
         listed = [] if params.monthly(ends.values()) or not ends else self._arrived()
         places = {names.part(batch): place for place, batch in enumerate(listed)}
-        order = sorted(ends, key=lambda name: (places.get(ends[name], -1), ends[name], name), reverse=True)
+        order = sorted(
+            ends, key=lambda name: (names.number(name), places.get(ends[name], -1), ends[name], name), reverse=True
+        )
         return {name: holdouts[name] for name in order}
 
     def _arrived(self) -> list[str]:
         """The batches of the default branch; none where nothing can be read that says them."""
-        (found,) = self.repository.objects([SETTINGS])
+        rules, _ = self._settings()
         try:
-            return settings.parse(found[1]).arrived(lambda file: self.repository.read("HEAD", file)) if found else []
+            return rules.arrived(lambda file: self.repository.read("HEAD", file)) if rules else []
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
@@ -365,14 +389,14 @@ class History:
         known = self._looks.get((holdout, tip))
         if known is None:
             try:
-                state = ledger.Ledger(self.repository).state(holdout)
+                state = ledger.Ledger(self.repository, model=self._ledgers).state(holdout)
                 known = Looks(holdout, state, self._published(state))
             except (PushforwardError, ValueError) as broken:
-                known = Looks(holdout, ledger.State(holdout), problem=str(getattr(broken, "message", broken)))
+                known = Looks(holdout, State(holdout), problem=str(getattr(broken, "message", broken)))
             self._looks[holdout, tip] = known
         return known
 
-    def _published(self, state: ledger.State) -> dict[int, verdicts.Verdict]:
+    def _published(self, state: State) -> dict[int, verdicts.Verdict]:
         """The numbers that a holdout has published, each as its look left them."""
         names = [f"{state.tip}:{ledger.NUMBERS}/{look.number}.json" for look in state.looks]
         found = {}

@@ -38,6 +38,7 @@ HOLDOUTS_PER_PAGE = 6
 SLICES_OPEN = 8
 LONGEST = 4000
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+OTHER = re.compile(rf"of/({NAME})/(.*)")
 # What stands for environments where nothing is judged.
 MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted unasked."
 FILES = {"style.css": CSS, "icon.svg": SVG}
@@ -71,8 +72,8 @@ class Part:
 class Site:
     """All pages of one repository."""
 
-    def __init__(self, repository: Repository) -> None:
-        self.history = History(repository)
+    def __init__(self, repository: Repository, model: str = "") -> None:
+        self.history, self.model, self._others = History(repository, model), model, dict[str, Site]()
         self.name = repository.path.resolve().name
         self._templates = _templates()
         more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
@@ -93,8 +94,23 @@ class Site:
         ]
 
     def answer(self, path: str) -> Answer | None:
-        """What is at `path`, which is relative and below the site; None where there is nothing."""
+        """What is at `path`, which is relative and below the site; None where there is nothing.
+
+        Of several models the first has the site itself, each other one the same pages below `of/NAME/`.
+        """
+        if (found := OTHER.fullmatch(path)) and not self.model:
+            return self._other(found[1]).answer(found[2]) if found[1] in self.history.snapshot().models[1:] else None
         return self._at(path, None)
+
+    def _other(self, name: str) -> "Site":
+        return self._others.setdefault(name, Site(self.history.repository, name))
+
+    def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
+        """(name, address, whether it is this one) of every model, where there are several."""
+        first, *others = models or ("",)
+        top = f"{root}../../" if self.model else root
+        places = [(first, f"{top}index.html"), *((name, f"{top}of/{name}/index.html") for name in others)]
+        return [(name, place, name == (self.model or first)) for name, place in places] if others else []
 
     def _at(self, path: str, snapshot: Snapshot | None) -> Answer | None:
         if path in FILES:
@@ -106,6 +122,8 @@ class Site:
 
     def everything(self) -> Iterator[tuple[str, Answer]]:
         """Every path that has an answer, and the answer; git is asked for a hundred reports at once."""
+        for name in () if self.model else self.history.snapshot().models[1:]:
+            yield from ((f"of/{name}/{path}", answer) for path, answer in self._other(name).everything())
         snapshot = self.history.snapshot()
         lists = {
             "index": (len(snapshot.runs), PER_PAGE),
@@ -201,7 +219,9 @@ class Site:
         found = self.history.objects([*files, *rules])
         entries = [
             _Entry.read(
-                *(found[f"{folder}/{name}"] for name in (registered.VERDICT, registered.PROVENANCE)), found[text]
+                snapshot.model,
+                *(found[f"{folder}/{name}"] for name in (registered.VERDICT, registered.PROVENANCE)),
+                found[text],
             )
             for folder, text in zip(folders, rules, strict=True)
         ]
@@ -265,9 +285,14 @@ class Site:
         return self.history.reports(snapshot, [commit]).get(commit, [])
 
     def _render(self, template: str, snapshot: Snapshot, path: str, **values: Any) -> Answer:
-        text = self._templates.get_template(f"{template}.html").render(
-            snapshot=snapshot, root="../" * path.count("/"), here=template, site=self.name, **values
-        )
+        root = "../" * path.count("/")
+        values |= {
+            "root": root,
+            "here": template,
+            "site": self.name,
+            "models": self._switch(snapshot.models, root),
+        }
+        text = self._templates.get_template(f"{template}.html").render(snapshot=snapshot, **values)
         return Answer(text.encode("utf-8", "replace"), HTML)
 
 
@@ -289,10 +314,10 @@ class _Entry:
     problem: str = ""
 
     @staticmethod
-    def read(*found: tuple[str, bytes] | None) -> "_Entry":
+    def read(model: str, *found: tuple[str, bytes] | None) -> "_Entry":
         verdict, made, text = (one[1] if one and one[0] == "blob" else None for one in found)
         try:
-            return _Entry(verdict, made, settings.parse(text) if text is not None else None)
+            return _Entry(verdict, made, settings.parse(text).of(model) if text is not None else None)
         except PushforwardError as broken:
             return _Entry(verdict, made, None, broken.message)
 
@@ -398,6 +423,32 @@ def _uses(snapshot: Snapshot) -> list[Use]:
 
 
 @cache
+def _told_by() -> dict[str, Any]:
+    """What templates say verdicts with."""
+    return {
+        # the page says of which commit it is
+        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
+        "curve": charts.curve,
+        "fold_stages": words.fold_stages,
+        "remarks": words.remarks,
+        "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
+        "measured": words.measured,
+        "unlisted": words.unlisted,
+        "written": lambda context: words.written(context, plain),
+        "clustered": words.clustered,
+        "LEVEL": LEVEL,
+        "MEASURED": MEASURED,
+        "NEITHER": NEITHER,
+        "UNJUDGED": UNJUDGED,
+        "by_limits": by_limits,
+        "self_scored": self_scored,
+        "WORDS": words.WORDS,
+        "NEXT": words.NEXT,
+        "SLICES_OPEN": SLICES_OPEN,
+        "PUSHFORWARD": __version__,
+    }
+
+
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("pushforward.views"),
@@ -417,8 +468,9 @@ def _templates() -> Environment:
         "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
-        "months": lambda months: " to ".join(dict.fromkeys((months[0], months[-1]))) if months else "",
+        "holdout": words.span,
         "batches": names.span,
+        "arrival": names.noun,
         "noun": params.noun,
         "lines": _lines,
         "sentence": sentence,
@@ -426,27 +478,7 @@ def _templates() -> Environment:
         "percent": lambda share: percent.share(share, ".4g"),
         "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
     }
-    templates.globals |= {
-        # the page says of which commit it is
-        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
-        "curve": charts.curve,
-        "fold_stages": words.fold_stages,
-        "remarks": words.remarks,
-        "measured": words.measured,
-        "unlisted": words.unlisted,
-        "written": lambda context: words.written(context, plain),
-        "clustered": words.clustered,
-        "LEVEL": LEVEL,
-        "MEASURED": MEASURED,
-        "NEITHER": NEITHER,
-        "UNJUDGED": UNJUDGED,
-        "by_limits": by_limits,
-        "self_scored": self_scored,
-        "WORDS": words.WORDS,
-        "NEXT": words.NEXT,
-        "SLICES_OPEN": SLICES_OPEN,
-        "PUSHFORWARD": __version__,
-    }
+    templates.globals |= _told_by()
     # Compiled now, so that no reader waits for it.
     for name in templates.list_templates(extensions=["html"]):
         templates.get_template(name)

@@ -16,7 +16,7 @@ from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import between, code, columns, cut, figure, plain, signed, table
-from pushforward.views.history import History, Run, Tag, clock
+from pushforward.views.history import Header, History, Run, Tag, clock
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,20 @@ class State:
         return asdict(self)
 
 
-def state(root: Path) -> State:
-    """Read tags and notes of the repository in `root`; rejected changes are in the history too."""
+def models(root: Path) -> list[str]:
+    """The models that there are."""
+    return list(settings_here(root).project.models)
+
+
+def state(root: Path, model: str = "") -> State:
+    """Read tags and notes of the repository in `root`, of one model; rejected changes are in the history too."""
     repository = Repository(root)
-    rules = settings_here(root)
+    rules = settings_here(root).of(model)
     known = _known(root, repository, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    snapshot = History(repository).snapshot()
+    snapshot = History(repository, model).snapshot()
     unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
     inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
@@ -126,7 +131,7 @@ def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Us
     """What environments hold by the tags of models that are called otherwise: the one here, before it was renamed."""
     refs = repository.refs(*registry.PLACES)
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
-    for model in sorted({found["model"] for found in parsed if found} - {rules.model.name}):
+    for model in sorted({found["model"] for found in parsed if found} - set(rules.project.models)):
         known = _counting(root, registry.fold(model, refs), rules)
         tags = _tags(repository, known)
         for name in known.environments:
@@ -178,7 +183,7 @@ def _told(tag: Tag) -> tuple[str, str, str]:
 
 
 def _entry(run: Run, made: dict[str, Registered]) -> Entry:
-    header, months = run.header, run.header.holdout.months if run.header.holdout else ()
+    header = run.header
     # That of the validation month is there for every verdict, sealed or not.
     loss = run.loss or (header.numbers[0] if header.numbers else None)
     return Entry(
@@ -190,13 +195,21 @@ def _entry(run: Run, made: dict[str, Registered]) -> Entry:
         verdict=header.verdict,
         stands_from=run.stands_from,
         mode=header.mode,
-        months=" ".join((months[0], months[-1])) if months else "",
+        months=_holdout(header),
         gain=loss.gain if loss else None,
         low=loss.low if loss else None,
         high=loss.high if loss else None,
         loss=loss.challenger if loss else None,
         version=str(made[run.commit].version) if header.event == "push" and run.commit in made else "",
     )
+
+
+def _holdout(header: Header) -> str:
+    """What the holdout is of, as a cell has it: the first and the last of its months, or its epoch."""
+    found = header.holdout
+    if found is None or found.epoch is None:
+        return " ".join((found.months[0], found.months[-1])) if found and found.months else ""
+    return f"epoch {found.epoch.number}"
 
 
 def _verdict(entry: Entry) -> str:

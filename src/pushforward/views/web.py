@@ -73,7 +73,7 @@ def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> No
 def _lacks(repository: Repository) -> str:
     """What the pages of a clone cannot show because it has not been fetched."""
     try:
-        model = Revision(repository, "HEAD").settings.model.name
+        model = next(iter(Revision(repository, "HEAD").settings.project.models))
     except PushforwardError:
         return ""
     return lacks(repository, model)

@@ -1,0 +1,311 @@
+"""Looks at a holdout: what the entries of its chain say and what state they come to; pure. `ledger` keeps the chains.
+
+A look is a question that was never asked before: another challenger, champion, holdout or rule. It is reserved before
+anything is computed and its verdict is appended after; whoever asks the same again gets the same answer and spends
+nothing.
+
+The error that is promised for a holdout is shared among its looks: alpha / looks each. That holds while all that a team
+learns is that nothing has passed yet (the union bound over one transcript). What is learned beyond that doubles the
+transcripts, so the level halves: once, when the month's refresh is judged, whose model stays no secret and leaves the
+holdout open; and a pass that waits for its merge hands its own share on to the looks after it. A refresh claims
+something else (that newer data does no harm) and nobody chooses it among others, so it has the whole alpha, once.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
+from pushforward.git.refs import HOLDOUTS
+from pushforward.judge import names
+
+ENTRY = "entry.json"
+KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
+REFRESH = "refresh"
+
+Retirement = Literal["promoted", "spent", "superseded"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+Text = Annotated[str, Field(max_length=500)]
+
+
+class ClosedError(PushforwardError):
+    """A holdout that answers no new question: retired, or all of its looks are taken."""
+
+    def __init__(self, state: "State") -> None:
+        super().__init__(refusal(state), next=names.step(state.holdout), exit_code=NOT_PROMOTED)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What makes a look new, as SHA-256: challenger and champion model, the holdout's files, the rules in force."""
+
+    challenger: str
+    champion: str
+    holdout: str
+    rules: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """One use of a holdout: the `number`-th `of` so many, judged at `alpha`. `verdict` is "" until it is known.
+
+    `replayed` says that the same question had been asked before; `sealed` is the SHA-256 of the numbers.
+    """
+
+    number: int
+    of: int
+    alpha: float
+    key: Key
+    mode: str
+    commit: str
+    verdict: str = ""
+    sealed: str = ""
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An epoch as it was opened: how many `keys` it has, and the SHA-256 of their list, of the list of all that earlier
+    epochs have had (`before`), and of the `labels`. `since` is the version that was in use.
+    """
+
+    keys: int
+    listed: str
+    before: str
+    labels: str
+    since: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class State:
+    """A ledger as read: its tip ("" where nobody has looked yet), its looks in order, and why it retired, if so.
+
+    Of an epoch how it was `opened`, and of looks before that, at keys that a pull request brought, which keys: by the
+    number of the look the SHA-256 of their list.
+    """
+
+    holdout: str
+    tip: str = ""
+    length: int = 0
+    budget: float = 0.0
+    of: int = 0
+    looks: tuple[Look, ...] = ()
+    retired: Retirement | None = None
+    by: str = ""
+    opened: Opening | None = None
+    looked: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def left(self) -> int:
+        """How many new looks are left; meaningful from the first look on."""
+        return 0 if self.retired else self.of - len(self.looks)
+
+    def find(self, key: Key) -> Look | None:
+        """The look that asked the same, if there was one."""
+        return next((look for look in self.looks if look.key == key), None)
+
+    @property
+    def refresh(self) -> Look | None:
+        """The look at which the month's refresh was judged; a promotion by it leaves the holdout open."""
+        return next((look for look in self.looks if look.mode == REFRESH), None)
+
+    def next_alpha(self, budget: float, of: int, mode: str) -> float:
+        """The level of the next new look; `budget` and `of` count only where it is the first."""
+        budget, of = (self.budget, self.of) if self.looks else (budget, of)
+        if mode == REFRESH and self.refresh is None:
+            return budget
+        share = budget / of / (1 if self.refresh is None else 2)
+        passed = [look for look in self.looks if look.verdict == "promote" and look != self.refresh]
+        return min(share, passed[-1].alpha / max(1, of - passed[-1].number)) if passed else share
+
+
+class Entry(BaseModel):
+    """What every document of a chain says. Its bytes are canonical: one text for one content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    holdout: Text
+    sequence: int = Field(ge=0)
+    previous: Commit
+    at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+class Reserved(Entry):
+    """That a look was taken: of what, and at which level."""
+
+    entry: Literal["look"] = "look"
+    number: int = Field(ge=1)
+    of: int = Field(ge=1, le=1000)
+    budget: float = Field(gt=0, lt=1)
+    alpha: float = Field(gt=0, lt=1)
+    challenger: Digest
+    champion: Digest
+    data: Digest
+    rules: Digest
+    mode: Text
+    commit: Commit
+    keys: Digest | None = None
+
+
+class Settled(Entry):
+    """The verdict of a look that was taken."""
+
+    entry: Literal["verdict"] = "verdict"
+    number: int = Field(ge=1)
+    verdict: Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]
+    sealed: Digest
+
+
+class Retired(Entry):
+    """That a holdout answers no new question."""
+
+    entry: Literal["retired"] = "retired"
+    reason: Retirement
+    by: Text
+
+
+class Opened(Entry):
+    """That an epoch was opened, and with which keys."""
+
+    entry: Literal["opened"] = "opened"
+    keys: int = Field(ge=1)
+    listed: Digest
+    before: Digest
+    labels: Digest
+    since: Text
+    commit: Commit
+
+
+_ANY: TypeAdapter[Reserved | Settled | Retired | Opened] = TypeAdapter(
+    Annotated[Reserved | Settled | Retired | Opened, Field(discriminator="entry")]
+)
+Step = tuple[Reserved | Settled | Retired | Opened, Mapping[str, bytes]]
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refusal(state: State) -> str:
+    """Why a holdout answers no new question, in one sentence."""
+    what, word, new = names.called(state.holdout), names.noun(state.holdout), names.opening(state.holdout)
+    why = {
+        "promoted": f"{state.by} was promoted on it"
+        if state.by
+        else "a model has passed on it, and was a version already",
+        "spent": f"all of its {state.of} looks are used",
+        "superseded": f"a later {word} has closed since",
+    }
+    if number := names.number(state.holdout):
+        why["superseded"] = "a later one has opened since"
+        ended = f"all {state.of} looks at it are taken" if state.retired is None else why[state.retired]
+        return f"epoch {number} of the holdout has retired: {ended}; the next opens when enough unseen keys have come"
+    if state.retired is None:
+        return f"all {state.of} looks at the {what} are taken; {new} opens a new one"
+    return f"the {what} has retired: {why[state.retired]}; {new} opens a new one"
+
+
+def fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:
+    """The state that a chain comes to; refused where anything about it is not as it must be."""
+    state = State(holdout)
+    for commit, parents, text in chain:
+        entry = _parse(holdout, commit, text)
+        if parents != ([state.tip] if state.tip else []):
+            raise tampered(holdout, f"the parent of {commit[:9]} is not the entry before it")
+        if (entry.holdout, entry.sequence, entry.previous) != (holdout, state.length, state.tip):
+            raise tampered(holdout, f"{commit[:9]} does not say that it is entry {state.length} after {state.tip[:9]}")
+        state = after(state, entry, commit)
+    return state
+
+
+def after(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+    """The state after one entry more."""
+    return replace(_advance(state, entry, commit), tip=commit, length=state.length + 1)
+
+
+def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retired | Opened:
+    try:
+        entry = _ANY.validate_json(text)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        raise tampered(holdout, f"{ENTRY} of {commit[:9]}: {first['msg'][:200]}") from None
+    if document(entry) != text:
+        raise tampered(holdout, f"{ENTRY} of {commit[:9]} is not in canonical form")
+    return entry
+
+
+def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+    """The state after an entry that this module may have written; any other is refused."""
+
+    def expect(holds: bool, what: str) -> None:
+        if not holds:
+            raise tampered(state.holdout, f"{commit[:9]}: {what}")
+
+    if isinstance(entry, Reserved):
+        key = Key(entry.challenger, entry.champion, entry.data, entry.rules)
+        budget, of_ = (state.budget, state.of) if state.looks else (entry.budget, entry.of)
+        expect(state.retired is None, "a look after the holdout retired")
+        expect(entry.number == len(state.looks) + 1, f"look {entry.number} after look {len(state.looks)}")
+        expect((entry.budget, entry.of) == (budget, of_), "the budget changed")
+        expect(entry.number <= of_, f"look {entry.number} of {of_}")
+        expect(
+            math.isclose(entry.alpha, state.next_alpha(budget, of_, entry.mode), rel_tol=1e-9),
+            "the level of the look is wrong",
+        )
+        expect(state.find(key) is None, "the same look twice")
+        look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit)
+        looked = state.looked if entry.keys is None else (*state.looked, (entry.number, entry.keys))
+        return replace(state, budget=budget, of=of_, looks=(*state.looks, look), looked=looked)
+    if isinstance(entry, Opened):
+        expect(state.opened is None, "opened twice")
+        told = entry.model_dump(include={"keys", "listed", "before", "labels", "since", "commit"})
+        return replace(state, opened=Opening(**told))
+    if isinstance(entry, Settled):
+        expect(entry.number <= len(state.looks), f"a verdict of look {entry.number}, which was never reserved")
+        look = state.looks[entry.number - 1]
+        expect(not look.verdict, f"a second verdict of look {entry.number}")
+        settled = replace(look, verdict=entry.verdict, sealed=entry.sealed)
+        return replace(state, looks=(*state.looks[: look.number - 1], settled, *state.looks[look.number :]))
+    expect(state.retired is None, "retired twice")
+    expect(bool(state.looks), "retired before its first look")
+    return replace(state, retired=entry.reason, by=entry.by)
+
+
+def document(entry: Entry) -> bytes:
+    """The one text of an entry."""
+    return entry.model_dump_json(exclude_none=True).encode()
+
+
+def head(state: State) -> dict[str, Any]:
+    """What every entry says that comes after this state."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"holdout": state.holdout, "sequence": state.length, "previous": state.tip, "at": now}
+
+
+def subject(entry: Entry) -> str:
+    """An entry as the first line of its commit."""
+    if isinstance(entry, Reserved):
+        return f"Look {entry.number} of {entry.of} at {entry.holdout}"
+    if isinstance(entry, Settled):
+        return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
+    if isinstance(entry, Opened):
+        return f"Open {entry.holdout} with {entry.keys} keys"
+    return f"Retire {entry.holdout}"
+
+
+def tampered(holdout: str, what: str) -> PushforwardError:
+    """The refusal of a chain that was changed by anything else."""
+    return PushforwardError(
+        f"the ledger {HOLDOUTS}{holdout} is not as it was written: {what}",
+        next=f"git log -p {HOLDOUTS}{holdout}",
+        exit_code=DATA,
+    )

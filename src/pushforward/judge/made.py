@@ -1,0 +1,112 @@
+"""The holdout of a case as its judge makes it: of the data that it knows, and of the rows that a change adds.
+
+What a change does to data otherwise counts from the next push on, as every change of what judges does. The judge asks.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from pushforward.errors import DATA, PushforwardError
+from pushforward.gate import leakage as honesty
+from pushforward.judge import holdout as holdouts
+from pushforward.judge.case import Case
+from pushforward.judge.growth import Growth, grown, taken
+from pushforward.judge.score import PredictionsError
+from pushforward.pipeline import folders
+from pushforward.pipeline.lock import merged
+
+
+class Made:
+    """The holdout that a case is judged on, made at the first use."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    @cached_property
+    def growth(self) -> tuple[Growth, ...]:
+        """How the files differ, from the judge to the commit, that are named as ones that only gain rows."""
+        case = self.case
+        return grown(case.repository, case.judge.commit, case.subject.commit, case.contract.data)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is believed of the data, and by nobody seen."""
+        if not self.case.trusted:
+            return ()
+        return tuple(f"{one.unread}: that it gained rows only is what `data` says" for one in self.growth if one.unread)
+
+    @cached_property
+    def _added(self) -> Mapping[str, bytes]:
+        """The files whose new rows count already, as the commit has them; of batches their list says what counts."""
+        case = self.case
+        paths = () if case.rules.batched else taken(self.growth, trusted=case.trusted)
+        return {path: content for path in paths if (content := case.subject.read(path)) is not None}
+
+    @cached_property
+    def holdout(self) -> Path:
+        """The folder."""
+        case = self.case
+        case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
+        pushed = (case.question.subject, case.read.locks) if case.trusted else None
+        return holdouts.build(
+            case.root, case.rules, case.batches, pushed=pushed, champion=self._champion, grown=self._added
+        )
+
+    @property
+    def before(self) -> Callable[[], pl.DataFrame] | None:
+        """What gives the labels without the rows that the change adds; None where it adds none."""
+        return self._labels_before if self._added else None
+
+    def answers(self, keys: pl.Series) -> honesty.Floats:
+        """What the run predicts for these keys; where it had other data than the judge, what has changed is said."""
+        try:
+            return self.case.predictions(self.case.read.predictions, keys)
+        except PredictionsError as wrong:
+            why, then = self._other_data()
+            if not why:
+                raise
+            told = f"{why}; so it is judged on the data of {self.case.judge.commit[:9]}: {wrong.message}"
+            raise PushforwardError(told, next=then, exit_code=DATA) from wrong
+
+    def trained_without(self, keys: pl.Series) -> tuple[str, ...]:
+        """The tables that the model is made of and that have none of the held out keys; refused where one has some.
+
+        Not asked of batches, whose model says in its manifest what it has trained on, nor of a pull request: its lock
+        is what the pushed code says, and the push of its merge is asked.
+        """
+        case = self.case
+        if case.rules.batched or not case.trusted:
+            return ()
+        wrong, clean = holdouts.trained_on(case.root, case.rules, keys)
+        if wrong:
+            raise PushforwardError(wrong, next="split the data by the rule of docs/contract.md", exit_code=DATA)
+        return clean
+
+    def _other_data(self) -> tuple[str, str]:
+        """Why the run has scored another holdout than the judge, and what to do; "" where no data has changed."""
+        case = self.case
+        if case.rules.batched:
+            return "", ""
+        for one in self.growth:
+            if one.path not in self._added:
+                step = "add rows only; another change of the data counts from the next push on"
+                return one.lost or one.unread, step
+        paths, _ = holdouts.sources_of(merged(folders.locks_here(case.root)), case.rules)
+        changed = set(case.repository.changed(case.judge.commit, case.subject.commit))
+        for path in sorted(changed & paths):
+            step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"
+            return f"{path} has changed, and `data` does not name it", step
+        return "", ""
+
+    @property
+    def _champion(self) -> str | None:
+        return self.case.champion.commit if self.case.champion else None
+
+    def _labels_before(self) -> pl.DataFrame:
+        case = self.case
+        root = case.checkout("before", case.judge.commit)
+        holdout = holdouts.build(root, case.rules, case.judge.batches, pushed=None, champion=self._champion)
+        return holdouts.tables(holdout, case.rules)[2]
