@@ -1,4 +1,4 @@
-"""A dvc.yaml below the root, and its numbers beside it: adopted as it is."""
+"""Two models, each with its dvc.yaml in a folder below the root and its numbers beside it: adopted as they are."""
 
 import pytest
 from tests.foreign.stranger import LOCKED, Stranger, tool
@@ -23,25 +23,29 @@ json.dump({"cut": CUT}, open("model.json", "w"))
 right = sum((visits < CUT) == bool(left) for visits, left in rows)
 open("scores.yaml", "w").write(f"accuracy: {right / len(rows)}\\n")
 """
+FOLDERS = ("models/basket", "models/churn")
 SHAPE = {
-    "models/churn/dvc.yaml": DVC,
-    "models/churn/train.py": CHURN,
-    "models/churn/rows.csv": "visits,left\n"
-    + "".join(f"{n % 10},{int(n % 10 < 5 or n % 7 == 0)}\n" for n in range(90)),
-    "models/churn/scores.yaml": "accuracy: 0.9\n",
-    "models/churn/.gitignore": "/model.json\n",
-    "requirements.txt": LOCKED,
-}
+    f"{folder}/{name}": text
+    for folder in FOLDERS
+    for name, text in {
+        "dvc.yaml": DVC,
+        "train.py": CHURN,
+        "rows.csv": "visits,left\n" + "".join(f"{n % 10},{int(n % 10 < 5 or n % 7 == 0)}\n" for n in range(90)),
+        "scores.yaml": "accuracy: 0.9\n",
+        ".gitignore": "/model.json\n",
+    }.items()
+} | {"requirements.txt": LOCKED}
 
 
 @pytest.mark.slow
-def test_a_model_below_the_root_is_measured_where_it_lies(tmp_path, tool):
+def test_two_models_below_the_root_are_measured_where_they_lie(tmp_path, tool):
     shop = Stranger(tmp_path, tool, SHAPE)
     said = shop.adopt()
     assert "churn: models/churn/model.json (models/churn/dvc.yaml:5, guessed: the out of stage train)" in said, said
+    assert "basket: models/basket/model.json (models/basket/dvc.yaml:5, guessed: the out of stage train)" in said, said
     assert "level   1 of 3, metrics" in said, said
     assert "would be run" in shop.rehearse()
     said = shop.push()
     assert "MEASURED" in said, said
     assert "scores.yaml:accuracy" in said, said
-    shop.needed("dvc.yaml below the root", "1, first numbers")
+    shop.needed("dvc.yaml in two folders, two models", "1, first numbers")
