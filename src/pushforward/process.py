@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,19 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def index_environment() -> dict[str, str]:
     """What this process's environment says of the package index."""
     return {name: value for name, value in os.environ.items() if INDEX.fullmatch(name)}
+
+
+def uv() -> str:
+    """The path of uv: of this environment, which asks for it, else of whoever runs this."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+    if found is None:
+        raise PushforwardError(
+            "uv is not installed, and environments are built by it",
+            next="install pushforward again: it asks for uv",
+            exit_code=TOOL,
+        )
+    return found
 
 
 def follow(argv: Sequence[str], say: Callable[[str], None], *, env: Mapping[str, str] | None = None) -> Completed:

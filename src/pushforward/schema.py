@@ -214,7 +214,8 @@ class Model(Section):
         default=None, description="The model: an out, a file or a folder, named from `folder`."
     )
     environment: list[ProjectPath] = Field(
-        default=[], description="The locks of its environment, named from the root: requirements.txt, uv.lock, …"
+        default=[],
+        description="The locks of its environment, named from the root: a pip file, uv.lock, poetry.lock, pylock.toml.",
     )
     card: ProjectPath | None = Field(default=None, description="A text that begins the model card of every version.")
     metrics: dict[KeyOfFile, Metric] | None = Field(

@@ -1,12 +1,11 @@
 """A project whose locks hold no pushforward, and another version of a package than the tool has: nothing is mixed."""
 
-import hashlib
 import json
 import subprocess
-import zipfile
 
 import pytest
 from tests.team import PYTHON, Team
+from tests.wheels import wheel
 
 from pushforward import __version__
 from pushforward.project import tool
@@ -100,39 +99,29 @@ SHAPE = {
     "predict.py": PREDICT,
     ".dvc/config": "[core]\n    remote = s\n['remote \"s\"']\n    url = ../../store\n",
     ".dvc/.gitignore": "/config.local\n/cache\n/tmp\n",
-    ".gitignore": ".venv/\n/data\n/model.json\n/handover\n/verdict\n__pycache__/\n",
+    ".gitignore": "/.venv\n/data\n/model.json\n/handover\n/verdict\n__pycache__/\n",
 }
 ALONE = {"click": 3, "programs": 0, "pushforward": 0, "dvc": 0, "polars": 0, "pydantic": 0, "numpy": 0}
 SOURCE = f"https://example.org/team/pushforward.git@{'a' * 40}"
 
 
-def wheel(folder, name, version, code):
-    """A wheel of one module; the line that locks it."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    about = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr(f"{name}.py", code)
-        made.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        made.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        made.writestr(f"{about}/RECORD", "")
-    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+def told(said):
+    """What the pusher saw, in one line."""
+    return " ".join(line.removeprefix("remote:").strip() for line in said.splitlines())
 
 
 @pytest.fixture
 def team(tmp_path):
-    """A clone of the project, adopted, and its server, which the tool of this repository has made."""
+    """A clone of the project, which has no file of ours but its settings, and where its server will be."""
     made = Team(tmp_path / "clone", tmp_path / "clone.git")
-    lock = wheel(tmp_path / "wheels", "click", "0.1", "SAILS = 3\n")
-    for name, text in {**SHAPE, "locks/run.txt": f"--no-index\n--find-links {tmp_path / 'wheels'}\n{lock}"}.items():
+    digest = wheel(tmp_path / "wheels", "click", "0.1", "SAILS = 3\n")
+    lock = f"--no-index\n--find-links {tmp_path / 'wheels'}\nclick==0.1 --hash=sha256:{digest}\n"
+    for name, text in {**SHAPE, "locks/run.txt": lock}.items():
         (made.clone / name).parent.mkdir(parents=True, exist_ok=True)
         (made.clone / name).write_text(text)
     made.git("init", "-q", "-b", "main")
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "Begin")
-    made.pushforward("adopt", "--tool-from", SOURCE)
-    made.git("add", "-A")
-    made.git("commit", "-q", "-m", "Adopt")
     return made
 
 
@@ -163,18 +152,27 @@ def test_a_project_apart_from_the_tool_goes_from_push_to_version_in_its_own_envi
         capture_output=True, check=True,
     )  # fmt: skip
     assert json.loads(found.stdout) == ALONE
-    told, _ = json.JSONDecoder().raw_decode(team.pushforward_fetched("verify", "v1.0.0", "--json"))
-    assert told["ok"], told
+    verified, _ = json.JSONDecoder().raw_decode(team.pushforward_fetched("verify", "v1.0.0", "--json"))
+    assert verified["ok"], verified
     made = json.loads(team.pushforward("bundle", "v1.0.0", "--out", str(team.clone.parent / "out"), "--json"))
     assert made["parity"] == "it loads, and gives its 100 golden rows to the last bit"
     assert "a small project was trained, scored and judged in " in team.pushforward("check")
-    # a branch chooses no other environment: not the tool's, by locking nothing, nor by claiming to carry it
-    team.git("switch", "-q", "-c", "loose")
+    assert f"Workflows of pushforward {__version__}, as the commit has none." in team.note(head)
+    # a branch chooses no other environment: not another lock's, and not the tool's by locking nothing, nor by claiming
+    # to carry it, with workflows of its own
+    team.git("switch", "-q", "-c", "evil")
+    team.commit("locks/run.txt", "click==0.1", "click==0.2", "Take another")
+    said = told(team.push("evil"))
+    assert "Evil changes locks/run.txt: an environment is built for the target branch only" in said
+    assert "merge the new locks into main by themselves, then push again" in said
+    assert len(list((team.bare / "pushforward" / "environments").glob("*/bin"))) == 1
+    team.git("switch", "-q", "-c", "loose", "main")
+    assert ".github/workflows/train.yml (generated)" in team.pushforward("adopt", "--tool-from", SOURCE)
     (team.clone / "src" / "pushforward").mkdir(parents=True)
     (team.clone / "src" / "pushforward" / "__main__.py").write_text("raise SystemExit('mine')\n")
     team.git("add", "-A")
     team.commit("pushforward.yaml", "environment: [locks/run.txt]", "environment: []", "Lock nothing")
-    said = team.push("loose")
+    said = told(team.push("loose"))
     assert "this commit locks another environment (none) than the server has for it" in said
     assert "next: merge the new locks by themselves, then push again" in said
     assert "mine" not in said

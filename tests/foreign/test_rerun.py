@@ -101,6 +101,16 @@ def test_a_run_without_a_model_is_measured_and_says_what_it_does_not_claim(proje
     assert [line.split()[-2:] for line in card.splitlines() if "found.json:rows" in line] == [["2", "3"]]
 
 
+def test_an_environment_that_is_not_locked_is_told(project):
+    project.edit("pushforward.yaml", "[run.txt, data.txt, test.txt]", "[]")
+    _, report = project.judge()
+    told = "The environment is not locked (no lock is named): the same commit may give another model."
+    assert told in report
+    project.edit("pushforward.yaml", "[]", "[run.txt, data.txt, test.txt]")
+    _, report = project.judge()
+    assert "not locked" not in report
+
+
 def test_promote_and_score_have_nothing_to_do_for_what_is_measured(project):
     assert "level 0 (rerun): nothing is scored" in project.answer()
     project.gate()
@@ -362,12 +372,11 @@ def test_a_push_of_shell_stages_alone_is_measured_on_a_real_server(tmp_path, too
     shop = Stranger(tmp_path, tool, own | {".gitignore": "/doubled.txt\n/metrics\n", "renv.lock": "{}\n"})
     said = shop.adopt()
     assert "level   0 of 3, rerun" in said, said
-    shop.edit("pushforward.yaml", "environment: [renv.lock]", "environment: []")
-    shop.own("Say that no stage is of Python")
     assert "would be run" in shop.rehearse()
     said = shop.push()
     assert "MEASURED" in said, said
     assert "the first run with numbers: 2 to begin from" in said.lower(), said
+    assert "the environment is not locked (no lock is named): the same commit may give another model" in said.lower()
     assert "as the run wrote them, not judged on the same rows" in said, said
     shop.needed("shell stages, `renv.lock`, no model", "0, first numbers")
     shop.git("switch", "-q", "-c", "longer")

@@ -64,3 +64,22 @@ def test_a_batch_keeps_its_name_and_its_place(repository, git, listed, words):
         change.check_batches(before, after)
     assert refused.value.message.startswith(words)
     assert refused.value.next == f"git diff {before.commit[:9]} -- params.yaml"
+
+
+def test_another_lock_of_the_environment_is_one_of_the_judge(repository, git):
+    def commit(name, text):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(text)
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "-m", "Change")
+        return git(repository, "rev-parse", "HEAD")
+
+    commit("run.txt", "a==1\n")
+    base = commit("pushforward.yaml", "tool: '0.2.0'\nmodels: {toy: {environment: [run.txt]}}\n")
+    rules = Revision(Repository(repository), base).settings
+
+    def touched(head):
+        return change.touched_by(Revision(Repository(repository), head), base, None, rules, trusted=True)
+
+    assert touched(commit("src/train.py", "")) == ()
+    assert touched(commit("run.txt", "a==2\n")) == ("run.txt",)

@@ -59,6 +59,7 @@ def case_of(repository, champion=None, rules=RULES):
         contract=rules.contract,
         champion=champion,
         question=SimpleNamespace(head=COMMIT),
+        subject=SimpleNamespace(model=""),
     )
 
 

@@ -5,11 +5,11 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.wheels import wheel
 
 import pushforward
 from pushforward import pointers, schema
@@ -24,6 +24,7 @@ REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]
 IMPOSSIBLE = f"--no-index\nno-such-package==1.0 --hash=sha256:{'0' * 64}\n"
 
+HASH = f" --hash=sha256:{'0' * 64}\n"
 # A uv that makes a folder for `venv` and is content with any lock; it notes what it was asked for.
 UV = """#!/bin/sh
 echo "$@" >>"$HOME/uv.calls"
@@ -98,8 +99,8 @@ def test_an_environment_that_no_lock_made_is_never_at_hand(tmp_path, monkeypatch
 
 
 def test_an_environment_is_built_once_for_every_commit_that_locks_it(repository, lock, tmp_path, uv):
-    first = lock(run="a==1\n", data="b==1\n")
-    second = lock(other="c==1\n")
+    first = lock(run=f"a==1{HASH}", data=f"b==1{HASH}")
+    second = lock(other=f"c==1{HASH}")
     folder = tmp_path / "deep" / "environments"
     checkout = Repository(repository)
     python = environment.interpreter(checkout, first, ["run.txt", "data.txt"], folder=folder)
@@ -109,8 +110,7 @@ def test_an_environment_is_built_once_for_every_commit_that_locks_it(repository,
     asked = (tmp_path / "home" / "uv.calls").read_text().splitlines()[1]
     assert "--require-hashes" in asked
     assert "--no-deps" in asked
-    read = [Path(word).read_text() for word in asked.split() if word.endswith(".txt")]
-    assert read == ["a==1\n", "b==1\n"]
+    assert [Path(word).name for word in asked.split() if word.endswith(".txt")] == ["run.txt", "data.txt"]
     assert environment.interpreter(checkout, second, ["run.txt", "data.txt"], folder=folder) == python
     assert uv() == ["venv", "pip"]
     assert environment.interpreter(checkout, second, ["run.txt", "other.txt"], folder=folder) != python
@@ -146,7 +146,7 @@ def test_a_build_that_fails_is_an_error_and_leaves_no_environment(repository, lo
 def test_a_build_that_failed_is_tried_again(repository, lock, tmp_path, uv):
     program = tmp_path / "programs" / "uv"
     program.write_text(UV + 'case "$*" in *--require-hashes*) echo "error: no hash" >&2; exit 1 ;; esac\n')
-    commit = lock(run="a==1\n")
+    commit = lock(run=f"a==1{HASH}")
     folder = tmp_path / "environments"
     for _ in range(2):
         with pytest.raises(PushforwardError, match="error: no hash"):
@@ -160,7 +160,7 @@ def test_a_build_that_failed_is_tried_again(repository, lock, tmp_path, uv):
 def test_a_build_that_did_not_reach_the_index_is_the_machine_s_fault(repository, lock, tmp_path, uv, said):
     program = tmp_path / "programs" / "uv"
     program.write_text(UV + f'case "$*" in *--require-hashes*) echo "error: {said}" >&2; exit 1 ;; esac\n')
-    commit = lock(run="a==1\n")
+    commit = lock(run=f"a==1{HASH}")
     with pytest.raises(MachineError, match="the package index was not reached") as failed:
         environment.interpreter(Repository(repository), commit, ["run.txt"], folder=tmp_path / "environments")
     assert said in failed.value.detail
@@ -173,11 +173,10 @@ def test_a_build_that_did_not_reach_the_index_is_the_machine_s_fault(repository,
 )
 def test_a_lock_that_no_machine_can_install_is_the_commit_s_fault(repository, lock, tmp_path, uv, said):
     program = tmp_path / "programs" / "uv"
-    commit, folder = lock(run="a b\n"), tmp_path / "environments"
-    stem = environment.digest(Repository(repository), commit, ["run.txt"])[:16]
-    told = said.format(lock=folder / f"{stem}-0.txt").replace("`", "\\`")
+    commit, folder = lock(run=f"a b{HASH}"), tmp_path / "environments"
+    told = said.format(lock="$read").replace("`", "\\`")
     program.write_text(
-        UV + f'case "$*" in *--require-hashes*) printf "%s\\n[notice] A\\n" "{told}" >&2; exit 1 ;; esac\n'
+        UV + f'for read; do :; done; case $1 in pip) printf "%s\\nhint: A\\n" "{told}" >&2; exit 1 ;; esac\n'
     )
     with pytest.raises(PushforwardError) as failed:
         environment.interpreter(Repository(repository), commit, ["run.txt"], folder=folder)
@@ -218,15 +217,7 @@ stages:
 def foreign(repository, lock, tmp_path, monkeypatch):
     """A project that does not carry the tool, and whose lock is a wheel that the tool's environment has not."""
     wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    name = "boats_of_ours-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheels / name, "w") as wheel:
-        wheel.writestr("boats_of_ours.py", "SAILS = 3\n")
-        about = "boats_of_ours-1.0.dist-info"
-        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: boats-of-ours\nVersion: 1.0\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{about}/RECORD", "")
-    hashed = hashlib.sha256((wheels / name).read_bytes()).hexdigest()
+    hashed = wheel(wheels, "boats_of_ours", "1.0", "SAILS = 3\n")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for variable in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONNOUSERSITE", "PATH"):  # which stages are given
         monkeypatch.setenv(variable, os.environ.get(variable, ""))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.project import shapes
 
-from pushforward import __version__, schema
+from pushforward import __version__, process, schema
 from pushforward.commands.cli import main
 from pushforward.errors import NOT_PROMOTED, USAGE
 from pushforward.project import workflows
@@ -21,8 +21,20 @@ TOOL = f"https://example.org/team/pushforward.git@{'a' * 40}"
 LEVELS = {"sklearn": 1, "folders": 1, "master": 0, "poetry": 1, "subdir": 1, "r": 0, "gto": 1, "odd": 0}
 
 
+# A uv that resolves whatever it is asked for to one package, and nothing where the index is not reached.
+UV = """#!/bin/sh
+for last; do :; done
+[ -z "$UV_INDEX" ] || { printf 'error: no such index\\nhint: A\\n' >&2; exit 2; }
+printf 'numpy==2.0 \\\\\\n    --hash=sha256:00\\n' >"$last"
+"""
+
+
 @pytest.fixture
-def adopt(monkeypatch):
+def adopt(monkeypatch, tmp_path):
+    (tmp_path / "uv").write_text(UV)
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setattr(process, "uv", lambda: str(tmp_path / "uv"))
+
     def run(folder, *args, tool=TOOL):
         monkeypatch.chdir(folder)
         source = ["--tool-from", tool] if tool and "--check" not in args else []
@@ -66,7 +78,7 @@ def test_a_repository_is_adopted_as_it_is(shape, tmp_path, git, adopt):
 
     after = content(root)
     fresh = {path for path in after if path not in before}
-    assert all(path == schema.FILE or path.startswith(".github/") or path == ".gitignore" for path in fresh)
+    assert all(path in (schema.FILE, ".gitignore") or path.startswith((".github/", ".pushforward/")) for path in fresh)
     assert {path for path in before if after[path] != before[path]} <= {".gitignore"}
     assert git(root, "rev-parse", "HEAD") == head
     assert git(root, "diff", "--cached", "--name-only") == ""

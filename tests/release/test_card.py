@@ -201,6 +201,12 @@ def test_the_example_says_what_it_is_for():
     assert json.dumps(titles).count("Data") == 2
 
 
+def test_it_says_that_the_environment_is_not_locked():
+    text = card.markdown(make(made=dataclasses.replace(MADE, unlocked=("requirements.txt",))))
+    assert "- Environment: not locked: requirements.txt; the same commit may give another model\n" in text
+    assert "not locked" not in card.markdown(make())
+
+
 def test_a_card_of_an_epoch_says_its_keys_and_what_was_trained_on():
     holdout = Holdout((), 612, 612, "5e" * 32, Epoch(3, 612, "flight-delay@v1.4.0", True, 130, 500))
     verdict = dataclasses.replace(PROMOTED, holdout=holdout, validation=dataclasses.replace(reports.PANEL, month=""))

@@ -96,13 +96,25 @@ def test_it_is_an_in_toto_statement_with_slsa_provenance(make):
     assert len({one["name"] for one in tree["subject"]}) == len(tree["subject"])
 
 
+def test_it_says_what_of_the_environment_is_not_locked_and_nothing_where_all_is(make, hub):
+    inside = json.loads(make())["predicate"]["buildDefinition"]["internalParameters"]
+    assert inside == {"number": 1}
+    assert read(make()).unlocked == ()
+    hub.write("lock.txt", "polars==2.1.0\n")
+    hub.commit("b", "Loosen")
+    assert read(make()).unlocked == ("lock.txt",)
+    hub.write("pushforward.yaml", (hub.clone / "pushforward.yaml").read_text().replace("[lock.txt]", "[]"))
+    hub.commit("b", "Lock nothing")
+    assert read(make()).unlocked == ("no lock is named",)
+
+
 def test_its_digests_are_those_of_the_bytes(make, hub, git):
     made = read(make())
     assert made.subjects == {"model/manifest.json": sha(b"{}"), "model/model.json": sha(b"b")}
     assert made.data["model/model.json"] == Content(md5(b"b"), sha(b"b"))
     listing = next(path for path in hub.store.rglob("*.dir") if made.data["model/"].md5[2:] in path.name)
     assert made.data["model/"].sha256 == sha(listing.read_bytes())
-    assert made.locks == {"lock.txt": sha(b"polars==2.1.0\n")}
+    assert made.locks == {"lock.txt": sha((hub.clone / "lock.txt").read_bytes())}
     assert made.params == sha((hub.clone / "params.yaml").read_bytes())
     assert made.settings == sha((hub.clone / "pushforward.yaml").read_bytes())
     assert made.lock == sha((hub.clone / "dvc.lock").read_bytes())

@@ -58,9 +58,7 @@ class Pushed:
             server=SimpleNamespace(folder=self.folder, default_branch="main", bare=bare, store="", trust=False),
             repository=Repository(self.root),
             job=SimpleNamespace(branch="try", event="push" if trusted else "pull_request", key="push-1", before="0"),
-            settings=SimpleNamespace(
-                model=SimpleNamespace(environment=LOCKS), server=SimpleNamespace(timeout_minutes=1)
-            ),
+            settings=SimpleNamespace(environment=LOCKS, server=SimpleNamespace(timeout_minutes=1)),
             where=None,
             id=1,
             judged_before=self.main,
@@ -103,6 +101,15 @@ def test_a_branch_has_no_environment_of_its_own_built(pushed):
         pushed.python(branch)
     assert refused.value.next == "merge the new locks into main by themselves, then push again"
     assert pushed.built == []
+
+
+def test_what_a_branch_has_beside_the_same_locks_is_not_what_they_are_built_with(pushed, monkeypatch, tmp_path):
+    of = []
+    monkeypatch.setattr(environment, "interpreter", lambda _, commit, *__, **___: of.append(commit) or tmp_path)
+    branch = pushed.commit(**{"pyproject.toml": "[tool.uv]\nno-build-isolation = true\n"})
+    pushed.python(branch)
+    pushed.python(branch, trusted=True)
+    assert of == [pushed.main, branch]
 
 
 def test_a_lock_that_the_target_branch_had_built_once_counts_for_branches(pushed):

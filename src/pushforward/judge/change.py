@@ -58,19 +58,19 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 def touched_by(
     subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings, *, trusted: bool
 ) -> tuple[str, ...]:
-    """What of the judge a change touches: its code, rules and loss, the holdout's making, the contract, `metrics/`."""
+    """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics."""
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
     try:
         lock = Revision(repository, champion.commit if champion else base).whole_lock
         before = Revision(repository, base, subject.model)
-        made: tuple[set[str], set[str]] = set(), set()
+        made = set(rules.model.environment), set[str]()
         added: tuple[str, ...] = ()
         if not rules.measures:
             # of a table that the run has scored all of the pipeline is the maker
             paths, keys = (set(), set()) if rules.self_scored else sources_of(lock, rules)
-            made = paths | identity.judging(before), keys
+            made = made[0] | paths | identity.judging(before), keys
             added = taken(grown(repository, base, subject.commit, rules.contract.data), trusted=trusted)
         changed = repository.changed(base, subject.commit)
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals, grown=added)

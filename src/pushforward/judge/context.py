@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,11 +24,12 @@ from pushforward.judge import handover
 from pushforward.pipeline import declared
 from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
+from pushforward.project import workflows
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
 from pushforward.report.words import arrival
 from pushforward.settings import ModelContract
-from pushforward.text import plural
+from pushforward.text import plain, plural
 
 # Of the numbers that a run says of itself, those that a reviewer knows how to read.
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
@@ -165,6 +167,19 @@ def remarks(contract: ModelContract, differ: str, batch: str, *, knows: bool) ->
     if not knows:
         found.append(f"the model has no {MANIFEST}, so nothing here knows which {plural(batch)} it has trained on")
     return tuple(found)
+
+
+def unlocked(subject: Revision) -> tuple[str, ...]:
+    """That the same commit may be run with other packages, where its environment is not locked."""
+    if not subject.unlocked:
+        return ()
+    return (f"the environment is not locked ({', '.join(subject.unlocked)}): the same commit may give another model",)
+
+
+def given() -> tuple[str, ...]:
+    """Whose workflows this run is of, where its commit has none."""
+    version = os.environ.get(workflows.GIVEN, "")
+    return (f"workflows of pushforward {plain(version)}, as the commit has none",) if version else ()
 
 
 def rates(

@@ -214,6 +214,9 @@ def weigh(
     verdict = hearing.signed(verdict, time.monotonic() - started)
     again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
     context = hearing.context
+    if verdict.verdict != "invalid":
+        more = (*background.unlocked(hearing.subject), *background.given())
+        context = dataclasses.replace(context, remarks=(*context.remarks, *more))
     context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, hearing.level
 

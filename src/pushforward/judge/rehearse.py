@@ -22,6 +22,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import (
     audition,
     challenge,
+    context,
     epochs,
     handover,
     identity,
@@ -35,6 +36,7 @@ from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, lint
 from pushforward.pipeline.checkout import OWN, checkout
+from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
 from pushforward.project.faults import Fault
@@ -134,6 +136,8 @@ class _Rehearsing:
                 self._add(unreadable, schema.FILE)
             return
         self.found.level = rules.level
+        with self._told("the environment", schema.FILE):
+            self.found.remarks += context.unlocked(Revision(Repository(self.clone), "HEAD"))
         if not self._environment():
             return
         self._run(rules)

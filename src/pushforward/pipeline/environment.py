@@ -6,15 +6,19 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pushforward import durable, files, pointers, process, schema, settings
+from pushforward import durable, files, schema, settings
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.pipeline import installer
+from pushforward.pipeline.installer import Put
+from pushforward.project import locks as kinds
 
 STAMP = ".locked"
 # What an installer says where the machine, and not a lock, is at fault.
@@ -23,11 +27,13 @@ UNREACHED = re.compile(
     r"|error sending request|failed to establish a new connection|operation timed out|no space left|took longer than"
 )
 # What it says where no machine could install what the lock says.
-UNREADABLE = re.compile(r"(?i)invalid requirement|couldn't parse|hashes are required|--require-hashes mode")
-CHATTER = ("[notice]", "Hint:")
+UNREADABLE = re.compile(
+    r"(?i)invalid requirement|couldn't parse|hashes are required|--require-hashes mode|hash mismatch"
+)
 KNOWN = "PUSHFORWARD_ENVIRONMENTS"
 PROJECT = "PUSHFORWARD_PROJECT"
 CARRIED = "src/pushforward/__main__.py"
+NOTHING = "no lock is named"
 TOOL_MARK = "pushforward/__main__.py"
 
 
@@ -42,6 +48,14 @@ def digest(repository: Repository, commit: str, requirements: list[str]) -> str:
             )
         whole.update(content)
     return whole.hexdigest()
+
+
+def unlocked(repository: Repository, commit: str, requirements: list[str]) -> tuple[str, ...]:
+    """Those of the files `requirements` at `commit` that let the same bytes become another environment."""
+    if not requirements:
+        return (NOTHING,)
+    texts = {path: (repository.read_plain(commit, path) or b"").decode("utf-8", "replace") for path in requirements}
+    return tuple(path for path, text in texts.items() if not kinds.of(path, text).locked)
 
 
 def at_hand() -> str:
@@ -172,22 +186,13 @@ def _build(repository: Repository, commit: str, requirements: list[str], *, fold
     home = folder / wanted[:16]
     python = home / "bin" / "python"
     shutil.rmtree(home, ignore_errors=True)
-    locks = _put_locks(repository, commit, requirements, folder=folder, stem=wanted[:16])
-    beside = str(Path(sys.executable).parent)
-    uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
-    base = getattr(sys, "_base_executable", sys.executable)
-    try:
-        if uv:
-            process.run([uv, "venv", "-q", "--no-project", "--python", base, str(home)], timeout=120)
-            target = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python)]
-        else:
-            process.run([base, "-m", "venv", str(home)], timeout=120)
-            target = [str(python), "-m", "pip", "install", "-q"]
-        install = [*target, "--no-deps", "--require-hashes", *(word for lock in locks for word in ("-r", lock))]
-        process.run(install, env=process.index_environment(), timeout=1800)
-    except PushforwardError as failed:
-        shutil.rmtree(home, ignore_errors=True)
-        _refuse(failed, commit, locks, "make env" if carried(repository, commit) else "pushforward env")
+    with tempfile.TemporaryDirectory(prefix="pushforward-locks-") as scratch:
+        locks = installer.put(repository, commit, requirements, folder=Path(scratch))
+        try:
+            installer.install(home, locks)
+        except PushforwardError as failed:
+            shutil.rmtree(home, ignore_errors=True)
+            _refuse(failed, commit, locks, "make env" if carried(repository, commit) else "pushforward env")
     # the command of whichever checkout runs in it: the package comes from PYTHONPATH
     command = home / "bin" / "pushforward"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m pushforward "$@"\n')
@@ -196,21 +201,7 @@ def _build(repository: Repository, commit: str, requirements: list[str], *, fold
     return python
 
 
-def _put_locks(
-    repository: Repository, commit: str, requirements: list[str], *, folder: Path, stem: str
-) -> dict[str, str]:
-    """Put the locks of `commit` where an installer can read them; the name of each by where it lies."""
-    locks = {}
-    for number, path in enumerate(requirements):
-        content = repository.read(commit, path) or b""
-        if stands_for := pointers.committed(content[: pointers.FIRST_BYTES]):
-            raise PushforwardError(f"{commit[:9]}:{path} is {stands_for[0]}, not what it points to", next=stands_for[1])
-        files.write(folder, f"{stem}-{number}.txt", content)
-        locks[str(folder / f"{stem}-{number}.txt")] = path
-    return locks
-
-
-def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str], builds: str) -> NoReturn:
+def _refuse(failed: PushforwardError, commit: str, locks: list[Put], builds: str) -> NoReturn:
     """Say whose fault it is that the environment of `commit` could not be built, by what the installer said.
 
     `builds` is what a person types to build it.
@@ -221,10 +212,10 @@ def _refuse(failed: PushforwardError, commit: str, locks: dict[str, str], builds
             next=f"{builds}, then pushforward dispatch, when the network is back",
             detail=failed.message,
         ) from failed
-    said, names = failed.message.partition(" failed: ")[2] or failed.message, ", ".join(locks.values())
-    for lock, path in locks.items():
-        said = said.replace(lock, path)
-    lines = [line.strip() for line in said.splitlines() if not line.strip().startswith(CHATTER)]
+    said, names = failed.message.partition(" failed: ")[2] or failed.message, ", ".join(one.lock.path for one in locks)
+    for one in locks:
+        said = said.replace(str(one.place), one.lock.path)
+    lines = [line.strip() for line in said.splitlines()]
     if own := next((line for line in lines if UNREADABLE.search(line)), ""):
         raise PushforwardError(
             f"the environment that {commit[:9]} locks ({names}) cannot be built: {own}",

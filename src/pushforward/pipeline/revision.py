@@ -117,6 +117,11 @@ class Revision:
         """SHA-256 of the locks of its environment."""
         return environment.digest(self.repository, self.commit, self.settings.environment)
 
+    @cached_property
+    def unlocked(self) -> tuple[str, ...]:
+        """The files of its environment that do not lock it, or that none is named; nothing where all is locked."""
+        return environment.unlocked(self.repository, self.commit, self.settings.environment)
+
     def read(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it has none of that name."""
         return self.repository.read(self.commit, path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pushforward import __version__, files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.project import draft, move, tool, workflows
+from pushforward.project import draft, locking, move, tool, workflows
 from pushforward.project.survey import Survey, survey
 from pushforward.project.workflows import Form, Generated
 
@@ -70,7 +70,11 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
     if not found.models:
         raise _nothing(found)
     form = form_of(found, tool.checked(root, source) if source else "")
-    made = [] if found.project is not None and not update else list(_settings(found, form, level, update=update))
+    made, notes = list[Write](), list[str]()
+    if found.project is None and not found.old:
+        made, notes = _drafted(found, form, level)
+    elif found.project is None or update:
+        made = list(_settings(found, update=update))
     text = next((write.content for write in made if write.path == schema.FILE), None)
     project = schema.parse(text) if text is not None else found.project
     reached = project.level if project is not None else draft.level(found)
@@ -81,7 +85,7 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
             if found.project is not None
             else "pushforward adopt, which writes it to be edited",
         )
-    generated, notes = [], list(_unjudged(project))
+    generated, notes = [], [*notes, *_unjudged(project)]
     for one in workflows.render(form) if form else ():
         state = workflows.state(root, one)
         if state == "copy":
@@ -90,7 +94,6 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
             notes.append(f"{one.path} is of another version: pushforward adopt --update")
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
-    notes += [f"{path} is no lock that pushforward env reads: name one under environment" for path in _not_read(found)]
     notes += [] if form else [NO_WORKFLOWS]
     notes += _absent(found)
     writes = (*made, *generated, *_ignore(found))
@@ -208,12 +211,6 @@ def _unjudged(project: schema.Project | None) -> Iterator[str]:
             yield refused.message
 
 
-def _not_read(found: Survey) -> list[str]:
-    """The files of environments that none is built from."""
-    listed = dict.fromkeys(lock for one in found.models for lock in one.locks)
-    return [lock.path for lock in listed if lock.kind != "pip"]
-
-
 def _absent(found: Survey) -> Iterator[str]:
     """The files of metrics whose numbers cannot be drafted, for they are not here."""
     if found.project is None and not found.old:
@@ -221,8 +218,18 @@ def _absent(found: Survey) -> Iterator[str]:
             yield f"{path} is not here: after dvc pull or dvc repro, and rm {schema.FILE}, adopt finds its numbers"
 
 
-def _settings(found: Survey, form: Form | None, level: int | None, *, update: bool) -> Iterator[Write]:
-    """pushforward.yaml: drafted, moved out of params.yaml, or of another version."""
+def _drafted(found: Survey, form: Form | None, level: int | None) -> tuple[list[Write], list[str]]:
+    """pushforward.yaml for what was found, the locks of what it names loosely, and what could not be locked."""
+    named, made, notes = locking.locked(found)
+    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
+    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
+    text = draft.text(named, draft.level(found) if level is None else level, names)
+    writes = [Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")]
+    return [*writes, *(Write(lock.path, lock.content, lock.words) for lock in made)], notes
+
+
+def _settings(found: Survey, *, update: bool) -> Iterator[Write]:
+    """pushforward.yaml: moved out of params.yaml, or of another version."""
     if found.project is not None:
         content = files.read(found.root, schema.FILE) or b""
         fresh = TOOL.sub(f'tool: "{__version__}"'.encode(), content, count=1)
@@ -239,11 +246,6 @@ def _settings(found: Survey, form: Form | None, level: int | None, *, update: bo
         stays = f"; {', '.join(moved.stays)} stays, for a stage reads it" if moved.stays else ""
         gone = ", ".join(name for name in found.old if name != "data")
         yield Write(params.FILE, moved.params.encode(), f"without {gone}{stays}")
-        return
-    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
-    names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
-    text = draft.text(found, draft.level(found) if level is None else level, names)
-    yield Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")
 
 
 def _taken(found: Survey) -> bool:

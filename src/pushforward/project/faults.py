@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pushforward import params, schema, yamlfile
-from pushforward.project import adopt, reading, workflows
+from pushforward.project import adopt, locks, reading, workflows
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.reading import Odd
 from pushforward.project.survey import WORKFLOWS, Survey, with_folders
@@ -221,13 +221,12 @@ class _Model:
         return posixpath.normpath(posixpath.join(self.model.folder, path))
 
     def _environment(self) -> Iterator[Fault]:
-        known = {lock.path: lock for lock in self.found.locks}
         for place, path in enumerate(self.model.environment):
             if not (self.found.root / path).is_file():
                 yield self._fault("environment", f"{path} is not there", "write the locks of the project", place)
-            elif (lock := known.get(path)) is not None and not lock.locked:
-                then = f"uv pip compile --generate-hashes {path} -o locked.txt, and name that under environment:"
-                yield Fault(path, lock.line, f"{lock.why}: the environment is not locked", then)
+            elif (kind := locks.kind(path)) not in locks.INSTALLED:
+                whose, then = locks.ELSEWHERE[kind]
+                yield self._fault("environment", f"{path} is {whose}, and pip installs nothing from it", then, place)
 
     def _outs(self, pipeline: Pipeline) -> Iterator[Fault]:
         """What is named here and no stage makes."""

@@ -1,6 +1,6 @@
 """The files that say what a project's environment holds: which there are, and whether they lock it.
 
-Called by `survey`.
+Called by `survey`, and by `pipeline` for those of a commit.
 """
 
 import posixpath
@@ -22,6 +22,16 @@ NAMED = {
     "environment.yml": ("conda", False),
     "environment.yaml": ("conda", False),
     "renv.lock": ("renv", True),
+}
+PYLOCK = re.compile(r"pylock\.[\w-]+\.toml")
+# A file of a package in uv.lock, and the first word of what it says of it after where it lies.
+UV_FILE = re.compile(r"\{ (?:url|path|filename) = \"[^\"]*\"(?P<more>[^}]*)")
+INSTALLED = ("pip", "uv", "poetry", "pylock")
+# What nothing here installs: whose it is, and what makes a lock of it.
+ELSEWHERE = {
+    "conda": ("conda's", "write what pip can install of it into requirements.txt, then pushforward adopt"),
+    "pipenv": ("pipenv's", "pipenv requirements --hash > requirements.txt, and name that under environment"),
+    "renv": ("R's", "take it out of environment: stages find the R of the machine"),
 }
 ORDER = ("uv", "poetry", "pylock", "pip", "pipenv", "conda", "renv")
 REQUIREMENTS = re.compile(r"(?:.*/)?(?:requirements[\w.-]*\.txt|requirements/[\w.-]+\.txt)")
@@ -45,15 +55,34 @@ def read(root: Path, paths: Iterable[str]) -> tuple[list[Lock], list[Odd]]:
     found, odd = [], []
     for path in sorted(paths):
         name = posixpath.basename(path)
-        if name in NAMED:
-            kind, locked = NAMED[name]
-            found.append(Lock(path, kind, locked, 0, "" if locked else "it locks nothing"))
+        if name in NAMED or PYLOCK.fullmatch(name):
+            locked = NAMED.get(name, ("", True))[1]
+            found.append(Lock(path, kind(path), locked, 0, "" if locked else "it locks nothing"))
         elif REQUIREMENTS.fullmatch(path):
             try:
                 found.append(_requirements(path, reading.text(root, path)))
             except Odd as strange:
                 odd.append(strange)
     return sorted(found, key=lambda lock: (lock.path.count("/"), ORDER.index(lock.kind), lock.path)), odd
+
+
+def kind(path: str) -> str:
+    """Which tool a file of an environment is for, by its name; what has none that is known is pip's."""
+    name = posixpath.basename(path)
+    return "pylock" if PYLOCK.fullmatch(name) else NAMED.get(name, ("pip", True))[0]
+
+
+def of(path: str, text: str) -> Lock:
+    """What the file `path` with this content locks."""
+    what = kind(path)
+    if what == "pip":
+        return _requirements(path, text)
+    if what == "uv":
+        for number, line in enumerate(text.splitlines(), 1):
+            found = UV_FILE.search(line)
+            if found is not None and "hash = " not in found["more"]:
+                return Lock(path, what, locked=False, line=number, why="a file of a package has no hash")
+    return Lock(path, what, locked=what in INSTALLED)
 
 
 def chosen(locks: Iterable[Lock], folder: str) -> list[Lock]:
@@ -75,11 +104,11 @@ def chosen(locks: Iterable[Lock], folder: str) -> list[Lock]:
 
 
 def _best(locks: list[Lock]) -> list[Lock]:
-    for kind in ORDER:
-        some = [lock for lock in locks if lock.kind == kind]
+    for tool in ORDER:
+        some = [lock for lock in locks if lock.kind == tool]
         exact = [lock for lock in some if posixpath.basename(lock.path) == "requirements.txt"]
         if some:
-            return exact or (some if kind == "pip" else some[:1])
+            return exact or (some if tool == "pip" else some[:1])
     return []
 
 

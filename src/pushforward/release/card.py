@@ -290,6 +290,9 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
         ("Promoted by", str(verdict.rules.get(BY))) if by_limits(verdict) else ("Holdout used", used),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]
+    if made.unlocked:
+        told = f"{', '.join(made.unlocked)}; the same commit may give another model"
+        facts.append(("Environment", f"not locked: {told}"))
     if by_limits(verdict):
         facts.append(("Champion", "not asked; the limits are held against the numbers of the target branch"))
     elif verdict.champion is None:

@@ -55,7 +55,8 @@ class Statement:
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
     pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
-    `settings` of pushforward.yaml. `judged` says how, where no model was asked.
+    `settings` of pushforward.yaml. `judged` says how, where no model was asked, and `unlocked` what of the environment
+    is not locked.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Statement:
     verdict: str = ""
     ledger: str = ""
     previous: str = ""
+    unlocked: tuple[str, ...] = ()
     judged: str = ""
 
 
@@ -116,7 +118,10 @@ def statement(
             "commit": verdict.commit,
             "params": Revision(repository, verdict.commit).params_digest,
         },
-        "internalParameters": {"number": number} | ({"judged": claim} if (claim := claim_of(verdict)) else {}),
+        # of the claim of a model that was not asked, and of an environment that is not locked; most say nothing here
+        "internalParameters": {"number": number}
+        | ({"judged": claim} if (claim := claim_of(verdict)) else {})
+        | ({"unlocked": list(made.unlocked)} if made.unlocked else {}),
         "resolvedDependencies": _dependencies(made, verdict, data),
     }
     run = _run(repository, verdict, target, sha256(previous) if previous is not None else "")
@@ -359,6 +364,7 @@ def _statement(form: "_Form") -> Statement:
         verdict=_digest(made, "verdict", "sha256"),
         ledger=made.get("ledger", {}).get("gitCommit", ""),
         previous=made.get("previous provenance", {}).get("sha256", ""),
+        unlocked=tuple(definition.internal_parameters.unlocked),
     )
 
 
@@ -413,6 +419,7 @@ class _Asked(_Part):
 
 class _Inside(_Part):
     number: Annotated[int, Field(ge=1)]
+    unlocked: list[str] = []
     judged: str = ""
 
 

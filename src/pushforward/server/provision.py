@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pushforward import __version__
 from pushforward.actions import workflow
 from pushforward.actions.act import Setup
 from pushforward.actions.workflow import Workflow
@@ -12,6 +13,7 @@ from pushforward.errors import MachineError, PushforwardError
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import Storage
+from pushforward.project import workflows
 from pushforward.registry import signers, trust
 from pushforward.sandbox import jail
 from pushforward.server.subject import Subject
@@ -42,6 +44,7 @@ class Provision:
         # a repository that carries the tool has one environment; the tool of any other is the server's
         home, known = python.parent.parent, commit if self.trusted else self.subject.main
         tool = python if environment.carried(self.repository, known) else Path(sys.executable)
+        env = self._environment(tool, cache) | ({} if tool == python else {environment.PROJECT: str(home)})
         return Setup(
             repository=self.subject.where,
             folder=folder,
@@ -49,7 +52,7 @@ class Provision:
             jail=_jail(trust=self.server.trust or self.trusted),
             policy=self._policy(python, cache, writes=workflow.writes(flow)),
             run_id=self.subject.id,
-            env=self._environment(tool, cache) | ({} if tool == python else {environment.PROJECT: str(home)}),
+            env=env | ({workflows.GIVEN: __version__} if flow.built_in else {}),
             secrets=self._secrets(),
             limit=self.subject.settings.server.timeout_minutes * 60.0,
         )
@@ -110,15 +113,20 @@ class Provision:
         settings = Revision(self.repository, commit).settings if self.privileged else self.subject.settings
         wanted, folder = settings.environment, self.server.folder / "environments"
         locked = environment.digest(self.repository, commit, wanted)
-        if wanted and locked != environment.at_hand() and environment.built(folder, locked) is None:
-            if not self.trusted and locked != environment.digest(self.repository, self.subject.main, wanted):
+        missing = wanted and locked != environment.at_hand() and environment.built(folder, locked) is None
+        source = commit
+        if missing and not self.trusted:
+            # what a branch has beside the same locks, such as pyproject.toml, is not what they are built with
+            source = self.subject.main
+            if locked != environment.digest(self.repository, source, wanted):
                 names = ", ".join(wanted)
                 raise PushforwardError(
                     f"{self.job.branch} changes {names}: an environment is built for the target branch only",
                     next=f"merge the new locks into {self.server.default_branch} by themselves, then push again",
                 )
+        if missing:
             say(f"  the environment that {commit[:9]} locks: built once, kept for later")
-        return environment.interpreter(self.repository, commit, wanted, folder=folder)
+        return environment.interpreter(self.repository, source, wanted, folder=folder)
 
     def _cache(self) -> Path:
         """What a pull request's run writes, no other run reads."""
