@@ -9,7 +9,7 @@ from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged, passed
+from pushforward.judge import handover, judged, recorded
 from pushforward.registry import tags as registry
 
 ONE = """\
@@ -95,7 +95,7 @@ def test_each_model_is_judged_by_itself_and_the_commit_is_called_by_the_worst(pr
     assert first["red"].digests.lock == first["wine"].digests.lock, "their locks are one"
     repository, head = Repository(project.root), git(project.root, "rev-parse", "HEAD")
     for name in ("red", "wine"):
-        assert passed.read(repository, head, name) == first[name].to_json().encode()
+        assert recorded.read(repository, head, name) == first[name].to_json().encode()
 
 
 def release(project, git):

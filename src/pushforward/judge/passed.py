@@ -8,8 +8,9 @@ import polars as pl
 from pushforward.gate import leakage as honesty
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import VERDICTS
-from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.repository import EMPTY_TREE
 from pushforward.judge import ledger
+from pushforward.judge.recorded import file_of
 
 GOLDEN_ROWS = 100
 NO_ROWS = b'{"schema":1,"key":"","rows":[]}'  # of a version whose model nobody has asked
@@ -22,17 +23,6 @@ def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
     rows = [{key: named[place], "p": predictions[place].tolist()} for place in places]
     return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
-
-
-def file_of(model: str) -> str:
-    """What the verdict on a model is called in the record of a commit: one of several has its own."""
-    return f"{model}.json" if model else "verdict.json"
-
-
-def read(repository: Repository, commit: str, model: str) -> bytes | None:
-    """The recorded verdict on a model at a commit, whether there were several or this one alone; None for none."""
-    ref = f"{VERDICTS}{commit}"
-    return repository.read(ref, file_of(model)) or repository.read(ref, file_of(""))
 
 
 def record(root: Path, verdict: Verdict, model: str = "") -> None:

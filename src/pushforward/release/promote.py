@@ -17,7 +17,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
 from pushforward.judge import identity, ledger, names
-from pushforward.judge import passed as records
+from pushforward.judge import recorded as records
 from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects

@@ -14,7 +14,7 @@ from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, PULLS, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER, Server, misplaced, readable
-from pushforward.judge import passed
+from pushforward.judge import recorded
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, ssh
@@ -257,7 +257,7 @@ def _verdict(made: Server, gone: vouched.Missing) -> str:
     repository = made.repository
     model = gone.version.partition("@")[0]
     several = Revision(repository, verdicts.Verdict.from_json(gone.content).base).settings.several
-    content, before = {passed.file_of(model if several else ""): gone.content}, repository.resolve(gone.ref)
+    content, before = {recorded.file_of(model if several else ""): gone.content}, repository.resolve(gone.ref)
     tree = repository.write_tree(before or EMPTY_TREE, content, index=made.folder / "verdict.index")
     date = repository.date(gone.commit)
     return repository.write_commit(tree, [], f"Verdict on {gone.commit}\n", date=date)
