@@ -68,6 +68,9 @@ def toy(committed, tmp_path, monkeypatch):
     shutil.copytree(committed, folder, symlinks=True)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    # its locks are those of this interpreter without the tests' own packages
+    locked = environment.digest(Repository(folder), "HEAD", ["requirements/run.txt", "requirements/data.txt"])
+    monkeypatch.setattr(environment, "at_hand", lambda: locked)
     return folder
 
 
