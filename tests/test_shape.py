@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -102,6 +103,11 @@ def test_a_hook_starts_without_what_only_a_run_needs():
     code = f"import sys, pushforward.server.post_receive; print([name for name in {slow} if name in sys.modules])"
     python = ROOT / ".venv" / "bin" / "python"
     assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_scoring_starts_without_what_only_the_judge_needs():
+    code = "import sys, pushforward.judge.challenge; print([one for one in ('numpy', 'polars') if one in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_the_version_is_said_once_and_again():

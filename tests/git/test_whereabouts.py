@@ -60,7 +60,7 @@ def refusal(of: Callable[[], object]) -> PushforwardError:
 
 def refuses_forgery(git: Callable[..., str], clone: Path, url: Path | str) -> bool:
     said = git(clone, "push", str(url), *FORGED, check=False)
-    return "a version is made by a passing push, not by hand" in said and "[new tag]" not in said
+    return "it is not signed with an ssh key, as no tag of gto's is" in said and "[new tag]" not in said
 
 
 # Moved.

@@ -12,7 +12,6 @@ from ruamel.yaml import YAML
 
 from pushforward import files, parquet
 from pushforward.errors import DATA, PushforwardError
-from pushforward.gate import inspection
 from pushforward.git.repository import Repository
 from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
@@ -72,6 +71,8 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
     None for the events where the features remember none.
     """
     import polars as pl
+
+    from pushforward.gate import inspection  # who only scores waits for no polars
 
     contract, where = rules.contract, rules.contract.holdout
     rows, name = _table(holdout, where, ROWS, [contract.key, contract.time])
@@ -143,6 +144,8 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     A table counts where it has the contract's key, once a row, and its cluster.
     """
     import polars as pl
+
+    from pushforward.gate import inspection
 
     contract, found = rules.contract, []
     cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
