@@ -112,6 +112,23 @@ def test_a_release_starts_with_a_tag_of_production_alone(ref, starts):
     assert filters.matches(release, Event("push", "0" * 40, ref)) is starts
 
 
+@pytest.mark.parametrize(
+    ("changed", "starts"),
+    # an out that .gitignore lacks is what a run may end with: a push of that alone mends it
+    [
+        ("README.md", False),
+        ("docs/model.md", False),
+        (".gitignore", True),
+        ("data/.gitignore", True),
+        ("dvc.yaml", True),
+    ],
+)
+def test_training_starts_with_what_decides_of_a_run(changed, starts):
+    path = ROOT / ".github" / "workflows" / "train.yml"
+    train = workflow.load(path.name, path.read_text())
+    assert filters.matches(train, Event("push", "0" * 40, "refs/heads/main", paths=(changed,))) is starts
+
+
 def test_the_settings_for_github_are_for_these_files_and_tags():
     text = (ROOT / "docs" / "github.md").read_text()
     told = re.findall(r"gh api --method \w+ (\S+) --input - <<'JSON'\n(.*?)\nJSON", text, re.DOTALL)
