@@ -369,6 +369,17 @@ def test_a_stage_that_writes_over_the_commit_is_refused(project, git):
         pipeline.untouched(Repository(project))
 
 
+def test_what_dvc_writes_for_an_out_that_git_does_not_ignore_is_told_with_what_mends_it(project, git):
+    (project / ".gitignore").write_text("/cache\n")
+    git(project, "add", ".gitignore")
+    git(project, "commit", "-q", "-m", "Forget an out")
+    run(project)
+    with pytest.raises(PushforwardError, match=r"DVC has written into out/\.gitignore: git does not") as refused:
+        pipeline.untouched(Repository(project))
+    assert refused.value.next == "pushforward adopt, which adds the lines, then commit .gitignore"
+    pipeline.untouched(Repository(project), unignored=True)  # who has told of it already does not twice
+
+
 def test_only_what_one_out_needs_is_built(project):
     pipeline.build(project, "out/first.txt", say=lambda _: None)
     assert (project / "out" / "first.txt").exists()

@@ -39,6 +39,7 @@ from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import LOCAL, home, storage
 from pushforward.project import faults as projects
+from pushforward.project.adopt import IGNORE
 from pushforward.project.faults import Fault
 from pushforward.project.survey import survey
 from pushforward.settings import Settings
@@ -201,7 +202,7 @@ class _Rehearsing:
             there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
             done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":
-                pipeline.untouched(repository)
+                pipeline.untouched(repository, unignored=any(fault.file == IGNORE for fault in self.found.faults))
                 out = self.clone.parent / "run"
                 out.mkdir()
                 handover.write(self.clone, out, self.found.commit, done, None)

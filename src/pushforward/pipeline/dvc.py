@@ -352,11 +352,22 @@ def _stages(root: Path) -> dict[str, Any]:
     return read_lock(merged(folders.locks_here(root)))
 
 
-def untouched(checkout: Repository) -> None:
-    """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there."""
+def untouched(checkout: Repository, *, unignored: bool = False) -> None:
+    """Refuse a run whose stages wrote over files of the commit: its lock would name what never was there.
+
+    `unignored` says that outs which git does not ignore are told already: DVC writes a line for each.
+    """
     found = checkout.unclean()
     told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
     wrong = [path for path in found if not all(_seeded(one, told, locks) for one in _inside(checkout, path))]
+    lines = [path for path in wrong if posixpath.basename(path) == ".gitignore"]
+    if unignored:
+        wrong = [path for path in wrong if path not in lines]
+    if wrong and wrong == lines:
+        raise PushforwardError(
+            f"DVC has written into {', '.join(wrong[:3])}: git does not ignore all that the pipeline makes",
+            next="pushforward adopt, which adds the lines, then commit .gitignore",
+        )
     if wrong:
         raise PushforwardError(
             f"the pipeline changed {', '.join(wrong[:3])}, which it does not own",
