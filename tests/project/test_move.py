@@ -148,6 +148,8 @@ def test_every_rule_of_before_is_said_afterwards(shop, adopt):
         "loss_key": None,
         "validation": None,
         "written": "p",
+        "data": [],
+        "share": 0.2,
     }
     assert (read.gate.metric, read.gate.window, read.gate.slices) == ("brier", 2, ["half"])
     assert (read.promote.environments, read.server.jobs) == ({"staging": "auto"}, 3)
