@@ -1187,7 +1187,7 @@ def test_a_version_may_have_a_lock_below_the_root(released):
         ({"locks": ["dvc.lock"]}, "the lock commit changes models/a/dvc.lock too"),
         (
             {"locks": ["dvc.lock", "models/a/dvc.lock", "models/b/dvc.lock"]},
-            "models/b/dvc.lock, which is no lock of it",
+            "its record names models/b/dvc.lock, which is no lock of it",
         ),
         ({"locks": ["dvc.lock", "dvc.lock"]}, "dvc.lock, which is no lock of it"),
         ({"locks": ["dvc.lock", "../dvc.lock"]}, "../dvc.lock, which is no lock of it"),
