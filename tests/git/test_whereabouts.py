@@ -267,7 +267,8 @@ def test_an_older_backup_in_the_place_of_the_server_is_told_in_the_clone_with_wh
     bare, backup = bare_of(clone), clone.parent / "backup.git"
     git(bare, "tag", "-a", "-m", "x", "toy@v1.0.0", "main")
     shutil.copytree(bare, backup, symlinks=True)
-    git(bare, "tag", "-a", "-m", "x", "-m", "{}", "toy@v1.1.0", "main")  # with a record, as no tag of gto's has one
+    # as a server has made it: with a record, and signed, though nobody asks here by whom
+    git(bare, "tag", "-a", "-m", 'x\n\n{"schema": 2}\n-----BEGIN SSH SIGNATURE-----', "toy@v1.1.0", "main")
     git(clone, "fetch", "-q", "local")
     shutil.rmtree(bare)
     backup.rename(bare)
