@@ -436,7 +436,7 @@ echo x >>"$PUSHFORWARD_REPOSITORY/config" && echo WROTE
 echo x >>"$PUSHFORWARD_REPOSITORY/objects/info/alternates" && echo WROTE
 rm -rf "$PUSHFORWARD_REPOSITORY"
 ln -s /etc/passwd "$PUSHFORWARD_ARTIFACTS/link"; mkfifo "$PUSHFORWARD_ARTIFACTS/pipe"
-mkdir -p a/b; echo still here; chmod -R 000 .
+mkdir -p a/b; echo still here; sleep 0.5; chmod -R 000 .
 """
     result = project.run(one_job(script, checkout=True), cage=isolating())
     assert "still here" in project.output
