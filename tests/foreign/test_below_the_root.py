@@ -36,12 +36,12 @@ stages:
 MODEL = """\
 stages:
   holdout:
-    cmd: cp -r ../../shared/data/holdout holdout
-    deps: [../../shared/data/holdout]
+    cmd: cp -r ../../sources/data/holdout holdout
+    deps: [../../sources/data/holdout]
     outs: [holdout]
   train:
     cmd: python train.py
-    deps: [train.py, ../../shared/data/train.parquet]
+    deps: [train.py, ../../sources/data/train.parquet]
     params: [train.depth]
     outs: [model.pkl]
     metrics: [{found/metrics.json: {cache: false}}]
@@ -53,18 +53,18 @@ Path("found/metrics.json").write_text('{"validation": {"depth": %d}}' % depth)
 SHAPE = {
     "pushforward.yaml": SETTINGS,
     ".gitignore": "/handover\n/verdict\n__pycache__\n",
-    "shared/dvc.yaml": DATA,
-    "shared/.gitignore": "/data\n",
-    "shared/prepare.py": PREPARE,
+    "sources/dvc.yaml": DATA,
+    "sources/.gitignore": "/data\n",
+    "sources/prepare.py": PREPARE,
     f"{AT}/dvc.yaml": MODEL,
     f"{AT}/params.yaml": PARAMS,
     f"{AT}/.gitignore": "/model.pkl\n/holdout\n",
-    f"{AT}/train.py": TRAIN.replace("data/train.parquet", "../../shared/data/train.parquet")
+    f"{AT}/train.py": TRAIN.replace("data/train.parquet", "../../sources/data/train.parquet")
     .replace('Path("models").mkdir(exist_ok=True)\n', SAID)
     .replace("models/model.pkl", "model.pkl"),
     f"{AT}/predict.py": PREDICT.replace("models/model.pkl", "model.pkl"),
 }
-LOCKS = [f"{AT}/dvc.lock", "shared/dvc.lock"]
+LOCKS = [f"{AT}/dvc.lock", "sources/dvc.lock"]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_model_below_the_root_is_trained_scored_judged_and_replaced(project, g
     assert first.digests.lock == kept.digest(found, "dvc.lock")
     assert not (project.handover / "dvc.lock").exists()
     assert [stage.name for stage in first.stages if stage.outcome == "ran"] == [
-        "shared/dvc.yaml:prepare",
+        "sources/dvc.yaml:prepare",
         "models/wine/dvc.yaml:holdout",
         "models/wine/dvc.yaml:train",
     ]
@@ -117,9 +117,9 @@ def test_a_dvc_project_below_the_root_is_found_where_it_is(tmp_path, git, monkey
 def pushed():
     """The same with what is shared in the root, as files of a repository that a server can run."""
     own = {
-        name.removeprefix("shared/"): text.replace("../../shared/", "../../")
+        name.removeprefix("sources/"): text.replace("../../sources/", "../../")
         for name, text in SHAPE.items()
-        if name not in (".gitignore", "shared/.gitignore")
+        if name not in (".gitignore", "sources/.gitignore")
     }
     settings = SETTINGS.replace("[run.txt, data.txt, test.txt]", "[requirements/run.txt, requirements/data.txt]")
     return own | {

@@ -29,12 +29,12 @@ PARAMS = 'data:\n  months: ["2020-01", "2020-02", "2020-03", "2020-04"]\nweight:
 DVC = """\
 stages:
   holdout:
-    cmd: cp -r ../../shared/data/holdout holdout
-    deps: [../../shared/data/holdout]
+    cmd: cp -r ../../sources/data/holdout holdout
+    deps: [../../sources/data/holdout]
     outs: [holdout]
   train:
     cmd: python train.py
-    deps: [train.py, ../../shared/data/train.parquet]
+    deps: [train.py, ../../sources/data/train.parquet]
     params: [weight]
     outs: [model.json]
 """
@@ -44,7 +44,7 @@ import polars as pl
 from ruamel.yaml import YAML
 
 weight = YAML(typ="safe").load(open("params.yaml"))["weight"]
-table = pl.read_parquet("../../shared/data/train.parquet")
+table = pl.read_parquet("../../sources/data/train.parquet")
 json.dump([weight, float(table["y"].mean())], open("model.json", "w"))
 """
 PREDICT = """\
@@ -59,9 +59,9 @@ rows.select("id").with_columns(p=p).write_parquet(sys.argv[3])
 SHAPE = {
     "pushforward.yaml": SETTINGS,
     ".gitignore": "/handover\n/verdict\n__pycache__\n",
-    "shared/dvc.yaml": "stages: {prepare: {cmd: python prepare.py, deps: [prepare.py], outs: [data]}}\n",
-    "shared/.gitignore": "/data\n",
-    "shared/prepare.py": PREPARE,
+    "sources/dvc.yaml": "stages: {prepare: {cmd: python prepare.py, deps: [prepare.py], outs: [data]}}\n",
+    "sources/.gitignore": "/data\n",
+    "sources/prepare.py": PREPARE,
 }
 for name in ("red", "wine"):
     SHAPE |= {

@@ -23,7 +23,7 @@ from pushforward.report import note, notes, words
 from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
 from pushforward.text import figure, plain, signed
-from pushforward.views.pages import HTML, PER_PAGE, Site, sentence
+from pushforward.views.pages import HTML, PER_PAGE, Site, _templates, sentence
 
 
 def module(name, path):
@@ -758,3 +758,7 @@ def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(t
     paths = dict(site.everything())
     assert {"index.html", "of/wine/index.html", "of/wine/style.css", "of/wine/version/v1.1.0.html"} <= set(paths)
     assert not any(path.startswith("of/wine/of/") for path in paths)
+
+
+def test_templates_are_compiled_once_for_all_sites():
+    assert _templates() is _templates()

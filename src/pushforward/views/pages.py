@@ -422,7 +422,6 @@ def _uses(snapshot: Snapshot) -> list[Use]:
     return uses
 
 
-@cache
 def _told_by() -> dict[str, Any]:
     """What templates say verdicts with."""
     return {
@@ -449,6 +448,7 @@ def _told_by() -> dict[str, Any]:
     }
 
 
+@cache
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("pushforward.views"),
