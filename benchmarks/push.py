@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.team import make_team
 
 from pushforward.git.repository import Repository
-from pushforward.report import note, notes
+from pushforward.report import notes
 
 ROOT = Path(__file__).parent.parent
 RATE, LIMIT_SECONDS = 300, 0.3  # pushes a minute, and the 95th percentile
@@ -93,10 +93,10 @@ def people(folder: Path, bare: Path, names: Iterator[str]) -> list[Pusher]:
 def judged(bare: Path, pushers: list[Pusher]) -> list[str]:
     """What is wrong with the verdicts of all that was accepted: nothing, if each commit has exactly one."""
     repository, wrong = Repository(bare), []
-    found = notes.annotated(repository)
+    found = notes.kept(repository)
     for pusher in pushers:
         for commit in pusher.accepted:
-            count = len(note.entries(notes.read(repository, commit))) if commit in found else 0
+            count = len(notes.read(repository, commit)) if commit in found else 0
             wrong += [] if count == 1 else [f"{pusher.branch} {commit[:9]} has {count} verdicts"]
     return wrong
 

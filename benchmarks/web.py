@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -31,11 +31,11 @@ from pushforward.gate.verdict import (
     Verdict,
 )
 from pushforward.git.repository import Repository
+from pushforward.judge import recorded
 from pushforward.judge.ledger import Ledger
 from pushforward.judge.looks import Key
 from pushforward.registry import tags as registry
-from pushforward.report import note
-from pushforward.report.markdown import markdown
+from pushforward.report import note, notes
 from pushforward.report.note import Context
 from pushforward.views.history import History
 from pushforward.views.pages import Site
@@ -140,13 +140,15 @@ class Story:
             mark, _, name = line.partition(" ")
             self.commits[int(mark[1:]) - 1] = name
 
-    def note(self, commit: str, reports: Iterable[str]) -> None:
-        """The note of a commit."""
+    def note(self, commit: str, reports: Sequence[note.Report]) -> None:
+        """The reports of a commit."""
         self.say("commit refs/notes/pushforward", f"committer pushforward <p@localhost> {START} +0000", data="note")
         if self._written:
             self.say("from refs/notes/pushforward^0")
             self._written = False
-        self.say(f"N inline {commit}", data="\n\n".join(reports))
+        self.say(f"N inline {commit}", data=note.text(reports))
+        path = f"{notes.FOLDER}/{commit[:2]}/{commit[2:]}.json"
+        self.say(f"M 100644 inline {path}", data=note.dump(reports, note.About()).decode())
 
     def draw(self, commit: str, pictures: Mapping[str, bytes]) -> None:
         """The pictures of a commit's report, by path: `push/plots/roc.svg`."""
@@ -242,10 +244,10 @@ def verdict(
     )
 
 
-def written(told: Verdict, context: Context | None = None) -> str:
+def written(told: Verdict, context: Context | None = None) -> note.Report:
     """A report as a note keeps it."""
     context = context or Context(learning_curve=tuple(0.47 + 0.09 * 0.96**number for number in range(120)))
-    return note.with_context(markdown(told, context), context)
+    return recorded.report(told, context)
 
 
 def record(told: Verdict) -> dict[str, object]:

@@ -169,7 +169,7 @@ def main() -> None:
     run("git", "fetch", "-q", "local")
     run("pushforward", "show")
     print()
-    print(run("git", "notes", "--ref=pushforward", "show", "lucky-seed", quiet=True).split("\n\n")[1])
+    print(run("git", "notes", "--ref=pushforward", "show", "lucky-seed", quiet=True).split("\n\n")[0])
     print(f"{DIM}  … the whole report: git notes --ref=pushforward show lucky-seed{PLAIN}")
     chapter(f"done in {time.monotonic() - started:.0f} s; try next")
     print(f"  cd {CLONE.relative_to(Path.cwd()) if CLONE.is_relative_to(Path.cwd()) else CLONE}")

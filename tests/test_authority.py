@@ -16,7 +16,7 @@ from pushforward.judge import ledger, looks, plan, question
 from pushforward.registry import authority, signers, trust
 from pushforward.release import promote, provenance, release
 from pushforward.server import check, init
-from pushforward.views import web
+from pushforward.views import show, web
 
 SETTINGS = """\
 tool: "0.2.0"
@@ -116,7 +116,7 @@ TELLERS = {
     "check": lambda clone: check._place(clone, None)[3],
     "runs, gc, dispatch": by_commands,
     "init": by_init,
-    "web": lambda clone: web.repository_of(clone).path,
+    "web": lambda clone: web.site_of(clone)[1].repository.path,
     "gate": lambda clone: ledger.of(clone).repository.path,
     "trust": lambda clone: signers.place_of(clone).bare,
     "signatures": by_signers,
@@ -184,9 +184,8 @@ def test_several_remotes_of_which_none_is_the_one_are_refused(open_question, mon
 
 
 def test_what_only_reads_a_clone_says_that_it_is_open(open_question):
-    assert "which of them counts is open; next: git remote rename a origin" in authority.lacks(
-        Repository(open_question), "toy"
-    )
+    lacks = show.state(open_question).lacks
+    assert "which of them counts is open; next: git remote rename a origin" in lacks
 
 
 def test_how_it_is_written_to_does_not_change_who_it_is(clone, git, bare):
@@ -204,7 +203,7 @@ def test_an_origin_elsewhere_is_a_forge_and_a_local_elsewhere_a_server(clone, gi
     repository = Repository(clone)
     assert (provenance._place(repository), trust.is_forge(clone)) == ("forge", True)
     assert (ledger.of(clone).remote, release._remote(repository).name) == ("origin", "origin")
-    assert web.repository_of(clone).path == clone
+    assert web.site_of(clone)[1].repository.path == clone
     assert check._place(clone, None)[2:] == (None, None)
     for verb in (common.server, lambda _: signers.place_of(clone)):
         with pytest.raises(PushforwardError, match=r"no git remote `local`|this clone has no server"):
@@ -247,7 +246,7 @@ def test_a_server_is_its_own_authority_whatever_it_is_copied_to(bare, clone, git
     assert remote.itself(Repository(bare)) == bare
     assert by_authority(bare) == bare
     assert ledger.of(bare).repository.path == bare
-    assert web.repository_of(bare).path == bare
+    assert web.site_of(bare)[1].repository.path == bare
     assert provenance._place(Repository(bare)) == "server"
     assert by_signers(bare) == bare
 

@@ -290,11 +290,6 @@ def test_a_rate_limit_of_an_hour_is_not_waited_for(posting: Job) -> None:
     assert posting.github.tried("POST", NEW) == 1
 
 
-def test_the_line_that_only_notes_need_is_left_out(posting: Job) -> None:
-    posting.comment('<!-- pushforward {"verdict":"hold"} -->\n<!-- context ' + "x" * 70_000 + " -->\n\n## Hold\n")
-    assert posting.github.comments[0].body.startswith('<!-- pushforward {"verdict":"hold"} -->\n\n## Hold\n')
-
-
 def quote(said: Comment) -> str:
     return "Thanks!\n\n" + "\n".join(f"> {line}" for line in said.body.splitlines())
 
@@ -568,3 +563,65 @@ def test_under_act_a_push_gets_its_status_and_no_comment(job: Job) -> None:
     assert "comment" not in steps
     assert said == []
     assert [status["sha"] for status in job.github.statuses] == [HEAD]
+
+
+# links and pictures
+
+
+PICTURES = {"pictures": "b" * 40, "names": ["gain-by-day.svg", "learning.svg", "roc.svg"]}
+REPORT = "## Hold\n\nIt is worse.\n\n**Next**: nothing to do\n\n| a | b |\n"
+
+
+def told(
+    answered: Job, *, private: bool | None = True, recorded: object = PICTURES, version: object = "toy@v1.0.0"
+) -> str:
+    payload = json.loads(answered.event)
+    payload["repository"] |= {} if private is None else {"private": private}
+    job = replace(answered, event=json.dumps(payload))
+    (job.folder / "verdict" / "recorded.json").write_text(json.dumps(recorded))
+    (job.folder / "verdict" / "verdict.json").write_text(json.dumps({"champion": {"version": version}}))
+    job.comment(REPORT)
+    return job.github.comments[0].body.replace(job.github.url, "")
+
+
+@pytest.mark.parametrize("private", [True, None])
+def test_what_is_to_be_done_is_followed_by_links_and_nothing_of_a_private_repository_is_shown(
+    answered, private
+) -> None:
+    body = told(answered, private=private)
+    begun, _, rest = body.partition("\n\n[this run]")
+    assert begun == "## Hold\n\nIt is worse.\n\n**Next**: nothing to do"
+    assert rest.startswith(
+        "(/octo/flights/actions/runs/41) · [its files](/octo/flights/actions/runs/41#artifacts)"
+        " · [changes](/octo/flights/pull/7/files) · [toy@v1.0.0](/octo/flights/tree/toy%40v1.0.0)"
+        f" · [gain by day](/octo/flights/blob/{'b' * 40}/pull_request/plots/gain-by-day.svg)"
+    )
+    assert "\n\n| a | b |\n" in rest
+    assert "![gain" not in body
+
+
+def test_pictures_of_a_public_repository_are_shown(answered) -> None:
+    body = told(answered, private=False)
+    place = f"/octo/flights/raw/{'b' * 40}/pull_request/plots"
+    assert (
+        f"**Next**: nothing to do\n\n![gain by day]({place}/gain-by-day.svg) ![learning]({place}/learning.svg)" in body
+    )
+    assert f"[roc](/octo/flights/blob/{'b' * 40}/pull_request/plots/roc.svg)" in body
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        [],
+        {"pictures": "", "names": []},
+        {"pictures": "../..", "names": ["roc.svg"]},
+        {"pictures": "b" * 40, "names": ["../x.svg", "a)](http://evil.svg", "x.png", 3]},
+        {"pictures": "b" * 40},
+    ],
+)
+@pytest.mark.parametrize("version", [None, "x](http://evil)@v1.0.0", 3])
+def test_where_nothing_sound_was_recorded_there_is_no_picture(answered, recorded, version) -> None:
+    body = told(answered, private=False, recorded=recorded, version=version)
+    assert "plots" not in body
+    assert "evil" not in body
+    assert "changes](/octo/flights/pull/7/files)\n\n| a" in body

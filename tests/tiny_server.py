@@ -14,8 +14,9 @@ from tests.once import copied, made_once
 
 from pushforward.gate import verdict as verdicts
 from pushforward.git.server import Server
-from pushforward.report import note
-from pushforward.server import record, runs
+from pushforward.judge import recorded
+from pushforward.report import note, notes
+from pushforward.server import runs
 from pushforward.server.init import init
 
 ROOT = Path(__file__).parent.parent
@@ -50,9 +51,10 @@ jobs:
         shell: bash
         env:
           MARKDOWN: {markdown}
+          VERDICT: {verdict}
         run: |
           mkdir "$PUSHFORWARD_ARTIFACTS/verdict" && cd "$PUSHFORWARD_ARTIFACTS/verdict"
-          printf '%s\\n' "$MARKDOWN" >report.md; echo '  JUDGED' >report.txt
+          printf '%s\\n' "$MARKDOWN" >report.md; echo '  JUDGED' >report.txt; printf '%s\\n' "$VERDICT" >verdict.json
           {script}
 """
 
@@ -65,7 +67,8 @@ def train(script: str = ":") -> str:
 def judge(script: str = ":", verdict: str = "hold") -> str:
     """A judge.yml that finds every commit the same."""
     word = verdicts.Verdict(verdict, "as it is told to find", "superior", "logloss", {}, event="push")  # type: ignore[arg-type]
-    return JUDGE.format(markdown=json.dumps(record.note(word, note.Context())), script=script)
+    markdown, told = recorded.report(word, note.Context()).text, word.to_json()
+    return JUDGE.format(markdown=json.dumps(markdown), verdict=json.dumps(told), script=script)
 
 
 @dataclass
@@ -126,9 +129,7 @@ class Tiny:
 
     def reports(self, commit: str) -> list[dict[str, object]]:
         """The verdicts in the note of a commit."""
-        command = ["git", "-C", self.server.bare, "notes", "--ref=pushforward", "show", commit]
-        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return [header for header, _ in note.entries(text)]
+        return [dict(one.verdict) for one in notes.read(self.server.repository, commit)]
 
     def reason(self, commit: str) -> str:
         """Why the one verdict of a commit is what it is."""

@@ -12,7 +12,6 @@ from typing import Any
 
 NOTES = "refs/notes/pushforward"
 CHAIN = "refs/pushforward/registry"
-HEADER = re.compile(r"<!-- pushforward (\{.*\}) -->(?:\n<!-- context (\{.*\}) -->)?")
 VERSION = re.compile(r"toy@v(\d+)\.(\d+)\.(\d+)")
 # What a run says that lacks something which the machine has lost.
 LOST = re.compile(r"(?i)failed to (?:down|up)load|not whole|not in the (?:store|dvc remote)|bad object|could not read")
@@ -148,25 +147,26 @@ class _Git:
         done = subprocess.run(command, capture_output=True, check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def reports(self, commit: str) -> list[dict[str, Any]]:
+        """What is kept of the reports of a commit, beside its note."""
+        place = f"{NOTES}:reports/{commit[:2]}/{commit[2:]}.json"
+        found = self("cat-file", "blob", place, check=False).stdout
+        return list(json.loads(found)["reports"]) if found else []
+
     def said(self, commit: str) -> str:
         """The verdict on a push of a commit to main, with its reason where it is invalid."""
-        note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
-        for verdict, _ in HEADER.findall(note):
-            told = json.loads(verdict)
+        for told in (one["verdict"] for one in self.reports(commit)):
             if told["event"] == "push":
                 return f"{told['verdict']}: {told['reason'][:90]}" if told["verdict"] == "invalid" else told["verdict"]
         return "none"
 
     def reasons(self, commit: str) -> list[tuple[str, str]]:
-        """Each verdict in the note of a commit, with its reason."""
-        note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
-        told = [json.loads(verdict) for verdict, _ in HEADER.findall(note)]
-        return [(one["verdict"], one["reason"]) for one in told]
+        """Each verdict on a commit, with its reason."""
+        return [(one["verdict"]["verdict"], one["verdict"]["reason"]) for one in self.reports(commit)]
 
     def verdicts(self, commit: str) -> list[str]:
-        """Which commit each of the verdicts in the note of a commit speaks of; one may be carried from another."""
+        """Which commit each of the verdicts on a commit speaks of; one may be carried from another."""
         if commit not in self._verdicts:
-            note = self("notes", f"--ref={NOTES}", "show", commit, check=False).stdout
-            read = [(json.loads(verdict), json.loads(context or "{}")) for verdict, context in HEADER.findall(note)]
-            self._verdicts[commit] = [context.get("carried_to") or verdict["commit"] for verdict, context in read]
+            found = self.reports(commit)
+            self._verdicts[commit] = [one["context"]["carried_to"] or one["verdict"]["commit"] for one in found]
         return self._verdicts[commit]

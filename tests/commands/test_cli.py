@@ -12,6 +12,11 @@ from click.testing import CliRunner
 
 from pushforward.commands import common
 from pushforward.commands.cli import main
+from pushforward.gate.verdict import invalid
+from pushforward.git.repository import Repository
+from pushforward.judge import recorded
+from pushforward.report import notes
+from pushforward.report.note import Context
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = (ROOT / "tests" / "toy" / "pushforward.yaml").read_text()
@@ -170,7 +175,7 @@ def test_a_reader_that_has_left_is_no_bug(project, tmp_path):
 
 def test_what_is_not_there_is_wrong_usage_with_the_next_command(project, monkeypatch):
     for args, text, after in (
-        (["report"], "has no report here", "git fetch local"),
+        (["report"], "has no report in this repository", "pushforward show"),
         (["report", "no-such-branch"], "no commit is called 'no-such-branch'", "git log --oneline"),
         (["report", "--from", "nowhere"], "nowhere holds no verdict", "pushforward gate"),
         (["promote"], "verdict holds no verdict", "pushforward gate"),
@@ -187,13 +192,27 @@ def test_the_report_of_a_commit_that_was_pushed_with_a_later_one_leads_to_that(p
     first = git(project, "rev-parse", "HEAD")
     git(project, "commit", "-q", "--allow-empty", "-m", "Go on")
     last = git(project, "rev-parse", "HEAD")
-    git(project, "notes", "--ref=refs/notes/pushforward", "add", "-m", "report", last)
+    report = recorded.report(invalid("because"), Context())
+    notes.put(Repository(project), last, report, lock=project / ".git" / "notes.lock")
     done = invoke(project, monkeypatch, "report", first)
     assert done.exit_code == 2
     assert done.stderr == (
-        f"pushforward: {first[:9]} has no report here; the next commit that has one is {last[:9]}\n"
+        f"pushforward: {first[:9]} has no report in this repository; the next commit that has one is {last[:9]}\n"
         f"  next: pushforward report {last[:9]}\n"
     )
+
+
+def test_the_report_of_another_version_is_told_as_such(project, monkeypatch, git):
+    head = git(project, "rev-parse", "HEAD")
+    git(project, "notes", "--ref=pushforward", "add", "-m", "<!-- pushforward {} -->", head)
+    done = invoke(project, monkeypatch, "report")
+    assert done.exit_code == 2
+    told, step = done.stderr.splitlines()
+    assert told == f"pushforward: the report of {head[:9]} was written by another version"
+    words = step.removeprefix("  next: ").split()
+    assert words[-4:] == ["notes", "--ref=pushforward", "show", head[:9]]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert shown.stdout == "<!-- pushforward {} -->\n"
 
 
 def test_a_verdict_that_is_none_is_refused_as_data(project, monkeypatch):

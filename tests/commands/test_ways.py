@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from pushforward.report import note
+from pushforward.git.repository import Repository
+from pushforward.report import notes
 
 
 def sign(team, *rights: str) -> None:
@@ -53,7 +54,7 @@ def test_a_month_is_one_line_and_a_patch_and_is_taken_back_after_its_promotion(p
     assert "data.months +2020-05" in said
     assert "nothing to do: tagged as toy@v1.0.1, in use in staging" in " ".join(said.replace("remote:", "").split())
     assert "tagged as toy＠v1.0.1, in use in staging" in team.note(team.head()), "the report that stays says it too"
-    assert note.entries(team.note(team.head()))[0][0]["mode"] == "refresh"
+    assert notes.read(Repository(team.bare), team.head())[0].verdict["mode"] == "refresh"
     assert "toy@v1.0.1" in team.tags()
     plan = json.loads(team.pushforward_fetched("gate", "--plan", "--json"))
     assert (plan["closed"], plan["left"], plan["alpha"]) == ("", 9, pytest.approx(0.0025)), "a refresh keeps it open"

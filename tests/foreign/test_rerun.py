@@ -12,9 +12,10 @@ from tests.team import make_team
 from pushforward import __version__
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import judged
+from pushforward.judge import judged, recorded
 from pushforward.registry import ssh, trust
 from pushforward.report import notes
+from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
 from pushforward.settings import parse
 
@@ -164,9 +165,10 @@ def test_what_was_held_is_nothing_to_be_held_against(project, git):
     for lines, word in ((2, "measured"), (4, "hold"), (5, "hold"), (3, "measured")):
         project.write({"input.txt": "1\n" * lines})
         head = project.commit("Train")
-        verdict, report = project.judge()
+        verdict, _ = project.judge()
         assert verdict.verdict == word, (lines, verdict.reason)
-        notes.put(Repository(project.root), head, "push", report, lock=project.root / ".git" / "notes.lock")
+        told = recorded.report(verdict, Context())
+        notes.put(Repository(project.root), head, told, lock=project.root / ".git" / "notes.lock")
         locked(project, git)
     assert "after 2, and lose_at_most asks for 1" in verdict.guards[-1].detail
 
@@ -304,9 +306,10 @@ def test_what_other_seeds_of_the_recipe_would_do_is_no_loss(tmp_path, git, monke
     shutil.copytree(project.handover / "metrics", project.root / "metrics")
     assert "what other seeds of this recipe give is in metrics/noise.json" in project.answer()  # and no stage has run
     project.edit("effect.txt", "0.8", "0.75")
-    second, report = project.judge()
-    assert (second.verdict, second.guards[0].outcome) == ("measured", "undecided"), second.reason
-    assert "is 0.75 after 0.8, and lose_at_most asks for 0.01; 4 other seeds of the old recipe gave 0.76" in report
+    second, _ = project.judge()
+    (told,) = second.guards
+    assert (second.verdict, told.outcome) == ("measured", "undecided"), second.reason
+    assert "is 0.75 after 0.8, and lose_at_most asks for 0.01; 4 other seeds of the old recipe gave 0.76" in told.detail
     project.edit("effect.txt", "0.75", "0.5")
     third, _ = project.judge()
     assert third.verdict == "hold"

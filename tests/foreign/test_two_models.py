@@ -9,8 +9,9 @@ from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, judged, recorded
+from pushforward.judge import handover, judged, records
 from pushforward.registry import tags as registry
+from pushforward.report import notes
 
 ONE = """\
   {name}:
@@ -95,7 +96,14 @@ def test_each_model_is_judged_by_itself_and_the_commit_is_called_by_the_worst(pr
     assert first["red"].digests.lock == first["wine"].digests.lock, "their locks are one"
     repository, head = Repository(project.root), git(project.root, "rev-parse", "HEAD")
     for name in ("red", "wine"):
-        assert recorded.read(repository, head, name) == first[name].to_json().encode()
+        assert records.read(repository, head, name) == first[name].to_json().encode()
+    project.invoke("record", "--tagged")
+    (told,) = notes.read(repository, head)
+    assert (told.verdict["reason"], told.verdict["event"]) == (overall.reason, "push")
+    untagged = "it is not tagged yet; the log of the job that promotes says why"
+    assert told.context.next_step == f"red: {untagged}; wine: {untagged}"
+    for name in ("red", "wine"):
+        assert f"<details><summary>{name}: promote</summary>\n\n## " in told.text
 
 
 def release(project, git):

@@ -10,7 +10,7 @@ import pytest
 
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
-from pushforward.judge import passed, recorded
+from pushforward.judge import passed, records
 
 
 def passing(commit, reason="log loss falls"):
@@ -57,6 +57,6 @@ def test_each_of_several_models_has_its_verdict_on_the_commit_beside_the_others(
     for name in ("red", "wine", "red"):
         passed.record(repository, passing(head, f"{name} is better"), name)
     assert sorted(ours.tree(f"refs/pushforward/verdict/{head}")) == ["red.json", "wine.json"]
-    assert json.loads(recorded.read(ours, head, "wine"))["reason"] == "wine is better"
-    assert recorded.read(ours, head, "white") is None
-    assert recorded.read(ours, "0" * 40, "red") is None
+    assert json.loads(records.read(ours, head, "wine"))["reason"] == "wine is better"
+    assert records.read(ours, head, "white") is None
+    assert records.read(ours, "0" * 40, "red") is None

@@ -9,9 +9,9 @@ import pytest
 from pushforward.gate import stats
 from pushforward.gate.verdict import Champion, Holdout, Number, Validation, Verdict
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, looks, names, plan
+from pushforward.judge import ledger, looks, names, plan, recorded
 from pushforward.report import notes
-from pushforward.report.markdown import markdown
+from pushforward.report.note import Context
 
 SETTINGS = """\
 tool: "0.2.0"
@@ -47,7 +47,7 @@ def judged(clone, git, *, error, gain=0.004, word="unknown", mode="superior"):
     found = Validation("2020-02", 1000, 25, (number,), gain_error=error)
     verdict = Verdict(word, "because", mode, "logloss", {}, validation=found, holdout=Holdout(MONTHS, 100, 61, ""))
     verdict = dataclasses.replace(verdict, commit=commit, event="push", champion=Champion("toy@v1.0.0", ""))
-    notes.put(Repository(clone), commit, "push", markdown(verdict), lock=clone / "lock")
+    notes.put(Repository(clone), commit, recorded.report(verdict, Context()), lock=clone / "lock")
     return commit
 
 

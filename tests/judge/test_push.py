@@ -8,7 +8,7 @@ from tests.once import made_once
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
 from pushforward.registry import tags as registry
-from pushforward.report import note
+from pushforward.report import notes
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +60,7 @@ def test_the_same_model_again_is_identical(told, team):
 
 
 def judged(team, commit="HEAD"):
-    header, _ = note.entries(team.note(team.git("rev-parse", commit).strip()))[0]
-    return header
+    return notes.read(Repository(team.bare), team.git("rev-parse", commit).strip())[0].verdict
 
 
 def branch(team, name="idea", **edits):

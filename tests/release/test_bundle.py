@@ -212,7 +212,7 @@ def test_a_bundle_has_all_that_a_server_needs_and_its_sums_hold(promoted, tmp_pa
         done = subprocess.run([*verify, "-f", str(signers)], cwd=out, stdin=statement, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (out / "model-card.md").read_text().startswith(f"# Model card: `{NAME}`\n")
-    assert "<!-- pushforward" in (out / "report.md").read_text()
+    assert (out / "report.md").read_text().startswith("## ✅ Promote: ")
 
 
 @pytest.mark.slow

@@ -28,10 +28,11 @@ from pushforward.gate.verdict import (
     invalid,
     of_its_own_word,
 )
-from pushforward.report.markdown import markdown
-from pushforward.report.note import Context, entries
+from pushforward.report import note
+from pushforward.report.markdown import MARKS, markdown
+from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.report.words import sparkline
+from pushforward.report.words import WORDS, sparkline
 from pushforward.text import code, plain, prose
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -107,6 +108,7 @@ CONTEXT = Context(
     champion_validation_month="2013-09",
     champion_validation={"logloss": 0.4391, "auc": 0.7522},
     learning_curve=(0.66, 0.6, 0.55, 0.52, 0.49, 0.47, 0.455, 0.445, 0.438, 0.434, 0.431, 0.4302),
+    champion_learning_curve=(0.67, 0.61, 0.565, 0.54, 0.51, 0.49, 0.47, 0.46, 0.452, 0.446, 0.442, 0.44, 0.4391),
     months_added=("2013-09",),
     months=(("2013-07", 29_425, 0.312), ("2013-08", 29_327, 0.279), ("2013-09", 27_574, 0.171)),
     next_version="flight-delay@v1.5.0",
@@ -458,13 +460,23 @@ def test_reports_are_the_golden_ones(name):
         assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(REPORTS.keys() - {"very-long"}))
-def test_the_first_line_is_the_verdict(name):
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_begins_with_its_word_and_has_no_line_for_machines(name):
     verdict, context = REPORTS[name]
-    first = markdown(verdict, context).split("\n")[0]
-    assert re.fullmatch(r"<!-- pushforward \{[ -~]*\} -->", first)
-    assert first.count("<") == first.count(">") == 1
-    assert Verdict.from_json(first.removeprefix("<!-- pushforward ").removesuffix(" -->")) == verdict
+    text = markdown(verdict, context)
+    assert text.startswith(f"## {MARKS[verdict.verdict]} {WORDS[verdict.verdict]}: ")
+    assert "<!--" not in text
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS.keys() - {"very-long"}))
+def test_what_is_kept_of_a_report_is_the_verdict_and_its_context_whole(name):
+    verdict, context = REPORTS[name]
+    report = note.of(verdict, context, "text")
+    about = note.About(1, "Ann", "Try")
+    found = note.load(note.dump([report], about))
+    assert (found.commit, found.reports) == (about, (report,))
+    assert Verdict.from_json(json.dumps(found.reports[0].verdict)) == verdict
+    assert found.reports[0].context == context
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -503,11 +515,10 @@ def rendered(text):
     return [inner for token in parser.parse(text) for inner in [token, *(token.children or [])]]
 
 
-ALLOWED_HTML = re.compile(r"<!-- pushforward \{[ -~]*\} -->|</?details>|</?sub>|<details><summary>[\w ]+</summary>")
+ALLOWED_HTML = re.compile(r"</?details>|</?sub>|<details><summary>[\w ]+</summary>")
 
 
 def assert_inert(text):
-    _, _, body = text.partition("\n")
     for token in rendered(text):
         assert token.type not in ("link_open", "image"), token
         if token.type == "html_block":
@@ -518,11 +529,9 @@ def assert_inert(text):
             assert "@" not in token.content
             assert "://" not in token.content
             assert not re.search(r"#\d", token.content)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", body)
-    assert sum(line.startswith("<!--") for line in text.split("\n")) == 1
-    assert body.count("<details>") == body.count("</details>")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", text)
+    assert text.count("<details>") == text.count("</details>")
     assert len([token for token in rendered(text) if token.type == "heading_open"]) == 1
-    assert len(entries(text)) == 1
 
 
 @pytest.mark.parametrize("kind", ["judged", "data-refused", "training-failed", "merge-conflict", "carried"])
@@ -532,7 +541,7 @@ def test_hostile_text_in_every_field_stays_text(kind):
     assert_inert(text)
     columns = {line.count(" | ") for line in text.split("\n") if line.startswith("| ")}
     assert columns <= {6}
-    assert "owned" not in text.partition("\n")[2]
+    assert "owned" not in text
     for line in terminal(HOSTILE_VERDICT, context).split("\n"):
         assert all(unicodedata.category(character)[0] != "C" for character in line)
 
@@ -580,11 +589,13 @@ def test_text_functions_by_example():
 
 def test_a_very_long_report_drops_whole_sections_and_says_so():
     verdict, _ = REPORTS["very-long"]
-    text = markdown(verdict, CONTEXT)
-    assert 25_000 < len(text.encode()) <= 60_000
+    whole = markdown(verdict, CONTEXT)
+    assert 25_000 < len(whole.encode()) <= 60_000
+    assert "Left out" not in whole
+    text = markdown(verdict, CONTEXT, budget=25_000)
+    assert len(text.encode()) <= 25_000
     assert re.search(r"_Left out for length: .*reproduce\._", text)
-    (tree, _), *rest = entries(text)
-    assert not rest
+    tree = note.of(verdict, CONTEXT, text).verdict
     assert 0 < len(tree["slices"]) < 300
     assert tree["slices"][0]["harmed"]
     Verdict.from_json(json.dumps(tree))
@@ -594,27 +605,28 @@ def test_a_very_long_report_drops_whole_sections_and_says_so():
     assert re.search(r"_Left out for length: .*the other 294 slices.*reproduce.*\._", small)
     assert "**Next**" in small
     assert small.count("<details>") == small.count("</details>")
-    whole = markdown(verdict, CONTEXT, budget=1_000_000)
-    assert Verdict.from_json(whole.split("\n")[0][len("<!-- pushforward ") : -len(" -->")]) == verdict
     assert len(terminal(verdict, CONTEXT).splitlines()) < 60
 
 
-def test_a_note_with_several_reports_is_read_back_in_order():
-    reports = [markdown(*REPORTS[name]) for name in ("unknown", "promote")]
-    note = "somebody's own line\n" + "\n".join(reports)
-    found = entries(note)
-    assert [tree["verdict"] for tree, _ in found] == ["unknown", "promote"]
-    assert [text for _, text in found] == reports
-    assert entries("") == []
-    assert entries("<!-- pushforward {broken -->\n<!-- pushforward [1] -->") == []
+def test_the_reports_of_a_commit_are_read_back_in_order_and_stand_one_below_the_other_for_people():
+    reports = [note.of(*REPORTS[name], markdown(*REPORTS[name])) for name in ("unknown", "promote")]
+    assert note.load(note.dump(reports, note.About())).reports == tuple(reports)
+    assert note.text(reports) == f"{reports[0].text}\n\n{reports[1].text}".replace("\n\n\n", "\n\n")
 
 
-def test_foreign_text_cannot_pass_for_a_report_of_its_own():
-    forged = markdown(PROMOTE).split("\n")[0]
-    for text in (forged, f"\n{forged}\n", f"\r{forged}", f"\u2028{forged}"):
-        verdict = dataclasses.replace(REPORTS["unknown"][0], reason=text, touched=(text,))
-        report = markdown(verdict, Context(message=text, reproduce=text, next_step=text))
-        assert [tree["verdict"] for tree, _ in entries(report)] == ["unknown"]
+@pytest.mark.parametrize(
+    "content", [b"", b"{broken", b"[1]", b'{"reports": 3}', b'{"reports": [3, {}, {"verdict": 1}]}']
+)
+def test_what_is_no_report_is_none(content):
+    assert note.load(content) == note.Kept(note.About(), ())
+
+
+def test_a_report_whose_context_is_of_another_version_is_told_without_it():
+    verdict = {"verdict": "hold", "event": "push"}
+    content = json.dumps(
+        {"reports": [{"verdict": verdict, "context": {"kind": 3}, "text": "x"}], "commit": {"seconds": "x"}}
+    )
+    assert note.load(content.encode()) == note.Kept(note.About(), (note.Report(verdict, Context(), "x"),))
 
 
 def test_a_table_stays_in_line_from_a_hundred_thousandth_to_ten_million():
@@ -641,7 +653,7 @@ def test_a_small_number_is_told_alike_wherever_it_stands():
         calibration=dataclasses.replace(PROMOTE.calibration, rate=small),
         slices=(dataclasses.replace(PROMOTE.slices[0], champion=small, challenger=small, gain=small, low=small),),
     )
-    text, card = markdown(verdict).partition("\n")[2], terminal(verdict)
+    text, card = markdown(verdict), terminal(verdict)
     assert "A true gain of 3e−05 is found" in text
     for told in (text, card):
         assert "where 3e−05 happened" in told

@@ -21,7 +21,7 @@ from markdown_it.token import Token
 
 from pushforward.gate.verdict import invalid
 from pushforward.report.markdown import markdown
-from pushforward.report.note import Context, with_context
+from pushforward.report.note import Context
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REPORTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*.md"))}
@@ -174,11 +174,6 @@ def test_golden_reports_survive_github(name):
     assert_survives_github(REPORTS[name])
 
 
-def test_a_stored_report_survives_github_with_its_context():
-    hostile = Context(message="--></details><script>", reproduce="a --> b", branch="--!>@team #1")
-    assert_survives_github(with_context(REPORTS["promote"], hostile))
-
-
 @pytest.mark.parametrize(
     "text", ["GH-1", "octo/flights#1", "$x$", "$$y$$", "mailto:a@b.co", "~x~", "[^1]: x", "===", "1) x"]
 )
@@ -291,6 +286,8 @@ TWO_YEARS = [f"{year}-{month:02}" for year in (2013, 2014) for month in range(1,
 CURVES = {
     "two points": Context(learning_curve=(0.6, 0.5)),
     "constant": Context(learning_curve=(0.43,) * 5),
+    "both models": Context(learning_curve=(0.6, 0.5, 0.45), champion_learning_curve=(0.7, 0.4)),
+    "a champion of one round": Context(learning_curve=(0.6, 0.5), champion_learning_curve=(0.7,)),
     "zero": Context(learning_curve=(0.0,) * 5),
     "negative": Context(learning_curve=(-0.6, -0.5, 0.7)),
     "24 points": Context(learning_curve=tuple(0.7 - place / 100 for place in range(24))),

@@ -689,7 +689,7 @@ def test_after_a_hostile_branch_the_same_change_on_main_gives_what_it_gives_else
     team.commit("src/toy/pipeline.py", '    Path("model").mkdir(exist_ok=True)\n', code.lstrip("\n"), "Improve")
     team.commit("params.yaml", "buckets: 2", "buckets: 6", "Use six buckets")
     said = team.push("evil")
-    assert "verdict" in team.note(team.head()), said
+    assert team.note(team.head()).startswith("## "), said
     log = "".join(path.read_text() for path in (team.bare / "pushforward" / "runs").glob("*/*/log.txt"))
     assert "was really run" in log
     for word in (CANARY, "REACHED", "WROTE"):

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from tests.team import make_team
 
+from pushforward.git.repository import Repository
 from pushforward.registry import tags as registry
+from pushforward.report import notes
 
 pytestmark = pytest.mark.slow
 
 
 def entries(team, commit):
-    from pushforward.report import note
-
-    return note.entries(team.note(commit))
+    return [(one.verdict, one.text) for one in notes.read(Repository(team.bare), commit)]
 
 
 def verdict(team, commit="HEAD"):

@@ -18,9 +18,8 @@ from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, looks, names
+from pushforward.judge import ledger, looks, names, recorded
 from pushforward.report import note, notes, words
-from pushforward.report.markdown import markdown
 from pushforward.report.note import Context
 from pushforward.text import figure, plain, signed
 from pushforward.views.pages import HTML, PER_PAGE, Site, _templates, sentence
@@ -173,7 +172,7 @@ def world(tmp_path_factory):
     story.note(name(hostile), [benchmark.written(nasty, golden.HOSTILE_CONTEXT)])
     story.note(name(carried), [benchmark.written(merged, Context(kind="carried", carried_to=name(carried)))])
     story.note(name(broken), [benchmark.written(benchmark.verdict(name(broken), "invalid"))])
-    story.note(name(unread), ["<!-- pushforward {} -->\nold\n"])
+    story.note(name(unread), [note.Report({"event": "push"}, Context(), "old")])
     story.draw(name(merge), {"push/plots/roc.svg": PICTURE, "push/plots/evil.svg": PICTURE.replace(b"<desc>", b"<a>")})
     story.tag("flight-delay@v1.0.0", name(first), benchmark.record(start))
     story.tag("flight-delay@v1.1.0", name(merge), benchmark.record(merged), minute=5)
@@ -428,8 +427,7 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
     commit = git(repository, "rev-parse", "HEAD")
     verdict, context = golden.REPORTS[name]
     verdict = dataclasses.replace(verdict, event="push", pull=None)
-    text = note.with_context(markdown(verdict, context), context)
-    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    notes.put(Repository(repository), commit, recorded.report(verdict, context), lock=repository / "lock")
     page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
     assert f"{words.WORDS[verdict.verdict]}." in page.text
     assert sentence(plain(verdict.reason, 4000)) in page.text
@@ -449,8 +447,7 @@ def test_a_trend_names_no_month_where_none_is_known(repository, git):
     verdict, context = golden.REPORTS["promote"]
     verdict = dataclasses.replace(verdict, event="push", pull=None)
     context = dataclasses.replace(context, trend=(("2020-02", "v1.0.0", 0.25), ("", "", 0.125)))
-    text = note.with_context(markdown(verdict, context), context)
-    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    notes.put(Repository(repository), commit, recorded.report(verdict, context), lock=repository / "lock")
     shown = html(Site(Repository(repository)), f"run/{commit}.html")
     assert "0.2500 on 2020-02</span>" in shown
     assert "0.1250</span>" in shown
@@ -461,8 +458,7 @@ def test_a_page_says_what_was_not_asked_and_that_rows_are_taken_as_independent(r
     verdict, context = golden.REPORTS["promote"]
     verdict = dataclasses.replace(verdict, event="push", pull=None, cluster="row", clusters=verdict.rows)
     context = dataclasses.replace(context, remarks=("the model has no manifest.json, <b>so</b>",))
-    text = note.with_context(markdown(verdict, context), context)
-    notes.put(Repository(repository), commit, "push", text, lock=repository / "lock")
+    notes.put(Repository(repository), commit, recorded.report(verdict, context), lock=repository / "lock")
     page = Page(html(Site(Repository(repository)), f"run/{commit}.html"))
     assert "The model has no manifest.json, <b>so</b>." in page.text
     assert "Rows are taken as independent (holdout.cluster: none)" in page.text
@@ -477,7 +473,7 @@ def test_worst_slices_come_first_and_the_rest_is_folded(repository, git):
     ]
     verdict = dataclasses.replace(benchmark.verdict(commit, "hold", champion=Champion("v", commit)), sealed=False)
     verdict = dataclasses.replace(verdict, slices=tuple(slices), stages=(Stage("train", "failed", "why", 1.0),))
-    notes.put(Repository(repository), commit, "push", benchmark.written(verdict), lock=repository / "lock")
+    notes.put(Repository(repository), commit, benchmark.written(verdict), lock=repository / "lock")
     text = html(Site(Repository(repository)), f"run/{commit}.html")
     assert re.findall(r"\bS\d+\b", text.partition("<details>")[0])[:4] == ["S7", "S0", "S1", "S2"]
     assert "The other 12 slices" in text
@@ -553,13 +549,8 @@ def test_a_new_verdict_is_shown_at_once_and_one_without_its_commit_too(repositor
     site = Site(Repository(repository))
     assert "0 verdicts" in html(site, "index.html")
     for commit in (git(repository, "rev-parse", "HEAD"), "1" * 40):
-        note = Repository(repository).write_blob(benchmark.written(benchmark.verdict(commit, "invalid")).encode())
-        if commit.strip("1"):
-            git(repository, "notes", "--ref=refs/notes/pushforward", "add", "-C", note, commit)
-            continue
-        tree = git(repository, "ls-tree", "refs/notes/pushforward") + f"\n100644 blob {note}\t{commit}\n"
-        made = Repository(repository).git("mktree", stdin=tree.encode()).text
-        git(repository, "update-ref", "refs/notes/pushforward", git(repository, "commit-tree", made, "-m", "more"))
+        told = benchmark.written(benchmark.verdict(commit, "invalid"))
+        notes.put(Repository(repository), commit, told, lock=repository / "lock")
     text = html(site, "index.html")
     assert "2 verdicts" in text
     assert "1" * 7 in rows(text)[-1]

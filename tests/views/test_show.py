@@ -12,9 +12,10 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Holdout, Number, invalid
 from pushforward.git.repository import Repository
+from pushforward.judge import recorded
 from pushforward.registry import tags as registry
 from pushforward.report import notes
-from pushforward.report.markdown import markdown
+from pushforward.report.note import Context, Report
 from pushforward.views import show
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202edetsurt\u200b | `x` <b> @ann ﷽"
@@ -47,8 +48,8 @@ class History:
             numbers=numbers,
             holdout=Holdout(("2020-03", "2020-04"), 100, 60, "0" * 64),
         )
-        text = markdown(verdict)
-        notes.put(Repository(self.folder), commit, event, text, lock=self.folder / ".git" / "notes.lock")
+        report = recorded.report(verdict, Context())
+        notes.put(Repository(self.folder), commit, report, lock=self.folder / ".git" / "notes.lock")
 
     def version(self, name, commit):
         text = registry.message(f"{name}: fine", {"schema": 1, "model": "m", "commit": commit})
@@ -136,6 +137,8 @@ def test_on_a_forge_what_nobody_signed_is_a_problem_and_not_in_use(history, git,
     git(history.folder, "push", "-q", "origin", "main")
     history.version("toy@v9.9.9", "HEAD")
     history.version("toy#production#1", "HEAD")
+    assert show.state(history.folder).versions == (), "what nobody has pushed does not count"
+    git(history.folder, "push", "-q", "origin", "--tags")
     state = show.state(history.folder)
     assert state.environments == {"production": "toy@v9.9.9"}
     assert state.problems == ("no signature was verified: the git remote 'origin' names no allowed signers",)
@@ -265,7 +268,6 @@ def registered(history, git):
     git(history.folder, "tag", "-a", "-m", use, "toy#staging#1", commit)
 
 
-FETCH = "git fetch origin 'refs/tags/*:refs/tags/*' '+refs/notes/pushforward*:refs/notes/pushforward*'"
 CUT = [
     ("--no-tags",),
     ("--depth=1",),
@@ -275,29 +277,58 @@ CUT = [
 
 
 @pytest.mark.parametrize("options", CUT, ids=" ".join)
-def test_a_clone_that_lacks_tags_or_reports_says_so_and_how_to_get_them(history, git, tmp_path, options):
+def test_a_clone_however_it_was_made_tells_what_its_remote_has(history, git, tmp_path, options):
     registered(history, git)
     other = a_clone(history.folder.parent, git, *options)
     state = show.state(other)
-    text = show.terminal(state)
-    assert "no version yet" not in text
-    assert f"  next: {FETCH}" in text.splitlines(), "one line, to be typed as it stands"
-    assert "its reports of origin; next: " in state.lacks
-    assert ("2 tags of toy and" in state.lacks) == ("--no-tags" in options)
-    assert state.lacks.endswith(FETCH)
-    git(other, *[word.strip("'") for word in FETCH.split()[1:]])
-    after = show.state(other)
-    assert (after.lacks, after.environments) == ("", {"staging": "toy@v1.0.0"})
-    assert after.history[0].version == "v1.0.0"
+    assert (state.lacks, state.environments) == ("", {"staging": "toy@v1.0.0"})
+    assert [(entry.version, entry.subject) for entry in state.history] == [("v1.0.0", "Begin")]
+    assert git(other, "notes", "--ref=pushforward", "show", "HEAD").startswith("## ")
 
 
-def test_a_clone_whose_tags_are_old_and_that_fetches_none_says_so(history, git):
+def test_a_tag_of_a_clones_own_and_a_branch_that_is_checked_out_do_not_count(history, git):
     registered(history, git)
     other = a_clone(history.folder.parent, git)
-    git(other, "config", "remote.origin.tagOpt", "--no-tags")
-    git(other, *[word.strip("'") for word in FETCH.split()[1:]])
+    git(other, "tag", "-d", "toy@v1.0.0")
+    git(other, "tag", "-a", "-m", "mine", "toy@v1.0.0", "HEAD")
+    git(other, "rm", "-q", "params.yaml")
+    git(other, "commit", "-q", "-m", "Take everything away")
     history.version("toy@v1.1.0", history.commit("Better"))
-    assert "lacks 1 tag of toy of origin" in show.state(other).lacks
+    state = show.state(other)
+    assert state.versions == ("toy@v1.0.0", "toy@v1.1.0")
+    assert git(other, "rev-parse", "toy@v1.0.0") == git(history.folder, "rev-parse", "toy@v1.0.0")
+
+
+def test_of_several_models_the_tags_of_each_are_fetched_at_once(history, git, monkeypatch):
+    told = MODEL_SETTINGS.replace("models:\n  toy:\n", "models:\n  red: {path: red, environment: [lock.txt]}\n  toy:\n")
+    commit = history.commit("Begin", told=told)
+    for name in ("red", "toy"):
+        history.version(f"{name}@v1.0.0", commit)
+    other = a_clone(history.folder.parent, git, "--no-tags")
+    asked, remote = [], Repository.remote
+
+    def counted(self, *words, **options):
+        asked.append(any("refs/notes/" in word for word in words))
+        return remote(self, *words, **options)
+
+    monkeypatch.setattr(Repository, "remote", counted)
+    monkeypatch.chdir(other)
+    done = CliRunner().invoke(main, ["show", "--json"])
+    assert done.exit_code == 0, done.output
+    states = json.loads(done.output)["models"]
+    assert [(one["versions"], one["lacks"]) for one in states] == [(["red@v1.0.0"], ""), (["toy@v1.0.0"], "")]
+    assert asked.count(True) == 1
+
+
+def test_a_registry_that_went_back_is_told(history, git):
+    registered(history, git)
+    other = a_clone(history.folder.parent, git)
+    git(other, "update-ref", "refs/pushforward/registry", "HEAD")
+    git(other, "commit", "-q", "--allow-empty", "-m", "Another")
+    git(other, "update-ref", "refs/pushforward/registry", "HEAD")
+    git(history.folder, "update-ref", "refs/pushforward/registry", "HEAD")
+    lacks = show.state(other).lacks
+    assert lacks.startswith("the registry of origin went back to something older, or was made anew; next: git fetch")
 
 
 def test_a_remote_that_cannot_be_asked_is_not_taken_for_an_empty_one(history, git):
@@ -397,7 +428,16 @@ def test_a_report_that_this_version_cannot_read_is_a_problem_and_hides_no_other(
     first, second = history.commit("one"), history.commit("two")
     history.judge(first, "hold")
     lock = history.folder / ".git" / "notes.lock"
-    notes.put(Repository(history.folder), second, "push", '<!-- pushforward {"verdict":3} -->\n', lock=lock)
+    notes.put(Repository(history.folder), second, Report({"event": "push", "verdict": 3}, Context(), "?"), lock=lock)
     state = show.state(history.folder)
     assert [entry.commit for entry in state.history] == [first]
     assert f"{second[:9]} has a report that this version cannot read" in state.problems
+
+
+def test_a_note_of_an_older_version_is_a_problem_too(history, git):
+    first, second = history.commit("one"), history.commit("two")
+    history.judge(first, "hold")
+    git(history.folder, "notes", "--ref=pushforward", "add", "-m", '<!-- pushforward {"verdict":"hold"} -->', second)
+    state = show.state(history.folder)
+    assert [entry.commit for entry in state.history] == [first]
+    assert state.problems == (f"{second[:9]} has a report that this version cannot read",)

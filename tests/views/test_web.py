@@ -231,15 +231,15 @@ def test_an_export_does_not_replace_somebody_elses_site(story, tmp_path):
 
 def test_a_clone_is_read_at_its_server_and_by_itself_without_one(story, tmp_path, git):
     git(tmp_path, "clone", "-q", "-o", "local", str(story.folder), "clone")
-    assert web.repository_of(tmp_path / "clone").path == story.folder
+    assert web.site_of(tmp_path / "clone")[1].repository.path == story.folder
     git(tmp_path / "clone", "remote", "set-url", "local", str(tmp_path / "moved.git"))
-    assert web.repository_of(tmp_path / "clone").path == tmp_path / "clone"
-    assert web.repository_of(story.folder).path == story.folder
+    assert web.site_of(tmp_path / "clone")[1].repository.path == tmp_path / "clone"
+    assert web.site_of(story.folder)[1].repository.path == story.folder
 
 
 def test_a_folder_without_git_is_refused(tmp_path):
     with pytest.raises(PushforwardError, match="is not a git repository"):
-        web.repository_of(tmp_path)
+        web.site_of(tmp_path)
 
 
 def test_the_command_exports(story, tmp_path, monkeypatch):

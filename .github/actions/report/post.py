@@ -22,7 +22,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 NAME = "pushforward"
@@ -31,8 +31,11 @@ STATES = {"promote": "success", "identical": "success", "measured": "success", "
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))
+SHOWN = ("gain-by-day", "learning")  # what answers "may this merge?"
+MOST = 32
+COMMIT, PICTURE = re.compile(r"[0-9a-f]{40}"), re.compile(r"[a-z0-9][a-z0-9-]{0,60}\.svg")
+VERSION = re.compile(r"[a-z0-9][a-z0-9-]{0,60}@v\d+\.\d+\.\d+")
 CML_SEES = 30  # comments, the oldest ones
-FOR_NOTES = "<!-- context "  # begins a line for machines that the report's budget of length does not count
 
 
 class Failed(Exception):  # noqa: N818
@@ -97,7 +100,7 @@ def comment(event: Mapping[str, Any], path: Path, limit: float) -> str:
     pull = open_pull(event)
     if pull is None:
         return f"::notice::no open pull request has the head {head[:9]} any more: nothing to comment on"
-    report = _report(path)
+    report = with_links(_report(path), path.parent, event, pull)
     comments = list(every(f"issues/{pull}/comments"))
     marked = [found for found in comments if MARKED.search(found["body"] or "")]
     ours = [found for found in marked if found["user"] and found["user"]["type"] == "Bot"]
@@ -121,6 +124,50 @@ def open_pull(event: Mapping[str, Any]) -> int | None:
     wanted = {"state": "open", "base": event["repository"]["default_branch"], "head": f"{owner}:{run['head_branch']}"}
     found = call("GET", f"pulls?{urlencode(wanted)}")
     return next((int(pull["number"]) for pull in found if pull["head"]["sha"] == run["head_sha"]), None)
+
+
+def with_links(report: str, folder: Path, event: Mapping[str, Any], pull: int) -> str:
+    """The report with its pictures and where the rest is, below what is to be done next.
+
+    A repository's pictures are files of its own. Those of a public one are shown; those of a private one are links, for
+    whoever shows the comment elsewhere, a proxy or a mail, is nobody who may see them.
+    """
+    at = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}".format_map(os.environ)
+    run = f"{at}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    links = [("this run", run), ("its files", f"{run}#artifacts"), ("changes", f"{at}/pull/{pull}/files")]
+    if champion := _champion(folder / "verdict.json"):
+        links.append((champion, f"{at}/tree/{quote(champion)}"))
+    drawn = _drawn(folder / "recorded.json")
+    shown = [name for name in SHOWN if name in drawn] if event["repository"].get("private") is False else []
+    pictures = " ".join(f"![{_said(name)}]({at}/raw/{drawn[name]})" for name in shown)
+    links += [(_said(name), f"{at}/blob/{path}") for name, path in drawn.items() if name not in shown]
+    told = " · ".join(f"[{name}]({address})" for name, address in links)
+    told = f"{pictures}\n\n{told}" if pictures else told
+    place = report.find("\n", report.find("\n**Next**: ") + 1)
+    return f"{report[:place]}\n\n{told}{report[place:]}" if place > 0 else f"{report}\n\n{told}\n"
+
+
+def _champion(path: Path) -> str:
+    """The version that the verdict compares with, if that is a plain name."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        name = json.loads(path.read_bytes())["champion"]["version"]
+        return name if isinstance(name, str) and VERSION.fullmatch(name) else ""
+    return ""
+
+
+def _drawn(path: Path) -> dict[str, str]:
+    """Name -> path of the pictures that were recorded, from the commit that holds them."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(path.read_bytes())
+        if COMMIT.fullmatch(told["pictures"]):
+            place = f"{told['pictures']}/pull_request/plots"
+            names = [name for name in told["names"][:MOST] if PICTURE.fullmatch(name)]
+            return {name.removesuffix(".svg"): f"{place}/{name}" for name in names}
+    return {}
+
+
+def _said(name: str) -> str:
+    return name.replace("-", " ")
 
 
 def cml(report: str, pull: int, head: str, limit: float) -> str:
@@ -208,10 +255,9 @@ def _complaint(log: Path) -> tuple[str, int]:
 
 def _report(path: Path) -> str:
     try:
-        lines = path.read_text("utf-8").splitlines(keepends=True)
+        return path.read_text("utf-8")
     except OSError as missing:
         raise Failed(f"{path}: {missing.strerror}", final=True) from missing
-    return "".join(line for line in lines if not line.startswith(FOR_NOTES))
 
 
 if __name__ == "__main__":

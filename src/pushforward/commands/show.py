@@ -14,7 +14,8 @@ def show(as_json: bool, model: str, as_markdown: bool) -> None:
     from pushforward.views import show as view
 
     root = common.project()
-    found = [view.state(root, name) for name in ([model] if model else view.models(root))]
+    read = view.reading(root)
+    found = [view.state(root, name, read) for name in ([model] if model else view.models(root))]
     if as_json:
         told = [state.record() for state in found]
         common.show(told[0] if len(told) == 1 else {"models": told})

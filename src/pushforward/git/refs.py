@@ -31,17 +31,21 @@ class Kind(NamedTuple):
 
 
 SCHEMA = (
-    Kind(NOTES, ("report.notes",), "the reports of a commit, newest first, as its note"),
+    Kind(
+        NOTES,
+        ("report.notes",),
+        "the reports of a commit, newest first, as its note; beside it as JSON, in a folder that git shows nobody",
+    ),
     Kind(
         f"{VERDICTS}<commit>",
         ("judge.passed",),
         "verdict.json of a commit that passed on the default branch, or MODEL.json of each of several models; versions "
         "rest on it",
     ),
-    Kind(f"{REPORTS}<commit>", ("server.record",), "the pictures of its report"),
+    Kind(f"{REPORTS}<commit>", ("judge.recorded",), "the pictures of its report"),
     Kind(
         f"{RUNS}<commit>",
-        ("server.record",),
+        ("server.record", "judge.recorded"),
         "the commit that was judged, or its lock commit where its own dvc.lock is not what the run found; that it is "
         "there says that all else is. Of a tag's run by the tag object",
     ),

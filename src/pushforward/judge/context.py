@@ -75,26 +75,37 @@ def with_metrics(
     if ours not in read.metrics:
         told = declared.at(repository, read.commit)
         others = [path for path in read.metrics if told.shows(path)]
-    curve: tuple[float, ...] = ()
-    with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
-        rows = csv.DictReader(io.StringIO(read.metrics.get(model.beside(f"{METRICS}/learning.csv"), b"").decode()))
-        curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
+    learning = model.beside(f"{METRICS}/learning.csv")
     return dataclasses.replace(
         context,
         validation=_said(read.metrics.get, ours, others),
         champion_validation=_said(lambda path: repository.read(champion.commit, path), ours, others)
         if champion
         else {},
-        learning_curve=curve,
+        learning_curve=_curve(read.metrics.get(learning)),
+        champion_learning_curve=_curve(repository.read(champion.commit, learning) if champion else None),
     )
+
+
+def _curve(table: bytes | None) -> tuple[float, ...]:
+    """The loss by round in a table of a run; none where it is not what it should be."""
+    curve: tuple[float, ...] = ()
+    with contextlib.suppress(ValueError, KeyError, TypeError, csv.Error):
+        rows = csv.DictReader(io.StringIO((table or b"").decode()))
+        curve = tuple(value for value in (float(row["validation"]) for row in rows) if math.isfinite(value))
+    return curve
 
 
 def with_months(context: Context, manifest: dict[str, Any], champion: dict[str, Any]) -> Context:
     """Name the validation month; what another model said of itself on another month is no comparison."""
     mine, theirs = validation_month(manifest), validation_month(champion)
     same = bool(mine) and mine == theirs
-    kept = context.champion_validation if same else {}
-    return dataclasses.replace(context, validation_month=mine, champion_validation=kept)
+    return dataclasses.replace(
+        context,
+        validation_month=mine,
+        champion_validation=context.champion_validation if same else {},
+        champion_learning_curve=context.champion_learning_curve if same else (),
+    )
 
 
 def with_history(

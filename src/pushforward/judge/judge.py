@@ -18,6 +18,7 @@ from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.verdict import Champion, Digests, Holdout, Verdict
 from pushforward.git import kept
+from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
 from pushforward.judge import epochs, floor, handover, identity, ledger, losses, measured, passed, self_scored
@@ -212,13 +213,19 @@ def weigh(
         verdict = hearing.refused(failed)
         then = failed.next
     verdict = hearing.signed(verdict, time.monotonic() - started)
-    again = f"git fetch local && git switch --detach {question.head} && pushforward repro --clean"
+    again = f"git fetch {_called(root)} && git switch --detach {question.head} && pushforward repro --clean"
     context = hearing.context
     if verdict.verdict != "invalid":
         more = (*background.unlocked(hearing.subject), *background.given())
         context = dataclasses.replace(context, remarks=(*context.remarks, *more))
     context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, hearing.level
+
+
+def _called(root: Path) -> str:
+    """What a clone calls the repository that is judged for: a server has the name that `pushforward init` gives it."""
+    there = remotes.followed(Repository(root))
+    return remotes.LOCAL if there is None or there.is_server else there.name
 
 
 def _begin(root: Path, question: Question, judge: str) -> _Hearing:

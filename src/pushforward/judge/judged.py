@@ -9,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.registry.tags import Level
-from pushforward.report.note import Context
+from pushforward.report import note
+from pushforward.report.note import Context, Report
+from pushforward.untrusted import plain_json
 
 MODELS = "models"
 
@@ -39,11 +41,28 @@ def stored(folder: Path) -> tuple[Verdict, Context, Level]:
         ) from other
 
 
+def kept(folder: Path) -> Report:
+    """The report of the verdict in `folder`, as its judge wrote it, be that of another version."""
+    tree = plain_json((folder / "verdict.json").read_bytes(), f"the verdict in {folder}")
+    if not isinstance(tree.get("verdict"), str):
+        raise PushforwardError(f"{folder} holds no verdict", next="pushforward gate")
+    text = (folder / "report.md").read_text("utf-8", "replace")
+    if not is_ours(folder):
+        return Report(tree, Context(), text)
+    verdict, context, _ = stored(folder)
+    return note.of(verdict, context, text)
+
+
 def parts(folder: Path) -> dict[str, Path]:
     """The folders of the verdicts on each of several models below that of their word on the commit, by name."""
     below = folder / MODELS
     found = sorted(below.iterdir()) if below.is_dir() and not below.is_symlink() else []
     return {path.name: path for path in found if path.is_dir() and not path.is_symlink()}
+
+
+def each(folder: Path) -> dict[str, tuple[Verdict, Context]]:
+    """The verdict on each of several models and what its report tells, by name; none where there is one alone."""
+    return {name: stored(part)[:2] for name, part in parts(folder).items()}
 
 
 def is_ours(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from pushforward.errors import BUG, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.git.swap import swap
 from pushforward.judge import names, seal
 from pushforward.judge.looks import (
     BEFORE,
@@ -315,13 +316,7 @@ class Ledger:
         if not self.remote:
             moved = self.repository.update_ref(ref, new, old or ZERO)
             return "" if moved else "it is locked, or another process was first"
-        done = self.repository.remote(
-            "push", "-q", f"--force-with-lease={ref}:{old}", self.remote, f"{new}:{ref}", check=False
-        )
-        if done.returncode == 0:
-            return ""
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return " ".join(lines[:3])[:300] or "the push failed"
+        return swap(self.repository, self.remote, ref, old, new)
 
     def _fetch(self) -> None:
         if self.remote:

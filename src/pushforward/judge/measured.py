@@ -19,14 +19,14 @@ from pushforward.git import kept
 from pushforward.git.refs import RUNS
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import handover, ledger, noise
+from pushforward.judge import handover, noise
 from pushforward.judge.question import Question
 from pushforward.pipeline import declared
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, model_digest, sha256
 from pushforward.registry import ssh, trust
 from pushforward.report import notes
-from pushforward.report.note import Context, entries
+from pushforward.report.note import Context
 from pushforward.schema import Metric
 from pushforward.settings import Outline, Settings
 from pushforward.text import exact, figure, plain
@@ -126,7 +126,7 @@ def numbers(files: Mapping[str, bytes]) -> tuple[Numbers, tuple[str, ...]]:
 def _before(judge: Revision, question: Question, asked: frozenset[str]) -> tuple[str, Numbers]:
     """The newest commit of the target branch whose run wrote numbers, all that limits are `asked` of; and its numbers.
 
-    What a run wrote is in the lock commit of its commit, where the server has one, else in the commit itself.
+    What a run wrote is in the lock commit of its commit, where one was recorded, else in the commit itself.
     """
     walked = judge.repository.git("rev-list", "--first-parent", f"-n{LOOKED_BACK}", judge.commit).text.split()
     runs, locked = _runs(judge)
@@ -166,15 +166,13 @@ def _unknown(rules: Settings, before: str, spread: Mapping[str, tuple[float, ...
 
 def _runs(judge: Revision) -> tuple[Repository, dict[str, str]]:
     """Where what runs wrote is kept, and the lock commit of each commit that has one."""
-    book = ledger.of(judge.repository.path)
-    runs = book.repository if not book.remote else judge.repository
+    runs = notes.of(judge.repository.path, RUNS)
     return runs, {ref.name.removeprefix(RUNS): ref.object for ref in runs.refs(RUNS)}
 
 
 def _kept_out(repository: Repository, commit: str) -> bool:
     """Whether the run of a commit on its branch was held, or came to nothing."""
-    reports = entries(notes.read(repository, commit))
-    return any(told.get("event") == "push" and told.get("verdict") in KEPT_OUT for told, _ in reports)
+    return any(one.event == "push" and one.verdict.get("verdict") in KEPT_OUT for one in notes.read(repository, commit))
 
 
 def _committed(repository: Repository, commit: str) -> dict[str, bytes]:

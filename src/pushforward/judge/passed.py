@@ -10,7 +10,7 @@ from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import VERDICTS
 from pushforward.git.repository import EMPTY_TREE
 from pushforward.judge import ledger
-from pushforward.judge.recorded import file_of
+from pushforward.judge.records import file_of
 
 GOLDEN_ROWS = 100
 NO_ROWS = b'{"schema":1,"key":"","rows":[]}'  # of a version whose model nobody has asked

@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,16 +58,16 @@ class Plan:
 
 
 def plan(root: Path, model: str = "") -> Plan:
-    """Read the ledger and the verdicts that the clone in `root` has; nothing is trained and no look is taken."""
-    repository = Repository(root)
+    """Read the ledger and the verdicts that count for the clone in `root`; nothing is trained and no look is taken."""
     rules = settings.load(root).of(model)
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
     book = ledger.of(root, rules.name)
     state = book.state(names.ledger(months)) if months else book.epoch() or looks.State(names.epoch(1))
-    known = list(_judged(repository))[:RECENT]
+    told = _verdicts(notes.of(root))
+    known = [(verdict, found) for verdict in told if (found := _compared(verdict))][:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
-    epoch, clusters = _counted(repository, state.holdout)
+    epoch, clusters = _counted(told, state.holdout)
     if not clusters and errors:
         clusters = state.opened.keys if state.opened else errors[0][1] * max(1, len(months))
     alpha = state.next_alpha(rules.gate.alpha, rules.gate.looks, "superior")
@@ -148,36 +148,38 @@ def terminal(plan: Plan) -> str:
     return "\n".join([*lines, f"            from the validation {plural(batch)} of {many} judged so far"])
 
 
-def _judged(repository: Repository) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(verdict, its paired numbers on the validation month), the newest first."""
-    commits = notes.annotated(repository)
-    dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
-    for line in sorted(dated, key=lambda line: int(line.split()[0]), reverse=True):
-        for header, _ in note.entries(notes.read(repository, line.split()[1])):
-            found = header.get("validation")
-            if isinstance(found, dict) and found.get("gain_error") and header.get("mode") != "refresh":
-                yield header, found
+def _verdicts(repository: Repository) -> list[Mapping[str, Any]]:
+    """Every verdict that is recorded in a repository, the newest commit's first."""
+    kept = notes.kept(repository)
+    contents = repository.objects([*kept.values()])
+    found = [note.load(content[1]) for content in contents if content]
+    newest = sorted(found, key=lambda one: one.commit.seconds, reverse=True)
+    return [report.verdict for one in newest for report in one.reports]
 
 
-def _counted(repository: Repository, name: str) -> tuple[verdicts.Epoch | None, int]:
+def _compared(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The paired numbers of a verdict on the validation month; None where nothing was compared."""
+    found = verdict.get("validation")
+    compared = isinstance(found, dict) and found.get("gain_error") and verdict.get("mode") != "refresh"
+    return found if compared else None
+
+
+def _counted(told: list[Mapping[str, Any]], name: str) -> tuple[verdicts.Epoch | None, int]:
     """What earlier verdicts on the holdout of a ledger have said: the last word on its epoch, and most clusters."""
     reader: TypeAdapter[verdicts.Holdout | None] = TypeAdapter(verdicts.Holdout | None)
     epoch, most = None, 0
-    commits = notes.annotated(repository)
-    dated = repository.git("log", "--no-walk", "--format=%ct %H", *commits, check=False).text.splitlines()
-    for line in sorted(dated, key=lambda line: int(line.split()[0])):
-        for header, _ in note.entries(notes.read(repository, line.split()[1])):
-            try:
-                holdout = reader.validate_json(json.dumps(header.get("holdout")))
-            except ValidationError:
-                continue  # of another version
-            if holdout and (holdout.epoch or holdout.months) and names.of(holdout) == name:
-                epoch, most = holdout.epoch, max(most, holdout.days)
+    for verdict in reversed(told):
+        try:
+            holdout = reader.validate_json(json.dumps(verdict.get("holdout")))
+        except ValidationError:
+            continue  # of another version
+        if holdout and (holdout.epoch or holdout.months) and names.of(holdout) == name:
+            epoch, most = holdout.epoch, max(most, holdout.days)
     return epoch, most
 
 
 def _unsettled(
-    known: list[tuple[dict[str, Any], dict[str, Any]]], clusters: int, alpha: float
+    known: list[tuple[Mapping[str, Any], dict[str, Any]]], clusters: int, alpha: float
 ) -> Iterator[tuple[str, int]]:
     """For the latest verdicts that were `unknown`: how many clusters would settle the gain of the validation month."""
     open_ones = [(header, found) for header, found in known if header.get("verdict") == "unknown"]

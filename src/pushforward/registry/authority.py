@@ -3,17 +3,18 @@
 import contextlib
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
-from pushforward.git.refs import FOREIGN, NOTES, TAGS, foreign
-from pushforward.git.remote import LOCAL
+from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, NOTES, REGISTRY, REPORTS, TAGS, foreign
+from pushforward.git.remote import LOCAL, Remote
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 
+HERE = "this repository"
 MIRRORED = ("refs/heads/*", "refs/tags/*", "refs/pushforward/*")
 
 
@@ -24,6 +25,20 @@ class Authority:
     repository: Repository
     server: Server | None
     source: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A repository whose history counts: `source` is what it is called here, `name` there; `head` its default branch.
+
+    `lacks` is what is not known of it, and what to do about that.
+    """
+
+    repository: Repository
+    source: str
+    name: str
+    head: str = "HEAD"
+    lacks: str = ""
 
 
 @contextlib.contextmanager
@@ -77,51 +92,57 @@ def _headless(found: Authority) -> PushforwardError:
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
 
 
-def lacks(repository: Repository, model: str) -> str:
-    """What a clone has not fetched of its remote's registry and reports, and how to; "" where it has all of it.
+def reading(root: Path, models: Iterable[str] = ()) -> Reading:
+    """Where the history of the repository in `root` is read: in it itself, or as the remote that counts has it now.
 
-    The remote is asked only by a clone that has cause to doubt: one with no version, without tags, or cut short.
+    A bare repository on this machine is read where it is. What any other remote has of reports, pictures, looks and
+    registry, and of the tags of `models`, is fetched into the clone, under the names that it has there: as `git fetch`
+    does with branches. Where that cannot be, the clone is read as it is, and `lacks` says so.
     """
-    try:
-        there = remote.followed(repository)
-    except PushforwardError as open_question:
-        return f"{open_question.message}; next: {open_question.next}"
-    here = {ref.name: ref.object for ref in repository.refs("refs/tags", NOTES, FOREIGN)}
-    mine = (f"refs/tags/{model}@", f"refs/tags/{model}#")
-    known = any(ref.startswith(mine) for ref in here)
-    if there is None or (known and NOTES in here and not _is_cut(repository, there.name)):
+    repository = Repository(root)
+    there = remote.authority(repository)
+    if there is None:
+        return here(repository)
+    name = there.url.rstrip("/").rpartition("/")[2]
+    if there.folder is not None and _is_readable(there.folder):
+        return Reading(Repository(there.folder), there.name, name)
+    lacks = _fetched(repository, there, models)
+    head = f"refs/remotes/{there.name}/HEAD"
+    return Reading(repository, there.name, name, head if repository.resolve(head) else "HEAD", lacks)
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether a folder is a bare repository that git reads for us: one of another user's it may refuse."""
+    bare = (folder / "HEAD").is_file()
+    return bare and Repository(folder).git("rev-parse", "--git-dir", check=False).returncode == 0
+
+
+def here(repository: Repository, lacks: str = "") -> Reading:
+    """A repository that is read as it is."""
+    return Reading(repository, HERE, repository.path.resolve().name, lacks=lacks)
+
+
+def _fetched(repository: Repository, there: Remote, models: Iterable[str]) -> str:
+    """Fetch what is read of a remote; why that could not be, and what to do, or ""."""
+    name, marks = there.name, (FOREIGN,) if there.is_server else ()  # on a forge whoever pushes could mark a tag
+    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, REPORTS, HOLDOUTS, *marks, *_tags(models))]
+    specs.append(f"{REGISTRY}*:{REGISTRY}*")  # no plus: it only grows, here too
+    head = f"refs/remotes/{name}/HEAD"
+    default = repository.git("symbolic-ref", "-q", head, check=False).text
+    if branch := default.removeprefix(f"refs/remotes/{name}/"):
+        specs.append(f"+{HEADS}{branch}*:{default}*")  # a pattern: an empty remote is no error
+    done = repository.remote("fetch", "--no-tags", "--no-write-fetch-head", name, *specs, check=False)
+    if done.returncode == 0:
         return ""
-    name, marks = there.name, [f"{FOREIGN}*"] if there.is_server else []
-    listed = repository.remote("ls-remote", name, *(f"{prefix}*" for prefix in mine), NOTES, *marks, check=False)
-    if listed.returncode != 0:
-        return f"{name} cannot be asked, so what it has beside this is not known; next: git ls-remote {name}"
-    found = dict(line.split("\t")[::-1] for line in listed.text.splitlines() if "^" not in line)
-    absent = [ref for ref, identity in found.items() if here.get(ref) != identity]
-    tags = sum(ref.startswith(mine) for ref in absent)
-    parts = [f"{tags} tag{'s' if tags != 1 else ''} of {model}"] if tags else []
-    parts += ["its reports"] if NOTES in found and NOTES not in here else []
-    marked = any(ref.startswith(FOREIGN) for ref in absent)
-    parts += ["which of them are foreign"] if marked else []
-    told = " and ".join(", ".join(parts).rsplit(", ", 1))
-    return f"this clone lacks {told} of {name}; next: {fetching(name, marked=marked)}" if parts else ""
+    if b"non-fast-forward" in done.stderr:
+        why = f"git fetch {name} +{REGISTRY}:{REGISTRY}, if you know why"
+        return f"the registry of {name} went back to something older, or was made anew; next: {why}"
+    return f"{name} cannot be asked, so what it has beside this is not known; next: git ls-remote {name}"
 
 
-def fetching(name: str, *, marked: bool = False) -> str:
-    """What fetches the registry and the reports of a remote, whatever a clone is set to leave out."""
-    marks = f" '+{FOREIGN}*:{FOREIGN}*'" if marked else ""
-    return f"git fetch {name} 'refs/tags/*:refs/tags/*' '+{NOTES}*:{NOTES}*'{marks}"
-
-
-def fetching_here(repository: Repository) -> str:
-    """The same for the remote of a clone."""
-    there = remote.followed(repository)
-    return f"{fetching(there.name if there else LOCAL)}, then this again"
-
-
-def _is_cut(repository: Repository, name: str) -> bool:
-    if repository.git("rev-parse", "--is-shallow-repository").text == "true":
-        return True
-    return repository.git("config", "--get", f"remote.{name}.tagOpt", check=False).text == "--no-tags"
+def _tags(models: Iterable[str]) -> Iterator[str]:
+    for model in models:
+        yield from (f"{TAGS}{model}@", f"{TAGS}{model}#")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from pushforward.gate.verdict import Verdict, by_limits
 from pushforward.git import kept
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.judge import identity, ledger, names, recorded
+from pushforward.judge import identity, ledger, names, records
 from pushforward.pipeline import declared, environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
@@ -245,7 +245,7 @@ def judged(of: Evidence) -> str:
     for key in ("model", "manifest", "data", "params", "environment"):
         same(f"the digest of {key}", place, getattr(record, key), str(getattr(verdict.digests, key)))
     ref = f"{VERDICTS}{record.commit}"
-    kept = recorded.read(of.repository, record.commit, of.model)
+    kept = records.read(of.repository, record.commit, of.model)
     if kept is None:
         raise DifferentError("the gate has recorded no verdict on it", ref, sha256(content))
     same("the verdict that the gate has recorded", ref, sha256(content), sha256(kept))

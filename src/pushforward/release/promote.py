@@ -5,7 +5,7 @@ verdict, its signed provenance, golden rows, its card. Both are pushed at once, 
 time one takes the number, and the others take the next.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from pushforward.gate.verdict import Verdict, self_scored
 from pushforward.git import remote as remotes
 from pushforward.git.refs import REGISTRY, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
-from pushforward.judge import identity, ledger, names
-from pushforward.judge import recorded as records
+from pushforward.judge import identity, ledger, names, records
 from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
@@ -80,6 +79,20 @@ def standing(repository: Repository, model: str, commit: str) -> Standing:
         return Standing(None, False, "it is not tagged yet; pushforward dispatch on the server tries again")
     words = f"nothing to do, and nothing to tag: it is {there.name} already{_where(known, there)}"
     return Standing(there, False, words)
+
+
+def standing_of_each(
+    repository: Repository, passed: Sequence[str], commit: str, *, several: bool, untagged: str = ""
+) -> Standing:
+    """What became of passing verdicts on `commit`, in one: the words on each of `several` models by its name.
+
+    `untagged` is said, where it is named, of what is not tagged; the version is that of the first model.
+    """
+    each = {name: standing(repository, name, commit) for name in passed}
+    said = {name: untagged if untagged and not one.version else one.words for name, one in each.items()}
+    words = "; ".join(f"{name}: {text}" if several else text for name, text in said.items())
+    first = next(iter(each.values()))
+    return Standing(first.version, first.made, words)
 
 
 def _where(known: Registry, version: Registered) -> str:

@@ -7,21 +7,22 @@ way in, so that a report can neither be forged nor broken out of, ping a person,
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward import params
 from pushforward.gate.verdict import LEVEL, Number, Outcome, Slice, Verdict, by_limits, worst_first
 from pushforward.report import words
-from pushforward.report.note import Context, machine_line
+from pushforward.report.note import Context
 from pushforward.text import between, capital, code, figure, plain, plural, prose, sample, sentence, signed, table
 
 BUDGET = 60_000
 SLICES_OPEN = 6
 POINTS = 10
 MONTH = re.compile(r"\d{4}-\d\d")
-# Mermaid's own first colour is all but white on white; this one is seen on white and on black.
-PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#2f81f7"}}}}%%'
+# Mermaid's own first colour is all but white on white; these are seen on white and on black.
+PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "COLORS"}}}}%%'
+THIS, CHAMPION = "#2f81f7", "#bb8009"
 
 
 MARKS: dict[Outcome, str] = {
@@ -43,21 +44,19 @@ class _Section:
 
 
 def markdown(verdict: Verdict, context: Context | None = None, *, budget: int = BUDGET) -> str:
-    """The report as GitHub-flavoured markdown of at most `budget` bytes, the verdict as JSON in its first line.
+    """The report as GitHub-flavoured markdown of at most `budget` bytes.
 
-    What does not fit is dropped as whole sections, folded ones first, from the bottom, and the report says which. A
-    verdict whose JSON alone would take half the budget keeps only the first of its longest lists in that line.
+    What does not fit is dropped as whole sections, folded ones first, from the bottom, and the report says which.
     """
     context = context or Context()
-    first = machine_line(verdict, budget // 2)
     told = words.span(verdict.holdout) if context.kind == "judged" else ""
     on = f" on {code(told)}" if told else ""
     title = f"{words.WORDS[verdict.verdict]}: {words.title(verdict, context, code)}{on}"
-    top = [first, f"## {MARKS[verdict.verdict]} {title}"]
+    top = [f"## {MARKS[verdict.verdict]} {title}"]
     top += [sentence(prose(verdict.reason)), *_alerts(verdict, context)]
+    top.append(f"**Next**: {words.next_step(verdict, context, prose, code)}")
     sections = [section for section in _sections(verdict, context) if section.text]
-    last = [f"**Next**: {words.next_step(verdict, context, prose, code)}"]
-    last += [footer for footer in [_footer(verdict)] if footer]
+    last = [footer for footer in [_footer(verdict)] if footer]
     dropped: list[str] = []
     while True:
         note = [f"_Left out for length: {', '.join(dropped)}._"] if dropped else []
@@ -116,7 +115,7 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         _Section("curves", _charts(context), folded=True),
         _Section("changes", _labelled("Changed", words.changed_line(context, code))),
         _Section("stages", _labelled("Stages", words.stages_line(verdict.stages, code))),
-        _Section("lineage", _labelled("Lineage", _lineage_line(verdict, code))),
+        _Section("lineage", _lineage(verdict), folded=True),
         _Section("reproduce", _reproduce(verdict, context), folded=True),
     ]
 
@@ -221,15 +220,11 @@ def _charts(context: Context) -> str:
     """The curves as mermaid charts, for readers on a forge that draws them; the sparklines say the same."""
     charts = []
     if len(context.learning_curve) > 1:
-        values = _picked(context.learning_curve)
-        batch = params.noun((context.validation_month,)) if context.validation_month else "month"
-        charts.append(
-            _chart(f"Loss by round, validation {batch}", [str(place) for place, _ in values], [v for _, v in values])
-        )
+        charts.append(_learning(context))
     if len(context.trend) > 1:
         some = context.trend[-POINTS:]
         labels = _places([month for month, *_ in some])
-        charts.append(_chart("Validation metric by version", labels, [value for *_, value in some]))
+        charts.append(_chart("Validation metric by version", labels, {THIS: [value for *_, value in some]}))
     if not charts:
         return ""
     return "<details><summary>Curves</summary>\n\n" + "\n\n".join(charts) + "\n\n</details>"
@@ -242,25 +237,44 @@ def _places(months: Sequence[str]) -> Sequence[str]:
     return [str(place) for place in range(1, len(months) + 1)]
 
 
-def _picked(values: Sequence[float]) -> list[tuple[int, float]]:
-    places = sorted({round(step * (len(values) - 1) / (POINTS - 1)) for step in range(POINTS)})
-    return [(place + 1, values[place]) for place in places]
+def _learning(context: Context) -> str:
+    """The loss by round of this model and of the champion, as far as both have come: mermaid draws no gap."""
+    mine, theirs = context.learning_curve, context.champion_learning_curve
+    batch = params.noun((context.validation_month,)) if context.validation_month else "month"
+    title = f"Loss by round, validation {batch}"
+    if len(theirs) < 2:
+        places = _picked(len(mine))
+        return _chart(title, [str(place + 1) for place in places], {THIS: [mine[place] for place in places]})
+    places = _picked(min(len(mine), len(theirs)))
+    lines = {THIS: [mine[place] for place in places], CHAMPION: [theirs[place] for place in places]}
+    return _chart(f"{title} (blue: this, amber: champion)", [str(place + 1) for place in places], lines)
 
 
-def _chart(title: str, labels: Sequence[str], values: Sequence[float]) -> str:
+def _picked(count: int) -> list[int]:
+    return sorted({round(step * (count - 1) / (POINTS - 1)) for step in range(POINTS)})
+
+
+def _chart(title: str, labels: Sequence[str], drawn: Mapping[str, Sequence[float]]) -> str:
+    """A chart of lines, by their colours."""
+    values = [value for line in drawn.values() for value in line]
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     lines = [
         "```mermaid",
-        PALETTE,
+        PALETTE.replace("COLORS", ", ".join(drawn)),
         "xychart-beta",
         f'  title "{title}"',
         f"  x-axis [{', '.join(json.dumps(label) for label in labels)}]",
         f"  y-axis {low - margin:.6f} --> {high + margin:.6f}",
-        f"  line [{', '.join(f'{value:.6f}' for value in values)}]",
+        *(f"  line [{', '.join(f'{value:.6f}' for value in line)}]" for line in drawn.values()),
         "```",
     ]
     return "\n".join(lines)
+
+
+def _lineage(verdict: Verdict) -> str:
+    text = _lineage_line(verdict, code)
+    return f"<details><summary>Lineage</summary>\n\n{text}.\n\n</details>" if text else ""
 
 
 def _lineage_line(verdict: Verdict, shown: words.Shown) -> str:

@@ -1,14 +1,26 @@
-"""A report as it is stored: what it tells beside the verdict, and both as JSON in its first lines, to be read again."""
+"""A report as it is kept: its text for people, and beside it as JSON what it was made of, to be shown in any form.
+
+The JSON of a commit's reports is one document. Of the commit itself that says who made it and when: a pull request's
+may be gone by the time its report is read.
+"""
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict, worst_first
 from pushforward.text import shorten
+from pushforward.untrusted import plain_json
 
+LONGEST_VERDICT = 30_000  # characters of its JSON, or about that
+LONGEST_SUBJECT = 500
+SCHEMA = 1
+
+Part = TypeVar("Part", "Context", "About")
 Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "carried"]
 
 
@@ -20,10 +32,11 @@ class Context:
     which the verdict on an earlier commit stands because nothing that a model is made of has changed. `renamed_from` is
     the champion under the name that the model had before, with which it was not compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
-    month. `drift` says column by column how the rows of the months added differ. `trend` is (month, version, value) of
-    `trend_metric` on the validation month of each version, this challenger last. `override` says who has let the commit
-    into a protected branch by their word, and why. `remarks` are what the judge could not ask of this project.
-    `measured` are (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the target branch.
+    month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
+    added differ. `trend` is (month, version, value) of `trend_metric` on the validation month of each version, this
+    challenger last. `override` says who has let the commit into a protected branch by their word, and why. `remarks`
+    are what the judge could not ask of this project. `measured` are (file:path, old, new) of what the run wrote, old at
+    `measured_before`, a commit of the target branch.
     """
 
     kind: Kind = "judged"
@@ -39,6 +52,7 @@ class Context:
     champion_validation_month: str = ""
     champion_validation: Mapping[str, float] = field(default_factory=dict)
     learning_curve: tuple[float, ...] = ()
+    champion_learning_curve: tuple[float, ...] = ()
     months_added: tuple[str, ...] = ()
     months: tuple[tuple[str, int, float | None], ...] = ()
     drift: tuple[str, ...] = ()
@@ -54,62 +68,104 @@ class Context:
     reproduce: str = ""
 
 
-def with_context(text: str, context: Context) -> str:
-    """A report with its context as a second line for machines, so that it can be shown again in any form."""
-    first, _, rest = text.partition("\n")
-    tree = json.dumps(dataclasses.asdict(context), allow_nan=False, separators=(",", ":"))
-    tree = tree.replace("<", "\\u003c").replace(">", "\\u003e")
-    return f"{first}\n{_CONTEXT}{tree}{_LAST}\n{rest}"
+@dataclass(frozen=True)
+class Report:
+    """A report of a commit: the verdict as JSON, what it tells beside that, its text as markdown."""
+
+    verdict: Mapping[str, Any]
+    context: Context
+    text: str
+
+    @property
+    def event(self) -> str:
+        """The event that the verdict is on: a commit has one report for each."""
+        return str(self.verdict.get("event", ""))
 
 
-def context_of(text: str) -> Context:
-    """The context in the second line of a stored report; an empty one where there is none."""
-    from pydantic import TypeAdapter, ValidationError
+@dataclass(frozen=True)
+class About:
+    """What a commit says of itself: when it was made, by whom, and its subject."""
 
-    line = text.partition("\n")[2].partition("\n")[0]
-    if not (line.startswith(_CONTEXT) and line.endswith(_LAST)):
-        return Context()
-    try:
-        return TypeAdapter(Context).validate_json(line[len(_CONTEXT) : -len(_LAST)])
-    except ValidationError:
-        return Context()
+    seconds: int = 0
+    author: str = ""
+    subject: str = ""
 
 
-def entries(note: str) -> list[tuple[dict[str, Any], str]]:
-    """The reports of a note, in its order: the JSON of each first line, and the report with that line."""
-    found: list[tuple[dict[str, Any], list[str]]] = []
-    for line in note.split("\n"):
-        tree = _from_machine_line(line)
-        if tree is not None:
-            found.append((tree, []))
-        if found:
-            found[-1][1].append(line)
-    return [(tree, "\n".join(lines).strip("\n") + "\n") for tree, lines in found]
+def about(commit: bytes) -> About:
+    """What a commit says of itself, by the object as git stores it."""
+    headers, _, message = commit.decode("utf-8", "replace").partition("\n\n")
+    seconds, _ = signature(headers, "committer")
+    _, author = signature(headers, "author")
+    paragraph = message.lstrip("\n").partition("\n\n")[0]
+    return About(seconds, author, " ".join(paragraph.split("\n")).strip())
 
 
-_FIRST, _CONTEXT, _LAST = "<!-- pushforward ", "<!-- context ", " -->"
+def signature(headers: str, role: str) -> tuple[int, str]:
+    """(seconds, name) of who made a commit or tag; of what git did not write, nothing."""
+    found = re.search(rf"^{role} (.*?) ?<[^>\n]*> (\d{{1,12}}) ", headers, re.MULTILINE)
+    return (int(found[2]), found[1]) if found else (0, "")
 
 
-def machine_line(verdict: Verdict, limit: int) -> str:
-    """A report\'s first line: the verdict as JSON of at most about `limit` characters, its longest lists cut."""
+def of(verdict: Verdict, context: Context, text: str) -> Report:
+    """The report of a verdict, the longest lists of which are cut where it is too long to be kept."""
     verdict = dataclasses.replace(verdict, reason=shorten(verdict.reason, 2000))
     while True:
-        text = json.dumps(json.loads(verdict.to_json()), separators=(",", ":"))
-        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("\x7f", "\\u007f")
+        whole = verdict.to_json()
         counts = {name: len(getattr(verdict, name)) for name in ("slices", "touched", "stages")}
         longest = max(counts, key=lambda name: counts[name])
-        if len(text) <= limit or counts[longest] == 0:
-            return f"{_FIRST}{text}{_LAST}"
+        if len(whole) <= LONGEST_VERDICT or counts[longest] == 0:
+            return Report(json.loads(whole), context, text)
         rest = worst_first(verdict.slices) if longest == "slices" else getattr(verdict, longest)
         shorter: dict[str, Any] = {longest: tuple(rest[: counts[longest] // 2])}
         verdict = dataclasses.replace(verdict, **shorter)
 
 
-def _from_machine_line(line: str) -> dict[str, Any] | None:
-    if not (line.startswith(_FIRST) and line.endswith(_LAST)):
-        return None
+def text(reports: Sequence[Report]) -> str:
+    """The reports of a commit as people read them, one below the other."""
+    return "\n\n".join(one.text.rstrip() for one in reports) + "\n"
+
+
+def dump(reports: Sequence[Report], about: About) -> bytes:
+    """The reports of a commit as JSON."""
+    short = dataclasses.replace(about, author=about.author[:LONGEST_SUBJECT], subject=about.subject[:LONGEST_SUBJECT])
+    tree = {
+        "schema": SCHEMA,
+        "commit": dataclasses.asdict(short),
+        "reports": [
+            {"verdict": one.verdict, "context": dataclasses.asdict(one.context), "text": one.text} for one in reports
+        ],
+    }
+    return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a commit: its reports, newest first, and what it says of itself."""
+
+    commit: About
+    reports: tuple[Report, ...]
+
+
+def load(content: bytes) -> Kept:
+    """What `dump` has made of; without what cannot be read."""
     try:
-        tree = json.loads(line[len(_FIRST) : -len(_LAST)])
-    except (ValueError, RecursionError):
-        return None
-    return tree if isinstance(tree, dict) else None
+        tree = plain_json(content, "what is kept of a commit's reports")
+    except PushforwardError:
+        return Kept(About(), ())
+    found = tree.get("reports")
+    reports = [
+        Report(one["verdict"], _valid(Context, one.get("context")), str(one.get("text", "")))
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict) and isinstance(one.get("verdict"), dict)
+    ]
+    return Kept(_valid(About, tree.get("commit")), tuple(reports))
+
+
+def _valid(kind: type[Part], tree: object) -> Part:
+    """A part as stored; an empty one where another version has left another form."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(tree)
+    except ValidationError:
+        return kind()

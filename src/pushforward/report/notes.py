@@ -1,71 +1,176 @@
-"""Reports and verdicts in git: one note per commit, holding its reports, newest first."""
+"""Reports in git: a note per commit for people, and beside it, in the same ref, the JSON that it was made of.
 
+`git notes --ref=pushforward show` and `git log --notes=pushforward` show the note. The JSON is a file of the note's
+tree, which git keeps and shows nobody: both move at once or not at all, and whoever fetches one has the other.
+"""
+
+import random
+import time
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pushforward.durable import locked
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.git import remote as remotes
 from pushforward.git.refs import NOTES
-from pushforward.git.repository import Repository
+from pushforward.git.repository import SERVICE, SERVICE_EMAIL, Repository
+from pushforward.git.swap import swap
+
+if TYPE_CHECKING:
+    from pushforward.report.note import Report
 
 LOCK = "notes.lock"
+FOLDER = "reports"  # an odd number of letters, or git would look for notes in there
+PATIENCE_SECONDS = 120.0
+STUCK = 6
+
+Step = Callable[[list["Report"]], list["Report"]]
 
 
-def read(repository: Repository, commit: str) -> str:
-    """The note of `commit`, or an empty text."""
-    done = repository.git("notes", f"--ref={NOTES}", "show", commit, check=False)
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+def of(root: Path, *refs: str) -> Repository:
+    """The repository whose reports count for the one in `root`; a clone of another machine's has fetched them.
+
+    And what begins with `refs`, which is read with them.
+    """
+    repository = Repository(root)
+    there = remotes.authority(repository)
+    if there is None:
+        return repository
+    if there.folder is not None and there.folder.is_dir():
+        return Repository(there.folder)
+    _fetch(repository, there.name, *refs)
+    return repository
 
 
-def later(repository: Repository, commit: str) -> str:
-    """The first commit above `commit`, on the way to HEAD, that has a note, or "": a push has one report."""
-    known = annotated(repository)
+def read(repository: Repository, commit: str) -> "list[Report]":
+    """The reports of `commit`, newest first."""
+    from pushforward.report import note  # whoever only lists reports does not wait for it
+
+    content = repository.read(NOTES, _path(commit))
+    return [*note.load(content).reports] if content else []
+
+
+def later(repository: Repository, commit: str, known: Container[str]) -> str:
+    """The first commit above `commit`, on the way to HEAD, that is `known` to have a report, or "": a push has one."""
     above = repository.git("rev-list", "--reverse", "--ancestry-path", f"{commit}..HEAD", check=False)
     return next((one for one in above.text.splitlines() if one in known), "")
 
 
-def put(repository: Repository, commit: str, event: str, text: str, *, lock: Path) -> None:
-    """Put a report on top of the note of `commit`, in the place of an earlier one for the same event.
+def kept(repository: Repository) -> dict[str, str]:
+    """Commit -> the object that holds the JSON of its reports, for every commit that has some."""
+    return listed(repository)[0]
 
-    Under a lock: concurrent `git notes add` loses notes without a word.
-    """
-    with locked(lock):
-        older = [body for header, body in _entries(repository, commit) if header.get("event") != event]
-        _write(repository, commit, [text, *older])
+
+def reported(repository: Repository) -> set[str]:
+    """Every commit that has a report, be it one that another version has written."""
+    mine, strange = listed(repository)
+    return strange.union(mine)
+
+
+def listed(repository: Repository) -> tuple[dict[str, str], set[str]]:
+    """What `kept` says, and the commits with a note that has no JSON beside it: another version has written that."""
+    if not repository.resolve(NOTES):
+        return {}, set()
+    mine, noted = dict[str, str](), set[str]()
+    for path, entry in repository.tree(NOTES).items():
+        if path.startswith(f"{FOLDER}/"):
+            mine[path.removeprefix(f"{FOLDER}/").removesuffix(".json").replace("/", "")] = entry.split()[-1]
+        else:
+            noted.add(path.replace("/", ""))  # git parts the names where there are many
+    return mine, noted - mine.keys()
+
+
+def put(repository: Repository, commit: str, report: "Report", *, lock: Path, remote: str = "") -> None:
+    """Put a report on top of those of `commit`, in the place of an earlier one for the same event."""
+    _change(
+        repository,
+        commit,
+        lambda reports: [report, *(one for one in reports if one.event != report.event)],
+        lock=lock,
+        remote=remote,
+    )
 
 
 def drop(repository: Repository, commit: str, event: str, *, lock: Path) -> None:
-    """Take the report for an event out of the note of `commit`; a note without reports goes."""
+    """Take the report for an event away from `commit`; a note without reports goes."""
+    _change(repository, commit, lambda reports: [one for one in reports if one.event != event], lock=lock)
+
+
+def renew(repository: Repository, commit: str, report: "Report", *, lock: Path, remote: str = "") -> None:
+    """Put a report in the place of the one for the same event, wherever among those of `commit` that is."""
+    _change(
+        repository,
+        commit,
+        lambda reports: [report if one.event == report.event else one for one in reports],
+        lock=lock,
+        remote=remote,
+    )
+
+
+def _change(repository: Repository, commit: str, step: Step, *, lock: Path, remote: str = "") -> None:
+    """Read, decide, write: by compare and swap, and once more from what is there where somebody else was first.
+
+    In `remote` where one is named, else in the repository itself. Under a lock, so that those of one machine come one
+    after the other.
+    """
+    from pushforward.report import note
+
+    started, stuck, known = time.monotonic(), 0, None
     with locked(lock):
-        left = [body for header, body in _entries(repository, commit) if header.get("event") != event]
-        if left:
-            _write(repository, commit, left)
-        else:
-            repository.git("notes", f"--ref={NOTES}", "remove", "--ignore-missing", commit)
+        while True:
+            if remote:
+                _fetch(repository, remote)
+            tip = repository.resolve(NOTES) or ""
+            kept, itself = repository.objects([f"{NOTES}:{_path(commit)}", commit])
+            before = [*note.load(kept[1]).reports] if kept else []
+            after = step(before)
+            if after == before:
+                return
+            about = note.about(itself[1]) if itself and itself[0] == "commit" else note.About()
+            failure = _write(repository, commit, note.text(after), note.dump(after, about) if after else b"", tip)
+            if remote and not failure and (failure := swap(repository, remote, NOTES, tip, NOTES)):
+                repository.git("update-ref", *(("-d", NOTES) if not tip else (NOTES, tip)))
+            if not failure:
+                return
+            stuck = stuck + 1 if tip == known else 0
+            known = tip
+            if stuck > STUCK or time.monotonic() - started > PATIENCE_SECONDS:
+                raise PushforwardError(
+                    f"{NOTES} cannot be moved{f' in {remote}' if remote else ''}: {failure}",
+                    next=f"git push {remote} {NOTES}, to see why" if remote else f"git fsck, in {repository.path}",
+                    exit_code=TOOL,
+                )
+            time.sleep(random.uniform(0.005, 0.02 * 2 ** min(stuck, 5)))  # noqa: S311
 
 
-def renew(repository: Repository, commit: str, event: str, text: str, *, lock: Path) -> None:
-    """Put a report in the place of the one for the same event, wherever in the note of `commit` that is."""
-    with locked(lock):
-        entries = _entries(repository, commit)
-        _write(repository, commit, [text if header.get("event") == event else body for header, body in entries])
+def _write(repository: Repository, commit: str, text: str, data: bytes, tip: str) -> str:
+    """Move the ref of the notes here, from `tip`, to one with this note; why it did not move, or "".
+
+    One process, which moves the ref only to what follows the commit that it is at. Without `data` the note goes.
+    """
+    lines = [b"commit %s\n" % NOTES.encode()]
+    lines.append(b"committer %s <%s> %d +0000\n" % (SERVICE.encode(), SERVICE_EMAIL.encode(), int(time.time())))
+    lines += [_data(f"Report on {commit}\n".encode()), b"from %s\n" % tip.encode() if tip else b""]
+    # git takes a note under any of these names, and would show what is under two of them twice
+    here = f"{commit[:2]}/{commit[2:]}"
+    gone = [commit, f"{commit[:2]}/{commit[2:4]}/{commit[4:]}", *(() if data else (here, _path(commit)))]
+    lines += [b"D %s\n" % path.encode() for path in gone]
+    for path, content in ((here, text.encode()), (_path(commit), data)) if data else ():
+        lines.append(b"M 100644 inline %s\n%s" % (path.encode(), _data(content)))
+    done = repository.git("fast-import", "--quiet", "--date-format=raw", stdin=b"".join(lines), check=False)
+    return "" if done.returncode == 0 else done.stderr.decode("utf-8", "replace").strip()[:300] or "it did not move"
 
 
-def _entries(repository: Repository, commit: str) -> list[tuple[dict[str, Any], str]]:
-    from pushforward.report.note import entries  # whoever only lists notes does not wait for it
-
-    return entries(read(repository, commit))
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
 
 
-def _write(repository: Repository, commit: str, reports: list[str]) -> None:
-    whole = "\n\n".join(part.rstrip() for part in reports) + "\n"
-    # -C takes the bytes as they are; -F would strip them
-    blob = repository.write_blob(whole.encode())
-    repository.git("notes", f"--ref={NOTES}", "add", "-f", "-C", blob, commit)
+def _path(commit: str) -> str:
+    return f"{FOLDER}/{commit[:2]}/{commit[2:]}.json"
 
 
-def annotated(repository: Repository) -> dict[str, str]:
-    """Commit -> the object that holds its note, for every commit that has one."""
-    if not repository.resolve(NOTES):
-        return {}
-    lines = repository.git("notes", f"--ref={NOTES}", "list").text.splitlines()
-    return {commit: blob for blob, commit in (line.split() for line in lines)}
+def _fetch(repository: Repository, remote: str, *refs: str) -> None:
+    # patterns, for there are none before the first verdict
+    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, *refs)]
+    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, *specs)

@@ -14,13 +14,13 @@ Parts = Mapping[str, tuple[Verdict, Context]]
 
 
 def markdown_of(verdict: Verdict, context: Context, parts: Parts) -> str:
-    """The report as markdown; that of each of several models is folded below, without a line for machines."""
+    """The report as markdown; that of each of several models is folded below."""
     if not parts:
         return markdown(verdict, context)
     budget = BUDGET // (len(parts) + 1)
     whole = [markdown(verdict, context, budget=budget)]
     for name, (one, told) in parts.items():
-        _, _, body = markdown(one, told, budget=budget - 200).partition("\n")
+        body = markdown(one, told, budget=budget - 200)
         whole.append(f"<details><summary>{name}: {one.verdict}</summary>\n\n{body.strip()}\n\n</details>\n")
     return "\n".join(whole)
 

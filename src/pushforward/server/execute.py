@@ -132,9 +132,7 @@ def _end(server: Server, done: Run, found: Outcome, console: Console) -> Run:
         console.say("  this is not final: the next push, or `pushforward dispatch`, tries again")
     ended = dataclasses.replace(done, ended=time.time())
     again = (
-        f"git fetch local && pushforward report {job.commit[:9]}"
-        if found.markdown
-        else f"pushforward runs show {job.id}"
+        f"git fetch local && pushforward report {job.commit[:9]}" if found.report else f"pushforward runs show {job.id}"
     )
     console.say(f"  {ended.seconds:.1f} s in all; read it again: {again}")
     console.close()

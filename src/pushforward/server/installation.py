@@ -216,7 +216,7 @@ def _waiting(made: "Server") -> Iterator[Finding]:
     if waits or runs.running(made) or not repository.resolve("HEAD"):
         return
     judged = {ref.name.removeprefix(RUNS) for ref in repository.refs(RUNS)}
-    told_of = set(notes.annotated(repository)) - judged
+    told_of = notes.reported(repository) - judged
     moves = repository.reflog(f"refs/heads/{made.default_branch}")
     if again := [after[:9] for _, after in moves if after in told_of]:
         told = f"{few(again)}: a report is there, and nothing says that it was judged; it is judged again"

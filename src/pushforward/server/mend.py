@@ -14,7 +14,7 @@ from pushforward.git import whereabouts
 from pushforward.git.refs import NOTES, PULLS, TRUST, VERDICTS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.server import FOLDER, Server, misplaced, readable
-from pushforward.judge import recorded
+from pushforward.judge import recorded, records
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.store import Store
 from pushforward.registry import signers, ssh
@@ -213,7 +213,7 @@ def _pulled(made: Server, damage: soundness.Damage) -> str:
 def _reports(made: Server) -> Iterator[str]:
     """The reports of the verdicts that have lost theirs."""
     repository, lock = made.repository, made.folder / notes.LOCK
-    known, count = set(notes.annotated(repository)), 0
+    known, count = set(notes.kept(repository)), 0
     for ref in repository.refs(VERDICTS):
         commit = ref.name.removeprefix(VERDICTS)
         content = repository.read(ref.object, "verdict.json")
@@ -222,7 +222,7 @@ def _reports(made: Server) -> Iterator[str]:
         found = verdicts.Verdict.from_json(content)
         branch = found.ref.removeprefix("refs/heads/")
         context = note.Context(branch=branch, target=made.default_branch)
-        notes.put(repository, commit, found.event, record.note(found, context), lock=lock)
+        notes.put(repository, commit, recorded.report(found, context), lock=lock)
         count += 1
     if count:
         yield f"{NOTES}: {count} reports are made again from their verdicts"
@@ -257,7 +257,7 @@ def _verdict(made: Server, gone: vouched.Missing) -> str:
     repository = made.repository
     model = gone.version.partition("@")[0]
     several = Revision(repository, verdicts.Verdict.from_json(gone.content).base).settings.several
-    content, before = {recorded.file_of(model if several else ""): gone.content}, repository.resolve(gone.ref)
+    content, before = {records.file_of(model if several else ""): gone.content}, repository.resolve(gone.ref)
     tree = repository.write_tree(before or EMPTY_TREE, content, index=made.folder / "verdict.index")
     date = repository.date(gone.commit)
     return repository.write_commit(tree, [], f"Verdict on {gone.commit}\n", date=date)

@@ -71,7 +71,7 @@ def is_final(server: Server, job: Job) -> bool:
 
 def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending:
     """The tips of branches without a report; and the commits that a later push took the place of before their turn."""
-    reported = notes.annotated(repository)
+    reported = notes.reported(repository)
     refs = [ref for ref in repository.refs("refs/heads/") if ref.name != default]
     tips = {ref.object for ref in refs}
     jobs: dict[str, tuple[float, Job]] = {}
@@ -102,7 +102,7 @@ def withdrawn(server: Server) -> Iterator[Job]:
     repository = server.repository
     paths = sorted((server.folder / DELETED).glob("*.json"))
     pushed = {after for _, after in repository.reflog(f"refs/heads/{server.default_branch}")} if paths else set()
-    known = {*notes.annotated(repository), *pushed} if paths else set()
+    known = {*notes.reported(repository), *pushed} if paths else set()
     for path in paths:
         try:
             found = json.loads(path.read_text())

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,17 +9,16 @@ from types import MappingProxyType
 
 from pushforward import durable, files, params, schema
 from pushforward.errors import MachineError, PushforwardError
-from pushforward.gate.verdict import Verdict, invalid
-from pushforward.git.refs import HOLDOUTS, PASSED, REPORTS, RUNS, TRIALS
-from pushforward.git.repository import EMPTY_TREE, Repository
+from pushforward.gate.verdict import invalid
+from pushforward.git.refs import HOLDOUTS, PASSED, RUNS, TRIALS
 from pushforward.git.server import Server
+from pushforward.judge import judged, recorded
 from pushforward.pipeline.lock import LOCK, merged, read_lock
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import CONFIG
 from pushforward.report import notes
-from pushforward.report.markdown import markdown
-from pushforward.report.note import Context, context_of, entries, with_context
-from pushforward.report.several import markdown_of, terminal_of
+from pushforward.report.note import Context, Report
+from pushforward.report.several import terminal_of
 from pushforward.report.terminal import terminal
 from pushforward.server import pending, runs
 from pushforward.server.runs import Job, Run, State
@@ -33,7 +31,7 @@ READ_BESIDE = (params.FILE, "dvc.yaml", LOCK, "src")  # in each folder of a pipe
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run came to: a report for reviewers and for the terminal, the locks and the metrics, the commit it ran.
+    """What a run came to: its report, what the pusher is told, the locks and the metrics, the commit it ran.
 
     One that is not `final` may say more of the machine than of the commit, and is tried again; where it is the
     `machine` that has failed, as often as it takes. `passed` is the tree that a pull request would leave, where its
@@ -42,7 +40,7 @@ class Outcome:
 
     verdict: str
     terminal: str
-    markdown: str = ""
+    report: Report | None = None
     reason: str = ""
     metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
     pictures: dict[str, bytes] = dataclasses.field(default_factory=dict)
@@ -56,26 +54,18 @@ class Outcome:
     machine: MachineError | None = None
 
 
-def note(verdict: Verdict, context: Context) -> str:
-    """The report of a verdict as it goes into a note."""
-    return with_context(markdown(verdict, context), context)
-
-
 def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
     """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
 
     The judge writes its report before anything is tagged, so what came of that is told here. The report of a judge of
     another version stays as it is: it says that something is to be tagged, not that it was.
     """
-    from pushforward.judge import judged
-
     if not judged.is_ours(folder):
         return found
     verdict, context, _ = judged.stored(folder)
-    context = dataclasses.replace(context, next_step=step, next_version="", next_command="")
-    parts = {name: judged.stored(part)[:2] for name, part in judged.parts(folder).items()}
-    text = with_context(markdown_of(verdict, context, parts), context)
-    return dataclasses.replace(found, terminal=terminal_of(verdict, context, parts), markdown=text)
+    context, parts = recorded.last_word(context, step), judged.each(folder)
+    text = recorded.report(verdict, context, parts)
+    return dataclasses.replace(found, terminal=terminal_of(verdict, context, parts), report=text)
 
 
 def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "judged", final: bool = True) -> Outcome:
@@ -91,7 +81,8 @@ def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "jud
         next_step=why.next,
     )
     verdict = dataclasses.replace(invalid(why.message), commit=job.commit, ref=job.ref, event=job.event, pull=job.pull)
-    return Outcome(verdict.verdict, terminal(verdict, context), note(verdict, context), reason=why.message, final=final)
+    report = recorded.report(verdict, context)
+    return Outcome(verdict.verdict, terminal(verdict, context), report, reason=why.message, final=final)
 
 
 def _unjudged(job: Job, why: MachineError) -> Outcome:
@@ -121,10 +112,10 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     folder = runs.folder(server, job.key)
     folder.mkdir(parents=True, exist_ok=True)
     final = outcome.final or last
-    if job.event == "push":
-        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
+    if job.event == "push" and outcome.report:
+        notes.put(repository, job.commit, outcome.report, lock=server.folder / notes.LOCK)
     if outcome.pictures:
-        _put_pictures(repository, job, outcome, folder)
+        recorded.put_pictures(repository, job.commit, job.event, outcome.pictures, scratch=folder)
     if final and outcome.passed:
         repository.set_ref(f"{PASSED}{repository.git('rev-parse', f'{outcome.passed}^{{tree}}').text}", outcome.passed)
     if outcome.release is not None:
@@ -132,9 +123,9 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     if final and job.event == "push":
         know(server, job.commit, outcome.locks)
     _put_refs(server, job, outcome, folder, final=final)
-    if final and job.event == "pull_request":
+    if final and job.event == "pull_request" and outcome.report:
         # the note is what says that all is there
-        notes.put(repository, job.commit, job.event, outcome.markdown, lock=server.folder / notes.LOCK)
+        notes.put(repository, job.commit, outcome.report, lock=server.folder / notes.LOCK)
     for used in ("cache", "artifacts", "judged"):
         shutil.rmtree(folder / used, ignore_errors=True)
     return dataclasses.replace(held(run, outcome), final=final, machine=False, failures=0)
@@ -175,20 +166,11 @@ def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final
         repository.set_ref(f"{TRIALS}{outcome.subject}", target)
 
 
-def _put_pictures(repository: Repository, job: Job, outcome: Outcome, folder: Path) -> None:
-    ref, place = f"{REPORTS}{job.commit}", f"{job.event}/plots"
-    files = {f"{place}/{name}": picture for name, picture in outcome.pictures.items()}
-    base = repository.resolve(ref) or EMPTY_TREE
-    tree = repository.write_tree(base, files, index=folder / "pictures.index", drop=place)
-    date = repository.date(job.commit)
-    repository.set_ref(ref, repository.write_commit(tree, [], f"Pictures of {job.commit}\n", date=date))
-
-
 def recovered(server: Server, run: Run) -> Run:
     """A run that was recorded by a process that died before it could say so."""
-    found = entries(notes.read(server.repository, run.job.commit))
-    header = next((header for header, _ in found if header.get("event") == run.job.event), {})
-    verdict, reason = str(header.get("verdict", "")), str(header.get("reason", ""))
+    found = notes.read(server.repository, run.job.commit)
+    told = next((one.verdict for one in found if one.event == run.job.event), {})
+    verdict, reason = str(told.get("verdict", "")), str(told.get("reason", ""))
     return dataclasses.replace(run, state="done", verdict=verdict, reason=reason, stage="", final=True)
 
 
@@ -251,20 +233,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 def open_retired(server: Server, before: dict[str, str]) -> None:
     """Write the numbers of a holdout that has retired into the reports that kept them back."""
-    moved = [ref for ref in server.repository.refs(HOLDOUTS) if before.get(ref.name) != ref.object]
+    moved = [ref.name for ref in server.repository.refs(HOLDOUTS) if before.get(ref.name) != ref.object]
     if not moved:
         return
-    from pushforward.judge import ledger, seal
-
-    book = ledger.Ledger(server.repository, key=seal.key(Path(server.bare)))
-    for ref in moved:
-        model, _, name = ref.name.removeprefix(HOLDOUTS).rpartition("@")
-        if model:
-            continue  # the report is of several models: which look it kept back, its first line does not say
-        state, numbers = book.state(name), book.numbers(name)
-        for look in state.looks if state.retired else ():
-            for header, body in entries(notes.read(server.repository, look.commit)):
-                if look.number in numbers and header.get("sealed"):
-                    whole = seal.opened(json.dumps(header), numbers[look.number])
-                    text = note(whole, context_of(body))
-                    notes.renew(server.repository, look.commit, whole.event, text, lock=server.folder / notes.LOCK)
+    recorded.open_retired(server.repository, moved, lock=server.folder / notes.LOCK)

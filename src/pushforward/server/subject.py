@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pushforward import files
@@ -86,12 +86,10 @@ class Subject:
             commit = moves.pop(commit)
         return commit
 
-    def verdict_of(self, commit: str) -> dict[str, object]:
+    def verdict_of(self, commit: str) -> Mapping[str, object]:
         """What is recorded of a push of `commit` to the default branch; empty where nothing is."""
-        from pushforward.report import note
-
-        found = note.entries(notes.read(self.repository, commit)) if commit != ZERO else []
-        return next((header for header, _ in found if header.get("event") == "push"), {})
+        found = notes.read(self.repository, commit) if commit != ZERO else []
+        return next((one.verdict for one in found if one.event == "push"), {})
 
     def awaits(self, commit: str) -> bool:
         """Whether a push of `commit` to the default branch is still to be judged."""

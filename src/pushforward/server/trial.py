@@ -98,10 +98,8 @@ def _server(clone: Path, made: Server, python: Path) -> Server:
 
 def _verdict(repository: Repository, commit: str) -> str:
     """What the note of a commit says."""
-    from pushforward.report import note
-
-    found = note.entries(notes.read(repository, commit))
-    return str(found[0][0].get("verdict", "")) if found else ""
+    found = notes.read(repository, commit)
+    return str(found[0].verdict.get("verdict", "")) if found else ""
 
 
 def _dispatched(server: Server) -> str:

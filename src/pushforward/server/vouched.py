@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pushforward.git.refs import REGISTRY, RUNS, VERDICTS
 from pushforward.git.repository import Repository
-from pushforward.judge import recorded
+from pushforward.judge import records
 from pushforward.registry import tags as registry
 from pushforward.release.entry import VERDICT, folder
 from pushforward.server.finding import Finding, few, mends
@@ -49,7 +49,7 @@ def _of(
         return
     content = repository.read(REGISTRY, f"{folder(version.name)}/{VERDICT}") or b""
     known = hashlib.sha256(content).hexdigest() == record.get("verdict")
-    lost = f"{VERDICTS}{commit}" not in there or recorded.read(repository, commit, version.model) is None
+    lost = f"{VERDICTS}{commit}" not in there or records.read(repository, commit, version.model) is None
     if lost and known:
         yield Missing(f"{VERDICTS}{commit}", version.name, commit, content)
     if f"{RUNS}{commit}" not in there:

@@ -18,10 +18,10 @@ from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
-from pushforward.judge import handover
+from pushforward.judge import handover, judged, recorded
 from pushforward.judge.handover import read_metrics
 from pushforward.registry import tags as registry
-from pushforward.report.note import Context, entries
+from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
 from pushforward.server import record, recover, runs
 from pushforward.server.console import Console, Lines
@@ -34,9 +34,9 @@ from pushforward.server.wish import Wish
 if TYPE_CHECKING:
     from pushforward.release import promote
 
-LIMIT_PICTURE = 1 << 20
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
+LEFT = ("verdict.json", "report.md", "report.txt")  # by a judge that has come to a verdict
 BUILD_MINUTES = 40  # what building environments may take beside the workflows
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
 
@@ -200,13 +200,13 @@ class Execution:
         head, why = "NOT TAGGED", "judged, but the tags could not be made"
         if name:
             head, why = "NOT FINISHED", f"{name} is there, but what follows its tag could not be done"
-        first, _, rest = found.markdown.partition("\n")
-        return dataclasses.replace(
-            found,
-            terminal=f"! {head}  {why}{self._last_words()}\n{found.terminal}",
-            markdown=f"{first}\n\n> [!CAUTION]\n> **{head.capitalize()}**: {why}.\n{rest}",
-            final=False,
-        )
+        told = found.report
+        if told:
+            title, _, rest = told.text.partition("\n")
+            text = f"{title}\n\n> [!CAUTION]\n> **{head.capitalize()}**: {why}.\n{rest}"
+            told = dataclasses.replace(told, text=text)
+        terminal = f"! {head}  {why}{self._last_words()}\n{found.terminal}"
+        return dataclasses.replace(found, terminal=terminal, report=told, final=False)
 
     def _settled(self, found: Outcome) -> tuple[Outcome, "promote.Standing | None"]:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
@@ -215,19 +215,14 @@ class Execution:
             return found, None
         from pushforward.release import promote  # a verdict that is carried over must not wait for it
 
-        each = {name: promote.standing(self.repository, name, self.job.commit) for name in passed}
-        standing = next(iter(each.values()))
-        if self.subject.settings.several:
-            words = "; ".join(f"{name}: {one.words}" for name, one in each.items())
-            standing = promote.Standing(standing.version, standing.made, words)
+        several = self.subject.settings.several
+        standing = promote.standing_of_each(self.repository, passed, self.job.commit, several=several)
         with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
             found = record.told_last(found, self.judged / "verdict", standing.words)
         return found, standing
 
     def _passed(self, found: Outcome) -> list[str]:
         """The models that the judge has passed."""
-        from pushforward.judge import judged
-
         parts = judged.parts(self.judged / "verdict")
         if not parts:
             return list(self.subject.settings.project.models)[:1] if found.verdict == "promote" else []
@@ -237,7 +232,7 @@ class Execution:
 
     def _has_verdict(self) -> bool:
         judged = any(job.id == JUDGE and job.result == "success" for job in self.judge.jobs) if self.judge else False
-        return judged and (self.judged / "verdict" / "report.md").is_file()
+        return judged and all((self.judged / "verdict" / name).is_file() for name in LEFT)
 
     def _no_verdict(self) -> PushforwardError:
         """Why nobody has judged what was run."""
@@ -262,32 +257,28 @@ class Execution:
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
         verdict, taken = self.judged / "verdict", self.judged / "train"
-        text = (verdict / "report.md").read_text()
-        header = entries(text)[0][0]
+        told = judged.kept(verdict)
         return Outcome(
-            str(header["verdict"]),
+            str(told.verdict["verdict"]),
             (verdict / "report.txt").read_text(),
-            text,
-            str(header.get("reason", "")),
+            told,
+            str(told.verdict.get("reason", "")),
             read_metrics(taken),
-            _pictures(verdict / "plots"),
+            recorded.pictures(verdict / "plots"),
             handover.locks_in(taken),
             self.subject.commit,
-            passed="" if self.subject.trusted or not self._lands(header) else self.subject.commit,
+            passed="" if self.subject.trusted or not self._lands(told.verdict) else self.subject.commit,
             final=self.own,
         )
 
     def _lands(self, header: Mapping[str, Any]) -> bool:
         """Whether the judge has found what a protected default branch takes.
 
-        What a change touches of the judge is asked of the whole verdict, for the report's first line may be cut. A
-        workflow of the project's own may keep the report alone.
+        What a change touches of the judge is asked of the whole verdict, for that of a report may be cut.
         """
         by_itself = header.get("rules", {}).get(verdicts.LEVEL) == verdicts.SELF_SCORED
         if header["verdict"] == "promote" and not by_itself:
             return True
-        from pushforward.judge import judged
-
         with contextlib.suppress(PushforwardError):
             return verdicts.lands(judged.stored(self.judged / "verdict")[0])
         return False
@@ -301,7 +292,7 @@ class Execution:
         stored = self.repository.read(f"{VERDICTS}{job.commit}", "verdict.json")
         if job.event != "push" or stored is None or self.subject.settings.several or not self._tagged():
             return None  # several are judged again: each look at a holdout has its answer already
-        if (self.judged / "verdict" / "report.md").is_file():
+        if all((self.judged / "verdict" / name).is_file() for name in LEFT):
             return self._settled(self._verdict())[0]
 
         from pushforward.release import promote
@@ -309,8 +300,8 @@ class Execution:
         verdict = verdicts.Verdict.from_json(stored.decode())
         words = promote.standing(self.repository, self.subject.settings.model.name, job.commit).words
         context = Context(branch=job.branch, next_step=words)
-        told, text = terminal(verdict, context), record.note(verdict, context)
-        return Outcome(verdict.verdict, told, text, verdict.reason, subject=job.commit)
+        told, report = terminal(verdict, context), recorded.report(verdict, context)
+        return Outcome(verdict.verdict, told, report, verdict.reason, subject=job.commit)
 
     def _tagged(self) -> bool:
         """Whether a version names this commit as what was pushed."""
@@ -338,8 +329,8 @@ class Execution:
         verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
         then = "mend what is named above and push again" if verdict.verdict == "invalid" else "nothing to do"
         context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step=then)
-        text = record.note(verdict, context)
-        return Outcome(verdict.verdict, terminal(verdict, context), text, verdict.reason, subject=source)
+        report = recorded.report(verdict, context)
+        return Outcome(verdict.verdict, terminal(verdict, context), report, verdict.reason, subject=source)
 
     def _unmatched(self) -> PushforwardError:
         """The refusal of a push that starts no workflow, with the branches that the workflows name."""
@@ -356,9 +347,3 @@ class Execution:
             f"no workflow of this server matches the push: its default branch is {default}, {path} runs for {names}",
             next=f"name {default} under on: in {path}, in judge.yml too where it names a branch",
         )
-
-
-def _pictures(folder: Path) -> dict[str, bytes]:
-    """The pictures that the judge has drawn, by name."""
-    found = [path for path in sorted(folder.glob("*.svg")) if path.is_file() and not path.is_symlink()]
-    return {path.name: path.read_bytes() for path in found if path.stat().st_size < LIMIT_PICTURE}

@@ -25,11 +25,10 @@ from pushforward.judge.looks import State
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
+from pushforward.report.note import About
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-SETTINGS = f"HEAD:{schema.FILE}"
-FIRST, LAST = b"<!-- pushforward ", b" -->"
 
 Found = tuple[str, bytes] | None
 Reader = Callable[[Found], Any]
@@ -88,13 +87,15 @@ class Header(_Part):
     touched: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Commit:
-    """What a list says of a commit; empty where a note outlived its commit, or came without it."""
+class _Report(_Part):
+    verdict: Header
 
-    seconds: int = 0
-    author: str = ""
-    subject: str = ""
+
+class _Kept(_Part):
+    """What is kept of a commit's reports, as a list of runs needs it."""
+
+    commit: About = About()
+    reports: tuple[_Report, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Run:
 
     commit: str
     header: Header
-    about: Commit = Commit()
+    about: About = field(default_factory=About)
     version: str = ""
 
     @property
@@ -156,12 +157,12 @@ class Tag:
     @property
     def seconds(self) -> int:
         """When it was made."""
-        return _signature(self._parts[0], "tagger")[0]
+        return note.signature(self._parts[0], "tagger")[0]
 
     @property
     def tagger(self) -> str:
         """Who made it."""
-        return _signature(self._parts[0], "tagger")[1]
+        return note.signature(self._parts[0], "tagger")[1]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -179,7 +180,7 @@ class Snapshot:
     """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
 
     `measured` is the level of settings by which no run fills one without a person's word; "" otherwise.
-    `notes` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
+    `kept` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
     that this version cannot read.
     """
 
@@ -191,7 +192,7 @@ class Snapshot:
     pulls: tuple[Pull, ...] = ()
     models: tuple[str, ...] = ()  # of the default branch; the one that is read is among them
     holdouts: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -204,18 +205,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Report:
-    """One report of a commit: the text as stored and, where it can be read, the verdict. `pictures` are names."""
+    """One report of a commit: its text as markdown and, where it can be read, the verdict. `pictures` are names."""
 
-    text: str
+    markdown: str
     event: str
     verdict: verdicts.Verdict | None
     context: note.Context
     pictures: tuple[str, ...] = ()
-
-    @property
-    def markdown(self) -> str:
-        """The text for people: without the lines for machines."""
-        return "\n".join(line for line in self.text.split("\n") if not line.startswith("<!--"))
 
 
 @dataclass(frozen=True)
@@ -238,8 +234,8 @@ def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
 class History:
     """Reads a repository, by one of its models; knows what it has read before. Safe to use from several threads."""
 
-    def __init__(self, repository: Repository, model: str = "") -> None:
-        self.repository, self.model = repository, model
+    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD") -> None:
+        self.repository, self.model, self.head = repository, model, head
         self._ledgers = model  # under which name the ledgers of one of several models are
         self._lock = threading.Lock()
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
@@ -248,7 +244,7 @@ class History:
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
-        prefixes = ("refs/heads", *registry.PLACES, NOTES, HOLDOUTS, REPORTS)
+        prefixes = ("refs/heads", "refs/remotes", *registry.PLACES, NOTES, HOLDOUTS, REPORTS)
         listed = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).stdout
         with self._lock:
             before, snapshot = self._seen
@@ -259,17 +255,17 @@ class History:
 
     def reports(self, snapshot: Snapshot, commits: Collection[str]) -> dict[str, list[Report]]:
         """The reports of commits, each newest first."""
-        known = [commit for commit in commits if commit in snapshot.notes]
+        known = [commit for commit in commits if commit in snapshot.kept]
         folders = {
             (commit, event): f"{snapshot.reports[commit]}:{event}/plots"
             for commit in known
             if commit in snapshot.reports
             for event in EVENTS
         }
-        found = self.objects([*(snapshot.notes[commit] for commit in known), *folders.values()])
+        found = self.objects([*(snapshot.kept[commit] for commit in known), *folders.values()])
         return {
             commit: _reports(
-                found[snapshot.notes[commit]],
+                found[snapshot.kept[commit]],
                 {event: _pictures(found.get(folders.get((commit, event), ""))) for event in EVENTS},
             )
             for commit in known
@@ -297,8 +293,8 @@ class History:
 
     def _read(self, listed: str) -> Snapshot:
         refs = {name: identity for identity, _, name in (line.partition(" ") for line in listed.splitlines())}
-        annotated = notes.annotated(self.repository) if NOTES in refs else {}
-        read = self._learn([(_headers, blob) for blob in annotated.values()] + [(_commit, name) for name in annotated])
+        kept, strange = notes.listed(self.repository) if NOTES in refs else ({}, set())
+        read = self._learn([(_headers, blob) for blob in kept.values()] + [(_commit, name) for name in kept])
         rules, problems = self._settings()
         model, policy, measured = _told(rules) if rules else (_model(refs), {}, "")
         mine = [name for name in refs if name.startswith((f"refs/tags/{model}@", f"refs/tags/{model}#", FOREIGN))]
@@ -308,8 +304,9 @@ class History:
         folded = [Ref(name, refs[name], kinds[refs[name]], told[refs[name]].target) for name in mine]
         known = registry.fold(model, folded)
         known = registry.without_bare(known, {name: tag.raw for name, tag in told.items()})
-        kept = {commit: read[_headers, blob] for commit, blob in annotated.items()}
-        runs = _runs({commit: headers for commit, (headers, _) in kept.items()}, read, known, told)
+        told_of = {commit: read[_headers, blob] for commit, blob in kept.items()}
+        about = {commit: read[_commit, commit] or there for commit, (there, *_) in told_of.items()}
+        runs = _runs({commit: headers for commit, (_, headers, _) in told_of.items()}, about, known, told)
         return Snapshot(
             model=model,
             models=tuple(rules.project.models) if rules else (model,),
@@ -317,11 +314,11 @@ class History:
             registry=known,
             tags=told,
             runs=runs,
-            pulls=self._pulls(runs),
+            pulls=self._pulls(runs, {commit for commit in kept if read[_commit, commit]}),
             holdouts=self._newest_first(_of_model(_below(refs, HOLDOUTS), model)),
-            notes={commit: annotated[commit] for commit, (headers, broken) in kept.items() if headers or broken},
+            kept=kept,
             reports=_below(refs, REPORTS),
-            unread=tuple(commit for commit, (_, broken) in kept.items() if broken),
+            unread=(*(commit for commit, (*_, broken) in told_of.items() if broken), *sorted(strange)),
             problems=(*problems, *known.problems),
             measured=measured,
         )
@@ -339,7 +336,7 @@ class History:
 
     def _settings(self) -> tuple[settings.Settings | None, list[str]]:
         """The settings of the default branch; none where there are none, or with what is wrong with them."""
-        (found,) = self.repository.objects([SETTINGS])
+        (found,) = self.repository.objects([f"{self.head}:{schema.FILE}"])
         if found is None:
             return None, []
         try:
@@ -367,17 +364,18 @@ class History:
         """The batches of the default branch; none where nothing can be read that says them."""
         rules, _ = self._settings()
         try:
-            return rules.arrived(lambda file: self.repository.read("HEAD", file)) if rules else []
+            return rules.arrived(lambda file: self.repository.read(self.head, file)) if rules else []
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
-    def _pulls(self, runs: Iterable[Run]) -> tuple[Pull, ...]:
+    def _pulls(self, runs: Iterable[Run], present: Collection[str]) -> tuple[Pull, ...]:
+        """Pull requests by their runs; `present` are the commits that are here, and not in their reports alone."""
         pushes: dict[int, list[Run]] = {}
         for run in runs:
             if run.pull is not None:
                 pushes.setdefault(run.pull, []).append(run)
-        here = [some[0].commit for some in pushes.values() if some[0].about.seconds]
-        into = self.repository.resolve("HEAD") if here else None
+        here = [some[0].commit for some in pushes.values() if some[0].commit in present]
+        into = self.repository.resolve(self.head) if here else None
         waiting = self.repository.unmerged(here, into) if into else set(here)
         pulls = [
             Pull(number, tuple(some), some[0].commit in here and some[0].commit not in waiting)
@@ -424,7 +422,7 @@ def _model(refs: Collection[str]) -> str:
 
 def _runs(
     headers: Mapping[str, Sequence[Header]],
-    read: Mapping[tuple[Reader, str], Any],
+    about: Mapping[str, About],
     known: Registry,
     tags: Mapping[str, Tag],
 ) -> tuple[Run, ...]:
@@ -434,10 +432,9 @@ def _runs(
     }
     found: list[tuple[int, int, Run]] = []
     for commit, reports in headers.items():
-        about = read[_commit, commit]
         for place, header in enumerate(reports):
             version = made.get(commit, "") if header.event == "push" else ""
-            found.append((-about.seconds, place, Run(commit, header, about, version)))
+            found.append((-about[commit].seconds, place, Run(commit, header, about[commit], version)))
     return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
 
 
@@ -450,43 +447,36 @@ def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
 
 
-def _headers(found: Found) -> tuple[tuple[Header, ...], bool]:
-    """The verdicts of a note, and whether there are some that cannot be read."""
-    verdicts, broken = [], False
-    for line in (found[1] if found else b"").split(b"\n"):
-        # As `note.entries` finds them; but a list of a thousand runs wants a tenth of each, and at once.
-        if line.startswith(FIRST) and line.endswith(LAST):
-            try:
-                verdicts.append(Header.model_validate_json(line[len(FIRST) : -len(LAST)]))
-            except ValidationError:
-                broken = True
-    return tuple(verdicts), broken
+def _headers(found: Found) -> tuple[About, tuple[Header, ...], bool]:
+    """What is kept of a commit, its verdicts, and whether there are some that cannot be read."""
+    content = found[1] if found else b""
+    try:
+        whole = _Kept.model_validate_json(content)  # a list of a thousand runs wants a tenth of each, and at once
+    except ValidationError:
+        kept = note.load(content)
+        readable = [_readable(one) for one in kept.reports]
+        return kept.commit, tuple(one for one in readable if one), True
+    return whole.commit, tuple(one.verdict for one in whole.reports), not whole.reports
 
 
-def _commit(found: Found) -> Commit:
+def _readable(report: note.Report) -> Header | None:
+    try:
+        return Header.model_validate(report.verdict)
+    except ValidationError:
+        return None
+
+
+def _commit(found: Found) -> About | None:
+    """What a commit says of itself; None where it is not here."""
     if found is None or found[0] != "commit":
-        return Commit()
-    headers, _, message = _text(found).partition("\n\n")
-    seconds, _ = _signature(headers, "committer")
-    _, author = _signature(headers, "author")
-    paragraph = message.lstrip("\n").partition("\n\n")[0]
-    return Commit(seconds, author, " ".join(paragraph.split("\n")).strip())
+        return None
+    return note.about(found[1])
 
 
 def _tag(found: Found) -> tuple[str, Tag]:
     if found is None or found[0] != "tag":
         return found[0] if found else "", Tag()
     return "tag", Tag(found[1])
-
-
-def _signature(headers: str, role: str) -> tuple[int, str]:
-    """(seconds, name) of who made a commit or tag; of what git did not write, nothing."""
-    found = re.search(rf"^{role} (.*?) ?<[^>\n]*> (\d{{1,12}}) ", headers, re.MULTILINE)
-    return (int(found[2]), found[1]) if found else (0, "")
-
-
-def _text(found: Found) -> str:
-    return found[1].decode("utf-8", "replace") if found else ""
 
 
 def _blob(found: Found) -> bytes | None:
@@ -502,11 +492,10 @@ def _pictures(found: Found) -> tuple[str, ...]:
 
 def _reports(found: Found, pictures: Mapping[str, tuple[str, ...]]) -> list[Report]:
     reports = []
-    for header, text in note.entries(_text(found)):
-        event = str(header.get("event"))
+    for one in note.load(found[1] if found else b"").reports:
         try:
-            verdict = verdicts.Verdict.from_json(json.dumps(header))
+            verdict = verdicts.Verdict.from_json(json.dumps(one.verdict))
         except PushforwardError:
             verdict = None
-        reports.append(Report(text, event, verdict, note.context_of(text), pictures.get(event, ())))
+        reports.append(Report(one.text, one.event, verdict, one.context, pictures.get(one.event, ())))
     return reports

@@ -72,9 +72,9 @@ class Part:
 class Site:
     """All pages of one repository."""
 
-    def __init__(self, repository: Repository, model: str = "") -> None:
-        self.history, self.model, self._others = History(repository, model), model, dict[str, Site]()
-        self.name = repository.path.resolve().name
+    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD", name: str = "") -> None:
+        self.history, self.model, self._others = History(repository, model, head), model, dict[str, Site]()
+        self.name = name or repository.path.resolve().name
         self._templates = _templates()
         more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
@@ -103,7 +103,7 @@ class Site:
         return self._at(path, None)
 
     def _other(self, name: str) -> "Site":
-        return self._others.setdefault(name, Site(self.history.repository, name))
+        return self._others.setdefault(name, Site(self.history.repository, name, self.history.head, self.name))
 
     def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
         """(name, address, whether it is this one) of every model, where there are several."""
@@ -146,7 +146,7 @@ class Site:
                 yield from _there(
                     f"version/{version.version}.html", self._version(snapshot, str(version.version), entry)
                 )
-        commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.notes]))
+        commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.kept]))
         newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
         for start in range(0, len(commits), PER_PAGE):
             told = self.history.reports(snapshot, commits[start : start + PER_PAGE])

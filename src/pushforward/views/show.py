@@ -12,6 +12,7 @@ from pushforward.pipeline.revision import settings_here
 from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
+from pushforward.registry.authority import Reading
 from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
@@ -78,7 +79,7 @@ class State:
     """The registry and the history of a repository, newest verdict last.
 
     `foreign` is what nobody here has judged or signed, `earlier` what environments hold under other names than the
-    model has now, `lacks` what a clone has not fetched.
+    model has now, `lacks` what is not known of a remote.
     """
 
     model: str
@@ -102,15 +103,27 @@ def models(root: Path) -> list[str]:
     return list(settings_here(root).project.models)
 
 
-def state(root: Path, model: str = "") -> State:
-    """Read tags and notes of the repository in `root`, of one model; rejected changes are in the history too."""
-    repository = Repository(root)
+def reading(root: Path) -> Reading:
+    """Whose history counts for the repository in `root`; it itself as it is where that is an open question."""
+    try:
+        return authority.reading(root, models(root))
+    except PushforwardError as open_question:
+        return authority.here(Repository(root), f"{open_question.message}; next: {open_question.next}")
+
+
+def state(root: Path, model: str = "", read: Reading | None = None) -> State:
+    """Read tags and reports of whose history counts for the repository in `root`; rejected changes are in it too.
+
+    Of one `model`; who asks for several has `read` once.
+    """
     rules = settings_here(root).of(model)
-    known = _known(root, repository, rules)
+    read = read or reading(root)
+    repository = read.repository
+    known = _counting(root, repository, rules.model.name, rules)
     tags = _tags(repository, known)
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    snapshot = History(repository, model).snapshot()
+    snapshot = History(repository, model, read.head).snapshot()
     unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
     inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
@@ -123,7 +136,7 @@ def state(root: Path, model: str = "") -> State:
         tuple(_entry(run, made) for run in reversed(snapshot.runs)),
         tuple(_earlier(root, repository, rules)),
         Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
-        authority.lacks(repository, known.model),
+        read.lacks,
     )
 
 
@@ -132,7 +145,7 @@ def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Us
     refs = repository.refs(*registry.PLACES)
     parsed = (registry.parse(ref.name.removeprefix("refs/tags/")) for ref in refs if ref.type == "tag")
     for model in sorted({found["model"] for found in parsed if found} - set(rules.project.models)):
-        known = _counting(root, registry.fold(model, refs), rules)
+        known = _counting(root, repository, model, rules)
         tags = _tags(repository, known)
         for name in known.environments:
             use = _use(known, name, tags)
@@ -140,14 +153,11 @@ def _earlier(root: Path, repository: Repository, rules: Settings) -> Iterator[Us
                 yield use
 
 
-def _known(root: Path, repository: Repository, rules: Settings) -> Registry:
+def _counting(root: Path, repository: Repository, model: str, rules: Settings) -> Registry:
     """What counts of the registry; all of it, and that as a problem, where nobody can say whose signatures count."""
-    return _counting(root, registry.fold(rules.model.name, repository.refs(*registry.PLACES)), rules)
-
-
-def _counting(root: Path, known: Registry, rules: Settings) -> Registry:
+    known = registry.fold(model, repository.refs(*registry.PLACES))
     try:
-        return tagging.counting(root, known, rules.promote.environments)
+        return tagging.counting(root, known, rules.promote.environments, repository=repository)
     except PushforwardError as unknown:
         return replace(known, problems=(*known.problems, f"no signature was verified: {unknown.message}"))
 

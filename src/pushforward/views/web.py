@@ -16,10 +16,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pushforward.errors import PushforwardError
-from pushforward.git import remote
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision
-from pushforward.registry.authority import lacks
+from pushforward.registry.authority import Reading, reading
 from pushforward.views.pages import SVG, Answer, Site
 
 POLICY = (
@@ -41,42 +40,36 @@ MARK = b'<meta name="generator" content="pushforward'
 PATIENCE_SECONDS = 30
 
 
-def repository_of(path: Path) -> Repository:
-    """The repository to read: the authority of a clone that has it on this machine, else the one at `path`.
-
-    A clone holds what it has fetched; its authority holds everything.
-    """
+def site_of(path: Path) -> tuple[Site, Reading]:
+    """The pages of the repository at `path`: of its authority, where it is no authority itself."""
     repository = Repository(path)
     if repository.git("rev-parse", "--git-dir", check=False).returncode != 0:
         raise PushforwardError(f"{path} is not a git repository", next="pushforward web --repository PATH")
-    there = remote.authority(repository)
-    if there is not None and there.folder is not None and (there.folder / "HEAD").is_file():
-        return Repository(there.folder)
-    return repository
+    read = reading(path, _models(repository))
+    return Site(read.repository, head=read.head, name=read.name), read
+
+
+def _models(repository: Repository) -> list[str]:
+    """The names of the models; none where they cannot be read: the pages say so by themselves."""
+    try:
+        return list(Revision(repository, "HEAD").settings.project.models)
+    except PushforwardError:
+        return []
 
 
 def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> None:
     """Serve the pages of the repository at `path` until interrupted."""
-    repository = repository_of(path)
-    with listen(Site(repository), host, port) as server:
+    site, read = site_of(path)
+    with listen(site, host, port) as server:
         shown = f"[{host}]" if ":" in host else host
-        say(f"reads    {repository.path.resolve()}")
-        if missing := _lacks(repository):
-            say(f"lacks    {missing}")
+        say(f"reads    {read.repository.path.resolve()}")
+        if read.lacks:
+            say(f"lacks    {read.lacks}")
         say(f"open     http://{shown}:{server.server_address[1]}/")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             say("")
-
-
-def _lacks(repository: Repository) -> str:
-    """What the pages of a clone cannot show because it has not been fetched."""
-    try:
-        model = next(iter(Revision(repository, "HEAD").settings.project.models))
-    except PushforwardError:
-        return ""
-    return lacks(repository, model)
 
 
 def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:
@@ -102,7 +95,7 @@ def export(path: Path, folder: Path) -> int:
 
     An earlier export is brought up to date. A folder with an index.html of somebody else's is refused.
     """
-    site = Site(repository_of(path))
+    site, _ = site_of(path)
     index = folder / "index.html"
     if index.exists() and MARK not in index.read_bytes():
         raise PushforwardError(f"{index} is not of an earlier export", next="pushforward web --export another-folder")

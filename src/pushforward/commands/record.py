@@ -1,0 +1,55 @@
+"""`pushforward record`: Write a verdict's report and pictures into git, where show, report and web read them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pushforward.commands import common
+
+if TYPE_CHECKING:
+    from pushforward.gate.verdict import Verdict
+    from pushforward.git.repository import Repository
+    from pushforward.report.several import Parts
+
+
+@click.command(epilog=common.example("pushforward record --from verdict"))
+@click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
+@click.option("--handover", "folder", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True)
+@click.option("--tagged", is_flag=True, help="After `promote`: say what came of it.")
+def record(source: Path, folder: Path, tagged: bool) -> None:
+    """Write a verdict's report and pictures into git, where show, report and web read them.
+
+    The judge's job on a forge does it; a server of ours records by itself.
+    """
+    from pushforward.git.repository import Repository
+    from pushforward.judge import handover, judged, ledger, recorded
+    from pushforward.release import promote
+
+    root, repository = Path.cwd(), Repository(Path.cwd())
+    verdict, context, _ = judged.stored(source)
+    run = verdict.commit if verdict.event == "push" else ""  # of a pull request nothing of its own is kept
+    if run and handover.locks_in(folder):
+        read = handover.read(folder, handover.AT_MOST)  # it is judged already
+        where = ledger.of(root).repository
+        run = promote.lock_commit(where, run, read.locks, read.metrics, scratch=root / ".git")
+    parts = judged.each(source)
+    if tagged and verdict.event == "push" and (passed := _passed(repository, verdict, parts)):
+        untagged = "it is not tagged yet; the log of the job that promotes says why"
+        there = promote.standing_of_each(repository, passed, verdict.commit, several=bool(parts), untagged=untagged)
+        context = recorded.last_word(context, there.words)
+    drawn = recorded.pictures(source / "plots")
+    made = recorded.record(root, recorded.report(verdict, context, parts), drawn, run)
+    # for whoever posts it: where the pictures are
+    (source / "recorded.json").write_text(json.dumps({"pictures": made.pictures, "names": sorted(drawn)}) + "\n")
+    click.echo(f"  recorded {verdict.commit[:9]} in {made.place}: pushforward report {verdict.commit[:9]}")
+
+
+def _passed(repository: "Repository", verdict: "Verdict", parts: "Parts") -> list[str]:
+    """The models that the judge has passed."""
+    from pushforward.pipeline.revision import Revision
+
+    if parts:
+        return [name for name, (one, _) in parts.items() if one.verdict == "promote"]
+    return list(Revision(repository, verdict.commit).settings.project.models) if verdict.verdict == "promote" else []
