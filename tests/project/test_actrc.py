@@ -18,10 +18,11 @@ def test_this_repository_has_what_the_package_says():
         assert (ROOT / actrc.EVENTS / name).read_text() == text
 
 
-def test_every_action_of_every_workflow_has_a_stand_in():
+def test_every_action_of_a_job_that_act_does_not_skip_has_a_stand_in():
     used = {
         found
         for path in (ROOT / ".github").rglob("*.yml")
+        if path.name != "pages.yml"  # no `vars` say that it runs
         for found in re.findall(r"uses: ([\w-]+/[\w-]+@[0-9a-f]{40})", path.read_text())
     }
     told = dict(re.findall(r"^--local-repository (\S+)=(\S+)$", (ROOT / actrc.PATH).read_text(), re.MULTILINE))

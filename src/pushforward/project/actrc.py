@@ -63,11 +63,13 @@ def text(form: Form) -> str:
 
 
 def _used() -> list[tuple[str, str]]:
-    """The actions of the generated workflows, as they are pinned."""
-    folder = resources.files("pushforward") / "workflows"
+    """The actions of the generated workflows that have a stand-in, as they are pinned; a job of the others is skipped."""
+    package = resources.files("pushforward")
+    folder = package / "workflows"
     places = [*folder.iterdir(), *(one / "action.yml.in" for one in (folder / "actions").iterdir())]
     texts = [one.read_text("utf-8") for one in places if one.is_file() and one.name.endswith(".yml.in")]
-    return sorted({(found["action"], found["sha"]) for text in texts for found in USES.finditer(text)})
+    used = sorted({(found["action"], found["sha"]) for text in texts for found in USES.finditer(text)})
+    return [one for one in used if (package / "actions" / "stand_ins" / one[0].replace("/", "+")).is_dir()]
 
 
 def events(branch: str) -> dict[str, str]:
