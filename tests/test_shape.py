@@ -56,6 +56,7 @@ CALLS = {
     "rollback": "release.release.rollback",
     "runs": "server.runs.listed",
     "score": "judge.challenge.answer",
+    "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",
     "verify": "release.verify.verify",
