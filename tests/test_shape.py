@@ -89,12 +89,6 @@ def test_no_verb_is_told_of_that_is_none():
     assert sorted(CALLS) == VERBS
 
 
-def test_what_the_readme_links_to_is_there():
-    text = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
-
-
 def test_the_run_environment_has_no_pandas_and_no_scikit_learn():
     text = (ROOT / "requirements" / "run.txt").read_text()
     for name in ("pandas", "scikit-learn", "pyarrow"):
