@@ -212,12 +212,17 @@ def test_words_and_reports_are_cut_where_the_forge_ends(forge):
 def test_pictures_and_what_is_no_name_of_one(forge):
     forge.judge()
     names = ["gain-by-day.svg", "../x.svg", 'a"b.svg']
-    (forge.folder / "recorded.json").write_text(json.dumps({"pictures": "ab" * 20, "names": names}))
+    card = f"{'ef' * 20}/versions/flights@v1.2.0/card.md"
+    told = {"pictures": "ab" * 20, "shown": "cd" * 20, "names": names, "card": card}
+    (forge.folder / "recorded.json").write_text(json.dumps(told))
     forge.tell()
     body = forge.double.comments[0]["body"]
     middle = {"gitlab": "-/blob", "gitea": "src/commit"}[forge.kind]
     address = f"{forge.double.url}/octo/flights/{middle}/{'ab' * 20}/pull_request/plots/gain-by-day.svg"
     assert f"[gain by day]({address})" in body
+    assert f"[its card]({forge.double.url}/octo/flights/{middle}/{card.replace('@', '%40')})" in body
+    raw = {"gitlab": "-/raw", "gitea": "raw/commit"}[forge.kind]
+    assert f"\n![gain by day]({forge.double.url}/octo/flights/{raw}/{'cd' * 20}/gain-by-day.png)\n" in body
     assert "../x" not in body
     assert 'a"b' not in body
 

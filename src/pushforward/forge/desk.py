@@ -5,11 +5,11 @@ judge comes by itself, takes what waits, and nothing from whoever started it. `g
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 from pushforward.errors import PushforwardError
 from pushforward.forge.client import Api
@@ -22,6 +22,11 @@ STATES = {"promote": "success", "identical": "success", "measured": "success", "
 FAILURE, ERROR = "failure", "error"
 UNJUDGED = "the judge came to no verdict; its log says why"
 CUT = "\n\n… the rest is too long for a comment: `git fetch && pushforward report {commit}`"
+SHOWN = ("gain-by-day", "reliability")  # what answers "may this merge?"
+MOST = 32  # pictures
+COMMIT, PICTURE = re.compile(r"[0-9a-f]{40}"), re.compile(r"([a-z0-9][a-z0-9-]{0,60})\.svg")
+VERSION = re.compile(r"[a-z0-9][a-z0-9-]{0,60}@v\d+\.\d+\.\d+")
+CARD = re.compile(r"[0-9a-f]{40}/versions/[a-z0-9][a-z0-9-]{0,60}@v\d+\.\d+\.\d+/card\.md")
 PAUSES = (5.0, 20.0)  # seconds before each further try to tell
 
 
@@ -94,7 +99,10 @@ class Desk(Protocol):
         """Where the run of the judge and the changes are."""
 
     def page(self, revision: str, path: str = "") -> str:
-        """The address of a revision, or of a file in it."""
+        """The address of a version, or of a file in a commit."""
+
+    def picture(self, commit: str, path: str) -> str:
+        """The address by which a comment shows a file of a commit, to whoever may read the repository."""
 
 
 def told(folder: Path) -> tuple[str, str]:
@@ -139,34 +147,41 @@ def comment(desk: Desk, waiting: Waiting, folder: Path) -> str:
 
 
 def with_links(report: str, folder: Path, desk: Desk, waiting: Waiting) -> str:
-    """The report with where the rest is, below what is to be done next."""
+    """The report with its pictures and where the rest is, below what is to be done next."""
+    recorded = _json(folder / "recorded.json")
     links = dict(desk.links(waiting))
-    if champion := _champion(folder / "verdict.json"):
+    if champion := _champion(_json(folder / "verdict.json")):
         links[champion] = desk.page(champion)
-    for name, path in _drawn(folder / "recorded.json").items():
-        links[name] = path if "://" in path else desk.page(*path.split("/", 1))
-    line = " · ".join(f"[{name}]({address})" for name, address in links.items())
+        if CARD.fullmatch(card := str(recorded.get("card"))):
+            links["its card"] = desk.page(*card.split("/", 1))
+    names, drawn, shown = _names(recorded), str(recorded.get("pictures")), str(recorded.get("shown"))
+    if COMMIT.fullmatch(drawn):
+        links |= {_said(name): desk.page(drawn, f"pull_request/plots/{name}.svg") for name in names}
+    lines = [" · ".join(f"[{name}]({address})" for name, address in links.items())]
+    if COMMIT.fullmatch(shown):
+        seen = [name for name in SHOWN if name in names]
+        lines.append(" ".join(f"![{_said(name)}]({desk.picture(shown, f'{name}.png')})" for name in seen))
+    told = "\n\n".join(line for line in lines if line)
     place = report.find("\n", report.find("\n**Next**: ") + 1)
-    return f"{report[:place]}\n\n{line}{report[place:]}" if place > 0 else f"{report}\n\n{line}\n"
+    return f"{report[:place]}\n\n{told}{report[place:]}" if place > 0 else f"{report}\n\n{told}\n"
 
 
-def _champion(path: Path) -> str:
-    tree = _json(path)
-    champion = tree.get("champion")
+def _champion(verdict: Mapping[str, object]) -> str:
+    """The version that the verdict compares with, if that is a plain name."""
+    champion = verdict.get("champion")
     name = champion.get("version") if isinstance(champion, dict) else None
-    return name if isinstance(name, str) and quote(name, safe="@.-_") == name else ""
+    return name if isinstance(name, str) and VERSION.fullmatch(name) else ""
 
 
-def _drawn(path: Path) -> dict[str, str]:
-    """Name -> commit/path of the pictures that were recorded."""
-    tree = _json(path)
-    commit, names = str(tree.get("pictures") or ""), tree.get("names")
-    if not commit or not isinstance(names, list):
-        return {}
-    plain_names = [name for name in names if isinstance(name, str) and quote(name, safe="") == name]
-    return {
-        name.removesuffix(".svg").replace("-", " "): f"{commit}/pull_request/plots/{name}" for name in plain_names[:32]
-    }
+def _names(recorded: Mapping[str, object]) -> list[str]:
+    """The pictures that were recorded, by name."""
+    names = recorded.get("names")
+    found = [PICTURE.fullmatch(str(name)) for name in names[:MOST]] if isinstance(names, list) else []
+    return [match[1] for match in found if match is not None]
+
+
+def _said(name: str) -> str:
+    return name.replace("-", " ")
 
 
 def _json(path: Path) -> Mapping[str, object]:

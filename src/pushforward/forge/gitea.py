@@ -154,6 +154,10 @@ class Gitea:
             return f"{self.place}/src/tag/{quote(revision)}"
         return f"{self.place}/src/commit/{quote(revision)}/{quote(path)}"
 
+    def picture(self, commit: str, path: str) -> str:
+        """The address by which a comment shows a file of a commit, to whoever may read the repository."""
+        return f"{self.place}/raw/commit/{commit}/{quote(path)}"
+
     def _path(self, below: str) -> str:
         return f"repos/{self.full_name}/{below}"
 

@@ -177,6 +177,10 @@ class GitLab:
             return f"{self.place}/-/tree/{quote(revision)}"
         return f"{self.place}/-/blob/{quote(revision)}/{quote(path)}"
 
+    def picture(self, commit: str, path: str) -> str:
+        """The address by which a note shows a file of a commit, to whoever may read the project."""
+        return f"{self.place}/-/raw/{commit}/{quote(path)}"
+
     def _path(self, below: str, **query: str) -> str:
         return f"projects/{self.project}/{below}{f'?{urlencode(query)}' if query else ''}"
 
