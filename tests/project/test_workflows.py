@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -48,7 +50,7 @@ MAIN = {"CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BRANCH": "main"}
 ASKED = {"CI_DEFAULT_BRANCH": "main", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
 
 
-@pytest.mark.parametrize(
+STARTS = pytest.mark.parametrize(
     ("variables", "jobs"),
     [
         (ASKED | {"CI_PIPELINE_SOURCE": "merge_request_event"}, ["train"]),
@@ -67,11 +69,40 @@ ASKED = {"CI_DEFAULT_BRANCH": "main", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "ma
         ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy@v1.0.0", "CI_DEFAULT_BRANCH": "main"}, []),
     ],
 )
+
+
+@STARTS
 def test_gitlab_starts_each_job_with_what_it_is_for(variables, jobs):
     tree = rendered("gitlab")[".gitlab-ci.yml"]
     assert [name for name in tree if name in GITLAB] == list(GITLAB)
     started = [name for name in GITLAB if any(holds(rule["if"], variables) for rule in tree[name]["rules"])]
     assert started == jobs
+
+
+@STARTS
+def test_a_program_that_runs_such_files_starts_the_same(variables, jobs, tmp_path, git):
+    """gitlab-ci-local reads the file by itself: anchors, what a job extends, rules, what needs what."""
+    program = shutil.which("gitlab-ci-local")
+    if program is None:
+        pytest.skip("NOT TESTED HERE with gitlab-ci-local: it is not on the PATH (npm install gitlab-ci-local@4.45.0)")
+    (made,) = workflows.render(Form("main", "src", SETUP, forge="gitlab"))
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / made.path).write_bytes(made.content)
+    git(tmp_path / "toy", "init", "-q", "-b", "main")
+    git(tmp_path / "toy", "add", "-A")
+    git(tmp_path / "toy", "commit", "-q", "-m", "Begin")
+    git(tmp_path / "toy", "remote", "add", "origin", "git@gitlab.com:octo/toy.git")
+    given = {"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": ""} | variables
+    words = [word for name, text in given.items() for word in ("--variable", f"{name}={text}")]
+    done = subprocess.run(
+        [program, "--list-csv", *words], cwd=tmp_path / "toy", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(";") for line in done.stdout.splitlines() if ";" in line and not line.startswith("name;")]
+    assert [row[0] for row in rows] == jobs
+    assert {row[0]: row[5] for row in rows if row[0] in {"judge", "promote"}} == {
+        name: f"[{needs}]" for name, needs in (("judge", "train"), ("promote", "judge")) if name in jobs
+    }
 
 
 def test_gitlab_gives_no_environment_to_what_runs_pushed_code():
