@@ -12,7 +12,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo pictures site test check house chaos refusals backtest format lock clean
+.PHONY: help env env-test demo pictures site test check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -78,6 +78,10 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) --no-deps data.in -o data.txt; \
 	  $(COMPILE) test.in -o test.txt; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
+
+lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be committed
+	@$(VENV)/bin/pushforward repro
+	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
 	@rm -rf .venv .venv-test .tools demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

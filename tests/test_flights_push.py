@@ -22,6 +22,8 @@ BEGIN, END = "<!-- recorded by tests/test_flights_push.py -->\n```console\n", "`
 # Of a push's card the README shows its first paragraph and these lines.
 SHOWN = ("log loss", "data", "next")
 LONGEST = 15
+STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
+CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
 
 
 def session(text):
@@ -106,13 +108,26 @@ def test_a_new_clone_gets_the_judged_model_from_its_tag(told):
     assert digest == record["model"] == verdict(run)["digests"]["model"]
 
 
-def test_another_clone_another_path_and_another_locale_give_the_same_bytes(told):
+def test_the_committed_lock_is_honest_so_the_pushed_commit_is_the_version(told):
+    _, run, _ = told
+    tagged = run("git", "rev-parse", "flight-delay@v1.0.0^{commit}", "HEAD~1").split()
+    assert tagged[0] == tagged[1], f"{STALE}: {run('git', 'diff', '--stat', *reversed(tagged))}"
+    assert verdict(run, "HEAD~1")["touched"] == []
+    assert run("git", "diff", "--name-only", "HEAD", "flight-delay@v1.0.1").split() == sorted(
+        ["dvc.lock", *(f"metrics/{name}" for name in CHANGING)]
+    )
+
+
+def test_dvc_repro_in_a_fresh_clone_gives_exactly_what_is_committed(told):
+    """Another path, another locale, nothing activated: every hash in dvc.lock, every byte of metrics/."""
     folder, run, _ = told
     other = folder / "a longer path, with blanks" / "clone"
     run("git", "clone", "-q", str(folder / "flights.git"), str(other))
+    run("git", "-C", str(other), "checkout", "-q", verdict(run, "HEAD~1")["commit"])
     shutil.rmtree(folder / "scratch", ignore_errors=True)
+    (folder / "scratch").mkdir()
     environment = {
-        "PATH": f"{PUSHFORWARD.parent}:/usr/bin:/bin",
+        "PATH": "/usr/bin:/bin",
         "HOME": str(folder / "scratch"),
         "PYTHONPATH": str(other / "src"),
         "TZ": "Asia/Kathmandu",
@@ -120,14 +135,14 @@ def test_another_clone_another_path_and_another_locale_give_the_same_bytes(told)
         "PYTHONHASHSEED": "77",
         "OMP_NUM_THREADS": "1",
     }
-    (folder / "scratch").mkdir()
-    # from raw data, with nothing of the server's cache
-    done = subprocess.run(
-        [str(PUSHFORWARD), "repro"], cwd=other, env=environment, capture_output=True, text=True, check=False
-    )
+    dvc = str(PUSHFORWARD.parent / "dvc")
+    done = subprocess.run([dvc, "repro"], cwd=other, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert run("git", "-C", str(other), "status", "--porcelain") == "", (
+        f"{STALE}: {run('git', '-C', str(other), 'diff', '--stat')}"
+    )
     digest = run("sha256sum", str(other / "model" / "model.ubj")).split()[0]
-    assert digest == verdict(run)["digests"]["model"]
+    assert digest == verdict(run, "HEAD~1")["digests"]["model"]
 
 
 def calm(text):

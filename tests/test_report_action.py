@@ -568,45 +568,79 @@ def test_under_act_a_push_gets_its_status_and_no_comment(job: Job) -> None:
 # links and pictures
 
 
-PICTURES = {"pictures": "b" * 40, "names": ["gain-by-day.svg", "learning.svg", "roc.svg"]}
+PICTURES = {
+    "pictures": "b" * 40,
+    "names": ["gain-by-day.svg", "learning.svg", "roc.svg"],
+    "shown": "c" * 40,
+    "card": f"{'d' * 40}/versions/toy@v1.0.0/card.md",
+}
 REPORT = "## Hold\n\nIt is worse.\n\n**Next**: nothing to do\n\n| a | b |\n"
+LINKS = (
+    "[this run](/octo/flights/actions/runs/41) · [its files](/octo/flights/actions/runs/41#artifacts)"
+    " · [changes](/octo/flights/pull/7/files)"
+)
+CHAMPION = (
+    " · [toy@v1.0.0](/octo/flights/tree/toy%40v1.0.0)"
+    f" · [its card](/octo/flights/blob/{'d' * 40}/versions/toy%40v1.0.0/card.md)"
+)
 
 
-def told(
-    answered: Job, *, private: bool | None = True, recorded: object = PICTURES, version: object = "toy@v1.0.0"
-) -> str:
-    payload = json.loads(answered.event)
-    payload["repository"] |= {} if private is None else {"private": private}
-    job = replace(answered, event=json.dumps(payload))
-    (job.folder / "verdict" / "recorded.json").write_text(json.dumps(recorded))
-    (job.folder / "verdict" / "verdict.json").write_text(json.dumps({"champion": {"version": version}}))
-    job.comment(REPORT)
-    return job.github.comments[0].body.replace(job.github.url, "")
+def told(answered: Job, *, recorded: object = PICTURES, version: object = "toy@v1.0.0") -> str:
+    (answered.folder / "verdict" / "recorded.json").write_text(json.dumps(recorded))
+    (answered.folder / "verdict" / "verdict.json").write_text(json.dumps({"champion": {"version": version}}))
+    answered.comment(REPORT)
+    return answered.github.comments[0].body.replace(answered.github.url, "")
 
 
-@pytest.mark.parametrize("private", [True, None])
-def test_what_is_to_be_done_is_followed_by_links_and_nothing_of_a_private_repository_is_shown(
-    answered, private
+def test_what_is_to_be_done_is_followed_by_links_and_pictures(answered: Job) -> None:
+    body = told(answered)
+    shown, plots = (f"/octo/flights/blob/{letter * 40}" for letter in "cb")
+
+    def picture(name: str, width: int, alt: str) -> str:
+        return f'<a href="{shown}/{name}.png"><img src="{shown}/{name}.png?raw=true" width="{width}" alt="{alt}"></a>'
+
+    assert body.partition("\n\n| a | b |\n")[0] == "\n\n".join(
+        [
+            "## Hold",
+            "It is worse.",
+            "**Next**: nothing to do",
+            LINKS + CHAMPION,
+            picture("gain-by-day", 486, "gain by day"),
+            "<details><summary>Learning and importance</summary>",
+            picture("learning", 412, "learning"),
+            " · ".join(
+                f"[{name.replace('-', ' ')}]({plots}/pull_request/plots/{name}.svg)"
+                for name in ("gain-by-day", "learning", "roc")
+            ),
+            "</details>",
+        ]
+    )
+
+
+def test_where_no_picture_is_shown_there_are_links_to_all(answered: Job) -> None:
+    body = told(answered, recorded={**PICTURES, "shown": ""})
+    assert "<img" not in body
+    assert "<details>" not in body
+    assert f"\n\n[gain by day](/octo/flights/blob/{'b' * 40}/pull_request/plots/gain-by-day.svg) · " in body
+
+
+@pytest.mark.parametrize(
+    ("site", "linked"),
+    [
+        ("https://octo.github.io/flights", True),
+        ("https://octo.github.io/flights/", True),
+        ("", False),
+        ("http://octo.github.io", False),
+        ("https://x) [evil](https://evil", False),
+    ],
+)
+def test_where_there_are_pages_one_link_leads_to_that_of_the_commit(
+    answered: Job, site: str, linked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = told(answered, private=private)
-    begun, _, rest = body.partition("\n\n[this run]")
-    assert begun == "## Hold\n\nIt is worse.\n\n**Next**: nothing to do"
-    assert rest.startswith(
-        "(/octo/flights/actions/runs/41) · [its files](/octo/flights/actions/runs/41#artifacts)"
-        " · [changes](/octo/flights/pull/7/files) · [toy@v1.0.0](/octo/flights/tree/toy%40v1.0.0)"
-        f" · [gain by day](/octo/flights/blob/{'b' * 40}/pull_request/plots/gain-by-day.svg)"
-    )
-    assert "\n\n| a | b |\n" in rest
-    assert "![gain" not in body
-
-
-def test_pictures_of_a_public_repository_are_shown(answered) -> None:
-    body = told(answered, private=False)
-    place = f"/octo/flights/raw/{'b' * 40}/pull_request/plots"
-    assert (
-        f"**Next**: nothing to do\n\n![gain by day]({place}/gain-by-day.svg) ![learning]({place}/learning.svg)" in body
-    )
-    assert f"[roc](/octo/flights/blob/{'b' * 40}/pull_request/plots/roc.svg)" in body
+    given = answered.environment()
+    monkeypatch.setattr(answered, "environment", lambda: {**given, "PUSHFORWARD_PAGES": site})
+    page = f" · [page](https://octo.github.io/flights/run/{HEAD}.html)"
+    assert f"{LINKS}{page if linked else ''}{CHAMPION}\n" in told(answered)
 
 
 @pytest.mark.parametrize(
@@ -614,14 +648,16 @@ def test_pictures_of_a_public_repository_are_shown(answered) -> None:
     [
         [],
         {"pictures": "", "names": []},
-        {"pictures": "../..", "names": ["roc.svg"]},
-        {"pictures": "b" * 40, "names": ["../x.svg", "a)](http://evil.svg", "x.png", 3]},
-        {"pictures": "b" * 40},
+        {"pictures": "../..", "names": ["roc.svg"], "shown": "../..", "card": "../card.md"},
+        {"pictures": "b" * 40, "names": ["../x.svg", "a)](http://evil.svg", "x.png", 3], "shown": 3, "card": 3},
+        {"pictures": "b" * 40, "shown": "c" * 40, "card": f"{'d' * 40}/versions/toy@v1.0.0/card.md)](http://evil"},
     ],
 )
-@pytest.mark.parametrize("version", [None, "x](http://evil)@v1.0.0", 3])
-def test_where_nothing_sound_was_recorded_there_is_no_picture(answered, recorded, version) -> None:
-    body = told(answered, private=False, recorded=recorded, version=version)
+@pytest.mark.parametrize("version", [None, "x](http://evil)@v1.0.0", 3, "toy@v1.0.0"])
+def test_where_nothing_sound_was_recorded_there_is_no_picture(answered: Job, recorded: object, version: object) -> None:
+    body = told(answered, recorded=recorded, version=version)
     assert "plots" not in body
+    assert "<img" not in body
     assert "evil" not in body
-    assert "changes](/octo/flights/pull/7/files)\n\n| a" in body
+    assert "its card" not in body
+    assert f"{LINKS}" in body
