@@ -5,6 +5,7 @@ its `axe.min.js`. With SCREENSHOTS=folder the pictures are kept there.
 """
 
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -48,6 +49,13 @@ def site(tmp_path_factory):
     assert done.stdout + done.stderr == ""
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < MOST_SECONDS
     return folder
+
+
+@pytest.fixture
+def maker(monkeypatch):
+    """A module of docs/site by its name."""
+    monkeypatch.syspath_prepend(str(DOCS / "site"))
+    return importlib.import_module
 
 
 class Page(HTMLParser):
@@ -136,6 +144,47 @@ def test_a_broken_link_or_a_page_in_no_list_is_no_site(tmp_path):
     page.write_text("[x](nowhere.md)\n")
     done = build(docs, tmp_path / "out")
     assert (done.returncode, done.stderr) == (1, "site: docs/faq.md: there is no nowhere.md\n")
+
+
+CHART = """flowchart LR
+  a([one]) --> b[<b>two</b><br>and &lt;more&gt;]
+  b -- yes --> c{three}
+  b --> d
+  subgraph last[ ]
+    direction LR; e[five]; f[six]
+  end
+  c --> last
+"""
+
+
+def test_a_flowchart_is_rows_of_boxes(maker):
+    rows = re.findall(r"<li>(.*?)</li>", maker("diagram").drawn(CHART))
+    assert rows == [
+        "<span>one</span>",
+        "<span>two: and &lt;more&gt;</span>",
+        "<span><em>yes</em>three</span><span>d</span>",
+        "<span>five</span><span>six</span>",
+    ]
+
+
+def test_what_is_no_flowchart_of_boxes_keeps_its_words(maker):
+    assert maker("build").FENCE.sub(maker("build").draw, "```mermaid\nsequenceDiagram\n  A->>B: x\n```\n") == (
+        "```text\nsequenceDiagram\n  A->>B: x\n```\n"
+    )
+
+
+def test_each_schema_of_what_a_verb_prints_has_a_page(maker, tmp_path):
+    for name in ("pushforward.schema.json", "verdict.schema.json"):
+        shutil.copy(DOCS / name, tmp_path)
+    (tmp_path / "schemas").mkdir()
+    part = {"properties": {"at": {"type": "string", "description": "a | b"}, "of": {"$ref": "other.json#/x"}}}
+    listed = {"type": "array", "items": {"$ref": "#/$defs/Run"}, "$defs": {"Run": part | {"required": ["at"]}}}
+    (tmp_path / "schemas" / "runs.schema.json").write_text(json.dumps(listed))
+    pages = maker("reference").pages(tmp_path)
+    assert "- [runs](schemas/runs.md)" in pages["reference/schemas.md"]
+    assert "It is: list of [Run](#run)." in pages["reference/schemas/runs.md"]
+    assert "| `at` | a \\| b | string | needed |" in pages["reference/schemas/runs.md"]
+    assert "| `of` |  | `x` |  |" in pages["reference/schemas/runs.md"]
 
 
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")
