@@ -8,7 +8,9 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
 export PYTHON
-RUN_LOCKS := requirements/run.txt requirements/data.txt
+# What DVC reaches the store with: the extra that the address in .dvc/config needs; a folder and the web need none.
+STORE := $(shell sed -nE 's/^[[:space:]]*url[[:space:]]*=[[:space:]]*(s3|gs|azure|ssh):.*/\1/p' .dvc/config 2>/dev/null | head -n 1)
+RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%.txt)
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -77,6 +79,7 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) run.in -o run.txt; \
 	  $(COMPILE) --no-deps data.in -o data.txt; \
 	  $(COMPILE) test.in -o test.txt; \
+	  for store in s3 gs azure ssh; do $(COMPILE) $$store.in -o $$store.txt; done; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
 
 lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be committed

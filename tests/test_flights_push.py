@@ -19,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- recorded by tests/test_flights_push.py -->\n```console\n", "```\n<!-- /recorded -->"
+STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
+CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
 # Of a push's card the README shows its first paragraph and these lines.
 SHOWN = ("log loss", "data", "next")
 LONGEST = 15

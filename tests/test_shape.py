@@ -36,6 +36,7 @@ def test_every_verb_shows_an_example(verb):
 
 # verb -> what its file calls: found by its name, and it does what it says
 CALLS = {
+    "act": "server.clone.command",
     "adopt": "project.adopt.plan",
     "bundle": "release.bundle.bundle",
     "check": "server.check.everything",
@@ -55,6 +56,7 @@ CALLS = {
     "rollback": "release.release.rollback",
     "runs": "server.runs.listed",
     "score": "judge.challenge.answer",
+    "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",
     "verify": "release.verify.verify",
