@@ -20,6 +20,14 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 FENCE = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]*)\]\((?!https?://|#)(?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+# What Sphinx and its theme leave out: a keyboard's way to what scrolls, the level of a heading, names of landmarks.
+REACHABLE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    ' role="heading">': ' role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer': '<aside aria-label="All pages" class="sidebar-drawer',
+    '<aside class="toc-drawer': '<aside aria-label="This page" class="toc-drawer',
+}
 # Where in docs/index.md the list begins that the generated pages belong to.
 REFERENCE = "\n## Reference\n\n"
 
@@ -46,6 +54,11 @@ def main() -> None:
         sys.exit("site: what is named above is wrong")
     for left in (".buildinfo", "objects.inv"):
         (options.out / left).unlink(missing_ok=True)
+    for page in options.out.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for found, better in REACHABLE.items():
+            text = text.replace(found, better)
+        page.write_text(text, encoding="utf-8")
 
 
 def stage(source: Path, repository: str) -> None:
