@@ -130,20 +130,27 @@ def test_the_reference_has_every_setting_and_every_ref(site):
 
 def test_a_broken_link_or_a_page_in_no_list_is_no_site(tmp_path):
     docs = tmp_path / "docs"
-    shutil.copytree(DOCS, docs)
-    for beside in ROOT.iterdir():
-        if beside.name not in ("docs", ".git"):
-            (tmp_path / beside.name).symlink_to(beside)
-    page = docs / "faq.md"
-    page.write_text(page.read_text() + "\n[x](gate.md#no-such-heading)\n")
+    shutil.copytree(DOCS / "site", docs / "site")
+    for name in ("pushforward.schema.json", "verdict.schema.json"):
+        shutil.copy(DOCS / name, docs)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (docs / "index.md").write_text("# Pages\n\n## Guides\n\n- [One](one.md)\n\n## Reference\n\n")
+    page = docs / "one.md"
+    page.write_text("# One\n\n[x](#one)\n")
+    done = build(docs, tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "one.html").exists()
+
+    page.write_text("# One\n\n[x](index.md#no-such-heading)\n")
     (docs / "lonely.md").write_text("# Lonely\n")
     done = build(docs, tmp_path / "out")
     assert done.returncode == 1
     assert "no-such-heading" in done.stderr
     assert "lonely.md: WARNING: document isn't included in any toctree" in done.stderr
+
     page.write_text("[x](nowhere.md)\n")
     done = build(docs, tmp_path / "out")
-    assert (done.returncode, done.stderr) == (1, "site: docs/faq.md: there is no nowhere.md\n")
+    assert (done.returncode, done.stderr) == (1, "site: docs/one.md: there is no nowhere.md\n")
 
 
 CHART = """flowchart LR
