@@ -49,6 +49,7 @@ CALLS = {
     "init": "server.init.init",
     "new": "project.new.make",
     "promote": "release.promote.promote",
+    "pull": "release.pull.pull",
     "record": "judge.recorded.record",
     "rehearse": "judge.rehearse.rehearse",
     "release": "release.release.release",
