@@ -22,7 +22,7 @@ ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
     "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
-    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "dispatch", "gc"),
+    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "forge", "dispatch", "gc"),
 }
 
 
