@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from pydantic import TypeAdapter
+from tests.documents import check
 from tests.team import PYTHON
 
 from pushforward.commands import cli, printed
@@ -43,27 +43,6 @@ def test_the_published_schemas_are_those_of_the_types():
         for name, text in made.items():
             (SCHEMAS / name).write_text(text)
     assert {path.name: path.read_text() for path in SCHEMAS.iterdir()} == made
-
-
-def check(verb, text):
-    """The document that a verb has printed: of its type, and with no key that its type does not know."""
-    adapter = TypeAdapter(printed.PRINTED[verb])
-    told = json.loads(text)
-    assert_within(told, adapter.dump_python(adapter.validate_json(text), mode="json"), verb)
-    return told
-
-
-def assert_within(told, known, place):
-    """Whether all that was told is known by that name; what was left out is known by its default."""
-    if isinstance(told, dict):
-        for name, value in told.items():
-            assert name in known, f"{place}: {name}"
-            assert_within(value, known[name], f"{place}.{name}")
-    elif isinstance(told, list):
-        for one, other in zip(told, known, strict=True):
-            assert_within(one, other, f"{place}[]")
-    else:
-        assert told == known, place
 
 
 def told(team, verb, *args, codes=(0,)):

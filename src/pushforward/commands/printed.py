@@ -241,6 +241,53 @@ class Scored(Record):
     leak: str
 
 
+class Call(Record):
+    """A call of a forge's API."""
+
+    kind: Literal["call"]
+    method: str
+    path: str
+    body: Any
+    why: str
+
+
+class Secret(Record):
+    """A secret that is set; never its value."""
+
+    kind: Literal["secret"]
+    name: str
+    scope: str
+    why: str
+
+
+class File(Record):
+    """A file that the pull request writes."""
+
+    kind: Literal["file"]
+    path: str
+    why: str
+
+
+class Step(Record):
+    """A thing that `setup` sees to: how it was found, and each act that is left to do, or was done."""
+
+    name: str
+    found: str
+    right: bool
+    optional: bool
+    lost: str
+    by_hand: str
+    acts: list[Call | Secret | File]
+
+
+class SetUp(Record):
+    """`setup`: every step, and the pull request that asks for the files."""
+
+    dry_run: bool
+    steps: list[Step]
+    pull_request: str
+
+
 class States(Record):
     """`show`, of several models."""
 
@@ -317,6 +364,7 @@ PRINTED: dict[str, Any] = {
     "runs retry": Run,
     "runs show": Run,
     "score": Scored,
+    "setup": SetUp,
     "show": State | States,
     "trust": list[Key],
     "verify": Verified | SeveralVerified,
