@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,6 +15,9 @@ from tests.team import PYTHON
 
 from pushforward.commands import cli, printed
 from pushforward.errors import NOT_PROMOTED, TOOL
+from pushforward.gate.verdict import invalid
+from pushforward.judge import judged
+from pushforward.report.note import Context
 
 SCHEMAS = Path(__file__).parent.parent.parent / "docs" / "schemas"
 
@@ -90,11 +94,17 @@ def test_each_verb_prints_one_document_of_its_schema(promoted, tmp_path):
     told(team, "report", "--from", "verdict")
     assert verdict["commit"] == team.head()
     told(team, "record")
-    told(team, "release", "v1.0.0", "--to", "production", "-m", "Try it")
-    told(team, "rollback", "production", "--empty", "-m", "It was a trial")
-    told(team, "deprecate", "v1.0.0", "-m", "It was a trial")
     assert said["repro"]["commit"] == team.head()
     assert said["act"]["line"][1] == "push"
+
+
+def test_what_is_not_promoted_is_told_of_each_model(repository, monkeypatch, git):
+    monkeypatch.chdir(repository)
+    verdict = replace(invalid("because"), commit=git(repository, "rev-parse", "HEAD"), event="push")
+    judged.store(repository / "verdict", verdict, Context(), "minor")
+    done = CliRunner().invoke(cli.main, ["promote", "--json"])
+    assert check("promote", done.stdout) == [{"model": "", "verdict": "invalid", "promotion": None}]
+    assert done.stderr == "  invalid: nothing to promote\n"
 
 
 @pytest.mark.parametrize(
