@@ -18,6 +18,7 @@ from pushforward.project.pipelines import Candidate
 from pushforward.project.survey import Registry, Remote
 from pushforward.release.bundle import Bundle
 from pushforward.release.promote import Promotion
+from pushforward.release.pull import Pulled
 from pushforward.release.release import Made as Use
 from pushforward.server.clone import Command
 from pushforward.server.finding import Finding
@@ -211,6 +212,18 @@ class Promoted(Record):
     promotion: Promotion | None
 
 
+class Hooked(Record):
+    """`pull --install-hooks`: the hooks that call it now."""
+
+    install: list[str]
+
+
+class Unhooked(Record):
+    """`pull --remove-hooks`: the hooks that are gone."""
+
+    remove: list[str]
+
+
 class Recorded(Record):
     """`record`: where the report is now, and the commits that have its pictures."""
 
@@ -353,6 +366,7 @@ PRINTED: dict[str, Any] = {
     "init": Server | Elsewhere,
     "new": New,
     "promote": list[Promoted],
+    "pull": Pulled | Hooked | Unhooked,
     "record": Recorded,
     "rehearse": Rehearsal,
     "release": Use,
