@@ -46,6 +46,7 @@ CALLS = {
     "gc": "server.gc.collect",
     "init": "server.init.init",
     "new": "project.new.make",
+    "notify": "server.telling.at_once",
     "promote": "release.promote.promote",
     "record": "judge.recorded.record",
     "rehearse": "judge.rehearse.rehearse",

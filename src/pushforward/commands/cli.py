@@ -22,7 +22,7 @@ ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "init", "check"),
     "Developers and reviewers": ("runs", "report", "show", "web"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
-    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "dispatch", "gc"),
+    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "notify", "dispatch", "gc"),
 }
 
 
