@@ -19,10 +19,20 @@ HERE = Path(__file__).parent
 VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion"})
 # Who types what, in the order in which a help lists it.
 ROLES = {
-    "Start": ("new", "adopt", "env", "rehearse", "init", "check"),
-    "Developers and reviewers": ("runs", "report", "show", "web"),
+    "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
+    "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
-    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "notify", "dispatch", "gc"),
+    "What workflows and hooks call": (
+        "repro",
+        "score",
+        "gate",
+        "record",
+        "promote",
+        "notify",
+        "forge",
+        "dispatch",
+        "gc",
+    ),
 }
 
 

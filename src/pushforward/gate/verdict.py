@@ -33,7 +33,8 @@ SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
-JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
+FORGE_PATHS = (".github/", ".gitlab-ci.yml", ".gitlab/", ".gitea/", ".forgejo/")  # what its runners are told
+JUDGE_PATHS = ("src/pushforward/", *FORGE_PATHS, "Makefile", "requirements/", "metrics/", "dvc.yaml")
 OWN_PATHS = ("requirements/", "metrics/")  # of those, what is the run's own where that scores itself
 JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 
@@ -388,7 +389,8 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def inert(path: str) -> bool:
     """Whether a file takes no part in any model: words about it, and tests."""
-    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
+    ignores = f"/{path}".endswith("/.gitignore")
+    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path == "LICENSE" or ignores
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
