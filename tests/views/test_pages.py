@@ -21,8 +21,10 @@ from pushforward.git.repository import Repository
 from pushforward.judge import ledger, looks, names, recorded
 from pushforward.report import note, notes, words
 from pushforward.report.note import Context
-from pushforward.text import figure, plain, signed
-from pushforward.views.pages import HTML, PER_PAGE, Site, _templates, sentence
+from pushforward.text import figure, plain, sentence, signed
+from pushforward.views.lists import PER_PAGE
+from pushforward.views.pages import HTML, Site
+from pushforward.views.rendering import templates
 
 
 def module(name, path):
@@ -752,4 +754,4 @@ def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(t
 
 
 def test_templates_are_compiled_once_for_all_sites():
-    assert _templates() is _templates()
+    assert templates() is templates()

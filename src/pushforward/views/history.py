@@ -9,11 +9,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pushforward import params, schema, settings
 from pushforward.errors import PushforwardError
@@ -26,202 +24,13 @@ from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
 from pushforward.report.note import About
+from pushforward.views.snapshot import Header, Kept, Looks, Pull, Report, Run, Snapshot, Tag
 
 EVENTS = ("push", "pull_request")
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 Found = tuple[str, bytes] | None
 Reader = Callable[[Found], Any]
-
-
-class _Part(BaseModel):
-    """A part of a verdict as a list of runs needs it; what else is there is left alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Metric(_Part):
-    """One metric of a run; `gain` is positive where it is better than the champion, `low` and `high` its bounds."""
-
-    name: str
-    better: Literal["lower", "higher"]
-    challenger: float
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class _Validation(_Part):
-    month: str
-    numbers: tuple[Metric, ...] = ()
-
-
-class _Look(_Part):
-    number: int
-    of: int
-
-
-class _Epoch(_Part):
-    number: int
-
-
-class _Holdout(_Part):
-    months: tuple[str, ...]
-    epoch: _Epoch | None = None
-
-
-class Header(_Part):
-    """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
-
-    verdict: str
-    reason: str
-    mode: str
-    event: str
-    ref: str
-    commit: str = ""
-    pull: int | None = None
-    numbers: tuple[Metric, ...] = ()
-    validation: _Validation | None = None
-    holdout: _Holdout | None = None
-    look: _Look | None = None
-    touched: tuple[str, ...] = ()
-
-
-class _Report(_Part):
-    verdict: Header
-
-
-class _Kept(_Part):
-    """What is kept of a commit's reports, as a list of runs needs it."""
-
-    commit: About = About()
-    reports: tuple[_Report, ...] = ()
-
-
-@dataclass(frozen=True)
-class Run:
-    """One verdict on one pushed commit. `version` is the tag that it made."""
-
-    commit: str
-    header: Header
-    about: About = field(default_factory=About)
-    version: str = ""
-
-    @property
-    def branch(self) -> str:
-        """The branch that was pushed."""
-        return self.header.ref.removeprefix("refs/heads/")
-
-    @property
-    def pull(self) -> int | None:
-        """The number of the pull request that it was judged as."""
-        return self.header.pull if self.header.event == "pull_request" else None
-
-    @property
-    def stands_from(self) -> str:
-        """The earlier commit whose verdict stands here, or ""."""
-        return "" if self.header.commit in ("", self.commit) else self.header.commit
-
-    @property
-    def loss(self) -> Metric | None:
-        """The gated loss on the validation month."""
-        found = self.header.validation
-        return found.numbers[0] if found and found.numbers else None
-
-
-@dataclass(frozen=True)
-class Pull:
-    """A pull request: the verdicts on its pushes, newest first."""
-
-    number: int
-    runs: tuple[Run, ...]
-    merged: bool
-
-    @property
-    def newest(self) -> Run:
-        """The last push."""
-        return self.runs[0]
-
-
-@dataclass(frozen=True)
-class Tag:
-    """A tag object as stored; there are many, and few of them are looked into. A lightweight tag says nothing."""
-
-    raw: bytes = b""
-
-    @property
-    def target(self) -> str:
-        """The object that it names."""
-        return self.raw[7:47].decode("ascii", "replace")
-
-    @property
-    def seconds(self) -> int:
-        """When it was made."""
-        return note.signature(self._parts[0], "tagger")[0]
-
-    @property
-    def tagger(self) -> str:
-        """Who made it."""
-        return note.signature(self._parts[0], "tagger")[1]
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The JSON in its message."""
-        return registry.record(self._parts[1])
-
-    @property
-    def _parts(self) -> tuple[str, str]:
-        headers, _, message = self.raw.decode("utf-8", "replace").partition("\n\n")
-        return headers, message
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
-
-    `measured` is the level of settings by which no run fills one without a person's word; "" otherwise.
-    `kept` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
-    that this version cannot read.
-    """
-
-    model: str = ""
-    policy: Mapping[str, str] = field(default_factory=dict)
-    registry: Registry = field(default_factory=lambda: Registry(""))
-    tags: Mapping[str, Tag] = field(default_factory=dict)
-    runs: tuple[Run, ...] = ()
-    pulls: tuple[Pull, ...] = ()
-    models: tuple[str, ...] = ()  # of the default branch; the one that is read is among them
-    holdouts: Mapping[str, str] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
-    reports: Mapping[str, str] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    measured: str = ""
-
-    def pull(self, number: int) -> Pull | None:
-        """A pull request by its number."""
-        return next((pull for pull in self.pulls if pull.number == number), None)
-
-
-@dataclass(frozen=True)
-class Report:
-    """One report of a commit: its text as markdown and, where it can be read, the verdict. `pictures` are names."""
-
-    markdown: str
-    event: str
-    verdict: verdicts.Verdict | None
-    context: note.Context
-    pictures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Looks:
-    """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
-
-    holdout: str
-    state: State
-    numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
-    problem: str = ""
 
 
 def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
@@ -438,11 +247,6 @@ def _runs(
     return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
 
 
-def clock(seconds: int) -> datetime:
-    """A moment in git, in UTC."""
-    return datetime.fromtimestamp(min(seconds, 253402300799), UTC)
-
-
 def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
 
@@ -451,7 +255,7 @@ def _headers(found: Found) -> tuple[About, tuple[Header, ...], bool]:
     """What is kept of a commit, its verdicts, and whether there are some that cannot be read."""
     content = found[1] if found else b""
     try:
-        whole = _Kept.model_validate_json(content)  # a list of a thousand runs wants a tenth of each, and at once
+        whole = Kept.model_validate_json(content)  # a list of a thousand runs wants a tenth of each, and at once
     except ValidationError:
         kept = note.load(content)
         readable = [_readable(one) for one in kept.reports]

@@ -17,7 +17,8 @@ from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import between, code, columns, cut, figure, plain, signed, table
-from pushforward.views.history import Header, History, Run, Tag, clock
+from pushforward.views.history import History
+from pushforward.views.snapshot import Header, Run, Tag, clock
 
 
 @dataclass(frozen=True)
