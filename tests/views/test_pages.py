@@ -21,7 +21,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import ledger, looks, names, recorded
 from pushforward.report import note, notes, words
 from pushforward.report.note import Context
-from pushforward.text import figure, plain, sentence, signed
+from pushforward.text import beside, figure, plain, sentence
 from pushforward.views.lists import PER_PAGE
 from pushforward.views.pages import HTML, Site
 from pushforward.views.rendering import templates
@@ -271,7 +271,7 @@ def test_the_first_page_says_what_is_in_use_and_what_was_judged_newest_first(wor
     text = html(world.site, "index.html")
     assert text == html(world.site, "")
     told = Page(text).text
-    assert re.search(r"staging v1\.1\.0 since 2023-11-14 · log loss 0\.4695.*production v1\.0\.0", told)
+    assert re.search(r"staging v1\.1\.0 since 2023-11-14 22:18 UTC · log loss 0\.4695.*production v1\.0\.0", told)
     assert "8 of 10 looks left" in told
     found = [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]]
     order = [world.broken, world.carried, world.hostile, world.merge, world.merge, *world.tries[::-1], world.first]
@@ -315,6 +315,11 @@ def test_a_commit_judged_twice_has_both_reports_on_its_page(world):
     assert "Judged before, as pull request #1" in page.text
 
 
+def test_an_invalid_row_says_why(world):
+    row = next(row for row in rows(html(world.site, "index.html")) if world.broken[:7] in row)
+    assert sentence(plain(benchmark.REASONS["invalid"])) in row
+
+
 def test_a_verdict_that_stands_says_from_where(world):
     assert f"The verdict on {world.merge[:7]} stands." in Page(html(world.site, f"run/{world.carried}.html")).text
     carried = next(row for row in rows(html(world.site, "index.html")) if world.carried[:7] in row)
@@ -349,9 +354,65 @@ def test_lineage_goes_from_data_to_environment(world):
 def test_an_environment_tells_all_that_was_in_use(world):
     found = rows(html(world.site, "environment/staging.html"))[1:]
     assert found == [
-        "2 v1.1.0 2023-11-14 22:18 pushforward",
-        "1 v1.0.0 2023-11-14 22:13 pushforward",
+        "2 v1.1.0 2023-11-14 22:18 UTC now pushforward",
+        "1 v1.0.0 2023-11-14 22:13 UTC 2023-11-14 22:18 UTC pushforward",
     ]
+
+
+def test_a_rollback_is_marked_and_says_who_why_and_until_when(tmp_path):
+    story = benchmark.Story(tmp_path / "toy.git")
+    first, second = story.commit("Begin"), story.commit("Go on")
+    story.write_commits()
+    old, new = story.commits[first], story.commits[second]
+    for name, commit in (("v1.0.0", old), ("v1.1.0", new)):
+        story.tag(f"flight-delay@{name}", commit, {"schema": 1})
+    uses = (
+        ("v1.0.0", old, "released"),
+        ("v1.1.0", new, "it is better"),
+        ("v1.0.0", old, "late, <b>nobody</b> is sure"),
+    )
+    for number, (name, commit, reason) in enumerate(uses, 1):
+        told = {"version": f"flight-delay@{name}", "by": "Ann <a@example.org>", "reason": reason}
+        story.tag(f"flight-delay#production#{number}", commit, told, minute=number)
+    gone = {"version": "flight-delay@v1.1.0", "reason": "it leaks", "by": "Bo <b@example.org>"}
+    story.tag("flight-delay@v1.1.0!", new, gone, minute=9)
+    site = Site(Repository(story.write()))
+    assert rows(html(site, "environment/production.html"))[1:] == [
+        "3 v1.0.0 ↩ rollback 2023-11-14 22:16 UTC now Ann late, &lt;b&gt;nobody&lt;/b&gt; is sure",
+        "2 v1.1.0 2023-11-14 22:15 UTC 2023-11-14 22:16 UTC Ann it is better",
+        "1 v1.0.0 2023-11-14 22:14 UTC 2023-11-14 22:15 UTC Ann released",
+    ]
+    left = html(site, "version/v1.1.0.html")
+    assert "production 2 2023-11-14 22:15 UTC 2023-11-14 22:16 UTC Ann it is better" in rows(left)
+    assert "Environment nowhere" in Page(left).text
+    assert "Deprecated 2023-11-14 22:22 UTC by Bo: it leaks" in Page(left).text
+    assert "Ann: late, <b>nobody</b> is sure" in Page(html(site, "index.html")).text
+    assert next(row for row in rows(html(site, "models.html")) if "deprecated" in row).startswith("v1.1.0")
+
+
+def test_a_pull_request_is_open_merged_closed_or_rejected_and_what_is_settled_has_nothing_next(tmp_path, git):
+    story = benchmark.Story(tmp_path / "toy.git")
+    first = story.commit("Begin")
+    words_ = {"merged": "promote", "open": "unknown", "closed": "promote", "rejected": "hold"}
+    made = {state: story.commit(f"Try {state}", branch=state, start=first) for state in words_}
+    story.commit("Merge", start=first, merge=made["merged"])
+    story.write_commits()
+    for number, (state, word) in enumerate(words_.items(), 1):
+        commit = story.commits[made[state]]
+        told = benchmark.verdict(commit, word, ref=f"refs/heads/{state}", pull=number, champion=Champion("v", commit))
+        story.note(commit, [benchmark.written(told)])
+    bare = story.write()
+    git(bare, "update-ref", "-d", "refs/heads/closed")
+    for row in rows(html(Site(Repository(bare)), "pulls.html"))[1:]:
+        state = next(state for state in words_ if f"Try {state}" in row)
+        assert row.partition(" 2023")[0].split()[-1] == state
+    nexts = [Page(html(Site(Repository(bare)), f"pull/{number}.html")).text for number in range(1, 5)]
+    assert "Next nothing to do: it is merged" in nexts[0]
+    assert "the next month counts too" in nexts[1]
+    assert "Next nothing to do: its branch is gone" in nexts[2]
+    # a clone of a forge has no branches of others: what is gone there, it cannot tell
+    told = Page(html(Site(Repository(bare), whole=False), "pull/3.html")).text
+    assert "Pull request #3 open" in told
 
 
 def test_metrics_have_every_trained_model_rejected_ones_too(world):
@@ -361,8 +422,8 @@ def test_metrics_have_every_trained_model_rejected_ones_too(world):
     assert world.broken[:7] not in found, "it was never trained"
     assert world.carried[:7] not in found, "it was not trained again"
     assert len(Page(text).find("figure")) == 3
-    shapes = text[text.index("<svg viewBox") : text.index("</figure>")]
-    assert shapes.count('class="shape unknown"') == 1
+    wide, narrow = text[text.index('<svg class="wide"') : text.index("</figure>")].split('<svg class="narrow"')
+    assert [shapes.count('class="shape unknown"') for shapes in (wide, narrow)] == [1, 1]
 
 
 def test_a_holdout_shows_its_budget_and_its_numbers_once_it_has_retired(world):
@@ -441,7 +502,7 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
         assert plain(path, 4000) in page.text
     for one in verdict.numbers:
         assert figure(one.challenger) in page.text
-        assert one.gain is None or signed(one.gain) in page.text
+        assert one.gain is None or beside(one.gain, one.challenger) in page.text
 
 
 def test_a_trend_names_no_month_where_none_is_known(repository, git):

@@ -43,8 +43,9 @@ def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
 class History:
     """Reads a repository, by one of its models; knows what it has read before. Safe to use from several threads."""
 
-    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD") -> None:
+    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD", *, whole: bool = True) -> None:
         self.repository, self.model, self.head = repository, model, head
+        self.whole = whole  # whether it has every branch of those whose history this is
         self._ledgers = model  # under which name the ledgers of one of several models are
         self._lock = threading.Lock()
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
@@ -123,7 +124,7 @@ class History:
             registry=known,
             tags=told,
             runs=runs,
-            pulls=self._pulls(runs, {commit for commit in kept if read[_commit, commit]}),
+            pulls=self._pulls(runs, {commit for commit in kept if read[_commit, commit]}, refs),
             holdouts=self._newest_first(_of_model(_below(refs, HOLDOUTS), model)),
             kept=kept,
             reports=_below(refs, REPORTS),
@@ -177,7 +178,7 @@ class History:
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
-    def _pulls(self, runs: Iterable[Run], present: Collection[str]) -> tuple[Pull, ...]:
+    def _pulls(self, runs: Iterable[Run], present: Collection[str], refs: Collection[str]) -> tuple[Pull, ...]:
         """Pull requests by their runs; `present` are the commits that are here, and not in their reports alone."""
         pushes: dict[int, list[Run]] = {}
         for run in runs:
@@ -186,10 +187,10 @@ class History:
         here = [some[0].commit for some in pushes.values() if some[0].commit in present]
         into = self.repository.resolve(self.head) if here else None
         waiting = self.repository.unmerged(here, into) if into else set(here)
-        pulls = [
-            Pull(number, tuple(some), some[0].commit in here and some[0].commit not in waiting)
-            for number, some in pushes.items()
-        ]
+        pulls = []
+        for number, some in pushes.items():
+            merged = some[0].commit in here and some[0].commit not in waiting
+            pulls.append(Pull(number, tuple(some), merged, self.whole and some[0].header.ref not in refs))
         return tuple(sorted(pulls, key=lambda pull: (-pull.newest.about.seconds, -pull.number)))
 
     def _read_looks(self, holdout: str, tip: str) -> Looks:

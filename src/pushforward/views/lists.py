@@ -1,14 +1,14 @@
 """The lists: runs, versions and uses of a snapshot in the order and portions that pages show them in; pure."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pushforward.registry.tags import Registered
+from pushforward.registry.tags import Assignment, Registered
 from pushforward.text import figure
 from pushforward.views import charts
-from pushforward.views.snapshot import Run, Snapshot
+from pushforward.views.snapshot import Run, Snapshot, Tag
 
 PER_PAGE = 100
 
@@ -62,7 +62,7 @@ def points(runs: Sequence[Run], name: str) -> list[charts.Point]:
 
 @dataclass(frozen=True)
 class Use:
-    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it.
+    """What an environment holds (None: nothing yet), since when, by whom and why, and who may fill it.
 
     `foreign` is what GTO has put there before, until a version is.
     """
@@ -70,7 +70,8 @@ class Use:
     environment: str
     version: Registered | None
     seconds: int
-    tagger: str
+    by: str
+    reason: str
     policy: str
     run: Run | None
     foreign: str = ""
@@ -86,5 +87,42 @@ def uses(snapshot: Snapshot) -> list[Use]:
         run = by_version.get(str(version.version)) if version else None
         since = tag.seconds if tag else 0
         policy, before = snapshot.policy.get(name, ""), known.foreign_use(name)
-        found.append(Use(name, version, since, tag.tagger if tag else "", policy, run, before))
+        found.append(Use(name, version, since, tag.by if tag else "", tag.reason if tag else "", policy, run, before))
+    return found
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A time that an environment has held a version (None: nothing, or what is no version any more).
+
+    `until` is 0 for the one that is there now. `back` says that it took the place of a later version.
+    """
+
+    use: Assignment
+    version: Registered | None
+    tag: Tag
+    until: int
+    back: bool
+
+
+def stays(snapshot: Snapshot) -> dict[str, list[Stay]]:
+    """What each environment has held, newest first."""
+    versions = {version.commit: version for version in snapshot.registry.versions}
+    held: dict[str, list[Stay]] = {}
+    for use in snapshot.registry.assignments:
+        mine, version, tag = held.setdefault(use.environment, []), versions.get(use.commit), snapshot.tags[use.tag]
+        before = mine[-1].version if mine and not mine[-1].use.empties else None
+        if mine:
+            mine[-1] = replace(mine[-1], until=tag.seconds)
+        back = not use.empties and version is not None and before is not None and version.version < before.version
+        mine.append(Stay(use, version, tag, 0, back))
+    return {name: mine[::-1] for name, mine in held.items()}
+
+
+def stays_by_version(held: Mapping[str, Sequence[Stay]]) -> dict[str, list[Stay]]:
+    """Where the version at each commit has been put to use, newest first."""
+    found: dict[str, list[Stay]] = {}
+    for stay in sorted((one for mine in held.values() for one in mine), key=lambda one: one.tag.seconds, reverse=True):
+        if not stay.use.empties:
+            found.setdefault(stay.use.commit, []).append(stay)
     return found

@@ -5,6 +5,7 @@ The same pages are served and exported, so all links are relative. No page needs
 
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -22,6 +23,7 @@ from pushforward.views.rendering import templates
 from pushforward.views.snapshot import Report, Snapshot
 
 HOLDOUTS_PER_PAGE = 6
+MOST_NARROW = 30  # runs in a chart on a phone
 HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
 OTHER = re.compile(rf"of/({NAME})/(.*)")
 FILES = {"style.css": CSS, "icon.svg": SVG}
@@ -40,10 +42,21 @@ class Answer:
 class Site:
     """All pages of one repository."""
 
-    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD", name: str = "") -> None:
-        self.history, self.model, self._others = History(repository, model, head), model, dict[str, Site]()
+    def __init__(
+        self,
+        repository: Repository,
+        model: str = "",
+        head: str = "HEAD",
+        name: str = "",
+        *,
+        whole: bool = True,
+        served: bool = False,
+    ) -> None:
+        self.history, self.model = History(repository, model, head, whole=whole), model
+        self.served, self._others = served, dict[str, Site]()
         self.name = name or repository.path.resolve().name
         self._templates = templates()
+        self._held: tuple[Snapshot, tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]] | None = None
         more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
             (re.compile(pattern), method)
@@ -71,7 +84,9 @@ class Site:
         return self._at(path, None)
 
     def _other(self, name: str) -> "Site":
-        return self._others.setdefault(name, Site(self.history.repository, name, self.history.head, self.name))
+        told = self.history
+        site = Site(told.repository, name, told.head, self.name, whole=told.whole, served=self.served)
+        return self._others.setdefault(name, site)
 
     def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
         """(name, address, whether it is this one) of every model, where there are several."""
@@ -172,23 +187,28 @@ class Site:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
         if version is None:
             return None
-        mine = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit and not one.empties]
-        uses = mine[:PER_PAGE]
+        uses = self._stays(snapshot)[1].get(version.commit, [])[:PER_PAGE]
         run = lists.made(snapshot).get(name)
         (told,) = [told] if told else cards.cards(self.history, snapshot, [version])
         path = f"version/{name}.html"
         return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told)
 
+    def _stays(self, snapshot: Snapshot) -> tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]:
+        """What was in use, by environment and by commit; found once for a snapshot, for all pages of an export."""
+        if self._held is None or self._held[0] is not snapshot:
+            held = lists.stays(snapshot)
+            self._held = snapshot, (held, lists.stays_by_version(held))
+        return self._held[1]
+
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
-        used = [one for one in snapshot.registry.assignments[::-1] if one.environment == name]
+        used = self._stays(snapshot)[0].get(name, [])
         part = lists.portion(used, page, f"environment/{name}")
         if part is None or not used:
             return None
-        at = {version.commit: version for version in snapshot.registry.versions}
         now = snapshot.registry.in_use(name)
         run = lists.made(snapshot).get(str(now.version)) if now else None
         path = part.path(part.number)
-        return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)
+        return self._render("environment", snapshot, path, name=name, part=part, now=now, run=run)
 
     def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(lists.measured(snapshot), page, "metrics")
@@ -198,8 +218,9 @@ class Site:
         shown = [name for name in better if name != OFFSET_TITLE][:3]
         trends = {}
         for name in shown:
-            width, height = (1100, 300) if name == shown[0] else (540, 220)
-            trends[name] = charts.trend(lists.points(part.items, name), width=width, height=height), better[name]
+            points, (width, height) = lists.points(part.items, name), (1100, 300) if name == shown[0] else (540, 220)
+            narrow = charts.trend(points[-MOST_NARROW:], width=320, height=220)
+            trends[name] = charts.trend(points, width=width, height=height), narrow, better[name]
         batch = params.noun(run.header.validation.month for run in part.items)
         return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends, batch=batch)
 
@@ -234,6 +255,7 @@ class Site:
             "here": template,
             "site": self.name,
             "models": self._switch(snapshot.models, root),
+            "now_seconds": int(time.time()) if self.served else 0,
         }
         text = self._templates.get_template(f"{template}.html").render(snapshot=snapshot, **values)
         return Answer(text.encode("utf-8", "replace"), HTML)

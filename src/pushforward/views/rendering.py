@@ -14,7 +14,7 @@ from pushforward.gate.verdict import LEVEL, by_limits, self_scored, worst_first
 from pushforward.judge import names
 from pushforward.registry.tags import NEITHER, UNJUDGED
 from pushforward.report import words
-from pushforward.text import between, capital, figure, plain, plural, sample, sentence, signed
+from pushforward.text import beside, between, capital, figure, plain, plural, sample, sentence, signed
 from pushforward.views import charts
 from pushforward.views.snapshot import clock
 
@@ -30,6 +30,8 @@ def _told_by() -> dict[str, Any]:
         # the page says of which commit it is
         "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
         "curve": charts.curve,
+        "dots": charts.dots,
+        "spans": charts.spans,
         "fold_stages": words.fold_stages,
         "remarks": words.remarks,
         "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
@@ -44,7 +46,9 @@ def _told_by() -> dict[str, Any]:
         "by_limits": by_limits,
         "self_scored": self_scored,
         "WORDS": words.WORDS,
-        "NEXT": words.NEXT,
+        "next_step": lambda verdict, context: (
+            context.next_step or words.NEXT[verdict.verdict].format(batch=words.arrival(verdict))
+        ),
         "SLICES_OPEN": SLICES_OPEN,
         "PUSHFORWARD": __version__,
     }
@@ -67,8 +71,9 @@ def templates() -> Environment:
         "between": lambda one: between(one.low, one.high),
         "plural": plural,
         "sample": sample,
+        "beside": lambda value, whole: "" if value is None else beside(value, whole),
         "signed": lambda value: "" if value is None else signed(value),
-        "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
+        "ago": _ago,
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
         "holdout": words.span,
@@ -104,3 +109,12 @@ def _lines(text: str) -> Markup:
     lines = text.strip("\n").split("\n")
     indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
     return Markup("\n").join(escape(line) for line in indented)
+
+
+def _ago(seconds: int, now: int) -> str:
+    """How long ago a moment is, in the largest unit of which it has been one: 3 h ago."""
+    gone = max(0, now - seconds)
+    for unit, size in (("y", 31_557_600), ("mo", 2_629_800), ("d", 86_400), ("h", 3600), ("min", 60)):
+        if gone >= size:
+            return f"{gone // size} {unit} ago"
+    return "just now"

@@ -16,7 +16,7 @@ from pushforward.registry.authority import Reading
 from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
-from pushforward.text import between, code, columns, cut, figure, plain, signed, table
+from pushforward.text import beside, between, code, columns, cut, figure, plain, table
 from pushforward.views.history import History
 from pushforward.views.snapshot import Header, Run, Tag, clock
 
@@ -233,6 +233,10 @@ def _number(value: float | None, shown: Callable[[float], str]) -> str:
     return "" if value is None else shown(value)
 
 
+def _gain(entry: Entry) -> str:
+    return "" if entry.gain is None or entry.loss is None else beside(entry.gain, entry.loss)
+
+
 def _branch(entry: Entry) -> str:
     return plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
 
@@ -242,7 +246,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
     rows = [head]
     for entry in state.history:
-        loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
+        loss, gain = _number(entry.loss, figure), _gain(entry)
         rows.append(
             [entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, plain(entry.subject)]
         )
@@ -284,7 +288,7 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), between(entry.low, entry.high)]
+        numbers = [_number(entry.loss, figure), _gain(entry), between(entry.low, entry.high)]
         where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
     return table(head, rows, numbers=False)

@@ -17,6 +17,8 @@ from pushforward.registry.tags import Registry
 from pushforward.report import note
 from pushforward.report.note import About
 
+REJECTED = ("hold", "calibration-only")
+
 
 class _Part(BaseModel):
     """A part of a verdict as a list of runs needs it; what else is there is left alone."""
@@ -120,6 +122,14 @@ class Pull:
     number: int
     runs: tuple[Run, ...]
     merged: bool
+    closed: bool = False  # its branch is gone, and it was not merged
+
+    @property
+    def state(self) -> str:
+        """Where it stands: merged, closed, rejected by its verdict, or open."""
+        if self.merged or self.closed:
+            return "merged" if self.merged else "closed"
+        return "rejected" if self.newest.header.verdict in REJECTED else "open"
 
     @property
     def newest(self) -> Run:
@@ -152,6 +162,16 @@ class Tag:
     def record(self) -> dict[str, Any]:
         """The JSON in its message."""
         return registry.record(self._parts[1])
+
+    @property
+    def by(self) -> str:
+        """Who asked for it, as the record says, else who made it."""
+        return str(self.record.get("by") or self.tagger).partition(" <")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it was made, as far as its record says it."""
+        return str(self.record.get("reason") or "")
 
     @property
     def _parts(self) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision
-from pushforward.registry.authority import Reading, reading
+from pushforward.registry.authority import HERE, Reading, reading
 from pushforward.views.pages import SVG, Answer, Site
 
 POLICY = (
@@ -40,13 +40,14 @@ MARK = b'<meta name="generator" content="pushforward'
 PATIENCE_SECONDS = 30
 
 
-def site_of(path: Path) -> tuple[Site, Reading]:
+def site_of(path: Path, *, served: bool = False) -> tuple[Site, Reading]:
     """The pages of the repository at `path`: of its authority, where it is no authority itself."""
     repository = Repository(path)
     if repository.git("rev-parse", "--git-dir", check=False).returncode != 0:
         raise PushforwardError(f"{path} is not a git repository", next="pushforward web --repository PATH")
     read = reading(path, _models(repository))
-    return Site(read.repository, head=read.head, name=read.name), read
+    whole = read.source == HERE or read.repository.path != path  # of a forge, a clone has no branch but the default one
+    return Site(read.repository, head=read.head, name=read.name, whole=whole, served=served), read
 
 
 def _models(repository: Repository) -> list[str]:
@@ -59,7 +60,7 @@ def _models(repository: Repository) -> list[str]:
 
 def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> None:
     """Serve the pages of the repository at `path` until interrupted."""
-    site, read = site_of(path)
+    site, read = site_of(path, served=True)
     with listen(site, host, port) as server:
         shown = f"[{host}]" if ":" in host else host
         say(f"reads    {read.repository.path.resolve()}")
