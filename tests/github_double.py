@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._hang_up()
 
-    do_POST = do_PATCH = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def _send(
         self, status: int, content: bytes, headers: Mapping[str, str] | None = None, *, half: bool = False

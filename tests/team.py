@@ -16,16 +16,17 @@ from typing import Any
 import pytest
 from tests.once import copied, made_once
 
-from pushforward import __version__
+from pushforward import __version__, durable
 from pushforward.gate.verdict import Digests, Verdict, invalid
 from pushforward.git.repository import Repository
-from pushforward.git.server import START, Server
+from pushforward.git.server import FOLDER, START, Server
 from pushforward.judge import passed
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Level, Registry
 from pushforward.release.promote import Passed, Promotion, promote
 from pushforward.release.release import release
 from pushforward.server.init import init
+from pushforward.server.runs import COORDINATOR
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "toy"
@@ -92,6 +93,11 @@ class Team:
         """Push to the server and wait; what the pusher saw."""
         return self.git("push", "local", branch)
 
+    def rest(self) -> None:
+        """Wait for what the server still tidies up after its answer: a copy of it must not meet half a file."""
+        with durable.locked(self.bare / FOLDER / COORDINATOR):
+            pass
+
     def pushforward(self, *args: str, check: bool = True) -> str:
         """Run the command in the clone."""
         command = [str(PYTHON.parent / "pushforward"), *args]
@@ -151,8 +157,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _push_first_version(folder: Path) -> None:
-    said = make_team(folder).push()
+    made = make_team(folder)
+    said = made.push()
     assert "toy@v1.0.0" in said, said
+    made.rest()
 
 
 @pytest.fixture(scope="session")
@@ -182,6 +190,7 @@ def second_version(first_version: Callable[..., Team], tmp_path_factory: pytest.
         said = made.push()
         assert "toy@v1.1.0" in made.tags(), said
         made.git("fetch", "-q", "--tags", "local")
+        made.rest()
 
     return made_once(tmp_path_factory, 'it\'s "our"\t{team} #1 é', make)
 
