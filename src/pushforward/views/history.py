@@ -24,9 +24,12 @@ from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
 from pushforward.report.note import About
+from pushforward.views import changes
+from pushforward.views.changes import Change
 from pushforward.views.snapshot import Header, Kept, Looks, Pull, Report, Run, Snapshot, Tag
 
 EVENTS = ("push", "pull_request")
+MOST_CHANGES = 500  # that are known at once
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 Found = tuple[str, bytes] | None
@@ -51,6 +54,7 @@ class History:
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
         self._known: dict[tuple[Reader, str], Any] = {}
         self._looks: dict[tuple[str, str], Looks] = {}
+        self._changes: dict[tuple[str, str], Change] = {}
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
@@ -91,6 +95,42 @@ class History:
         ]
         found = self.objects(filter(None, names))
         return [_blob(found.get(name)) for name in names]
+
+    def changes(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Change]:
+        """What each commit (second) changes of another (first; "" for none), for all of them at once.
+
+        A commit that is gone has changed nothing that could be told. What lies between two commits never changes, so
+        it is known from then on.
+        """
+        wanted = list(dict.fromkeys(pairs))
+        new = [pair for pair in wanted if pair not in self._changes]
+        found = self.objects([*filter(None, (commit for pair in new for commit in pair))]) if new else {}
+        there = {commit: one[1] for commit, one in found.items() if one is not None and one[0] == "commit"}
+        told = [pair for pair in new if pair[0] in there and pair[1] in there]
+        trees = {pair: tuple(there[commit][5:45].decode() for commit in pair) for pair in told}
+        files = dict(
+            zip(told, map(changes.counted, self._between([trees[pair] for pair in told], "--numstat")), strict=True)
+        )
+        close = [pair for pair in told if changes.comparable(files[pair])]
+        patches = dict(zip(close, self._between([trees[pair] for pair in close], "--patch"), strict=True))
+        if len(self._changes) + len(new) > MOST_CHANGES:
+            self._changes = {pair: change for pair, change in self._changes.items() if pair in wanted}
+        for pair in new:
+            shown, more = changes.read(files.get(pair, []), patches.get(pair, ""))
+            body = _body(there[pair[1]]) if pair[1] in there else ""
+            self._changes[pair] = Change(pair[0] if pair in files else "", body, shown, more)
+        return {pair: self._changes[pair] for pair in wanted}
+
+    def _between(self, trees: Sequence[tuple[str, ...]], form: str) -> list[str]:
+        """What `git diff-tree` says of pairs of trees, by one process; nothing where one of them is not whole here."""
+        if not trees:
+            return []
+        asked = "".join(f"{before} {after}\n" for before, after in trees).encode()
+        options = ("-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--stdin", form)
+        limits = ("-c", f"core.bigFileThreshold={changes.LARGE}", "-c", "core.quotePath=false")
+        done = self.repository.git(*limits, "diff-tree", *options, "--", *changes.MADE, stdin=asked, check=False)
+        parts = changes.PAIR.split(done.stdout.decode("utf-8", "replace"))[1:]
+        return parts if len(parts) == len(trees) else [""] * len(trees)
 
     def objects(self, names: Iterable[str]) -> dict[str, Found]:
         """Type and content of objects by their names, read at once."""
@@ -276,6 +316,12 @@ def _commit(found: Found) -> About | None:
     if found is None or found[0] != "commit":
         return None
     return note.about(found[1])
+
+
+def _body(commit: bytes) -> str:
+    """What the message of a commit says below its subject."""
+    message = commit.decode("utf-8", "replace").partition("\n\n")[2]
+    return message.lstrip("\n").partition("\n\n")[2].strip()
 
 
 def _tag(found: Found) -> tuple[str, Tag]:

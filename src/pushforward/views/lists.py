@@ -1,6 +1,7 @@
 """The lists: runs, versions and uses of a snapshot in the order and portions that pages show them in; pure."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +23,12 @@ class Part:
     count: int
     name: str
     total: int
+    query: str = ""  # of the address, where the list is an answer
 
     def path(self, number: int) -> str:
         """The page of that number."""
+        if self.query:
+            return f"{self.name}.html?{self.query}&page={number}"
         return f"{self.name}.html" if number == 1 else f"{self.name}/{number}.html"
 
 
@@ -39,6 +43,11 @@ def portion(items: Sequence[Any], page: str | None, name: str, size: int = PER_P
 def measured(snapshot: Snapshot) -> list[Run]:
     """The runs that trained something and were measured; a verdict that stands from before is not measured again."""
     return [run for run in snapshot.runs if run.loss and not run.stands_from]
+
+
+def verdicts(snapshot: Snapshot) -> dict[str, int]:
+    """How often each word was said, the most frequent first."""
+    return dict(Counter(run.header.verdict for run in snapshot.runs).most_common())
 
 
 def made(snapshot: Snapshot) -> dict[str, Run]:

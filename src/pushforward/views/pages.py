@@ -3,89 +3,108 @@
 The same pages are served and exported, so all links are relative. No page needs a script.
 """
 
+import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pushforward import params
 from pushforward.gate.verdict import OFFSET_TITLE
 from pushforward.git.repository import Repository
 from pushforward.registry.grammar import NAME, NUMBER
-from pushforward.views import cards, charts, lists
+from pushforward.views import addresses, badge, cards, charts, compare, feed, lists, search, show
 from pushforward.views import svg as pictures
+from pushforward.views.answers import ATOM, CSS, HTML, JSON, SVG, Answer
+from pushforward.views.changes import Change
 from pushforward.views.history import History
 from pushforward.views.lists import PER_PAGE
 from pushforward.views.rendering import templates
 from pushforward.views.snapshot import Report, Snapshot
+from pushforward.views.underway import REFRESH_SECONDS, Desk
 
 HOLDOUTS_PER_PAGE = 6
 MOST_NARROW = 30  # runs in a chart on a phone
-HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 OTHER = re.compile(rf"of/({NAME})/(.*)")
 FILES = {"style.css": CSS, "icon.svg": SVG}
+MACHINES = ("feed.xml", "index.json", "badge.svg")
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The bytes of a page, a picture or a style sheet, and their media type."""
+class Setting:
+    """Where pages are shown: the repository's `name`, its default branch, and where it came from (`remote`, a URL).
 
-    content: bytes
-    kind: str
+    `whole` says that it has every branch of those whose history this is. What is `served` may have forms, and tells
+    how long ago something was; an export has neither. `desk` knows what is under way.
+    """
+
+    name: str = ""
+    head: str = "HEAD"
+    remote: str = ""
+    whole: bool = True
+    served: bool = False
+    desk: Desk = field(default_factory=Desk)
 
 
 class Site:
     """All pages of one repository."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        model: str = "",
-        head: str = "HEAD",
-        name: str = "",
-        *,
-        whole: bool = True,
-        served: bool = False,
-    ) -> None:
-        self.history, self.model = History(repository, model, head, whole=whole), model
-        self.served, self._others = served, dict[str, Site]()
-        self.name = name or repository.path.resolve().name
+    def __init__(self, repository: Repository, model: str = "", setting: Setting | None = None) -> None:
+        setting = setting or Setting()
+        self.history, self.model = History(repository, model, setting.head, whole=setting.whole), model
+        self.setting, self._others = setting, dict[str, Site]()
+        self.name = setting.name or repository.path.resolve().name
+        self.forge = addresses.of(setting.remote)
         self._templates = templates()
         self._held: tuple[Snapshot, tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]] | None = None
+        served = ((r"queue\.html", self._queue), (r"log/([a-z_]{3,20}-[\w.-]{1,200})\.html", self._log))
         more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
             (re.compile(pattern), method)
             for pattern, method in (
                 (rf"index{more}", self._runs),
+                (rf"verdict/([a-z-]{{1,40}}){more}", self._of_verdict),
                 (rf"pulls{more}", self._pulls),
                 (r"pull/(\d{1,9})\.html", self._pull),
                 (r"run/([0-9a-f]{40})\.html", self._run),
                 (rf"models{more}", self._models),
                 (rf"version/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._version),
+                (rf"compare/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._beside_champion),
                 (rf"environment/({NAME}){more}", self._environment),
                 (rf"metrics{more}", self._metrics),
                 (rf"holdouts{more}", self._holdouts),
                 (r"plots/([0-9a-f]{40})/(push|pull_request)/([a-z0-9-]{1,61})\.svg", self._picture),
+                (r"feed\.xml", self._feed),
+                (r"index\.json", self._index),
+                (r"badge\.svg", self._badge),
+                *(served if setting.served else ()),
             )
         ]
 
-    def answer(self, path: str) -> Answer | None:
+    def answer(self, path: str, query: str = "") -> Answer | None:
         """What is at `path`, which is relative and below the site; None where there is nothing.
 
-        Of several models the first has the site itself, each other one the same pages below `of/NAME/`.
+        Of several models the first has the site itself, each other one the same pages below `of/NAME/`. A `query` is
+        answered where pages are served.
         """
         if (found := OTHER.fullmatch(path)) and not self.model:
-            return self._other(found[1]).answer(found[2]) if found[1] in self.history.snapshot().models[1:] else None
+            others = self.history.snapshot().models[1:]
+            return self._other(found[1]).answer(found[2], query) if found[1] in others else None
+        if self.setting.served and path in ("", "index.html") and (asked := search.read(query)):
+            return self._found(self.history.snapshot(), asked)
+        if self.setting.served and path == "compare.html":
+            return self._asked_beside(self.history.snapshot(), dict(parse_qsl(query[:400])))
         return self._at(path, None)
 
     def _other(self, name: str) -> "Site":
-        told = self.history
-        site = Site(told.repository, name, told.head, self.name, whole=told.whole, served=self.served)
+        site = Site(self.history.repository, name, replace(self.setting, name=self.name))
         return self._others.setdefault(name, site)
 
     def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
@@ -115,10 +134,12 @@ class Site:
             "metrics": (len(lists.measured(snapshot)), PER_PAGE),
             "holdouts": (len(snapshot.holdouts), HOLDOUTS_PER_PAGE),
         }
+        for word, count in lists.verdicts(snapshot).items():
+            listed[f"verdict/{word}"] = count, PER_PAGE
         for name in snapshot.registry.environments:
             used = [one for one in snapshot.registry.assignments if one.environment == name]
             listed[f"environment/{name}"] = len(used), PER_PAGE
-        paths = [*FILES]
+        paths = [*FILES, *MACHINES]
         for name, (count, size) in listed.items():
             paths += [f"{name}.html", *(f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))]
         for path in paths:
@@ -126,13 +147,14 @@ class Site:
         for start in range(0, len(snapshot.registry.versions), PER_PAGE):
             some = snapshot.registry.versions[start : start + PER_PAGE]
             for version, entry in zip(some, cards.cards(self.history, snapshot, some), strict=True):
-                yield from _there(
-                    f"version/{version.version}.html", self._version(snapshot, str(version.version), entry)
-                )
+                name = str(version.version)
+                yield from _there(f"version/{name}.html", self._version(snapshot, name, entry))
+                yield from _there(f"compare/{name}.html", self._beside_champion(snapshot, name))
         commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.kept]))
         newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
         for start in range(0, len(commits), PER_PAGE):
             told = self.history.reports(snapshot, commits[start : start + PER_PAGE])
+            self._changed(snapshot, told)
             for commit, reports in told.items():
                 yield from _there(f"run/{commit}.html", self._run(snapshot, commit, reports))
                 if commit in newest:
@@ -149,11 +171,89 @@ class Site:
 
     def _runs(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(snapshot.runs, page, "index")
-        if part is None:
-            return None
+        return None if part is None else self._listed(snapshot, part)
+
+    def _of_verdict(self, snapshot: Snapshot, word: str, page: str | None) -> Answer | None:
+        runs = [run for run in snapshot.runs if run.header.verdict == word]
+        part = lists.portion(runs, page, f"verdict/{word}")
+        return self._listed(snapshot, part, search.Query(verdict=word)) if part and runs else None
+
+    def _found(self, snapshot: Snapshot, query: search.Query) -> Answer | None:
+        """The runs that answer a query; of a page that is not there, the first."""
+        runs = query.keep(snapshot.runs)
+        part = lists.portion(runs, str(query.page), "index") or lists.portion(runs, "1", "index")
+        return self._listed(snapshot, replace(part, query=query.address), query) if part else None
+
+    def _listed(self, snapshot: Snapshot, part: lists.Part, query: search.Query = search.NOTHING) -> Answer:
         newest = self.history.looks(snapshot, [*snapshot.holdouts][:1])
-        path = part.path(part.number)
-        return self._render("runs", snapshot, path, part=part, looks=newest, uses=lists.uses(snapshot))
+        told = {"looks": newest, "uses": lists.uses(snapshot), "query": query, "verdicts": lists.verdicts(snapshot)}
+        live = [one for one in self.setting.desk.runs() if one.live]
+        path = "index.html" if part.query else part.path(part.number)
+        return self._render("runs", snapshot, path, part=part, live=live, **told)
+
+    def _queue(self, snapshot: Snapshot) -> Answer:
+        return self._render("queue", snapshot, "queue.html", runs=self.setting.desk.runs()[:PER_PAGE])
+
+    def _log(self, snapshot: Snapshot, key: str) -> Answer | None:
+        run = next((one for one in self.setting.desk.runs() if one.key == key), None)
+        if run is None:
+            return None
+        page = self._render("log", snapshot, f"log/{key}.html", run=run, log=self.setting.desk.log(key))
+        return replace(page, refresh=REFRESH_SECONDS if run.live else 0)
+
+    def _feed(self, snapshot: Snapshot) -> Answer:
+        stays = [one for held in self._stays(snapshot)[0].values() for one in held]
+        return Answer(feed.atom(snapshot.model, self.name, feed.entries(snapshot, stays)), ATOM)
+
+    def _index(self, snapshot: Snapshot) -> Answer:
+        told = show.of(snapshot, snapshot.registry, snapshot.tags)
+        return Answer(json.dumps(told.record(), indent=1, ensure_ascii=False).encode() + b"\n", JSON)
+
+    def _badge(self, snapshot: Snapshot) -> Answer:
+        return Answer(badge.of(snapshot), SVG)
+
+    def _asked_beside(self, snapshot: Snapshot, asked: dict[str, str]) -> Answer:
+        names = [asked.get(name, "").strip()[:100] for name in ("a", "b")]
+        return self._beside(snapshot, names, "compare.html")
+
+    def _beside_champion(self, snapshot: Snapshot, name: str) -> Answer | None:
+        against = self._yardstick(snapshot, name)
+        return self._beside(snapshot, [against, name], f"compare/{name}.html") if against else None
+
+    def _yardstick(self, snapshot: Snapshot, name: str) -> str:
+        """The version to beat, for another one; "" where a run of either is not known."""
+        champion = snapshot.registry.champion
+        against, made = str(champion.version) if champion else "", {run.version for run in snapshot.runs}
+        return against if against != name and {against, name} <= made else ""
+
+    def _beside(self, snapshot: Snapshot, names: Sequence[str], path: str) -> Answer:
+        """Two runs beside each other; where one is not known, what is asked for."""
+        found = [compare.find(snapshot, name) for name in names]
+        sides = []
+        for name, run in filter(None, found):
+            told = next((one for one in self._told(snapshot, run.commit) if one.event == run.header.event), None)
+            text = self.history.objects([f"{run.commit}:{params.FILE}"])[f"{run.commit}:{params.FILE}"]
+            sides.append(compare.Side(name, run, told, compare.leaves(text)))
+        unknown = [name for name, one in zip(names, found, strict=True) if name and one is None]
+        told_: dict[str, Any] = {
+            "sides": sides,
+            "names": names,
+            "unknown": unknown,
+            "known": [*lists.made(snapshot)][:PER_PAGE],
+        }
+        if len(sides) == 2:
+            told_["rows"] = {
+                "numbers": compare.numbers(*sides),
+                "digests": compare.digests(*sides),
+                "parameters": compare.parameters(*sides)[:PER_PAGE],
+            }
+        return self._render("compare", snapshot, path, **told_)
+
+    def _changed(self, snapshot: Snapshot, told: Mapping[str, Sequence[Report]]) -> dict[tuple[str, str], Change]:
+        """(commit, event) -> what the commit changes of the code of the version that it was judged against."""
+        pairs = {(commit, one.event): (_against(snapshot, one), commit) for commit in told for one in told[commit]}
+        found = self.history.changes(pairs.values())
+        return {which: found[pair] for which, pair in pairs.items()}
 
     def _pulls(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(snapshot.pulls, page, "pulls")
@@ -166,7 +266,9 @@ class Site:
         told = told or self._told(snapshot, pull.newest.commit)
         newest = [one for one in told if one.event == "pull_request"][:1]
         drawn = self._drawn(snapshot, pull.newest.commit, newest)
-        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest, drawn=drawn)
+        changed = self._changed(snapshot, {pull.newest.commit: newest})
+        shown = {"pull": pull, "told": newest, "drawn": drawn, "changed": changed}
+        return self._render("pull", snapshot, f"pull/{number}.html", **shown, logs=self._logs(pull.newest.commit))
 
     def _run(self, snapshot: Snapshot, commit: str, told: list[Report] | None = None) -> Answer | None:
         runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
@@ -174,7 +276,14 @@ class Site:
         if not told:
             return None
         drawn = self._drawn(snapshot, commit, told)
-        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit, drawn=drawn)
+        shown = {"runs": runs, "told": told, "commit": commit, "drawn": drawn}
+        shown |= {"changed": self._changed(snapshot, {commit: told}), "logs": self._logs(commit)}
+        return self._render("run", snapshot, f"run/{commit}.html", **shown)
+
+    def _logs(self, commit: str) -> dict[str, str]:
+        """Event -> key of the runs of a commit whose logs this server keeps."""
+        runs = self.setting.desk.runs() if self.setting.served else ()
+        return {one.event: one.key for one in runs if one.commit == commit}
 
     def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(snapshot.registry.versions[::-1], page, "models")
@@ -190,8 +299,8 @@ class Site:
         uses = self._stays(snapshot)[1].get(version.commit, [])[:PER_PAGE]
         run = lists.made(snapshot).get(name)
         (told,) = [told] if told else cards.cards(self.history, snapshot, [version])
-        path = f"version/{name}.html"
-        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told)
+        path, beside = f"version/{name}.html", self._yardstick(snapshot, name)
+        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told, beside=beside)
 
     def _stays(self, snapshot: Snapshot) -> tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]:
         """What was in use, by environment and by commit; found once for a snapshot, for all pages of an export."""
@@ -255,10 +364,22 @@ class Site:
             "here": template,
             "site": self.name,
             "models": self._switch(snapshot.models, root),
-            "now_seconds": int(time.time()) if self.served else 0,
+            "now_seconds": int(time.time()) if self.setting.served else 0,
+            "served": self.setting.served,
+            "forge": self.forge,
         }
         text = self._templates.get_template(f"{template}.html").render(snapshot=snapshot, **values)
         return Answer(text.encode("utf-8", "replace"), HTML)
+
+
+def _against(snapshot: Snapshot, told: Report) -> str:
+    """The commit whose code a report's was judged against: what a version's tag names has the lock of its run too."""
+    champion = told.verdict.champion if told.verdict else None
+    if champion is None:
+        return ""
+    version = next((one for one in snapshot.registry.versions if one.name == champion.version), None)
+    commit = str(snapshot.tags[version.tag].record.get("commit", champion.commit)) if version else champion.commit
+    return commit if COMMIT.fullmatch(commit) else ""
 
 
 def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:

@@ -1,7 +1,7 @@
 """The state of a repository as text: what is in use where and since when, and everything that was judged."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import beside, between, code, columns, cut, figure, plain, table
 from pushforward.views.history import History
-from pushforward.views.snapshot import Header, Run, Tag, clock
+from pushforward.views.snapshot import Header, Run, Snapshot, Tag, clock
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,15 @@ def state(root: Path, model: str = "", read: Reading | None = None) -> State:
     repository = read.repository
     known = _counting(root, repository, rules.model.name, rules)
     tags = _tags(repository, known)
+    snapshot = History(repository, model, read.head).snapshot()
+    found = of(snapshot, known, tags)
+    return replace(found, earlier=tuple(_earlier(root, repository, rules)), lacks=read.lacks)
+
+
+def of(snapshot: Snapshot, known: Registry, tags: Mapping[str, Tag]) -> State:
+    """The state by a snapshot and by those of its tags that count, by their objects."""
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    snapshot = History(repository, model, read.head).snapshot()
     unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
     inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
@@ -135,9 +141,7 @@ def state(root: Path, model: str = "", read: Reading | None = None) -> State:
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
         (*known.problems, *inconsistent, *unread),
         tuple(_entry(run, made) for run in reversed(snapshot.runs)),
-        tuple(_earlier(root, repository, rules)),
-        Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
-        read.lacks,
+        foreign=Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
     )
 
 
@@ -171,7 +175,7 @@ def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:
     return {name: Tag(content[1]) for name, content in found if content is not None}
 
 
-def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
+def _use(known: Registry, environment: str, tags: Mapping[str, Tag]) -> Use:
     latest, version = known.uses(environment)[-1], known.in_use(environment)
     when, by, reason = _told(tags[latest.tag])
     previous = tags[latest.tag].record.get("previous")
@@ -179,7 +183,7 @@ def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
     return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
 
 
-def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
+def _deprecated(deprecation: registry.Deprecation, tags: Mapping[str, Tag]) -> Deprecated:
     return Deprecated(deprecation.name.removesuffix("!"), *_told(tags[deprecation.tag]))
 
 

@@ -56,6 +56,11 @@ class _Holdout(_Part):
     epoch: _Epoch | None = None
 
 
+class _Champion(_Part):
+    version: str
+    commit: str = ""
+
+
 class Header(_Part):
     """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
 
@@ -71,6 +76,7 @@ class Header(_Part):
     holdout: _Holdout | None = None
     look: _Look | None = None
     touched: tuple[str, ...] = ()
+    champion: _Champion | None = None
 
 
 class _Report(_Part):
