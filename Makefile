@@ -8,11 +8,13 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
 export PYTHON
-RUN_LOCKS := requirements/run.txt requirements/data.txt
+# What DVC reaches the store with: the extra that the address in .dvc/config needs; a folder and the web need none.
+STORE := $(shell sed -nE 's/^[[:space:]]*url[[:space:]]*=[[:space:]]*(s3|gs|azure|ssh):.*/\1/p' .dvc/config 2>/dev/null | head -n 1)
+RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%.txt)
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo test check house chaos refusals backtest format lock clean
+.PHONY: help env env-test demo pictures site test check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +27,14 @@ env-test: env ## build the environment of checks and tests (.venv-test)
 
 demo: env ## a team, six pushes, real flights: see the whole loop in three minutes
 	@$(VENV)/bin/python scripts/demo.py
+
+pictures: env ## photograph the pages of ./demo for the README, in light and dark
+	@$(VENV)/bin/python scripts/pictures.py
+
+SITE ?= site
+REPOSITORY ?=
+site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOST/OWNER/NAME/blob/COMMIT: where its files are seen)
+	@$(TEST_VENV)/bin/python docs/site/build.py $(SITE) --repository "$(REPOSITORY)"
 
 test: env-test ## run the tests
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal
@@ -69,7 +79,12 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) run.in -o run.txt; \
 	  $(COMPILE) --no-deps data.in -o data.txt; \
 	  $(COMPILE) test.in -o test.txt; \
+	  for store in s3 gs azure ssh; do $(COMPILE) $$store.in -o $$store.txt; done; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
 
+lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be committed
+	@$(VENV)/bin/pushforward repro
+	@git status --short -- dvc.lock metrics
+
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .tools demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .tools demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,7 +15,17 @@ if [ -n "${PUSHFORWARD_ENVIRONMENT:-}" ]; then
   ln -sfn "$PUSHFORWARD_ENVIRONMENT" "$folder"
   exit 0
 fi
-[ "$(cat "$folder/.locked" 2>/dev/null || true)" = "$wanted" ] && grep -qs "pushforward.__main__ " "$folder/bin/pushforward" && exit 0
+# A stage says `python`, which is whatever PATH has: `dvc` of this environment puts its own there, activated or not.
+own_dvc() {
+  local bin; bin=$(printf '%q' "$(cd "$folder/bin" && pwd)")
+  printf '#!/bin/sh\n# by requirements/install.sh\nPATH=%s:"$PATH" exec %s/python -P -m dvc "$@"\n' "$bin" "$bin" > "$folder/bin/dvc.new"
+  chmod 755 "$folder/bin/dvc.new"
+  mv "$folder/bin/dvc.new" "$folder/bin/dvc"
+}
+[ "$(cat "$folder/.locked" 2>/dev/null || true)" = "$wanted" ] && grep -qs "pushforward.__main__ " "$folder/bin/pushforward" && {
+  grep -qs "by requirements/install.sh" "$folder/bin/dvc" || own_dvc
+  exit 0
+}
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "pushforward needs Python 3.11 or newer; '$python' is $("$python" --version 2>&1). Try: make PYTHON=python3.12" >&2
@@ -37,4 +47,5 @@ echo "· building $folder from $*"
 install() { VIRTUAL_ENV="$PWD/$folder" "$uv" pip install -q --no-deps --compile-bytecode --build-constraints requirements/build.txt "$@"; }
 install --require-hashes "${@/#/--requirements=}"
 install -e .
+own_dvc
 echo "$wanted" > "$folder/.locked"

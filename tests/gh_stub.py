@@ -14,7 +14,7 @@ def install(folder, url, token):
     """Put it into a folder for the PATH; the variables that it wants, and the file in which its calls are."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "gh"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {Path(__file__).resolve()} "$@"\n')
     program.chmod(0o755)
     record = folder / "gh.jsonl"
     variables = {"URL": url, "TOKEN": token, "RECORD": str(record)}

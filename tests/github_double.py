@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.github_settings import Settings
 
 API = "/api/v3"
 TOKEN = "a-token-of-the-job"
@@ -97,6 +98,7 @@ class GitHub:
     comments: list[Comment] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    settings: Settings = field(default_factory=Settings)
     _faults: list[tuple[str, str, Fault]] = field(default_factory=list)
 
     def say(self, pull: int, body: str, login: str) -> Comment:
@@ -128,8 +130,8 @@ class GitHub:
         path = urlsplit(call.path)
         query = {name: values[-1] for name, values in parse_qs(path.query).items()}
         match call.method, path.path.removeprefix(API).strip("/").split("/"):
-            case "GET", ["users", login]:
-                return 200, {"login": login, "name": login}
+            case "GET", ["users", login] if login != "nobody":
+                return 200, {"login": login, "name": login, "id": 99}
             case "GET", ["repos", "octo", "flights", "pulls"]:
                 return 200, [_shown(pull) for pull in self.pulls if _asked(pull, query)]
             case "POST", ["repos", "octo", "flights", "statuses", sha]:
@@ -142,7 +144,7 @@ class GitHub:
                 return _checked(call) or (201, self._comment(self.say(int(number), call.body["body"], BOT["login"])))
             case "PATCH", ["repos", "octo", "flights", "issues", "comments", number]:
                 return _checked(call) or (200, self._patch(int(number), call.body["body"]))
-        return 404, {"message": "Not Found"}
+        return self.settings.answer(call.method, path.path.removeprefix(API).strip("/").split("/"), call.body)
 
     def _set_status(self, sha: str, body: dict[str, Any]) -> tuple[int, Any]:
         if len(body["description"]) > LONGEST_DESCRIPTION:
@@ -193,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
                 done = github.answer(call, self.headers.get("Authorization", ""))
         if fault is None or fault.half:
             status, tree = done or (500, None)
-            self._send(status, json.dumps(tree).encode(), half=fault is not None)
+            content = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(tree).encode()
+            self._send(status, content, half=fault is not None)
         elif fault.status:
             self._send(fault.status, fault.body.encode(), fault.headers)
         else:

@@ -1,5 +1,6 @@
 """One history everywhere: a server and the runner of a forge tell what they judge in the same words and pictures."""
 
+import json
 import os
 import re
 import shlex
@@ -263,3 +264,11 @@ def test_git_alone_shows_a_report_that_reads_like_one(both):
     assert '"verdict"' not in shown
     assert "look 1 of 10" not in shown, "its holdout has retired since: the numbers are open"
     assert "| log loss ↓ |" in shown
+
+
+def test_a_comment_finds_the_champions_card(both):
+    *_, forge = both
+    recorded = json.loads((forge.folder / "verdict" / "recorded.json").read_text())
+    commit, _, card = recorded["card"].partition("/")
+    assert card == "versions/toy@v1.0.0/card.md"
+    assert "toy@v1.0.0" in forge.git(forge.bare, "show", f"{commit}:{card}")

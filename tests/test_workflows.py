@@ -60,10 +60,11 @@ def test_a_step_is_one_command_without_expressions(path):
 WRITING = {
     "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"]},
     "release": {"bundle": [], "publish": ["contents"]},
+    "pages": {"export": [], "deploy": ["id-token", "pages"]},
 }
 
 
-def test_only_the_judge_and_a_release_may_write():
+def test_only_the_judge_a_release_and_the_pages_may_write():
     for path in FILES:
         writing = {
             name: sorted(right for right, level in job["permissions"].items() if level == "write")
@@ -134,8 +135,8 @@ def test_the_settings_for_github_are_for_these_files_and_tags():
     told = re.findall(r"gh api --method \w+ (\S+) --input - <<'JSON'\n(.*?)\nJSON", text, re.DOTALL)
     rules = [json.loads(tree) for path, tree in told if path.endswith("/rulesets")]
     made = {path.rpartition("/")[2] for path, _ in told if "/environments/" in path}
-    used = {job.get("environment") for path in FILES for job in read(path)["jobs"].values()} - {None}
-    assert made == used
+    used = {job.get("environment") for path in FILES if path.stem != "pages" for job in read(path)["jobs"].values()}
+    assert made == used - {None}
     for path in FILES:
         assert f"name: {path.stem}\n" in path.read_text()
 
@@ -177,6 +178,18 @@ def test_the_judge_checks_out_and_runs_nothing_of_the_head():
     assert set(re.findall(r"secrets\.\w+", text)) == {"secrets.PUSHFORWARD_SEAL", "secrets.PUSHFORWARD_SIGNING_KEY"}
     assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote"]
     assert not re.search(r"(bash|sh|python\S*|source|\./|make)\s+\S*(handover|verdict)", text)
+
+
+def test_pages_are_made_of_what_is_recorded_by_the_default_branch_and_only_where_somebody_has_said_so():
+    path = ROOT / ".github" / "workflows" / "pages.yml"
+    jobs = read(path)["jobs"]
+    assert jobs["export"]["if"] == "${{ vars.PUSHFORWARD_PAGES != '' }}"
+    assert jobs["deploy"]["needs"] == "export"
+    (checkout,) = (step["with"] for step in steps(path) if step.get("uses", "").startswith("actions/checkout@"))
+    assert checkout["ref"] == "${{ github.event.repository.default_branch }}"
+    assert not [step for step in steps(path) if "download-artifact" in step.get("uses", "")]
+    assert [step["run"] for step in steps(path) if "run" in step] == [".venv/bin/pushforward web --export site"]
+    assert "secrets" not in path.read_text()
 
 
 def test_recording_has_the_token_alone_and_neither_decides_nor_holds_anything_up():

@@ -375,6 +375,15 @@ class Promote(Section):
         return environments
 
 
+class Report(Section):
+    """What a forge shows of a verdict."""
+
+    pictures: Literal["shown", "links", "none"] = Field(
+        default="shown",
+        description="Pictures of both models in the comment on a pull request: shown, links alone, or none.",
+    )
+
+
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
@@ -398,6 +407,7 @@ class Project(Section):
     models: dict[Name, Model] = Field(min_length=1, description="The models of this repository, by name.")
     gate: Gate = Field(default=Gate(), description="The rules of the gate, at levels 2 and 3.")
     promote: Promote = Field(default=Promote(), description="What becomes of a version that passes.")
+    report: Report = Field(default=Report(), description="The comment on a pull request.")
     server: Server = Field(default=Server(), description="The local server; a forge does not read that.")
 
     @property

@@ -48,7 +48,8 @@ def repository(tmp_path, months, trained):
     """This repository's pipeline in a new git repository, on thinned months from a folder."""
     folder = tmp_path / "repository"
     folder.mkdir()
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", "data/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "src/flights", folder / "src/flights", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "requirements").mkdir()
@@ -86,6 +87,30 @@ def _dvc(folder, *arguments):
 
 def _ran(output):
     return set(re.findall(r"Running stage '(.*?)'", output))
+
+
+def test_the_committed_lock_is_of_these_files(tmp_path):
+    """What it names is here; that the pipeline makes of that what it says, tests/test_flights_push.py tries."""
+    folder = tmp_path / "repository"
+    for name in ("src/flights", "metrics"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "requirements").mkdir()
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "pushforward.yaml", "requirements/run.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    assert _dvc(folder, "init", "-q")[0] == 0
+
+    def would_run():  # without data to begin with, DVC ends at the first stage that it would have to run
+        status, output = _dvc(folder, "repro", "--dry", "--allow-missing")
+        return output if status or _ran(output) else ""
+
+    said = would_run()
+    assert said == "", f"dvc.lock is of other files: type `make lock-data`, and commit dvc.lock and metrics/\n{said}"
+    for name, old, new in (("params.yaml", "  seed: 7", "  seed: 8"), ("src/flights/train.py", "import", "\nimport")):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace(old, new, 1))
+        assert "train" in would_run(), name
+        (folder / name).write_text(text)
 
 
 @pytest.mark.slow

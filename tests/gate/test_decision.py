@@ -393,7 +393,7 @@ LATER = BEFORE | {"data.months": ["2013-01", "2013-02", "2013-03"]}
         (["params.yaml"], None, LATER, "first"),
         (["params.yaml"], BEFORE, LATER, "refresh"),
         (["params.yaml", "dvc.lock", "metrics/metrics.json"], BEFORE, LATER, "refresh"),
-        (["params.yaml", "README.md", "docs/a.svg", "tests/x.py"], BEFORE, LATER, "refresh"),
+        (["params.yaml", "README.md", "docs/a.svg", "tests/x.py", "data/.gitignore"], BEFORE, LATER, "refresh"),
         (["params.yaml"], BEFORE, LATER | {f"{OWN}server.timeout_minutes": 5}, "refresh"),
         (["dvc.lock"], BEFORE, BEFORE, "refresh"),
         (["params.yaml", "src/flights/train.py"], BEFORE, LATER, "superior"),

@@ -83,3 +83,23 @@ def test_another_lock_of_the_environment_is_one_of_the_judge(repository, git):
 
     assert touched(commit("src/train.py", "")) == ()
     assert touched(commit("run.txt", "a==2\n")) == ("run.txt",)
+
+
+def test_to_commit_what_the_run_has_found_touches_nothing_of_the_judge(repository, git):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "Base")
+    base = git(repository, "rev-parse", "HEAD")
+    (repository / "pushforward.yaml").write_text("tool: '0.2.0'\nmodels: {toy: {environment: []}}\n")
+    (repository / "metrics").mkdir()
+    for name, text in {"metrics.json": '{"auc": 0.5}', "curve.csv": "a\n1\n"}.items():
+        (repository / "metrics" / name).write_text(text)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Commit what dvc repro made")
+    head = Revision(Repository(repository), git(repository, "rev-parse", "HEAD"))
+
+    def touched(found):
+        told = change.touched_by(head, base, None, head.settings, trusted=True, metrics=found)
+        return [path for path in told if path.startswith("metrics/")]
+
+    assert touched({"metrics/metrics.json": b'{ "auc": 0.50 }\n', "metrics/curve.csv": b"a\n1\n"}) == []
+    assert touched({"metrics/metrics.json": b'{"auc": 0.5}', "metrics/curve.csv": b"a\n2\n"}) == ["metrics/curve.csv"]
+    assert touched({}) == ["metrics/curve.csv", "metrics/metrics.json"]

@@ -9,7 +9,8 @@ from pushforward.actions import lint
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import tool
-from pushforward.server import flows, pending
+from pushforward.project import workflows as forge
+from pushforward.server import flows, pending, runs
 
 NAMES = ["train", "judge", "release", "verify", "retrain", "monitor"]
 FOLDER = ".github/workflows"
@@ -77,3 +78,16 @@ def test_a_server_s_schedules_are_those_that_come_with_the_tool_too(tiny):
     commit = tiny.commit({"a.txt": "a"})
     tiny.lose("main")
     assert files(pending.workflows(tiny.server, commit)) == ["train.yml", "judge.yml", "release.yml", "verify.yml"]
+
+
+def test_what_publishes_pages_changes_no_verdict_of_a_server_that_is_told_to_run_it(tiny):
+    """It follows the judge, as a second workflow that hangs on `workflow_run`."""
+    (made,) = (one for one in forge.render(forge.Form("main", "src", "make env")) if one.path.endswith("/pages.yml"))
+    settings = (tiny.clone / "pushforward.yaml").read_text() + "server: {workflows: [train, judge, pages]}\n"
+    told = tiny.commit({made.path: made.body.decode(), "pushforward.yaml": settings}, "Publish pages")
+    assert "JUDGED" in tiny.push("main")
+    after = tiny.commit()
+    assert "JUDGED" in tiny.push("main")
+    for commit in (told, after):
+        assert [report["verdict"] for report in tiny.reports(commit)] == ["hold"]
+        assert not (runs.folder(tiny.server, tiny.run(commit).job.key) / "pages.yml").exists()

@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -31,9 +31,13 @@ STATES = {"promote": "success", "identical": "success", "measured": "success", "
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))
-SHOWN = ("gain-by-day", "learning")  # what answers "may this merge?"
+# What answers "may this merge?", and what is unfolded; with the width that two of them leave each other in 838 pixels.
+SHOWN = {"gain-by-day": 486, "reliability": 270}
+FOLDED = {"learning": 412, "importance": 412}
 MOST = 32
 COMMIT, PICTURE = re.compile(r"[0-9a-f]{40}"), re.compile(r"[a-z0-9][a-z0-9-]{0,60}\.svg")
+CARD = re.compile(r"[0-9a-f]{40}/versions/[a-z0-9][a-z0-9-]{0,60}@v\d+\.\d+\.\d+/card\.md")
+SITE = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._-]+)*")
 VERSION = re.compile(r"[a-z0-9][a-z0-9-]{0,60}@v\d+\.\d+\.\d+")
 CML_SEES = 30  # comments, the oldest ones
 
@@ -129,40 +133,77 @@ def open_pull(event: Mapping[str, Any]) -> int | None:
 def with_links(report: str, folder: Path, event: Mapping[str, Any], pull: int) -> str:
     """The report with its pictures and where the rest is, below what is to be done next.
 
-    A repository's pictures are files of its own. Those of a public one are shown; those of a private one are links, for
-    whoever shows the comment elsewhere, a proxy or a mail, is nobody who may see them.
+    Pictures are files of the repository itself, by the address with which GitHub shows those of a private one to
+    whoever may read it, and to nobody else; each leads to its file, for a mail or a forge that shows none.
     """
     at = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}".format_map(os.environ)
-    run = f"{at}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    run, recorded = f"{at}/actions/runs/{os.environ['GITHUB_RUN_ID']}", _read(folder / "recorded.json")
     links = [("this run", run), ("its files", f"{run}#artifacts"), ("changes", f"{at}/pull/{pull}/files")]
+    if page := _page(event["workflow_run"]["head_sha"]):
+        links.append(("page", page))
     if champion := _champion(folder / "verdict.json"):
         links.append((champion, f"{at}/tree/{quote(champion)}"))
-    drawn = _drawn(folder / "recorded.json")
-    shown = [name for name in SHOWN if name in drawn] if event["repository"].get("private") is False else []
-    pictures = " ".join(f"![{_said(name)}]({at}/raw/{drawn[name]})" for name in shown)
-    links += [(_said(name), f"{at}/blob/{path}") for name, path in drawn.items() if name not in shown]
-    told = " · ".join(f"[{name}]({address})" for name, address in links)
-    told = f"{pictures}\n\n{told}" if pictures else told
+        if CARD.fullmatch(card := str(recorded.get("card"))):
+            links.append(("its card", f"{at}/blob/{quote(card)}"))
+    drawn = _drawn(recorded)
+    shown = str(recorded.get("shown")) if COMMIT.fullmatch(str(recorded.get("shown"))) else ""
+    pictures = [_pictures(at, shown, drawn, names) for names in (SHOWN, FOLDED)] if shown else ["", ""]
+    listed = [(_said(name), f"{at}/blob/{path}") for name, path in drawn.items()]
+    lines = [_linked(links), pictures[0], _folded(pictures[1], _linked(listed))]
+    told = "\n\n".join(line for line in lines if line)
     place = report.find("\n", report.find("\n**Next**: ") + 1)
     return f"{report[:place]}\n\n{told}{report[place:]}" if place > 0 else f"{report}\n\n{told}\n"
 
 
+def _pictures(at: str, commit: str, drawn: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    """One line of pictures, of those that were drawn."""
+    addresses = {name: f"{at}/blob/{commit}/{name}.png" for name in widths if name in drawn}
+    return "\n".join(
+        f'<a href="{address}"><img src="{address}?raw=true" width="{widths[name]}" alt="{_said(name)}"></a>'
+        for name, address in addresses.items()
+    )
+
+
+def _folded(pictures: str, links: str) -> str:
+    """What is not shown at once; links alone need no fold."""
+    if not pictures:
+        return links
+    return f"<details><summary>Learning and importance</summary>\n\n{pictures}\n\n{links}\n\n</details>"
+
+
+def _linked(links: Iterable[tuple[str, str]]) -> str:
+    return " · ".join(f"[{name}]({address})" for name, address in links)
+
+
+def _page(commit: str) -> str:
+    """The page of a commit, where there are pages; they follow the verdict in a minute or two."""
+    site = os.environ.get("PUSHFORWARD_PAGES", "").rstrip("/")
+    return f"{site}/run/{commit}.html" if SITE.fullmatch(site) else ""
+
+
 def _champion(path: Path) -> str:
     """The version that the verdict compares with, if that is a plain name."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        name = json.loads(path.read_bytes())["champion"]["version"]
+    with suppress(KeyError, TypeError):
+        name = _read(path)["champion"]["version"]
         return name if isinstance(name, str) and VERSION.fullmatch(name) else ""
     return ""
 
 
-def _drawn(path: Path) -> dict[str, str]:
+def _drawn(recorded: Mapping[str, Any]) -> dict[str, str]:
     """Name -> path of the pictures that were recorded, from the commit that holds them."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads(path.read_bytes())
-        if COMMIT.fullmatch(told["pictures"]):
-            place = f"{told['pictures']}/pull_request/plots"
-            names = [name for name in told["names"][:MOST] if PICTURE.fullmatch(name)]
+    with suppress(KeyError, TypeError):
+        if COMMIT.fullmatch(recorded["pictures"]):
+            place = f"{recorded['pictures']}/pull_request/plots"
+            names = [name for name in recorded["names"][:MOST] if PICTURE.fullmatch(name)]
             return {name.removesuffix(".svg"): f"{place}/{name}" for name in names}
+    return {}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """What the judge has left in a file; nothing where that is no object."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_bytes())
+        return found if isinstance(found, dict) else {}
     return {}
 
 

@@ -1,12 +1,14 @@
 """`pushforward record`: Write a verdict's report and pictures into git, where show, report and web read them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pushforward.commands import common
+from pushforward.errors import PushforwardError
 
 if TYPE_CHECKING:
     from pushforward.gate.verdict import Verdict
@@ -32,8 +34,7 @@ def record(source: Path, folder: Path, tagged: bool) -> None:
     run = verdict.commit if verdict.event == "push" else ""  # of a pull request nothing of its own is kept
     if run and handover.locks_in(folder):
         read = handover.read(folder, handover.AT_MOST)  # it is judged already
-        where = ledger.of(root).repository
-        run = promote.lock_commit(where, run, read.locks, read.metrics, scratch=root / ".git")
+        run = promote.lock_commit(ledger.of(root).repository, run, read.locks, read.metrics, scratch=root / ".git")
     parts = judged.each(source)
     if tagged and verdict.event == "push" and (passed := _passed(repository, verdict, parts)):
         untagged = "it is not tagged yet; the log of the job that promotes says why"
@@ -41,9 +42,35 @@ def record(source: Path, folder: Path, tagged: bool) -> None:
         context = recorded.last_word(context, there.words)
     drawn = recorded.pictures(source / "plots")
     made = recorded.record(root, recorded.report(verdict, context, parts), drawn, run)
-    # for whoever posts it: where the pictures are
-    (source / "recorded.json").write_text(json.dumps({"pictures": made.pictures, "names": sorted(drawn)}) + "\n")
+    # for whoever posts it: where the pictures are, and what is said of the version that it was held against
+    told = {"pictures": made.pictures, "names": sorted(drawn), **_told(root, verdict, drawn)}
+    (source / "recorded.json").write_text(json.dumps(told) + "\n")
     click.echo(f"  recorded {verdict.commit[:9]} in {made.place}: pushforward report {verdict.commit[:9]}")
+
+
+def _told(root: Path, verdict: "Verdict", drawn: Mapping[str, bytes]) -> dict[str, str]:
+    """What a comment shows: the commit that has its pictures, and where the card of the champion is, "" where none."""
+    from pushforward import settings
+    from pushforward.git.refs import REGISTRY
+    from pushforward.judge import ledger, shown
+    from pushforward.release import entry
+
+    book = ledger.of(root)
+    told, wish = {"shown": "", "card": ""}, settings.load(root).project.report.pictures
+    if wish == "none":
+        told["pictures"] = ""
+    if wish == "shown" and book.remote and verdict.event == "pull_request":
+        try:
+            told["shown"] = shown.put(book.repository, book.remote, verdict.commit, shown.drawn(drawn))
+        except PushforwardError as failed:
+            click.echo(f"  {failed.message}; the comment links to them", err=True)
+    if book.remote and verdict.champion:
+        fetched = (f"+{REGISTRY}*:{REGISTRY}*",)  # a pattern, for there is none before the first version
+        book.repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", book.remote, *fetched)
+        card = f"{entry.folder(verdict.champion.version)}/{entry.CARD}"
+        if (chain := book.repository.resolve(REGISTRY)) and book.repository.read(chain, card):
+            told["card"] = f"{chain}/{card}"
+    return told
 
 
 def _passed(repository: "Repository", verdict: "Verdict", parts: "Parts") -> list[str]:

@@ -1,6 +1,8 @@
 """The forge: where a repository is hosted that has workflows, pull requests and a plan; set up and checked.
 
-`port` is what is asked of any forge, `client` sends the calls of its API. Who adds a forge writes one file beside
-`github` that answers the port. Nothing here judges or promotes.
+`port` is what is asked of any forge, and `setup` has it planned, told and done. `client` sends the calls of a forge's
+API; `files` are the files that a default branch needs, and `keys` the judge's, made in memory. `github` answers the
+port, by what `plans` say that a repository can have. Who adds a forge writes one file beside `github`. Nothing here
+judges or promotes.
 `commands` may import it.
 """

@@ -6,7 +6,11 @@ it is asked. `setup` prints the acts or has them done, `check` only reads. `gith
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pushforward.forge.keys import Keys
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks of a set-up, whichever the forge."""
+    """What a person asks of a set-up, whichever the forge; `signer` is their address and public key, for the releases.
 
+    `keys` are made when they are needed. `signs` says whether a key of the judge counts on the default branch already.
+    """
+
+    keys: "Keys"
+    signs: bool = False
+    signer: tuple[str, str] | None = None
     reviewers: tuple[str, ...] = ()  # USER, or ORG/TEAM
     owners: tuple[str, ...] = ()  # of CODEOWNERS, as that file has them: @USER, @ORG/TEAM
     store: str = ""  # the url of the DVC remote
+    tool: str = ""  # where a runner gets pushforward, as `adopt --tool-from` takes it
     plan: str = ""  # in place of what the forge says of its owner's
     rotate: bool = False
 
@@ -95,15 +106,17 @@ class Forge(Protocol):
         """The address of the repository, for people."""
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing was pushed yet: then the files come with the first push of the default branch."""
-
-    @property
     def branch(self) -> str:
-        """The default branch, as the forge has it, or will have it of the clone."""
+        """The default branch."""
 
     def steps(self, wanted: Wanted) -> Iterator[Step]:
-        """How each thing is, in the order in which they are done. Read-only."""
+        """What a first run needs of the forge: environments, secrets, rights. Read-only, as the next two."""
+
+    def files(self, root: Path, wanted: Wanted) -> Iterator[Step]:
+        """What files the default branch needs; `root` is a checkout of it, to be read."""
+
+    def rules(self, wanted: Wanted) -> Iterator[Step]:
+        """What closes the default branch and the tags, once the files are there."""
 
     def call(self, act: Call) -> Any:
         """Have a call done; what came back, as JSON."""
@@ -111,5 +124,5 @@ class Forge(Protocol):
     def set_secret(self, secret: Secret) -> None:
         """Set a secret; its value is written nowhere else."""
 
-    def open_pull(self, branch: str, title: str, body: str) -> Call:
-        """The call that opens a pull request of `branch`, or what the forge calls so."""
+    def open_pull(self, branch: str, title: str, body: str) -> Call | None:
+        """The call that opens a pull request of `branch`, or what the forge calls so; None where one is open."""

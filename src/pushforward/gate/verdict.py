@@ -388,7 +388,8 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def inert(path: str) -> bool:
     """Whether a file takes no part in any model: words about it, and tests."""
-    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path in ("LICENSE", ".gitignore")
+    ignores = f"/{path}".endswith("/.gitignore")
+    return path.startswith(("docs/", "tests/")) or path.endswith(".md") or path == "LICENSE" or ignores
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ FORGE_SIGNERS = "refs/pushforward/forge/"
 HOLDOUTS = "refs/pushforward/holdout/"
 VERDICTS = "refs/pushforward/verdict/"
 REPORTS = "refs/pushforward/report/"
+PICTURES = "refs/pushforward/pictures/"
 RUNS = "refs/pushforward/run/"
 TRIALS = "refs/pushforward/trial/"
 PASSED = "refs/pushforward/passed/"
@@ -43,6 +44,11 @@ SCHEMA = (
         "rest on it",
     ),
     Kind(f"{REPORTS}<commit>", ("judge.recorded",), "the pictures of its report"),
+    Kind(
+        f"{PICTURES}<seconds>-<commit>",
+        ("judge.shown",),
+        "on a forge: the pictures of a comment as PNG, since when; the oldest go, and no clone fetches them",
+    ),
     Kind(
         f"{RUNS}<commit>",
         ("server.record", "judge.recorded"),

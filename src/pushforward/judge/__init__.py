@@ -4,8 +4,9 @@
 hand-over against the version in use: a `case`, with its `probe`, `validation` month, `floor`, `losses`, `pictures` and
 `look`; `made` is the holdout that it is judged on, with the rows whose `growth` a change brings, and `epochs` tell
 which of its keys are asked where there are no batches; `change` tells what of the judge a change touches and claims;
-`passed` keeps what passes, `records` says as what, and `recorded` keeps what people read of anything; `handover` reads
-what the pushed code's run left, as hostile data; `holdout`, `challenge` and `score` make the rows and the predictions,
+`passed` keeps what passes, `records` says as what, `recorded` keeps what people read of anything, and `shown` what a
+comment shows of it; `handover` reads what the pushed code's run left, as hostile data;
+`holdout`, `challenge` and `score` make the rows and the predictions,
 from a `table` each; `identity` says what makes a version that version; `ledger` counts the `looks` at a holdout, by the
 `names` of its batches, `seal` keeps its numbers; `context` gathers what the report tells beside the verdict; `measured`
 tells the numbers of what has no holdout, by the `noise` of what it had before, which the run wrote down (`seeds`), and

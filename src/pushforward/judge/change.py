@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pushforward import params
@@ -56,9 +58,18 @@ def base_of(repository: Repository, question: Question, judge: str) -> str | Non
 
 
 def touched_by(
-    subject: Revision, base: str | None, champion: registry.Registered | None, rules: Settings, *, trusted: bool
+    subject: Revision,
+    base: str | None,
+    champion: registry.Registered | None,
+    rules: Settings,
+    *,
+    trusted: bool,
+    metrics: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics."""
+    """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics.
+
+    Who commits the `metrics` that the run has found, with the lock that names them, touches nothing by it.
+    """
     if base is None or base == subject.commit:
         return ()
     repository = subject.repository
@@ -72,7 +83,9 @@ def touched_by(
             paths, keys = (set(), set()) if rules.self_scored else sources_of(lock, rules)
             made = made[0] | paths | identity.judging(before), keys
             added = taken(grown(repository, base, subject.commit, rules.contract.data), trusted=trusted)
-        changed = repository.changed(base, subject.commit)
+        claims = _claims(repository, base, subject.commit)
+        own = {path for path, claimed in claims.items() if _same(claimed, metrics.get(path))}
+        changed = [path for path in repository.changed(base, subject.commit) if path not in own]
         return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals, grown=added)
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
@@ -109,18 +122,27 @@ def check_batches(judge: Revision, subject: Revision) -> None:
     )
 
 
-def check_claims(repository: Repository, base: str | None, subject: str, metrics: dict[str, bytes]) -> None:
+def check_claims(repository: Repository, base: str | None, subject: str, metrics: Mapping[str, bytes]) -> None:
     """Refuse a change that commits other metrics than its run has found."""
     if base is None:
         return
-    for path in repository.changed(base, subject):
-        folder, _, name = path.rpartition("/")
-        claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
-        if claimed is not None and not _same(claimed, metrics.get(path)):
+    for path, claimed in _claims(repository, base, subject).items():
+        if not _same(claimed, metrics.get(path)):
             raise PushforwardError(
                 f"{path} was committed with other numbers than the run has found",
                 next=f"git checkout {base[:9]} -- {METRICS}, or dvc repro and commit what it makes",
             )
+
+
+def _claims(repository: Repository, base: str, subject: str) -> dict[str, bytes]:
+    """The metrics that a change commits, by path; what it takes away is none."""
+    found: dict[str, bytes] = {}
+    for path in repository.changed(base, subject):
+        folder, _, name = path.rpartition("/")
+        claimed = repository.read(subject, path) if folder == METRICS and handover.NAME.fullmatch(name) else None
+        if claimed is not None:
+            found[path] = claimed
+    return found
 
 
 def _same(claimed: bytes, found: bytes | None) -> bool:

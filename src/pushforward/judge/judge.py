@@ -66,6 +66,7 @@ class _Hearing:
     months: tuple[str, ...] = ()
     digests: Digests = dataclasses.field(default_factory=Digests)
     reproduction: Reproduction = dataclasses.field(default_factory=Reproduction)
+    metrics: dict[str, bytes] = dataclasses.field(default_factory=dict)
     level: registry.Level = "minor"
 
     @property
@@ -130,6 +131,7 @@ class _Hearing:
             raise PushforwardError(words, next=step)
         if not read.lock:
             raise PushforwardError(f"the run left no {LOCK}")
+        self.metrics = dict(read.metrics)
         check_claims(self.subject.repository, self.base, self.subject.commit, read.metrics)
 
     def name(self) -> None:
@@ -153,6 +155,7 @@ class _Hearing:
     def signed(self, verdict: Verdict, seconds: float) -> Verdict:
         """The verdict with what it is on, and how it came about."""
         asked, champion = self.question, self.champion
+        trusted = asked.event == "push"
         if self.rules.self_scored:
             verdict = verdicts.of_its_own_word(verdict)
         if self.months and verdict.holdout is None:
@@ -167,7 +170,7 @@ class _Hearing:
             champion=Champion(champion.name, champion.commit) if champion else None,
             digests=self.digests,
             stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in self.reproduction.stages),
-            touched=touched_by(self.subject, self.base, champion, self.rules, trusted=asked.event == "push"),
+            touched=touched_by(self.subject, self.base, champion, self.rules, trusted=trusted, metrics=self.metrics),
             seconds=round(self.reproduction.seconds + seconds, 1),
         )
 

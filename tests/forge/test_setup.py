@@ -1,0 +1,404 @@
+"""`pushforward setup github` in a clone, against doubles of gh and of GitHub with a bare repository behind them."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from nacl.public import PrivateKey, SealedBox
+from tests import gh_stub, github_double
+from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, refusal
+from tests.team import make_toy
+
+from pushforward.commands.cli import main
+from pushforward.registry import ssh
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "setup-github.txt"
+ADDRESS = "https://github.com/octo/flights.git"
+SECRETS = {"PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_SEAL"}
+S3 = "s3://bucket/dvc"
+
+
+@dataclass
+class Place:
+    """A clone of the toy, its hub, and GitHub before it."""
+
+    folder: Path
+    github: Any
+    box: Any  # what secrets are sealed to
+
+    @property
+    def clone(self):
+        return self.folder / "toy"
+
+    @property
+    def hub(self):
+        return self.folder / "hub.git"
+
+    def git(self, *args, at=None, check=True):
+        done = subprocess.run(["git", "-C", str(at or self.clone), *args], capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def setup(self, *args, code=0):
+        result = CliRunner().invoke(main, ["setup", "github", *args])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def calls(self):
+        """The calls that change something."""
+        return [call for call in self.github.calls if call.method != "GET"]
+
+    def opened(self, name, scope="judge"):
+        """The value of a secret."""
+        sealed = self.github.settings.secrets[scope][name]["encrypted_value"]
+        return SealedBox(self.box).decrypt(base64.b64decode(sealed)).decode()
+
+    def push(self):
+        """Give the hub a default branch."""
+        self.git("push", "-q", "origin", "HEAD:refs/heads/main")
+
+    def merge(self):
+        """Merge the pull request of the set-up."""
+        self.git("update-ref", "refs/heads/main", "refs/heads/pushforward-setup", at=self.hub)
+
+    def file(self, path, branch="main"):
+        return self.git("show", f"{branch}:{path}", at=self.hub)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return github_double.certify(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy(folder)
+    for argv in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Begin"]):
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
+        subprocess.run(["git", "-C", str(folder), *who, *argv], check=True)
+    return folder
+
+
+@pytest.fixture
+def place(certificate, toy, tmp_path, monkeypatch):
+    """By a token: as many processes as gh wants calls take long."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    with github_double.serve(certificate) as github:
+        monkeypatch.setenv("GH_TOKEN", TOKEN)
+        monkeypatch.setenv("GITHUB_API_URL", f"{github.url}{github_double.API}")
+        made = Place(tmp_path, github, PrivateKey.generate())
+        github.settings.key = base64.b64encode(bytes(made.box.public_key)).decode()
+        made.git("init", "-q", "--bare", "-b", "main", str(made.hub), at=tmp_path)
+        made.git("clone", "-q", str(toy), str(made.clone), at=tmp_path)
+        key = tmp_path / "ann"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+        made.git("remote", "set-url", "origin", ADDRESS)
+        settings = {
+            f"url.{made.hub}.insteadOf": ADDRESS,
+            "user.name": "Ann",
+            "user.email": "ann@example.org",
+            "gpg.format": "ssh",
+            "user.signingkey": f"{key}.pub",
+        }
+        for name, value in settings.items():
+            made.git("config", name, value)
+        monkeypatch.chdir(made.clone)
+        yield made
+
+
+@pytest.fixture
+def gh(place, monkeypatch):
+    """By gh; what it was called with to change something, as it is read."""
+    variables, record = gh_stub.install(place.folder / "bin", f"{place.github.url}{github_double.API}", TOKEN)
+    monkeypatch.setenv("PATH", f"{place.folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("GH_TOKEN")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return lambda: [line for line in record.read_text().splitlines() if '"GET"' not in line]
+
+
+def test_the_calls_of_a_first_set_up_are_these(place, gh):
+    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    told = "".join(f"{line}\n" for line in gh())
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(told)
+    assert told == GOLDEN.read_text()
+    assert place.github.settings.secrets["judge"]["PUSHFORWARD_SIGNING_KEY"]["plain"].startswith("-----BEGIN OPENSSH")
+
+
+def test_an_empty_repository_gets_its_branch_before_it_is_closed(place):
+    said = place.setup("--store", S3)
+    assert "pushed" in said
+    assert place.git("rev-parse", "HEAD") == place.git("rev-parse", "main", at=place.hub), "the clone has it too"
+    assert S3 in place.file(".dvc/config")
+    assert "/pushforward.yaml @ann" in place.file(".github/CODEOWNERS")
+    known = ssh.read(place.file(".github/allowed_signers"))
+    assert [(one.principal, sorted(one.may)) for one in known] == [
+        ("pushforward@localhost", ["version"]),
+        ("ann@example.org", ["production"]),
+    ]
+    assert {name for name, _ in place.github.settings.secrets["judge"].items()} == SECRETS
+    assert [one["name"] for one in place.github.settings.rulesets] == [
+        "main is judged",
+        "registry tags stay",
+        "people release",
+    ]
+    order = [call.path.rpartition("/flights/")[2] for call in place.calls()]
+    assert order[-3:] == ["rulesets"] * 3, "what closes the branch comes last"
+
+
+def test_the_private_half_is_where_the_public_one_says_and_nowhere_else(place):
+    place.setup("--store", S3)
+    private = place.opened("PUSHFORWARD_SIGNING_KEY")
+    key = place.folder / "again"
+    key.write_text(private)
+    key.chmod(0o600)
+    told = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", str(key)], capture_output=True, text=True, check=True)
+    assert told.stdout.split()[:2] == ssh.read(place.file(".github/allowed_signers"))[0].key.split()
+    key.unlink()
+    body = private.splitlines()[2]
+    found = [path for path in place.folder.rglob("*") if path.is_file() and body.encode() in path.read_bytes()]
+    assert found == []
+
+
+def test_what_is_right_is_left(place):
+    place.setup("--store", S3, "--reviewer", "bea")
+    before = place.calls()
+    said = place.setup("--reviewer", "bea")
+    assert place.calls() == before
+    assert "to do" not in said
+    assert "next     pushforward check --github" in said
+
+
+def test_a_dry_run_prints_each_call_and_changes_nothing(place):
+    said = place.setup("--store", S3, "--dry-run")
+    assert place.calls() == []
+    assert place.git("for-each-ref", at=place.hub) == ""
+    assert place.git("status", "--porcelain") == ""
+    assert "PUT      repos/octo/flights/environments/judge: makes the environment judge" in said
+    assert '{"deployment_branch_policy": {"protected_branches": false, "custom_branch_policies": true}}' in said
+    assert "secret   PUSHFORWARD_SIGNING_KEY of the environment judge: signs versions" in said
+    assert "PRIVATE KEY" not in said
+    assert "file     .github/allowed_signers: says that the signature of the judge's key and the key of" in said
+    assert said.endswith("nothing was changed\n")
+
+
+def test_a_branch_that_is_there_is_asked_by_a_pull_request(place):
+    place.push()
+    tip = place.git("rev-parse", "main", at=place.hub)
+    said = place.setup("--store", S3)
+    assert "next     merge https://github.com/octo/flights/pull/1, then pushforward check --github" in said
+    assert place.git("rev-parse", "main", at=place.hub) == tip
+    assert place.github.settings.opened[0]["head"] == "pushforward-setup"
+    assert S3 in place.file(".dvc/config", "pushforward-setup")
+    assert place.git("log", "-1", "--format=%an %ae", "pushforward-setup", at=place.hub) == "Ann ann@example.org"
+    assert place.git("status", "--porcelain") == ""
+    before = place.calls()
+    place.setup()
+    assert place.calls() == before, "until it is merged it counts as on its way"
+    place.merge()
+    place.setup()
+    assert place.calls() == before
+
+
+def test_what_was_squashed_counts_as_merged(place):
+    place.push()
+    place.setup("--store", S3)
+    tree = place.git("rev-parse", "pushforward-setup^{tree}", at=place.hub)
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    squashed = place.git(*who, "commit-tree", tree, "-p", "main", "-m", "Set up", at=place.hub)
+    place.git("update-ref", "refs/heads/main", squashed, at=place.hub)
+    said = place.setup("--store", "s3://another/dvc")
+    assert place.git("rev-parse", "pushforward-setup^", at=place.hub) == squashed
+    assert "merge https" in said
+
+
+def test_a_secret_that_is_there_stays_but_for_a_rotation(place):
+    place.setup("--store", S3)
+    kept = dict(place.github.settings.secrets["judge"])
+    place.setup()
+    assert place.github.settings.secrets["judge"] == kept
+    place.setup("--rotate")
+    now = place.github.settings.secrets["judge"]
+    assert now["PUSHFORWARD_SIGNING_KEY"] != kept["PUSHFORWARD_SIGNING_KEY"]
+    assert now["PUSHFORWARD_SEAL"] == kept["PUSHFORWARD_SEAL"], "numbers that it has sealed are to be opened yet"
+    known = ssh.read(place.file(".github/allowed_signers", "pushforward-setup"))
+    mine = [one for one in known if one.principal == "pushforward@localhost"]
+    assert [bool(one.valid_before) for one in mine] == [True, False], "what the one before has signed still counts"
+
+
+def test_a_key_whose_public_half_is_nowhere_is_told(place):
+    place.push()
+    place.github.settings.environments["judge"] = {"protection_rules": []}
+    place.github.settings.secrets["judge"] = {"PUSHFORWARD_SIGNING_KEY": {}}
+    said = place.setup("--store", S3, "--dry-run", code=6)
+    assert "missing  secret PUSHFORWARD_SIGNING_KEY: its public half counts nowhere" in said
+    assert "next: pushforward setup github --rotate" in said
+
+
+def test_what_people_have_set_up_stricter_stays(place):
+    place.setup("--store", S3)
+    settings = place.github.settings
+    review = settings.rulesets[0]["rules"][2]["parameters"]
+    review |= {"required_approving_review_count": 2, "allowed_merge_methods": ["squash"]}
+    settings.rulesets[0]["rules"].append({"type": "required_signatures"})
+    settings.rulesets[0]["rules"][3]["parameters"]["required_status_checks"].append({"context": "check"})
+    before = place.calls()
+    place.setup()
+    assert place.calls() == before
+    review["require_code_owner_review"] = False
+    place.setup()
+    now = settings.rulesets[0]["rules"][2]["parameters"]
+    assert now["required_approving_review_count"] == 2
+    assert now["require_code_owner_review"] is True
+    assert now["allowed_merge_methods"] == ["squash"]
+    assert {"type": "required_signatures"} in settings.rulesets[0]["rules"]
+
+
+def test_an_environment_keeps_its_people_and_its_wait(place):
+    place.github.settings.environments["production"] = {
+        "protection_rules": [
+            {"type": "wait_timer", "wait_timer": 30},
+            {"type": "required_reviewers", "reviewers": [{"type": "User", "reviewer": {"id": 5}}]},
+        ],
+        "deployment_branch_policy": None,
+    }
+    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    (call,) = (one for one in place.calls() if one.path.endswith("/environments/production"))
+    assert call.body == {
+        "wait_timer": 30,
+        "prevent_self_review": True,
+        "reviewers": [{"type": "User", "id": 5}, {"type": "Team", "id": 1234}],
+        "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True},
+    }
+
+
+def test_another_way_to_the_secrets_is_told(place):
+    place.setup("--store", S3)
+    place.github.settings.policies["judge"].append({"id": 77, "name": "release/*", "type": "branch"})
+    place.github.settings.secrets[""] = {"PUSHFORWARD_SEAL": {}}
+    said = place.setup(code=6)
+    assert "later    environment judge, branch release/*: its workflows reach the secrets too" in said
+    assert "gh api --method DELETE repos/octo/flights/environments/judge/deployment-branch-policies/77" in said
+    assert "missing  secret PUSHFORWARD_SEAL of the whole repository: any workflow of any branch reads it" in said
+
+
+# by what the plan allows: what is set up, and what is told as lost
+ALLOWED = [
+    (False, "free", True, True, True),
+    (True, "free", False, False, False),
+    (True, "pro", True, False, True),
+    (True, "team", True, False, True),
+    (True, "enterprise", True, True, True),
+]
+
+
+@pytest.mark.parametrize(("private", "plan", "environments", "reviewers", "rulesets"), ALLOWED)
+def test_each_plan_gets_what_it_can_have_and_is_told_the_rest(place, private, plan, environments, reviewers, rulesets):
+    settings = place.github.settings
+    settings.private, settings.plan = private, plan
+    said = place.setup("--store", S3, "--reviewer", "bea")
+    assert set(settings.environments) == ({"judge", "production"} if environments else set())
+    assert set(settings.secrets.get("judge" if environments else "", {})) == SECRETS
+    assert bool(settings.rulesets) == rulesets
+    assert ("lost: people who are asked" in said) != reviewers
+    assert ("lost: rulesets" in said) != rulesets
+    assert ("a job with `environment: judge` runs all the same" in said) != environments
+    asks = [rule["type"] for rule in settings.environments.get("production", {}).get("protection_rules", [])]
+    assert asks == (["required_reviewers"] if reviewers else [])
+    assert place.setup("--reviewer", "bea").count("to do") == 0
+
+
+def test_a_plan_that_github_does_not_tell_is_asked_for(place):
+    place.github.settings.private, place.github.settings.tell_plan = True, False
+    said = place.setup(code=2)
+    assert "GitHub does not say to this login on which plan octo is" in said
+    assert "next: pushforward setup github --plan free or pro or team or enterprise" in said
+    assert "is no plan of GitHub" in place.setup("--plan", "gold", code=2)
+    place.setup("--plan", "team", "--store", S3)
+
+
+def test_somebody_alone_asks_nobody_for_an_approval(place):
+    place.github.settings.writers = 1
+    said = place.setup("--store", S3)
+    assert "lost: an approval: nobody else may write here who could give one" in said
+    assert place.github.settings.rulesets[0]["rules"][2]["parameters"]["required_approving_review_count"] == 0
+    place.github.settings.writers = 2
+    place.setup()
+    assert place.github.settings.rulesets[0]["rules"][2]["parameters"]["required_approving_review_count"] == 1
+
+
+def test_a_store_that_no_runner_reaches_is_told(place):
+    said = place.setup(code=6)
+    assert "missing  file .dvc/config: the DVC remote is a folder beside the clone (../../store), which no" in said
+    assert "next: pushforward setup github --store s3://BUCKET/PATH, then dvc push" in said
+
+
+def test_json_says_the_same(place):
+    told = json.loads(place.setup("--store", S3, "--dry-run", "--json"))
+    judge = next(step for step in told["steps"] if step["name"] == "environment judge")
+    assert judge["acts"][0]["method"] == "PUT"
+    assert told["dry_run"] is True
+    assert place.calls() == []
+
+
+def test_who_may_not_is_told_before_anything(place):
+    place.github.settings.admin = False
+    said = place.setup(code=6)
+    assert "ann is no administrator of https://github.com/octo/flights" in said
+    assert place.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (SERVER_ERROR, "GitHub answers 500 to POST repos/octo/flights/rulesets: Server Error"),
+        (READ_ONLY, "GitHub answers 403 to POST repos/octo/flights/rulesets: Resource not accessible by integration"),
+        (HALF, "no whole answer of GitHub to POST repos/octo/flights/rulesets"),
+        (refusal(403, "secondary rate limit", retry_after="600"), "GitHub takes no more calls for now"),
+    ],
+    ids=["500", "403", "half", "limit"],
+)
+def test_what_breaks_in_the_middle_goes_on_where_it_was(place, fault, words):
+    place.github.fail("POST", "rulesets", fault)
+    said = place.setup("--store", S3, code=6)
+    assert words in said
+    kept = dict(place.github.settings.secrets["judge"])
+    place.setup()
+    assert len(place.github.settings.rulesets) == 3
+    assert place.github.settings.secrets["judge"] == kept
+
+
+def test_a_token_alone_needs_what_seals(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nacl.public", None)
+    said = place.setup("--store", S3, code=6)
+    assert "a token alone needs PyNaCl" in said
+    assert "next: gh auth login, or install pushforward[github]" in said
+
+
+def test_nobody_logged_in_is_told(place, monkeypatch):
+    monkeypatch.delenv("GH_TOKEN")
+    said = place.setup(code=6)
+    assert "nobody is logged in to github.com" in said
+    assert "next: gh auth login --hostname github.com" in said
+
+
+@pytest.mark.parametrize("address", ["/srv/toy.git", "https://example.org/x", "git@github.com:octo"])
+def test_a_remote_that_is_no_repository_of_github_is_told(place, address):
+    place.git("remote", "set-url", "origin", address)
+    assert "which is no repository of GitHub" in place.setup(code=2)
+
+
+def test_a_person_who_is_not_there_is_told(place):
+    said = place.setup("--reviewer", "nobody", code=6)
+    assert "there is no user nobody for this login to see" in said
+    assert place.calls() == []
