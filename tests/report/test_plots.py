@@ -393,3 +393,15 @@ def test_the_same_bytes_twice_and_whatever_lies_in_the_working_directory(drawn, 
         y, challenger, champion, days, loss=of(GateRules(metric="logloss")), learning=LEARNING, importance=IMPORTANCE
     )
     assert again == drawn
+
+
+def test_what_is_not_told_the_colour_of_its_page_has_an_ink_for_both(drawn, monkeypatch):
+    import vl_convert
+
+    assert min(_contrast(page, vega.BETWEEN) for page in ("#ffffff", "#0d1117")) >= 4
+    seen, real = [], vl_convert.svg_to_png
+    monkeypatch.setattr(vl_convert, "svg_to_png", lambda svg, **more: seen.append(svg) or real(svg, **more))
+    vega.png(drawn["roc.svg"], 720)
+    assert vega.BETWEEN in seen[0]
+    assert vega.INK not in seen[0]
+    assert "<style" not in seen[0]

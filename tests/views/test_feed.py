@@ -47,10 +47,8 @@ def test_the_feed_tells_verdicts_versions_and_uses_newest_first(story):
     assert [entry.findtext(f"{ATOM}title") for entry in entries] == [
         "flight-delay@v1.0.0 was put into production",
         "hold: <b>Deeper</b> & wider (#3 deeper)",
-        *sorted(
-            ("flight-delay@v1.0.0 was made", "promote: Begin (main)"),
-            key=lambda title: [entry.findtext(f"{ATOM}title") for entry in entries].index(title),
-        ),
+        "flight-delay@v1.0.0 was made",
+        "promote: Begin (main)",
     ]
     for element in (root, *entries):
         for name in ("id", "title", "updated"):

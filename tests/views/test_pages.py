@@ -14,6 +14,7 @@ from posixpath import dirname, join, normpath
 import pytest
 
 from pushforward import __version__, process
+from pushforward.gate.profile import Bin, Month, Profile
 from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
@@ -231,7 +232,7 @@ def test_pages_are_sound_html_for_every_reader(pages):
         assert (
             len(page.find("h1"))
             == len(page.find("main", id="main"))
-            == len(page.find("title")) - len(re.findall("<svg[^>]*><title>", answer.content.decode()))
+            == len(page.find("title")) - len(re.findall("<(?:svg|rect)[^>]*><title>", answer.content.decode()))
         ), path
         assert page.find("html", lang="en")
         assert page.find("a", href="#main")
@@ -552,6 +553,7 @@ def test_an_empty_repository_says_how_to_begin(tmp_path, git):
     assert paths == [
         "style.css",
         "icon.svg",
+        "data.html",
         "feed.xml",
         "index.json",
         "badge.svg",
@@ -942,3 +944,39 @@ def test_what_lies_at_a_forge_is_linked(world):
         links = [one for one in Page(html(site, path)).links if "://" in one]
         assert link in links
         assert all(one.startswith("https://github.com/team/flights") for one in links)
+
+
+def profile(column, *indices):
+    months = [Month(f"2013-0{number}", 100, 0.02, 4.5, index) for number, index in enumerate(indices, 4)]
+    bins = (Bin("< 9.00", 0.5, 0.25), Bin("≥ 9.00 <b>", 0.5, 0.75))
+    return Profile(column, 0.3, bins, tuple(months))
+
+
+def test_what_months_did_to_columns_is_drawn_by_run_and_by_month(tmp_path):
+    story = benchmark.Story(tmp_path / "toy.git")
+    for number in range(3):
+        story.commit(f"Month {number}")
+    story.write_commits()
+    contexts = [
+        Context(months=(("2013-03", 90, 0.2), ("2013-04", 100, None))),
+        Context(
+            months=(("2013-04", 100, 0.3),),
+            months_added=("2013-05",),
+            profiles=(profile("dest<b>", None, 0.31), profile("dep", None, 0.05)),
+        ),
+        Context(months_added=("2013-06",), profiles=(profile("dest<b>", None, None, 0.07),)),
+    ]
+    for commit, context in zip(story.commits, contexts, strict=True):
+        story.note(commit, [benchmark.written(benchmark.verdict(commit, "promote"), context)])
+    site = Site(Repository(story.write()))
+    text = html(site, "data.html")
+    assert rows(text)[1:] == ["2013-04 100 30 %", "2013-03 90 20 %"]
+    told = Page(text)
+    assert told.text.index("dest<b>") < told.text.index(" dep ")
+    titles = re.findall(r"<title>(2013-[^<]*)</title>", text)
+    assert titles == ["2013-03: 20 %", "2013-04: 30 %", "2013-05: 0.31", "2013-06: 0.07", "2013-05: 0.05"]
+    assert len(told.find("rect", **{"class": "far"})) == 1
+    shown = html(site, f"run/{story.commits[1]}.html")
+    assert "What 2013-05 did to the columns" in Page(shown).text
+    assert "≥ 9.00 &lt;b&gt;, after: 75 %" in shown
+    assert Page(shown).text.count("shifted") == 2

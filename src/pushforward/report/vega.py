@@ -24,6 +24,7 @@ MONTH = "validation month"
 INK, INK_ON_DARK = "#656b73", "#a3a8b1"
 _ON_DARK = f'[fill="{INK}"]{{fill:{INK_ON_DARK}}}[stroke="{INK}"]{{stroke:{INK_ON_DARK}}}'
 DARK = f"@media (prefers-color-scheme:dark){{{_ON_DARK}}}"
+BETWEEN = "#747a81"  # for a picture that nobody tells how dark the page is
 FAINT = "rgba(128,128,128,0.22)"
 COLORS = {"champion": "#3f7fbf", "challenger": "#cb5c0d"}
 STYLE: Spec = {
@@ -150,6 +151,7 @@ def png(drawn: bytes, width: int) -> bytes:
     found = re.search(r'\swidth="(\d+(?:\.\d+)?)"', words.partition(">")[0])
     if found is None or not float(found[1]):
         raise ValueError("the picture says no width")
+    words = words.replace(f"<style>{DARK}</style>", "").replace(f'"{INK}"', f'"{BETWEEN}"')
     return _packed(vl_convert.svg_to_png(words, scale=width / float(found[1])))
 
 

@@ -143,6 +143,25 @@ def spans(count: int, columns: int = 6) -> list[int]:
     return [columns // 2] * halves + [columns // 3] * (count - halves)
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Bars from a base line: (x, y, width, height) each, and where the line of `limit` is."""
+
+    places: tuple[tuple[float, float, float, float], ...]
+    limit: float | None
+
+
+def bars(values: Sequence[float], *, limit: float | None = None, width: int = 240, height: int = 64) -> Bars:
+    """Places for bars of values from 0 up; `limit` is a value that is always in the picture."""
+    down = Scale(0.0, max(*values, limit or 0.0, 1e-9), height - 1, 3)
+    step = min(width / max(1, len(values)), 40.0)
+    places = tuple(
+        (round(place * step + 1, 1), down.at(value), round(step - 2, 1), round(height - 1 - down.at(value), 1))
+        for place, value in enumerate(values)
+    )
+    return Bars(places, None if limit is None else down.at(limit))
+
+
 def curve(values: Sequence[float], *, width: int = 240, height: int = 56) -> str:
     """The points of a line through the values, for `<polyline points>`."""
     down = Scale(min(values), max(values), height - 3, 3)

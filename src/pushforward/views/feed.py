@@ -19,10 +19,11 @@ _SPACE = uuid.UUID("5f0f3b5e-2a5e-5d43-9d3b-6f1d6a0c7e11")
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that happened."""
+    """One thing that happened; of one second, what has the higher `rank` came later."""
 
     identity: str
     seconds: int
+    rank: int
     title: str
     author: str
     summary: str
@@ -35,13 +36,14 @@ def entries(snapshot: Snapshot, stays: Iterable[Stay]) -> list[Entry]:
     for version in snapshot.registry.versions:
         tag = snapshot.tags[version.tag]
         address = f"version/{version.version}.html"
-        found.append(Entry(f"tag {version.tag}", tag.seconds, f"{version.name} was made", tag.by, tag.reason, address))
+        title = f"{version.name} was made"
+        found.append(Entry(f"version {version.name}", tag.seconds, 1, title, tag.by, tag.reason, address))
     for stay in stays:
         use, what = stay.use, stay.version.name if stay.version else stay.use.commit[:7]
         verb = "was taken out of" if use.empties else "was put back into" if stay.back else "was put into"
         title, address = f"{what} {verb} {use.environment}", f"environment/{use.environment}.html"
-        found.append(Entry(f"tag {use.tag}", stay.tag.seconds, title, stay.tag.by, stay.tag.reason, address))
-    return sorted(found, key=lambda one: (one.seconds, one.identity), reverse=True)[:MOST]
+        found.append(Entry(f"use {use.name}", stay.tag.seconds, 2, title, stay.tag.by, stay.tag.reason, address))
+    return sorted(found, key=lambda one: (one.seconds, one.rank, one.identity), reverse=True)[:MOST]
 
 
 def _judged(run: Run) -> Entry:
@@ -49,7 +51,7 @@ def _judged(run: Run) -> Entry:
     where = f"#{run.pull} {run.branch}" if run.pull is not None else run.branch
     title = f"{header.verdict}: {run.about.subject or run.commit[:7]} ({where})"
     identity = f"run {run.commit} {header.event} {header.verdict}"
-    return Entry(identity, run.about.seconds, title, run.about.author, header.reason, f"run/{run.commit}.html")
+    return Entry(identity, run.about.seconds, 0, title, run.about.author, header.reason, f"run/{run.commit}.html")
 
 
 def atom(model: str, name: str, found: list[Entry]) -> bytes:

@@ -26,7 +26,7 @@ from pushforward.report import note, notes
 from pushforward.report.note import About
 from pushforward.views import changes
 from pushforward.views.changes import Change
-from pushforward.views.snapshot import Header, Kept, Looks, Pull, Report, Run, Snapshot, Tag
+from pushforward.views.snapshot import Header, Judged, Kept, Looks, Pull, Report, Run, Snapshot, Tag
 
 EVENTS = ("push", "pull_request")
 MOST_CHANGES = 500  # that are known at once
@@ -156,7 +156,7 @@ class History:
         known = registry.without_bare(known, {name: tag.raw for name, tag in told.items()})
         told_of = {commit: read[_headers, blob] for commit, blob in kept.items()}
         about = {commit: read[_commit, commit] or there for commit, (there, *_) in told_of.items()}
-        runs = _runs({commit: headers for commit, (_, headers, _) in told_of.items()}, about, known, told)
+        runs = _runs({commit: judged for commit, (_, judged, _) in told_of.items()}, about, known, told)
         return Snapshot(
             model=model,
             models=tuple(rules.project.models) if rules else (model,),
@@ -271,7 +271,7 @@ def _model(refs: Collection[str]) -> str:
 
 
 def _runs(
-    headers: Mapping[str, Sequence[Header]],
+    judged: Mapping[str, Sequence[Judged]],
     about: Mapping[str, About],
     known: Registry,
     tags: Mapping[str, Tag],
@@ -281,10 +281,11 @@ def _runs(
         str(tags[version.tag].record.get("commit", version.commit)): str(version.version) for version in known.versions
     }
     found: list[tuple[int, int, Run]] = []
-    for commit, reports in headers.items():
-        for place, header in enumerate(reports):
-            version = made.get(commit, "") if header.event == "push" else ""
-            found.append((-about[commit].seconds, place, Run(commit, header, about[commit], version)))
+    for commit, reports in judged.items():
+        for place, one in enumerate(reports):
+            version = made.get(commit, "") if one.verdict.event == "push" else ""
+            run = Run(commit, one.verdict, about[commit], version, one.context)
+            found.append((-about[commit].seconds, place, run))
     return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
 
 
@@ -292,7 +293,7 @@ def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
 
 
-def _headers(found: Found) -> tuple[About, tuple[Header, ...], bool]:
+def _headers(found: Found) -> tuple[About, tuple[Judged, ...], bool]:
     """What is kept of a commit, its verdicts, and whether there are some that cannot be read."""
     content = found[1] if found else b""
     try:
@@ -301,12 +302,12 @@ def _headers(found: Found) -> tuple[About, tuple[Header, ...], bool]:
         kept = note.load(content)
         readable = [_readable(one) for one in kept.reports]
         return kept.commit, tuple(one for one in readable if one), True
-    return whole.commit, tuple(one.verdict for one in whole.reports), not whole.reports
+    return whole.commit, whole.reports, not whole.reports
 
 
-def _readable(report: note.Report) -> Header | None:
+def _readable(report: note.Report) -> Judged | None:
     try:
-        return Header.model_validate(report.verdict)
+        return Judged(verdict=Header.model_validate(report.verdict))
     except ValidationError:
         return None
 

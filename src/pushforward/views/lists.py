@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pushforward.gate.profile import Month
 from pushforward.registry.tags import Assignment, Registered
 from pushforward.text import figure
 from pushforward.views import charts
@@ -135,3 +136,34 @@ def stays_by_version(held: Mapping[str, Sequence[Stay]]) -> dict[str, list[Stay]
         if not stay.use.empties:
             found.setdefault(stay.use.commit, []).append(stay)
     return found
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A column and what each month that arrived did to it, oldest first."""
+
+    column: str
+    months: tuple[Month, ...]
+
+
+def rates(snapshot: Snapshot) -> list[tuple[str, int, float]]:
+    """(month, rows, share of positive labels) of every month of which a report has told it, oldest first."""
+    told: dict[str, tuple[str, int, float]] = {}
+    for run in reversed(snapshot.runs):
+        told |= {month: (month, rows, rate) for month, rows, rate in run.arrived.months if rate is not None}
+    return [told[month] for month in sorted(told)]
+
+
+def moved(snapshot: Snapshot) -> list[Moved]:
+    """What the months that have arrived on the default branch did to columns, the most shifted column first."""
+    columns: dict[str, dict[str, Month]] = {}
+    for run in reversed(snapshot.runs):
+        for profile in run.arrived.profiles if run.header.event == "push" else ():
+            came = {one.name: one for one in profile.months if one.index is not None}
+            columns.setdefault(profile.column, {}).update(came)
+    found = [Moved(name, tuple(months[month] for month in sorted(months))) for name, months in columns.items()]
+    return sorted((one for one in found if one.months), key=lambda one: (-_highest(one), one.column))
+
+
+def _highest(moved: Moved) -> float:
+    return max(month.index or 0.0 for month in moved.months)

@@ -32,7 +32,7 @@ MOST_NARROW = 30  # runs in a chart on a phone
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OTHER = re.compile(rf"of/({NAME})/(.*)")
 FILES = {"style.css": CSS, "icon.svg": SVG}
-MACHINES = ("feed.xml", "index.json", "badge.svg")
+MACHINES = ("data.html", "feed.xml", "index.json", "badge.svg")
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
 
@@ -80,6 +80,7 @@ class Site:
                 (rf"environment/({NAME}){more}", self._environment),
                 (rf"metrics{more}", self._metrics),
                 (rf"holdouts{more}", self._holdouts),
+                (r"data\.html", self._data),
                 (r"plots/([0-9a-f]{40})/(push|pull_request)/([a-z0-9-]{1,61})\.svg", self._picture),
                 (r"feed\.xml", self._feed),
                 (r"index\.json", self._index),
@@ -340,6 +341,10 @@ class Site:
         looks = self.history.looks(snapshot, part.items)
         about = {run.commit: run.about for run in snapshot.runs}
         return self._render("holdouts", snapshot, part.path(part.number), part=part, looks=looks, about=about)
+
+    def _data(self, snapshot: Snapshot) -> Answer:
+        rates, moved = lists.rates(snapshot), lists.moved(snapshot)
+        return self._render("data", snapshot, "data.html", rates=rates[-PER_PAGE:], moved=moved[:PER_PAGE])
 
     def _picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> Answer | None:
         (content,) = self.history.pictures(snapshot, [(commit, event, name)])

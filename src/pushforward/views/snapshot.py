@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pushforward.gate import verdict as verdicts
+from pushforward.gate.profile import Profile
 from pushforward.judge.looks import State
 from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
@@ -79,15 +80,26 @@ class Header(_Part):
     champion: _Champion | None = None
 
 
-class _Report(_Part):
+class Arrived(_Part):
+    """What a report tells of the months: (month, rows, share of positive labels), which ones came, what they moved."""
+
+    months: tuple[tuple[str, int, float | None], ...] = ()
+    months_added: tuple[str, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+
+
+class Judged(_Part):
+    """A report, as a list of runs needs it."""
+
     verdict: Header
+    context: Arrived = Arrived()
 
 
 class Kept(_Part):
     """What is kept of a commit's reports, as a list of runs needs it."""
 
     commit: About = About()
-    reports: tuple[_Report, ...] = ()
+    reports: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Run:
     header: Header
     about: About = field(default_factory=About)
     version: str = ""
+    arrived: Arrived = field(default_factory=Arrived)
 
     @property
     def branch(self) -> str:
