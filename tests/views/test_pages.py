@@ -934,6 +934,17 @@ def test_two_versions_stand_beside_each_other(world):
     assert "No run is called v9.9.9" in Page(site.answer("compare.html", "a=v9.9.9&b=v1.0.0").content.decode()).text
 
 
+def test_pictures_that_both_have_stand_beside_each_other(tmp_path):
+    story = benchmark.team(tmp_path / "team.git", runs=30, tags=0, pictures={"roc.svg": PICTURE, "pr.svg": PICTURE})
+    site = Site(Repository(story.folder))
+    path = next(path for path, _ in site.everything() if path.startswith("compare/"))
+    shown = [image["src"] for image in Page(html(site, path)).find("img")]
+    names = [re.fullmatch(r"\.\./plots/([0-9a-f]{40})/push/(roc|pr)\.svg", address).groups() for address in shown]
+    assert [name for _, name in names] == ["roc", "roc", "pr", "pr"]
+    assert names[0][0] == names[2][0] != names[1][0] == names[3][0]
+    assert all(site.answer(normpath(join("compare", address))) for address in shown)
+
+
 def test_what_lies_at_a_forge_is_linked(world):
     site = Site(Repository(world.folder), setting=Setting(remote="git@github.com:team/flights.git"))
     for path, link in (

@@ -248,7 +248,19 @@ class Site:
                 "digests": compare.digests(*sides),
                 "parameters": compare.parameters(*sides)[:PER_PAGE],
             }
+            told_["drawn"] = self._drawn_beside(snapshot, sides)
         return self._render("compare", snapshot, path, **told_)
+
+    def _drawn_beside(self, snapshot: Snapshot, sides: Sequence[compare.Side]) -> list[tuple[str, list[str], Any]]:
+        """(name, what each is drawn as) of the pictures that both have, and the places of both."""
+        drawn = [self._drawn(snapshot, one.run.commit, [one.report] if one.report else []) for one in sides]
+        kept = [found.get(one.run.header.event, {}) for found, one in zip(drawn, sides, strict=True)]
+        folders = [f"plots/{one.run.commit}/{one.run.header.event}" for one in sides]
+        return [
+            (name, [f"{folder}/{name}.svg" for folder in folders], [mine[name] for mine in kept])
+            for name in kept[0]
+            if name in kept[1]
+        ]
 
     def _changed(self, snapshot: Snapshot, told: Mapping[str, Sequence[Report]]) -> dict[tuple[str, str], Change]:
         """(commit, event) -> what the commit changes of the code of the version that it was judged against."""
