@@ -288,3 +288,33 @@ def test_what_is_served_may_ask_for_a_page_and_for_nothing_else(story):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_code_of_a_pull_request_is_fetched_from_where_no_branch_has_it(tmp_path, git):
+    allow = ("-c", "protocol.ext.allow=always")
+    made = benchmark.Story(tmp_path / "hub.git")
+    first = made.commit("Begin")
+    tried = made.commit("Try", branch="try", start=first)
+    made.write_commits()
+    old, new = made.commits[first], made.commits[tried]
+    champion = benchmark.Champion("v", old)
+    made.note(old, [benchmark.written(benchmark.verdict(old, "promote", gain=None))])
+    told = benchmark.verdict(new, "hold", ref="refs/heads/try", pull=1, champion=champion)
+    made.note(new, [benchmark.written(told)])
+    bare = made.write()
+    git(bare, "update-ref", "refs/pull/1/head", new)
+    git(bare, "update-ref", "-d", "refs/heads/try")
+    git(tmp_path, *allow, "clone", "-q", *allow, f"ext::git %s {bare}", "clone")
+    clone = tmp_path / "clone"
+    assert Repository(clone).objects([new]) == [None]
+    site, _ = web.site_of(clone)
+    assert not site.history.whole
+    page = site.answer("pull/1.html").content.decode()
+    assert '<pre class="diff"' in page
+    assert Repository(clone).refs("refs/pull") == []
+    # what the forge has lost too is no reason to go without pages
+    git(bare, "update-ref", "-d", "refs/pull/1/head")
+    git(tmp_path, *allow, "clone", "-q", *allow, f"ext::git %s {bare}", "later")
+    site, _ = web.site_of(tmp_path / "later")
+    assert site.answer("pull/1.html") is not None
+    assert '<pre class="diff"' not in site.answer("pull/1.html").content.decode()

@@ -20,7 +20,8 @@ from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision
 from pushforward.registry.authority import HERE, Reading, reading
 from pushforward.views.answers import SVG, Answer
-from pushforward.views.pages import Setting, Site
+from pushforward.views.history import History
+from pushforward.views.pages import COMMIT, Setting, Site
 from pushforward.views.underway import Desk
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {}; frame-ancestors 'none'"
@@ -38,6 +39,7 @@ HEADERS = {
 LOCAL = re.compile(r"(?i)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 MARK = b'<meta name="generator" content="pushforward'
 PATIENCE_SECONDS = 30
+MOST_FETCHED = 200  # commits by their names
 Desks = Callable[[Repository], Desk]
 
 
@@ -54,7 +56,23 @@ def site_of(path: Path, desk: Desks = _no_desk, *, served: bool = False) -> tupl
     whole = read.source == HERE or read.repository.path != path  # of a forge, a clone has no branch but the default one
     away = "" if whole else read.repository.git("remote", "get-url", read.source, check=False).text
     setting = Setting(read.name, read.head, away, whole, served, desk(read.repository))
-    return Site(read.repository, setting=setting), read
+    site = Site(read.repository, setting=setting)
+    if not whole and not read.lacks:
+        bring(site.history, read.source)
+    return site, read
+
+
+def bring(history: History, source: str) -> None:
+    """Fetch the commits that were judged and lie on no branch of a clone, so that the pages can show their code.
+
+    A forge has those of pull requests by their names. Where it has lost one, pages go without.
+    """
+    commits = [*history.snapshot().kept]
+    found = history.objects(commits)
+    gone = [commit for commit in commits if found[commit] is None and COMMIT.fullmatch(commit)][:MOST_FETCHED]
+    if gone:
+        options = ("-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+        history.repository.remote("fetch", *options, source, *gone, check=False)
 
 
 def _models(repository: Repository) -> list[str]:
