@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushforward.views.charts import Point, Scale, curve, dots, spans, ticks, trend
+from pushforward.views.charts import Point, Scale, bars, curve, dots, spans, ticks, trend
 
 
 def point(value, *, version="", month="2013-03"):
@@ -58,6 +58,15 @@ def test_no_line_joins_values_on_different_months():
     placed = dots([("2013-03", "v1", 0.5), ("2013-03", "v2", 0.4), ("2013-04", "", 0.3)], width=100, height=56)
     assert placed.dots == ((5.0, 5.0), (50.0, 28.0), (95.0, 51.0))
     assert placed.lines == ("5.0,5.0 50.0,28.0",)
+
+
+def test_bars_begin_at_nothing_and_a_limit_is_always_in_the_picture():
+    drawn = bars([0.0, 0.1, 0.2], limit=0.4, width=240, height=64)
+    assert drawn.limit == 3
+    assert [height for *_, height in drawn.places] == [0.0, 15.0, 30.0]
+    assert all(y + height == pytest.approx(63, abs=0.11) for _, y, _, height in drawn.places)
+    assert bars([5.0], limit=0.2).places[0][1] == 3
+    assert bars([0.0]).places[0][3] == 0
 
 
 @pytest.mark.parametrize("count", range(1, 14))

@@ -14,7 +14,7 @@ from pushforward.gate.verdict import LEVEL, by_limits, self_scored, worst_first
 from pushforward.judge import names
 from pushforward.registry.tags import NEITHER, UNJUDGED
 from pushforward.report import words
-from pushforward.text import beside, between, capital, figure, plain, plural, sample, sentence, signed
+from pushforward.text import beside, between, capital, clean, figure, plain, plural, sample, sentence, signed
 from pushforward.views import charts
 from pushforward.views.snapshot import clock
 
@@ -84,6 +84,7 @@ def templates() -> Environment:
         "arrival": names.noun,
         "noun": params.noun,
         "lines": _lines,
+        "verbatim": _verbatim,
         "sentence": sentence,
         "worst_first": worst_first,
         "percent": lambda share: percent.share(share, ".4g"),
@@ -112,6 +113,11 @@ def _lines(text: str) -> Markup:
     lines = text.strip("\n").split("\n")
     indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
     return Markup("\n").join(escape(line) for line in indented)
+
+
+def _verbatim(text: str) -> Markup:
+    """Code, or a log, for `<pre>`: its blanks count, and nothing in it is more than text."""
+    return Markup("\n").join(escape(clean(line)) for line in text.rstrip("\n").split("\n"))
 
 
 def _ago(seconds: int, now: int) -> str:
