@@ -43,6 +43,7 @@ CALLS = {
     "deprecate": "release.release.deprecate",
     "dispatch": "server.dispatch.work",
     "env": "pipeline.environment.make",
+    "forge": "forge.sweep.Sweep",
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
     "init": "server.init.init",

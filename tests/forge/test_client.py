@@ -152,7 +152,7 @@ def test_a_token_goes_to_no_other_place(certificate, github, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     transport = client.Token(f"{github.url}{github_double.API}", {"Authorization": f"Bearer {TOKEN}"})
     github.fail("GET", PULLS, refusal(301, "Moved Permanently", location="https://elsewhere.example/api"), times=9)
-    with pytest.raises(PushforwardError, match="Moved Permanently; it is at https://elsewhere.example/api now"):
+    with pytest.raises(PushforwardError, match=r"Moved Permanently; it is at https://elsewhere.example/api now"):
         client.Api("GitHub", transport).get(PULLS)
 
 
