@@ -205,7 +205,7 @@ class New(Record):
 
 
 class Told(Record):
-    """A target of `notify`: its host, whether it has taken the message, and why not."""
+    """`notify`, of one target: whether its host has taken what it was told, else why not."""
 
     target: str
     host: str
