@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pushforward import files
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.forge.client import Api, Token
-from pushforward.forge.desk import NAME, Comment, Waiting
+from pushforward.forge.docket import NAME, Comment, Waiting
 from pushforward.forge.port import Call
 from pushforward.git import remote as remotes
 from pushforward.git.refs import HANDOVERS, HEADS, PULLS

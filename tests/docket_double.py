@@ -1,4 +1,4 @@
-"""Doubles of GitLab's and Gitea's API on loopback, as their documents have it, with faults: what a desk is asked by."""
+"""Doubles of GitLab's and Gitea's API on loopback, as their documents have it, with faults: what a docket asks."""
 
 import io
 import json
