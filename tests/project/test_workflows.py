@@ -63,7 +63,7 @@ STARTS = pytest.mark.parametrize(
         (MAIN | {"CI_PIPELINE_SOURCE": "push"}, ["train", "judge", "promote"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"}, []),
         (MAIN | {"CI_PIPELINE_SOURCE": "schedule"}, ["sweep"]),
-        (MAIN | {"CI_PIPELINE_SOURCE": "schedule", "PUSHFORWARD_SCHEDULE": "verify"}, ["verify"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "schedule", "CI_PIPELINE_SCHEDULE_DESCRIPTION": "verify"}, ["verify"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "web"}, ["sweep"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "topic"}, []),
         ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy#production#3", "CI_DEFAULT_BRANCH": "main"}, ["release"]),
@@ -111,7 +111,7 @@ def test_gitlab_gives_no_environment_to_what_runs_pushed_code():
     tree = rendered("gitlab")[".gitlab-ci.yml"]
     assert "environment" not in tree["train"]
     named = {name: tree[name]["environment"]["name"] for name in GITLAB if "environment" in tree[name]}
-    assert named == {"judge": "judge", "sweep": "judge", "promote": "promote", "release": "production"}
+    assert named == {"judge": "judge", "sweep": "judge", "promote": "judge/promote", "release": "production"}
     assert not [word for word in SECRETS if word in str(tree)], "GitLab gives them by environment, the file names none"
 
 
