@@ -1,7 +1,6 @@
 """`pushforward setup github` in a clone, against doubles of gh and of GitHub with a bare repository behind them."""
 
 import base64
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from nacl.public import PrivateKey, SealedBox
 from tests import gh_stub, github_double
+from tests.documents import check
 from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, refusal
 from tests.team import make_toy
 
@@ -344,7 +344,7 @@ def test_a_store_that_no_runner_reaches_is_told(place):
 
 
 def test_json_says_the_same(place):
-    told = json.loads(place.setup("--store", S3, "--dry-run", "--json"))
+    told = check("setup", place.setup("--store", S3, "--dry-run", "--json"))
     judge = next(step for step in told["steps"] if step["name"] == "environment judge")
     assert judge["acts"][0]["method"] == "PUT"
     assert told["dry_run"] is True

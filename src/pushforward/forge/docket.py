@@ -16,6 +16,7 @@ from pushforward.forge.client import Api
 from pushforward.text import plain
 
 NAME = "pushforward"  # of the commit status
+TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 MARK = "<!-- pushforward: the report of the judge, renewed in place -->"
 # every other verdict is a failure
 STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}

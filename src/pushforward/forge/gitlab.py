@@ -17,11 +17,10 @@ from urllib.parse import quote, urlencode
 from pushforward import files
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.forge.client import TIMEOUT, Api, Token
-from pushforward.forge.docket import ERROR, FAILURE, NAME, Comment, Waiting
+from pushforward.forge.docket import ERROR, FAILURE, NAME, TOKEN, Comment, Waiting
 from pushforward.forge.port import Call
 from pushforward.git.refs import HEADS
 
-TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 JOB = "train"
 ENDED = frozenset(("success", "failed"))
 STATES = {FAILURE: "failed", ERROR: "failed"}

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.forge import files, keys
 from pushforward.forge.client import Api, Token
+from pushforward.forge.docket import TOKEN
 from pushforward.forge.files import RIGHT
-from pushforward.forge.gitlab import TOKEN
 from pushforward.forge.port import Call, Secret, Step, Wanted
 
 ADDRESS = re.compile(
