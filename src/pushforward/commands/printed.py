@@ -301,6 +301,15 @@ class SetUp(Record):
     pull_request: str
 
 
+class Told(Record):
+    """A message to a target of `notify:`: which host has taken it, or why it has not."""
+
+    target: str
+    host: str
+    ok: bool
+    reason: str
+
+
 class States(Record):
     """`show`, of several models."""
 
@@ -365,6 +374,7 @@ PRINTED: dict[str, Any] = {
     "gc": Collected,
     "init": Server | Elsewhere,
     "new": New,
+    "notify": list[Told],
     "promote": list[Promoted],
     "pull": Pulled | Hooked | Unhooked,
     "record": Recorded,
