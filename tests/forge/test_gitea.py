@@ -3,12 +3,12 @@
 import subprocess
 
 import pytest
-from tests import desk_double
-from tests.forge.test_desk import of_gitea
+from tests import docket_double
+from tests.forge.test_docket import of_gitea
 
 from pushforward.errors import PushforwardError
 from pushforward.forge import gitea
-from pushforward.forge.desk import Waiting
+from pushforward.forge.docket import Waiting
 from pushforward.git.repository import Repository
 
 
@@ -66,11 +66,11 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture
 def double():
-    with desk_double.serve(desk_double.Gitea()) as made:
+    with docket_double.serve(docket_double.Gitea()) as made:
         yield made
 
 
-def desk_of(hub, double, name="judge"):
+def docket_of(hub, double, name="judge"):
     return gitea.Gitea.of(of_gitea(double), hub.fresh(name), "main")
 
 
@@ -79,27 +79,27 @@ def test_a_hand_over_comes_as_it_was_left_and_is_gone_when_done(hub, double, tmp
     files = {"record.json": b"{}", "models/a/weights.bin": bytes(range(256))}
     assert hub.leave(topic, files) == f"refs/pushforward/handover/{topic}"
     double.open(5, topic)
-    desk = desk_of(hub, double)
-    (waiting,) = desk.waiting()
+    docket = docket_of(hub, double)
+    (waiting,) = docket.waiting()
     assert (waiting.head, waiting.branch, waiting.pull) == (topic, "topic", 5)
-    desk.take(waiting, tmp_path / "taken")
+    docket.take(waiting, tmp_path / "taken")
     found = {p.relative_to(tmp_path / "taken").as_posix(): p.read_bytes() for p in (tmp_path / "taken").rglob("*.*")}
     assert found == files
-    desk.done(waiting)
+    docket.done(waiting)
     assert hub.left == []
-    assert list(desk.waiting()) == []
+    assert list(docket.waiting()) == []
 
 
 def test_a_run_that_comes_later_is_judged_too(hub, double):
     topic = hub.commit("topic", "topic")
     double.open(5, topic)
     hub.leave(topic, {"record.json": b"1"})
-    desk = desk_of(hub, double)
-    (first,) = desk.waiting()
+    docket = docket_of(hub, double)
+    (first,) = docket.waiting()
     hub.leave(topic, {"record.json": b"2"})
-    desk.done(first)
+    docket.done(first)
     assert len(hub.left) == 1, "what the later run has left is not taken away unread"
-    (second,) = desk.waiting()
+    (second,) = docket.waiting()
     assert second.run != first.run
 
 
@@ -109,7 +109,7 @@ def test_pushes_come_first_in_their_order(hub, double):
     double.open(5, topic)
     for head in (topic, second, first):
         hub.leave(head, {"record.json": head.encode()})
-    waiting = list(desk_of(hub, double).waiting())
+    waiting = list(docket_of(hub, double).waiting())
     assert [one.head for one in waiting] == [first, second, topic]
     assert [one.pull for one in waiting] == [None, None, 5]
 
@@ -119,7 +119,7 @@ def test_what_no_pull_request_has_as_its_head_is_dropped(hub, double):
     new = hub.commit("new", "topic")
     hub.leave(old, {"record.json": b"{}"})
     double.open(5, new)
-    assert list(desk_of(hub, double).waiting()) == []
+    assert list(docket_of(hub, double).waiting()) == []
     assert hub.left == []
 
 
@@ -127,7 +127,7 @@ def test_a_pull_request_into_another_branch_is_not_judged(hub, double):
     topic = hub.commit("topic", "topic")
     hub.leave(topic, {"record.json": b"{}"})
     double.open(5, topic, base="release")
-    assert list(desk_of(hub, double).waiting()) == []
+    assert list(docket_of(hub, double).waiting()) == []
 
 
 def test_more_pull_requests_than_fit_on_a_page(hub, double):
@@ -136,11 +136,11 @@ def test_more_pull_requests_than_fit_on_a_page(hub, double):
     for number in range(120):
         double.open(number + 10, f"{number:040x}")
     double.open(5, topic)
-    assert [one.pull for one in desk_of(hub, double).waiting()] == [5]
+    assert [one.pull for one in docket_of(hub, double).waiting()] == [5]
 
 
 def test_nothing_is_asked_of_the_forge_where_nothing_waits(hub, double):
-    assert list(desk_of(hub, double).waiting()) == []
+    assert list(docket_of(hub, double).waiting()) == []
     assert double.calls == []
 
 
@@ -149,7 +149,7 @@ def test_a_link_in_a_hand_over_is_not_followed_and_not_made(hub, double, tmp_pat
     entries = f"120000 blob {blob}\tlink\n100644 blob {blob}\tplain\n"
     commit = git(hub.clone, "commit-tree", "-m", "x", git(hub.clone, "mktree", stdin=entries))
     git(hub.clone, "push", "-q", "origin", f"{commit}:refs/pushforward/handover/{hub.head}")
-    desk_of(hub, double).take(Waiting(hub.head, "main", None, commit), tmp_path / "taken")
+    docket_of(hub, double).take(Waiting(hub.head, "main", None, commit), tmp_path / "taken")
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["plain"]
 
 
@@ -164,7 +164,7 @@ def test_a_name_that_leads_out_of_a_hand_over_is_refused(hub, double, tmp_path):
     commit = git(hub.clone, "commit-tree", "-m", "x", made.stdout.decode().strip())
     git(hub.clone, "push", "-q", "origin", f"{commit}:refs/pushforward/handover/{hub.head}")
     with pytest.raises(PushforwardError, match=r"leads out of"):
-        desk_of(hub, double).take(Waiting(hub.head, "main", None, commit), tmp_path / "in" / "taken")
+        docket_of(hub, double).take(Waiting(hub.head, "main", None, commit), tmp_path / "in" / "taken")
     assert not (tmp_path / "in" / "outside").exists()
 
 
@@ -182,9 +182,9 @@ def test_a_judge_in_a_repository_of_its_own_asks_of_the_other(hub, double):
     topic = hub.commit("topic", "topic")
     hub.leave(topic, {"record.json": b"{}"})
     double.open(5, topic)
-    desk = gitea.Gitea.of(given, hub.fresh("apart"), "main")
-    assert [one.pull for one in desk.waiting()] == [5]
-    assert desk.links(Waiting(topic, "topic", 5, "")) == {
+    docket = gitea.Gitea.of(given, hub.fresh("apart"), "main")
+    assert [one.pull for one in docket.waiting()] == [5]
+    assert docket.links(Waiting(topic, "topic", 5, "")) == {
         "this run": f"{double.url}/octo/judge/actions/runs/41",
         "changes": f"{double.url}/octo/flights/pulls/5/files",
     }

@@ -1,31 +1,31 @@
-"""The sweep with a desk of its own: what cannot be judged keeps up nothing, and both sides make the same merge."""
+"""The sweep with a docket of its own: what cannot be judged keeps up nothing, and both sides make the same merge."""
 
 import json
 import subprocess
 
 import pytest
 from click.testing import CliRunner
-from tests import desk_double
-from tests.forge.test_desk import of_gitlab
+from tests import docket_double
+from tests.forge.test_docket import of_gitlab
 from tests.forge.test_gitea import Hub, git
 
 from pushforward.commands.cli import main
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.forge import sweep as sweeps
 from pushforward.forge.client import Api
-from pushforward.forge.desk import UNJUDGED, Waiting
+from pushforward.forge.docket import UNJUDGED, Waiting
 from pushforward.forge.sweep import Sweep
 from pushforward.git.repository import Repository
 
 
-class Desk:
-    """A desk that remembers; what is taken is what `left` has for a commit, or its error."""
+class Docket:
+    """A docket that remembers; what is taken is what `left` has for a commit, or its error."""
 
-    name, pull, longest = "Desk", "pull request", (1000, 200)
+    name, pull, longest = "Docket", "pull request", (1000, 200)
 
     def __init__(self, *waiting):
         self.list, self.left, self.said, self.gone, self.comments_made = list(waiting), {}, [], [], []
-        self.api = Api("Desk", None)
+        self.api = Api("Docket", None)
         self.api.pause = lambda _: None
 
     def waiting(self):
@@ -100,9 +100,9 @@ def verbs(monkeypatch):
     return verb
 
 
-def swept(hub, desk, name="judge"):
+def swept(hub, docket, name="judge"):
     said = []
-    judged = Sweep(hub.fresh(name), desk, "main", said.append).run()
+    judged = Sweep(hub.fresh(name), docket, "main", said.append).run()
     return [one.head for one in judged], said
 
 
@@ -110,9 +110,9 @@ def test_a_pull_request_is_asked_about_by_the_merge_that_was_tried(hub, verbs):
     topic = hub.commit("topic", "topic")
     git(hub.clone, "switch", "-q", "main")
     tip = hub.commit("second")
-    desk = Desk(Waiting(topic, "topic", 5, "run"))
-    desk.left[topic] = "{}"
-    assert swept(hub, desk)[0] == [topic]
+    docket = Docket(Waiting(topic, "topic", 5, "run"))
+    docket.left[topic] = "{}"
+    assert swept(hub, docket)[0] == [topic]
     assert [name for name, _ in verbs.ran] == ["gate", "report", "record"]
     told = verbs.ran[0][1]
     assert told == {
@@ -123,9 +123,9 @@ def test_a_pull_request_is_asked_about_by_the_merge_that_was_tried(hub, verbs):
         "PUSHFORWARD_MERGE": told["PUSHFORWARD_MERGE"],
     }
     assert git(hub.folder / "judge", "rev-parse", f"{told['PUSHFORWARD_MERGE']}^@").split() == [tip, topic]
-    assert desk.said == [(topic, "failure", "hold: so it is", True)]
-    assert [pull for pull, _ in desk.comments_made] == [5]
-    assert desk.gone == [topic]
+    assert docket.said == [(topic, "failure", "hold: so it is", True)]
+    assert [pull for pull, _ in docket.comments_made] == [5]
+    assert docket.gone == [topic]
 
 
 def test_the_run_and_the_judge_make_the_same_merge(hub, verbs, monkeypatch):
@@ -137,7 +137,7 @@ def test_the_run_and_the_judge_make_the_same_merge(hub, verbs, monkeypatch):
     monkeypatch.chdir(runner)
     done = CliRunner().invoke(main, ["forge", "merge", "--target", "main"])
     assert done.exit_code == 0, done.output
-    swept(hub, Desk(Waiting(topic, "topic", 5, "run")))
+    swept(hub, Docket(Waiting(topic, "topic", 5, "run")))
     assert git(runner, "rev-parse", "HEAD") == verbs.ran[0][1]["PUSHFORWARD_MERGE"]
     assert sorted(path.name for path in runner.iterdir() if path.name != ".git") == ["first", "second", "topic"]
 
@@ -153,12 +153,12 @@ def conflicting(hub):
 
 def test_a_conflict_is_told_and_nothing_is_judged(hub, verbs, monkeypatch):
     topic = conflicting(hub)
-    desk = Desk(Waiting(topic, "topic", 5, "run"))
-    desk.left[topic] = "{}"
-    swept(hub, desk)
+    docket = Docket(Waiting(topic, "topic", 5, "run"))
+    docket.left[topic] = "{}"
+    swept(hub, docket)
     assert verbs.ran == []
-    assert desk.said == [(topic, "failure", "conflicts with main in first: rebase it, and push again", True)]
-    assert desk.gone == [topic]
+    assert docket.said == [(topic, "failure", "conflicts with main in first: rebase it, and push again", True)]
+    assert docket.gone == [topic]
     git(hub.clone, "checkout", "-q", topic)
     monkeypatch.chdir(hub.clone)
     done = CliRunner().invoke(main, ["forge", "merge", "--target", "main"])
@@ -170,51 +170,51 @@ def test_one_that_cannot_be_judged_keeps_up_nothing_and_waits_on(hub, verbs):
     one = hub.commit("one", "one")
     git(hub.clone, "switch", "-q", "main")
     two = hub.commit("two", "two")
-    desk = Desk(Waiting(one, "one", 5, "run"), Waiting(two, "two", 6, "run"))
-    desk.left |= {one: "{}", two: "{}"}
+    docket = Docket(Waiting(one, "one", 5, "run"), Waiting(two, "two", 6, "run"))
+    docket.left |= {one: "{}", two: "{}"}
     verbs.broken.add(one)
-    judged, said = swept(hub, desk)
+    judged, said = swept(hub, docket)
     assert judged == [two]
-    assert desk.said[0] == (one, "error", UNJUDGED, False)
-    assert desk.gone == [two]
+    assert docket.said[0] == (one, "error", UNJUDGED, False)
+    assert docket.gone == [two]
     assert "not judged: `pushforward gate` failed" in "\n".join(said)
 
 
 def test_a_store_that_is_down_is_tried_again_and_what_its_author_broke_is_judged(hub, verbs):
     down, broken = hub.commit("one", "one"), hub.commit("two", "two")
-    desk = Desk(Waiting(down, "one", 5, "run"), Waiting(broken, "two", 6, "run"))
-    desk.left |= {down: PushforwardError("no answer", exit_code=TOOL), broken: PushforwardError("no archive")}
-    assert swept(hub, desk)[0] == [broken]
-    assert desk.said == [(down, "error", UNJUDGED, False), (broken, "error", "invalid: so it is", True)]
+    docket = Docket(Waiting(down, "one", 5, "run"), Waiting(broken, "two", 6, "run"))
+    docket.left |= {down: PushforwardError("no answer", exit_code=TOOL), broken: PushforwardError("no archive")}
+    assert swept(hub, docket)[0] == [broken]
+    assert docket.said == [(down, "error", UNJUDGED, False), (broken, "error", "invalid: so it is", True)]
 
 
 def test_a_history_that_cannot_be_written_leaves_the_verdict(hub, verbs):
     topic = hub.commit("topic", "topic")
-    desk = Desk(Waiting(topic, "topic", 5, "run"))
-    desk.left[topic] = "{}"
+    docket = Docket(Waiting(topic, "topic", 5, "run"))
+    docket.left[topic] = "{}"
     verbs.broken.add("record")
-    judged, said = swept(hub, desk)
+    judged, said = swept(hub, docket)
     assert judged == [topic]
-    assert desk.said == [(topic, "failure", "hold: so it is", True)]
+    assert docket.said == [(topic, "failure", "hold: so it is", True)]
     assert "`pushforward record` failed" in "\n".join(said)
 
 
 def test_nothing_of_one_is_left_for_the_next(hub, verbs):
     one, two = hub.commit("one", "one"), hub.commit("two", "two")
-    desk = Desk(Waiting(one, "one", 5, "run"), Waiting(two, "two", 6, "run"))
-    desk.left[one] = "{}"
-    swept(hub, desk)
-    assert [words for _, _, words, _ in desk.said] == ["hold: so it is", "invalid: so it is"]
+    docket = Docket(Waiting(one, "one", 5, "run"), Waiting(two, "two", 6, "run"))
+    docket.left[one] = "{}"
+    swept(hub, docket)
+    assert [words for _, _, words, _ in docket.said] == ["hold: so it is", "invalid: so it is"]
 
 
 def test_pushes_are_kept_in_their_order_for_whoever_promotes(hub, verbs):
     pushed = [hub.head, *(hub.commit(f"push-{number}") for number in range(11))]
-    desk = Desk(*(Waiting(head, "main", None, "run") for head in pushed))
-    desk.left |= dict.fromkeys(pushed, "{}")
-    swept(hub, desk)
+    docket = Docket(*(Waiting(head, "main", None, "run") for head in pushed))
+    docket.left |= dict.fromkeys(pushed, "{}")
+    swept(hub, docket)
     root = hub.folder / "judge"
     assert [path.name[5:] for path in sorted((root / "judged").iterdir())] == pushed
-    assert desk.comments_made == []
+    assert docket.comments_made == []
     assert verbs.ran[0][1] == {
         "PUSHFORWARD_HEAD": hub.head,
         "PUSHFORWARD_REF": "main",
@@ -260,7 +260,7 @@ def test_a_verdict_that_cannot_be_posted_ends_no_job(monkeypatch, tmp_path):
 
 
 def test_a_push_is_told_of_in_its_own_pipeline(monkeypatch, tmp_path):
-    with desk_double.serve(desk_double.GitLab()) as double:
+    with docket_double.serve(docket_double.GitLab()) as double:
         head = "a" * 40
         double.train(0, head, {})
         for name, value in {**of_gitlab(double), "CI_PIPELINE_ID": "100", "PUSHFORWARD_REF": "main"}.items():

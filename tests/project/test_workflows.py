@@ -1,6 +1,7 @@
 """The files for each forge: who gets a secret, what starts the judge, and which of them `adopt` writes."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.project import shapes
-from tests.test_desk_steps import holds
+from tests.test_docket_steps import holds
 
 from pushforward import process
+from pushforward.actions.supervisor import ACT
 from pushforward.commands.cli import main
 from pushforward.project import workflows
 from pushforward.project.workflows import FORGES, Form
@@ -61,7 +63,7 @@ STARTS = pytest.mark.parametrize(
         (MAIN | {"CI_PIPELINE_SOURCE": "push"}, ["train", "judge", "promote"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"}, []),
         (MAIN | {"CI_PIPELINE_SOURCE": "schedule"}, ["sweep"]),
-        (MAIN | {"CI_PIPELINE_SOURCE": "schedule", "PUSHFORWARD_SCHEDULE": "verify"}, ["verify"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "schedule", "CI_PIPELINE_SCHEDULE_DESCRIPTION": "verify"}, ["verify"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "web"}, ["sweep"]),
         (MAIN | {"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "topic"}, []),
         ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy#production#3", "CI_DEFAULT_BRANCH": "main"}, ["release"]),
@@ -109,7 +111,7 @@ def test_gitlab_gives_no_environment_to_what_runs_pushed_code():
     tree = rendered("gitlab")[".gitlab-ci.yml"]
     assert "environment" not in tree["train"]
     named = {name: tree[name]["environment"]["name"] for name in GITLAB if "environment" in tree[name]}
-    assert named == {"judge": "judge", "sweep": "judge", "promote": "promote", "release": "production"}
+    assert named == {"judge": "judge", "sweep": "judge", "promote": "judge/promote", "release": "production"}
     assert not [word for word in SECRETS if word in str(tree)], "GitLab gives them by environment, the file names none"
 
 
@@ -168,6 +170,28 @@ def test_a_step_is_one_command_without_expressions(forge):
         for step in (step for step in steps if "run" in step):
             assert "\n" not in step["run"].strip()
             assert "${{" not in step["run"]
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo"])
+def test_act_reads_them(forge, tmp_path, git):
+    """Their runners are forks of act, whose parser is strict about what it knows."""
+    for made in workflows.render(Form("main", "src", SETUP, forge=forge)):
+        (tmp_path / "toy" / made.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "toy" / made.path).write_bytes(made.content)
+    git(tmp_path / "toy", "init", "-q", "-b", "main")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [str(ACT), "--list", "-W", f".{forge}/workflows"]
+    done = subprocess.run(command, cwd=tmp_path / "toy", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    listed = {line.split()[1]: set(line.split()[-1].split(",")) for line in done.stdout.splitlines()[1:]}
+    judge = {"schedule", "workflow_dispatch"} | ({"workflow_run"} if forge == "gitea" else set())
+    assert listed == {
+        "train": {"push", "pull_request"},
+        "judge": judge,
+        "promote": judge,
+        "verify": {"schedule", "workflow_dispatch"},
+        "bundle": {"push"},
+    }
 
 
 def _validator(name):

@@ -67,7 +67,7 @@ def sweep(target: str) -> None:
     from pushforward.forge import sweep as sweeps
 
     root = Path.cwd()
-    made = sweeps.Sweep(root, _desk(os.environ, target), target, say=lambda text: click.echo(f"  {text}"))
+    made = sweeps.Sweep(root, _docket(os.environ, target), target, say=lambda text: click.echo(f"  {text}"))
     click.echo(f"  judged: {len(made.run())}")
 
 
@@ -84,20 +84,20 @@ def promote() -> None:
 @click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
 def post(head: str, source: Path) -> None:
     """Tell the forge of a verdict on a commit of the default branch; what cannot be told fails nothing."""
-    from pushforward.forge import desk as desks
-    from pushforward.forge.desk import Waiting
+    from pushforward.forge import docket as dockets
+    from pushforward.forge.docket import Waiting
 
     branch = os.environ.get("PUSHFORWARD_REF", "")
     try:
-        desk = _desk(os.environ, branch)
+        docket = _docket(os.environ, branch)
     except PushforwardError as failed:
         click.echo(f"  the verdict is not on the commit: {failed}")
         return
-    desks.tell(desk, Waiting(head, branch, None, ""), source, lambda text: click.echo(f"  {text}"))
+    dockets.tell(docket, Waiting(head, branch, None, ""), source, lambda text: click.echo(f"  {text}"))
 
 
-def _desk(given: Mapping[str, str], target: str) -> "GitLab | Gitea":
-    """The desk of the forge whose job this is."""
+def _docket(given: Mapping[str, str], target: str) -> "GitLab | Gitea":
+    """The docket of the forge whose job this is."""
     from pushforward.forge import gitea, gitlab
 
     try:

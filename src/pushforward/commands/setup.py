@@ -12,9 +12,11 @@ import click
 from pushforward.commands import common
 from pushforward.errors import TOOL
 
+AFTER = {"github": "pushforward check --github", "gitlab": "pushforward setup gitlab --dry-run, which looks again"}
+
 
 @click.command(epilog=common.example("pushforward setup github --dry-run"))
-@click.argument("forge", type=click.Choice(["github"]))
+@click.argument("forge", type=click.Choice(["github", "gitlab"]))
 @click.option("--dry-run", "dry", is_flag=True, help="Print each call with its body and why. Nothing is changed.")
 @click.option("--reviewer", "reviewers", multiple=True, metavar="USER|ORG/TEAM", help="Asked before a release.")
 @click.option("--owner", "owners", multiple=True, metavar="@USER|@ORG/TEAM", help="Who approves changes of the judge.")
@@ -32,28 +34,29 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     """Set up this repository on a forge: keys, environments, rules, files. What is right is left.
 
     Reads what is there, changes what differs, and asks for the files by a pull request; of an empty repository it
-    pushes the default branch. A secret that is there stays. By gh where that is logged in, else by GH_TOKEN.
+    pushes the default branch. A secret that is there stays. GitHub by gh where that is logged in, else by GH_TOKEN;
+    GitLab by GITLAB_TOKEN, that of a Maintainer with the scope api.
     """
-    from pushforward.forge import github
+    from pushforward.forge import github, project
     from pushforward.forge import setup as forges
     from pushforward.forge.keys import Keys
-    from pushforward.forge.port import Wanted
+    from pushforward.forge.port import Forge, Wanted
 
-    _ = forge  # GitHub is the one there is
     root = common.project()
-    wanted = Wanted(Keys(), **asked)
-    there = github.find(f"https://{repo}" if repo else forges.address(root), _aside)
-    with forges.desk(root, there) as at:
-        planned = forges.plan(there, at, wanted)
+    wanted = Wanted(Keys(), forge=forge, **asked)
+    at = f"https://{repo}" if repo else forges.address(root)
+    there: Forge = project.find(at, _aside) if forge == "gitlab" else github.find(at, _aside)
+    with forges.desk(root, there) as desk:
+        planned = forges.plan(there, desk, wanted)
         if not as_json:
             _say(planned, dry=dry)
-        pull = "" if dry else forges.apply(there, at, planned, _aside if as_json else click.echo)
+        pull = "" if dry else forges.apply(there, desk, planned, _aside if as_json else click.echo)
     if as_json:
         click.echo(json.dumps(_record(planned, forges.record, pull, dry=dry), indent=1))
     elif dry:
         click.echo("nothing was changed")
     else:
-        click.echo(f"next     {f'merge {pull}, then ' if pull else ''}pushforward check --github")
+        click.echo(f"next     {f'merge {pull}, then ' if pull else ''}{AFTER[forge]}")
     if planned.left:
         sys.exit(TOOL)
 

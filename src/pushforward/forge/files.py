@@ -164,7 +164,7 @@ def rendered(root: Path, wanted: Wanted) -> Iterator[Step]:
     found = survey(root)
     if found.project is None:
         raise PushforwardError(f"{root.name}: the default branch has no pushforward.yaml", next="pushforward adopt")
-    form = adopt.form_of(found, wanted.tool)
+    form = adopt.form_of(found, wanted.tool, wanted.forge)
     if form is None:
         yield Step(
             "workflow files",

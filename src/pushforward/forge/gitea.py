@@ -14,14 +14,13 @@ from urllib.parse import quote
 from pushforward import files
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.forge.client import Api, Token
-from pushforward.forge.desk import NAME, Comment, Waiting
+from pushforward.forge.docket import NAME, TOKEN, Comment, Waiting
 from pushforward.forge.port import Call
 from pushforward.git import remote as remotes
 from pushforward.git.refs import HANDOVERS, HEADS, PULLS
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.swap import swap
 
-TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 PAGE = 50  # as many as they give at once
 LARGEST = 1 << 31  # bytes of a hand-over; the judge reads with the project's own limit
 MOST_FILES = 100_000

@@ -17,10 +17,10 @@ from urllib.parse import quote, urlencode
 from pushforward import files
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.forge.client import TIMEOUT, Api, Token
-from pushforward.forge.desk import ERROR, FAILURE, NAME, Comment, Waiting
+from pushforward.forge.docket import ERROR, FAILURE, NAME, TOKEN, Comment, Waiting
 from pushforward.forge.port import Call
+from pushforward.git.refs import HEADS
 
-TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 JOB = "train"
 ENDED = frozenset(("success", "failed"))
 STATES = {FAILURE: "failed", ERROR: "failed"}
@@ -95,7 +95,7 @@ class GitLab:
 
     def ref(self, waiting: Waiting) -> str:
         """The ref by which git fetches the commit."""
-        return f"refs/heads/{self.branch}" if waiting.pull is None else f"refs/merge-requests/{waiting.pull}/head"
+        return f"{HEADS}{self.branch}" if waiting.pull is None else f"refs/merge-requests/{waiting.pull}/head"
 
     def take(self, waiting: Waiting, folder: Path) -> None:
         """Put the artifact of the job that has trained into `folder`; a job that left none has none."""

@@ -90,6 +90,7 @@ class Wanted:
     owners: tuple[str, ...] = ()  # of CODEOWNERS, as that file has them: @USER, @ORG/TEAM
     store: str = ""  # the url of the DVC remote
     tool: str = ""  # where a runner gets pushforward, as `adopt --tool-from` takes it
+    forge: str = ""  # whose files, as `adopt --forge` takes it
     plan: str = ""  # in place of what the forge says of its owner's
     rotate: bool = False
 

@@ -1,4 +1,4 @@
-"""The sweep: judges, one after the other, everything that waits at a forge's desk. `pushforward forge sweep` calls it.
+"""The sweep: judges, one after the other, all that waits on a forge's docket. `pushforward forge sweep` calls it.
 
 It takes nothing from whoever started it but the hour. Each commit is judged by the verbs that other forges call as
 steps, each a process of its own, in a checkout of the default branch; what a run has left is read as hostile data.
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pushforward import process
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.forge import desk as desks
-from pushforward.forge.desk import ERROR, FAILURE, Desk, Waiting
+from pushforward.forge import docket as dockets
+from pushforward.forge.docket import ERROR, FAILURE, Docket, Waiting
 from pushforward.git import remote as remotes
+from pushforward.git.refs import HEADS
 from pushforward.git.repository import Repository
 from pushforward.text import clean_lines
 
@@ -25,10 +26,10 @@ JUDGED = "judged"  # what is left for whoever promotes: a folder each
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checkout of the default branch, and the desk of its forge."""
+    """A checkout of the default branch, and the docket of its forge."""
 
     root: Path
-    desk: Desk
+    docket: Docket
     branch: str
     say: Callable[[str], None]
 
@@ -41,16 +42,16 @@ class Sweep:
         """Judge everything that waits; what was judged. One that cannot be judged is told of, and keeps up nothing."""
         shutil.rmtree(self.root / JUDGED, ignore_errors=True)
         judged = []
-        for waiting in self.desk.waiting():
+        for waiting in self.docket.waiting():
             self.say(f"{waiting.head[:9]} of {waiting.branch}")
             try:
                 self._judge(waiting)
             except PushforwardError as failed:
                 self.say(f"not judged: {failed}")
-                self._refuse(waiting, ERROR, desks.UNJUDGED, final=False)  # the next sweep tries again
+                self._refuse(waiting, ERROR, dockets.UNJUDGED, final=False)  # the next sweep tries again
                 continue
             judged.append(waiting)
-            self.desk.done(waiting)
+            self.docket.done(waiting)
         return judged
 
     def _judge(self, waiting: Waiting) -> None:
@@ -66,7 +67,7 @@ class Sweep:
             self._verb({}, "record")
         except PushforwardError as failed:  # a history that cannot be written is told in the log; the verdict stands
             self.say(str(failed))
-        desks.tell(self.desk, waiting, self.root / VERDICT, self.say)
+        dockets.tell(self.docket, waiting, self.root / VERDICT, self.say)
         if waiting.pull is None:
             kept = self.root / JUDGED
             place = kept / f"{len(list(kept.glob('*'))):04}-{waiting.head}"  # in the order of the pushes
@@ -77,7 +78,7 @@ class Sweep:
     def _take(self, waiting: Waiting) -> None:
         """Take what the run has left; where its author has made something else of it, `gate` says what is missing."""
         try:
-            self.desk.take(waiting, self.root / HANDOVER)
+            self.docket.take(waiting, self.root / HANDOVER)
         except PushforwardError as failed:
             if failed.exit_code == TOOL:
                 raise
@@ -88,8 +89,8 @@ class Sweep:
         told = {"PUSHFORWARD_HEAD": waiting.head, "PUSHFORWARD_REF": waiting.branch}
         if waiting.pull is None:
             return told | {"PUSHFORWARD_EVENT": "push"}
-        target = self.repository.commit(fetched(self.repository, f"refs/heads/{self.branch}"))
-        fetched(self.repository, self.desk.ref(waiting))
+        target = self.repository.commit(fetched(self.repository, f"{HEADS}{self.branch}"))
+        fetched(self.repository, self.docket.ref(waiting))
         merge, conflicts = self.repository.merge_commit(target, self.repository.commit(waiting.head))
         if merge is None:
             words = f"conflicts with {self.branch} in {', '.join(conflicts[:5])}: rebase it, and push again"
@@ -102,7 +103,7 @@ class Sweep:
         """Say on the commit why there is no verdict."""
         self.say(words)
         try:
-            desks.set_status(self.desk, waiting, state, words, final=final)
+            dockets.set_status(self.docket, waiting, state, words, final=final)
         except PushforwardError as failed:
             self.say(f"that is not on the commit: {failed.message}")
 

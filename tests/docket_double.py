@@ -1,4 +1,4 @@
-"""Doubles of GitLab's and Gitea's API on loopback, as their documents have it, with faults: what a desk is asked by."""
+"""Doubles of GitLab's and Gitea's API on loopback, as their documents have it, with faults: what a docket asks."""
 
 import io
 import json
@@ -76,6 +76,7 @@ class GitLab(Double):
     merges: list[dict[str, Any]] = field(default_factory=list)
     pipelines: list[dict[str, Any]] = field(default_factory=list)  # id, pull, sha, status, project_id, jobs
     artifacts: dict[int, bytes] = field(default_factory=dict)
+    settings: "Settings" = field(default_factory=lambda: Settings())
 
     def open(self, iid: int, sha: str, branch: str = "topic", *, target: str = "main") -> None:
         """An open merge request."""
@@ -104,12 +105,19 @@ class GitLab(Double):
         parts = path.path.removeprefix("/api/v4").strip("/").split("/")
         if parts == ["user"]:
             return 200, {"id": 9, "username": BOT}
-        if parts[:2] != ["projects", "7"]:
+        if parts[:2] not in (["projects", "7"], ["projects", "octo%2Fflights"]):
             return 404, {"message": "404 Project Not Found"}
+        if (done := self.settings.answer(call.method, parts[2:], call.body, query)) is not None:
+            return done
         match call.method, parts[2:]:
             case "GET", ["merge_requests"]:
-                found = [one for one in self.merges if one["target_branch"] == query.get("target_branch")]
-                return 200, paged([one for one in found if one["state"] == query["state"]], query, "per_page")
+                asked = {name: query[name] for name in ("target_branch", "source_branch", "state") if name in query}
+                found = [one for one in self.merges if asked.items() <= one.items()]
+                return 200, paged(found, query, "per_page")
+            case "POST", ["merge_requests"]:
+                number = 90 + len(self.merges)
+                self.merges.append({"iid": number, "sha": "", "state": "opened", **call.body})
+                return 201, {"iid": number, "web_url": f"{self.url}/octo/flights/-/merge_requests/{number}"}
             case "GET", ["merge_requests", iid, "pipelines"]:
                 newest = sorted(self.pipelines, key=lambda one: -one["id"])
                 return 200, paged([one for one in newest if one["pull"] == int(iid)], query, "per_page")
@@ -148,6 +156,64 @@ class GitLab(Double):
 
     def _note(self, said: Mapping[str, Any]) -> dict[str, Any]:
         return {"id": said["id"], "body": said["body"], "author": {"username": said["author"]}, "system": False}
+
+
+@dataclass
+class Settings:
+    """What a project of GitLab has to be set up: variables, settings, protected branches and tags, schedules."""
+
+    project: dict[str, Any] = field(default_factory=lambda: dict(FRESH))
+    variables: list[dict[str, Any]] = field(default_factory=list)
+    branches: list[dict[str, Any]] = field(default_factory=list)
+    tags: list[dict[str, Any]] = field(default_factory=list)
+    schedules: list[dict[str, Any]] = field(default_factory=list)
+    tokens: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(
+        self, method: str, parts: list[str], body: dict[str, Any], query: Mapping[str, str]
+    ) -> tuple[int, Any] | None:
+        """What GitLab does and says; None of what is none of this."""
+        lists = {"variables": self.variables, "protected_tags": self.tags, "pipeline_schedules": self.schedules}
+        lists["protected_branches"] = self.branches
+        match method, parts:
+            case "GET", []:
+                return 200, self.project
+            case "PUT", []:
+                self.project |= body
+                return 200, self.project
+            case "POST", ["access_tokens"]:
+                self.tokens.append(body)
+                return 201, {**body, "token": f"glpat-{len(self.tokens)}"}
+            case "PUT", ["variables", key]:
+                scope = query["filter[environment_scope]"]
+                same = [one for one in self.variables if (one["key"], one["environment_scope"]) == (key, scope)]
+                if not same:
+                    return 404, {"message": "404 Variable Not Found"}
+                same[0].update(body)
+                return 200, same[0]
+            case "GET", ["protected_branches", name]:
+                there = [one for one in self.branches if one["name"] == name]
+                return (200, there[0]) if there else (404, {"message": "404 Not found"})
+            case "GET", [kind] if kind in lists:
+                return 200, paged(lists[kind], query, "per_page")
+            case "POST", [kind] if kind in lists:
+                if body.get("masked") and "\n" in body["value"]:
+                    return 400, {"message": {"value": ["is invalid"]}}
+                lists[kind].append({"active": True, **body} if kind == "pipeline_schedules" else body)
+                return 201, lists[kind][-1]
+        return None
+
+
+# What GitLab has made of a project that nobody has set up.
+FRESH = {
+    "id": 7,
+    "default_branch": "main",
+    "permissions": {"project_access": {"access_level": 40}, "group_access": None},
+    "only_allow_merge_if_pipeline_succeeds": False,
+    "ci_pipeline_variables_minimum_override_role": "developer",
+    "protect_merge_request_pipelines": True,
+    "merge_pipelines_enabled": False,
+}
 
 
 @dataclass

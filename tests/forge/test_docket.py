@@ -4,14 +4,14 @@ import dataclasses
 import json
 
 import pytest
-from tests import desk_double
-from tests.desk_double import BOT, TOKEN
+from tests import docket_double
+from tests.docket_double import BOT, TOKEN
 from tests.github_double import DROPPED, HALF, LOST, Fault
 
 from pushforward.errors import PushforwardError
-from pushforward.forge import desk as desks
+from pushforward.forge import docket as dockets
 from pushforward.forge import gitea, gitlab
-from pushforward.forge.desk import MARK, Waiting
+from pushforward.forge.docket import MARK, Waiting
 
 HEAD = "4f1c2ab9" * 5
 REPORT = "## Promote\n\n**Next**: merge it\n\nThe rest.\n"
@@ -25,17 +25,17 @@ EDITED = {"gitlab": ("PUT", r"/notes/\d+$"), "gitea": ("PATCH", r"/comments/\d+$
 
 @pytest.fixture(params=["gitlab", "gitea"])
 def forge(request, tmp_path):
-    """A forge with merge request, or pull request, 5, and its desk, which waits for nobody and remembers how long."""
+    """A forge with merge request, or pull request, 5, and its docket, which waits for nobody and remembers how long."""
     kind = request.param
-    with desk_double.serve(desk_double.GitLab() if kind == "gitlab" else desk_double.Gitea()) as double:
+    with docket_double.serve(docket_double.GitLab() if kind == "gitlab" else docket_double.Gitea()) as double:
         double.open(5, HEAD)
         if kind == "gitlab":
             double.train(5, HEAD, {})
-            desk = gitlab.GitLab.of(of_gitlab(double))
+            docket = gitlab.GitLab.of(of_gitlab(double))
         else:
-            desk = gitea.Gitea.of(of_gitea(double), tmp_path, "main")
-        desk.api.pause = (waited := []).append
-        yield Forge(kind, double, desk, tmp_path / "verdict", waited)
+            docket = gitea.Gitea.of(of_gitea(double), tmp_path, "main")
+        docket.api.pause = (waited := []).append
+        yield Forge(kind, double, docket, tmp_path / "verdict", waited)
 
 
 def of_gitlab(double):
@@ -66,8 +66,8 @@ def of_gitea(double):
 @dataclasses.dataclass
 class Forge:
     kind: str
-    double: desk_double.Double
-    desk: desks.Desk
+    double: docket_double.Double
+    docket: dockets.Docket
     folder: object
     waited: list
 
@@ -80,7 +80,7 @@ class Forge:
     def tell(self, pull=5):
         run = "100/1000" if self.kind == "gitlab" else "ab" * 20
         said = []
-        desks.tell(self.desk, Waiting(HEAD, "topic", pull, run), self.folder, said.append)
+        dockets.tell(self.docket, Waiting(HEAD, "topic", pull, run), self.folder, said.append)
         return said
 
     @property
@@ -126,7 +126,7 @@ def test_no_verdict_is_told_as_an_error(forge):
     forge.folder.mkdir()
     assert forge.tell() == []
     assert forge.states == [{"gitlab": "failed", "gitea": "error"}[forge.kind]]
-    assert forge.double.statuses[0]["description"] == desks.UNJUDGED
+    assert forge.double.statuses[0]["description"] == dockets.UNJUDGED
     assert forge.double.comments == []
 
 
@@ -184,7 +184,7 @@ def test_what_stays_refused_is_said_and_fails_nothing(forge):
     said = forge.tell()
     assert said[0].startswith("the verdict is not on the commit: ")
     assert "403" in said[0]
-    assert said[1].startswith(f"the report is not on the {forge.desk.pull}: ")
+    assert said[1].startswith(f"the report is not on the {forge.docket.pull}: ")
     assert all(line.endswith("The verdict stands; the job's log has the report") for line in said)
     assert forge.double.tried("POST", "statuses") == 1, "another right is not had by asking again"
     assert forge.double.tried("POST", NOTES[forge.kind]) == 3
@@ -194,12 +194,12 @@ def test_a_wrong_token_is_told_with_the_right_one(forge):
     forge.judge()
     forge.double.fail("POST", "statuses", Fault(401, json.dumps({"message": "401 Unauthorized"})))
     with pytest.raises(PushforwardError, match="401") as failed:
-        desks.set_status(forge.desk, Waiting(HEAD, "topic", 5, ""), "success", "in")
+        dockets.set_status(forge.docket, Waiting(HEAD, "topic", 5, ""), "success", "in")
     assert "PUSHFORWARD_FORGE_TOKEN" in failed.value.next
 
 
 def test_words_and_reports_are_cut_where_the_forge_ends(forge):
-    most = forge.desk.longest[0]
+    most = forge.docket.longest[0]
     forge.judge("hold", reason="é" * 400, report="## Hold\n" + "line\n" * (most // 4))
     forge.tell()
     assert len(forge.double.statuses[0]["description"]) == 255

@@ -1,4 +1,4 @@
-"""The desk of a forge: what waits for the judge, what its run has left, and where a verdict is told.
+"""The docket of a forge: what waits for the judge, what its run has left, and where a verdict is told.
 
 Asked by `sweep` and by `pushforward forge`, of forges that start no judge when a pull request has been trained: the
 judge comes by itself, takes what waits, and nothing from whoever started it. `gitlab` and `gitea` answer.
@@ -16,6 +16,7 @@ from pushforward.forge.client import Api
 from pushforward.text import plain
 
 NAME = "pushforward"  # of the commit status
+TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 MARK = "<!-- pushforward: the report of the judge, renewed in place -->"
 # every other verdict is a failure
 STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}
@@ -52,7 +53,7 @@ class Comment:
     body: str
 
 
-class Desk(Protocol):
+class Docket(Protocol):
     """The judge's side of a forge, with a token that only the judge has."""
 
     @property
@@ -115,52 +116,52 @@ def told(folder: Path) -> tuple[str, str]:
     return STATES.get(word, FAILURE), f"{word}: {reason}"
 
 
-def tell(desk: Desk, waiting: Waiting, folder: Path, say: Callable[[str], None]) -> None:
+def tell(docket: Docket, waiting: Waiting, folder: Path, say: Callable[[str], None]) -> None:
     """Tell the forge of the verdict in `folder`: a status, and a comment on the pull request.
 
     What cannot be told is said, and nothing else: the verdict stands.
     """
     state, words = told(folder)
-    _persist(desk, say, "the verdict is not on the commit", lambda: set_status(desk, waiting, state, words))
+    _persist(docket, say, "the verdict is not on the commit", lambda: set_status(docket, waiting, state, words))
     if waiting.pull is not None and (folder / "report.md").is_file():
-        _persist(desk, say, f"the report is not on the {desk.pull}", lambda: say(comment(desk, waiting, folder)))
+        _persist(docket, say, f"the report is not on the {docket.pull}", lambda: say(comment(docket, waiting, folder)))
 
 
-def set_status(desk: Desk, waiting: Waiting, state: str, words: str, *, final: bool = True) -> None:
+def set_status(docket: Docket, waiting: Waiting, state: str, words: str, *, final: bool = True) -> None:
     """Set a commit's status in at most as many characters as the forge takes."""
-    desk.set_status(waiting, state, plain(words, desk.longest[1]), final=final)
+    docket.set_status(waiting, state, plain(words, docket.longest[1]), final=final)
 
 
-def comment(desk: Desk, waiting: Waiting, folder: Path) -> str:
+def comment(docket: Docket, waiting: Waiting, folder: Path) -> str:
     """Write the report in `folder` into the one comment that is ours, or into a new one; its address.
 
     Ours has the mark and is by who the token is: a person who quotes the mark is not written over.
     """
-    report = with_links((folder / "report.md").read_text("utf-8"), folder, desk, waiting)
-    most = desk.longest[0] - len(MARK) - 2
+    report = with_links((folder / "report.md").read_text("utf-8"), folder, docket, waiting)
+    most = docket.longest[0] - len(MARK) - 2
     if len(report) > most:
         cut = CUT.format(commit=waiting.head[:9])
         report = report[: most - len(cut)].rpartition("\n")[0] + cut
-    me, pull = desk.me(), waiting.pull or 0
-    ours = [found.id for found in desk.comments(pull) if MARK in found.body and found.author == me]
-    return desk.write(pull, f"{report}\n\n{MARK}", ours[-1] if ours else None)
+    me, pull = docket.me(), waiting.pull or 0
+    ours = [found.id for found in docket.comments(pull) if MARK in found.body and found.author == me]
+    return docket.write(pull, f"{report}\n\n{MARK}", ours[-1] if ours else None)
 
 
-def with_links(report: str, folder: Path, desk: Desk, waiting: Waiting) -> str:
+def with_links(report: str, folder: Path, docket: Docket, waiting: Waiting) -> str:
     """The report with its pictures and where the rest is, below what is to be done next."""
     recorded = _json(folder / "recorded.json")
-    links = dict(desk.links(waiting))
+    links = dict(docket.links(waiting))
     if champion := _champion(_json(folder / "verdict.json")):
-        links[champion] = desk.page(champion)
+        links[champion] = docket.page(champion)
         if CARD.fullmatch(card := str(recorded.get("card"))):
-            links["its card"] = desk.page(*card.split("/", 1))
+            links["its card"] = docket.page(*card.split("/", 1))
     names, drawn, shown = _names(recorded), str(recorded.get("pictures")), str(recorded.get("shown"))
     if COMMIT.fullmatch(drawn):
-        links |= {_said(name): desk.page(drawn, f"pull_request/plots/{name}.svg") for name in names}
+        links |= {_said(name): docket.page(drawn, f"pull_request/plots/{name}.svg") for name in names}
     lines = [" · ".join(f"[{name}]({address})" for name, address in links.items())]
     if COMMIT.fullmatch(shown):
         seen = [name for name in SHOWN if name in names]
-        lines.append(" ".join(f"![{_said(name)}]({desk.picture(shown, f'{name}.png')})" for name in seen))
+        lines.append(" ".join(f"![{_said(name)}]({docket.picture(shown, f'{name}.png')})" for name in seen))
     told = "\n\n".join(line for line in lines if line)
     place = report.find("\n", report.find("\n**Next**: ") + 1)
     return f"{report[:place]}\n\n{told}{report[place:]}" if place > 0 else f"{report}\n\n{told}\n"
@@ -192,15 +193,15 @@ def _json(path: Path) -> Mapping[str, object]:
     return tree if isinstance(tree, dict) else {}
 
 
-def _persist(desk: Desk, say: Callable[[str], None], untold: str, tell: Callable[[], None]) -> None:
+def _persist(docket: Docket, say: Callable[[str], None], untold: str, tell: Callable[[], None]) -> None:
     """Try up to three times. Every try looks again at what is there: one whose answer was lost has told it already."""
     for pause in (*PAUSES, None):
         try:
             tell()
         except PushforwardError as failed:
-            if pause is None or failed.next == desk.api.access:  # another right is what it wants
+            if pause is None or failed.next == docket.api.access:  # another right is what it wants
                 say(f"{untold}: {plain(failed.message, 300)}. The verdict stands; the job's log has the report")
                 return
-            desk.api.pause(pause)
+            docket.api.pause(pause)
         else:
             return

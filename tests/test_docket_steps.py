@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 from ruamel.yaml import YAML
-from tests import desk_double
-from tests.forge.test_desk import of_gitea, of_gitlab
+from tests import docket_double
+from tests.forge.test_docket import of_gitea, of_gitlab
 from tests.team import PYTHON, make_team
 
 from pushforward.project import workflows
@@ -152,13 +152,13 @@ def home(tmp_path, monkeypatch):
 
 
 def test_gitlab(home):
-    with desk_double.serve(desk_double.GitLab()) as double:
+    with docket_double.serve(docket_double.GitLab()) as double:
         team, runner = start(home, GitLabRunner, double)
         main = team.git("rev-parse", "main").strip()
         git(team.clone, "push", "-q", str(runner.bare), "main:refs/heads/main")
         pushed = {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "main", "CI_COMMIT_SHA": main}
         pushed |= {"CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BEFORE_SHA": "0" * 40}
-        judge = runner.seal | {"PUSHFORWARD_FORGE_TOKEN": desk_double.TOKEN}
+        judge = runner.seal | {"PUSHFORWARD_FORGE_TOKEN": docket_double.TOKEN}
         train = runner.job("train", main, pushed)
         judged = runner.job("judge", main, pushed, judge, handover=train / "handover")
         given = {name: judged / name for name in ("verdict", "handover")}
@@ -228,11 +228,11 @@ class GiteaRunner(Runner):
 
 
 def test_gitea(home):
-    with desk_double.serve(desk_double.Gitea()) as double:
+    with docket_double.serve(docket_double.Gitea()) as double:
         team, runner = start(home, GiteaRunner, double)
         main = team.git("rev-parse", "main").strip()
         git(team.clone, "push", "-q", str(runner.bare), "main:refs/heads/main")
-        secrets = {"PUSHFORWARD_FORGE_TOKEN": desk_double.TOKEN, **runner.seal, **runner.key}
+        secrets = {"PUSHFORWARD_FORGE_TOKEN": docket_double.TOKEN, **runner.seal, **runner.key}
         runner.job("train", "train", main, "push")
         team.git("switch", "-q", "-c", "worse")
         head = team.commit("params.yaml", "buckets: 2", "buckets: 1", "Use one bucket")
