@@ -60,9 +60,9 @@ def _run(clean: bool, push: bool, out: Path) -> tuple[str, Any]:
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
         with handover.refusal(out, commit):
             pipeline.seed(repository, identity.last(repository, rules.project.models))
-    pull = clean or _begin(root, repository, rules)
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
+        pull = clean or _begin(root, repository, rules)
         shown = declared.here(root).metrics
         kept, push = push, push and _takes(root, rules)
         done = pipeline.reproduce(
