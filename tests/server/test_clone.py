@@ -161,6 +161,28 @@ def test_a_run_by_way_of_the_links_leaves_them_as_they_are(clone, monkeypatch):
     assert (link / "bin" / "python").exists()
 
 
+def told_branch(clone):
+    clones.command(clone, "push", None, ())
+    return json.loads((clone / ".act" / "push.json").read_text())["repository"]["default_branch"]
+
+
+def test_the_default_branch_is_what_the_remote_calls_so(clone, git, tmp_path):
+    assert told_branch(clone) == "main"
+    git(clone, "branch", "-m", "main", "master")
+    assert told_branch(clone) == "master"
+    bare = tmp_path / "hub.git"
+    git(tmp_path, "clone", "-q", "--bare", str(clone), str(bare))
+    git(bare, "branch", "-m", "master", "trunk")
+    git(bare, "symbolic-ref", "HEAD", "refs/heads/trunk")
+    git(clone, "remote", "add", "origin", str(bare))
+    git(clone, "fetch", "-q", "origin")
+    git(clone, "remote", "set-head", "origin", "-a")
+    assert told_branch(clone) == "trunk"
+    (bare / "pushforward").mkdir()  # as a server has it
+    git(bare, "symbolic-ref", "HEAD", "refs/heads/idea")
+    assert told_branch(clone) == "idea"
+
+
 def test_an_event_that_is_not_there_and_a_project_without_workflows_are_told(clone, git, tmp_path):
     with pytest.raises(PushforwardError, match=r"there is no event .*none\.json"):
         clones.command(clone, "push", tmp_path / "none.json", ())

@@ -204,15 +204,6 @@ class New(Record):
     next: list[str]
 
 
-class Told(Record):
-    """`notify`, of one target: whether its host has taken what it was told, else why not."""
-
-    target: str
-    host: str
-    ok: bool
-    reason: str
-
-
 class Promoted(Record):
     """`promote`, of one model: its verdict, and the version that came of it."""
 

@@ -96,9 +96,17 @@ def _link(folder: Path) -> None:
 
 
 def _branch(root: Path) -> str:
-    """The default branch, as the clone's own workflow files know it; else main."""
-    found = Repository(root).git("symbolic-ref", "-q", "--short", "refs/remotes/origin/HEAD", check=False)
-    return found.text.partition("/")[2] or "main"
+    """The default branch: the server's, else as the remote was cloned, else main or master."""
+    repository, server = Repository(root), _server(root)
+    there = remote.followed(repository)
+    if server is not None:
+        found = Repository(server).git("symbolic-ref", "-q", "--short", "HEAD", check=False).text
+    else:
+        place = f"refs/remotes/{there.name}/" if there else ""
+        told = repository.git("symbolic-ref", "-q", f"{place}HEAD", check=False).text if place else ""
+        found = told.removeprefix(place)
+    named = (one for one in ("main", "master") if repository.resolve(HEADS + one) is not None)
+    return found or next(named, "main")
 
 
 def _event(root: Path, name: str, folder: Path) -> Path:
