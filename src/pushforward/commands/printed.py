@@ -301,6 +301,15 @@ class SetUp(Record):
     pull_request: str
 
 
+class Told(Record):
+    """A message to a target of `notify:`: which host has taken it, or why it has not."""
+
+    target: str
+    host: str
+    ok: bool
+    reason: str
+
+
 class States(Record):
     """`show`, of several models."""
 
