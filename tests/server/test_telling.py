@@ -1,11 +1,11 @@
 """Who is told of a run's end: those whom the default branch names, after all is recorded, and nobody waits for it."""
 
-import json
 import time
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from tests import documents
 from tests.mailbox import Webhook, served
 
 from pushforward.commands.notify import notify
@@ -104,7 +104,7 @@ def test_a_test_message_says_who_has_taken_it(tiny, hook, monkeypatch):
     monkeypatch.chdir(tiny.clone)
     done = CliRunner().invoke(notify, ["--test", "--json"])
     assert done.exit_code == 6
-    assert json.loads(done.stdout) == [
+    assert documents.check("notify", done.stdout) == [
         {"target": "team", "host": "127.0.0.1", "ok": True, "reason": ""},
         {"target": "owners", "host": "", "ok": False, "reason": "SMTP is not set: nobody is told by it"},
     ]
