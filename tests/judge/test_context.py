@@ -1,9 +1,13 @@
 """What a run says of itself, for the report."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import polars as pl
+
 from pushforward.git.repository import Repository
-from pushforward.judge.context import with_metrics
+from pushforward.judge.context import with_history, with_metrics
+from pushforward.report import note
 from pushforward.report.note import Context
 from pushforward.settings import Outline
 
@@ -52,3 +56,21 @@ def test_numbers_of_a_model_below_the_root_are_those_of_its_folder(tmp_path, git
     assert with_metrics(Context(), read, subject, None).validation == {"n": 2.0}
     read.metrics |= {"a/metrics/metrics.json": b'{"validation": {"auc": 0.9}}'}
     assert with_metrics(Context(), read, subject, None).validation == {"auc": 0.9}
+
+
+def test_what_months_that_came_did_to_columns_is_told_and_kept(tmp_path, git):
+    git(tmp_path, "init", "-q")
+    days = [datetime(2013, month, 1 + day % 28, tzinfo=UTC) for month in (4, 5) for day in range(100)]
+    columns = {"id": [f"r{n}" for n in range(200)], "at": days, "x": [*range(100), *([5] * 100)]}
+    contract = SimpleNamespace(time="at", key="id", name="mine")
+    told = with_history(
+        Context(months_added=("2013-05",)), pl.DataFrame(columns), {}, contract, Repository(tmp_path), ()
+    )
+    assert [one.partition(" (")[0] for one in told.drift] == ["x: shifted"]
+    (profile,) = told.profiles
+    assert (profile.column, [one.name for one in profile.months]) == ("x", ["2013-04", "2013-05"])
+    assert [one.mean for one in profile.months] == [49.5, 5.0]
+    kept = note.load(note.dump([note.Report({"event": "push"}, told, "text")], note.About()))
+    assert kept.reports[0].context.profiles == told.profiles
+    no_moment = SimpleNamespace(time=None, key="id", name="mine")
+    assert with_history(Context(), pl.DataFrame(columns), {}, no_moment, Repository(tmp_path), ()).profiles == ()

@@ -1,17 +1,15 @@
 """The pages of real repositories: complete, linked, inert, and read in a number of processes that does not grow."""
 
 import dataclasses
-import importlib.util
 import itertools
 import json
 import re
-import sys
 import unicodedata
-from html.parser import HTMLParser
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
 import pytest
+from tests.views.world import ALLOWED, HOSTILE, PICTURE, Page, benchmark, golden, html, rows
 
 from pushforward import __version__, process
 from pushforward.gate.profile import Bin, Month, Profile
@@ -20,183 +18,13 @@ from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger, looks, names, recorded
-from pushforward.report import note, notes, words
+from pushforward.report import notes, words
 from pushforward.report.note import Context
 from pushforward.text import beside, figure, plain, sentence
 from pushforward.views.answers import HTML
 from pushforward.views.lists import PER_PAGE
 from pushforward.views.pages import Setting, Site
 from pushforward.views.rendering import templates
-from pushforward.views.underway import Desk, Underway
-
-
-def module(name, path):
-    """A file that is no part of a package, as a module."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded  # its dataclasses look themselves up
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-benchmark = module("web_benchmark", Path(__file__).parents[2] / "benchmarks" / "web.py")
-golden = module("golden_reports", Path(__file__).parents[1] / "report" / "test_golden.py")
-
-HOSTILE = golden.HOSTILE
-PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><title>ROC</title><desc>0.7</desc></svg>'
-VOID = {"meta", "link", "img", "br", "input"}
-ALLOWED = {
-    *(
-        "html",
-        "head",
-        "meta",
-        "title",
-        "link",
-        "body",
-        "header",
-        "nav",
-        "main",
-        "footer",
-        "article",
-        "section",
-        "aside",
-    ),
-    *("h1", "h2", "h3", "p", "div", "span", "a", "strong", "del", "ins", "time", "code", "pre", "details", "summary"),
-    *(
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "ul",
-        "ol",
-        "li",
-        "dl",
-        "dt",
-        "dd",
-        "figure",
-        "figcaption",
-    ),
-    *("img", "svg", "path", "circle", "rect", "polyline", "text"),
-}
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page, as far as the tests ask."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.ids, self.links, self.texts = [], [], [], [], []
-        self.feed(text)
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.ids += [value for key, value in attrs if key == "id"]
-        self.links += [value for key, value in attrs if key in ("href", "src")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def find(self, tag, **wanted):
-        return [attrs for name, attrs in self.tags if name == tag and wanted.items() <= attrs.items()]
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-
-def html(site, path):
-    answer = site.answer(path)
-    assert answer is not None, path
-    assert answer.kind == HTML
-    return answer.content.decode()
-
-
-def rows(text):
-    """The rows of all tables, as text."""
-    return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL)]
-
-
-@dataclasses.dataclass
-class World:
-    """A repository with a bit of everything, and the names of what is in it."""
-
-    folder: Path
-    site: Site
-    first: str
-    tries: list
-    merge: str
-    hostile: str
-    carried: str
-    broken: str
-    unread: str
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world") / "world.git"
-    story = benchmark.Story(folder)
-    first = story.commit("Begin with four months")
-    tries = [
-        story.commit("Deeper trees", branch="deeper", start=first, author="Bashir"),
-        story.commit("Deeper trees, fewer", branch="deeper", author="Bashir"),
-    ]
-    merge = story.commit("Merge deeper", start=first, merge=tries[1])
-    hostile = story.commit(HOSTILE.replace("\x00", ""), branch="hostile", start=first, author="\u202eEve&lt;")
-    carried = story.commit("Write a README", start=merge)
-    broken = story.commit("Break it", start=carried)
-    unread = story.commit("Written by another version", start=broken)
-    story.write_commits()
-    name = story.commits.__getitem__
-    start, better = benchmark.verdict(name(first), "promote", gain=None), {"champion": Champion("v", name(first))}
-    story.note(name(first), [benchmark.written(start)])
-    looks = [benchmark.Look(number, 10, 0.005) for number in (1, 2)]
-    unknown = benchmark.verdict(
-        name(tries[0]), "unknown", gain=0.0005, loss=0.4695, ref="refs/heads/deeper", pull=1, look=looks[0], **better
-    )
-    passed = dataclasses.replace(
-        unknown, verdict="promote", commit=name(tries[1]), look=looks[1], reason="it is better"
-    )
-    story.note(name(tries[0]), [benchmark.written(unknown)])
-    story.note(name(tries[1]), [benchmark.written(passed)])
-    merged = dataclasses.replace(passed, commit=name(merge), ref="refs/heads/main", event="push", pull=None)
-    earlier = dataclasses.replace(merged, event="pull_request", pull=1, verdict="hold", ref="refs/heads/deeper")
-    story.note(name(merge), [benchmark.written(merged), benchmark.written(earlier)])
-    nasty = dataclasses.replace(golden.HOSTILE_VERDICT, event="pull_request", pull=2, sealed=True)
-    story.note(name(hostile), [benchmark.written(nasty, golden.HOSTILE_CONTEXT)])
-    story.note(name(carried), [benchmark.written(merged, Context(kind="carried", carried_to=name(carried)))])
-    story.note(name(broken), [benchmark.written(benchmark.verdict(name(broken), "invalid"))])
-    story.note(name(unread), [note.Report({"event": "push"}, Context(), "old")])
-    story.draw(name(merge), {"push/plots/roc.svg": PICTURE, "push/plots/evil.svg": PICTURE.replace(b"<desc>", b"<a>")})
-    story.tag("flight-delay@v1.0.0", name(first), benchmark.record(start))
-    story.tag("flight-delay@v1.1.0", name(merge), benchmark.record(merged), minute=5)
-    story.tag("flight-delay#staging#1", name(first), {})
-    story.tag("flight-delay#staging#2", name(merge), {}, minute=5)
-    story.tag("flight-delay#production#1", name(first), {}, minute=6)
-    story.tag("flight-delay@1.2", name(first), {})
-    story.write()
-    benchmark.looks(story, "2013-03_2013-04", ("hold", "promote"), promoted="flight-delay@v1.1.0")
-    benchmark.looks(story, "2013-04_2013-05", ("unknown", ""))
-    site = Site(Repository(folder))
-    return World(
-        folder,
-        site,
-        *(
-            story.commits[n] if isinstance(n, int) else [*map(name, n)]
-            for n in (first, tries, merge, hostile, carried, broken, unread)
-        ),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -823,138 +651,6 @@ def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(t
 
 def test_templates_are_compiled_once_for_all_sites():
     assert templates() is templates()
-
-
-SERVED = Setting(served=True)
-
-
-def served(world, **more):
-    return Site(Repository(world.folder), setting=dataclasses.replace(SERVED, **more))
-
-
-def found(site, query):
-    text = site.answer("index.html", query).content.decode()
-    return [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]], text
-
-
-def test_served_runs_are_found_by_verdict_branch_author_and_words(world):
-    site = served(world)
-    assert found(site, "author=bashir&verdict=unknown")[0] == [world.tries[0][:7]]
-    assert found(site, "branch=deeper&text=fewer")[0] == [world.tries[1][:7]]
-    none, text = found(site, "text=nothing+like+it")
-    assert none == []
-    assert "No run answers that." in text
-    nasty = found(site, "text=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")[1]
-    assert "<script" not in nasty
-    assert Page(nasty).find("input", name="text")[0]["value"] == '"><script>alert(1)</script>'
-    assert len(Page(html(site, "index.html")).find("form", method="get")) == 1
-
-
-def test_an_answer_has_pages_that_ask_the_same(tmp_path):
-    story = benchmark.team(tmp_path / "team.git", runs=2 * PER_PAGE + 7, tags=0)
-    site, seen = Site(Repository(story.folder), setting=SERVED), []
-    for page in (1, 2, 3):
-        some, text = found(site, f"text=e&page={page}")
-        seen += some
-        addresses = {link for link in Page(text).links if "page=" in link}
-        assert addresses <= {f"index.html?text=e&page={number}" for number in (1, 2, 3)}
-        assert addresses
-    assert len(seen) == 2 * PER_PAGE + 7
-
-
-def test_an_export_has_a_list_for_each_verdict_and_no_form(world):
-    text = html(world.site, "index.html")
-    assert not Page(text).find("form")
-    assert "form-action 'none'" in text
-    held = html(world.site, "verdict/unknown.html")
-    assert f"{world.tries[0][:7]}" in " ".join(rows(held))
-    assert len(rows(held)) == 2
-    assert world.site.answer("index.html", "verdict=unknown") == world.site.answer("index.html")
-    assert [world.site.answer(path) for path in ("verdict/measured.html", "compare.html", "queue.html")] == [None] * 3
-
-
-def test_served_pages_say_how_long_ago_and_an_export_does_not(world):
-    assert " y ago" in Page(html(served(world), "index.html")).text
-    assert "ago" not in Page(html(world.site, "index.html")).text
-
-
-def under_way(world, **more):
-    told = {"key": f"push-{world.first}", "name": world.first[:9], "event": "push", "branch": "main"}
-    told |= {"commit": world.first, "pull": None, "state": "running", "stage": "train", "verdict": "", "reason": ""}
-    return Underway(**(told | {"place": "", "asked": 1, "started": 1, "seconds": 2.5} | more))
-
-
-def test_runs_under_way_are_told_with_their_logs_where_they_are_served(world):
-    waits = under_way(
-        world, key="push-" + "e" * 40, name="e" * 9, commit="e" * 40, state="queued", place="queued: 1 before"
-    )
-    ended = under_way(world, key=f"tag-{'d' * 40}", name="d" * 9, event="tag", state="done", verdict="success")
-    desk = Desk(lambda: [waits, under_way(world), ended], lambda key: f"{key}\n<b>\x1b[31mepoch  1\n")
-    site = served(world, desk=desk)
-    text = Page(html(site, "index.html")).text
-    assert re.search(rf"Under way.*queued.*{'e' * 9}.*queued: 1 before.*running.*{world.first[:9]}.*2\.5 s", text)
-    assert "success" not in text
-    assert "success" in Page(html(site, "queue.html")).text
-    log = site.answer(f"log/push-{world.first}.html")
-    assert log.refresh > 0
-    assert "\n&lt;b&gt;epoch  1" in log.content.decode(), "blanks of a log count"
-    assert site.answer(f"log/tag-{'d' * 40}.html").refresh == 0
-    assert site.answer(f"log/push-{world.merge}.html") is None
-    assert f'href="../log/push-{world.first}.html"' in html(site, f"run/{world.first}.html")
-    # an export tells what was under way, and has no log
-    kept = Site(Repository(world.folder), setting=Setting(desk=desk))
-    assert "Under way when these pages were made" in Page(html(kept, "index.html")).text
-    assert "log/" not in html(kept, "index.html") + html(kept, f"run/{world.first}.html")
-    assert kept.answer(f"log/push-{world.first}.html") is None
-
-
-def test_a_run_shows_the_code_that_differs_from_what_it_was_judged_against(world):
-    text = html(world.site, f"run/{world.tries[1]}.html")
-    (diff,) = re.findall(r'<pre class="diff".*?</pre>', text, re.DOTALL)
-    shown = [" ".join(line.split()) for line in re.sub(r"<[^>]*>", "", diff).splitlines()]
-    assert [line for line in shown if line[:1] in "+−"] == ["−# 0", "+# 2"]
-    assert "params.yaml +1 −1" in Page(text).text
-    assert "against v" in Page(text).text
-
-
-def test_two_versions_stand_beside_each_other(world):
-    page = Page(html(world.site, "compare/v1.1.0.html"))
-    assert "v1.0.0 beside v1.1.0" in page.text
-    assert "Parameters that differ" not in page.text, "comments are no parameters"
-    table = [row for row in rows(html(world.site, "compare/v1.1.0.html")) if "log loss" in row]
-    assert table[0] == "log loss 0.4700 0.4695 +0.0005"
-    assert world.site.answer("compare/v1.0.0.html") is None, "it is the one in use"
-    site = served(world)
-    asked = Page(site.answer("compare.html", f"a=v1.0.0&b={world.tries[0][:9]}").content.decode())
-    assert f"v1.0.0 beside {world.tries[0][:7]}" in asked.text
-    for query in ("", "a=v9.9.9&b=v1.0.0", "a=%3Cscript%3E&b=", f"a={'x' * 9999}"):
-        text = site.answer("compare.html", query).content.decode()
-        assert "<script" not in text
-        assert "On the validation rows" not in text
-    assert "No run is called v9.9.9" in Page(site.answer("compare.html", "a=v9.9.9&b=v1.0.0").content.decode()).text
-
-
-def test_pictures_that_both_have_stand_beside_each_other(tmp_path):
-    story = benchmark.team(tmp_path / "team.git", runs=30, tags=0, pictures={"roc.svg": PICTURE, "pr.svg": PICTURE})
-    site = Site(Repository(story.folder))
-    path = next(path for path, _ in site.everything() if path.startswith("compare/"))
-    shown = [image["src"] for image in Page(html(site, path)).find("img")]
-    names = [re.fullmatch(r"\.\./plots/([0-9a-f]{40})/push/(roc|pr)\.svg", address).groups() for address in shown]
-    assert [name for _, name in names] == ["roc", "roc", "pr", "pr"]
-    assert names[0][0] == names[2][0] != names[1][0] == names[3][0]
-    assert all(site.answer(normpath(join("compare", address))) for address in shown)
-
-
-def test_what_lies_at_a_forge_is_linked(world):
-    site = Site(Repository(world.folder), setting=Setting(remote="git@github.com:team/flights.git"))
-    for path, link in (
-        (f"run/{world.merge}.html", f"https://github.com/team/flights/commit/{world.merge}"),
-        ("pull/1.html", "https://github.com/team/flights/pull/1"),
-        ("index.html", "https://github.com/team/flights"),
-    ):
-        links = [one for one in Page(html(site, path)).links if "://" in one]
-        assert link in links
-        assert all(one.startswith("https://github.com/team/flights") for one in links)
 
 
 def profile(column, *indices):

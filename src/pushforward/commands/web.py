@@ -30,7 +30,8 @@ def _desk(repository: "Repository") -> "Desk":
     server = Server.load(repository.path)
 
     def under_way() -> list[Underway]:
-        return [_told(run, kept.place_of(server, run.job.key)) for run in kept.listed(server)]
+        runs = kept.listed(server)
+        return [_told(run, kept.place_of(server, run.job.key) if run.state == "queued" else "") for run in runs]
 
     def log(key: str) -> str:
         run = kept.load(server, key)
