@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from tests.documents import check as check_document
 from tests.mailbox import Webhook, served
 
-from pushforward.commands.notify import notify
+from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
@@ -104,17 +104,17 @@ def test_a_test_message_says_who_has_taken_it(tiny, hook, monkeypatch):
     tiny.lose("main")
     told_at(tiny, HOOK=hook.url)
     monkeypatch.chdir(tiny.clone)
-    done = CliRunner().invoke(notify, ["--test", "--json"])
+    done = CliRunner().invoke(main, ["notify", "--test", "--json"])
     assert done.exit_code == 6
     assert check_document("notify", done.stdout) == [
         {"target": "team", "host": "127.0.0.1", "ok": True, "reason": ""},
         {"target": "owners", "host": "", "ok": False, "reason": "SMTP is not set: nobody is told by it"},
     ]
     assert hook.taken[0]["text"].endswith("a test: whoever reads this is told of what happens here")
-    plain = CliRunner().invoke(notify, ["--test"])
+    plain = CliRunner().invoke(main, ["notify", "--test"])
     assert plain.stdout == "ok       team: 127.0.0.1 has taken it\n"
     assert plain.stderr == "missing  owners: SMTP is not set: nobody is told by it\n"
-    assert CliRunner().invoke(notify, []).exit_code == 2
+    assert CliRunner().invoke(main, ["notify"]).exit_code == 2
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_job_of_a_forge_tells_by_its_environment_and_ends_well(repository, git
         "GITHUB_RUN_ID": "41",
     }.items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(notify, ["verify"])
+    done = CliRunner().invoke(main, ["notify", "verify"])
     assert (done.exit_code, done.stdout) == (0, "ok       team: 127.0.0.1 has taken it\n")
     assert hook.taken[0]["text"].splitlines() == [
         "octo/toy: what is in use does not hold",
@@ -168,7 +168,7 @@ def test_a_job_of_a_forge_tells_by_its_environment_and_ends_well(repository, git
         "https://github.com/octo/toy/actions/runs/41",
     ]
     hook.answers = [(404, {})]
-    refused = CliRunner().invoke(notify, ["verify"])
+    refused = CliRunner().invoke(main, ["notify", "verify"])
     assert (refused.exit_code, refused.stderr) == (0, "missing  team: 127.0.0.1 answers 404 no_service\n")
 
 
