@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from pushforward.commands.record import record
+from pushforward.commands.cli import main
 from pushforward.gate.verdict import invalid
 from pushforward.git.refs import PICTURES, REPORTS
 from pushforward.git.repository import Repository
@@ -38,7 +38,7 @@ def runner(repository, git, tmp_path, monkeypatch):
 
 
 def recorded(root):
-    done = CliRunner().invoke(record, catch_exceptions=False)
+    done = CliRunner().invoke(main, ["record"], catch_exceptions=False)
     return json.loads((root / "verdict" / "recorded.json").read_text()), done.stderr
 
 

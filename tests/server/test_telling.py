@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from tests import documents
 from tests.mailbox import Webhook, served
 
-from pushforward.commands.notify import notify
+from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import invalid
 from pushforward.git.repository import Repository
@@ -16,6 +16,8 @@ from pushforward.judge import recorded
 from pushforward.notify.news import News
 from pushforward.report.note import Context
 from pushforward.server import check, telling
+from pushforward.server.record import Outcome
+from pushforward.server.runs import Job, Run
 
 NOTIFY = "notify:\n  team: {url_env: HOOK, events: [verdict, release]}\n"
 
@@ -102,17 +104,17 @@ def test_a_test_message_says_who_has_taken_it(tiny, hook, monkeypatch):
     tiny.lose("main")
     told_at(tiny, HOOK=hook.url)
     monkeypatch.chdir(tiny.clone)
-    done = CliRunner().invoke(notify, ["--test", "--json"])
+    done = CliRunner().invoke(main, ["notify", "--test", "--json"])
     assert done.exit_code == 6
     assert documents.check("notify", done.stdout) == [
         {"target": "team", "host": "127.0.0.1", "ok": True, "reason": ""},
         {"target": "owners", "host": "", "ok": False, "reason": "SMTP is not set: nobody is told by it"},
     ]
     assert hook.taken[0]["text"].endswith("a test: whoever reads this is told of what happens here")
-    plain = CliRunner().invoke(notify, ["--test"])
+    plain = CliRunner().invoke(main, ["notify", "--test"])
     assert plain.stdout == "ok       team: 127.0.0.1 has taken it\n"
     assert plain.stderr == "missing  owners: SMTP is not set: nobody is told by it\n"
-    assert CliRunner().invoke(notify, []).exit_code == 2
+    assert CliRunner().invoke(main, ["notify"]).exit_code == 2
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_a_job_of_a_forge_tells_by_its_environment_and_ends_well(repository, git
         "GITHUB_RUN_ID": "41",
     }.items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(notify, ["verify"])
+    done = CliRunner().invoke(main, ["notify", "verify"])
     assert (done.exit_code, done.stdout) == (0, "ok       team: 127.0.0.1 has taken it\n")
     assert hook.taken[0]["text"].splitlines() == [
         "octo/toy: what is in use does not hold",
@@ -166,7 +168,7 @@ def test_a_job_of_a_forge_tells_by_its_environment_and_ends_well(repository, git
         "https://github.com/octo/toy/actions/runs/41",
     ]
     hook.answers = [(404, {})]
-    refused = CliRunner().invoke(notify, ["verify"])
+    refused = CliRunner().invoke(main, ["notify", "verify"])
     assert (refused.exit_code, refused.stderr) == (0, "missing  team: 127.0.0.1 answers 404 no_service\n")
 
 
@@ -185,3 +187,57 @@ def test_who_wants_to_hear_of_nothing_such_is_told_nothing(hook):
     wanted = {"team": Target(url_env="HOOK", events=["release"])}
     assert [*telling.at_once(wanted, {"HOOK": hook.url}, News("verdict", "flights", "Hold"))] == []
     assert hook.paths == []
+
+
+class Spawned:
+    """What would be started, in the place of starting it."""
+
+    def __init__(self, monkeypatch):
+        self.asked = []
+        monkeypatch.setattr(telling.post_receive, "spawn", lambda _, *words: self.asked.append(words))
+
+
+@pytest.mark.parametrize(
+    ("file", "verdict", "final", "told"),
+    [
+        ("verify.yml", "failure", True, True),
+        ("pushforward-verify.yml", "failure", True, True),
+        ("verify.yml", "success", True, False),
+        ("verify.yml", "failure", False, False),
+        ("retrain.yml", "failure", True, False),
+    ],
+)
+def test_a_verification_that_fails_is_news(tiny, monkeypatch, file, verdict, final, told):
+    spawned = Spawned(monkeypatch)
+    settle(tiny, "notify:\n  team: {url_env: HOOK, events: [verify]}\n")
+    tiny.lose("main")
+    job = Job("schedule", "refs/heads/main", "0" * 40, file=file, cron="17 4 * * 1", due="20260101T0417Z")
+    telling.tell(tiny.server, Run(job, final=final), Outcome(verdict, "", reason="lock: it is another one"))
+    waiting = [item.news for item in telling.spool(tiny.server).waiting()]
+    assert [(one.event, one.text) for one in waiting] == ([("verify", "lock: it is another one")] if told else [])
+    assert spawned.asked == ([("--tell",)] if told else [])
+
+
+def test_what_nobody_wants_any_more_is_no_news_and_settings_that_cannot_be_read_tell_nobody(tiny, monkeypatch, capsys):
+    spawned = Spawned(monkeypatch)
+    commit = settle(tiny)
+    tiny.lose("main")
+    report = recorded.report(replace(invalid("because"), commit=commit, event="push"), Context())
+    run = Run(Job("push", "refs/heads/main", commit), final=True)
+    telling.tell(tiny.server, run, Outcome("invalid", "", report, state="cancelled"))
+    assert [*telling.spool(tiny.server).waiting()] == []
+    telling.tell(tiny.server, run, Outcome("invalid", "", report))
+    assert [item.news.event for item in telling.spool(tiny.server).waiting()] == ["verdict"]
+    tiny.commit({"pushforward.yaml": "["})
+    tiny.lose("main")
+    telling.tell(tiny.server, run, Outcome("invalid", "", report))
+    assert capsys.readouterr().out.startswith(f"nobody is told of {commit[:9]}: main:pushforward.yaml")
+    assert spawned.asked == [("--tell",)]
+
+
+def test_a_version_that_is_made_is_news_and_one_that_was_there_before_is_not(promoted):
+    repository = Repository(promoted.bare)
+    found = [*telling.of_versions("flights", repository, ["toy"], promoted.head())]
+    assert [(one.event, one.title) for one in found] == [("promotion", f"Promoted: toy@v1.0.0 ({promoted.head()[:9]})")]
+    assert found[0].text.startswith("Tagged as toy@v1.0.0, in use in staging")
+    assert [*telling.of_versions("flights", repository, ["toy"], "0" * 40)] == []

@@ -175,7 +175,7 @@ def of_versions(project: str, repository: Repository, models: Iterable[str], com
         standing = promote.standing(repository, name, commit)
         if standing.made and standing.version:
             title = f"Promoted: {standing.version.name} ({commit[:9]})"
-            yield News("promotion", project, title, capital(standing.words))
+            yield News("promotion", project, title, capital(standing.words.removeprefix("nothing to do: ")))
 
 
 def of_use(project: str, repository: Repository, tag: str, failed: str = "") -> Iterator[News]:
