@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from tests.documents import check as check_document
+from tests import documents
 from tests.mailbox import Webhook, served
 
 from pushforward.commands.cli import main
@@ -106,7 +106,7 @@ def test_a_test_message_says_who_has_taken_it(tiny, hook, monkeypatch):
     monkeypatch.chdir(tiny.clone)
     done = CliRunner().invoke(main, ["notify", "--test", "--json"])
     assert done.exit_code == 6
-    assert check_document("notify", done.stdout) == [
+    assert documents.check("notify", done.stdout) == [
         {"target": "team", "host": "127.0.0.1", "ok": True, "reason": ""},
         {"target": "owners", "host": "", "ok": False, "reason": "SMTP is not set: nobody is told by it"},
     ]

@@ -1,13 +1,13 @@
 """The feed, the badge and the JSON: what machines read of the pages."""
 
 import importlib.util
-import json
 import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tests import documents
 
 from pushforward.git.repository import Repository
 from pushforward.views import badge, show, svg
@@ -88,7 +88,7 @@ def test_the_badge_says_what_production_holds(story):
 
 def test_the_json_is_that_of_show(story):
     site = Site(Repository(story.folder))
-    told = json.loads(site.answer("index.json").content)
+    told = documents.check("show", site.answer("index.json").content.decode())
     assert told.keys() == show.State("", {}, (), (), (), (), ()).record().keys()
     assert told["environments"] == {"production": "flight-delay@v1.0.0"}
     assert [(entry["verdict"], entry["version"]) for entry in told["history"]] == [("promote", "v1.0.0"), ("hold", "")]

@@ -204,6 +204,15 @@ class New(Record):
     next: list[str]
 
 
+class Told(Record):
+    """`notify`, of one target: whether its host has taken what it was told, else why not."""
+
+    target: str
+    host: str
+    ok: bool
+    reason: str
+
+
 class Promoted(Record):
     """`promote`, of one model: its verdict, and the version that came of it."""
 
@@ -299,15 +308,6 @@ class SetUp(Record):
     dry_run: bool
     steps: list[Step]
     pull_request: str
-
-
-class Told(Record):
-    """A message to a target of `notify:`: which host has taken it, or why it has not."""
-
-    target: str
-    host: str
-    ok: bool
-    reason: str
 
 
 class States(Record):
