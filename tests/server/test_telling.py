@@ -89,7 +89,7 @@ def test_what_was_dropped_is_named_and_an_address_that_lacks_is_told_by_its_name
     assert found[:3] == [
         (True, "team: told of verdict, release by 127.0.0.1"),
         (False, "owners: SMTP is not set: nobody is told by it"),
-        (False, "1 messages wait, the first to owners: SMTP is not set: nobody is told by it"),
+        (False, "1 message waits, the first to owners: SMTP is not set: nobody is told by it"),
     ]
     assert found[3][1].startswith("dropped ")
     assert found[3][1].endswith("(127.0.0.1 answers 404 no_service)")

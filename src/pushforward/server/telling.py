@@ -95,7 +95,8 @@ def findings(server: Server) -> Iterator[Finding]:
     waiting = [*spool(server).waiting()]
     if waiting:
         why = f": {waiting[0].why}" if waiting[0].why else ""
-        found = f"{len(waiting)} messages wait, the first to {waiting[0].name}{why}"
+        many = "1 message waits" if len(waiting) == 1 else f"{len(waiting)} messages wait"
+        found = f"{many}, the first to {waiting[0].name}{why}"
         yield Finding("notify", False, found, "pushforward dispatch, which tries again", optional=True)
     dropped = spool(server).dropped()
     for line in dropped[-SHOWN:]:
