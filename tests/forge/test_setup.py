@@ -402,3 +402,59 @@ def test_a_person_who_is_not_there_is_told(place):
     said = place.setup("--reviewer", "nobody", code=6)
     assert "there is no user nobody for this login to see" in said
     assert place.calls() == []
+
+
+def check(place, *args, code):
+    result = CliRunner().invoke(main, ["check", "--github", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_check_tells_the_store_first_and_what_is_right(place):
+    store = place.folder / "dvc"
+    store.mkdir()
+    place.setup("--store", str(store), "--reviewer", "bea")
+    before = place.calls()
+    lines = check(place, code=0).splitlines()
+    assert lines[0] == f"ok       store: {store}, written and read from here"
+    assert lines[1].startswith(f"ok       file .dvc/config: as it should be: {store}; lost: {store} is a folder: only")
+    assert all(line.startswith("ok ") for line in lines)
+    assert place.calls() == before
+
+
+def test_a_check_of_what_was_never_set_up_names_the_command(place):
+    place.push()
+    lines = check(place, code=6).splitlines()
+    assert lines[0].startswith("missing  file .dvc/config: the DVC remote is a folder beside the clone (../../store)")
+    assert lines[1] == "  next: pushforward setup github --store s3://BUCKET/PATH, then dvc push"
+    assert "missing  secret PUSHFORWARD_SIGNING_KEY: is not in the environment judge" in lines
+    assert lines.count("  next: pushforward setup github") > 5
+    assert place.calls() == []
+
+
+def test_a_check_tells_a_store_that_is_not_there(place):
+    place.setup("--store", str(place.folder / "dvc"), "--reviewer", "bea")
+    lines = check(place, code=6).splitlines()
+    assert lines[0].startswith("missing  store: the DVC remote ")
+    assert lines[0].endswith("dvc does not exist")
+
+
+def test_a_check_tells_what_the_plan_does_not_allow_as_what_can_wait(place):
+    store = place.folder / "dvc"
+    store.mkdir()
+    place.github.settings.private, place.github.settings.plan = True, "free"
+    place.setup("--store", str(store))
+    said = check(place, code=0)
+    assert "later    environment judge: not for a repository that is private on Free; lost: environments" in said
+    told = json.loads(check(place, "--json", code=0))
+    assert told[0]["name"] == "store"
+    assert {one["name"] for one in told if not one["ok"]} == {
+        "environment judge",
+        "reviewers of production",
+        "code owners",
+        "rulesets",
+    }
+
+
+def test_a_check_of_github_takes_no_option_of_a_server(place):
+    assert "--github goes with no other" in check(place, "--quick", code=2)
