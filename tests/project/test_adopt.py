@@ -13,7 +13,7 @@ from tests.project import shapes
 from pushforward import __version__, process, schema
 from pushforward.commands.cli import main
 from pushforward.errors import NOT_PROMOTED, USAGE
-from pushforward.project import workflows
+from pushforward.project import actrc, workflows
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "adopt"
@@ -78,7 +78,10 @@ def test_a_repository_is_adopted_as_it_is(shape, tmp_path, git, adopt):
 
     after = content(root)
     fresh = {path for path in after if path not in before}
-    assert all(path in (schema.FILE, ".gitignore") or path.startswith((".github/", ".pushforward/")) for path in fresh)
+    assert all(
+        path in (schema.FILE, ".actrc", ".gitignore") or path.startswith((".github/", ".pushforward/"))
+        for path in fresh
+    )
     assert {path for path in before if after[path] != before[path]} <= {".gitignore"}
     assert git(root, "rev-parse", "HEAD") == head
     assert git(root, "diff", "--cached", "--name-only") == ""
@@ -439,3 +442,14 @@ def test_a_pipeline_of_which_nothing_can_be_adopted_is_named(text, said, tmp_pat
     done = adopt(root)
     assert (done.exit_code, done.output) == (2, said)
     assert not (root / schema.FILE).exists()
+
+
+def test_act_is_told_how_to_run_the_workflows_unless_a_person_has_told_it(tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    assert ".actrc (generated)" in adopt(root).output
+    written = (root / actrc.PATH).read_text()
+    assert workflows.taken_apart(written.encode())[1].decode() == actrc.text(actrc.ADOPTED)
+    (root / actrc.PATH).write_text("-P ubuntu-latest=-self-hosted\n")
+    said = adopt(root).output
+    assert ".actrc is yours, and stays as it is: pushforward act gives act what it needs" in said
+    assert (root / actrc.PATH).read_text() == "-P ubuntu-latest=-self-hosted\n"

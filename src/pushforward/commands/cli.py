@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion"})
 # Who types what, in the order in which a help lists it.
 ROLES = {
-    "Start": ("new", "adopt", "env", "rehearse", "init", "setup", "check"),
+    "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
     "Developers and reviewers": ("runs", "report", "show", "web"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
     "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "dispatch", "gc"),

@@ -42,6 +42,7 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
     forge = remotes.followed(repository)
     if forge is None:
         raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
+    head = repository.resolve(head) or head  # of a forge's pull request the checkout has no commit yet
     if pull is None:
         heads = repository.remote("ls-remote", forge.name, f"{PULLS}*/head").text.splitlines()
         mine = [int(name.split("/")[2]) for commit, name in (line.split("\t") for line in heads) if commit == head]

@@ -14,12 +14,13 @@ from pathlib import Path
 from pushforward import __version__, files, params, schema, settings
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.project import draft, locking, move, tool, workflows
+from pushforward.project import actrc, draft, locking, move, tool, workflows
 from pushforward.project.survey import Survey, survey
 from pushforward.project.workflows import Form, Generated
 
 IGNORE = ".gitignore"
 TOOL = re.compile(rb"(?m)^tool:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)")
+MADE = "make env"  # by the Makefile of a repository that carries the tool
 MAKE_ENV = re.compile(r"(?m)^env:")
 NEEDS = {
     2: "predictions: one table with a row for each test row: its key, label and prediction",
@@ -86,9 +87,11 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
             else "pushforward adopt, which writes it to be edited",
         )
     generated, notes = [], [*notes, *_unjudged(project)]
-    for one in workflows.render(form) if form else ():
+    for one in _rendered(form) if form else ():
         state = workflows.state(root, one)
-        if state == "copy":
+        if state == "foreign" and one.path == actrc.PATH:
+            notes.append(f"{one.path} is yours, and stays as it is: pushforward act gives act what it needs")
+        elif state == "copy":
             notes.append(f"{one.path} is a copy of yours, and stays as it is")
         elif state in ("stale", "both") and not (update or source):
             notes.append(f"{one.path} is of another version: pushforward adopt --update")
@@ -152,7 +155,7 @@ def stale(root: Path) -> Iterator[str]:
     elif found.project.tool != __version__:
         yield f"{schema.FILE} is of pushforward {found.project.tool}, and this is {__version__}"
     form = form_of(found)
-    for one in workflows.render(form) if form else ():
+    for one in _rendered(form) if form else ():
         state = workflows.state(root, one)
         if state == "missing":
             yield f"{one.path} is not there"
@@ -180,11 +183,17 @@ def form_of(found: Survey, source: str = "") -> Form | None:
     return Form(found.branch, package, setup, workflows.prefix(found.root, form))
 
 
+def _rendered(form: Form) -> list[Generated]:
+    """The generated files: those of a forge, and what has act run them in a clone."""
+    told = actrc.text(actrc.CARRIED if form.setup == MADE else actrc.ADOPTED)
+    return [*workflows.render(form), Generated(actrc.PATH, told.encode(), False)]
+
+
 def _setup(found: Survey, source: str) -> str:
     """What puts pushforward into .venv and builds the environment, as one line of shell; "" where nothing can."""
     makefile = files.read(found.root, "Makefile") if CARRIED in found.tracked else None
     if makefile is not None and MAKE_ENV.search(makefile.decode("utf-8", "replace")):
-        return "make env"
+        return MADE
     source = source or _said_before(found.root)
     if not source:
         return ""

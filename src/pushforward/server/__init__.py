@@ -7,5 +7,6 @@ a scratch server (`trial`), and `mend` mends; `gc` tidies it; `post_receive` is 
 `subject`, each with what `provision` gives it, until somebody's `wish` ends it; `flows` are the workflow files of a
 commit, its own or the tool's; `care` tells the machine's fault from the commit's; `record` keeps what came of a run;
 `runs` and `console` show it, and whose turn comes before whose, as `dispatch` has written it; `recover` clears what the
-dead leave. The only room that starts detached processes. `commands` alone may import it.
+dead leave; `clone` is what act, typed in a clone, has in place of a server. The only room that starts detached
+processes. `commands` alone may import it.
 """

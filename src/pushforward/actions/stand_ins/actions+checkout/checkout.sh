@@ -11,6 +11,16 @@ case $ASKED_REPOSITORY in '' | "$GITHUB_REPOSITORY") ;; *) refuse "only $GITHUB_
 case /$ASKED_PATH/ in */../*) refuse "path $ASKED_PATH leaves the workspace" ;; esac
 case $ASKED_REF in -*) refuse "ref $ASKED_REF" ;; esac
 
+commit=$GITHUB_SHA
+if [ -n "${PUSHFORWARD_CLONE:-}" ]; then # no server runs this: the clone is its own hub
+  python=${PUSHFORWARD_ENVIRONMENT:-$PUSHFORWARD_CLONE/.venv}/bin/python
+  [ -x "$python" ] || refuse "there is no $python; next: make env, or pushforward act"
+  given=$("$python" -Im pushforward.server.clone)
+  eval "$given"
+  commit=$GIVEN_COMMIT
+fi
+[ -n "${PUSHFORWARD_REPOSITORY:-}" ] || refuse 'PUSHFORWARD_CLONE is not set; next: cd to the top of the clone, whose .actrc sets it'
+
 folder=$GITHUB_WORKSPACE/${ASKED_PATH:-.}
 mkdir -p "$folder"
 cd "$folder"
@@ -18,8 +28,9 @@ find . -mindepth 1 -delete
 git clone -q --shared --no-checkout -c gc.auto=0 -c advice.detachedHead=false "$PUSHFORWARD_REPOSITORY" .
 
 # The objects of every ref are here, also of those that a clone leaves out, such as refs/pull/1/merge.
+[ -z "${PUSHFORWARD_CLONE:-}" ] || git fetch -q origin '+refs/pull/*:refs/pull/*'
 case $ASKED_REF in
-  '') commit=$GITHUB_SHA ;;
+  '') ;;
   refs/heads/*) commit=refs/remotes/origin/${ASKED_REF#refs/heads/} ;;
   refs/tags/*) commit=$ASKED_REF ;;
   refs/*) commit=$(git --git-dir="$PUSHFORWARD_REPOSITORY" rev-parse --verify -q "$ASKED_REF^{commit}") || refuse "there is no $ASKED_REF" ;;
@@ -33,7 +44,7 @@ case $ASKED_REF in
     done
     ;;
 esac
-commit=$(git rev-parse --verify -q "$commit^{commit}") || refuse "there is no ${ASKED_REF:-$GITHUB_SHA}"
+commit=$(git rev-parse --verify -q "$commit^{commit}") || refuse "there is no ${ASKED_REF:-$commit}"
 git checkout -q --detach "$commit"
 echo "commit=$commit" >>"$GITHUB_OUTPUT"
 
@@ -53,7 +64,7 @@ git --no-pager log -1 --format='%h %s'
 # A project that carries the tool need not compile the server's copy of it again: Python takes over bytecode whose hash
 # of the source is that of the source at hand, and nothing else.
 own=$GITHUB_WORKSPACE/${ASKED_PATH:-.}/src/pushforward
-[ -f "$own/__init__.py" ] || exit 0
+[ -f "$own/__init__.py" ] && [ -z "${PUSHFORWARD_CLONE:-}" ] || exit 0
 workspace=$(readlink -f "$GITHUB_WORKSPACE")
 for compiled in "$PUSHFORWARD_LIB"/pushforward/__pycache__ "$PUSHFORWARD_LIB"/pushforward/*/__pycache__; do
   folder=${compiled#"$PUSHFORWARD_LIB/pushforward"}
