@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from tests.team import make_toy
 from pushforward.commands.cli import main
 from pushforward.registry import ssh
 
+PAGE = Path(__file__).parent.parent.parent / "docs" / "github.md"
 GOLDEN = Path(__file__).parent.parent / "golden" / "setup-github.txt"
 ADDRESS = "https://github.com/octo/flights.git"
 SECRETS = {"PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_SEAL"}
@@ -133,6 +136,27 @@ def test_the_calls_of_a_first_set_up_are_these(place, gh):
         GOLDEN.write_text(told)
     assert told == GOLDEN.read_text()
     assert place.github.settings.secrets["judge"]["PUSHFORWARD_SIGNING_KEY"]["plain"].startswith("-----BEGIN OPENSSH")
+
+
+def by_hand():
+    """The calls of docs/github.md: (method, path, body), and the secrets."""
+    text = PAGE.read_text().replace("{owner}/{repo}", "octo/flights").replace("\\\n", "")
+    calls = []
+    for line, body in re.findall(r"(gh api --method [^\n]+?)(?: --input - <<'JSON'\n(.*?)\nJSON)?\n", text, re.DOTALL):
+        words = shlex.split(line)
+        told = dict(pair.split("=", 1) for pair in words[5:] if pair != "-f")
+        calls.append((words[3], words[4], json.loads(body) if body else told))
+    return calls, set(re.findall(r"gh secret set (\w+) --env judge", text))
+
+
+def test_the_page_does_by_hand_what_the_command_does(place):
+    place.github.settings.permissions = {"default_workflow_permissions": "write"}
+    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    done = [call for call in place.calls() if "/secrets/" not in call.path]
+    calls, secrets = by_hand()
+    mine = [(call.method, call.path.removeprefix(f"{github_double.API}/"), call.body) for call in done]
+    assert sorted(mine, key=str) == sorted(calls, key=str)
+    assert secrets == SECRETS
 
 
 def test_an_empty_repository_gets_its_branch_before_it_is_closed(place):
@@ -282,6 +306,21 @@ def test_an_environment_keeps_its_people_and_its_wait(place):
     }
 
 
+def test_who_releases_is_named_once_and_added_to(place):
+    place.setup("--store", S3)
+    (admins,) = place.github.settings.rulesets[2]["bypass_actors"]
+    assert admins["actor_type"] == "RepositoryRole"
+    place.setup("--reviewer", "octo/releasers")
+    team = {"actor_id": 1234, "actor_type": "Team", "bypass_mode": "always"}
+    assert place.github.settings.rulesets[2]["bypass_actors"] == [team], "no administrator by the way"
+    place.github.settings.rulesets[2]["bypass_actors"].append(other := {**team, "actor_id": 5678})
+    before = place.calls()
+    place.setup()
+    place.setup("--reviewer", "octo/releasers")
+    assert place.calls() == before
+    assert place.github.settings.rulesets[2]["bypass_actors"] == [team, other]
+
+
 def test_another_way_to_the_secrets_is_told(place):
     place.setup("--store", S3)
     place.github.settings.policies["judge"].append({"id": 77, "name": "release/*", "type": "branch"})
@@ -312,7 +351,7 @@ def test_each_plan_gets_what_it_can_have_and_is_told_the_rest(place, private, pl
     assert bool(settings.rulesets) == rulesets
     assert ("lost: people who are asked" in said) != reviewers
     assert ("lost: rulesets" in said) != rulesets
-    assert ("a job with `environment: judge` runs all the same" in said) != environments
+    assert ("a job with `environment: judge` runs with no rule" in said) != environments
     asks = [rule["type"] for rule in settings.environments.get("production", {}).get("protection_rules", [])]
     assert asks == (["required_reviewers"] if reviewers else [])
     assert place.setup("--reviewer", "bea").count("to do") == 0

@@ -56,13 +56,10 @@ def tried(root: Path, repo: Any, *, write: bool) -> str:
     A missing folder is created by DVC without a word; an unmounted disk must not look like a push. What is not a folder
     is sent a few bytes, always the same, and asked for them; `write` says whether it is to take something at all.
     """
-    from dvc.config import ConfigError
-
-    try:
-        remote = repo.cloud.get_remote()
-    except ConfigError:
-        return ""  # there is none, which is for others to tell
     there = storage(root)
+    if not there.remote:
+        return ""  # which is for others to tell
+    remote = repo.cloud.get_remote()
     if getattr(remote.fs, "protocol", "") == "local":
         shown = os.path.relpath(remote.path, root)
         if not Path(remote.path).is_dir():
