@@ -20,7 +20,9 @@ CLONE = SCRATCH / "flights"
 PUSHFORWARD = Path(sys.executable).parent / "pushforward"
 MODEST = "groups: [schedule, congestion, live, weather]"
 FULL = "groups: [schedule, congestion, live, rotation, weather, history]"
-BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
+BOLD, DIM, PLAIN = (
+    ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "", "")
+)
 TEAM = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "PYTHONPATH": str(CLONE / "src"),

@@ -24,6 +24,8 @@ CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json",
 # Of a push's card the README shows its first paragraph and these lines.
 SHOWN = ("log loss", "data", "next")
 LONGEST = 15
+STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
+CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
 
 
 def session(text):

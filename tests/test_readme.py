@@ -24,8 +24,9 @@ ROWS = {
 COLUMNS = {
     "the higher number": "any gain",
     "higher number wins": "any gain",
-    "a test by row, 5 %": "row-wise test, 5 %",
+    "a test by row": "row-wise test, 5 %",
     "test by row, 5 %": "row-wise test, 5 %",
+    "this gate": "gate, 5 %",
     "this gate, 5 %": "gate, 5 %",
     "one of 10 looks": "gate, one of 10 looks",
 }

@@ -20,6 +20,14 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 FENCE = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]*)\]\((?!https?://|#)(?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+# What Sphinx and its theme leave out: a keyboard's way to what scrolls, the level of a heading, names of landmarks.
+REACHABLE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    ' role="heading">': ' role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer': '<aside aria-label="All pages" class="sidebar-drawer',
+    '<aside class="toc-drawer': '<aside aria-label="This page" class="toc-drawer',
+}
 # Where in docs/index.md the list begins that the generated pages belong to.
 REFERENCE = "\n## Reference\n\n"
 
@@ -46,6 +54,11 @@ def main() -> None:
         sys.exit("site: what is named above is wrong")
     for left in (".buildinfo", "objects.inv"):
         (options.out / left).unlink(missing_ok=True)
+    for page in options.out.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for found, better in REACHABLE.items():
+            text = text.replace(found, better)
+        page.write_text(text, encoding="utf-8")
 
 
 def stage(source: Path, repository: str) -> None:
@@ -62,8 +75,8 @@ def stage(source: Path, repository: str) -> None:
         (source / place).parent.mkdir(parents=True, exist_ok=True)
         (source / place).write_text(text + navigation(place, text), encoding="utf-8")
     for name, text in made.items():
-        (source / name).parent.mkdir(exist_ok=True)
-        (source / name).write_text(text, encoding="utf-8")
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text + navigation(Path(name), text), encoding="utf-8")
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
@@ -84,19 +97,13 @@ def linked(text: str, page: Path, made: dict[str, str], repository: str) -> str:
             raise ValueError(f"{page.relative_to(ROOT)}: there is no {found['target']}")
         if target.is_relative_to(DOCS) and target.suffix == ".md":
             return found[0]
-        if (schema := schema_page(target)) in made:
+        if (schema := reference.place(target)) in made:
             return f"[{found['text']}]({'../' * (len(page.relative_to(DOCS).parts) - 1)}{schema})"
         if repository:
             return f"[{found['text']}]({repository}/{target.relative_to(ROOT)}{found['anchor'] or ''})"
         return found["text"]
 
     return LINK.sub(link, text)
-
-
-def schema_page(path: Path) -> str:
-    """Where the generated page of a schema is."""
-    name = path.name.removesuffix(".json").removesuffix(".schema")
-    return "reference/settings.md" if path.name == "pushforward.schema.json" else f"reference/{name}.md"
 
 
 def titled(text: str, place: Path) -> str:
@@ -113,6 +120,8 @@ def listed(made: dict[str, str], text: str) -> str:
     """The generated pages that an index does not name yet, as lines of its list: title, and what they begin with."""
     lines = []
     for name, page in made.items():
+        if name.count("/") > 1:
+            continue  # its folder's page lists it
         title, first = [line for line in page.splitlines() if line][:2]
         if not re.search(rf"^- \[[^\]]*\]\({re.escape(name)}\)", text, re.MULTILINE):
             lines.append(f"- [{title.removeprefix('# ')}]({name}): {first[0].lower()}{first[1:].removesuffix('.')}\n")
@@ -120,15 +129,18 @@ def listed(made: dict[str, str], text: str) -> str:
 
 
 def draw(fence: re.Match[str]) -> str:
-    """A block of code as it is, but a flowchart drawn."""
+    """A block of code as it is, but a flowchart drawn; any other diagram is its own words."""
     if fence["kind"] != "mermaid":
         return fence[0]
-    return f"```{{raw}} html\n{diagram.drawn(fence['text'])}\n```"
+    try:
+        return f"```{{raw}} html\n{diagram.drawn(fence['text'])}\n```"
+    except ValueError:
+        return f"```text\n{fence['text']}```"  # it is readable as it is written
 
 
 def navigation(place: Path, text: str) -> str:
     """What the lists of a page name, as Sphinx's navigation: of docs/index.md by section, of a README.md its folder."""
-    sections = {"": text} if place.name == "README.md" else {}
+    sections = {"": text} if place.name in ("README.md", "schemas.md") else {}
     if place == Path("index.md"):
         sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
     trees = []

@@ -16,19 +16,34 @@ NAME = "pushforward"
 
 def pages(docs: Path) -> dict[str, str]:
     """Every generated page, by its place below docs/, in the order of the navigation."""
-    settings = json.loads((docs / "pushforward.schema.json").read_text(encoding="utf-8"))
+    settings = docs / "pushforward.schema.json"
     made = {
         "reference/verbs.md": verbs(),
-        "reference/settings.md": schema(
-            "Settings", "Every key of `pushforward.yaml`: what it says, what it may be, and its default.", settings
+        place(settings): schema(
+            "Settings", "Every key of `pushforward.yaml`: what it says, may be, and is by itself.", settings
         ),
         "reference/refs.md": database(),
     }
-    for path in (docs / "verdict.schema.json", *sorted((docs / "schemas").glob("*.json"))):
-        known = json.loads(path.read_text(encoding="utf-8"))
-        title = path.name.removesuffix(".json").removesuffix(".schema")
-        made[f"reference/{title}.md"] = schema(f"Schema: {title}", f"Every key of what `{path.name}` describes.", known)
+    printed = sorted((docs / "schemas").glob("*.json"))
+    if printed:
+        listed = [f"- [{title(path)}](schemas/{title(path)}.md)" for path in printed]
+        head = ["# What programs read", "", "Every key of what a verb prints with `--json`.", ""]
+        made["reference/schemas.md"] = "\n".join([*head, *listed]) + "\n"
+    for path in (docs / "verdict.schema.json", *printed):
+        made[place(path)] = schema(f"Schema: {title(path)}", f"Every key of what `{path.name}` describes.", path)
     return made
+
+
+def place(path: Path) -> str:
+    """Where the generated page of a schema is."""
+    if path.parent.name == "schemas":
+        return f"reference/schemas/{title(path)}.md"
+    return f"reference/{'settings' if path.name == 'pushforward.schema.json' else title(path)}.md"
+
+
+def title(path: Path) -> str:
+    """What a schema is called: its file, without endings."""
+    return path.name.removesuffix(".json").removesuffix(".schema")
 
 
 def cell(text: str) -> str:
@@ -78,12 +93,13 @@ def option(one: click.Option, context: click.Context) -> str:
     return f"| {cell(f'`{names}`')} | {cell(words)} |"
 
 
-def schema(title: str, first: str, whole: dict[str, Any]) -> str:
+def schema(heading: str, first: str, path: Path) -> str:
     """A JSON schema as tables of keys: those of the document, then those of each part that it names."""
-    lines = [f"# {title}", "", first, ""]
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    lines = [f"# {heading}", "", first, ""]
     if whole.get("description"):
         lines += [whole["description"], ""]
-    lines += keys(whole)
+    lines += keys(whole) if whole.get("properties") else [f"It is: {kind(whole)}.", ""]
     for name, part in whole.get("$defs", {}).items():
         lines += [f"## {name}", "", *filter(None, [part.get("description", "")]), ""]
         lines += keys(part) if part.get("properties") else [f"{kind(part)}", ""]
@@ -108,7 +124,7 @@ def kind(known: dict[str, Any]) -> str:
     """What a value is, in words, with its bounds."""
     if "$ref" in known:
         name = known["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()})" if known["$ref"].startswith("#/$defs/") else f"`{name}`"
     if "enum" in known or "const" in known:
         return ", ".join(f"`{value}`" for value in known.get("enum", [known.get("const")]))
     for word in ("anyOf", "oneOf", "allOf"):

@@ -105,16 +105,25 @@ def test_a_shell_completes_versions_environments_branches_and_runs(tmp_path, git
     assert [line.removeprefix("plain,") for line in done.stdout.splitlines() if line] == wanted
 
 
+@pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize(
     ("environment", "colored"),
-    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+    [
+        ({}, None),
+        ({"NO_COLOR": ""}, None),  # as https://no-color.org has it
+        ({"NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+    ids=str,
 )
-def test_colour_is_as_the_environment_says(monkeypatch, environment, colored):
+def test_colour_is_as_the_environment_says_or_else_the_terminal(monkeypatch, environment, colored, terminal):
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert common.colored() is colored  # standard output is captured: no terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert common.colored() is (terminal if colored is None else colored)
 
 
 def test_no_verb_and_a_wrong_verb_are_wrong_usage():

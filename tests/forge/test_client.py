@@ -148,6 +148,14 @@ def test_a_refusal_tells_every_reason():
     assert client.reason(Answer(502, b"[1]")) == "no reason given"
 
 
+def test_a_token_goes_to_no_other_place(certificate, github, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    transport = client.Token(f"{github.url}{github_double.API}", {"Authorization": f"Bearer {TOKEN}"})
+    github.fail("GET", PULLS, refusal(301, "Moved Permanently", location="https://elsewhere.example/api"), times=9)
+    with pytest.raises(PushforwardError, match=r"Moved Permanently; it is at https://elsewhere.example/api now"):
+        client.Api("GitHub", transport).get(PULLS)
+
+
 def test_a_forge_that_nobody_reaches_is_told(monkeypatch):
     transport = client.Token("https://127.0.0.1:1", {})
     api = client.Api("GitHub", transport, pause=lambda _: None)

@@ -23,8 +23,15 @@ from pushforward.errors import NOT_PROMOTED, USAGE
     default="",
     help="Where a forge gets pushforward: git URL@COMMIT, a wheel.",
 )
+@click.option(
+    "--forge",
+    type=click.Choice(["github", "gitlab", "gitea", "forgejo"]),
+    help="Whose files to write. Default: those that are there, or what the host of `origin` tells of.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def adopt(dry: bool, level: int | None, check: bool, update: bool, source: str, as_json: bool) -> None:
+def adopt(
+    dry: bool, level: int | None, check: bool, update: bool, source: str, forge: str | None, as_json: bool
+) -> None:
     """Take a DVC repository as it is: say what it has, write pushforward.yaml and the workflows.
 
     Nothing is committed, and dvc.yaml is never touched.
@@ -34,7 +41,7 @@ def adopt(dry: bool, level: int | None, check: bool, update: bool, source: str, 
 
     root = common.project()
     if check:
-        if update or dry or source or level is not None:
+        if update or dry or source or forge or level is not None:
             raise click.UsageError("--check goes with no other but --json")
         stale = list(projects.stale(root))
         if as_json:
@@ -44,7 +51,7 @@ def adopt(dry: bool, level: int | None, check: bool, update: bool, source: str, 
                 "\n".join([*stale, "next    pushforward adopt --update"] if stale else ["all is this version's"])
             )
         sys.exit(NOT_PROMOTED if stale else 0)
-    planned = projects.plan(root, level=level, update=update, source=source)
+    planned = projects.plan(root, level=level, update=update, source=source, forge=forge or "")
     if not dry:
         projects.apply(planned)
     if as_json:

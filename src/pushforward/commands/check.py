@@ -55,7 +55,7 @@ def _on_github(plan: str) -> Iterator[Any]:
 
     root = common.project()
     there = github.find(forges.address(root), lambda line: click.echo(line, err=True))
-    with forges.desk(root, there) as at:
+    with forges.opened(root, there) as at:
         if not files.beside(at.root):
             try:
                 url = pipeline.reach(at.root, write=True)

@@ -20,9 +20,9 @@ VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
-    "Developers and reviewers": ("runs", "report", "show", "web"),
+    "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
-    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "dispatch", "gc"),
+    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "forge", "dispatch", "gc"),
 }
 
 

@@ -19,6 +19,12 @@ from pushforward.text import plain
 @click.option("--event", envvar="PUSHFORWARD_EVENT", type=click.Choice(["push", "pull_request"]))
 @click.option("--ref", envvar="PUSHFORWARD_REF", help="The branch that was pushed.")
 @click.option("--pull", type=int, envvar="PUSHFORWARD_PULL", help="The number of the pull request.")
+@click.option(
+    "--merge",
+    default="",
+    envvar="PUSHFORWARD_MERGE",
+    help="The merge that was tried, of a forge that has no ref of it.",
+)
 @click.option("--handover", "folder", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True, help="Where the verdict goes."
@@ -42,7 +48,7 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}"))
     handover.output(out)
-    asked = question.ask(root, head, event, name, pushed["pull"])
+    asked = question.ask(root, head, event, name, pushed["pull"], pushed["merge"])
     judge = os.environ.get("PUSHFORWARD_JUDGE", "")
     if not judge:
         judge = question.judge_of(root, asked, os.environ.get("PUSHFORWARD_BASE", ""))

@@ -10,6 +10,7 @@ from pushforward.commands import common
 from pushforward.errors import BUG, DATA, PushforwardError
 
 if TYPE_CHECKING:
+    from pushforward.git.repository import Repository
     from pushforward.settings import Settings
 
 
@@ -45,11 +46,14 @@ def repro(clean: bool, push: bool, out: Path) -> None:
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
         with handover.refusal(out, commit):
             pipeline.seed(repository, identity.last(repository, rules.project.models))
+    pull = clean or _begin(root, repository, rules)
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
         shown = declared.here(root).metrics
         kept, push = push, push and _takes(root, rules)
-        done = pipeline.reproduce(root, pull=clean, push=push, wanted=rules.outs, shown=shown, say=click.echo)
+        done = pipeline.reproduce(
+            root, pull=pull, push=push, whole=not clean, wanted=rules.outs, shown=shown, say=click.echo
+        )
     _stages(done.stages)
     with handover.refusal(out, commit):
         _hand_over(root, out, commit, done, rules)
@@ -73,6 +77,30 @@ def _end(done: Any) -> None:
         next=done.next,
         exit_code=DATA if done.outcome == "refused" else BUG,
     )
+
+
+def _begin(root: Path, repository: "Repository", rules: "Settings") -> bool:
+    """Whether there is a store to fetch from; where there is no lock here, begin with that of the newest version."""
+    from pushforward.judge import identity
+    from pushforward.pipeline import dvc as pipeline
+    from pushforward.pipeline import folders
+    from pushforward.pipeline import store as objects
+    from pushforward.registry import authority
+
+    places, models = objects.places(root), rules.project.models
+    at_hand = places.remote is not None and places.remote.path.is_dir()
+    if folders.locks_here(root) or not (at_hand or "://" in places.url):
+        return at_hand
+    try:
+        read = authority.reading(root, models)
+    except PushforwardError as unknown:
+        click.echo(f"  no dvc.lock here, and no version to begin with: {unknown.message}")
+        return at_hand
+    if (last := identity.last(read.repository, models)) is None:
+        return at_hand
+    pipeline.seed(repository, last, source=read.repository)
+    click.echo(f"  no dvc.lock here: it begins with that of the newest version ({last[:9]} in {read.source})")
+    return True
 
 
 def _takes(root: Path, rules: "Settings") -> bool:

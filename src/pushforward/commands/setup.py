@@ -43,7 +43,7 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     root = common.project()
     wanted = Wanted(Keys(), **asked)
     there = github.find(f"https://{repo}" if repo else forges.address(root), _aside)
-    with forges.desk(root, there) as at:
+    with forges.opened(root, there) as at:
         planned = forges.plan(there, at, wanted)
         if not as_json:
             _say(planned, dry=dry)

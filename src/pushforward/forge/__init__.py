@@ -2,7 +2,8 @@
 
 `port` is what is asked of any forge, and `setup` has it planned, told and done. `client` sends the calls of a forge's
 API; `files` are the files that a default branch needs, and `keys` the judge's, made in memory. `github` answers the
-port, by what `plans` say that a repository can have. Who adds a forge writes one file beside `github`. Nothing here
-judges or promotes.
+port, by what `plans` say that a repository can have. Who adds a forge writes one file beside `github`. `desk` is what
+the judge asks of a forge that does not start it, `gitlab` and `gitea` answer, and `sweep` has everything judged that
+waits there, by verbs that are processes of their own. Nothing else here judges or promotes.
 `commands` may import it.
 """

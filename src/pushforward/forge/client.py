@@ -40,6 +40,13 @@ class LostError(Exception):
     """No answer, or half of one: what the call has done is not known."""
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """urllib would take the token along to whatever host an answer names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: an answer that leads elsewhere is told as it came."""
+
+
 class Transport(Protocol):
     """How a call gets to a forge."""
 
@@ -84,7 +91,7 @@ class Token:
             given["Content-Type"] = "application/json"
         request = urllib.request.Request(f"{self.root}/{call.path}", data, given, method=call.method)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT) as reply:
                 return _read(reply.status, reply, reply.headers)
         except urllib.error.HTTPError as refused:
             with refused:
@@ -179,13 +186,19 @@ class Api:
         return answer
 
     def _tree(self, call: Call, answer: Answer) -> Any:
-        if answer.status >= HTTPStatus.BAD_REQUEST:
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self.refusal(call, answer)
         return json.loads(answer.content) if answer.content.strip() else None
 
     def refusal(self, call: Call, answer: Answer) -> PushforwardError:
         """The error of a call that was refused, with the forge's own reason."""
         what = f"{self.name} answers {answer.status} to {call.method} {call.path}: {reason(answer)}"
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            return PushforwardError(
+                f"{what}; it is at {plain(answer.headers.get('location', 'no place it names'))[:200]} now",
+                next="git remote set-url, with the repository's new address",
+                exit_code=TOOL,
+            )
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
             return PushforwardError(what, next=self.access, exit_code=TOOL)
         again = (

@@ -33,7 +33,8 @@ SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
 INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
-JUDGE_PATHS = ("src/pushforward/", ".github/", "Makefile", "requirements/", "metrics/", "dvc.yaml")
+FORGE_PATHS = (".github/", ".gitlab-ci.yml", ".gitlab/", ".gitea/", ".forgejo/")  # what its runners are told
+JUDGE_PATHS = ("src/pushforward/", *FORGE_PATHS, "Makefile", "requirements/", "metrics/", "dvc.yaml")
 OWN_PATHS = ("requirements/", "metrics/")  # of those, what is the run's own where that scores itself
 JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 

@@ -21,6 +21,7 @@ TRIALS = "refs/pushforward/trial/"
 PASSED = "refs/pushforward/passed/"
 PULLS = "refs/pull/"
 FOREIGN = "refs/pushforward/foreign/"
+HANDOVERS = "refs/pushforward/handover/"
 
 
 class Kind(NamedTuple):
@@ -56,6 +57,11 @@ SCHEMA = (
         "there says that all else is. Of a tag's run by the tag object",
     ),
     Kind(f"{TRIALS}<commit>", ("server.record",), "the lock commit of a pull request's run, by the merge tried"),
+    Kind(
+        f"{HANDOVERS}<commit>",
+        ("forge.gitea",),
+        "on Gitea and Forgejo: what the run of a commit has left for the judge, who takes it away",
+    ),
     Kind(f"{PASSED}<tree>", ("server.record",), "the commit whose content a protected default branch takes"),
     Kind(f"{PULLS}<n>/head", ("server.pending",), "a topic branch as a pull request"),
     Kind(f"{PULLS}<n>/merge", ("server.subject",), "that pull request merged into the default branch"),

@@ -258,6 +258,17 @@ class Repository:
             return None, conflicts
         raise PushforwardError(f"git merge-tree failed: {done.stderr.decode(errors='replace').strip()}", exit_code=TOOL)
 
+    def merge_commit(self, target: str, head: str) -> tuple[str | None, list[str]]:
+        """The commit that merging `head` into `target` would make, or None and the paths in conflict.
+
+        The same one wherever it is made: a run that tries it and a judge that asks for it need not meet.
+        """
+        tree, conflicts = self.merge_tree(target, head)
+        if tree is None:
+            return None, conflicts
+        message = f"Merge {head} into {target}\n"
+        return self.write_commit(tree, [target, head], message, date=self.date(head)), []
+
     def reflog(self, ref: str) -> Iterator[tuple[str, str]]:
         """(before, after) of every move of `ref`, oldest first; a move survives whoever made it."""
         path = self.path / "logs" / ref
@@ -293,9 +304,12 @@ def tree_entries(raw: bytes) -> dict[str, str]:
 
 
 def _credentials() -> dict[str, str]:
-    """What git over HTTPS needs on GitHub, kept out of the command line and of .git/config."""
-    token = os.environ.get("GITHUB_TOKEN", "")
-    server = os.environ.get("GITHUB_SERVER_URL", "")
+    """What git over HTTPS needs on a forge, kept out of the command line and of .git/config.
+
+    The token of the job, or where the forge's own may not do what is needed, one that was given in its place.
+    """
+    token = os.environ.get("PUSHFORWARD_FORGE_TOKEN") or os.environ.get("GITHUB_TOKEN", "")
+    server = os.environ.get("GITHUB_SERVER_URL") or os.environ.get("CI_SERVER_URL", "")
     if not token or not server.startswith("https://"):
         return {}
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()

@@ -33,12 +33,17 @@ class Question:
     model: str = ""
 
 
-def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Question:
-    """What is asked of the judge in `root`; number and merge of a pull request come from the forge's refs."""
+def ask(root: Path, head: str, event: str, ref: str, pull: int | None, merge: str = "") -> Question:
+    """What is asked of the judge in `root`; number and merge of a pull request come from the forge's refs.
+
+    `merge` is the commit that merging would make, of a forge that has no ref for it; its number is then known too.
+    """
     repository = Repository(root)
     if event == "push":
         head = repository.commit(head)
         return Question(head, head, event, ref)
+    if merge:
+        return _tried(repository, head, event, ref, pull, merge)
     forge = remotes.followed(repository)
     if forge is None:
         raise PushforwardError("this checkout has no git remote with pull requests", next="git remote add origin URL")
@@ -53,6 +58,11 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None) -> Questi
         pull = max(mine)
     merge = f"{PULLS}{pull}/merge"
     repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
+    return _tried(repository, head, event, ref, pull, merge)
+
+
+def _tried(repository: Repository, head: str, event: str, ref: str, pull: int | None, merge: str) -> Question:
+    """The question of a pull request whose merge is known."""
     subject = repository.commit(merge)
     if head not in repository.git("rev-parse", f"{subject}^@").text.split():
         raise PushforwardError(f"{merge} is not a merge of {head[:9]} any more: the branch has moved on")

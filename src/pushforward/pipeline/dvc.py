@@ -165,18 +165,20 @@ def _repo(root: Path, listener: Listener) -> Iterator[Any]:
             log.setLevel(level)
 
 
-def seed(checkout: Repository, champion: str | None) -> None:
+def seed(checkout: Repository, champion: str | None, *, source: Repository | None = None) -> None:
     """Start from the lock and the metrics of `champion`, which CI made; never from those of the commit at hand.
 
-    A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran.
+    A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran. `source` has
+    the champion, where the checkout has not.
     """
     told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
     for path in {path for path in checkout.tree("HEAD") if _seeded(path, told, locks)} | locks:
         files.place(checkout.path, path).unlink(missing_ok=True)
     if champion is None:
         return
-    for path in (path for path in checkout.tree(champion) if _seeded(path, told, locks)):
-        content = checkout.read(champion, path)
+    source = source or checkout
+    for path in (path for path in source.tree(champion) if _seeded(path, told, locks)):
+        content = source.read(champion, path)
         if content is not None:
             files.write(checkout.path, path, content)
 
@@ -195,6 +197,7 @@ def reproduce(
     *,
     pull: bool,
     push: bool,
+    whole: bool = False,
     wanted: Iterable[str] = (),
     shown: Iterable[str] = (),
     say: Any = print,
@@ -202,8 +205,9 @@ def reproduce(
     """Bring every stage in `root` up to date; one DVC process for all of it.
 
     With `pull`, data that changed stages need, results that the run cache knows, the outs `wanted` and the metrics
-    `shown` are fetched, nothing else. With `push`, outputs and run cache go to the remote and every object is read
-    back. A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
+    `shown` are fetched, nothing else; where it is to be `whole`, all that the pipeline makes. With `push`, outputs and
+    run cache go to the remote and every object is read back. A stage that ends with status 3 refused its data; that and
+    a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
     environment.enter(environment.project(root))
@@ -219,7 +223,7 @@ def reproduce(
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
-            repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull)
+            repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull and not whole)
         except ReproductionError as failed:
             listener.close_last()
             sys.stdout.flush()

@@ -66,8 +66,10 @@ class Listener(logging.Handler):
         elif found := re.match(r"Running stage '(.+)':", text):
             self._begin(Stage(from_root(found[1], self._home), "ran"))
             self._say(f"  {self.stages[-1].name} …")
-        elif found := re.match(r"Stage '(.+)' is cached - skipping run", text):
-            self._begin(Stage(from_root(found[1], self._home), "restored"))
+        elif found := re.match(r"Stage '(.+)' is cached - skipping run|Pulling data for stage: '(.+)'", text):
+            self._begin(Stage(from_root(found[1] or found[2], self._home), "restored"))
+        elif re.match(r"Unable to pull data for stage: '.+'", text):
+            self.stages.pop()  # it runs instead
         elif found := re.match(r"(?:Stage )?'(.+)' didn't change, skipping", text):
             self._begin(Stage(from_root(found[1], self._home), "unchanged"))
 

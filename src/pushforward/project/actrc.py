@@ -63,7 +63,7 @@ def text(form: Form) -> str:
 
 
 def _used() -> list[tuple[str, str]]:
-    """The actions of the generated workflows that have a stand-in, as they are pinned; a job of the others is skipped."""
+    """The actions of the generated workflows that have a stand-in, as they are pinned; others are skipped."""
     package = resources.files("pushforward")
     folder = package / "workflows"
     places = [*folder.iterdir(), *(one / "action.yml.in" for one in (folder / "actions").iterdir())]

@@ -8,11 +8,12 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pushforward import __version__, files, params, schema, settings
 from pushforward.errors import PushforwardError
+from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.project import actrc, draft, locking, move, tool, workflows
 from pushforward.project.survey import Survey, survey
@@ -31,7 +32,13 @@ NO_WORKFLOWS = (
     "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
     "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
 )
+INCLUDE = (
+    f"{workflows.CI} is yours: it needs `include: [{{local: /{workflows.OWN_CI}}}]`, "
+    "and the stages train, judge and promote"
+)
 JUDGED = schema.LEVELS.index("predictions")  # the first level at which the rules of the gate count
+FOLDERS = (".github", ".gitea", ".forgejo")
+HOST = re.compile(r"(?:[a-z+]+://)?(?:[^@/]*@)?(?P<host>[\w.-]+)[:/]")
 A_PATH = "path: which out the model is"
 METRICS = "metrics: names of numbers that dvc.yaml declares, and which way is better"
 
@@ -62,15 +69,16 @@ class Plan:
         return sum(write.conflicts for write in self.writes)
 
 
-def plan(root: Path, *, level: int | None = None, update: bool = False, source: str = "") -> Plan:
+def plan(root: Path, *, level: int | None = None, update: bool = False, source: str = "", forge: str = "") -> Plan:
     """What has to be written for the repository at `root` to be adopted; with `update`, renewed.
 
-    `source` is where a runner of a forge gets the tool from; "" is what the generated files say already.
+    `source` is where a runner of a forge gets the tool from; "" is what the generated files say already. `forge` is
+    which one; "" is that of these files, or the one that the remote's host tells of.
     """
     found = survey(root)
     if not found.models:
         raise _nothing(found)
-    form = form_of(found, tool.checked(root, source) if source else "")
+    form = form_of(found, tool.checked(root, source) if source else "", forge)
     made, notes = list[Write](), list[str]()
     if found.project is None and not found.old:
         made, notes = _drafted(found, form, level)
@@ -98,6 +106,7 @@ def plan(root: Path, *, level: int | None = None, update: bool = False, source: 
         elif state in ("missing", "stale", "both"):
             generated.append(_generated(Repository(root), one, state))
     notes += [] if form else [NO_WORKFLOWS]
+    notes += [INCLUDE] if form and form.forge == workflows.GITLAB and form.prefix else []
     notes += _absent(found)
     writes = (*made, *generated, *_ignore(found))
     for write in writes:
@@ -173,18 +182,27 @@ def next_step(planned: Plan) -> str:
     return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward' && pushforward rehearse"
 
 
-def form_of(found: Survey, source: str = "") -> Form | None:
+def form_of(found: Survey, source: str = "", forge: str = "") -> Form | None:
     """What the generated files of a repository have of its own; None where nothing says where they get the tool."""
     setup = _setup(found, source)
     if not setup:
         return None
     package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
-    form = Form(found.branch, package, setup)
-    return Form(found.branch, package, setup, workflows.prefix(found.root, form))
+    form = Form(found.branch, package, setup, forge=forge or workflows.forge_of(found.root, _host(found.root)))
+    return replace(form, prefix=workflows.prefix(found.root, form))
+
+
+def _host(root: Path) -> str:
+    """The host of the remote that a forge has; "" where there is none."""
+    url = Repository(root).git("remote", "get-url", remotes.ORIGIN, check=False)
+    found = HOST.match(url.text) if url.returncode == 0 else None
+    return found["host"].lower() if found else ""
 
 
 def _rendered(form: Form) -> list[Generated]:
-    """The generated files: those of a forge, and what has act run them in a clone."""
+    """The generated files: those of a forge, and of GitHub's what has act run them in a clone."""
+    if form.forge != workflows.GITHUB:
+        return workflows.render(form)
     told = actrc.text(actrc.CARRIED if form.setup == MADE else actrc.ADOPTED)
     return [*workflows.render(form), Generated(actrc.PATH, told.encode(), False)]
 
@@ -204,8 +222,9 @@ def _setup(found: Survey, source: str) -> str:
 
 def _said_before(root: Path) -> str:
     """Where the files that were generated before get the tool from."""
-    for prefix in ("", workflows.PREFIX):
-        content = files.read(root, f".github/actions/{prefix}setup/action.yml")
+    actions = [f"{folder}/actions/{prefix}setup/action.yml" for folder in FOLDERS for prefix in ("", workflows.PREFIX)]
+    for path in (*actions, workflows.CI, workflows.OWN_CI):
+        content = files.read(root, path)
         if content is not None and (source := tool.written(content.decode("utf-8", "replace"))):
             return source
     return ""
@@ -231,7 +250,8 @@ def _absent(found: Survey) -> Iterator[str]:
 def _drafted(found: Survey, form: Form | None, level: int | None) -> tuple[list[Write], list[str]]:
     """pushforward.yaml for what was found, the locks of what it names loosely, and what could not be locked."""
     named, made, notes = locking.locked(found)
-    prefix = form.prefix if form else workflows.PREFIX if _taken(found) else ""
+    own = form is not None and form.forge == workflows.GITHUB  # those that a server runs
+    prefix = form.prefix if form and own else workflows.PREFIX if _taken(found) else ""
     names = [f"{prefix}{name}" for name in workflows.NAMES] if prefix else []
     text = draft.text(named, draft.level(found) if level is None else level, names)
     writes = [Write(schema.FILE, text.encode(), f"{text.count(chr(10))} lines")]

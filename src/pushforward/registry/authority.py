@@ -92,12 +92,13 @@ def _headless(found: Authority) -> PushforwardError:
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")
 
 
-def reading(root: Path, models: Iterable[str] = ()) -> Reading:
+def reading(root: Path, models: Iterable[str] = (), *refs: str) -> Reading:
     """Where the history of the repository in `root` is read: in it itself, or as the remote that counts has it now.
 
     A bare repository on this machine is read where it is. What any other remote has of reports, pictures, looks and
     registry, and of the tags of `models`, is fetched into the clone, under the names that it has there: as `git fetch`
-    does with branches. Where that cannot be, the clone is read as it is, and `lacks` says so.
+    does with branches; and so is what begins with `refs`. Where that cannot be, the clone is read as it is, and `lacks`
+    says so.
     """
     repository = Repository(root)
     there = remote.authority(repository)
@@ -106,7 +107,7 @@ def reading(root: Path, models: Iterable[str] = ()) -> Reading:
     name = there.url.rstrip("/").rpartition("/")[2]
     if there.folder is not None and _is_readable(there.folder):
         return Reading(Repository(there.folder), there.name, name)
-    lacks = _fetched(repository, there, models)
+    lacks = _fetched(repository, there, models, refs)
     head = f"refs/remotes/{there.name}/HEAD"
     return Reading(repository, there.name, name, head if repository.resolve(head) else "HEAD", lacks)
 
@@ -122,10 +123,10 @@ def here(repository: Repository, lacks: str = "") -> Reading:
     return Reading(repository, HERE, repository.path.resolve().name, lacks=lacks)
 
 
-def _fetched(repository: Repository, there: Remote, models: Iterable[str]) -> str:
+def _fetched(repository: Repository, there: Remote, models: Iterable[str], refs: Iterable[str]) -> str:
     """Fetch what is read of a remote; why that could not be, and what to do, or ""."""
     name, marks = there.name, (FOREIGN,) if there.is_server else ()  # on a forge whoever pushes could mark a tag
-    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, REPORTS, HOLDOUTS, *marks, *_tags(models))]
+    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, REPORTS, HOLDOUTS, *marks, *_tags(models), *refs)]
     specs.append(f"{REGISTRY}*:{REGISTRY}*")  # no plus: it only grows, here too
     head = f"refs/remotes/{name}/HEAD"
     default = repository.git("symbolic-ref", "-q", head, check=False).text

@@ -62,15 +62,12 @@ class Subject:
     def _merge(self) -> str:
         """The commit that merging would make."""
         job, repository = self.job, self.repository
-        tree, conflicts = repository.merge_tree(self.main, job.commit)
-        if tree is None:
+        merge, conflicts = repository.merge_commit(self.main, job.commit)
+        if merge is None:
             raise ConflictError(
                 f"{job.branch} conflicts with {self.server.default_branch} in {', '.join(conflicts[:5])}",
                 next=f"git fetch && git rebase {self.server.default_branch}, then push again",
             )
-        message = f"Merge {job.commit} into {self.main}\n"
-        parents = [self.main, job.commit]
-        merge = repository.write_commit(tree, parents, message, date=repository.date(job.commit))
         repository.set_ref(f"{PULLS}{job.pull}/merge", merge)
         return merge
 

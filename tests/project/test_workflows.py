@@ -1,0 +1,270 @@
+"""The files for each forge: who gets a secret, what starts the judge, and which of them `adopt` writes."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+from tests.project import shapes
+from tests.test_desk_steps import holds
+
+from pushforward import process
+from pushforward.commands.cli import main
+from pushforward.project import workflows
+from pushforward.project.workflows import FORGES, Form
+
+SECRETS = ("PUSHFORWARD_SEAL", "PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_FORGE_TOKEN")
+SETUP = "uv venv -q .venv && echo 'x  y' | sha256sum -c - && .venv/bin/pushforward env"
+
+
+def rendered(forge, prefix=""):
+    made = workflows.render(Form("main", "src", SETUP, prefix, forge))
+    return {one.path: YAML(typ="safe").load(one.body) for one in made if one.path.endswith(".yml")}
+
+
+@pytest.mark.parametrize("prefix", ["", workflows.PREFIX])
+@pytest.mark.parametrize("forge", FORGES)
+def test_every_file_is_yaml_with_nothing_left_to_fill_in(forge, prefix):
+    for made in workflows.render(Form("main", "src", SETUP, prefix, forge)):
+        assert not workflows.PLACE.search(made.body.decode()), made.path
+        assert workflows.taken_apart(made.content) == (workflows.digest(made.body), made.body)
+    assert all(isinstance(tree, dict) for tree in rendered(forge, prefix).values())
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo", "github"])
+def test_names_begin_with_the_prefix_in_files_and_in_what_names_them(forge):
+    for path, tree in rendered(forge, workflows.PREFIX).items():
+        name = path.rpartition("/")[2]
+        if name != "action.yml":
+            assert path.rpartition("/")[2] == f"{tree['name']}.yml"
+            assert tree["name"].startswith(workflows.PREFIX)
+        for used in re.findall(r"uses': '(\./[^']+)'", str(tree)):
+            assert f"{used.removeprefix('./')}/action.yml" in rendered(forge, workflows.PREFIX)
+
+
+GITLAB = ("train", "judge", "promote", "sweep", "verify", "release")
+MAIN = {"CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BRANCH": "main"}
+ASKED = {"CI_DEFAULT_BRANCH": "main", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
+
+
+STARTS = pytest.mark.parametrize(
+    ("variables", "jobs"),
+    [
+        (ASKED | {"CI_PIPELINE_SOURCE": "merge_request_event"}, ["train"]),
+        (
+            ASKED | {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "v1"},
+            [],
+        ),
+        (MAIN | {"CI_PIPELINE_SOURCE": "push"}, ["train", "judge", "promote"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"}, []),
+        (MAIN | {"CI_PIPELINE_SOURCE": "schedule"}, ["sweep"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "schedule", "PUSHFORWARD_SCHEDULE": "verify"}, ["verify"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "web"}, ["sweep"]),
+        (MAIN | {"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "topic"}, []),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy#production#3", "CI_DEFAULT_BRANCH": "main"}, ["release"]),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy#staging#3", "CI_DEFAULT_BRANCH": "main"}, []),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "toy@v1.0.0", "CI_DEFAULT_BRANCH": "main"}, []),
+    ],
+)
+
+
+@STARTS
+def test_gitlab_starts_each_job_with_what_it_is_for(variables, jobs):
+    tree = rendered("gitlab")[".gitlab-ci.yml"]
+    assert [name for name in tree if name in GITLAB] == list(GITLAB)
+    started = [name for name in GITLAB if any(holds(rule["if"], variables) for rule in tree[name]["rules"])]
+    assert started == jobs
+
+
+@STARTS
+def test_a_program_that_runs_such_files_starts_the_same(variables, jobs, tmp_path, git):
+    """gitlab-ci-local reads the file by itself: anchors, what a job extends, rules, what needs what."""
+    program = shutil.which("gitlab-ci-local")
+    if program is None:
+        pytest.skip("NOT TESTED HERE with gitlab-ci-local: it is not on the PATH (npm install gitlab-ci-local@4.45.0)")
+    (made,) = workflows.render(Form("main", "src", SETUP, forge="gitlab"))
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / made.path).write_bytes(made.content)
+    git(tmp_path / "toy", "init", "-q", "-b", "main")
+    git(tmp_path / "toy", "add", "-A")
+    git(tmp_path / "toy", "commit", "-q", "-m", "Begin")
+    git(tmp_path / "toy", "remote", "add", "origin", "git@gitlab.com:octo/toy.git")
+    given = {"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": ""} | variables
+    words = [word for name, text in given.items() for word in ("--variable", f"{name}={text}")]
+    done = subprocess.run(
+        [program, "--list-csv", *words], cwd=tmp_path / "toy", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(";") for line in done.stdout.splitlines() if ";" in line and not line.startswith("name;")]
+    assert [row[0] for row in rows] == jobs
+    assert {row[0]: row[5] for row in rows if row[0] in {"judge", "promote"}} == {
+        name: f"[{needs}]" for name, needs in (("judge", "train"), ("promote", "judge")) if name in jobs
+    }
+
+
+def test_gitlab_gives_no_environment_to_what_runs_pushed_code():
+    tree = rendered("gitlab")[".gitlab-ci.yml"]
+    assert "environment" not in tree["train"]
+    named = {name: tree[name]["environment"]["name"] for name in GITLAB if "environment" in tree[name]}
+    assert named == {"judge": "judge", "sweep": "judge", "promote": "promote", "release": "production"}
+    assert not [word for word in SECRETS if word in str(tree)], "GitLab gives them by environment, the file names none"
+
+
+def test_gitlab_judges_nothing_of_a_merge_requests_own():
+    tree = rendered("gitlab")[".gitlab-ci.yml"]
+    for name in ("judge", "promote", "sweep"):
+        assert "MERGE_REQUEST" not in str(tree[name])
+        assert tree[name]["extends"] == ".judge"
+    assert tree["sweep"]["script"] == [".venv/bin/pushforward forge sweep"]
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo"])
+def test_gitea_gives_secrets_to_the_judge_alone_and_the_key_to_promotion(forge):
+    for path, tree in rendered(forge).items():
+        if path.rpartition("/")[2] != "judge.yml":
+            assert "secrets." not in str(tree), path
+    (judge,) = [tree for path, tree in rendered(forge).items() if path.endswith("judge.yml")]
+    named = {name: sorted(set(re.findall(r"secrets\.(\w+)", str(job)))) for name, job in judge["jobs"].items()}
+    assert named == {"judge": ["PUSHFORWARD_FORGE_TOKEN", "PUSHFORWARD_SEAL"], "promote": sorted(SECRETS)}
+    keyed = [step["run"] for step in judge["jobs"]["promote"]["steps"] if "SIGNING_KEY" in str(step)]
+    assert keyed == [".venv/bin/pushforward forge promote"]
+
+
+@pytest.mark.parametrize(("forge", "starts"), [("gitea", True), ("forgejo", False)])
+def test_the_judge_takes_nothing_from_what_started_it(forge, starts):
+    (judge,) = [tree for path, tree in rendered(forge).items() if path.endswith("judge.yml")]
+    assert ("workflow_run" in judge["on"]) is starts, "Forgejo has no such event"
+    assert {"schedule", "workflow_dispatch"} <= set(judge["on"])
+    assert "github.event" not in str(judge)
+    assert "pull_request" not in str(judge)
+    assert judge["jobs"]["judge"]["if"] == "${{ vars.PUSHFORWARD_REPOSITORY != '' }}"
+    for job in judge["jobs"].values():
+        assert job["steps"][0]["with"]["ref"] == "main"
+        assert job["steps"][0]["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo"])
+def test_actions_are_pinned_by_whole_address_and_commit(forge):
+    used = [name for tree in rendered(forge).values() for name in re.findall(r"'uses': '([^']+)'", str(tree))]
+    assert used
+    for name in used:
+        assert re.fullmatch(r"https://github\.com/actions/[\w-]+@[0-9a-f]{40}|\./\.\w+/actions/setup", name), name
+    # the fourth of these refuses any server but GitHub's own, and the fifth of that one wants a newer runner
+    assert {name.partition("@")[0].rpartition("/")[2] for name in used} == {
+        "checkout",
+        "upload-artifact",
+        "download-artifact",
+        "setup",
+    }
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo"])
+def test_a_step_is_one_command_without_expressions(forge):
+    for tree in rendered(forge).values():
+        steps = [step for job in tree.get("jobs", {}).values() for step in job["steps"]]
+        for step in (step for step in steps if "run" in step):
+            assert "\n" not in step["run"].strip()
+            assert "${{" not in step["run"]
+
+
+def _validator(name):
+    """One of SchemaStore's schemas, as check-jsonschema ships them."""
+    untested = "NOT TESTED HERE against the schemas of workflow files: check-jsonschema is not installed"
+    schemas = pytest.importorskip("check_jsonschema.builtin_schemas", reason=untested)
+    return pytest.importorskip("jsonschema", reason=untested).Draft7Validator(schemas.get_builtin_schema(name))
+
+
+@pytest.mark.parametrize(
+    ("forge", "schema"),
+    [("gitlab", "vendor.gitlab-ci"), ("gitea", "vendor.github-workflows"), ("forgejo", "vendor.github-workflows")],
+)
+def test_files_are_as_their_schema_says(forge, schema):
+    validator = _validator(schema)
+    for path, tree in rendered(forge).items():
+        if not path.endswith("action.yml"):
+            wrong = [
+                f"{path}: {'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(tree)
+            ]
+            assert wrong == []
+
+
+TOOL = f"https://example.org/team/pushforward.git@{'a' * 40}"
+WRITTEN = {
+    "gitlab": [".gitlab-ci.yml"],
+    "gitea": [f".gitea/workflows/{name}.yml" for name in workflows.NAMES] + [".gitea/actions/setup/action.yml"],
+    "forgejo": [f".forgejo/workflows/{name}.yml" for name in workflows.NAMES] + [".forgejo/actions/setup/action.yml"],
+}
+
+
+@pytest.fixture
+def adopted(tmp_path, monkeypatch, git):
+    """A repository that is none of ours yet, and `adopt` in it."""
+    folder = shapes.make(tmp_path / "shop", git, "sklearn")
+    (tmp_path / "uv").write_text('#!/bin/sh\nfor last; do :; done\nprintf "numpy==2.0 --hash=sha256:00" >"$last"\n')
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setattr(process, "uv", lambda: str(tmp_path / "uv"))
+    monkeypatch.chdir(folder)
+
+    def run(*args, code=0):
+        done = CliRunner().invoke(main, ["adopt", *args])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    return folder, run
+
+
+def written(output):
+    return [one["path"] for one in json.loads(output)["writes"] if one["path"].startswith((".git", ".forgejo"))]
+
+
+@pytest.mark.parametrize("forge", WRITTEN)
+def test_adopt_writes_the_files_of_the_forge_that_is_named(adopted, forge):
+    folder, adopt = adopted
+    found = written(adopt("--tool-from", TOOL, "--forge", forge, "--json"))
+    assert [path for path in found if path != ".gitignore"] == WRITTEN[forge]
+    assert TOOL.rpartition("@")[2] in "".join((folder / path).read_text() for path in WRITTEN[forge])
+    trees = [YAML(typ="safe").load(folder / path) for path in WRITTEN[forge]]
+    assert 'exec "$PUSHFORWARD_PYTHON" -m pushforward' in str(trees).replace("\\", ""), "the line of shell is whole"
+    assert not (folder / ".github").exists()
+    assert [path for path in written(adopt("--json")) if path != ".gitignore"] == [], "it knows them again"
+    adopt("--check")
+    text = (folder / WRITTEN[forge][0]).read_text()
+    (folder / WRITTEN[forge][0]).unlink()
+    if forge != "gitlab":  # of that one nothing else is left to tell by
+        assert adopt("--check", code=4).startswith(f"{WRITTEN[forge][0]} is not there\nnext")
+    assert text.startswith("# Generated by pushforward")
+
+
+@pytest.mark.parametrize(
+    ("url", "first"),
+    [
+        ("https://gitlab.com/octo/flights.git", ".gitlab-ci.yml"),
+        ("git@gitlab.example.org:octo/flights.git", ".gitlab-ci.yml"),
+        ("https://codeberg.org/octo/flights", ".forgejo/workflows/train.yml"),
+        ("ssh://git@gitea.example.org:2222/octo/flights.git", ".gitea/workflows/train.yml"),
+        ("https://github.com/gitlab/gitea.git", ".github/workflows/train.yml"),
+        ("https://git.example.org/octo/flights.git", ".github/workflows/train.yml"),
+        ("/srv/gitlab/flights.git", ".github/workflows/train.yml"),
+    ],
+)
+def test_adopt_goes_by_the_host_of_the_remote_where_none_is_named(adopted, url, first, git):
+    folder, adopt = adopted
+    git(folder, "remote", "add", "origin", url)
+    assert first in written(adopt("--tool-from", TOOL, "--dry-run", "--json"))
+
+
+def test_a_file_of_gitlabs_that_people_wrote_stays_and_includes_ours(adopted, git):
+    folder, adopt = adopted
+    (folder / ".gitlab-ci.yml").write_text("lint: {script: [ruff check]}\n")
+    said = adopt("--tool-from", TOOL, "--forge", "gitlab")
+    assert (folder / ".gitlab-ci.yml").read_text() == "lint: {script: [ruff check]}\n"
+    assert (folder / ".gitlab" / "pushforward.yml").is_file()
+    assert "it needs `include: [{local: /.gitlab/pushforward.yml}]`, and the stages train, judge and promote" in said
+
+
+def test_another_forge_is_refused(adopted):
+    _, adopt = adopted
+    assert "'bitbucket' is not one of" in adopt("--forge", "bitbucket", code=2)
