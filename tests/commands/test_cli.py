@@ -44,12 +44,29 @@ def invoke(folder, monkeypatch, *args):
     return CliRunner().invoke(main, list(args))
 
 
-@pytest.mark.parametrize("verb", main.list_commands(click.Context(main)))
+VERBS = main.list_commands(click.Context(main))
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_says_what_a_verb_does_with_an_example(verb):
     done = CliRunner().invoke(main, [verb, "-h"])
     assert done.exit_code == 0
     assert done.output.startswith("Usage: ")
     assert f"Example: pushforward {verb}" in " ".join(done.output.split()) or "Example: git fetch" in done.output
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_no_help_cuts_a_sentence(columns, tmp_path, monkeypatch):
+    """Of no verb, and of no word below one; wherever it is asked."""
+    monkeypatch.chdir(tmp_path)
+    known = {verb: main.get_command(click.Context(main), verb) for verb in VERBS}
+    below = [[verb, word] for verb, one in known.items() if isinstance(one, click.Group) for word in one.commands]
+    for words in [[], *([verb] for verb in VERBS), *below]:
+        done = CliRunner().invoke(main, [*words, "--help"], terminal_width=columns)
+        assert done.exit_code == 0, words
+        text = done.output.partition("\n\n")[2]
+        assert not re.search(r"\w\.\.\.|…", text), words
+        assert max(map(len, text.partition("  Example:")[0].splitlines())) <= columns, words
 
 
 def listed():
@@ -81,6 +98,10 @@ def test_help_lists_every_verb_once_with_its_whole_sentence_and_imports_none():
         (["bundle", "toy@v1.1"], ["toy@v1.10.0"]),
         (["verify", "--in-use", "p"], ["production"]),
         (["rollback", ""], ["production", "staging"]),
+        (["rollback", "production", "--to", "v1"], ["v1.10.0", "v1.9.0"]),
+        (["trust", "--for", "s"], ["staging"]),
+        (["show", "--model", "t"], ["toy"]),
+        (["act", "p"], ["push", "pull_request"]),
         (["report", "my"], ["my-idea"]),
         (["runs", "show", ""], []),  # no server: nothing to offer, and no word of it
     ],

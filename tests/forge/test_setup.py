@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from nacl.public import PrivateKey, SealedBox
-from tests import gh_stub, github_double
+from tests import documents, gh_stub, github_double
 from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, refusal
 from tests.team import make_toy
 
@@ -383,7 +383,7 @@ def test_a_store_that_no_runner_reaches_is_told(place):
 
 
 def test_json_says_the_same(place):
-    told = json.loads(place.setup("--store", S3, "--dry-run", "--json"))
+    told = documents.check("setup", place.setup("--store", S3, "--dry-run", "--json"))
     judge = next(step for step in told["steps"] if step["name"] == "environment judge")
     assert judge["acts"][0]["method"] == "PUT"
     assert told["dry_run"] is True
@@ -443,7 +443,7 @@ def test_a_person_who_is_not_there_is_told(place):
     assert place.calls() == []
 
 
-def check(place, *args, code):
+def looked_at(place, *args, code):
     result = CliRunner().invoke(main, ["check", "--github", *args])
     assert result.exit_code == code, result.output
     return result.output
@@ -454,7 +454,7 @@ def test_a_check_tells_the_store_first_and_what_is_right(place):
     store.mkdir()
     place.setup("--store", str(store), "--reviewer", "bea")
     before = place.calls()
-    lines = check(place, code=0).splitlines()
+    lines = looked_at(place, code=0).splitlines()
     assert lines[0] == f"ok       store: {store}, written and read from here"
     assert lines[1].startswith(f"ok       file .dvc/config: as it should be: {store}; lost: {store} is a folder: only")
     assert all(line.startswith("ok ") for line in lines)
@@ -463,7 +463,7 @@ def test_a_check_tells_the_store_first_and_what_is_right(place):
 
 def test_a_check_of_what_was_never_set_up_names_the_command(place):
     place.push()
-    lines = check(place, code=6).splitlines()
+    lines = looked_at(place, code=6).splitlines()
     assert lines[0].startswith("missing  file .dvc/config: the DVC remote is a folder beside the clone (../../store)")
     assert lines[1] == "  next: pushforward setup github --store s3://BUCKET/PATH, then dvc push"
     assert "missing  secret PUSHFORWARD_SIGNING_KEY: is not in the environment judge" in lines
@@ -473,7 +473,7 @@ def test_a_check_of_what_was_never_set_up_names_the_command(place):
 
 def test_a_check_tells_a_store_that_is_not_there(place):
     place.setup("--store", str(place.folder / "dvc"), "--reviewer", "bea")
-    lines = check(place, code=6).splitlines()
+    lines = looked_at(place, code=6).splitlines()
     assert lines[0].startswith("missing  store: the DVC remote ")
     assert lines[0].endswith("dvc does not exist")
 
@@ -483,9 +483,9 @@ def test_a_check_tells_what_the_plan_does_not_allow_as_what_can_wait(place):
     store.mkdir()
     place.github.settings.private, place.github.settings.plan = True, "free"
     place.setup("--store", str(store))
-    said = check(place, code=0)
+    said = looked_at(place, code=0)
     assert "later    environment judge: not for a repository that is private on Free; lost: environments" in said
-    told = json.loads(check(place, "--json", code=0))
+    told = documents.check("check", looked_at(place, "--json", code=0))
     assert told[0]["name"] == "store"
     assert {one["name"] for one in told if not one["ok"]} == {
         "environment judge",
@@ -496,4 +496,4 @@ def test_a_check_tells_what_the_plan_does_not_allow_as_what_can_wait(place):
 
 
 def test_a_check_of_github_takes_no_option_of_a_server(place):
-    assert "--github goes with no other" in check(place, "--quick", code=2)
+    assert "--github goes with no other" in looked_at(place, "--quick", code=2)

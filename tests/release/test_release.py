@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests import forge_double
+from tests.documents import check
 from tests.team import CI
 
 from pushforward.commands.cli import main
@@ -679,7 +680,7 @@ def test_the_commands_say_what_they_did_and_give_it_as_json(three, monkeypatch):
     done = run(three, monkeypatch, "release", "v1.0.0", "--older", "-m", "Calm")
     assert done.output == "production: toy@v1.0.0 from now on (toy#production#4, before: toy@v1.2.0)\n"
     done = run(three, monkeypatch, "rollback", "staging", "-m", "Calm", "--json")
-    assert json.loads(done.output) == {
+    assert check("rollback", done.output) == {
         "tag": "toy#staging#4",
         "version": "toy@v1.1.0",
         "commit": three.git(three.bare, "rev-parse", "toy@v1.1.0^{commit}"),
@@ -689,6 +690,10 @@ def test_the_commands_say_what_they_did_and_give_it_as_json(three, monkeypatch):
         "by": "Ann <ann@example.org>",
         "remote": "origin",
     }
+    done = run(three, monkeypatch, "release", "v1.1.0", "--to", "production", "--json")
+    assert check("release", done.output)["tag"] == "toy#production#5"
+    done = run(three, monkeypatch, "deprecate", "v1.0.0", "-m", "Calm", "--json")
+    assert check("deprecate", done.output)["tag"] == "toy@v1.0.0!"
     done = run(three, monkeypatch, "deprecate", "v1.2.0", "-m", "It knew the future")
     assert done.output == "toy@v1.2.0 is deprecated (toy@v1.2.0!)\n"
     for verb in ("rollback", "deprecate"):

@@ -82,6 +82,23 @@ def test_what_conflicts_is_told_with_the_command_that_mends_it(clone, git):
     assert refused.value.next.startswith("git rebase ")
 
 
+def test_who_may_sign_is_as_the_server_says_and_what_it_knows_is_there_too(clone, git, tmp_path):
+    bare = tmp_path / "hub.git"
+    git(tmp_path, "clone", "-q", "--bare", str(clone), str(bare))
+    (bare / "pushforward").mkdir()
+    (bare / "pushforward" / "allowed_signers").write_text("ann@example.org ssh-ed25519 AAAA\n")
+    git(bare, "update-ref", "refs/pushforward/holdout/x", "main")
+    git(clone, "remote", "add", "local", str(bare))
+    git(clone, "fetch", "-q", "local")
+    give(clone, "pull_request")
+    assert mirror(clone).read("HEAD", ".github/allowed_signers") == b"ann@example.org ssh-ed25519 AAAA\n"
+    assert mirror(clone).resolve("HEAD^") == mirror(clone).resolve("refs/heads/main")
+    assert mirror(clone).resolve("refs/pushforward/holdout/x") is not None
+    git(clone, "remote", "remove", "local")
+    give(clone, "pull_request")
+    assert mirror(clone).read("HEAD", ".github/allowed_signers") is None
+
+
 def test_what_a_run_has_written_is_gone_at_the_next_checkout(clone, git):
     give(clone, "push")
     head = git(clone, "rev-parse", "HEAD")

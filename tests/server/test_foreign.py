@@ -399,17 +399,24 @@ def test_show_tells_what_gto_has_in_use_until_a_version_is(served, monkeypatch, 
     assert found["foreign"]["uses"] == {"production": "toy@v1.2.0"}
 
 
-def test_a_clone_without_the_marks_is_told_so_and_believes_no_tag_of_gtos(served, git, tmp_path, monkeypatch):
-    git(tmp_path, "clone", "-q", "-o", "local", str(served.server.bare), "other")
-    found = json.loads(show(tmp_path / "other", monkeypatch, "--json"))
+def test_a_clone_reads_the_marks_of_its_server_and_without_them_believes_no_tag_of_gtos(
+    served, git, tmp_path, monkeypatch
+):
+    bare, other = served.server.bare, tmp_path / "other"
+    git(tmp_path, "clone", "-q", "-o", "local", str(bare), "other")
+    assert json.loads(show(other, monkeypatch, "--json"))["problems"] == []
+    bare.rename(away := bare.with_name("away.git"))  # its server is elsewhere, and the clone never had the marks
+    found = json.loads(show(other, monkeypatch, "--json"))
     assert (found["versions"], found["environments"]) == ([], {})
     assert found["problems"] == [
         f"{name}: it has no signature and no record; it does not count"
         for name in ("toy@v1.0.0", "toy@v1.2.0", "toy#production#2", "toy#staging#3")
     ]
-    assert found["lacks"].startswith("this clone lacks which of them are foreign of local; next: git fetch local ")
-    git(tmp_path / "other", "fetch", "-q", "local", f"+{MARKS}*:{MARKS}*")
-    assert json.loads(show(tmp_path / "other", monkeypatch, "--json"))["problems"] == []
+    assert found["lacks"].startswith("local cannot be asked, so what it has beside this is not known; next: git ")
+    away.rename(bare)
+    git(other, "fetch", "-q", "local", f"+{MARKS}*:{MARKS}*")
+    bare.rename(away)
+    assert json.loads(show(other, monkeypatch, "--json"))["problems"] == []
 
 
 @pytest.mark.parametrize("name", ["v1.2.0", "toy@v1.2.0"])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.documents import check
 
 from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
@@ -129,9 +130,9 @@ def test_a_run_is_cancelled_and_run_again(tiny):
     assert "of         #1 long" in shown
     assert "here" in tiny.pushforward("runs", "logs", "--all", commit[:9])
     tiny.wait(tiny.idle)
-    tiny.pushforward("runs", "retry", commit[:9])
+    assert check("runs retry", tiny.pushforward("runs", "retry", commit[:9], "--json"))["commit"] == commit
     tiny.wait(lambda: tiny.run(commit).state == "running")
-    tiny.pushforward("runs", "cancel", commit[:9])
+    assert check("runs cancel", tiny.pushforward("runs", "cancel", commit[:9], "--json"))["commit"] == commit
     said = tiny.pushforward("runs", "logs", "-f", commit[:9])
     assert said.rstrip().endswith(f"pushforward report {commit[:9]}")
     assert len(tiny.reports(commit)) == 1

@@ -4,8 +4,10 @@ What a verb needs is imported when it runs: a hook must not wait for numpy.
 """
 
 import importlib
+import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +18,9 @@ from pushforward.errors import BUG, MACHINE, TOOL, PushforwardError
 
 HERE = Path(__file__).parent
 # `pushforward <verb>` is the function of that name in the file of that name.
-VERBS = sorted(path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion"})
+VERBS = sorted(
+    path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion", "printed"}
+)
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
@@ -24,6 +28,18 @@ ROLES = {
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
     "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "forge", "dispatch", "gc"),
 }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Where --json is asked for, an error is a document on standard output too; in words it is told all the same."""
+
+    as_json: bool
+
+    def json(self, error: str, step: str, exit_code: int) -> None:
+        """Print it as such."""
+        if self.as_json:
+            click.echo(json.dumps({"error": error, "next": step, "exit_code": exit_code}, indent=1))
 
 
 class _Group(click.Group):
@@ -46,11 +62,18 @@ class _Group(click.Group):
                 formatter.write_dl([(verb.ljust(width), _said(verb)) for verb in verbs])
 
     def invoke(self, ctx: click.Context) -> Any:
+        asked = [*ctx._protected_args, *ctx.args]  # click 8 has no other name for the verb
+        told = _Told("--json" in asked[: asked.index("--")] if "--" in asked else "--json" in asked)
         try:
             return super().invoke(ctx)
         except PushforwardError as error:
             click.echo(f"pushforward: {error}", err=True)
+            told.json(error.message, error.next, error.exit_code)
             sys.exit(error.exit_code)
+        except click.UsageError as wrong:
+            usage = wrong.ctx.command_path if wrong.ctx else "pushforward"
+            told.json(wrong.format_message(), f"{usage} --help", wrong.exit_code)
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
@@ -60,7 +83,9 @@ class _Group(click.Group):
             if trouble.errno not in MACHINE:
                 _bug(trouble)
             place = f"{trouble.filename}: " if trouble.filename else ""
-            click.echo(f"pushforward: {place}{trouble.strerror}\n  next: df -h, and pushforward check", err=True)
+            mend = "df -h, and pushforward check"
+            click.echo(f"pushforward: {place}{trouble.strerror}\n  next: {mend}", err=True)
+            told.json(f"{place}{trouble.strerror}", mend, TOOL)
             sys.exit(TOOL)
         except Exception as bug:  # noqa: BLE001
             _bug(bug)

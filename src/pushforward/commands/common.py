@@ -5,7 +5,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,34 @@ HANDOVER = Path("handover")
 VERDICT = Path("verdict")
 GOLDEN = "golden.json"
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-MODEL = click.option("--model", default="", metavar="NAME", help="Which of several models.")
 WHY = click.option("-m", "--message", "reason", required=True, help="Why, in one sentence; it stays in the tag.")
 BARE = click.option(
     "--bare", type=click.Path(path_type=Path), help="The server. Default: where the git remote `local` points."
 )
+
+
+def _models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """Models that have a version, for a shell that completes."""
+    from pushforward.git.repository import Repository
+    from pushforward.registry import grammar
+
+    done = Repository(Path.cwd()).git("for-each-ref", "--format=%(refname:strip=2)", "refs/tags", check=False)
+    found = map(grammar.VERSION_TAG.fullmatch, done.text.splitlines() if done.returncode == 0 else ())
+    return sorted({match[0].partition("@")[0] for match in found if match and match[0].startswith(begun)})
+
+
+MODEL = click.option("--model", default="", metavar="NAME", help="Which of several models.", shell_complete=_models)
+
+
+class Words(click.Group):
+    """A verb with words below it: its help has the whole sentence of each, on as many lines as it takes."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the words with their sentences."""
+        known = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            rows = [(name, " ".join((one.help or "").partition("\n\n")[0].split())) for name, one in known if one]
+            formatter.write_dl(rows)
 
 
 def project() -> Path:
@@ -52,6 +76,28 @@ def colored() -> bool:
 def show(value: Any) -> None:
     """Print as JSON a record, a list of them, or what can be made one."""
     click.echo(json.dumps(value, indent=1, default=dataclasses.asdict))
+
+
+def progress(as_json: bool, before: str = "  ") -> Callable[[str], None]:
+    """Prints what goes on: with --json beside what is printed, for that is one JSON document."""
+    return lambda text: click.echo(f"{before}{text}", err=as_json)
+
+
+@contextmanager
+def aside(on: bool = True) -> Iterator[None]:
+    """What children print is progress: it goes to where that goes, so that what is found can be piped on."""
+    if not on:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def findings(found: Iterable[Any], *, only_bad: bool) -> None:

@@ -34,16 +34,21 @@ dispatch.timer):
 
 @click.command(epilog=CRON)
 @common.BARE
-def dispatch(bare: Path | None) -> None:
+@common.JSON
+def dispatch(bare: Path | None, as_json: bool) -> None:
     """Judge what was pushed and has no verdict yet, as the hook does after a push; run what is due by a schedule."""
     from pushforward.server import runs
     from pushforward.server.dispatch import work
 
     server = common.owned(common.server(bare))
-    ended = work(server, say=click.echo, patience=DISPATCH_SECONDS, at_once=True)
-    if ended is None:
+    ended = work(server, say=common.progress(as_json, ""), patience=DISPATCH_SECONDS, at_once=True)
+    blocked = "" if ended is None else runs.queue(server)["blocked"]
+    if as_json and not blocked:
+        common.show({"busy": ended is None, "judged": [run.record() for run in ended or ()]})
+    if ended is None or (as_json and not blocked):
         return
     again = sum(not run.final for run in ended)
-    click.echo(f"{len(ended)} judged" + (f", {again} not final" if again else "") if ended else "nothing was waiting")
-    if why := runs.queue(server)["blocked"]:
-        raise PushforwardError(why, exit_code=TOOL)
+    told = f"{len(ended)} judged" + (f", {again} not final" if again else "") if ended else "nothing was waiting"
+    click.echo(told, err=as_json)
+    if blocked:
+        raise PushforwardError(blocked, exit_code=TOOL)

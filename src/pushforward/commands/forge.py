@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TARGET = click.option("--target", envvar="PUSHFORWARD_TARGET", required=True, help="The default branch.")
 
 
-@click.group(epilog=common.example("pushforward forge sweep --target main"))
+@click.group(cls=common.Words, epilog=common.example("pushforward forge sweep --target main"))
 def forge() -> None:
     """On GitLab, Gitea and Forgejo: try the merge, leave the hand-over, judge what waits, tell it.
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
 @click.option("--handover", "folder", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True)
 @click.option("--tagged", is_flag=True, help="After `promote`: say what came of it.")
-def record(source: Path, folder: Path, tagged: bool) -> None:
+@common.JSON
+def record(source: Path, folder: Path, tagged: bool, as_json: bool) -> None:
     """Write a verdict's report and pictures into git, where show, report and web read them.
 
     The judge's job on a forge does it; a server of ours records by itself.
@@ -45,6 +46,9 @@ def record(source: Path, folder: Path, tagged: bool) -> None:
     # for whoever posts it: where the pictures are, and what is said of the version that it was held against
     told = {"pictures": made.pictures, "names": sorted(drawn), **_told(root, verdict, drawn)}
     (source / "recorded.json").write_text(json.dumps(told) + "\n")
+    if as_json:
+        common.show({"commit": verdict.commit, "place": made.place, **told})
+        return
     click.echo(f"  recorded {verdict.commit[:9]} in {made.place}: pushforward report {verdict.commit[:9]}")
 
 

@@ -1,9 +1,6 @@
 """`pushforward rehearse`: What a push would do, in a scratch clone: every fault at once, before anything is pushed."""
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -26,7 +23,7 @@ def rehearse(worktree: bool, as_json: bool) -> None:
     from pushforward.judge import rehearse as rehearsals
 
     root = common.project()
-    with _aside():
+    with common.aside():
         found = rehearsals.rehearse(root, worktree=worktree, say=lambda line: click.echo(f"...      {line}", err=True))
     if as_json:
         common.show(found)
@@ -48,17 +45,3 @@ def rehearse(worktree: bool, as_json: bool) -> None:
     first = "git commit, then " if worktree else ""
     first += "" if remote.LOCAL in Repository(root).git("remote").text.split() else "pushforward init, then "
     click.echo(f"a push of {what} would be {done}\n  next: {first}git push local {found.branch}")
-
-
-@contextmanager
-def _aside() -> Iterator[None]:
-    """What stages print is progress: it goes to where that goes, so that what is found can be piped on."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def report(revision: str | None, source: Path | None, as_markdown: bool, as_json: bool) -> None:
     """Print the report of a commit again; with --from, render a new one beside its verdict."""
     if source is not None:
-        _render(source, as_markdown=as_markdown)
+        _render(source, as_markdown=as_markdown, as_json=as_json)
         return
     from pushforward.gate.verdict import Verdict
     from pushforward.git.repository import Repository
@@ -75,7 +75,7 @@ def _missing(repository: "Repository", commit: str, read: "Reading") -> Pushforw
     return PushforwardError(f"{commit[:9]} has no report in {read.source}{told}", next=then or "pushforward show")
 
 
-def _render(source: Path, *, as_markdown: bool) -> None:
+def _render(source: Path, *, as_markdown: bool, as_json: bool) -> None:
     """Put the report of the verdict in `source` beside it, and into the summary of the job."""
     from pushforward.judge import judged
     from pushforward.report.several import markdown_of, terminal_of
@@ -88,5 +88,7 @@ def _render(source: Path, *, as_markdown: bool) -> None:
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a") as handle:
             handle.write(text)
-    if not os.environ.get("CI"):
+    if as_json:
+        click.echo(verdict.to_json())
+    elif not os.environ.get("CI"):
         click.echo(text if as_markdown else card)

@@ -20,8 +20,22 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True, help="The hand-over folder."
 )
-def repro(clean: bool, push: bool, out: Path) -> None:
+@common.JSON
+def repro(clean: bool, push: bool, out: Path, as_json: bool) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
+    with common.aside(as_json):
+        commit, done = _run(clean, push, out)
+    if as_json:
+        stages = [
+            {"name": one.name, "outcome": one.outcome, "reason": one.reason, "seconds": one.seconds}
+            for one in done.stages
+        ]
+        told = {"commit": commit, "folder": str(out), "stages": stages, "seconds": done.seconds}
+        common.show(told | {"pulled": done.pulled, "pushed": done.pushed})
+
+
+def _run(clean: bool, push: bool, out: Path) -> tuple[str, Any]:
+    """Reproduce, hand over, and end where a stage has failed; the commit, and what was done."""
     from pushforward import files, settings
     from pushforward.git.repository import Repository
     from pushforward.judge import handover, identity
@@ -66,6 +80,7 @@ def repro(clean: bool, push: bool, out: Path) -> None:
         with handover.refusal(out, commit):
             seeds.run(root, one, out, say=lambda text: click.echo(f"  {text}"))
     _end(done)
+    return commit, done
 
 
 def _end(done: Any) -> None:

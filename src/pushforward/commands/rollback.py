@@ -7,7 +7,13 @@ from pushforward.commands import common, completion
 
 @click.command(epilog=common.example("pushforward rollback -m 'late flights are no longer found'"))
 @click.argument("environment", default="production", shell_complete=completion.environments)
-@click.option("--to", "version", default="", help="The version to go back to. Default: the one in use before.")
+@click.option(
+    "--to",
+    "version",
+    default="",
+    help="The version to go back to. Default: the one in use before.",
+    shell_complete=completion.versions,
+)
 @click.option("--empty", is_flag=True, help="To none: take out what is there. Also for an environment that is no more.")
 @common.MODEL
 @common.WHY

@@ -3,6 +3,8 @@ tag.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import click
 from pushforward.commands import common, completion
 
 
-@click.group(invoke_without_command=True, epilog=common.example("pushforward runs --json"))
+@click.group(cls=common.Words, invoke_without_command=True, epilog=common.example("pushforward runs --json"))
 @common.BARE
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 @click.pass_context
@@ -19,13 +21,14 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
     """What the server runs, has run and will run; ID is the beginning of a commit, or the name of a tag."""
     from pushforward.server import runs as kept
 
-    ctx.obj = common.server(bare)
+    ctx.obj = partial(common.server, bare)  # who asks for the help of a word below may have none
     if ctx.invoked_subcommand is not None:
         return
-    found, damaged = kept.listed(ctx.obj), kept.unreadable(ctx.obj)
+    server = common.server(bare)
+    found, damaged = kept.listed(server), kept.unreadable(server)
     for name in damaged:
-        place = kept.folder(ctx.obj, name) / kept.RECORD
-        click.echo(f"! {place} is damaged\n  next: {kept.set_aside(ctx.obj, name)}", err=True)
+        place = kept.folder(server, name) / kept.RECORD
+        click.echo(f"! {place} is damaged\n  next: {kept.set_aside(server, name)}", err=True)
     if as_json:
         common.show([run.record() for run in found])
     elif found:
@@ -38,10 +41,11 @@ def runs(ctx: click.Context, bare: Path | None, as_json: bool) -> None:
 @click.argument("name", metavar="ID", shell_complete=completion.runs)
 @common.JSON
 @click.pass_obj
-def runs_show(server: Any, name: str, as_json: bool) -> None:
+def runs_show(find: Callable[[], Any], name: str, as_json: bool) -> None:
     """Tell all of one run: what it is of, how it stands and why, and where its logs are."""
     from pushforward.server import runs as kept
 
+    server = find()
     run = kept.named(server, name)
     if as_json:
         common.show(run.record())
@@ -54,10 +58,11 @@ def runs_show(server: Any, name: str, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--all", "whole", is_flag=True, help="Every line of every step, not only what the pusher sees.")
 @click.pass_obj
-def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
+def runs_logs(find: Callable[[], Any], name: str, follow: bool, whole: bool) -> None:
     """Print the log of one run."""
     from pushforward.server import runs as kept
 
+    server = find()
     run = kept.named(server, name)
     texts = kept.whole_logs(server, run) if whole else kept.log(server, run, follow=follow)
     for text in texts:
@@ -66,27 +71,37 @@ def runs_logs(server: Any, name: str, follow: bool, whole: bool) -> None:
 
 @runs.command("cancel", epilog=common.example("pushforward runs cancel 0802b7bf4"))
 @click.argument("name", metavar="ID", shell_complete=completion.runs)
+@common.JSON
 @click.pass_obj
-def runs_cancel(server: Any, name: str) -> None:
+def runs_cancel(find: Callable[[], Any], name: str, as_json: bool) -> None:
     """End a run that waits or is at work; its verdict says that it was cancelled. What is being judged goes on."""
     from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
-    run = kept.named(common.owned(server), name)
+    server = common.owned(find())
+    run = kept.named(server, name)
     kept.cancel(server, run, f"{kept.CANCELLED}by {os.environ.get('USER') or os.getuid()}")
     post_receive.start(server)
-    click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
+    if as_json:
+        common.show(kept.named(server, name).record())
+    else:
+        click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
 
 
 @runs.command("retry", epilog=common.example("pushforward runs retry 0802b7bf4"))
 @click.argument("name", metavar="ID", shell_complete=completion.runs)
+@common.JSON
 @click.pass_obj
-def runs_retry(server: Any, name: str) -> None:
+def runs_retry(find: Callable[[], Any], name: str, as_json: bool) -> None:
     """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
     from pushforward.server import post_receive
     from pushforward.server import runs as kept
 
-    run = kept.named(common.owned(server), name)
+    server = common.owned(find())
+    run = kept.named(server, name)
     kept.retry(server, run)
     post_receive.start(server)
-    click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")
+    if as_json:
+        common.show(kept.named(server, name).record())
+    else:
+        click.echo(f"{run.job.id} runs again\n  next: pushforward runs logs -f {run.job.id}")

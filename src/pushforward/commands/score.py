@@ -15,7 +15,8 @@ from pushforward.commands import common
 @click.option(
     "--probe", is_flag=True, envvar="PUSHFORWARD_PROBE", help="Score again with the future replaced. On for branches."
 )
-def score(out: Path, probe: bool) -> None:
+@common.JSON
+def score(out: Path, probe: bool, as_json: bool) -> None:
     """Score the holdout with the model at hand; the predictions go into the hand-over."""
     from pushforward import schema, settings
     from pushforward.judge import challenge, handover
@@ -28,8 +29,14 @@ def score(out: Path, probe: bool) -> None:
         level = f"level {rules.level} ({schema.LEVELS[rules.level]})"
         told = f"{level}: nothing is scored; what the run wrote is handed over as it is"
         handover.write_unscored(root / handover.output(out), told)
-        click.echo(f"  {told}")
+        common.progress(as_json)(told)
+        if as_json:
+            common.show({"folder": str(out), "scored": [], "leak": ""})
         return
-    challenge.answer(
-        root, rules, root / handover.output(out), probe=probe, forget=forget, say=lambda text: click.echo(f"  {text}")
-    )
+    with common.aside(as_json):
+        leak = challenge.answer(
+            root, rules, root / handover.output(out), probe=probe, forget=forget, say=common.progress(as_json)
+        )
+    if as_json:
+        scored = [one.contract.name for one in rules.each if one not in unscored]
+        common.show({"folder": str(out), "scored": scored, "leak": leak})

@@ -7,14 +7,20 @@ from typing import Any
 
 import click
 
-from pushforward.commands import common
+from pushforward.commands import common, completion
 from pushforward.text import columns
 
 
 @click.command(epilog=common.example("pushforward trust ~/.ssh/id_ed25519.pub --for staging"))
 @click.argument("key", required=False)
 @click.option("--as", "email", default="", help="Whose key it is: the address of the tagger. Default: your own.")
-@click.option("--for", "environments", multiple=True, help="An environment, or `main`. Default: every environment.")
+@click.option(
+    "--for",
+    "environments",
+    multiple=True,
+    help="An environment, or `main`. Default: every environment.",
+    shell_complete=completion.environments,
+)
 @click.option("--revoke", is_flag=True, help="From now on it signs nothing. KEY may be a fingerprint.")
 @click.option("--bare", type=click.Path(path_type=Path), help="The server. Default: where `local` points.")
 @click.option("--file", type=click.Path(path_type=Path), help="The file of a forge: .github/allowed_signers.")

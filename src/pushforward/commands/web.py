@@ -21,12 +21,18 @@ from pushforward.commands import common
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; whoever reaches it may read.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
-def web(repository: Path, folder: Path | None, host: str, port: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="With --export: one JSON object.")
+def web(repository: Path, folder: Path | None, host: str, port: int, as_json: bool) -> None:
     """Show runs, pull requests, models and holdouts as web pages; they read nothing but the repository."""
     from pushforward.views import web as pages
 
+    if as_json and folder is None:
+        raise click.UsageError("--json goes with --export")
     if folder is None:
         pages.serve(repository, host, port, say=click.echo)
         return
     count = pages.export(repository, folder)
+    if as_json:
+        common.show({"files": count, "folder": str(folder)})
+        return
     click.echo(f"{count} files in {folder}\n  next: open {folder}/index.html")

@@ -21,14 +21,15 @@ from pushforward.actions.supervisor import ACT
 from pushforward.actions.workflow import FOLDER as WORKFLOWS
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.git import remote
-from pushforward.git.refs import HEADS, PULLS
+from pushforward.git.refs import HEADS, PULLS, TRUST
 from pushforward.git.repository import Repository
 from pushforward.pipeline.storage import Storage, is_project, storage
 from pushforward.project import actrc
+from pushforward.registry import trust
+from pushforward.registry.ssh import FILE
 
 FOLDER = actrc.FOLDER
 PULL = 1  # the number that the pull request of a clone has
-MIRRORED = ("heads", "tags", "pushforward", "notes")
 LAST = "last.json"
 ALONE = "a verdict of this clone alone: nothing is tagged, noted or counted; `git push` asks the judge that counts"
 COMMIT = "GIVEN_COMMIT"  # what the checkout checks out
@@ -115,7 +116,9 @@ def give(clone: Path, name: str, payload: Mapping[str, Any]) -> dict[str, str]:
     folder = _folder(clone)
     with _alone(folder):
         mirror = _mirror(clone, folder / "repository.git")
-        commit, head = _staged(mirror, clone, name, payload)
+        branch = str(payload.get("repository", {}).get("default_branch") or "main")
+        commit, head = _staged(mirror, clone, name, branch, str(payload.get("workflow_run", {}).get("event", "")))
+        _vouch(mirror, clone, branch)
         if name in {"push", "pull_request"}:
             (folder / LAST).write_text(json.dumps({"event": name, "head": head}) + "\n")
         given = {
@@ -138,16 +141,44 @@ def _mirror(clone: Path, path: Path) -> Repository:
     objects = Repository(clone).git("rev-parse", "--path-format=absolute", "--git-path", "objects").text
     (path / "objects" / "info" / "alternates").write_text(f"{objects}\n")
     mirror = Repository(path)
-    specs = [f"+refs/{name}/*:refs/{name}/*" for name in MIRRORED]
-    mirror.remote("fetch", "-q", "--prune", "--no-tags", str(clone), *specs)
+    known = [(clone, ("heads", "tags"))]
+    server = _server(clone)
+    known.append((server or clone, ("pushforward", "notes")))  # a clone does not fetch all that a server has of these
+    for source, names in known:
+        specs = [f"+refs/{name}/*:refs/{name}/*" for name in names]
+        mirror.remote("fetch", "-q", "--prune", "--no-tags", str(source), *specs)
     return mirror
 
 
-def _staged(mirror: Repository, clone: Path, name: str, payload: Mapping[str, Any]) -> tuple[str, str]:
+def _server(clone: Path) -> Path | None:
+    """The server that the clone follows, where that is on this machine."""
+    there = remote.followed(Repository(clone))
+    return there.folder if there and there.folder and remote.is_server(there.folder) else None
+
+
+def _vouch(mirror: Repository, clone: Path, branch: str) -> None:
+    """Have the mirror say whose signatures count, as a forge does: in a file of what its HEAD names.
+
+    A forge's clone has it on its default branch; a server has a file, or offers it as a ref.
+    """
+    server, there = _server(clone), remote.followed(Repository(clone))
+    signers: bytes | None = None
+    if server is not None:
+        signers = trust.server_file(server).read_bytes()
+    elif there is not None and there.is_server:
+        signers = Repository(clone).read(TRUST, FILE)
+    mirror.git("symbolic-ref", "HEAD", HEADS + branch)
+    if signers is None:
+        return
+    main = mirror.commit(HEADS + branch)
+    tree = mirror.write_tree(main, {trust.FORGE: signers}, index=mirror.path / "index")
+    told = mirror.write_commit(tree, [main], "Say whose signatures count\n", date=mirror.date(main))
+    mirror.git("update-ref", "--no-deref", "HEAD", told)
+
+
+def _staged(mirror: Repository, clone: Path, name: str, branch: str, judged: str) -> tuple[str, str]:
     """The commit that a run is of and the clone's HEAD, after the branches of the mirror are as the event has them."""
     head = Repository(clone).commit("HEAD")
-    branch = str(payload.get("repository", {}).get("default_branch") or "main")
-    judged = str(payload.get("workflow_run", {}).get("event", ""))
     if "pull_request" not in {name, judged}:
         mirror.set_ref(HEADS + branch, head)
         return head, head
