@@ -179,7 +179,7 @@ def rendered(root: Path, wanted: Wanted) -> Iterator[Step]:
         found = replace(found, remotes=(Remote(NAME, wanted.store, storage.CONFIG, 1, default=True),))
     if found.project is None:
         raise PushforwardError(f"{root.name}: the default branch has no pushforward.yaml", next="pushforward adopt")
-    form = adopt.form_of(found, wanted.tool)
+    form = adopt.form_of(found, wanted.tool, workflows.GITHUB)
     if form is None:
         yield Step(
             "workflow files",
