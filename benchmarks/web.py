@@ -363,7 +363,10 @@ def main() -> None:
         print(f"{runs} runs, {tags} tags; CPU of the server and of git, in ms\n")
         print(f"{'page':<20}{'first':>8}{'again':>8}{'kB':>8}")
         pull = History(Repository(folder)).snapshot().pulls[0].number
-        paths = {name: f"{name}.html" for name in ("index", "index/2", "pulls", "models", "metrics", "holdouts")}
+        paths = {
+            name: f"{name}.html" for name in ("index", "index/2", "pulls", "models", "metrics", "holdouts", "data")
+        }
+        paths |= {"feed": "feed.xml", "json": "index.json", "compare": "compare/v1.1.0.html"}
         paths |= {"pull": f"pull/{pull}.html", "run": f"run/{story.commits[0]}.html", "version": "version/v1.1.0.html"}
         paths["environment"] = "environment/staging.html"
         # Each in a process of its own, as a server that was just started.

@@ -82,7 +82,8 @@ def begin() -> None:
     CLONE.mkdir(parents=True)
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        made = name == "dvc.lock" or name.startswith("metrics/")  # of the full model: left to the server here
+        if (ROOT / name).is_file() and not made:
             (CLONE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, CLONE / name)
     run("git", "init", "-q", "-b", "main", quiet=True)

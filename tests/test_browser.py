@@ -25,7 +25,7 @@ from pushforward.gate.verdict import Champion
 from pushforward.git.repository import Repository
 from pushforward.report import plots
 from pushforward.views import web
-from pushforward.views.pages import Site
+from pushforward.views.pages import Setting, Site
 
 LIMIT_SECONDS = 240
 WIDTHS = (360, 768, 1280)
@@ -160,7 +160,7 @@ def requests(events):
 
 @contextmanager
 def serving(folder):
-    server = web.listen(Site(Repository(folder)), "127.0.0.1", 0)
+    server = web.listen(Site(Repository(folder), setting=Setting(served=True)), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -213,6 +213,7 @@ def paths(repository):
     """One page of each kind, the richest of its kind, and the hostile ones."""
     snapshot = Site(Repository(repository)).history.snapshot()
     hostile = next(run for run in snapshot.runs if run.pull == 999)
+    compared = next(path for path, _ in Site(Repository(repository)).everything() if path.startswith("compare/"))
     made = next(run for run in snapshot.runs if run.version and run.loss.gain is not None)
     pull = max((pull for pull in snapshot.pulls if pull.number != 999), key=lambda pull: len(pull.runs))
     return {
@@ -225,6 +226,8 @@ def paths(repository):
         "environment": "environment/staging.html",
         "metrics": "metrics.html",
         "holdouts": "holdouts.html",
+        "verdict": "verdict/hold.html",
+        "compare": compared,
         "hostile pull": "pull/999.html",
         "hostile run": f"run/{hostile.commit}.html",
     }
@@ -247,7 +250,8 @@ def exported(repository, tmp_path_factory):
 INERT = """[
   document.scripts.length,
   [...document.querySelectorAll("*")].filter(e => [...e.attributes].some(a => /^on|^style$/i.test(a.name))).length,
-  document.querySelectorAll("iframe, object, embed, form, base, a[href^='javascript:']").length,
+  document.querySelectorAll("iframe, object, embed, form:not(.search[method=get]), base, " +
+    "a[href^='javascript:']").length,
 ]"""
 DRAWN = """Promise.all([...document.images].map(i => (
   i.loading = "eager", i.decode().then(() => [i.naturalWidth, i.clientWidth, i.alt.length])
@@ -291,6 +295,47 @@ def test_plots_are_seen_and_open_in_full(browser, repository, paths):
         assert not complaints(browser.open(whole))
         assert browser.evaluate("document.documentElement.tagName") == "svg"
         assert browser.evaluate("document.querySelectorAll('script').length") == 0
+
+
+def test_a_reader_finds_runs_and_compares_them_without_a_script(browser, repository):
+    with serving(repository) as address:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+        for page, fields, said in (
+            ("index.html", {"select[name=verdict]": "hold", "input[name=text]": "e"}, " runs"),
+            ("compare.html", {"input[name=a]": "v1.0.0", "input[name=b]": "v1.1.0"}, "v1.0.0 beside v1.1.0"),
+        ):
+            browser.open(address + page)
+            for field, value in fields.items():
+                browser.evaluate(f"document.querySelector({json.dumps(field)}).value = {json.dumps(value)}")
+            browser.events.clear()
+            browser.evaluate("document.querySelector('form.search button').click()")
+            while not any(event.get("method") == "Page.loadEventFired" for event in browser.events):
+                browser.events.append(browser._read())
+            assert not complaints(browser.events)
+            assert page + "?" in browser.evaluate("location.href")
+            assert said in browser.evaluate("document.querySelector('main').innerText")
+            shown = browser.evaluate("[...document.querySelectorAll('.list .badge')].map(e => e.innerText)")
+            assert set(shown) <= {"Hold"}
+
+
+def test_what_decides_is_on_the_screen_of_a_phone(browser, repository, paths):
+    with serving(repository) as address:
+        browser.size(390)
+        browser.open(address + paths["run"])
+        places = browser.evaluate(
+            "[...document.querySelectorAll('.numbers .interval, .numbers td.soft')].map(e => e.getBoundingClientRect())"
+            ".map(r => [r.left, r.right])"
+        )
+        assert places
+        assert all(0 <= left < right <= 390 for left, right in places)
+        browser.open(address + paths["metrics"])
+        charts = browser.evaluate(
+            "[...document.querySelectorAll('.trend svg.narrow, .trend svg.wide')].map(e => e.getBoundingClientRect())"
+            ".filter(r => r.width).map(r => [r.left, r.right])"
+        )
+        assert len(charts) == 3
+        assert all(0 <= left < right <= 390 for left, right in charts)
+    browser.size(1280)
 
 
 def test_links_work_by_clicking(browser, repository, paths):

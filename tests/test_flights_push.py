@@ -1,6 +1,6 @@
 """The README's own session, typed on real flights: the first model, then a month by one line.
 
-`UPDATE_README=1` records it.
+`UPDATE_README=1` records it. Then what DVC says in clones, which docs/dvc.md shows: `UPDATE_GOLDEN=1` records that.
 """
 
 import json
@@ -20,12 +20,12 @@ PUSHFORWARD = ROOT / ".venv" / "bin" / "pushforward"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- recorded by tests/test_flights_push.py -->\n```console\n", "```\n<!-- /recorded -->"
 STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
+DVC_PAGE = ROOT / "docs" / "dvc.md"
+WIDEST, MOST_LINES = 100, 12
 CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
 # Of a push's card the README shows its first paragraph and these lines.
 SHOWN = ("log loss", "data", "next")
 LONGEST = 15
-STALE = "dvc.lock and metrics/ are not what `dvc repro` makes of this commit. Type `make lock-data`, and commit them"
-CHANGING = ("calibration.csv", "importance.csv", "learning.csv", "metrics.json", "slices.csv")
 
 
 def session(text):
@@ -120,36 +120,98 @@ def test_the_committed_lock_is_honest_so_the_pushed_commit_is_the_version(told):
     )
 
 
-def test_dvc_repro_in_a_fresh_clone_gives_exactly_what_is_committed(told):
-    """Another path, another locale, nothing activated: every hash in dvc.lock, every byte of metrics/."""
-    folder, run, _ = told
-    other = folder / "a longer path, with blanks" / "clone"
-    run("git", "clone", "-q", str(folder / "flights.git"), str(other))
-    run("git", "-C", str(other), "checkout", "-q", verdict(run, "HEAD~1")["commit"])
-    shutil.rmtree(folder / "scratch", ignore_errors=True)
-    (folder / "scratch").mkdir()
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(folder / "scratch"),
-        "PYTHONPATH": str(other / "src"),
-        "TZ": "Asia/Kathmandu",
-        "LC_ALL": "C",
-        "PYTHONHASHSEED": "77",
-        "OMP_NUM_THREADS": "1",
-    }
-    dvc = str(PUSHFORWARD.parent / "dvc")
-    done = subprocess.run([dvc, "repro"], cwd=other, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert run("git", "-C", str(other), "status", "--porcelain") == "", (
-        f"{STALE}: {run('git', '-C', str(other), 'diff', '--stat')}"
+class Person:
+    """Somebody with a clone, who types without having activated anything."""
+
+    def __init__(self, folder, clone, source):
+        self.folder, self.clone = folder, clone
+        (folder / ".bin").mkdir(parents=True)
+        for name in ("dvc", "pushforward"):
+            (folder / ".bin" / name).symlink_to(PUSHFORWARD.parent / name)
+        self.environment = {
+            "PATH": f"{folder / '.bin'}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "PYTHONPATH": str(clone / "src"),
+            "TZ": "Asia/Kathmandu",
+            "LC_ALL": "C",
+            "PYTHONHASHSEED": "77",
+            "OMP_NUM_THREADS": "1",
+            "GIT_AUTHOR_NAME": "Bob",
+            "GIT_COMMITTER_NAME": "Bob",
+            "GIT_AUTHOR_EMAIL": "bob@example.org",
+            "GIT_COMMITTER_EMAIL": "bob@example.org",
+        }
+        subprocess.run(["git", "clone", "-q", str(source), str(clone)], env=self.environment, check=True)
+
+    def type(self, command):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.clone,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        said = done.stdout.replace(self.clone.as_uri(), "file:///home/you/clone").replace(str(self.clone), "~/clone")
+        lines = [line.rstrip() for line in said.splitlines()]
+        if done.returncode != 0:
+            lines.append(f"(exit code {done.returncode})")
+        return lines
+
+
+def typed(person, name, before=lambda command: None):
+    """Type the block of the page on DVC that is called `name`: what each line said, and the block as it is to be."""
+    head, begun, rest = DVC_PAGE.read_text().partition(
+        f"<!-- typed by tests/test_flights_push.py: {name} -->\n```console\n"
     )
-    digest = run("sha256sum", str(other / "model" / "model.ubj")).split()[0]
-    assert digest == verdict(run, "HEAD~1")["digests"]["model"]
+    block, ended, tail = rest.partition("```\n<!-- /typed -->")
+    assert all((begun, ended)), f"docs/dvc.md has lost its block '{name}'"
+    said = {}
+    for number, command in enumerate(re.findall(r"^\$ (.+)$", block, re.MULTILINE)):
+        said[number, command] = person.type(command)
+        before(command)
+    written = "".join("\n".join([f"$ {command}", *shortened(lines)]) + "\n" for (_, command), lines in said.items())
+    if os.environ.get("UPDATE_GOLDEN"):
+        DVC_PAGE.write_text(f"{head}{begun}{written}{ended}{tail}")
+    else:
+        assert calm(block) == calm(written), "run UPDATE_GOLDEN=1 on this file, and look at the difference"
+
+
+def shortened(lines):
+    """What the page shows: no names that come in any order, of many lines their ends, of a wide one its beginning."""
+    lines = [line for line in lines if not re.match(r"md5: |data/|model$|```", line)]
+    lines = [line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in lines]
+    return [*lines[:3], "…", *lines[-3:]] if len(lines) > MOST_LINES else lines
+
+
+def test_dvc_repro_in_a_fresh_clone_gives_exactly_what_is_committed(told):
+    """Another path, another locale, nothing activated: every hash in dvc.lock, every byte of metrics/; and all else."""
+    folder, run, _ = told
+    place = folder / "a longer path, with blanks"
+    person = Person(place, place / "clone", folder / "flights.git")
+    person.type(f"git switch -q -C main {verdict(run, 'HEAD~1')['commit']}")
+
+    def check(command):
+        if command == "dvc repro":
+            assert person.type("git status --porcelain") == [], f"{STALE}: {person.type('git diff --stat')}"
+            digest = run("sha256sum", str(person.clone / "model" / "model.ubj")).split()[0]
+            assert digest == verdict(run, "HEAD~1")["digests"]["model"]
+
+    typed(person, "fresh", check)
+
+
+def test_dvc_in_a_clone_of_a_team_says_what_the_page_on_it_shows(told):
+    folder, run, _ = told
+    person = Person(folder / "bob", folder / "team", folder / "flights.git")
+    typed(person, "team")
+    assert run("git", "-C", str(person.clone), "diff", "--stat", "flight-delay@v1.0.1") == ""
 
 
 def calm(text):
     """The words, without what differs from run to run: seconds, commits, and the line breaks that follow from them."""
     words = " ".join(re.sub(r"^remote: ?", "", text, flags=re.MULTILINE).split())
+    words = re.sub(r"\b\d\d:\d\d [AP]M\b", "00:00 AM", re.sub(r"\b[0-9a-f]{40}\b", "0000000", words))
     return re.sub(r"\b\d+\.\d s\b", "0.0 s", re.sub(r"\b[0-9a-f]{7,9}\b", "0000000", words))
 
 

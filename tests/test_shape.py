@@ -48,6 +48,7 @@ CALLS = {
     "gc": "server.gc.collect",
     "init": "server.init.init",
     "new": "project.new.make",
+    "notify": "server.telling.at_once",
     "promote": "release.promote.promote",
     "pull": "release.pull.pull",
     "record": "judge.recorded.record",

@@ -190,8 +190,11 @@ def test_each_schema_of_what_a_verb_prints_has_a_page(maker, tmp_path):
     pages = maker("reference").pages(tmp_path)
     assert "- [runs](schemas/runs.md)" in pages["reference/schemas.md"]
     assert "It is: list of [Run](#run)." in pages["reference/schemas/runs.md"]
-    assert "| `at` | a \\| b | string | needed |" in pages["reference/schemas/runs.md"]
-    assert "| `of` |  | `x` |  |" in pages["reference/schemas/runs.md"]
+    rows = pages["reference/schemas/runs.md"].splitlines()
+    assert rows[rows.index("| key | is | means | there |") + 2 :][:2] == [
+        "| `at` | string | a \\| b |  |",
+        "| `of` | `x` |  | not always |",
+    ]
 
 
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")

@@ -3,7 +3,7 @@
 import pytest
 
 from pushforward import text
-from pushforward.text import cells, clean, code, cut, figure, left, plain, right, signed
+from pushforward.text import beside, cells, clean, code, cut, figure, left, plain, right, signed
 
 
 @pytest.mark.parametrize(
@@ -148,3 +148,15 @@ def test_a_sentence_begins_with_a_capital_and_a_name_keeps_its_letters(said, tol
 )
 def test_the_word_of_a_cluster_has_its_plural(noun, many):
     assert text.plural(noun) == many
+
+
+def test_a_difference_has_no_more_decimals_than_what_it_is_one_of():
+    assert [beside(value, 0.4712) for value in (7.682e-07, -4.982e-05, 0.007, 0.0)] == [
+        "+0.0000",
+        "−0.0000",
+        "+0.0070",
+        "+0.0000",
+    ]
+    assert beside(7.682e-07, 3e-06) == "+7.7e−07", "where the loss itself is as small, it says something"
+    assert beside(-12.5, 2104.3) == "−12.5000"
+    assert beside(float("1e9"), 0.5) == signed(1e9)

@@ -56,9 +56,10 @@ def test_a_step_is_one_command_without_expressions(path):
             assert "${{" not in step["run"]
 
 
+ADDRESSES = ("WEBHOOK", "SMTP")  # secrets of whoever is told of a verdict
 # the judge records its look at the holdout; of a verified bundle a release is made
 WRITING = {
-    "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"]},
+    "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"], "tell": []},
     "release": {"bundle": [], "publish": ["contents"]},
     "pages": {"export": [], "deploy": ["id-token", "pages"]},
 }
@@ -77,7 +78,7 @@ def test_secrets_are_those_of_an_environment_that_only_the_default_branch_reache
     for path in FILES:
         for name, job in read(path)["jobs"].items():
             if "secrets." in str(job):
-                assert (path.stem, job["environment"]) == ("judge", "judge"), name
+                assert (path.stem, job["environment"]) in {("judge", "judge"), ("verify", "judge")}, name
 
 
 def test_a_release_is_made_of_what_was_verified_and_runs_none_of_it():
@@ -174,8 +175,9 @@ def test_the_judge_checks_out_and_runs_nothing_of_the_head():
             assert step["with"]["path"] in {"handover", "verdict"}
         if "run" in step:
             assert step["run"].split()[0] == ".venv/bin/pushforward"
-    # two secrets: what seals the numbers of a holdout in use, and what signs versions, which one step alone gets
-    assert set(re.findall(r"secrets\.\w+", text)) == {"secrets.PUSHFORWARD_SEAL", "secrets.PUSHFORWARD_SIGNING_KEY"}
+    # what seals the numbers of a holdout in use, what signs versions, which one step alone gets, and where to tell it
+    assert set(re.findall(r"secrets\.PUSHFORWARD_(\w+)", text)) == {"SEAL", "SIGNING_KEY", *ADDRESSES}
+    assert len(re.findall(r"secrets\.", text)) == len(re.findall(r"secrets\.PUSHFORWARD_", text))
     assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote"]
     assert not re.search(r"(bash|sh|python\S*|source|\./|make)\s+\S*(handover|verdict)", text)
 
@@ -190,6 +192,22 @@ def test_pages_are_made_of_what_is_recorded_by_the_default_branch_and_only_where
     assert not [step for step in steps(path) if "download-artifact" in step.get("uses", "")]
     assert [step["run"] for step in steps(path) if "run" in step] == [".venv/bin/pushforward web --export site"]
     assert "secrets" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("stem", "what", "when"),
+    [("judge", "verdict", "needs.judge.result == 'success'"), ("verify", "verify", "needs.verify.result == 'failure'")],
+)
+def test_telling_is_asked_for_comes_last_and_changes_nothing(stem, what, when):
+    jobs = read(ROOT / ".github" / "workflows" / f"{stem}.yml")["jobs"]
+    tell = jobs["tell"]
+    assert [*jobs][-1] == "tell"
+    assert tell["if"] == f"${{{{ !cancelled() && {when} && vars.PUSHFORWARD_NOTIFY != '' }}}}"
+    (step,) = (step for step in tell["steps"] if "run" in step)
+    assert (step["run"], step["continue-on-error"]) == (f".venv/bin/pushforward notify {what}", True)
+    assert set(step["env"]) == {f"PUSHFORWARD_{name}" for name in ADDRESSES}
+    for job in jobs.values():
+        assert "PUSHFORWARD_WEBHOOK" not in str([one for one in job["steps"] if one is not step])
 
 
 def test_recording_has_the_token_alone_and_neither_decides_nor_holds_anything_up():

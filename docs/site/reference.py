@@ -12,15 +12,16 @@ from pushforward.commands.cli import ROLES, main
 from pushforward.git import refs
 
 NAME = "pushforward"
+SETTINGS = "pushforward.schema.json"
 
 
 def pages(docs: Path) -> dict[str, str]:
     """Every generated page, by its place below docs/, in the order of the navigation."""
-    settings = docs / "pushforward.schema.json"
+    settings = docs / SETTINGS
     made = {
         "reference/verbs.md": verbs(),
         place(settings): schema(
-            "Settings", "Every key of `pushforward.yaml`: what it says, may be, and is by itself.", settings
+            "Settings", "Every key of `pushforward.yaml`: what it may be, what it means, and its default.", settings
         ),
         "reference/refs.md": database(),
     }
@@ -30,7 +31,7 @@ def pages(docs: Path) -> dict[str, str]:
         head = ["# What programs read", "", "Every key of what a verb prints with `--json`.", ""]
         made["reference/schemas.md"] = "\n".join([*head, *listed]) + "\n"
     for path in (docs / "verdict.schema.json", *printed):
-        made[place(path)] = schema(f"Schema: {title(path)}", f"Every key of what `{path.name}` describes.", path)
+        made[place(path)] = schema(f"Schema: {title(path)}", f"Every key that `{path.name}` describes.", path)
     return made
 
 
@@ -38,7 +39,7 @@ def place(path: Path) -> str:
     """Where the generated page of a schema is."""
     if path.parent.name == "schemas":
         return f"reference/schemas/{title(path)}.md"
-    return f"reference/{'settings' if path.name == 'pushforward.schema.json' else title(path)}.md"
+    return f"reference/{'settings' if path.name == SETTINGS else title(path)}.md"
 
 
 def title(path: Path) -> str:
@@ -99,24 +100,28 @@ def schema(heading: str, first: str, path: Path) -> str:
     lines = [f"# {heading}", "", first, ""]
     if whole.get("description"):
         lines += [whole["description"], ""]
-    lines += keys(whole) if whole.get("properties") else [f"It is: {kind(whole)}.", ""]
+    written = path.name == SETTINGS
+    lines += keys(whole, written=written) if whole.get("properties") else [f"It is: {kind(whole)}.", ""]
     for name, part in whole.get("$defs", {}).items():
         lines += [f"## {name}", "", *filter(None, [part.get("description", "")]), ""]
-        lines += keys(part) if part.get("properties") else [f"{kind(part)}", ""]
+        lines += keys(part, written=written) if part.get("properties") else [kind(part), ""]
     return "\n".join(lines) + "\n"
 
 
-def keys(part: dict[str, Any]) -> Iterator[str]:
-    """The table of the keys of an object."""
-    if not part.get("properties"):
-        return
+def keys(part: dict[str, Any], *, written: bool) -> Iterator[str]:
+    """The table of the keys of an object, which people write or a verb prints, without columns that say nothing."""
     needed = part.get("required", [])
-    yield from ("| key | means | is | default |", "|:--|:--|:--|:--|")
+    rows = [("key", "is", "means", "default" if written else "there")]
     for name, known in part["properties"].items():
         # the default of a part is that of its keys
         said = "default" in known and not isinstance(known["default"], dict)
         default = "needed" if name in needed else f"`{json.dumps(known['default'])}`" if said else ""
-        yield f"| `{name}` | {cell(known.get('description', ''))} | {cell(kind(known))} | {cell(default)} |"
+        last = default if written else "" if name in needed else "not always"
+        rows.append((f"`{name}`", cell(kind(known)), cell(known.get("description", "")), cell(last)))
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    head, *body = zip(*columns, strict=True)
+    for row in (head, [":--"] * len(head), *body):
+        yield f"| {' | '.join(row)} |"
     yield ""
 
 

@@ -29,6 +29,8 @@ MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+Mail = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
+Event = Literal["verdict", "promotion", "release", "rollback", "verify"]
 Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 
@@ -384,6 +386,25 @@ class Report(Section):
     )
 
 
+class Target(Section):
+    """Somebody who is told of what happens, by a webhook or by mail; the address itself is in no repository."""
+
+    url_env: str = Field(
+        pattern=r"^[A-Z][A-Z0-9_]{0,63}$",
+        description="What the address is called, in the environment, or on a server in keys/notify.env: "
+        "https://… of a webhook, smtps://USER:PASSWORD@HOST of a mail server.",
+    )
+    to: list[Mail] = Field(default=[], max_length=50, description="By mail: to whom.")
+    sender: Mail | None = Field(default=None, description="By mail: from whom.")
+    events: list[Event] = Field(default=[*get_args(Event)], min_length=1, description="What is told; default all.")
+
+    @model_validator(mode="after")
+    def _mail_or_webhook(self) -> Self:
+        if bool(self.to) != (self.sender is not None):
+            raise ValueError("a mail has `to` and `sender`, a webhook neither")
+        return self
+
+
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
@@ -407,6 +428,9 @@ class Project(Section):
     models: dict[Name, Model] = Field(min_length=1, description="The models of this repository, by name.")
     gate: Gate = Field(default=Gate(), description="The rules of the gate, at levels 2 and 3.")
     promote: Promote = Field(default=Promote(), description="What becomes of a version that passes.")
+    notify: dict[Name, Target] = Field(
+        default={}, max_length=20, description="Who is told of verdicts, promotions, releases, rollbacks; by name."
+    )
     report: Report = Field(default=Report(), description="The comment on a pull request.")
     server: Server = Field(default=Server(), description="The local server; a forge does not read that.")
 

@@ -147,6 +147,12 @@ def signed(value: float) -> str:
     return f"{'+' if value >= 0 else ''}{figure(value)}"
 
 
+def beside(value: float, whole: float) -> str:
+    """A difference beside the number that it is one of, in no more decimals than that has: by 0.4712, +0.0000."""
+    plain_whole = whole == 0 or 0.5 / 10**4 <= abs(whole) < 1000
+    return f"{value:+.4f}".replace("-", "−") if plain_whole and abs(value) < 1000 else signed(value)
+
+
 def between(low: float | None, high: float | None) -> str:
     """The bounds of a difference; "" where it has none."""
     return "" if low is None or high is None else f"{signed(low)} … {signed(high)}"

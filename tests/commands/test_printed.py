@@ -78,7 +78,6 @@ def test_each_verb_prints_one_document_of_its_schema(promoted, tmp_path):
         "gc": told(team, "gc", "--dry-run"),
         "init": told(team, "init"),
         "new": told(team, "new", "other", "--dry-run"),
-        "pull": told(team, "pull", "v1.0.0"),
         "rehearse": told(team, "rehearse", codes=(0, NOT_PROMOTED)),
         "report": told(team, "report"),
         "show": told(team, "show"),
@@ -98,6 +97,7 @@ def test_each_verb_prints_one_document_of_its_schema(promoted, tmp_path):
     told(team, "report", "--from", "verdict")
     assert verdict["commit"] == team.head()
     told(team, "record")
+    told(team, "pull", "v1.0.0", "--force")
     assert said["repro"]["commit"] == team.head()
     assert said["act"]["line"][1] == "push"
 

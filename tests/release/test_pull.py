@@ -239,4 +239,13 @@ def test_repro_begins_with_the_lock_of_the_version_in_use_where_there_is_none(pr
     assert (team.clone / "dvc.lock").read_text() == wanted
     shutil.rmtree(team.clone / "data" / "holdout")
     assert "holdout" in team.pushforward("repro").splitlines()[-2]
-    assert team.pushforward("pull").startswith("the run of ")
+    assert "was here already" in team.pushforward("pull")
+    for folder in (
+        team.clone / ".dvc" / "cache",
+        team.clone / "data" / "holdout",
+        team.clone.parent / "store" / "files",
+    ):
+        shutil.rmtree(folder)
+    (team.clone.parent / "store" / "files").mkdir()
+    assert "ran" in team.pushforward("repro").splitlines()[-1], "what the store has lost is made again"
+    assert (team.clone / "dvc.lock").read_text() == wanted

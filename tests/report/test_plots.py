@@ -97,11 +97,12 @@ def test_a_pair_of_models_gets_every_picture_and_the_web_page_takes_them(drawn):
         assert len(svg) < 60_000
 
 
-def test_a_picture_has_no_script_no_style_and_no_address(drawn):
+def test_a_picture_has_no_script_no_address_and_no_style_but_the_ink_of_a_dark_page(drawn):
     for svg in drawn.values():
         text = svg.decode()
         assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
-        assert not re.search(r"<script|<style|@import|<image|<foreignObject|href|url\(|\son\w+=|\sid=", text)
+        assert re.findall(r"<style>(.*?)</style>", text) == [vega.DARK]
+        assert not re.search(r"<script|@import|<image|<foreignObject|href|url\(|\son\w+=|\sid=", text)
         families = {element.get("font-family") for element in _tree(svg).iter(f"{SVG}text")}
         assert families == {"sans-serif"}
         assert _tree(svg).get("role") == "img"
@@ -111,8 +112,11 @@ def test_texts_and_models_stand_out_from_a_white_and_from_a_dark_page(drawn):
     for svg in drawn.values():
         root = _tree(svg)
         assert not [rect for rect in root.findall(f"{SVG}rect") if rect.get("fill") not in (None, "none")]
-        shown = {element.get("fill") for element in root.iter(f"{SVG}text")} | set(vega.COLORS.values())
-        for page, color in itertools.product(("#ffffff", "#0d1117"), shown):
+        assert {element.get("fill") for element in root.iter(f"{SVG}text")} == {vega.INK}
+        assert min(_contrast("#ffffff", vega.INK), _contrast("#1a1c21", vega.INK_ON_DARK)) >= 4.5
+        assert _contrast("#0d1117", vega.INK_ON_DARK) >= 4.5
+        assert _contrast("#0d1117", vega.INK) >= 3, "where a page is dark and the browser is not told so"
+        for page, color in itertools.product(("#ffffff", "#0d1117"), vega.COLORS.values()):
             assert _contrast(page, color) >= 4, (page, color)
 
 
@@ -389,3 +393,15 @@ def test_the_same_bytes_twice_and_whatever_lies_in_the_working_directory(drawn, 
         y, challenger, champion, days, loss=of(GateRules(metric="logloss")), learning=LEARNING, importance=IMPORTANCE
     )
     assert again == drawn
+
+
+def test_what_is_not_told_the_colour_of_its_page_has_an_ink_for_both(drawn, monkeypatch):
+    import vl_convert
+
+    assert min(_contrast(page, vega.BETWEEN) for page in ("#ffffff", "#0d1117")) >= 4
+    seen, real = [], vl_convert.svg_to_png
+    monkeypatch.setattr(vl_convert, "svg_to_png", lambda svg, **more: seen.append(svg) or real(svg, **more))
+    vega.png(drawn["roc.svg"], 720)
+    assert vega.BETWEEN in seen[0]
+    assert vega.INK not in seen[0]
+    assert "<style" not in seen[0]

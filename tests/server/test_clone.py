@@ -1,6 +1,7 @@
 """The clone as its own hub: what a run of act in it is given, what is typed, and that no ref of it moves."""
 
 import json
+import sys
 
 import pytest
 
@@ -147,6 +148,17 @@ def test_the_command_line_is_whole_and_a_shell_reads_it_back(clone):
     assert json.loads((clone / ".act" / "push.json").read_text())["act"] is True
     assert (clone / ".act" / "actions" / "actions+checkout" / "action.yml").is_file()
     assert Repository(clone).unclean() == []
+
+
+def test_a_run_by_way_of_the_links_leaves_them_as_they_are(clone, monkeypatch):
+    clones.command(clone, "push", None, ())
+    link = clone / ".act" / "environment"
+    there = link.readlink()
+    monkeypatch.setattr(sys, "prefix", str(link))  # as in the run that an .actrc has started
+    give(clone, "push")
+    clones.command(clone, "push", None, ())
+    assert link.readlink() == there
+    assert (link / "bin" / "python").exists()
 
 
 def test_an_event_that_is_not_there_and_a_project_without_workflows_are_told(clone, git, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushforward.views.charts import Point, Scale, curve, ticks, trend
+from pushforward.views.charts import Point, Scale, bars, curve, dots, spans, ticks, trend
 
 
 def point(value, *, version="", month="2013-03"):
@@ -46,9 +46,38 @@ def test_a_trend_goes_from_left_to_right_and_up_where_values_rise():
     first, second, third = drawn.points
     assert first.x < second.x < third.x
     assert second.y < third.y < first.y
-    assert drawn.line == f"{first.x},{first.y} {third.x},{third.y}"
+    assert drawn.lines == (f"{first.x},{first.y} {third.x},{third.y}",)
     assert all(0 <= one.x <= 540 and 0 <= one.y <= 220 for one in drawn.points)
     assert {round(value, drawn.digits) for _, value in drawn.grid} == {value for _, value in drawn.grid}
+
+
+def test_no_line_joins_values_on_different_months():
+    months = ("2013-03", "2013-03", "2013-04", "2013-05", "2013-05")
+    drawn = trend([point(0.4, version="v", month=month) for month in months], width=540, height=220)
+    assert [len(line.split()) for line in drawn.lines] == [2, 2]
+    placed = dots([("2013-03", "v1", 0.5), ("2013-03", "v2", 0.4), ("2013-04", "", 0.3)], width=100, height=56)
+    assert placed.dots == ((5.0, 5.0), (50.0, 28.0), (95.0, 51.0))
+    assert placed.lines == ("5.0,5.0 50.0,28.0",)
+
+
+def test_bars_begin_at_nothing_and_a_limit_is_always_in_the_picture():
+    drawn = bars([0.0, 0.1, 0.2], limit=0.4, width=240, height=64)
+    assert drawn.limit == 3
+    assert [height for *_, height in drawn.places] == [0.0, 15.0, 30.0]
+    assert all(y + height == pytest.approx(63, abs=0.11) for _, y, _, height in drawn.places)
+    assert bars([5.0], limit=0.2).places[0][1] == 3
+    assert bars([0.0]).places[0][3] == 0
+
+
+@pytest.mark.parametrize("count", range(1, 14))
+def test_pictures_fill_their_rows_without_a_hole(count):
+    widths, row = spans(count), 0
+    assert len(widths) == count
+    for width in widths:
+        row += width
+        assert row <= 6
+        row %= 6
+    assert row == 0
 
 
 def test_a_month_is_marked_at_its_first_run_where_there_is_room():

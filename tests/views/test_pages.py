@@ -14,6 +14,7 @@ from posixpath import dirname, join, normpath
 import pytest
 
 from pushforward import __version__, process
+from pushforward.gate.profile import Bin, Month, Profile
 from pushforward.gate.verdict import LEVEL, Champion, Slice, Stage, by_limits
 from pushforward.git import repository as git_module
 from pushforward.git.refs import HOLDOUTS, REGISTRY
@@ -21,8 +22,12 @@ from pushforward.git.repository import Repository
 from pushforward.judge import ledger, looks, names, recorded
 from pushforward.report import note, notes, words
 from pushforward.report.note import Context
-from pushforward.text import figure, plain, signed
-from pushforward.views.pages import HTML, PER_PAGE, Site, _templates, sentence
+from pushforward.text import beside, figure, plain, sentence
+from pushforward.views.answers import HTML
+from pushforward.views.lists import PER_PAGE
+from pushforward.views.pages import Setting, Site
+from pushforward.views.rendering import templates
+from pushforward.views.underway import Desk, Underway
 
 
 def module(name, path):
@@ -227,7 +232,7 @@ def test_pages_are_sound_html_for_every_reader(pages):
         assert (
             len(page.find("h1"))
             == len(page.find("main", id="main"))
-            == len(page.find("title")) - len(re.findall("<svg[^>]*><title>", answer.content.decode()))
+            == len(page.find("title")) - len(re.findall("<(?:svg|rect)[^>]*><title>", answer.content.decode()))
         ), path
         assert page.find("html", lang="en")
         assert page.find("a", href="#main")
@@ -269,7 +274,7 @@ def test_the_first_page_says_what_is_in_use_and_what_was_judged_newest_first(wor
     text = html(world.site, "index.html")
     assert text == html(world.site, "")
     told = Page(text).text
-    assert re.search(r"staging v1\.1\.0 since 2023-11-14 · log loss 0\.4695.*production v1\.0\.0", told)
+    assert re.search(r"staging v1\.1\.0 since 2023-11-14 22:18 UTC · log loss 0\.4695.*production v1\.0\.0", told)
     assert "8 of 10 looks left" in told
     found = [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]]
     order = [world.broken, world.carried, world.hostile, world.merge, world.merge, *world.tries[::-1], world.first]
@@ -313,6 +318,11 @@ def test_a_commit_judged_twice_has_both_reports_on_its_page(world):
     assert "Judged before, as pull request #1" in page.text
 
 
+def test_an_invalid_row_says_why(world):
+    row = next(row for row in rows(html(world.site, "index.html")) if world.broken[:7] in row)
+    assert sentence(plain(benchmark.REASONS["invalid"])) in row
+
+
 def test_a_verdict_that_stands_says_from_where(world):
     assert f"The verdict on {world.merge[:7]} stands." in Page(html(world.site, f"run/{world.carried}.html")).text
     carried = next(row for row in rows(html(world.site, "index.html")) if world.carried[:7] in row)
@@ -347,9 +357,65 @@ def test_lineage_goes_from_data_to_environment(world):
 def test_an_environment_tells_all_that_was_in_use(world):
     found = rows(html(world.site, "environment/staging.html"))[1:]
     assert found == [
-        "2 v1.1.0 2023-11-14 22:18 pushforward",
-        "1 v1.0.0 2023-11-14 22:13 pushforward",
+        "2 v1.1.0 2023-11-14 22:18 UTC now pushforward",
+        "1 v1.0.0 2023-11-14 22:13 UTC 2023-11-14 22:18 UTC pushforward",
     ]
+
+
+def test_a_rollback_is_marked_and_says_who_why_and_until_when(tmp_path):
+    story = benchmark.Story(tmp_path / "toy.git")
+    first, second = story.commit("Begin"), story.commit("Go on")
+    story.write_commits()
+    old, new = story.commits[first], story.commits[second]
+    for name, commit in (("v1.0.0", old), ("v1.1.0", new)):
+        story.tag(f"flight-delay@{name}", commit, {"schema": 1})
+    uses = (
+        ("v1.0.0", old, "released"),
+        ("v1.1.0", new, "it is better"),
+        ("v1.0.0", old, "late, <b>nobody</b> is sure"),
+    )
+    for number, (name, commit, reason) in enumerate(uses, 1):
+        told = {"version": f"flight-delay@{name}", "by": "Ann <a@example.org>", "reason": reason}
+        story.tag(f"flight-delay#production#{number}", commit, told, minute=number)
+    gone = {"version": "flight-delay@v1.1.0", "reason": "it leaks", "by": "Bo <b@example.org>"}
+    story.tag("flight-delay@v1.1.0!", new, gone, minute=9)
+    site = Site(Repository(story.write()))
+    assert rows(html(site, "environment/production.html"))[1:] == [
+        "3 v1.0.0 ↩ rollback 2023-11-14 22:16 UTC now Ann late, &lt;b&gt;nobody&lt;/b&gt; is sure",
+        "2 v1.1.0 2023-11-14 22:15 UTC 2023-11-14 22:16 UTC Ann it is better",
+        "1 v1.0.0 2023-11-14 22:14 UTC 2023-11-14 22:15 UTC Ann released",
+    ]
+    left = html(site, "version/v1.1.0.html")
+    assert "production 2 2023-11-14 22:15 UTC 2023-11-14 22:16 UTC Ann it is better" in rows(left)
+    assert "Environment nowhere" in Page(left).text
+    assert "Deprecated 2023-11-14 22:22 UTC by Bo: it leaks" in Page(left).text
+    assert "Ann: late, <b>nobody</b> is sure" in Page(html(site, "index.html")).text
+    assert next(row for row in rows(html(site, "models.html")) if "deprecated" in row).startswith("v1.1.0")
+
+
+def test_a_pull_request_is_open_merged_closed_or_rejected_and_what_is_settled_has_nothing_next(tmp_path, git):
+    story = benchmark.Story(tmp_path / "toy.git")
+    first = story.commit("Begin")
+    words_ = {"merged": "promote", "open": "unknown", "closed": "promote", "rejected": "hold"}
+    made = {state: story.commit(f"Try {state}", branch=state, start=first) for state in words_}
+    story.commit("Merge", start=first, merge=made["merged"])
+    story.write_commits()
+    for number, (state, word) in enumerate(words_.items(), 1):
+        commit = story.commits[made[state]]
+        told = benchmark.verdict(commit, word, ref=f"refs/heads/{state}", pull=number, champion=Champion("v", commit))
+        story.note(commit, [benchmark.written(told)])
+    bare = story.write()
+    git(bare, "update-ref", "-d", "refs/heads/closed")
+    for row in rows(html(Site(Repository(bare)), "pulls.html"))[1:]:
+        state = next(state for state in words_ if f"Try {state}" in row)
+        assert row.partition(" 2023")[0].split()[-1] == state
+    nexts = [Page(html(Site(Repository(bare)), f"pull/{number}.html")).text for number in range(1, 5)]
+    assert "Next nothing to do: it is merged" in nexts[0]
+    assert "the next month counts too" in nexts[1]
+    assert "Next nothing to do: its branch is gone" in nexts[2]
+    # a clone of a forge has no branches of others: what is gone there, it cannot tell
+    told = Page(html(Site(Repository(bare), setting=Setting(whole=False)), "pull/3.html")).text
+    assert "Pull request #3 open" in told
 
 
 def test_metrics_have_every_trained_model_rejected_ones_too(world):
@@ -359,8 +425,8 @@ def test_metrics_have_every_trained_model_rejected_ones_too(world):
     assert world.broken[:7] not in found, "it was never trained"
     assert world.carried[:7] not in found, "it was not trained again"
     assert len(Page(text).find("figure")) == 3
-    shapes = text[text.index("<svg viewBox") : text.index("</figure>")]
-    assert shapes.count('class="shape unknown"') == 1
+    wide, narrow = text[text.index('<svg class="wide"') : text.index("</figure>")].split('<svg class="narrow"')
+    assert [shapes.count('class="shape unknown"') for shapes in (wide, narrow)] == [1, 1]
 
 
 def test_a_holdout_shows_its_budget_and_its_numbers_once_it_has_retired(world):
@@ -439,7 +505,7 @@ def test_every_kind_of_report_has_a_page(name, repository, git):
         assert plain(path, 4000) in page.text
     for one in verdict.numbers:
         assert figure(one.challenger) in page.text
-        assert one.gain is None or signed(one.gain) in page.text
+        assert one.gain is None or beside(one.gain, one.challenger) in page.text
 
 
 def test_a_trend_names_no_month_where_none_is_known(repository, git):
@@ -487,6 +553,10 @@ def test_an_empty_repository_says_how_to_begin(tmp_path, git):
     assert paths == [
         "style.css",
         "icon.svg",
+        "data.html",
+        "feed.xml",
+        "index.json",
+        "badge.svg",
         *(f"{n}.html" for n in ("index", "pulls", "models", "metrics", "holdouts")),
     ]
 
@@ -752,4 +822,172 @@ def test_of_several_models_each_has_its_pages_and_a_switch_leads_to_the_others(t
 
 
 def test_templates_are_compiled_once_for_all_sites():
-    assert _templates() is _templates()
+    assert templates() is templates()
+
+
+SERVED = Setting(served=True)
+
+
+def served(world, **more):
+    return Site(Repository(world.folder), setting=dataclasses.replace(SERVED, **more))
+
+
+def found(site, query):
+    text = site.answer("index.html", query).content.decode()
+    return [re.search(r"[0-9a-f]{7}\b", row)[0] for row in rows(text)[1:]], text
+
+
+def test_served_runs_are_found_by_verdict_branch_author_and_words(world):
+    site = served(world)
+    assert found(site, "author=bashir&verdict=unknown")[0] == [world.tries[0][:7]]
+    assert found(site, "branch=deeper&text=fewer")[0] == [world.tries[1][:7]]
+    none, text = found(site, "text=nothing+like+it")
+    assert none == []
+    assert "No run answers that." in text
+    nasty = found(site, "text=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")[1]
+    assert "<script" not in nasty
+    assert Page(nasty).find("input", name="text")[0]["value"] == '"><script>alert(1)</script>'
+    assert len(Page(html(site, "index.html")).find("form", method="get")) == 1
+
+
+def test_an_answer_has_pages_that_ask_the_same(tmp_path):
+    story = benchmark.team(tmp_path / "team.git", runs=2 * PER_PAGE + 7, tags=0)
+    site, seen = Site(Repository(story.folder), setting=SERVED), []
+    for page in (1, 2, 3):
+        some, text = found(site, f"text=e&page={page}")
+        seen += some
+        addresses = {link for link in Page(text).links if "page=" in link}
+        assert addresses <= {f"index.html?text=e&page={number}" for number in (1, 2, 3)}
+        assert addresses
+    assert len(seen) == 2 * PER_PAGE + 7
+
+
+def test_an_export_has_a_list_for_each_verdict_and_no_form(world):
+    text = html(world.site, "index.html")
+    assert not Page(text).find("form")
+    assert "form-action 'none'" in text
+    held = html(world.site, "verdict/unknown.html")
+    assert f"{world.tries[0][:7]}" in " ".join(rows(held))
+    assert len(rows(held)) == 2
+    assert world.site.answer("index.html", "verdict=unknown") == world.site.answer("index.html")
+    assert [world.site.answer(path) for path in ("verdict/measured.html", "compare.html", "queue.html")] == [None] * 3
+
+
+def test_served_pages_say_how_long_ago_and_an_export_does_not(world):
+    assert " y ago" in Page(html(served(world), "index.html")).text
+    assert "ago" not in Page(html(world.site, "index.html")).text
+
+
+def under_way(world, **more):
+    told = {"key": f"push-{world.first}", "name": world.first[:9], "event": "push", "branch": "main"}
+    told |= {"commit": world.first, "pull": None, "state": "running", "stage": "train", "verdict": "", "reason": ""}
+    return Underway(**(told | {"place": "", "asked": 1, "started": 1, "seconds": 2.5} | more))
+
+
+def test_runs_under_way_are_told_with_their_logs_where_they_are_served(world):
+    waits = under_way(
+        world, key="push-" + "e" * 40, name="e" * 9, commit="e" * 40, state="queued", place="queued: 1 before"
+    )
+    ended = under_way(world, key=f"tag-{'d' * 40}", name="d" * 9, event="tag", state="done", verdict="success")
+    desk = Desk(lambda: [waits, under_way(world), ended], lambda key: f"{key}\n<b>\x1b[31mepoch  1\n")
+    site = served(world, desk=desk)
+    text = Page(html(site, "index.html")).text
+    assert re.search(rf"Under way.*queued.*{'e' * 9}.*queued: 1 before.*running.*{world.first[:9]}.*2\.5 s", text)
+    assert "success" not in text
+    assert "success" in Page(html(site, "queue.html")).text
+    log = site.answer(f"log/push-{world.first}.html")
+    assert log.refresh > 0
+    assert "\n&lt;b&gt;epoch  1" in log.content.decode(), "blanks of a log count"
+    assert site.answer(f"log/tag-{'d' * 40}.html").refresh == 0
+    assert site.answer(f"log/push-{world.merge}.html") is None
+    assert f'href="../log/push-{world.first}.html"' in html(site, f"run/{world.first}.html")
+    # an export tells what was under way, and has no log
+    kept = Site(Repository(world.folder), setting=Setting(desk=desk))
+    assert "Under way when these pages were made" in Page(html(kept, "index.html")).text
+    assert "log/" not in html(kept, "index.html") + html(kept, f"run/{world.first}.html")
+    assert kept.answer(f"log/push-{world.first}.html") is None
+
+
+def test_a_run_shows_the_code_that_differs_from_what_it_was_judged_against(world):
+    text = html(world.site, f"run/{world.tries[1]}.html")
+    (diff,) = re.findall(r'<pre class="diff".*?</pre>', text, re.DOTALL)
+    shown = [" ".join(line.split()) for line in re.sub(r"<[^>]*>", "", diff).splitlines()]
+    assert [line for line in shown if line[:1] in "+−"] == ["−# 0", "+# 2"]
+    assert "params.yaml +1 −1" in Page(text).text
+    assert "against v" in Page(text).text
+
+
+def test_two_versions_stand_beside_each_other(world):
+    page = Page(html(world.site, "compare/v1.1.0.html"))
+    assert "v1.0.0 beside v1.1.0" in page.text
+    assert "Parameters that differ" not in page.text, "comments are no parameters"
+    table = [row for row in rows(html(world.site, "compare/v1.1.0.html")) if "log loss" in row]
+    assert table[0] == "log loss 0.4700 0.4695 +0.0005"
+    assert world.site.answer("compare/v1.0.0.html") is None, "it is the one in use"
+    site = served(world)
+    asked = Page(site.answer("compare.html", f"a=v1.0.0&b={world.tries[0][:9]}").content.decode())
+    assert f"v1.0.0 beside {world.tries[0][:7]}" in asked.text
+    for query in ("", "a=v9.9.9&b=v1.0.0", "a=%3Cscript%3E&b=", f"a={'x' * 9999}"):
+        text = site.answer("compare.html", query).content.decode()
+        assert "<script" not in text
+        assert "On the validation rows" not in text
+    assert "No run is called v9.9.9" in Page(site.answer("compare.html", "a=v9.9.9&b=v1.0.0").content.decode()).text
+
+
+def test_pictures_that_both_have_stand_beside_each_other(tmp_path):
+    story = benchmark.team(tmp_path / "team.git", runs=30, tags=0, pictures={"roc.svg": PICTURE, "pr.svg": PICTURE})
+    site = Site(Repository(story.folder))
+    path = next(path for path, _ in site.everything() if path.startswith("compare/"))
+    shown = [image["src"] for image in Page(html(site, path)).find("img")]
+    names = [re.fullmatch(r"\.\./plots/([0-9a-f]{40})/push/(roc|pr)\.svg", address).groups() for address in shown]
+    assert [name for _, name in names] == ["roc", "roc", "pr", "pr"]
+    assert names[0][0] == names[2][0] != names[1][0] == names[3][0]
+    assert all(site.answer(normpath(join("compare", address))) for address in shown)
+
+
+def test_what_lies_at_a_forge_is_linked(world):
+    site = Site(Repository(world.folder), setting=Setting(remote="git@github.com:team/flights.git"))
+    for path, link in (
+        (f"run/{world.merge}.html", f"https://github.com/team/flights/commit/{world.merge}"),
+        ("pull/1.html", "https://github.com/team/flights/pull/1"),
+        ("index.html", "https://github.com/team/flights"),
+    ):
+        links = [one for one in Page(html(site, path)).links if "://" in one]
+        assert link in links
+        assert all(one.startswith("https://github.com/team/flights") for one in links)
+
+
+def profile(column, *indices):
+    months = [Month(f"2013-0{number}", 100, 0.02, 4.5, index) for number, index in enumerate(indices, 4)]
+    bins = (Bin("< 9.00", 0.5, 0.25), Bin("≥ 9.00 <b>", 0.5, 0.75))
+    return Profile(column, 0.3, bins, tuple(months))
+
+
+def test_what_months_did_to_columns_is_drawn_by_run_and_by_month(tmp_path):
+    story = benchmark.Story(tmp_path / "toy.git")
+    for number in range(3):
+        story.commit(f"Month {number}")
+    story.write_commits()
+    contexts = [
+        Context(months=(("2013-03", 90, 0.2), ("2013-04", 100, None))),
+        Context(
+            months=(("2013-04", 100, 0.3),),
+            months_added=("2013-05",),
+            profiles=(profile("dest<b>", None, 0.31), profile("dep", None, 0.05)),
+        ),
+        Context(months_added=("2013-06",), profiles=(profile("dest<b>", None, None, 0.07),)),
+    ]
+    for commit, context in zip(story.commits, contexts, strict=True):
+        story.note(commit, [benchmark.written(benchmark.verdict(commit, "promote"), context)])
+    site = Site(Repository(story.write()))
+    text = html(site, "data.html")
+    assert rows(text)[1:] == ["2013-04 100 30 %", "2013-03 90 20 %"]
+    told = Page(text)
+    assert told.text.index("dest<b>") < told.text.index(" dep ")
+    titles = re.findall(r"<title>(2013-[^<]*)</title>", text)
+    assert titles == ["2013-03: 20 %", "2013-04: 30 %", "2013-05: 0.31", "2013-06: 0.07", "2013-05: 0.05"]
+    assert len(told.find("rect", **{"class": "far"})) == 1
+    shown = html(site, f"run/{story.commits[1]}.html")
+    assert "What 2013-05 did to the columns" in Page(shown).text
+    assert "≥ 9.00 &lt;b&gt;, after: 75 %" in shown
+    assert Page(shown).text.count("shifted") == 2

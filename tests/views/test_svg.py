@@ -2,6 +2,7 @@
 
 import pytest
 
+from pushforward.report.vega import DARK
 from pushforward.views.svg import MOST_BYTES, Picture, read
 
 HEAD = (
@@ -75,6 +76,16 @@ def test_what_could_do_more_is_none(inside):
 )
 def test_what_is_not_svg_is_none(content):
     assert read(content) is None
+
+
+def test_of_styles_a_picture_may_have_that_of_our_own_plots_and_no_other():
+    assert picture(f"<style>{DARK}</style>") is not None
+    for style in (
+        f"<style>{DARK} </style>",
+        f"<style>{DARK}</style><style>{DARK}</style>",
+        f'<style media="x">{DARK}</style>',
+    ):
+        assert picture(style) is None
 
 
 def test_a_picture_has_a_size():

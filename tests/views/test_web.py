@@ -17,7 +17,8 @@ from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.views import web
-from pushforward.views.pages import Site
+from pushforward.views.pages import Setting, Site
+from pushforward.views.underway import Desk, Underway
 
 SPEC = importlib.util.spec_from_file_location("web_team", Path(__file__).parents[2] / "benchmarks" / "web.py")
 benchmark = importlib.util.module_from_spec(SPEC)
@@ -259,3 +260,61 @@ def test_the_command_says_what_it_reads_and_where_it_is_and_ends_on_interrupt(st
     web.serve(story.folder, "127.0.0.1", 0, say=said.append)
     assert said[0] == f"reads    {story.folder}"
     assert re.fullmatch(r"open     http://127\.0\.0\.1:\d+/", said[1])
+
+
+def test_what_is_served_may_ask_for_a_page_and_for_nothing_else(story):
+    live = Underway("push-" + "a" * 40, "a", "push", "main", "", None, "running", "train", "", "", "", 1, 1, 2.0)
+    desk = Desk(lambda: [live], lambda _: "epoch 1\n")
+    site = Site(Repository(story.folder), setting=Setting(served=True, desk=desk))
+    server = web.listen(site, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    port = server.server_address[1]
+    try:
+        answer, content = ask(port, "/index.html?verdict=hold&text=%3Cb%3E")
+        assert answer.status == 200
+        assert "form-action 'self';" in answer.headers["Content-Security-Policy"]
+        assert b"form-action 'self'" in content
+        assert b"<b>" not in content
+        assert answer.headers["Refresh"] is None
+        log, content = ask(port, "/log/push-" + "a" * 40 + ".html")
+        assert (log.status, log.headers["Refresh"]) == (200, "5")
+        assert b"epoch 1" in content
+        assert ask(port, "/log/push-" + "b" * 40 + ".html")[0].status == 404
+        feed, _ = ask(port, "/feed.xml")
+        assert feed.headers["Content-Type"].startswith("application/atom+xml")
+        assert ask(port, "/feed.xml", **{"If-None-Match": feed.headers["ETag"]})[0].status == 304
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_code_of_a_pull_request_is_fetched_from_where_no_branch_has_it(tmp_path, git):
+    allow = ("-c", "protocol.ext.allow=always")
+    made = benchmark.Story(tmp_path / "hub.git")
+    first = made.commit("Begin")
+    tried = made.commit("Try", branch="try", start=first)
+    made.write_commits()
+    old, new = made.commits[first], made.commits[tried]
+    champion = benchmark.Champion("v", old)
+    made.note(old, [benchmark.written(benchmark.verdict(old, "promote", gain=None))])
+    told = benchmark.verdict(new, "hold", ref="refs/heads/try", pull=1, champion=champion)
+    made.note(new, [benchmark.written(told)])
+    bare = made.write()
+    git(bare, "update-ref", "refs/pull/1/head", new)
+    git(bare, "update-ref", "-d", "refs/heads/try")
+    git(tmp_path, *allow, "clone", "-q", *allow, f"ext::git %s {bare}", "clone")
+    clone = tmp_path / "clone"
+    assert Repository(clone).objects([new]) == [None]
+    site, _ = web.site_of(clone)
+    assert not site.history.whole
+    page = site.answer("pull/1.html").content.decode()
+    assert '<pre class="diff"' in page
+    assert Repository(clone).refs("refs/pull") == []
+    # what the forge has lost too is no reason to go without pages
+    git(bare, "update-ref", "-d", "refs/pull/1/head")
+    git(tmp_path, *allow, "clone", "-q", *allow, f"ext::git %s {bare}", "later")
+    site, _ = web.site_of(tmp_path / "later")
+    assert site.answer("pull/1.html") is not None
+    assert '<pre class="diff"' not in site.answer("pull/1.html").content.decode()

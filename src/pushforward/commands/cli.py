@@ -26,7 +26,17 @@ ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
     "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
-    "What workflows and hooks call": ("repro", "score", "gate", "record", "promote", "forge", "dispatch", "gc"),
+    "What workflows and hooks call": (
+        "repro",
+        "score",
+        "gate",
+        "record",
+        "promote",
+        "notify",
+        "forge",
+        "dispatch",
+        "gc",
+    ),
 }
 
 

@@ -204,6 +204,15 @@ class New(Record):
     next: list[str]
 
 
+class Told(Record):
+    """`notify`, of one target: whether its host has taken what it was told, else why not."""
+
+    target: str
+    host: str
+    ok: bool
+    reason: str
+
+
 class Promoted(Record):
     """`promote`, of one model: its verdict, and the version that came of it."""
 
@@ -365,6 +374,7 @@ PRINTED: dict[str, Any] = {
     "gc": Collected,
     "init": Server | Elsewhere,
     "new": New,
+    "notify": list[Told],
     "promote": list[Promoted],
     "pull": Pulled | Hooked | Unhooked,
     "record": Recorded,

@@ -3,10 +3,63 @@ repository.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pushforward.commands import common
+
+if TYPE_CHECKING:
+    from pushforward.git.repository import Repository
+    from pushforward.server.runs import Run
+    from pushforward.views.underway import Desk, Underway
+
+
+LONGEST_LOG = 200_000  # characters of a log, its end
+
+
+def _desk(repository: "Repository") -> "Desk":
+    """What is under way at a repository that is a server; nothing at any other."""
+    from pushforward.git.server import FOLDER, Server
+    from pushforward.server import runs as kept
+    from pushforward.text import clean_lines
+    from pushforward.views.underway import Desk, Underway
+
+    if not (repository.path / FOLDER / "server.json").is_file():
+        return Desk()
+    server = Server.load(repository.path)
+
+    def under_way() -> list[Underway]:
+        return [_told(run, kept.place_of(server, run.job.key)) for run in kept.listed(server)]
+
+    def log(key: str) -> str:
+        run = kept.load(server, key)
+        text = "".join(kept.log(server, run, follow=False)) if run else ""
+        return clean_lines(text[-LONGEST_LOG:])
+
+    return Desk(under_way, log)
+
+
+def _told(run: "Run", place: str) -> "Underway":
+    from pushforward.views.underway import Underway
+
+    job = run.job
+    return Underway(
+        key=job.key,
+        name=job.id,
+        event=job.event,
+        branch=job.branch or job.file,
+        commit=job.commit,
+        pull=job.pull,
+        state=run.state,
+        stage=run.stage,
+        verdict=run.told,
+        reason=run.reason,
+        place=place,
+        asked=int(run.asked),
+        started=int(run.started),
+        seconds=run.seconds,
+    )
 
 
 @click.command(epilog=common.example("pushforward web --export site"))
@@ -29,9 +82,9 @@ def web(repository: Path, folder: Path | None, host: str, port: int, as_json: bo
     if as_json and folder is None:
         raise click.UsageError("--json goes with --export")
     if folder is None:
-        pages.serve(repository, host, port, say=click.echo)
+        pages.serve(repository, host, port, say=click.echo, desk=_desk)
         return
-    count = pages.export(repository, folder)
+    count = pages.export(repository, folder, _desk)
     if as_json:
         common.show({"files": count, "folder": str(folder)})
         return

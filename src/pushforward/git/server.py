@@ -18,7 +18,8 @@ FOLDER = "pushforward"
 
 
 # Its folders, and its files.
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted")
+SPOOL = "spool"
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
 TOLD = (
     "server.json",
     "registry.json",

@@ -17,6 +17,7 @@ import polars as pl
 from pushforward import params, schema, untrusted
 from pushforward.errors import PushforwardError
 from pushforward.gate import drift, inspection
+from pushforward.gate.profile import Profile
 from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, files_of, lands, self_scored
 from pushforward.git import kept
 from pushforward.git.repository import Repository
@@ -118,9 +119,12 @@ def with_history(
 ) -> Context:
     """How the rows of the months added differ from the others, and the validation metric of earlier `versions`."""
     found: tuple[drift.Drift, ...] = ()
+    profiles: tuple[Profile, ...] = ()
     if contract.time is not None:
-        is_new = rows[contract.time].dt.strftime("%Y-%m").is_in(list(context.months_added))
-        found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=(contract.key, contract.time))
+        months, skip = rows[contract.time].dt.strftime("%Y-%m"), (contract.key, contract.time)
+        is_new = months.is_in(list(context.months_added))
+        found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=skip)
+        profiles = drift.profiles(rows, months, context.months_added, skip=skip)
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
@@ -130,9 +134,8 @@ def with_history(
             trend.append((_month_watched(repository, version.commit, contract.name), str(version.version), value))
     if name:
         trend.append((validation_month(manifest), "", context.validation[name]))
-    return dataclasses.replace(
-        context, drift=tuple(one.sentence() for one in found if one.notable), trend=tuple(trend), trend_metric=name
-    )
+    notable = tuple(one.sentence() for one in found if one.notable)
+    return dataclasses.replace(context, drift=notable, profiles=profiles, trend=tuple(trend), trend_metric=name)
 
 
 def _month_watched(repository: Repository, commit: str, model: str) -> str:

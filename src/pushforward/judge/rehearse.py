@@ -174,7 +174,11 @@ class _Rehearsing:
             lint.check_bytecode(tree)
         with self._told("the stages", lint.FILE):
             folders.check(self.clone, set(tree))
-        for path, problem in stock.workflows(self.clone, tree):
+        try:
+            names = settings.load(self.clone).project.server.workflows
+        except PushforwardError:  # which is told with the project
+            names = schema.Server().workflows
+        for path, problem in stock.workflows(self.clone, tree, names):
             self.found.add(Fault(path, 0, problem, f"edit {path}"))
 
     def _project(self) -> None:

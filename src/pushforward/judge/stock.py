@@ -70,10 +70,11 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def workflows(clone: Path, tree: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(file, what is wrong with it) of each workflow of a commit that cannot run on a server."""
+def workflows(clone: Path, tree: Iterable[str], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(file, what is wrong with it) of each workflow of a commit that a server is to run, by `names`, and cannot."""
+    wanted = {f"{name}{end}" for name in names for end in (".yml", ".yaml")}
     for path in sorted(tree):
-        if path.rpartition("/")[0] != workflow.FOLDER or not path.endswith((".yml", ".yaml")):
+        if path.rpartition("/")[0] != workflow.FOLDER or path.rpartition("/")[2] not in wanted:
             continue
         try:
             flow = workflow.load(path.rpartition("/")[2], (files.read(clone, path) or b"").decode("utf-8", "replace"))

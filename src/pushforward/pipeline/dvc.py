@@ -223,7 +223,7 @@ def reproduce(
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
-            repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull and not whole)
+            _reproduce(repo, listener, pull=pull, whole=whole)
         except ReproductionError as failed:
             listener.close_last()
             sys.stdout.flush()
@@ -249,6 +249,20 @@ def reproduce(
         raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool) -> None:
+    """Have DVC bring every stage up to date, as `reproduce` says."""
+    from dvc.exceptions import ConfirmRemoveError, ReproductionError
+
+    try:
+        repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull and not whole)
+    except ReproductionError as failed:
+        if not (pull and whole and _has_cause(failed, ConfirmRemoveError)):
+            raise
+        # An out lies here that neither cache nor remote has: what is fetched takes nothing's place, a stage does.
+        listener.stages.clear()
+        repo.reproduce(all_pipelines=True)
 
 
 def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
@@ -316,9 +330,13 @@ def _is_of_objects(error: BaseException) -> bool:
     """Whether a stage could not be brought up to date for want of objects, and not because it failed."""
     from dvc.exceptions import CheckoutError, FileTransferError
 
+    return _has_cause(error, CheckoutError, FileTransferError)
+
+
+def _has_cause(error: BaseException, *kinds: type[BaseException]) -> bool:
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, (CheckoutError, FileTransferError)):
+        if isinstance(seen, kinds):
             return True
         seen = seen.__cause__
     return False

@@ -23,6 +23,9 @@ TEXT = """\
 # What plain `act push`, `act pull_request` and `act workflow_run` are told here: no Docker, no network, no jail.
 # A flag a line; paths are from the top of the clone, where act is typed. `pushforward act push --print` has them whole.
 """
+FIRST = (
+    f"# The first time type `pushforward act push`: it makes {FOLDER}, which leads to where pushforward is installed.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def flags(form: Form) -> list[str]:
 
 def text(form: Form) -> str:
     """The file."""
-    return TEXT + "".join(f"{flag}\n" for flag in flags(form))
+    first = FIRST if form == ADOPTED else ""
+    return TEXT + first + "".join(f"{flag}\n" for flag in flags(form))
 
 
 def _used() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from pushforward.errors import PushforwardError
+from pushforward.gate.profile import Profile
 from pushforward.gate.verdict import Verdict, worst_first
 from pushforward.text import shorten
 from pushforward.untrusted import plain_json
@@ -33,10 +34,10 @@ class Context:
     the champion under the name that the model had before, with which it was not compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
-    added differ. `trend` is (month, version, value) of `trend_metric` on the validation month of each version, this
-    challenger last. `override` says who has let the commit into a protected branch by their word, and why. `remarks`
-    are what the judge could not ask of this project. `measured` are (file:path, old, new) of what the run wrote, old at
-    `measured_before`, a commit of the target branch.
+    added differ; `profiles` are the columns that moved most. `trend` is (month, version, value) of `trend_metric` on
+    the validation month of each version, this challenger last. `override` says who has let the commit into a protected
+    branch by their word, and why. `remarks` are what the judge could not ask of this project. `measured` are
+    (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the target branch.
     """
 
     kind: Kind = "judged"
@@ -56,6 +57,7 @@ class Context:
     months_added: tuple[str, ...] = ()
     months: tuple[tuple[str, int, float | None], ...] = ()
     drift: tuple[str, ...] = ()
+    profiles: tuple[Profile, ...] = ()
     trend: tuple[tuple[str, str, float], ...] = ()
     trend_metric: str = ""
     next_version: str = ""

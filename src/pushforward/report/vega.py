@@ -18,9 +18,13 @@ SQUARE, WIDE = (360, 360), (540, 300)
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 58, 44
 MARGIN = 12
 MONTH = "validation month"
-# Each has a contrast of 4 or more on white and on GitHub's dark page alike, and no kind of colour blindness takes
-# blue for orange. The champion is also the thick line or the hollow dot, for a print in grey.
-INK = "#747a81"
+# No one colour of text has a contrast of 4.5 both on white and on a dark page, so it has two. Lines have one that is
+# seen on either, and no kind of colour blindness takes blue for orange. The champion is also the thick line or the
+# hollow dot, for a print in grey.
+INK, INK_ON_DARK = "#656b73", "#a3a8b1"
+_ON_DARK = f'[fill="{INK}"]{{fill:{INK_ON_DARK}}}[stroke="{INK}"]{{stroke:{INK_ON_DARK}}}'
+DARK = f"@media (prefers-color-scheme:dark){{{_ON_DARK}}}"
+BETWEEN = "#747a81"  # for a picture that nobody tells how dark the page is
 FAINT = "rgba(128,128,128,0.22)"
 COLORS = {"champion": "#3f7fbf", "challenger": "#cb5c0d"}
 STYLE: Spec = {
@@ -147,6 +151,7 @@ def png(drawn: bytes, width: int) -> bytes:
     found = re.search(r'\swidth="(\d+(?:\.\d+)?)"', words.partition(">")[0])
     if found is None or not float(found[1]):
         raise ValueError("the picture says no width")
+    words = words.replace(f"<style>{DARK}</style>", "").replace(f'"{INK}"', f'"{BETWEEN}"')
     return _packed(vl_convert.svg_to_png(words, scale=width / float(found[1])))
 
 
@@ -183,5 +188,5 @@ def svg(plot: Plot) -> bytes:
     body = plot.body | {"layer": [*plot.body["layer"], _headline(plot)]}
     drawn = vl_convert.vegalite_to_svg(frame | body, vl_version="5.21", config=style, allowed_base_urls=[])
     tag, rest = drawn.split(">", 1)
-    words = f"<title>{escape(plot.title)}</title><desc>{escape(plot.description)}</desc>"
+    words = f"<title>{escape(plot.title)}</title><desc>{escape(plot.description)}</desc><style>{DARK}</style>"
     return f'{tag} role="img">{words}{rest}'.encode()

@@ -36,6 +36,7 @@ def everything(
     yield from machine(root, trust=trusted(at_hand))
     if at_hand is not None:
         yield from installation.server(at_hand)
+        yield from guarded("notify", at_hand, lambda: told(at_hand))
         yield from holdings(at_hand, root if inside else None, quick=quick, say=say)
     elif local is not None:
         yield from elsewhere(repository, local)
@@ -74,6 +75,15 @@ def _server_around(repository: Repository) -> Path | None:
     found = repository.git("rev-parse", "--absolute-git-dir", check=False)
     there = found.returncode == 0 and (Path(found.text) / FOLDER).is_dir()
     return Path(found.text) if there else None
+
+
+def told(bare: Path) -> Iterator[Finding]:
+    """Who is told of what happens, and what could not be told."""
+    from pushforward.git.server import Server
+    from pushforward.server import telling
+
+    if (bare / FOLDER / "server.json").is_file() and follows(Repository(bare)):
+        yield from telling.findings(Server.load(bare))
 
 
 def mirror(repository: Repository) -> Iterator[Finding]:

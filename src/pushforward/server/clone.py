@@ -67,6 +67,7 @@ def command(root: Path, name: str, event: Path | None, more: tuple[str, ...]) ->
             next="pushforward rehearse; for a forge's workflows pushforward adopt --tool-from",
         )
     folder = _folder(root)
+    _link(folder)
     given = event.absolute() if event is not None else _event(root, name, folder)
     if not given.is_file():
         raise PushforwardError(f"there is no event {given}", next="pushforward act push, which needs none")
@@ -76,18 +77,22 @@ def command(root: Path, name: str, event: Path | None, more: tuple[str, ...]) ->
 
 
 def _folder(root: Path) -> Path:
-    """The folder of what act leaves, which git ignores; with what the .actrc of an adopted project points to."""
+    """The folder of what act leaves, which git ignores, with the events."""
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    for name, place in (("actions", ACTIONS), ("environment", Path(sys.prefix))):
+    for name, text in actrc.events(_branch(root)).items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def _link(folder: Path) -> None:
+    """Make what the .actrc of an adopted project points to; a run of act may itself be by way of these links."""
+    for name, place in (("actions", ACTIONS.resolve()), ("environment", Path(sys.prefix).resolve())):
         link = folder / name
         if not link.is_symlink() or link.readlink() != place:
             link.unlink(missing_ok=True)
             link.symlink_to(place)
-    for name, text in actrc.events(_branch(root)).items():
-        (folder / name).write_text(text)
-    return folder
 
 
 def _branch(root: Path) -> str:

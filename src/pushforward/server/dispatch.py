@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pushforward import durable
 from pushforward.errors import PushforwardError
-from pushforward.git.server import Server
+from pushforward.git.server import SPOOL, Server
 from pushforward.server import pending, post_receive, recover, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
@@ -68,6 +68,8 @@ class Coordinator:
         """Work until there is nothing left to do; the runs that ended."""
         for line in recover.server(self.server):
             self.say(line)
+        if any((self.server.folder / SPOOL).glob("*.json")):
+            post_receive.spawn(self.server, "--tell")  # what could not be told before
         self._answer()
         while True:
             at_work = self._at_work()
@@ -330,10 +332,11 @@ def run_one(server: Server, key: str) -> int:
 
 
 def main() -> int:
-    """Entry of the detached processes: `python -m pushforward.server.dispatch BARE [--run KEY]`."""
+    """Entry of the detached processes: `python -m pushforward.server.dispatch BARE [--run KEY | --tell]`."""
     parser = argparse.ArgumentParser(prog="python -m pushforward.server.dispatch")
     parser.add_argument("bare", type=Path)
     parser.add_argument("--run", metavar="KEY")
+    parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args()
     try:
         server = Server.load(asked.bare).settle()
@@ -342,6 +345,11 @@ def main() -> int:
         return broken.exit_code
     if asked.run:
         return run_one(server, asked.run)
+    if asked.tell:
+        from pushforward.server import telling
+
+        telling.send(server)
+        return 0
     work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
     return 0
 

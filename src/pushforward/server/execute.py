@@ -71,6 +71,9 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     elif care.tell(server, found.machine):
         print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
+    from pushforward.server import telling  # whoever has pushed is gone by now, and waits for none of it
+
+    telling.tell(server, done, found)
 
 
 def _put(server: Server, what: Run, found: Outcome) -> tuple[Run, Outcome]:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pushforward import params
@@ -68,11 +68,14 @@ class Trend:
     digits: int
     months: tuple[tuple[float, str], ...]
     points: tuple[Placed, ...]
-    line: str
+    lines: tuple[str, ...]
 
 
 def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
-    """Place the points of one metric, oldest first, at equal distances; `line` joins those that became versions."""
+    """Place the points of one metric, oldest first, at equal distances; `lines` join those that became versions.
+
+    Values on different months cannot be compared, so no line goes from one month to another.
+    """
     left, right, top, bottom = 4.0, width - 60.0, 28.0, height - 16.0
     values = [point.value for point in points]
     low, high = min(values), max(values)
@@ -96,7 +99,7 @@ def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
         max(0, -math.floor(math.log10(step) + 1e-9)),
         tuple(_apart(months, 64)),
         placed,
-        " ".join(f"{one.x},{one.y}" for one in placed if one.point.version),
+        _joined([(one.x, one.y, one.point.month) for one in placed if one.point.version]),
     )
 
 
@@ -107,6 +110,56 @@ def _apart(marks: Sequence[tuple[float, str]], distance: float) -> list[tuple[fl
         if not kept or x - kept[-1][0] >= distance:
             kept.append((x, name))
     return kept
+
+
+def _joined(points: Iterable[tuple[float, float, str]]) -> tuple[str, ...]:
+    """Lines through points (x, y, month), each through neighbours of one month, for `<polyline points>`."""
+    runs = (list(some) for _, some in itertools.groupby(points, key=lambda point: point[2]))
+    return tuple(" ".join(f"{x},{y}" for x, y, _ in some) for some in runs if len(some) > 1)
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Values by version as dots, those of one month joined by lines."""
+
+    dots: tuple[tuple[float, float], ...]
+    lines: tuple[str, ...]
+
+
+def dots(values: Sequence[tuple[str, str, float]], *, width: int = 240, height: int = 56) -> Dots:
+    """Places for (month, version, value), oldest first."""
+    numbers = [value for *_, value in values]
+    down = Scale(min(numbers), max(numbers), height - 5, 5)
+    across = Scale(0, len(values) - 1, 5, width - 5)
+    places = [(across.at(place), down.at(value), month) for place, (month, _, value) in enumerate(values)]
+    return Dots(tuple((x, y) for x, y, _ in places), _joined(places))
+
+
+def spans(count: int, columns: int = 6) -> list[int]:
+    """The widths of `count` pictures that fill rows of `columns` without a hole: halves, thirds, one whole if alone."""
+    if count == 1:
+        return [columns]
+    halves = {0: 0, 1: 4, 2: 2}[count % 3]
+    return [columns // 2] * halves + [columns // 3] * (count - halves)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars from a base line: (x, y, width, height) each, and where the line of `limit` is."""
+
+    places: tuple[tuple[float, float, float, float], ...]
+    limit: float | None
+
+
+def bars(values: Sequence[float], *, limit: float | None = None, width: int = 240, height: int = 64) -> Bars:
+    """Places for bars of values from 0 up; `limit` is a value that is always in the picture."""
+    down = Scale(0.0, max(*values, limit or 0.0, 1e-9), height - 1, 3)
+    step = min(width / max(1, len(values)), 40.0)
+    places = tuple(
+        (round(place * step + 1, 1), down.at(value), round(step - 2, 1), round(height - 1 - down.at(value), 1))
+        for place, value in enumerate(values)
+    )
+    return Bars(places, None if limit is None else down.at(limit))
 
 
 def curve(values: Sequence[float], *, width: int = 240, height: int = 56) -> str:

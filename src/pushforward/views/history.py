@@ -9,11 +9,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pushforward import params, schema, settings
 from pushforward.errors import PushforwardError
@@ -26,202 +24,16 @@ from pushforward.registry import tags as registry
 from pushforward.registry.tags import Registry
 from pushforward.report import note, notes
 from pushforward.report.note import About
+from pushforward.views import changes
+from pushforward.views.changes import Change
+from pushforward.views.snapshot import Header, Judged, Kept, Looks, Pull, Report, Run, Snapshot, Tag
 
 EVENTS = ("push", "pull_request")
+MOST_CHANGES = 500  # that are known at once
 PICTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 Found = tuple[str, bytes] | None
 Reader = Callable[[Found], Any]
-
-
-class _Part(BaseModel):
-    """A part of a verdict as a list of runs needs it; what else is there is left alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Metric(_Part):
-    """One metric of a run; `gain` is positive where it is better than the champion, `low` and `high` its bounds."""
-
-    name: str
-    better: Literal["lower", "higher"]
-    challenger: float
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class _Validation(_Part):
-    month: str
-    numbers: tuple[Metric, ...] = ()
-
-
-class _Look(_Part):
-    number: int
-    of: int
-
-
-class _Epoch(_Part):
-    number: int
-
-
-class _Holdout(_Part):
-    months: tuple[str, ...]
-    epoch: _Epoch | None = None
-
-
-class Header(_Part):
-    """The part of a verdict that a list shows; of `validation`, and of open `numbers`, the gated loss stands first."""
-
-    verdict: str
-    reason: str
-    mode: str
-    event: str
-    ref: str
-    commit: str = ""
-    pull: int | None = None
-    numbers: tuple[Metric, ...] = ()
-    validation: _Validation | None = None
-    holdout: _Holdout | None = None
-    look: _Look | None = None
-    touched: tuple[str, ...] = ()
-
-
-class _Report(_Part):
-    verdict: Header
-
-
-class _Kept(_Part):
-    """What is kept of a commit's reports, as a list of runs needs it."""
-
-    commit: About = About()
-    reports: tuple[_Report, ...] = ()
-
-
-@dataclass(frozen=True)
-class Run:
-    """One verdict on one pushed commit. `version` is the tag that it made."""
-
-    commit: str
-    header: Header
-    about: About = field(default_factory=About)
-    version: str = ""
-
-    @property
-    def branch(self) -> str:
-        """The branch that was pushed."""
-        return self.header.ref.removeprefix("refs/heads/")
-
-    @property
-    def pull(self) -> int | None:
-        """The number of the pull request that it was judged as."""
-        return self.header.pull if self.header.event == "pull_request" else None
-
-    @property
-    def stands_from(self) -> str:
-        """The earlier commit whose verdict stands here, or ""."""
-        return "" if self.header.commit in ("", self.commit) else self.header.commit
-
-    @property
-    def loss(self) -> Metric | None:
-        """The gated loss on the validation month."""
-        found = self.header.validation
-        return found.numbers[0] if found and found.numbers else None
-
-
-@dataclass(frozen=True)
-class Pull:
-    """A pull request: the verdicts on its pushes, newest first."""
-
-    number: int
-    runs: tuple[Run, ...]
-    merged: bool
-
-    @property
-    def newest(self) -> Run:
-        """The last push."""
-        return self.runs[0]
-
-
-@dataclass(frozen=True)
-class Tag:
-    """A tag object as stored; there are many, and few of them are looked into. A lightweight tag says nothing."""
-
-    raw: bytes = b""
-
-    @property
-    def target(self) -> str:
-        """The object that it names."""
-        return self.raw[7:47].decode("ascii", "replace")
-
-    @property
-    def seconds(self) -> int:
-        """When it was made."""
-        return note.signature(self._parts[0], "tagger")[0]
-
-    @property
-    def tagger(self) -> str:
-        """Who made it."""
-        return note.signature(self._parts[0], "tagger")[1]
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The JSON in its message."""
-        return registry.record(self._parts[1])
-
-    @property
-    def _parts(self) -> tuple[str, str]:
-        headers, _, message = self.raw.decode("utf-8", "replace").partition("\n\n")
-        return headers, message
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A repository at one moment. `runs` and `pulls` are newest first; `policy` says who fills an environment.
-
-    `measured` is the level of settings by which no run fills one without a person's word; "" otherwise.
-    `kept` and `reports` are where the reports of a commit and their pictures are; `unread` are commits with a report
-    that this version cannot read.
-    """
-
-    model: str = ""
-    policy: Mapping[str, str] = field(default_factory=dict)
-    registry: Registry = field(default_factory=lambda: Registry(""))
-    tags: Mapping[str, Tag] = field(default_factory=dict)
-    runs: tuple[Run, ...] = ()
-    pulls: tuple[Pull, ...] = ()
-    models: tuple[str, ...] = ()  # of the default branch; the one that is read is among them
-    holdouts: Mapping[str, str] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
-    reports: Mapping[str, str] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    measured: str = ""
-
-    def pull(self, number: int) -> Pull | None:
-        """A pull request by its number."""
-        return next((pull for pull in self.pulls if pull.number == number), None)
-
-
-@dataclass(frozen=True)
-class Report:
-    """One report of a commit: its text as markdown and, where it can be read, the verdict. `pictures` are names."""
-
-    markdown: str
-    event: str
-    verdict: verdicts.Verdict | None
-    context: note.Context
-    pictures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Looks:
-    """The ledger of one holdout; `numbers` by look, once published; `problem` where the chain cannot be read."""
-
-    holdout: str
-    state: State
-    numbers: Mapping[int, verdicts.Verdict] = field(default_factory=dict)
-    problem: str = ""
 
 
 def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
@@ -234,13 +46,15 @@ def _of_model(holdouts: Mapping[str, str], model: str) -> dict[str, str]:
 class History:
     """Reads a repository, by one of its models; knows what it has read before. Safe to use from several threads."""
 
-    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD") -> None:
+    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD", *, whole: bool = True) -> None:
         self.repository, self.model, self.head = repository, model, head
+        self.whole = whole  # whether it has every branch of those whose history this is
         self._ledgers = model  # under which name the ledgers of one of several models are
         self._lock = threading.Lock()
         self._seen: tuple[bytes, Snapshot] = (b"", Snapshot())
         self._known: dict[tuple[Reader, str], Any] = {}
         self._looks: dict[tuple[str, str], Looks] = {}
+        self._changes: dict[tuple[str, str], Change] = {}
 
     def snapshot(self) -> Snapshot:
         """The repository as it is now; nothing but the refs is read again where none of them has moved."""
@@ -282,6 +96,42 @@ class History:
         found = self.objects(filter(None, names))
         return [_blob(found.get(name)) for name in names]
 
+    def changes(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Change]:
+        """What each commit (second) changes of another (first; "" for none), for all of them at once.
+
+        A commit that is gone has changed nothing that could be told. What lies between two commits never changes, so
+        it is known from then on.
+        """
+        wanted = list(dict.fromkeys(pairs))
+        new = [pair for pair in wanted if pair not in self._changes]
+        found = self.objects([*filter(None, (commit for pair in new for commit in pair))]) if new else {}
+        there = {commit: one[1] for commit, one in found.items() if one is not None and one[0] == "commit"}
+        told = [pair for pair in new if pair[0] in there and pair[1] in there]
+        trees = {pair: tuple(there[commit][5:45].decode() for commit in pair) for pair in told}
+        files = dict(
+            zip(told, map(changes.counted, self._between([trees[pair] for pair in told], "--numstat")), strict=True)
+        )
+        close = [pair for pair in told if changes.comparable(files[pair])]
+        patches = dict(zip(close, self._between([trees[pair] for pair in close], "--patch"), strict=True))
+        if len(self._changes) + len(new) > MOST_CHANGES:
+            self._changes = {pair: change for pair, change in self._changes.items() if pair in wanted}
+        for pair in new:
+            shown, more = changes.read(files.get(pair, []), patches.get(pair, ""))
+            body = _body(there[pair[1]]) if pair[1] in there else ""
+            self._changes[pair] = Change(pair[0] if pair in files else "", body, shown, more)
+        return {pair: self._changes[pair] for pair in wanted}
+
+    def _between(self, trees: Sequence[tuple[str, ...]], form: str) -> list[str]:
+        """What `git diff-tree` says of pairs of trees, by one process; nothing where one of them is not whole here."""
+        if not trees:
+            return []
+        asked = "".join(f"{before} {after}\n" for before, after in trees).encode()
+        options = ("-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--stdin", form)
+        limits = ("-c", f"core.bigFileThreshold={changes.LARGE}", "-c", "core.quotePath=false")
+        done = self.repository.git(*limits, "diff-tree", *options, "--", *changes.MADE, stdin=asked, check=False)
+        parts = changes.PAIR.split(done.stdout.decode("utf-8", "replace"))[1:]
+        return parts if len(parts) == len(trees) else [""] * len(trees)
+
     def objects(self, names: Iterable[str]) -> dict[str, Found]:
         """Type and content of objects by their names, read at once."""
         known = list(dict.fromkeys(names))
@@ -306,7 +156,7 @@ class History:
         known = registry.without_bare(known, {name: tag.raw for name, tag in told.items()})
         told_of = {commit: read[_headers, blob] for commit, blob in kept.items()}
         about = {commit: read[_commit, commit] or there for commit, (there, *_) in told_of.items()}
-        runs = _runs({commit: headers for commit, (_, headers, _) in told_of.items()}, about, known, told)
+        runs = _runs({commit: judged for commit, (_, judged, _) in told_of.items()}, about, known, told)
         return Snapshot(
             model=model,
             models=tuple(rules.project.models) if rules else (model,),
@@ -314,7 +164,7 @@ class History:
             registry=known,
             tags=told,
             runs=runs,
-            pulls=self._pulls(runs, {commit for commit in kept if read[_commit, commit]}),
+            pulls=self._pulls(runs, {commit for commit in kept if read[_commit, commit]}, refs),
             holdouts=self._newest_first(_of_model(_below(refs, HOLDOUTS), model)),
             kept=kept,
             reports=_below(refs, REPORTS),
@@ -368,7 +218,7 @@ class History:
         except PushforwardError:
             return []  # the settings cannot be read: the page says so by itself
 
-    def _pulls(self, runs: Iterable[Run], present: Collection[str]) -> tuple[Pull, ...]:
+    def _pulls(self, runs: Iterable[Run], present: Collection[str], refs: Collection[str]) -> tuple[Pull, ...]:
         """Pull requests by their runs; `present` are the commits that are here, and not in their reports alone."""
         pushes: dict[int, list[Run]] = {}
         for run in runs:
@@ -377,10 +227,10 @@ class History:
         here = [some[0].commit for some in pushes.values() if some[0].commit in present]
         into = self.repository.resolve(self.head) if here else None
         waiting = self.repository.unmerged(here, into) if into else set(here)
-        pulls = [
-            Pull(number, tuple(some), some[0].commit in here and some[0].commit not in waiting)
-            for number, some in pushes.items()
-        ]
+        pulls = []
+        for number, some in pushes.items():
+            merged = some[0].commit in here and some[0].commit not in waiting
+            pulls.append(Pull(number, tuple(some), merged, self.whole and some[0].header.ref not in refs))
         return tuple(sorted(pulls, key=lambda pull: (-pull.newest.about.seconds, -pull.number)))
 
     def _read_looks(self, holdout: str, tip: str) -> Looks:
@@ -421,7 +271,7 @@ def _model(refs: Collection[str]) -> str:
 
 
 def _runs(
-    headers: Mapping[str, Sequence[Header]],
+    judged: Mapping[str, Sequence[Judged]],
     about: Mapping[str, About],
     known: Registry,
     tags: Mapping[str, Tag],
@@ -431,37 +281,33 @@ def _runs(
         str(tags[version.tag].record.get("commit", version.commit)): str(version.version) for version in known.versions
     }
     found: list[tuple[int, int, Run]] = []
-    for commit, reports in headers.items():
-        for place, header in enumerate(reports):
-            version = made.get(commit, "") if header.event == "push" else ""
-            found.append((-about[commit].seconds, place, Run(commit, header, about[commit], version)))
+    for commit, reports in judged.items():
+        for place, one in enumerate(reports):
+            version = made.get(commit, "") if one.verdict.event == "push" else ""
+            run = Run(commit, one.verdict, about[commit], version, one.context)
+            found.append((-about[commit].seconds, place, run))
     return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))
-
-
-def clock(seconds: int) -> datetime:
-    """A moment in git, in UTC."""
-    return datetime.fromtimestamp(min(seconds, 253402300799), UTC)
 
 
 def _below(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): identity for name, identity in refs.items() if name.startswith(prefix)}
 
 
-def _headers(found: Found) -> tuple[About, tuple[Header, ...], bool]:
+def _headers(found: Found) -> tuple[About, tuple[Judged, ...], bool]:
     """What is kept of a commit, its verdicts, and whether there are some that cannot be read."""
     content = found[1] if found else b""
     try:
-        whole = _Kept.model_validate_json(content)  # a list of a thousand runs wants a tenth of each, and at once
+        whole = Kept.model_validate_json(content)  # a list of a thousand runs wants a tenth of each, and at once
     except ValidationError:
         kept = note.load(content)
         readable = [_readable(one) for one in kept.reports]
         return kept.commit, tuple(one for one in readable if one), True
-    return whole.commit, tuple(one.verdict for one in whole.reports), not whole.reports
+    return whole.commit, whole.reports, not whole.reports
 
 
-def _readable(report: note.Report) -> Header | None:
+def _readable(report: note.Report) -> Judged | None:
     try:
-        return Header.model_validate(report.verdict)
+        return Judged(verdict=Header.model_validate(report.verdict))
     except ValidationError:
         return None
 
@@ -471,6 +317,12 @@ def _commit(found: Found) -> About | None:
     if found is None or found[0] != "commit":
         return None
     return note.about(found[1])
+
+
+def _body(commit: bytes) -> str:
+    """What the message of a commit says below its subject."""
+    message = commit.decode("utf-8", "replace").partition("\n\n")[2]
+    return message.lstrip("\n").partition("\n\n")[2].strip()
 
 
 def _tag(found: Found) -> tuple[str, Tag]:

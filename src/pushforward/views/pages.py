@@ -1,109 +1,112 @@
 """A repository's history -> pages: what may merge, what is in use and why, for readers who run nothing.
 
-The same pages are served and exported, so all links are relative. No page needs a script. Every text that a template
-shows passes `text.plain` and is escaped: who names a branch or a slice writes no markup.
+The same pages are served and exported, so all links are relative. No page needs a script.
 """
 
+import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
+from urllib.parse import parse_qsl
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from pushforward import __version__, params, percent, schema, settings
-from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import LEVEL, OFFSET_TITLE, Verdict, by_limits, self_scored, worst_first
-from pushforward.git.refs import REGISTRY
+from pushforward import params
+from pushforward.gate.verdict import OFFSET_TITLE
 from pushforward.git.repository import Repository
-from pushforward.judge import names
-from pushforward.pipeline.revision import sha256
 from pushforward.registry.grammar import NAME, NUMBER
-from pushforward.registry.tags import NEITHER, UNJUDGED, Registered
-from pushforward.release import card, provenance
-from pushforward.release import entry as registered
-from pushforward.release.card import Card
-from pushforward.report import words
-from pushforward.text import between, capital, figure, plain, plural, sample, sentence, signed
-from pushforward.views import charts
+from pushforward.views import addresses, badge, cards, charts, compare, feed, lists, search, show
 from pushforward.views import svg as pictures
-from pushforward.views.history import History, Report, Run, Snapshot, Tag, clock
+from pushforward.views.answers import ATOM, CSS, HTML, JSON, SVG, Answer
+from pushforward.views.changes import Change
+from pushforward.views.history import History
+from pushforward.views.lists import PER_PAGE
+from pushforward.views.rendering import templates
+from pushforward.views.snapshot import Report, Snapshot
+from pushforward.views.underway import REFRESH_SECONDS, Desk
 
-PER_PAGE = 100
 HOLDOUTS_PER_PAGE = 6
-SLICES_OPEN = 8
-LONGEST = 4000
-HTML, CSS, SVG = "text/html; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+MOST_NARROW = 30  # runs in a chart on a phone
+COMMIT = re.compile(r"[0-9a-f]{40}")
 OTHER = re.compile(rf"of/({NAME})/(.*)")
-# What stands for environments where nothing is judged.
-MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted unasked."
 FILES = {"style.css": CSS, "icon.svg": SVG}
+MACHINES = ("data.html", "feed.xml", "index.json", "badge.svg")
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The bytes of a page, a picture or a style sheet, and their media type."""
+class Setting:
+    """Where pages are shown: the repository's `name`, its default branch, and where it came from (`remote`, a URL).
 
-    content: bytes
-    kind: str
+    `whole` says that it has every branch of those whose history this is. What is `served` may have forms, and tells
+    how long ago something was; an export has neither. `desk` knows what is under way.
+    """
 
-
-@dataclass(frozen=True)
-class Part:
-    """Page `number` of `count` of a list whose pages are `<name>.html`, `<name>/2.html`, …"""
-
-    items: Sequence[Any]
-    number: int
-    count: int
-    name: str
-    total: int
-
-    def path(self, number: int) -> str:
-        """The page of that number."""
-        return f"{self.name}.html" if number == 1 else f"{self.name}/{number}.html"
+    name: str = ""
+    head: str = "HEAD"
+    remote: str = ""
+    whole: bool = True
+    served: bool = False
+    desk: Desk = field(default_factory=Desk)
 
 
 class Site:
     """All pages of one repository."""
 
-    def __init__(self, repository: Repository, model: str = "", head: str = "HEAD", name: str = "") -> None:
-        self.history, self.model, self._others = History(repository, model, head), model, dict[str, Site]()
-        self.name = name or repository.path.resolve().name
-        self._templates = _templates()
+    def __init__(self, repository: Repository, model: str = "", setting: Setting | None = None) -> None:
+        setting = setting or Setting()
+        self.history, self.model = History(repository, model, setting.head, whole=setting.whole), model
+        self.setting, self._others = setting, dict[str, Site]()
+        self.name = setting.name or repository.path.resolve().name
+        self.forge = addresses.of(setting.remote)
+        self._templates = templates()
+        self._held: tuple[Snapshot, tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]] | None = None
+        served = ((r"queue\.html", self._queue), (r"log/([a-z_]{3,20}-[\w.-]{1,200})\.html", self._log))
         more = r"(?:/([2-9]|[1-9]\d{1,5}))?\.html"
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
             (re.compile(pattern), method)
             for pattern, method in (
                 (rf"index{more}", self._runs),
+                (rf"verdict/([a-z-]{{1,40}}){more}", self._of_verdict),
                 (rf"pulls{more}", self._pulls),
                 (r"pull/(\d{1,9})\.html", self._pull),
                 (r"run/([0-9a-f]{40})\.html", self._run),
                 (rf"models{more}", self._models),
                 (rf"version/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._version),
+                (rf"compare/(v{NUMBER}\.{NUMBER}\.{NUMBER})\.html", self._beside_champion),
                 (rf"environment/({NAME}){more}", self._environment),
                 (rf"metrics{more}", self._metrics),
                 (rf"holdouts{more}", self._holdouts),
+                (r"data\.html", self._data),
                 (r"plots/([0-9a-f]{40})/(push|pull_request)/([a-z0-9-]{1,61})\.svg", self._picture),
+                (r"feed\.xml", self._feed),
+                (r"index\.json", self._index),
+                (r"badge\.svg", self._badge),
+                *(served if setting.served else ()),
             )
         ]
 
-    def answer(self, path: str) -> Answer | None:
+    def answer(self, path: str, query: str = "") -> Answer | None:
         """What is at `path`, which is relative and below the site; None where there is nothing.
 
-        Of several models the first has the site itself, each other one the same pages below `of/NAME/`.
+        Of several models the first has the site itself, each other one the same pages below `of/NAME/`. A `query` is
+        answered where pages are served.
         """
         if (found := OTHER.fullmatch(path)) and not self.model:
-            return self._other(found[1]).answer(found[2]) if found[1] in self.history.snapshot().models[1:] else None
+            others = self.history.snapshot().models[1:]
+            return self._other(found[1]).answer(found[2], query) if found[1] in others else None
+        if self.setting.served and path in ("", "index.html") and (asked := search.read(query)):
+            return self._found(self.history.snapshot(), asked)
+        if self.setting.served and path == "compare.html":
+            return self._asked_beside(self.history.snapshot(), dict(parse_qsl(query[:400])))
         return self._at(path, None)
 
     def _other(self, name: str) -> "Site":
-        return self._others.setdefault(name, Site(self.history.repository, name, self.history.head, self.name))
+        site = Site(self.history.repository, name, replace(self.setting, name=self.name))
+        return self._others.setdefault(name, site)
 
     def _switch(self, models: Sequence[str], root: str) -> list[tuple[str, str, bool]]:
         """(name, address, whether it is this one) of every model, where there are several."""
@@ -125,31 +128,34 @@ class Site:
         for name in () if self.model else self.history.snapshot().models[1:]:
             yield from ((f"of/{name}/{path}", answer) for path, answer in self._other(name).everything())
         snapshot = self.history.snapshot()
-        lists = {
+        listed = {
             "index": (len(snapshot.runs), PER_PAGE),
             "pulls": (len(snapshot.pulls), PER_PAGE),
             "models": (len(snapshot.registry.versions), PER_PAGE),
-            "metrics": (len(_measured(snapshot)), PER_PAGE),
+            "metrics": (len(lists.measured(snapshot)), PER_PAGE),
             "holdouts": (len(snapshot.holdouts), HOLDOUTS_PER_PAGE),
         }
+        for word, count in lists.verdicts(snapshot).items():
+            listed[f"verdict/{word}"] = count, PER_PAGE
         for name in snapshot.registry.environments:
             used = [one for one in snapshot.registry.assignments if one.environment == name]
-            lists[f"environment/{name}"] = len(used), PER_PAGE
-        paths = [*FILES]
-        for name, (count, size) in lists.items():
+            listed[f"environment/{name}"] = len(used), PER_PAGE
+        paths = [*FILES, *MACHINES]
+        for name, (count, size) in listed.items():
             paths += [f"{name}.html", *(f"{name}/{number}.html" for number in range(2, math.ceil(count / size) + 1))]
         for path in paths:
             yield from _there(path, self._at(path, snapshot))
         for start in range(0, len(snapshot.registry.versions), PER_PAGE):
             some = snapshot.registry.versions[start : start + PER_PAGE]
-            for version, entry in zip(some, self._cards(snapshot, some), strict=True):
-                yield from _there(
-                    f"version/{version.version}.html", self._version(snapshot, str(version.version), entry)
-                )
+            for version, entry in zip(some, cards.cards(self.history, snapshot, some), strict=True):
+                name = str(version.version)
+                yield from _there(f"version/{name}.html", self._version(snapshot, name, entry))
+                yield from _there(f"compare/{name}.html", self._beside_champion(snapshot, name))
         commits = list(dict.fromkeys([*(run.commit for run in snapshot.runs), *snapshot.kept]))
         newest = {pull.newest.commit: pull.number for pull in snapshot.pulls}
         for start in range(0, len(commits), PER_PAGE):
             told = self.history.reports(snapshot, commits[start : start + PER_PAGE])
+            self._changed(snapshot, told)
             for commit, reports in told.items():
                 yield from _there(f"run/{commit}.html", self._run(snapshot, commit, reports))
                 if commit in newest:
@@ -165,15 +171,105 @@ class Site:
         return self._render("missing", Snapshot(), path, message=message, following=following)
 
     def _runs(self, snapshot: Snapshot, page: str | None) -> Answer | None:
-        part = _part(snapshot.runs, page, "index")
-        if part is None:
-            return None
+        part = lists.portion(snapshot.runs, page, "index")
+        return None if part is None else self._listed(snapshot, part)
+
+    def _of_verdict(self, snapshot: Snapshot, word: str, page: str | None) -> Answer | None:
+        runs = [run for run in snapshot.runs if run.header.verdict == word]
+        part = lists.portion(runs, page, f"verdict/{word}")
+        return self._listed(snapshot, part, search.Query(verdict=word)) if part and runs else None
+
+    def _found(self, snapshot: Snapshot, query: search.Query) -> Answer | None:
+        """The runs that answer a query; of a page that is not there, the first."""
+        runs = query.keep(snapshot.runs)
+        part = lists.portion(runs, str(query.page), "index") or lists.portion(runs, "1", "index")
+        return self._listed(snapshot, replace(part, query=query.address), query) if part else None
+
+    def _listed(self, snapshot: Snapshot, part: lists.Part, query: search.Query = search.NOTHING) -> Answer:
         newest = self.history.looks(snapshot, [*snapshot.holdouts][:1])
-        path = part.path(part.number)
-        return self._render("runs", snapshot, path, part=part, looks=newest, uses=_uses(snapshot))
+        told = {"looks": newest, "uses": lists.uses(snapshot), "query": query, "verdicts": lists.verdicts(snapshot)}
+        live = [one for one in self.setting.desk.runs() if one.live]
+        path = "index.html" if part.query else part.path(part.number)
+        return self._render("runs", snapshot, path, part=part, live=live, **told)
+
+    def _queue(self, snapshot: Snapshot) -> Answer:
+        return self._render("queue", snapshot, "queue.html", runs=self.setting.desk.runs()[:PER_PAGE])
+
+    def _log(self, snapshot: Snapshot, key: str) -> Answer | None:
+        run = next((one for one in self.setting.desk.runs() if one.key == key), None)
+        if run is None:
+            return None
+        page = self._render("log", snapshot, f"log/{key}.html", run=run, log=self.setting.desk.log(key))
+        return replace(page, refresh=REFRESH_SECONDS if run.live else 0)
+
+    def _feed(self, snapshot: Snapshot) -> Answer:
+        stays = [one for held in self._stays(snapshot)[0].values() for one in held]
+        return Answer(feed.atom(snapshot.model, self.name, feed.entries(snapshot, stays)), ATOM)
+
+    def _index(self, snapshot: Snapshot) -> Answer:
+        told = show.of(snapshot, snapshot.registry, snapshot.tags)
+        return Answer(json.dumps(told.record(), indent=1, ensure_ascii=False).encode() + b"\n", JSON)
+
+    def _badge(self, snapshot: Snapshot) -> Answer:
+        return Answer(badge.of(snapshot), SVG)
+
+    def _asked_beside(self, snapshot: Snapshot, asked: dict[str, str]) -> Answer:
+        names = [asked.get(name, "").strip()[:100] for name in ("a", "b")]
+        return self._beside(snapshot, names, "compare.html")
+
+    def _beside_champion(self, snapshot: Snapshot, name: str) -> Answer | None:
+        against = self._yardstick(snapshot, name)
+        return self._beside(snapshot, [against, name], f"compare/{name}.html") if against else None
+
+    def _yardstick(self, snapshot: Snapshot, name: str) -> str:
+        """The version to beat, for another one; "" where a run of either is not known."""
+        champion = snapshot.registry.champion
+        against, made = str(champion.version) if champion else "", {run.version for run in snapshot.runs}
+        return against if against != name and {against, name} <= made else ""
+
+    def _beside(self, snapshot: Snapshot, names: Sequence[str], path: str) -> Answer:
+        """Two runs beside each other; where one is not known, what is asked for."""
+        found = [compare.find(snapshot, name) for name in names]
+        sides = []
+        for name, run in filter(None, found):
+            told = next((one for one in self._told(snapshot, run.commit) if one.event == run.header.event), None)
+            text = self.history.objects([f"{run.commit}:{params.FILE}"])[f"{run.commit}:{params.FILE}"]
+            sides.append(compare.Side(name, run, told, compare.leaves(text)))
+        unknown = [name for name, one in zip(names, found, strict=True) if name and one is None]
+        told_: dict[str, Any] = {
+            "sides": sides,
+            "names": names,
+            "unknown": unknown,
+            "known": [*lists.made(snapshot)][:PER_PAGE],
+        }
+        if len(sides) == 2:
+            told_["rows"] = {
+                "numbers": compare.numbers(*sides),
+                "digests": compare.digests(*sides),
+                "parameters": compare.parameters(*sides)[:PER_PAGE],
+            }
+            told_["drawn"] = self._drawn_beside(snapshot, sides)
+        return self._render("compare", snapshot, path, **told_)
+
+    def _drawn_beside(self, snapshot: Snapshot, sides: Sequence[compare.Side]) -> list[tuple[str, list[str], Any]]:
+        """(name, what each is drawn as) of the pictures that both have, and the places of both."""
+        drawn = [self._drawn(snapshot, one.run.commit, [one.report] if one.report else []) for one in sides]
+        kept = [found.get(one.run.header.event, {}) for found, one in zip(drawn, sides, strict=True)]
+        folders = [f"plots/{one.run.commit}/{one.run.header.event}" for one in sides]
+        return [
+            (name, [f"{folder}/{name}.svg" for folder in folders], [mine[name] for mine in kept])
+            for name in kept[0]
+            if name in kept[1]
+        ]
+
+    def _changed(self, snapshot: Snapshot, told: Mapping[str, Sequence[Report]]) -> dict[tuple[str, str], Change]:
+        """(commit, event) -> what the commit changes of the code of the version that it was judged against."""
+        pairs = {(commit, one.event): (_against(snapshot, one), commit) for commit in told for one in told[commit]}
+        found = self.history.changes(pairs.values())
+        return {which: found[pair] for which, pair in pairs.items()}
 
     def _pulls(self, snapshot: Snapshot, page: str | None) -> Answer | None:
-        part = _part(snapshot.pulls, page, "pulls")
+        part = lists.portion(snapshot.pulls, page, "pulls")
         return None if part is None else self._render("pulls", snapshot, part.path(part.number), part=part)
 
     def _pull(self, snapshot: Snapshot, number: str, told: list[Report] | None = None) -> Answer | None:
@@ -183,7 +279,9 @@ class Site:
         told = told or self._told(snapshot, pull.newest.commit)
         newest = [one for one in told if one.event == "pull_request"][:1]
         drawn = self._drawn(snapshot, pull.newest.commit, newest)
-        return self._render("pull", snapshot, f"pull/{number}.html", pull=pull, told=newest, drawn=drawn)
+        changed = self._changed(snapshot, {pull.newest.commit: newest})
+        shown = {"pull": pull, "told": newest, "drawn": drawn, "changed": changed}
+        return self._render("pull", snapshot, f"pull/{number}.html", **shown, logs=self._logs(pull.newest.commit))
 
     def _run(self, snapshot: Snapshot, commit: str, told: list[Report] | None = None) -> Answer | None:
         runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
@@ -191,82 +289,74 @@ class Site:
         if not told:
             return None
         drawn = self._drawn(snapshot, commit, told)
-        return self._render("run", snapshot, f"run/{commit}.html", runs=runs, told=told, commit=commit, drawn=drawn)
+        shown = {"runs": runs, "told": told, "commit": commit, "drawn": drawn}
+        shown |= {"changed": self._changed(snapshot, {commit: told}), "logs": self._logs(commit)}
+        return self._render("run", snapshot, f"run/{commit}.html", **shown)
+
+    def _logs(self, commit: str) -> dict[str, str]:
+        """Event -> key of the runs of a commit whose logs this server keeps."""
+        runs = self.setting.desk.runs() if self.setting.served else ()
+        return {one.event: one.key for one in runs if one.commit == commit}
 
     def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
-        part = _part(snapshot.registry.versions[::-1], page, "models")
+        part = lists.portion(snapshot.registry.versions[::-1], page, "models")
         if part is None:
             return None
         path = part.path(part.number)
-        return self._render("models", snapshot, path, part=part, uses=_uses(snapshot), runs=_made(snapshot))
+        return self._render("models", snapshot, path, part=part, uses=lists.uses(snapshot), runs=lists.made(snapshot))
 
-    def _version(self, snapshot: Snapshot, name: str, told: "_Told | None" = None) -> Answer | None:
+    def _version(self, snapshot: Snapshot, name: str, told: "cards.Told | None" = None) -> Answer | None:
         version = next((one for one in snapshot.registry.versions if str(one.version) == name), None)
         if version is None:
             return None
-        mine = [one for one in snapshot.registry.assignments[::-1] if one.commit == version.commit and not one.empties]
-        uses = mine[:PER_PAGE]
-        run = _made(snapshot).get(name)
-        (told,) = [told] if told else self._cards(snapshot, [version])
-        path = f"version/{name}.html"
-        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told)
+        uses = self._stays(snapshot)[1].get(version.commit, [])[:PER_PAGE]
+        run = lists.made(snapshot).get(name)
+        (told,) = [told] if told else cards.cards(self.history, snapshot, [version])
+        path, beside = f"version/{name}.html", self._yardstick(snapshot, name)
+        return self._render("version", snapshot, path, version=version, uses=uses, run=run, told=told, beside=beside)
 
-    def _cards(self, snapshot: Snapshot, versions: Sequence[Registered]) -> "list[_Told]":
-        """The model cards of versions, from what the registry holds and their tags bind, for all of them at once."""
-        folders = [f"{REGISTRY}:{registered.folder(version.name)}" for version in versions]
-        rules = [f"{version.commit}:{schema.FILE}" for version in versions]
-        files = [f"{folder}/{name}" for folder in folders for name in (registered.VERDICT, registered.PROVENANCE)]
-        found = self.history.objects([*files, *rules])
-        entries = [
-            _Entry.read(
-                snapshot.model,
-                *(found[f"{folder}/{name}"] for name in (registered.VERDICT, registered.PROVENANCE)),
-                found[text],
-            )
-            for folder, text in zip(folders, rules, strict=True)
-        ]
-        abouts = [
-            f"{version.commit}:{entry.about}" if entry.about else ""
-            for version, entry in zip(versions, entries, strict=True)
-        ]
-        lists = [f"{version.commit}:{entry.lists}" for version, entry in zip(versions, entries, strict=True)]
-        texts = self.history.objects([*filter(None, abouts), *lists])
-        return [
-            entry.told(version, snapshot.tags[version.tag], texts.get(about), texts[listed])
-            for version, entry, about, listed in zip(versions, entries, abouts, lists, strict=True)
-        ]
+    def _stays(self, snapshot: Snapshot) -> tuple[dict[str, list[lists.Stay]], dict[str, list[lists.Stay]]]:
+        """What was in use, by environment and by commit; found once for a snapshot, for all pages of an export."""
+        if self._held is None or self._held[0] is not snapshot:
+            held = lists.stays(snapshot)
+            self._held = snapshot, (held, lists.stays_by_version(held))
+        return self._held[1]
 
     def _environment(self, snapshot: Snapshot, name: str, page: str | None) -> Answer | None:
-        used = [one for one in snapshot.registry.assignments[::-1] if one.environment == name]
-        part = _part(used, page, f"environment/{name}")
+        used = self._stays(snapshot)[0].get(name, [])
+        part = lists.portion(used, page, f"environment/{name}")
         if part is None or not used:
             return None
-        at = {version.commit: version for version in snapshot.registry.versions}
         now = snapshot.registry.in_use(name)
-        run = _made(snapshot).get(str(now.version)) if now else None
+        run = lists.made(snapshot).get(str(now.version)) if now else None
         path = part.path(part.number)
-        return self._render("environment", snapshot, path, name=name, part=part, at=at, now=now, run=run)
+        return self._render("environment", snapshot, path, name=name, part=part, now=now, run=run)
 
     def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
-        part = _part(_measured(snapshot), page, "metrics")
+        part = lists.portion(lists.measured(snapshot), page, "metrics")
         if part is None:
             return None
         better = {metric.name: metric.better for run in part.items for metric in run.header.validation.numbers}
         shown = [name for name in better if name != OFFSET_TITLE][:3]
         trends = {}
         for name in shown:
-            width, height = (1100, 300) if name == shown[0] else (540, 220)
-            trends[name] = charts.trend(_points(part.items, name), width=width, height=height), better[name]
+            points, (width, height) = lists.points(part.items, name), (1100, 300) if name == shown[0] else (540, 220)
+            narrow = charts.trend(points[-MOST_NARROW:], width=320, height=220)
+            trends[name] = charts.trend(points, width=width, height=height), narrow, better[name]
         batch = params.noun(run.header.validation.month for run in part.items)
         return self._render("metrics", snapshot, part.path(part.number), part=part, trends=trends, batch=batch)
 
     def _holdouts(self, snapshot: Snapshot, page: str | None) -> Answer | None:
-        part = _part([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
+        part = lists.portion([*snapshot.holdouts], page, "holdouts", HOLDOUTS_PER_PAGE)
         if part is None:
             return None
         looks = self.history.looks(snapshot, part.items)
         about = {run.commit: run.about for run in snapshot.runs}
         return self._render("holdouts", snapshot, part.path(part.number), part=part, looks=looks, about=about)
+
+    def _data(self, snapshot: Snapshot) -> Answer:
+        rates, moved = lists.rates(snapshot), lists.moved(snapshot)
+        return self._render("data", snapshot, "data.html", rates=rates[-PER_PAGE:], moved=moved[:PER_PAGE])
 
     def _picture(self, snapshot: Snapshot, commit: str, event: str, name: str) -> Answer | None:
         (content,) = self.history.pictures(snapshot, [(commit, event, name)])
@@ -291,67 +381,22 @@ class Site:
             "here": template,
             "site": self.name,
             "models": self._switch(snapshot.models, root),
+            "now_seconds": int(time.time()) if self.setting.served else 0,
+            "served": self.setting.served,
+            "forge": self.forge,
         }
         text = self._templates.get_template(f"{template}.html").render(snapshot=snapshot, **values)
         return Answer(text.encode("utf-8", "replace"), HTML)
 
 
-@dataclass(frozen=True)
-class _Told:
-    """The card of a version, or why there is none to show."""
-
-    card: Card | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """What the registry holds of a version, and the settings at its commit; None where that is not there."""
-
-    verdict: bytes | None
-    provenance: bytes | None
-    rules: settings.Settings | None
-    problem: str = ""
-
-    @staticmethod
-    def read(model: str, *found: tuple[str, bytes] | None) -> "_Entry":
-        verdict, made, text = (one[1] if one and one[0] == "blob" else None for one in found)
-        try:
-            return _Entry(verdict, made, settings.parse(text).of(model) if text is not None else None)
-        except PushforwardError as broken:
-            return _Entry(verdict, made, None, broken.message)
-
-    @property
-    def about(self) -> str:
-        """The file whose text begins the card."""
-        return (self.rules.model.card or "") if self.rules else ""
-
-    @property
-    def lists(self) -> str:
-        """The file that lists the batches."""
-        return (self.rules.batches[0] if self.rules else "") or params.FILE
-
-    def told(
-        self, version: Registered, tag: Tag, about: tuple[str, bytes] | None, listed: tuple[str, bytes] | None
-    ) -> _Told:
-        """The card, where verdict and provenance are those that the tag names."""
-        if self.verdict is None or self.provenance is None or self.rules is None:
-            return _Told(problem=self.problem)
-        digests = {"verdict": sha256(self.verdict), "provenance": sha256(self.provenance)}
-        wrong = [name for name, digest in digests.items() if tag.record.get(name) != digest]
-        if wrong:
-            return _Told(problem=f"The {wrong[0]} in the registry is not the one that the tag names.")
-        try:
-            verdict, made = Verdict.from_json(self.verdict), provenance.read(self.provenance)
-            batches = self.rules.arrived(lambda _: listed[1] if listed and listed[0] == "blob" else None)
-        except PushforwardError as broken:
-            return _Told(problem=broken.message)
-        text = about[1].decode("utf-8", "replace") if about and about[0] == "blob" else None
-        previous, digest = str(tag.record.get("previous") or ""), digests["provenance"]
-        told = card.build(
-            version.name, verdict, self.rules, made, batches=batches, digest=digest, previous=previous, about=text
-        )
-        return _Told(told)
+def _against(snapshot: Snapshot, told: Report) -> str:
+    """The commit whose code a report's was judged against: what a version's tag names has the lock of its run too."""
+    champion = told.verdict.champion if told.verdict else None
+    if champion is None:
+        return ""
+    version = next((one for one in snapshot.registry.versions if one.name == champion.version), None)
+    commit = str(snapshot.tags[version.tag].record.get("commit", champion.commit)) if version else champion.commit
+    return commit if COMMIT.fullmatch(commit) else ""
 
 
 def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:
@@ -361,143 +406,3 @@ def _there(path: str, answer: Answer | None) -> Iterator[tuple[str, Answer]]:
 
 def _place(name: str) -> tuple[int, str]:
     return (PICTURES.index(name) if name in PICTURES else len(PICTURES), name)
-
-
-def _part(items: Sequence[Any], page: str | None, name: str, size: int = PER_PAGE) -> Part | None:
-    number, count = int(page or 1), max(1, math.ceil(len(items) / size))
-    if number > count:
-        return None
-    return Part(items[(number - 1) * size : number * size], number, count, name, len(items))
-
-
-def _measured(snapshot: Snapshot) -> list[Run]:
-    """The runs that trained something and were measured; a verdict that stands from before is not measured again."""
-    return [run for run in snapshot.runs if run.loss and not run.stands_from]
-
-
-def _made(snapshot: Snapshot) -> dict[str, Run]:
-    """Version -> the run that made it."""
-    return {run.version: run for run in snapshot.runs if run.version}
-
-
-def _points(runs: Sequence[Run], name: str) -> list[charts.Point]:
-    """One metric of the runs (newest first), oldest first."""
-    points = []
-    for run in reversed(runs):
-        found = run.header.validation
-        for metric in found.numbers if found else ():
-            if metric.name == name and found:
-                title = f"{run.commit[:7]} {run.about.subject}: {run.header.verdict}, {figure(metric.challenger)}"
-                points.append(charts.Point(metric.challenger, run.header.verdict, run.version, found.month, title))
-    return points
-
-
-@dataclass(frozen=True)
-class Use:
-    """What an environment holds (None: nothing yet), since when, by whose tag, and who may fill it.
-
-    `foreign` is what GTO has put there before, until a version is.
-    """
-
-    environment: str
-    version: Registered | None
-    seconds: int
-    tagger: str
-    policy: str
-    run: Run | None
-    foreign: str = ""
-
-
-def _uses(snapshot: Snapshot) -> list[Use]:
-    """The environments, those of the settings first and in their order."""
-    made, uses = _made(snapshot), []
-    known = snapshot.registry
-    for name in dict.fromkeys([*snapshot.policy, *known.environments, *known.foreign_environments]):
-        version, mine = known.in_use(name), known.uses(name)
-        tag = snapshot.tags[mine[-1].tag] if mine else None
-        run = made.get(str(version.version)) if version else None
-        since = tag.seconds if tag else 0
-        policy, before = snapshot.policy.get(name, ""), known.foreign_use(name)
-        uses.append(Use(name, version, since, tag.tagger if tag else "", policy, run, before))
-    return uses
-
-
-def _told_by() -> dict[str, Any]:
-    """What templates say verdicts with."""
-    return {
-        # the page says of which commit it is
-        "headline": lambda verdict, context: capital(words.title(verdict, context, plain, this="this change")),
-        "curve": charts.curve,
-        "fold_stages": words.fold_stages,
-        "remarks": words.remarks,
-        "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
-        "measured": words.measured,
-        "unlisted": words.unlisted,
-        "written": lambda context: words.written(context, plain),
-        "clustered": words.clustered,
-        "LEVEL": LEVEL,
-        "MEASURED": MEASURED,
-        "NEITHER": NEITHER,
-        "UNJUDGED": UNJUDGED,
-        "by_limits": by_limits,
-        "self_scored": self_scored,
-        "WORDS": words.WORDS,
-        "NEXT": words.NEXT,
-        "SLICES_OPEN": SLICES_OPEN,
-        "PUSHFORWARD": __version__,
-    }
-
-
-@cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("pushforward.views"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    templates.filters |= {
-        "figure": lambda value, decimals=4: "" if value is None else figure(value, decimals),
-        "between": lambda one: between(one.low, one.high),
-        "plural": plural,
-        "sample": sample,
-        "signed": lambda value: "" if value is None else signed(value),
-        "day": lambda seconds: f"{clock(seconds):%Y-%m-%d}",
-        "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
-        "iso": lambda seconds: clock(seconds).isoformat(),
-        "holdout": words.span,
-        "batches": names.span,
-        "arrival": names.noun,
-        "noun": params.noun,
-        "lines": _lines,
-        "sentence": sentence,
-        "worst_first": worst_first,
-        "percent": lambda share: percent.share(share, ".4g"),
-        "confidence": lambda alpha: percent.confidence(alpha, ".4g"),
-    }
-    templates.globals |= _told_by()
-    # Compiled now, so that no reader waits for it.
-    for name in templates.list_templates(extensions=["html"]):
-        templates.get_template(name)
-    return templates
-
-
-def _shown(value: Any) -> Any:
-    """What a template's expression shows: markup as it is, anything else as one line of plain text."""
-    if isinstance(value, Markup):
-        return value
-    if value is None:
-        return ""
-    text = str(value)
-    # most texts are nothing but letters, and there are thousands on a page
-    return text if text.isascii() and text.isprintable() and "  " not in text else plain(text, LONGEST)
-
-
-def _lines(text: str) -> Markup:
-    """A text of several lines for `<pre>`, each line plain."""
-    lines = text.strip("\n").split("\n")
-    indented = (" " * min(len(line) - len(line.lstrip(" ")), 24) + plain(line, LONGEST) for line in lines)
-    return Markup("\n").join(escape(line) for line in indented)

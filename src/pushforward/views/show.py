@@ -1,7 +1,7 @@
 """The state of a repository as text: what is in use where and since when, and everything that was judged."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from pushforward.registry.authority import Reading
 from pushforward.registry.tags import NEITHER, UNJUDGED, Registered, Registry
 from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
-from pushforward.text import between, code, columns, cut, figure, plain, signed, table
-from pushforward.views.history import Header, History, Run, Tag, clock
+from pushforward.text import beside, between, code, columns, cut, figure, plain, table
+from pushforward.views.history import History
+from pushforward.views.snapshot import Header, Run, Snapshot, Tag, clock
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,15 @@ def state(root: Path, model: str = "", read: Reading | None = None) -> State:
     repository = read.repository
     known = _counting(root, repository, rules.model.name, rules)
     tags = _tags(repository, known)
+    snapshot = History(repository, model, read.head).snapshot()
+    found = of(snapshot, known, tags)
+    return replace(found, earlier=tuple(_earlier(root, repository, rules)), lacks=read.lacks)
+
+
+def of(snapshot: Snapshot, known: Registry, tags: Mapping[str, Tag]) -> State:
+    """The state by a snapshot and by those of its tags that count, by their objects."""
     uses = tuple(_use(known, name, tags) for name in known.environments)
     made = {str(tags[version.tag].record.get("commit", version.commit)): version for version in known.versions}
-    snapshot = History(repository, model, read.head).snapshot()
     unread = (f"{commit[:9]} has a report that this version cannot read" for commit in snapshot.unread)
     inconsistent = registry.inconsistent(known, {name: tag.record for name, tag in tags.items()})
     return State(
@@ -134,9 +141,7 @@ def state(root: Path, model: str = "", read: Reading | None = None) -> State:
         tuple(_deprecated(deprecation, tags) for deprecation in known.deprecations),
         (*known.problems, *inconsistent, *unread),
         tuple(_entry(run, made) for run in reversed(snapshot.runs)),
-        tuple(_earlier(root, repository, rules)),
-        Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
-        read.lacks,
+        foreign=Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
     )
 
 
@@ -170,7 +175,7 @@ def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:
     return {name: Tag(content[1]) for name, content in found if content is not None}
 
 
-def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
+def _use(known: Registry, environment: str, tags: Mapping[str, Tag]) -> Use:
     latest, version = known.uses(environment)[-1], known.in_use(environment)
     when, by, reason = _told(tags[latest.tag])
     previous = tags[latest.tag].record.get("previous")
@@ -178,7 +183,7 @@ def _use(known: Registry, environment: str, tags: dict[str, Tag]) -> Use:
     return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
 
 
-def _deprecated(deprecation: registry.Deprecation, tags: dict[str, Tag]) -> Deprecated:
+def _deprecated(deprecation: registry.Deprecation, tags: Mapping[str, Tag]) -> Deprecated:
     return Deprecated(deprecation.name.removesuffix("!"), *_told(tags[deprecation.tag]))
 
 
@@ -232,6 +237,10 @@ def _number(value: float | None, shown: Callable[[float], str]) -> str:
     return "" if value is None else shown(value)
 
 
+def _gain(entry: Entry) -> str:
+    return "" if entry.gain is None or entry.loss is None else beside(entry.gain, entry.loss)
+
+
 def _branch(entry: Entry) -> str:
     return plain(f"#{entry.pull} {entry.ref}" if entry.pull else entry.ref, 24)
 
@@ -241,7 +250,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     head = ["commit", "branch", "val. loss", "gain", "verdict", "version", "subject"]
     rows = [head]
     for entry in state.history:
-        loss, gain = _number(entry.loss, figure), _number(entry.gain, signed)
+        loss, gain = _number(entry.loss, figure), _gain(entry)
         rows.append(
             [entry.commit[:7], _branch(entry), loss, gain, _verdict(entry), entry.version, plain(entry.subject)]
         )
@@ -283,7 +292,7 @@ def markdown(state: State) -> str:
     head = ["commit", "branch", "subject", "holdout", "validation loss", "gain", "95 % bounds", "verdict", "version"]
     rows = []
     for entry in state.history:
-        numbers = [_number(entry.loss, figure), _number(entry.gain, signed), between(entry.low, entry.high)]
+        numbers = [_number(entry.loss, figure), _gain(entry), between(entry.low, entry.high)]
         where, subject = code(_branch(entry)), code(entry.subject, 60)
         rows.append([entry.commit[:7], where, subject, entry.months, *numbers, _verdict(entry), entry.version])
     return table(head, rows, numbers=False)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.parsers import expat
 
+from pushforward.report.vega import DARK
+
 MOST_BYTES = 2_000_000
 SHAPES = {
     *("svg", "g", "path", "rect", "line", "circle", "ellipse", "polyline", "polygon", "text", "tspan"),
@@ -21,6 +23,11 @@ class Picture:
     width: int
     height: int
 
+    @property
+    def square(self) -> bool:
+        """Whether it is as wide as high, by its own words."""
+        return self.width == self.height
+
 
 def read(svg: bytes) -> Picture | None:
     """What a picture is; None for one that could run, fetch or include anything: a static host serves it as a page."""
@@ -29,15 +36,20 @@ def read(svg: bytes) -> Picture | None:
     sizes: list[tuple[int, int]] = []
     said: dict[str, str] = {}
     path: list[str] = []
+    sheet: list[str] = []
 
     def begin(name: str, attributes: Mapping[str, str]) -> None:
         path.append(name)
+        if name == "style" and not attributes:
+            return
         if name not in SHAPES or not all(_inert(key, value) for key, value in attributes.items()):
             raise ValueError(name)
         if len(path) == 1:
             sizes.append((_pixels(attributes.get("width", "")), _pixels(attributes.get("height", ""))))
 
     def text(part: str) -> None:
+        if path[-1] == "style":
+            sheet.append(part)
         if len(path) == 2:
             said[path[-1]] = said.get(path[-1], "") + part
 
@@ -53,6 +65,8 @@ def read(svg: bytes) -> Picture | None:
     first = re.match(rb"\s*(<\?xml[^>]*>\s*)?<svg[\s>]", svg)
     try:
         parser.Parse(svg, True)
+        if "".join(sheet) not in ("", DARK):  # of styles it may have that of our own plots, and no other
+            return None
     except (expat.ExpatError, ValueError):
         return None
     return Picture(said.get("title", ""), said.get("desc", ""), *sizes[0]) if first else None

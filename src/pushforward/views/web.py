@@ -1,7 +1,7 @@
 """The pages over HTTP, for people on this machine; or as files, for any static host.
 
-Read only: GET and HEAD, no form, no script, no cookie. A request never names a file: it names a page, which is made
-from git.
+Read only: GET and HEAD, no script, no cookie; the forms ask for a page. A request never names a file: it names a page,
+which is made from git.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ from urllib.parse import unquote, urlsplit
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision
-from pushforward.registry.authority import Reading, reading
-from pushforward.views.pages import SVG, Answer, Site
+from pushforward.registry.authority import HERE, Reading, reading
+from pushforward.views.answers import SVG, Answer
+from pushforward.views.history import History
+from pushforward.views.pages import COMMIT, Setting, Site
+from pushforward.views.underway import Desk
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {}; frame-ancestors 'none'"
 # A picture opened by itself is a document: it may paint, and nothing else.
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 HEADERS = {
@@ -38,15 +39,40 @@ HEADERS = {
 LOCAL = re.compile(r"(?i)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 MARK = b'<meta name="generator" content="pushforward'
 PATIENCE_SECONDS = 30
+MOST_FETCHED = 200  # commits by their names
+Desks = Callable[[Repository], Desk]
 
 
-def site_of(path: Path) -> tuple[Site, Reading]:
+def _no_desk(_: Repository) -> Desk:
+    return Desk()
+
+
+def site_of(path: Path, desk: Desks = _no_desk, *, served: bool = False) -> tuple[Site, Reading]:
     """The pages of the repository at `path`: of its authority, where it is no authority itself."""
     repository = Repository(path)
     if repository.git("rev-parse", "--git-dir", check=False).returncode != 0:
         raise PushforwardError(f"{path} is not a git repository", next="pushforward web --repository PATH")
     read = reading(path, _models(repository))
-    return Site(read.repository, head=read.head, name=read.name), read
+    whole = read.source == HERE or read.repository.path != path  # of a forge, a clone has no branch but the default one
+    away = "" if whole else read.repository.git("remote", "get-url", read.source, check=False).text
+    setting = Setting(read.name, read.head, away, whole, served, desk(read.repository))
+    site = Site(read.repository, setting=setting)
+    if not whole and not read.lacks:
+        bring(site.history, read.source)
+    return site, read
+
+
+def bring(history: History, source: str) -> None:
+    """Fetch the commits that were judged and lie on no branch of a clone, so that the pages can show their code.
+
+    A forge has those of pull requests by their names. Where it has lost one, pages go without.
+    """
+    commits = [*history.snapshot().kept]
+    found = history.objects(commits)
+    gone = [commit for commit in commits if found[commit] is None and COMMIT.fullmatch(commit)][:MOST_FETCHED]
+    if gone:
+        options = ("-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+        history.repository.remote("fetch", *options, source, *gone, check=False)
 
 
 def _models(repository: Repository) -> list[str]:
@@ -57,9 +83,9 @@ def _models(repository: Repository) -> list[str]:
         return []
 
 
-def serve(path: Path, host: str, port: int, *, say: Callable[[str], None]) -> None:
-    """Serve the pages of the repository at `path` until interrupted."""
-    site, read = site_of(path)
+def serve(path: Path, host: str, port: int, *, say: Callable[[str], None], desk: Desks = _no_desk) -> None:
+    """Serve the pages of the repository at `path` until interrupted; `desk` knows what is under way at a server."""
+    site, read = site_of(path, desk, served=True)
     with listen(site, host, port) as server:
         shown = f"[{host}]" if ":" in host else host
         say(f"reads    {read.repository.path.resolve()}")
@@ -81,6 +107,7 @@ def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(_Handler):
         pages = site
+        policy = POLICY.format("'self'" if site.setting.served else "'none'")
         # Who listens for others is reached by names that nobody here can know.
         hosts = LOCAL if LOCAL.fullmatch(f"[{host}]" if ":" in host else host) else re.compile(".*")
 
@@ -90,12 +117,12 @@ def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:
         raise PushforwardError(f"cannot listen on {host}:{port}: {failed}", next="pushforward web --port 0") from None
 
 
-def export(path: Path, folder: Path) -> int:
+def export(path: Path, folder: Path, desk: Desks = _no_desk) -> int:
     """Write every page of the repository at `path` into `folder`, and nothing else there; how many files.
 
     An earlier export is brought up to date. A folder with an index.html of somebody else's is refused.
     """
-    site, _ = site_of(path)
+    site, _ = site_of(path, desk)
     index = folder / "index.html"
     if index.exists() and MARK not in index.read_bytes():
         raise PushforwardError(f"{index} is not of an earlier export", next="pushforward web --export another-folder")
@@ -116,6 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     pages: Site
     hosts: re.Pattern[str]
+    policy: str
     protocol_version = "HTTP/1.1"
     server_version = "pushforward"
     sys_version = ""
@@ -127,9 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.hosts.fullmatch(self.headers.get("Host", "")):
             self._send(HTTPStatus.MISDIRECTED_REQUEST, Answer(b"this server has another name\n", "text/plain"))
             return
-        path = unquote(urlsplit(self.path).path).removeprefix("/")
+        asked = urlsplit(self.path)
+        path = unquote(asked.path).removeprefix("/")
         try:
-            answer = self.pages.answer(path)
+            answer = self.pages.answer(path, asked.query)
         except PushforwardError as failed:
             answer = self.pages.missing("", failed.message, failed.next)
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, answer)
@@ -162,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.NOT_MODIFIED if unchanged else status)
         for name, value in HEADERS.items():
             self.send_header(name, value)
-        self.send_header("Content-Security-Policy", PICTURE_POLICY if answer.kind == SVG else POLICY)
+        self.send_header("Content-Security-Policy", PICTURE_POLICY if answer.kind == SVG else self.policy)
+        if answer.refresh and status == HTTPStatus.OK:
+            self.send_header("Refresh", str(answer.refresh))
         if status == HTTPStatus.OK:
             self.send_header("ETag", tag)
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
