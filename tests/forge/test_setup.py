@@ -140,7 +140,13 @@ def test_the_calls_of_a_first_set_up_are_these(place, gh):
 
 def by_hand():
     """The calls of docs/github.md: (method, path, body), and the secrets."""
-    text = PAGE.read_text().replace("{owner}/{repo}", "octo/flights").replace("\\\n", "")
+    text = (
+        PAGE.read_text()
+        .partition("## By hand")[2]
+        .partition("\n## ")[0]
+        .replace("{owner}/{repo}", "octo/flights")
+        .replace("\\\n", "")
+    )
     calls = []
     for line, body in re.findall(r"(gh api --method [^\n]+?)(?: --input - <<'JSON'\n(.*?)\nJSON)?\n", text, re.DOTALL):
         words = shlex.split(line)
