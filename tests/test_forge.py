@@ -64,6 +64,10 @@ class Forge:
         before = self.git(self.bare, "for-each-ref", "--format=%(objectname)", "refs/heads/main")
         head = self.git(clone, "rev-parse", branch)
         self.git(clone, "push", "-q", str(self.bare), f"{head}:refs/heads/{branch}")
+        return self.run(head, branch, before)
+
+    def run(self, head, branch="main", before=""):
+        """Run what the push of a branch starts, or the pull request that was opened from it."""
         if branch == "main":
             what, subject = event.Event("push", head, "refs/heads/main", before=before), head
         else:

@@ -1,7 +1,10 @@
 """`pushforward setup github` in a clone, against doubles of gh and of GitHub with a bare repository behind them."""
 
 import base64
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,14 +14,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from nacl.public import PrivateKey, SealedBox
-from tests import gh_stub, github_double
-from tests.documents import check
+from tests import documents, gh_stub, github_double
 from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, refusal
 from tests.team import make_toy
 
 from pushforward.commands.cli import main
 from pushforward.registry import ssh
 
+PAGE = Path(__file__).parent.parent.parent / "docs" / "github.md"
 GOLDEN = Path(__file__).parent.parent / "golden" / "setup-github.txt"
 ADDRESS = "https://github.com/octo/flights.git"
 SECRETS = {"PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_SEAL"}
@@ -133,6 +136,33 @@ def test_the_calls_of_a_first_set_up_are_these(place, gh):
         GOLDEN.write_text(told)
     assert told == GOLDEN.read_text()
     assert place.github.settings.secrets["judge"]["PUSHFORWARD_SIGNING_KEY"]["plain"].startswith("-----BEGIN OPENSSH")
+
+
+def by_hand():
+    """The calls of docs/github.md: (method, path, body), and the secrets."""
+    text = (
+        PAGE.read_text()
+        .partition("## By hand")[2]
+        .partition("\n## ")[0]
+        .replace("{owner}/{repo}", "octo/flights")
+        .replace("\\\n", "")
+    )
+    calls = []
+    for line, body in re.findall(r"(gh api --method [^\n]+?)(?: --input - <<'JSON'\n(.*?)\nJSON)?\n", text, re.DOTALL):
+        words = shlex.split(line)
+        told = dict(pair.split("=", 1) for pair in words[5:] if pair != "-f")
+        calls.append((words[3], words[4], json.loads(body) if body else told))
+    return calls, set(re.findall(r"gh secret set (\w+) --env judge", text))
+
+
+def test_the_page_does_by_hand_what_the_command_does(place):
+    place.github.settings.permissions = {"default_workflow_permissions": "write"}
+    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    done = [call for call in place.calls() if "/secrets/" not in call.path]
+    calls, secrets = by_hand()
+    mine = [(call.method, call.path.removeprefix(f"{github_double.API}/"), call.body) for call in done]
+    assert sorted(mine, key=str) == sorted(calls, key=str)
+    assert secrets == SECRETS
 
 
 def test_an_empty_repository_gets_its_branch_before_it_is_closed(place):
@@ -282,6 +312,21 @@ def test_an_environment_keeps_its_people_and_its_wait(place):
     }
 
 
+def test_who_releases_is_named_once_and_added_to(place):
+    place.setup("--store", S3)
+    (admins,) = place.github.settings.rulesets[2]["bypass_actors"]
+    assert admins["actor_type"] == "RepositoryRole"
+    place.setup("--reviewer", "octo/releasers")
+    team = {"actor_id": 1234, "actor_type": "Team", "bypass_mode": "always"}
+    assert place.github.settings.rulesets[2]["bypass_actors"] == [team], "no administrator by the way"
+    place.github.settings.rulesets[2]["bypass_actors"].append(other := {**team, "actor_id": 5678})
+    before = place.calls()
+    place.setup()
+    place.setup("--reviewer", "octo/releasers")
+    assert place.calls() == before
+    assert place.github.settings.rulesets[2]["bypass_actors"] == [team, other]
+
+
 def test_another_way_to_the_secrets_is_told(place):
     place.setup("--store", S3)
     place.github.settings.policies["judge"].append({"id": 77, "name": "release/*", "type": "branch"})
@@ -312,7 +357,7 @@ def test_each_plan_gets_what_it_can_have_and_is_told_the_rest(place, private, pl
     assert bool(settings.rulesets) == rulesets
     assert ("lost: people who are asked" in said) != reviewers
     assert ("lost: rulesets" in said) != rulesets
-    assert ("a job with `environment: judge` runs all the same" in said) != environments
+    assert ("a job with `environment: judge` runs with no rule" in said) != environments
     asks = [rule["type"] for rule in settings.environments.get("production", {}).get("protection_rules", [])]
     assert asks == (["required_reviewers"] if reviewers else [])
     assert place.setup("--reviewer", "bea").count("to do") == 0
@@ -344,7 +389,7 @@ def test_a_store_that_no_runner_reaches_is_told(place):
 
 
 def test_json_says_the_same(place):
-    told = check("setup", place.setup("--store", S3, "--dry-run", "--json"))
+    told = documents.check("setup", place.setup("--store", S3, "--dry-run", "--json"))
     judge = next(step for step in told["steps"] if step["name"] == "environment judge")
     assert judge["acts"][0]["method"] == "PUT"
     assert told["dry_run"] is True
@@ -402,3 +447,59 @@ def test_a_person_who_is_not_there_is_told(place):
     said = place.setup("--reviewer", "nobody", code=6)
     assert "there is no user nobody for this login to see" in said
     assert place.calls() == []
+
+
+def looked_at(place, *args, code):
+    result = CliRunner().invoke(main, ["check", "--github", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_check_tells_the_store_first_and_what_is_right(place):
+    store = place.folder / "dvc"
+    store.mkdir()
+    place.setup("--store", str(store), "--reviewer", "bea")
+    before = place.calls()
+    lines = looked_at(place, code=0).splitlines()
+    assert lines[0] == f"ok       store: {store}, written and read from here"
+    assert lines[1].startswith(f"ok       file .dvc/config: as it should be: {store}; lost: {store} is a folder: only")
+    assert all(line.startswith("ok ") for line in lines)
+    assert place.calls() == before
+
+
+def test_a_check_of_what_was_never_set_up_names_the_command(place):
+    place.push()
+    lines = looked_at(place, code=6).splitlines()
+    assert lines[0].startswith("missing  file .dvc/config: the DVC remote is a folder beside the clone (../../store)")
+    assert lines[1] == "  next: pushforward setup github --store s3://BUCKET/PATH, then dvc push"
+    assert "missing  secret PUSHFORWARD_SIGNING_KEY: is not in the environment judge" in lines
+    assert lines.count("  next: pushforward setup github") > 5
+    assert place.calls() == []
+
+
+def test_a_check_tells_a_store_that_is_not_there(place):
+    place.setup("--store", str(place.folder / "dvc"), "--reviewer", "bea")
+    lines = looked_at(place, code=6).splitlines()
+    assert lines[0].startswith("missing  store: the DVC remote ")
+    assert lines[0].endswith("dvc does not exist")
+
+
+def test_a_check_tells_what_the_plan_does_not_allow_as_what_can_wait(place):
+    store = place.folder / "dvc"
+    store.mkdir()
+    place.github.settings.private, place.github.settings.plan = True, "free"
+    place.setup("--store", str(store))
+    said = looked_at(place, code=0)
+    assert "later    environment judge: not for a repository that is private on Free; lost: environments" in said
+    told = documents.check("check", looked_at(place, "--json", code=0))
+    assert told[0]["name"] == "store"
+    assert {one["name"] for one in told if not one["ok"]} == {
+        "environment judge",
+        "reviewers of production",
+        "code owners",
+        "rulesets",
+    }
+
+
+def test_a_check_of_github_takes_no_option_of_a_server(place):
+    assert "--github goes with no other" in looked_at(place, "--quick", code=2)

@@ -169,7 +169,7 @@ def test_a_store_whose_driver_is_not_installed_names_it(project, monkeypatch):
         (
             ".dvc/config",
             f"the store s3://bucket/x cannot be read: {MISSING}",
-            "uv tool install pushforward --with dvc-s3, or pip install it there; then pushforward init",
+            "uv tool install 'pushforward[s3]', or pip install it there; then pushforward init",
         ),
         (
             "pushforward.yaml",

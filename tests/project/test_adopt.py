@@ -13,7 +13,7 @@ from tests.project import shapes
 from pushforward import __version__, process, schema
 from pushforward.commands.cli import main
 from pushforward.errors import NOT_PROMOTED, USAGE
-from pushforward.project import actrc, workflows
+from pushforward.project import actrc, tool, workflows
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "adopt"
@@ -147,15 +147,15 @@ FETCHED, KEPT = f".venv/{NAME}", f"tools/{NAME}"
 WHEEL = f"https://example.org/{NAME}#sha256={'b' * 64}"
 INSTALLED = (
     f"curl -fsSLo {FETCHED} https://example.org/{NAME} && echo '{'b' * 64}  {FETCHED}' | sha256sum -c --quiet - && "
-    f"uv pip install -q --python .venv/bin/python {FETCHED} && .venv/bin/pushforward env; fi"
+    f"uv pip install -q --python .venv/bin/python '{FETCHED}[s3]' && .venv/bin/pushforward env; fi"
 )
 
 
 @pytest.mark.parametrize(
     ("source", "installs"),
     [
-        (TOOL, f"uv pip install -q --python .venv/bin/python 'pushforward @ git+{TOOL}' && .venv/bin/pushforward env"),
-        (f"git+{TOOL}", f"'pushforward @ git+{TOOL}'"),
+        (TOOL, f"uv pip install -q --python .venv/bin/python 'pushforward[s3] @ git+{TOOL}' && .venv/bin/pushforward"),
+        (f"git+{TOOL}", f"'pushforward[s3] @ git+{TOOL}'"),
         (WHEEL, INSTALLED),
         (KEPT, f"echo '{hashlib.sha256(b'wheel').hexdigest()}  {KEPT}' | sha256sum -c --quiet - && uv pip install"),
     ],
@@ -175,6 +175,28 @@ def test_a_runner_gets_the_tool_pinned(source, installs, tmp_path, git, adopt):
     assert setup.read_bytes() == before, "what was said once is read back"
     assert adopt(root, tool=f"https://example.org/other.git@{'c' * 40}").exit_code == 0
     assert f"git+https://example.org/other.git@{'c' * 40}'" in setup.read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"),
+    [
+        ("s3://bucket/dvc", "[s3]"),
+        ("gs://b/d", "[gs]"),
+        ("azure://b/d", "[azure]"),
+        ("ssh://h/d", "[ssh]"),
+        ("/srv", ""),
+    ],
+)
+@pytest.mark.parametrize("source", [TOOL, WHEEL])
+def test_a_runner_gets_what_reaches_the_store(url, extra, source, tmp_path, git, adopt):
+    root = shapes.make(tmp_path / "shop", git, "sklearn")
+    (root / ".dvc" / "config").write_text(f"[core]\n    remote = s\n['remote \"s\"']\n    url = {url}\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "Keep data elsewhere")
+    assert adopt(root, tool=source).exit_code == 0
+    setup = (root / ".github" / "actions" / "setup" / "action.yml").read_text()
+    assert f"'pushforward{extra} @ git+" in setup or f".whl{extra}" in setup
+    assert tool.written(setup) == source, "what was said once is read back"
 
 
 @pytest.mark.parametrize(

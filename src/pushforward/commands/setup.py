@@ -46,7 +46,7 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     wanted = Wanted(Keys(), forge=forge, **asked)
     at = f"https://{repo}" if repo else forges.address(root)
     there: Forge = project.find(at, _aside) if forge == "gitlab" else github.find(at, _aside)
-    with forges.desk(root, there) as desk:
+    with forges.opened(root, there) as desk:
         planned = forges.plan(there, desk, wanted)
         if not as_json:
             _say(planned, dry=dry)

@@ -8,6 +8,7 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pushforward import files, settings
@@ -16,7 +17,7 @@ from pushforward.forge.port import File, Step, Wanted
 from pushforward.git.repository import SERVICE_EMAIL
 from pushforward.pipeline import storage
 from pushforward.project import adopt, workflows
-from pushforward.project.survey import survey
+from pushforward.project.survey import Remote, survey
 from pushforward.registry import signers, ssh
 from pushforward.registry.grammar import MAY_VERSION
 from pushforward.registry.trust import FORGE
@@ -94,7 +95,7 @@ def store(root: Path, wanted: Wanted, setup: str) -> Iterator[Step]:
     there = storage.storage(root)
     text = (files.read(root, path) or b"").decode("utf-8", "replace")
     url = wanted.store or there.url
-    name = f"file {path}"
+    name = config(root)
     if not url:
         yield Step(
             name, "names no DVC remote: no run has where to put a model", by_hand=f"{setup} --store s3://BUCKET/PATH"
@@ -103,7 +104,7 @@ def store(root: Path, wanted: Wanted, setup: str) -> Iterator[Step]:
         made = with_store(text, wanted.store)
         why = f"keeps data and models at {wanted.store}, in place of {there.url or 'nowhere'}"
         yield Step(name, f"the DVC remote is {there.url or 'none'}", (File(path, made.encode, why),), lost=_folder(url))
-    elif not wanted.store and is_folder(written := url_in(text)) and not written.startswith(("/", "file:")):
+    elif not wanted.store and (written := beside(root)):
         yield Step(
             name,
             f"the DVC remote is a folder beside the clone ({written}), which no runner reaches",
@@ -111,6 +112,18 @@ def store(root: Path, wanted: Wanted, setup: str) -> Iterator[Step]:
         )
     else:
         yield Step(name, f"{RIGHT}: {url}", lost=_folder(url))
+
+
+def config(root: Path) -> str:
+    """What the step is called that is of the DVC remote."""
+    return f"file {posixpath.join(storage.home(root), storage.CONFIG)}"
+
+
+def beside(root: Path) -> str:
+    """The address of a DVC remote that is a folder told from where the clone is; "" of any other."""
+    path = posixpath.join(storage.home(root), storage.CONFIG)
+    written = url_in((files.read(root, path) or b"").decode("utf-8", "replace"))
+    return written if is_folder(written) and not written.startswith(("/", "file:")) else ""
 
 
 def _folder(url: str) -> str:
@@ -162,6 +175,8 @@ def with_store(text: str, url: str) -> str:
 def rendered(root: Path, wanted: Wanted) -> Iterator[Step]:
     """The workflow files, as `adopt` writes them."""
     found = survey(root)
+    if wanted.store:  # which decides what reaches it
+        found = replace(found, remotes=(Remote(NAME, wanted.store, storage.CONFIG, 1, default=True),))
     if found.project is None:
         raise PushforwardError(f"{root.name}: the default branch has no pushforward.yaml", next="pushforward adopt")
     form = adopt.form_of(found, wanted.tool, wanted.forge)

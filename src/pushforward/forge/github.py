@@ -35,8 +35,8 @@ SETUP = "pushforward setup github"
 MOST_REVIEWERS = 6
 ADMINISTRATORS = {"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always"}
 INSTEAD = {
-    plans.ENVIRONMENTS: "a job with `environment: judge` runs all the same, with no rule. Its secrets are the "
-    "repository's instead: any workflow of any branch that somebody with write access pushes can read them",
+    plans.ENVIRONMENTS: "GitHub ignores them, so a job with `environment: judge` runs with no rule. Its secrets are "
+    "the repository's instead: any workflow of any branch that somebody with write access pushes can read them",
     plans.REVIEWERS: "nobody is asked before a release is published; who may release is by signature all the same",
     plans.RULESETS: "nothing holds main or the tags: the status is shown and not required, and whoever may push can "
     "move a tag. Everything that reads one asks for its signature all the same",
@@ -171,7 +171,7 @@ class GitHub:
         known = {one["name"]: one["id"] for one in self._listed(f"{self._at}/rulesets", includes_parents="false")}
         teams = [self._team(one) for one in wanted.reviewers if "/" in one]
         releasers = [{"actor_id": one, "actor_type": "Team", "bypass_mode": "always"} for one in teams]
-        for ruleset in (_judged(alone=alone), _kept(), _released(releasers or [ADMINISTRATORS])):
+        for ruleset in (_judged(alone=alone), _kept(), _released(releasers)):
             lost = ALONE if alone and ruleset["target"] == "branch" else ""
             yield self._ruleset(ruleset, known.get(ruleset["name"]), lost)
 
@@ -300,7 +300,12 @@ class GitHub:
         title = f"ruleset {ours['name']}"
         why = WHY[ours["name"]]
         if number is None:
-            return Step(title, "is not there", (Call("POST", f"{self._at}/rulesets", ours, why),), lost)
+            made = (
+                {**ours, "bypass_actors": ours["bypass_actors"] or [ADMINISTRATORS]}
+                if "bypass_actors" in ours
+                else ours
+            )
+            return Step(title, "is not there", (Call("POST", f"{self._at}/rulesets", made, why),), lost)
         there = self._get(f"{self._at}/rulesets/{number}") or {}
         both = stricter(there, ours)
         if all(there.get(name) == value for name, value in both.items()):
@@ -372,6 +377,7 @@ def _kept() -> dict[str, Any]:
 
 
 def _released(actors: list[dict[str, Any]]) -> dict[str, Any]:
+    """Without `actors` whoever is named there, else the administrators."""
     made = _active("people release", "tag", ["refs/tags/*#production#*", "refs/tags/*@v*!"], [{"type": "creation"}])
     return {**made, "bypass_actors": actors}
 
@@ -399,7 +405,14 @@ def stricter(there: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any
     wanted = ours["conditions"]["ref_name"]["include"]
     named = ((there.get("conditions") or {}).get("ref_name") or {}).get("include") or []
     include = [*named, *(one for one in wanted if one not in named)]
-    return {**ours, "conditions": {"ref_name": {"include": include, "exclude": []}}, "rules": rules}
+    both = {**ours, "conditions": {"ref_name": {"include": include, "exclude": []}}, "rules": rules}
+    return both | ({"bypass_actors": _actors(there, ours["bypass_actors"])} if "bypass_actors" in ours else {})
+
+
+def _actors(there: Mapping[str, Any], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who may do what a ruleset forbids: those named there and ours; the administrators where nobody is."""
+    named = [one for one in there.get("bypass_actors") or () if not ours or one != ADMINISTRATORS]
+    return [*named, *(one for one in ours if one not in named)] or [ADMINISTRATORS]
 
 
 def _place(order: list[str], kind: str) -> int:

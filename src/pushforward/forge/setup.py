@@ -25,7 +25,7 @@ BODY = "What `pushforward setup` found missing: whose signatures count, whose ap
 
 
 @dataclass(frozen=True)
-class Desk:
+class Base:
     """The files of a forge's default branch at `base`, as a checkout at `root` to be thrown away.
 
     `empty` says that the forge has no such branch yet; `stale` is what a branch of an earlier set-up is at there.
@@ -70,7 +70,7 @@ def address(clone: Path) -> str:
 
 
 @contextlib.contextmanager
-def desk(clone: Path, forge: Forge) -> Iterator[Desk]:
+def opened(clone: Path, forge: Forge) -> Iterator[Base]:
     """The files that are on the default branch, or on their way there by the pull request of an earlier set-up."""
     repository = Repository(clone)
     remote = remotes.followed(repository)
@@ -94,10 +94,10 @@ def desk(clone: Path, forge: Forge) -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         root = Path(folder) / clone.name
         repository.copy(root, base)
-        yield Desk(repository, name, base, not main, earlier, root)
+        yield Base(repository, name, base, not main, earlier, root)
 
 
-def plan(forge: Forge, at: Desk, wanted: Wanted) -> Plan:
+def plan(forge: Forge, at: Base, wanted: Wanted) -> Plan:
     """What the repository lacks. Nothing is changed."""
     wanted = replace(wanted, signs=bool(files.judge_keys(at.root)), signer=_signer(at.clone))
     steps = tuple(forge.steps(wanted))
@@ -111,7 +111,7 @@ def _signer(clone: Repository) -> tuple[str, str] | None:
     return None
 
 
-def apply(forge: Forge, at: Desk, planned: Plan, say: Callable[[str], None]) -> str:
+def apply(forge: Forge, at: Base, planned: Plan, say: Callable[[str], None]) -> str:
     """Do what was planned; the address of the pull request that asks for the files, "" where there is none."""
     _calls(forge, planned.steps, say)
     made = [act for step in planned.files for act in step.acts if isinstance(act, File)]
@@ -129,7 +129,7 @@ def _calls(forge: Forge, steps: Iterable[Step], say: Callable[[str], None]) -> N
         say(told(call))
 
 
-def _files(forge: Forge, at: Desk, made: list[File], say: Callable[[str], None]) -> str:
+def _files(forge: Forge, at: Base, made: list[File], say: Callable[[str], None]) -> str:
     """Push the files: as the default branch where there is none, else for a pull request."""
     branch = forge.branch if at.empty else BRANCH
     commit = _commit(at, made) if made else at.base
@@ -157,7 +157,7 @@ def _files(forge: Forge, at: Desk, made: list[File], say: Callable[[str], None])
     return str((opened or {}).get("html_url") or (opened or {}).get("web_url") or f"{forge.place}/pulls")
 
 
-def _commit(at: Desk, made: list[File]) -> str:
+def _commit(at: Base, made: list[File]) -> str:
     """The files as one commit of the person at work; the clone has it, and its work tree is as it was."""
     copy = Repository(at.root)
     for act in made:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pushforward import files, pointers, untrusted
 from pushforward.cause import Cause
-from pushforward.errors import USAGE, PushforwardError
+from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.git import kept
 from pushforward.judge.table import CSV, PARQUET, SUFFIXES
 from pushforward.pipeline import declared, folders
@@ -179,11 +179,16 @@ def add(root: Path, folder: Path, model: str | None, tables: Tables | None) -> N
 
 @contextlib.contextmanager
 def refusal(folder: Path, commit: str) -> Iterator[None]:
-    """Leave what the commit itself has wrong, and not the machine, in `folder` for the judge, and raise it on."""
+    """Leave what the commit itself has wrong, and not the machine, in `folder` for the judge, and raise it on.
+
+    What a runner of a forge lacks, as a store that it does not reach, is left too: a server tries again, and tells its
+    owner, and there nobody would.
+    """
     try:
         yield
     except PushforwardError as wrong:
-        if wrong.exit_code == USAGE:
+        alone = bool(os.environ.get("CI")) and not os.environ.get("PUSHFORWARD_RUN")
+        if wrong.exit_code == USAGE or (wrong.exit_code == TOOL and alone):
             write_failure(folder, commit, wrong.message, wrong.next)
         raise
 

@@ -44,7 +44,7 @@ from pushforward.pipeline.lock import (
     remember,
     write_lock,
 )
-from pushforward.pipeline.remote import check_there, lacks_driver, lost_of, read_back
+from pushforward.pipeline.remote import lacks_driver, lost_of, read_back, tried
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
@@ -218,6 +218,8 @@ def reproduce(
         from dvc.exceptions import ReproductionError
 
         frozen = _check(root, repo, wanted, before)
+        if push:
+            tried(root, repo, write=True)
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
@@ -239,7 +241,6 @@ def reproduce(
                     repo.pull(targets=[str((root / out).absolute()) for out in missing]).get("fetched", 0)
                 )
             if push:
-                check_there(root, repo)
                 result.pushed = repo.push(run_cache=True)
                 read_back(repo)
     result.stages = listener.stages
@@ -339,6 +340,12 @@ def _has_cause(error: BaseException, *kinds: type[BaseException]) -> bool:
             return True
         seen = seen.__cause__
     return False
+
+
+def reach(root: Path, *, write: bool) -> str:
+    """Where the DVC remote of `root` is; raises where it cannot be reached, or with `write` takes nothing."""
+    with _repo(root, Listener(print)) as repo:
+        return tried(root, repo, write=write)
 
 
 def absent(root: Path, outs: Mapping[str, str]) -> list[str]:

@@ -4,14 +4,20 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.pipeline.lock import LISTING, LOCK, is_object
 from pushforward.pipeline.storage import storage
+from pushforward.text import plain
 
 DRIVER = re.compile(r"requires '?(dvc-[\w-]+)'? to be installed")
+EXTRAS = ("s3", "gs", "azure", "ssh")  # of this distribution
+LOGIN = re.compile(r"://[^/@]*@")  # may hold a password
+TRIED, WORDS = "pushforward-was-here", b"pushforward tries whether it can write here\n"
+MEND = "pushforward check; for the runners of a forge pushforward check --github"
 
 
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
@@ -35,22 +41,57 @@ def lacks_driver(root: Path, failed: ImportError) -> PushforwardError | None:
     package = DRIVER.search(str(failed))
     if package is None:
         return None
+    extra = package[1].removeprefix("dvc-")
+    named = f"'pushforward[{extra}]'" if extra in EXTRAS else f"pushforward --with {package[1]}"
     return PushforwardError(
         f"the remote {storage(root).remote} is read with {package[1]}, which is not where pushforward is installed",
-        next=f"uv tool install pushforward --with {package[1]}, or pip install it there; then pushforward init",
+        next=f"uv tool install {named}, or pip install it there; then pushforward init",
         exit_code=TOOL,
     )
 
 
-def check_there(root: Path, repo: Any) -> None:
-    """A missing folder remote is created by DVC without a word; an unmounted disk must not look like a push."""
+def tried(root: Path, repo: Any, *, write: bool) -> str:
+    """Reach the remote before anything is made for it: where it is. Raises where it is not there, or takes nothing.
+
+    A missing folder is created by DVC without a word; an unmounted disk must not look like a push. What is not a folder
+    is sent a few bytes, always the same, and asked for them; `write` says whether it is to take something at all.
+    """
+    there = storage(root)
+    if not there.remote:
+        return ""  # which is for others to tell
     remote = repo.cloud.get_remote()
-    if getattr(remote.fs, "protocol", "") == "local" and not Path(remote.path).is_dir():
-        raise PushforwardError(
-            f"the DVC remote {os.path.relpath(remote.path, root)} does not exist",
-            next="pushforward check",
-            exit_code=TOOL,
-        )
+    if getattr(remote.fs, "protocol", "") == "local":
+        shown = os.path.relpath(remote.path, root)
+        if not Path(remote.path).is_dir():
+            raise PushforwardError(f"the DVC remote {shown} does not exist", next=MEND, exit_code=TOOL)
+        if write and not os.access(remote.path, os.W_OK | os.X_OK):
+            raise PushforwardError(f"the DVC remote {shown} takes nothing from you", next=MEND, exit_code=TOOL)
+        return str(remote.path)
+    shown = plain(LOGIN.sub("://", there.url))
+    if write and not there.read_only:
+        _exchange(remote, f"the DVC remote {there.remote} ({shown})")
+    return shown
+
+
+def _exchange(remote: Any, name: str) -> None:
+    """Send a few bytes and read them back."""
+    place = remote.fs.join(remote.path, TRIED)
+    with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
+        own = Path(folder) / TRIED
+        own.write_bytes(WORDS)
+        try:
+            remote.fs.put_file(str(own), place)
+            with remote.fs.open(place, "rb") as handle:
+                found = handle.read()
+        except ImportError:
+            raise  # a driver that is not installed is told with its name
+        except Exception as failed:  # each store's library has errors of its own
+            why = plain(" ".join(str(failed).split())) or "no reason given"
+            raise PushforwardError(
+                f"{name} cannot be reached: {type(failed).__name__}: {why[:300]}", next=MEND, exit_code=TOOL
+            ) from failed
+    if found != WORDS:
+        raise PushforwardError(f"{name} gives back other bytes than it took", next=MEND, exit_code=TOOL)
 
 
 def read_back(repo: Any) -> None:

@@ -215,7 +215,8 @@ def _setup(found: Survey, source: str) -> str:
     source = source or _said_before(found.root)
     if not source:
         return ""
-    own = f"uv venv -q --allow-existing .venv && {tool.install(found.root, source)} && .venv/bin/pushforward env"
+    more = next((tool.needed(remote.url) for remote in found.remotes if remote.default), "")
+    own = f"uv venv -q --allow-existing .venv && {tool.install(found.root, source, more)} && .venv/bin/pushforward env"
     return f'if [ -n "${{PUSHFORWARD_LIB:-}}" ]; then {tool.SERVED}; else {own}; fi'
 
 

@@ -17,7 +17,7 @@ WHEEL = re.compile(r"(?P<url>https://[\w.@:/~%-]+/(?P<name>[\w.-]+\.whl))#sha256
 PATH = re.compile(r"(?P<path>(?!/)[\w./+-]+\.whl)")
 # What `install` wrote, read back from the file that it was written into.
 WRITTEN = re.compile(
-    r"'pushforward @ git\+(?P<git>\S+@[0-9a-f]{40})'"
+    r"'pushforward(?:\[\w+\])? @ git\+(?P<git>\S+@[0-9a-f]{40})'"
     r"|curl -fsSLo \S+ (?P<url>\S+\.whl) && echo '(?P<hash>[0-9a-f]{64})  "
     r"|echo '[0-9a-f]{64}  (?P<path>[^']+\.whl)' \| sha256sum"
 )
@@ -26,6 +26,7 @@ SERVED = (
     """mkdir -p .venv/bin && printf '#!/bin/sh\\nPYTHONPATH="$PUSHFORWARD_LIB:$PYTHONPATH" """
     """exec "$PUSHFORWARD_PYTHON" -m pushforward "$@"\\n' > .venv/bin/pushforward && chmod +x .venv/bin/pushforward"""
 )
+STORES = ("s3", "gs", "azure", "ssh")  # the extras of pushforward
 INSTALL = "uv pip install -q --python .venv/bin/python"
 
 
@@ -51,15 +52,22 @@ def written(text: str) -> str:
     return found["git"] or found["path"] or f"{found['url']}#sha256={found['hash']}"
 
 
-def install(root: Path, source: str) -> str:
-    """What installs the tool from its source, alone in an environment of its own."""
+def needed(url: str) -> str:
+    """The extra of pushforward by which DVC reaches a store at `url`: [s3]; "" for what it reaches without."""
+    kind = url.partition("://")[0]
+    return f"[{kind}]" if kind in STORES else ""
+
+
+def install(root: Path, source: str, more: str = "") -> str:
+    """What installs the tool from its source with the extra `more`, alone in an environment of its own."""
     if found := GIT.fullmatch(source):
-        return f"{INSTALL} 'pushforward @ git+{found['url']}@{found['commit']}'"
+        return f"{INSTALL} 'pushforward{more} @ git+{found['url']}@{found['commit']}'"
     if found := WHEEL.fullmatch(source):
         place = f".venv/{found['name']}"
-        return f"curl -fsSLo {place} {found['url']} && {_checked(found['hash'], place)} && {INSTALL} {place}"
+        fetched = f"curl -fsSLo {place} {found['url']} && {_checked(found['hash'], place)}"
+        return f"{fetched} && {INSTALL} {shlex.quote(f'{place}{more}')}"
     digest = hashlib.sha256(files.read(root, source) or b"").hexdigest()
-    return f"{_checked(digest, source)} && {INSTALL} {shlex.quote(f'./{source}')}"
+    return f"{_checked(digest, source)} && {INSTALL} {shlex.quote(f'./{source}{more}')}"
 
 
 def _checked(digest: str, place: str) -> str:
