@@ -235,11 +235,8 @@ def reproduce(
             listener.close_last()
             listener.tell_end()
             listener.transferring = True
-            missing = [out for out in (*wanted, *_cached(repo, root, shown)) if pull and not (root / out).exists()]
-            if missing:
-                result.pulled += int(
-                    repo.pull(targets=[str((root / out).absolute()) for out in missing]).get("fetched", 0)
-                )
+            if pull:
+                result.pulled += _bring(root, repo, (*wanted, *_cached(repo, root, shown)))
             if push:
                 result.pushed = repo.push(run_cache=True)
                 read_back(repo)
@@ -263,6 +260,12 @@ def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool) -> Non
         # An out lies here that neither cache nor remote has: what is fetched takes nothing's place, a stage does.
         listener.stages.clear()
         repo.reproduce(all_pipelines=True)
+
+
+def _bring(root: Path, repo: Any, outs: Iterable[str]) -> int:
+    """Fetch those of the outs that are not here; how many objects those were."""
+    missing = [str((root / out).absolute()) for out in outs if not (root / out).exists()]
+    return int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
 
 
 def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
