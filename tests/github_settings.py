@@ -23,6 +23,7 @@ class Settings:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)  # by scope
+    variables: dict[str, str] = field(default_factory=dict)
     rulesets: list[dict[str, Any]] = field(default_factory=list)
     permissions: dict[str, Any] = field(
         default_factory=lambda: {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": False}
@@ -69,6 +70,23 @@ class Settings:
                 return self._environment(method, name, rest, body) if self.paid else ABSENT
             case _, ["actions", "secrets", *rest]:
                 return self._secret(method, "", rest, body)
+            case _, ["actions", "variables", *rest]:
+                return self._variable(method, rest, body)
+        return ABSENT
+
+    def _variable(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
+        match method, parts:
+            case "GET", []:
+                listed = [{"name": name, "value": value} for name, value in self.variables.items()]
+                return 200, {"total_count": len(listed), "variables": listed}
+            case "POST", []:
+                if body["name"] in self.variables:
+                    return 409, {"message": "Already exists - Variable already exists"}
+                self.variables[body["name"]] = body["value"]
+                return 201, {}
+            case "PATCH", [name] if name in self.variables:
+                self.variables[name] = body["value"]
+                return 204, None
         return ABSENT
 
     def _ruleset(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:

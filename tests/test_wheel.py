@@ -27,7 +27,7 @@ def test_it_holds_the_package_and_nothing_else(wheel):
     assert {name for name in names if ".dist-info/" not in name} == {
         name for name in whole if "__pycache__" not in name
     }
-    for template in workflows.TEMPLATES:
+    for template in workflows.TEMPLATES | workflows.LOGIN:
         assert f"pushforward/workflows/{template}.in" in names
     assert "pushforward/sample/new/dot.gitignore.in" in names
 

@@ -26,6 +26,8 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "setup-github.txt"
 ADDRESS = "https://github.com/octo/flights.git"
 SECRETS = {"PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_SEAL"}
 S3 = "s3://bucket/dvc"
+WRITER, READER = (f"arn:aws:iam::123456789012:role/pushforward-{name}" for name in ("writer", "reader"))
+ROLES = ("--aws-role", WRITER, "--aws-reader-role", READER)
 
 
 @dataclass
@@ -130,7 +132,7 @@ def gh(place, monkeypatch):
 
 
 def test_the_calls_of_a_first_set_up_are_these(place, gh):
-    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    place.setup("--store", S3, *ROLES, "--reviewer", "octo/releasers")
     told = "".join(f"{line}\n" for line in gh())
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(told)
@@ -157,7 +159,7 @@ def by_hand():
 
 def test_the_page_does_by_hand_what_the_command_does(place):
     place.github.settings.permissions = {"default_workflow_permissions": "write"}
-    place.setup("--store", S3, "--reviewer", "octo/releasers")
+    place.setup("--store", S3, *ROLES, "--reviewer", "octo/releasers")
     done = [call for call in place.calls() if "/secrets/" not in call.path]
     calls, secrets = by_hand()
     mine = [(call.method, call.path.removeprefix(f"{github_double.API}/"), call.body) for call in done]
@@ -386,6 +388,94 @@ def test_a_store_that_no_runner_reaches_is_told(place):
     said = place.setup(code=6)
     assert "missing  file .dvc/config: the DVC remote is a folder beside the clone (../../store), which no" in said
     assert "next: pushforward setup github --store s3://BUCKET/PATH, then dvc push" in said
+
+
+LOGIN = ".github/actions/store-login/action.yml"
+
+
+def test_roles_of_aws_are_variables_and_the_files_take_them(place):
+    place.push()
+    place.setup("--store", S3, *ROLES)
+    names = {"PUSHFORWARD_AWS_ROLE": WRITER, "PUSHFORWARD_AWS_READER_ROLE": READER}
+    assert place.github.settings.variables == names
+    for name, jobs in {"train": 1, "judge": 2, "release": 1, "verify": 1}.items():
+        text = place.file(f".github/workflows/{name}.yml", "pushforward-setup")
+        assert text.count("uses: ./.github/actions/store-login") == text.count("id-token: write") == jobs, name
+        assert "arn:aws" not in text, "the same file in every repository"
+    assert "login.py" in place.file(LOGIN, "pushforward-setup")
+    before = place.calls()
+    said = place.setup()
+    assert place.calls() == before, "until it is merged, too, the files are remembered to log in"
+    assert f"ok       variable PUSHFORWARD_AWS_ROLE: as it should be: {WRITER}" in said
+    place.merge()
+    place.setup("--aws-role", f"{WRITER}-2")
+    (call,) = place.calls()[len(before) :]
+    assert (call.method, call.path.rpartition("/flights/")[2]) == ("PATCH", "actions/variables/PUSHFORWARD_AWS_ROLE")
+    assert place.github.settings.variables == names | {"PUSHFORWARD_AWS_ROLE": f"{WRITER}-2"}
+
+
+def test_a_copy_of_a_workflow_that_people_edited_is_theirs(place):
+    train = place.clone / ".github" / "workflows" / "train.yml"
+    train.write_text(train.read_text().replace("timeout-minutes: 60", "timeout-minutes: 50"))
+    place.git("commit", "-qam", "Train for less")
+    place.push()
+    said = place.setup("--store", S3, *ROLES)
+    assert "later    workflow files: .github/workflows/train.yml: copies of yours, which may lack the login" in said
+    assert "timeout-minutes: 50" in place.file(".github/workflows/train.yml", "pushforward-setup")
+    assert "store-login" not in place.file(".github/workflows/train.yml", "pushforward-setup")
+    assert "store-login" in place.file(".github/workflows/judge.yml", "pushforward-setup")
+
+
+def test_without_a_reader_a_pull_request_is_given_no_role(place):
+    said = place.setup("--store", S3, "--aws-role", WRITER)
+    assert place.github.settings.variables == {"PUSHFORWARD_AWS_ROLE": WRITER}
+    assert (
+        "later    variable PUSHFORWARD_AWS_READER_ROLE: is not there\n         lost: a store that is not public" in said
+    )
+    assert "  next: pushforward setup github --aws-reader-role ARN" in said
+    train = place.file(".github/workflows/train.yml")
+    assert "event_name == 'push' && vars.PUSHFORWARD_AWS_ROLE || vars.PUSHFORWARD_AWS_READER_ROLE }}" in train
+
+
+def test_a_store_at_s3_that_no_run_logs_in_to_is_told(place):
+    said = place.setup("--store", S3)
+    assert "later    login to the store: no run has one" in said
+    assert place.github.settings.variables == {}
+    assert place.git("ls-tree", "main", LOGIN, at=place.hub) == ""
+    assert "later    login to the store: no run has one" in looked_at_s3(place)
+    place.setup(*ROLES)
+    place.merge()
+    assert "login to the store" not in place.setup()
+    del place.github.settings.variables["PUSHFORWARD_AWS_ROLE"]
+    assert "later    variable PUSHFORWARD_AWS_ROLE: is not there; lost: what trains" in looked_at_s3(place)
+
+
+def looked_at_s3(place):
+    """What `check` says; the store itself is reached from nowhere."""
+    result = CliRunner().invoke(main, ["check", "--github"])
+    assert result.exit_code == 6, result.output
+    return result.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--store", S3, "--aws-role", "writer"), "--aws-role writer: no role of AWS"),
+        (("--store", S3, "--aws-reader-role", f"{READER}\n"), "no role of AWS"),
+        (("--store", S3, "--aws-role", WRITER.replace(":role/", ":user/")), "no role of AWS"),
+        (("--store", "gs://bucket/dvc", *ROLES), "is for a store at S3, and the DVC remote is gs://bucket/dvc"),
+        (ROLES, "is for a store at S3, and the DVC remote is /"),
+    ],
+)
+def test_a_role_that_is_none_changes_nothing(place, asked, words):
+    assert words in place.setup(*asked, code=2)
+    assert place.calls() == []
+
+
+def test_a_role_of_aws_is_not_for_another_forge():
+    result = CliRunner().invoke(main, ["setup", "gitlab", *ROLES])
+    assert result.exit_code == 2
+    assert "--aws-role and --aws-reader-role go with github alone" in result.output
 
 
 def test_json_says_the_same(place):

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +17,9 @@ from tests.test_docket_steps import holds
 from pushforward import process
 from pushforward.actions.supervisor import ACT
 from pushforward.commands.cli import main
+from pushforward.project import adopt as projects
 from pushforward.project import workflows
+from pushforward.project.survey import survey
 from pushforward.project.workflows import FORGES, Form
 
 SECRETS = ("PUSHFORWARD_SEAL", "PUSHFORWARD_SIGNING_KEY", "PUSHFORWARD_FORGE_TOKEN")
@@ -45,6 +49,77 @@ def test_names_begin_with_the_prefix_in_files_and_in_what_names_them(forge):
             assert tree["name"].startswith(workflows.PREFIX)
         for used in re.findall(r"uses': '(\./[^']+)'", str(tree)):
             assert f"{used.removeprefix('./')}/action.yml" in rendered(forge, workflows.PREFIX)
+
+
+ROOT = Path(__file__).parent.parent.parent
+# who touches the store, and as whom
+READER = "${{ vars.PUSHFORWARD_AWS_READER_ROLE || vars.PUSHFORWARD_AWS_ROLE }}"
+LOGGED_IN = {
+    (
+        "train",
+        "train",
+    ): "${{ github.event_name == 'push' && vars.PUSHFORWARD_AWS_ROLE || vars.PUSHFORWARD_AWS_READER_ROLE }}",
+    ("judge", "judge"): READER,
+    ("judge", "promote"): READER,
+    ("release", "bundle"): READER,
+    ("verify", "verify"): READER,
+}
+
+
+def logging_in(prefix=""):
+    return workflows.render(Form("main", "src", SETUP, prefix, login=True))
+
+
+def test_who_touches_the_store_logs_in_and_nobody_else():
+    found = {}
+    for made in logging_in():
+        if made.path.startswith(".github/workflows/") and "pages" not in made.path:
+            tree = YAML(typ="safe").load(made.body)
+            for name, job in tree["jobs"].items():
+                uses = [step.get("uses", "") for step in job["steps"]]
+                logins = [step for step in job["steps"] if step.get("uses") == "./.github/actions/store-login"]
+                assert bool(logins) == (job["permissions"].get("id-token") == "write"), (made.path, name)
+                for step in logins:
+                    assert step["if"] == "${{ github.token != '' }}", "a local server has no token"
+                    assert uses.index(step["uses"]) == uses.index("./.github/actions/setup") + 1
+                    found[tree["name"], name] = step["with"]["role"]
+    assert found == LOGGED_IN
+    assert "environment" not in YAML(typ="safe").load(logging_in()[0].body)["jobs"]["train"]
+
+
+def test_without_a_login_the_files_are_as_they_were():
+    before = {made.path: made.body for made in workflows.render(Form("main", "src", SETUP))}
+    for made in logging_in():
+        text = made.body.decode()
+        if made.path in before:
+            cut = re.sub(r"\n +id-token: write # says to the store[^\n]*", "", text)
+            cut = re.sub(r"\n      - uses: \./\.github/actions/store-login(\n {8,}[^\n]*)+", "", cut)
+            assert cut == before[made.path].decode(), made.path
+            assert "%login%" not in before[made.path].decode()
+    assert {made.path for made in logging_in()} - set(before) == {
+        ".github/actions/store-login/action.yml",
+        ".github/actions/store-login/login.py",
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", workflows.PREFIX])
+def test_files_that_log_in_are_found_right_by_who_reads_such_files(prefix, tmp_path, git):
+    for made in logging_in(prefix):
+        (tmp_path / made.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made.path).write_bytes(made.content)
+    assert workflows.logs_in(tmp_path)
+    shutil.copy(ROOT / ".github" / "zizmor.yml", tmp_path / ".github")
+    zizmor = shutil.which("zizmor", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert zizmor is not None
+    command = [zizmor, "--offline", "-q", "--persona", "auditor", str(tmp_path / ".github")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    git(tmp_path, "init", "-q", "-b", "main")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    for file in sorted((tmp_path / ".github" / "workflows").glob("*.yml")):
+        command = [str(ACT), "--validate", "--strict", "-W", str(file)]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 GITLAB = ("train", "judge", "promote", "sweep", "verify", "release")
@@ -278,6 +353,24 @@ def test_adopt_goes_by_the_host_of_the_remote_where_none_is_named(adopted, url, 
     folder, adopt = adopted
     git(folder, "remote", "add", "origin", url)
     assert first in written(adopt("--tool-from", TOOL, "--dry-run", "--json"))
+
+
+def test_files_that_log_in_are_remembered(adopted):
+    folder, adopt = adopted
+    adopt("--tool-from", TOOL)
+    assert not workflows.logs_in(folder)
+    form = projects.form_of(survey(folder), login=True)
+    for made in workflows.render(form):
+        (folder / made.path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / made.path).write_bytes(made.content)
+    adopt("--check")
+    train = folder / ".github" / "workflows" / "train.yml"
+    train.unlink()
+    adopt("--update")
+    assert "store-login" in train.read_text()
+    shutil.rmtree(folder / ".github" / "actions" / "store-login")
+    adopt("--update")
+    assert "store-login" not in train.read_text(), "without that folder they are as before"
 
 
 def test_a_file_of_gitlabs_that_people_wrote_stays_and_includes_ours(adopted, git):

@@ -23,6 +23,10 @@ AFTER = {"github": "pushforward check --github", "gitlab": "pushforward setup gi
 @click.option(
     "--store", default="", metavar="URL", help="The DVC remote: s3://BUCKET/PATH, or what else runners reach."
 )
+@click.option("--aws-role", default="", metavar="ARN", help="At S3, without a password: who writes. GitHub alone.")
+@click.option(
+    "--aws-reader-role", "aws_reader", default="", metavar="ARN", help="At S3: who reads, as pull requests do."
+)
 @click.option(
     "--tool-from", "tool", default="", metavar="SOURCE", help="Where runners get pushforward, as adopt has it."
 )
@@ -42,6 +46,8 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     from pushforward.forge.keys import Keys
     from pushforward.forge.port import Forge, Wanted
 
+    if forge != "github" and (asked["aws_role"] or asked["aws_reader"]):
+        raise click.UsageError("--aws-role and --aws-reader-role go with github alone")
     root = common.project()
     wanted = Wanted(Keys(), forge=forge, **asked)
     at = f"https://{repo}" if repo else forges.address(root)

@@ -179,7 +179,7 @@ def rendered(root: Path, wanted: Wanted) -> Iterator[Step]:
         found = replace(found, remotes=(Remote(NAME, wanted.store, storage.CONFIG, 1, default=True),))
     if found.project is None:
         raise PushforwardError(f"{root.name}: the default branch has no pushforward.yaml", next="pushforward adopt")
-    form = adopt.form_of(found, wanted.tool, wanted.forge)
+    form = adopt.form_of(found, wanted.tool, wanted.forge, login=bool(wanted.aws_role or wanted.aws_reader))
     if form is None:
         yield Step(
             "workflow files",
@@ -187,20 +187,38 @@ def rendered(root: Path, wanted: Wanted) -> Iterator[Step]:
             by_hand="the same with --tool-from https://HOST/pushforward.git@COMMIT (40 digits), or URL.whl#sha256=HASH",
         )
         return
-    states = {one: workflows.state(root, one) for one in workflows.render(form)}
+    states = {one: _state(root, one, form) for one in workflows.render(form)}
     acts = tuple(
         File(one.path, lambda one=one: one.content, "is run by the forge", one.runs)  # type: ignore[misc]
         for one, state in states.items()
         if state in ("missing", "stale")
     )
     edited = [one.path for one, state in states.items() if state == "both"]
+    copies = [one.path for one, state in states.items() if state == "copy" and form.login]
     if edited:
         yield Step(
             "workflow files",
             f"{', '.join(edited)}: of another version, and edited",
             by_hand="pushforward adopt --update",
         )
+    elif copies:
+        yield Step(
+            "workflow files",
+            f"{', '.join(copies)}: copies of yours, which may lack the login to the store",
+            acts,
+            by_hand=f"git rm {' '.join(copies)}, push that, and the same again; or add it by hand",
+            optional=True,
+        )
     elif acts:
         yield Step("workflow files", f"{len(acts)} of {len(states)} are missing or of another version", acts)
     else:
         yield Step("workflow files", RIGHT)
+
+
+def _state(root: Path, made: workflows.Generated, form: workflows.Form) -> str:
+    """How a file is; a copy that is as it would be without the login to the store was edited by nobody."""
+    state = workflows.state(root, made)
+    if state != "copy" or not form.login:
+        return state
+    plain = next(one for one in workflows.render(replace(form, login=False)) if one.path == made.path)
+    return "stale" if workflows.state(root, plain) == "current" else state

@@ -13,11 +13,12 @@ from typing import Any
 
 from pushforward import process
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.forge import client, files, keys, plans
+from pushforward.forge import client, files, keys, plans, variables
 from pushforward.forge.client import Api, Program, Token
 from pushforward.forge.files import RIGHT
 from pushforward.forge.plans import Allowance
 from pushforward.forge.port import Call, Secret, Step, Wanted
+from pushforward.pipeline import storage
 
 ADDRESS = re.compile(
     r"(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|(?:[^@/:]+@))(?P<host>[\w.-]+)(?::\d+)?[:/]+"
@@ -144,6 +145,10 @@ class GitHub:
                 optional=True,
             )
         yield from self._permissions()
+        if variables.asked(wanted):
+            at = f"{self._at}/actions/variables"
+            there = {one["name"]: one["value"] for one in self._listed(at, "variables")}
+            yield from variables.roles(at, there, wanted, SETUP)
 
     def files(self, root: Path, wanted: Wanted) -> Iterator[Step]:
         """Allowed signers, code owners, DVC remote and workflows."""
@@ -152,7 +157,11 @@ class GitHub:
             for step in self._secrets(self._scope(wanted), wanted)
             for act in step.acts
         )
+        store = wanted.store or storage.storage(root).url
+        variables.checked(wanted, store)
         yield from files.store(root, wanted, SETUP)
+        if store.startswith(variables.S3) and not variables.asked(wanted):
+            yield variables.nobody(SETUP)
         yield from files.rendered(root, wanted)
         yield from files.allowed_signers(root, wanted, fresh=fresh)
         allowed = self.allowance(wanted.plan)

@@ -89,6 +89,9 @@ class Wanted:
     reviewers: tuple[str, ...] = ()  # USER, or ORG/TEAM
     owners: tuple[str, ...] = ()  # of CODEOWNERS, as that file has them: @USER, @ORG/TEAM
     store: str = ""  # the url of the DVC remote
+    aws_role: str = ""  # who writes to a store at S3, by its ARN
+    aws_reader: str = ""  # who reads it
+    login: bool = False  # whether the files have runs log in to the store already
     tool: str = ""  # where a runner gets pushforward, as `adopt --tool-from` takes it
     forge: str = ""  # whose files, as `adopt --forge` takes it
     plan: str = ""  # in place of what the forge says of its owner's

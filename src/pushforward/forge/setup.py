@@ -17,6 +17,7 @@ from pushforward.forge import files
 from pushforward.forge.port import Act, Call, File, Forge, Secret, Step, Wanted
 from pushforward.git import remote as remotes
 from pushforward.git.repository import SERVICE, SERVICE_EMAIL, Repository
+from pushforward.project import workflows
 from pushforward.registry import signers
 
 BRANCH = "pushforward-setup"
@@ -99,7 +100,8 @@ def opened(clone: Path, forge: Forge) -> Iterator[Base]:
 
 def plan(forge: Forge, at: Base, wanted: Wanted) -> Plan:
     """What the repository lacks. Nothing is changed."""
-    wanted = replace(wanted, signs=bool(files.judge_keys(at.root)), signer=_signer(at.clone))
+    signs, login = bool(files.judge_keys(at.root)), workflows.logs_in(at.root)
+    wanted = replace(wanted, signs=signs, signer=_signer(at.clone), login=login)
     steps = tuple(forge.steps(wanted))
     return Plan(steps, tuple(forge.files(at.root, wanted)), tuple(forge.rules(wanted)))
 

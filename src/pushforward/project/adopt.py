@@ -182,13 +182,18 @@ def next_step(planned: Plan) -> str:
     return f"git add {' '.join(map(shlex.quote, places))} && git commit -m 'Adopt pushforward' && pushforward rehearse"
 
 
-def form_of(found: Survey, source: str = "", forge: str = "") -> Form | None:
-    """What the generated files of a repository have of its own; None where nothing says where they get the tool."""
+def form_of(found: Survey, source: str = "", forge: str = "", *, login: bool = False) -> Form | None:
+    """What the generated files of a repository have of its own; None where nothing says where they get the tool.
+
+    They log in to the store where they did before, or where `login` asks for it.
+    """
     setup = _setup(found, source)
     if not setup:
         return None
     package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
-    form = Form(found.branch, package, setup, forge=forge or workflows.forge_of(found.root, _host(found.root)))
+    forge = forge or workflows.forge_of(found.root, _host(found.root))
+    login = forge == workflows.GITHUB and (login or workflows.logs_in(found.root))
+    form = Form(found.branch, package, setup, forge=forge, login=login)
     return replace(form, prefix=workflows.prefix(found.root, form))
 
 

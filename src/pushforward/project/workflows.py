@@ -28,6 +28,12 @@ TEMPLATES = {
     "actions/report/post.py": (".github/actions/%prefix%report/post.py", True),
     "publish.sh": (".github/%prefix%publish.sh", True),
 }
+# of a store at S3 that runs log in to by what GitHub vouches for, where that was asked for
+LOGIN = {
+    "actions/store-login/action.yml": (".github/actions/%prefix%store-login/action.yml", False),
+    "actions/store-login/login.py": (".github/actions/%prefix%store-login/login.py", True),
+}
+LOGIN_LINE = re.compile(r"(?m)^%login%(.*\n)")
 GITHUB, GITLAB, GITEA, FORGEJO = FORGES = ("github", "gitlab", "gitea", "forgejo")
 _ACTIONS = {
     **{f"gitea/{name}.yml": (f"%folder%/workflows/%prefix%{name}.yml", False) for name in NAMES},
@@ -58,13 +64,17 @@ State = Literal["missing", "current", "edited", "stale", "both", "copy", "foreig
 
 @dataclass(frozen=True)
 class Form:
-    """What differs from repository to repository: branch, where its packages lie, what builds its environment."""
+    """What differs from repository to repository: branch, where its packages lie, what builds its environment.
+
+    `login` says whether runs log in to the store as a role of AWS; GitHub's alone can.
+    """
 
     branch: str
     package: str
     setup: str
     prefix: str = ""
     forge: str = GITHUB
+    login: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,13 +99,22 @@ def render(form: Form) -> list[Generated]:
     values["trigger"] = TRIGGER.format(prefix=form.prefix) if form.forge == GITEA else ""
 
     def filled(text: str) -> str:
+        text = LOGIN_LINE.sub(lambda found: found[1] if form.login else "", text)
         return PLACE.sub(lambda found: values[found[1]], text)
 
+    places = BY_FORGE[form.forge] | (LOGIN if form.login else {})
     folder = resources.files("pushforward") / PACKAGE
     return [
         Generated(filled(place), filled((folder / f"{name}.in").read_text("utf-8")).encode(), runs)
-        for name, (place, runs) in BY_FORGE[form.forge].items()
+        for name, (place, runs) in places.items()
     ]
+
+
+def logs_in(root: Path) -> bool:
+    """Whether the generated files of a repository have its runs log in to the store."""
+    place, _ = LOGIN["actions/store-login/action.yml"]
+    places = (place.replace("%prefix%", prefix) for prefix in ("", PREFIX))
+    return any(taken_apart(files.read(root, one) or b"")[0] for one in places)
 
 
 def digest(body: bytes) -> str:
