@@ -238,6 +238,8 @@ def test_pages_show_the_same(both, tmp_path):
         one, other = (alike(page[name].decode()) for page in pages)
         if name.startswith("version/"):  # it says by whose runner, and the digest of the statement that says so
             one, other = (re.sub(MADE, "MADE", page) for page in (one, other))
+        if name == "feed.xml":  # in the order of the moments, which are not the same
+            one, other = (sorted(page.split("<entry>")) for page in (one, other))
         assert one == other, name
 
 

@@ -106,5 +106,8 @@ def test_the_workflows_of_this_project_run_here() -> None:
         file = ROOT / path
         return file.read_text() if file.is_file() else None
 
-    for file in sorted((ROOT / workflow.FOLDER).glob("*.yml")):
+    published = "pages.yml"  # a forge's alone: no server has a site
+    files = [file for file in sorted((ROOT / workflow.FOLDER).glob("*.yml")) if file.name != published]
+    assert len(files) >= 5
+    for file in files:
         assert lint.problems(workflow.load(file.name, file.read_text()), read_file) == []

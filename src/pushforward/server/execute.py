@@ -5,6 +5,7 @@ import signal
 import time
 import traceback
 
+from pushforward import schema
 from pushforward.errors import BUG, MACHINE, TOOL, MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.server import Server
@@ -71,9 +72,10 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     elif care.tell(server, found.machine):
         print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
-    from pushforward.server import telling  # whoever has pushed is gone by now, and waits for none of it
+    if b"notify" in (server.repository.read("HEAD", schema.FILE) or b""):
+        from pushforward.server import telling  # whoever has pushed is gone by now, and waits for none of it
 
-    telling.tell(server, done, found)
+        telling.tell(server, done, found)
 
 
 def _put(server: Server, what: Run, found: Outcome) -> tuple[Run, Outcome]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pushforward import schema
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import Repository
@@ -40,8 +41,15 @@ def spool(server: Server) -> Spool:
     return Spool(server.folder / SPOOL, say=lambda line: print(line, flush=True))
 
 
+def heard(server: Server) -> bool:
+    """Whether the default branch names anybody to be told, by one look: most name nobody."""
+    return b"notify" in (server.repository.read("HEAD", schema.FILE) or b"")
+
+
 def targets(server: Server) -> Mapping[str, Target]:
     """Who is to be told, as the default branch says."""
+    if not heard(server):
+        return {}
     return Revision(server.repository, server.default_branch).settings.project.notify
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pushforward import __version__, files
+from pushforward import __version__, durable, files
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server, hooks
 from pushforward.pipeline import environment
@@ -19,9 +19,11 @@ from pushforward.project import sample
 from pushforward.report import notes
 from pushforward.server import init
 from pushforward.server.finding import Finding
+from pushforward.server.runs import COORDINATOR
 
 KIND = "trial"
 PREFIX = "trial-"
+REST_SECONDS = 10.0
 DIED = re.compile(r"[A-Z]\w*(Error|Exception): ")
 WRONG = ("error", "pushforward: ", "fatal: ", "exec: ", "bash: ", "/", "! ", "✗ ")
 
@@ -51,6 +53,7 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
         pushed = Repository(clone).remote("push", "local", "main", check=False)
         said = pushed.stderr.decode("utf-8", "replace") + _dispatched(like)
         verdict = _verdict(like.repository, Repository(clone).commit("HEAD"))
+        _rest(like)
     seconds = time.monotonic() - began
     if verdict == "promote":
         yield Finding("run", True, f"a small project was trained, scored and judged in {seconds:.0f} s")
@@ -58,6 +61,13 @@ def run(made: Server, head: str, *, say: Callable[[str], None]) -> Iterator[Find
     log = _kept(made, said)
     told = f"a small project came to {verdict or 'no verdict'}: {_reason(said)}"
     yield Finding("run", False, told, f"less {shlex.quote(str(log))}")
+
+
+def _rest(server: Server) -> None:
+    """Wait for what the small server still tidies up after its answer, or its folder could not be removed whole."""
+    end = time.monotonic() + REST_SECONDS
+    while durable.held(server.folder / COORDINATOR) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _python(made: Server, digest: str) -> Path | None:
