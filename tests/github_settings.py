@@ -24,6 +24,7 @@ class Settings:
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)  # by scope
     variables: dict[str, str] = field(default_factory=dict)
+    site: dict[str, Any] | None = None
     rulesets: list[dict[str, Any]] = field(default_factory=list)
     permissions: dict[str, Any] = field(
         default_factory=lambda: {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": False}
@@ -70,6 +71,11 @@ class Settings:
                 return self._environment(method, name, rest, body) if self.paid else ABSENT
             case _, ["actions", "secrets", *rest]:
                 return self._secret(method, "", rest, body)
+            case "GET", ["pages"]:
+                return (200, self.site) if self.site else ABSENT
+            case "POST", ["pages"] if self.site is None:
+                self.site = {**body, "html_url": "https://octo.example.org/flights/", "public": True}
+                return 201, self.site
             case _, ["actions", "variables", *rest]:
                 return self._variable(method, rest, body)
         return ABSENT

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from nacl.public import PrivateKey, SealedBox
 from tests import documents, gh_stub, github_double
-from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, refusal
+from tests.github_double import HALF, READ_ONLY, SERVER_ERROR, TOKEN, Fault, refusal
 from tests.team import make_toy
 
 from pushforward.commands.cli import main
@@ -475,7 +475,81 @@ def test_a_role_that_is_none_changes_nothing(place, asked, words):
 def test_a_role_of_aws_is_not_for_another_forge():
     result = CliRunner().invoke(main, ["setup", "gitlab", *ROLES])
     assert result.exit_code == 2
-    assert "--aws-role and --aws-reader-role go with github alone" in result.output
+    assert "--aws-role, --aws-reader-role and --pages go with github alone" in result.output
+
+
+SITE = "https://octo.example.org/flights"
+
+
+def test_pages_are_published_where_github_says(place):
+    said = place.setup("--store", S3, "--pages", "public", "--dry-run")
+    assert "POST     repos/octo/flights/pages: has the pages published by the workflow pages" in said
+    assert '{"name": "PUSHFORWARD_PAGES", "value": "https://octo.github.io/flights"}' in said, "what is to be expected"
+    assert place.calls() == []
+    said = place.setup("--store", S3, "--pages", "public")
+    assert place.github.settings.site["build_type"] == "workflow"
+    assert place.github.settings.variables == {"PUSHFORWARD_PAGES": SITE}, "what GitHub has answered"
+    assert "the site is anybody's to read" not in said, "as the repository is"
+    before = place.calls()
+    assert f"ok       site by Pages: as it should be: {SITE}" in place.setup("--pages", "public")
+    place.setup()
+    assert place.calls() == before
+    place.github.settings.variables["PUSHFORWARD_PAGES"] = "https://octo.github.io/old"
+    assert "missing  variable PUSHFORWARD_PAGES: is https://octo.github.io/old" in looked_at_s3(place)
+    place.setup()
+    assert place.github.settings.variables == {"PUSHFORWARD_PAGES": SITE}
+
+
+def test_nobody_gets_a_site_who_does_not_ask_for_one(place):
+    said = place.setup("--store", S3)
+    assert "Pages" not in said
+    assert place.github.settings.site is None
+    assert "'private' is not 'public'" in place.setup("--pages", "private", code=2)
+
+
+def test_a_variable_makes_no_site(place):
+    place.github.settings.variables["PUSHFORWARD_PAGES"] = SITE
+    said = place.setup("--store", S3)
+    assert f"later    site by Pages: is not there, and PUSHFORWARD_PAGES is {SITE}" in said
+    assert place.github.settings.site is None
+    place.setup("--pages", "public")
+    assert place.github.settings.site
+
+
+@pytest.mark.parametrize(
+    ("plan", "has", "words"),
+    [
+        ("free", False, "lost: a site by GitHub Pages: `pushforward web --export site` makes the pages"),
+        ("team", True, "lost: the site is anybody's to read, though the repository is private"),
+        ("enterprise", True, "lost: the site is anybody's to read, though the repository is private"),
+    ],
+)
+def test_what_a_site_of_a_private_repository_means_is_told(place, plan, has, words):
+    settings = place.github.settings
+    settings.private, settings.plan = True, plan
+    assert words in place.setup("--store", S3, "--pages", "public")
+    assert bool(settings.site) == has
+    if settings.site:
+        assert words in place.setup()
+        settings.site["public"] = False
+        assert words not in place.setup()
+
+
+def test_another_site_stays(place):
+    place.github.settings.site = {"build_type": "legacy", "html_url": f"{SITE}/"}
+    said = place.setup("--store", S3, "--pages", "public")
+    assert "later    site by Pages: another site is there, made of a branch" in said
+    assert "gh api --method PUT repos/octo/flights/pages -f build_type=workflow" in said
+    assert place.github.settings.variables == {}
+
+
+def test_a_site_that_nobody_says_the_place_of_is_told_and_found_later(place):
+    place.github.fail("POST", "pages$", Fault(201, "{}"))
+    said = place.setup("--store", S3, "--pages", "public", code=6)
+    assert "GitHub made a site and does not say where" in said
+    assert place.github.settings.variables == {}
+    place.setup("--store", S3, "--pages", "public")
+    assert place.github.settings.variables == {"PUSHFORWARD_PAGES": SITE}
 
 
 def test_json_says_the_same(place):

@@ -27,6 +27,7 @@ AFTER = {"github": "pushforward check --github", "gitlab": "pushforward setup gi
 @click.option(
     "--aws-reader-role", "aws_reader", default="", metavar="ARN", help="At S3: who reads, as pull requests do."
 )
+@click.option("--pages", type=click.Choice(["public"]), help="Publish the pages by GitHub Pages, for anybody to read.")
 @click.option(
     "--tool-from", "tool", default="", metavar="SOURCE", help="Where runners get pushforward, as adopt has it."
 )
@@ -46,8 +47,9 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     from pushforward.forge.keys import Keys
     from pushforward.forge.port import Forge, Wanted
 
-    if forge != "github" and (asked["aws_role"] or asked["aws_reader"]):
-        raise click.UsageError("--aws-role and --aws-reader-role go with github alone")
+    if forge != "github" and (asked["aws_role"] or asked["aws_reader"] or asked["pages"]):
+        raise click.UsageError("--aws-role, --aws-reader-role and --pages go with github alone")
+    asked["pages"] = bool(asked["pages"])
     root = common.project()
     wanted = Wanted(Keys(), forge=forge, **asked)
     at = f"https://{repo}" if repo else forges.address(root)
@@ -74,7 +76,7 @@ def _aside(line: str) -> None:
 def _say(planned: Any, *, dry: bool) -> None:
     """How each thing is, what only a person does, and in a dry run each act with its body."""
     from pushforward.forge.port import Call
-    from pushforward.forge.setup import told
+    from pushforward.forge.setup import expected, told
 
     for step in planned.every:
         word = "ok" if step.right else "later" if step.optional else "missing" if step.by_hand else "to do"
@@ -83,16 +85,18 @@ def _say(planned: Any, *, dry: bool) -> None:
             click.echo(f"         lost: {step.lost}")
         if step.by_hand:
             click.echo(f"  next: {step.by_hand}")
-        for act in step.acts if dry else ():
+        for act in expected(step) if dry else ():
             click.echo(f"  {told(act)}")
             if isinstance(act, Call) and act.body is not None:
                 click.echo(f"           {json.dumps(act.body)}")
 
 
 def _record(planned: Any, record: Any, pull: str, *, dry: bool) -> dict[str, Any]:
+    from pushforward.forge.setup import expected
+
     steps = [
         {"name": step.name, "found": step.found, "right": step.right, "optional": step.optional}
-        | {"lost": step.lost, "by_hand": step.by_hand, "acts": [record(act) for act in step.acts]}
+        | {"lost": step.lost, "by_hand": step.by_hand, "acts": [record(act) for act in expected(step)]}
         for step in planned.every
     ]
     return {"dry_run": dry, "steps": steps, "pull_request": pull}

@@ -41,6 +41,7 @@ INSTEAD = {
     plans.REVIEWERS: "nobody is asked before a release is published; who may release is by signature all the same",
     plans.RULESETS: "nothing holds main or the tags: the status is shown and not required, and whoever may push can "
     "move a tag. Everything that reads one asks for its signature all the same",
+    plans.PAGES: "`pushforward web --export site` makes the pages, for another host that its readers reach",
     plans.OWNERS: "nobody is asked for a change of the judge itself: look at what touches .github/ before you merge",
 }
 
@@ -145,10 +146,18 @@ class GitHub:
                 optional=True,
             )
         yield from self._permissions()
+        at = f"{self._at}/actions/variables"
+        known = {one["name"]: one["value"] for one in self._listed(at, "variables")}
         if variables.asked(wanted):
-            at = f"{self._at}/actions/variables"
-            there = {one["name"]: one["value"] for one in self._listed(at, "variables")}
-            yield from variables.roles(at, there, wanted, SETUP)
+            yield from variables.roles(at, known, wanted, SETUP)
+        if not wanted.pages and variables.PAGES not in known:
+            return
+        if allowed.has(plans.PAGES):
+            expected = f"https://{self.owner.lower()}.github.io/{self.repo}"
+            site = variables.Site(self._at, self._get(f"{self._at}/pages"), expected, wanted.pages)
+            yield from variables.site(site, known, allowed)
+        else:
+            yield self._without("site by Pages", plans.PAGES, allowed)
 
     def files(self, root: Path, wanted: Wanted) -> Iterator[Step]:
         """Allowed signers, code owners, DVC remote and workflows."""

@@ -1,6 +1,6 @@
 """The plans of GitHub: what a repository can have by its owner's plan, and by whether it is private.
 
-As GitHub's pages say it: environments, rulesets, code owners. `docs/github.md` has the table of this file.
+As GitHub's pages say it: environments, rulesets, code owners, Pages. `docs/github.md` has the table of this file.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,21 @@ PLANS = ("free", "pro", "team", "enterprise")
 # what the API calls a plan -> what people call it
 CALLED = {"medium": "team", "business": "enterprise", "business_plus": "enterprise"}
 ENVIRONMENTS, REVIEWERS, RULESETS, OWNERS = "environments", "reviewers", "rulesets", "owners"
+PAGES = "pages"
 # feature -> the plans whose private repositories have it; a public one has all of them, whatever its plan
 PRIVATE = {
     ENVIRONMENTS: ("pro", "team", "enterprise"),
     REVIEWERS: ("enterprise",),
     RULESETS: ("pro", "team", "enterprise"),
     OWNERS: ("pro", "team", "enterprise"),
+    PAGES: ("pro", "team", "enterprise"),
 }
 SAID = {
     ENVIRONMENTS: "environments, their secrets, and which branches reach them",
     REVIEWERS: "people who are asked before an environment is used",
     RULESETS: "rulesets of branches and tags",
     OWNERS: "code owners",
+    PAGES: "a site by GitHub Pages",
 }
 
 

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a forge's API: `path` is below the API's root and has no leading slash, `body` is JSON."""
+    """A call of a forge's API: `path` is below the API's root and has no leading slash, `body` is JSON.
+
+    `then` is the call after it, made of what came back; of None, before anything did, with what is to be expected.
+    """
 
     method: str
     path: str
     body: Any = None
     why: str = ""
+    then: "Callable[[Any], Call] | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Wanted:
     store: str = ""  # the url of the DVC remote
     aws_role: str = ""  # who writes to a store at S3, by its ARN
     aws_reader: str = ""  # who reads it
+    pages: bool = False  # whether a site that anybody reads is to be published
     login: bool = False  # whether the files have runs log in to the store already
     tool: str = ""  # where a runner gets pushforward, as `adopt --tool-from` takes it
     forge: str = ""  # whose files, as `adopt --forge` takes it

@@ -127,8 +127,12 @@ def apply(forge: Forge, at: Base, planned: Plan, say: Callable[[str], None]) -> 
 
 def _calls(forge: Forge, steps: Iterable[Step], say: Callable[[str], None]) -> None:
     for call in (act for step in steps for act in step.acts if isinstance(act, Call)):
-        forge.call(call)
+        answer = forge.call(call)
         say(told(call))
+        if call.then is not None:
+            after = call.then(answer or {})
+            forge.call(after)
+            say(told(after))
 
 
 def _files(forge: Forge, at: Base, made: list[File], say: Callable[[str], None]) -> str:
@@ -180,6 +184,14 @@ def _commit(at: Base, made: list[File]) -> str:
 
 
 # What is printed.
+
+
+def expected(step: Step) -> Iterator[Act]:
+    """The acts of a step, and the calls after them as they are to be expected."""
+    for act in step.acts:
+        yield act
+        if isinstance(act, Call) and act.then is not None:
+            yield act.then(None)
 
 
 def told(act: Act) -> str:
