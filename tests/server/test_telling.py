@@ -228,7 +228,7 @@ def test_what_nobody_wants_any_more_is_no_news_and_settings_that_cannot_be_read_
     assert [*telling.spool(tiny.server).waiting()] == []
     telling.tell(tiny.server, run, Outcome("invalid", "", report))
     assert [item.news.event for item in telling.spool(tiny.server).waiting()] == ["verdict"]
-    tiny.commit({"pushforward.yaml": "["})
+    tiny.commit({"pushforward.yaml": "notify: ["})
     tiny.lose("main")
     telling.tell(tiny.server, run, Outcome("invalid", "", report))
     assert capsys.readouterr().out.startswith(f"nobody is told of {commit[:9]}: main:pushforward.yaml")

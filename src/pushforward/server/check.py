@@ -82,8 +82,13 @@ def told(bare: Path) -> Iterator[Finding]:
     from pushforward.git.server import Server
     from pushforward.server import telling
 
-    if (bare / FOLDER / "server.json").is_file() and follows(Repository(bare)):
-        yield from telling.findings(Server.load(bare))
+    if not ((bare / FOLDER / "server.json").is_file() and follows(Repository(bare))):
+        return
+    try:
+        made = Server.load(bare)
+    except PushforwardError:
+        return  # why it is none that takes pushes, `installation` has told
+    yield from telling.findings(made)
 
 
 def mirror(repository: Repository) -> Iterator[Finding]:
