@@ -3,18 +3,14 @@
 import io
 import json
 import re
-import socket
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github_double import Call, Fault
+from tests.github_double import Answering, Call, Fault, Serving
 
 TOKEN = "a-token-of-the-judge"
 BOT = "the-judge"
@@ -269,11 +265,8 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return archive.getvalue()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: "_Server"
-
-    def do_GET(self) -> None:
+class _Handler(Answering):
+    def do_GET(self) -> None:  # noqa: N802
         double = self.server.double
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         call = Call(self.command, self.path, json.loads(content) if content else {})
@@ -286,54 +279,21 @@ class _Handler(BaseHTTPRequestHandler):
                 done = double.answer(call, self.headers)
         if fault is None or fault.half:
             status, tree = done or (500, None)
-            self._send(
+            self.send(
                 status, tree if isinstance(tree, bytes) else json.dumps(tree).encode(), {}, half=fault is not None
             )
         elif fault.status:
-            self._send(fault.status, fault.body.encode(), fault.headers)
+            self.send(fault.status, fault.body.encode(), fault.headers)
         else:
-            self._hang_up()
+            self.hang_up()
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
-
-    def _send(self, status: int, content: bytes, headers: Mapping[str, str], *, half: bool = False) -> None:
-        self.send_response(status, HTTPStatus(status).phrase)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if half else content)
-        if half:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    double: Double
-    turn: threading.Lock
-
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is its own affair."""
 
 
 @contextmanager
 def serve(double: Any) -> Iterator[Any]:
     """The double at its `url`, for as long as the block lasts."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+    with Serving(_Handler, double) as server:
         double.url = f"http://127.0.0.1:{server.server_port}"
-        server.double, server.turn = double, threading.Lock()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+        with server.at_work():
             yield double
-        finally:
-            server.shutdown()
-            thread.join()

@@ -25,6 +25,7 @@ from tests.github_settings import Settings
 API = "/api/v3"
 TOKEN = "a-token-of-the-job"
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 LONGEST_COMMENT = 65_536
 LONGEST_DESCRIPTION = 140
 
@@ -179,12 +180,60 @@ def _checked(call: Call) -> tuple[int, Any] | None:
     return 422, {"message": "Validation Failed", "errors": [wrong]}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: "_Server"
+class Serving(ThreadingHTTPServer):
+    """A server of one double, which one request at a time asks."""
 
+    daemon_threads = True
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], double: Any) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.double, self.turn = double, threading.Lock()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is its own affair."""
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Answer for as long as the block lasts."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
+
+
+class Answering(BaseHTTPRequestHandler):
+    """How a double answers: whole, half, or not at all."""
+
+    protocol_version = "HTTP/1.1"
+    server: Serving
+
+    def send(self, status: int, content: bytes, headers: Mapping[str, str], *, half: bool = False) -> None:
+        """Send an answer, or the first half of one and then nothing more."""
+        self.send_response(status, HTTPStatus(status).phrase)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2] if half else content)
+        if half:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Handler(Answering):
     def do_GET(self) -> None:
-        github = self.server.github
+        github = self.server.double
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         call = Call(self.command, self.path, json.loads(content) if content else {})
         with self.server.turn:
@@ -196,42 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None or fault.half:
             status, tree = done or (500, None)
             content = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(tree).encode()
-            self._send(status, content, half=fault is not None)
+            self.send(status, content, JSON, half=fault is not None)
         elif fault.status:
-            self._send(fault.status, fault.body.encode(), fault.headers)
+            self.send(fault.status, fault.body.encode(), {**JSON, **fault.headers})
         else:
-            self._hang_up()
+            self.hang_up()
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
-
-    def _send(
-        self, status: int, content: bytes, headers: Mapping[str, str] | None = None, *, half: bool = False
-    ) -> None:
-        self.send_response(status, HTTPStatus(status).phrase)
-        for name, value in {"Content-Type": "application/json; charset=utf-8", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if half else content)
-        if half:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    github: GitHub
-    turn: threading.Lock
-
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is its own affair."""
 
 
 def certify(folder: Path) -> Path:
@@ -262,14 +282,9 @@ def serve(certificate: Path) -> Iterator[GitHub]:
     """A GitHub at its `url`, for as long as the block lasts, with a certificate that `certify` made."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+    with Serving(_Handler, None) as server:
         # the handshake waits for the thread of its connection
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.github, server.turn = GitHub(f"https://127.0.0.1:{server.server_port}"), threading.Lock()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.github
-        finally:
-            server.shutdown()
-            thread.join()
+        server.double = GitHub(f"https://127.0.0.1:{server.server_port}")
+        with server.at_work():
+            yield server.double

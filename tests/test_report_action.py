@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ from tests.github_double import (
 
 from pushforward.actions.place import ACTIONS
 from pushforward.actions.supervisor import ACT
+from pushforward.forge import docket
 from pushforward.gate import verdict as verdicts
 from pushforward.judge import judged
 from pushforward.report.note import Context
@@ -689,3 +691,13 @@ def test_where_nothing_sound_was_recorded_there_is_no_picture(answered: Job, rec
     assert "evil" not in body
     assert "its card" not in body
     assert f"{LINKS}" in body
+
+
+def test_what_is_posted_by_itself_agrees_with_what_the_other_forges_are_told() -> None:
+    """The action runs without pushforward, so both say which verdict is a success and what a link may lead to."""
+    own = runpy.run_path(str(POST), run_name="post")
+    assert own["STATES"] == docket.STATES
+    assert tuple(own["SHOWN"]) == docket.SHOWN
+    assert [own[name].pattern for name in ("COMMIT", "CARD", "VERSION")] == [
+        pattern.pattern for pattern in (docket.COMMIT, docket.CARD, docket.VERSION)
+    ]

@@ -5,63 +5,11 @@ import subprocess
 import pytest
 from tests import docket_double
 from tests.forge.test_docket import of_gitea
+from tests.handovers import git
 
 from pushforward.errors import PushforwardError
 from pushforward.forge import gitea
 from pushforward.forge.docket import Waiting
-from pushforward.git.repository import Repository
-
-
-class Hub:
-    """A bare repository, a person's clone, a runner's and the judge's."""
-
-    def __init__(self, folder):
-        self.folder, self.bare = folder, folder / "flights.git"
-        git(folder, "init", "-q", "--bare", "-b", "main", str(self.bare))
-        self.clone = self.fresh("clone")
-        self.head = self.commit("first")
-
-    def fresh(self, name):
-        git(self.folder, "clone", "-q", f"ext::git %s {self.bare}", str(self.folder / name))
-        return self.folder / name
-
-    def commit(self, name, branch="main"):
-        git(self.clone, "switch", "-q", "-C", branch)
-        (self.clone / name).write_text(name)
-        git(self.clone, "add", "-A")
-        git(self.clone, "commit", "-q", "-m", name)
-        git(self.clone, "push", "-q", "origin", f"HEAD:refs/heads/{branch}")
-        return git(self.clone, "rev-parse", "HEAD")
-
-    def leave(self, head, files):
-        """As a run does, in a clone of its own."""
-        folder = self.clone / "handover"
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        ref = gitea.leave(Repository(self.clone), head, folder)
-        subprocess.run(["rm", "-r", str(folder)], check=True)
-        return ref
-
-    @property
-    def left(self):
-        return git(self.bare, "for-each-ref", "--format=%(refname)", "refs/pushforward/handover/").split()
-
-
-def git(folder, *args, stdin=None):
-    done = subprocess.run(["git", "-C", str(folder), *args], capture_output=True, text=True, input=stdin, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / ".gitconfig").write_text(
-        '[user]\n\tname = Ann\n\temail = ann@example.org\n[protocol "ext"]\n\tallow = always\n'
-    )
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return Hub(tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from tests import docket_double
 from tests.forge.test_docket import of_gitlab
-from tests.forge.test_gitea import Hub, git
+from tests.handovers import git
 
 from pushforward.commands.cli import main
 from pushforward.errors import TOOL, PushforwardError
@@ -65,16 +65,6 @@ class Docket:
         return "page"
 
     picture = page
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / ".gitconfig").write_text(
-        '[user]\n\tname = Ann\n\temail = ann@example.org\n[protocol "ext"]\n\tallow = always\n'
-    )
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return Hub(tmp_path)
 
 
 @pytest.fixture

@@ -54,11 +54,11 @@ def setup(forge: str, dry: bool, repo: str, as_json: bool, **asked: Any) -> None
     wanted = Wanted(Keys(), forge=forge, **asked)
     at = f"https://{repo}" if repo else forges.address(root)
     there: Forge = project.find(at, _aside) if forge == "gitlab" else github.find(at, _aside)
-    with forges.opened(root, there) as desk:
-        planned = forges.plan(there, desk, wanted)
+    with forges.opened(root, there) as base:
+        planned = forges.plan(there, base, wanted)
         if not as_json:
             _say(planned, dry=dry)
-        pull = "" if dry else forges.apply(there, desk, planned, _aside if as_json else click.echo)
+        pull = "" if dry else forges.apply(there, base, planned, _aside if as_json else click.echo)
     if as_json:
         click.echo(json.dumps(_record(planned, forges.record, pull, dry=dry), indent=1))
     elif dry:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.forge.files import RIGHT
 from pushforward.forge.plans import Allowance
 from pushforward.forge.port import Call, Step, Wanted
 
-RIGHT = "as it should be"
 S3 = "s3://"
 WRITER, READER = "PUSHFORWARD_AWS_ROLE", "PUSHFORWARD_AWS_READER_ROLE"
 PAGES = "PUSHFORWARD_PAGES"

@@ -5,10 +5,10 @@ import signal
 import time
 import traceback
 
-from pushforward import schema
 from pushforward.errors import BUG, MACHINE, TOOL, MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.server import Server
+from pushforward.notify.asked import asked
 from pushforward.server import care, record, runs
 from pushforward.server.console import Console
 from pushforward.server.record import Outcome
@@ -72,7 +72,7 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     elif care.tell(server, found.machine):
         print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
-    if b"notify" in (server.repository.read("HEAD", schema.FILE) or b""):
+    if asked(server.repository):
         from pushforward.server import telling  # whoever has pushed is gone by now, and waits for none of it
 
         telling.tell(server, done, found)

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pushforward import schema
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import Repository
 from pushforward.git.server import SPOOL, Server
 from pushforward.notify import targets as to
+from pushforward.notify.asked import asked
 from pushforward.notify.news import News
 from pushforward.notify.spool import DROPPED, Spool
 from pushforward.pipeline.revision import Revision
@@ -41,14 +41,9 @@ def spool(server: Server) -> Spool:
     return Spool(server.folder / SPOOL, say=lambda line: print(line, flush=True))
 
 
-def heard(server: Server) -> bool:
-    """Whether the default branch names anybody to be told, by one look: most name nobody."""
-    return b"notify" in (server.repository.read("HEAD", schema.FILE) or b"")
-
-
 def targets(server: Server) -> Mapping[str, Target]:
     """Who is to be told, as the default branch says."""
-    if not heard(server):
+    if not asked(server.repository):
         return {}
     return Revision(server.repository, server.default_branch).settings.project.notify
 
