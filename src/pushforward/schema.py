@@ -6,69 +6,31 @@ that is published of it (docs/pushforward.schema.json).
 """
 
 import difflib
-import posixpath
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from pushforward import __version__, files, yamlfile
+from pushforward.lifecycle import Arrive, Monitor, Serve, Tune
+from pushforward.section import Column, FolderPath, KeyOfFile, Name, ProjectPath, Section, key_of_file, places
 
 FILE = "pushforward.yaml"
 NONE = "none"
-LONGEST_PATH = 400
+
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
-OF_HOLDOUT = ("validation", "batches", "data")
+OF_HOLDOUT = ("validation", "batches", "data", "serve")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
 Mail = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
 Event = Literal["verdict", "promotion", "release", "rollback", "verify"]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-
-
-class Section(BaseModel):
-    """A section that refuses what it does not know, and never coerces."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-def _inside(path: str) -> str:
-    """A path as git has it: relative, inside of the repository, of characters that can be printed."""
-    if not path or not path.isprintable() or "\\" in path:
-        raise ValueError("write a path, with / between its parts")
-    if posixpath.normpath(path) != path or path.startswith(("/", "-", "../")) or path in ("..", "."):
-        raise ValueError("write a path inside of the repository, without . and .. in it, and no / at its ends")
-    return path
-
-
-def sound(path: str) -> bool:
-    """Whether a path can stand in this file."""
-    try:
-        return len(_inside(path)) <= LONGEST_PATH
-    except ValueError:
-        return False
-
-
-def _folder(path: str) -> str:
-    return path if path == "." else _inside(path)
-
-
-def _places(*names: str) -> Any:
-    def check(command: str) -> str:
-        missing = [name for name in names if name not in command]
-        if missing:
-            raise ValueError(f"the command must contain {', '.join(missing)}")
-        return command
-
-    return AfterValidator(check)
 
 
 def _loss(words: str) -> str:
@@ -87,22 +49,10 @@ def _floor(words: str) -> str:
     return words
 
 
-def _key_of_file(words: str) -> str:
-    file, colon, key = words.partition(":")
-    if not colon or not key or not all(key.split(".")):
-        raise ValueError("write FILE:KEY, such as params.yaml:data.months")
-    _inside(file)
-    return words
-
-
 def _batches(words: str) -> str:
     if words.startswith(f"{FILE}:"):
         raise ValueError(f"batches are listed in a file of the pipeline, not in {FILE}")
-    return words if words == NONE else _key_of_file(words)
-
-
-ProjectPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
-KeyOfFile = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_key_of_file)]
+    return words if words == NONE else key_of_file(words)
 
 
 class Metric(Section):
@@ -209,7 +159,7 @@ class Holdout(Section):
 class Model(Section):
     """One model: where its pipeline is, what it makes, and by what it is judged."""
 
-    folder: Annotated[str, AfterValidator(_folder)] = Field(
+    folder: FolderPath = Field(
         default=".", description="Where its dvc.yaml lies; what its pipeline makes or reads is named from there."
     )
     path: ProjectPath | None = Field(
@@ -230,7 +180,7 @@ class Model(Section):
         default=None, description="Level 2. A table of labels and predictions, written by the pipeline itself."
     )
     holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
-    score: Annotated[str, _places("{rows}", "{out}")] | None = Field(
+    score: Annotated[str, places("{rows}", "{out}")] | None = Field(
         default=None, description="Level 3. The command that scores: with {rows}, {out} and, where there are, {events}."
     )
     classes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(
@@ -248,6 +198,10 @@ class Model(Section):
     batches: Annotated[str, AfterValidator(_batches)] | None = Field(
         default=None,
         description="Level 3. Where the names of the batches stand, in order; none, the default, where there are none.",
+    )
+    serve: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=200)] | None = Field(
+        default=None,
+        description="Level 3. MODULE:CALLABLE that loads the model to serve it; default: `score`, for each answer.",
     )
     data: list[ProjectPath] | None = Field(
         default=None,
@@ -432,6 +386,10 @@ class Project(Section):
         default={}, max_length=20, description="Who is told of verdicts, promotions, releases, rollbacks; by name."
     )
     report: Report = Field(default=Report(), description="The comment on a pull request.")
+    arrive: Arrive | None = Field(default=None, description="Where batches come from, and when they should.")
+    serve: Serve = Field(default=Serve(), description="What `pushforward serve` does beside answering.")
+    monitor: Monitor | None = Field(default=None, description="What is held against what while a version serves.")
+    tune: Tune | None = Field(default=None, description="Which parameters are searched, and how far.")
     server: Server = Field(default=Server(), description="The local server; a forge does not read that.")
 
     @property

@@ -14,20 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from pushforward import __version__, files, params, schema
 from pushforward.errors import PushforwardError
-from pushforward.schema import (
-    Column,
-    Gate,
-    Metric,
-    Model,
-    Name,
-    Noise,
-    Predictions,
-    Project,
-    ProjectPath,
-    Promote,
-    Section,
-    Server,
-)
+from pushforward.schema import Gate, Metric, Model, Noise, Predictions, Project, Promote, Server
+from pushforward.section import Column, Name, ProjectPath, Section
 
 OLD = ("model", "data", "gate", "promote", "server")  # sections of params.yaml that were ours before pushforward.yaml
 OLD_MODEL = frozenset(("name", "path", "score", "holdout"))

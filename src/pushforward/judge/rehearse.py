@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import dirname
 
-from pushforward import files, schema, settings
+from pushforward import files, schema, section, settings
 from pushforward.errors import PushforwardError
 from pushforward.gate import decision
 from pushforward.gate.evidence import problem_of
@@ -322,7 +322,7 @@ class _Rehearsing:
     def _alone(self, what: str, model: str) -> str:
         """What to write where `score` wants a file that the pipeline makes and the judge does not have."""
         lacks = ABSENT.search(what)
-        if lacks is None or not schema.sound(lacks["path"]) or not (self.clone / lacks["path"]).exists():
+        if lacks is None or not section.sound(lacks["path"]) or not (self.clone / lacks["path"]).exists():
             return ""
         return f"have the stage that makes {model} keep {lacks['path']} in it: the judge has code, model and rows alone"
 

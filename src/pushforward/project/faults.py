@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pushforward import params, schema, yamlfile
+from pushforward import params, schema, section, yamlfile
 from pushforward.project import adopt, locks, reading, workflows
 from pushforward.project.pipelines import Pipeline
 from pushforward.project.reading import Odd
@@ -99,7 +99,7 @@ def _stages(found: Survey, pipeline: Pipeline) -> Iterator[Fault]:
                 yield Fault(pipeline.file, out.line, what, f"git rm --cached {out.path}, or cache: false for it")
         for path, line in stage.deps:
             known = "${" in path or _among(path, (*made, *kept)) or path in held
-            if not known and schema.sound(path):
+            if not known and section.sound(path):
                 what = f"stage {stage.name} needs {path}, which git does not hold and no stage makes"
                 yield Fault(pipeline.file, line, what, f"dvc add {path} && dvc push, or git add {path}")
         for file, key, line in stage.params:

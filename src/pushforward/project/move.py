@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from pushforward import __version__, params, schema, yamlfile
+from pushforward import __version__, params, schema, section, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.project import draft, reading
 from pushforward.project.pipelines import Pipeline
@@ -31,10 +31,10 @@ class _Contract(ModelContract):
     """`model`, as params.yaml had it."""
 
     path: str
-    environment: list[schema.ProjectPath] = Field(alias="requirements", min_length=1)
+    environment: list[section.ProjectPath] = Field(alias="requirements", min_length=1)
 
 
-class _Old(schema.Section):
+class _Old(section.Section):
     """Our sections of params.yaml, as they were."""
 
     model: _Contract

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import gto, params, schema, settings, yamlfile
+from pushforward import gto, params, schema, section, settings, yamlfile
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import locks, pipelines, reading
@@ -160,13 +160,13 @@ def _each(root: Path, read: list[Pipeline], known: list[Lock], odd: list[Odd]) -
     for pipeline in read:
         if not pipeline.stages and not pipeline.artifacts:
             continue
-        if pipeline.folder != "." and not schema.sound(pipeline.folder):
+        if pipeline.folder != "." and not section.sound(pipeline.folder):
             odd.append(Odd(pipeline.file, 0, "no folder that pushforward.yaml can name"))
             continue
         numbers = tuple(_metrics(root, pipeline, odd))
-        near = tuple(lock for lock in locks.chosen(known, pipeline.folder) if schema.sound(lock.path))
+        near = tuple(lock for lock in locks.chosen(known, pipeline.folder) if section.sound(lock.path))
         candidates: list[Candidate | None] = [
-            one for one in pipelines.candidates(pipeline) if schema.sound(one.path) and _in(one.path, pipeline.folder)
+            one for one in pipelines.candidates(pipeline) if section.sound(one.path) and _in(one.path, pipeline.folder)
         ]
         for candidate in candidates or [None]:
             own = candidate.name if candidate is not None and candidate.name else ""
@@ -187,7 +187,7 @@ def _metrics(root: Path, pipeline: Pipeline, odd: list[Odd]) -> Iterable[Metrics
     for out in pipeline.metrics:
         inside = next((path for path in outs if out.path.startswith(f"{path}/")), "")
         values: dict[str, float] = {}
-        sound = out.known and schema.sound(out.path) and _in(out.path, pipeline.folder)
+        sound = out.known and section.sound(out.path) and _in(out.path, pipeline.folder)
         here = sound and (root / out.path).is_file()
         if here:
             try:
@@ -267,7 +267,7 @@ def _unignored(
             continue
         for out in pipeline.outs():
             held = out.path in held_by_git
-            if out.cached and out.known and not held and schema.sound(out.path):
+            if out.cached and out.known and not held and section.sound(out.path):
                 asked[out.path] = "/" + GLOB.sub(r"\\\1", out.path)
                 folders[out.path] = f"{out.path}/x"
     names = "\0".join((*asked, *folders.values())).encode("utf-8", "surrogateescape")

@@ -9,7 +9,7 @@ import re
 import shlex
 from pathlib import Path
 
-from pushforward import files, schema
+from pushforward import files, section
 from pushforward.errors import PushforwardError
 
 GIT = re.compile(r"(?:git\+)?(?P<url>(?:https|ssh)://[\w.@:/~-]+)@(?P<commit>[0-9a-f]{40})")
@@ -36,7 +36,7 @@ def checked(root: Path, source: str) -> str:
         return f"{found['url']}@{found['commit']}"
     if WHEEL.fullmatch(source):
         return source
-    if PATH.fullmatch(source) and schema.sound(source) and files.read(root, source) is not None:
+    if PATH.fullmatch(source) and section.sound(source) and files.read(root, source) is not None:
         return source
     raise PushforwardError(
         f"--tool-from {source}: no git URL with its commit, no wheel with its hash, no wheel in this repository",
