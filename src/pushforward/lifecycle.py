@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pushforward.section import Name, ProjectPath, Section, places
+from pushforward.section import KeyOfFile, Name, ProjectPath, Section, places
 
 Command = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -24,6 +24,15 @@ class Arrive(Section):
     grace_days: int = Field(default=7, ge=0, le=366, description="How late a batch may be before that.")
     merge: Literal["never", "promote"] = Field(
         default="never", description="Whether a batch is merged by itself: never, or where its verdict is promote."
+    )
+    stages: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")]] = Field(
+        default=[],
+        max_length=20,
+        description="The stages that look at a batch before it is committed; left out: those of this batch alone.",
+    )
+    corrected: KeyOfFile | None = Field(
+        default=None,
+        description="The mapping FILE:KEY in which a correction writes the digest: the stage that fetches reads it.",
     )
 
 

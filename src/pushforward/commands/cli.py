@@ -27,6 +27,7 @@ ROLES = {
     "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
     "What workflows and hooks call": (
+        "arrive",
         "repro",
         "score",
         "gate",

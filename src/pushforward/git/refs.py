@@ -22,6 +22,7 @@ PASSED = "refs/pushforward/passed/"
 PULLS = "refs/pull/"
 FOREIGN = "refs/pushforward/foreign/"
 HANDOVERS = "refs/pushforward/handover/"
+ARRIVAL = "refs/pushforward/arrival"
 
 
 class Kind(NamedTuple):
@@ -76,6 +77,7 @@ SCHEMA = (
         ("release.promote",),
         "verdict, provenance and its signature, card and golden rows of every version, as a chain",
     ),
+    Kind(ARRIVAL, ("arrival.told",), "what has not arrived as it should, and since when it is known, as a chain"),
     Kind(TRUST, ("registry.signers",), "the allowed signers of a server, with their history"),
     Kind(
         f"{FORGE_SIGNERS}<remote>",
