@@ -5,10 +5,16 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.arrival.conftest import digest
+
+from pushforward.arrival import arrive as arrival
+from pushforward.arrival import told
+from pushforward.git.repository import Repository
+from pushforward.server import telling
 
 PACKAGE = Path(__file__).parent.parent.parent / "src"
 EARLY = ("--now", "2020-03-01")
@@ -62,6 +68,20 @@ def test_what_its_own_stages_refuse_is_an_alarm_in_their_words_and_no_commit(lak
     assert lake.json("--now", "2020-03-03")["alarms"] == []
     held = lake.git(lake.bare, "show", "refs/pushforward/arrival:alarms.json")
     assert json.loads(held) == {}
+
+
+def test_a_server_and_a_job_tell_what_is_news(lake, tmp_path):
+    began = datetime.now(UTC).timestamp()
+    lake.deliver("2020-04")
+    lake.arrive("--look", str(tmp_path / "found"))
+    for news in (["after 2020-02 comes 2020-03, and the source has 2020-04 next"], []):
+        lake.arrive("--from", str(tmp_path / "found"), code=3)
+        assert arrival.news(tmp_path / "found") == news
+    bare = Repository(lake.bare)
+    assert told.fresh(bare, began) == ["after 2020-02 comes 2020-03, and the source has 2020-04 next"]
+    assert told.fresh(bare, began + 3600) == []
+    (found,) = telling.of_arrivals("lake", told.fresh(bare, began))
+    assert (found.event, found.text) == ("arrival", "After 2020-02 comes 2020-03, and the source has 2020-04 next")
 
 
 def test_a_correction_is_a_change_of_its_own_that_has_it_fetched_again(lake):

@@ -22,7 +22,7 @@ from pushforward.forge.proposal import Place, Proposal, place_of, propose, remot
 from pushforward.git.repository import Repository
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
-from pushforward.text import code, plain, prose
+from pushforward.text import code, plain
 
 Say = Callable[[str], None]
 NEW, CORRECTED = "arrive", "correct"  # the folders of their branches
@@ -168,7 +168,7 @@ def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say) -> Do
         words.append(f"{later} more after {found.new[0].batch}: one at a time")
     if looked.listed and not found.new and not found.corrected:
         words.append(f"nothing new: the source has {len(looked.listed)}, and the last one here is {taken.names[-1]}")
-    known = told.since(root, [one.key for one in alarms], now, say=say, dry=dry)
+    known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry)
     dated = tuple(replace(one, since=known[one.key][0], new=known[one.key][1]) for one in alarms)
     return Done(tuple(taken.names), tuple(proposals), dated, tuple(words))
 
@@ -282,6 +282,15 @@ def read(folder: Path) -> Looked:
         raise PushforwardError(f"{folder} has no {FOUND}", next=f"pushforward arrive --look {folder}", exit_code=DATA)
     with path.open("rb") as handle:
         return Looked.read(handle.read(LONGEST + 1))
+
+
+def news(folder: Path) -> list[str]:
+    """The words of the alarms that are news, of what was done in another job."""
+    try:
+        tree = json.loads((folder / DONE).read_bytes()[:LONGEST])
+        return [str(one["words"]) for one in tree["alarms"] if one["new"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def document(done: Done) -> str:

@@ -6,7 +6,7 @@ Compared and swapped, where the refs that count are: of two who find the same al
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -21,17 +21,20 @@ LONGEST = 1 << 20
 
 
 def since(
-    root: Path, alarms: Iterable[str], now: datetime, *, say: Callable[[str], None], dry: bool
+    root: Path, alarms: Mapping[str, str], now: datetime, *, say: Callable[[str], None], dry: bool
 ) -> dict[str, tuple[str, bool]]:
-    """Since when each alarm has been there, and whether that is news. Those that are over are forgotten."""
-    keys, today = list(alarms), now.isoformat(timespec="seconds")
+    """Since when each alarm (its key and its words) has been there, and whether that is news.
+
+    Those that are over are forgotten.
+    """
+    today = now.isoformat(timespec="seconds")
     refused, dated = "", dict[str, tuple[str, bool]]()
     for _ in range(TRIES):
         repository, remote = _place(root)
         old = repository.resolve(ARRIVAL) or ""
         known = _read(repository, old)
-        found = {key: known.get(key, today) for key in keys}
-        dated = {key: (when, key not in known) for key, when in found.items()}
+        found = {key: (known[key][0] if key in known else today, words) for key, words in alarms.items()}
+        dated = {key: (when, key not in known) for key, (when, _) in found.items()}
         if dry or found == known:
             return dated
         refused = _write(repository, remote, old, found)
@@ -39,6 +42,19 @@ def since(
             return dated
     say(f"alarms cannot be recorded in {ARRIVAL}, and are told again: {refused}")
     return dated
+
+
+def fresh(repository: Repository, seconds: float) -> list[str]:
+    """The words of alarms that were not there before a moment."""
+    known = _read(repository, repository.resolve(ARRIVAL) or "")
+    return [words for when, words in known.values() if _seconds(when) >= seconds - 1]
+
+
+def _seconds(when: str) -> float:
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _place(root: Path) -> tuple[Repository, str]:
@@ -54,19 +70,25 @@ def _place(root: Path) -> tuple[Repository, str]:
     return repository, there.name
 
 
-def _read(repository: Repository, commit: str) -> dict[str, str]:
+def _read(repository: Repository, commit: str) -> dict[str, tuple[str, str]]:
     """What is recorded; of a document that is none, nothing: an alarm is told once more then."""
     content = repository.read(commit, DOCUMENT) if commit else None
     try:
         tree = json.loads(content[:LONGEST]) if content else {}
     except (ValueError, RecursionError):
         return {}
-    return {str(key): str(value) for key, value in tree.items()} if isinstance(tree, dict) else {}
+    entries = tree.items() if isinstance(tree, dict) else ()
+    return {
+        str(key): (str(one.get("since", "")), str(one.get("words", "")))
+        for key, one in entries
+        if isinstance(one, dict)
+    }
 
 
-def _write(repository: Repository, remote: str, old: str, found: Mapping[str, str]) -> str:
+def _write(repository: Repository, remote: str, old: str, found: Mapping[str, tuple[str, str]]) -> str:
     """Record it on top of what was there; why it did not move, or ""."""
-    content = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    tree_of = {key: {"since": when, "words": words} for key, (when, words) in found.items()}
+    content = json.dumps(tree_of, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         tree = repository.write_tree(EMPTY_TREE, {DOCUMENT: content.encode()}, index=Path(folder) / "index")
     parents = [old] if old else []

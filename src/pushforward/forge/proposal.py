@@ -59,7 +59,7 @@ class Proposed:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a proposal goes: the remote, its default branch, the commit of that, and of the branch where it is there."""
+    """Where a proposal goes: the remote, its default branch, the commit of that, and of the branch if it is there."""
 
     clone: Repository
     remote: Remote

@@ -33,6 +33,8 @@ LOGIN = {
     "actions/store-login/action.yml": (".github/actions/%prefix%store-login/action.yml", False),
     "actions/store-login/login.py": (".github/actions/%prefix%store-login/login.py", True),
 }
+# where pushforward.yaml says from where batches come; on GitHub, and on a server
+ARRIVE = {"arrive.yml": (".github/workflows/%prefix%arrive.yml", False)}
 LOGIN_LINE = re.compile(r"(?m)^%login%(.*\n)")
 GITHUB, GITLAB, GITEA, FORGEJO = FORGES = ("github", "gitlab", "gitea", "forgejo")
 _ACTIONS = {
@@ -66,7 +68,8 @@ State = Literal["missing", "current", "edited", "stale", "both", "copy", "foreig
 class Form:
     """What differs from repository to repository: branch, where its packages lie, what builds its environment.
 
-    `login` says whether runs log in to the store as a role of AWS; GitHub's alone can.
+    `login` says whether runs log in to the store as a role of AWS; GitHub's alone can. `arrive` says whether batches
+    come from a source that is asked.
     """
 
     branch: str
@@ -75,6 +78,7 @@ class Form:
     prefix: str = ""
     forge: str = GITHUB
     login: bool = False
+    arrive: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def render(form: Form) -> list[Generated]:
         return PLACE.sub(lambda found: values[found[1]], text)
 
     places = BY_FORGE[form.forge] | (LOGIN if form.login else {})
+    places |= ARRIVE if form.arrive and form.forge == GITHUB else {}
     folder = resources.files("pushforward") / PACKAGE
     return [
         Generated(filled(place), filled((folder / f"{name}.in").read_text("utf-8")).encode(), runs)

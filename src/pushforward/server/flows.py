@@ -28,10 +28,18 @@ def listed(repository: Repository, commit: str, wanted: Iterable[str], branch: s
         files.check_tree(tree, [FOLDER])
         prefix = forge.PREFIX if any(name.startswith(forge.PREFIX) for name in names) else ""
         package = "src" if any(path.startswith("src/") for path in tree) else "."
-        return [flow for flow in _built_in(branch, package, prefix) if _stem(flow.path) in names]
+        arrives = f"{prefix}arrive" in names and _arrives(repository, commit)
+        return [flow for flow in _built_in(branch, package, prefix, arrives) if _stem(flow.path) in names]
     files.check_tree(tree, paths)
     texts = [(path, repository.read(commit, path) or b"") for path in paths]
     return [_loaded(path.rpartition("/")[2], text.decode("utf-8", "replace")) for path, text in texts]
+
+
+def _arrives(repository: Repository, commit: str) -> bool:
+    """Whether a commit's settings name a source of batches."""
+    from pushforward.pipeline.revision import Revision  # slow to load
+
+    return Revision(repository, commit).settings.project.arrive is not None
 
 
 def _stem(path: str) -> str:
@@ -47,9 +55,9 @@ def _loaded(name: str, text: str) -> Workflow:
 
 
 @functools.lru_cache(maxsize=4)
-def _built_in(branch: str, package: str, prefix: str) -> tuple[Workflow, ...]:
+def _built_in(branch: str, package: str, prefix: str, arrives: bool) -> tuple[Workflow, ...]:
     """The workflows that come with the tool; `package` is where a repository has its code."""
-    return tuple(_made(forge.render(forge.Form(branch, package, setup="", prefix=prefix))))
+    return tuple(_made(forge.render(forge.Form(branch, package, setup="", prefix=prefix, arrive=arrives))))
 
 
 def _made(rendered: Iterable[forge.Generated]) -> Iterator[Workflow]:
