@@ -59,10 +59,11 @@ def looks(table: pl.DataFrame) -> pl.DataFrame:
                 row |= {f"truth{name}": truth["loss"].mean(), f"naive{name}": seen["loss"].mean()}
                 row |= {f"rate{name}": truth[LABEL].mean(), f"naive_rate{name}": seen[LABEL].mean()}
                 row |= {f"ours{name}": ours["loss"].mean(), f"ours_rate{name}": ours[LABEL].mean()}
-                if name:  # ours is of an earlier day: held against the truth of its own rows
-                    own = asked.filter(pl.col(TIME) <= now - (wait.age or timedelta()))
+                # ours ends earlier: held against the truth of its own rows
+                own = asked.filter(pl.col(TIME) <= now - (wait.age or timedelta()))
+                if name:
                     own = own.filter(pl.col(TIME) > now - timedelta(days=1) - (wait.age or timedelta()))
-                    row |= {"own_last": own["loss"].mean(), "own_rate_last": own[LABEL].mean()}
+                row |= {f"own{name}": own["loss"].mean(), f"own_rate{name}": own[LABEL].mean()}
             found.append(row)
     return pl.DataFrame(found, infer_schema_length=None)
 
@@ -71,10 +72,16 @@ def main() -> None:
     """Print the tables."""
     with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
         table = looks(answers())
-        naive, ours = pl.col("naive") - pl.col("truth"), pl.col("ours") - pl.col("truth")
         by_day = table.filter(pl.col("day").is_in(DAYS)).group_by("day", maintain_order=True)
-        print("All since the cut, means of four hours: the loss in truth, and what is off it")
-        print(by_day.agg(pl.col("age").mean(), pl.col("truth").mean(), naive=naive.mean(), ours=ours.mean()))
+        since = {
+            "naive": pl.col("naive") - pl.col("truth"),
+            "ours": pl.col("ours") - pl.col("own"),
+            "naive_rate": pl.col("naive_rate") - pl.col("rate"),
+            "ours_rate": pl.col("ours_rate") - pl.col("own_rate"),
+        }
+        print("All since the cut: the loss in truth; the worst of four hours off the truth of the rows that are meant")
+        worst = [one.abs().max().alias(f"{name}_worst") for name, one in since.items()]
+        print(by_day.agg(pl.col("age").mean().alias("age_hours"), pl.col("truth").mean(), *worst))
         last = table.filter(pl.col("ours_last").is_not_null())
         gaps = {
             "naive": pl.col("naive_last") - pl.col("truth_last"),
