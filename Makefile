@@ -80,7 +80,7 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) --no-deps data.in -o data.txt; \
 	  $(COMPILE) serve.in -o serve.txt; \
 	  $(COMPILE) test.in -o test.txt; \
-	  for store in s3 gs azure ssh; do $(COMPILE) $$store.in -o $$store.txt; done; \
+	  for extra in s3 gs azure ssh tune; do $(COMPILE) $$extra.in -o $$extra.txt; done; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
 
 lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be committed
