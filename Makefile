@@ -83,6 +83,7 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) build.in -o build.txt; \
 	  $(COMPILE) run.in -o run.txt; \
 	  $(COMPILE) --no-deps data.in -o data.txt; \
+	  $(COMPILE) serve.in -o serve.txt; \
 	  $(COMPILE) test.in -o test.txt; \
 	  for store in s3 gs azure ssh; do $(COMPILE) $$store.in -o $$store.txt; done; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
