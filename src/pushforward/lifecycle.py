@@ -3,13 +3,15 @@
 `schema` has the file that they stand in.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pushforward.section import LONGEST_PATH, KeyOfFile, Name, ProjectPath, Section, places
 
 Command = Annotated[str, Field(min_length=1, max_length=500)]
+Dotted = Annotated[str, Field(pattern=r"^[\w-]+(\.[\w-]+)*$", max_length=200)]
+Value = bool | int | float | str | list[bool | int | float | str]
 
 
 class Arrive(Section):
@@ -78,7 +80,66 @@ class Monitor(Section):
     )
 
 
+class Searched(Section):
+    """Where a parameter is looked for: from low to high, of whole numbers where both are, or among a few values."""
+
+    low: int | float | None = Field(default=None, allow_inf_nan=False, description="The lowest value.")
+    high: int | float | None = Field(default=None, allow_inf_nan=False, description="The highest value.")
+    log: bool = Field(default=False, description="Whether a factor counts, and not a difference: .01 to .1 as .1 to 1.")
+    one_of: list[Value] | None = Field(
+        default=None, min_length=2, max_length=100, description="Values, instead of low and high."
+    )
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.one_of is None) == (self.low is None and self.high is None):
+            raise ValueError("write low and high, or one_of")
+        if self.one_of is not None:
+            if self.log:
+                raise ValueError("'log' is of low and high")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError(f"'{'low' if self.low is None else 'high'}' is missing")
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} is not below high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"with log, low {self.low} has to be above 0")
+        return self
+
+
 class Tune(Section):
     """Which parameters are searched, by what number, and how far."""
 
+    space: dict[Dotted, Searched] = Field(
+        min_length=1, max_length=50, description="Parameter, as params.yaml names it -> where it is looked for."
+    )
+    metric: KeyOfFile | None = Field(
+        default=None,
+        description="FILE:KEY of a number of the pipeline on rows of validation. Default, with batches: the loss that "
+        "the judge goes by, on batches that are older than the holdout.",
+    )
+    better: Literal["lower", "higher"] = Field(default="lower", description="Which way the metric is better.")
     trials: int = Field(default=30, ge=1, le=10_000, description="How many sets of parameters are tried.")
+    timeout_minutes: int | None = Field(
+        default=None, ge=1, le=7 * 24 * 60, description="When no trial begins any more."
+    )
+    folds: int = Field(
+        default=3, ge=1, le=50, description="With batches: in how many moments of the past a set is tried."
+    )
+    seed: Dotted | None = Field(
+        default=None, description="The seed, as params.yaml names it: what is found is tried again with others."
+    )
+    seeds: int = Field(default=5, ge=2, le=50, description="With how many.")
+
+    @model_validator(mode="after")
+    def _seed_apart(self) -> Self:
+        if self.seed in self.space:
+            raise ValueError(f"'{self.seed}' is the seed, and is not searched")
+        if self.better == "higher" and self.metric is None:
+            raise ValueError("'better' is of `metric`; of a loss lower is better")
+        return self
