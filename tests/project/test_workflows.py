@@ -391,7 +391,7 @@ def test_another_forge_is_refused(adopted):
 @pytest.fixture(scope="module")
 def arriving():
     """The workflow by which batches arrive, where the settings name a source."""
-    made = workflows.render(Form("main", "src", "make env", arrive=True))
+    made = workflows.render(Form("main", "src", "make env", beside=("arrive",)))
     (found,) = (one for one in made if one.path == ".github/workflows/arrive.yml")
     return found
 
@@ -416,7 +416,7 @@ def test_batches_arrive_by_two_jobs_of_which_the_one_that_runs_code_may_write_no
 
 def test_who_has_no_source_gets_no_workflow_that_asks_one():
     assert not [one for one in workflows.render(Form("main", "src", SETUP)) if "arrive" in one.path]
-    other = workflows.render(Form("main", "src", SETUP, forge="gitea", arrive=True))
+    other = workflows.render(Form("main", "src", SETUP, forge="gitea", beside=("arrive",)))
     assert not [one for one in other if "arrive" in one.path]
 
 
@@ -450,8 +450,18 @@ def test_adopt_installs_it_where_the_settings_name_a_source(tmp_path):
     told = (folder / "pushforward.yaml").read_text()
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Begin"]):
         subprocess.run(["git", "-C", str(folder), *command], check=True)
-    for text, arrives in ((told, False), (f"{told}arrive: {{source: 'python x.py {{out}}'}}\n", True)):
+    for text, arrives in ((told, ()), (f"{told}arrive: {{source: 'python x.py {{out}}'}}\n", ("arrive",))):
         (folder / "pushforward.yaml").write_text(text)
         form = projects.form_of(survey(folder), f"https://example.org/pushforward.git@{'a' * 40}")
         assert form is not None
-        assert form.arrive is arrives
+        assert form.beside == arrives
+
+
+def test_a_workflow_of_its_own_comes_with_the_section_that_asks_for_it():
+    told = b"tool: '0.2.0'\nmonitor:\n  reference: data/rows\n"
+    assert workflows.beside(told) == ("monitor",)
+    assert workflows.beside(b"server:\n  workflows: [monitor]\n# monitor:\n") == ()
+    plain, asked = (workflows.render(Form("main", "src", SETUP, beside=names)) for names in ((), ("monitor",)))
+    (more,) = (made for made in asked if made.path not in {one.path for one in plain})
+    assert more.path == ".github/workflows/monitor.yml"
+    assert not workflows.PLACE.search(more.body.decode())

@@ -193,17 +193,9 @@ def form_of(found: Survey, source: str = "", forge: str = "", *, login: bool = F
     package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
     forge = forge or workflows.forge_of(found.root, _host(found.root))
     login = forge == workflows.GITHUB and (login or workflows.logs_in(found.root))
-    form = Form(found.branch, package, setup, forge=forge, login=login, arrive=_arrives(found.root))
+    beside = workflows.beside(files.read(found.root, schema.FILE) or b"")
+    form = Form(found.branch, package, setup, forge=forge, login=login, beside=beside)
     return replace(form, prefix=workflows.prefix(found.root, form))
-
-
-def _arrives(root: Path) -> bool:
-    """Whether the settings name a source of batches; of settings that cannot be read, something else is told."""
-    try:
-        told = schema.load(root)
-    except PushforwardError:
-        return False
-    return told is not None and told.arrive is not None
 
 
 def _host(root: Path) -> str:
