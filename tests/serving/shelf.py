@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -131,8 +130,3 @@ class Shelf:
         (python.parent.parent / ".locked").write_text(f"{locked}\n")
         os.environ["PUSHFORWARD_ENVIRONMENTS"] = str(python.parent.parent.parent)
 
-
-def alive(folder: Path) -> list[str]:
-    """The processes that have to do with a folder."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(folder) in line and " ps " not in line]

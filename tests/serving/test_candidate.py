@@ -1,4 +1,4 @@
-"""candidate: nothing of a version is run before it is verified, and none is handed on that does not answer as judged."""
+"""candidate: nothing of a version is run before it is verified; one that answers otherwise than judged is refused."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.serving.shelf import AT, Shelf
+from tests.serving.versions import workers
 
 from pushforward.errors import DATA, POLICY, TOOL, PushforwardError
 from pushforward.lifecycle import Serve
@@ -87,8 +88,7 @@ def test_a_version_that_cannot_be_served_is_refused_and_leaves_no_process(hub, t
     with pytest.raises(PushforwardError, match=rf"^hop load: .*{why}") as failed:
         prepare(shelf, tag)
     assert failed.value.exit_code == TOOL
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "serving/worker.py" not in "".join(line for line in listed.splitlines() if str(hub.folder) in line)
+    assert workers(hub.folder) == []
 
 
 def test_other_predictions_than_when_it_was_judged_are_refused(shelf):
@@ -142,7 +142,7 @@ def test_as_a_program_it_prints_one_line_the_version_or_why_not(shelf):
         return subprocess.run(command, capture_output=True, check=True, cwd=ROOT / "src").stdout
 
     made = candidate.read(run(tag))
-    assert made.served.version == "toy@v1.0.0"
+    assert (made.served.model, made.served.version) == ("toy", "v1.0.0")
     with pytest.raises(PushforwardError, match="toy#production#2 is not there"):
         candidate.read(run("toy#production#2"))
     assert json.loads(run("toy#production#2"))["exit_code"] == 2

@@ -32,7 +32,7 @@ from pushforward.release import bundle, hop, rebuild
 from pushforward.release.chain import Evidence
 from pushforward.release.rebuild import Source
 from pushforward.release.stored import check_model
-from pushforward.serving import tables
+from pushforward.serving import tables, worker
 from pushforward.serving.channel import Asked, Opens
 from pushforward.serving.events import Events
 from pushforward.serving.line import FaultError, Line, Predicted, Spec, unsound
@@ -74,9 +74,10 @@ class Prepared:
     def served(self) -> Served:
         """The version as replies name it."""
         contract = self.rules.contract
+        model, _, number = self.version.partition("@")
         return Served(
-            self.version.partition("@")[0],
-            self.version,
+            model,
+            number,
             self.digest,
             self.environment,
             contract.key,
@@ -114,6 +115,7 @@ class Prepared:
 
 def main() -> None:
     """`python -m pushforward.serving.candidate ROOT TAG FOLDER CACHE`: one line of JSON on standard output."""
+    worker.die_with_parent()
     root, name, folder, cache = sys.argv[1:]
     out = os.dup(1)
     os.dup2(2, 1)  # what DVC, an installer and others print is progress

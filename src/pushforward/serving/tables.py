@@ -14,10 +14,20 @@ import polars as pl
 from pushforward.serving.port import Columns, Value
 
 NAME = re.compile(r"[A-Za-z]+[0-9]*")
-WORDS: Mapping[str, type[pl.DataType]] = {
-    **dict.fromkeys(("int", "integer", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32"), pl.Int64),
-    **dict.fromkeys(("float", "double", "number", "Float32", "Float64", "UInt64", "Decimal"), pl.Float64),
-    **dict.fromkeys(("bool", "boolean", "Boolean"), pl.Boolean),
+INSTANT, LOCAL = pl.Datetime("us", "UTC"), pl.Datetime("us")
+# In small letters: the names of polars, and those of a manifest's own.
+EXACT: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    **{f"int{bits}": getattr(pl, f"Int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": getattr(pl, f"UInt{bits}") for bits in (8, 16, 32, 64)},
+    "float32": pl.Float32,
+    "float64": pl.Float64,
+    "float": pl.Float64,
+    "int": pl.Int64,
+    "boolean": pl.Boolean,
+    "instant": INSTANT,
+    "local": LOCAL,
+    "date": pl.Date,
+    "categorical": pl.Categorical,
 }
 Types = Mapping[str, object]  # as a manifest has them: a name of polars, or an object with one under `type`
 
@@ -29,21 +39,23 @@ def inputs(manifest: Mapping[str, object], which: str) -> Types:
     return found if isinstance(found, dict) else {}
 
 
-def kind(told: object) -> pl.DataType | type[pl.DataType]:
-    """What holds the values of a type, the widest of its family; text for one that is not known."""
-    name = str(told.get("type", "")) if isinstance(told, dict) else str(told)
-    if name.lower().startswith("datetime"):
-        return pl.Datetime("us", "UTC" if "zone" in name and "None" not in name.partition("zone")[2] else None)
-    found = NAME.match(name)
-    return WORDS.get(found[0], pl.String) if found else pl.String
-
-
 def exact(told: object) -> pl.DataType | type[pl.DataType]:
-    """The very type that is named, where polars has one of that name; else what holds its values."""
-    name = str(told.get("type", "")) if isinstance(told, dict) else str(told)
-    named = getattr(pl, name, None) if NAME.fullmatch(name) else None
-    simple = isinstance(named, type) and issubclass(named, pl.DataType) and not named.is_nested()
-    return named if simple and named is not None else kind(told)
+    """The type of that name; text for one that is not known."""
+    name = (str(told.get("type", "")) if isinstance(told, dict) else str(told)).lower()
+    if name.startswith("datetime"):
+        return INSTANT if "zone='" in name else LOCAL
+    found = NAME.match(name)
+    return EXACT.get(found[0], pl.String) if found else pl.String
+
+
+def kind(told: object) -> pl.DataType | type[pl.DataType]:
+    """The widest type of the same family: it holds what a later version has under the same name."""
+    named = exact(told)
+    if named.is_integer():
+        return pl.Int64
+    if named.is_float() or named in (pl.Boolean, INSTANT, LOCAL):
+        return pl.Float64 if named.is_float() else named
+    return pl.String
 
 
 def frame(columns: Columns, types: Types, *, as_named: bool = True) -> pl.DataFrame:
