@@ -62,6 +62,7 @@ CALLS = {
     "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",
+    "tune": "tuning.tune.tune",
     "verify": "release.verify.verify",
     "web": "views.web.serve",
 }

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import polars as pl
 from tests.serving.versions import PREDICTOR
@@ -129,4 +128,3 @@ class Shelf:
         python.chmod(0o755)
         (python.parent.parent / ".locked").write_text(f"{locked}\n")
         os.environ["PUSHFORWARD_ENVIRONMENTS"] = str(python.parent.parent.parent)
-

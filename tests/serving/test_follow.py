@@ -84,7 +84,7 @@ def test_a_swap_goes_on_with_the_events_and_a_way_back_needs_no_start(hub):
 
     found, made, said = asyncio.run(play())
     assert found == [(0.25, "v1.0.0"), (0.002, "v1.1.0"), (0.25, "v1.0.0")]
-    assert [line for line in said if "answers (" in line][-1].startswith("production: toy@v1.0.0 answers (toy#production#3")
+    assert said[-1].startswith("production: toy@v1.0.0 answers (toy#production#3"), said
     assert made == 2
     assert workers(hub.folder) == []
 

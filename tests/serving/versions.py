@@ -118,7 +118,8 @@ def workers(folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"worker.py" in (process / "cmdline").read_bytes() and (process / "cwd").readlink().is_relative_to(folder):
+            ours = b"worker.py" in (process / "cmdline").read_bytes()
+            if ours and (process / "cwd").readlink().is_relative_to(folder):
                 found.append(int(process.name))
         except OSError:  # it has ended meanwhile
             continue

@@ -24,7 +24,7 @@ VERBS = sorted(
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
-    "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
+    "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
     "What workflows and hooks call": (
         "repro",

@@ -35,6 +35,7 @@ from pushforward.release.stored import check_model
 from pushforward.serving import tables, worker
 from pushforward.serving.channel import Asked, Opens
 from pushforward.serving.events import Events
+from pushforward.serving.inputs import inputs_of
 from pushforward.serving.line import FaultError, Line, Predicted, Spec, unsound
 from pushforward.serving.port import Columns, RefusedError, Served
 from pushforward.serving.scored import Scored, Told
@@ -161,7 +162,7 @@ def prepare(root: Path, name: str, folder: Path, cache: Path) -> Prepared:
                 "",
             )
             may = Revision(here.repository, here.repository.commit("HEAD"), of.model).settings.serve
-            return _asked(of, made, may, same=same)
+            return _asked(of, _checked(made), may, same=same)
 
 
 def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
@@ -187,6 +188,15 @@ def _manifest(model: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise PushforwardError(f"{MANIFEST} of the model is no JSON", next="mend what writes it") from None
     return found if isinstance(found, dict) else {}
+
+
+def _checked(made: Prepared) -> Prepared:
+    """Refuse a version whose manifest does not say what it takes: nobody could ask it."""
+    try:
+        inputs_of(made.served)
+    except PushforwardError as wrong:
+        raise PushforwardError(f"hop manifest: {wrong.message}", next=wrong.next, exit_code=wrong.exit_code) from None
+    return made
 
 
 def _asked(of: Evidence, made: Prepared, may: "Serve", *, same: bool) -> Prepared:

@@ -1,7 +1,8 @@
 """Journal of predictions: each answer as rows of Parquet, in files that are whole, by day; `live` writes, others read.
 
 An answer never waits for it: rows are kept in memory and written by a thread, every few seconds. Whoever kills the
-server loses what was answered since. A disk that is full loses rows too: they are counted, and it is said once.
+server loses what was answered since. The last file of a version is put anew in its place, longer each time, until it
+is long or old enough. A disk that is full loses rows too: they are counted, and it is said once.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from pushforward.serving.port import Arm, Columns, Served, Value
 
 FLUSH_SECONDS = 5.0
 FLUSH_ROWS = 20_000
+ROTATE_SECONDS = 300.0
 MOST_ROWS = 1_000_000  # in memory, where writing takes longer than answering
 TIDY_SECONDS = 3600.0
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
+DAY = re.compile(r"\d{4}-[01]\d-[0-3]\d")
 ROW = "row."
 
 
@@ -50,6 +52,15 @@ class Entry:
         return len(next(iter(self.predicted.columns.values())))
 
 
+@dataclass(frozen=True)
+class _Open:
+    """A file that still grows: where it is, what is in it, and when it was begun."""
+
+    path: Path
+    table: pl.DataFrame
+    began: float
+
+
 @dataclass
 class Journal:
     """The journal in a folder; `told` hears once when rows are lost, and when they are not any more."""
@@ -60,6 +71,7 @@ class Journal:
     rows: int = 0
     lost: int = 0
     files: int = 0
+    _open: dict[str, _Open] = field(default_factory=dict)
     _waiting: list[Entry] = field(default_factory=list)
     _count: int = 0
     _full: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +100,7 @@ class Journal:
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._full.wait()
             await self.flush()
+        await self.flush()  # what came while the last of these was written
 
     def stop(self) -> None:
         """Have `run` write what waits, and end."""
@@ -109,7 +122,6 @@ class Journal:
                 self._lose(count, getattr(failed, "strerror", None) or str(failed).partition("\n")[0])
             else:
                 self.rows += count
-                self.files += 1
                 if self._failing:
                     self._failing = False
                     self.told(f"predictions are written to {self.folder} again; {self.lost:,} rows are lost")
@@ -125,27 +137,39 @@ class Journal:
                 return
             first = (datetime.now(UTC) - timedelta(days=self.keep_days)).date()
             for day in self.folder.iterdir():
-                past = DAY.fullmatch(day.name) and date.fromisoformat(day.name) < first
+                past = DAY.fullmatch(day.name) and day.name < first.isoformat()
                 if past and day.is_dir() and not day.is_symlink():
                     shutil.rmtree(day, ignore_errors=True)
 
     def _write(self, entries: Sequence[Entry]) -> None:
+        """Put the file of a version in its place, longer by these answers; or begin a new one."""
+        digest, fresh = entries[0].served.digest, table(entries)
+        now, last = datetime.now(UTC), self._open.get(digest)
+        day = self.folder / now.date().isoformat()
+        closed = last is None or last.path.parent != day or time.monotonic() - last.began > ROTATE_SECONDS
+        if last is None or closed or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
+            day.mkdir(parents=True, exist_ok=True)
+            last = _Open(_unused(day), fresh.clear(), time.monotonic())
+            self.files += 1
+        longer = _Open(last.path, pl.concat([last.table, fresh]), last.began)
         content = io.BytesIO()
-        table(entries).write_parquet(content)
-        while True:
-            now = datetime.now(UTC)
-            name = f"{now:%H%M%S}-{now.microsecond:06}-{os.getpid()}.parquet"
-            path = self.folder / now.date().isoformat() / name
-            if not path.exists():
-                break
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write(path, content.getvalue())
+        longer.table.write_parquet(content)
+        durable.write(longer.path, content.getvalue())
+        self._open[digest] = longer
 
     def _lose(self, count: int, why: str) -> None:
         self.lost += count
         if not self._failing:
             self._failing = True
             self.told(f"predictions are answered and not written to {self.folder}: {why}")
+
+
+def _unused(day: Path) -> Path:
+    while True:
+        now = datetime.now(UTC)
+        path = day / f"{now:%H%M%S}-{now.microsecond:06}-{os.getpid()}.parquet"
+        if not path.exists():
+            return path
 
 
 def table(entries: Sequence[Entry]) -> pl.DataFrame:
@@ -165,7 +189,7 @@ def table(entries: Sequence[Entry]) -> pl.DataFrame:
         pl.Series("version", [f"{served.model}@{served.version}"] * sum(counts), pl.String),
         pl.Series("digest", [served.digest] * sum(counts), pl.String),
         pl.Series("arm", each([one.arm for one in entries]), pl.String),
-        pl.Series("key", [None if key is None else str(key) for key in column(served.key)], pl.String),
+        pl.Series("key", ["" if key is None else str(key) for key in column(served.key)], pl.String),
         pl.Series("time", [_instant(one) for one in column(served.time or "")], tables.INSTANT),
         *(
             pl.Series(name, [p for one in entries for p in one.predicted.columns[name]], pl.Float64)

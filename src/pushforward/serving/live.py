@@ -68,13 +68,16 @@ class Live:
         if arm != "shadow":
             self.pairs = Pairs(self.slower)
 
-    async def predict(self, rows: Columns, request: str) -> Answer:
-        """Predictions of the version whose share the first row's key is in; `request` names the asking in the log."""
+    async def predict(self, rows: Columns, request: str, *, pinned: bool = False) -> Answer:
+        """Predictions of the version whose share the first row's key is in; `request` names the asking in the log.
+
+        `pinned`: no canary answers.
+        """
         main = self.arms.get("main")
         if main is None:
             raise UnavailableError("no version is in use")
         key = _key(rows, main.served)
-        canary = self._asked("canary", main, key)
+        canary = None if pinned else self._asked("canary", main, key)
         if canary is None:
             answer = await self._ask(main, "main", rows, request)
         else:
