@@ -25,6 +25,8 @@ MONTH, YEAR = 28, 364  # whole weeks
 LEAST = 2.0  # runs of the past that do not overlap, for a limit of runs
 SLOW = (2, 3, 4, 5, 6)  # months, over which a slow leak adds up
 BLOCK, SPLITS, SEED = 3, 200, 7
+NO_MATTER = 0.02  # an index that is no matter however still the past was: a tenth of what folklore calls a shift
+MISSING = 0.01  # a share of the rows that is none either
 EMPTY = 1e-4  # an empty part would make an index infinite; a hundredth of a percent stands for "hardly any"
 # What is known of the scatter of cube roots before a past has shown any, as if of so many runs.
 PRIOR_FREEDOM, PRIOR_SCATTER = 4.0, 0.4
@@ -224,6 +226,19 @@ def _run(sums: Floats, first: NDArray[np.int64], end: NDArray[np.int64]) -> Floa
 def _known(distances: Floats) -> Floats:
     """Those that are some: a run without a row has none."""
     return distances[np.isfinite(distances)]
+
+
+def newcomers(fresh: Floats, length: int, alpha: float) -> float:
+    """How many new texts a run of `length` days may bring, by those that `fresh` days had; none where it had none.
+
+    Counts of rare things are spread as Poisson's, whose cube roots are nearly normal too.
+    """
+    back = max(MONTH, length)
+    starts = np.arange(back, len(fresh) - length + 1)
+    if not len(starts):
+        return 0.0
+    sums = np.concatenate([[0.0], np.cumsum(fresh)])
+    return limit(sums[starts + length] - sums[starts], (len(fresh) - back) / length, alpha)
 
 
 def longest_absence(there: Sequence[bool] | NDArray[np.bool_]) -> int:
