@@ -10,14 +10,14 @@ import pytest
 from pushforward.gate.drift import MOST_COLUMNS, drift, profiles
 
 
-def dated(first, days=15, **columns):
+def dated(first, days=30, **columns):
     """Rows, one a day in turn, for so many days from the day `first` of the year on."""
     rows = len(next(iter(columns.values())))
     at = [date(2013, 1, 1) + timedelta(days=first + number % days) for number in range(rows)]
     return pl.DataFrame({"at": at, **columns}, schema_overrides={"at": pl.Date})
 
 
-def moved(before, after, days=15):
+def moved(before, after, days=30):
     return drift(dated(0, days, **before), dated(days, days, **after), time="at")
 
 
@@ -34,7 +34,8 @@ def test_the_index_is_that_of_the_formula():
 
 
 def test_numbers_are_counted_in_tenths_of_the_earlier_rows():
-    (found,) = moved({"x": [float(n) for n in range(100)]}, {"x": [float(n % 10) for n in range(100)]})
+    before, after = ([float(n % most) for n in range(100) for _ in range(30)] for most in (100, 10))
+    (found,) = moved({"x": before}, {"x": after})
     # All of the later rows lie in the first tenth, which held .1; the other nine hold next to none.
     expected = 0.9 * math.log(10) + 9 * (1e-4 - 0.1) * math.log(1e-4 / 0.1)
     assert found.index == pytest.approx(expected, rel=1e-6)
@@ -62,13 +63,13 @@ def test_a_column_that_names_its_rows_has_no_index_and_no_news():
 
 def test_skipped_columns_and_empty_tables_say_nothing():
     rows = dated(0, x=[1.0], y=[1])
-    assert [one.column for one in drift(rows, dated(9, x=[1.0], y=[1]), time="at", skip=("y",))] == ["x"]
+    assert [one.column for one in drift(rows, dated(9, days=30, x=[1.0], y=[1]), time="at", skip=("y",))] == ["x"]
     assert drift(rows.clear(), rows, time="at") == drift(rows, rows.clear(), time="at") == ()
     assert drift(rows, rows, time="at") == ()  # no day lies before
 
 
 def test_days_that_are_too_few_to_learn_from_accuse_nobody():
-    (found,) = moved({"x": [float(n) for n in range(100)]}, {"x": [5.0] * 100}, days=2)
+    (found,) = moved({"x": [float(n) for n in range(100)]}, {"x": [5.0] * 100}, days=20)
     assert (found.index, found.notable) == (None, False)
 
 

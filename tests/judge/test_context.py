@@ -60,8 +60,8 @@ def test_numbers_of_a_model_below_the_root_are_those_of_its_folder(tmp_path, git
 
 def test_what_months_that_came_did_to_columns_is_told_and_kept(tmp_path, git):
     git(tmp_path, "init", "-q")
-    days = [datetime(2013, month, 1 + day % 28, tzinfo=UTC) for month in (4, 5) for day in range(100)]
-    columns = {"id": [f"r{n}" for n in range(200)], "at": days, "x": [*range(100), *([5] * 100)]}
+    days = [datetime(2013, month, 1 + day % 28, tzinfo=UTC) for month in (4, 5) for day in range(2800)]
+    columns = {"id": [f"r{n}" for n in range(5600)], "at": days, "x": [*(n // 28 for n in range(2800)), *([5] * 2800)]}
     contract = SimpleNamespace(time="at", key="id", name="mine")
     told = with_history(
         Context(months_added=("2013-05",)), pl.DataFrame(columns), {}, contract, Repository(tmp_path), ()
