@@ -112,8 +112,9 @@ class GitLab(Double):
                 return 200, paged(found, query, "per_page")
             case "POST", ["merge_requests"]:
                 number = 90 + len(self.merges)
-                self.merges.append({"iid": number, "sha": "", "state": "opened", **call.body})
-                return 201, {"iid": number, "web_url": f"{self.url}/octo/flights/-/merge_requests/{number}"}
+                address = f"{self.url}/octo/flights/-/merge_requests/{number}"
+                self.merges.append({"iid": number, "sha": "", "state": "opened", "web_url": address, **call.body})
+                return 201, {"iid": number, "web_url": address}
             case "GET", ["merge_requests", iid, "pipelines"]:
                 newest = sorted(self.pipelines, key=lambda one: -one["id"])
                 return 200, paged([one for one in newest if one["pull"] == int(iid)], query, "per_page")

@@ -78,6 +78,8 @@ class Pull:
     head: str
     sha: str
     base: str = "main"
+    state: str = "open"
+    merged: bool = False
 
 
 @dataclass
@@ -134,7 +136,9 @@ class GitHub:
             case "GET", ["users", login] if login != "nobody":
                 return 200, {"login": login, "name": login, "id": 99}
             case "GET", ["repos", "octo", "flights", "pulls"]:
-                return 200, [_shown(pull) for pull in self.pulls if _asked(pull, query)]
+                return 200, [self._shown(pull) for pull in self.pulls if _asked(pull, query)]
+            case "POST", ["repos", "octo", "flights", "pulls"]:
+                return self._open(call.body)
             case "POST", ["repos", "octo", "flights", "statuses", sha]:
                 return self._set_status(sha, call.body)
             case "GET", ["repos", "octo", "flights", "issues", number, "comments"]:
@@ -146,6 +150,21 @@ class GitHub:
             case "PATCH", ["repos", "octo", "flights", "issues", "comments", number]:
                 return _checked(call) or (200, self._patch(int(number), call.body["body"]))
         return self.settings.answer(call.method, path.path.removeprefix(API).strip("/").split("/"), call.body)
+
+    def _open(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """One of a branch is open at a time."""
+        head = f"octo:{body['head']}"
+        if any(pull.head == head and pull.state == "open" for pull in self.pulls):
+            errors = [{"message": f"A pull request already exists for {head}."}]
+            return 422, {"message": "Validation Failed", "errors": errors}
+        self.settings.opened.append(body)
+        self.pulls.append(Pull(len(self.settings.opened), head, "", body["base"]))
+        return 201, self._shown(self.pulls[-1])
+
+    def _shown(self, pull: Pull) -> dict[str, Any]:
+        head = {"label": pull.head, "ref": pull.head.partition(":")[2], "sha": pull.sha}
+        told = {"number": pull.number, "state": pull.state, "merged_at": _now(pull), "base": {"ref": pull.base}}
+        return {**told, "head": head, "html_url": f"https://github.com/octo/flights/pull/{pull.number}"}
 
     def _set_status(self, sha: str, body: dict[str, Any]) -> tuple[int, Any]:
         if len(body["description"]) > LONGEST_DESCRIPTION:
@@ -165,12 +184,13 @@ class GitHub:
 
 
 def _asked(pull: Pull, query: Mapping[str, str]) -> bool:
+    if query.get("state", "open") not in (pull.state, "all"):
+        return False
     return all(query.get(name, value) == value for name, value in {"head": pull.head, "base": pull.base}.items())
 
 
-def _shown(pull: Pull) -> dict[str, Any]:
-    head = {"label": pull.head, "ref": pull.head.partition(":")[2], "sha": pull.sha}
-    return {"number": pull.number, "state": "open", "head": head, "base": {"ref": pull.base}}
+def _now(pull: Pull) -> str | None:
+    return "2026-01-01T00:00:00Z" if pull.merged else None
 
 
 def _checked(call: Call) -> tuple[int, Any] | None:

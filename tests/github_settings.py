@@ -57,9 +57,6 @@ class Settings:
 
     def _repository(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
         match method, parts:
-            case "POST", ["pulls"]:
-                self.opened.append(body)
-                return 201, {"html_url": f"https://github.com/octo/flights/pull/{len(self.opened)}"}
             case "GET", ["actions", "permissions", "workflow"]:
                 return 200, self.permissions
             case "PUT", ["actions", "permissions", "workflow"]:

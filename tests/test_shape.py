@@ -47,6 +47,7 @@ CALLS = {
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
     "init": "server.init.init",
+    "monitor": "monitoring.monitor.monitor",
     "new": "project.new.make",
     "notify": "server.telling.at_once",
     "promote": "release.promote.promote",
@@ -62,6 +63,7 @@ CALLS = {
     "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",
+    "tune": "tuning.tune.tune",
     "verify": "release.verify.verify",
     "web": "views.web.serve",
 }

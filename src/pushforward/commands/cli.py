@@ -24,8 +24,8 @@ VERBS = sorted(
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
-    "Developers and reviewers": ("runs", "report", "show", "web", "pull"),
-    "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "trust"),
+    "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
+    "Releasers": ("release", "rollback", "deprecate", "verify", "monitor", "bundle", "trust"),
     "What workflows and hooks call": (
         "repro",
         "score",

@@ -23,6 +23,7 @@ from pushforward.release.release import Made as Use
 from pushforward.server.clone import Command
 from pushforward.server.finding import Finding
 from pushforward.server.runs import State as RunState
+from pushforward.tuning.tune import Tuned
 from pushforward.views.show import State
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -391,6 +392,7 @@ PRINTED: dict[str, Any] = {
     "setup": SetUp,
     "show": State | States,
     "trust": list[Key],
+    "tune": Tuned,
     "verify": Verified | SeveralVerified,
     "web": Exported,
 }

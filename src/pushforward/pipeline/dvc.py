@@ -200,14 +200,15 @@ def reproduce(
     whole: bool = False,
     wanted: Iterable[str] = (),
     shown: Iterable[str] = (),
+    keep: bool = True,
     say: Any = print,
 ) -> Reproduction:
     """Bring every stage in `root` up to date; one DVC process for all of it.
 
     With `pull`, data that changed stages need, results that the run cache knows, the outs `wanted` and the metrics
     `shown` are fetched, nothing else; where it is to be `whole`, all that the pipeline makes. With `push`, outputs and
-    run cache go to the remote and every object is read back. A stage that ends with status 3 refused its data; that and
-    a failed stage are outcomes, not exceptions.
+    run cache go to the remote and every object is read back. Without `keep` nothing that is made comes into the cache.
+    A stage that ends with status 3 refused its data; that and a failed stage are outcomes, not exceptions.
     """
     started = time.monotonic()
     environment.enter(environment.project(root))
@@ -223,7 +224,7 @@ def reproduce(
         try:
             if pull:
                 result.pulled = _pull_folders(repo)
-            _reproduce(repo, listener, pull=pull, whole=whole)
+            _reproduce(repo, listener, pull=pull, whole=whole, keep=keep)
         except ReproductionError as failed:
             listener.close_last()
             sys.stdout.flush()
@@ -248,18 +249,18 @@ def reproduce(
     return result
 
 
-def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool) -> None:
+def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool, keep: bool) -> None:
     """Have DVC bring every stage up to date, as `reproduce` says."""
     from dvc.exceptions import ConfirmRemoveError, ReproductionError
 
     try:
-        repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull and not whole)
+        repo.reproduce(all_pipelines=True, pull=pull, allow_missing=pull and not whole, no_commit=not keep)
     except ReproductionError as failed:
         if not (pull and whole and _has_cause(failed, ConfirmRemoveError)):
             raise
         # An out lies here that neither cache nor remote has: what is fetched takes nothing's place, a stage does.
         listener.stages.clear()
-        repo.reproduce(all_pipelines=True)
+        repo.reproduce(all_pipelines=True, no_commit=not keep)
 
 
 def _bring(root: Path, repo: Any, outs: Iterable[str]) -> int:
@@ -492,3 +493,9 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
             raise PushforwardError(text, next=result.next) from None
         if not (root / path).exists():
             repo.pull(targets=made_by)
+
+
+def bring(root: Path, url: str, folder: Path) -> None:
+    """Copy what is at a URL that DVC reads into `folder`; `remote://NAME/PATH` is at a remote of the project."""
+    with _repo(root, Listener(print)) as repo:
+        repo.get_url(url, str(folder), config=repo.config)

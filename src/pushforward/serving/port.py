@@ -31,7 +31,7 @@ class Served:
     """A version that answers: the model's name, the SHA-256 of its bytes, and what its manifest says of itself."""
 
     model: str
-    version: str
+    version: str  # v1.3.0; the log and the replies say MODEL@v1.3.0
     digest: str
     environment: str
     key: str
@@ -57,9 +57,10 @@ class Versions(Protocol):
     def served(self) -> Served | None:
         """The version that answers; None while there is none yet."""
 
-    async def predict(self, rows: Columns, request: str) -> Answer:
+    async def predict(self, rows: Columns, request: str, *, pinned: bool = False) -> Answer:
         """Ask for predictions of rows that have been checked; `request` names the asking in the log.
 
+        `pinned`: whoever asks has named the version that is served, so no canary answers.
         Raises `UnavailableError` where no version can answer, `RefusedError` where it says that it cannot.
         """
 

@@ -1,4 +1,6 @@
-"""Tuning: parameters searched on validation alone, never on the holdout, and proposed as a change.
+"""Tuning: parameters searched on the past alone, never on the holdout, and proposed as a change.
 
-`commands` may import it.
+`tune` is a search as a whole: `study` asks Optuna which set of parameters (`space`) is tried next, and keeps what came
+of it in a `journal` that survives what kills it; `folds` run the pipeline in moments of the past; `check` holds what is
+best against today's where nothing was chosen; `told` has the words. `commands` may import it.
 """

@@ -1,0 +1,41 @@
+"""Words of a search: what the terminal says of it, and what a proposal does. For the verb and `proposed`."""
+
+from collections.abc import Iterator
+
+from pushforward.text import figure
+from pushforward.tuning import space
+from pushforward.tuning.tune import Tuned
+
+
+def lines(found: Tuned) -> Iterator[str]:
+    """What a person reads in a terminal, the next command last."""
+    yield tally(found)
+    best = next((one for one in found.trials if one.value is not None and one.values == found.best), None)
+    if found.best is None or best is None or best.value is None:
+        yield "no set of parameters went through all folds"
+    elif not found.changes:
+        yield f"today's parameters are the best of them: {figure(best.value)}"
+    else:
+        yield f"the best: {space.said(found.changes)} ({found.number} {figure(best.value)})"
+    yield from found.check.sentences() if found.check else ()
+    for name, share in found.importances.items():
+        yield f"  {share:>4.0%}  {name}"
+    yield f"  next: {_next(found)}"
+
+
+def tally(found: Tuned) -> str:
+    """How many trials there were, and how they ended."""
+    ended = [f"{count} {what}" for state, what in ENDS.items() if (count := found.of_state(state))]
+    broken = f", of {found.planned} ({found.interrupted})" if found.interrupted else ""
+    return f"{len(found.trials)} trials{broken}: {', '.join(ended) or 'none has ended'}"
+
+
+ENDS = {"complete": "through all folds", "pruned": "given up after a fold", "failed": "failed"}
+
+
+def _next(found: Tuned) -> str:
+    if found.interrupted:
+        return "pushforward tune --resume"
+    if found.check is not None and found.check.worth:
+        return f"write it into {found.file}, and push: the judge decides on rows that no search has seen"
+    return "nothing: the parameters of today stay"

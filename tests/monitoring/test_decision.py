@@ -1,0 +1,144 @@
+"""Every rule of the decision: where it holds and where it just does not, and which reason counts."""
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pushforward.lifecycle import Monitor
+from pushforward.monitoring import decision
+from pushforward.monitoring.decision import Ages, Decision, Found, decide
+from pushforward.monitoring.interval import Interval
+from pushforward.monitoring.live import Live, Part, Promise
+from pushforward.monitoring.outcomes import Wait
+
+PAGE = Path(__file__).parents[2] / "docs/monitoring.md"
+LIMITS = Monitor(reference="data/valid/rows")
+AGES = Ages(timedelta(days=20), timedelta(days=60), timedelta(hours=1))
+
+
+def _interval(low: float, high: float) -> Interval:
+    return Interval((low + high) / 2, low, high, 3000, 30, 0.05 / 3)
+
+
+LIVE = Live(
+    Wait(timedelta(hours=10), 9000, 1.0),
+    asked=3100,
+    old=3000,
+    missing=10,
+    naive=0.46,
+    naive_rows=3050,
+    loss=_interval(0.44, 0.50),
+    rival=0.52,
+    over=_interval(-0.05, 0.01),
+    worse=_interval(-0.04, 0.02),
+    bias=_interval(-0.01, 0.02),
+)
+FOUND = Found(LIMITS, AGES, Promise(0.45, "the holdout (2013-03)", rival=0.5), LIVE)
+
+
+def _live(**changed: object) -> Found:
+    return dataclasses.replace(FOUND, live=dataclasses.replace(LIVE, **changed))
+
+
+def _of(**changed: object) -> Found:
+    return dataclasses.replace(FOUND, **changed)
+
+
+def test_what_nothing_speaks_against_is_fine():
+    assert decide(FOUND) == Decision("fine", ())
+    assert decide(FOUND).reason == "nothing speaks against it"
+
+
+PROVEN = _interval(0.001, 0.05)
+WORSE = (
+    "it loses 0.4700 live (0.4400 to 0.5000), promised were 0.4500 on the holdout (2013-03), more than 10.0 % above; "
+    "of the best constant's loss it takes 9.6 %, promised were 10.0 %"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "word", "rule", "said"),
+    [
+        (
+            _live(over=PROVEN, worse=PROVEN),
+            "retrain",
+            "worse",
+            WORSE,
+        ),
+        (_live(over=PROVEN), "watch", "harder", "what is asked has become harder"),
+        (
+            _live(parts=(Part("origin", "EWR", 0.61, PROVEN), Part("origin", "JFK", 0.4, LIVE.over))),
+            "watch",
+            "slice",
+            "it loses too much at origin EWR (0.6100)",
+        ),
+        (_live(bias=_interval(0.051, 0.071)), "watch", "bias", "the mean probability is 0.061 above the rate"),
+        (_live(bias=_interval(-0.071, -0.051)), "watch", "bias", "0.061 below the rate of what came"),
+        (_live(missing=151), "watch", "missing", "5.0 % of the answers that are old enough have no"),
+        (_of(ages=dataclasses.replace(AGES, answer=timedelta(days=3))), "watch", "silent", "last answer is 3.0 d old"),
+        (_of(ages=dataclasses.replace(AGES, answer=None)), "watch", "silent", "it has answered nothing"),
+        (
+            _live(wait=Wait(None, 900, 0.4, timedelta(days=30))),
+            "watch",
+            "open",
+            "40.0% of the outcomes are",
+        ),
+        (_of(drifted=("temp", "dewp")), "watch", "drift", "temp; dewp"),
+        (_of(broken=("carrier: 1 unseen",)), "watch", "broken", "carrier: 1 unseen"),
+        (_of(unread="no table"), "watch", "unread", "no table"),
+        (
+            _of(limits=LIMITS.model_copy(update={"stale_days": 19})),
+            "retrain",
+            "stale",
+            "the version is 20.0 d old, and stale_days is 19",
+        ),
+    ],
+)
+def test_each_rule_gives_its_word_and_its_reason(found, word, rule, said):
+    told = decide(found)
+    assert told.word == word
+    assert told.reasons[0][0] == rule
+    assert said in told.reason
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        _live(over=_interval(0.0, 0.05), worse=_interval(-0.001, 0.04)),
+        _live(bias=_interval(0.05, 0.07)),
+        _live(missing=150),
+        _of(ages=dataclasses.replace(AGES, answer=timedelta(days=2))),
+        _of(limits=LIMITS.model_copy(update={"stale_days": 20})),
+        _of(live=None, promise=None),
+        _live(wait=Wait(None, 900, 0.4, timedelta(days=29))),
+        _live(over=Interval(0.3, None, None, 100, 9, 0.02), worse=Interval(0.3, None, None, 100, 9, 0.02)),
+    ],
+)
+def test_what_is_on_the_limit_or_not_proven_is_fine(found):
+    assert decide(found).word == "fine"
+
+
+def test_without_a_rival_the_promise_stands():
+    found = dataclasses.replace(_live(over=PROVEN, worse=None, rival=None), promise=Promise(0.45, "x"))
+    assert decide(found).reasons[0][0] == "worse"
+
+
+def test_the_gravest_counts_first_and_of_equals_the_earlier_rule():
+    found = dataclasses.replace(_live(worse=PROVEN, over=PROVEN, missing=900), drifted=("temp",), unread="no table")
+    assert [name for name, _ in decide(found).reasons] == ["worse", "drift", "missing", "unread"]
+
+
+def test_many_names_are_cut():
+    assert decide(_of(drifted=tuple("abcd"))).reason == "a; b; and 2 more"
+    parts = tuple(Part("origin", name, 0.5, PROVEN) for name in "abcdefg")
+    assert "and 2 more" in decide(_live(parts=parts)).reason
+
+
+def test_only_what_is_graver_is_worse():
+    assert decision.worse(None, "watch")
+    assert decision.worse("watch", "retrain")
+    assert not decision.worse(None, "fine")
+    assert not decision.worse("retrain", "watch")
+    assert not decision.worse("watch", "watch")

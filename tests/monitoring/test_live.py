@@ -1,0 +1,132 @@
+"""Live numbers of hand-made tables: the loss, what it is held against, and what counts at all."""
+
+import dataclasses
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pushforward.gate import loss as losses
+from pushforward.gate.verdict import Calibration, Holdout, Number, Validation, Verdict
+from pushforward.monitoring import interval, live
+from pushforward.monitoring.outcomes import Wait
+
+NOW = datetime(2013, 6, 1, tzinfo=UTC)
+WAIT = Wait(timedelta(hours=10), 1000, 1.0)
+LOGLOSS, SQUARED = losses.LOSSES["logloss"], losses.LOSSES["squared"]
+
+
+def _days(count: int, labels: list[int | None], p: list[float]) -> pl.DataFrame:
+    """The same rows on each of so many days."""
+    return pl.DataFrame(
+        {
+            "label": labels * count,
+            "p": p * count,
+            "cluster": [f"day {day:02d}" for day in range(count) for _ in labels],
+            "origin": (["EWR"] * (len(labels) // 2) + ["JFK"] * (len(labels) - len(labels) // 2)) * count,
+        },
+        schema_overrides={"label": pl.Int64},
+    )
+
+
+def _asked(promise: live.Promise | None, kind: losses.Loss = LOGLOSS, **more: object) -> live.Question:
+    return live.Question(kind, ["p"], promise, allowed=0.1, alpha=0.06, **more)
+
+
+def test_loss_naive_loss_and_what_is_missing_by_hand():
+    old = _days(10, [1, 0, 0, None], [0.5, 0.5, 0.2, 0.9])
+    young = _days(1, [1, None], [0.1, 0.9])
+    found = live.measure(pl.concat([old, young]), old, WAIT, _asked(None))
+    by_hand = (2 * math.log(2) - math.log(0.8)) / 3
+    assert found.loss.mean == pytest.approx(by_hand)
+    assert found.naive == pytest.approx((30 * by_hand - math.log(0.1)) / 31)
+    assert (found.asked, found.old, found.missing, found.naive_rows) == (42, 40, 10, 31)
+    assert (found.over, found.worse) == (None, None)
+    assert found.bias.mean == pytest.approx(0.4 - 1 / 3)
+
+
+def test_the_promise_as_it_stands_and_as_the_constant_moves_it():
+    # half of the labels are 1: the constant loses log 2. The promise was .45 where it lost .5
+    table = _days(12, [1, 0, 1, 0], [0.6, 0.4, 0.6, 0.4])
+    found = live.measure(table, table, WAIT, _asked(live.Promise(0.45, "the holdout (2013-03)", rival=0.5)))
+    loss = -math.log(0.6)
+    assert found.over.mean == pytest.approx(loss - 1.1 * 0.45)
+    assert found.worse.mean == pytest.approx(loss - 1.1 * 0.9 * math.log(2))
+    assert found.rival == pytest.approx(math.log(2))
+    assert found.skill == pytest.approx(1 - loss / math.log(2))
+    assert found.over.alpha == 0.02  # a third of what may be wrong
+
+
+def test_a_harder_month_is_over_the_promise_and_no_worse():
+    drawn = np.random.default_rng(3)
+    rows = 200 * 40
+    p = drawn.uniform(0.2, 0.8, rows)
+    y = (drawn.uniform(size=rows) < p).astype(int)
+    table = pl.DataFrame({"label": y, "p": p, "cluster": np.repeat(np.arange(40), 200)})
+    easy = live.Promise(0.4, "the holdout (2013-03)", rival=0.44)
+    found = live.measure(table, table, WAIT, _asked(easy))
+    assert found.over.above(0.0)
+    assert not found.worse.above(0.0)
+    assert found.bias.low < 0 < found.bias.high
+
+
+def test_slices_share_their_error_and_small_ones_are_left_out():
+    table = _days(60, [1, 0, 1, 0, 0, 0, 1], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
+    table = table.with_columns(carrier=pl.Series((["UA"] * 6 + ["OO"]) * 60))
+    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "origin", "carrier": "carrier"})
+    found = live.measure(table, table, WAIT, asked)
+    # of OO there are 60 rows
+    assert [(part.column, part.value) for part in found.parts] == [("origin", "JFK"), ("carrier", "UA")]
+    assert {part.over.alpha for part in found.parts} == {0.06 / 3 / 2}
+
+
+def test_numbers_have_no_rival_of_the_verdict_and_no_bias():
+    table = _days(10, [3, 5], [4.0, 4.0])
+    found = live.measure(table, table, WAIT, _asked(live.Promise(2.0, "x"), kind=SQUARED))
+    assert found.loss.mean == 1.0
+    assert found.over.mean == pytest.approx(1 - 1.1 * 2.0)
+    assert (found.worse, found.bias) == (None, None)
+
+
+def test_classes_are_measured_by_their_own_loss():
+    kind = losses.Loss(*losses.OF_CLASSES["logloss"], form="classes", classes=2)
+    table = pl.DataFrame(
+        {"label": [0, 1] * 10, "p_a": [0.8, 0.4] * 10, "p_b": [0.2, 0.6] * 10, "cluster": np.repeat(np.arange(10), 2)}
+    )
+    found = live.measure(table, table, WAIT, live.Question(kind, ["p_a", "p_b"], None, 0.1, 0.05))
+    assert found.loss.mean == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
+
+
+def test_where_nothing_is_old_enough_the_naive_number_stands_alone():
+    table = _days(2, [1, 0], [0.5, 0.5])
+    found = live.measure(table, table.clear(), WAIT, _asked(None))
+    assert (found.loss, found.old, found.naive) == (None, 0, pytest.approx(math.log(2)))
+
+
+def test_before_ten_days_there_is_a_loss_and_no_interval():
+    table = _days(9, [1, 0], [0.5, 0.5])
+    found = live.measure(table, table, WAIT, _asked(live.Promise(0.1, "x", rival=0.2)))
+    assert (found.loss.low, found.loss.clusters) == (None, 9)
+    assert not found.over.above(0.0)
+    assert interval.LEAST_CLUSTERS == 10
+
+
+VERDICT = Verdict("promote", "because", "first", "logloss", {})
+NUMBER = Number("log loss", "lower", None, 0.45)
+
+
+def test_the_promise_is_the_holdouts_and_the_validations_while_that_is_sealed():
+    rate = Calibration(0.25, None, 0.2, None, 0.01)
+    told = dataclasses.replace(
+        VERDICT, numbers=(NUMBER,), calibration=rate, holdout=Holdout(("2013-03", "2013-04"), 100, 61, "0" * 64)
+    )
+    found = live.promise(told, LOGLOSS)
+    assert (found.loss, found.of) == (0.45, "the holdout (2013-03, 2013-04)")
+    assert found.rival == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
+    assert found.skill == pytest.approx(1 - 0.45 / found.rival)
+    watched = Validation("2013-02", 10, 5, (dataclasses.replace(NUMBER, challenger=0.5),))
+    sealed = dataclasses.replace(told, numbers=(), calibration=None, validation=watched)
+    assert live.promise(sealed, LOGLOSS) == live.Promise(0.5, "the validation (2013-02)")
+    assert live.promise(VERDICT, LOGLOSS) is None

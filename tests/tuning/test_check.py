@@ -1,0 +1,63 @@
+"""The check of what was found: its interval by hand, its words, and what a seed's noise is."""
+
+import pytest
+
+from pushforward.lifecycle import Searched, Tune
+from pushforward.tuning.check import check
+from pushforward.tuning.folds import Fold
+
+FOLD = Fold(asked=("2013-07", "2013-08"))
+
+
+class Ground:
+    """A pipeline whose numbers are written down: of today's parameters and of the best, seed for seed."""
+
+    def __init__(self, today, best, better="lower"):
+        metric = {} if better == "lower" else {"metric": "m.json:auc"}
+        self.told = Tune(space={"a": Searched(low=1, high=2)}, better=better, **metric)
+        self.numbers, self.asked = {1: today, 2: best}, []
+
+    def number(self, fold, values):
+        self.asked.append((fold, dict(values)))
+        return self.numbers[values["a"]][values.get("seed", 11) - 11]
+
+
+def run(ground, seeds=("seed", (11, 12, 13, 14, 15)), *, apart=True, promised=0.05):
+    return check(ground, FOLD, ({"a": 1}, {"a": 2}), seeds, apart=apart, promised=promised, say=lambda _: None)
+
+
+def test_the_interval_is_students_of_the_differences():
+    # differences .01 .02 .03 .04 .05: mean .03, standard error sqrt(.00025 / 5), t(4) at 97.5 % is 2.776445
+    ground = Ground([0.5] * 5, [0.49, 0.48, 0.47, 0.46, 0.45])
+    found = run(ground)
+    assert found.gain == pytest.approx(0.03)
+    assert found.low == pytest.approx(0.03 - 2.776445 * 0.00707107, abs=1e-6)
+    assert found.high == pytest.approx(0.03 + 2.776445 * 0.00707107, abs=1e-6)
+    assert found.worth
+    assert ground.asked[:2] == [(FOLD, {"a": 1, "seed": 11}), (FOLD, {"a": 2, "seed": 11})]
+    assert found.sentences() == [
+        "on 2013-07 to 2013-08, which no trial has seen: 0.4700, today's 0.5000",
+        "with 5 seeds each +0.0300 better, between +0.0104 and +0.0496 at 95 %: more than a seed's noise",
+        "the search promised +0.0500; the best of many looks better than it is, the check is what counts",
+    ]
+
+
+def test_a_gain_that_a_seed_could_make_is_none():
+    found = run(Ground([0.50, 0.48, 0.51, 0.49, 0.52], [0.49, 0.50, 0.48, 0.50, 0.49]), apart=False, promised=None)
+    assert not found.worth
+    told = " ".join(found.sentences())
+    assert "no more than a seed's noise" in told
+    assert "on which the trials were compared" in told
+    assert "promised" not in told
+
+
+def test_where_higher_is_better_a_gain_is_more():
+    found = run(Ground([0.7] * 5, [0.71, 0.72, 0.73, 0.72, 0.71], better="higher"))
+    assert found.gain == pytest.approx(0.018)
+    assert found.worth
+
+
+def test_without_a_seed_the_noise_is_not_known():
+    found = run(Ground([0.5], [0.4]), ("", ()))
+    assert (found.gain, found.low, found.worth) == (pytest.approx(0.1), None, False)
+    assert "its noise is not known" in found.sentences()[1]

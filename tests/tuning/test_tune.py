@@ -1,0 +1,191 @@
+"""`pushforward tune` on a project whose best parameter is known: kills, Ctrl-C, what it reads, leaves and refuses."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.tuning import told as words
+from pushforward.tuning import tune as tuning
+from pushforward.tuning.tune import Wish
+
+WHAT = ("number", "values", "state", "folds", "value", "cause")
+
+
+def tried(found):
+    return [{name: one[name] for name in WHAT} for one in found["trials"]]
+
+
+def done(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def objects(toy):
+    """What is in the cache."""
+    return sorted(path for path in (toy.root / ".dvc" / "cache").rglob("*") if path.is_file())
+
+
+def test_the_best_is_found_on_the_past_alone_and_checked_where_nothing_was_tried(toy):
+    (toy.source / "b6").unlink()  # the holdout: whoever asks for it fails
+    said = []
+    found = tuning.tune(toy.root, Wish(trials=6), say=said.append)
+    assert found.folds == ("b3", "b4")
+    assert found.kept_back == "b5"
+    assert found.trials[0].values == {"train.p": 0.9} == found.today
+    # 3 of 10 come true, and seed 1 adds .001
+    assert found.trials[0].value == pytest.approx(-0.3 * math.log(0.901) - 0.7 * math.log(0.099))
+    assert found.best is not None
+    assert abs(found.best["train.p"] - 0.3) < 0.2
+    assert found.check is not None
+    assert found.check.seeds == (2, 3, 4, 5, 6)
+    assert found.check.worth
+    assert found.check.today[0] == pytest.approx(-0.3 * math.log(0.902) - 0.7 * math.log(0.098))
+    text = "\n".join(words.lines(found))
+    assert "on b5, which no trial has seen" in text
+    assert text.endswith("the judge decides on rows that no search has seen")
+    assert toy.git("status", "--porcelain") == ""
+    left = sorted(path.name for path in (toy.root / ".dvc" / "tmp" / "tune").iterdir())
+    assert left == [f"{found.study}.journal", "searching.lock", "stages.log"]
+    with pytest.raises(PushforwardError, match="a search of this commit with these settings has begun already"):
+        tuning.tune(toy.root, Wish(), say=said.append)
+    kept = objects(toy)
+    more = tuning.tune(toy.root, Wish(trials=8, resume=True), say=said.append)
+    assert more.trials[:6] == found.trials
+    assert len(more.trials) == 8
+    assert objects(toy) == kept  # a trial leaves nothing there
+
+
+def test_a_batch_that_a_fold_asks_is_read(toy):
+    (toy.source / "b5").unlink()
+    with pytest.raises(PushforwardError, match="b5: collect failed"):
+        tuning.tune(toy.root, Wish(trials=3), say=lambda _: None)
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_search_goes_on_as_if_nothing_had_happened(toy):
+    toy.edit("params.yaml", "seconds: 0", "seconds: 0.05")
+    toy.edit("pushforward.yaml", "seed: train.seed", "seed: train.seed\n  seeds: 2")
+    code, out, err = done(toy.tune("--json", "--trials", "5"))
+    assert code == 0, err
+    whole = json.loads(out)
+    (toy.root / ".dvc" / "tmp" / "tune" / f"{whole['study']}.journal").unlink()
+    for _ in range(2):
+        begun = toy.tune("--trials", "5", *(["--resume"] if _ else []))
+        for line in begun.stdout:
+            if re.match(r"  [24]/5 ", line):
+                time.sleep(0.3)
+                begun.kill()
+                break
+        begun.communicate()
+        assert begun.returncode == -signal.SIGKILL
+    code, out, err = done(toy.tune("--json", "--trials", "5", "--resume"))
+    assert code == 0, err
+    found = json.loads(out)
+    assert tried(found) == tried(whole)
+    assert found["check"] == whole["check"]
+    assert not list((toy.root / ".dvc" / "tmp" / "tune").glob("run-*"))
+
+
+def test_ctrl_c_tells_what_there_is_and_how_to_go_on(toy):
+    toy.edit("params.yaml", "seconds: 0", "seconds: 0.3")
+    command = [sys.executable, "-m", "pushforward", "tune", "--json"]
+    begun = subprocess.Popen(
+        command,
+        cwd=toy.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in begun.stderr:
+        if line.startswith("  2/8 "):
+            time.sleep(0.5)
+            os.killpg(begun.pid, signal.SIGINT)  # as a terminal does: stages get it too
+            break
+    out, err = begun.communicate(timeout=120)
+    assert begun.returncode == 130, err
+    found = json.loads(out)
+    assert found["interrupted"] == "Ctrl-C"
+    assert [one["state"] for one in found["trials"]] in (["complete"] * 2, ["complete"] * 3)
+    assert found["check"] is None
+    assert "the trial at hand is begun again with --resume" in err
+    text = list(words.lines(tuning.tune(toy.root, Wish(resume=True, minutes=1e-9), say=lambda _: None)))
+    assert text[0].endswith("trials, of 8 (the time is over): " + f"{len(found['trials'])} through all folds")
+    assert text[-1] == "  next: pushforward tune --resume"
+
+
+def test_one_search_at_a_time(toy):
+    toy.edit("params.yaml", "seconds: 0", "seconds: 0.5")
+    begun = toy.tune()
+    try:
+        assert begun.stdout.readline().startswith("  study ")
+        with pytest.raises(PushforwardError, match=f"process {begun.pid}") as refused:
+            tuning.tune(toy.root, Wish(seed=1), say=lambda _: None)
+        assert refused.value.exit_code == TOOL
+    finally:
+        begun.kill()
+        begun.communicate()
+
+
+def test_a_number_of_the_pipeline_is_searched_by_where_it_is_named(toy):
+    toy.edit("pushforward.yaml", "trials: 8", "metric: metrics/metrics.json:validation.gap\n  trials: 3\n  seeds: 2")
+    found = tuning.tune(toy.root, Wish(), say=lambda _: None)
+    assert found.number == "metrics/metrics.json:validation.gap"
+    assert found.trials[0].folds == (pytest.approx(0.4), pytest.approx(0.4))
+
+
+def test_without_batches_each_trial_is_one_run(toy):
+    toy.edit("pushforward.yaml", "    batches: params.yaml:data.batches\n", "")
+    with pytest.raises(PushforwardError, match=r"tune\.metric is missing: without batches"):
+        tuning.tune(toy.root, Wish(), say=lambda _: None)
+    toy.edit("pushforward.yaml", "trials: 8", "metric: metrics/metrics.json:validation.gap\n  trials: 2\n  seeds: 2")
+    said = []
+    found = tuning.tune(toy.root, Wish(), say=said.append)
+    assert (found.folds, found.kept_back) == (("validation",), "")
+    assert "no batches: each trial is one run, and its number metrics/metrics.json:validation.gap" in said
+    assert found.check is None or not found.check.apart
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("metrics.json:validation.gap", "metrics.json:validation.gop", "wrote no validation.gop into metrics/metrics"),
+        ("train.p: {", "train.q: {", r"tune\.space\.train\.q: params\.yaml has no such parameter"),
+        ("seed: train.seed", "seed: train.p", r"'train\.p' is the seed, and is not searched"),
+        ("seed: train.seed", "seed: train.sed", r"tune\.seed: train\.sed of params\.yaml is None, not a whole number"),
+        ("tune:", "tuna:", "unknown section 'tuna'; did you mean 'tune'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(toy, old, new, wrong):
+    toy.edit("pushforward.yaml", "trials: 8", "metric: metrics/metrics.json:validation.gap")
+    toy.edit("pushforward.yaml", old, new)
+    with pytest.raises(PushforwardError, match=wrong):
+        tuning.tune(toy.root, Wish(), say=lambda _: None)
+
+
+def test_what_commits_are_judged_by_chooses_no_parameters(toy):
+    judged = '    metrics: {"metrics/metrics.json:validation.gap": {better: lower, at_most: 1}}\n'
+    text = (toy.root / "pushforward.yaml").read_text()
+    text = re.sub(r"    (holdout|score|batches):.*\n", "", text).replace(
+        "    path: model\n", f"    path: model\n{judged}"
+    )
+    text = text.replace("trials: 8", "metric: metrics/metrics.json:validation.gap")
+    (toy.root / "pushforward.yaml").write_text(text)
+    with pytest.raises(PushforwardError, match=r"this folder differs from its commit: pushforward\.yaml"):
+        tuning.tune(toy.root, Wish(), say=lambda _: None)
+    toy.git("commit", "-qam", "Measure")
+    with pytest.raises(PushforwardError, match="is what commits are judged by"):
+        tuning.tune(toy.root, Wish(), say=lambda _: None)
+
+
+def test_nothing_that_has_begun_is_nothing_to_go_on_with(toy):
+    with pytest.raises(PushforwardError, match="no search of this commit with these settings and seed 3 has begun"):
+        tuning.tune(toy.root, Wish(seed=3, resume=True), say=lambda _: None)
