@@ -14,7 +14,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo pictures site test check house chaos refusals backtest format lock lock-data clean
+.PHONY: help env env-test demo simulate pictures site test check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +27,11 @@ env-test: env ## build the environment of checks and tests (.venv-test)
 
 demo: env ## a team, six pushes, real flights: see the whole loop in three minutes
 	@$(VENV)/bin/python scripts/demo.py
+
+DIR ?= simulation
+MONTHS ?= 8
+simulate: env ## a year in fast motion: months arrive, versions serve, outcomes come back (MONTHS=8 DIR=simulation)
+	@$(VENV)/bin/python scripts/simulate.py "$(DIR)" --months $(MONTHS)
 
 pictures: env ## photograph the pages of ./demo for the README, in light and dark
 	@$(VENV)/bin/python scripts/pictures.py
@@ -88,4 +93,4 @@ lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be 
 	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .tools demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
