@@ -3,7 +3,8 @@
 `port` is where the room's two halves meet: the protocol above it (HTTP, schemas, refusals) and the versions below it
 (child processes, swaps, shares, the log). Of the former, `app` routes to `named` (rows by their columns' names) and
 `v2` (the Open Inference Protocol), which read bodies by the tables of `inputs`, made of `columns`; `strict` reads JSON
-and refuses, `reply` answers, and `openapi`, `numbers` and `tracing` tell of it. Of the latter, `worker` is the program
+and refuses, `reply` answers, `openapi`, `numbers` and `tracing` tell of it, and `wire` waits for no head of a request
+that does not come. Of the latter, `worker` is the program
 that loads one version in its own environment, `line` one process of it, `channel` a version that answers whatever
 becomes of those, and `events` what each of them is told of the world. `commands` may import it.
 """

@@ -23,6 +23,7 @@ from pushforward.serving.port import RefusedError, Served, UnavailableError, Ver
 from pushforward.serving.reply import Asked, Reply, full_name, refused, told
 from pushforward.serving.strict import RequestError
 from pushforward.serving.tracing import traced
+from pushforward.serving.wire import Wire
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -271,7 +272,7 @@ def server(application: Application, host: str, port: int) -> uvicorn.Server:
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=Wire,
             ws="none",
             lifespan="off",
             access_log=False,
