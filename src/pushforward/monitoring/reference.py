@@ -72,6 +72,14 @@ class Reference:
         """A column by name."""
         return next((one for one in self.columns if one.name == name), None)
 
+    def before(self, day: int) -> "Reference":
+        """This one without `day` and the days after it."""
+        if self.end <= day:
+            return self
+        end = max(self.first, day)
+        columns = tuple(one.between(one.first, max(one.first, min(one.end, end))) for one in self.columns)
+        return replace(self, rows=self.rows[: end - self.first], columns=columns)
+
     def window(self, rows: pl.DataFrame, span: tuple[date, date] | None = None) -> Window:
         """Rows that came, of the days of `span` (first and last, both whole), else of those that the rows have."""
         days = _days(rows[self.time])
