@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pushforward.gate.counted import Counted, Floats, Parts, counted, parts_of
+from pushforward.gate.counted import TEXTS, Counted, Floats, Parts, counted, parts_of
 
 FORMAT = 1
 NAMED = 3  # unseen texts, by name
@@ -180,7 +180,7 @@ def _wrong(rows: pl.DataFrame, one: Counted) -> bool:
     if one.parts.opaque:
         return False
     dtype = rows[one.name].dtype
-    return not (dtype.is_numeric() or dtype == pl.Boolean) if one.parts.numeric else dtype != pl.String
+    return not (dtype.is_numeric() or dtype == pl.Boolean) if one.parts.numeric else dtype not in TEXTS
 
 
 def _unseen(column: pl.Series, parts: Parts) -> Unseen | None:
