@@ -47,6 +47,7 @@ CALLS = {
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
     "init": "server.init.init",
+    "monitor": "monitoring.monitor.monitor",
     "new": "project.new.make",
     "notify": "server.telling.at_once",
     "promote": "release.promote.promote",

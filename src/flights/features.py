@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,35 @@ from flights.catalog import FEATURES, GROUPS, Group
 from flights.errors import run_stage
 from flights.months import month_argument
 from flights.schema import EVENTS, ROWS, WEATHER, read_table, write_table
-from flights.windows import DAY, HOUR, Int, Timeline, asked_seconds, joint, known_seconds, shared_codes
+from flights.spans import (
+    ARRIVAL_DELAYS,
+    COUNTED,
+    DELAY,
+    DELAY_PRIOR,
+    DEPARTURE_DELAYS,
+    GONE,
+    HISTORY_COUNTS,
+    HISTORY_SHARES,
+    IN_TIME,
+    KEYS,
+    LIVE_DELAYS,
+    LIVE_SHARES,
+    NEAR,
+    PER_ORIGIN,
+    QUEUED,
+    ROTATION_SECONDS,
+    TIMETABLE_NOTICE,
+    WEATHER_SECONDS,
+    Counted,
+    Keys,
+    Share,
+)
+from flights.windows import Int, Timeline, asked_seconds, joint, known_seconds, shared_codes
 
 Column = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Keys = tuple[str, ...]
-# What a share is drawn towards while little is known, and by how many imagined events. Constants, because anything
-# averaged over the data would carry the future back; the model corrects their level.
-LATE, CANCELLED, DELAY = 0.25, 0.025, 10.0
-# How long before departure a timetable entry must have been known to count: longer than any decision is ahead.
-TIMETABLE_NOTICE = timedelta(hours=13)
-KEYS = ("origin", "dest", "carrier", "flight", "tailnum", "hour")
+# Events of one instant have no order of their own: this gives them one, down to all that features read of the last one.
+ORDER = ("known_at", "flight_id", "kind", "origin", "delay", *WEATHER)
 
 
 @dataclass(frozen=True)
@@ -80,8 +97,7 @@ def _number(values: Column) -> pl.Series:
 
 
 def _world(rows: pl.DataFrame, events: pl.DataFrame) -> _World:
-    # Events of one instant have no order of their own: give them one, so that the order of the table cannot matter.
-    events = events.sort("known_at", "flight_id", "kind", "origin")
+    events = events.sort(ORDER)
     rows = rows.with_columns(hour=pl.col("dep_local").dt.hour().cast(pl.Int8))
     codes = {key: shared_codes(events[key], rows[key]) for key in KEYS}
     return _World(
@@ -123,69 +139,37 @@ def _congestion(world: _World) -> dict[str, Column]:
     kept = np.flatnonzero(world.kind("scheduled") & early)
     departs = known_seconds(listed[kept])
     found = {}
-    for name, keys in _PER_ORIGIN.items():
+    for name, keys in PER_ORIGIN.items():
         timeline = Timeline.of(world.event_keys(keys)[kept], departs)
-        count, _ = timeline.between(world.row_keys(keys), world.departs - HOUR // 2 - 1, world.departs + HOUR // 2)
+        count, _ = timeline.between(world.row_keys(keys), world.departs - NEAR - 1, world.departs + NEAR)
         found[f"departures_{name}"] = count.astype(np.float64)
     return found
 
 
 def _live(world: _World) -> dict[str, Column]:
+    delays = {name: _mean_delay(world, keys, seconds) for name, (keys, seconds) in LIVE_DELAYS.items()}
+    return {name: _share(world, share)[0] for name, share in LIVE_SHARES.items()} | delays | _queues(world)
+
+
+def _counted(world: _World, counted: Counted) -> tuple[Mask, Int]:
+    """Which events are counted, and 1 for each that is marked."""
+    kinds = COUNTED[counted]
     in_time = (world.events["late"] == 0).fill_null(value=False).to_numpy()
-    cancelled, late_departure, late_arrival = (
-        world.kind(kind) for kind in ("cancelled", "departure_overdue", "arrival_overdue")
-    )
-    # Whether a flight is late is known for one in time when it is there, for a late one when the limit has passed.
-    departure = (world.kind("departed") & in_time) | late_departure
-    arrival = (world.kind("arrived") & in_time) | late_arrival
-
-    def departures(keys: Keys, hours: int, prior: int) -> Column:
-        return _share(world, departure, late_departure, keys, hours * HOUR, prior, LATE)
-
-    def cancellations(keys: Keys, hours: int) -> Column:
-        return _share(world, departure | cancelled, cancelled, keys, hours * HOUR, 5, CANCELLED)
-
-    def arrivals(keys: Keys, hours: int, prior: int) -> Column:
-        return _share(world, arrival, late_arrival, keys, hours * HOUR, prior, LATE)
-
-    return {
-        "late_dep_origin_2h": departures(("origin",), 2, 5),
-        "late_dep_origin_6h": departures(("origin",), 6, 5),
-        "late_dep_origin_carrier_3h": departures(("origin", "carrier"), 3, 3),
-        "late_dep_nyc_2h": departures((), 2, 5),
-        "late_dep_dest_6h": departures(("dest",), 6, 3),
-        "late_dep_carrier_6h": departures(("carrier",), 6, 3),
-        "cancelled_origin_2h": cancellations(("origin",), 2),
-        "cancelled_origin_12h": cancellations(("origin",), 12),
-        "cancelled_dest_12h": cancellations(("dest",), 12),
-        "cancelled_carrier_12h": cancellations(("carrier",), 12),
-        "dep_delay_origin_1h": _mean_delay(world, ("origin",), HOUR),
-        "dep_delay_origin_carrier_3h": _mean_delay(world, ("origin", "carrier"), 3 * HOUR),
-        "late_arr_dest_6h": arrivals(("dest",), 6, 3),
-        "late_arr_nyc_3h": arrivals((), 3, 5),
-        **_queues(world),
-    }
+    told = world.kind(*kinds) & (in_time | ~world.kind(*IN_TIME))
+    return told, world.kind(*(kind for kind, mark in kinds.items() if mark)).astype(np.int64)
 
 
-def _share(
-    world: _World,
-    counted: Mask,
-    marked: Mask,
-    keys: Keys,
-    seconds: int,
-    prior: int,
-    base: float,
-    since: Int | None = None,
-) -> Column:
-    """Share of `marked` among `counted` events of the last `seconds`, drawn towards `base` by `prior` imagined ones."""
-    count, total = _window(world, counted, marked.astype(np.int64), keys, seconds, since)
-    return np.asarray((total + prior * base) / (count + prior))
+def _share(world: _World, share: Share, since: Int | None = None) -> tuple[Column, Int]:
+    """The share, and how many events it stands on."""
+    told, marked = _counted(world, share.counted)
+    count, total = _window(world, told, marked, share.keys, share.seconds, since)
+    return np.asarray((total + share.prior * share.base) / (count + share.prior)), count
 
 
 def _mean_delay(world: _World, keys: Keys, seconds: int) -> Column:
-    minutes = world.events["delay"].clip(-15, 240).fill_null(0).cast(pl.Int64).to_numpy()
+    minutes = world.events["delay"].clip(*DEPARTURE_DELAYS).fill_null(0).cast(pl.Int64).to_numpy()
     count, total = _window(world, world.kind("departed"), minutes, keys, seconds)
-    return np.asarray((total + 3 * DELAY) / (count + 3))
+    return np.asarray((total + DELAY_PRIOR * DELAY) / (count + DELAY_PRIOR))
 
 
 def _window(
@@ -201,10 +185,7 @@ def _queues(world: _World) -> dict[str, Column]:
     """Flights whose time has come and that have neither left nor been cancelled, each for at most a day."""
     kept = np.flatnonzero(world.kind("scheduled"))
     gone = (
-        world.events.lazy()
-        .filter(pl.col("kind").is_in(["departed", "cancelled"]))
-        .group_by("flight_id")
-        .agg(gone=pl.col("known_at").min())
+        world.events.lazy().filter(pl.col("kind").is_in(GONE)).group_by("flight_id").agg(gone=pl.col("known_at").min())
     )
     # A flight joins the queue at its time and leaves it when it goes, not before it joined: many leave early.
     queued = (
@@ -212,15 +193,13 @@ def _queues(world: _World) -> dict[str, Column]:
         .filter(pl.col("kind") == "scheduled")
         .join(gone, on="flight_id", how="left", maintain_order="left")
         .with_columns(joins=pl.max_horizontal("sched_dep", "known_at"))
-        .with_columns(
-            leaves=pl.max_horizontal("joins", pl.min_horizontal("gone", pl.col("joins") + pl.duration(hours=24)))
-        )
+        .with_columns(leaves=pl.max_horizontal("joins", pl.min_horizontal("gone", pl.col("joins") + QUEUED)))
         .select("joins", "leaves")
         .collect()
     )
     found = {}
     ever = np.zeros_like(world.asked)
-    for name, keys in _PER_ORIGIN.items():
+    for name, keys in PER_ORIGIN.items():
         codes, asked_keys = world.event_keys(keys)[kept], world.row_keys(keys)
         joined, _ = Timeline.of(codes, known_seconds(queued["joins"])).between(asked_keys, ever, world.asked)
         left, _ = Timeline.of(codes, known_seconds(queued["leaves"])).between(asked_keys, ever, world.asked)
@@ -234,16 +213,16 @@ def _rotation(world: _World) -> dict[str, Column]:
     A row without tailnum is a row about whose aircraft nothing is known, like one that was never seen: a missing
     tailnum must tell nothing, since nearly all such flights were cancelled.
     """
-    last = _last(world, "arrived", "tailnum", 18 * HOUR)
+    last = _last(world, "arrived", "tailnum", ROTATION_SECONDS)
     return {
-        "tail_arr_delay": _at(last, _float(world.events["delay"].clip(-60, 480))),
+        "tail_arr_delay": _at(last, _float(world.events["delay"].clip(*ARRIVAL_DELAYS))),
         "tail_minutes_since": (world.asked - _at(last, world.known.astype(np.float64))) / 60,
     }
 
 
 def _weather(world: _World) -> dict[str, Column]:
     """The last known reading at the origin, unless older than three hours; never the one of the departure hour."""
-    last = _last(world, "weather", "origin", 3 * HOUR)
+    last = _last(world, "weather", "origin", WEATHER_SECONDS)
     return {name: _at(last, _float(world.events[name])) for name in WEATHER}
 
 
@@ -264,25 +243,10 @@ def _at(index: Int, values: Column) -> Column:
 
 
 def _history(world: _World) -> dict[str, Column]:
-    in_time = (world.events["late"] == 0).fill_null(value=False).to_numpy()
-    late = world.kind("cancelled", "arrival_overdue")
-    outcome = (world.kind("arrived") & in_time) | late
     since = _reach(world.rows)
-
-    def outcomes(keys: Keys, days: int, prior: int) -> Column:
-        return _share(world, outcome, late, keys, days * DAY, prior, LATE, since)
-
-    number = ("carrier", "flight")
-    known, _ = _window(world, outcome, late.astype(np.int64), number, 28 * DAY, since)
-    return {
-        "late_carrier_7d": outcomes(("carrier",), 7, 20),
-        "late_carrier_28d": outcomes(("carrier",), 28, 20),
-        "late_route_28d": outcomes(("origin", "dest"), 28, 20),
-        "late_dest_7d": outcomes(("dest",), 7, 20),
-        "late_flight_28d": outcomes(number, 28, 4),
-        "known_flight_28d": known.astype(np.float64),
-        "late_origin_carrier_hour_28d": outcomes(("origin", "carrier", "hour"), 28, 10),
-    }
+    shares = {name: _share(world, share, since) for name, share in HISTORY_SHARES.items()}
+    counts = {name: shares[share][1].astype(np.float64) for name, share in HISTORY_COUNTS.items()}
+    return {name: share for name, (share, _) in shares.items()} | counts
 
 
 def _reach(rows: pl.DataFrame) -> Int:
@@ -296,7 +260,6 @@ def _reach(rows: pl.DataFrame) -> Int:
     return asked_seconds(before)
 
 
-_PER_ORIGIN: dict[str, Keys] = {"origin": ("origin",), "origin_carrier": ("origin", "carrier")}
 _COMPUTE: dict[Group, Callable[[_World], dict[str, Column]]] = {
     "schedule": _schedule,
     "congestion": _congestion,

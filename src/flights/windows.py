@@ -7,8 +7,6 @@ import numpy.typing as npt
 import polars as pl
 
 Int = npt.NDArray[np.int64]
-HOUR = 3600
-DAY = 24 * HOUR
 NO_KEY = -1
 _TIME_BITS = 33
 

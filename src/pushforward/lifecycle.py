@@ -82,6 +82,7 @@ class Monitor(Section):
     missing_at_most: float = Field(
         default=0.05, ge=0, le=1, description="The share of the answers that are old enough and may have no outcome."
     )
+    drift_days: int = Field(default=7, ge=1, le=92, description="Whole days whose inputs are held against training.")
     silent_days: float = Field(default=2.0, gt=0, description="Days without an answer that a person looks at.")
     stale_days: int | None = Field(
         default=None, ge=1, description="Days after which the version in use is trained anew whatever it loses."

@@ -79,8 +79,14 @@ WORSE = (
         (_live(missing=151), "watch", "missing", "5.0 % of the answers that are old enough have no"),
         (_of(ages=dataclasses.replace(AGES, answer=timedelta(days=3))), "watch", "silent", "last answer is 3.0 d old"),
         (_of(ages=dataclasses.replace(AGES, answer=None)), "watch", "silent", "it has answered nothing"),
-        (_of(drifted=("temp", "dewp")), "watch", "drift", "from each other: temp, dewp"),
-        (_of(broken=("carrier: 1 unseen",)), "watch", "broken", "not as it was: carrier: 1 unseen"),
+        (
+            _live(wait=Wait(None, 900, 0.4, timedelta(days=30))),
+            "watch",
+            "open",
+            "40.0% of the outcomes are",
+        ),
+        (_of(drifted=("temp", "dewp")), "watch", "drift", "temp; dewp"),
+        (_of(broken=("carrier: 1 unseen",)), "watch", "broken", "carrier: 1 unseen"),
         (_of(unread="no table"), "watch", "unread", "no table"),
         (
             _of(limits=LIMITS.model_copy(update={"stale_days": 19})),
@@ -106,6 +112,7 @@ def test_each_rule_gives_its_word_and_its_reason(found, word, rule, said):
         _of(ages=dataclasses.replace(AGES, answer=timedelta(days=2))),
         _of(limits=LIMITS.model_copy(update={"stale_days": 20})),
         _of(live=None, promise=None),
+        _live(wait=Wait(None, 900, 0.4, timedelta(days=29))),
         _live(over=Interval(0.3, None, None, 100, 9, 0.02), worse=Interval(0.3, None, None, 100, 9, 0.02)),
     ],
 )
@@ -124,7 +131,9 @@ def test_the_gravest_counts_first_and_of_equals_the_earlier_rule():
 
 
 def test_many_names_are_cut():
-    assert "a, b, c, d, e and 2 more" in decide(_of(drifted=tuple("abcdefg"))).reason
+    assert decide(_of(drifted=tuple("abcd"))).reason == "a; b; and 2 more"
+    parts = tuple(Part("origin", name, 0.5, PROVEN) for name in "abcdefg")
+    assert "and 2 more" in decide(_live(parts=parts)).reason
 
 
 def test_only_what_is_graver_is_worse():

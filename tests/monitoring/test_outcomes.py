@@ -72,7 +72,25 @@ def test_without_the_slow_ones_seen_no_age_is_told():
     known = pl.Series([_hours(96)] * 200 + [None] * 200, dtype=INSTANT)
     wait = outcomes.learned(answers["time"], known, _hours(100))
     assert (wait.age, wait.share) == (None, 0.5)
-    assert "50.0% of the outcomes are known at the age that can be told; 99% are waited for" in wait.words
+    assert wait.words == "50.0% of the outcomes are known after 5.0 h: how long to wait is not to be told yet"
+
+
+def test_what_has_not_come_after_ten_times_as_long_is_taken_never_to_come():
+    # 96 of 100 come after 1 h, the others not in 10 h: 4 % never do, where 5 % may
+    answers = _answers([90.0] * 400)
+    known = pl.Series([_hours(91)] * 384 + [None] * 16, dtype=INSTANT)
+    wait = outcomes.learned(answers["time"], known, _hours(100), never=0.05)
+    assert wait.age == timedelta(hours=1)
+    assert wait.words == "1.0 h are waited for; 4.0% of the outcomes never come"
+    assert outcomes.learned(answers["time"], known, _hours(99.9), never=0.05).age is None
+    assert outcomes.learned(answers["time"], known, _hours(100), never=0.03).age is None
+
+
+def test_rows_of_the_past_that_no_outcome_is_told_of_are_known_for_it():
+    told = _outcomes(*((f"k{place}", 0, 1) for place in range(100)))
+    assert outcomes.covered(outcomes.joined(_answers([0.0] * 100), told, _hours(9)))
+    assert outcomes.covered(outcomes.joined(_answers([0.0] * 101), told, _hours(9)))
+    assert not outcomes.covered(outcomes.joined(_answers([0.0] * 102), told, _hours(9)))
 
 
 def test_an_age_that_few_were_followed_for_tells_nothing():

@@ -22,6 +22,7 @@ PASSED = "refs/pushforward/passed/"
 PULLS = "refs/pull/"
 FOREIGN = "refs/pushforward/foreign/"
 HANDOVERS = "refs/pushforward/handover/"
+MONITORED = "refs/pushforward/monitor/"
 
 
 class Kind(NamedTuple):
@@ -75,6 +76,12 @@ SCHEMA = (
         REGISTRY,
         ("release.promote",),
         "verdict, provenance and its signature, card and golden rows of every version, as a chain",
+    ),
+    Kind(
+        f"{MONITORED}<environment>",
+        ("monitoring.kept",),
+        "the looks at what is in use there: a chain of commits, record and report of one look each; of one of several "
+        "models at `<model>@<environment>`",
     ),
     Kind(TRUST, ("registry.signers",), "the allowed signers of a server, with their history"),
     Kind(

@@ -18,7 +18,8 @@ from pushforward.monitoring.outcomes import span
 Word = Literal["fine", "watch", "retrain"]
 WORDS: tuple[Word, ...] = ("fine", "watch", "retrain")  # from the mildest on
 HAPPY = "nothing speaks against it"
-MOST_NAMED = 5
+MOST_NAMED, MOST_TOLD = 5, 2
+OPEN = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Ages:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found: the limits, the ages, what was promised and lost, which columns have drifted, what waits.
+    """What was found: the limits, the ages, what was promised and lost, what has drifted or is broken, what waits.
 
     `unread` is why outcomes or drift could not be looked at, "" where they could; `waiting` are batches that the
     default branch has and the version has not seen, the holdout's left out.
@@ -159,17 +160,28 @@ def _missing(found: Found) -> str:
     return f"{share} of the answers that are old enough have no outcome ({live.missing:,} of {live.old:,})"
 
 
-def _drifted(found: Found) -> str:
-    if not found.drifted:
+def _open(found: Found) -> str:
+    wait = found.live.wait if found.live else None
+    if wait is None or wait.age is not None or wait.followed < OPEN:
         return ""
-    return f"further from training than its batches are from each other: {_some(found.drifted)}"
+    return wait.words
+
+
+def _drifted(found: Found) -> str:
+    return _told(found.drifted)
 
 
 def _broken(found: Found) -> str:
-    return f"what it is asked is not as it was: {_some(found.broken)}" if found.broken else ""
+    return _told(found.broken)
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
+def _told(sentences: tuple[str, ...]) -> str:
+    """The first sentences of several, and how many more there are."""
+    more = f"; and {len(sentences) - MOST_TOLD} more" if len(sentences) > MOST_TOLD else ""
+    return "; ".join(sentences[:MOST_TOLD]) + more
+
+
+def _some(names: list[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
@@ -194,6 +206,7 @@ RULES = (
     Rule("broken", "watch", "inputs have unseen categories, nulls or volumes that the reference never had", _broken),
     Rule("drift", "watch", "inputs or predictions are further from the reference than its own batches", _drifted),
     Rule("missing", "watch", "more than `missing_at_most` of the answers old enough have no outcome", _missing),
+    Rule("open", "watch", "after 30 days it cannot be told yet how long outcomes are to be waited for", _open),
     Rule("silent", "watch", "nothing was answered for more than `silent_days`", _silent),
     Rule("unread", "watch", "outcomes, or the rows that were trained on, cannot be read", lambda found: found.unread),
 )

@@ -14,28 +14,38 @@ from pushforward.gate.stats import Floats
 
 SHARE = 0.99  # of the outcomes, that is nearly all of them
 LEAST = 100  # answers that were followed for as long as an age, before anything is said of it
+LONG = 10.0
+ROUNDING = 1e-12
 KEY, TIME, LABEL, KNOWN = "key", "time", "label", "known_at"
 
 
 @dataclass(frozen=True)
 class Wait:
-    """The age from which `SHARE` of the outcomes are known; None where what is there does not tell it yet.
+    """The age from which nearly all outcomes are known; None where what is there does not tell it yet.
 
-    It was learned from `rows` answers; of those, `share` are known at the oldest age that can be told.
+    It was learned from `rows` answers; `share` of the outcomes are known at the age `followed`, the oldest that can be
+    told.
     """
 
     age: timedelta | None
     rows: int
     share: float
+    followed: timedelta = timedelta()
 
     @property
     def words(self) -> str:
         """What is known of it, as part of a sentence."""
+        if self.age is not None and self.share < SHARE:
+            return f"{span(self.age)} are waited for; {1 - self.share:.1%} of the outcomes never come"
         if self.age is not None:
             return f"{SHARE:.0%} of the outcomes are known after {span(self.age)}"
         if self.rows < LEAST:
             return f"{self.rows:,} answers are too few to tell when their outcomes are known"
-        return f"{self.share:.1%} of the outcomes are known at the age that can be told; {SHARE:.0%} are waited for"
+        return f"{self.share:.1%} of the outcomes are known after {self._long}: how long to wait is not to be told yet"
+
+    @property
+    def _long(self) -> str:
+        return span(self.followed)
 
 
 def known(outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
@@ -53,12 +63,13 @@ def joined(answers: pl.DataFrame, outcomes: pl.DataFrame, now: datetime) -> pl.D
     return asked.join(told.select(own), on=KEY, how="left", maintain_order="left")
 
 
-def learned(time: pl.Series, known_at: pl.Series, now: datetime) -> Wait:
+def learned(time: pl.Series, known_at: pl.Series, now: datetime, *, never: float = 0.0) -> Wait:
     """The wait, from when rows were asked and their outcomes known: `known_at` is null where none is known yet.
 
     What is not known yet counts as such, at the age that it has: the estimate is that of Kaplan and Meier (1958).
     Without that the slow ones among the new rows would be missing, and the age be too short. An age that fewer than
-    `LEAST` rows have been followed for tells nothing.
+    `LEAST` rows have been followed for tells nothing. Where a share of at most `never` has not come after `LONG` times
+    the age at which nearly all others had, it is taken never to come.
     """
     from scipy import stats as scipy_stats  # two seconds to import
 
@@ -69,13 +80,22 @@ def learned(time: pl.Series, known_at: pl.Series, now: datetime) -> Wait:
         return Wait(None, len(ages), 0.0)
     sample = scipy_stats.CensoredData(uncensored=ages[seen], right=ages[~seen])
     curve = scipy_stats.ecdf(sample).cdf
-    supported = float(np.partition(followed, -LEAST)[-LEAST])
-    told = curve.quantiles <= supported
-    shares = curve.probabilities[told]
-    enough = np.flatnonzero(shares >= SHARE - 1e-12)
+    oldest = float(np.partition(followed, -LEAST)[-LEAST])
+    told = curve.quantiles <= oldest
+    times, shares = curve.quantiles[told], curve.probabilities[told]
     share = float(shares[-1]) if len(shares) else 0.0
-    age = timedelta(seconds=float(curve.quantiles[told][enough[0]])) if len(enough) else None
-    return Wait(age, len(ages), share)
+    wanted = SHARE if share >= SHARE - ROUNDING else SHARE * share
+    enough = np.flatnonzero(shares >= wanted - ROUNDING)
+    age = float(times[enough[0]]) if len(enough) else None
+    if age is not None and share < SHARE - ROUNDING and (share < 1 - never - ROUNDING or oldest < LONG * age):
+        age = None
+    length = timedelta(seconds=age) if age is not None else None
+    return Wait(length, len(ages), share, timedelta(seconds=oldest))
+
+
+def covered(joined: pl.DataFrame) -> bool:
+    """Whether outcomes are told of these rows at all: of the past not every command does."""
+    return joined.height >= LEAST and joined[KNOWN].null_count() <= (1 - SHARE) * joined.height
 
 
 def settled(answers: pl.DataFrame, wait: Wait, now: datetime) -> pl.DataFrame:

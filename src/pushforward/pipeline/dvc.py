@@ -493,3 +493,9 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
             raise PushforwardError(text, next=result.next) from None
         if not (root / path).exists():
             repo.pull(targets=made_by)
+
+
+def bring(root: Path, url: str, folder: Path) -> None:
+    """Copy what is at a URL that DVC reads into `folder`; `remote://NAME/PATH` is at a remote of the project."""
+    with _repo(root, Listener(print)) as repo:
+        repo.get_url(url, str(folder), config=repo.config)

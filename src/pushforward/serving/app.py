@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -51,6 +51,14 @@ class Limits:
     open: int = MOST_OPEN
 
 
+class Known(NamedTuple):
+    """The version that is served, what it takes, and who reads that in the form of the protocol."""
+
+    served: Served
+    inputs: Inputs
+    reader: v2.Reader
+
+
 class GoneError(Exception):
     """Whoever asked has hung up before the body was here."""
 
@@ -60,12 +68,12 @@ class Application:
 
     def __init__(self, versions: Versions, limits: Limits = Limits()) -> None:
         self.versions = versions
-        self.numbers = Numbers(versions)
+        self.numbers = Numbers(versions, lambda: self._open)
         self._limits = limits
         self._open = 0
         self._begun = secrets.token_hex(6)
         self._number = count(1)
-        self._inputs: tuple[Served, Inputs] | None = None
+        self._known: Known | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -76,7 +84,6 @@ class Application:
         request = f"{self._begun}-{next(self._number):x}"
         route = OTHER
         self._open += 1
-        self.numbers.open.set(self._open)
         try:
             route, handler = self._route(scope["path"], scope["method"])
             request = _request(headers, request)
@@ -95,15 +102,12 @@ class Application:
             reply = refused(said, request)._replace(headers=((b"retry-after", str(RETRY_SECONDS).encode()),))
         finally:
             self._open -= 1
-            self.numbers.open.set(self._open)
-        self.numbers.count(route, reply, time.perf_counter() - started)
+            self.numbers.count(route, reply, time.perf_counter() - started)
         await _send(send, reply, request)
 
     def _refused(self, route: str, error: RequestError, request: str) -> Reply:
         """The reply of a refusal; where a body was not read to its end, the connection is closed."""
-        inputs = self._inputs[1] if self._inputs else None
-        known = {one for table in (inputs.rows, inputs.events) if table for one in table.by_name} if inputs else ()
-        self.numbers.refuse(route, error.field, known)
+        self.numbers.refuse(route, error.field, self._known.inputs.names if self._known else ())
         reply = refused(error, request)
         if error.allow:
             return reply._replace(headers=((b"allow", error.allow.encode()),))
@@ -150,48 +154,49 @@ class Application:
             seconds = self._limits.body_seconds
             raise RequestError(f"the body was not here after {seconds:g} s", status=408) from None
 
-    def _served(self) -> tuple[Served, Inputs]:
+    def _served(self) -> Known:
         """The version that is served, and what it takes."""
         served = self.versions.served
         if served is None:
             raise UnavailableError("no version is served yet")
-        if self._inputs is None or (self._inputs[0] is not served and self._inputs[0] != served):
-            self._inputs = (served, inputs_of(served))
-        return self._inputs
+        known = self._known
+        if known is None or (known.served is not served and known.served != served):
+            inputs = inputs_of(served)
+            known = self._known = Known(served, inputs, v2.Reader(inputs.rows, served.predicted))
+        return known
 
     async def _model(self, match: re.Match[str], verb: str, asked: Asked) -> Reply:
         """A page of the one model that there is, or of the one version of it."""
-        served = self.versions.served
-        if served is None and verb == "ready":
-            return v2.model_ready(match["model"], served)
-        served, inputs = self._served()
+        if self.versions.served is None and verb == "ready":
+            return v2.model_ready(match["model"], None)
+        served, inputs, reader = self._served()
         if match["model"] != served.model:
             raise RequestError(f"there is no such model; {served.model} is served", status=404, field="model")
         if match["version"] not in (None, served.version):
             why = f"there is no such version; {full_name(served)} is served"
             raise RequestError(why, status=404, field="version")
         if verb == "infer":
-            return await v2.infer(self.versions, served, inputs, asked, pinned=match["version"] is not None)
+            return await v2.infer(self.versions, served, reader, asked, pinned=match["version"] is not None)
         return v2.model_ready(served.model, served) if verb else v2.model(served, inputs)
 
     async def predict(self, asked: Asked) -> Reply:
         """`POST /predict`."""
-        return await named.predict(self.versions, self._served()[1], asked)
+        return await named.predict(self.versions, self._served().inputs, asked)
 
     async def observe(self, asked: Asked) -> Reply:
         """`POST /events`."""
-        served, inputs = self._served()
-        return await named.observe(self.versions, inputs, served, asked)
+        known = self._served()
+        return await named.observe(self.versions, known.inputs, known.served, asked)
 
     async def metrics(self, asked: Asked) -> Reply:
         """`GET /metrics`."""
         page, kind = self.numbers.page(asked.headers.get(b"accept", b"").decode("latin-1"))
         return Reply(200, page, kind.encode())
 
-    async def openapi(self, _: Asked) -> Reply:
+    async def openapi(self, _asked: Asked) -> Reply:
         """`GET /openapi.json`."""
-        served, inputs = self._served()
-        return told(document(served, inputs), served)
+        known = self._served()
+        return told(document(known.served, known.inputs), known.served)
 
     async def server(self, _: Asked) -> Reply:
         """`GET /v2`."""

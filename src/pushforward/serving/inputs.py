@@ -6,7 +6,7 @@ can say which field of which row is wrong, and these have the last word.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from pushforward.serving.strict import RequestError, listed, meant, parse, shown
 
 MOST_ROWS = 10_000  # in one request
 MOST_EVENTS = 100_000
-BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)  # what the quick reader refuses by
+BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what the quick readers refuse by
 
 
 class Table:
@@ -31,7 +31,8 @@ class Table:
         self.key = key
         self.most = most
         self._begins = f'"{name}"'.encode()
-        self._quoted = [one.name for one in columns if one.quoted]
+        self._always_quoted = sum(one.quoted and not one.nullable for one in columns)
+        self._maybe_quoted = [one.name for one in columns if one.quoted and one.nullable]
         self._instants = [one.name for one in columns if one.type == "instant"]
         places = [f"c{place}" for place in range(len(columns))]
         rename = {place: one.name for place, one in zip(places, columns, strict=True)}
@@ -39,7 +40,6 @@ class Table:
         whole = _record([(place, _list(one.annotation())) for place, one in zip(places, columns, strict=True)], rename)
         self._by_row: Any = msgspec.json.Decoder(_record([("found", _list(row))], {"found": name}))
         self._by_column: Any = msgspec.json.Decoder(_record([("found", whole)], {"found": "columns"}))
-        self._values = {one.name: msgspec.json.Decoder(_list(one.annotation())) for one in columns}
 
     def read(self, body: bytes) -> Columns:
         """The columns of a body, checked; raises `RequestError`."""
@@ -54,45 +54,41 @@ class Table:
         """
         if b"\\" in body:
             return None
-        by_row = body[:64].lstrip(b" \t\r\n{").startswith(self._begins)
         try:
-            found = (self._by_row if by_row else self._by_column).decode(body).found
-            if by_row:
-                if not found or len(found) > self.most:
-                    return None
-                values = [*zip(*map(msgspec.structs.astuple, found), strict=True)]
+            if body[:64].lstrip(b" \t\r\n{").startswith(self._begins):
+                found = self._by_row.decode(body).found
+                values: list[Any] = [*zip(*map(msgspec.structs.astuple, found), strict=True)]
                 names = len(found) * len(self.columns)
             else:
-                values = [*msgspec.structs.astuple(found)]
+                values = [*msgspec.structs.astuple(self._by_column.decode(body).found)]
                 names = len(self.columns)
-            made: dict[str, Sequence[Value]] = dict(zip(self.by_name, values, strict=True))
-            if body.count(b'"') != 2 * (1 + names + self._strings(made)):
-                return None
-            return self.quickly_checked(made)
         except BROKEN:
             return None
+        made = dict(zip(self.by_name, values, strict=False))  # none where there are no rows
+        if not made or body.count(b'"') != 2 * (1 + names + self.strings(made)):
+            return None
+        return self.quickly_checked(made)
 
-    def _strings(self, made: Columns) -> int:
+    def strings(self, made: Mapping[str, Sequence[Any]]) -> int:
         """How many strings of JSON the values are."""
-        return sum(len(values) - values.count(None) for values in map(made.__getitem__, self._quoted))
+        rows = len(made[self.columns[0].name])
+        return self._always_quoted * rows + sum(rows - made[name].count(None) for name in self._maybe_quoted)
 
-    def quickly(self, name: str, data: bytes) -> list[Value]:
-        """The values of one column, by the quick reader; raises one of `BROKEN`."""
-        return self._values[name].decode(data)  # type: ignore[no-any-return]
-
-    def quickly_checked(self, made: dict[str, Sequence[Value]]) -> Columns | None:
-        """Columns of the quick reader with instants in UTC; None where lengths differ or a key is there twice."""
-        rows = len(next(iter(made.values())))
-        if not 1 <= rows <= self.most or any(len(values) != rows for values in made.values()):
+    def quickly_checked(self, made: dict[str, Sequence[Any]]) -> Columns | None:
+        """Columns of the quick reader with instants in UTC; None where something is left for the strict one to name."""
+        lengths = set(map(len, made.values()))
+        rows = lengths.pop()
+        if lengths or not 1 <= rows <= self.most:
             return None
         if self.key is not None and rows > 1 and len(set(made[self.key])) != rows:
             return None
-        for name in self._instants:
-            values = made[name]
-            for value in values:
-                if isinstance(value, datetime) and value.tzinfo is not UTC:
-                    made[name] = [in_utc(one) if isinstance(one, datetime) else one for one in values]
-                    break
+        try:
+            for name in self._instants:
+                values = made[name]
+                if any(value is not None and value.tzinfo is not UTC for value in values):
+                    made[name] = [value if value is None else in_utc(value) for value in values]
+        except OverflowError:
+            return None
         return made
 
     def slowly(self, tree: Any) -> Columns:
@@ -188,6 +184,11 @@ class Inputs:
 
     rows: Table
     events: Table | None
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all columns."""
+        return {*self.rows.by_name, *(self.events.by_name if self.events else ())}
 
 
 def inputs_of(served: Served) -> Inputs:

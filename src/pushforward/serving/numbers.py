@@ -4,7 +4,7 @@ One process, so one series of each. What whoever asks has typed is no label: an 
 `other`, and so is what comes after the first few dozen versions.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -25,7 +25,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 class Numbers:
     """The numbers of one server; `registry` takes those of others too."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, versions: Versions, waiting: Callable[[], float]) -> None:
         self.registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.registry)
@@ -49,7 +49,8 @@ class Numbers:
         self.refusals = Counter(
             "pushforward_refusals", "Refused requests, by route and column.", ("route", "field"), registry=self.registry
         )
-        self.open = Gauge("pushforward_requests_open", "Requests that wait for their reply.", registry=self.registry)
+        waits = Gauge("pushforward_requests_open", "Requests that wait for their reply.", registry=self.registry)
+        waits.set_function(waiting)
         self._versions: set[str] = set()
         self._requests: dict[tuple[str, int, str, str], Counter] = {}
         self._seconds: dict[str, Histogram] = {}

@@ -5,7 +5,7 @@ spoken. https://github.com/kserve/open-inference-protocol is the specification.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Literal, Union
 
 import msgspec
 
@@ -23,15 +23,14 @@ PLATFORM = "pushforward"
 _CONTENT = {"boolean": ("np",), "string": ("str",), "instant": ("str", "datetime"), "local": ("str", "datetime")}
 _WHOLE = ("pd", "np")  # content types of a request: what they say of columns is so
 
-Data = TypeVar("Data")
 Parameters = dict[str, Any]
 
 
-class _Input(msgspec.Struct, Generic[Data], forbid_unknown_fields=True, omit_defaults=True):
+class _Input(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     shape: list[int]
     datatype: str
-    data: Data
+    data: Any
     parameters: Parameters | None = None
 
 
@@ -40,8 +39,8 @@ class _Output(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     parameters: Parameters | None = None
 
 
-class _Request(msgspec.Struct, Generic[Data], forbid_unknown_fields=True, omit_defaults=True):
-    inputs: list[_Input[Data]]
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: list[_Input]
     id: str | None = None
     parameters: Parameters | None = None
     outputs: list[_Output] | None = None
@@ -53,9 +52,6 @@ class Inference(msgspec.Struct):
     rows: Columns
     id: str | None
     outputs: list[str]
-
-
-_quick: msgspec.json.Decoder[_Request[msgspec.Raw]] = msgspec.json.Decoder(_Request[msgspec.Raw])
 
 
 def server() -> Reply:
@@ -91,11 +87,11 @@ def model(served: Served, inputs: Inputs) -> Reply:
     return told(said, served)
 
 
-async def infer(versions: Versions, served: Served, inputs: Inputs, asked: Asked, *, pinned: bool) -> Reply:
+async def infer(versions: Versions, served: Served, reader: "Reader", asked: Asked, *, pinned: bool) -> Reply:
     """Predictions of rows that come as one tensor a column; `pinned`: by this version, which the address names."""
     if BINARY in asked.headers:
         raise RequestError(NO_BINARY, status=415)
-    inference = await aside(lambda body: read(body, inputs.rows, served.predicted), asked.body)
+    inference = await aside(reader.read, asked.body)
     answer = await versions.predict(inference.rows, asked.request, pinned=pinned)
     if pinned and answer.served.version != served.version:
         raise RequestError(f"{full_name(served)} is not served any more; {full_name(answer.served)} is", status=404)
@@ -117,41 +113,105 @@ def _response(inference: Inference, answer: Answer, request: str) -> dict[str, A
     }
 
 
-def read(body: bytes, table: Table, predicted: Sequence[str]) -> Inference:
-    """A request for inference, checked; raises `RequestError`."""
-    made = None if b"\\" in body else _quickly(body, table, predicted)
-    return made if made is not None else _slowly(parse(body), table, predicted)
+class Reader:
+    """The reader of requests for inference of one version: in one pass where they are beyond doubt, else strictly."""
 
+    def __init__(self, table: Table, predicted: Sequence[str]) -> None:
+        self._table = table
+        self._predicted = predicted
+        kinds = {_tensor(one): one for one in table.columns}
+        self._columns: dict[Any, Column] = kinds
+        request = msgspec.defstruct(
+            "Request",
+            [
+                ("inputs", _list(Union[tuple(kinds)])),  # noqa: UP007 - of as many as there are columns
+                ("id", str | None, None),
+                ("parameters", Parameters | None, None),
+                ("outputs", list[_Output] | None, None),
+            ],
+            forbid_unknown_fields=True,
+        )
+        self._decoder: Any = msgspec.json.Decoder(request)
 
-def _quickly(body: bytes, table: Table, predicted: Sequence[str]) -> Inference | None:
-    """A request that is beyond doubt: written again, it has as many quotation marks, so no name was there twice."""
-    try:
-        request = _quick.decode(body)
-        if encode(request).count(b'"') != body.count(b'"'):
+    def read(self, body: bytes) -> Inference:
+        """A request for inference, checked; raises `RequestError`."""
+        made = None if b"\\" in body else self._quickly(body)
+        return made if made is not None else self._slowly(parse(body))
+
+    def _quickly(self, body: bytes) -> Inference | None:
+        """A request that is beyond doubt, by its quotation marks too (`Table.quick`); None where there is doubt."""
+        try:
+            request = self._decoder.decode(body)
+        except BROKEN:
             return None
-        wanted = _check(request, table, predicted)
-        given = {one.name: one for one in request.inputs}
-        made = {name: table.quickly(name, bytes(given[name].data)) for name in table.by_name}
-    except BROKEN:
-        return None
-    rows = request.inputs[0].shape[0]
-    if any(len(values) != rows for values in made.values()):
-        return None
-    try:
-        checked = table.quickly_checked({**made})
-    except OverflowError:
-        return None
-    return None if checked is None else Inference(checked, request.id, wanted)
+        made: dict[str, Sequence[Any]] = {}
+        optional: list[Any] = [request.id, request.parameters, request.outputs]
+        for one in request.inputs:
+            column = self._columns[type(one)]
+            if one.shape[:1] != [len(one.data)] or one.shape[1:] not in ([], [1]):
+                return None
+            _parameters(one.parameters, _content(column), column.name)
+            optional.append(one.parameters)
+            made[column.name] = one.data
+        if len(made) != len(self._columns) or len(request.inputs) != len(made):
+            return None
+        _parameters(request.parameters, _WHOLE, "parameters")
+        wanted = _wanted(request.outputs, self._predicted)
+        marks = sum(2 + encode(one).count(b'"') for one in optional if one is not None)
+        if body.count(b'"') != 2 * (1 + 6 * len(made) + self._table.strings(made)) + marks:
+            return None
+        checked = self._table.quickly_checked({name: made[name] for name in self._table.by_name})
+        return None if checked is None else Inference(checked, request.id, wanted)
+
+    def _slowly(self, tree: Any) -> Inference:
+        """The same by the checks that say which field of which row is wrong."""
+        try:
+            request = msgspec.convert(tree, _Request)
+        except msgspec.ValidationError as wrong:
+            raise RequestError(_words(str(wrong))) from None
+        given: dict[str, _Input] = {}
+        for one in request.inputs:
+            if one.name in given:
+                raise RequestError("is there twice among the inputs", field=one.name)
+            given[one.name] = one
+        self._table.complete(given)
+        _parameters(request.parameters, _WHOLE, "parameters")
+        rows: int | None = None
+        for name, column in self._table.by_name.items():
+            rows = _check_input(given[name], column, self._table, rows)
+        wanted = _wanted(request.outputs, self._predicted)
+        return Inference(self._table.checked({one.name: _flat(one) for one in request.inputs}), request.id, wanted)
 
 
-def _slowly(tree: Any, table: Table, predicted: Sequence[str]) -> Inference:
-    """The same by the checks that say which field of which row is wrong."""
-    try:
-        request = msgspec.convert(tree, _Request[Any])
-    except msgspec.ValidationError as wrong:
-        raise RequestError(_words(str(wrong))) from None
-    wanted = _check(request, table, predicted)
-    return Inference(table.checked({one.name: _flat(one) for one in request.inputs}), request.id, wanted)
+def _tensor(column: Column) -> Any:
+    """The type of one column's input, which its name tells from the others."""
+    fields: list[Any] = [
+        ("shape", list[int]),
+        ("datatype", Literal[column.datatype]),
+        ("data", _list(column.annotation())),
+        ("parameters", Parameters | None, None),
+    ]
+    return msgspec.defstruct("Tensor", fields, tag_field="name", tag=column.name, forbid_unknown_fields=True)
+
+
+def _list(kind: Any) -> Any:
+    return list[kind]
+
+
+def _content(column: Column) -> Sequence[str]:
+    return _CONTENT.get(column.type, ("np",))
+
+
+def _wanted(outputs: list[_Output] | None, predicted: Sequence[str]) -> list[str]:
+    """The names of the outputs that are wanted; all, where none is named."""
+    names = [one.name for one in outputs or ()]
+    for output in outputs or ():
+        if output.name not in predicted:
+            raise RequestError(f"is no output; {meant(output.name, predicted)}", field=output.name)
+        if names.count(output.name) > 1:
+            raise RequestError("is there twice among the outputs", field=output.name)
+        _parameters(output.parameters, ("np",), output.name)
+    return names or [*predicted]
 
 
 def _words(said: str) -> str:
@@ -160,29 +220,7 @@ def _words(said: str) -> str:
     return f"{place.rstrip('`') or 'the request'}: {why[:1].lower()}{why[1:]}".replace("`", "'")
 
 
-def _check(request: _Request[Data], table: Table, predicted: Sequence[str]) -> list[str]:
-    """Refuse what is wrong with a request beside its values; the outputs that it wants."""
-    given: dict[str, _Input[Data]] = {}
-    for one in request.inputs:
-        if one.name in given:
-            raise RequestError("is there twice among the inputs", field=one.name)
-        given[one.name] = one
-    table.complete(given)
-    _parameters(request.parameters, _WHOLE, "parameters")
-    rows: int | None = None
-    for name, column in table.by_name.items():
-        rows = _check_input(given[name], column, table, rows)
-    wanted = [one.name for one in request.outputs or ()]
-    for output in request.outputs or ():
-        if output.name not in predicted:
-            raise RequestError(f"is no output; {meant(output.name, predicted)}", field=output.name)
-        if wanted.count(output.name) > 1:
-            raise RequestError("is there twice among the outputs", field=output.name)
-        _parameters(output.parameters, ("np",), output.name)
-    return wanted or [*predicted]
-
-
-def _check_input(one: _Input[Data], column: Column, table: Table, rows: int | None) -> int:
+def _check_input(one: _Input, column: Column, table: Table, rows: int | None) -> int:
     """Refuse datatype, shape and parameters that are not this column's; how many rows there are."""
     if one.datatype != column.datatype:
         raise RequestError(f"has datatype {shown(one.datatype)}, must be {column.datatype}", field=one.name)
@@ -192,7 +230,7 @@ def _check_input(one: _Input[Data], column: Column, table: Table, rows: int | No
     table.count(shape[0], one.name)
     if rows is not None and shape[0] != rows:
         raise RequestError(f"has {shape[0]} rows by its shape, and another input {rows}", field=one.name)
-    _parameters(one.parameters, _CONTENT.get(column.type, ("np",)), one.name)
+    _parameters(one.parameters, _content(column), one.name)
     return shape[0]
 
 
@@ -208,7 +246,7 @@ def _parameters(given: Mapping[str, Any] | None, types: Sequence[str], field: st
             raise RequestError(f"content_type {shown(value)} is not spoken here; {listed(types)}", field=field)
 
 
-def _flat(one: _Input[Any]) -> Any:
+def _flat(one: _Input) -> Any:
     """The values of a tensor, whose shape they must have: in one list, or as [n, 1] in a list for each row."""
     values = one.data
     if not isinstance(values, list):

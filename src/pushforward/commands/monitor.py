@@ -1,0 +1,62 @@
+"""`pushforward monitor`: Look at what is in use: drift, outcomes, live loss; say retrain, watch or fine."""
+
+from datetime import UTC, datetime
+
+import click
+
+from pushforward.commands import common, completion
+from pushforward.registry.tags import PRODUCTION
+
+
+@click.command(epilog=common.example("pushforward monitor production --log /srv/serving-log --dry-run"))
+@click.argument("environment", default=PRODUCTION, shell_complete=completion.environments)
+@click.option("--log", default="", metavar="DIR", help="What `serve` has logged: a folder, or a URL that DVC reads.")
+@click.option("--now", "moment", default="", metavar="ISO", help="The moment of the look. Default: this one.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; propose and keep nothing.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of what --json prints.")
+@common.MODEL
+@common.JSON
+def monitor(environment: str, log: str, moment: str, dry_run: bool, schema: bool, model: str, as_json: bool) -> None:
+    """Look at what is in use: drift, outcomes, live loss; say retrain, watch or fine.
+
+    The word and its reasons are kept in git; where a retrain is due and something is new to learn from, a change
+    is proposed. The exit code says whether the look was taken, not what it found.
+    """
+    from pushforward.monitoring import record, words
+    from pushforward.monitoring.look import Asked
+    from pushforward.monitoring.monitor import monitor as looked
+    from pushforward.release import verify
+
+    if schema:
+        common.show(record.json_schema())
+        return
+    now, root = _moment(moment), common.project()
+    told = []
+    for name in [model] if model else verify.models(root):
+        asked = Asked(root, environment, name, log, now, common.progress(as_json))
+        found = looked(asked, dry_run=dry_run)
+        if found is not None:
+            told.append(found)
+            click.echo("" if as_json else "\n".join(words.lines(found)), nl=not as_json)
+        elif not as_json:
+            click.echo(f"{f'{name}: ' if name else ''}{environment} holds no version yet")
+    if as_json:
+        _print_json(told)
+
+
+def _moment(text: str) -> datetime:
+    """A moment with its zone; without one it is of UTC."""
+    if not text:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"--now: {text!r:.60} is no moment such as 2013-05-01T06:00:00Z") from None
+    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _print_json(told: list) -> None:  # type: ignore[type-arg]
+    import json
+
+    records = [json.loads(one.to_json()) for one in told]
+    common.show(records[0] if len(records) == 1 else {"looks": records})

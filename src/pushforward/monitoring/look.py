@@ -1,0 +1,335 @@
+"""A look at what is in use in an environment: log, outcomes and reference are read, then it is decided.
+
+`commands.monitor` calls it. The version is what the tags say, its promise what the registry's chain says, the limits
+are those of the default branch; the project's command runs in a checkout of that, in its own environment.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from pushforward import params
+from pushforward.errors import USAGE, PushforwardError
+from pushforward.gate import loss as losses
+from pushforward.gate.loss import Loss
+from pushforward.gate.verdict import Verdict
+from pushforward.git.refs import REGISTRY
+from pushforward.judge import score
+from pushforward.lifecycle import Monitor
+from pushforward.monitoring import live, outcomes, tables
+from pushforward.monitoring.decision import Ages, Found, decide
+from pushforward.monitoring.drift import Finding, alarms
+from pushforward.monitoring.live import Live, Question
+from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
+from pushforward.monitoring.past import Past, compared, load
+from pushforward.monitoring.record import Day, Looked, Reason, Record
+from pushforward.monitoring.tables import ROW
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment as environments
+from pushforward.pipeline import store as objects
+from pushforward.pipeline.revision import Revision
+from pushforward.pipeline.storage import is_project, storage
+from pushforward.registry import authority
+from pushforward.registry import tags as registry
+from pushforward.registry import transaction as tagging
+from pushforward.registry.authority import Authority
+from pushforward.registry.tags import Registered
+from pushforward.release import entry, rebuild
+from pushforward.release.entry import VERDICT
+from pushforward.settings import Settings
+
+CLUSTER = "cluster"
+MOVED = ("index", "mean", "slow index", "slow mean")  # kinds of findings by which values have moved; the rest is broken
+OUTCOMES_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be looked at: an environment of a model, by the log in a folder or at a URL, at a moment."""
+
+    root: Path
+    environment: str
+    model: str
+    log: str
+    now: datetime
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The answers of a version with their labels, those of them that count, and from which age on they do."""
+
+    answers: pl.DataFrame
+    old: pl.DataFrame
+    wait: Wait
+
+
+def look(asked: Asked) -> Record | None:
+    """What is found of the version in use, and what is to be done about it; None where the environment is empty."""
+    with authority.of(asked.root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
+        main = Revision(source.repository, source.repository.commit("HEAD"), asked.model)
+        if main.settings.project.monitor is None:
+            raise PushforwardError(
+                f"{main.commit[:9]}:pushforward.yaml has no `monitor`: nothing says what is to be looked at",
+                next="edit pushforward.yaml",
+                exit_code=USAGE,
+            )
+        used = _in_use(asked, source, main.settings)
+        if used is None:
+            return None
+        return _Look(asked, source, main, used, Path(scratch)).record()
+
+
+def _in_use(asked: Asked, source: Authority, rules: Settings) -> Registered | None:
+    known = registry.fold(rules.model.name, source.repository.refs(*registry.PLACES))
+    known = tagging.counting(asked.root, known, rules.promote.environments, repository=source.repository)
+    there = sorted({*known.environments, *rules.promote.environments})
+    if asked.environment not in there:
+        raise PushforwardError(
+            f"no environment is called {asked.environment!r:.80}", next=f"one of: {', '.join(there)}", exit_code=USAGE
+        )
+    return known.in_use(asked.environment)
+
+
+class _Look:
+    """One look; each thing is read once. In `scratch` is all that is checked out and fetched."""
+
+    def __init__(self, asked: Asked, source: Authority, main: Revision, used: Registered, scratch: Path) -> None:
+        self.asked, self.source, self.main, self.used, self.scratch = asked, source, main, used, scratch
+        self.own = Revision(source.repository, used.commit, asked.model)
+        self.unread: list[str] = []
+
+    @cached_property
+    def limits(self) -> Monitor:
+        """The limits of the default branch."""
+        assert self.main.settings.project.monitor is not None  # noqa: S101, `look` has asked
+        return self.main.settings.project.monitor
+
+    @cached_property
+    def kind(self) -> Loss | None:
+        """The loss by which the version was judged; None where nothing was, or by a command of the project's."""
+        rules = self.own.settings
+        if rules.self_scored or rules.contract.loss is not None:
+            return None
+        return losses.of(rules.gate, len(rules.contract.classes))
+
+    def record(self) -> Record:
+        """All that was found, and the decision."""
+        answers = self._answers()
+        verdict = self._verdict()
+        promised = live.promise(verdict, self.kind) if verdict is not None and self.kind is not None else None
+        joined = self._joined(answers)
+        measured = self._measured(joined, promised) if joined is not None else None
+        looked = self._compared(answers)
+        far = alarms(looked)
+        found = Found(
+            self.limits,
+            self._ages(answers),
+            promised,
+            measured,
+            drifted=tuple(one.words for one in far if one.kind in MOVED),
+            broken=tuple(one.words for one in far if one.kind not in MOVED),
+            waiting=self._waiting(),
+            unread="; ".join(self.unread),
+        )
+        told = decide(found)
+        return Record(
+            self.used.model,
+            self.asked.environment,
+            self.used.name,
+            self.used.commit,
+            self.asked.now,
+            told.word,
+            tuple(Reason(rule, words) for rule, words in told.reasons),
+            self.kind.title if self.kind is not None else "",
+            found.ages,
+            self.limits,
+            promised,
+            measured,
+            tuple(self._days(joined)) if joined is not None else (),
+            drift=tuple(Looked(one.column, one.kind, one.measured, one.limit, one.words, one.far) for one in looked),
+            waiting=found.waiting,
+        )
+
+    def _answers(self) -> pl.DataFrame:
+        """What the version has answered, asked until the moment of the look."""
+        rules = self.own.settings.contract
+        probability = self.own.settings.gate.probability
+        found = tables.answers(self._log(), self.used.name, rules.predicted, probability=probability)
+        self.asked.say(f"{found.height:,} answers of {self.used.name}")
+        return found.filter(pl.col(TIME) <= self.asked.now)
+
+    def _verdict(self) -> Verdict | None:
+        content = entry.read(self.source.repository, REGISTRY, self.used.name, VERDICT)
+        return None if content is None else Verdict.from_json(content)
+
+    def _joined(self, answers: pl.DataFrame) -> _Joined | None:
+        """Answers and outcomes; None where nobody tells any, or they cannot be had: then the record says so."""
+        if self.limits.outcomes is None or self.kind is None:
+            return None
+        try:
+            told = self._outcomes(self.limits.outcomes)
+        except PushforwardError as failed:
+            self.unread.append(f"the outcomes: {failed.message.splitlines()[0]}")
+            return None
+        now = self.asked.now
+        joined = outcomes.joined(answers, told, now)
+        past = self._past(told)
+        seen = pl.concat([joined.select(TIME, KNOWN), *([past] if past is not None else [])])
+        wait = outcomes.learned(seen[TIME], seen[KNOWN], now, never=self.limits.missing_at_most)
+        self.asked.say(wait.words)
+        clustered = self._clustered(joined)
+        return _Joined(clustered, outcomes.settled(clustered, wait, now), wait)
+
+    def _outcomes(self, words: str) -> pl.DataFrame:
+        rules = self.main.settings.contract
+        checkout = self._brought(self._main, self.limits.needs)
+        out = self.scratch / "outcomes.parquet"
+        python = environments.interpreter(
+            self.source.repository, self.main.commit, self.main.settings.environment, folder=environments.cache()
+        )
+        asked = score.Command("monitor.outcomes", words, "asking for outcomes", rules.folder)
+        score.command(checkout, asked, {"{out}": out}, python_bin=python, timeout=OUTCOMES_SECONDS)
+        return tables.outcomes(out, rules.key, rules.label, rules.classes)
+
+    def _past(self, told: pl.DataFrame) -> pl.DataFrame | None:
+        """When the outcomes of the rows that were trained on were known, where the command tells these too."""
+        if self.past is None:
+            return None
+        joined = outcomes.joined(self.past.asked, told, self.asked.now)
+        return joined.select(TIME, KNOWN) if outcomes.covered(joined) else None
+
+    @cached_property
+    def past(self) -> Past | None:
+        """The rows that the version was trained on; None where they have no time, or cannot be had, which is said."""
+        rules = self.own.settings.contract
+        if rules.time is None:
+            return None
+        below = f"{rules.folder}/" if rules.folder != "." else ""
+        wanted = f"{below}{self.limits.reference}"
+        there = objects.outs(self.source.repository, self.used.commit)
+        outs = {path: oid for path, oid in there.items() if path == wanted or path.startswith(f"{wanted}/")}
+        try:
+            if not outs:
+                raise PushforwardError(f"{self.used.name} has no out {wanted}")
+            return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time)
+        except PushforwardError as failed:
+            self.unread.append(f"monitor.reference: {failed.message.splitlines()[0]}")
+            return None
+
+    def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
+        checkout = self._brought(self._checkout(self.own, "version"), outs)
+        return sorted(path for path in (checkout / wanted).rglob("*.parquet") if path.is_file())
+
+    def _compared(self, answers: pl.DataFrame) -> tuple[Finding, ...]:
+        """What was looked at of the answers of the last days; nothing where there are none, or no past."""
+        if self.past is None or not answers.height:
+            return ()
+        return compared(self.past, answers, self.asked.now.date(), self.limits.drift_days)
+
+    @cached_property
+    def _main(self) -> Path:
+        return self._checkout(self.main, "main")
+
+    def _checkout(self, of: Revision, name: str) -> Path:
+        """A checkout of a revision, with the project's own cache and remote."""
+        root, server = self.asked.root, self.source.server
+        url = server.store if server else ""
+        cache = storage(root).cache if is_project(root) else self.scratch / "cache"
+        there = rebuild.Source(of.repository, of.commit, url, root, server, of.model)
+        return rebuild.checkout(there, self.scratch / name, cache=cache)
+
+    def _brought(self, checkout: Path, outs: list[str]) -> Path:
+        """The checkout with `outs` of its pipeline in it."""
+        if outs:
+            self.asked.say(f"fetching {', '.join(outs[:3])}{' …' if len(outs) > 3 else ''}")
+            pipeline.fetch(checkout, *outs, say=lambda _: None)
+        return checkout
+
+    def _log(self) -> Path:
+        """The folder of the log; what is at a URL is brought by DVC first."""
+        where = self.asked.log or self.limits.log
+        if where is None:
+            raise PushforwardError(
+                "nothing says where the log of `pushforward serve` is",
+                next="pushforward monitor --log DIR, or name monitor.log in pushforward.yaml",
+                exit_code=USAGE,
+            )
+        if "://" not in where:
+            return self.asked.root / where
+        self.asked.say(f"bringing {where}")
+        pipeline.bring(self._main, where, self.scratch / "log")
+        return self.scratch / "log"
+
+    def _clustered(self, joined: pl.DataFrame) -> pl.DataFrame:
+        """With what belongs together: the contract's cluster where the answers have it, else the day that was asked."""
+        cluster = self.own.settings.contract.cluster
+        named = [name for name in (cluster, f"{ROW}{cluster}") if cluster is not None and name in joined.columns]
+        day = pl.col(TIME).dt.date()
+        found = pl.coalesce(pl.col(named[0]).cast(pl.String), day.cast(pl.String)) if named else day.cast(pl.String)
+        return joined.with_columns(found.alias(CLUSTER))
+
+    def _measured(self, joined: _Joined, promised: live.Promise | None) -> Live:
+        assert self.kind is not None  # noqa: S101, or nothing is joined
+        question = Question(
+            self.kind,
+            self.own.settings.contract.predicted,
+            promised,
+            self.limits.lose_at_most,
+            self.limits.alpha,
+            dict(self._slices(joined.answers)),
+            CLUSTER,
+        )
+        return live.measure(joined.answers, joined.old, joined.wait, question)
+
+    def _slices(self, answers: pl.DataFrame) -> Iterator[tuple[str, str]]:
+        """The slices of the gate that are inputs, or come with the outcomes."""
+        for name in self.main.settings.gate.slices:
+            column = next((one for one in (f"{ROW}{name}", name) if one in answers.columns), None)
+            if column is not None and name != self.main.settings.contract.label:
+                yield name, column
+
+    def _days(self, joined: _Joined) -> Iterator[Day]:
+        """What the answers of each day lost, for a picture."""
+        assert self.kind is not None  # noqa: S101, or nothing is joined
+        there = joined.old.filter(pl.col(LABEL).is_not_null())
+        if not there.height:
+            return
+        columns = self.own.settings.contract.predicted
+        lost = self.kind.rows(there[LABEL].to_numpy(), score.matrix(there, columns))
+        days = there.with_columns(pl.col(TIME).dt.date().cast(pl.String).alias("day"), pl.Series("lost", lost))
+        for day, rows, loss in days.group_by("day").agg(pl.len(), pl.col("lost").mean()).sort("day").iter_rows():
+            yield Day(day, rows, loss)
+
+    def _ages(self, answers: pl.DataFrame) -> Ages:
+        now, nothing = self.asked.now, timedelta()
+        form = f"refs/tags/{self.used.name}"
+        told = self.source.repository.git("for-each-ref", "--format=%(creatordate:unix)", form).text
+        made = datetime.fromtimestamp(int(told), UTC) if told.isdigit() else now
+        last = answers[TIME].max() if answers.height else None
+        return Ages(
+            max(now - made, nothing),
+            self._batch_age(),
+            max(now - last, nothing) if isinstance(last, datetime) else None,
+        )
+
+    def _batch_age(self) -> timedelta | None:
+        """How long ago the newest month that the version trained on has ended; None where batches are no months."""
+        rules = self.own.settings
+        trained = self.own.batches[: -rules.gate.window] if rules.batched else []
+        if not trained or not params.monthly(trained):
+            return None
+        end = datetime.fromisoformat(f"{params.next_month(trained[-1])}-01").replace(tzinfo=UTC)
+        return max(self.asked.now - end, timedelta())
+
+    def _waiting(self) -> tuple[str, ...]:
+        """The batches that the default branch has and the version has not."""
+        if not (self.main.settings.batched and self.own.settings.batched):
+            return ()
+        known = set(self.own.batches)
+        return tuple(name for name in self.main.batches if name not in known)

@@ -1,0 +1,57 @@
+"""Monitoring of an environment from end to end: a look, a retrain proposed where one is due, the record in git.
+
+`commands.monitor` calls it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+from pushforward.forge import proposal as proposals
+from pushforward.git.repository import Repository
+from pushforward.monitoring import kept, retrain, words
+from pushforward.monitoring.look import Asked, look
+from pushforward.monitoring.record import Record
+from pushforward.pipeline.revision import Revision
+from pushforward.registry import authority
+
+RUNS = ("PUSHFORWARD_RUN", "GITHUB_RUN_ID")  # what says whose run this is: on a server, on a forge
+
+
+def monitor(asked: Asked, *, dry_run: bool) -> Record | None:
+    """Look, do what follows, keep the record; None where the environment is empty.
+
+    With `dry_run` nothing is proposed and nothing kept: the record says what would have been.
+    """
+    found = look(asked)
+    if found is None:
+        return None
+    book = kept.book(asked.root, asked.model)
+    before = book.last(asked.environment)
+    told = dataclasses.replace(found, before=before.decision if before is not None else "", run=of_run(os.environ))
+    if told.decision == "retrain":
+        told = _retrained(asked, told, before, dry_run=dry_run)
+    if not dry_run:
+        book.put(told, words.markdown)
+    return told
+
+
+def of_run(told: Mapping[str, str]) -> str:
+    """Whose run this is, by the environment; "" where a person has typed it."""
+    return next((told[name] for name in RUNS if told.get(name)), "")
+
+
+def _retrained(asked: Asked, found: Record, before: Record | None, *, dry_run: bool) -> Record:
+    """The record with what came of the retrain: proposed once for a version, however often it is due."""
+    if before is not None and before.version == found.version and before.proposed:
+        return dataclasses.replace(found, proposed=before.proposed, step=before.step)
+    with authority.of(asked.root) as source:
+        main = Revision(source.repository, source.repository.commit("HEAD"), asked.model)
+        arrives = main.settings.project.arrive is not None
+        step = retrain.step(found, main, arrives=arrives, report=words.markdown(found))
+    if step.proposal is None:
+        return dataclasses.replace(found, step=step.words)
+    if dry_run:
+        return dataclasses.replace(found, step=f"would propose: {step.words}")
+    made = proposals.propose(Repository(asked.root).path, step.proposal, say=asked.say)
+    return dataclasses.replace(found, proposed=made.branch, step=made.words)

@@ -1,0 +1,301 @@
+"""Monitoring from the tags to the record in git: real repositories, a real command for outcomes, a real proposal."""
+
+import calendar
+import dataclasses
+import functools
+import io
+import json
+import math
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from tests.team import MODEL_SETTINGS, Hub
+
+from pushforward.commands.cli import main
+from pushforward.errors import PushforwardError
+from pushforward.gate.verdict import Calibration, Holdout, Number
+from pushforward.git.repository import Repository
+from pushforward.judge import passed
+from pushforward.monitoring import kept, record, tables
+from pushforward.monitoring.look import Asked
+from pushforward.monitoring.monitor import monitor
+from pushforward.release.release import release
+
+NOW = datetime(2020, 6, 1, tzinfo=UTC)
+OUTCOMES = """\
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import polars as pl
+
+known = pl.read_parquet("@FOLDER@/known.parquet")
+known.write_parquet(sys.argv[1])
+"""
+SETTINGS = (
+    MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "").replace("    batches: params.yaml:data.months\n", "")
+    + """\
+gate: {slices: [half]}
+monitor:
+  reference: data/rows
+  log: LOG
+  outcomes: python outcomes.py {out}
+  retrain: params.yaml:data.until
+"""
+)
+PROMISED = 0.5
+
+
+class Served(Hub):
+    """A hub whose pipeline keeps the rows that were trained on, a table for each month."""
+
+    def model(self, content):
+        lock, digests = super().model(content)
+        listed = [{"md5": self._stored(text), "relpath": name} for name, text in sorted(_rows().items())]
+        oid = self._stored(json.dumps(listed).encode(), ".dir")
+        stage = "  prepare:\n    cmd: prepare\n    outs:\n    - path: data/rows\n      hash: md5\n"
+        shutil.copytree(self.store / "files", self.clone / ".dvc/cache/files", dirs_exist_ok=True)
+        return (
+            lock
+            + f"{stage}      md5: {oid}\n      size: {sum(map(len, _rows().values()))}\n      nfiles: 4\n".encode(),
+            digests,
+        )
+
+
+@functools.cache
+def _rows():
+    """Four months of rows, of a key, a moment and an input each."""
+    found = {}
+    for month in range(1, 5):
+        first = datetime(2020, month, 1, tzinfo=UTC)
+        days = calendar.monthrange(2020, month)[1]
+        moments = [first + timedelta(days=day, minutes=20 * place) for day in range(days) for place in range(60)]
+        halves = ["am" if place % 4 < 2 else "pm" for place in range(len(moments))]
+        keys = [f"{month}-{place}" for place in range(len(moments))]
+        buffer = io.BytesIO()
+        pl.DataFrame({"id": keys, "at": pl.Series(moments, dtype=tables.INSTANT), "half": halves}).write_parquet(buffer)
+        found[f"2020-{month:02d}.parquet"] = buffer.getvalue()
+    return found
+
+
+@pytest.fixture(scope="session")
+def serving(begun, tmp_path_factory, git_of_all) -> Hub:
+    """A hub whose v1.0.0 is in production, with a promise of .5; made once, to be copied."""
+    made = Served(tmp_path_factory.mktemp("serving"), git_of_all, begun)
+    made.write("pushforward.yaml", SETTINGS.replace("LOG", str(made.folder / "log")))
+    made.write("params.yaml", 'data:\n  until: "2020-03-31"  # what is taken in\n')
+    made.commit("one")
+    verdict = made.judge(made.git(made.clone, "rev-parse", "HEAD"), "one")
+    verdict = dataclasses.replace(
+        verdict,
+        metric="logloss",
+        numbers=(Number("log loss", "lower", None, PROMISED),),
+        calibration=Calibration(0.5, None, 0.5, None, 0.01),
+        holdout=Holdout(("2020-03", "2020-04"), 1000, 61, "0" * 64),
+    )
+    passed.record(made.clone, verdict)
+    with made.run():
+        made.promote_verdict(verdict, "one")
+    release(made.clone, "v1.0.0")
+    return made
+
+
+@pytest.fixture(scope="session")
+def git_of_all():
+    from tests.team import _git
+
+    return _git
+
+
+@pytest.fixture
+def hub(serving, tmp_path, git):
+    made = Served(tmp_path, git, serving)
+    made.write("pushforward.yaml", SETTINGS.replace("LOG", str(tmp_path / "log")))
+    made.write("outcomes.py", OUTCOMES.replace("@FOLDER@", str(tmp_path)))
+    git(made.bare, "config", "receive.advertisePushOptions", "true")
+    made.commit("one", "Look at what is in use")
+    return made
+
+
+def _serve(hub, days, right, *, rows=60, p=0.8, after=timedelta(hours=5)):
+    """Log so many days of answers that end at NOW: of each day's rows a share `right` comes as was predicted."""
+    keys, moments, labels, predicted = [], [], [], []
+    for day in range(days):
+        for place in range(rows):
+            keys.append(f"{day}-{place}")
+            moments.append(NOW - timedelta(days=days - day) + timedelta(minutes=20 * place))
+            up = place % 2 == 0
+            hit = place < rows * right
+            predicted.append(p if up else 1 - p)
+            labels.append(int(up == hit))
+    frame = pl.DataFrame(
+        {
+            "at": pl.Series(moments, dtype=tables.INSTANT),
+            "request": keys,
+            "version": ["toy@v1.0.0"] * len(keys),
+            "digest": ["0" * 64] * len(keys),
+            "arm": ["main"] * len(keys),
+            "key": keys,
+            "time": pl.Series(moments, dtype=tables.INSTANT),
+            "p": predicted,
+            "latency_us": [100] * len(keys),
+            "features": pl.Series([None] * len(keys), dtype=pl.String),
+            "row.half": ["am" if place % 4 < 2 else "pm" for place in range(len(keys))],
+        }
+    )
+    folder = hub.folder / "log" / f"{NOW:%Y-%m-%d}"
+    folder.mkdir(parents=True)
+    frame.write_parquet(folder / "000000-000000-1.parquet")
+    known = pl.DataFrame({"id": keys, "y": labels, "known_at": frame["time"] + after})
+    known.write_parquet(hub.folder / "known.parquet")
+
+
+def _asked(hub, **more):
+    said = []
+    return Asked(hub.clone, "production", "", "", NOW, said.append, **more)
+
+
+def _loss(right, p=0.8):
+    return -(right * math.log(p) + (1 - right) * math.log(1 - p))
+
+
+def test_a_version_that_keeps_its_promise(hub):
+    _serve(hub, 30, right=0.8)
+    found = monitor(_asked(hub), dry_run=False)
+    assert found.version == "toy@v1.0.0"
+    assert found.live.wait.age == timedelta(hours=5)
+    # the last day's rows after 19:00 are too young: 60 rows of 20 minutes end at 19:40, 57 are old enough
+    assert (found.live.asked, found.live.old, found.live.missing) == (1800, 1798, 0)
+    assert found.live.loss.mean == pytest.approx(_loss(0.8), abs=0.002)
+    assert found.live.loss.clusters == 30
+    assert found.promise.rival == pytest.approx(math.log(2))
+    assert (found.decision, found.reasons, found.before) == ("fine", (), "")
+    assert len(found.days) == 30
+
+
+def test_one_that_has_decayed_is_proposed_to_be_retrained_once(hub):
+    _serve(hub, 30, right=0.6)
+    found = monitor(_asked(hub), dry_run=False)
+    assert found.decision == "retrain"
+    assert found.reasons[0].rule == "worse"
+    assert found.reason.startswith(f"it loses {found.live.loss.mean:.4f} live (")
+    assert "promised were 0.5000 on the holdout (2020-03, 2020-04), more than 10.0 % above" in found.reason
+    assert found.proposed == "retrain/production-2020-06-01"
+    proposed = Repository(hub.bare).read(found.proposed, "params.yaml")
+    assert proposed == b'data:\n  until: "2020-06-01"  # what is taken in\n'
+    subject = hub.git(hub.bare, "log", "-1", "--format=%s", found.proposed)
+    assert subject == "Retrain toy on what has come until 2020-06-01"
+
+    again = monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(days=1)), dry_run=False)
+    assert (again.before, again.proposed) == ("retrain", found.proposed)
+    branches = hub.git(hub.bare, "for-each-ref", "--format=%(refname)", "refs/heads/retrain")
+    assert branches.split() == ["refs/heads/retrain/production-2020-06-01"]
+
+
+def test_a_dry_run_proposes_and_keeps_nothing(hub):
+    _serve(hub, 30, right=0.6)
+    before = hub.git(hub.bare, "for-each-ref")
+    found = monitor(_asked(hub), dry_run=True)
+    assert found.decision == "retrain"
+    assert found.step == ("would propose: retrain/production-2020-06-01 sets params.yaml:data.until to 2020-06-01")
+    assert hub.git(hub.bare, "for-each-ref") == before
+
+
+def test_every_look_is_kept_in_a_chain_with_its_report(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    second = monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(days=1)), dry_run=False)
+    there = Repository(hub.bare)
+    assert kept.looks(there, "production") == [second, first]
+    report = there.read("refs/pushforward/monitor/production", "report.md").decode()
+    assert report.startswith("## ✓ fine: `toy@v1.0.0` in `production`\n")
+    assert "| promised log loss | 0\\.5000 on the holdout (2020-03, 2020-04) |" in report
+    assert second.before == first.decision
+    assert kept.environments(there) == [("", "production")]
+
+
+def test_whoever_comes_second_adds_its_look_after_the_first(hub):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    book = kept.book(hub.clone)
+    one, other = kept.Book(book.repository), kept.Book(book.repository)
+    one.put(found, lambda _: "one\n")
+    other.put(found, lambda _: "other\n")
+    assert len(kept.looks(book.repository, "production")) == 2
+    assert book.repository.read("refs/pushforward/monitor/production", "report.md") == b"other\n"
+
+
+def test_without_a_log_and_without_outcomes_it_says_so(hub):
+    with pytest.raises(PushforwardError, match="there is no log in"):
+        monitor(_asked(hub), dry_run=True)
+    _serve(hub, 12, right=0.8)
+    (hub.folder / "known.parquet").unlink()
+    found = monitor(_asked(hub), dry_run=True)
+    assert found.live is None
+    assert found.decision == "watch"
+    assert "the outcomes: asking for outcomes in main/ failed with exit status 1" in found.reason
+
+
+def test_what_the_command_writes_is_read_as_hostile_data(hub):
+    _serve(hub, 12, right=0.8)
+    pl.DataFrame({"id": ["a"], "y": ["yes"], "known_at": [NOW]}).write_parquet(hub.folder / "known.parquet")
+    found = monitor(_asked(hub), dry_run=True)
+    assert "the outcomes: what monitor.outcomes has written: a y is no finite number" in found.reason
+
+
+def test_a_repository_that_names_no_monitor_is_told_what_to_do(hub):
+    hub.write("pushforward.yaml", MODEL_SETTINGS)
+    hub.commit("one", "Forget it")
+    with pytest.raises(PushforwardError, match="has no `monitor`: nothing says what is to be looked at"):
+        monitor(_asked(hub), dry_run=True)
+
+
+def test_an_environment_that_there_is_none_of(hub):
+    with pytest.raises(PushforwardError, match="no environment is called 'canary'"):
+        monitor(dataclasses.replace(_asked(hub), environment="canary"), dry_run=False)
+
+
+def test_a_record_is_read_as_it_was_written_and_nothing_else(hub):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    assert record.read(found.to_json()) == found
+    tree = json.loads(found.to_json())
+    for wrong in ({**tree, "more": 1}, {**tree, "decision": "maybe"}, {k: v for k, v in tree.items() if k != "at"}):
+        with pytest.raises(PushforwardError, match="this is no record of monitoring"):
+            record.read(json.dumps(wrong).encode())
+
+
+def test_the_verb_prints_lines_or_one_document(hub, monkeypatch):
+    _serve(hub, 30, right=0.8)
+    monkeypatch.chdir(hub.clone)
+    run = CliRunner()
+    said = run.invoke(main, ["monitor", "--now", NOW.isoformat(), "--dry-run"])
+    assert said.exit_code == 0, said.output
+    assert "toy@v1.0.0 in production" in said.output
+    told = run.invoke(main, ["monitor", "--now", NOW.isoformat(), "--dry-run", "--json"])
+    assert json.loads(told.stdout)["version"] == "toy@v1.0.0"
+    assert run.invoke(main, ["monitor", "--now", "tomorrow"]).exit_code == 2
+
+
+def test_inputs_that_are_none_of_training_are_watched_with_their_names(hub):
+    _serve(hub, 30, right=0.8)
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    late = pl.col("time") >= NOW - timedelta(days=7)
+    strange = pl.when(late & (pl.col("row.half") == "pm")).then(pl.lit("night")).otherwise(pl.col("row.half"))
+    pl.read_parquet(path).with_columns(strange.alias("row.half")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert found.decision == "watch"
+    assert {"broken", "drift"} >= {reason.rule for reason in found.reasons} >= {"broken"}
+    assert "half: 1 unseen value (night) in 50.0 % of the rows" in " ".join(reason.words for reason in found.reasons)
+
+
+def test_what_was_made_of_the_past_is_kept_by_its_digest(hub, monkeypatch):
+    _serve(hub, 12, right=0.8)
+    first = monitor(_asked(hub), dry_run=True)
+    said = []
+    again = monitor(dataclasses.replace(_asked(hub), say=said.append), dry_run=True)
+    assert again.drift == first.drift
+    assert not any("fetching data/rows" in line for line in said)
