@@ -395,3 +395,17 @@ def test_a_workflow_of_its_own_comes_with_the_section_that_asks_for_it():
     (more,) = (made for made in asked if made.path not in {one.path for one in plain})
     assert more.path == ".github/workflows/monitor.yml"
     assert not workflows.PLACE.search(more.body.decode())
+
+
+def test_a_search_has_a_file_where_the_settings_have_one():
+    plain, searched = (
+        Form("main", "src", SETUP),
+        Form("main", "src", SETUP, workflows.PREFIX, beside=("tune",), tune="install it"),
+    )
+    assert not any("tune" in made.path for made in workflows.render(plain))
+    (made,) = (one for one in workflows.render(searched) if one.path == ".github/workflows/pushforward-tune.yml")
+    tree = YAML(typ="safe").load(made.body)
+    assert tree["name"] == "pushforward-tune"
+    assert {"name": "Optuna", "run": "install it"} in tree["jobs"]["search"]["steps"]
+    assert tree["jobs"]["search"]["permissions"] == {"contents": "read"}
+    assert not any("install it" in str(step) for step in tree["jobs"]["propose"]["steps"])

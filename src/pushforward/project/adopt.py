@@ -28,6 +28,7 @@ NEEDS = {
     3: "holdout: rows that no model has seen, and score: the command that scores them",
 }
 CARRIED = "src/pushforward/__main__.py"
+OPTUNA = "requirements/tune.txt"  # of a repository that carries the tool
 NO_WORKFLOWS = (
     "no workflows of a forge: a server of `pushforward init` runs those that come with the tool. For a forge, "
     "--tool-from says where its runners get pushforward: a git URL with its commit, or a wheel with its hash"
@@ -194,7 +195,8 @@ def form_of(found: Survey, source: str = "", forge: str = "", *, login: bool = F
     forge = forge or workflows.forge_of(found.root, _host(found.root))
     login = forge == workflows.GITHUB and (login or workflows.logs_in(found.root))
     beside = workflows.beside(files.read(found.root, schema.FILE) or b"")
-    form = Form(found.branch, package, setup, forge=forge, login=login, beside=beside)
+    tune = _tune(found, setup, source)
+    form = Form(found.branch, package, setup, forge=forge, login=login, beside=beside, tune=tune)
     return replace(form, prefix=workflows.prefix(found.root, form))
 
 
@@ -224,6 +226,15 @@ def _setup(found: Survey, source: str) -> str:
     more = next((tool.needed(remote.url) for remote in found.remotes if remote.default), "")
     own = f"uv venv -q --allow-existing .venv && {tool.install(found.root, source, more)} && .venv/bin/pushforward env"
     return f'if [ -n "${{PUSHFORWARD_LIB:-}}" ]; then {tool.SERVED}; else {own}; fi'
+
+
+def _tune(found: Survey, setup: str, source: str) -> str:
+    """What puts Optuna beside pushforward, as one line of shell; "" where the settings have nothing searched."""
+    if found.project is None or found.project.tune is None:
+        return ""
+    if setup == MADE:
+        return f"{tool.INSTALL} --require-hashes --no-deps -r {OPTUNA}"
+    return tool.install(found.root, source or _said_before(found.root), "[tune]")
 
 
 def _said_before(root: Path) -> str:

@@ -7,8 +7,8 @@ from pushforward.tuning import space
 from pushforward.tuning.tune import Tuned
 
 
-def lines(found: Tuned) -> Iterator[str]:
-    """What a person reads in a terminal, the next command last."""
+def lines(found: Tuned, *, asked: bool = False) -> Iterator[str]:
+    """What a person reads in a terminal, the next command last; `asked` says that it was to be proposed."""
     yield tally(found)
     best = next((one for one in found.trials if one.value is not None and one.values == found.best), None)
     if found.best is None or best is None or best.value is None:
@@ -20,6 +20,10 @@ def lines(found: Tuned) -> Iterator[str]:
     yield from found.check.sentences() if found.check else ()
     for name, share in found.importances.items():
         yield f"  {share:>4.0%}  {name}"
+    if found.proposed is not None:
+        yield found.proposed.words
+    elif asked:
+        yield f"nothing is proposed: {_why_not(found)}"
     yield f"  next: {_next(found)}"
 
 
@@ -33,9 +37,19 @@ def tally(found: Tuned) -> str:
 ENDS = {"complete": "through all folds", "pruned": "given up after a fold", "failed": "failed"}
 
 
+def _why_not(found: Tuned) -> str:
+    if found.check is not None and found.check.low is None:
+        return "without other seeds nobody knows what a seed alone does; name it in tune.seed"
+    return (
+        "the gain is no more than a seed's noise" if found.check else "there is nothing better than today's parameters"
+    )
+
+
 def _next(found: Tuned) -> str:
+    if found.proposed is not None:
+        return f"pushforward runs, and read its report: git fetch && pushforward report {found.proposed.commit[:12]}"
     if found.interrupted:
         return "pushforward tune --resume"
-    if found.check is not None and found.check.worth:
-        return f"write it into {found.file}, and push: the judge decides on rows that no search has seen"
+    if found.check is not None and found.check.worth and found.changes:
+        return "pushforward tune --resume --propose: the judge decides on rows that no search has seen"
     return "nothing: the parameters of today stay"

@@ -13,6 +13,7 @@ from typing import Any
 
 from pushforward import files, settings
 from pushforward.errors import PushforwardError
+from pushforward.forge.proposal import Proposed
 from pushforward.git.repository import Repository
 from pushforward.lifecycle import Tune
 from pushforward.pipeline.storage import home, is_project
@@ -21,7 +22,7 @@ from pushforward.settings import Settings
 from pushforward.tuning import journal, space, study
 from pushforward.tuning.check import Check, check
 from pushforward.tuning.folds import Fold, Ground, folds
-from pushforward.tuning.study import Search, Study, Trial
+from pushforward.tuning.study import BROKEN, Search, Study, Trial
 
 PLACE = ".dvc/tmp/tune"
 LOG = "stages.log"  # what they have printed, of the last search
@@ -58,11 +59,12 @@ class Tuned:
     importances: Mapping[str, float]
     check: Check | None
     interrupted: str
+    proposed: Proposed | None = None
 
     @property
     def changes(self) -> dict[str, Any]:
         """What the best has otherwise than today."""
-        return {name: value for name, value in (self.best or {}).items() if value != self.today[name]}
+        return {name: value for name, value in (self.best or {}).items() if value != self.today.get(name)}
 
     def of_state(self, state: str) -> int:
         """How many trials ended so."""
@@ -186,7 +188,7 @@ def _check(
 ) -> Check | None:
     """The best beside today's; nothing where there is no best, or it is today's, or nobody waits for it."""
     (today, fold), (param, first), best = now, seed, found.best
-    if best is None or dict(best.values) == dict(today) or found.interrupted == study.BROKEN:
+    if best is None or dict(best.values) == dict(today) or found.interrupted == BROKEN:
         return None
     old = next((one.value for one in found.complete if dict(one.values) == dict(today)), None)
     sign = -1 if found.higher else 1
@@ -197,7 +199,7 @@ def _check(
             ground, fold, (today, best.values), (param, list(seeds)), apart=apart, promised=promised, say=ground.say
         )
     except KeyboardInterrupt:
-        found.interrupted = study.BROKEN
+        found.interrupted = BROKEN
         return None
 
 

@@ -1,0 +1,196 @@
+"""What a search has found as a change that people merge: its words and pictures, and what is not proposed."""
+
+import dataclasses
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+from tests.team import make_clone
+
+from pushforward.errors import DATA, PushforwardError
+from pushforward.server.init import init
+from pushforward.tuning import pictures, proposed
+from pushforward.tuning import told as words
+from pushforward.tuning.check import Check
+from pushforward.tuning.study import Trial
+from pushforward.tuning.tune import Tuned
+
+PARAMS = """# what the pipeline is told
+train:
+  depth: 4                  # how deep
+  rate: 0.1
+  word: 'a|b'               # in quotes
+"""
+SPACE = """tune:
+  space:
+    train.depth: {low: 2, high: 9}
+    train.rate: {low: 0.01, high: 1.0, log: true}
+    train.word: {one_of: ['a|b', '<c>']}
+  metric: m.json:loss
+"""
+TODAY = {"train.depth": 4, "train.rate": 0.1, "train.word": "a|b"}
+BEST = {"train.depth": 6, "train.rate": 0.05, "train.word": "<c>"}
+GAINED = Check("2013-07", True, (8, 9), (0.5, 0.5), (0.47, 0.48), 0.025, 0.01, 0.04, 0.03)
+
+
+def found(commit, **other):
+    trials = [
+        Trial(0, TODAY, "complete", (0.5, 0.5), 0.5, "", 1.0),
+        Trial(1, BEST, "complete", (0.46, 0.48), 0.47, "", 1.0),
+        Trial(2, TODAY | {"train.depth": 9}, "pruned", (0.6,), None, "", 0.5),
+        Trial(3, TODAY | {"train.depth": 2}, "failed", (), None, "train failed: <b>|x", 0.5),
+        Trial(4, TODAY | {"train.rate": 0.3}, "complete", (0.49, 0.48), 0.485, "", 1.0),
+    ]
+    shares = {"train.depth": 0.7, "train.rate": 0.2, "train.word": 0.1}
+    whole = Tuned(
+        "0123456789ab",
+        commit,
+        "toy",
+        "params.yaml",
+        "m.json:loss",
+        "lower",
+        ("2013-05", "2013-06"),
+        "2013-07",
+        5,
+        tuple(trials),
+        TODAY,
+        BEST,
+        shares,
+        GAINED,
+        "",
+    )
+    return dataclasses.replace(whole, **other)
+
+
+@pytest.fixture
+def place(tmp_path, git, monkeypatch):
+    """A clone and its server, which starts no run."""
+    monkeypatch.setenv("PUSHFORWARD_RUN", "a-run")
+    clone = make_clone(tmp_path / "toy", git)
+    (clone / "params.yaml").write_text(PARAMS)
+    with (clone / "pushforward.yaml").open("a") as settings:
+        settings.write(SPACE)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "Search")
+    init(clone)
+    git(clone, "push", "-q", "local", "HEAD:refs/heads/main")
+    return clone
+
+
+def propose(place, git, **other):
+    one = dataclasses.replace(found(git(place, "rev-parse", "HEAD").strip()), **other)
+    return proposed.propose(place, one, say=lambda _: None)
+
+
+def test_the_values_alone_are_proposed_and_the_words_say_what_is_known_of_them(place, git):
+    made = propose(place, git)
+    assert (made.branch, made.state) == ("tune-0123456789ab", "opened")
+    show = git(place.parent / "toy.git", "show", "--format=%B", made.branch)
+    patch = git(place.parent / "toy.git", "show", "--format=", made.branch)
+    assert [line for line in patch.splitlines() if re.match(r"[-+][^-+]", line)] == [
+        "-  depth: 4                  # how deep",
+        "-  rate: 0.1",
+        "-  word: 'a|b'               # in quotes",
+        "+  depth: 6                  # how deep",
+        "+  rate: 0.05",
+        "+  word: '<c>'               # in quotes",
+    ]
+    assert show.startswith("Tune train.depth, train.rate, train.word\n")
+    for part in (
+        "5 trials: 3 through all folds, 1 given up after a fold, 1 failed. Each was tried on 2013-05; 2013-06;",
+        "| `train.depth` | `4` | `6` |",
+        "with 2 seeds each +0.0250 better, between +0.0100 and +0.0400 at 95 %: more than a seed's noise",
+        "the search promised +0.0300",
+        "What counts is the verdict on this change",
+        "line [0.500000, 0.470000, 0.470000]",
+        "| `train.depth` | 70% |",
+    ):
+        assert part in show
+    assert git(place, "status", "--porcelain") == ""
+    assert propose(place, git).state == "there"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"check": None},
+        {"check": dataclasses.replace(GAINED, low=-0.01)},
+        {"check": dataclasses.replace(GAINED, low=None, high=None)},
+        {"best": TODAY},
+    ],
+)
+def test_what_is_no_more_than_noise_is_not_proposed_and_said_so(place, git, other):
+    assert propose(place, git, **other) is None
+    told = list(words.lines(found("0" * 40, **other), asked=True))
+    assert any(line.startswith("nothing is proposed: ") for line in told)
+    assert told[-1] == "  next: nothing: the parameters of today stay"
+
+
+@pytest.mark.parametrize(
+    ("other", "wrong"),
+    [
+        ({"commit": "0" * 40}, "it is of the commit 000000000"),
+        ({"best": BEST | {"train.depth": 10}}, r"train\.depth lies outside of tune\.space"),
+        ({"best": BEST | {"train.word": "rm"}}, r"train\.word lies outside"),
+        ({"best": BEST | {"collect.source": "http://x"}}, "it is of other parameters"),
+        ({"file": ".github/workflows/judge.yml"}, "it is of other parameters"),
+        ({"study": "x/../../main"}, "its study has no name"),
+    ],
+)
+def test_nothing_is_taken_from_a_folder_but_values_that_are_searched(place, git, other, wrong):
+    with pytest.raises(PushforwardError, match=wrong) as refused:
+        propose(place, git, **other)
+    assert refused.value.exit_code == DATA
+
+
+def test_where_the_default_branch_has_other_parameters_nothing_is_proposed(place, git):
+    before = git(place, "rev-parse", "HEAD").strip()
+    (place / "params.yaml").write_text(PARAMS.replace("rate: 0.1", "rate: 0.2"))
+    git(place, "commit", "-qam", "Faster")
+    git(place, "push", "-q", "local", "HEAD:refs/heads/main")
+    git(place, "reset", "-q", "--hard", before)
+    with pytest.raises(PushforwardError, match=r"has other parameters in params\.yaml than the search began with"):
+        propose(place, git)
+
+
+def test_what_is_left_in_a_folder_is_read_again_and_drawn(tmp_path):
+    one = found("0" * 40)
+    proposed.leave(one, tmp_path / "out")
+    assert proposed.read(tmp_path / "out") == one
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [
+        "history.svg",
+        "importance.svg",
+        "tuned.json",
+        "tuned.md",
+        "values-1.svg",
+        "values-2.svg",
+        "values-3.svg",
+    ]
+    for path in (tmp_path / "out").glob("*.svg"):
+        tree = ElementTree.fromstring(path.read_text())
+        assert tree.tag.endswith("svg")
+        assert "http" not in path.read_text().replace("http://www.w3.org", "")
+    assert "<b>" not in (tmp_path / "out" / "tuned.md").read_text()
+
+
+def test_what_no_search_leaves_is_refused(tmp_path):
+    with pytest.raises(PushforwardError, match=r"has no tuned\.json"):
+        proposed.read(tmp_path)
+    proposed.leave(found("0" * 40), tmp_path)
+    told = json.loads((tmp_path / "tuned.json").read_text())
+    (tmp_path / "tuned.json").write_text(json.dumps(told | {"folds": 3}))
+    with pytest.raises(PushforwardError, match="is not what a search leaves: folds") as refused:
+        proposed.read(tmp_path)
+    assert refused.value.exit_code == DATA
+
+
+def test_two_trials_are_drawn_and_one_is_not():
+    one = found("0" * 40)
+    assert "history.svg" in pictures.draw(one)
+    assert pictures.draw(dataclasses.replace(one, trials=one.trials[:1], importances={})) == {}
+    assert list(pictures.chart(dataclasses.replace(one, trials=one.trials[:1]))) == []
+    higher = dataclasses.replace(one, better="higher")
+    assert pictures.best_so_far(higher) == [0.5, 0.5, 0.5]
+    assert pictures.best_so_far(one) == [0.5, 0.47, 0.47]
