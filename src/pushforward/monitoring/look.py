@@ -232,7 +232,8 @@ class _Look:
         """What was looked at of the answers of the last days; nothing where there are none, or no past."""
         if self.past is None or not answers.height:
             return ()
-        return compared(self.past, answers, self.asked.now.date(), self.limits.drift_days)
+        key, today = self.own.settings.contract.key, self.asked.now.date()
+        return compared(self.past, answers, key, today, self.limits.drift_days)
 
     @cached_property
     def _main(self) -> Path:
