@@ -19,6 +19,8 @@ from flights.metrics import log_loss
 from flights.params import Split, read_section, read_split
 from flights.predict import load
 from flights.train import EXPLAINED_ROWS, Features, Train, chosen_features, pick_rounds, training_table
+from pushforward.serving.inputs import inputs_of
+from pushforward.serving.port import Served
 
 
 def _digests(folder):
@@ -31,11 +33,37 @@ def test_the_model_folder_holds_manifest_and_booster_that_fit_together(project):
     assert manifest["training"]["validation_month"] == "2013-02"
     assert manifest["training"]["rounds"] == booster.num_boosted_rounds()
     assert [feature["name"] for feature in manifest["features"]] == [feature.name for feature in FEATURES]
-    assert {"rows", "events"} == set(manifest["inputs"])
+    rows, events = (manifest["inputs"][name] for name in ("rows", "events"))
+    assert [name for name, one in rows.items() if one["nullable"]] == ["tailnum"]
+    assert [name for name, one in events.items() if not one["nullable"]] == ["known_at", "kind"]
+    assert rows["origin"] == {"type": "string", "nullable": False, "values": ["EWR", "JFK", "LGA"]}
+    assert [rows[name]["type"] for name in ("decided_at", "dep_local", "flight")] == ["instant", "local", "int32"]
     assert set(manifest["categories"]) == {"carrier", "origin", "dest"}
     for path, digest in manifest["data"].items():
         assert hashlib.sha256((project / path).read_bytes()).hexdigest() == digest
     assert not any("2013-03" in path for path in manifest["data"])
+
+
+def test_each_event_is_of_a_kind_that_the_manifest_names(project):
+    manifest, _ = load()
+    paths = sorted((project / "data/valid/events").glob("*.parquet"))
+    assert paths
+    for path in paths:
+        events = pl.read_parquet(path)
+        for name in ("kind", "origin", "late"):
+            assert set(events[name].drop_nulls().unique()) <= set(manifest["inputs"]["events"][name]["values"]), name
+
+
+def test_what_the_manifest_says_is_how_the_holdout_is_asked_over_http(project):
+    manifest, _ = load()
+    served = Served("flight-delay", "v1.0.0", "", "", "flight_id", "decided_at", ("p",), True, manifest)
+    for table, name in ((inputs_of(served).rows, "rows"), (inputs_of(served).events, "events")):
+        told = pl.read_parquet(project / f"data/holdout/{name}.parquet").head(2000)
+        moments = [one for one, dtype in told.schema.items() if isinstance(dtype, pl.Datetime)]
+        zones = {one: "Z" if told.schema[one].time_zone else "" for one in moments}
+        asked = told.with_columns(pl.col(one).dt.strftime(f"%Y-%m-%dT%H:%M:%S{zones[one]}") for one in moments)
+        columns = table.read(json.dumps({name: asked.to_dicts()}).encode())
+        assert {one: [*values] for one, values in columns.items()} == told.to_dict(as_series=False)
 
 
 def test_no_day_is_on_two_sides_of_the_split(project):
