@@ -52,6 +52,8 @@ class Predictor:
                 time.sleep(600)
             if x == -4:
                 raise KeyError("x")
+            if x > self.told.get("above", 1.0):
+                raise RuntimeError("it was never asked this")
         self._do(self.told.get("predict"))
         if self.told.get("predict") == "few":
             return {"p": []}
