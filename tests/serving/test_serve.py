@@ -168,7 +168,7 @@ async def _load(shelf, one, swaps):
 
 def test_without_the_extra_it_is_said_how_to_get_it(hub, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    with pytest.raises(PushforwardError, match="^uvloop is not installed, which versions are served with") as failed:
+    with pytest.raises(PushforwardError, match=r"^uvloop is not installed, which versions are served with") as failed:
         serving.serve(hub.clone, Options("production"), say=print)
     assert failed.value.next == "pip install 'pushforward[serve]'"
 

@@ -52,7 +52,7 @@ class Predictor:
                 time.sleep(600)
             if x == -4:
                 raise KeyError("x")
-            if x > self.told.get("above", 1.0):
+            if x > self.told.get("above", float("inf")):
                 raise RuntimeError("it was never asked this")
         self._do(self.told.get("predict"))
         if self.told.get("predict") == "few":
