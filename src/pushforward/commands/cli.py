@@ -27,6 +27,7 @@ ROLES = {
     "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "serve", "monitor", "trust"),
     "What workflows and hooks call": (
+        "arrive",
         "repro",
         "score",
         "gate",
