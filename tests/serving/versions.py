@@ -43,6 +43,7 @@ class Predictor:
 
     def predict(self, rows):
         self.asked += 1
+        assert type(rows["x"]) is list
         for x in rows["x"]:
             if x == -1:
                 raise ValueError("x: it is below 0")
