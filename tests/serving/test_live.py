@@ -53,7 +53,7 @@ class Arms:
             await one.__aexit__()
 
     async def p(self, key="a", x=0.5, **more):
-        answer = await self.live.predict({"id": [key], "x": [x], "at": [AT]}, "r", **more)
+        answer = await self.live.predict({"id": (key,), "x": (x,), "at": (AT,)}, "r", **more)
         return answer.arm, answer.predictions["p"][0]
 
     async def logged(self):
