@@ -318,7 +318,7 @@ def _cpu(pid: int) -> float:
         with suppress(OSError):
             fields = place.read_text().rpartition(")")[2].split()
             parents[int(place.parent.name)] = int(fields[1])
-            taken[int(place.parent.name)] = int(fields[11]) + int(fields[12])
+            taken[int(place.parent.name)] = sum(map(int, fields[11:15]))  # those that have ended too
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
