@@ -165,7 +165,7 @@ def _rows(draw):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(EVENT, max_size=60), st.lists(_rows(), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_whatever_happens_features_equal_those_of_tables(events, rows, random):
     known, table_of_rows = (
