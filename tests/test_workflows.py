@@ -65,6 +65,7 @@ WRITING = {
     "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"], "tell": []},
     "release": {"bundle": [], "publish": ["contents"]},
     "pages": {"export": [], "deploy": ["id-token", "pages"]},
+    "monitor": {"monitor": ["contents", "pull-requests"], "tell": []},
     # what was found in a job without rights is asked for as a change
     "tune": {"search": [], "propose": ["contents", "pull-requests"]},
 }
@@ -83,7 +84,11 @@ def test_secrets_are_those_of_an_environment_that_only_the_default_branch_reache
     for path in FILES:
         for name, job in read(path)["jobs"].items():
             if "secrets." in str(job):
-                assert (path.stem, job["environment"]) in {("judge", "judge"), ("verify", "judge")}, name
+                assert (path.stem, job["environment"]) in {
+                    ("judge", "judge"),
+                    ("verify", "judge"),
+                    ("monitor", "judge"),
+                }, name
 
 
 def test_a_release_is_made_of_what_was_verified_and_runs_none_of_it():
@@ -201,7 +206,11 @@ def test_pages_are_made_of_what_is_recorded_by_the_default_branch_and_only_where
 
 @pytest.mark.parametrize(
     ("stem", "what", "when"),
-    [("judge", "verdict", "needs.judge.result == 'success'"), ("verify", "verify", "needs.verify.result == 'failure'")],
+    [
+        ("judge", "verdict", "needs.judge.result == 'success'"),
+        ("verify", "verify", "needs.verify.result == 'failure'"),
+        ("monitor", "monitor", "needs.monitor.result == 'success'"),
+    ],
 )
 def test_telling_is_asked_for_comes_last_and_changes_nothing(stem, what, when):
     jobs = read(ROOT / ".github" / "workflows" / f"{stem}.yml")["jobs"]
@@ -210,7 +219,8 @@ def test_telling_is_asked_for_comes_last_and_changes_nothing(stem, what, when):
     assert tell["if"] == f"${{{{ !cancelled() && {when} && vars.PUSHFORWARD_NOTIFY != '' }}}}"
     (step,) = (step for step in tell["steps"] if "run" in step)
     assert (step["run"], step["continue-on-error"]) == (f".venv/bin/pushforward notify {what}", True)
-    assert set(step["env"]) == {f"PUSHFORWARD_{name}" for name in ADDRESSES}
+    reads = {"GITHUB_TOKEN"} if stem == "monitor" else set()  # looks are in git
+    assert set(step["env"]) == {f"PUSHFORWARD_{name}" for name in ADDRESSES} | reads
     for job in jobs.values():
         assert "PUSHFORWARD_WEBHOOK" not in str([one for one in job["steps"] if one is not step])
 
@@ -232,7 +242,7 @@ def test_the_setup_uses_only_the_default_branchs_files():
         assert "uses" in step or step["run"] == "make env"
 
 
-@pytest.mark.parametrize("name", ["train", "judge", "release", "verify"])
+@pytest.mark.parametrize("name", ["train", "judge", "release", "verify", "monitor"])
 def test_the_local_server_can_run_it(name):
     path = ROOT / ".github" / "workflows" / f"{name}.yml"
     assert lint.problems(workflow.load(path.name, path.read_text()), read_file) == []

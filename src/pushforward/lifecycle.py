@@ -30,13 +30,22 @@ class Arrive(Section):
 
 
 class Serve(Section):
-    """Which versions get a share of the requests beside the one that answers: those in use in other environments."""
+    """What a version may take to answer, and which others get a share of the requests: those of other environments."""
 
     canary: Name | None = Field(
         default=None, description="The environment whose version answers `share` of the requests."
     )
     shadow: Name | None = Field(default=None, description="The environment whose version is asked too, and not heard.")
     share: float = Field(default=0.1, gt=0, le=1, description="The share of the requests that either is asked.")
+    slower: float = Field(
+        default=3.0, ge=1, le=1000, description="How many times as long as the version in use a canary may take."
+    )
+    memory_mb: int = Field(default=4096, ge=64, le=1_048_576, description="The memory that a version may take, in MiB.")
+    load_seconds: float = Field(default=120.0, gt=0, le=3600, description="How long a version may take to load.")
+    answer_seconds: float = Field(default=10.0, gt=0, le=600, description="How long a request waits for its answer.")
+    remember_days: float = Field(
+        default=35.0, gt=0, le=3660, description="How long events are kept, to be told to the version that comes next."
+    )
 
 
 class Monitor(Section):

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pushforward import __version__, files, params, schema
 from pushforward.errors import PushforwardError
+from pushforward.lifecycle import Serve
 from pushforward.schema import Gate, Metric, Model, Noise, Predictions, Project, Promote, Server
 from pushforward.section import Column, Name, ProjectPath, Section
 
@@ -171,6 +172,16 @@ class Settings:
     def score(self) -> str:
         """The command that scores; "" where the judge asks no model."""
         return self._one[1].score or ""
+
+    @property
+    def entry(self) -> str:
+        """MODULE:CALLABLE that loads the model to serve it; "" where its score command answers."""
+        return self._one[1].serve or ""
+
+    @property
+    def serve(self) -> Serve:
+        """What a version may take to answer, and which others get a share."""
+        return self.project.serve
 
     @property
     def self_scored(self) -> bool:

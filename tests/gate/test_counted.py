@@ -32,9 +32,12 @@ def test_texts_are_parted_by_value_and_rare_ones_together():
     assert parts.codes(pl.Series("c", ["v000", "v059", "new", None])).tolist() == [0, MOST_PARTS, MOST_PARTS, -1]
 
 
-def test_what_names_rows_or_is_neither_has_no_parts():
-    assert parts_of(pl.Series("id", [f"r{n}" for n in range(2000)])) is None
-    assert parts_of(pl.Series("at", [DAYS.tolist()])) is None
+def test_what_names_rows_or_is_neither_is_only_there_or_missing():
+    named = parts_of(pl.Series("id", [f"r{n}" for n in range(2000)]))
+    assert named == parts_of(pl.Series("at", [DAYS.tolist()])) == Parts(opaque=True)
+    one = counted(pl.Series("id", ["r1", None, "r2", None]), DAYS, named, (10, 14))
+    assert (one.counts.tolist(), one.missing.tolist()) == ([[1], [1], [0], [0]], [1, 0, 0, 1])
+    assert (one.fresh.tolist(), one.parts.known) == ([0, 0, 0, 0], frozenset())
 
 
 def test_days_are_counted_and_a_day_without_rows_counts_nothing():

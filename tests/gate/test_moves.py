@@ -111,7 +111,7 @@ def test_a_past_too_short_for_runs_is_split_in_blocks():
     assert (move.how, move.before, move.far) == ("halves", (0, 31), True)
     assert line(days, 28).step(moves.mean, 0.05) == move  # the same splits again
     assert line(np.concatenate([days[:31], days[:28]]), 28).step(moves.mean, 0.05).far is False
-    assert line(days[:9], 3).step(moves.mean, 0.05) is None  # two blocks are none
+    assert line(days[:40], 20).step(moves.mean, 0.05) is None  # four blocks
 
 
 def test_a_slow_leak_is_seen_although_no_step_of_it_is():

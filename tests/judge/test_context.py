@@ -1,6 +1,6 @@
 """What a run says of itself, for the report."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import polars as pl
@@ -60,8 +60,8 @@ def test_numbers_of_a_model_below_the_root_are_those_of_its_folder(tmp_path, git
 
 def test_what_months_that_came_did_to_columns_is_told_and_kept(tmp_path, git):
     git(tmp_path, "init", "-q")
-    days = [datetime(2013, month, 1 + day % 28, tzinfo=UTC) for month in (4, 5) for day in range(100)]
-    columns = {"id": [f"r{n}" for n in range(200)], "at": days, "x": [*range(100), *([5] * 100)]}
+    days = [datetime(2013, month, 1 + day % 28, tzinfo=UTC) for month in (4, 5) for day in range(2800)]
+    columns = {"id": [f"r{n}" for n in range(5600)], "at": days, "x": [*(n // 28 for n in range(2800)), *([5] * 2800)]}
     contract = SimpleNamespace(time="at", key="id", name="mine")
     told = with_history(
         Context(months_added=("2013-05",)), pl.DataFrame(columns), {}, contract, Repository(tmp_path), ()
@@ -70,6 +70,17 @@ def test_what_months_that_came_did_to_columns_is_told_and_kept(tmp_path, git):
     (profile,) = told.profiles
     assert (profile.column, [one.name for one in profile.months]) == ("x", ["2013-04", "2013-05"])
     assert [one.mean for one in profile.months] == [49.5, 5.0]
+    assert told.profiles[0].far
+    # What it did in the months before as well is nothing to tell.
+    days = [datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=n // 5) for n in range(450)]
+    swings = [n % 7 if (n // 150) % 2 else n % 100 for n in range(450)]
+    earlier = pl.DataFrame({"id": ["e"] * 450, "at": days, "x": swings})
+    calm = with_history(
+        Context(months_added=("2013-05",)), pl.DataFrame(columns), {}, contract, Repository(tmp_path), (), earlier
+    )
+    assert calm.drift == ()
+    assert calm.profiles[0].index > 1
+    assert not calm.profiles[0].far
     kept = note.load(note.dump([note.Report({"event": "push"}, told, "text")], note.About()))
     assert kept.reports[0].context.profiles == told.profiles
     no_moment = SimpleNamespace(time=None, key="id", name="mine")

@@ -136,9 +136,9 @@ def test_many_names_are_cut():
     assert "and 2 more" in decide(_live(parts=parts)).reason
 
 
-def test_only_what_is_graver_is_worse():
-    assert decision.worse(None, "watch")
-    assert decision.worse("watch", "retrain")
-    assert not decision.worse(None, "fine")
-    assert not decision.worse("retrain", "watch")
-    assert not decision.worse("watch", "watch")
+def test_only_another_word_than_before_is_a_change():
+    assert decision.changed("", "watch")
+    assert decision.changed("watch", "retrain")
+    assert decision.changed("watch", "fine")
+    assert not decision.changed("", "fine")
+    assert not decision.changed("watch", "watch")

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from tests.team import MODEL_SETTINGS, Hub
 
+from pushforward.commands import notify
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Calibration, Holdout, Number
@@ -23,6 +24,7 @@ from pushforward.monitoring import kept, record, tables
 from pushforward.monitoring.look import Asked
 from pushforward.monitoring.monitor import monitor
 from pushforward.release.release import release
+from pushforward.server import telling
 
 NOW = datetime(2020, 6, 1, tzinfo=UTC)
 OUTCOMES = """\
@@ -299,3 +301,25 @@ def test_what_was_made_of_the_past_is_kept_by_its_digest(hub, monkeypatch):
     again = monitor(dataclasses.replace(_asked(hub), say=said.append), dry_run=True)
     assert again.drift == first.drift
     assert not any("fetching data/rows" in line for line in said)
+
+
+def test_who_is_told_hears_of_a_look_whose_word_is_another_one(hub, monkeypatch):
+    monkeypatch.setenv("PUSHFORWARD_RUN", "schedule-17")
+    there = Repository(hub.bare)
+    _serve(hub, 30, right=0.6)
+    monitor(_asked(hub), dry_run=False)
+    (news,) = telling.of_looks("ours", there, "schedule-17")
+    assert (news.event, news.title) == ("monitor", "Retrain: toy@v1.0.0 in production")
+    assert news.text.startswith("It loses 0.77")
+    assert news.then.startswith("retrain/production-2020-06-01 is pushed, ")
+    assert [*telling.of_looks("ours", there, "another")] == []
+    monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(hours=1)), dry_run=False)
+    assert [*telling.of_looks("ours", there, "schedule-17")] == [], "it is as it was"
+
+
+def test_a_job_of_a_forge_tells_of_its_own_run(hub, monkeypatch):
+    monkeypatch.setenv("GITHUB_RUN_ID", "99")
+    _serve(hub, 30, right=0.6)
+    monitor(_asked(hub), dry_run=False)
+    monkeypatch.chdir(hub.clone)
+    assert [one.title for one in notify._looked(hub.clone, "ours")] == ["Retrain: toy@v1.0.0 in production"]

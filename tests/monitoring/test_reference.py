@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pushforward.gate.counted import Parts
 from pushforward.monitoring.reference import of_summary, refer
 
 
@@ -37,10 +38,11 @@ def test_a_reference_comes_back_from_its_summary():
         of_summary(told | {"format": 9})
 
 
-def test_columns_that_name_rows_are_said_to_be_left_out():
+def test_columns_that_name_rows_are_there_or_missing():
     made = refer(rows(date(2013, 1, 1), 60), time="at")
-    assert made.named == ("id",)
-    assert made.window(rows(date(2013, 3, 2), 3)).added == ()
+    assert made.column("id").parts == Parts(opaque=True)
+    window = made.window(rows(date(2013, 3, 2), 3).with_columns(pl.lit(None).alias("id")))
+    assert (window.wrong, window.unseen, window.columns[0].missing.sum()) == ((), (), 60)
 
 
 def test_a_reference_and_its_next_rows_count_as_both_together():

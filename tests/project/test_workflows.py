@@ -387,8 +387,21 @@ def test_another_forge_is_refused(adopted):
     assert "'bitbucket' is not one of" in adopt("--forge", "bitbucket", code=2)
 
 
+def test_a_workflow_of_its_own_comes_with_the_section_that_asks_for_it():
+    told = b"tool: '0.2.0'\nmonitor:\n  reference: data/rows\n"
+    assert workflows.beside(told) == ("monitor",)
+    assert workflows.beside(b"server:\n  workflows: [monitor]\n# monitor:\n") == ()
+    plain, asked = (workflows.render(Form("main", "src", SETUP, beside=names)) for names in ((), ("monitor",)))
+    (more,) = (made for made in asked if made.path not in {one.path for one in plain})
+    assert more.path == ".github/workflows/monitor.yml"
+    assert not workflows.PLACE.search(more.body.decode())
+
+
 def test_a_search_has_a_file_where_the_settings_have_one():
-    plain, searched = Form("main", "src", SETUP), Form("main", "src", SETUP, workflows.PREFIX, tune="install it")
+    plain, searched = (
+        Form("main", "src", SETUP),
+        Form("main", "src", SETUP, workflows.PREFIX, beside=("tune",), tune="install it"),
+    )
     assert not any("tune" in made.path for made in workflows.render(plain))
     (made,) = (one for one in workflows.render(searched) if one.path == ".github/workflows/pushforward-tune.yml")
     tree = YAML(typ="safe").load(made.body)

@@ -654,9 +654,12 @@ def test_templates_are_compiled_once_for_all_sites():
 
 
 def profile(column, *indices):
-    months = [Month(f"2013-0{number}", 100, 0.02, 4.5, index) for number, index in enumerate(indices, 4)]
+    months = [
+        Month(f"2013-0{number}", 100, 0.02, 4.5, index, None if index is None else 0.2)
+        for number, index in enumerate(indices, 4)
+    ]
     bins = (Bin("< 9.00", 0.5, 0.25), Bin("≥ 9.00 <b>", 0.5, 0.75))
-    return Profile(column, 0.3, bins, tuple(months))
+    return Profile(column, 0.3, bins, tuple(months), 0.2)
 
 
 def test_what_months_did_to_columns_is_drawn_by_run_and_by_month(tmp_path):

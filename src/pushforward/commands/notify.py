@@ -1,4 +1,4 @@
-"""`pushforward notify`: Tell those whom `notify:` names of a verdict, a release or a failed verification."""
+"""`pushforward notify`: Tell those whom `notify:` names of a verdict, a release, a failed verification, a look."""
 
 import os
 import sys
@@ -20,13 +20,13 @@ RUN = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
 
 
 @click.command(epilog=common.example("pushforward notify --test"))
-@click.argument("what", required=False, type=click.Choice(["verdict", "release", "verify"]))
+@click.argument("what", required=False, type=click.Choice(["verdict", "release", "verify", "monitor"]))
 @click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
 @click.option("--tag", default="", help="Of a release: the tag that puts a version to use.")
 @click.option("--test", is_flag=True, help="Send everybody a message, and say who has taken it.")
 @common.JSON
 def notify(what: str | None, source: Path, tag: str, test: bool, as_json: bool) -> None:
-    """Tell those whom `notify:` names of a verdict, a release or a failed verification.
+    """Tell those whom `notify:` names of a verdict, a release, a failed verification, a look.
 
     A job on a forge does it, and ends well whatever comes of it; a server tells by itself. With --test the exit code
     says whether everybody was reached.
@@ -84,8 +84,21 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
             found += telling.of_versions(project, repository, models, verdict.commit)
     elif what == "release":
         found += telling.of_use(project, repository, tag)
+    elif what == "monitor":
+        found += _looked(root, project)
     else:
         found.append(telling.of_verify(project, "Pushforward verify says which hop is broken", ""))
     place = [os.environ.get(name, "") for name in RUN]
     link = f"{place[0]}/{place[1]}/actions/runs/{place[2]}" if all(place) else ""
     yield from (dataclasses.replace(one, link=link) for one in found)
+
+
+def _looked(root: Path, project: str) -> "list[News]":
+    """The news of the looks that this run has taken, as they are where looks are kept."""
+    from pushforward.git.refs import MONITORED
+    from pushforward.monitoring.monitor import of_run
+    from pushforward.registry import authority
+    from pushforward.server import telling
+
+    read = authority.reading(root, (), MONITORED)
+    return [*telling.of_looks(project, read.repository, of_run(os.environ))]

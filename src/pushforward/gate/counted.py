@@ -24,11 +24,15 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Parts:
-    """How a column is parted: numbers at `edges`, texts by `values` and what is left. `known` are all its texts."""
+    """How a column is parted: numbers at `edges`, texts by `values` and what is left. `known` are all its texts.
+
+    One that is `opaque` names its rows, or holds neither numbers nor texts: only whether it is missing can be compared.
+    """
 
     edges: tuple[float, ...] | None = None
     values: tuple[str, ...] = ()
     known: Texts = frozenset()
+    opaque: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -44,6 +48,8 @@ class Parts:
             numbers = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
             told = np.searchsorted(np.array(self.edges), numbers, side="right")
             return np.where(np.isfinite(numbers), told, -1)
+        if self.opaque:
+            return np.where(column.is_null().to_numpy(), -1, 0)
         codes = {"value": self.values, "code": range(len(self.values))}
         place = pl.DataFrame(codes, {"value": pl.String, "code": pl.Int64})
         asked = pl.DataFrame({"value": column.cast(pl.String)})
@@ -52,8 +58,8 @@ class Parts:
         return found.select(pl.coalesce("code", other)).to_series().to_numpy().astype(np.int64)
 
 
-def parts_of(column: pl.Series) -> Parts | None:
-    """Tenths of numbers, values of texts; None for what is neither, or names its rows.
+def parts_of(column: pl.Series) -> Parts:
+    """Tenths of numbers, values of texts; opaque for what is neither, or names its rows.
 
     A number that many rows share (no rain, a clear sky) fills several tenths. It is a part of its own then: else
     "none" and "some" would be one.
@@ -67,10 +73,10 @@ def parts_of(column: pl.Series) -> Parts | None:
         atoms = edges[(times > 1) & (edges < numbers.max())]
         return Parts(tuple(np.unique([*edges, *np.nextafter(atoms, np.inf)]).tolist()))
     if column.dtype != pl.String:
-        return None
+        return Parts(opaque=True)
     counts = column.drop_nulls().value_counts(name="rows").sort("rows", column.name, descending=[True, False])
     if counts.height > MOST_VALUES:
-        return None
+        return Parts(opaque=True)
     values = counts[column.name].to_list()
     return Parts(None, tuple(sorted(values[:MOST_PARTS])), frozenset(values))
 
@@ -138,7 +144,7 @@ def counted(column: pl.Series, days: Codes, parts: Parts, span: Span, before: Te
     if parts.numeric:
         numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
         sums += np.bincount(place[there], weights=numbers[there], minlength=width)
-    else:
+    elif not parts.opaque:
         rows = pl.DataFrame({"value": column.cast(pl.String), "place": place}).drop_nulls()
         seen = rows.group_by("value").agg(pl.col("place").min()).filter(~pl.col("value").is_in(sorted(before)))
         fresh += np.bincount(seen["place"].to_numpy(), minlength=width)

@@ -1,46 +1,48 @@
-"""Drift: how the rows of the months that arrived differ from those before: shares, missing values, new values; pure."""
+"""Drift: which columns of the months that arrived moved further than months before ever did; pure."""
 
 import itertools
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from pushforward import percent
+from pushforward.gate import moves
+from pushforward.gate.counted import TENTHS, Counted, counted, finite, parts_of
+from pushforward.gate.moves import ALPHA, MISSING, NO_MATTER, Line
 from pushforward.gate.profile import Bin, Month, Profile
 from pushforward.text import figure
 
 Floats = NDArray[np.float64]
 
-BINS = 10
-# A population stability index above .2 is the usual word for a shift that someone should look at.
-SHIFTED = 0.2
-MISSING = 0.01
 NAMED = 3
 MOST_COLUMNS, MOST_BINS, MOST_MONTHS = 12, 10, 24  # of profiles
 OTHER = "other"
-# A column with more values than this names its rows rather than describes them.
-MOST_VALUES = 1000
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One column that differs: its population stability index, its missing share before and after, its new values.
+    """One column: its population stability index and missing share, how far either may go, its new values.
 
-    The index is the sum over bins of (after - before) log(after / before), in tenths of the earlier rows for numbers,
-    by value for texts; None for a column that names its rows. It is the symmetric divergence of Kullback and Leibler
-    ("On Information and Sufficiency", 1951), as scorecards use it (Siddiqi, "Credit Risk Scorecards", 2006).
+    All are of the run of days before against the days that came, and what they may is learned from days before that
+    (`moves`). The index is None for a column that names its rows, or whose days are too few to learn from.
     """
 
     column: str
     index: float | None
-    missing_before: float
-    missing_after: float
+    limit: float | None
+    missing: tuple[float, float]
+    missing_far: bool
     new_values: int
     named: tuple[str, ...] = ()
+
+    @property
+    def far(self) -> bool:
+        """Whether it is spread otherwise than days of its past are among themselves."""
+        return self.index is not None and self.limit is not None and self.index > self.limit
 
     @property
     def notable(self) -> bool:
@@ -54,10 +56,11 @@ class Drift:
 
     def _parts(self) -> list[str]:
         parts = []
-        if self.index is not None and self.index > SHIFTED:
-            parts.append(f"shifted (PSI {self.index:.2f})")
-        if abs(self.missing_after - self.missing_before) > MISSING:
-            parts.append(f"missing {percent.share(self.missing_before)} → {percent.share(self.missing_after)}")
+        if self.far:
+            parts.append(f"shifted (PSI {self.index:.2f}, by its own past at most {self.limit:.2f})")
+        if self.missing_far:
+            before, after = self.missing
+            parts.append(f"missing {percent.share(before)} → {percent.share(after)}")
         if self.new_values:
             more = ", …" if self.new_values > len(self.named) else ""
             plural = "s" if self.new_values > 1 else ""
@@ -65,43 +68,62 @@ class Drift:
         return parts
 
 
-def drift(before: pl.DataFrame, after: pl.DataFrame, *, skip: tuple[str, ...] = ()) -> tuple[Drift, ...]:
-    """Every column of both tables but `skip`, the most shifted first; nothing where either table has no row."""
-    if not before.height or not after.height:
+def drift(before: pl.DataFrame, after: pl.DataFrame, *, time: str, skip: Collection[str] = ()) -> tuple[Drift, ...]:
+    """Every column of both tables but `skip`, the most shifted first; nothing where either table has no row.
+
+    `time` says of which day a row is. Rows before that are of later days than the first that came are left out.
+    """
+    came, first = _days(after[time]), int(_days(after[time]).min()) if after.height else 0
+    past = before.filter(pl.Series(_days(before[time]) < first))
+    if not past.height or not after.height:
         return ()
-    found = [
-        _column(before[name], after[name]) for name in before.columns if name in after.columns and name not in skip
-    ]
+    names = [name for name in before.columns if name in after.columns and name not in {time, *skip}]
+    days = _days(past[time])
+    span = int(days.min()), int(came.max()) + 1
+    found = []
+    for name in names:
+        old = counted(past[name], days, parts_of(past[name]), (span[0], int(days.max()) + 1))
+        new = counted(after[name], came, old.parts, (first, span[1]), old.parts.known)
+        found.append(_column(old, new, after[name], ALPHA / len(names)))
     return tuple(sorted(found, key=lambda one: (-(one.index or 0.0), one.column)))
 
 
 def profiles(
-    rows: pl.DataFrame, months: pl.Series, added: Collection[str], *, skip: tuple[str, ...] = ()
+    rows: pl.DataFrame, added: Collection[str], told: Mapping[str, tuple[Drift, ...]], *, time: str
 ) -> tuple[Profile, ...]:
-    """The columns that have shifted most since months were `added`; `months` says of each row which one it is of."""
+    """The columns that have shifted most since months were `added`, of rows with the moment `time`.
+
+    `told` has their drift: by the name of each month that came, and of all of them together by "".
+    """
+    months = rows[time].dt.strftime("%Y-%m")
     is_new = months.is_in(list(added))
     before, after = rows.filter(~is_new), rows.filter(is_new)
-    known = [one.column for one in drift(before, after, skip=skip) if one.index is not None]
+    known = [one for one in told.get("", ()) if one.index is not None]
     names = sorted(months.unique().to_list())[-MOST_MONTHS:]
     parts = {name: rows.filter(months == name) for name in names}
-    found = [_profile(column, before, after, parts, added) for column in known]
-    return tuple(sorted(found, key=lambda one: (-one.index, one.column))[:MOST_COLUMNS])
+    by_month = {month: {one.column: one for one in found} for month, found in told.items()}
+    return tuple(_profile(one, before, after, (parts, by_month)) for one in known[:MOST_COLUMNS])
 
 
 def _profile(
-    name: str, before: pl.DataFrame, after: pl.DataFrame, parts: dict[str, pl.DataFrame], added: Collection[str]
+    drift: Drift,
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    by_month: tuple[dict[str, pl.DataFrame], dict[str, dict[str, Drift]]],
 ) -> Profile:
+    name, (parts, drifts) = drift.column, by_month
     cut = _cut(before[name].drop_nulls(), after[name].drop_nulls())
-    old, new = (cut.shares(table[name]) for table in (before, after))
     told = []
     for month, part in parts.items():
         column = part[name]
-        numbers = _finite(column) if cut.edges is not None else np.zeros(0)
+        numbers = finite(column) if cut.edges is not None else np.zeros(0)
         mean = float(numbers.mean()) if len(numbers) else None
-        index = _index(old, cut.shares(column)) if month in added else None
-        told.append(Month(month, len(column), column.null_count() / max(1, len(column)), mean, index))
-    bins = tuple(Bin(*one) for one in zip(cut.labels, old.tolist(), new.tolist(), strict=True))
-    return Profile(name, _index(old, new), bins, tuple(told))
+        one = drifts.get(month, {}).get(name)
+        far = (None, None) if one is None else (one.index, one.limit)
+        told.append(Month(month, len(column), column.null_count() / max(1, len(column)), mean, *far))
+    shares = (cut.shares(table[name]).tolist() for table in (before, after))
+    bins = tuple(Bin(*one) for one in zip(cut.labels, *shares, strict=True))
+    return Profile(name, drift.index or 0.0, bins, tuple(told), drift.limit)
 
 
 @dataclass(frozen=True)
@@ -116,17 +138,11 @@ class _Cut:
         """The share of each part among the values that are not missing; zeros where all are."""
         there = column.drop_nulls()
         if self.edges is not None:
-            codes = np.searchsorted(self.edges, _finite(there), side="right")
+            codes = np.searchsorted(self.edges, finite(there), side="right")
         else:
             place = {value: number for number, value in enumerate(self.values)}
             codes = np.array([place.get(value, len(place)) for value in there.to_list()], dtype=np.int64)
         return np.bincount(codes, minlength=len(self.labels)) / max(1, len(codes))
-
-
-def _finite(column: pl.Series) -> Floats:
-    """The numbers of a column that are some: neither missing nor without an end."""
-    numbers = column.drop_nulls().cast(pl.Float64)
-    return numbers.filter(numbers.is_finite()).to_numpy()
 
 
 def _cut(old: pl.Series, new: pl.Series) -> _Cut:
@@ -135,8 +151,8 @@ def _cut(old: pl.Series, new: pl.Series) -> _Cut:
         counts = pl.concat([old, new]).value_counts(sort=True, name="rows")
         frequent = tuple(sorted(counts[old.name].head(MOST_BINS - 1).to_list()))
         return _Cut((*frequent, OTHER), None, frequent)
-    numbers = _finite(old)
-    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1])) if len(numbers) else np.zeros(0)
+    numbers = finite(old)
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, TENTHS + 1)[1:-1])) if len(numbers) else np.zeros(0)
     names = [figure(float(edge), 2) for edge in edges]
     if not names:
         return _Cut(("all",), edges)
@@ -144,48 +160,29 @@ def _cut(old: pl.Series, new: pl.Series) -> _Cut:
     return _Cut((f"< {names[0]}", *inner, f"≥ {names[-1]}"), edges)
 
 
-def _column(before: pl.Series, after: pl.Series) -> Drift:
-    old, new = before.drop_nulls(), after.drop_nulls()
-    index: float | None = None
+def _column(old: Counted, new: Counted, came: pl.Series, alpha: float) -> Drift:
+    both = old.plus(new)
+    ends, window = old.end - both.first, (new.first - both.first, new.end - both.first)
+    there = both.counts.sum(axis=1)
+    step = None if old.parts.opaque else Line(both.counts, ends, window).step(moves.index, alpha, NO_MATTER)
+    lost = Line(np.stack([both.missing, there], 1), ends, window).step(moves.share, alpha, MISSING**2)
+    shares = tuple(
+        float(one.missing.sum()) / max(1.0, float(one.missing.sum() + one.counts.sum())) for one in (old, new)
+    )
     strangers: list[str] = []
-    if before.dtype.is_numeric() or before.dtype == pl.Boolean:
-        index = _index(*_tenths(_finite(old), _finite(new)))
-    elif before.dtype == pl.String:
-        values = old.unique().to_list()
-        strangers = sorted(set(new.unique().to_list()) - set(values))
-        if len(values) <= MOST_VALUES:
-            index = _index(*_by_value(old, new, [*values, *strangers]))
-        else:
-            strangers = []
+    if not (old.parts.numeric or old.parts.opaque):
+        strangers = sorted(set(came.drop_nulls().unique().to_list()) - old.parts.known)
+    many = len(strangers) > moves.newcomers(old.fresh, window[1] - window[0], alpha)
     return Drift(
-        before.name,
-        index,
-        before.null_count() / len(before),
-        after.null_count() / len(after),
-        len(strangers),
+        old.name,
+        None if step is None else step.distance,
+        None if step is None else step.limit,
+        (shares[0], shares[1]),
+        lost is not None and lost.far,
+        len(strangers) if many else 0,
         tuple(strangers[:NAMED]),
     )
 
 
-def _tenths(old: Floats, new: Floats) -> tuple[Floats, Floats]:
-    if not len(old) or not len(new):
-        return np.zeros(1), np.zeros(1)
-    edges = np.unique(np.quantile(old, np.linspace(0, 1, BINS + 1)[1:-1]))
-    shares = [
-        np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) for values in (old, new)
-    ]
-    return shares[0] / len(old), shares[1] / len(new)
-
-
-def _by_value(old: pl.Series, new: pl.Series, values: list[str]) -> tuple[Floats, Floats]:
-    place = {value: number for number, value in enumerate(values)}
-    counts = [np.bincount([place[value] for value in column.to_list()], minlength=len(values)) for column in (old, new)]
-    return counts[0] / max(1, len(old)), counts[1] / max(1, len(new))
-
-
-def _index(before: Floats, after: Floats) -> float:
-    # An empty bin would make it infinite; a hundredth of a percent stands for "hardly any".
-    floor = 1e-4
-    return float(
-        sum((b - a) * math.log(b / a) for a, b in zip(np.maximum(before, floor), np.maximum(after, floor), strict=True))
-    )
+def _days(moments: pl.Series) -> NDArray[Any]:
+    return moments.cast(pl.Date).cast(pl.Int64).to_numpy()

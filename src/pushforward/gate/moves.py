@@ -24,7 +24,9 @@ ALPHA = 0.05  # of a false alarm, over all columns that are looked at together
 MONTH, YEAR = 28, 364  # whole weeks
 LEAST = 2.0  # runs of the past that do not overlap, for a limit of runs
 SLOW = (2, 3, 4, 5, 6)  # months, over which a slow leak adds up
-BLOCK, SPLITS, SEED = 3, 200, 7
+BLOCK, BLOCKS, SPLITS, SEED = 5, 5, 200, 7  # days of a block, and how many at least
+NO_MATTER = 0.02  # an index that is no matter however still the past was: a tenth of what folklore calls a shift
+MISSING = 0.01  # a share of the rows that is none either
 EMPTY = 1e-4  # an empty part would make an index infinite; a hundredth of a percent stands for "hardly any"
 # What is known of the scatter of cube roots before a past has shown any, as if of so many runs.
 PRIOR_FREEDOM, PRIOR_SCATTER = 4.0, 0.4
@@ -168,7 +170,7 @@ class Line:
         blocks = [np.arange(at, min(at + BLOCK, self.ends)) for at in range(0, self.ends, BLOCK)]
         blocks = [block for block in blocks if self.totals[block].sum() > 0]
         wanted = max(1, min(len(blocks) // 2, round((end - first) / BLOCK)))
-        if len(blocks) < 2 * LEAST:
+        if len(blocks) < BLOCKS:
             return None
         held = np.array([self.totals[block].sum(axis=0) for block in blocks])
         chance = np.random.default_rng(SEED)
@@ -224,6 +226,19 @@ def _run(sums: Floats, first: NDArray[np.int64], end: NDArray[np.int64]) -> Floa
 def _known(distances: Floats) -> Floats:
     """Those that are some: a run without a row has none."""
     return distances[np.isfinite(distances)]
+
+
+def newcomers(fresh: Floats, length: int, alpha: float) -> float:
+    """How many new texts a run of `length` days may bring, by those that `fresh` days had; none where it had none.
+
+    Counts of rare things are spread as Poisson's, whose cube roots are nearly normal too.
+    """
+    back = max(MONTH, length)
+    starts = np.arange(back, len(fresh) - length + 1)
+    if not len(starts):
+        return 0.0
+    sums = np.concatenate([[0.0], np.cumsum(fresh)])
+    return limit(sums[starts + length] - sums[starts], (len(fresh) - back) / length, alpha)
 
 
 def longest_absence(there: Sequence[bool] | NDArray[np.bool_]) -> int:

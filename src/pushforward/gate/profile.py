@@ -17,20 +17,35 @@ class Bin:
 
 @dataclass(frozen=True)
 class Month:
-    """A column in one month; `mean` is of numbers alone. `index` is against the months before those that arrived."""
+    """A column in one month; `mean` is of numbers alone. `index` is of a month that arrived, against the days before.
+
+    `limit` is what its own past allows of that; None where that is too short, or a version before did not ask.
+    """
 
     name: str
     rows: int
     missing: float
     mean: float | None = None
     index: float | None = None
+    limit: float | None = None
+
+    @property
+    def far(self) -> bool:
+        """Whether the month is beyond what the column's own past allows."""
+        return self.index is not None and self.limit is not None and self.index > self.limit
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One column: its population stability index, its bins, and its months."""
+    """One column: its population stability index and what its past allows of it, its bins, and its months."""
 
     column: str
     index: float
     bins: tuple[Bin, ...] = ()
     months: tuple[Month, ...] = ()
+    limit: float | None = None
+
+    @property
+    def far(self) -> bool:
+        """Whether it shifted beyond what its own past allows."""
+        return self.limit is not None and self.index > self.limit

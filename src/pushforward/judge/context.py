@@ -116,15 +116,10 @@ def with_history(
     contract: ModelContract,
     repository: Repository,
     versions: tuple[registry.Registered, ...],
+    earlier: pl.DataFrame | None = None,
 ) -> Context:
-    """How the rows of the months added differ from the others, and the validation metric of earlier `versions`."""
-    found: tuple[drift.Drift, ...] = ()
-    profiles: tuple[Profile, ...] = ()
-    if contract.time is not None:
-        months, skip = rows[contract.time].dt.strftime("%Y-%m"), (contract.key, contract.time)
-        is_new = months.is_in(list(context.months_added))
-        found = drift.drift(rows.filter(~is_new), rows.filter(is_new), skip=skip)
-        profiles = drift.profiles(rows, months, context.months_added, skip=skip)
+    """How the rows of the months added moved, for rows `earlier` than these; the validation metric of `versions`."""
+    found, profiles = _moved(context.months_added, rows, earlier, contract)
     name = next(iter(context.validation), "")
     trend: list[tuple[str, str, float]] = []
     for version in versions[-TREND:]:
@@ -136,6 +131,23 @@ def with_history(
         trend.append((validation_month(manifest), "", context.validation[name]))
     notable = tuple(one.sentence() for one in found if one.notable)
     return dataclasses.replace(context, drift=notable, profiles=profiles, trend=tuple(trend), trend_metric=name)
+
+
+def _moved(
+    added: Sequence[str], rows: pl.DataFrame, earlier: pl.DataFrame | None, contract: ModelContract
+) -> tuple[tuple[drift.Drift, ...], tuple[Profile, ...]]:
+    """Column by column how the rows of the months `added` differ from those before, by what those did themselves."""
+    if contract.time is None:
+        return (), ()
+    time, months = contract.time, rows[contract.time].dt.strftime("%Y-%m")
+    is_new = months.is_in(list(added))
+    past = rows.filter(~is_new) if earlier is None else pl.concat([earlier, rows.filter(~is_new)])
+    found = drift.drift(past, rows.filter(is_new), time=time, skip=(contract.key,))
+    told = {"": found} | dict.fromkeys(added, found)
+    if len(added) > 1:
+        parts = {month: rows.filter(months == month) for month in added}
+        told |= {month: drift.drift(past, part, time=time, skip=(contract.key,)) for month, part in parts.items()}
+    return found, drift.profiles(rows, added, told, time=time)
 
 
 def _month_watched(repository: Repository, commit: str, model: str) -> str:

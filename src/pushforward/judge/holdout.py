@@ -24,6 +24,7 @@ from pushforward.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
+PAST = 200  # days: what tells how months move, and is no more to read than the holdout is
 ROWS, EVENTS, LABELS = "rows", "events.parquet", "labels"
 MEND = "edit models in pushforward.yaml"
 
@@ -157,6 +158,24 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     return pl.concat(found) if found else None
 
 
+def earlier(root: Path, rules: Settings, rows: "pl.DataFrame") -> "pl.DataFrame | None":
+    """Rows of the batches that the holdout in `root` was made from, of the days before its own `rows`, back to `PAST`.
+
+    None where no table has the columns of a row.
+    """
+    import polars as pl
+
+    time, contract = rules.contract.time, rules.contract
+    if time is None or not rows.height:
+        return None
+    first = rows[time].min()
+    asked = [pl.col(name).cast(dtype, strict=False) for name, dtype in rows.schema.items()]
+    past = (pl.col(time) < first) & (pl.col(time) >= pl.lit(first).dt.offset_by(f"-{PAST}d"))
+    fed = feeding(merged(folders.locks_here(root)), contract.holdout)
+    found = [table for _, table in _keyed(root, fed, asked, past) if table.height]
+    return pl.concat(found) if found else None
+
+
 def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tuple[str, ...]]:
     """What the stage of the model reads of the held out `keys`, by the lock in `root`.
 
@@ -176,7 +195,9 @@ def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tup
     return "", tuple(clean)
 
 
-def _keyed(root: Path, paths: list[str], asked: "Iterable[pl.Expr]") -> "Iterator[tuple[str, pl.DataFrame]]":
+def _keyed(
+    root: Path, paths: list[str], asked: "Iterable[pl.Expr]", where: "pl.Expr | None" = None
+) -> "Iterator[tuple[str, pl.DataFrame]]":
     """What is asked of each table below `paths` that has it; what is no table of the pipeline's rows is passed over."""
     import polars as pl
 
@@ -184,8 +205,9 @@ def _keyed(root: Path, paths: list[str], asked: "Iterable[pl.Expr]") -> "Iterato
         pipeline.fetch(root, *missing, say=lambda _: None)
     for path in (file for one in paths for file in _tables(files.place(root, one))):
         try:
-            lazy = pl.scan_csv(path, infer_schema=False, glob=False) if path.suffix == ".csv" else _scanned(path)
-            table = lazy.select(*asked).collect()
+            lazy = _scanned_csv(path, typed=where is not None) if path.suffix == ".csv" else _scanned(path)
+            asking = lazy.select(*asked)
+            table = (asking if where is None else asking.filter(where)).collect()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             continue
         yield path.relative_to(root).as_posix(), table
@@ -196,6 +218,13 @@ def _scanned(path: Path) -> "pl.LazyFrame":
 
     parquet.check(path, path.name)
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _scanned_csv(path: Path, *, typed: bool) -> "pl.LazyFrame":
+    import polars as pl
+
+    length = None if typed else 0
+    return pl.scan_csv(path, infer_schema=typed, infer_schema_length=length, try_parse_dates=typed, glob=False)
 
 
 def _tables(path: Path) -> list[Path]:

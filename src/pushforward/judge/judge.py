@@ -309,7 +309,8 @@ def _answer(
     context = dataclasses.replace(context, months=months, remarks=remarks)
     if case.trusted and verdict.verdict != "invalid":
         _supersede(case, asked)
-    context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions)
+    past = _past(case, rows) if context.months_added else None
+    context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions, past)
     painter.hang_up()
     if case.trusted and verdict.verdict == "promote" and golden is not None:
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -392,6 +393,15 @@ def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, t
         told = rows.select(contract.key).join(labels, on=contract.key, how="left", maintain_order="left")
         doubts.append(leaks.doubt(leaks.leaks(rows, told, rules.suspect_column, names=names)))
     return "", tuple(doubt for doubt in doubts if doubt)
+
+
+def _past(case: Case, rows: pl.DataFrame) -> pl.DataFrame | None:
+    """Rows of the months before those of the holdout; None where nothing has them any more."""
+    try:
+        return holdouts.earlier(case.root, case.rules, rows)
+    except PushforwardError as lost:
+        case.say(f"drift is told by the days of the holdout alone: {lost.message}")
+        return None
 
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:

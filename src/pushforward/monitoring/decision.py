@@ -79,9 +79,9 @@ def decide(found: Found) -> Decision:
     return Decision(told[0][0].word if told else "fine", tuple((rule.name, reason) for rule, reason in told))
 
 
-def worse(before: Word | None, now: Word) -> bool:
-    """Whether a decision is worse than the one before it."""
-    return WORDS.index(now) > (WORDS.index(before) if before else 0)
+def changed(before: str, now: Word) -> bool:
+    """Whether a decision is another one than that before it; "" where there was none, and then what is fine is not."""
+    return now != (before or "fine")
 
 
 def _worse(found: Found) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from pushforward import percent
 from pushforward.gate import moves
 from pushforward.gate.counted import OTHER, Counted, Floats
-from pushforward.gate.moves import ALPHA, MONTH, Line, Move
+from pushforward.gate.moves import ALPHA, MISSING, MONTH, NO_MATTER, Line, Move
 from pushforward.monitoring.reference import Reference, Unseen, Window
 from pushforward.text import figure
 
@@ -23,8 +23,6 @@ Kind = Literal[
     "index", "mean", "missing", "slow index", "slow mean", "slow missing", "unseen", "gone", "volume", "freshness",
     "absent", "added", "type",
 ]  # fmt: skip
-NO_MATTER = 0.02  # an index that is no matter however still the past was: a tenth of what folklore calls a shift
-MISSING = 0.01  # of the rows
 ROUNDING = 1e-6  # of a mean: what sums of many rows may lose
 RARE = 0.001  # of the rows: unseen texts in fewer are told, and alarm nobody
 SETTLED = 10  # days with a value, before its absence says anything
@@ -83,7 +81,8 @@ def _column(old: Counted, new: Counted, alpha: float) -> Iterator[Finding]:
         ("missing", "slow missing", moves.share, np.stack([both.missing, there], 1), MISSING**2, alpha)
     ]
     each = alpha / 2 if old.parts.numeric else alpha
-    asked.append(("index", "slow index", moves.index, both.counts, NO_MATTER, each))
+    if not old.parts.opaque:
+        asked.append(("index", "slow index", moves.index, both.counts, NO_MATTER, each))
     if old.parts.numeric:
         rounding = ROUNDING * float(np.abs(old.sums).sum()) / max(1.0, float(old.counts.sum()))
         asked.append(("mean", "slow mean", moves.mean, np.stack([both.sums, there], 1), rounding**2, each))
@@ -177,7 +176,7 @@ def _freshness(reference: Reference, window: Window, now: datetime) -> Finding:
 
 def _gone(old: Counted, new: Counted) -> Iterator[Finding]:
     """Values that were there until lately, and have been away for twice as long as ever before."""
-    if old.parts.numeric:
+    if old.parts.numeric or old.parts.opaque:
         return
     open_days = old.counts.sum(axis=1) > 0
     lately = old.counts[-max(MONTH, len(new.counts)) :].sum(axis=0)
@@ -197,14 +196,10 @@ def _gone(old: Counted, new: Counted) -> Iterator[Finding]:
 def _unseen(reference: Reference, old: Counted, window: Window) -> Iterator[Finding]:
     """Texts that no day had before, against how many new ones runs of days of the past brought."""
     told: Unseen | None = next((one for one in window.unseen if one.column == old.name), None)
-    length = len(window.rows)
-    if told is None or not told.share:
+    if told is None:
         return
-    sums = np.concatenate([[0.0], np.cumsum(old.fresh)])
-    starts = np.arange(max(MONTH, length), len(old.fresh) - length + 1)
-    runs = (len(old.fresh) - max(MONTH, length)) / length
-    texts = sum(not one.parts.numeric for one in reference.columns)
-    limit = moves.limit(sums[starts + length] - sums[starts], runs, ALPHA / texts) if len(starts) else 0.0
+    texts = sum(not (one.parts.numeric or one.parts.opaque) for one in reference.columns)
+    limit = moves.newcomers(old.fresh, len(window.rows), ALPHA / texts)
     names = ", ".join(told.named) + (", …" if told.values > len(told.named) else "")
     words = (
         f"{old.name}: {told.values} unseen value{'s' if told.values > 1 else ''} ({names}) in "

@@ -54,8 +54,7 @@ class Window:
 class Reference:
     """What windows are held against: rows by day from the day `first` (days since 1970) on, and columns by day.
 
-    `time` is the column that tells a row's day. `named` are columns that cannot be compared, as they name rows or hold
-    neither numbers nor texts. A column that joined later, predictions say, has days of its own.
+    `time` is the column that tells a row's day. A column that joined later, predictions say, has days of its own.
     """
 
     time: str
@@ -63,7 +62,6 @@ class Reference:
     rows: Floats
     columns: tuple[Counted, ...]
     newest: str
-    named: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
@@ -82,7 +80,7 @@ class Reference:
         rows, days = rows.filter(pl.Series(inside)), days[inside]
         wrong = [(one.name, str(rows[one.name].dtype)) for one in self.columns if _wrong(rows, one)]
         taken = [one for one in self.columns if one.name in rows.columns and one.name not in dict(wrong)]
-        known = {self.time, *self.named, *(one.name for one in self.columns)}
+        known = {self.time, *(one.name for one in self.columns)}
         return Window(
             first,
             np.bincount(days - first, minlength=end - first).astype(np.float64),
@@ -107,7 +105,7 @@ class Reference:
     def joined(self, rows: pl.DataFrame, names: Collection[str]) -> "Reference":
         """This one with more columns, of other rows: predictions as served, labels as they became known."""
         more = refer(rows.select(self.time, *names), time=self.time)
-        return replace(self, columns=(*self.columns, *more.columns), named=(*self.named, *more.named))
+        return replace(self, columns=(*self.columns, *more.columns))
 
     def summary(self) -> dict[str, Any]:
         """All of it as JSON has it; `of_summary` reads it."""
@@ -117,7 +115,6 @@ class Reference:
             "first": self.first,
             "rows": _whole(self.rows),
             "newest": self.newest,
-            "named": list(self.named),
             "columns": [_told(one) for one in self.columns],
         }
 
@@ -126,15 +123,10 @@ def refer(rows: pl.DataFrame, *, time: str, skip: Collection[str] = ()) -> Refer
     """A reference of rows: every column but `skip` and `time`, which is a date or a moment (its day in UTC)."""
     days = _days(rows[time])
     first, end = _span(days)
-    columns, named = [], []
-    for name in (one for one in rows.columns if one != time and one not in skip):
-        parts = parts_of(rows[name])
-        if parts is None:
-            named.append(name)
-        else:
-            columns.append(counted(rows[name], days, parts, (first, end)))
+    names = [one for one in rows.columns if one != time and one not in skip]
+    columns = [counted(rows[name], days, parts_of(rows[name]), (first, end)) for name in names]
     by_day = np.bincount(days - first, minlength=end - first).astype(np.float64)
-    return Reference(time, first, by_day, tuple(columns), _newest(rows[time]), tuple(named))
+    return Reference(time, first, by_day, tuple(columns), _newest(rows[time]))
 
 
 def of_summary(told: Mapping[str, Any]) -> Reference:
@@ -142,9 +134,7 @@ def of_summary(told: Mapping[str, Any]) -> Reference:
     if told.get("format") != FORMAT:
         raise ValueError(f"a reference of format {told.get('format')}, not {FORMAT}")
     columns = tuple(_read(one) for one in told["columns"])
-    return Reference(
-        told["time"], told["first"], np.array(told["rows"], float), columns, told["newest"], tuple(told["named"])
-    )
+    return Reference(told["time"], told["first"], np.array(told["rows"], float), columns, told["newest"])
 
 
 def _told(one: Counted) -> dict[str, Any]:
@@ -154,6 +144,7 @@ def _told(one: Counted) -> dict[str, Any]:
         "edges": None if edges is None else list(edges),
         "values": list(values),
         "known": sorted(known),
+        "opaque": one.parts.opaque,
         "first": one.first,
         "counts": [_whole(day) for day in one.counts],
         "missing": _whole(one.missing),
@@ -164,7 +155,7 @@ def _told(one: Counted) -> dict[str, Any]:
 
 def _read(told: Mapping[str, Any]) -> Counted:
     edges, known = told["edges"], frozenset(told["known"])
-    parts = Parts(None if edges is None else tuple(edges), tuple(told["values"]), known)
+    parts = Parts(None if edges is None else tuple(edges), tuple(told["values"]), known, told["opaque"])
     counts = np.array(told["counts"], float).reshape(-1, len(parts))
     days = (np.array(told[name], float) for name in ("missing", "sums", "fresh"))
     return Counted(told["name"], parts, told["first"], counts, *days)
@@ -178,12 +169,14 @@ def _wrong(rows: pl.DataFrame, one: Counted) -> bool:
     """Whether a column is of another type than the reference's; one that is all missing has none."""
     if one.name not in rows.columns or rows[one.name].dtype == pl.Null:
         return False
+    if one.parts.opaque:
+        return False
     dtype = rows[one.name].dtype
     return not (dtype.is_numeric() or dtype == pl.Boolean) if one.parts.numeric else dtype != pl.String
 
 
 def _unseen(column: pl.Series, parts: Parts) -> Unseen | None:
-    if parts.numeric:
+    if parts.numeric or parts.opaque:
         return None
     there = column.cast(pl.String).drop_nulls()
     counts: Iterable[tuple[str, int]] = (

@@ -422,7 +422,7 @@ def forget(root: Path, *, keep: Collection[str]) -> None:
     for path in {out["path"] for entry in stages.values() for out in entry.get("outs", [])}:
         if path not in keep and not path.startswith(f"{METRICS}/"):
             files.remove(root, path)
-    shutil.rmtree(_cache(root), ignore_errors=True)
+    shutil.rmtree(storage(root).cache, ignore_errors=True)
 
 
 def fetch(root: Path, *targets: str, say: Any = print) -> None:
@@ -447,7 +447,7 @@ def _from_cache(root: Path, target: str) -> bool:
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
-    cache, oid = Store(_cache(root)), str(found[0]["md5"])
+    cache, oid = Store(storage(root).cache), str(found[0]["md5"])
     whole = cache.content(oid)
     if whole is None:
         return False
@@ -461,10 +461,6 @@ def _from_cache(root: Path, target: str) -> bool:
     for name, content in parts.items():
         files.write(root, f"{target}/{name}", content)
     return True
-
-
-def _cache(root: Path) -> Path:
-    return storage(root).cache
 
 
 def build(root: Path, path: str, *, say: Any = print) -> None:

@@ -194,7 +194,9 @@ def form_of(found: Survey, source: str = "", forge: str = "", *, login: bool = F
     package = "src" if any(path.startswith("src/") for path in found.tracked) else "."
     forge = forge or workflows.forge_of(found.root, _host(found.root))
     login = forge == workflows.GITHUB and (login or workflows.logs_in(found.root))
-    form = Form(found.branch, package, setup, forge=forge, login=login, tune=_tune(found, setup, source))
+    beside = workflows.beside(files.read(found.root, schema.FILE) or b"")
+    tune = _tune(found, setup, source)
+    form = Form(found.branch, package, setup, forge=forge, login=login, beside=beside, tune=tune)
     return replace(form, prefix=workflows.prefix(found.root, form))
 
 

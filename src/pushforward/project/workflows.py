@@ -33,8 +33,11 @@ LOGIN = {
     "actions/store-login/action.yml": (".github/actions/%prefix%store-login/action.yml", False),
     "actions/store-login/login.py": (".github/actions/%prefix%store-login/login.py", True),
 }
-# where the settings say what is searched
-TUNE = {"tune.yml": (".github/workflows/%prefix%tune.yml", False)}
+# of what a repository's settings ask for: section -> template and place
+BESIDE = {
+    "monitor": {"monitor.yml": (".github/workflows/%prefix%monitor.yml", False)},
+    "tune": {"tune.yml": (".github/workflows/%prefix%tune.yml", False)},
+}
 LOGIN_LINE = re.compile(r"(?m)^%login%(.*\n)")
 GITHUB, GITLAB, GITEA, FORGEJO = FORGES = ("github", "gitlab", "gitea", "forgejo")
 _ACTIONS = {
@@ -68,8 +71,9 @@ State = Literal["missing", "current", "edited", "stale", "both", "copy", "foreig
 class Form:
     """What differs from repository to repository: branch, where its packages lie, what builds its environment.
 
-    `login` says whether runs log in to the store as a role of AWS; GitHub's alone can. `tune` is what installs Optuna
-    beside the tool, "" where nothing is searched.
+    `login` says whether runs log in to the store as a role of AWS; GitHub's alone can. `beside` are the sections of its
+    settings that have a workflow of their own; `tune` is what installs Optuna beside the tool, "" where nothing is
+    searched.
     """
 
     branch: str
@@ -78,6 +82,7 @@ class Form:
     prefix: str = ""
     forge: str = GITHUB
     login: bool = False
+    beside: tuple[str, ...] = ()
     tune: str = ""
 
 
@@ -108,12 +113,18 @@ def render(form: Form) -> list[Generated]:
         return PLACE.sub(lambda found: values[found[1]], text)
 
     places = BY_FORGE[form.forge] | (LOGIN if form.login else {})
-    places |= TUNE if form.tune and form.forge == GITHUB else {}
+    for section in form.beside if form.forge == GITHUB else ():
+        places = places | BESIDE[section]
     folder = resources.files("pushforward") / PACKAGE
     return [
         Generated(filled(place), filled((folder / f"{name}.in").read_text("utf-8")).encode(), runs)
         for name, (place, runs) in places.items()
     ]
+
+
+def beside(told: bytes) -> tuple[str, ...]:
+    """The sections of a pushforward.yaml that have a workflow of their own."""
+    return tuple(name for name in BESIDE if re.search(rf"(?m)^{name}:".encode(), told))
 
 
 def logs_in(root: Path) -> bool:

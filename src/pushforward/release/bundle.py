@@ -37,6 +37,10 @@ from pushforward.text import figure
 MODEL = "model"
 SUMS = "SHA256SUMS"
 TOLERANCE = 1e-6
+NOT_COMPARED = (
+    "it loads and scores; its golden rows are of a holdout that the judge had made otherwise, and not compared"
+)
+Golden = list[tuple[int | str, float | list[float]]]
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,19 @@ def bundle(root: Path, name: str, out: Path, *, say: Callable[[str], None]) -> B
         of = Evidence(here.repository, version.name, lambda: trust.signers_file(root), clone=root)
         url = here.server.store if here.server else ""
         with hop.following(f"pushforward verify '{version.name}'"):
-            for step, take in _steps(of, root, used).items():
-                _demand(step, take)
+            for step, take in steps(of, root, used).items():
+                demand(step, take)
             source = Source(here.repository, of.target, url, root.absolute(), here.server)
             return _bundle(of, source, Path(scratch), out, say)
 
 
-def _steps(of: Evidence, root: Path, used: Assignment | None) -> Steps:
+def steps(of: Evidence, root: Path, used: Assignment | None) -> Steps:
     """What has to hold before anything is fetched: all that is said of the version, and of where it is in use."""
     said: Steps = {name: partial(take, of) for name, take in chain.HOPS.items()}
     return {"use": partial(chain.use, of, root, used), **said} if used else said
 
 
-def _demand(name: str, take: Callable[[], str]) -> None:
+def demand(name: str, take: Callable[[], str]) -> None:
     """Refuse what one hop does not bear out."""
     found = hop.taken(name, take)
     if found.ok:
@@ -96,13 +100,13 @@ def _demand(name: str, take: Callable[[], str]) -> None:
 def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callable[[str], None]) -> Bundle:
     say(f"{of.name}: tag, verdict and provenance are signed or recorded, and say the same")
     checkout = _fetch(of, source, scratch, say)
-    _demand("model", lambda: check_model(of, *_files(checkout, of.rules.model_path), "the DVC remote"))
+    demand("model", lambda: check_model(of, *digests(checkout, of.rules.model_path), "the DVC remote"))
     say(f"model sha256:{of.record.model[:12]} is what the tag names")
     same = source.server is not None and environment.at_hand() == of.record.environment
-    parity = _ask(of, checkout, scratch, same=same)
-    say(parity)
+    told = _ask(of, checkout, scratch, same=same)
+    say(told)
     _write(out, _content(of, checkout))
-    return Bundle(of.name, of.target, of.record.model, parity, str(out))
+    return Bundle(of.name, of.target, of.record.model, told, str(out))
 
 
 def find(repository: Repository, name: str) -> tuple[Registered, Assignment | None]:
@@ -130,7 +134,7 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
     return checkout
 
 
-def _files(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
+def digests(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
     """The SHA-256 of each file of the model, and its manifest; of what is no plain file, a link too, those words."""
     place = checkout / model
     plain = [path for path in (place, *place.rglob("*")) if path.is_symlink() or not path.is_dir()]
@@ -146,7 +150,6 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
 
     `same` asks for the same but for rounding: this machine, and the environment that it was judged in.
     """
-    import numpy as np
     import polars as pl
 
     if of.statement.judged:
@@ -160,28 +163,41 @@ def _ask(of: Evidence, checkout: Path, scratch: Path, *, same: bool) -> str:
         asked = (given, place / holdout.EVENTS if contract.events else None, out)
         score.score(checkout, contract, *asked, python_bin=python, timeout=score.SCORE_SECONDS)
         predictions = score.read_asked(out, rows[contract.key], rules)
-    judged = of.verdict.holdout
-    if judged is None or holdout.digest(place) != judged.sha256:
-        return (
-            "it loads and scores; its golden rows are of a holdout that the judge had made otherwise, and not compared"
-        )
-    with _hop("golden"):
-        golden = entry.golden(of.recorded(GOLDEN), contract.key, len(contract.classes))
-    keys, expected = [name for name, _ in golden], np.array([p for _, p in golden])
+    golden = expected(of, place)
+    if golden is None:
+        return NOT_COMPARED
     named = rows[contract.key] if rows[contract.key].dtype.is_integer() else rows[contract.key].cast(pl.String)
-    at = {key: place for place, key in enumerate(named.to_list())}
-    if missing := [key for key in keys if key not in at]:
+    return parity(golden, dict(zip(named.to_list(), predictions.tolist(), strict=True)), same=same)
+
+
+def expected(of: Evidence, place: Path) -> Golden | None:
+    """The golden rows of a version; None where its holdout, in `place`, is not the one that it was judged by."""
+    judged, contract = of.verdict.holdout, of.rules.contract
+    if judged is None or holdout.digest(place) != judged.sha256:
+        return None
+    with _hop("golden"):
+        return entry.golden(of.recorded(GOLDEN), contract.key, len(contract.classes))
+
+
+def parity(golden: Golden, predictions: Mapping[int | str, float | list[float]], *, same: bool) -> str:
+    """How predictions by key compare with the golden ones, as a sentence; refused where they are others.
+
+    `same` asks for the same but for rounding.
+    """
+    import numpy as np
+
+    if missing := [key for key, _ in golden if key not in predictions]:
         raise _broken("golden", f"the holdout has no row {str(missing[0])[:40]!r}")
-    found = predictions[[at[key] for key in keys]]
-    off = float(np.abs(found - expected).max(initial=0.0))
-    differs = bool(stats.differing(expected, found).any())
+    told, found = np.array([p for _, p in golden]), np.array([predictions[key] for key, _ in golden])
+    off = float(np.abs(found - told).max(initial=0.0))
+    differs = bool(stats.differing(told, found).any())
     if not off:
-        return f"it loads, and gives its {len(keys)} golden rows to the last bit"
+        return f"it loads, and gives its {len(golden)} golden rows to the last bit"
     if (same and differs) or off > TOLERANCE:
         raise _broken("golden", f"it gives other predictions than when it was judged, by up to {figure(off)}")
-    told = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
-    told = told if differs else f"but for rounding (by up to {figure(off)})"
-    return f"it loads, and gives its {len(keys)} golden rows {told}"
+    words = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
+    words = words if differs else f"but for rounding (by up to {figure(off)})"
+    return f"it loads, and gives its {len(golden)} golden rows {words}"
 
 
 def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:

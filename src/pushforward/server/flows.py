@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pushforward import files
+from pushforward import files, schema
 from pushforward.actions import workflow
 from pushforward.actions.workflow import FOLDER, Workflow
 from pushforward.git.repository import Repository
@@ -28,7 +28,8 @@ def listed(repository: Repository, commit: str, wanted: Iterable[str], branch: s
         files.check_tree(tree, [FOLDER])
         prefix = forge.PREFIX if any(name.startswith(forge.PREFIX) for name in names) else ""
         package = "src" if any(path.startswith("src/") for path in tree) else "."
-        return [flow for flow in _built_in(branch, package, prefix) if _stem(flow.path) in names]
+        beside = forge.beside(repository.read(commit, schema.FILE) or b"")
+        return [flow for flow in _built_in(branch, package, prefix, beside) if _stem(flow.path) in names]
     files.check_tree(tree, paths)
     texts = [(path, repository.read(commit, path) or b"") for path in paths]
     return [_loaded(path.rpartition("/")[2], text.decode("utf-8", "replace")) for path, text in texts]
@@ -47,9 +48,9 @@ def _loaded(name: str, text: str) -> Workflow:
 
 
 @functools.lru_cache(maxsize=4)
-def _built_in(branch: str, package: str, prefix: str) -> tuple[Workflow, ...]:
+def _built_in(branch: str, package: str, prefix: str, beside: tuple[str, ...]) -> tuple[Workflow, ...]:
     """The workflows that come with the tool; `package` is where a repository has its code."""
-    return tuple(_made(forge.render(forge.Form(branch, package, setup="", prefix=prefix))))
+    return tuple(_made(forge.render(forge.Form(branch, package, setup="", prefix=prefix, beside=beside))))
 
 
 def _made(rendered: Iterable[forge.Generated]) -> Iterator[Workflow]:

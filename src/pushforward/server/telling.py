@@ -152,8 +152,11 @@ def _news(server: Server, done: Run, found: Outcome) -> Iterator[News]:
         failed = "" if found.verdict == "success" else found.reason
         yield from of_use(server.name, server.repository, job.branch, failed)
     elif job.event == "schedule":
-        if Path(job.file).stem.endswith("verify") and found.verdict == "failure":
+        stem = Path(job.file).stem
+        if stem.endswith("verify") and found.verdict == "failure":
             yield of_verify(server.name, found.reason, f"pushforward runs logs {job.id}")
+        elif stem.endswith("monitor"):
+            yield from of_looks(server.name, server.repository, job.key)
     elif found.report is not None and found.report.context.kind != "carried":
         yield of_verdict(server.name, found.report)
         if job.event == "push":
@@ -203,3 +206,14 @@ def of_use(project: str, repository: Repository, tag: str, failed: str = "") -> 
 def of_verify(project: str, reason: str, then: str) -> News:
     """The news that a failed verification is."""
     return News("verify", project, "what is in use does not hold", reason, then)
+
+
+def of_looks(project: str, repository: Repository, run: str) -> Iterator[News]:
+    """The news that the looks of a run are: of what is in use where the word on it has changed."""
+    from pushforward.monitoring import decision, kept  # a push must not wait for it
+
+    for model, environment in kept.environments(repository):
+        for found in kept.looks(repository, environment, model, most=1):
+            if run and found.run == run and decision.changed(found.before, found.decision):
+                title = f"{found.decision.capitalize()}: {found.version} in {environment}"
+                yield News("monitor", project, title, capital(found.reason or decision.HAPPY), found.step)

@@ -119,6 +119,10 @@ class Channel:
         """Whether there is a worker that can be asked now."""
         return self._line is not None and not self._line.closed
 
+    def wake(self) -> None:
+        """Have the worker told what is new, and wait for nothing."""
+        self._wake.set()
+
     async def stop(self) -> None:
         """Answer what waits, then end the worker."""
         with contextlib.suppress(TimeoutError):

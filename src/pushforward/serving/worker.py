@@ -29,7 +29,7 @@ LONGEST_WORDS = 500
 
 def main() -> None:
     """Load what the first frame names, then answer one frame after the other; ends with the other end of the socket."""
-    _die_with_parent()
+    die_with_parent()
     line = socket.socket(fileno=int(sys.argv[1]))
     line.set_inheritable(False)
     with line, line.makefile("rb") as stream:
@@ -80,7 +80,7 @@ def _words(error: BaseException) -> str:
     return str(error)[:LONGEST_WORDS]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel end this process with its server, also while the version's code hangs."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes  # not every Python is built with it

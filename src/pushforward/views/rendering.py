@@ -20,7 +20,6 @@ from pushforward.views.snapshot import clock
 
 SLICES_OPEN = 8
 LONGEST = 4000
-SHIFTED = 0.2  # a stability index at which somebody should look, as `gate.drift` says it
 # What stands for environments where nothing is judged.
 MEASURED = "The numbers of a run are told, and held to their limits where they have some; nothing is promoted unasked."
 
@@ -33,7 +32,6 @@ def _told_by() -> dict[str, Any]:
         "curve": charts.curve,
         "bars": charts.bars,
         "dots": charts.dots,
-        "SHIFTED": SHIFTED,
         "spans": charts.spans,
         "fold_stages": words.fold_stages,
         "remarks": words.remarks,

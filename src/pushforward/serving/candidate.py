@@ -1,0 +1,294 @@
+"""Candidate: a version that may be served: verified from tag to bytes, checked out, loaded, asked; then handed on.
+
+`follow` starts this module as a program of its own for each version that an environment names, so that nothing that a
+version, DVC or an installer does can take the server's time or memory. What it prints is one line of JSON: the version
+as it can be started, or why it cannot be served.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pushforward import settings
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.judge import holdout, table
+from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment
+from pushforward.pipeline.revision import MANIFEST, Revision
+from pushforward.registry import authority, trust
+from pushforward.release import bundle, hop, rebuild
+from pushforward.release.chain import Evidence
+from pushforward.release.rebuild import Source
+from pushforward.release.stored import check_model
+from pushforward.serving import tables, worker
+from pushforward.serving.channel import Asked, Opens
+from pushforward.serving.events import Events
+from pushforward.serving.inputs import inputs_of
+from pushforward.serving.line import FaultError, Line, Predicted, Spec, unsound
+from pushforward.serving.port import Columns, RefusedError, Served
+from pushforward.serving.scored import Scored, Told
+
+if TYPE_CHECKING:
+    from pushforward.lifecycle import Serve
+    from pushforward.settings import Settings
+
+MIB = 1024 * 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
+ONE_BY_ONE = 50  # golden rows that are asked for one by one, to see how long one takes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A version as it can be started, and what came of asking it."""
+
+    version: str
+    commit: str
+    digest: str
+    environment: str
+    checkout: str
+    python: str
+    model: str
+    suffix: str
+    manifest: Mapping[str, object]
+    parity: str
+    latency_ms: float | None = None
+    memory_mb: float | None = None
+
+    @property
+    def rules(self) -> "Settings":
+        """The version's own settings."""
+        return settings.load(Path(self.checkout)).of(self.version.partition("@")[0])
+
+    @property
+    def served(self) -> Served:
+        """The version as replies name it."""
+        contract = self.rules.contract
+        model, _, number = self.version.partition("@")
+        return Served(
+            model,
+            number,
+            self.digest,
+            self.environment,
+            contract.key,
+            contract.time,
+            contract.predicted,
+            contract.events,
+            self.manifest,
+        )
+
+    def spec(self, may: "Serve", *, features: bool = False) -> Spec:
+        """What its worker is started with, and may take."""
+        rules = self.rules
+        return Spec(
+            Path(self.python),
+            Path(self.checkout),
+            rules.contract.folder,
+            rules.entry,
+            Path(self.model),
+            rules.contract.predicted,
+            rules.gate.probability,
+            may.memory_mb * MIB,
+            may.load_seconds,
+            may.answer_seconds,
+            features,
+        )
+
+    @property
+    def opens(self) -> Opens:
+        """How it is opened: by a worker, or by its score command where it names nothing else."""
+        if self.rules.entry:
+            return Line.open
+        rows, events = (tables.inputs(self.manifest, which) for which in ("rows", "events"))
+        return partial(Scored.open, told=Told(self.rules.contract, rows, events, self.suffix))
+
+
+def main() -> None:
+    """`python -m pushforward.serving.candidate ROOT TAG FOLDER CACHE`: one line of JSON on standard output."""
+    worker.die_with_parent()
+    root, name, folder, cache = sys.argv[1:]
+    out = os.dup(1)
+    os.dup2(2, 1)  # what DVC, an installer and others print is progress
+    try:
+        told = dataclasses.asdict(prepare(Path(root), name, Path(folder), Path(cache)))
+    except PushforwardError as failed:
+        told = {"error": failed.message, "next": failed.next, "exit_code": failed.exit_code}
+    except OSError as trouble:  # a full disk is no fault of the version
+        told = {"error": f"{trouble.filename or ''}: {trouble.strerror}", "next": "df -h", "exit_code": TOOL}
+    os.write(out, json.dumps(told).encode() + b"\n")
+
+
+def prepare(root: Path, name: str, folder: Path, cache: Path) -> Prepared:
+    """The version that the environment's tag `name` puts to use, verified, checked out in `folder`, and asked.
+
+    Nothing of it is run before its tag, verdict and provenance hold, and its model has the SHA-256 that they name.
+    `cache` keeps what DVC has fetched; what is in it is checked as if it had come just now.
+    """
+    with authority.of(root) as here:
+        version, used = bundle.find(here.repository, name)
+        of = Evidence(here.repository, version.name, lambda: trust.signers_file(root), clone=root)
+        with hop.following(f"pushforward verify '{version.name}'"):
+            for step, take in bundle.steps(of, root, used).items():
+                bundle.demand(step, take)
+            url = here.server.store if here.server else ""
+            source = Source(here.repository, of.target, url, root.absolute(), here.server)
+            checkout = _fetched(of, source, folder / "checkout", cache)
+            path, contract = of.rules.model_path, of.rules.contract
+            bundle.demand("model", lambda: check_model(of, *bundle.digests(checkout, path), "the DVC remote"))
+            known = environment.cache()
+            python = environment.interpreter(of.repository, of.target, contract.environment, folder=known)
+            same = here.server is not None and environment.at_hand() == of.record.environment
+            made = Prepared(
+                version.name,
+                of.target,
+                of.record.model,
+                used.environment if used else "",
+                str(checkout),
+                str(python),
+                str(checkout / path),
+                _suffix(of, checkout),
+                _manifest(checkout / path),
+                "",
+            )
+            may = Revision(here.repository, here.repository.commit("HEAD"), of.model).settings.serve
+            return _asked(of, _checked(made), may, same=same)
+
+
+def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
+    checkout = rebuild.checkout(source, folder, cache=cache)
+    asked = [] if of.statement.judged else [of.rules.contract.holdout]
+    pipeline.fetch(checkout, of.rules.model_path, *asked, say=lambda text: print(text, file=sys.stderr))
+    return checkout
+
+
+def _suffix(of: Evidence, checkout: Path) -> str:
+    """What kind of file its score command is given rows in."""
+    asked = of.rules.contract.holdout
+    return table.PARQUET if of.statement.judged else table.place(checkout / asked, holdout.ROWS, asked).suffix
+
+
+def _manifest(model: Path) -> dict[str, Any]:
+    """What the manifest says; it has the SHA-256 of the tag, and is the project's own. Nothing where there is none."""
+    path = model / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise PushforwardError(f"{MANIFEST} of the model is no JSON", next="mend what writes it") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _checked(made: Prepared) -> Prepared:
+    """Refuse a version whose manifest does not say what it takes: nobody could ask it."""
+    try:
+        inputs_of(made.served)
+    except PushforwardError as wrong:
+        raise PushforwardError(f"hop manifest: {wrong.message}", next=wrong.next, exit_code=wrong.exit_code) from None
+    return made
+
+
+def _asked(of: Evidence, made: Prepared, may: "Serve", *, same: bool) -> Prepared:
+    """Load it and ask for its golden rows; refused where it does not give them as when it was judged."""
+    place = Path(made.checkout) / of.rules.contract.holdout
+    golden = None if of.statement.judged else bundle.expected(of, place)
+    events, rows = Events(may.remember_days), dict[str, list[Any]]()
+    if golden is not None:
+        given = table.read(table.place(place, holdout.ROWS, of.rules.contract.holdout), "rows")
+        kept = {str(key) for key, _ in golden}
+        key = of.rules.contract.key
+        rows = dict(tables.columns(given.filter(given[key].cast(pl.String).is_in(kept))))
+        if of.rules.contract.events:
+            events.add(tables.columns(table.read(place / holdout.EVENTS, holdout.EVENTS)))
+    probed = asyncio.run(_probe(made, may, events, rows))
+    if golden is None:
+        said = f"nobody asked it before it was promoted ({of.statement.judged})" if of.statement.judged else ""
+        return dataclasses.replace(made, parity=said or bundle.NOT_COMPARED, memory_mb=probed.memory_mb)
+    keys = [one if isinstance(one, int) else str(one) for one in rows[of.rules.contract.key]]
+    named = probed.predicted.columns
+    told = [values[0] if len(values) == 1 else list(values) for values in zip(*named.values(), strict=True)]
+    parity = bundle.parity(golden, dict(zip(keys, told, strict=True)), same=same)
+    return dataclasses.replace(made, parity=parity, latency_ms=probed.latency_ms, memory_mb=probed.memory_mb)
+
+
+@dataclass(frozen=True)
+class _Probed:
+    predicted: Predicted
+    latency_ms: float | None
+    memory_mb: float | None
+
+
+async def _probe(made: Prepared, may: "Serve", events: Events, rows: Columns) -> _Probed:
+    """Ask a process that is thrown away after: what it has been told for this is no part of what is served."""
+    spec = made.spec(may)
+    spec = dataclasses.replace(spec, answer_seconds=max(spec.answer_seconds, spec.load_seconds))
+    with _of_the_version():
+        asked = await made.opens(spec, lambda: None)
+        try:
+            for _, frame in events.since(0):
+                await asked.tell(frame)
+            if not rows:
+                return _Probed(Predicted({}), None, _memory(asked))
+            count = len(next(iter(rows.values())))
+            predicted = await asked.predict(rows, count)
+            if why := unsound(predicted, probability=spec.probability):
+                raise FaultError(why)
+            return _Probed(predicted, await _latency(asked, rows, min(count, ONE_BY_ONE)), _memory(asked))
+        finally:
+            await asked.close()
+
+
+@contextlib.contextmanager
+def _of_the_version() -> Iterator[None]:
+    try:
+        yield
+    except (FaultError, RefusedError) as failed:
+        raise PushforwardError(f"hop load: {failed}", exit_code=TOOL) from None
+
+
+async def _latency(asked: Asked, rows: Columns, count: int) -> float | None:
+    """The median of the milliseconds that one row takes; None of a score command, which takes seconds."""
+    if not isinstance(asked, Line):
+        return None
+    taken = []
+    for place in range(count):
+        began = time.perf_counter()
+        await asked.predict({name: [values[place]] for name, values in rows.items()}, 1)
+        taken.append(time.perf_counter() - began)
+    return round(1000 * statistics.median(taken), 3)
+
+
+def _memory(asked: Asked) -> float | None:
+    """The MiB that a worker has in memory."""
+    if not isinstance(asked, Line):
+        return None
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        words = Path(f"/proc/{asked.process.pid}/statm").read_text().split()
+        return round(int(words[1]) * PAGE / MIB, 1)
+    return None
+
+
+def read(text: bytes) -> Prepared:
+    """What the program has printed; the `PushforwardError` that it tells of is raised."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        raise PushforwardError("the candidate's process said nothing", exit_code=TOOL) from None
+    if "error" in told:
+        raise PushforwardError(told["error"], next=told["next"], exit_code=told["exit_code"])
+    return Prepared(**told)
+
+
+if __name__ == "__main__":
+    main()

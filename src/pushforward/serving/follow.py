@@ -1,0 +1,306 @@
+"""Follower: keeps the versions that answer those that the environments' tags name; `serve` runs it beside the requests.
+
+A tag that comes makes a candidate; only one that is ready takes over, and the old one answers until then, and on where
+the new one fails. The version before stays warm: to go back to it takes a verification and no start. What failed is
+tried again, ever later, until another tag comes.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pushforward
+from pushforward import durable
+from pushforward.errors import TOOL, PushforwardError
+from pushforward.lifecycle import Serve
+from pushforward.release import release
+from pushforward.serving import candidate
+from pushforward.serving.candidate import Prepared
+from pushforward.serving.channel import Channel
+from pushforward.serving.line import FaultError
+from pushforward.serving.live import Live, Running
+from pushforward.serving.port import Arm
+from pushforward.serving.uses import Told, Use, Uses
+
+PREPARE_SECONDS = 3600.0  # an environment may have to be built, and gigabytes fetched
+AGAIN_SECONDS = (30.0, 900.0)
+LAST_LINES = 4
+
+
+@dataclass
+class Post:
+    """One environment that is followed: what it should hold, what it does, and what it did before."""
+
+    arm: Arm
+    environment: str
+    use: Use | None = None
+    done: Use | None = None
+    running: Running | None = None
+    before: Running | None = None
+    failures: int = 0
+    again: float = 0.0
+    why: str = ""
+    task: "asyncio.Task[None] | None" = None
+    trying: Use | None = None
+
+
+@dataclass
+class Follower:
+    """The environments of one model and the versions that answer for them. `say` hears what changes."""
+
+    uses: Uses
+    environment: str
+    live: Live
+    folder: Path
+    cache: Path
+    say: Callable[[str], None]
+    features: bool = False
+    serve: Serve = field(default_factory=Serve)
+    told: Told | None = None
+    posts: dict[Arm, Post] = field(default_factory=dict)
+    _number: int = 0
+    _started: list[Running] = field(default_factory=list)
+    _ending: set["asyncio.Task[None]"] = field(default_factory=set)
+    _silent: str = ""
+
+    def __post_init__(self) -> None:
+        self.posts = {"main": Post("main", self.environment)}
+        self.live.worse = self.take_back
+
+    async def run(self) -> None:
+        """Follow until cancelled; then every version is ended, after what it was asked is answered."""
+        seen: str | None = None
+        try:
+            while True:
+                try:
+                    now = await asyncio.to_thread(self.uses.glance)
+                    if now != seen:
+                        self._see(await asyncio.to_thread(self.uses.read))
+                        seen = now
+                    self._silent = ""
+                except (PushforwardError, OSError) as failed:
+                    self._unread(str(failed).partition("\n")[0])
+                for post in self.posts.values():
+                    await self._see_to(post)
+                await asyncio.sleep(self.uses.seconds)
+        finally:
+            await self._end()
+
+    def take_back(self, why: str) -> None:
+        """Have a canary go that has shown to be worse: it is asked no more, and a signed tag says so to everybody."""
+        post = self.posts.get("canary")
+        if post is None or post.running is None:
+            return
+        self.say(f"{post.environment}: {post.running.name} is taken back: {why}")
+        self.live.put("canary", None)
+        self.live.counts["taken_back"] += 1
+        task = asyncio.create_task(asyncio.to_thread(self._sign, post.environment, post.running.name, why))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _sign(self, environment: str, version: str, why: str) -> None:
+        reason = f"{version} as a canary: {why}"[:300]
+        root, model = self.uses.root, self.uses.model
+        try:
+            try:
+                made = release.rollback(root, reason, environment=environment, model=model)
+            except PushforwardError as failed:
+                if "held no version before" not in failed.message:
+                    raise
+                made = release.empty(root, reason, environment=environment, model=model)
+        except PushforwardError as failed:
+            step = f"pushforward rollback {environment} -m REASON"
+            self.say(f"{environment}: {version} is not asked here any more, no tag says so: {failed.message}; {step}")
+        else:
+            self.say(f"{environment}: {made.tag} says so")
+
+    def _unread(self, why: str) -> None:
+        self.live.counts["unread"] += 1
+        if why != self._silent:
+            self._silent = why
+            self.say(f"{why}; what is served stays")
+
+    def _see(self, told: Told) -> None:
+        """Go by what the authority says now."""
+        self.told, self.serve = told, told.serve
+        self.live.share, self.live.slower = told.serve.share, told.serve.slower
+        named: dict[Arm, str | None] = {"canary": told.serve.canary, "shadow": told.serve.shadow}
+        for arm, environment in named.items():
+            post = self.posts.get(arm)
+            if environment and (post is None or post.environment != environment):
+                self.posts[arm] = Post(arm, environment, running=post.running if post else None)
+            elif not environment and post is not None:
+                post.environment = ""
+        for post in self.posts.values():
+            post.use = told.uses.get(post.environment)
+        if self.posts["main"].use is None and "main" not in self.live.arms:
+            self.live.arms["main"] = None
+            step = f"pushforward release VERSION --to {self.environment}"
+            self.say(f"{self.environment}: no version is in use yet; {step}")
+
+    async def _see_to(self, post: Post) -> None:
+        """Start what is to be done for an environment, and stop what is not any more."""
+        if post.task is not None and not post.task.done():
+            if post.trying == post.use:
+                return
+            post.task.cancel()
+            await asyncio.wait([post.task])
+        elif post.task is not None and not post.task.cancelled() and (bug := post.task.exception()):
+            post.task = None
+            self._failed(post, post.trying, bug)
+        if post.use == post.done or (post.use == post.trying and time.monotonic() < post.again):
+            return
+        if post.use != post.trying:
+            post.failures = 0
+        post.trying = post.use
+        post.task = asyncio.create_task(self._renew(post, post.use))
+
+    async def _renew(self, post: Post, use: Use | None) -> None:
+        try:
+            running = await self._running(post, use) if use is not None and use.version else None
+        except (PushforwardError, FaultError, OSError) as failed:
+            self._failed(post, use, failed)
+            return
+        self.live.put(post.arm, running)
+        if running is None or post.running is None or running.channel is not post.running.channel:
+            post.before = post.running or post.before
+        post.running = running
+        post.done, post.why = use, ""
+        self.live.counts[f"{post.arm}_uses"] += 1
+        place = post.environment or post.arm
+        if running is None:
+            self.say(f"{place}: no version is in use{f' ({use.tag})' if use else ''}")
+        else:
+            said = running.prepared.parity
+            self.say(f"{place}: {running.name} answers ({use.tag if use else ''}; {said})")
+        self._sweep()
+
+    def _failed(self, post: Post, use: Use | None, failed: BaseException) -> None:
+        shortest, longest = AGAIN_SECONDS
+        wait = min(shortest * 2**post.failures, longest)
+        post.failures += 1
+        post.again, post.why = time.monotonic() + wait, str(failed).partition("\n")[0]
+        self.live.counts["candidates_failed"] += 1
+        stays = f"{post.running.name} answers on" if post.running else "no version answers"
+        name = f"{use.version} ({use.tag})" if use else ""
+        self.say(f"{post.environment}: {name} cannot be served: {failed}\n  {stays}; again in {wait:.0f} s")
+
+    async def _running(self, post: Post, use: Use) -> Running:
+        """The version of a tag, ready to be asked: one that is warm, else a new one."""
+        warm = next(
+            (one for one in self._known() if (one.name, one.prepared.commit) == (use.version, use.commit)), None
+        )
+        if warm is not None:
+            await asyncio.to_thread(self.uses.verify, use)
+            return replace(warm, served=replace(warm.served, environment=post.environment))
+        self._number += 1
+        home = self.folder / str(self._number)
+        try:
+            prepared = await self._prepare(use, home)
+            return await self._open(prepared)
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+            raise
+
+    async def _open(self, prepared: Prepared) -> Running:
+        name = prepared.version
+
+        def told(why: str) -> None:
+            self.live.counts["faults"] += 1
+            self.say(f"{name}: {why}")
+
+        channel = Channel(prepared.spec(self.serve, features=self.features), self.live.events, told, prepared.opens)
+        await channel.start()
+        running = Running(prepared.served, channel, prepared)
+        self._started.append(running)
+        return running
+
+    async def _prepare(self, use: Use, home: Path) -> Prepared:
+        """Have a program of its own verify, load and ask a version."""
+        home.mkdir(parents=True)
+        words = ("-P", "-m", "pushforward.serving.candidate", self.uses.root, use.tag, home, self.cache)
+        async with _program(sys.executable, *map(str, words)) as child:
+            try:
+                async with asyncio.timeout(PREPARE_SECONDS):
+                    out, said = await child.communicate()
+            except TimeoutError:
+                raise PushforwardError(f"it was not ready after {PREPARE_SECONDS:.0f} s", exit_code=TOOL) from None
+        if child.returncode != 0 or not out:
+            lines = said.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
+            raise PushforwardError("\n  ".join(["its process ended before it was ready", *lines]), exit_code=TOOL)
+        return candidate.read(out)
+
+    def _known(self) -> Iterator[Running]:
+        for post in self.posts.values():
+            yield from (one for one in (post.running, post.before) if one is not None)
+
+    def _sweep(self) -> None:
+        """End the versions that nobody asks any more, and are not the way back."""
+        kept = {id(one.channel) for one in self._known()}
+        for one in list(self._started):
+            if id(one.channel) not in kept:
+                self._started.remove(one)
+                task = asyncio.create_task(self._stop(one))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+
+    async def _stop(self, running: Running) -> None:
+        await running.channel.stop()
+        await asyncio.to_thread(shutil.rmtree, Path(running.prepared.checkout).parent, ignore_errors=True)
+
+    async def _end(self) -> None:
+        """Stop what is under way, and every version."""
+        tasks = [post.task for post in self.posts.values() if post.task is not None and not post.task.done()]
+        for task in tasks:
+            task.cancel()
+        await self.live.close()
+        await asyncio.gather(*tasks, *(self._stop(one) for one in self._started), *self._ending, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _program(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program of ours in a session of its own; nothing of it outlives the block."""
+    source = str(Path(pushforward.__file__).parent.parent)
+    known = os.environ.get("PYTHONPATH", "")
+    env = os.environ | {"PYTHONPATH": f"{source}{os.pathsep}{known}" if known else source}
+    child = await asyncio.create_subprocess_exec(
+        *words, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+
+
+@contextlib.contextmanager
+def home(root: Path, model: str) -> Iterator[Path]:
+    """Where a server keeps what it has fetched and checked out; what a killed one has left there is taken out."""
+    known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushforward" / "serving"
+    folder = known / f"{model}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]}"
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    for left in work.glob("*.lock"):
+        with durable.attempted(left) as mine:
+            if mine:
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink(missing_ok=True)
+    own = work / secrets.token_hex(6)
+    with durable.locked(own.with_suffix(".lock")):
+        own.mkdir()
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+            own.with_suffix(".lock").unlink(missing_ok=True)

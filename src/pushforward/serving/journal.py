@@ -1,0 +1,214 @@
+"""Journal of predictions: each answer as rows of Parquet, in files that are whole, by day; `live` writes, others read.
+
+An answer never waits for it: rows are kept in memory and written by a thread, every few seconds. Whoever kills the
+server loses what was answered since. The last file of a version is put anew in its place, longer each time, until it
+is long or old enough. A disk that is full loses rows too: they are counted, and it is said once.
+"""
+
+import asyncio
+import contextlib
+import io
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pushforward import durable
+from pushforward.serving import tables
+from pushforward.serving.line import Predicted
+from pushforward.serving.port import Arm, Columns, Served, Value
+
+FLUSH_SECONDS = 5.0
+FLUSH_ROWS = 20_000
+ROTATE_SECONDS = 300.0
+MOST_ROWS = 1_000_000  # in memory, where writing takes longer than answering
+TIDY_SECONDS = 3600.0
+DAY = re.compile(r"\d{4}-[01]\d-[0-3]\d")
+ROW = "row."
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answer: who gave it, to which rows of which request, and how long it took."""
+
+    at: datetime
+    request: str
+    served: Served
+    arm: Arm
+    rows: Columns
+    predicted: Predicted
+    latency_us: int
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(next(iter(self.predicted.columns.values())))
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A file that still grows: where it is, what is in it, and when it was begun."""
+
+    path: Path
+    table: pl.DataFrame
+    began: float
+
+
+@dataclass
+class Journal:
+    """The journal in a folder; `told` hears once when rows are lost, and when they are not any more."""
+
+    folder: Path
+    told: Callable[[str], None]
+    keep_days: float | None = None
+    rows: int = 0
+    lost: int = 0
+    files: int = 0
+    _open: dict[str, _Open] = field(default_factory=dict)
+    _waiting: list[Entry] = field(default_factory=list)
+    _count: int = 0
+    _full: asyncio.Event = field(default_factory=asyncio.Event)
+    _failing: bool = False
+    _stopping: bool = False
+
+    def add(self, entry: Entry) -> None:
+        """Keep an answer until it is written; returns at once."""
+        count = entry.count
+        if self._count + count > MOST_ROWS:
+            self._lose(count, "they come faster than they can be written")
+            return
+        self._waiting.append(entry)
+        self._count += count
+        if self._count >= FLUSH_ROWS:
+            self._full.set()
+
+    async def run(self) -> None:
+        """Write what waits, every few seconds, until stopped; then the rest."""
+        tidied = -TIDY_SECONDS
+        while not self._stopping:
+            if time.monotonic() - tidied > TIDY_SECONDS:
+                await asyncio.to_thread(self.tidy)
+                tidied = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._full.wait()
+            await self.flush()
+        await self.flush()  # what came while the last of these was written
+
+    def stop(self) -> None:
+        """Have `run` write what waits, and end."""
+        self._stopping = True
+        self._full.set()
+
+    async def flush(self) -> None:
+        """Write what waits now."""
+        entries, self._waiting, self._count = self._waiting, [], 0
+        self._full.clear()
+        versions: dict[str, list[Entry]] = {}
+        for one in entries:
+            versions.setdefault(one.served.digest, []).append(one)
+        for some in versions.values():
+            count = sum(one.count for one in some)
+            try:
+                await asyncio.to_thread(self._write, some)
+            except (OSError, pl.exceptions.PolarsError) as failed:
+                self._lose(count, getattr(failed, "strerror", None) or str(failed).partition("\n")[0])
+            else:
+                self.rows += count
+                if self._failing:
+                    self._failing = False
+                    self.told(f"predictions are written to {self.folder} again; {self.lost:,} rows are lost")
+
+    def tidy(self) -> None:
+        """Take out the days that are past keeping, and what a server that was killed has left half written."""
+        with contextlib.suppress(OSError):
+            old = time.time() - TIDY_SECONDS
+            for path in self.folder.glob(f"*/*{durable.UNFINISHED}"):
+                if DAY.fullmatch(path.parent.name) and path.lstat().st_mtime < old:
+                    path.unlink(missing_ok=True)
+            if self.keep_days is None:
+                return
+            first = (datetime.now(UTC) - timedelta(days=self.keep_days)).date()
+            for day in self.folder.iterdir():
+                past = DAY.fullmatch(day.name) and day.name < first.isoformat()
+                if past and day.is_dir() and not day.is_symlink():
+                    shutil.rmtree(day, ignore_errors=True)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Put the file of a version in its place, longer by these answers; or begin a new one."""
+        digest, fresh = entries[0].served.digest, table(entries)
+        now, last = datetime.now(UTC), self._open.get(digest)
+        day = self.folder / now.date().isoformat()
+        closed = last is None or last.path.parent != day or time.monotonic() - last.began > ROTATE_SECONDS
+        if last is None or closed or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
+            day.mkdir(parents=True, exist_ok=True)
+            last = _Open(_unused(day), fresh.clear(), time.monotonic())
+            self.files += 1
+        longer = _Open(last.path, pl.concat([last.table, fresh]), last.began)
+        content = io.BytesIO()
+        longer.table.write_parquet(content)
+        durable.write(longer.path, content.getvalue())
+        self._open[digest] = longer
+
+    def _lose(self, count: int, why: str) -> None:
+        self.lost += count
+        if not self._failing:
+            self._failing = True
+            self.told(f"predictions are answered and not written to {self.folder}: {why}")
+
+
+def _unused(day: Path) -> Path:
+    while True:
+        now = datetime.now(UTC)
+        path = day / f"{now:%H%M%S}-{now.microsecond:06}-{os.getpid()}.parquet"
+        if not path.exists():
+            return path
+
+
+def table(entries: Sequence[Entry]) -> pl.DataFrame:
+    """Answers of one version as a data frame, a line a row."""
+    served = entries[0].served
+    counts = [one.count for one in entries]
+
+    def each(values: Sequence[Any]) -> list[Any]:
+        return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
+
+    def column(name: str) -> list[Value]:
+        return [value for one in entries for value in one.rows.get(name) or [None] * one.count]
+
+    made = [
+        pl.Series("at", each([one.at for one in entries]), tables.INSTANT),
+        pl.Series("request", each([one.request for one in entries]), pl.String),
+        pl.Series("version", [f"{served.model}@{served.version}"] * sum(counts), pl.String),
+        pl.Series("digest", [served.digest] * sum(counts), pl.String),
+        pl.Series("arm", each([one.arm for one in entries]), pl.String),
+        pl.Series("key", ["" if key is None else str(key) for key in column(served.key)], pl.String),
+        pl.Series("time", [_instant(one) for one in column(served.time or "")], tables.INSTANT),
+        *(
+            pl.Series(name, [p for one in entries for p in one.predicted.columns[name]], pl.Float64)
+            for name in served.predicted
+        ),
+        pl.Series("latency_us", each([one.latency_us for one in entries]), pl.Int64),
+        pl.Series("features", [one for each in entries for one in _features(each)], pl.String),
+    ]
+    types = tables.inputs(served.manifest, "rows")
+    names = dict.fromkeys(name for one in entries for name in one.rows)
+    rows = tables.frame({name: column(name) for name in names}, types, as_named=False)
+    return pl.DataFrame([*made, *(rows[name].alias(f"{ROW}{name}") for name in rows.columns)])
+
+
+def _features(entry: Entry) -> Sequence[str | None]:
+    return entry.predicted.features or [None] * entry.count
+
+
+def _instant(value: Value) -> datetime | None:
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)

@@ -1,0 +1,150 @@
+"""candidate: nothing of a version is run before it is verified; one that answers otherwise than judged is refused."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.serving.shelf import AT, Shelf
+from tests.serving.versions import workers
+
+from pushforward.errors import DATA, POLICY, TOOL, PushforwardError
+from pushforward.lifecycle import Serve
+from pushforward.serving import candidate
+from pushforward.serving.channel import Channel
+from pushforward.serving.events import Events
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def prepare(shelf, tag, folder="one"):
+    home = shelf.hub.folder / folder
+    home.mkdir()
+    return candidate.prepare(shelf.hub.clone, tag, home, shelf.hub.folder / "cache")
+
+
+@pytest.fixture
+def shelf(hub):
+    return Shelf(hub)
+
+
+def answers(made, rows, events=()):
+    async def ask():
+        known = Events(35)
+        for one in events:
+            known.add(one)
+        channel = Channel(made.spec(Serve()), known, print, made.opens)
+        await channel.start()
+        found = await channel.predict(rows, len(rows["x"]))
+        await channel.stop()
+        return found.columns["p"]
+
+    return asyncio.run(ask())
+
+
+def test_a_version_is_checked_out_asked_and_can_be_started(shelf):
+    version = shelf.add('{"p": 0.25}', lambda _: 0.25)
+    made = prepare(shelf, shelf.use(version))
+    assert (made.version, made.environment) == ("toy@v1.0.0", "production")
+    assert made.parity == "it loads, and gives its 8 golden rows to the last bit"
+    assert 0 < made.latency_ms < 1000
+    assert 1 < made.memory_mb < 500
+    assert made.served.digest == shelf.hub.record(version)["model"]
+    assert (made.served.key, made.served.time, made.served.predicted) == ("id", "at", ("p",))
+    assert made.served.events
+    assert made.served.manifest["inputs"]["rows"]["x"] == "Float64"
+    assert answers(made, {"id": ["a"], "x": [0.5], "at": [AT]}) == [0.25]
+
+
+def test_one_without_serve_answers_by_its_score_command_also_for_one_key_twice(hub):
+    shelf = Shelf(hub, serve=False)
+    made = prepare(shelf, shelf.use(shelf.add(p=lambda x: x + 3 / 1000)))
+    assert "8 golden rows to the last bit" in made.parity
+    told = [{"id": ["a", "b"], "kind": ["seen", "seen"], "known_at": [AT, AT]}]
+    assert answers(made, {"id": ["a", "a"], "x": [0.5, 0.25], "at": [AT, AT]}, told) == [0.502, 0.252]
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ('{"load": "crash"}', "does not load: it ended"),
+        ('{"load": "hang"}', "did not answer within 2 s"),
+        ('{"load": "memory"}', "MemoryError"),
+        ('{"load": "raise"}', "as it was told"),
+        ('{"predict": "crash"}', "it ended"),
+        ('{"predict": "hang"}', "did not answer within"),
+        ('{"predict": "memory"}', "MemoryError"),
+        ('{"predict": "raise"}', "as it was told"),
+        ('{"predict": "garbage"}', "bytes"),
+        ('{"p": NaN}', "p is nan"),
+        ('{"p": 1.5}', "has to be in"),
+    ],
+)
+def test_a_version_that_cannot_be_served_is_refused_and_leaves_no_process(hub, told, why):
+    shelf = Shelf(hub, settings="serve: {load_seconds: 2.0, answer_seconds: 2.0, memory_mb: 1024}\n")
+    tag = shelf.use(shelf.add(told))
+    with pytest.raises(PushforwardError, match=rf"^hop load: .*{why}") as failed:
+        prepare(shelf, tag)
+    assert failed.value.exit_code == TOOL
+    assert workers(hub.folder) == []
+
+
+def test_other_predictions_than_when_it_was_judged_are_refused(shelf):
+    tag = shelf.use(shelf.add(golden=2e-6))
+    with pytest.raises(PushforwardError, match=r"^hop golden: .*by up to 2e−06") as failed:
+        prepare(shelf, tag)
+    assert failed.value.exit_code == DATA
+
+
+def test_bytes_that_are_not_the_judged_ones_are_never_loaded(shelf):
+    told = '{"load": "raise"}'
+    tag = shelf.use(shelf.add(told))
+    evil = next(path for path in shelf.hub.store.rglob("*") if path.is_file() and path.read_bytes() == told.encode())
+    evil.write_bytes(b"{}")
+    with pytest.raises(PushforwardError, match=r"^hop model: "):
+        prepare(shelf, tag)
+
+
+def test_a_tag_that_nobody_signed_who_may_puts_nothing_to_use(shelf, git):
+    version = shelf.add()
+    tag = shelf.use(version)
+    git(shelf.hub.bare, "tag", "-d", tag)
+    commit = git(shelf.hub.bare, "rev-parse", f"{version}^{{commit}}")
+    git(shelf.hub.bare, "-c", "user.name=Eve", "-c", "user.email=eve@example.org", "tag", "-am", "mine", tag, commit)
+    with pytest.raises(PushforwardError, match=r"^hop use: ") as failed:
+        prepare(shelf, tag)
+    assert failed.value.exit_code == POLICY
+
+
+def test_what_was_fetched_once_is_not_fetched_again_and_checked_again(shelf):
+    tag = shelf.use(shelf.add())
+    prepare(shelf, tag)
+    (shelf.hub.store / "files").rename(shelf.hub.store / "away")
+    assert prepare(shelf, tag, "two").parity.endswith("to the last bit")
+    for path in (shelf.hub.folder / "cache").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"{}":
+            path.chmod(0o644)
+            path.write_bytes(b'{"p": 0.5}')
+    with pytest.raises(PushforwardError, match="the DVC remote has lost model"):
+        prepare(shelf, tag, "three")
+
+
+def test_as_a_program_it_prints_one_line_the_version_or_why_not(shelf):
+    tag = shelf.use(shelf.add())
+    folder = shelf.hub.folder / "program"
+    folder.mkdir()
+
+    def run(name):
+        command = [sys.executable, "-m", "pushforward.serving.candidate", str(shelf.hub.clone), name, str(folder)]
+        command.append(str(shelf.hub.folder / "cache"))
+        return subprocess.run(command, capture_output=True, check=True, cwd=ROOT / "src").stdout
+
+    made = candidate.read(run(tag))
+    assert (made.served.model, made.served.version) == ("toy", "v1.0.0")
+    with pytest.raises(PushforwardError, match="toy#production#2 is not there"):
+        candidate.read(run("toy#production#2"))
+    assert json.loads(run("toy#production#2"))["exit_code"] == 2
+    with pytest.raises(PushforwardError, match="said nothing"):
+        candidate.read(b"")

@@ -1,0 +1,183 @@
+"""follow: what answers is what the environments' tags name, and whatever becomes of a candidate, something answers."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from tests.serving.shelf import AT, Shelf
+from tests.serving.versions import workers
+
+from pushforward.serving import follow
+from pushforward.serving.events import Events
+from pushforward.serving.follow import Follower
+from pushforward.serving.live import Live
+from pushforward.serving.port import RefusedError, UnavailableError
+from pushforward.serving.uses import Uses
+
+LIMITS = "serve: {load_seconds: 3.0, answer_seconds: 3.0, memory_mb: 1024}\n"
+
+
+class Followed:
+    """The versions of a shelf, followed inside of the block."""
+
+    def __init__(self, shelf, environment="production", **more):
+        self.shelf, self.said = shelf, []
+        self.live = Live(Events(35), **more)
+        folder = shelf.hub.folder / "serving"
+        folder.mkdir()
+        uses = Uses(shelf.hub.clone)
+        self.follower = Follower(uses, environment, self.live, folder, shelf.hub.folder / "cache", self.said.append)
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.follower.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    async def p(self, x=0.5, key="a"):
+        """The prediction of one row, and the version that gave it."""
+        answer = await self.live.predict({"id": [key], "x": [x], "at": [AT]}, "r")
+        return answer.predictions["p"][0], answer.served.version
+
+    async def until(self, what, seconds=60.0):
+        """Wait until something is so."""
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, self.said
+            assert not self.task.done(), self.task.exception()
+            await asyncio.sleep(0.02)
+
+    async def answers(self, version):
+        """Wait until this version answers."""
+        await self.until(lambda: self.live.served is not None and self.live.served.version == version)
+
+    async def does(self, act, *args, **more):
+        """Do something that takes a while, beside what goes on."""
+        return await asyncio.to_thread(act, *args, **more)
+
+
+def test_a_swap_goes_on_with_the_events_and_a_way_back_needs_no_start(hub):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"say": "seen"}', lambda _: 0.003)
+    shelf.use(first)
+
+    async def play():
+        async with Followed(shelf) as one:
+            with pytest.raises(UnavailableError):
+                await one.p()
+            await one.answers("v1.0.0")
+            found = [await one.p()]
+            assert await one.live.observe({"id": ["a", "b"], "kind": ["x", "y"], "known_at": [AT, AT]}) == 2
+            with pytest.raises(RefusedError, match="kind: bad is none"):
+                await one.live.observe({"id": ["a"], "kind": ["bad"], "known_at": [AT]})
+            await one.does(shelf.use, second)
+            await one.answers("v1.1.0")
+            found.append(await one.p())
+            await one.does(shelf.back)
+            await one.answers("v1.0.0")
+            found.append(await one.p())
+            return found, one.follower._number, one.said
+
+    found, made, said = asyncio.run(play())
+    assert found == [(0.25, "v1.0.0"), (0.002, "v1.1.0"), (0.25, "v1.0.0")]
+    assert said[-1].startswith("production: toy@v1.0.0 answers (toy#production#3"), said
+    assert made == 2
+    assert workers(hub.folder) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    ['{"load": "hang"}', '{"predict": "memory"}'],
+)
+def test_a_candidate_that_fails_takes_nothing_over_and_the_next_one_does(hub, told):
+    shelf = Shelf(hub, settings=LIMITS)
+    good, bad, better = shelf.add(), shelf.add(told), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(good)
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.answers("v1.0.0")
+            await one.does(shelf.use, bad)
+            await one.until(lambda: one.live.counts["candidates_failed"])
+            assert await one.p() == (0.5, "v1.0.0")
+            assert any("toy@v1.0.0 answers on; again in 30 s" in line for line in one.said), one.said
+            await one.does(shelf.use, better)
+            await one.answers("v1.2.0")
+            assert await one.p() == (0.75, "v1.2.0")
+            return one.live.counts["candidates_failed"]
+
+    assert asyncio.run(play()) == 1
+
+
+def test_a_candidate_that_failed_is_tried_again_after_a_while(hub, monkeypatch):
+    monkeypatch.setattr(follow, "AGAIN_SECONDS", (0.2, 1.0))
+    shelf = Shelf(hub)
+    shelf.use(shelf.add())
+    (hub.store / "files").rename(hub.store / "away")
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.until(lambda: one.live.counts["candidates_failed"] >= 2)
+            (hub.store / "away").rename(hub.store / "files")
+            await one.answers("v1.0.0")
+
+    asyncio.run(play())
+
+
+def test_an_environment_that_is_emptied_answers_nobody(hub):
+    from pushforward.release.release import empty
+
+    shelf = Shelf(hub)
+    version = shelf.add()
+    shelf.use(version)
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.answers("v1.0.0")
+            await one.does(empty, hub.clone, "nobody needs it", environment="production")
+            await one.until(lambda: one.live.served is None)
+            with pytest.raises(UnavailableError):
+                await one.p()
+            await one.does(shelf.use, version)
+            await one.answers("v1.0.0")
+            assert one.said[-2] == "production: no version is in use (toy#production!#2)"
+
+    asyncio.run(play())
+
+
+def test_a_tag_that_comes_while_another_is_tried_is_gone_by_at_once(hub):
+    shelf = Shelf(hub, settings="serve: {load_seconds: 600.0}\n")
+    hangs, good = shelf.add('{"load": "hang"}'), shelf.add()
+    shelf.use(hangs)
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.until(lambda: workers(hub.folder))
+            await one.does(shelf.use, good)
+            await one.answers("v1.1.0")
+            await one.until(lambda: len(workers(hub.folder)) == 1)
+
+    asyncio.run(play())
+
+
+def test_a_repository_that_cannot_be_read_is_said_once_and_what_is_served_stays(hub):
+    shelf = Shelf(hub)
+    shelf.use(shelf.add())
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.answers("v1.0.0")
+            hub.bare.rename(hub.folder / "away.git")
+            await one.until(lambda: one.live.counts["unread"] >= 2)
+            assert await one.p() == (0.5, "v1.0.0")
+            (hub.folder / "away.git").rename(hub.bare)
+            version = await one.does(shelf.add, '{"p": 0.25}', lambda _: 0.25)
+            await one.does(shelf.use, version)
+            await one.answers("v1.1.0")
+            assert len([line for line in one.said if "what is served stays" in line]) == 1
+
+    asyncio.run(play())
