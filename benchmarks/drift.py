@@ -35,14 +35,14 @@ LABEL = "late"
 MONTHS = tuple(range(1, 13))
 # What real months are accused of, and why it is so.
 EXPLAINED = {
-    (12, column, "missing"): "the weather of 2013 ends in the evening of 30 December"
+    (12, column, "missing"): "the weather of 2013 ends on 30 December"
     for column in ("temp", "dewp", "humid", "wind_speed", "precip", "visib")
 } | {
     (month, LABEL, kind): f"so it was: {why}"
     for month, kinds, why in (
-        (6, ("index", "mean"), "thunderstorms, 34 % late after 24 % in May"),
-        (9, ("slow index", "slow mean"), "15 % late, the fewest of all months, after 35 % in June and July"),
-        (12, ("index", "mean"), "snow and holidays, twice as many late as in November"),
+        (6, ("index", "mean"), "34 % late after 24 % in May, the largest step until then"),
+        (9, ("slow index", "slow mean"), "15 % late, the fewest of the year, after 35 % in June"),
+        (12, ("index", "mean"), "35 % late after 18 % in November, the largest step of the year"),
     )
     for kind in kinds
 }

@@ -5,6 +5,9 @@ from bisect import bisect_left, bisect_right, insort
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Moments:
     """Seconds in order; how many there ever were is told also after the oldest are forgotten."""
@@ -26,6 +29,10 @@ class Moments:
     def until(self, second: int) -> int:
         """How many there ever were at or before `second`, which nothing forgotten is after."""
         return self._dropped + bisect_right(self.times, second)
+
+    def until_each(self, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`until` of each."""
+        return self._dropped + np.frombuffer(self.times, np.int64).searchsorted(seconds, "right")
 
     def forget(self, until: int) -> bool:
         """Drop those at or before `until`; whether none is left."""

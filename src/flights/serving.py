@@ -3,6 +3,7 @@
 `load` is what `serve` of pushforward.yaml names. Events are told as they come; no table is made on the way.
 """
 
+from itertools import count
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 
 from flights.booster import Matrix, threads
 from flights.catalog import FEATURES
-from flights.online import Columns, Online
+from flights.online import Online
 from flights.predict import load as load_model
+from flights.told import Columns
 
 # Fewer rows than this are answered by one thread sooner than several are woken.
 FEW = 200
@@ -29,7 +31,7 @@ class Predictor:
     def __init__(self, manifest: dict[str, Any], booster: Any) -> None:
         self._names = [feature["name"] for feature in manifest["features"]]
         self._codes = {
-            place: {value: float(code) for code, value in enumerate(manifest["categories"].get(feature.name, ()))}
+            feature.name: (place, dict(zip(manifest["categories"].get(feature.name, ()), count(0.0, 1.0))))
             for place, feature in enumerate(FEATURES)
             if feature.category
         }
@@ -39,9 +41,11 @@ class Predictor:
         self._many.set_param({"nthread": threads()})
         self._few.set_param({"nthread": 1})
         self._events = Online()
+        self._asked: tuple[Columns, Matrix] | None = None
 
     def observe(self, events: Columns) -> None:
         """Take note of events, columns of `EVENTS`: in any order, once where they come twice."""
+        self._asked = None
         self._events.observe(events)
 
     def predict(self, rows: Columns) -> dict[str, list[float]]:
@@ -63,9 +67,12 @@ class Predictor:
         }
 
     def _matrix(self, rows: Columns) -> Matrix:
-        found = self._events.features(rows)
-        for place, codes in self._codes.items():
-            for row in found:
-                row[place] = codes.get(row[place], np.nan)
-        table = np.array(found, dtype=np.float32).reshape(len(found), len(FEATURES))
-        return table if len(self._places) == len(FEATURES) else np.ascontiguousarray(table[:, self._places])
+        """Features as `matrix` of `booster` has them; those of the same rows, asked twice in turn, are read once."""
+        if self._asked is not None and self._asked[0] is rows:
+            return self._asked[1]
+        table = self._events.features(rows).astype(np.float32)
+        for name, (place, codes) in self._codes.items():
+            table[:, place] = [codes.get(value, np.nan) for value in rows[name]]
+        x = table if len(self._places) == len(FEATURES) else np.ascontiguousarray(table[:, self._places])
+        self._asked = rows, x
+        return x

@@ -7,6 +7,7 @@ months with that number of rounds, and ships.
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,11 @@ from flights.catalog import FEATURES, Feature, Group
 from flights.errors import StageError, run_stage
 from flights.metrics import auc, log_loss
 from flights.params import Section, Split, read_section, read_split
-from flights.schema import EVENTS, LABELS, ROWS, read_table, write_table
+from flights.schema import EVENTS, INSTANT, LABELS, LOCAL, ORIGINS, ROWS, read_table, write_table
 
 BOOSTER = "model.ubj"
+KINDS = ("scheduled", "cancelled", "departed", "departure_overdue", "arrived", "arrival_overdue", "weather")
+CLOSED: Mapping[str, Sequence[str | int]] = {"origin": ORIGINS, "kind": KINDS, "late": (0, 1)}
 # Twice as many give the same picture and cost twice as much.
 EXPLAINED_ROWS = 2000
 
@@ -225,6 +228,19 @@ def write_importance(moved: dict[str, float], path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _asked(columns: Mapping[str, pl.DataType], nullable: set[str]) -> dict[str, dict[str, Any]]:
+    """What a request must look like: type, whether a value may be missing, and the values where no other can come.
+
+    Carriers and destinations come and go; the airports that flights leave from, and the kinds of events, do not.
+    """
+    types = {pl.String(): "string", pl.Float64(): "float64", INSTANT: "instant", LOCAL: "local"}
+    return {
+        name: {"type": types.get(dtype, str(dtype).lower()), "nullable": name in nullable}
+        | ({"values": list(CLOSED[name])} if name in CLOSED else {})
+        for name, dtype in columns.items()
+    }
+
+
 def _manifest(
     split: Split,
     chosen: list[Feature],
@@ -240,8 +256,8 @@ def _manifest(
     return {
         "schema": SCHEMA,
         "inputs": {
-            "rows": {name: str(dtype) for name, dtype in ROWS.items()},
-            "events": {name: str(dtype) for name, dtype in EVENTS.items()},
+            "rows": _asked(ROWS, {"tailnum"}),
+            "events": _asked(EVENTS, set(EVENTS) - {"known_at", "kind"}),
         },
         "features": [
             {

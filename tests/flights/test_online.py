@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flights.catalog import FEATURES
 from flights.features import features
-from flights.online import Online
+from flights.online import MANY, Online
 from flights.schema import EVENTS, INSTANT, LOCAL, ROWS, WEATHER, shaped
 
 HOUR = timedelta(hours=1)
@@ -20,22 +20,15 @@ def columns(frame):
     return {name: frame[name].to_list() for name in frame.columns}
 
 
-def table(found):
-    """What `Online.features` tells, as the table that `features` makes, without its first column."""
-    return pl.DataFrame(
-        {
-            feature.name: pl.Series([row[place] for row in found], dtype=pl.String)
-            if feature.category
-            else pl.Series(np.array([row[place] for row in found], dtype=np.float32)).fill_nan(None)
-            for place, feature in enumerate(FEATURES)
-        }
-    )
-
-
-def differing(found, wanted):
-    """Names of the features that are not equal to the bit."""
-    got = table(found)
-    return [name for name in got.columns if not got[name].equals(wanted[name], check_dtypes=True)]
+def differing(found, rows, wanted):
+    """Names of the features that are not equal to the bit; categories are the rows' own."""
+    got = {
+        feature.name: rows[feature.name]
+        if feature.category
+        else pl.Series(found[:, place].astype(np.float32)).fill_nan(None)
+        for place, feature in enumerate(FEATURES)
+    }
+    return [name for name, values in got.items() if not values.equals(wanted[name], check_dtypes=True)]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +59,8 @@ def filed(told):
 @pytest.mark.ml_test_score("Data 7", "Monitoring 3")
 def test_ten_thousand_rows_have_the_features_of_training_alone_and_in_batches(asked, filed, size):
     rows, trained = asked
-    found = []
-    for start in range(0, rows.height, size):
-        found += filed.features(columns(rows[start : start + size]))
-    assert differing(found, trained) == []
+    found = [filed.features(columns(rows[start : start + size])) for start in range(0, rows.height, size)]
+    assert differing(np.concatenate(found), rows, trained) == []
 
 
 def test_the_order_in_which_events_came_does_not_matter(asked, told):
@@ -77,7 +68,7 @@ def test_the_order_in_which_events_came_does_not_matter(asked, told):
     online, shuffled = Online(), told.sample(fraction=1.0, shuffle=True, seed=1)
     for start in range(0, told.height, 5000):
         online.observe(columns(shuffled[start : start + 5000]))
-    assert differing(online.features(columns(rows)), trained) == []
+    assert differing(online.features(columns(rows)), rows, trained) == []
 
 
 def test_events_that_come_late_twice_and_between_questions_do_not_matter(asked, told):
@@ -102,7 +93,7 @@ def test_events_that_come_late_twice_and_between_questions_do_not_matter(asked, 
         if step in questions:
             part = questions[step].sample(fraction=1.0, shuffle=True, seed=5)
             found |= dict(zip(part["place"], online.features(columns(part.select(list(ROWS)))), strict=True))
-    assert differing([found[place] for place in range(rows.height)], trained) == []
+    assert differing(np.array([found[place] for place in range(rows.height)]), rows, trained) == []
     with pytest.raises(ValueError, match="decided_at: events of so long ago are forgotten"):
         online.features(columns(rows.head(1)))
 
@@ -189,8 +180,10 @@ def test_whatever_happens_features_equal_those_of_tables(events, rows, random):
     random.shuffle(order)
     for place in order:
         online.observe(columns(known[place : place + 1]))
-    found = online.features(columns(table_of_rows))
-    assert differing(found, features(table_of_rows, known.unique(maintain_order=True))) == []
+    trained = features(table_of_rows, known.unique(maintain_order=True))
+    assert differing(online.features(columns(table_of_rows)), table_of_rows, trained) == []
+    many = pl.concat([table_of_rows] * MANY)
+    assert differing(online.features(columns(many)), many, pl.concat([trained] * MANY)) == []
 
 
 def row(**changed):
@@ -273,9 +266,9 @@ def test_one_stray_event_of_the_future_displaces_one_day():
     online.observe(event("weather", datetime(2099, 1, 1, tzinfo=UTC), temp=99.0))
     with pytest.raises(ValueError, match="forgotten"):
         read(online)
-    assert online.features(row(**_of_april()))
+    assert len(online.features(row(**_of_april()))) == 1
     online.observe(event("weather", datetime(2013, 3, 3, 14, tzinfo=UTC), temp=3.0))  # too late: left out
-    assert online.features(row(**_of_april()))
+    assert len(online.features(row(**_of_april()))) == 1
 
 
 def _of_april():

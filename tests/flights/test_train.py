@@ -32,11 +32,25 @@ def test_the_model_folder_holds_manifest_and_booster_that_fit_together(project):
     assert manifest["training"]["validation_month"] == "2013-02"
     assert manifest["training"]["rounds"] == booster.num_boosted_rounds()
     assert [feature["name"] for feature in manifest["features"]] == [feature.name for feature in FEATURES]
-    assert {"rows", "events"} == set(manifest["inputs"])
+    rows, events = (manifest["inputs"][name] for name in ("rows", "events"))
+    assert [name for name, one in rows.items() if one["nullable"]] == ["tailnum"]
+    assert [name for name, one in events.items() if not one["nullable"]] == ["known_at", "kind"]
+    assert rows["origin"] == {"type": "string", "nullable": False, "values": ["EWR", "JFK", "LGA"]}
+    assert [rows[name]["type"] for name in ("decided_at", "dep_local", "flight")] == ["instant", "local", "int32"]
     assert set(manifest["categories"]) == {"carrier", "origin", "dest"}
     for path, digest in manifest["data"].items():
         assert hashlib.sha256((project / path).read_bytes()).hexdigest() == digest
     assert not any("2013-03" in path for path in manifest["data"])
+
+
+def test_each_event_is_of_a_kind_that_the_manifest_names(project):
+    manifest, _ = load()
+    paths = sorted((project / "data/valid/events").glob("*.parquet"))
+    assert paths
+    for path in paths:
+        events = pl.read_parquet(path)
+        for name in ("kind", "origin", "late"):
+            assert set(events[name].drop_nulls().unique()) <= set(manifest["inputs"]["events"][name]["values"]), name
 
 
 def test_no_day_is_on_two_sides_of_the_split(project):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import polars as pl
+import pytest
 
 from pushforward.gate.counted import MOST_PARTS, Parts, counted, parts_of
 
@@ -30,6 +31,16 @@ def test_texts_are_parted_by_value_and_rare_ones_together():
     parts = parts_of(pl.Series("c", texts))
     assert (len(parts), len(parts.known)) == (MOST_PARTS + 1, 60)
     assert parts.codes(pl.Series("c", ["v000", "v059", "new", None])).tolist() == [0, MOST_PARTS, MOST_PARTS, -1]
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["a", "b", "zz"])])
+def test_texts_kept_as_codes_are_texts(kind):
+    texts = pl.Series("c", ["a", "b", "a", None])
+    parts = parts_of(texts.cast(kind))
+    assert parts == parts_of(texts)
+    assert parts.codes(texts.cast(kind)).tolist() == [0, 1, 0, -1]
+    later = pl.Series("c", ["zz"], kind)
+    assert counted(later, DAYS[:1], parts, (10, 11), parts.known).fresh.tolist() == [1]
 
 
 def test_what_names_rows_or_is_neither_is_only_there_or_missing():

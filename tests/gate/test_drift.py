@@ -53,6 +53,13 @@ def test_new_and_missing_values_are_named():
     )
 
 
+def test_texts_kept_as_codes_are_told_like_texts():
+    before, after = pl.Series(["a"] * 60 + ["b"] * 60), pl.Series(["a"] * 90 + ["z"] * 30)
+    plain, coded = (moved({"c": before.cast(kind)}, {"c": after.cast(kind)}) for kind in (pl.String, pl.Categorical))
+    assert plain == coded
+    assert plain[0].named == ("z",)
+
+
 def test_a_column_that_names_its_rows_has_no_index_and_no_news():
     before, after = ({"id": [f"{one}{n}" for n in range(2000)]} for one in "rs")
     (found,) = moved(before, after)

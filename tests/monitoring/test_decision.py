@@ -143,3 +143,9 @@ def test_only_another_word_than_before_is_a_change():
     assert decision.changed("watch", "fine")
     assert not decision.changed("", "fine")
     assert not decision.changed("watch", "watch")
+
+
+def test_the_page_has_the_rules():
+    rows = [f"| `{rule.name}` | {rule.word} | {rule.when} |" for rule in decision.RULES]
+    told = PAGE.read_text().partition("<!-- rules:")[2].partition("<!-- /rules -->")[0]
+    assert [line for line in told.splitlines() if line.startswith("| `")] == rows

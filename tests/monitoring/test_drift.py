@@ -137,6 +137,17 @@ def test_a_reference_of_one_month_says_that_it_knows_no_seasons():
     assert "halves of its days, a past too short to know seasons, allow" in told[0].words
 
 
+def test_days_of_the_reference_that_come_after_the_window_count_for_nothing():
+    early = refer(rows(100), time="date")
+    window = rows(30, 100).with_columns(pl.col("x") + 20)
+    later = REFERENCE.plus(REFERENCE.window(rows(30, 150)))
+    assert (
+        compare(later, later.window(window))[0].move == compare(later.before(early.end), later.window(window))[0].move
+    )
+    assert later.before(early.end).rows.tolist() == early.rows.tolist()
+    assert compare(later, later.window(rows(30).with_columns(pl.col("date") - pl.duration(days=60)))) == ()
+
+
 def test_nothing_is_said_of_no_rows():
     assert compare(REFERENCE, REFERENCE.window(LATER.clear())) == ()
     few = refer(rows(3), time="date")

@@ -24,6 +24,8 @@ def of(said, *, always=False):
         ("Datetime(time_unit='ms', time_zone='America/New_York')", "instant"),
         ("Datetime(time_unit='us', time_zone=None)", "local"),
         ("int8", "int8"),
+        ("float", "float64"),
+        ("int", "int64"),
     ],
 )
 def test_a_plain_name_of_polars_or_of_ours_is_a_column_that_may_be_null(name, type_):

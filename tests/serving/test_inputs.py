@@ -223,8 +223,6 @@ def test_the_quick_reader_takes_what_is_written_plainly():
     [
         (replace(SERVED, manifest={}), "inputs.rows does not say which columns there are"),
         (replace(SERVED, manifest={"inputs": {"rows": {}}}), "inputs.rows does not say"),
-        (replace(SERVED, key="id"), "inputs.rows has no column id, the key of the holdout"),
-        (replace(SERVED, time="at"), "inputs.rows has no column at, the time of the holdout"),
         (served_as(**{'a"b': "String"}), 'inputs.rows.a"b: a name with quotes'),
         (replace(SERVED, manifest={"inputs": {"rows": INPUTS["rows"]}}), "inputs.events does not say"),
     ],
@@ -233,6 +231,17 @@ def test_a_manifest_that_does_not_say_what_is_asked_is_refused(served, why):
     with pytest.raises(PushforwardError) as refused:
         inputs_of(served)
     assert why in refused.value.message
+
+
+def test_key_and_moment_are_asked_for_where_the_manifest_names_what_the_model_sees_alone():
+    served = replace(SERVED, key="id", time="at", events=False, manifest={"inputs": {"rows": {"x": "float"}}})
+    table = inputs_of(served).rows
+    assert [(one.name, one.type, one.nullable) for one in table.columns] == [
+        ("id", "string", False),
+        ("x", "float64", True),
+        ("at", "instant", False),
+    ]
+    assert refusal({"rows": [{"x": 0.5}]}, table)[1] == "id"
 
 
 def test_a_version_that_takes_no_events_has_no_table_of_them():

@@ -251,6 +251,17 @@ def test_the_binary_extension_is_refused_with_what_to_send_instead(body, headers
     assert "send data as JSON, binary_data=False of tritonclient" in said.json["error"]
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", None])
+def test_the_binary_extension_is_refused_by_its_header_whatever_the_type(kind):
+    headers = {"inference-header-content-length": "10", "content-type": kind}
+    said = asked(INFER, b"{}", headers=headers)
+    assert (said.status, said.json["field"]) == (415, "inference-header-content-length")
+
+
+def test_tritonclient_names_no_type_and_is_answered():
+    assert asked(INFER, tensors(ROW), headers={"content-type": None}).status == 200
+
+
 def test_content_types_that_say_what_is_so_are_taken():
     body = tensors(
         ROW, parameters={"content_type": "pd"}, outputs=[{"name": "p", "parameters": {"binary_data": False}}]

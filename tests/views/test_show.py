@@ -392,6 +392,7 @@ def test_json_has_one_form(history, monkeypatch):
         "earlier",
         "foreign",
         "lacks",
+        "looks",
     ]
     assert found["history"][0] == {
         "commit": commit,

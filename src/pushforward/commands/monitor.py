@@ -13,23 +13,19 @@ from pushforward.registry.tags import PRODUCTION
 @click.option("--log", default="", metavar="DIR", help="What `serve` has logged: a folder, or a URL that DVC reads.")
 @click.option("--now", "moment", default="", metavar="ISO", help="The moment of the look. Default: this one.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; propose and keep nothing.")
-@click.option("--schema", is_flag=True, help="Print the JSON schema of what --json prints.")
 @common.MODEL
 @common.JSON
-def monitor(environment: str, log: str, moment: str, dry_run: bool, schema: bool, model: str, as_json: bool) -> None:
+def monitor(environment: str, log: str, moment: str, dry_run: bool, model: str, as_json: bool) -> None:
     """Look at what is in use: drift, outcomes, live loss; say retrain, watch or fine.
 
     The word and its reasons are kept in git; where a retrain is due and something is new to learn from, a change
     is proposed. The exit code says whether the look was taken, not what it found.
     """
-    from pushforward.monitoring import record, words
+    from pushforward.monitoring import words
     from pushforward.monitoring.look import Asked
     from pushforward.monitoring.monitor import monitor as looked
     from pushforward.release import verify
 
-    if schema:
-        common.show(record.json_schema())
-        return
     now, root = _moment(moment), common.project()
     told = []
     for name in [model] if model else verify.models(root):

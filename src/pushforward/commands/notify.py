@@ -95,10 +95,9 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
 
 def _looked(root: Path, project: str) -> "list[News]":
     """The news of the looks that this run has taken, as they are where looks are kept."""
-    from pushforward.git.refs import MONITORED
     from pushforward.monitoring.monitor import of_run
     from pushforward.registry import authority
     from pushforward.server import telling
 
-    read = authority.reading(root, (), MONITORED)
+    read = authority.reading(root)
     return [*telling.of_looks(project, read.repository, of_run(os.environ))]

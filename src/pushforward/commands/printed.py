@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pushforward.gate.verdict import Verdict
 from pushforward.judge.plan import Plan
 from pushforward.judge.rehearse import Rehearsal
+from pushforward.monitoring.record import Record as Look
 from pushforward.pipeline.environment import Made as Environment
 from pushforward.pipeline.stages import Stage
 from pushforward.project.locks import Lock
@@ -355,6 +356,12 @@ class SeveralVerified(Record):
     models: list[Verified]
 
 
+class Looks(Record):
+    """`monitor`: of several models, or of none that is in use."""
+
+    looks: list[Look]
+
+
 class Exported(Record):
     """`web --export`: how many files, and where."""
 
@@ -375,6 +382,7 @@ PRINTED: dict[str, Any] = {
     "gate": Verdict | Plan,
     "gc": Collected,
     "init": Server | Elsewhere,
+    "monitor": Look | Looks,
     "new": New,
     "notify": list[Told],
     "promote": list[Promoted],

@@ -20,6 +20,7 @@ MOST_PARTS = 50  # of texts: the most frequent ones by name, the others together
 # A column with more values than this names its rows rather than describes them.
 MOST_VALUES = 1000
 OTHER = "other"
+TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def parts_of(column: pl.Series) -> Parts:
         edges, times = np.unique(tenths, return_counts=True)
         atoms = edges[(times > 1) & (edges < numbers.max())]
         return Parts(tuple(np.unique([*edges, *np.nextafter(atoms, np.inf)]).tolist()))
-    if column.dtype != pl.String:
+    if column.dtype not in TEXTS:
         return Parts(opaque=True)
+    column = column.cast(pl.String)
     counts = column.drop_nulls().value_counts(name="rows").sort("rows", column.name, descending=[True, False])
     if counts.height > MOST_VALUES:
         return Parts(opaque=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pushforward import percent
 from pushforward.gate import moves
-from pushforward.gate.counted import TENTHS, Counted, counted, finite, parts_of
+from pushforward.gate.counted import TENTHS, TEXTS, Counted, counted, finite, parts_of
 from pushforward.gate.moves import ALPHA, MISSING, NO_MATTER, Line
 from pushforward.gate.profile import Bin, Month, Profile
 from pushforward.text import figure
@@ -147,8 +147,8 @@ class _Cut:
 
 def _cut(old: pl.Series, new: pl.Series) -> _Cut:
     """Tenths of the earlier numbers, or the most frequent texts of both."""
-    if old.dtype == pl.String:
-        counts = pl.concat([old, new]).value_counts(sort=True, name="rows")
+    if old.dtype in TEXTS:
+        counts = pl.concat([old.cast(pl.String), new.cast(pl.String)]).value_counts(sort=True, name="rows")
         frequent = tuple(sorted(counts[old.name].head(MOST_BINS - 1).to_list()))
         return _Cut((*frequent, OTHER), None, frequent)
     numbers = finite(old)
@@ -171,7 +171,7 @@ def _column(old: Counted, new: Counted, came: pl.Series, alpha: float) -> Drift:
     )
     strangers: list[str] = []
     if not (old.parts.numeric or old.parts.opaque):
-        strangers = sorted(set(came.drop_nulls().unique().to_list()) - old.parts.known)
+        strangers = sorted(set(came.drop_nulls().cast(pl.String).unique().to_list()) - old.parts.known)
     many = len(strangers) > moves.newcomers(old.fresh, window[1] - window[0], alpha)
     return Drift(
         old.name,

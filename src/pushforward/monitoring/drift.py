@@ -49,8 +49,10 @@ def compare(reference: Reference, window: Window, *, now: datetime | None = None
     """Everything that was looked at, what is furthest beyond its limit first; nothing where either has no row.
 
     A false alarm anywhere has probability `ALPHA` for each kind of finding, over all columns together, as far as the
-    days to come are as the past: seasons that it has not seen are not.
+    days to come are as the past: seasons that it has not seen are not. Days of the reference that are not before the
+    window, as where a version has trained on later ones, say nothing of what it may.
     """
+    reference = reference.before(window.first)
     if not reference.rows.sum() or not window.rows.sum():
         return ()
     found = [*_frame(reference, window), *_volume(reference, window)]

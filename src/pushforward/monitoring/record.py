@@ -104,11 +104,6 @@ def read(text: bytes) -> Record:
         raise PushforwardError(said, next="pushforward monitor, of the version that wrote it", exit_code=DATA) from None
 
 
-def json_schema() -> dict[str, Any]:
-    """The form of a record, for whoever reads `--json`."""
-    return _adapter().json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-
-
 @functools.cache
 def _adapter() -> "TypeAdapter[Record]":
     from pydantic import TypeAdapter

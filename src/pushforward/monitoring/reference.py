@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pushforward.gate.counted import Counted, Floats, Parts, counted, parts_of
+from pushforward.gate.counted import TEXTS, Counted, Floats, Parts, counted, parts_of
 
 FORMAT = 1
 NAMED = 3  # unseen texts, by name
@@ -71,6 +71,14 @@ class Reference:
     def column(self, name: str) -> Counted | None:
         """A column by name."""
         return next((one for one in self.columns if one.name == name), None)
+
+    def before(self, day: int) -> "Reference":
+        """This one without `day` and the days after it."""
+        if self.end <= day:
+            return self
+        end = max(self.first, day)
+        columns = tuple(one.between(one.first, max(one.first, min(one.end, end))) for one in self.columns)
+        return replace(self, rows=self.rows[: end - self.first], columns=columns)
 
     def window(self, rows: pl.DataFrame, span: tuple[date, date] | None = None) -> Window:
         """Rows that came, of the days of `span` (first and last, both whole), else of those that the rows have."""
@@ -172,7 +180,7 @@ def _wrong(rows: pl.DataFrame, one: Counted) -> bool:
     if one.parts.opaque:
         return False
     dtype = rows[one.name].dtype
-    return not (dtype.is_numeric() or dtype == pl.Boolean) if one.parts.numeric else dtype != pl.String
+    return not (dtype.is_numeric() or dtype == pl.Boolean) if one.parts.numeric else dtype not in TEXTS
 
 
 def _unseen(column: pl.Series, parts: Parts) -> Unseen | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote
-from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, NOTES, REGISTRY, REPORTS, TAGS, foreign
+from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, MONITORED, NOTES, REGISTRY, REPORTS, TAGS, foreign
 from pushforward.git.remote import LOCAL, Remote
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
@@ -126,7 +126,7 @@ def here(repository: Repository, lacks: str = "") -> Reading:
 def _fetched(repository: Repository, there: Remote, models: Iterable[str], refs: Iterable[str]) -> str:
     """Fetch what is read of a remote; why that could not be, and what to do, or ""."""
     name, marks = there.name, (FOREIGN,) if there.is_server else ()  # on a forge whoever pushes could mark a tag
-    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, REPORTS, HOLDOUTS, *marks, *_tags(models), *refs)]
+    specs = [f"+{ref}*:{ref}*" for ref in (NOTES, REPORTS, HOLDOUTS, MONITORED, *marks, *_tags(models), *refs)]
     specs.append(f"{REGISTRY}*:{REGISTRY}*")  # no plus: it only grows, here too
     head = f"refs/remotes/{name}/HEAD"
     default = repository.git("symbolic-ref", "-q", head, check=False).text

@@ -3,10 +3,10 @@
 `port` is where the room's two halves meet: the protocol above it (HTTP, schemas, refusals) and the versions below it
 (child processes, swaps, shares, the log). Of the former, `app` routes to `named` (rows by their columns' names) and
 `v2` (the Open Inference Protocol), which read bodies by the tables of `inputs`, made of `columns`; `strict` reads JSON
-and refuses, `reply` answers, and `openapi`, `numbers` and `tracing` tell of it. Of the latter, `worker` is the program
-that loads one version in its own environment, `line` one process of it, `scored` a score command in its stead,
-`channel` a version that answers whatever becomes of those, and `events` what each of them is told of the world.
-`candidate` verifies, loads and asks a version before it answers anybody; `uses` looks which one that should be,
-`follow` sees to it, and `live` has those that answer now, by `shares`. `journal` keeps what was answered, and `tables`
-are columns as data frames. `commands` may import it.
+and refuses, `reply` answers, `openapi`, `numbers` and `tracing` tell of it, and `wire` waits for no head of a request
+that does not come. Of the latter, `worker` is the program that loads one version in its own environment, `line` one
+process of it, `scored` a score command in its stead, `channel` a version that answers whatever becomes of those, and
+`events` what each of them is told of the world. `candidate` verifies, loads and asks a version before it answers
+anybody; `uses` looks which one that should be, `follow` sees to it, and `live` has those that answer now, by `shares`.
+`journal` keeps what was answered, and `tables` are columns as data frames. `commands` may import it.
 """

@@ -23,6 +23,7 @@ from pushforward.serving.port import RefusedError, Served, UnavailableError, Ver
 from pushforward.serving.reply import Asked, Reply, full_name, refused, told
 from pushforward.serving.strict import RequestError
 from pushforward.serving.tracing import traced
+from pushforward.serving.wire import Wire
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -89,7 +90,7 @@ class Application:
             request = _request(headers, request)
             if self._open > self._limits.open:
                 raise UnavailableError("too many requests wait for their reply")
-            body = await self._body(headers, receive) if scope["method"] == "POST" else b""
+            body = await self._body(route, headers, receive) if scope["method"] == "POST" else b""
             reply = await handler(Asked(body, request, headers))
         except GoneError:
             return
@@ -127,12 +128,9 @@ class Application:
         _allow(method, "POST" if verb == "infer" else "GET")
         return f"/v2/models/{verb}".rstrip("/"), lambda asked: self._model(match, verb, asked)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, route: str, headers: Headers, receive: Receive) -> bytes:
         """The body, whole; refused by its type and size before it is read."""
-        if not _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")):
-            raise RequestError("send JSON, with content-type: application/json", status=415, field="content-type")
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise RequestError("send the body as it is, not compressed", status=415, field="content-encoding")
+        _check_type(headers, always=route != v2.INFER)
         most = self._limits.body_bytes
         if int(headers.get(b"content-length", b"0")) > most:
             raise _large(most)
@@ -227,6 +225,20 @@ def _allow(method: str, wanted: str) -> None:
         raise RequestError(f"this page takes {wanted}", status=405, allow=wanted)
 
 
+def _check_type(headers: Headers, *, always: bool) -> None:
+    """Refuse what is not JSON as it is; where not `always`, a body of no type is taken for JSON.
+
+    No page of another site sends JSON by its type without asking first. The protocol's own clients name no type.
+    """
+    if v2.BINARY in headers:
+        raise RequestError(v2.NO_BINARY, status=415, field=v2.BINARY.decode())
+    kind = headers.get(b"content-type")
+    if not (_JSON_TYPE.fullmatch(kind) if kind is not None else not always):
+        raise RequestError("send JSON, with content-type: application/json", status=415, field="content-type")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise RequestError("send the body as it is, not compressed", status=415, field="content-encoding")
+
+
 def _large(most: int) -> RequestError:
     return RequestError(f"the body is larger than {most:,} bytes", status=413)
 
@@ -260,7 +272,7 @@ def server(application: Application, host: str, port: int) -> uvicorn.Server:
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=Wire,
             ws="none",
             lifespan="off",
             access_log=False,

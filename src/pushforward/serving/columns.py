@@ -1,7 +1,7 @@
 """Columns of a request: what a version's manifest says of each, and the check of a value; `inputs` has the tables.
 
-A column is `{"type": …, "nullable": …, "values": […]}`. A plain name, of ours or of polars', is a column that may be
-null unless it is the key or the moment asked about.
+A column is `{"type": …, "nullable": …, "values": […]}`. A plain name, of ours, of polars' or of Python's, is a column
+that may be null unless it is the key or the moment asked about.
 """
 
 import math
@@ -39,9 +39,10 @@ _MOMENTS = {
     "local": Annotated[datetime, msgspec.Meta(tz=False)],
 }
 _OFFSET = re.compile(r"(?:[zZ]|[+-]\d\d:?\d\d)$")
-_POLARS = {"String": "string", "Utf8": "string", "Categorical": "string", "Boolean": "boolean"}
-_POLARS |= {f"Float{bits}": f"float{bits}" for bits in (32, 64)}
-_POLARS |= {name.replace("int", "Int").replace("u", "U"): name for name in INTEGERS}
+_NAMES = {"String": "string", "Utf8": "string", "Categorical": "string", "Boolean": "boolean"}
+_NAMES |= {"float": "float64", "int": "int64", "str": "string", "bool": "boolean"}
+_NAMES |= {f"Float{bits}": f"float{bits}" for bits in (32, 64)}
+_NAMES |= {name.replace("int", "Int").replace("u", "U"): name for name in INTEGERS}
 _POLARS_MOMENT = re.compile(r"Datetime\(time_unit='\w+', time_zone=(None|'[^']+')\)")
 
 
@@ -190,7 +191,7 @@ def _type(said: object, refused: Any) -> str:
         moment = _POLARS_MOMENT.fullmatch(said)
         if moment:
             return "local" if moment[1] == "None" else "instant"
-        if (name := _POLARS.get(said, said)) in DATATYPES:
+        if (name := _NAMES.get(said, said)) in DATATYPES:
             return name
     raise refused(f"{shown(said)} is no type that can be asked for; there are {', '.join(DATATYPES)}")
 

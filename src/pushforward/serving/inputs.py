@@ -14,7 +14,7 @@ import msgspec
 from pushforward.errors import DATA, PushforwardError
 from pushforward.serving.columns import Column, MisfitError, column, in_utc
 from pushforward.serving.port import Columns, Served, Value
-from pushforward.serving.strict import RequestError, listed, meant, parse, shown
+from pushforward.serving.strict import RequestError, meant, parse, shown
 
 MOST_ROWS = 10_000  # in one request
 MOST_EVENTS = 100_000
@@ -195,13 +195,12 @@ def inputs_of(served: Served) -> Inputs:
     """What a version takes, by its manifest; raises `PushforwardError` where that does not say."""
     said = served.manifest.get("inputs")
     rows = _columns(said, "rows", {served.key, served.time})
-    for what, name in (("key", served.key), ("time", served.time)):
-        if name is not None and name not in {one.name for one in rows}:
-            raise PushforwardError(
-                f"manifest.json of the model: inputs.rows has no column {name}, the {what} of the holdout",
-                next=f"name it among {listed(one.name for one in rows)}",
-                exit_code=DATA,
-            )
+    named = {one.name for one in rows}
+    # A manifest that names what the model sees may leave out what only the log needs.
+    if served.key not in named:
+        rows.insert(0, Column(served.key, "string", nullable=False))
+    if served.time is not None and served.time not in named:
+        rows.append(Column(served.time, "instant", nullable=False))
     events = Table("events", _columns(said, "events", set()), None, MOST_EVENTS) if served.events else None
     return Inputs(Table("rows", rows, served.key, MOST_ROWS), events)
 

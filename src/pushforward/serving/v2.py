@@ -19,6 +19,7 @@ from pushforward.serving.strict import RequestError, listed, meant, parse, shown
 
 BINARY = b"inference-header-content-length"
 NO_BINARY = "the binary extension is not spoken here; send data as JSON, binary_data=False of tritonclient"
+INFER = "/v2/models/infer"  # the route, for the numbers too
 PLATFORM = "pushforward"
 _CONTENT = {"boolean": ("np",), "string": ("str",), "instant": ("str", "datetime"), "local": ("str", "datetime")}
 _WHOLE = ("pd", "np")  # content types of a request: what they say of columns is so
@@ -89,8 +90,6 @@ def model(served: Served, inputs: Inputs) -> Reply:
 
 async def infer(versions: Versions, served: Served, reader: "Reader", asked: Asked, *, pinned: bool) -> Reply:
     """Predictions of rows that come as one tensor a column; `pinned`: by this version, which the address names."""
-    if BINARY in asked.headers:
-        raise RequestError(NO_BINARY, status=415)
     inference = await aside(reader.read, asked.body)
     answer = await versions.predict(inference.rows, asked.request, pinned=pinned)
     if pinned and answer.served.version != served.version:

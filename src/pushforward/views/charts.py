@@ -103,6 +103,60 @@ def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
     )
 
 
+@dataclass(frozen=True)
+class Daily:
+    """A number by day: places for grid lines, for the first day of each month, and for days with what is said of them.
+
+    `promised` and `limit` are the heights of two lines, `band` the top and the height of an interval; None without.
+    """
+
+    width: int
+    height: int
+    right: float
+    grid: tuple[tuple[float, float], ...]
+    digits: int
+    months: tuple[tuple[float, str], ...]
+    points: tuple[tuple[float, float, str], ...]
+    line: str
+    promised: float | None
+    limit: float | None
+    band: tuple[float, float] | None
+
+
+def daily(
+    days: Sequence[tuple[str, float, str]],
+    promised: float | None,
+    limit: float | None,
+    band: tuple[float, float] | None,
+    size: tuple[int, int],
+) -> Daily:
+    """Place (day, value, words) at equal distances, oldest first; lines and band are within the drawing."""
+    width, height = size
+    right, top, bottom = width - 60.0, 28.0, height - 16.0
+    values = [value for _, value, _ in days] + [one for one in (promised, limit, *(band or ())) if one is not None]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
+    down = Scale(low - margin, high + margin, bottom, top)
+    across = Scale(0, len(days) - 1, 20.0, right - 16)
+    marks = ticks(low - margin, high + margin)
+    step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
+    points = tuple((across.at(place), down.at(value), words) for place, (_, value, words) in enumerate(days))
+    firsts = [place for place, (day, _, _) in enumerate(days) if not place or day[:7] != days[place - 1][0][:7]]
+    return Daily(
+        width,
+        height,
+        right,
+        tuple((down.at(mark), mark) for mark in marks),
+        max(0, -math.floor(math.log10(step) + 1e-9)),
+        tuple(_apart([(points[place][0], days[place][0][:7]) for place in firsts], 64)),
+        points,
+        " ".join(f"{x},{y}" for x, y, _ in points),
+        None if promised is None else down.at(promised),
+        None if limit is None else down.at(limit),
+        None if band is None else (down.at(band[1]), round(down.at(band[0]) - down.at(band[1]), 1)),
+    )
+
+
 def _apart(marks: Sequence[tuple[float, str]], distance: float) -> list[tuple[float, str]]:
     """Those marks whose names can stand side by side."""
     kept: list[tuple[float, str]] = []

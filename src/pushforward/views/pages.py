@@ -17,7 +17,7 @@ from pushforward import params
 from pushforward.gate.verdict import OFFSET_TITLE
 from pushforward.git.repository import Repository
 from pushforward.registry.grammar import NAME, NUMBER
-from pushforward.views import addresses, badge, cards, charts, compare, feed, lists, search, show
+from pushforward.views import addresses, badge, cards, charts, compare, feed, lists, looked, search, show
 from pushforward.views import svg as pictures
 from pushforward.views.answers import ATOM, CSS, HTML, JSON, SVG, Answer
 from pushforward.views.changes import Change
@@ -330,7 +330,9 @@ class Site:
         now = snapshot.registry.in_use(name)
         run = lists.made(snapshot).get(str(now.version)) if now else None
         path = part.path(part.number)
-        return self._render("environment", snapshot, path, name=name, part=part, now=now, run=run)
+        model = self.model or (snapshot.models[0] if len(snapshot.models) > 1 else "")
+        found = looked.looks(self.history.repository, name, model) if part.number == 1 else None
+        return self._render("environment", snapshot, path, name=name, part=part, now=now, run=run, looks=found)
 
     def _metrics(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(lists.measured(snapshot), page, "metrics")

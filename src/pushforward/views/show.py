@@ -18,6 +18,7 @@ from pushforward.report.words import SIGNS
 from pushforward.settings import Settings
 from pushforward.text import beside, between, code, columns, cut, figure, plain, table
 from pushforward.views.history import History
+from pushforward.views.looked import Newest, newest
 from pushforward.views.snapshot import Header, Run, Snapshot, Tag, clock
 
 
@@ -80,7 +81,7 @@ class State:
     """The registry and the history of a repository, newest verdict last.
 
     `foreign` is what nobody here has judged or signed, `earlier` what environments hold under other names than the
-    model has now, `lacks` what is not known of a remote.
+    model has now, `lacks` what is not known of a remote, `looks` how what is in use does.
     """
 
     model: str
@@ -93,6 +94,7 @@ class State:
     earlier: tuple[Use, ...] = ()
     foreign: Foreign = Foreign()
     lacks: str = ""
+    looks: tuple[Newest, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """For `--json`."""
@@ -124,7 +126,8 @@ def state(root: Path, model: str = "", read: Reading | None = None) -> State:
     tags = _tags(repository, known)
     snapshot = History(repository, model, read.head).snapshot()
     found = of(snapshot, known, tags)
-    return replace(found, earlier=tuple(_earlier(root, repository, rules)), lacks=read.lacks)
+    seen = newest(repository, found.environments, rules.name)
+    return replace(found, earlier=tuple(_earlier(root, repository, rules)), lacks=read.lacks, looks=seen)
 
 
 def of(snapshot: Snapshot, known: Registry, tags: Mapping[str, Tag]) -> State:
@@ -259,6 +262,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     uses += [f"{name:<12} {version}  {UNJUDGED}" for name, version in state.foreign.uses.items()]
     uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
+    uses += [f"{one.decision:<12} {one.environment} {one.version}  {_looked(one)}" for one in state.looks]
     if state.foreign.versions:
         count = f"{len(state.foreign.versions)} version{'s' if len(state.foreign.versions) > 1 else ''}"
         uses.append(f"{'foreign':<12} {count}, the newest {state.foreign.versions[-1]}: {NEITHER}")
@@ -279,6 +283,10 @@ def _nothing(state: State) -> str:
     if state.lacks:
         return "no version is known here"
     return "no version is in use yet" if state.versions else "no version yet"
+
+
+def _looked(one: Newest) -> str:
+    return f"{one.when}: {plain(one.reason)}" if one.reason else one.when
 
 
 def _since(tag: Use | Deprecated) -> str:
