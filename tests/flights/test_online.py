@@ -56,6 +56,7 @@ def filed(told):
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 20_000])
+@pytest.mark.ml_test_score("Data 7", "Monitoring 3")
 def test_ten_thousand_rows_have_the_features_of_training_alone_and_in_batches(asked, filed, size):
     rows, trained = asked
     found = [filed.features(columns(rows[start : start + size])) for start in range(0, rows.height, size)]

@@ -96,6 +96,7 @@ WORSE = (
         ),
     ],
 )
+@pytest.mark.ml_test_score("Monitoring 4")
 def test_each_rule_gives_its_word_and_its_reason(found, word, rule, said):
     told = decide(found)
     assert told.word == word
