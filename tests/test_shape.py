@@ -38,6 +38,7 @@ def test_every_verb_shows_an_example(verb):
 CALLS = {
     "act": "server.clone.command",
     "adopt": "project.adopt.plan",
+    "arrive": "arrival.arrive.act",
     "bundle": "release.bundle.bundle",
     "check": "server.check.everything",
     "deprecate": "release.release.deprecate",

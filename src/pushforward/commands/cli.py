@@ -27,6 +27,7 @@ ROLES = {
     "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "monitor", "bundle", "trust"),
     "What workflows and hooks call": (
+        "arrive",
         "repro",
         "score",
         "gate",
