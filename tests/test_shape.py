@@ -61,6 +61,7 @@ CALLS = {
     "rollback": "release.release.rollback",
     "runs": "server.runs.listed",
     "score": "judge.challenge.answer",
+    "serve": "serving.serve.serve",
     "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",

@@ -36,6 +36,12 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Heard(Record):
+    """What happens to what is served: one object a line, as long as it is."""
+
+    said: str
+
+
 class Failed(Record):
     """Any verb that fails: what, where and why; the next command to type; the exit code."""
 
@@ -426,6 +432,7 @@ PRINTED: dict[str, Any] = {
     "runs retry": Run,
     "runs show": Run,
     "score": Scored,
+    "serve": Heard,
     "setup": SetUp,
     "show": State | States,
     "trust": list[Key],
