@@ -1,4 +1,4 @@
-"""The scratch folder of `scripts/simulate.py`: a clone, its server, a clone to serve from, and who may sign."""
+"""The scratch folder of `scripts/simulate.py`: a clone, its server, a clone to serve from, and who may sign what."""
 
 import json
 import os
@@ -132,8 +132,12 @@ def begin(world: World) -> None:
     world.git("commit", "-q", "-m", "Begin with four months")
     world.run("pushforward", "init")
     signs(world, world.clone, "ann", "production")
+
+
+def serving_clone(world: World) -> None:
+    """A clone to serve versions from, once there is one; its key may take back a canary, and nothing else."""
     world.git("clone", "-q", str(world.folder / "flights.git"), str(world.serving))
-    signs(world, world.serving, "serve", "canary")  # what the server of versions may take back by itself
+    signs(world, world.serving, "serve", "canary")
 
 
 def signs(world: World, clone: Path, name: str, environment: str) -> None:

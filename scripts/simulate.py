@@ -9,8 +9,10 @@ import csv
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +23,7 @@ from typing import Any
 
 import polars as pl
 from player import Client, Month, Step, logged
-from scratch import BIN, MONTHS, ROOT, Story, World, before, begin, chapter, expect
+from scratch import BIN, MONTHS, ROOT, Story, World, before, begin, chapter, expect, serving_clone
 from yearbook import Line, Loss, constant, drawn, markdown, picture, table
 
 from flights.collect import PACKAGE, TABLES, Collect, collect, digest, find
@@ -34,6 +36,7 @@ BROKEN, DRIFTED, CANARY = "2013-06", "2013-08", "2013-09"  # a delivery, what is
 KM_A_MILE = 1.609344
 STEP_MINUTES = 30
 PAGE = ROOT / "docs" / "example.md"
+SHOWN = "![Log loss by month: live with its interval, what the holdout had promised, and a constant](pictures/year.svg)"
 BEGINS, ENDS = "<!-- simulated: UPDATE_GOLDEN=1 make simulate -->", "<!-- /simulated -->"
 
 
@@ -259,13 +262,12 @@ def taken_back(world: World, serving: Serving, canary: Loss | None) -> str:
     """The canary that goes wrong: the server of versions itself has signed that it is out."""
     serving.wait("taking the canary back", lambda: serving.heard("#canary!#2 says so"))
     world.git("fetch", "-q", "--tags", "local")
-    tag = world.git("tag", "-n9", "-l", "flight-delay#canary!#2")
-    expect("as a canary", tag)
+    why = world.git("tag", "-l", "flight-delay#canary!#2", "--format=%(taggername): %(contents:subject)").strip()
+    expect("as a canary", why)
     if canary is None:
         raise Story("simulate: the canary should have answered")
-    world.say(
-        f"the canary has answered {canary.rows:,} rows: {canary.mean:.4f}; taken back: {' '.join(tag.split()[1:])}"
-    )
+    world.say(f"the canary has answered {canary.rows:,} rows, log loss {canary.mean:.4f}, and is taken back")
+    world.say(f"  {why}")
     return "canary v1.0.0\nis taken back"
 
 
@@ -313,12 +315,14 @@ def main() -> None:
     asked.add_argument("--months", type=int, default=len(MONTHS), help="how many months arrive, from May on")
     asked.add_argument("--serve", type=Path, default=BIN / "pushforward", help="a pushforward that can serve")
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what serves ends with us
     world = World(given.folder.resolve(), given.serve.absolute())
     chapter("January to April: a server, and a first model")
     begin(world)
     expect("v1.0.0", world.git("push", "local", "main"))
     commit, version = world.git("rev-parse", "HEAD").strip(), "v1.0.0"
     release(world, version)
+    serving_clone(world)
     serving = Serving.start(world)
     lines, commits = [], []
     try:
@@ -348,7 +352,7 @@ def leave(world: World, lines: Sequence[Line]) -> None:
         (ROOT / "docs" / "pictures" / "year.svg").write_bytes(svg)
         text = PAGE.read_text()
         head, rest = text.split(BEGINS)
-        PAGE.write_text(f"{head}{BEGINS}\n{page}{ENDS}{rest.split(ENDS)[1]}")
+        PAGE.write_text(f"{head}{BEGINS}\n{page}\n{SHOWN}\n{ENDS}{rest.split(ENDS)[1]}")
     print(f"\n  {world.folder / 'year.svg'}   the picture; year.png and year.md beside it")
     print(f"  cd {world.clone}   pushforward show, web, monitor")
 
