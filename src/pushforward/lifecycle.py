@@ -64,7 +64,7 @@ class Monitor(Section):
     """What served inputs, predictions and outcomes are held against, and from when on somebody is told."""
 
     reference: ProjectPath = Field(
-        description="An out of the pipeline: a folder of tables of the rows that were trained on, one for each batch."
+        description="An out of the pipeline: the rows that were trained on, a folder of tables for each batch, or one."
     )
     log: str | None = Field(
         default=None,
