@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
+SERVE_VENV ?= .venv-serve
 export PYTHON
 # What DVC reaches the store with: the extra that the address in .dvc/config needs; a folder and the web need none.
 STORE := $(shell sed -nE 's/^[[:space:]]*url[[:space:]]*=[[:space:]]*(s3|gs|azure|ssh):.*/\1/p' .dvc/config 2>/dev/null | head -n 1)
@@ -31,7 +32,8 @@ demo: env ## a team, six pushes, real flights: see the whole loop in three minut
 DIR ?= simulation
 MONTHS ?= 8
 simulate: env ## a year in fast motion: months arrive, versions serve, outcomes come back (MONTHS=8 DIR=simulation)
-	@$(VENV)/bin/python scripts/simulate.py "$(DIR)" --months $(MONTHS)
+	@requirements/install.sh $(SERVE_VENV) $(RUN_LOCKS) requirements/serve.txt
+	@$(VENV)/bin/python scripts/simulate.py "$(DIR)" --months $(MONTHS) --serve $(SERVE_VENV)/bin/pushforward
 
 pictures: env ## photograph the pages of ./demo for the README, in light and dark
 	@$(VENV)/bin/python scripts/pictures.py
@@ -103,4 +105,4 @@ lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be 
 	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .venv-serve .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -5,6 +5,7 @@
 
 import http.client
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +15,15 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-OUTCOMES = ("cancelled", "arrived", "arrival_overdue")
+MODEL = "flight-delay"
 HEADERS = {"Content-Type": "application/json"}
+LOGGED = {
+    "key": pl.String(),
+    "time": pl.Datetime("us", "UTC"),
+    "version": pl.String(),
+    "arm": pl.String(),
+    "p": pl.Float64(),
+}
 
 
 @dataclass(frozen=True)
@@ -65,21 +73,12 @@ def _end(moment: pl.Expr, wide: str) -> pl.Expr:
     return start.dt.offset_by(wide)
 
 
-def outcomes(events: pl.DataFrame) -> pl.DataFrame:
-    """What came of each flight, from when on that is known: `flight_id`, `late`, `known_at`."""
-    told = events.filter(pl.col("kind").is_in(OUTCOMES))
-    in_time = (pl.col("kind") == "arrived") & (pl.col("late") == 0)
-    late = pl.col("kind") != "arrived"
-    return told.filter(in_time | late).select("flight_id", late=late.cast(pl.Int8), known_at="known_at")
-
-
 @dataclass
 class Client:
-    """One connection to a server, kept open; counts what was answered."""
+    """One connection to a server, kept open; counts the rows that were answered, by version and arm."""
 
     address: str
-    answered: int = 0
-    by: dict[str, int] = field(default_factory=dict)
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._line = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=60)
@@ -87,24 +86,34 @@ class Client:
     def play(self, steps: Iterable[Step]) -> None:
         """Tell and ask, step by step."""
         for step in steps:
-            if step.events.height:
-                self._post("/events", {"events": _columns(step.events)})
-            reply = self._post("/predict", {"rows": _columns(step.rows)})
-            self.answered += step.rows.height
-            self.by[reply["version"]] = self.by.get(reply["version"], 0) + step.rows.height
+            self.tell(step.events)
+            reply = self._said("POST", "/predict", {"columns": _columns(step.rows)})
+            self.answered[reply["version"], reply["arm"]] += step.rows.height
 
     def tell(self, events: pl.DataFrame, rows: int = 5000) -> None:
-        """Facts alone, as a server is given that has just started."""
+        """Facts alone, many in several requests; a server that has just started is told those of the past."""
         for part in events.iter_slices(rows):
-            self._post("/events", {"events": _columns(part)})
+            self._said("POST", "/events", {"columns": _columns(part)})
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        self._line.request("POST", path, json.dumps(body).encode(), HEADERS)
+    def serves(self, version: str) -> bool:
+        """Whether it is this version that answers now."""
+        try:
+            return bool(self._said("GET", f"/v2/models/{MODEL}/versions/{version}/ready")["ready"])
+        except (OSError, http.client.HTTPException, RefusedError):
+            self._line.close()
+            return False
+
+    def _said(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        self._line.request(verb, path, None if body is None else json.dumps(body).encode(), HEADERS)
         answer = self._line.getresponse()
         words = answer.read()
         if answer.status != http.client.OK:
-            raise RuntimeError(f"POST {path}: {answer.status} {words[:300].decode(errors='replace')}")
+            raise RefusedError(f"{verb} {path}: {answer.status} {words[:300].decode(errors='replace')}")
         return json.loads(words)
+
+
+class RefusedError(Exception):
+    """The server answers something else than 200."""
 
 
 def _columns(table: pl.DataFrame) -> dict[str, list[Any]]:
@@ -116,7 +125,8 @@ def _columns(table: pl.DataFrame) -> dict[str, list[Any]]:
     return table.with_columns(texts).to_dict(as_series=False)
 
 
-def month_tables(data: Path, month: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows and events of a month as `flights.validate` has written them."""
-    rows, events = (pl.read_parquet(data / "valid" / name / f"{month}.parquet") for name in ("rows", "events"))
-    return rows, events
+def logged(log: Path, since: datetime, until: datetime) -> pl.DataFrame:
+    """What a server has logged of questions asked from one moment to another: `key`, `time`, `version`, `arm`, `p`."""
+    parts = [pl.read_parquet(path, columns=list(LOGGED)) for path in sorted(log.glob("*/*.parquet"))]
+    table = pl.concat([pl.DataFrame(schema=LOGGED), *parts])
+    return table.filter(pl.col("time").is_between(since, until))

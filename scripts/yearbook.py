@@ -38,7 +38,7 @@ class Loss:
 
 def constant(late: Sequence[int]) -> float:
     """The log loss of whoever says the month's own rate for every row: how hard the month was."""
-    rate = float(np.clip(np.mean(late), CLIP, 1 - CLIP))
+    rate = float(np.clip(np.mean(np.asarray(late, dtype=float)), CLIP, 1 - CLIP))
     return float(-(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)))
 
 

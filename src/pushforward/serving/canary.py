@@ -26,7 +26,6 @@ from pushforward.serving.live import Running
 from pushforward.serving.shares import worse
 from pushforward.settings import COMMAND
 
-EVERY_SECONDS = 600.0
 LIMIT_SECONDS = 600.0
 MORE = 1.2
 
@@ -43,7 +42,7 @@ class Outcomes:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(self.follower.serve.look_seconds)
             arms, told = self.follower.live.arms, self.follower.told
             main, canary = arms.get("main"), arms.get("canary")
             if main is None or canary is None or told is None or not told.outcomes or main.name == canary.name:

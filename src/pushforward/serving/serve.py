@@ -61,7 +61,9 @@ def serve(root: Path, options: Options, *, say: Say) -> None:
     live = Live(events, journal, told.serve.share, told.serve.slower)
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
-        follower = Follower(uses, options.environment, live, folder, cache, say, features=options.features)
+        follower = Follower(
+            uses, options.environment, live, folder, cache, say, features=options.features, serve=told.serve
+        )
         application = app.Application(live)
         application.numbers.registry.register(counts.Counts(live))
         server = app.server(application, options.host, options.port)
