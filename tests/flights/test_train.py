@@ -19,6 +19,8 @@ from flights.metrics import log_loss
 from flights.params import Split, read_section, read_split
 from flights.predict import load
 from flights.train import EXPLAINED_ROWS, Features, Train, chosen_features, pick_rounds, training_table
+from pushforward.serving.inputs import inputs_of
+from pushforward.serving.port import Served
 
 
 def _digests(folder):
@@ -50,6 +52,18 @@ def test_each_event_is_of_a_kind_that_the_manifest_names(project):
         events = pl.read_parquet(path)
         for name in ("kind", "origin", "late"):
             assert set(events[name].drop_nulls().unique()) <= set(manifest["inputs"]["events"][name]["values"]), name
+
+
+def test_what_the_manifest_says_is_how_the_holdout_is_asked_over_http(project):
+    manifest, _ = load()
+    served = Served("flight-delay", "v1.0.0", "", "", "flight_id", "decided_at", ("p",), True, manifest)
+    for table, name in ((inputs_of(served).rows, "rows"), (inputs_of(served).events, "events")):
+        told = pl.read_parquet(project / f"data/holdout/{name}.parquet").head(2000)
+        moments = [one for one, dtype in told.schema.items() if isinstance(dtype, pl.Datetime)]
+        zones = {one: "Z" if told.schema[one].time_zone else "" for one in moments}
+        asked = told.with_columns(pl.col(one).dt.strftime(f"%Y-%m-%dT%H:%M:%S{zones[one]}") for one in moments)
+        columns = table.read(json.dumps({name: asked.to_dicts()}).encode())
+        assert {one: [*values] for one, values in columns.items()} == told.to_dict(as_series=False)
 
 
 def test_no_day_is_on_two_sides_of_the_split(project):
