@@ -15,7 +15,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo simulate pictures site test check house chaos refusals backtest format lock lock-data clean
+.PHONY: help env env-test demo simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,8 +43,18 @@ REPOSITORY ?=
 site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOST/OWNER/NAME/blob/COMMIT: where its files are seen)
 	@$(TEST_VENV)/bin/python docs/site/build.py $(SITE) --repository "$(REPOSITORY)"
 
-test: env-test ## run the tests
+SCORED = $(CURDIR)/.pytest_cache/score.jsonl
+test: export RECORD_SCORE = $(SCORED)
+test: env-test ## run the tests; no row of the ML Test Score may be lost
+	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal
+	@$(TEST_VENV)/bin/python -m tests.score --check
+
+score: export RECORD_SCORE = $(SCORED)
+score: env-test ## run the tests that name a row of the ML Test Score, and write docs/ml-test-score.md
+	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
+	@$(TEST_VENV)/bin/python -m pytest -q -n auto --dist worksteal -m ml_test_score || true
+	@$(TEST_VENV)/bin/python -m tests.score
 
 check: env-test ## formatting, lint, types, import contracts, workflow lint
 	@$(TEST_VENV)/bin/ruff format --check -q .

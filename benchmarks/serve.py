@@ -279,8 +279,9 @@ def _running(case: Case, folder: Path) -> Iterator[tuple[int, int]]:
             sys.exit(f"{case.name} answers otherwise, by up to {off}")
         yield process.pid, ports[0]
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for one in _family(process.pid):  # some start a session of their own
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
         process.wait()
 
 
@@ -311,18 +312,23 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process and all that it has started have taken."""
+def _family(pid: int) -> dict[int, int]:
+    """A process and all that it has started, with the ticks of CPU that each has taken, and its own that have ended."""
     parents, taken = {}, {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = place.read_text().rpartition(")")[2].split()
             parents[int(place.parent.name)] = int(fields[1])
-            taken[int(place.parent.name)] = int(fields[11]) + int(fields[12])
+            taken[int(place.parent.name)] = sum(map(int, fields[11:15]))
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
-    return sum(taken.get(one, 0) for one in family) / os.sysconf("SC_CLK_TCK")
+    return {one: taken[one] for one in family if one in taken}
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process and all that it has started have taken."""
+    return sum(_family(pid).values()) / os.sysconf("SC_CLK_TCK")
 
 
 def _load(server: int, port: int, path: str, body: Path, connections: int) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests import refusals
+from tests import refusals, score
 from tests.installed import installed, wheel
 from tests.once import compiled, isolate
 from tests.team import begun, first_version, hub, promoted, released, second_version, template, three
 from tests.tiny_server import tiny, tiny_template
+
+from pushforward.project import rubric
 
 # Fixtures of every room.
 __all__ = [
@@ -33,6 +35,17 @@ ROOT = Path(__file__).parent.parent
 
 if where := os.environ.get(refusals.RECORD):
     refusals.record(Path(where))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What a test says of the ML Test Score goes with its report."""
+    item.user_properties.extend((rubric.MARK, row) for row in score.named(item))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What became of it is written down where that is asked for."""
+    if score.RECORD in os.environ:
+        score.record(report)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

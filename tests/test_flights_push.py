@@ -71,6 +71,7 @@ def verdict(run, commit="HEAD"):
     return json.loads(run(str(PUSHFORWARD), "report", commit, "--json"))
 
 
+@pytest.mark.ml_test_score("Infra 3")
 def test_the_first_push_trains_on_everything(told):
     _, run, _ = told
     judged = verdict(run, "HEAD~1")
@@ -87,6 +88,7 @@ def test_a_month_runs_the_row_wise_stages_of_that_month_only(told):
     assert {name for name in ran if "@" not in name} <= {"lookback", "holdout", "train", "evaluate"}
 
 
+@pytest.mark.ml_test_score("Infra 4")
 def test_a_month_is_judged_by_not_being_worse(told):
     _, run, said = told
     judged = verdict(run)
@@ -110,6 +112,7 @@ def test_a_new_clone_gets_the_judged_model_from_its_tag(told):
     assert digest == record["model"] == verdict(run)["digests"]["model"]
 
 
+@pytest.mark.ml_test_score("Model 1")
 def test_the_committed_lock_is_honest_so_the_pushed_commit_is_the_version(told):
     _, run, _ = told
     tagged = run("git", "rev-parse", "flight-delay@v1.0.0^{commit}", "HEAD~1").split()
@@ -185,6 +188,7 @@ def shortened(lines):
     return [*lines[:3], "…", *lines[-3:]] if len(lines) > MOST_LINES else lines
 
 
+@pytest.mark.ml_test_score("Infra 1")
 def test_dvc_repro_in_a_fresh_clone_gives_exactly_what_is_committed(told):
     """Another path, another locale, nothing activated: every hash in dvc.lock, every byte of metrics/; and all else."""
     folder, run, _ = told

@@ -61,6 +61,7 @@ CALLS = {
     "rollback": "release.release.rollback",
     "runs": "server.runs.listed",
     "score": "judge.challenge.answer",
+    "score-card": "project.scorecard.card",
     "serve": "serving.serve.serve",
     "setup": "forge.setup.plan",
     "show": "views.show.state",
@@ -89,7 +90,7 @@ def called(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_file_of_its_name_that_calls_what_it_says(verb):
-    assert CALLS[verb] in called(ROOT / "src" / "pushforward" / "commands" / f"{verb}.py")
+    assert CALLS[verb] in called(ROOT / "src" / "pushforward" / "commands" / f"{verb.replace('-', '_')}.py")
 
 
 def test_no_verb_is_told_of_that_is_none():

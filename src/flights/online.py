@@ -4,6 +4,7 @@
 microseconds. Every number of a definition stands in `spans`, for both.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from flights.spans import (
     GONE,
     HISTORY_SHARES,
     IN_TIME,
+    KEYS,
     LIVE_DELAYS,
     LIVE_SHARES,
     NEAR,
@@ -56,6 +58,7 @@ _SCHEDULE = slice(PLACE["dep_minute"], PLACE["weekday"] + 1)
 _ROTATION = slice(PLACE["tail_arr_delay"], PLACE["tail_minutes_since"] + 1)
 _WEATHER = slice(PLACE[WEATHER[0]], PLACE[WEATHER[-1]] + 1)
 _MINUTE = 60 * SECOND
+_ORIGIN, _TAILNUM = KEYS.index("origin"), KEYS.index("tailnum")
 _REQUIRED = [name for name in ROWS if name not in ("flight_id", "tailnum", "origin", "dest", "carrier")]
 _QUEUED, _AHEAD, _ZONES = (microseconds(span) for span in (QUEUED, AHEAD, ZONES))
 
@@ -120,6 +123,10 @@ class Online:
         for name, share in (LIVE_SHARES | HISTORY_SHARES).items():
             tallies = self._counted.setdefault((share.counted, share.keys), Tallies(share.keys))
             tallies.asks.append(Ask.of(name, share))
+        self._marks: dict[str, list[tuple[Tallies, int]]] = defaultdict(list)
+        for (counted, _), tallies in self._counted.items():
+            for kind, mark in COUNTED[counted].items():
+                self._marks[kind].append((tallies, mark))
         self._departures = [Departures(name, keys) for name, keys in PER_ORIGIN.items()]
         self._flights: dict[str, _Flight] = {}
         self._aircraft: dict[Any, Latest] = {}
@@ -127,8 +134,7 @@ class Online:
 
     def observe(self, events: Columns) -> None:
         """File events, columns of `EVENTS` of one length; raises ValueError, and files none, when one cannot be."""
-        told = [Event.of(dict(zip(EVENTS, values, strict=True))) for values in _lines(events, EVENTS)]
-        for event in sorted(told, key=lambda event: event.known):
+        for event in sorted(map(Event.of, _lines(events, EVENTS)), key=lambda event: event.known):
             self._observe(event)
 
     def _observe(self, event: Event) -> None:
@@ -140,41 +146,35 @@ class Online:
             if len(self._days) > self._kept:
                 self._forget(min(self._days))
         day = self._days.get(number)
-        digest = event.digest()
-        if day is None or digest in day.digests:
+        if day is None or event.digest in day.digests:
             return
-        day.digests.add(digest)
-        kind, told = event.told["kind"], event.told
-        if kind == "scheduled":
+        day.digests.add(event.digest)
+        if event.kind == "scheduled":
             self._list(event, day)
-        if kind in GONE:
+        if event.kind in GONE:
             self._gone(event, day)
         self._count(event)
-        if kind == "arrived":
-            delay = nan if told["delay"] is None else float(_clipped(told["delay"], ARRIVAL_DELAYS))
-            _tell(self._aircraft, told["tailnum"], event, (delay, float(event.second)))
-        if kind == "weather":
-            readings = (told[name] for name in WEATHER)
-            _tell(self._readings, told["origin"], event, tuple(nan if value is None else value for value in readings))
+        if event.kind == "arrived":
+            delay = nan if event.delay is None else float(_clipped(event.delay, ARRIVAL_DELAYS))
+            _tell(self._aircraft, event.at[_TAILNUM], event, (delay, float(event.second)))
+        if event.kind == "weather":
+            readings = tuple(nan if value is None else value for value in event.weather)
+            _tell(self._readings, event.at[_ORIGIN], event, readings)
 
     def _count(self, event: Event) -> None:
-        kind = event.told["kind"]
-        if kind == "departed":
+        if event.kind == "departed":
             for tallies in self._delays:
-                tallies.add(event, _clipped(event.told["delay"] or 0, DEPARTURE_DELAYS))
-        if kind in IN_TIME and event.told["late"] != 0:
+                tallies.add(event, _clipped(event.delay or 0, DEPARTURE_DELAYS))
+        if event.kind in IN_TIME and event.late != 0:
             return
-        for (counted, _), tallies in self._counted.items():
-            mark = COUNTED[counted].get(kind)
-            if mark is not None:
-                tallies.add(event, mark)
+        for tallies, mark in self._marks.get(event.kind, ()):
+            tallies.add(event, mark)
 
     def _flight(self, event: Event, day: _Day) -> _Flight:
-        name = event.told["flight_id"]
-        if name is None:
+        if event.flight_id is None:
             return _Flight()
-        day.flights.add(name)
-        flight = self._flights.setdefault(name, _Flight())
+        day.flights.add(event.flight_id)
+        flight = self._flights.setdefault(event.flight_id, _Flight())
         flight.day = max(flight.day, event.day)
         return flight
 

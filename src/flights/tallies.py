@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +18,7 @@ from flights.told import At, Event, microseconds, rounded_up
 
 Table = npt.NDArray[np.float64]
 Row = list[float] | Table
+Int = npt.NDArray[np.int64]
 # Rows of one key that are read by arrays; fewer are read one by one, which is sooner then.
 SEVERAL = 6
 PLACE = {feature.name: place for place, feature in enumerate(FEATURES)}
@@ -42,6 +44,11 @@ class Asking:
     departs: list[int] = field(default_factory=list)
     since: list[int] = field(default_factory=list)
     _rows: dict[Keys, dict[Any, list[int]]] = field(default_factory=dict)
+
+    @cached_property
+    def each(self) -> tuple[Int, Int, Int]:
+        """`asked`, `departs` and `since` as arrays."""
+        return np.array(self.asked), np.array(self.departs), np.array(self.since)
 
     def rows_of(self, keys: Keys) -> dict[Any, list[int]]:
         """Which rows have each key."""
@@ -119,7 +126,7 @@ class Tallies:
             if tally.late:
                 tally.settle()
             times, totals = np.frombuffer(tally.times, np.int64), np.frombuffer(tally.totals, np.int64)
-            asked, since = np.take(asking.asked, rows), np.take(asking.since, rows)
+            asked, _, since = (each[rows] for each in asking.each)
             high = times.searchsorted(asked, "right")
             for ask in self.asks:
                 low = times.searchsorted(np.maximum(asked - ask.seconds, since), "right")
@@ -169,7 +176,7 @@ class Departures:
         """The same for many rows."""
         for key, rows in asking.rows_of(self._keys).items():
             listed, joined = self._listed.get(key), self._joined.get(key)
-            asked, departs = np.take(asking.asked, rows), np.take(asking.departs, rows)
+            asked, departs, _ = (each[rows] for each in asking.each)
             near = listed.until_each(departs + NEAR) - listed.until_each(departs - NEAR - 1) if listed else 0
             found[rows, self._departures] = near
             found[rows, self._queue] = joined.until_each(asked) - self._left[key].until_each(asked) if joined else 0

@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
 
-from flights.schema import EVENTS, WEATHER
-from flights.spans import DAY, KEYS
+from flights.spans import DAY
 
 Columns = Mapping[str, Sequence[Any]]
-At = tuple[Any, ...]  # the values of KEYS
+At = tuple[Any, ...]  # the values of `KEYS` of `spans`
 YEARS = range(1971, 2200)  # that seconds are counted in
 SECOND = 1_000_000  # in microseconds, like all that is not said to be seconds
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNTIMED = [name for name in EVENTS if name not in ("known_at", "sched_dep")]
 
 
 def microseconds(since: timedelta) -> int:
@@ -30,45 +28,44 @@ def rounded_up(microseconds: int) -> int:
 
 @dataclass(slots=True)
 class Event:
-    """An event as it is filed: known at a microsecond and the second after it, about the keys `at`."""
+    """An event as it is filed: known at a microsecond and by the end of a second, about the keys `at`.
+
+    `digest` is equal for the same event told twice, whatever zone its times were written in.
+    """
 
     known: int
     second: int
     departs: int | None
+    kind: str
+    flight_id: str | None
     at: At
-    told: dict[str, Any]
+    delay: int | None
+    late: int | None
+    weather: tuple[float | None, ...]
+    digest: bytes
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> "Event":
-        """Read an event; raises ValueError with the column that has no place in time."""
-        for name in ("known_at", "kind"):
-            if told[name] is None:
-                raise ValueError(f"{name}: missing")
-        known = microseconds(checked("known_at", told["known_at"]) - EPOCH)
-        listed = told["sched_dep"]
-        departs = None if listed is None else microseconds(checked("sched_dep", listed) - EPOCH)
-        for name in WEATHER:
-            if told[name] is not None:
-                told[name] = float(told[name])
-        return cls(known, rounded_up(known), departs, tuple(told[key] for key in KEYS), told)
+    def of(cls, line: tuple[Any, ...]) -> "Event":
+        """Read the columns of `EVENTS`; raises ValueError with the one that has no place in time."""
+        known_at, kind, flight_id, origin, dest, carrier, flight, tailnum, sched_dep, hour, delay, late, *rest = line
+        if known_at is None or kind is None:
+            raise ValueError(f"{'known_at' if known_at is None else 'kind'}: missing")
+        known = microseconds(checked("known_at", known_at) - EPOCH)
+        departs = None if sched_dep is None else microseconds(checked("sched_dep", sched_dep) - EPOCH)
+        weather = tuple(None if value is None else float(value) for value in rest)
+        at = (origin, dest, carrier, flight, tailnum, hour)
+        said = repr((known, departs, kind, flight_id, at, delay, late, weather))
+        digest = hashlib.blake2b(said.encode(), digest_size=16).digest()
+        return cls(known, rounded_up(known), departs, kind, flight_id, at, delay, late, weather, digest)
 
     @property
     def day(self) -> int:
         """The last day on which it, or the flight that it is about, can matter as new."""
         return max(self.known, self.departs or 0) // (DAY * SECOND)
 
-    def digest(self) -> bytes:
-        """Equal for the same event told twice, whatever zone its times were written in."""
-        said = [
-            self.known,
-            self.departs,
-            *(self.told[name] for name in EVENTS if name not in ("known_at", "sched_dep")),
-        ]
-        return hashlib.blake2b(repr(said).encode(), digest_size=16).digest()
-
     def rank(self) -> tuple[Any, ...]:
         """Its place among those of one kind: `ORDER` of `features`."""
-        return (self.known, *(_rank(self.told[name]) for name in ("flight_id", "origin", "delay", *WEATHER)))
+        return (self.known, *map(_rank, (self.flight_id, self.at[0], self.delay, *self.weather)))
 
 
 def checked(name: str, instant: datetime) -> datetime:

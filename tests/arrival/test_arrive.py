@@ -84,6 +84,7 @@ def test_a_server_and_a_job_tell_what_is_news(lake, tmp_path):
     assert (found.event, found.text) == ("arrival", "After 2020-02 comes 2020-03, and the source has 2020-04 next")
 
 
+@pytest.mark.ml_test_score("Monitoring 1")
 def test_a_correction_is_a_change_of_its_own_that_has_it_fetched_again(lake):
     lake.deliver("2020-03", "3\n")
     lake.arrive(*EARLY)
@@ -150,6 +151,7 @@ def test_without_a_place_for_it_a_correction_is_told(lake):
     assert "! the source has another 2020-03 than was taken in, and nothing fetches it" in said
 
 
+@pytest.mark.ml_test_score("Monitoring 1")
 def test_an_old_batch_that_disappears_is_told_and_stays(lake):
     lake.deliver("2020-03")
     lake.arrive(*EARLY)

@@ -72,7 +72,7 @@ def test_no_help_cuts_a_sentence(columns, tmp_path, monkeypatch):
 def listed():
     """What the help lists: the sentence of each verb, its lines joined."""
     told = CliRunner().invoke(main, ["--help"]).output.partition("Start:")[2].partition("  Example:")[0]
-    rows = re.findall(r"^  ([a-z]+) +(\S.*(?:\n {6,}\S.*)*)", told, re.MULTILINE)
+    rows = re.findall(r"^  ([a-z-]+) +(\S.*(?:\n {6,}\S.*)*)", told, re.MULTILINE)
     assert len({verb for verb, _ in rows}) == len(rows)
     return {verb: " ".join(text.split()) for verb, text in rows}
 

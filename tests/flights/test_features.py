@@ -47,6 +47,7 @@ def _future_shuffled(events, instant):
     "change", [_future_replaced, _future_shuffled, lambda events, t: events.filter(pl.col("known_at") <= t)]
 )
 @pytest.mark.parametrize("instant", [datetime(2013, 3, 8, 19, 0, tzinfo=UTC), datetime(2013, 3, 10, 7, 30, tzinfo=UTC)])
+@pytest.mark.ml_test_score("Data 4")
 def test_replacing_everything_after_an_instant_changes_no_feature_decided_before(march, change, instant):
     rows, events, table = march
     decided = rows["decided_at"] <= instant
@@ -77,6 +78,7 @@ def test_no_feature_depends_on_other_rows_or_on_the_order_of_rows_and_events(mar
     _same(features(rows[some], shuffled), table[some])
 
 
+@pytest.mark.ml_test_score("Infra 5")
 def test_one_row_alone_has_the_features_it_has_among_all(march):
     rows, events, table = march
     _same(features(rows[1234:1235], events), table[1234:1235])
@@ -199,6 +201,7 @@ def told(months, settings):
     ]
 
 
+@pytest.mark.ml_test_score("Data 7")
 def test_features_agree_with_a_slow_reading_of_the_delivered_table(march, told):
     rows, _, table = march
     picked = np.random.default_rng(11).permutation(rows.height)[:25]

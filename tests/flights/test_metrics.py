@@ -23,6 +23,7 @@ def test_metrics_agree_with_scikit_learn(p):
     assert brier(Y, p) == pytest.approx(oracle.brier_score_loss(Y, p), rel=1e-12)
 
 
+@pytest.mark.ml_test_score("Monitoring 5")
 def test_log_loss_of_a_certain_error_is_large_but_finite():
     assert log_loss(np.array([1, 0], dtype=np.int8), np.array([0.0, 1.0])) == pytest.approx(34.5, abs=0.1)
 

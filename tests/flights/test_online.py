@@ -56,6 +56,7 @@ def filed(told):
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 20_000])
+@pytest.mark.ml_test_score("Data 7", "Monitoring 3")
 def test_ten_thousand_rows_have_the_features_of_training_alone_and_in_batches(asked, filed, size):
     rows, trained = asked
     found = [filed.features(columns(rows[start : start + size])) for start in range(0, rows.height, size)]
@@ -165,7 +166,7 @@ def _rows(draw):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(EVENT, max_size=60), st.lists(_rows(), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_whatever_happens_features_equal_those_of_tables(events, rows, random):
     known, table_of_rows = (

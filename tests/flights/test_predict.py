@@ -43,6 +43,7 @@ def test_it_runs_from_the_command_line_in_any_folder_with_a_model(project):
     assert done.stdout == f"{pl.read_parquet('p.parquet').height:,} flights scored\n"
 
 
+@pytest.mark.ml_test_score("Infra 5")
 def test_a_row_alone_gets_the_probability_it_gets_among_all(holdout):
     rows, events = holdout
     model = load()

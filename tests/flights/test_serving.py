@@ -29,6 +29,7 @@ def predictor(holdout):
     return predictor
 
 
+@pytest.mark.ml_test_score("Monitoring 3")
 def test_predictions_equal_those_of_the_score_command_to_the_bit(holdout, predictor):
     rows, _ = holdout
     main([*HOLDOUT, "p.parquet"])

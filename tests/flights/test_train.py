@@ -27,6 +27,7 @@ def _digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "model").iterdir()}
 
 
+@pytest.mark.ml_test_score("Infra 2")
 def test_the_model_folder_holds_manifest_and_booster_that_fit_together(project):
     manifest, booster = load()
     assert manifest["training"]["months"] == ["2013-01", "2013-02"]
@@ -90,6 +91,7 @@ def test_a_random_split_would_flatter_the_model(project):
     assert losses[1] < losses[0] - 0.01
 
 
+@pytest.mark.ml_test_score("Infra 2")
 def test_the_learning_curve_shows_every_round_and_stops_for_lack_of_progress(project):
     curve = pl.read_csv("metrics/learning.csv")
     assert curve["round"].to_list() == list(range(1, curve.height + 1))
@@ -120,6 +122,7 @@ def test_importance_is_how_far_each_feature_moves_the_shipped_model_on_the_valid
 
 
 @pytest.mark.parametrize("feature", [feature for feature in FEATURES if feature.monotone], ids=lambda f: f.name)
+@pytest.mark.ml_test_score("Infra 2")
 def test_more_delay_around_never_lowers_the_risk(project, feature):
     manifest, booster = load()
     names = [one["name"] for one in manifest["features"]]
@@ -171,6 +174,7 @@ def test_a_month_that_is_not_there_stops_training_instead_of_shrinking_it(projec
 
 
 @pytest.mark.slow
+@pytest.mark.ml_test_score("Infra 1")
 def test_the_same_bytes_at_another_path_zone_locale_hash_seed_and_number_of_threads(trained, tmp_path):
     digests = [_digests(trained)]
     cores = sorted(os.sched_getaffinity(0))

@@ -61,6 +61,7 @@ def _refusal(frame, month, settings, check=checked_flights):
         ("tailnum", "", "a flight that left has no tailnum"),
     ],
 )
+@pytest.mark.ml_test_score("Data 1")
 def test_a_bad_cell_is_told_with_file_line_column_and_rule(months, settings, column, value, rule):
     delivered = months[MONTH].flights
     row = next(n for n, dep in enumerate(delivered["dep_time"]) if n > 100 and dep != "NA")
@@ -82,6 +83,7 @@ def test_delays_in_seconds_are_refused_because_they_do_not_fit_the_clock(months,
 
 
 @pytest.mark.parametrize("name", ["arr_late", "x1"])
+@pytest.mark.ml_test_score("Data 5")
 def test_a_column_that_the_contract_does_not_know_is_not_let_in(months, settings, name):
     message = _refusal(months[MONTH].flights.with_columns(pl.col("arr_delay").alias(name)), MONTH, settings)
     assert f"column {name}: the contract has no such column" in message
@@ -141,6 +143,7 @@ def test_an_impossible_block_time_is_refused(months, settings):
     assert f"under 15 or over {LONGEST_BLOCK} minutes" in message
 
 
+@pytest.mark.ml_test_score("Data 1")
 def test_typed_columns_must_have_the_right_types(months, settings):
     delivered = months[MONTH].flights
     typed = delivered.with_columns(
@@ -169,6 +172,7 @@ def test_one_absurd_wind_reading_becomes_missing_and_is_counted(months, settings
     assert weather["wind_speed"].max() < 100
 
 
+@pytest.mark.ml_test_score("Monitoring 2")
 def test_temperatures_in_another_unit_are_refused(months, settings):
     kelvin = (pl.col("temp").cast(pl.Float64, strict=False) + 273).cast(pl.String)
     message = _refusal(months[MONTH].weather.with_columns(temp=kelvin), MONTH, settings, checked_weather)

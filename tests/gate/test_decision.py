@@ -179,6 +179,7 @@ def test_a_refresh_of_the_same_quality_passes_and_a_worse_one_does_not(world):
     assert worse.verdict == "hold"
 
 
+@pytest.mark.ml_test_score("Model 6")
 def test_a_better_model_that_harms_one_slice_is_held(world):
     challenger = np.where(world.origin == "LGA", world.model(0.45), world.model(1.0))
     verdict = judge(world.evidence(world.model(0.6), challenger), RULES)

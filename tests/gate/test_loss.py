@@ -127,6 +127,7 @@ def test_a_loss_that_falls_by_more_than_half_at_once_waits_for_a_person(counts):
     assert judge(counts.evidence(far, near), GateRules(metric="squared", suspect_fall=1)).verdict == "promote"
 
 
+@pytest.mark.ml_test_score("Model 5")
 def test_a_model_that_loses_to_the_floor_is_held_whatever_it_gains(counts):
     worse, better = (counts.group_mean + share * (counts.mean - counts.group_mean) for share in (0.3, 0.5))
     free = counts.evidence(worse, better)

@@ -183,6 +183,7 @@ GOOD = {"flight_id": KEYS.to_list(), "p": [0.5] * 6}
         (GOOD | {"flight_id": ["x" * 999, *KEYS.to_list()[1:]]}, "xxx.* is not in the holdout"),
     ],
 )
+@pytest.mark.ml_test_score("Monitoring 5")
 def test_predictions_that_are_not_what_was_asked_are_refused(tmp_path, frame, message):
     with pytest.raises(PredictionsError, match=message) as caught:
         read_predictions(write(tmp_path, pl.DataFrame(frame)), KEYS)

@@ -67,6 +67,7 @@ WORSE = (
             "worse",
             WORSE,
         ),
+        (_live(late=PROVEN), "retrain", "worse", "over the last 30 days it loses 0.0255 more than is allowed"),
         (_live(over=PROVEN), "watch", "harder", "what is asked has become harder"),
         (
             _live(parts=(Part("origin", "EWR", 0.61, PROVEN), Part("origin", "JFK", 0.4, LIVE.over))),
@@ -96,6 +97,7 @@ WORSE = (
         ),
     ],
 )
+@pytest.mark.ml_test_score("Monitoring 4")
 def test_each_rule_gives_its_word_and_its_reason(found, word, rule, said):
     told = decide(found)
     assert told.word == word

@@ -60,6 +60,7 @@ def test_short_windows_as_ever_alarm_nobody_either(days):
         assert alarms(compare(grown, grown.window(window))) == (), at
 
 
+@pytest.mark.ml_test_score("Monitoring 2")
 def test_another_unit_is_named_with_what_it_was_and_is():
     told = found(LATER.with_columns(pl.col("x") * 1.609))
     assert set(told) == {("x", "index"), ("x", "mean")}

@@ -56,7 +56,7 @@ def test_the_promise_as_it_stands_and_as_the_constant_moves_it():
     assert found.worse.mean == pytest.approx(loss - 1.1 * 0.9 * math.log(2))
     assert found.rival == pytest.approx(math.log(2))
     assert found.skill == pytest.approx(1 - loss / math.log(2))
-    assert found.over.alpha == 0.02  # a third of what may be wrong
+    assert found.over.alpha == 0.015  # a quarter of what may be wrong
 
 
 def test_a_harder_month_is_over_the_promise_and_no_worse():
@@ -79,7 +79,7 @@ def test_slices_share_their_error_and_small_ones_are_left_out():
     found = live.measure(table, table, WAIT, asked)
     # of OO there are 60 rows
     assert [(part.column, part.value) for part in found.parts] == [("origin", "JFK"), ("carrier", "UA")]
-    assert {part.over.alpha for part in found.parts} == {0.06 / 3 / 2}
+    assert {part.over.alpha for part in found.parts} == {0.06 / 4 / 2}
 
 
 def test_numbers_have_no_rival_of_the_verdict_and_no_bias():
@@ -130,3 +130,23 @@ def test_the_promise_is_the_holdouts_and_the_validations_while_that_is_sealed():
     sealed = dataclasses.replace(told, numbers=(), calibration=None, validation=watched)
     assert live.promise(sealed, LOGLOSS) == live.Promise(0.5, "the validation (2013-02)")
     assert live.promise(VERDICT, LOGLOSS) is None
+
+
+def test_what_went_wrong_lately_is_not_hidden_by_a_long_good_past():
+    # 140 good days, then 25 bad ones; runs of 28 days begin at 0, 28, …, 140: counted is from day 112 on
+    days = [day for day in range(165) for _ in range(10)]
+    right = [place % 10 < (8 if day < 140 else 5) for place, day in enumerate(days)]
+    up = [place % 2 for place in range(len(days))]
+    table = pl.DataFrame(
+        {
+            "label": [int(one == bool(hit)) for one, hit in zip(up, right, strict=True)],
+            "p": [0.8 if one else 0.2 for one in up],
+            "cluster": days,
+            "time": [NOW + timedelta(days=day) for day in days],
+        }
+    )
+    found = live.measure(table, table, WAIT, _asked(live.Promise(0.52, "x", rival=0.69)))
+    assert (found.late.clusters, found.late.rows) == (53, 530)
+    assert found.late.alpha == pytest.approx(0.06 / 4 * 6 / (math.pi * 4) ** 2)
+    assert found.late.mean > found.worse.mean
+    assert live.measure(table.head(550), table.head(550), WAIT, _asked(live.Promise(0.52, "x"))).late is None

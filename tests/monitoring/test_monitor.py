@@ -178,6 +178,7 @@ def test_a_version_that_keeps_its_promise(hub):
     assert len(found.days) == 30
 
 
+@pytest.mark.ml_test_score("Monitoring 7")
 def test_one_that_has_decayed_is_proposed_to_be_retrained_once(hub):
     _serve(hub, 30, right=0.6)
     found = monitor(_asked(hub), dry_run=False)

@@ -310,6 +310,7 @@ def test_a_commit_of_megabytes_of_words_is_refused(template):
 # --protect-main
 
 
+@pytest.mark.ml_test_score("Model 1")
 def test_a_protected_main_takes_only_what_has_passed(server):
     server.configure(protect=True)
     main = main_of(server)

@@ -329,6 +329,7 @@ def test_a_reason_of_several_lines_becomes_one(three):
     assert three.record("toy#production#4")["reason"] == 'Wrong {"schema": 2} for EWR'
 
 
+@pytest.mark.ml_test_score("Infra 7")
 def test_a_rollback_goes_back_one_version_and_the_next_one_goes_further(three):
     made = rollback(three.clone, "Wrong for EWR")
     assert (made.tag, made.version, made.previous) == ("toy#production#4", "toy@v1.1.0", "toy@v1.2.0")
@@ -361,6 +362,7 @@ def test_there_is_nothing_to_roll_back_to_at_the_start(two):
     refused(two, "production held no version before toy@v1.0.0", rollback, "why")
 
 
+@pytest.mark.ml_test_score("Infra 7")
 def test_a_rollback_needs_neither_network_nor_the_newest_model(three, git):
     """The newest model's file is spoiled in the store and gone from the clone, and a network there is none."""
     spoil(three, "three")

@@ -254,6 +254,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
 
 
 @every_cage
+@pytest.mark.ml_test_score("Data 5")
 def test_it_reads_no_secret_and_reaches_no_network(site: Site, listeners: list[tuple[str, int]]) -> None:
     dials = "\n".join(f"(: </dev/tcp/{host}/{port}) && echo REACHED" for host, port in listeners)
     script = f"""

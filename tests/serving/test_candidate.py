@@ -82,6 +82,7 @@ def test_one_without_serve_answers_by_its_score_command_also_for_one_key_twice(h
         ('{"p": 1.5}', "has to be in"),
     ],
 )
+@pytest.mark.ml_test_score("Infra 4")
 def test_a_version_that_cannot_be_served_is_refused_and_leaves_no_process(hub, told, why):
     shelf = Shelf(hub, settings="serve: {load_seconds: 2.0, answer_seconds: 2.0, memory_mb: 1024}\n")
     tag = shelf.use(shelf.add(told))
@@ -91,6 +92,7 @@ def test_a_version_that_cannot_be_served_is_refused_and_leaves_no_process(hub, t
     assert workers(hub.folder) == []
 
 
+@pytest.mark.ml_test_score("Monitoring 3")
 def test_other_predictions_than_when_it_was_judged_are_refused(shelf):
     tag = shelf.use(shelf.add(golden=2e-6))
     with pytest.raises(PushforwardError, match=r"^hop golden: .*by up to 2e−06") as failed:

@@ -144,6 +144,31 @@ def test_a_candidate_that_failed_is_tried_again_after_a_while(hub, monkeypatch):
     asyncio.run(play())
 
 
+def test_a_canary_that_fails_is_taken_back_by_a_tag_that_says_why(hub):
+    shelf = Shelf(hub, settings="serve: {canary: staging, share: 1.0}\n")
+    shelf.use(shelf.add())
+    shelf.add('{"above": 0.85}')  # what passes is in staging by itself
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.answers("v1.0.0")
+            await one.until(lambda: one.live.arms.get("canary") is not None)
+            assert await one.p() == (0.5, "v1.1.0")
+            for _ in range(3):
+                assert await one.p(0.9) == (0.9, "v1.0.0")
+            assert one.live.arms["canary"] is None
+            await one.until(lambda: any("toy#staging#3 says so" in line for line in one.said))
+            assert await one.p() == (0.5, "v1.0.0")
+
+    asyncio.run(play())
+    told = hub.record("toy#staging#3")
+    assert told["version"] == "toy@v1.0.0"
+    assert told["by"] == "Ann <ann@example.org>"
+    assert told["reason"] == (
+        "toy@v1.1.0 as a canary: 3 of its last 4 answers failed where the version in use answered"
+    )
+
+
 def test_an_environment_that_is_emptied_answers_nobody(hub):
     from pushforward.release.release import empty
 

@@ -53,6 +53,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("row", "field", "why"), WRONG, ids=lambda one: one if isinstance(one, str) else "")
+@pytest.mark.ml_test_score("Monitoring 2")
 def test_a_wrong_row_is_refused_by_its_field_and_number(row, field, why):
     status, named, number, said = refusal({"rows": [changed(flight_id="other"), row]})
     assert (status, named, number) == (422, field, 1)

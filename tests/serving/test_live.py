@@ -53,7 +53,7 @@ class Arms:
             await one.__aexit__()
 
     async def p(self, key="a", x=0.5, **more):
-        answer = await self.live.predict({"id": [key], "x": [x], "at": [AT]}, "r", **more)
+        answer = await self.live.predict({"id": (key,), "x": (x,), "at": (AT,)}, "r", **more)
         return answer.arm, answer.predictions["p"][0]
 
     async def logged(self):
@@ -62,6 +62,7 @@ class Arms:
         return sorted((one.arm, one.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
 
 
+@pytest.mark.ml_test_score("Infra 6")
 def test_a_canary_answers_its_share_and_both_are_logged(tmp_path):
     async def play():
         async with Arms(tmp_path, main='{"p": 0.25}', canary='{"p": 0.75}', share=0.3) as one:
@@ -105,6 +106,7 @@ def test_a_canary_that_fails_costs_no_answer_and_goes(tmp_path):
     assert canary is None
 
 
+@pytest.mark.ml_test_score("Monitoring 6")
 def test_a_canary_that_is_slow_goes(tmp_path):
     async def play():
         async with Arms(tmp_path, main='{"p": 0.25}', canary='{"slow": 0.05}') as one:

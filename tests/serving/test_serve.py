@@ -166,6 +166,13 @@ async def _load(shelf, one, swaps):
     return found
 
 
+def test_without_the_extra_it_is_said_how_to_get_it(hub, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(PushforwardError, match=r"^uvloop is not installed, which versions are served with") as failed:
+        serving.serve(hub.clone, Options("production"), say=print)
+    assert failed.value.next == "pip install 'pushforward[serve]'"
+
+
 def test_a_port_that_is_taken_is_said_with_what_to_do(hub):
     import socket
 

@@ -76,6 +76,7 @@ def _days(seed, *, harm, days=30, rows=100):
     return y, main, canary, np.array([f"day-{day:02}" for day in range(days)]).repeat(rows)
 
 
+@pytest.mark.ml_test_score("Infra 6")
 def test_a_canary_that_is_worse_goes_with_the_reason():
     why = worse(*_days(1, harm=1.0), LOGLOSS, look=1)
     assert why.startswith("its log loss is higher by 0.")

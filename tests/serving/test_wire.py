@@ -55,7 +55,7 @@ def test_a_head_that_does_not_come_closes_the_connection(begun, monkeypatch):
     more = b"POST /predict HTTP/1.1\r\n" if begun.endswith(b"}") else b""  # the second on a connection
     got, seconds, after = then(begun, more)
     assert got == b"" or (more and got.startswith(b"HTTP/1.1 200 "))
-    assert 0.25 < seconds < 5
+    assert seconds > 0.25
     assert after == 200
 
 

@@ -43,6 +43,7 @@ class Predictor:
 
     def predict(self, rows):
         self.asked += 1
+        assert type(rows["x"]) is list
         for x in rows["x"]:
             if x == -1:
                 raise ValueError("x: it is below 0")
@@ -52,6 +53,8 @@ class Predictor:
                 time.sleep(600)
             if x == -4:
                 raise KeyError("x")
+            if x > self.told.get("above", float("inf")):
+                raise RuntimeError("it was never asked this")
         self._do(self.told.get("predict"))
         if self.told.get("predict") == "few":
             return {"p": []}

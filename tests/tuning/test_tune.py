@@ -33,6 +33,7 @@ def objects(toy):
     return sorted(path for path in (toy.root / ".dvc" / "cache").rglob("*") if path.is_file())
 
 
+@pytest.mark.ml_test_score("Model 3")
 def test_the_best_is_found_on_the_past_alone_and_checked_where_nothing_was_tried(toy):
     (toy.source / "b6").unlink()  # the holdout: whoever asks for it fails
     said = []

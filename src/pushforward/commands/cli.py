@@ -19,11 +19,13 @@ from pushforward.errors import BUG, MACHINE, TOOL, PushforwardError
 HERE = Path(__file__).parent
 # `pushforward <verb>` is the function of that name in the file of that name.
 VERBS = sorted(
-    path.stem for path in HERE.glob("[!_]*.py") if path.stem not in {"cli", "common", "completion", "printed"}
+    path.stem.replace("_", "-")
+    for path in HERE.glob("[!_]*.py")
+    if path.stem not in {"cli", "common", "completion", "printed"}
 )
 # Who types what, in the order in which a help lists it.
 ROLES = {
-    "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
+    "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check", "score-card"),
     "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
     "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "serve", "monitor", "trust"),
     "What workflows and hooks call": (
@@ -62,7 +64,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"pushforward.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"pushforward.commands.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -104,7 +107,7 @@ class _Group(click.Group):
 
 def _said(verb: str) -> str:
     """What a verb does, as the first sentence of its file says it: up to an empty line, or the end of the docstring."""
-    text = (HERE / f"{verb}.py").read_text(encoding="utf-8")
+    text = (HERE / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
     first = text.removeprefix('"""').partition('"""')[0].partition("\n\n")[0]
     return " ".join(first.partition(": ")[2].split())
 

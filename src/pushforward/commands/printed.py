@@ -16,6 +16,7 @@ from pushforward.pipeline.environment import Made as Environment
 from pushforward.pipeline.stages import Stage
 from pushforward.project.locks import Lock
 from pushforward.project.pipelines import Candidate
+from pushforward.project.scorecard import Card
 from pushforward.project.survey import Registry, Remote
 from pushforward.release.bundle import Bundle
 from pushforward.release.promote import Promotion
@@ -432,6 +433,7 @@ PRINTED: dict[str, Any] = {
     "runs retry": Run,
     "runs show": Run,
     "score": Scored,
+    "score-card": Card,
     "serve": Heard,
     "setup": SetUp,
     "show": State | States,

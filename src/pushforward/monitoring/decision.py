@@ -87,12 +87,21 @@ def changed(before: str, now: Word) -> bool:
 def _worse(found: Found) -> str:
     live = found.live
     over = None if live is None else live.worse if live.worse is not None else live.over
-    if live is None or live.loss is None or found.promise is None or over is None or not over.above(0.0):
+    if live is None or live.loss is None or found.promise is None or over is None:
         return ""
+    if not over.above(0.0):
+        return _lately(live)
     told = _against(found, live.loss)
     if live.skill is None or found.promise.skill is None:
         return told
     return f"{told}; of the best constant's loss it takes {percent.share(live.skill)}, {_promised_skill(found)}"
+
+
+def _lately(live: Live) -> str:
+    late = live.late
+    if late is None or not late.above(0.0):
+        return ""
+    return f"over the last {late.clusters} days it loses {late.mean:.4f} more than is allowed ({_span(late)})"
 
 
 def _harder(found: Found) -> str:
@@ -191,7 +200,7 @@ RULES = (
         "worse",
         "retrain",
         "the live loss is proven to be more than `lose_at_most` above the promise, and no harder month explains it: "
-        "the promise moves with the loss of the best constant",
+        "the promise moves with the loss of the best constant; since the version serves, or lately",
         _worse,
     ),
     Rule("stale", "retrain", "the version is older than `stale_days`", _stale),

@@ -3,6 +3,7 @@
 Every difference is a mean of clustered rows and has an interval that holds at all looks at once (`interval`).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,10 @@ from pushforward.gate.stats import Floats
 from pushforward.gate.verdict import Verdict
 from pushforward.monitoring import interval
 from pushforward.monitoring.interval import Interval
-from pushforward.monitoring.outcomes import LABEL, Wait
+from pushforward.monitoring.outcomes import LABEL, TIME, Wait
 
-FAMILIES = 3  # of claims that share the error: the loss, the calibration, the slices
+FAMILIES = 4  # of claims that share the error: the loss since the start and lately, the calibration, the slices
+RUN_DAYS = 28  # what has happened lately is counted from the start of the run of days before the one that goes on
 LEAST_ROWS = 200  # of a slice
 
 
@@ -57,7 +59,8 @@ class Live:
     Of `asked` answers `old` are old enough to count, `missing` of these have no outcome all the same. `naive` is the
     loss over all `naive_rows` whose outcome is known, however young. `over` is the loss beyond what is allowed, against
     the promise as it stands; `worse` the same against a promise that moves as the loss of the best constant does, None
-    where there is none. `bias` is the mean prediction less the rate, None where predictions are no probabilities.
+    where there is none; `late` is the sharper of the two since the run of days before the one that goes on. `bias` is
+    the mean prediction less the rate, None where predictions are no probabilities.
     """
 
     wait: Wait
@@ -70,6 +73,7 @@ class Live:
     rival: float | None = None
     over: Interval | None = None
     worse: Interval | None = None
+    late: Interval | None = None
     bias: Interval | None = None
     calibration_error: float | None = None
     parts: tuple[Part, ...] = ()
@@ -118,6 +122,7 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
         rival=None if rival is None else float(rival.mean()),
         over=over,
         worse=worse,
+        late=_late(there, (y, losses, clusters), asked),
         bias=interval.of(p - y, clusters, asked.share) if asked.kind.probability else None,
         calibration_error=stats.calibration_error(y, p) if asked.kind.probability else None,
         parts=() if sharpest is None else tuple(_parts(there, losses, sharpest, clusters, asked)),
@@ -160,6 +165,24 @@ def _excess(
     if promised.rival is None or rival is None:
         return over, None
     return over, losses - (1 + allowed) * promised.loss / promised.rival * rival
+
+
+def _late(there: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked: Question) -> Interval | None:
+    """What is lost beyond what is allowed since the run of days before the one that goes on; None in the first two.
+
+    The sequence that begins with the n-th run has 6 / (pi n)² of the error: all of them together have no more.
+    """
+    if TIME not in there.columns:
+        return None
+    days = there[TIME].dt.date().cast(pl.Int32).to_numpy()
+    number = int(days.max() - days.min()) // RUN_DAYS - 1
+    if number < 1:
+        return None
+    rows = days - days.min() >= number * RUN_DAYS
+    y, losses, clusters = (one[rows] for one in told)
+    over, worse = _excess(losses, _rival(asked.kind, y), asked.promise, asked.allowed)
+    sharpest = worse if worse is not None else over
+    return None if sharpest is None else interval.of(sharpest, clusters, asked.share * 6 / (math.pi * number) ** 2)
 
 
 def _parts(

@@ -5,7 +5,8 @@ The format of that file is `schema`, of the ground. `survey` finds what a reposi
 `move` that of a repository with it in params.yaml; `workflows` are the generated files of a forge, `tool` is from where
 they get pushforward, `actrc` has act run them in a clone, and `locking` locks by uv what is named loosely. `adopt`
 plans, and writes all of it, `told` says it, and `faults` are what a project lacks. `new` makes a small whole project
-where there is none, of the templates that `sample` has. It runs no stage, asks no network but the package index, for
+where there is none, of the templates that `sample` has. `scorecard` says which rows of the ML Test Score (`rubric`) a
+repository earns. It runs no stage, asks no network but the package index, for
 `locking`, and commits nothing but what is new.
 `commands` may import it, and the rooms from `pipeline` up.
 """

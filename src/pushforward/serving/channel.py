@@ -276,8 +276,10 @@ def _fail(request: _Request, why: str) -> None:
 
 
 def _joined(batch: list[_Request]) -> Columns:
+    """The rows of a batch as columns, each a list: what a predictor is promised."""
     if len(batch) == 1:
-        return batch[0].rows
+        rows = batch[0].rows
+        return {name: values if isinstance(values, list) else list(values) for name, values in rows.items()}
     return {name: [value for one in batch for value in one.rows[name]] for name in batch[0].rows}
 
 
