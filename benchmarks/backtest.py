@@ -19,10 +19,11 @@ from flights.collect import Collect, collect
 from flights.features import features
 from flights.metrics import auc, brier, calibration_error, log_loss
 from flights.params import Split, read_section
+from flights.spans import DAY
 from flights.timeline import events_of, labels_of, rows_of
 from flights.train import Features, Train, chosen_features, fit_all, pick_rounds
 from flights.validate import Validate, checked_flights, checked_weather
-from flights.windows import DAY, Timeline, asked_seconds, known_seconds
+from flights.windows import Timeline, asked_seconds, known_seconds
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PARAMS = Path(__file__).parents[1] / "params.yaml"

@@ -139,6 +139,10 @@ class GitHub:
                 return 200, [self._shown(pull) for pull in self.pulls if _asked(pull, query)]
             case "POST", ["repos", "octo", "flights", "pulls"]:
                 return self._open(call.body)
+            case "PUT", ["repos", "octo", "flights", "pulls", number, "merge"]:
+                return self._merge(int(number), call.body)
+            case "GET", ["repos", "octo", "flights", "commits", sha, "statuses"]:
+                return 200, [one for one in reversed(self.statuses) if one["sha"] == sha]
             case "POST", ["repos", "octo", "flights", "statuses", sha]:
                 return self._set_status(sha, call.body)
             case "GET", ["repos", "octo", "flights", "issues", number, "comments"]:
@@ -160,6 +164,14 @@ class GitHub:
         self.settings.opened.append(body)
         self.pulls.append(Pull(len(self.settings.opened), head, "", body["base"]))
         return 201, self._shown(self.pulls[-1])
+
+    def _merge(self, number: int, body: dict[str, Any]) -> tuple[int, Any]:
+        """Whoever names another commit than it is at merges nothing."""
+        (pull,) = (pull for pull in self.pulls if pull.number == number)
+        if body["sha"] != pull.sha:
+            return 409, {"message": "Head branch was modified. Review and try the merge again."}
+        pull.state, pull.merged = "closed", True
+        return 200, {"merged": True, "sha": "0" * 40}
 
     def _shown(self, pull: Pull) -> dict[str, Any]:
         head = {"label": pull.head, "ref": pull.head.partition(":")[2], "sha": pull.sha}

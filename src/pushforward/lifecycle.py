@@ -27,6 +27,15 @@ class Arrive(Section):
     merge: Literal["never", "promote"] = Field(
         default="never", description="Whether a batch is merged by itself: never, or where its verdict is promote."
     )
+    stages: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")]] = Field(
+        default=[],
+        max_length=20,
+        description="The stages that look at a batch before it is committed; left out: those of this batch alone.",
+    )
+    corrected: KeyOfFile | None = Field(
+        default=None,
+        description="The mapping FILE:KEY in which a correction writes the digest: the stage that fetches reads it.",
+    )
 
 
 class Serve(Section):
@@ -52,7 +61,7 @@ class Monitor(Section):
     """What served inputs, predictions and outcomes are held against, and from when on somebody is told."""
 
     reference: ProjectPath = Field(
-        description="An out of the pipeline: a folder of tables of the rows that were trained on, one for each batch."
+        description="An out of the pipeline: the rows that were trained on, a folder of tables for each batch, or one."
     )
     log: str | None = Field(
         default=None,

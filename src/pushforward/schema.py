@@ -30,7 +30,7 @@ MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
 
 Mail = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
-Event = Literal["verdict", "promotion", "release", "rollback", "verify", "monitor"]
+Event = Literal["verdict", "promotion", "release", "rollback", "verify", "monitor", "arrival"]
 
 
 def _loss(words: str) -> str:
@@ -363,7 +363,7 @@ class Server(Section):
     """What the local server runs; a forge does not read that."""
 
     workflows: list[str] = Field(
-        default=["train", "judge", "release", "verify", "retrain", "monitor"],
+        default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",
     )
     jobs: int = Field(default=2, ge=1, le=64, description="How many runs go on side by side.")
@@ -383,7 +383,7 @@ class Project(Section):
     gate: Gate = Field(default=Gate(), description="The rules of the gate, at levels 2 and 3.")
     promote: Promote = Field(default=Promote(), description="What becomes of a version that passes.")
     notify: dict[Name, Target] = Field(
-        default={}, max_length=20, description="Who is told of verdicts, promotions, releases, rollbacks; by name."
+        default={}, max_length=20, description="Who is told of verdicts, versions, uses, arrivals; by name."
     )
     report: Report = Field(default=Report(), description="The comment on a pull request.")
     arrive: Arrive | None = Field(default=None, description="Where batches come from, and when they should.")

@@ -209,7 +209,7 @@ def test_killed_before_its_push_nothing_is_there_and_the_next_one_goes_on(place)
     """A process that ends between its commit and its push."""
     code = (
         "import os, sys; from pathlib import Path; from pushforward.forge import proposal\n"
-        "proposal._push = lambda *_: os.kill(os.getpid(), 9)\n"
+        "proposal.push_to = lambda *_: os.kill(os.getpid(), 9)\n"
         "proposal.propose(Path(sys.argv[1]), "
         "proposal.Proposal('arrive/2020-05', {'params.yaml': b'months: [5]\\n'}, 'T', 'B'), say=print)\n"
     )

@@ -44,6 +44,11 @@ def test_the_answers_of_a_version_each_question_once_by_its_last_answer(tmp_path
     assert found.select("key", "p", "row.origin").rows() == [("a", 0.3, "EWR"), ("b", 0.2, "EWR")]
 
 
+def test_rows_without_a_key_are_questions_of_their_own(tmp_path):
+    _log(tmp_path, [("", 0.2, 1, VERSION, "main"), ("", 0.3, 2, VERSION, "main"), ("a", 0.1, 0, VERSION, "main")])
+    assert _read(tmp_path).select("key", "p").rows() == [("", 0.2), ("", 0.3), ("a", 0.1)]
+
+
 def test_a_row_without_a_time_was_asked_when_it_was_answered(tmp_path):
     _log(tmp_path, [("now", 0.2, 7, VERSION, "main")])
     assert _read(tmp_path)["time"].to_list() == [NOON + timedelta(minutes=7)]

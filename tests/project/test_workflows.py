@@ -15,6 +15,7 @@ from tests.project import shapes
 from tests.test_docket_steps import holds
 
 from pushforward import process
+from pushforward.actions import lint, workflow
 from pushforward.actions.supervisor import ACT
 from pushforward.commands.cli import main
 from pushforward.project import adopt as projects
@@ -385,6 +386,75 @@ def test_a_file_of_gitlabs_that_people_wrote_stays_and_includes_ours(adopted, gi
 def test_another_forge_is_refused(adopted):
     _, adopt = adopted
     assert "'bitbucket' is not one of" in adopt("--forge", "bitbucket", code=2)
+
+
+@pytest.fixture(scope="module")
+def arriving():
+    """The workflow by which batches arrive, where the settings name a source."""
+    made = workflows.render(Form("main", "src", "make env", beside=("arrive",)))
+    (found,) = (one for one in made if one.path == ".github/workflows/arrive.yml")
+    return found
+
+
+def test_batches_arrive_by_two_jobs_of_which_the_one_that_runs_code_may_write_nothing(arriving):
+    tree = YAML(typ="safe").load(arriving.body)
+    assert set(tree["on"]) == {"schedule", "workflow_dispatch"}
+    assert tree["permissions"] == {}
+    look, propose, tell = (tree["jobs"][name] for name in ("look", "propose", "tell"))
+    assert look["permissions"] == {"contents": "read"}
+    assert "secrets." not in str(look)
+    assert propose["permissions"] == {"contents": "write", "pull-requests": "write", "statuses": "read"}
+    assert propose["environment"] == "judge"
+    assert tell["permissions"] == {"contents": "read"}
+    assert [step["run"] for job in (look, propose, tell) for step in job["steps"] if "run" in step] == [
+        ".venv/bin/pushforward arrive --look arrival",
+        ".venv/bin/pushforward arrive --from arrival",
+        ".venv/bin/pushforward notify arrival --from arrival",
+    ]
+    assert tell["steps"][-1]["continue-on-error"] is True
+
+
+def test_who_has_no_source_gets_no_workflow_that_asks_one():
+    assert not [one for one in workflows.render(Form("main", "src", SETUP)) if "arrive" in one.path]
+    other = workflows.render(Form("main", "src", SETUP, forge="gitea", beside=("arrive",)))
+    assert not [one for one in other if "arrive" in one.path]
+
+
+def test_act_a_server_and_zizmor_take_the_workflow_by_which_batches_arrive(arriving, tmp_path):
+    flow = tmp_path / ".github" / "workflows" / "arrive.yml"
+    flow.parent.mkdir(parents=True)
+    flow.write_bytes(arriving.content)
+    shutil.copy(ROOT / ".github" / "zizmor.yml", tmp_path / ".github")
+    shutil.copytree(ROOT / ".github" / "actions", tmp_path / ".github" / "actions")
+    act = [str(ROOT / ".venv" / "bin" / "act"), "--validate", "--strict", "-W", str(flow)]
+    done = subprocess.run(act, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    read_file = lambda path: (tmp_path / path).read_text() if (tmp_path / path).is_file() else None  # noqa: E731
+    assert lint.problems(workflow.load("arrive.yml", flow.read_text()), read_file) == []
+    assert workflow.writes(workflow.load("arrive.yml", flow.read_text()))
+    zizmor = [
+        str(ROOT / ".venv-test" / "bin" / "zizmor"),
+        "--offline",
+        "-q",
+        "--persona",
+        "auditor",
+        str(tmp_path / ".github"),
+    ]
+    done = subprocess.run(zizmor, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_adopt_installs_it_where_the_settings_name_a_source(tmp_path):
+    folder = tmp_path / "carried"
+    shutil.copytree(ROOT / "tests" / "toy", folder)
+    told = (folder / "pushforward.yaml").read_text()
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Begin"]):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
+    for text, arrives in ((told, ()), (f"{told}arrive: {{source: 'python x.py {{out}}'}}\n", ("arrive",))):
+        (folder / "pushforward.yaml").write_text(text)
+        form = projects.form_of(survey(folder), f"https://example.org/pushforward.git@{'a' * 40}")
+        assert form is not None
+        assert form.beside == arrives
 
 
 def test_a_workflow_of_its_own_comes_with_the_section_that_asks_for_it():

@@ -89,6 +89,22 @@ def test_a_swap_goes_on_with_the_events_and_a_way_back_needs_no_start(hub):
     assert workers(hub.folder) == []
 
 
+def test_after_a_start_the_version_before_is_made_ready_too(hub):
+    shelf = Shelf(hub)
+    for p in (0.25, 0.75):
+        shelf.use(shelf.add(f'{{"p": {p}}}', lambda _, p=p: p))
+
+    async def play():
+        async with Followed(shelf) as one:
+            await one.answers("v1.1.0")
+            await one.until(lambda: one.follower.posts["main"].before is not None)
+            await one.does(shelf.back)
+            await one.answers("v1.0.0")
+            return await one.p(), one.follower._number
+
+    assert asyncio.run(play()) == ((0.25, "v1.0.0"), 2)
+
+
 @pytest.mark.parametrize(
     "told",
     ['{"load": "hang"}', '{"predict": "memory"}'],

@@ -25,8 +25,9 @@ VERBS = sorted(
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check"),
     "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
-    "Releasers": ("release", "rollback", "deprecate", "verify", "monitor", "bundle", "trust"),
+    "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "serve", "monitor", "trust"),
     "What workflows and hooks call": (
+        "arrive",
         "repro",
         "score",
         "gate",

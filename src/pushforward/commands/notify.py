@@ -1,4 +1,4 @@
-"""`pushforward notify`: Tell those whom `notify:` names of a verdict, a release, a failed verification, a look."""
+"""`pushforward notify`: Tell those whom `notify:` names of a verdict, a release, a failed check, a batch, a look."""
 
 import os
 import sys
@@ -20,13 +20,13 @@ RUN = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
 
 
 @click.command(epilog=common.example("pushforward notify --test"))
-@click.argument("what", required=False, type=click.Choice(["verdict", "release", "verify", "monitor"]))
+@click.argument("what", required=False, type=click.Choice(["verdict", "release", "verify", "monitor", "arrival"]))
 @click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
 @click.option("--tag", default="", help="Of a release: the tag that puts a version to use.")
 @click.option("--test", is_flag=True, help="Send everybody a message, and say who has taken it.")
 @common.JSON
 def notify(what: str | None, source: Path, tag: str, test: bool, as_json: bool) -> None:
-    """Tell those whom `notify:` names of a verdict, a release, a failed verification, a look.
+    """Tell those whom `notify:` names of a verdict, a release, a failed check, a batch, a look.
 
     A job on a forge does it, and ends well whatever comes of it; a server tells by itself. With --test the exit code
     says whether everybody was reached.
@@ -71,6 +71,7 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
     import dataclasses
 
     from pushforward import settings
+    from pushforward.arrival import arrive
     from pushforward.git.repository import Repository
     from pushforward.judge import judged, recorded
     from pushforward.server import telling
@@ -84,6 +85,8 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
             found += telling.of_versions(project, repository, models, verdict.commit)
     elif what == "release":
         found += telling.of_use(project, repository, tag)
+    elif what == "arrival":
+        found += telling.of_arrivals(project, arrive.news(source))
     elif what == "monitor":
         found += _looked(root, project)
     else:

@@ -36,12 +36,46 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Heard(Record):
+    """What happens to what is served: one object a line, as long as it is."""
+
+    said: str
+
+
 class Failed(Record):
     """Any verb that fails: what, where and why; the next command to type; the exit code."""
 
     error: str
     next: str
     exit_code: int
+
+
+class Proposed(Record):
+    """A batch that is asked for, or its correction, and what has become of that."""
+
+    batch: str
+    kind: Literal["arrive", "correct"]
+    branch: str
+    state: Literal["opened", "there", "pushed", "declined", "landed", "merged", "renewed", "untried", "dry"]
+
+
+class Alarm(Record):
+    """What is not as it should be with the batches, since when that is known, and whether it is news."""
+
+    kind: Literal["source", "empty", "refused", "failed", "late", "gone", "gap", "corrected"]
+    batch: str
+    words: str
+    since: str
+    new: bool
+
+
+class Arrived(Record):
+    """What came of one look at the source; `last` is the newest batch of the default branch."""
+
+    proposals: list[Proposed]
+    alarms: list[Alarm]
+    said: list[str]
+    last: str
 
 
 class Metric(Record):
@@ -372,6 +406,7 @@ class Exported(Record):
 PRINTED: dict[str, Any] = {
     "act": Command,
     "adopt": Adopted | Stale,
+    "arrive": Arrived,
     "bundle": Bundle,
     "check": list[Finding],
     "deprecate": Use,
@@ -397,6 +432,7 @@ PRINTED: dict[str, Any] = {
     "runs retry": Run,
     "runs show": Run,
     "score": Scored,
+    "serve": Heard,
     "setup": SetUp,
     "show": State | States,
     "trust": list[Key],

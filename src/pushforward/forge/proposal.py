@@ -58,8 +58,8 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a proposal goes: the remote, its default branch, the commits of that and of the proposal's branch."""
+class Place:
+    """Where a proposal goes: the remote, its default branch, the commit of that, and of the branch if it is there."""
 
     clone: Repository
     remote: Remote
@@ -68,15 +68,24 @@ class _Place:
     there: str
 
 
-def propose(root: Path, proposal: Proposal, *, say: Callable[[str], None]) -> Proposed:
-    """Have a change asked for, once however often it is proposed. Raises where its branch has another change."""
+def propose(root: Path, proposal: Proposal, *, say: Callable[[str], None], instead: str = "") -> Proposed:
+    """Have a change asked for, once however often it is proposed. Raises where its branch has another change.
+
+    A branch that is at the commit `instead` is moved to this change, whatever it has.
+    """
     repository = Repository(root)
+    remote = remote_of(repository)
+    made = _checked(proposal)
+    pushed = _pushed(repository, remote, made, instead)
+    return pushed if pushed.state == "landed" or remote.is_server else _asked(root, made, pushed, say)
+
+
+def remote_of(repository: Repository) -> Remote:
+    """The remote that a repository proposes to."""
     remote = remotes.followed(repository)
     if remote is None:
-        raise PushforwardError(f"{root} has no git remote to propose to", next="pushforward init")
-    made = _checked(proposal)
-    pushed = _pushed(repository, remote, made)
-    return pushed if pushed.state == "landed" or remote.is_server else _asked(root, made, pushed, say)
+        raise PushforwardError(f"{repository.path} has no git remote to propose to", next="pushforward init")
+    return remote
 
 
 def _checked(proposal: Proposal) -> Proposal:
@@ -88,26 +97,26 @@ def _checked(proposal: Proposal) -> Proposal:
     return replace(proposal, title=title or proposal.branch, body=body)
 
 
-def _pushed(repository: Repository, remote: Remote, proposal: Proposal) -> Proposed:
+def _pushed(repository: Repository, remote: Remote, proposal: Proposal, instead: str) -> Proposed:
     """Push the branch, unless it is there with the same change."""
     refused = ""
     for _ in range(TRIES):
-        place = _place(repository, remote, proposal.branch)
+        place = place_of(repository, remote, proposal.branch)
         tree = _tree(place, proposal)
         if tree == _tree_of(repository, place.base):
             return Proposed(proposal.branch, place.base, "landed", f"{place.default} has it already")
-        if place.there and not _is_done(place):
+        if place.there and place.there != instead and not _is_done(place):
             if repository.merge_tree(place.base, place.there)[0] == tree:
                 return Proposed(proposal.branch, place.there, "there", f"{proposal.branch} is there, with this change")
             raise _taken(place, proposal)
         message = f"{proposal.title}\n\n{proposal.body}".rstrip() + "\n"
         commit = repository.write_commit(tree, [place.base], message, date=f"{int(time.time())} +0000")
-        flag, refused = _push(place, proposal.branch, commit)
+        flag, refused = push_to(repository, remote, f"{HEADS}{proposal.branch}", place.there, commit)
         if flag == "=":  # to the letter the same, by somebody else in this second
             return Proposed(proposal.branch, commit, "there", f"{proposal.branch} is there, with this change")
         if not refused:
             return Proposed(proposal.branch, commit, "opened", _words(place, proposal.branch, commit))
-        if _place(repository, remote, proposal.branch) == place:  # nobody was faster: it is refused for itself
+        if place_of(repository, remote, proposal.branch) == place:  # nobody was faster: it is refused for itself
             break
     raise PushforwardError(
         f"{place.remote.name} does not take {proposal.branch}: {refused}",
@@ -116,13 +125,13 @@ def _pushed(repository: Repository, remote: Remote, proposal: Proposal) -> Propo
     )
 
 
-def _words(place: _Place, branch: str, commit: str) -> str:
+def _words(place: Place, branch: str, commit: str) -> str:
     if place.remote.is_server:
         return f"{branch} is pushed, {commit[:9]}: {place.remote.name} judges it as a pull request into {place.default}"
     return f"{branch} is pushed, {commit[:9]}"
 
 
-def _place(repository: Repository, remote: Remote, branch: str) -> _Place:
+def place_of(repository: Repository, remote: Remote, branch: str) -> Place:
     """Where the proposal goes, as it is there now; what is there is fetched."""
     asked = repository.remote("ls-remote", "--symref", remote.name, "HEAD", f"{HEADS}{branch}", check=False)
     if asked.returncode != 0:
@@ -139,10 +148,10 @@ def _place(repository: Repository, remote: Remote, branch: str) -> _Place:
         raise PushforwardError(f"{branch} is the default branch: a proposal has one of its own")
     repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote.name, *heads.values())
     default = head.removeprefix(HEADS)
-    return _Place(repository, remote, default, heads["HEAD"], heads.get(f"{HEADS}{branch}", ""))
+    return Place(repository, remote, default, heads["HEAD"], heads.get(f"{HEADS}{branch}", ""))
 
 
-def _tree(place: _Place, proposal: Proposal) -> str:
+def _tree(place: Place, proposal: Proposal) -> str:
     """The tree of the default branch with the proposal's files."""
     files.check_tree(place.clone.tree(place.base), proposal.files)
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
@@ -153,12 +162,12 @@ def _tree_of(repository: Repository, commit: str) -> str:
     return repository.git("rev-parse", f"{commit}^{{tree}}").text
 
 
-def _is_done(place: _Place) -> bool:
+def _is_done(place: Place) -> bool:
     """Whether all that a branch has is on the default branch: merged, or squashed; it may be moved on then."""
     return place.clone.merge_tree(place.base, place.there)[0] == _tree_of(place.clone, place.base)
 
 
-def _taken(place: _Place, proposal: Proposal) -> PushforwardError:
+def _taken(place: Place, proposal: Proposal) -> PushforwardError:
     name = place.remote.name
     return PushforwardError(
         f"{name} has a branch {proposal.branch} with another change ({place.there[:9]})",
@@ -167,12 +176,14 @@ def _taken(place: _Place, proposal: Proposal) -> PushforwardError:
     )
 
 
-def _push(place: _Place, branch: str, commit: str) -> tuple[str, str]:
-    """What git did with the branch (`*` new, `=` it was there, …), and why it was refused or ""."""
-    ref = f"{HEADS}{branch}"
-    waits = ("-o", DETACH) if place.remote.is_server else ()  # its verdict is nobody's to wait for
-    lease = f"--force-with-lease={ref}:{place.there}"
-    done = place.clone.remote("push", "--porcelain", lease, *waits, place.remote.name, f"{commit}:{ref}", check=False)
+def push_to(clone: Repository, remote: Remote, ref: str, old: str, commit: str) -> tuple[str, str]:
+    """Move a branch of a remote that is at `old` ("": not there): what git did (`*` new, `=` it was there) or why not.
+
+    Nobody waits for the verdict on what is pushed.
+    """
+    waits = ("-o", DETACH) if remote.is_server else ()
+    lease = f"--force-with-lease={ref}:{old}"
+    done = clone.remote("push", "--porcelain", lease, *waits, remote.name, f"{commit}:{ref}", check=False)
     flag = next((line[:1] for line in done.stdout.decode("utf-8", "replace").splitlines() if ref in line), "")
     if done.returncode == 0:
         return flag, ""

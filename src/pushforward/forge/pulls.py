@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.forge import github, project, setup
 from pushforward.forge.github import GitHub
+from pushforward.forge.port import Call
 from pushforward.forge.project import Project
 from pushforward.project import workflows
 from pushforward.text import plain
@@ -84,6 +85,30 @@ def open_or_find(at: GitHub | Project, branch: str, title: str, body: str) -> tu
             exit_code=TOOL,
         )
     return made, asked is not None
+
+
+def withheld(at: GitHub | Project, commit: str, name: str, word: str) -> str:
+    """Why the status `name` of a commit does not let it be merged for its verdict being `word`; "" where it does."""
+    if isinstance(at, GitHub):
+        asked = at.api.listed(f"repos/{at.owner}/{at.repo}/commits/{commit}/statuses")
+        found = [(one.get("state"), one.get("description")) for one in asked if one.get("context") == name]
+    else:
+        asked = at.api.listed(f"projects/{quote(at.path, safe='')}/repository/commits/{commit}/statuses")
+        named = [one for one in asked if name in (one.get("name"), one.get("context"))]
+        found = [(one.get("status"), one.get("description")) for one in reversed(named)]
+    state, said = found[0] if found else ("missing", "")  # the newest comes first
+    if state == "success" and str(said).startswith(word):
+        return ""
+    return f"its status {name} is {plain(str(state))}{f' ({plain(str(said))})' if said else ''}"
+
+
+def merging(at: GitHub | Project, pull: Pull, commit: str) -> Call:
+    """The call that merges a pull request at this commit and at no other."""
+    if isinstance(at, GitHub):
+        return Call(
+            "PUT", f"repos/{at.owner}/{at.repo}/pulls/{pull.number}/merge", {"sha": commit, "merge_method": "merge"}
+        )
+    return Call("PUT", f"projects/{quote(at.path, safe='')}/merge_requests/{pull.number}/merge", {"sha": commit})
 
 
 def _of_github(told: dict[str, object]) -> Pull:

@@ -31,7 +31,7 @@ LEVEL = "level"  # among the rules of a verdict at a level below the highest, wi
 BY = "by"  # among them where nothing was judged but limits: who promotes for all that, `metrics` or an address
 SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
-INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("monitor.", "promote.", "server.", "tool"))
+INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("arrive.", "monitor.", "promote.", "server.", "tool"))
 LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
 FORGE_PATHS = (".github/", ".gitlab-ci.yml", ".gitlab/", ".gitea/", ".forgejo/")  # what its runners are told
 JUDGE_PATHS = ("src/pushforward/", *FORGE_PATHS, "Makefile", "requirements/", "metrics/", "dvc.yaml")

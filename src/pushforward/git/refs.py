@@ -23,6 +23,7 @@ PULLS = "refs/pull/"
 FOREIGN = "refs/pushforward/foreign/"
 HANDOVERS = "refs/pushforward/handover/"
 MONITORED = "refs/pushforward/monitor/"
+ARRIVAL = "refs/pushforward/arrival"
 
 
 class Kind(NamedTuple):
@@ -83,6 +84,7 @@ SCHEMA = (
         "the looks at what is in use there: a chain of commits, record and report of one look each; of one of several "
         "models at `<model>@<environment>`",
     ),
+    Kind(ARRIVAL, ("arrival.told",), "what has not arrived as it should, and since when it is known, as a chain"),
     Kind(TRUST, ("registry.signers",), "the allowed signers of a server, with their history"),
     Kind(
         f"{FORGE_SIGNERS}<remote>",

@@ -18,7 +18,7 @@ from pushforward.errors import USAGE, PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.gate.loss import Loss
 from pushforward.gate.verdict import Verdict
-from pushforward.git.refs import REGISTRY
+from pushforward.git.refs import REGISTRY, RUNS
 from pushforward.judge import score
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring import live, outcomes, tables
@@ -46,6 +46,7 @@ from pushforward.settings import Settings
 CLUSTER = "cluster"
 MOVED = ("index", "mean", "slow index", "slow mean")  # kinds of findings by which values have moved; the rest is broken
 OUTCOMES_SECONDS = 1800.0
+LOOKED_BACK = 100  # commits of the default branch
 
 
 @dataclass(frozen=True)
@@ -224,17 +225,23 @@ class _Look:
 
     def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
         checkout = self._brought(self._checkout(self.own, "version"), outs)
-        return sorted(path for path in (checkout / wanted).rglob("*.parquet") if path.is_file())
+        place = checkout / wanted
+        return [place] if place.is_file() else sorted(path for path in place.rglob("*.parquet") if path.is_file())
 
     def _compared(self, answers: pl.DataFrame) -> tuple[Finding, ...]:
         """What was looked at of the answers of the last days; nothing where there are none, or no past."""
         if self.past is None or not answers.height:
             return ()
-        return compared(self.past, answers, self.asked.now.date(), self.limits.drift_days)
+        key, today = self.own.settings.contract.key, self.asked.now.date()
+        return compared(self.past, answers, key, today, self.limits.drift_days)
 
     @cached_property
     def _main(self) -> Path:
-        return self._checkout(self.main, "main")
+        """A checkout of the newest commit of the default branch that was run, with the locks that its run has found."""
+        repository, main = self.source.repository, self.main.commit
+        listed = repository.git("rev-list", "--first-parent", f"--max-count={LOOKED_BACK}", main).text.split()
+        ran = (repository.resolve(f"{RUNS}{commit}") for commit in listed)
+        return self._checkout(Revision(repository, next(filter(None, ran), main), self.asked.model), "main")
 
     def _checkout(self, of: Revision, name: str) -> Path:
         """A checkout of a revision, with the project's own cache and remote."""

@@ -82,9 +82,9 @@ def _moment(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return column.dt.convert_time_zone("UTC").cast(tables.INSTANT) if zoned else column.cast(tables.INSTANT)
 
 
-def compared(past: Past, answers: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
+def compared(past: Past, answers: pl.DataFrame, key: str, today: date, days: int) -> tuple[Finding, ...]:
     """The last whole `days` of answers held against training, and against the answers before them that were sound."""
-    known, rows = past.reference, _rows(answers, past.reference.time)
+    known, rows = past.reference, _rows(answers, key, past.reference.time)
     last = (today - timedelta(days=days), today - timedelta(days=1))
     for span in _before(rows[known.time], last[0]):
         window = known.window(rows, span)
@@ -94,10 +94,10 @@ def compared(past: Past, answers: pl.DataFrame, today: date, days: int) -> tuple
     return drift.compare(known, window) if window.rows.sum() else ()
 
 
-def _rows(answers: pl.DataFrame, time: str) -> pl.DataFrame:
-    """The rows that were asked, by the names of their columns, with the moment at which they were."""
+def _rows(answers: pl.DataFrame, key: str, time: str) -> pl.DataFrame:
+    """The rows that were asked, by the names of their columns, with the moment at which they were; without the key."""
     own = {name: name.removeprefix(ROW) for name in answers.columns if name.startswith(ROW)}
-    inputs = {column: name for column, name in own.items() if name != time}
+    inputs = {column: name for column, name in own.items() if name not in (key, time)}
     return answers.select(pl.col(TIME).alias(time), *(pl.col(column).alias(name) for column, name in inputs.items()))
 
 

@@ -41,7 +41,8 @@ class TableError(PushforwardError):
 def answers(folder: Path, version: str, predicted: Sequence[str], *, probability: bool) -> pl.DataFrame:
     """What `version` has answered by the log in `folder`, in the order asked: each question once, by its last answer.
 
-    A row without a time was asked when it was answered. Answers of a shadow count too: their outcomes come as well.
+    A row without a time was asked when it was answered; one without a key is a question of its own, which no outcome
+    comes to. Answers of a shadow count too: their outcomes come as well.
     """
     parts = [_answers(path, name, version, predicted) for path, name in _files(folder)]
     parts = [part for part in parts if part.height]
@@ -53,7 +54,9 @@ def answers(folder: Path, version: str, predicted: Sequence[str], *, probability
     except pl.exceptions.PolarsError as differ:
         said = str(differ).splitlines()[0][:200]
         raise TableError(f"files of the log have one column in several types: {said}", "pushforward serve") from None
-    found = found.sort("at", maintain_order=True).unique([KEY, TIME], keep="last", maintain_order=True).sort(TIME, KEY)
+    found = found.sort("at", maintain_order=True)
+    named = found.filter(pl.col(KEY) != "").unique([KEY, TIME], keep="last", maintain_order=True)
+    found = pl.concat([named, found.filter(pl.col(KEY) == "")]).sort(TIME, KEY, maintain_order=True)
     _check_numbers(found, predicted, probability=probability)
     return found
 

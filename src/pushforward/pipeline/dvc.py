@@ -122,7 +122,7 @@ def _missing_by_its_place() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _repo(root: Path, listener: Listener) -> Iterator[Any]:
+def opened(root: Path, listener: Listener) -> Iterator[Any]:
     """DVC's repository object in `root`, its log going to `listener` alone."""
     site = files.place(root, posixpath.join(home(root), ".dvc/tmp/site"))
     storage(root)  # refuses what DVC would follow
@@ -215,7 +215,7 @@ def reproduce(
     before = _stages(root)
     listener = Listener(say, home(root))
     result = Reproduction()
-    with tail_of() as tail, _repo(root, listener) as repo:
+    with tail_of() as tail, opened(root, listener) as repo:
         from dvc.exceptions import ReproductionError
 
         frozen = _check(root, repo, wanted, before)
@@ -348,13 +348,13 @@ def _has_cause(error: BaseException, *kinds: type[BaseException]) -> bool:
 
 def reach(root: Path, *, write: bool) -> str:
     """Where the DVC remote of `root` is; raises where it cannot be reached, or with `write` takes nothing."""
-    with _repo(root, Listener(print)) as repo:
+    with opened(root, Listener(print)) as repo:
         return tried(root, repo, write=write)
 
 
 def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
     """Those of the outs (path -> object) that the DVC remote of `root` does not have whole; asked, not read."""
-    with _repo(root, Listener(print)) as repo:
+    with opened(root, Listener(print)) as repo:
         odb = repo.cloud.get_remote_odb()
 
         def whole(oid: str) -> bool:
@@ -435,7 +435,7 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
         return
     listener = Listener(say)
     listener.transferring = True
-    with _repo(root, listener) as repo:
+    with opened(root, listener) as repo:
         repo.pull(targets=[str((root / target).absolute()) for target in targets], allow_missing=False)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
@@ -467,7 +467,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
     environment.enter(environment.project(root))
     listener = Listener(say)
-    with tail_of() as tail, _repo(root, listener) as repo:
+    with tail_of() as tail, opened(root, listener) as repo:
         from dvc.exceptions import ReproductionError
 
         made_by = [out.stage.addressing for out in repo.index.outs if os.path.relpath(out.fs_path, root) == path]
@@ -493,5 +493,5 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
 
 def bring(root: Path, url: str, folder: Path) -> None:
     """Copy what is at a URL that DVC reads into `folder`; `remote://NAME/PATH` is at a remote of the project."""
-    with _repo(root, Listener(print)) as repo:
+    with opened(root, Listener(print)) as repo:
         repo.get_url(url, str(folder), config=repo.config)

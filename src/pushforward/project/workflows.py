@@ -35,6 +35,7 @@ LOGIN = {
 }
 # of what a repository's settings ask for: section -> template and place
 BESIDE = {
+    "arrive": {"arrive.yml": (".github/workflows/%prefix%arrive.yml", False)},
     "monitor": {"monitor.yml": (".github/workflows/%prefix%monitor.yml", False)},
     "tune": {"tune.yml": (".github/workflows/%prefix%tune.yml", False)},
 }

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pushforward.arrival import told as arrivals
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import Repository
@@ -155,6 +156,8 @@ def _news(server: Server, done: Run, found: Outcome) -> Iterator[News]:
         stem = Path(job.file).stem
         if stem.endswith("verify") and found.verdict == "failure":
             yield of_verify(server.name, found.reason, f"pushforward runs logs {job.id}")
+        elif stem.endswith("arrive"):
+            yield from of_arrivals(server.name, arrivals.fresh(server.repository, done.started))
         elif stem.endswith("monitor"):
             yield from of_looks(server.name, server.repository, job.key)
     elif found.report is not None and found.report.context.kind != "carried":
@@ -201,6 +204,12 @@ def of_use(project: str, repository: Repository, tag: str, failed: str = "") -> 
     title = f"{'Rolled back' if back else 'Released'}: {now.name} is in use in {environment}"
     text = f"its workflow failed: {failed}" if failed else f"before: {before.name}" if before else ""
     yield News("rollback" if back else "release", project, title, capital(text), "pushforward show")
+
+
+def of_arrivals(project: str, alarms: Iterable[str]) -> Iterator[News]:
+    """The news that alarms about batches are, each in its words."""
+    for alarm in alarms:
+        yield News("arrival", project, "a batch is not as it should be", capital(alarm), "pushforward arrive --dry-run")
 
 
 def of_verify(project: str, reason: str, then: str) -> News:

@@ -72,6 +72,7 @@ class Follower:
     _started: list[Running] = field(default_factory=list)
     _ending: set["asyncio.Task[None]"] = field(default_factory=set)
     _silent: str = ""
+    _warming: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
         self.posts = {"main": Post("main", self.environment)}
@@ -184,6 +185,8 @@ class Follower:
             said = running.prepared.parity
             self.say(f"{place}: {running.name} answers ({use.tag if use else ''}; {said})")
         self._sweep()
+        if post.arm == "main" and post.before is None and use is not None and use.before and self._warming is None:
+            self._warming = asyncio.create_task(self._warm(post, use.before))
 
     def _failed(self, post: Post, use: Use | None, failed: BaseException) -> None:
         shortest, longest = AGAIN_SECONDS
@@ -203,14 +206,28 @@ class Follower:
         if warm is not None:
             await asyncio.to_thread(self.uses.verify, use)
             return replace(warm, served=replace(warm.served, environment=post.environment))
+        return await self._new(use.tag)
+
+    async def _new(self, name: str) -> Running:
+        """The version of a tag, its own or an environment's, made ready."""
         self._number += 1
         home = self.folder / str(self._number)
         try:
-            prepared = await self._prepare(use, home)
-            return await self._open(prepared)
+            return await self._open(await self._prepare(name, home))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
             raise
+
+    async def _warm(self, post: Post, version: str) -> None:
+        """Have the version before ready too: after a start of this server, the way back is as short as ever."""
+        try:
+            running = await self._new(version)
+        except (PushforwardError, FaultError, OSError) as failed:
+            self.say(f"{post.environment}: {version}, the way back, is not ready: {str(failed).partition(chr(10))[0]}")
+            return
+        if post.before is None and post.running is not None and post.running.name != running.name:
+            post.before = running
+        self._sweep()
 
     async def _open(self, prepared: Prepared) -> Running:
         name = prepared.version
@@ -225,10 +242,10 @@ class Follower:
         self._started.append(running)
         return running
 
-    async def _prepare(self, use: Use, home: Path) -> Prepared:
+    async def _prepare(self, name: str, home: Path) -> Prepared:
         """Have a program of its own verify, load and ask a version."""
         home.mkdir(parents=True)
-        words = ("-P", "-m", "pushforward.serving.candidate", self.uses.root, use.tag, home, self.cache)
+        words = ("-P", "-m", "pushforward.serving.candidate", self.uses.root, name, home, self.cache)
         async with _program(sys.executable, *map(str, words)) as child:
             try:
                 async with asyncio.timeout(PREPARE_SECONDS):
@@ -260,7 +277,8 @@ class Follower:
 
     async def _end(self) -> None:
         """Stop what is under way, and every version."""
-        tasks = [post.task for post in self.posts.values() if post.task is not None and not post.task.done()]
+        known = (self._warming, *(post.task for post in self.posts.values()))
+        tasks = [one for one in known if one is not None and not one.done()]
         for task in tasks:
             task.cancel()
         await self.live.close()

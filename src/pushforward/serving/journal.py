@@ -113,7 +113,7 @@ class Journal:
         self._full.clear()
         versions: dict[str, list[Entry]] = {}
         for one in entries:
-            versions.setdefault(one.served.digest, []).append(one)
+            versions.setdefault(one.served.version, []).append(one)
         for some in versions.values():
             count = sum(one.count for one in some)
             try:
@@ -143,8 +143,8 @@ class Journal:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         """Put the file of a version in its place, longer by these answers; or begin a new one."""
-        digest, fresh = entries[0].served.digest, table(entries)
-        now, last = datetime.now(UTC), self._open.get(digest)
+        version, fresh = entries[0].served.version, table(entries)
+        now, last = datetime.now(UTC), self._open.get(version)
         day = self.folder / now.date().isoformat()
         closed = last is None or last.path.parent != day or time.monotonic() - last.began > ROTATE_SECONDS
         if last is None or closed or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
@@ -155,7 +155,7 @@ class Journal:
         content = io.BytesIO()
         longer.table.write_parquet(content)
         durable.write(longer.path, content.getvalue())
-        self._open[digest] = longer
+        self._open[version] = longer
 
     def _lose(self, count: int, why: str) -> None:
         self.lost += count

@@ -17,7 +17,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pushforward import files
 from pushforward.pipeline.environment import search_path
@@ -77,8 +77,7 @@ class _Wire(asyncio.Protocol):
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101, a socket is one
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # those of uvloop are no children of it
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._fail("it ended")

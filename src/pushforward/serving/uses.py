@@ -5,7 +5,7 @@ what `git ls-remote` says. Only what has changed is read, and verified before an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
@@ -24,12 +24,16 @@ FAR_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Use:
-    """What the newest tag of an environment says: the version in use, "" where the environment is empty."""
+    """What the newest tag of an environment says: the version in use, "" where the environment is empty.
+
+    `before` is the version that a rollback would put to use, "" where there is none.
+    """
 
     tag: str
     object: str
     version: str
     commit: str
+    before: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class Uses:
             for name in known.environments:
                 last = known.uses(name)[-1]
                 version = known.in_use(name)
-                uses[name] = Use(last.name, last.tag, version.name if version else "", last.commit)
+                before = known.before(name) if version else None
+                named = [one.name if one else "" for one in (version, before)]
+                uses[name] = Use(last.name, last.tag, named[0], last.commit, named[1])
         monitor = rules.project.monitor
         return Told(uses, rules.serve, (monitor.outcomes if monitor else None) or "")
 

@@ -1,0 +1,307 @@
+"""Arrival: what a source has and the default branch has not, looked at, proposed, merged, or told. `arrive` calls.
+
+Two halves, which a forge runs as two jobs: `look` runs the project's code and writes nothing; `act` runs none of it,
+takes what was found as hostile data, and may push. Both ask again what the default branch has.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pushforward.arrival import difference, merging, periods, source, told, trial
+from pushforward.arrival.difference import Difference
+from pushforward.arrival.source import Listed
+from pushforward.arrival.taken import Taken
+from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.forge.proposal import Place, Proposal, place_of, propose, remote_of
+from pushforward.git.repository import Repository
+from pushforward.pipeline.checkout import checkout
+from pushforward.pipeline.storage import storage
+from pushforward.text import code, plain
+
+Say = Callable[[str], None]
+NEW, CORRECTED = "arrive", "correct"  # the folders of their branches
+FOUND, DONE = "arrival.json", "arrived.json"  # what a look leaves, and what was done of it
+LONGEST = 8 << 20  # bytes of what a look has left
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A batch that is to be proposed: as a new one, or as the correction of one that is there."""
+
+    kind: str
+    listed: Listed
+
+    @property
+    def branch(self) -> str:
+        """The branch that it is proposed on; a name that no branch can have is told apart by its digest."""
+        name = self.listed.batch
+        plainly = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60]
+        if plainly != name:
+            plainly = f"{plainly or 'batch'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        if self.kind == CORRECTED:
+            plainly += f"-{hashlib.sha256(self.listed.digest.encode()).hexdigest()[:8]}"
+        return f"{self.kind}/{plainly}"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look has found beside `commit`: the listing, and what trials came to, by branch."""
+
+    commit: str
+    listed: tuple[Listed, ...]
+    tried: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # outcome, words
+    failed: str = ""  # why the source could not be asked
+
+    def document(self) -> str:
+        """As JSON, for the other half."""
+        tried = {branch: {"outcome": outcome, "words": words} for branch, (outcome, words) in self.tried.items()}
+        tree = {"commit": self.commit, "listed": source.written(self.listed), "tried": tried, "failed": self.failed}
+        return json.dumps(tree, indent=1) + "\n"
+
+    @classmethod
+    def read(cls, content: bytes) -> "Looked":
+        """What another job has left, which ran the project's code: refused where it is not of that form."""
+        try:
+            if len(content) > LONGEST:
+                raise ValueError("too long")
+            tree = json.loads(content)
+            listed = source.read(json.dumps(tree["listed"]).encode())
+            tried = {
+                str(branch)[:200]: (str(one["outcome"]), str(one["words"])[: trial.LONGEST])
+                for branch, one in tree["tried"].items()
+            }
+            return cls(str(tree["commit"])[:64], tuple(listed), tried, str(tree["failed"])[: trial.LONGEST])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise PushforwardError(
+                f"{FOUND} is not what `pushforward arrive --look` writes",
+                next="pushforward arrive --look FOLDER",
+                exit_code=DATA,
+            ) from None
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What is not as it should be; `new` has not been told.
+
+    `source` could not be asked, or is `empty`; a batch was `refused`, could not be tried (`failed`), is `late`, `gone`,
+    or not the next one (`gap`); or it was `corrected`, and nothing fetches it anew.
+    """
+
+    kind: str
+    batch: str
+    words: str
+    since: str = ""
+    new: bool = False
+
+    @property
+    def key(self) -> str:
+        """What makes it the same alarm the next time."""
+        return f"{self.kind} {self.batch}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one call came to: a proposal for each candidate, alarms, and all of it in words."""
+
+    batches: tuple[str, ...]
+    proposals: tuple[dict[str, str], ...]
+    alarms: tuple[Alarm, ...]
+    words: tuple[str, ...]
+
+
+def look(root: Path, *, say: Say) -> Looked:
+    """Ask the source, and try what would be proposed and is not yet; in a scratch checkout of the default branch."""
+    repository = Repository(root)
+    place = place_of(repository, remote_of(repository), f"{NEW}/none")
+    taken = Taken.of(repository, place.base)
+    with trial.scratch() as folder:
+        scratch = checkout(repository, place.base, Path(folder) / "checkout")
+        trial.apart(scratch, storage(root), Path(folder))
+        say(f"what the source of batches has ({taken.arrive.source})")
+        try:
+            listed = tuple(source.ask(scratch, taken.arrive.source))
+        except PushforwardError as failed:
+            return Looked(place.base, (), failed=plain(failed.message, trial.LONGEST))
+        tried = dict[str, tuple[str, str]]()
+        for one in _candidates(taken, difference.of(listed, taken.names, taken.digests)):
+            there = place_of(repository, place.remote, one.branch)
+            changed = _changed(taken, one)
+            if there.there and _proposes(repository, there, changed):
+                continue  # it was tried when it was proposed
+            say(f"{one.listed.batch} is tried")
+            try:
+                result = trial.attempt(scratch, changed, one.listed.batch, taken.arrive, say=say)
+                tried[one.branch] = result.outcome, result.words
+            except PushforwardError as failed:
+                if failed.exit_code != TOOL:
+                    raise
+                tried[one.branch] = "failed", plain(failed.message, trial.LONGEST)
+            Repository(scratch).git("checkout", "-q", "-f", place.base)
+    return Looked(place.base, listed, tried)
+
+
+def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say) -> Done:
+    """Propose what was found good, merge what may be, tell what is wrong; nothing of the project's code is run."""
+    repository = Repository(root)
+    remote = remote_of(repository)
+    taken = Taken.of(repository, place_of(repository, remote, f"{NEW}/none").base)
+    found = difference.of(looked.listed, taken.names, taken.digests)
+    proposals, words, alarms = list[dict[str, str]](), list[str](), [*_alarms(taken, found, looked, now)]
+    for one in _candidates(taken, found):
+        outcome, said = looked.tried.get(one.branch, ("", ""))
+        if outcome in ("refused", "failed"):
+            words_of = _refused(one, said) if outcome == "refused" else plain(said, trial.LONGEST)
+            alarms.append(Alarm(outcome, f"{one.listed.batch} {one.listed.digest}", words_of))
+            continue
+        place = place_of(repository, remote, one.branch)
+        state, line = _proposed(root, place, one, taken, outcome, dry=dry, say=say)
+        proposals.append({"batch": one.listed.batch, "kind": one.kind, "branch": one.branch, "state": state})
+        words.append(line)
+    later = len(found.new) - 1
+    if found.new and not found.gap and later:
+        words.append(f"{later} more after {found.new[0].batch}: one at a time")
+    if looked.listed and not found.new and not found.corrected:
+        words.append(f"nothing new: the source has {len(looked.listed)}, and the last one here is {taken.names[-1]}")
+    known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry)
+    dated = tuple(replace(one, since=known[one.key][0], new=known[one.key][1]) for one in alarms)
+    return Done(tuple(taken.names), tuple(proposals), dated, tuple(words))
+
+
+def _candidates(taken: Taken, found: Difference) -> Iterator[Candidate]:
+    """The oldest of the new ones, unless one before it is missing; and the oldest correction that can be made."""
+    if found.new and not found.gap:
+        yield Candidate(NEW, found.new[0])
+    if found.corrected and taken.arrive.corrected:
+        yield Candidate(CORRECTED, found.corrected[0])
+
+
+def _changed(taken: Taken, one: Candidate) -> dict[str, bytes]:
+    return taken.adding(one.listed) if one.kind == NEW else taken.correcting(one.listed)
+
+
+def _proposes(repository: Repository, place: Place, changed: Mapping[str, bytes]) -> bool:
+    """Whether a branch, once merged, leaves these files."""
+    tree = repository.merge_tree(place.base, place.there)[0]
+    return tree is not None and all(repository.read(tree, path) == content for path, content in changed.items())
+
+
+def _proposed(
+    root: Path, place: Place, one: Candidate, taken: Taken, outcome: str, *, dry: bool, say: Say
+) -> tuple[str, str]:
+    """Have a candidate asked for, or merged; its state and the words for it."""
+    changed = _changed(taken, one)
+    open_already = bool(place.there) and _proposes(place.clone, place, changed)
+    if not open_already and outcome != "valid":
+        return (
+            "untried",
+            f"{one.listed.batch} has not been tried beside {place.base[:9]}: pushforward arrive, once more",
+        )
+    if dry:
+        state, line = ("there", "is proposed already") if open_already else ("dry", "would be proposed")
+        return state, f"{one.listed.batch} {line}, as {one.branch}; nothing was changed"
+    asked = Proposal(one.branch, changed, *_words(one))
+    if not open_already:
+        done = propose(root, asked, say=say)
+        return done.state, done.words
+    return _open(root, place, asked, taken, say)
+
+
+def _open(root: Path, place: Place, asked: Proposal, taken: Taken, say: Say) -> tuple[str, str]:
+    """What becomes of a proposal that is there: merged by itself where that was asked for, else what it waits for."""
+    if taken.arrive.merge == "promote":
+        verdict = merging.word(root, place)
+        if verdict == merging.WANTED:
+            merged, line = merging.merge(root, place, asked.branch, say)
+            return ("merged" if merged else "there"), line
+        if verdict == merging.STALE:
+            done = propose(root, asked, say=say, instead=place.there)
+            return "renewed", f"{place.default} has moved on since the verdict on {asked.branch}: {done.words}"
+        said = f"its verdict is {verdict}: it is not merged by itself" if verdict else "it has no verdict yet"
+        done = propose(root, asked, say=say)
+        return done.state, f"{done.words}; {said}"
+    done = propose(root, asked, say=say)
+    return done.state, f"{done.words}; it waits for whoever merges it"
+
+
+def _words(one: Candidate) -> tuple[str, str]:
+    """Title and body of a proposal; what a source calls a batch is foreign text."""
+    name, digest = one.listed.batch, code(one.listed.digest)
+    if one.kind == NEW:
+        body = f"The source has {code(name)}, with the digest {digest}. Its own stages took it before this was written."
+        return f"Take in {plain(name)}", body
+    body = (
+        f"The source has another {code(name)} than was taken in: its digest is {digest} now. This has it fetched "
+        "again. Verdicts and versions of before stay as they are."
+    )
+    return f"Take in the correction of {plain(name)}", body
+
+
+def _refused(one: Candidate, said: str) -> str:
+    what = "was refused, and nothing is proposed" if one.kind == NEW else "is corrected by what was refused"
+    return f"{one.listed.batch} {what}: {plain(said, trial.LONGEST)}"
+
+
+def _alarms(taken: Taken, found: Difference, looked: Looked, now: datetime) -> Iterator[Alarm]:
+    """What is not as it should be, but for trials."""
+    if looked.failed:
+        yield Alarm("source", "", f"the source could not be asked: {plain(looked.failed, trial.LONGEST)}")
+    elif not looked.listed:
+        yield Alarm("empty", "", "the source lists nothing at all")
+    elif found.gone:
+        some = ", ".join(found.gone[:5]) + (f" and {len(found.gone) - 5} more" if len(found.gone) > 5 else "")
+        yield Alarm("gone", ",".join(found.gone)[:200], f"the source has no {some} any more; nothing is taken out here")
+    if found.gap:
+        first = found.new[0].batch
+        yield Alarm("gap", found.gap, f"after {taken.names[-1]} comes {found.gap}, and the source has {first} next")
+    if found.corrected and not taken.arrive.corrected:
+        names = ", ".join(one.batch for one in found.corrected[:5])
+        key = " ".join(f"{one.batch} {one.digest}" for one in found.corrected[:5])[:500]
+        how = "set arrive.corrected, or fetch it anew by hand"
+        yield Alarm(
+            "corrected", key, f"the source has another {names} than was taken in, and nothing fetches it: {how}"
+        )
+    if taken.arrive.expect is not None:
+        here = [*taken.names, *(one.batch for one in looked.listed)]
+        for name in here:
+            periods.check(taken.arrive.expect, name)
+        for name in periods.overdue(taken.arrive.expect, max(here), taken.arrive.grace_days, now):
+            day = periods.due(taken.arrive.expect, name, taken.arrive.grace_days)
+            yield Alarm("late", name, f"{name} has not arrived, and should have by {day.isoformat()}")
+
+
+def read(folder: Path) -> Looked:
+    """What a look has left in a folder."""
+    path = folder / FOUND
+    if path.is_symlink() or not path.is_file():
+        raise PushforwardError(f"{folder} has no {FOUND}", next=f"pushforward arrive --look {folder}", exit_code=DATA)
+    with path.open("rb") as handle:
+        return Looked.read(handle.read(LONGEST + 1))
+
+
+def news(folder: Path) -> list[str]:
+    """The words of the alarms that are news, of what was done in another job."""
+    try:
+        tree = json.loads((folder / DONE).read_bytes()[:LONGEST])
+        return [str(one["words"]) for one in tree["alarms"] if one["new"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def document(done: Done) -> str:
+    """What a call came to, for whoever tells of it."""
+    return json.dumps(record(done), indent=1) + "\n"
+
+
+def record(done: Done) -> dict[str, Any]:
+    """What a call came to, for a program."""
+    alarms = [
+        {"kind": one.kind, "batch": one.batch, "words": one.words, "since": one.since, "new": one.new}
+        for one in done.alarms
+    ]
+    return {"proposals": list(done.proposals), "alarms": alarms, "said": list(done.words), "last": done.batches[-1]}

@@ -1,0 +1,67 @@
+"""Periods that batches are named by: days, weeks, months; which one comes next, and which should be here. Pure."""
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from pushforward import params
+from pushforward.errors import USAGE, PushforwardError
+
+Expect = Literal["daily", "weekly", "monthly"]
+
+FORMS: dict[Expect, tuple[re.Pattern[str], str, str]] = {
+    "daily": (re.compile(r"\d{4}-\d{2}-\d{2}"), "day", "2013-05-31"),
+    "weekly": (re.compile(r"\d{4}-W\d{2}"), "week", "2013-W22"),
+    "monthly": (params.MONTH, "month", "2013-05"),
+}
+MOST = 100  # that are told as missing
+
+
+def overdue(expect: Expect, last: str, grace_days: int, now: datetime) -> list[str]:
+    """The batches after `last` that should be here by `now`: a period has to be over, and the days of grace too."""
+    check(expect, last)
+    found, name = list[str](), following(expect, last)
+    while len(found) < MOST and _end(expect, name) + timedelta(days=grace_days) <= now.date():
+        found.append(name)
+        name = following(expect, name)
+    return found
+
+
+def check(expect: Expect, name: str) -> None:
+    """Refuse a batch that is not named by its period."""
+    form, noun, example = FORMS[expect]
+    try:
+        if not form.fullmatch(name):
+            raise ValueError
+        _end(expect, name)
+    except ValueError:
+        raise PushforwardError(
+            f"arrive.expect is {expect}, and the batch '{name}' is no {noun} like {example}",
+            next="take expect out of pushforward.yaml, or name batches so",
+            exit_code=USAGE,
+        ) from None
+
+
+def due(expect: Expect, name: str, grace_days: int) -> date:
+    """The day from which a batch that is not here is late."""
+    return _end(expect, name) + timedelta(days=grace_days)
+
+
+def following(expect: Expect, name: str) -> str:
+    """The period after this one."""
+    if expect == "monthly":
+        return params.next_month(name)
+    first = _end(expect, name)
+    if expect == "daily":
+        return first.isoformat()
+    year, week, _ = first.isocalendar()
+    return f"{year:04d}-W{week:02d}"
+
+
+def _end(expect: Expect, name: str) -> date:
+    """The first day after a period."""
+    if expect == "daily":
+        return date.fromisoformat(name) + timedelta(days=1)
+    if expect == "weekly":
+        return date.fromisocalendar(int(name[:4]), int(name[6:]), 1) + timedelta(days=7)
+    return date.fromisoformat(f"{params.next_month(name)}-01")

@@ -1,0 +1,109 @@
+"""Canary: what came of the rows that it and the version in use were both asked, looked at again and again.
+
+`serve` runs it where there are a log and `monitor.outcomes`. A look is taken only when there are a fifth more outcomes
+than at the last one; how many there were is kept beside the log, so that a server that starts anew spends on.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from pushforward import durable
+from pushforward.errors import PushforwardError
+from pushforward.gate import loss as losses
+from pushforward.judge import score
+from pushforward.judge.score import Command
+from pushforward.monitoring import outcomes
+from pushforward.monitoring import tables as read
+from pushforward.serving.follow import Follower
+from pushforward.serving.live import Running
+from pushforward.serving.shares import worse
+from pushforward.settings import COMMAND
+
+EVERY_SECONDS = 600.0
+LIMIT_SECONDS = 600.0
+MORE = 1.2
+
+
+@dataclass
+class Outcomes:
+    """Looks at a canary as long as there is one. `say` hears of what keeps it from looking."""
+
+    follower: Follower
+    log: Path
+    say: Callable[[str], None]
+    _silent: str = ""
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            arms, told = self.follower.live.arms, self.follower.told
+            main, canary = arms.get("main"), arms.get("canary")
+            if main is None or canary is None or told is None or not told.outcomes or main.name == canary.name:
+                continue
+            try:
+                why = await asyncio.to_thread(look, self.log, main, canary, told.outcomes)
+            except (PushforwardError, OSError) as failed:
+                words = str(failed).partition("\n")[0]
+                if words != self._silent:
+                    self.say(f"outcomes of the canary cannot be looked at: {words}")
+                self._silent = words
+                continue
+            if why and arms.get("canary") is canary:
+                self.follower.take_back(why)
+
+
+def look(log: Path, main: Running, canary: Running, command: str) -> str:
+    """Why outcomes show that the canary is worse than the version in use, or ""."""
+    rules = main.prepared.rules
+    if rules.gate.metric == COMMAND:
+        return ""  # a loss of the project's own is of tables that it writes itself
+    contract = rules.contract
+    with tempfile.TemporaryDirectory(prefix="pushforward-outcomes-") as folder:
+        out = Path(folder, "outcomes.parquet")
+        asked = Command("monitor.outcomes", command, "reading outcomes", contract.folder)
+        python = Path(main.prepared.python)
+        score.command(Path(main.prepared.checkout), asked, {"{out}": out}, python_bin=python, timeout=LIMIT_SECONDS)
+        told = read.outcomes(out, contract.key, contract.label, contract.classes)
+    pairs = paired(log, main, canary).join(outcomes.known(told, datetime.now(UTC)), on=outcomes.KEY)
+    number, before = _looks(log, canary)
+    if pairs.height < max(2, MORE * before):
+        return ""
+    y = pairs[outcomes.LABEL].to_numpy()
+    loss = losses.of(rules.gate, len(contract.classes))
+    if loss.label_problem(y):
+        return ""
+    durable.write(_file(log, canary), json.dumps({"looks": number + 1, "pairs": pairs.height}) + "\n")
+    other = score.matrix(pairs, contract.predicted)
+    mine = score.matrix(pairs, tuple(f"canary.{name}" for name in contract.predicted))
+    days = pairs[outcomes.TIME].dt.date().cast(pl.String).to_numpy().astype(str)
+    return worse(y, other, mine, days, loss, look=number + 1)
+
+
+def paired(log: Path, main: Running, canary: Running) -> pl.DataFrame:
+    """What both have answered to the same questions: predictions of the one, and of the canary under `canary.…`."""
+    columns = main.served.predicted
+    each = [read.answers(log, one.name, columns, probability=False) for one in (main, canary)]
+    named = {name: f"canary.{name}" for name in columns}
+    mine = each[1].select(outcomes.KEY, outcomes.TIME, *columns).rename(named)
+    return each[0].select(outcomes.KEY, outcomes.TIME, *columns).join(mine, on=[outcomes.KEY, outcomes.TIME])
+
+
+def _looks(log: Path, canary: Running) -> tuple[int, int]:
+    """How many looks there were, and how many pairs the last one had."""
+    path = _file(log, canary)
+    if not path.is_file():
+        return 0, 0
+    told = json.loads(path.read_bytes())
+    return int(told["looks"]), int(told["pairs"])
+
+
+def _file(log: Path, canary: Running) -> Path:
+    return log / f"looks-{canary.served.digest[:12]}.json"

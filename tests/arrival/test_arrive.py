@@ -1,0 +1,310 @@
+"""`pushforward arrive` in a clone with a server of ours: real git, real DVC."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.arrival.conftest import digest
+
+from pushforward.arrival import arrive as arrival
+from pushforward.arrival import told
+from pushforward.git.repository import Repository
+from pushforward.server import telling
+
+PACKAGE = Path(__file__).parent.parent.parent / "src"
+EARLY = ("--now", "2020-03-01")
+
+
+def test_a_new_batch_is_one_line_and_its_digest(lake):
+    lake.deliver("2020-03", "3\n")
+    lake.deliver("2020-04", "4\n")
+    said = lake.arrive(*EARLY)
+    assert "arrive/2020-03 is pushed" in said
+    assert "local judges it as a pull request into main" in said
+    assert "1 more after 2020-03: one at a time" in said
+    assert lake.branches() == ["arrive/2020-03", "main"]
+    assert lake.diff("arrive/2020-03") == [f'+    - "2020-03"  # digest {digest("3" + chr(10))}']
+    assert not (lake.clone / "raw").exists()
+    assert not any((lake.folder / "store").rglob("*.txt"))
+
+
+def test_what_is_proposed_is_found_and_nothing_new_is_said(lake):
+    assert "nothing new: the source has 2, and the last one here is 2020-02" in lake.arrive(*EARLY)
+    lake.deliver("2020-03")
+    lake.arrive(*EARLY)
+    tip = lake.git(lake.bare, "rev-parse", "arrive/2020-03")
+    said = lake.arrive(*EARLY)
+    assert "arrive/2020-03 is there, with this change; it waits for whoever merges it" in said
+    assert "is tried" not in said
+    assert lake.git(lake.bare, "rev-parse", "arrive/2020-03") == tip
+    lake.merge("arrive/2020-03")
+    assert "nothing new" in lake.arrive(*EARLY)
+
+
+def test_a_dry_run_changes_nothing(lake):
+    lake.deliver("2020-03")
+    before = lake.git(lake.bare, "for-each-ref")
+    done = lake.json("--dry-run", *EARLY)
+    assert done["proposals"] == [{"batch": "2020-03", "kind": "arrive", "branch": "arrive/2020-03", "state": "dry"}]
+    assert lake.git(lake.bare, "for-each-ref") == before
+
+
+def test_what_its_own_stages_refuse_is_an_alarm_in_their_words_and_no_commit(lake):
+    lake.deliver("2020-03", "bad\n")
+    said = lake.arrive(*EARLY, code=3)
+    assert "! 2020-03 was refused, and nothing is proposed: 2020-03, line 1: 'bad' is no number" in said
+    assert lake.branches() == ["main"]
+    first = lake.json(*EARLY, code=3)
+    assert [(one["kind"], one["new"]) for one in first["alarms"]] == [("refused", False)]
+    lake.deliver("2020-03", "bad again\n")
+    second = lake.json("--now", "2020-03-02", code=3)
+    assert [(one["new"], one["since"]) for one in second["alarms"]] == [(True, "2020-03-02T00:00:00+00:00")]
+    lake.deliver("2020-03", "good\n")
+    assert lake.json("--now", "2020-03-03")["alarms"] == []
+    held = lake.git(lake.bare, "show", "refs/pushforward/arrival:alarms.json")
+    assert json.loads(held) == {}
+
+
+def test_a_server_and_a_job_tell_what_is_news(lake, tmp_path):
+    began = datetime.now(UTC).timestamp()
+    lake.deliver("2020-04")
+    lake.arrive("--look", str(tmp_path / "found"))
+    for news in (["after 2020-02 comes 2020-03, and the source has 2020-04 next"], []):
+        lake.arrive("--from", str(tmp_path / "found"), code=3)
+        assert arrival.news(tmp_path / "found") == news
+    bare = Repository(lake.bare)
+    assert told.fresh(bare, began) == ["after 2020-02 comes 2020-03, and the source has 2020-04 next"]
+    assert told.fresh(bare, began + 3600) == []
+    (found,) = telling.of_arrivals("lake", told.fresh(bare, began))
+    assert (found.event, found.text) == ("arrival", "After 2020-02 comes 2020-03, and the source has 2020-04 next")
+
+
+def test_a_correction_is_a_change_of_its_own_that_has_it_fetched_again(lake):
+    lake.deliver("2020-03", "3\n")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    lake.deliver("2020-03", "3, corrected\n")
+    fresh = digest("3, corrected\n")
+    done = lake.json(*EARLY)
+    (one,) = done["proposals"]
+    assert (one["kind"], one["state"]) == ("correct", "opened")
+    assert one["branch"].startswith("correct/2020-03-")
+    assert lake.diff(one["branch"]) == [
+        f'-    - "2020-03"  # digest {digest("3" + chr(10))}',
+        f'+    - "2020-03"  # digest {fresh}',
+        "+  corrected:",
+        f'+    "2020-03": "{fresh}"',
+    ]
+    lake.merge(one["branch"])
+    assert "nothing new" in lake.arrive(*EARLY)
+    lake.deliver("2020-03", "3, once more\n")
+    (again,) = lake.json(*EARLY)["proposals"]
+    assert again["branch"] != one["branch"]
+    assert f'-    "2020-03": "{fresh}"' in lake.diff(again["branch"])
+
+
+def test_dvc_runs_the_stages_of_a_corrected_batch_again(lake):
+    """And of no other: their outs are the same bytes."""
+    lake.deliver("2020-03", "3\n")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    run = [str(Path(sys.executable).parent / "dvc"), "repro", "validate@2020-03", "validate@2020-01"]
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(run, cwd=lake.clone, env=env, check=True, capture_output=True)
+    lake.deliver("2020-03", "3, corrected\n")
+    (one,) = lake.json(*EARLY)["proposals"]
+    lake.merge(one["branch"])
+    done = subprocess.run(run, cwd=lake.clone, env=env, check=True, capture_output=True, text=True)
+    assert (lake.clone / "valid" / "2020-03.txt").read_text() == "3, corrected\n"
+    assert "Running stage 'validate@2020-03'" in done.stdout
+    assert "Running stage 'validate@2020-01'" not in done.stdout
+
+
+def test_a_correction_that_is_refused_is_an_alarm(lake):
+    lake.deliver("2020-03", "3\n")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    lake.deliver("2020-03", "bad\n")
+    said = lake.arrive(*EARLY, code=3)
+    assert "! 2020-03 is corrected by what was refused: 2020-03, line 1" in said
+    assert lake.branches() == ["arrive/2020-03", "main"]
+
+
+def test_of_what_was_typed_by_hand_nothing_is_claimed(lake):
+    lake.deliver("2020-01", "another one\n")
+    assert "nothing new" in lake.arrive(*EARLY)
+
+
+def test_without_a_place_for_it_a_correction_is_told(lake):
+    lake.settings(**{"\n  corrected: params.yaml:collect.corrected": ""})
+    lake.deliver("2020-03", "3\n")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    lake.deliver("2020-03", "other\n")
+    said = lake.arrive(*EARLY, code=3)
+    assert "! the source has another 2020-03 than was taken in, and nothing fetches it" in said
+
+
+def test_an_old_batch_that_disappears_is_told_and_stays(lake):
+    lake.deliver("2020-03")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    (lake.place / "2020-02.txt").unlink()
+    said = lake.arrive(*EARLY, code=3)
+    assert "! the source has no 2020-02 any more; nothing is taken out here" in said
+    assert '- "2020-02"' in lake.git(lake.bare, "show", "main:params.yaml")
+    (lake.place / "2020-01.txt").unlink()
+    lake.deliver("2020-02")
+    assert "nothing new" in lake.arrive(*EARLY), "the first ones may be given up"
+
+
+def test_a_later_one_waits_for_the_one_before(lake):
+    lake.deliver("2020-04")
+    said = lake.arrive(*EARLY, code=3)
+    assert "! after 2020-02 comes 2020-03, and the source has 2020-04 next" in said
+    assert lake.branches() == ["main"]
+
+
+def test_what_should_have_arrived_is_an_alarm_once(lake):
+    lake.settings("  expect: monthly\n  grace_days: 7\n")
+    assert lake.json("--now", "2020-04-07")["alarms"] == []
+    first = lake.json("--now", "2020-04-08", code=3)["alarms"]
+    assert [(one["kind"], one["batch"], one["new"]) for one in first] == [("late", "2020-03", True)]
+    assert first[0]["words"] == "2020-03 has not arrived, and should have by 2020-04-08"
+    later = lake.json("--now", "2020-05-08T10:00", code=3)["alarms"]
+    assert [(one["batch"], one["new"]) for one in later] == [("2020-03", False), ("2020-04", True)]
+    said = lake.arrive("--now", "2020-05-09", code=3)
+    assert "! 2020-03 has not arrived, and should have by 2020-04-08 (known since 2020-04-08)" in said
+    lake.deliver("2020-03")
+    arrived = lake.json("--now", "2020-05-10", code=3)
+    assert [one["batch"] for one in arrived["alarms"]] == ["2020-04"]
+    assert arrived["proposals"][0]["state"] == "opened"
+
+
+def test_batches_that_are_no_periods_are_refused_in_words(lake):
+    lake.settings("  expect: weekly\n")
+    said = lake.arrive(*EARLY, code=2)
+    assert "arrive.expect is weekly, and the batch '2020-01' is no week like 2013-W22" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("print('x')", "wrote no batches.json"),
+        ("import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('nonsense')", "it is no JSON"),
+        ("import sys; sys.exit(6)", "failed with exit status 6"),
+    ],
+)
+def test_a_source_that_cannot_be_asked_is_an_alarm(lake, script, words):
+    lake.write("source.py", script)
+    lake.land()
+    done = lake.json(*EARLY, code=3)
+    (alarm,) = done["alarms"]
+    assert alarm["kind"] == "source"
+    assert words in alarm["words"]
+    assert done["proposals"] == []
+
+
+def test_a_batch_that_cannot_be_tried_is_proposed_by_nobody(lake):
+    lake.write("collect.py", "import sys; print('the server is down'); sys.exit(6)")
+    lake.land()
+    lake.deliver("2020-03")
+    (alarm,) = lake.json(*EARLY, code=3)["alarms"]
+    assert alarm["kind"] == "failed"
+    assert "the server is down" in alarm["words"]
+    assert lake.branches() == ["main"]
+
+
+def test_stages_that_are_named_look_at_it_where_none_is_of_a_batch_alone(lake):
+    plain = DVC_OF_ALL
+    lake.write("dvc.yaml", plain)
+    lake.land()
+    lake.deliver("2020-03")
+    said = lake.arrive(*EARLY, code=2)
+    assert "dvc.yaml has no stage of 2020-03 alone, so nothing looks at it before it is committed" in said
+    lake.settings("  stages: [look]\n")
+    lake.write("look.py", "import sys; print('2020-03 is odd', file=sys.stderr); sys.exit(3)")
+    lake.land()
+    assert "2020-03 is odd" in lake.arrive(*EARLY, code=3)
+    lake.settings("", look="lock")
+    assert "dvc.yaml has no stage lock" in lake.arrive(*EARLY, code=2)
+
+
+DVC_OF_ALL = """\
+stages:
+  look:
+    cmd: python look.py
+    deps: [look.py]
+    params: [data.months]
+    outs: [rows.txt]
+"""
+
+
+def test_a_project_without_the_section_is_told_what_to_write(lake):
+    lake.write("pushforward.yaml", (lake.clone / "pushforward.yaml").read_text().partition("arrive:")[0])
+    lake.land()
+    assert "pushforward.yaml has no `arrive`" in lake.arrive(code=2)
+
+
+def test_two_schedulers_at_once_open_one(lake, git, tmp_path):
+    lake.deliver("2020-03")
+    clones = [tmp_path / f"runner{number}" for number in range(2)]
+    for clone in clones:
+        git(tmp_path, "clone", "-q", "-o", "local", str(lake.bare), str(clone))
+    env = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-m", "pushforward", "arrive", "--json", *EARLY]
+    done = []
+
+    def run(clone):
+        done.append(subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False))
+
+    threads = [threading.Thread(target=run, args=(clone,)) for clone in clones]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+    states = sorted(json.loads(one.stdout)["proposals"][0]["state"] for one in done)
+    assert states == ["opened", "there"]
+    assert lake.branches() == ["arrive/2020-03", "main"]
+
+
+def test_a_look_is_acted_on_by_whoever_may_push(lake, tmp_path):
+    lake.deliver("2020-03")
+    found = tmp_path / "found"
+    assert "the source has 3" in lake.arrive("--look", str(found))
+    assert lake.branches() == ["main"]
+    (lake.place / "2020-03.txt").unlink()
+    said = lake.arrive("--from", str(found), *EARLY)
+    assert "arrive/2020-03 is pushed" in said
+    assert json.loads((found / "arrived.json").read_text())["proposals"][0]["state"] == "opened"
+
+
+STRANGE = '{"commit": "x", "listed": [{"batch": "a\\nb", "digest": "123456"}], "tried": {}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(text, "is not what `pushforward arrive --look` writes") for text in ("", "[]", "{")]
+    + [(STRANGE, "entry 0: 'a b' is no name of a batch")],
+)
+def test_what_a_look_leaves_is_read_as_hostile_data(lake, tmp_path, text, words):
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "arrival.json").write_text(text)
+    said = lake.arrive("--from", str(tmp_path / "found"), code=3)
+    assert words in said
+
+
+def test_a_batch_that_was_not_tried_is_not_proposed(lake, tmp_path):
+    (tmp_path / "found").mkdir()
+    listed = [{"batch": f"2020-0{number}", "digest": "sha256:00"} for number in (1, 2, 3)]
+    tree = {"commit": "x", "listed": listed, "tried": {}, "failed": ""}
+    (tmp_path / "found" / "arrival.json").write_text(json.dumps(tree))
+    said = lake.arrive("--from", str(tmp_path / "found"), *EARLY)
+    assert "2020-03 has not been tried" in said
+    assert lake.branches() == ["main"]

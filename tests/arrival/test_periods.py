@@ -1,0 +1,44 @@
+"""What should have arrived: hand-computed days."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pushforward.arrival import periods
+from pushforward.errors import USAGE, PushforwardError
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expect", "last", "grace", "now", "late"),
+    [
+        ("monthly", "2013-04", 7, "2013-06-07", []),
+        ("monthly", "2013-04", 7, "2013-06-08", ["2013-05"]),
+        ("monthly", "2013-11", 0, "2014-02-01", ["2013-12", "2014-01"]),
+        ("daily", "2020-02-28", 0, "2020-03-01", ["2020-02-29"]),
+        ("daily", "2019-12-31", 2, "2020-01-03", []),
+        ("weekly", "2020-W52", 0, "2021-01-11", ["2020-W53", "2021-W01"]),
+        ("weekly", "2013-W22", 1, "2013-06-10", []),
+        ("weekly", "2013-W22", 1, "2013-06-11", ["2013-W23"]),
+    ],
+)
+def test_a_period_is_late_when_it_is_over_and_the_grace_is(expect, last, grace, now, late):
+    assert periods.overdue(expect, last, grace, at(now)) == late
+
+
+def test_what_has_not_come_for_years_is_bounded():
+    assert len(periods.overdue("daily", "1990-01-01", 0, at("2026-01-01"))) == periods.MOST
+
+
+@pytest.mark.parametrize(
+    ("expect", "name"),
+    [("monthly", "2013-13"), ("daily", "2013-02-30"), ("weekly", "2013-W53"), ("weekly", "2013-05"), ("daily", "b-7")],
+)
+def test_a_name_that_is_no_such_period_is_refused(expect, name):
+    with pytest.raises(PushforwardError) as refused:
+        periods.check(expect, name)
+    assert f"arrive.expect is {expect}, and the batch '{name}' is no " in refused.value.message
+    assert refused.value.exit_code == USAGE

@@ -1,0 +1,181 @@
+"""live: who answers a request, who is asked beside, and what becomes of a canary that is worse."""
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.serving.shelf import AT, MANIFEST
+from tests.serving.versions import Opened, spec
+
+from pushforward.serving import canary as looking
+from pushforward.serving.candidate import Prepared
+from pushforward.serving.events import Events
+from pushforward.serving.journal import Entry, Journal
+from pushforward.serving.line import Predicted
+from pushforward.serving.live import Live, Running
+from pushforward.serving.port import RefusedError, Served, UnavailableError
+from pushforward.serving.shares import within
+
+
+def running(channel, version, folder=Path(), python=sys.executable):
+    served = Served("toy", version, version[1] * 64, "production", "id", "at", ("p",), True, json.loads(MANIFEST))
+    place = str(folder)
+    made = Prepared(f"toy@{version}", "c" * 40, served.digest, "production", place, python, place, ".parquet", {}, "")
+    return Running(served, channel, made)
+
+
+class Arms:
+    """A live with the versions that files of models say, open inside of the block."""
+
+    def __init__(self, folder, **told):
+        self.events, self.worse = Events(35), []
+        self.kept = Journal(folder / "log", print)
+        share = told.pop("share", 1.0)
+        self.opened = {
+            arm: Opened(spec(folder / arm, text, answer_seconds=3.0), self.events) for arm, text in told.items()
+        }
+        self.live = Live(self.events, self.kept, share, worse=self.worse.append)
+
+    async def __aenter__(self):
+        for number, (arm, one) in enumerate(self.opened.items()):
+            await one.__aenter__()
+            self.live.put(arm, running(one.channel, f"v{number}.0.0"))
+        return self
+
+    async def __aexit__(self, *_):
+        await self.live.close()
+        for one in self.opened.values():
+            await one.__aexit__()
+
+    async def p(self, key="a", x=0.5, **more):
+        answer = await self.live.predict({"id": [key], "x": [x], "at": [AT]}, "r", **more)
+        return answer.arm, answer.predictions["p"][0]
+
+    async def logged(self):
+        while self.live._beside:
+            await asyncio.sleep(0.01)
+        return sorted((one.arm, one.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
+
+
+def test_a_canary_answers_its_share_and_both_are_logged(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"p": 0.75}', share=0.3) as one:
+            salt = one.live.arms["canary"].served.digest
+            inside = next(key for key in map(str, range(99)) if within(key, salt, 0.3))
+            outside = next(key for key in map(str, range(99)) if not within(key, salt, 0.3))
+            found = [await one.p(inside), await one.p(outside), await one.p(inside, pinned=True)]
+            return found, await one.logged()
+
+    found, logged = asyncio.run(play())
+    assert found == [("canary", 0.75), ("main", 0.25), ("main", 0.25)]
+    assert logged == [("canary", "r", 0.75), ("main", "r", 0.25), ("main", "r", 0.25), ("main", "r", 0.25)]
+
+
+def test_a_shadow_is_asked_and_not_heard(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', shadow='{"p": 0.75}') as one:
+            return await one.p(), await one.logged()
+
+    assert asyncio.run(play()) == (("main", 0.25), [("main", "r", 0.25), ("shadow", "r", 0.75)])
+
+
+def test_a_shadow_that_fails_is_counted_and_nobody_waits_for_it(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', shadow='{"predict": "raise"}') as one:
+            found = await one.p()
+            await one.logged()
+            return found, one.live.counts["shadow_failed"]
+
+    assert asyncio.run(play()) == (("main", 0.25), 1)
+
+
+def test_a_canary_that_fails_costs_no_answer_and_goes(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"predict": "raise"}') as one:
+            return [await one.p() for _ in range(5)], one.worse, one.live.arms["canary"]
+
+    found, worse, canary = asyncio.run(play())
+    assert found == [("main", 0.25)] * 5
+    assert worse == ["3 of its last 3 answers failed where the version in use answered"]
+    assert canary is None
+
+
+def test_a_canary_that_is_slow_goes(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"slow": 0.05}') as one:
+            while not one.worse:
+                await one.p()
+                await one.logged()
+            return one.worse
+
+    (why,) = asyncio.run(play())
+    assert "where the version in use takes" in why
+
+
+def test_events_are_told_to_every_arm_and_what_is_refused_is_not_kept(tmp_path):
+    async def play():
+        told = {"main": '{"say": "seen"}', "canary": '{"say": "seen"}'}
+        async with Arms(tmp_path, **told, share=0.5) as one:
+            assert await one.live.observe({"kind": ["a", "b"]}) == 2
+            with pytest.raises(RefusedError) as refused:
+                await one.live.observe({"kind": ["bad"]})
+            assert (refused.value.field, refused.value.why) == ("kind", "bad is none")
+            found = {(await one.p(str(key))) for key in range(20)}
+            return found, one.events.rows
+
+    assert asyncio.run(play()) == ({("main", 0.002), ("canary", 0.002)}, 2)
+
+
+def test_without_a_version_nobody_is_answered():
+    async def play():
+        live = Live(Events(35))
+        for asked in (live.predict({"id": ["a"]}, "r"), live.observe({"kind": ["a"]})):
+            with pytest.raises(UnavailableError, match="no version is in use"):
+                await asked
+
+    asyncio.run(play())
+
+
+SETTINGS = """\
+tool: "0.2.0"
+models:
+  toy:
+    path: model
+    environment: []
+    holdout: {path: data/holdout, key: id, label: y, cluster: none, time: at}
+    score: python score.py {rows} {events} {out}
+"""
+COMMAND = "python outcomes.py {out}"
+
+
+@pytest.mark.parametrize("harm", [1.0, 0.0])
+def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, harm):
+    checkout, log = tmp_path / "checkout", tmp_path / "log"
+    checkout.mkdir()
+    random = np.random.default_rng(1)
+    count, days = 2_000, 20
+    logit = random.normal(0, 1, count)
+    y = (random.random(count) < 1 / (1 + np.exp(-logit))).astype(int)
+    main, canary = (running(None, version, checkout) for version in ("v1.0.0", "v2.0.0"))
+    at = [AT + timedelta(days=number % days) for number in range(count)]
+    rows = {"id": [f"k{number}" for number in range(count)], "x": logit.tolist(), "at": at}
+    kept = Journal(log, print)
+    for one, off in ((main, 0.0), (canary, harm)):
+        p = 1 / (1 + np.exp(-(logit + random.normal(0, 0.3, count) + off)))
+        arm = "main" if one is main else "canary"
+        kept.add(Entry(datetime.now(UTC), "r", one.served, arm, rows, Predicted({"p": p.tolist()}), 1))
+    asyncio.run(kept.flush())
+    known_at = pl.lit(AT + timedelta(days=30))
+    pl.DataFrame({"id": rows["id"], "y": y}).with_columns(known_at=known_at).write_parquet(checkout / "known.parquet")
+    (checkout / "pushforward.yaml").write_text(SETTINGS)
+    (checkout / "outcomes.py").write_text("import shutil, sys\nshutil.copy('known.parquet', sys.argv[1])\n")
+    why = looking.look(log, main, canary, COMMAND)
+    assert why.startswith("its log loss is higher by 0.") if harm else why == ""
+    assert json.loads((log / f"looks-{canary.served.digest[:12]}.json").read_text()) == {"looks": 1, "pairs": count}
+    assert looking.look(log, main, canary, COMMAND) == ""  # nothing more is known
+    assert looking._looks(log, canary) == (1, count)

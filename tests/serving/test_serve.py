@@ -1,0 +1,178 @@
+"""serve: over HTTP, as a process that is signalled and killed; each reply is of one version, and none is dropped."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.serving.shelf import Shelf
+from tests.serving.versions import workers
+
+from pushforward.errors import USAGE, PushforwardError
+from pushforward.serving import serve as serving
+from pushforward.serving.serve import Options
+
+ROOT = Path(__file__).parent.parent.parent
+ROW = {"id": "a", "x": 0.5, "at": "2020-03-01T00:00:00Z"}
+
+
+class Server:
+    """`pushforward serve` of a shelf, as a process."""
+
+    def __init__(self, shelf, *args):
+        self.hub = shelf.hub
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        self.said = (self.hub.folder / "said").open("w+")
+        command = [sys.executable, "-m", "pushforward", "serve", "--port", "0", *args]
+        self.process = subprocess.Popen(
+            command, cwd=self.hub.clone, env=environment, stderr=self.said, stdout=self.said
+        )
+        self.url = self.until(lambda: next((w for w in self.text().split() if w.startswith("http://")), ""))
+
+    def text(self):
+        """What it has said."""
+        return (self.hub.folder / "said").read_text()
+
+    def until(self, what, seconds=90.0):
+        """Wait until something is so; what it is."""
+        end = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < end, self.text()
+            assert self.process.poll() is None, self.text()
+            time.sleep(0.02)
+        return found
+
+    def ask(self, path, body=None):
+        """Status and JSON of a request."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return reply.status, json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.loads(refused.read())
+
+    def predict(self, **row):
+        """Status and prediction, or reply, of one row."""
+        return self.ask("predict", {"rows": [ROW | row]})
+
+    def answers(self, version):
+        """Wait until this version answers."""
+        self.until(lambda: version in json.dumps(self.predict()[1]))
+
+    def end(self, how=signal.SIGTERM):
+        """End it; the exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def started():
+    """Starts servers, and ends those that a test has left."""
+    made = []
+
+    def start(shelf, *args):
+        made.append(Server(shelf, *args))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait()
+        one.said.close()
+
+
+def test_it_answers_follows_logs_and_ends_when_it_is_told_to(hub, started):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(first)
+    log = hub.folder / "log"
+    table = hub.folder / "events.parquet"
+    pl.DataFrame({"id": ["a"], "kind": ["x"]}).write_parquet(table)
+    one = started(shelf, "--log", str(log), "--events", str(table))
+    one.answers("v1.0.0")
+    status, reply = one.predict()
+    assert (status, reply["version"]) == (200, "toy@v1.0.0"), reply
+    assert one.predict(x=-1)[0] == 422
+    shelf.use(second)
+    one.answers("v1.1.0")
+    with urllib.request.urlopen(one.url + "metrics") as page:
+        text = page.read().decode()
+    assert "pushforward_swaps_total 2.0" in text
+    assert "pushforward_events 1.0" in text
+    assert one.end() == 0
+    assert workers(hub.folder) == []
+    found = pl.concat(pl.read_parquet(path) for path in log.glob("*/*.parquet"))
+    assert set(found["version"]) == {"toy@v1.0.0", "toy@v1.1.0"}
+    assert set(found["p"]) == {0.25, 0.75}
+
+
+def test_killed_in_the_middle_of_a_swap_it_starts_again_with_what_the_tag_says(hub, started):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(first)
+    one = started(shelf)
+    one.answers("v1.0.0")
+    shelf.use(second)
+    one.until(lambda: len(workers(hub.folder)) + len(workers(Path.home())) > 1)  # the candidate's
+    assert one.end(signal.SIGKILL) == -signal.SIGKILL
+    again = started(shelf)
+    again.answers("v1.1.0")
+    assert again.end() == 0
+
+
+@pytest.mark.slow
+def test_swaps_under_load_drop_no_request_and_each_reply_is_of_one_version(hub, started):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(first)
+    one = started(shelf)
+    one.answers("v1.0.0")
+    shelf.use(second)
+    one.answers("v1.1.0")  # from here on both are warm
+    found = asyncio.run(_load(shelf, one, swaps=5))
+    assert {status for status, _, _ in found} == {200}
+    assert {(version, p) for _, version, p in found} == {("toy@v1.0.0", 0.25), ("toy@v1.1.0", 0.75)}
+
+
+async def _load(shelf, one, swaps):
+    """Replies of one client that asks without pause while versions are swapped."""
+    found, ended = [], asyncio.Event()
+
+    async def client():
+        while not ended.is_set():
+            status, reply = await asyncio.to_thread(one.predict)
+            found.append((status, reply.get("version"), reply["predictions"]["p"][0] if status == 200 else str(reply)))
+
+    clients = [asyncio.create_task(client()) for _ in range(4)]
+    for number in range(swaps):
+        version = ("toy@v1.0.0", "toy@v1.1.0")[number % 2]
+        await asyncio.to_thread(shelf.use, version, reason="back and forth")
+        end = time.monotonic() + 90
+        while not found or found[-1][1] != version:
+            assert time.monotonic() < end, one.text()
+            await asyncio.sleep(0.02)
+    ended.set()
+    await asyncio.gather(*clients)
+    return found
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(hub):
+    import socket
+
+    shelf = Shelf(hub)
+    shelf.use(shelf.add())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = Options("production", port=taken.getsockname()[1])
+        with pytest.raises(PushforwardError, match="Address already in use") as failed:
+            serving.serve(hub.clone, options, say=print)
+    assert (failed.value.exit_code, failed.value.next) == (USAGE, "pushforward serve --port 0")
