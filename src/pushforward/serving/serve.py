@@ -7,14 +7,15 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.judge import table
-from pushforward.serving import tables
+from pushforward.serving import packed, tables
 from pushforward.serving.canary import Outcomes
 from pushforward.serving.events import Events
 from pushforward.serving.follow import Follower, home
@@ -25,13 +26,20 @@ from pushforward.serving.uses import Uses
 if TYPE_CHECKING:
     import uvicorn
 
+    from pushforward.lifecycle import Serve
+
 EXTRA = "pip install 'pushforward[serve]'"
 Say = Callable[[str], None]
+Beside = Callable[[], Coroutine[Any, Any, None]]
+Around = contextlib.AbstractAsyncContextManager[object]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which environment of which model is served, where, and what is kept of it."""
+    """Which environment of which model is served, where, and what is kept of it.
+
+    A bundle is held against `signers`, and with `check` asked alone.
+    """
 
     environment: str
     model: str = ""
@@ -41,50 +49,97 @@ class Options:
     keep_days: float | None = None
     events: Path | None = None
     features: bool = False
+    signers: Path | None = None
+    check: bool = False
 
 
 def serve(root: Path, options: Options, *, say: Say) -> None:
     """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered."""
-    try:
-        import uvloop
-
-        from pushforward.serving import app, counts
-    except ModuleNotFoundError as missing:
-        why = f"{missing.name} is not installed, which versions are served with"
-        raise PushforwardError(why, next=EXTRA, exit_code=TOOL) from None
+    _installed()
     uses = Uses(root, options.model)
     told = uses.read()
-    events = Events(told.serve.remember_days)
-    if options.events is not None:
-        events.add(tables.columns(table.read(options.events, str(options.events))))
-    journal = Journal(options.log, say, options.keep_days) if options.log is not None else None
-    live = Live(events, journal, told.serve.share, told.serve.slower)
+    live = _live(options, told.serve, say)
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
         follower = Follower(
             uses, options.environment, live, folder, cache, say, features=options.features, serve=told.serve
         )
-        application = app.Application(live)
-        application.numbers.registry.register(counts.Counts(live))
-        server = app.server(application, options.host, options.port)
-        place = f"http://{_shown(options.host)}:{listener.getsockname()[1]}/"
-        say(f"listens on {place} for {uses.model}#{options.environment}")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(server, listener, follower, journal))
+        beside: list[Beside] = [follower.run]
+        if live.journal is not None:
+            beside.append(Outcomes(follower, live.journal.folder, say).run)
+        _answer(options, live, listener, f"{uses.model}#{options.environment}", say, contextlib.nullcontext(), beside)
 
 
-async def _run(server: "uvicorn.Server", listener: socket.socket, follower: Follower, journal: Journal | None) -> None:
-    """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
-    beside = [asyncio.create_task(follower.run())]
-    writing = asyncio.create_task(journal.run()) if journal is not None else None
-    if journal is not None:
-        beside.append(asyncio.create_task(Outcomes(follower, journal.folder, follower.say).run()))
+def serve_bundle(given: Path, options: Options, *, say: Say) -> None:
+    """Serve the version in the bundle `given` in the same way, and follow nothing; where `check` is, ask it alone."""
+    _installed()
+    with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
+        found = packed.prepare(given, options.signers, Path(folder))
+        say(found.said)
+        made = found.prepared
+        say(f"{made.version}: {made.parity}")
+        if options.check:
+            return
+        live = _live(options, made.rules.serve, say)
+        with _listening(options) as listener:
+            version = packed.answering(found, live, say, features=options.features)
+            _answer(options, live, listener, made.version, say, version, [])
+
+
+def _installed() -> None:
+    """Refuse to begin where what versions are served with is not installed."""
     try:
-        await server.serve(sockets=[listener])
+        import uvloop  # noqa: F401
+
+        from pushforward.serving import app, counts  # noqa: F401
+    except ModuleNotFoundError as missing:
+        why = f"{missing.name} is not installed, which versions are served with"
+        raise PushforwardError(why, next=EXTRA, exit_code=TOOL) from None
+
+
+def _live(options: Options, may: "Serve", say: Say) -> Live:
+    events = Events(may.remember_days)
+    if options.events is not None:
+        events.add(tables.columns(table.read(options.events, str(options.events))))
+    journal = Journal(options.log, say, options.keep_days) if options.log is not None else None
+    return Live(events, journal, may.share, may.slower)
+
+
+def _answer(
+    options: Options, live: Live, listener: socket.socket, what: str, say: Say, around: Around, beside: Sequence[Beside]
+) -> None:
+    """Answer for `what` until a signal comes, inside of `around`; `beside` runs meanwhile."""
+    import uvloop
+
+    from pushforward.serving import app, counts
+
+    application = app.Application(live)
+    application.numbers.registry.register(counts.Counts(live))
+    server = app.server(application, options.host, options.port)
+    say(f"listens on http://{_shown(options.host)}:{listener.getsockname()[1]}/ for {what}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(server, listener, live.journal, around, beside))
+
+
+async def _run(
+    server: "uvicorn.Server",
+    listener: socket.socket,
+    journal: Journal | None,
+    around: Around,
+    beside: Sequence[Beside],
+) -> None:
+    """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
+    writing = asyncio.create_task(journal.run()) if journal is not None else None
+    try:
+        async with around:
+            tasks = [asyncio.create_task(run()) for run in beside]
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         if journal is not None and writing is not None:
             journal.stop()
             await writing
