@@ -116,7 +116,7 @@ def test_a_cluster_gets_probes_limits_and_no_rights(shelf):
         assert LIVE.items() <= container["livenessProbe"].items()
         probe = container["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] >= 2 * 40, "it is loaded twice"
-        assert container["resources"]["limits"] == {"memory": "2048Mi"}, "what the version may take, and 512 MiB"
+        assert container["resources"] == {"requests": {"cpu": "1", "memory": "1024Mi"}, "limits": {"memory": "2048Mi"}}
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["runAsUser"] == 10001
         assert container["securityContext"] == {

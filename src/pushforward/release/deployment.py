@@ -22,6 +22,7 @@ TAG = "tag.txt"
 EXECUTABLE = "100755"
 PLAIN = ("100644", EXECUTABLE)
 OWN_MB = 512  # what the server itself takes at the most, beside its version
+ASKED_MB = 1024  # what a node has to have left
 OF_TOOL = "'pushforward[serve] @ git+https://HOST/pushforward.git@COMMIT'"
 
 ASKED = "# Where the tool comes from, as pip takes it: a git URL with its commit, or a wheel with its hash.\nARG TOOL"
@@ -44,7 +45,8 @@ FROM $$BASE
 $tool
 RUN apt-get update \\
  && apt-get install -y --no-install-recommends git openssh-client \\
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* \\
+ && useradd --uid 10001 --no-create-home pushforward
 COPY . /bundle
 RUN test -n "$$TOOL" || { echo "--build-arg TOOL=... says where pushforward comes from" >&2; exit 1; } \\
  && python -m venv /opt/pushforward \\
@@ -74,7 +76,7 @@ CONTAINER = """\
             periodSeconds: 10
             failureThreshold: 6
           resources:
-            requests: {cpu: "1", memory: 1Gi}
+            requests: {cpu: "1", memory: ${asked}Mi}
             limits: {memory: ${memory}Mi}
           securityContext:
             allowPrivilegeEscalation: false
@@ -197,13 +199,14 @@ def texts(of: Evidence, why: str) -> dict[str, bytes]:
     carried, may = environment.carried(of.repository, of.target), of.rules.serve
     told = {
         "version": of.name,
-        "model": model,
+        "model": model.rstrip("-"),  # as a name in a cluster ends
         "number": number,
         "image": f"{model}:{number}",
         "commit": of.target[:12],
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "load": str(int(may.load_seconds)),
         "tries": str(12 + int(may.load_seconds) // 5 * 2),  # it is loaded twice: to be asked, and to answer
+        "asked": str(min(ASKED_MB, may.memory_mb + OWN_MB)),
         "memory": str(may.memory_mb + OWN_MB),
         "argument": "" if carried else f"--build-arg TOOL={OF_TOOL} ",
     }
