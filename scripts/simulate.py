@@ -123,7 +123,6 @@ def arrive(world: World, month: str) -> tuple[str, str]:
         world.git("merge", "-q", "--no-ff", "-m", f"Merge {month}: the data is sound", commit)
         world.git("push", "local", "main")
         world.say("merged by Ann: the data is sound, and no version comes of it")
-    verdict_of(world, world.git("rev-parse", "main").strip())
     return commit, verdict
 
 
@@ -297,6 +296,7 @@ def a_month(world: World, serving: Serving, month: str, version: str) -> tuple[L
         delivery, told = "refused, then taken", "a delivery\nis refused"
     commit, word = arrive(world, month)
     drift, decision = monitored(world, month)
+    verdict_of(world, world.git("rev-parse", "main").strip())  # which was judged meanwhile
     if month == DRIFTED and "distance" not in drift:
         raise Story("simulate: the monitor should have named distance")
     made = ""

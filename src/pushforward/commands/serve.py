@@ -1,5 +1,6 @@
 """`pushforward serve`: Answer requests over HTTP with the version that an environment's tag names; follow that tag."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ def serve(as_json: bool, given: Path | None, environment: str | None, **options:
     Without ENVIRONMENT it is production. A version is verified from its tag to its bytes, loaded and asked for its
     golden rows before it takes over; until then, and where it cannot be served, the one before answers on.
     """
+    from pushforward.server import beside
     from pushforward.serving import serve as serving
 
     say: Callable[[str], None] = _as_json if as_json else (lambda text: click.echo(text, err=True))
@@ -48,7 +50,8 @@ def serve(as_json: bool, given: Path | None, environment: str | None, **options:
     if given is None and (told.signers or told.check):
         raise click.UsageError("--signers and --check are for --bundle DIR")
     if given is None:
-        serving.serve(common.project(), told, say=say)
+        root = common.project()
+        serving.serve(root, told, say=say, tell=functools.partial(beside.tell, root, say))
     elif environment or told.model:
         raise click.UsageError("a bundle is one version: give --bundle DIR, or what to follow")
     else:

@@ -18,7 +18,7 @@ from pushforward.judge import table
 from pushforward.serving import packed, tables
 from pushforward.serving.canary import Outcomes
 from pushforward.serving.events import Events
-from pushforward.serving.follow import Follower, home
+from pushforward.serving.follow import Follower, Tell, home
 from pushforward.serving.journal import Journal
 from pushforward.serving.live import Live
 from pushforward.serving.uses import Uses
@@ -53,8 +53,11 @@ class Options:
     check: bool = False
 
 
-def serve(root: Path, options: Options, *, say: Say) -> None:
-    """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered."""
+def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: None) -> None:
+    """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered.
+
+    `tell` is given what a person should hear of, who does not read what this program says.
+    """
     _installed()
     uses = Uses(root, options.model)
     told = uses.read()
@@ -62,7 +65,7 @@ def serve(root: Path, options: Options, *, say: Say) -> None:
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
         follower = Follower(
-            uses, options.environment, live, folder, cache, say, features=options.features, serve=told.serve
+            uses, options.environment, live, folder, cache, say, options.features, serve=told.serve, tell=tell
         )
         beside: list[Beside] = [follower.run]
         if live.journal is not None:
