@@ -25,10 +25,10 @@ ROW = {"id": "a", "x": 0.5, "at": "2020-03-01T00:00:00Z"}
 
 
 class Server:
-    """`pushforward serve` of a shelf, as a process."""
+    """`pushforward serve` in the clone of a hub, as a process."""
 
-    def __init__(self, shelf, *args):
-        self.hub = shelf.hub
+    def __init__(self, hub, *args):
+        self.hub = hub
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         self.said = (self.hub.folder / "said").open("w+")
         command = [sys.executable, "-m", "pushforward", "serve", "--port", "0", *args]
@@ -80,7 +80,7 @@ def started():
     made = []
 
     def start(shelf, *args):
-        made.append(Server(shelf, *args))
+        made.append(Server(shelf.hub, *args))
         return made[-1]
 
     yield start

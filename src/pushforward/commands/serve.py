@@ -11,7 +11,7 @@ from pushforward.commands import common, completion
 
 
 @click.command(epilog=common.example("pushforward serve production --log predictions"))
-@click.argument("environment", default="production", shell_complete=completion.environments)
+@click.argument("environment", required=False, shell_complete=completion.environments)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; whoever reaches it may ask.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="The folder to keep each answer in, as Parquet by day.")
@@ -22,21 +22,40 @@ from pushforward.commands import common, completion
     help="A table of events that versions know from the start.",
 )
 @click.option("--features", is_flag=True, help="Log a digest of each row's features, where the version tells them.")
+@click.option(
+    "--bundle",
+    "given",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Serve the version in this folder, which `pushforward bundle` wrote, and follow no tag.",
+)
+@click.option(
+    "--signers",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --bundle: the allowed signers, one of whom has to have signed the version.",
+)
+@click.option("--check", is_flag=True, help="With --bundle: verify it, build its environment, ask it; serve nothing.")
 @common.MODEL
 @click.option("--json", "as_json", is_flag=True, help="What happens as one JSON object a line.")
-def serve(as_json: bool, **options: object) -> None:
+def serve(as_json: bool, given: Path | None, environment: str | None, **options: object) -> None:
     """Answer requests over HTTP with the version that an environment's tag names; follow that tag.
 
-    A version is verified from its tag to its bytes, loaded and asked for its golden rows before it takes over; until
-    then, and where it cannot be served, the one before answers on.
+    Without ENVIRONMENT it is production. A version is verified from its tag to its bytes, loaded and asked for its
+    golden rows before it takes over; until then, and where it cannot be served, the one before answers on.
     """
     from pushforward.server import beside
     from pushforward.serving import serve as serving
 
     say: Callable[[str], None] = _as_json if as_json else (lambda text: click.echo(text, err=True))
-    root = common.project()
-    tell = functools.partial(beside.tell, root, say)
-    serving.serve(root, serving.Options(**options), say=say, tell=tell)  # type: ignore[arg-type]
+    told = serving.Options(environment or "production", **options)  # type: ignore[arg-type]
+    if given is None and (told.signers or told.check):
+        raise click.UsageError("--signers and --check are for --bundle DIR")
+    if given is None:
+        root = common.project()
+        serving.serve(root, told, say=say, tell=functools.partial(beside.tell, root, say))
+    elif environment or told.model:
+        raise click.UsageError("a bundle is one version: give --bundle DIR, or what to follow")
+    else:
+        serving.serve_bundle(given, told, say=say)
 
 
 def _as_json(text: str) -> None:

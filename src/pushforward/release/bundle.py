@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,9 @@ from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
 from pushforward.registry.grammar import ENVIRONMENT_TAG, VERSION_TAG
 from pushforward.registry.tags import Assignment, Registered
-from pushforward.release import chain, entry, hop, rebuild
+from pushforward.release import chain, deployment, entry, hop, rebuild
 from pushforward.release.chain import Evidence
+from pushforward.release.deployment import Tree
 from pushforward.release.entry import CARD, FILES, GOLDEN
 from pushforward.release.hop import Steps
 from pushforward.release.rebuild import Source
@@ -105,7 +106,9 @@ def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callabl
     same = source.server is not None and environment.at_hand() == of.record.environment
     told = _ask(of, checkout, scratch, same=same)
     say(told)
-    _write(out, _content(of, checkout))
+    there = deployment.tree(of)
+    runs = {f"{deployment.CODE}/{path}" for path in there.executable} if there else set()
+    _write(out, _content(of, checkout, there, scratch), runs)
     return Bundle(of.name, of.target, of.record.model, told, str(out))
 
 
@@ -140,7 +143,7 @@ def digests(checkout: Path, model: str) -> tuple[dict[str, str], bytes]:
     plain = [path for path in (place, *place.rglob("*")) if path.is_symlink() or not path.is_dir()]
     names = {path.relative_to(checkout).as_posix(): path for path in plain}
     inside = {name: path for name, path in names.items() if not path.is_symlink() and path.is_file()}
-    found = {name: _digest(inside[name]) if name in inside else "no plain file" for name in names}
+    found = {name: digest(inside[name]) if name in inside else "no plain file" for name in names}
     manifest = inside.get(f"{model}/{MANIFEST}")
     return found, manifest.read_bytes() if manifest else b""
 
@@ -200,22 +203,36 @@ def parity(golden: Golden, predictions: Mapping[int | str, float | list[float]],
     return f"it loads, and gives its {len(golden)} golden rows {words}"
 
 
-def _content(of: Evidence, checkout: Path) -> dict[str, bytes | Path]:
-    """Path in the bundle -> its bytes, or the file that has them."""
+def above(of: Evidence) -> str:
+    """What the names of a model's files in a bundle leave out of their paths."""
     path = of.rules.model_path
-    above = f"{path}/" if path not in of.statement.subjects else path.removesuffix(path.rpartition("/")[2])
+    return f"{path}/" if path not in of.statement.subjects else path.removesuffix(path.rpartition("/")[2])
+
+
+def _content(of: Evidence, checkout: Path, there: Tree | None, scratch: Path) -> dict[str, bytes | Path]:
+    """Path in the bundle -> its bytes, or the file that has them; `there` is the version's tree."""
     files: dict[str, bytes | Path] = {
-        f"{MODEL}/{name.removeprefix(above)}": checkout / name for name in of.statement.subjects
+        f"{MODEL}/{name.removeprefix(above(of))}": checkout / name for name in of.statement.subjects
     }
     files |= {name: of.file(name) for name in FILES - {CARD}}
     files["model-card.md"] = of.file(CARD)
     files["report.md"] = markdown(of.verdict).encode()
-    files["tag.txt"] = of.content
-    return files
+    files[deployment.TAG] = of.content
+    if there is not None:
+        files |= {f"{deployment.CODE}/{path}": content for path, content in there.files.items()}
+        files[deployment.COMMIT] = of.repository.git("cat-file", "commit", of.target).stdout
+    why = deployment.unserved(of, there, checkout)
+    golden = None if why else expected(of, checkout / of.rules.contract.holdout)
+    if golden is not None:
+        files |= deployment.golden_rows(of, {str(key) for key, _ in golden}, checkout, scratch)
+    return files | deployment.texts(of, why)
 
 
-def _write(out: Path, content: Mapping[str, bytes | Path]) -> None:
-    """The folder `out` with `content` and its SHA-256 sums: made beside it, on disk, then renamed."""
+def _write(out: Path, content: Mapping[str, bytes | Path], runs: Collection[str]) -> None:
+    """The folder `out` with `content` and its SHA-256 sums: made beside it, on disk, then renamed.
+
+    Of its files those in `runs` can be run.
+    """
     out = out.absolute()
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         made = Path(scratch) / out.name
@@ -227,7 +244,9 @@ def _write(out: Path, content: Mapping[str, bytes | Path]) -> None:
                 shutil.copyfile(source, path)
             else:
                 path.write_bytes(source)
-            sums.append(f"{_digest(path)}  {name}\n")
+            if name in runs:
+                path.chmod(path.stat().st_mode | 0o111)
+            sums.append(f"{digest(path)}  {name}\n")
         (made / SUMS).write_text("".join(sums))
         for path in [*made.rglob("*"), made]:
             _sync(path)
@@ -243,7 +262,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -29,6 +29,7 @@ from pushforward.pipeline import environment
 from pushforward.pipeline.revision import MANIFEST, Revision
 from pushforward.registry import authority, trust
 from pushforward.release import bundle, hop, rebuild
+from pushforward.release.bundle import Golden
 from pushforward.release.chain import Evidence
 from pushforward.release.rebuild import Source
 from pushforward.release.stored import check_model
@@ -149,20 +150,23 @@ def prepare(root: Path, name: str, folder: Path, cache: Path) -> Prepared:
             known = environment.cache()
             python = environment.interpreter(of.repository, of.target, contract.environment, folder=known)
             same = here.server is not None and environment.at_hand() == of.record.environment
-            made = Prepared(
-                version.name,
-                of.target,
-                of.record.model,
-                used.environment if used else "",
-                str(checkout),
-                str(python),
-                str(checkout / path),
-                _suffix(of, checkout),
-                _manifest(checkout / path),
-                "",
-            )
+            judged, place = of.statement.judged, checkout / contract.holdout
+            golden = None if judged else bundle.expected(of, place)
+            unasked = f"nobody asked it before it was promoted ({judged})" if judged else bundle.NOT_COMPARED
+            kind = table.PARQUET if judged else suffix(place, contract.holdout)
             may = Revision(here.repository, here.repository.commit("HEAD"), of.model).settings.serve
-            return _asked(of, _checked(made), may, same=same)
+            prepared = startable(of, checkout, python, kind, used.environment if used else "")
+            return ask(prepared, may, place, golden, unasked, same=same)
+
+
+def startable(of: Evidence, checkout: Path, python: Path, kind: str, used: str = "") -> Prepared:
+    """The version whose model lies in its checkout, not asked yet; refused where nobody could ask it.
+
+    Its score command is given rows in files of a `kind`, and the environment `used` names it.
+    """
+    model = checkout / of.rules.model_path
+    told = (of.name, of.target, of.record.model, used, str(checkout), str(python), str(model), kind)
+    return _checked(Prepared(*told, _manifest(model), ""))
 
 
 def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
@@ -172,10 +176,9 @@ def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
     return checkout
 
 
-def _suffix(of: Evidence, checkout: Path) -> str:
-    """What kind of file its score command is given rows in."""
-    asked = of.rules.contract.holdout
-    return table.PARQUET if of.statement.judged else table.place(checkout / asked, holdout.ROWS, asked).suffix
+def suffix(place: Path, where: str) -> str:
+    """What kind of file a score command is given rows in: that of the holdout in `place`, known as `where`."""
+    return table.place(place, holdout.ROWS, where).suffix
 
 
 def _manifest(model: Path) -> dict[str, Any]:
@@ -199,27 +202,26 @@ def _checked(made: Prepared) -> Prepared:
     return made
 
 
-def _asked(of: Evidence, made: Prepared, may: "Serve", *, same: bool) -> Prepared:
-    """Load it and ask for its golden rows; refused where it does not give them as when it was judged."""
-    place = Path(made.checkout) / of.rules.contract.holdout
-    golden = None if of.statement.judged else bundle.expected(of, place)
-    events, rows = Events(may.remember_days), dict[str, list[Any]]()
+def ask(prepared: Prepared, may: "Serve", place: Path, golden: Golden | None, unasked: str, *, same: bool) -> Prepared:
+    """Load it and ask for its golden rows, which lie in `place`; refused where it does not give them as when judged.
+
+    Without `golden` it is loaded alone, and `unasked` says why.
+    """
+    events, rows, contract = Events(may.remember_days), dict[str, list[Any]](), prepared.rules.contract
     if golden is not None:
-        given = table.read(table.place(place, holdout.ROWS, of.rules.contract.holdout), "rows")
+        given = table.read(table.place(place, holdout.ROWS, contract.holdout), "rows")
         kept = {str(key) for key, _ in golden}
-        key = of.rules.contract.key
-        rows = dict(tables.columns(given.filter(given[key].cast(pl.String).is_in(kept))))
-        if of.rules.contract.events:
+        rows = dict(tables.columns(given.filter(given[contract.key].cast(pl.String).is_in(kept))))
+        if contract.events:
             events.add(tables.columns(table.read(place / holdout.EVENTS, holdout.EVENTS)))
-    probed = asyncio.run(_probe(made, may, events, rows))
+    probed = asyncio.run(_probe(prepared, may, events, rows))
     if golden is None:
-        said = f"nobody asked it before it was promoted ({of.statement.judged})" if of.statement.judged else ""
-        return dataclasses.replace(made, parity=said or bundle.NOT_COMPARED, memory_mb=probed.memory_mb)
-    keys = [one if isinstance(one, int) else str(one) for one in rows[of.rules.contract.key]]
+        return dataclasses.replace(prepared, parity=unasked, memory_mb=probed.memory_mb)
+    keys = [one if isinstance(one, int) else str(one) for one in rows[contract.key]]
     named = probed.predicted.columns
     told = [values[0] if len(values) == 1 else list(values) for values in zip(*named.values(), strict=True)]
     parity = bundle.parity(golden, dict(zip(keys, told, strict=True)), same=same)
-    return dataclasses.replace(made, parity=parity, latency_ms=probed.latency_ms, memory_mb=probed.memory_mb)
+    return dataclasses.replace(prepared, parity=parity, latency_ms=probed.latency_ms, memory_mb=probed.memory_mb)
 
 
 @dataclass(frozen=True)

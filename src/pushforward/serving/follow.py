@@ -26,9 +26,8 @@ from pushforward.lifecycle import Serve
 from pushforward.release import release
 from pushforward.serving import candidate
 from pushforward.serving.candidate import Prepared
-from pushforward.serving.channel import Channel
 from pushforward.serving.line import FaultError
-from pushforward.serving.live import Live, Running
+from pushforward.serving.live import Live, Running, opened
 from pushforward.serving.port import Arm
 from pushforward.serving.uses import Told, Use, Uses
 
@@ -245,15 +244,7 @@ class Follower:
         self._sweep()
 
     async def _open(self, prepared: Prepared) -> Running:
-        name = prepared.version
-
-        def told(why: str) -> None:
-            self.live.counts["faults"] += 1
-            self.say(f"{name}: {why}")
-
-        channel = Channel(prepared.spec(self.serve, features=self.features), self.live.events, told, prepared.opens)
-        await channel.start()
-        running = Running(prepared.served, channel, prepared)
+        running = await opened(prepared, self.serve, self.live, self.say, features=self.features)
         self._started.append(running)
         return running
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pushforward.serving import tables
 from pushforward.serving.candidate import Prepared
@@ -22,6 +22,9 @@ from pushforward.serving.line import Predicted
 from pushforward.serving.memory import Memory
 from pushforward.serving.port import Answer, Arm, Columns, RefusedError, Served, UnavailableError
 from pushforward.serving.shares import Pairs, within
+
+if TYPE_CHECKING:
+    from pushforward.lifecycle import Serve
 
 MOST_BESIDE = 100  # requests that others than the one who answers are asked at once; more are left out, and counted
 LOOK_EVERY = 20  # pairs
@@ -39,6 +42,20 @@ class Running:
     def name(self) -> str:
         """The version's tag."""
         return f"{self.served.model}@{self.served.version}"
+
+
+async def opened(
+    prepared: Prepared, may: "Serve", live: "Live", say: Callable[[str], None], *, features: bool
+) -> Running:
+    """A version whose worker has loaded it and knows all events; `say` hears what its worker does wrong later."""
+
+    def told(why: str) -> None:
+        live.counts["faults"] += 1
+        say(f"{prepared.version}: {why}")
+
+    channel = Channel(prepared.spec(may, features=features), live.events, told, prepared.opens)
+    await channel.start()
+    return Running(prepared.served, channel, prepared)
 
 
 @dataclass

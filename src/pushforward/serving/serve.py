@@ -7,14 +7,15 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.judge import table
-from pushforward.serving import tables
+from pushforward.serving import packed, tables
 from pushforward.serving.canary import Outcomes
 from pushforward.serving.events import Events
 from pushforward.serving.follow import Follower, Tell, home
@@ -26,13 +27,20 @@ from pushforward.serving.uses import Uses
 if TYPE_CHECKING:
     import uvicorn
 
+    from pushforward.lifecycle import Serve
+
 EXTRA = "pip install 'pushforward[serve]'"
 Say = Callable[[str], None]
+Beside = Callable[[], Coroutine[Any, Any, None]]
+Around = contextlib.AbstractAsyncContextManager[object]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which environment of which model is served, where, and what is kept of it."""
+    """Which environment of which model is served, where, and what is kept of it.
+
+    A bundle is held against `signers`, and with `check` asked alone.
+    """
 
     environment: str
     model: str = ""
@@ -42,6 +50,8 @@ class Options:
     keep_days: float | None = None
     events: Path | None = None
     features: bool = False
+    signers: Path | None = None
+    check: bool = False
 
 
 def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: None) -> None:
@@ -49,50 +59,91 @@ def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: Non
 
     `tell` is given what a person should hear of, who does not read what this program says.
     """
-    try:
-        import uvloop
-
-        from pushforward.serving import app, counts
-    except ModuleNotFoundError as missing:
-        why = f"{missing.name} is not installed, which versions are served with"
-        raise PushforwardError(why, next=EXTRA, exit_code=TOOL) from None
+    _installed()
     uses = Uses(root, options.model)
     told = uses.read()
-    events = Events(told.serve.remember_days)
-    memory = Memory(options.log / FOLDER, told.serve.remember_days, say) if options.log is not None else None
-    if memory is not None and (count := memory.replay(events)):
-        say(f"events that were told before and are known again: {count:,}")
-    if options.events is not None:
-        events.add(tables.columns(table.read(options.events, str(options.events))))
-    journal = Journal(options.log, say, options.keep_days) if options.log is not None else None
-    live = Live(events, journal, told.serve.share, told.serve.slower, memory=memory)
+    live = _live(options, told.serve, say)
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
         follower = Follower(
             uses, options.environment, live, folder, cache, say, options.features, serve=told.serve, tell=tell
         )
-        application = app.Application(live)
-        application.numbers.registry.register(counts.Counts(live))
-        server = app.server(application, options.host, options.port)
-        place = f"http://{_shown(options.host)}:{listener.getsockname()[1]}/"
-        say(f"listens on {place} for {uses.model}#{options.environment}")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(server, listener, follower, live))
+        beside: list[Beside] = [follower.run]
+        if live.journal is not None:
+            beside.append(Outcomes(follower, live.journal.folder, say).run)
+        _answer(options, live, listener, f"{uses.model}#{options.environment}", say, contextlib.nullcontext(), beside)
 
 
-async def _run(server: "uvicorn.Server", listener: socket.socket, follower: Follower, live: Live) -> None:
-    """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
-    beside = [asyncio.create_task(follower.run())]
-    journal, kept = live.journal, [one for one in (live.journal, live.memory) if one is not None]
-    writing = [asyncio.create_task(one.run()) for one in kept]
-    if journal is not None:
-        beside.append(asyncio.create_task(Outcomes(follower, journal.folder, follower.say).run()))
+def serve_bundle(given: Path, options: Options, *, say: Say) -> None:
+    """Serve the version in the bundle `given` in the same way, and follow nothing; where `check` is, ask it alone."""
+    _installed()
+    with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
+        found = packed.prepare(given, options.signers, Path(folder))
+        say(found.said)
+        made = found.prepared
+        say(f"{made.version}: {made.parity}")
+        if options.check:
+            return
+        live = _live(options, made.rules.serve, say)
+        with _listening(options) as listener:
+            version = packed.answering(found, live, say, features=options.features)
+            _answer(options, live, listener, made.version, say, version, [])
+
+
+def _installed() -> None:
+    """Refuse to begin where what versions are served with is not installed."""
     try:
-        await server.serve(sockets=[listener])
+        import uvloop  # noqa: F401
+
+        from pushforward.serving import app, counts  # noqa: F401
+    except ModuleNotFoundError as missing:
+        why = f"{missing.name} is not installed, which versions are served with"
+        raise PushforwardError(why, next=EXTRA, exit_code=TOOL) from None
+
+
+def _live(options: Options, may: "Serve", say: Say) -> Live:
+    events = Events(may.remember_days)
+    memory = Memory(options.log / FOLDER, may.remember_days, say) if options.log is not None else None
+    if memory is not None and (count := memory.replay(events)):
+        say(f"events that were told before and are known again: {count:,}")
+    if options.events is not None:
+        events.add(tables.columns(table.read(options.events, str(options.events))))
+    journal = Journal(options.log, say, options.keep_days) if options.log is not None else None
+    return Live(events, journal, may.share, may.slower, memory=memory)
+
+
+def _answer(
+    options: Options, live: Live, listener: socket.socket, what: str, say: Say, around: Around, beside: Sequence[Beside]
+) -> None:
+    """Answer for `what` until a signal comes, inside of `around`; `beside` runs meanwhile."""
+    import uvloop
+
+    from pushforward.serving import app, counts
+
+    application = app.Application(live)
+    application.numbers.registry.register(counts.Counts(live))
+    server = app.server(application, options.host, options.port)
+    say(f"listens on http://{_shown(options.host)}:{listener.getsockname()[1]}/ for {what}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(server, listener, live, around, beside))
+
+
+async def _run(
+    server: "uvicorn.Server", listener: socket.socket, live: Live, around: Around, beside: Sequence[Beside]
+) -> None:
+    """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
+    kept = [one for one in (live.journal, live.memory) if one is not None]
+    writing = [asyncio.create_task(one.run()) for one in kept]
+    try:
+        async with around:
+            tasks = [asyncio.create_task(run()) for run in beside]
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         for one in kept:
             one.stop()
         await asyncio.gather(*writing)
