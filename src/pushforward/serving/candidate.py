@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import statistics
 import sys
@@ -203,7 +204,7 @@ def _asked(of: Evidence, made: Prepared, may: "Serve", *, same: bool) -> Prepare
     """Load it and ask for its golden rows; refused where it does not give them as when it was judged."""
     place = Path(made.checkout) / of.rules.contract.holdout
     golden = None if of.statement.judged else bundle.expected(of, place)
-    events, rows = Events(may.remember_days), dict[str, list[Any]]()
+    events, rows = Events(math.inf), dict[str, list[Any]]()
     if golden is not None:
         given = table.read(table.place(place, holdout.ROWS, of.rules.contract.holdout), "rows")
         kept = {str(key) for key, _ in golden}
