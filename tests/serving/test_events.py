@@ -66,7 +66,7 @@ def test_nothing_is_known_in_the_future_and_what_tells_no_moment_is_known_now():
     events.add({"kind": ["told now"]})
     events.add({"kind": ["in a thousand years"], "known_at": [datetime(3013, 1, 1, tzinfo=UTC)]})
     events.add({"kind": ["nobody knows"], "known_at": [None]})
-    events.add({"kind": ["without a zone"], "known_at": [datetime(2012, 12, 31, 12)]})
+    events.add({"kind": ["without a zone"], "known_at": [NEW_YEAR.replace(tzinfo=None) - timedelta(hours=12)]})
     assert events.rows == 4
     now += 86_401
     events.add({"kind": ["a day after"]})
