@@ -79,7 +79,9 @@ class Monitor(Section):
         default=None, description="The command that writes what came of it: {out}, Parquet with key, label, known_at."
     )
     needs: list[ProjectPath] = Field(
-        default=[], max_length=100, description="Outs that this command reads, or folders that hold outs; they are brought first."
+        default=[],
+        max_length=100,
+        description="Outs that this command reads, or folders of outs; they are brought first.",
     )
     retrain: KeyOfFile | None = Field(
         default=None,

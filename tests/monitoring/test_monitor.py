@@ -3,6 +3,7 @@
 import calendar
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import math
@@ -17,10 +18,10 @@ from tests.team import MODEL_SETTINGS, Hub
 from pushforward.commands import notify
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import Calibration, Holdout, Number
+from pushforward.gate.verdict import Calibration, Holdout, Number, Validation
 from pushforward.git.repository import Repository
 from pushforward.judge import passed
-from pushforward.monitoring import kept, record, tables
+from pushforward.monitoring import kept, record, tables, words
 from pushforward.monitoring.look import Asked
 from pushforward.monitoring.monitor import monitor
 from pushforward.release.release import release
@@ -38,7 +39,9 @@ known = pl.read_parquet("@FOLDER@/known.parquet")
 known.write_parquet(sys.argv[1])
 """
 SETTINGS = (
-    MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "").replace("    batches: params.yaml:data.months\n", "")
+    MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "    validation: data/predictions.parquet\n").replace(
+        "    batches: params.yaml:data.months\n", ""
+    )
     + """\
 gate: {slices: [half]}
 monitor:
@@ -59,10 +62,13 @@ class Served(Hub):
         listed = [{"md5": self._stored(text), "relpath": name} for name, text in sorted(_rows().items())]
         oid = self._stored(json.dumps(listed).encode(), ".dir")
         stage = "  prepare:\n    cmd: prepare\n    outs:\n    - path: data/rows\n      hash: md5\n"
+        unseen = _predictions()
+        more = f"    - path: data/predictions.parquet\n      hash: md5\n      md5: {self._stored(unseen)}\n"
         shutil.copytree(self.store / "files", self.clone / ".dvc/cache/files", dirs_exist_ok=True)
         return (
             lock
-            + f"{stage}      md5: {oid}\n      size: {sum(map(len, _rows().values()))}\n      nfiles: 4\n".encode(),
+            + f"{stage}      md5: {oid}\n      size: {sum(map(len, _rows().values()))}\n      nfiles: 4\n"
+            f"{more}      size: {len(unseen)}\n".encode(),
             digests,
         )
 
@@ -83,6 +89,16 @@ def _rows():
     return found
 
 
+@functools.cache
+def _predictions():
+    """What a fit that has not seen April says of it: .8 and .2 in turn, as `_serve` has them served."""
+    april = pl.read_parquet(_rows()["2020-04.parquet"])
+    up = pl.int_range(april.height, eager=True) % 2 == 0
+    buffer = io.BytesIO()
+    april.select("id", date=pl.col("at").dt.date(), y=up.cast(pl.Int8), p=up * 0.6 + 0.2).write_parquet(buffer)
+    return buffer.getvalue()
+
+
 @pytest.fixture(scope="session")
 def serving(begun, tmp_path_factory, git_of_all) -> Hub:
     """A hub whose v1.0.0 is in production, with a promise of .5; made once, to be copied."""
@@ -97,6 +113,7 @@ def serving(begun, tmp_path_factory, git_of_all) -> Hub:
         numbers=(Number("log loss", "lower", None, PROMISED),),
         calibration=Calibration(0.5, None, 0.5, None, 0.01),
         holdout=Holdout(("2020-03", "2020-04"), 1000, 61, "0" * 64),
+        validation=Validation("", 1800, 30, ()),
     )
     passed.record(made.clone, verdict)
     with made.run():
@@ -293,6 +310,33 @@ def test_inputs_that_are_none_of_training_are_watched_with_their_names(hub):
     assert found.decision == "watch"
     assert {"broken", "drift"} >= {reason.rule for reason in found.reasons} >= {"broken"}
     assert "half: 1 unseen value (night) in 50.0 % of the rows" in " ".join(reason.words for reason in found.reasons)
+
+
+def test_predictions_that_moved_are_watched_by_the_rows_that_no_fit_has_seen(hub):
+    _serve(hub, 30, right=0.8)
+    sound = monitor(_asked(hub), dry_run=True)
+    assert sound.predicted.against == "1,800 of rows that no fit has seen (2020-04-01 to 2020-04-30)"
+    assert {one.kind for one in sound.predicted.looked} >= {"index", "mean"}
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    late = (pl.col("time") >= NOW - timedelta(days=7)) & (pl.col("p") < 0.5)
+    pl.read_parquet(path).with_columns(p=pl.when(late).then(0.4).otherwise("p")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert not any(one.far for one in found.drift)
+    drifted = [reason.words for reason in found.reasons if reason.rule == "drift"]
+    assert drifted[0].startswith("predictions: mean 0.50 → 0.60; against 2020-04-27 to 2020-05-24, where its moves")
+    assert found.decision == "watch"
+    assert ("predictions", f"held against {sound.predicted.against}, further than they may be") in words.numbers(found)
+
+
+def test_predictions_of_the_validation_that_cannot_be_had_are_said_to_be_missing(hub):
+    _serve(hub, 12, right=0.8)
+    oid = hashlib.md5(_predictions(), usedforsecurity=False).hexdigest()
+    for kept_at in (hub.store, hub.clone / ".dvc/cache"):
+        (kept_at / "files/md5" / oid[:2] / oid[2:]).unlink()
+    found = monitor(_asked(hub), dry_run=True)
+    assert [reason.rule for reason in found.reasons] == ["unread"]
+    assert found.reason.startswith("validation: ")
+    assert found.predicted.looked == ()
 
 
 def test_what_was_made_of_the_past_is_kept_by_its_digest(hub, monkeypatch):

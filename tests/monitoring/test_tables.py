@@ -63,7 +63,7 @@ def test_what_is_no_table_of_the_log_is_passed_over(tmp_path):
 
 def test_no_answers_are_an_empty_table_with_its_columns(tmp_path):
     _log(tmp_path, [("a", 0.2, 0, "m@v2.0.0", "main")])
-    assert _read(tmp_path).columns == ["at", "key", "time", "p"]
+    assert _read(tmp_path).columns == ["at", "key", "time", "p", tables.ARM]
 
 
 @pytest.mark.parametrize(

@@ -217,5 +217,10 @@ RULES = (
     Rule("missing", "watch", "more than `missing_at_most` of the answers old enough have no outcome", _missing),
     Rule("open", "watch", "after 30 days it cannot be told yet how long outcomes are to be waited for", _open),
     Rule("silent", "watch", "nothing was answered for more than `silent_days`", _silent),
-    Rule("unread", "watch", "outcomes, or the rows that were trained on, cannot be read", lambda found: found.unread),
+    Rule(
+        "unread",
+        "watch",
+        "outcomes, the rows that were trained on, or the predictions of `validation`, cannot be read",
+        lambda found: found.unread,
+    ),
 )

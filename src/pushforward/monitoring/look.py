@@ -21,13 +21,13 @@ from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import REGISTRY
 from pushforward.judge import score
 from pushforward.lifecycle import Monitor
-from pushforward.monitoring import asking, live, outcomes, tables
+from pushforward.monitoring import asking, live, outcomes, predicted, tables
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
 from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
 from pushforward.monitoring.past import Past, compared, load
-from pushforward.monitoring.record import Day, Looked, Reason, Record
+from pushforward.monitoring.record import Day, Looked, Predicted, Reason, Record
 from pushforward.monitoring.tables import ROW
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
@@ -113,12 +113,11 @@ class _Look:
     def record(self) -> Record:
         """All that was found, and the decision."""
         answers = self._answers()
-        verdict = self._verdict()
-        promised = live.promise(verdict, self.kind) if verdict is not None and self.kind is not None else None
+        promised = live.promise(self.verdict, self.kind) if self.verdict is not None and self.kind is not None else None
         joined = self._joined(answers)
         measured = self._measured(joined, promised) if joined is not None else None
-        looked = self._compared(answers)
-        far = alarms(looked)
+        looked, told = self._compared(answers), self._predictions(answers)
+        far = alarms((*told.looked, *looked))
         found = Found(
             self.limits,
             self._ages(answers),
@@ -129,22 +128,23 @@ class _Look:
             waiting=self._waiting(),
             unread="; ".join(self.unread),
         )
-        told = decide(found)
+        decided = decide(found)
         return Record(
             self.used.model,
             self.asked.environment,
             self.used.name,
             self.used.commit,
             self.asked.now,
-            told.word,
-            tuple(Reason(rule, words) for rule, words in told.reasons),
+            decided.word,
+            tuple(Reason(rule, words) for rule, words in decided.reasons),
             self.kind.title if self.kind is not None else "",
             found.ages,
             self.limits,
             promised,
             measured,
             tuple(self._days(joined)) if joined is not None else (),
-            drift=tuple(Looked(one.column, one.kind, one.measured, one.limit, one.words, one.far) for one in looked),
+            drift=_recorded(looked),
+            predicted=Predicted(told.against, _recorded(told.looked)),
             waiting=found.waiting,
         )
 
@@ -156,7 +156,9 @@ class _Look:
         self.asked.say(f"{found.height:,} answers of {self.used.name}")
         return found.filter(pl.col(TIME) <= self.asked.now)
 
-    def _verdict(self) -> Verdict | None:
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the version."""
         content = entry.read(self.source.repository, REGISTRY, self.used.name, VERDICT)
         return None if content is None else Verdict.from_json(content)
 
@@ -196,20 +198,25 @@ class _Look:
         rules = self.own.settings.contract
         if rules.time is None:
             return None
-        below = f"{rules.folder}/" if rules.folder != "." else ""
-        wanted = f"{below}{self.limits.reference}"
-        there = objects.outs(self.source.repository, self.used.commit)
-        outs = {path: oid for path, oid in there.items() if path == wanted or path.startswith(f"{wanted}/")}
         try:
-            if not outs:
-                raise PushforwardError(f"{self.used.name} has no out {wanted}")
+            wanted, outs = self._outs(self.limits.reference)
             return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time)
         except PushforwardError as failed:
             self.unread.append(f"monitor.reference: {failed.message.splitlines()[0]}")
             return None
 
+    def _outs(self, named: str) -> tuple[str, dict[str, str]]:
+        """The path from the root of what the settings name, and the objects of the version's own that hold it."""
+        folder = self.own.settings.contract.folder
+        wanted = f"{folder}/{named}" if folder != "." else named
+        there = objects.outs(self.source.repository, self.used.commit)
+        outs = {path: oid for path, oid in there.items() if path == wanted or path.startswith(f"{wanted}/")}
+        if not outs:
+            raise PushforwardError(f"{self.used.name} has no out {wanted}")
+        return wanted, outs
+
     def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
-        checkout = self.project.brought(self.project.checkout(self.own, "version"), outs)
+        checkout = self.project.brought(self._version, outs)
         place = checkout / wanted
         return [place] if place.is_file() else sorted(path for path in place.rglob("*.parquet") if path.is_file())
 
@@ -219,6 +226,33 @@ class _Look:
             return ()
         key, today = self.own.settings.contract.key, self.asked.now.date()
         return compared(self.past, answers, key, today, self.limits.drift_days)
+
+    def _predictions(self, answers: pl.DataFrame) -> predicted.Told:
+        """Predictions as served, held against those of rows that no fit of the version has seen."""
+        rules = self.own.settings.contract
+        return predicted.compared(
+            self._unseen(), answers, rules.predicted, self.asked.now.date(), self.limits.drift_days
+        )
+
+    def _unseen(self) -> predicted.Unseen | None:
+        """The predictions of the validation that the verdict has read; None where there is none, or it is not there."""
+        rules = self.own.settings.contract
+        told = self.verdict.validation if self.verdict is not None else None
+        if rules.validation is None or told is None or self.past is None:
+            return None
+        try:
+            wanted, outs = self._outs(rules.validation)
+            came = outs | self._outs(self.limits.reference)[1]
+            bring = lambda: self.project.brought(self._version, [*outs]) / wanted  # noqa: E731
+            return predicted.load(list(came.items()), bring, rules, told.month, self.past.asked)
+        except PushforwardError as failed:
+            self.unread.append(f"validation: {failed.message.splitlines()[0]}")
+            return None
+
+    @cached_property
+    def _version(self) -> Path:
+        """A checkout of the version in use."""
+        return self.project.checkout(self.own, "version")
 
     def _log(self) -> Path:
         """The folder of the log; what is at a URL is brought by DVC first."""
@@ -302,3 +336,7 @@ class _Look:
             return ()
         known = set(self.own.batches)
         return tuple(name for name in self.main.batches if name not in known)
+
+
+def _recorded(looked: tuple[Finding, ...]) -> tuple[Looked, ...]:
+    return tuple(Looked(one.column, one.kind, one.measured, one.limit, one.words, one.far) for one in looked)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -37,24 +38,28 @@ class Past:
 
 def load(outs: Sequence[tuple[str, str]], bring: Callable[[], list[Path]], key: str, time: str) -> Past:
     """The past by the `outs` (path, object) that hold it; `bring` gives their tables where it is not kept yet."""
-    told = json.dumps([FORM, reference.FORMAT, sorted(outs), key, time])
-    folder = environment.cache().parent / "references" / hashlib.sha256(told.encode()).hexdigest()[:32]
-    kept = _kept(folder)
+    place = folder([FORM, reference.FORMAT, sorted(outs), key, time])
+    kept = _kept(place)
     if kept is not None:
         return kept
     made = _made(bring(), key, time)
-    folder.mkdir(parents=True, exist_ok=True)
-    asked = folder / f"{ASKED}{durable.UNFINISHED}"
+    place.mkdir(parents=True, exist_ok=True)
+    asked = place / f"{ASKED}{durable.UNFINISHED}"
     made.asked.write_parquet(asked)
-    asked.replace(folder / ASKED)
-    durable.write(folder / SUMMARY, json.dumps(made.reference.summary()))  # last: without it nothing here counts
+    asked.replace(place / ASKED)
+    durable.write(place / SUMMARY, json.dumps(made.reference.summary()))  # last: without it nothing here counts
     return made
 
 
-def _kept(folder: Path) -> Past | None:
+def folder(of: list[Any]) -> Path:
+    """Where on this machine is kept what was counted; by all that it depends on."""
+    return environment.cache().parent / "references" / hashlib.sha256(json.dumps(of).encode()).hexdigest()[:32]
+
+
+def _kept(place: Path) -> Past | None:
     try:
-        summary = json.loads((folder / SUMMARY).read_bytes())
-        return Past(reference.of_summary(summary), pl.read_parquet(folder / ASKED, glob=False))
+        summary = json.loads((place / SUMMARY).read_bytes())
+        return Past(reference.of_summary(summary), pl.read_parquet(place / ASKED, glob=False))
     except (OSError, ValueError, KeyError, pl.exceptions.PolarsError):
         return None  # it is made again
 
@@ -84,7 +89,11 @@ def _moment(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
 
 def compared(past: Past, answers: pl.DataFrame, key: str, today: date, days: int) -> tuple[Finding, ...]:
     """The last whole `days` of answers held against training, and against the answers before them that were sound."""
-    known, rows = past.reference, _rows(answers, key, past.reference.time)
+    return held(past.reference, _rows(answers, key, past.reference.time), today, days)
+
+
+def held(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
+    """The last whole `days` of rows held against a reference that grows by the rows before them, where sound."""
     last = (today - timedelta(days=days), today - timedelta(days=1))
     for span in _before(rows[known.time], last[0]):
         window = known.window(rows, span)

@@ -55,12 +55,22 @@ class Looked:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """What predictions as served were held `against`, in words, and what was looked at of them."""
+
+    against: str
+    looked: tuple[Looked, ...] = ()
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
 class Record:
     """One look at the version in use in an environment of a model, `at` a moment.
 
-    `metric` is the loss that live numbers are of. `before` is the decision of the look before it, of whichever version,
-    "" where this is the first. `proposed` is the branch that asks for a retrain, "" where none does, `step` what a
-    person may do next, and `run` whose run this was, "" where a person has looked.
+    `metric` is the loss that live numbers are of; `drift` is of inputs, `predicted` of what was answered. `before` is
+    the decision of the look before it, of whichever version, "" where this is the first. `proposed` is the branch that
+    asks for a retrain, "" where none does, `step` what a person may do next, and `run` whose run this was, "" where a
+    person has looked.
     """
 
     model: str
@@ -77,6 +87,7 @@ class Record:
     live: Live | None = None
     days: tuple[Day, ...] = ()
     drift: tuple[Looked, ...] = ()
+    predicted: Predicted | None = None
     waiting: tuple[str, ...] = ()
     before: str = ""
     proposed: str = ""

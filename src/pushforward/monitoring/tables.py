@@ -20,6 +20,7 @@ INSTANT = pl.Datetime("us", "UTC")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FILE = re.compile(r"\d{6}-\d{1,9}-\d{1,10}\.parquet")
 ROW = "row."  # before the name of each column of a row that was asked
+ARM = "log.arm"  # by which arm a row was answered; outcomes may have an `arm` of their own
 LIMIT_FILES = 100_000
 # of the log, but for the predictions
 COLUMNS: Mapping[str, pl.DataType] = {
@@ -48,7 +49,8 @@ def answers(folder: Path, version: str, predicted: Sequence[str], *, probability
     parts = [part for part in parts if part.height]
     if not parts:
         wanted = {**COLUMNS, **dict.fromkeys(predicted, pl.Float64())}
-        return pl.DataFrame(schema={name: kind for name, kind in wanted.items() if name not in ("version", "arm")})
+        wanted[ARM] = wanted.pop("arm")
+        return pl.DataFrame(schema={name: kind for name, kind in wanted.items() if name != "version"})
     try:
         found = pl.concat(parts, how="diagonal")
     except pl.exceptions.PolarsError as differ:
@@ -100,7 +102,7 @@ def _answers(path: Path, name: str, version: str, predicted: Sequence[str]) -> p
             raise TableError(f"{name} of the log: {frame[column].null_count():,} rows have no {column}", f"rm {path}")
     rows = [column for column in frame.columns if column.startswith(ROW)]
     asked = frame.with_columns(pl.coalesce(TIME, "at").alias(TIME))
-    return asked.select("at", KEY, TIME, *predicted, *rows)
+    return asked.select("at", KEY, TIME, *predicted, pl.col("arm").alias(ARM), *rows)
 
 
 def _check_column(there: Mapping[str, pl.DataType], column: str, kind: pl.DataType, name: str) -> None:

@@ -46,7 +46,8 @@ def _tables(found: Record) -> Iterator[str]:
         names = [f"{prose(part.column)} {prose(part.value)}" for part in parts]
         rows = [(name, figure(part.loss), prose(_bounds(part.over))) for name, part in zip(names, parts, strict=True)]
         yield text.table(("slice", "live loss", "beyond what is allowed"), rows)
-    far = [one for one in found.drift if one.far]
+    told = found.predicted.looked if found.predicted is not None else ()
+    far = [one for one in (*found.drift, *told) if one.far]
     if far:
         rows = [(prose(one.column or "rows"), one.kind, prose(one.words)) for one in far]
         yield text.table(("column", "what", "how far"), rows, numbers=False)
@@ -67,6 +68,10 @@ def numbers(found: Record) -> Iterator[tuple[str, str]]:
         columns, far = {one.column for one in found.drift}, {one.column or "rows" for one in found.drift if one.far}
         named = f", further than they may be: {', '.join(sorted(far))}" if far else ", none further than it may be"
         yield "inputs", f"{len(columns - {''})} held against training{named}"
+    if found.predicted is not None:
+        far = {one.column for one in found.predicted.looked if one.far}
+        named = "" if not found.predicted.looked else f", {'further' if far else 'no further'} than they may be"
+        yield "predictions", f"held against {found.predicted.against}{named}"
     if found.waiting:
         yield "not trained on yet", ", ".join(found.waiting)
 
