@@ -7,7 +7,6 @@ one line of JSON: why there is nothing, or that it is written.
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from pushforward.errors import TOOL, PushforwardError
@@ -34,10 +33,13 @@ def main() -> None:
 
 
 def ask(root: Path, model: str, cache: Path, out: Path) -> None:
-    """Have what came of it written to `out`, as `pushforward monitor` would."""
-    with authority.of(root) as here, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
+    """Have what came of it written to `out`, as `pushforward monitor` would; what that takes lies beside it.
+
+    Whoever has started this removes the folder, also where this was killed.
+    """
+    with authority.of(root) as here:
         head = Revision(here.repository, here.repository.commit("HEAD"), model)
-        Project(root, here, head, Path(scratch), lambda text: print(text, file=sys.stderr), cache).ask(out)
+        Project(root, here, head, out.parent, lambda text: print(text, file=sys.stderr), cache).ask(out)
 
 
 def refused(text: bytes) -> PushforwardError | None:
