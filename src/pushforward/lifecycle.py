@@ -53,7 +53,10 @@ class Serve(Section):
     load_seconds: float = Field(default=120.0, gt=0, le=3600, description="How long a version may take to load.")
     answer_seconds: float = Field(default=10.0, gt=0, le=600, description="How long a request waits for its answer.")
     remember_days: float = Field(
-        default=35.0, gt=0, le=3660, description="How long events are kept, to be told to the version that comes next."
+        default=35.0,
+        gt=0,
+        le=3660,
+        description="How long events are kept to be told to the next version, by known_at against the newest.",
     )
     look_seconds: float = Field(
         default=600.0, ge=1, le=86_400, description="How often a canary is held against what came of its answers."
@@ -76,7 +79,9 @@ class Monitor(Section):
         default=None, description="The command that writes what came of it: {out}, Parquet with key, label, known_at."
     )
     needs: list[ProjectPath] = Field(
-        default=[], max_length=100, description="Outs of the pipeline that this command reads; they are brought first."
+        default=[],
+        max_length=100,
+        description="Outs that this command reads, or folders of outs; they are brought first.",
     )
     retrain: KeyOfFile | None = Field(
         default=None,

@@ -127,8 +127,12 @@ def test_the_promise_is_the_holdouts_and_the_validations_while_that_is_sealed():
     assert found.rival == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
     assert found.skill == pytest.approx(1 - 0.45 / found.rival)
     watched = Validation("2013-02", 10, 5, (dataclasses.replace(NUMBER, challenger=0.5),))
-    sealed = dataclasses.replace(told, numbers=(), calibration=None, validation=watched)
-    assert live.promise(sealed, LOGLOSS) == live.Promise(0.5, "the validation (2013-02)")
+    sealed = dataclasses.replace(told, numbers=(), calibration=None, validation=watched, sealed=True)
+    assert live.promise(sealed, LOGLOSS) == live.Promise(
+        0.5, "the validation (2013-02, while the numbers of the holdout are sealed)"
+    )
+    never = dataclasses.replace(sealed, sealed=False)
+    assert live.promise(never, LOGLOSS).of == "the validation (2013-02)"
     assert live.promise(VERDICT, LOGLOSS) is None
 
 

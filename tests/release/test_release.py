@@ -19,6 +19,7 @@ from pushforward.commands.cli import main
 from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.git.refs import TRUST
 from pushforward.git.repository import Repository
+from pushforward.git.server import Server
 from pushforward.registry import signers, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
@@ -152,6 +153,22 @@ def test_a_hand_made_tag_without_a_word_is_told_of_where_no_server_refuses_it(th
     records = {use.tag: three.record(use.name) for use in known.assignments}
     told = list(registry.inconsistent(known, records))
     assert told == ["toy#production#4 goes back to toy@v1.0.0 from toy@v1.2.0 and does not say why"]
+
+
+@pytest.mark.parametrize("server", [True, False])
+def test_a_clone_of_what_was_empty_then_signs_by_the_settings_of_the_default_branch(two, git, server):
+    if server:
+        Server(str(two.bare), sys.executable, str(two.store), "s", "toy").save()
+    early = two.folder / "early"
+    git(two.folder, "init", "-q", "-b", "main", str(early))
+    git(early, "remote", "add", "origin", str(two.bare))
+    two.person(early, "ann@example.org")
+    release(early, "v1.0.0")
+    release(early, "v1.1.0")
+    assert rollback(early, "it was better").version == "toy@v1.0.0"
+    assert in_production(two) == "v1.0.0"
+    assert empty(early, "nobody needs it").previous == "toy@v1.0.0"
+    assert Repository(early).resolve("HEAD") is None
 
 
 def test_the_server_is_asked_under_the_name_that_init_gives_it(two, git):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import polars as pl
 from tests.serving.versions import PREDICTOR
@@ -19,6 +20,10 @@ from pushforward.pipeline import environment
 from pushforward.pipeline.revision import sha256
 from pushforward.release.promote import Passed, promote
 from pushforward.release.release import release, rollback
+from pushforward.serving.candidate import Prepared
+from pushforward.serving.channel import Channel
+from pushforward.serving.live import Running
+from pushforward.serving.port import Served
 
 DATETIME = "Datetime(time_unit='us', time_zone='UTC')"
 MANIFEST = json.dumps(
@@ -42,6 +47,14 @@ told = pl.read_parquet(sys.argv[2]).height
 table.select("id", p=pl.col("x") + told / 1000).write_parquet(sys.argv[3])
 """
 AT = datetime(2020, 3, 1, tzinfo=UTC)
+
+
+def running(channel: Channel | None, version: str, folder: Path = Path(), python: str = sys.executable) -> Running:
+    """A version as it is asked, by a channel that need not be there."""
+    served = Served("toy", version, version[1] * 64, "production", "id", "at", ("p",), True, json.loads(MANIFEST))
+    place = str(folder)
+    made = Prepared(f"toy@{version}", "c" * 40, served.digest, "production", place, python, place, ".parquet", {}, "")
+    return Running(served, channel, made)
 
 
 class Shelf:

@@ -186,6 +186,18 @@ def test_events_that_it_refuses_are_said_and_those_that_end_it_are_not_told_agai
     assert asyncio.run(ask()) == ("kind: bad is none", "the version failed on them", [0.001])
 
 
+def test_events_that_are_too_old_to_be_kept_are_waited_for_by_nobody(tmp_path):
+    async def ask():
+        events = Events(35)
+        async with Opened(spec(tmp_path, '{"say": "seen"}'), events) as one:
+            for month in (3, 1):  # what is two months late is kept no more when it comes
+                end = events.add({"kind": ["a"], "known_at": [datetime(2013, month, 1, tzinfo=UTC)]})
+                assert await one.channel.observed(end) == ""
+            return one.channel._heard, await one.p(0.0)
+
+    assert asyncio.run(ask()) == (2, [0.001])
+
+
 def test_features_are_told_by_their_digest_where_they_are_asked_for(tmp_path):
     async def ask(features):
         async with Opened(spec(tmp_path, features=features)) as one:
@@ -244,19 +256,6 @@ asyncio.run(main())
             break
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def test_the_oldest_events_go_by_age_and_numbers_stay(tmp_path):
-    now = [0.0]
-    events = Events(1, clock=lambda: now[0])
-    events.add({"kind": ["a"]})
-    now[0] = 86_399.0
-    events.add({"kind": ["b"]})
-    assert [number for number, _ in events.since(0)] == [0, 1]
-    now[0] = 86_401.0
-    assert events.add({"kind": ["c", "d"]}) == 3
-    assert [number for number, _ in events.since(0)] == [1, 2]
-    assert (events.rows, events.dropped) == (3, 0)
 
 
 def test_a_channel_that_never_started_answers_nobody(tmp_path):

@@ -1,32 +1,16 @@
 """live: who answers a request, who is asked beside, and what becomes of a canary that is worse."""
 
 import asyncio
-import json
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
-from tests.serving.shelf import AT, MANIFEST
+from tests.serving.shelf import AT, running
 from tests.serving.versions import Opened, spec
 
-from pushforward.serving import canary as looking
-from pushforward.serving.candidate import Prepared
 from pushforward.serving.events import Events
-from pushforward.serving.journal import Entry, Journal
-from pushforward.serving.line import Predicted
-from pushforward.serving.live import Live, Running
-from pushforward.serving.port import RefusedError, Served, UnavailableError
+from pushforward.serving.journal import Journal
+from pushforward.serving.live import Live
+from pushforward.serving.port import RefusedError, UnavailableError
 from pushforward.serving.shares import within
-
-
-def running(channel, version, folder=Path(), python=sys.executable):
-    served = Served("toy", version, version[1] * 64, "production", "id", "at", ("p",), True, json.loads(MANIFEST))
-    place = str(folder)
-    made = Prepared(f"toy@{version}", "c" * 40, served.digest, "production", place, python, place, ".parquet", {}, "")
-    return Running(served, channel, made)
 
 
 class Arms:
@@ -141,43 +125,3 @@ def test_without_a_version_nobody_is_answered():
                 await asked
 
     asyncio.run(play())
-
-
-SETTINGS = """\
-tool: "0.2.0"
-models:
-  toy:
-    path: model
-    environment: []
-    holdout: {path: data/holdout, key: id, label: y, cluster: none, time: at}
-    score: python score.py {rows} {events} {out}
-"""
-COMMAND = "python outcomes.py {out}"
-
-
-@pytest.mark.parametrize("harm", [1.0, 0.0])
-def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, harm):
-    checkout, log = tmp_path / "checkout", tmp_path / "log"
-    checkout.mkdir()
-    random = np.random.default_rng(1)
-    count, days = 2_000, 20
-    logit = random.normal(0, 1, count)
-    y = (random.random(count) < 1 / (1 + np.exp(-logit))).astype(int)
-    main, canary = (running(None, version, checkout) for version in ("v1.0.0", "v2.0.0"))
-    at = [AT + timedelta(days=number % days) for number in range(count)]
-    rows = {"id": [f"k{number}" for number in range(count)], "x": logit.tolist(), "at": at}
-    kept = Journal(log, print)
-    for one, off in ((main, 0.0), (canary, harm)):
-        p = 1 / (1 + np.exp(-(logit + random.normal(0, 0.3, count) + off)))
-        arm = "main" if one is main else "canary"
-        kept.add(Entry(datetime.now(UTC), "r", one.served, arm, rows, Predicted({"p": p.tolist()}), 1))
-    asyncio.run(kept.flush())
-    known_at = pl.lit(AT + timedelta(days=30))
-    pl.DataFrame({"id": rows["id"], "y": y}).with_columns(known_at=known_at).write_parquet(checkout / "known.parquet")
-    (checkout / "pushforward.yaml").write_text(SETTINGS)
-    (checkout / "outcomes.py").write_text("import shutil, sys\nshutil.copy('known.parquet', sys.argv[1])\n")
-    why = looking.look(log, main, canary, COMMAND)
-    assert why.startswith("its log loss is higher by 0.") if harm else why == ""
-    assert json.loads((log / f"looks-{canary.served.digest[:12]}.json").read_text()) == {"looks": 1, "pairs": count}
-    assert looking.look(log, main, canary, COMMAND) == ""  # nothing more is known
-    assert looking._looks(log, canary) == (1, count)

@@ -138,7 +138,8 @@ def promise(verdict: Verdict, kind: Loss) -> Promise | None:
     told = verdict.validation
     if told is not None and told.numbers:
         rate = told.calibration.rate if told.calibration else None
-        return Promise(told.numbers[0].challenger, f"the validation ({told.month})", _at(kind, rate))
+        why = ", while the numbers of the holdout are sealed" if verdict.sealed else ""
+        return Promise(told.numbers[0].challenger, f"the validation ({told.month}{why})", _at(kind, rate))
     return None
 
 

@@ -18,10 +18,10 @@ from pushforward.errors import USAGE, PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.gate.loss import Loss
 from pushforward.gate.verdict import Verdict
-from pushforward.git.refs import REGISTRY, RUNS
+from pushforward.git.refs import REGISTRY
 from pushforward.judge import score
 from pushforward.lifecycle import Monitor
-from pushforward.monitoring import live, outcomes, predicted, tables
+from pushforward.monitoring import asking, live, outcomes, predicted, tables
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
@@ -30,23 +30,19 @@ from pushforward.monitoring.past import Past, compared, load
 from pushforward.monitoring.record import Day, Looked, Predicted, Reason, Record
 from pushforward.monitoring.tables import ROW
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment as environments
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import Revision
-from pushforward.pipeline.storage import is_project, storage
 from pushforward.registry import authority
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.authority import Authority
 from pushforward.registry.tags import Registered
-from pushforward.release import entry, rebuild
+from pushforward.release import entry
 from pushforward.release.entry import VERDICT
 from pushforward.settings import Settings
 
 CLUSTER = "cluster"
 MOVED = ("index", "mean", "slow index", "slow mean")  # kinds of findings by which values have moved; the rest is broken
-OUTCOMES_SECONDS = 1800.0
-LOOKED_BACK = 100  # commits of the default branch
 
 
 @dataclass(frozen=True)
@@ -74,12 +70,7 @@ def look(asked: Asked) -> Record | None:
     """What is found of the version in use, and what is to be done about it; None where the environment is empty."""
     with authority.of(asked.root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
         main = Revision(source.repository, source.repository.commit("HEAD"), asked.model)
-        if main.settings.project.monitor is None:
-            raise PushforwardError(
-                f"{main.commit[:9]}:pushforward.yaml has no `monitor`: nothing says what is to be looked at",
-                next="edit pushforward.yaml",
-                exit_code=USAGE,
-            )
+        asking.limits(main)
         used = _in_use(asked, source, main.settings)
         if used is None:
             return None
@@ -103,13 +94,13 @@ class _Look:
     def __init__(self, asked: Asked, source: Authority, main: Revision, used: Registered, scratch: Path) -> None:
         self.asked, self.source, self.main, self.used, self.scratch = asked, source, main, used, scratch
         self.own = Revision(source.repository, used.commit, asked.model)
+        self.project = asking.Project(asked.root, source, main, scratch, asked.say)
         self.unread: list[str] = []
 
     @cached_property
     def limits(self) -> Monitor:
         """The limits of the default branch."""
-        assert self.main.settings.project.monitor is not None  # noqa: S101, `look` has asked
-        return self.main.settings.project.monitor
+        return asking.limits(self.main)
 
     @cached_property
     def kind(self) -> Loss | None:
@@ -176,7 +167,7 @@ class _Look:
         if self.limits.outcomes is None or self.kind is None:
             return None
         try:
-            told = self._outcomes(self.limits.outcomes)
+            told = self._outcomes()
         except PushforwardError as failed:
             self.unread.append(f"the outcomes: {failed.message.splitlines()[0]}")
             return None
@@ -189,15 +180,9 @@ class _Look:
         clustered = self._clustered(joined)
         return _Joined(clustered, outcomes.settled(clustered, wait, now), wait)
 
-    def _outcomes(self, words: str) -> pl.DataFrame:
-        rules = self.main.settings.contract
-        checkout = self._brought(self._main, self.limits.needs)
-        out = self.scratch / "outcomes.parquet"
-        python = environments.interpreter(
-            self.source.repository, self.main.commit, self.main.settings.environment, folder=environments.cache()
-        )
-        asked = score.Command("monitor.outcomes", words, "asking for outcomes", rules.folder)
-        score.command(checkout, asked, {"{out}": out}, python_bin=python, timeout=OUTCOMES_SECONDS)
+    def _outcomes(self) -> pl.DataFrame:
+        rules, out = self.main.settings.contract, self.scratch / "outcomes.parquet"
+        self.project.ask(out)
         return tables.outcomes(out, rules.key, rules.label, rules.classes)
 
     def _past(self, told: pl.DataFrame) -> pl.DataFrame | None:
@@ -231,7 +216,7 @@ class _Look:
         return wanted, outs
 
     def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
-        checkout = self._brought(self._version, outs)
+        checkout = self.project.brought(self._version, outs)
         place = checkout / wanted
         return [place] if place.is_file() else sorted(path for path in place.rglob("*.parquet") if path.is_file())
 
@@ -258,7 +243,7 @@ class _Look:
         try:
             wanted, outs = self._outs(rules.validation)
             came = outs | self._outs(self.limits.reference)[1]
-            bring = lambda: self._brought(self._version, [*outs]) / wanted  # noqa: E731
+            bring = lambda: self.project.brought(self._version, [*outs]) / wanted  # noqa: E731
             return predicted.load(list(came.items()), bring, rules, told.month, self.past.asked)
         except PushforwardError as failed:
             self.unread.append(f"validation: {failed.message.splitlines()[0]}")
@@ -267,30 +252,7 @@ class _Look:
     @cached_property
     def _version(self) -> Path:
         """A checkout of the version in use."""
-        return self._checkout(self.own, "version")
-
-    @cached_property
-    def _main(self) -> Path:
-        """A checkout of the newest commit of the default branch that was run, with the locks that its run has found."""
-        repository, main = self.source.repository, self.main.commit
-        listed = repository.git("rev-list", "--first-parent", f"--max-count={LOOKED_BACK}", main).text.split()
-        ran = (repository.resolve(f"{RUNS}{commit}") for commit in listed)
-        return self._checkout(Revision(repository, next(filter(None, ran), main), self.asked.model), "main")
-
-    def _checkout(self, of: Revision, name: str) -> Path:
-        """A checkout of a revision, with the project's own cache and remote."""
-        root, server = self.asked.root, self.source.server
-        url = server.store if server else ""
-        cache = storage(root).cache if is_project(root) else self.scratch / "cache"
-        there = rebuild.Source(of.repository, of.commit, url, root, server, of.model)
-        return rebuild.checkout(there, self.scratch / name, cache=cache)
-
-    def _brought(self, checkout: Path, outs: list[str]) -> Path:
-        """The checkout with `outs` of its pipeline in it."""
-        if outs:
-            self.asked.say(f"fetching {', '.join(outs[:3])}{' …' if len(outs) > 3 else ''}")
-            pipeline.fetch(checkout, *outs, say=lambda _: None)
-        return checkout
+        return self.project.checkout(self.own, "version")
 
     def _log(self) -> Path:
         """The folder of the log; what is at a URL is brought by DVC first."""
@@ -304,7 +266,7 @@ class _Look:
         if "://" not in where:
             return self.asked.root / where
         self.asked.say(f"bringing {where}")
-        pipeline.bring(self._main, where, self.scratch / "log")
+        pipeline.bring(self.project.newest, where, self.scratch / "log")
         return self.scratch / "log"
 
     def _clustered(self, joined: pl.DataFrame) -> pl.DataFrame:

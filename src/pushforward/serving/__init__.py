@@ -9,6 +9,6 @@ process of it, `scored` a score command in its stead, `channel` a version that a
 `events` what each of them is told of the world. `candidate` verifies, loads and asks a version before it answers
 anybody; `uses` looks which one that should be, `follow` sees to it, and `live` has those that answer now, by `shares`;
 `packed` is one that comes in a bundle, beside which nothing is looked for. `journal` keeps what was answered, `memory`
-what was told, `canary` looks at what came of it, `counts` counts, and `tables` are columns as data frames. `serve`
-starts both halves. `commands` may import it.
+what was told, `canary` looks at what came of it, which `asking` has told, `counts` counts, and `tables` are columns as
+data frames. `serve` starts both halves. `commands` may import it.
 """

@@ -6,6 +6,7 @@ than at the last one; how many there were is kept beside the log, so that a serv
 
 import asyncio
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +16,18 @@ from pathlib import Path
 import polars as pl
 
 from pushforward import durable
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.judge import score
-from pushforward.judge.score import Command
 from pushforward.monitoring import outcomes
 from pushforward.monitoring import tables as read
-from pushforward.serving.follow import Follower
+from pushforward.serving.asking import refused
+from pushforward.serving.follow import Follower, program
 from pushforward.serving.live import Running
 from pushforward.serving.shares import worse
 from pushforward.settings import COMMAND
 
-LIMIT_SECONDS = 600.0
+ASKED_SECONDS = 3600.0  # what the command needs has to be fetched
 MORE = 1.2
 
 
@@ -48,7 +49,7 @@ class Outcomes:
             if main is None or canary is None or told is None or not told.outcomes or main.name == canary.name:
                 continue
             try:
-                why = await asyncio.to_thread(look, self.log, main, canary, told.outcomes)
+                why = await self._look(main, canary)
             except (PushforwardError, OSError) as failed:
                 words = str(failed).partition("\n")[0]
                 if words != self._silent:
@@ -58,19 +59,31 @@ class Outcomes:
             if why and arms.get("canary") is canary:
                 self.follower.take_back(why)
 
+    async def _look(self, main: Running, canary: Running) -> str:
+        """Why outcomes show that the canary is worse, or ""; they are asked for by a program of its own."""
+        if main.prepared.rules.gate.metric == COMMAND:
+            return ""  # a loss of the project's own is of tables that it writes itself
+        uses = self.follower.uses
+        with tempfile.TemporaryDirectory(prefix="pushforward-outcomes-") as folder:
+            out = Path(folder, "outcomes.parquet")
+            words = ("-P", "-m", "pushforward.serving.asking", uses.root, uses.model, self.follower.cache, out)
+            async with program(sys.executable, *map(str, words)) as child:
+                try:
+                    async with asyncio.timeout(ASKED_SECONDS):
+                        said, _ = await child.communicate()
+                except TimeoutError:
+                    why = f"they were not told after {ASKED_SECONDS:.0f} s"
+                    raise PushforwardError(why, exit_code=TOOL) from None
+            if failed := refused(said):
+                raise failed
+            return await asyncio.to_thread(look, self.log, main, canary, out)
 
-def look(log: Path, main: Running, canary: Running, command: str) -> str:
-    """Why outcomes show that the canary is worse than the version in use, or ""."""
+
+def look(log: Path, main: Running, canary: Running, out: Path) -> str:
+    """Why the outcomes that were written to `out` show that the canary is worse than the version in use, or ""."""
     rules = main.prepared.rules
-    if rules.gate.metric == COMMAND:
-        return ""  # a loss of the project's own is of tables that it writes itself
     contract = rules.contract
-    with tempfile.TemporaryDirectory(prefix="pushforward-outcomes-") as folder:
-        out = Path(folder, "outcomes.parquet")
-        asked = Command("monitor.outcomes", command, "reading outcomes", contract.folder)
-        python = Path(main.prepared.python)
-        score.command(Path(main.prepared.checkout), asked, {"{out}": out}, python_bin=python, timeout=LIMIT_SECONDS)
-        told = read.outcomes(out, contract.key, contract.label, contract.classes)
+    told = read.outcomes(out, contract.key, contract.label, contract.classes)
     pairs = paired(log, main, canary).join(outcomes.known(told, datetime.now(UTC)), on=outcomes.KEY)
     number, before = _looks(log, canary)
     if pairs.height < max(2, MORE * before):

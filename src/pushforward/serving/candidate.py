@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import statistics
 import sys
@@ -207,7 +208,7 @@ def ask(prepared: Prepared, may: "Serve", place: Path, golden: Golden | None, un
 
     Without `golden` it is loaded alone, and `unasked` says why.
     """
-    events, rows, contract = Events(may.remember_days), dict[str, list[Any]](), prepared.rules.contract
+    events, rows, contract = Events(math.inf), dict[str, list[Any]](), prepared.rules.contract
     if golden is not None:
         given = table.read(table.place(place, holdout.ROWS, contract.holdout), "rows")
         kept = {str(key) for key, _ in golden}

@@ -179,8 +179,7 @@ class Channel:
     async def _tell(self, line: Asked) -> None:
         for number, frame in self.events.since(self._heard):
             try:
-                if frame:
-                    await line.tell(frame)
+                await line.tell(frame)
             except (RefusedError, FailedError) as refused:
                 self._refuse(number, str(refused))
             except FaultError:
@@ -190,6 +189,8 @@ class Channel:
                 raise
             self._heard = number + 1
             self._caught_up.set()
+        self._heard = self.events.end  # what is kept no longer is told to nobody
+        self._caught_up.set()
 
     def _refuse(self, number: int, why: str) -> None:
         self._refused[number] = why

@@ -1,77 +1,108 @@
 """Events: what was told of the world since when a version has to know it, so that the next one knows it too.
 
 `channel` tells them to each worker, from the first that is kept, whenever it starts. They are in memory: a server that
-starts anew is told them again, from what `memory` has written, or from a table.
+starts anew is told them again, from what `memory` has written, or from a table. How old one is goes by `known_at`, its
+own moment, against the newest that is known: of a past that is told now as much is kept as was then.
 """
 
+import heapq
 import pickle
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from pushforward.serving.port import Columns
+from pushforward.serving.port import Columns, Value
 
+KNOWN = "known_at"
 DAY_SECONDS = 86_400.0
 MOST_BYTES = 1024**3
 CHUNK_ROWS = 10_000
+SLACK = 1_000  # places of frames that were taken back
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Told:
-    at: float
+    at: float  # when the newest of its events was known
     rows: int
     frame: bytes  # pickled: the form in which a worker is told
 
 
 class Events:
-    """Frames of events in the order in which they came, each with its number; the oldest go."""
+    """Frames of events in the order in which they came, each with its number; the oldest by their own time go."""
 
-    def __init__(self, days: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, days: float, clock: Callable[[], float] = time.time) -> None:
         self.seconds, self.clock = days * DAY_SECONDS, clock
-        self.first = 0
+        self.end = 0  # the number that the next frame gets
         self.rows = 0
         self.dropped = 0  # rows that went before their time, for want of memory
+        self._newest = float("-inf")
         self._bytes = 0
-        self._kept: deque[_Told] = deque()
+        self._kept: OrderedDict[int, _Told] = OrderedDict()
+        self._ages: list[tuple[float, int]] = []  # a heap of when each frame was known, and its number
 
     @property
-    def end(self) -> int:
-        """The number that the next frame gets."""
-        return self.first + len(self._kept)
+    def first(self) -> int:
+        """The number of the first frame that is kept."""
+        return next(iter(self._kept), self.end)
 
     def add(self, columns: Columns, *, ago: float = 0.0) -> int:
         """Keep events, all of them columns of one length, told `ago` seconds; the number after their last frame."""
         count = len(next(iter(columns.values()), ()))
+        known = self._known(columns, count, self.clock() - ago)
+        order = list(range(count)) if count <= CHUNK_ROWS else sorted(range(count), key=known.__getitem__)
         for start in range(0, count, CHUNK_ROWS):
-            part = {name: list(values[start : start + CHUNK_ROWS]) for name, values in columns.items()}
-            rows = min(CHUNK_ROWS, count - start)
-            frame = pickle.dumps(("observe", part), protocol=5)
-            self._kept.append(_Told(self.clock() - ago, rows, frame))
-            self.rows += rows
-            self._bytes += len(frame)
+            places = order[start : start + CHUNK_ROWS]
+            part = {name: [values[place] for place in places] for name, values in columns.items()}
+            told = _Told(max(known[place] for place in places), len(places), pickle.dumps(("observe", part), 5))
+            self._kept[self.end] = told
+            heapq.heappush(self._ages, (told.at, self.end))
+            self.end += 1
+            self.rows += told.rows
+            self._bytes += len(told.frame)
+            self._newest = max(self._newest, told.at)
         self._forget()
         return self.end
 
     def since(self, number: int) -> Iterator[tuple[int, bytes]]:
-        """The frames from the one with this number on; more may come while they are told."""
+        """The frames from the one with this number on that are kept; more may come while they are told."""
         while (number := max(number, self.first)) < self.end:
-            yield number, self._kept[number - self.first].frame
+            if (told := self._kept.get(number)) is not None:
+                yield number, told.frame
             number += 1
 
     def take_back(self, first: int, end: int) -> None:
         """Forget frames that a version has refused: the next one need not be asked."""
         for number in range(max(first, self.first), min(end, self.end)):
-            one = self._kept[number - self.first]
-            self.rows -= one.rows
-            self._bytes -= len(one.frame)
-            one.rows, one.frame = 0, b""
+            self._drop(number)
+        if len(self._ages) > 2 * len(self._kept) + SLACK:
+            self._ages = [(told.at, number) for number, told in self._kept.items()]
+            heapq.heapify(self._ages)
+
+    def _known(self, columns: Columns, count: int, came: float) -> list[float]:
+        """When each event was known: none later than it came, and then those that do not say it."""
+        return [min(_seconds(value, came), came) for value in columns.get(KNOWN, ())] or [came] * count
 
     def _forget(self) -> None:
-        oldest = self.clock() - self.seconds
-        while self._kept and (self._kept[0].at < oldest or self._bytes > MOST_BYTES):
-            gone = self._kept.popleft()
-            self.dropped += gone.rows if gone.at >= oldest else 0
-            self.first += 1
-            self.rows -= gone.rows
-            self._bytes -= len(gone.frame)
+        oldest = self._newest - self.seconds
+        while self._ages and (self._ages[0][0] < oldest or self._bytes > MOST_BYTES):
+            at, number = heapq.heappop(self._ages)
+            rows = self._drop(number)
+            self.dropped += rows if at >= oldest else 0
+
+    def _drop(self, number: int) -> int:
+        """Keep a frame no longer; how many rows it had."""
+        gone = self._kept.pop(number, None)
+        if gone is None:
+            return 0
+        self.rows -= gone.rows
+        self._bytes -= len(gone.frame)
+        return gone.rows
+
+
+def _seconds(value: Value, came: float) -> float:
+    """A moment in seconds since 1970; one without a zone is taken for UTC."""
+    if not isinstance(value, datetime):
+        return came
+    return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()

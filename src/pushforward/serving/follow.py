@@ -252,7 +252,7 @@ class Follower:
         """Have a program of its own verify, load and ask a version."""
         home.mkdir(parents=True)
         words = ("-P", "-m", "pushforward.serving.candidate", self.uses.root, name, home, self.cache)
-        async with _program(sys.executable, *map(str, words)) as child:
+        async with program(sys.executable, *map(str, words)) as child:
             try:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     out, said = await child.communicate()
@@ -292,7 +292,7 @@ class Follower:
 
 
 @contextlib.asynccontextmanager
-async def _program(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def program(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A program of ours in a session of its own; nothing of it outlives the block."""
     source = str(Path(pushforward.__file__).parent.parent)
     known = os.environ.get("PYTHONPATH", "")
