@@ -66,6 +66,8 @@ WRITING = {
     "release": {"bundle": [], "publish": ["contents"]},
     "pages": {"export": [], "deploy": ["id-token", "pages"]},
     "monitor": {"monitor": ["contents", "pull-requests"], "tell": []},
+    # what asks the source runs the project's code, and may write nothing
+    "arrive": {"look": [], "propose": ["contents", "pull-requests"], "tell": []},
     # what was found in a job without rights is asked for as a change
     "tune": {"search": [], "propose": ["contents", "pull-requests"]},
 }
@@ -88,6 +90,7 @@ def test_secrets_are_those_of_an_environment_that_only_the_default_branch_reache
                     ("judge", "judge"),
                     ("verify", "judge"),
                     ("monitor", "judge"),
+                    ("arrive", "judge"),
                 }, name
 
 
@@ -242,7 +245,7 @@ def test_the_setup_uses_only_the_default_branchs_files():
         assert "uses" in step or step["run"] == "make env"
 
 
-@pytest.mark.parametrize("name", ["train", "judge", "release", "verify", "monitor"])
+@pytest.mark.parametrize("name", ["train", "judge", "release", "verify", "monitor", "arrive"])
 def test_the_local_server_can_run_it(name):
     path = ROOT / ".github" / "workflows" / f"{name}.yml"
     assert lint.problems(workflow.load(path.name, path.read_text()), read_file) == []

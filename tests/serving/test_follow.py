@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 
 import pytest
@@ -149,8 +150,11 @@ def test_a_canary_that_fails_is_taken_back_by_a_tag_that_says_why(hub):
     shelf.use(shelf.add())
     shelf.add('{"above": 0.85}')  # what passes is in staging by itself
 
+    told = []
+
     async def play():
         async with Followed(shelf) as one:
+            one.follower.tell = lambda *words: told.append(words)
             await one.answers("v1.0.0")
             await one.until(lambda: one.live.arms.get("canary") is not None)
             assert await one.p() == (0.5, "v1.1.0")
@@ -161,12 +165,13 @@ def test_a_canary_that_fails_is_taken_back_by_a_tag_that_says_why(hub):
             assert await one.p() == (0.5, "v1.0.0")
 
     asyncio.run(play())
-    told = hub.record("toy#staging#3")
-    assert told["version"] == "toy@v1.0.0"
-    assert told["by"] == "Ann <ann@example.org>"
-    assert told["reason"] == (
-        "toy@v1.1.0 as a canary: 3 of its last 4 answers failed where the version in use answered"
-    )
+    record = hub.record("toy#staging#3")
+    assert record["version"] == "toy@v1.0.0"
+    assert record["by"] == "Ann <ann@example.org>"
+    why = "3 of its last 4 answers failed where the version in use answered"
+    assert record["reason"] == f"toy@v1.1.0 as a canary: {why}"
+    title = "toy@v1.1.0 is taken back as a canary in staging"
+    assert told == [(title, f"{why}; toy#staging#3 says so", "pushforward show")]
 
 
 def test_an_environment_that_is_emptied_answers_nobody(hub):
@@ -222,3 +227,31 @@ def test_a_repository_that_cannot_be_read_is_said_once_and_what_is_served_stays(
             assert len([line for line in one.said if "what is served stays" in line]) == 1
 
     asyncio.run(play())
+
+
+def test_who_has_to_know_is_told_once_of_what_cannot_be_served_and_no_answer_waits_for_it(hub, monkeypatch):
+    monkeypatch.setattr(follow, "AGAIN_SECONDS", (0.2, 0.2))
+    shelf = Shelf(hub, settings=LIMITS)
+    good, bad = shelf.add(), shelf.add('{"load": "crash"}')
+    shelf.use(good)
+    told, over = [], threading.Event()
+
+    def tell(*words):
+        told.append(words)
+        over.wait(60)
+
+    async def play():
+        async with Followed(shelf) as one:
+            one.follower.tell = tell
+            await one.answers("v1.0.0")
+            await one.does(shelf.use, bad)
+            await one.until(lambda: one.live.counts["candidates_failed"] >= 2)
+            assert told, "and whoever is told hangs"
+            assert await one.p() == (0.5, "v1.0.0")
+            over.set()
+
+    asyncio.run(play())
+    ((title, text, then),) = told
+    assert title == "toy@v1.1.0 (toy#production#2) cannot be served in production"
+    assert text.endswith("toy@v1.0.0 answers on")
+    assert then == "pushforward verify --in-use production --quick"

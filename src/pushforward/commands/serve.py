@@ -1,5 +1,6 @@
 """`pushforward serve`: Answer requests over HTTP with the version that an environment's tag names; follow that tag."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,10 +30,13 @@ def serve(as_json: bool, **options: object) -> None:
     A version is verified from its tag to its bytes, loaded and asked for its golden rows before it takes over; until
     then, and where it cannot be served, the one before answers on.
     """
+    from pushforward.server import beside
     from pushforward.serving import serve as serving
 
     say: Callable[[str], None] = _as_json if as_json else (lambda text: click.echo(text, err=True))
-    serving.serve(common.project(), serving.Options(**options), say=say)  # type: ignore[arg-type]
+    root = common.project()
+    tell = functools.partial(beside.tell, root, say)
+    serving.serve(root, serving.Options(**options), say=say, tell=tell)  # type: ignore[arg-type]
 
 
 def _as_json(text: str) -> None:

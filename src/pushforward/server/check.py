@@ -46,6 +46,7 @@ def everything(
         yield Finding("server", False, "this clone has none yet", "pushforward init", optional=True)
     if inside:
         yield from project(repository)
+        yield from guarded("sections", root, lambda: looped(repository, quick=quick, say=say))
         yield from clone(repository, remote.authority(repository))
         yield from person(root)
 
@@ -122,6 +123,21 @@ def project(repository: Repository) -> Iterator[Finding]:
     if folders.here(root):
         for fault in faults(survey(root)):
             yield Finding("project", False, f"{fault.where}: {fault.what}", fault.next, optional=True)
+
+
+def looped(repository: Repository, *, quick: bool, say: Callable[[str], None]) -> Iterator[Finding]:
+    """What is to be said of the sections for arrival, serving and monitoring; nothing where settings cannot be read."""
+    from pushforward import settings
+    from pushforward.pipeline import folders
+    from pushforward.server import sections
+
+    root = Path(repository.git("rev-parse", "--show-toplevel").text)
+    try:
+        settings.load(root)
+    except PushforwardError:
+        return  # `project` has told
+    if folders.here(root):
+        yield from sections.findings(root, quick=quick, say=say)
 
 
 def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ from pushforward.serving.uses import Told, Use, Uses
 PREPARE_SECONDS = 3600.0  # an environment may have to be built, and gigabytes fetched
 AGAIN_SECONDS = (30.0, 900.0)
 LAST_LINES = 4
+Tell = Callable[[str, str, str], None]
 
 
 @dataclass
@@ -56,7 +57,10 @@ class Post:
 
 @dataclass
 class Follower:
-    """The environments of one model and the versions that answer for them. `say` hears what changes."""
+    """The environments of one model and the versions that answer for them. `say` hears what changes.
+
+    `tell` is given, in a thread, the title, the reason and the next step of what a person should hear of.
+    """
 
     uses: Uses
     environment: str
@@ -66,6 +70,7 @@ class Follower:
     say: Callable[[str], None]
     features: bool = False
     serve: Serve = field(default_factory=Serve)
+    tell: Tell = lambda *_: None
     told: Told | None = None
     posts: dict[Arm, Post] = field(default_factory=dict)
     _number: int = 0
@@ -105,7 +110,11 @@ class Follower:
         self.say(f"{post.environment}: {post.running.name} is taken back: {why}")
         self.live.put("canary", None)
         self.live.counts["taken_back"] += 1
-        task = asyncio.create_task(asyncio.to_thread(self._sign, post.environment, post.running.name, why))
+        self._beside(self._sign, post.environment, post.running.name, why)
+
+    def _beside(self, act: Callable[..., None], *words: str) -> None:
+        """Have something done in a thread: answers do not wait for it, only the end of this server does."""
+        task = asyncio.create_task(asyncio.to_thread(act, *words))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -122,8 +131,11 @@ class Follower:
         except PushforwardError as failed:
             step = f"pushforward rollback {environment} -m REASON"
             self.say(f"{environment}: {version} is not asked here any more, no tag says so: {failed.message}; {step}")
+            said = f"no tag says so: {failed.message}"
         else:
             self.say(f"{environment}: {made.tag} says so")
+            step, said = "pushforward show", f"{made.tag} says so"
+        self.tell(f"{version} is taken back as a canary in {environment}", f"{why}; {said}", step)
 
     def _unread(self, why: str) -> None:
         self.live.counts["unread"] += 1
@@ -197,6 +209,9 @@ class Follower:
         stays = f"{post.running.name} answers on" if post.running else "no version answers"
         name = f"{use.version} ({use.tag})" if use else ""
         self.say(f"{post.environment}: {name} cannot be served: {failed}\n  {stays}; again in {wait:.0f} s")
+        if use is not None and post.failures == 1:  # of each tag once, however often it is tried
+            step = f"pushforward verify --in-use {post.environment} --quick"
+            self._beside(self.tell, f"{name} cannot be served in {post.environment}", f"{post.why}; {stays}", step)
 
     async def _running(self, post: Post, use: Use) -> Running:
         """The version of a tag, ready to be asked: one that is warm, else a new one."""

@@ -17,7 +17,7 @@ from pushforward.judge import table
 from pushforward.serving import tables
 from pushforward.serving.canary import Outcomes
 from pushforward.serving.events import Events
-from pushforward.serving.follow import Follower, home
+from pushforward.serving.follow import Follower, Tell, home
 from pushforward.serving.journal import Journal
 from pushforward.serving.live import Live
 from pushforward.serving.uses import Uses
@@ -43,8 +43,11 @@ class Options:
     features: bool = False
 
 
-def serve(root: Path, options: Options, *, say: Say) -> None:
-    """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered."""
+def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: None) -> None:
+    """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered.
+
+    `tell` is given what a person should hear of, who does not read what this program says.
+    """
     try:
         import uvloop
 
@@ -62,7 +65,7 @@ def serve(root: Path, options: Options, *, say: Say) -> None:
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
         follower = Follower(
-            uses, options.environment, live, folder, cache, say, features=options.features, serve=told.serve
+            uses, options.environment, live, folder, cache, say, options.features, serve=told.serve, tell=tell
         )
         application = app.Application(live)
         application.numbers.registry.register(counts.Counts(live))
