@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import signal
+import socket
+import subprocess
 import threading
 import time
 
@@ -9,7 +13,8 @@ import pytest
 from tests.serving.shelf import AT, Shelf
 from tests.serving.versions import workers
 
-from pushforward.serving import follow
+from pushforward.registry import signers
+from pushforward.serving import follow, uses
 from pushforward.serving.events import Events
 from pushforward.serving.follow import Follower
 from pushforward.serving.live import Live
@@ -22,13 +27,13 @@ LIMITS = "serve: {load_seconds: 3.0, answer_seconds: 3.0, memory_mb: 1024}\n"
 class Followed:
     """The versions of a shelf, followed inside of the block."""
 
-    def __init__(self, shelf, environment="production", **more):
+    def __init__(self, shelf, environment="production", *, root=None, **more):
         self.shelf, self.said = shelf, []
         self.live = Live(Events(35), **more)
         folder = shelf.hub.folder / "serving"
         folder.mkdir()
-        uses = Uses(shelf.hub.clone)
-        self.follower = Follower(uses, environment, self.live, folder, shelf.hub.folder / "cache", self.said.append)
+        known = Uses(root or shelf.hub.clone)
+        self.follower = Follower(known, environment, self.live, folder, shelf.hub.folder / "cache", self.said.append)
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.follower.run())
@@ -255,3 +260,62 @@ def test_who_has_to_know_is_told_once_of_what_cannot_be_served_and_no_answer_wai
     assert title == "toy@v1.1.0 (toy#production#2) cannot be served in production"
     assert text.endswith("toy@v1.0.0 answers on")
     assert then == "pushforward verify --in-use production --quick"
+
+
+def _listens(port):
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def daemon(folder, port):
+    """The repositories of a folder, read over the network."""
+    words = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
+    run = subprocess.Popen(
+        [*words, f"--base-path={folder}", str(folder)], stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        end = time.monotonic() + 30
+        while not _listens(port):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+
+
+def test_a_repository_elsewhere_is_followed_over_the_network_and_while_it_is_gone_what_is_served_stays(
+    hub, git, monkeypatch
+):
+    monkeypatch.setattr(uses, "FAR_SECONDS", 0.2)
+    shelf = Shelf(hub)
+    shelf.use(shelf.add())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    far = hub.folder / "far"
+
+    git(hub.bare, "config", "receive.advertisePushOptions", "true")
+    signers.publish(hub.bare, "as its owner does")
+    address = f"git://127.0.0.1:{port}/{hub.bare.name}"
+
+    async def play(net):
+        net.enter_context(daemon(hub.folder, port))
+        git(hub.folder, "clone", "-q", "-o", "local", address, str(far))
+        async with Followed(shelf, root=far) as one:
+            await one.answers("v1.0.0")
+            assert not one.follower.uses.near
+            await one.does(shelf.use, await one.does(shelf.add, '{"p": 0.25}', lambda _: 0.25))
+            await one.answers("v1.1.0")
+            net.close()
+            await one.does(shelf.use, await one.does(shelf.add, '{"p": 0.75}', lambda _: 0.75))
+            await one.until(lambda: one.live.counts["unread"] >= 2)
+            assert await one.p() == (0.25, "v1.1.0")
+            (line,) = [line for line in one.said if "what is served stays" in line]
+            assert line.startswith("the refs that count cannot be read: fatal: unable to connect to 127.0.0.1")
+            net.enter_context(daemon(hub.folder, port))
+            await one.answers("v1.2.0")
+            assert await one.p() == (0.75, "v1.2.0")
+
+    with contextlib.ExitStack() as net:
+        asyncio.run(play(net))

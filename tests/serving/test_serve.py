@@ -120,13 +120,19 @@ def test_killed_in_the_middle_of_a_swap_it_starts_again_with_what_the_tag_says(h
     shelf = Shelf(hub)
     first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
     shelf.use(first)
-    one = started(shelf)
+    log = hub.folder / "log"
+    one = started(shelf, "--log", str(log))
     one.answers("v1.0.0")
+    event = {"id": "a", "kind": "x", "known_at": "2020-03-01T00:00:00Z"}
+    assert one.ask("events", {"events": [event]})[0] == 200
+    one.until(lambda: [*log.glob("events/*/*.parquet")])
     shelf.use(second)
     one.until(lambda: len(workers(hub.folder)) + len(workers(Path.home())) > 1)  # the candidate's
     assert one.end(signal.SIGKILL) == -signal.SIGKILL
-    again = started(shelf)
+    again = started(shelf, "--log", str(log))
     again.answers("v1.1.0")
+    assert "events that were told before and are known again: 1" in again.text()
+    assert again.ask("events", {"events": [event]})[1]["known"] == 2
     assert again.end() == 0
 
 

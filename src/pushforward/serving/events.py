@@ -1,7 +1,7 @@
 """Events: what was told of the world since when a version has to know it, so that the next one knows it too.
 
 `channel` tells them to each worker, from the first that is kept, whenever it starts. They are in memory: a server that
-starts anew is told them again, from a table.
+starts anew is told them again, from what `memory` has written, or from a table.
 """
 
 import pickle
@@ -40,14 +40,14 @@ class Events:
         """The number that the next frame gets."""
         return self.first + len(self._kept)
 
-    def add(self, columns: Columns) -> int:
-        """Keep events, all of them columns of one length; the number after their last frame."""
+    def add(self, columns: Columns, *, ago: float = 0.0) -> int:
+        """Keep events, all of them columns of one length, told `ago` seconds; the number after their last frame."""
         count = len(next(iter(columns.values()), ()))
         for start in range(0, count, CHUNK_ROWS):
             part = {name: list(values[start : start + CHUNK_ROWS]) for name, values in columns.items()}
             rows = min(CHUNK_ROWS, count - start)
             frame = pickle.dumps(("observe", part), protocol=5)
-            self._kept.append(_Told(self.clock(), rows, frame))
+            self._kept.append(_Told(self.clock() - ago, rows, frame))
             self.rows += rows
             self._bytes += len(frame)
         self._forget()

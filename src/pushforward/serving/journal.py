@@ -149,7 +149,7 @@ class Journal:
         closed = last is None or last.path.parent != day or time.monotonic() - last.began > ROTATE_SECONDS
         if last is None or closed or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
             day.mkdir(parents=True, exist_ok=True)
-            last = _Open(_unused(day), fresh.clear(), time.monotonic())
+            last = _Open(unused(day), fresh.clear(), time.monotonic())
             self.files += 1
         longer = _Open(last.path, pl.concat([last.table, fresh]), last.began)
         content = io.BytesIO()
@@ -164,7 +164,8 @@ class Journal:
             self.told(f"predictions are answered and not written to {self.folder}: {why}")
 
 
-def _unused(day: Path) -> Path:
+def unused(day: Path) -> Path:
+    """A new file in the folder of a day."""
     while True:
         now = datetime.now(UTC)
         path = day / f"{now:%H%M%S}-{now.microsecond:06}-{os.getpid()}.parquet"

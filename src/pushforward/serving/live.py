@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pushforward.serving import tables
 from pushforward.serving.candidate import Prepared
 from pushforward.serving.channel import Channel
 from pushforward.serving.events import Events
 from pushforward.serving.journal import Entry, Journal
 from pushforward.serving.line import Predicted
+from pushforward.serving.memory import Memory
 from pushforward.serving.port import Answer, Arm, Columns, RefusedError, Served, UnavailableError
 from pushforward.serving.shares import Pairs, within
 
@@ -48,6 +50,7 @@ class Live:
     share: float = 0.1
     slower: float = 3.0
     worse: Callable[[str], None] = lambda _: None
+    memory: Memory | None = None
     counts: Counter[str] = field(default_factory=Counter)
     arms: dict[Arm, Running | None] = field(default_factory=dict)
     pairs: Pairs = field(default_factory=lambda: Pairs(3.0))
@@ -103,6 +106,8 @@ class Live:
             name, colon, why = refused.partition(": ")
             named = bool(colon) and name in events
             raise RefusedError(name if named else "", why if named else refused)
+        if self.memory is not None:
+            self.memory.add(events, tables.inputs(main.served.manifest, "events"))
         return self.events.rows
 
     async def close(self) -> None:

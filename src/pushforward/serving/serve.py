@@ -20,6 +20,7 @@ from pushforward.serving.events import Events
 from pushforward.serving.follow import Follower, Tell, home
 from pushforward.serving.journal import Journal
 from pushforward.serving.live import Live
+from pushforward.serving.memory import FOLDER, Memory
 from pushforward.serving.uses import Uses
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: Non
     uses = Uses(root, options.model)
     told = uses.read()
     events = Events(told.serve.remember_days)
+    memory = Memory(options.log / FOLDER, told.serve.remember_days, say) if options.log is not None else None
+    if memory is not None and (count := memory.replay(events)):
+        say(f"events that were told before and are known again: {count:,}")
     if options.events is not None:
         events.add(tables.columns(table.read(options.events, str(options.events))))
     journal = Journal(options.log, say, options.keep_days) if options.log is not None else None
-    live = Live(events, journal, told.serve.share, told.serve.slower)
+    live = Live(events, journal, told.serve.share, told.serve.slower, memory=memory)
     with home(root, uses.model) as folder, _listening(options) as listener:
         cache = folder.parent.parent / "cache"
         follower = Follower(
@@ -73,13 +77,14 @@ def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: Non
         place = f"http://{_shown(options.host)}:{listener.getsockname()[1]}/"
         say(f"listens on {place} for {uses.model}#{options.environment}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(server, listener, follower, journal))
+            runner.run(_run(server, listener, follower, live))
 
 
-async def _run(server: "uvicorn.Server", listener: socket.socket, follower: Follower, journal: Journal | None) -> None:
+async def _run(server: "uvicorn.Server", listener: socket.socket, follower: Follower, live: Live) -> None:
     """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
     beside = [asyncio.create_task(follower.run())]
-    writing = asyncio.create_task(journal.run()) if journal is not None else None
+    journal, kept = live.journal, [one for one in (live.journal, live.memory) if one is not None]
+    writing = [asyncio.create_task(one.run()) for one in kept]
     if journal is not None:
         beside.append(asyncio.create_task(Outcomes(follower, journal.folder, follower.say).run()))
     try:
@@ -88,9 +93,9 @@ async def _run(server: "uvicorn.Server", listener: socket.socket, follower: Foll
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        if journal is not None and writing is not None:
-            journal.stop()
-            await writing
+        for one in kept:
+            one.stop()
+        await asyncio.gather(*writing)
 
 
 @contextlib.contextmanager
