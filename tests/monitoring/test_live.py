@@ -105,12 +105,12 @@ def test_where_nothing_is_old_enough_the_naive_number_stands_alone():
     assert (found.loss, found.old, found.naive) == (None, 0, pytest.approx(math.log(2)))
 
 
-def test_before_ten_days_there_is_a_loss_and_no_interval():
-    table = _days(9, [1, 0], [0.5, 0.5])
+def test_before_twelve_days_there_is_a_loss_and_no_interval():
+    table = _days(11, [1, 0], [0.5, 0.5])
     found = live.measure(table, table, WAIT, _asked(live.Promise(0.1, "x", rival=0.2)))
-    assert (found.loss.low, found.loss.clusters) == (None, 9)
+    assert (found.loss.low, found.loss.clusters) == (None, 11)
     assert not found.over.above(0.0)
-    assert interval.LEAST_CLUSTERS == 10
+    assert interval.LEAST_CLUSTERS == 12
 
 
 VERDICT = Verdict("promote", "because", "first", "logloss", {})

@@ -38,6 +38,15 @@ import polars as pl
 known = pl.read_parquet("@FOLDER@/known.parquet")
 known.write_parquet(sys.argv[1])
 """
+LOSS = """\
+import sys
+
+import polars as pl
+
+labels, predictions, out = sys.argv[1:]
+told = pl.read_parquet(labels).join(pl.read_parquet(predictions), on="id")
+told.select("id", loss=3 * (pl.col("y") - pl.col("p")).abs()).write_parquet(out)
+"""
 SETTINGS = (
     MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "    validation: data/predictions.parquet\n").replace(
         "    batches: params.yaml:data.months\n", ""
@@ -99,6 +108,22 @@ def _predictions():
     return buffer.getvalue()
 
 
+def _released(made, model, version, **more):
+    """Judge `model` at the commit of the clone, with a promise of .5, and put it into production."""
+    verdict = made.judge(made.git(made.clone, "rev-parse", "HEAD"), model)
+    verdict = dataclasses.replace(
+        verdict,
+        numbers=(Number("log loss", "lower", None, PROMISED),),
+        holdout=Holdout(("2020-03", "2020-04"), 1000, 61, "0" * 64),
+        validation=Validation("", 1800, 30, ()),
+        **more,
+    )
+    passed.record(made.clone, verdict)
+    with made.run():
+        made.promote_verdict(verdict, model)
+    release(made.clone, version)
+
+
 @pytest.fixture(scope="session")
 def serving(begun, tmp_path_factory, git_of_all) -> Hub:
     """A hub whose v1.0.0 is in production, with a promise of .5; made once, to be copied."""
@@ -106,19 +131,7 @@ def serving(begun, tmp_path_factory, git_of_all) -> Hub:
     made.write("pushforward.yaml", SETTINGS.replace("LOG", str(made.folder / "log")))
     made.write("params.yaml", 'data:\n  until: "2020-03-31"  # what is taken in\n')
     made.commit("one")
-    verdict = made.judge(made.git(made.clone, "rev-parse", "HEAD"), "one")
-    verdict = dataclasses.replace(
-        verdict,
-        metric="logloss",
-        numbers=(Number("log loss", "lower", None, PROMISED),),
-        calibration=Calibration(0.5, None, 0.5, None, 0.01),
-        holdout=Holdout(("2020-03", "2020-04"), 1000, 61, "0" * 64),
-        validation=Validation("", 1800, 30, ()),
-    )
-    passed.record(made.clone, verdict)
-    with made.run():
-        made.promote_verdict(verdict, "one")
-    release(made.clone, "v1.0.0")
+    _released(made, "one", "v1.0.0", metric="logloss", calibration=Calibration(0.5, None, 0.5, None, 0.01))
     return made
 
 
@@ -139,7 +152,7 @@ def hub(serving, tmp_path, git):
     return made
 
 
-def _serve(hub, days, right, *, rows=60, p=0.8, after=timedelta(hours=5)):
+def _serve(hub, days, right, *, rows=60, p=0.8, after=timedelta(hours=5), version="toy@v1.0.0"):
     """Log so many days of answers that end at NOW: of each day's rows a share `right` comes as was predicted."""
     keys, moments, labels, predicted = [], [], [], []
     for day in range(days):
@@ -154,7 +167,7 @@ def _serve(hub, days, right, *, rows=60, p=0.8, after=timedelta(hours=5)):
         {
             "at": pl.Series(moments, dtype=tables.INSTANT),
             "request": keys,
-            "version": ["toy@v1.0.0"] * len(keys),
+            "version": [version] * len(keys),
             "digest": ["0" * 64] * len(keys),
             "arm": ["main"] * len(keys),
             "key": keys,
@@ -310,6 +323,24 @@ def test_inputs_that_are_none_of_training_are_watched_with_their_names(hub):
     assert found.decision == "watch"
     assert {"broken", "drift"} >= {reason.rule for reason in found.reasons} >= {"broken"}
     assert "half: 1 unseen value (night) in 50.0 % of the rows" in " ".join(reason.words for reason in found.reasons)
+
+
+def test_a_loss_by_command_is_measured_by_the_command(hub):
+    settings = SETTINGS.replace("LOG", str(hub.folder / "log"))
+    by_command = "    loss: python loss.py {labels} {predictions} {out}\n    validation:"
+    hub.write("pushforward.yaml", settings.replace("    validation:", by_command))
+    hub.write("loss.py", LOSS)
+    hub.commit("two", "Have it cost what it costs")
+    _released(hub, "two", "v1.1.0", metric="loss")
+    _serve(hub, 30, right=0.6, version="toy@v1.1.0")
+    found = monitor(_asked(hub), dry_run=True)
+    assert (found.version, found.metric) == ("toy@v1.1.0", "loss")
+    # a hit costs 3 · .2, a miss 3 · .8; promised were .5
+    assert found.live.loss.mean == pytest.approx(3 * (0.6 * 0.2 + 0.4 * 0.8), abs=0.002)
+    assert (found.live.loss.rows, found.live.loss.clusters, found.live.bias) == (1798, 30, None)
+    assert found.live.over.mean == pytest.approx(found.live.loss.mean - 1.1 * PROMISED)
+    assert found.days[0].loss == pytest.approx(3 * (0.6 * 0.2 + 0.4 * 0.8))
+    assert (found.decision, found.reasons[0].rule) == ("retrain", "worse")
 
 
 def test_predictions_that_moved_are_watched_by_the_rows_that_no_fit_has_seen(hub):

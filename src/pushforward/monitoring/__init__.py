@@ -4,9 +4,9 @@
 further from it than its own days are from each other; `past` keeps both on this machine, and `predicted` asks the same
 of predictions.
 `tables` reads what was answered and what came of it as hostile data, `outcomes` says which outcomes are known and from
-which age on they count, `interval` how sure a number is that is looked at every day, `live` what a version has lost
-beside what its verdict promised, `decision` what is to be done. `asking` has the project tell what came of it. `look`
-gathers all that into a `record`, `kept` has these in git and `words` tells them; `retrain` says what a retrain is, and
-`monitor` does it from end to end.
+which age on they count, `lost` what each lost by a command of the project's, `interval` how sure a number is that is
+looked at every day, `live` what a version has lost beside what its verdict promised, `decision` what is to be done.
+`asking` has the project tell what came of it. `look` gathers all that into a `record`, `kept` has these in git and
+`words` tells them; `retrain` says what a retrain is, and `monitor` does it from end to end.
 `serving`, `views` and `commands` may import it.
 """

@@ -20,8 +20,9 @@ from pushforward.gate.loss import Loss
 from pushforward.gate.verdict import Verdict
 from pushforward.git.refs import REGISTRY
 from pushforward.judge import score
+from pushforward.judge.losses import TITLE
 from pushforward.lifecycle import Monitor
-from pushforward.monitoring import asking, live, outcomes, predicted, tables
+from pushforward.monitoring import asking, live, lost, outcomes, predicted, tables
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
@@ -30,6 +31,7 @@ from pushforward.monitoring.past import Past, compared, load
 from pushforward.monitoring.record import Day, Looked, Predicted, Reason, Record
 from pushforward.monitoring.tables import ROW
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import environment as environments
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import authority
@@ -104,10 +106,12 @@ class _Look:
 
     @cached_property
     def kind(self) -> Loss | None:
-        """The loss by which the version was judged; None where nothing was, or by a command of the project's."""
+        """The loss by which the version was judged; None where nothing was, or at keys that are not those of rows."""
         rules = self.own.settings
-        if rules.self_scored or rules.contract.loss is not None:
+        if rules.self_scored or rules.contract.loss_key is not None:
             return None
+        if rules.contract.loss is not None:
+            return losses.given(TITLE)
         return losses.of(rules.gate, len(rules.contract.classes))
 
     def record(self) -> Record:
@@ -166,13 +170,14 @@ class _Look:
         """Answers and outcomes; None where nobody tells any, or they cannot be had: then the record says so."""
         if self.limits.outcomes is None or self.kind is None:
             return None
+        now, by_command = self.asked.now, self.own.settings.contract.loss is not None
         try:
             told = self._outcomes()
+            joined = outcomes.joined(lost.once(answers) if by_command else answers, told, now)
+            joined = self._lost(joined) if by_command else joined
         except PushforwardError as failed:
             self.unread.append(f"the outcomes: {failed.message.splitlines()[0]}")
             return None
-        now = self.asked.now
-        joined = outcomes.joined(answers, told, now)
         past = self._past(told)
         seen = pl.concat([joined.select(TIME, KNOWN), *([past] if past is not None else [])])
         wait = outcomes.learned(seen[TIME], seen[KNOWN], now, never=self.limits.missing_at_most)
@@ -180,10 +185,31 @@ class _Look:
         clustered = self._clustered(joined)
         return _Joined(clustered, outcomes.settled(clustered, wait, now), wait)
 
+    def _lost(self, joined: pl.DataFrame) -> pl.DataFrame:
+        """With what the project's own command says that each answer lost: the version's, which took its promise."""
+        contract = self.own.settings.contract
+        assert contract.loss is not None  # noqa: S101, who asks has one
+        own = self.own
+        folder = environments.cache()
+        python = environments.interpreter(own.repository, own.commit, own.settings.environment, folder=folder)
+        asked = score.Command("loss", contract.loss, "the loss of what was answered", contract.folder)
+
+        def run(places: dict[str, Path]) -> None:
+            score.command(self._version, asked, places, python_bin=python, timeout=score.SCORE_SECONDS)
+
+        return lost.given(joined, contract, run, self.scratch)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns of joined answers that the loss is of."""
+        contract = self.own.settings.contract
+        return contract.predicted if contract.loss is None else (lost.LOSS,)
+
     def _outcomes(self) -> pl.DataFrame:
         rules, out = self.main.settings.contract, self.scratch / "outcomes.parquet"
         self.project.ask(out)
-        return tables.outcomes(out, rules.key, rules.label, rules.classes)
+        given = self.own.settings.contract.loss is not None
+        return tables.outcomes(out, rules.key, rules.label, rules.classes, given=given)
 
     def _past(self, told: pl.DataFrame) -> pl.DataFrame | None:
         """When the outcomes of the rows that were trained on were known, where the command tells these too."""
@@ -281,7 +307,7 @@ class _Look:
         assert self.kind is not None  # noqa: S101, or nothing is joined
         question = Question(
             self.kind,
-            self.own.settings.contract.predicted,
+            self._columns,
             promised,
             self.limits.lose_at_most,
             self.limits.alpha,
@@ -303,9 +329,8 @@ class _Look:
         there = joined.old.filter(pl.col(LABEL).is_not_null())
         if not there.height:
             return
-        columns = self.own.settings.contract.predicted
-        lost = self.kind.rows(there[LABEL].to_numpy(), score.matrix(there, columns))
-        days = there.with_columns(pl.col(TIME).dt.date().cast(pl.String).alias("day"), pl.Series("lost", lost))
+        found = self.kind.rows(there[LABEL].to_numpy(), score.matrix(there, self._columns))
+        days = there.with_columns(pl.col(TIME).dt.date().cast(pl.String).alias("day"), pl.Series("lost", found))
         for day, rows, loss in days.group_by("day").agg(pl.len(), pl.col("lost").mean()).sort("day").iter_rows():
             yield Day(day, rows, loss)
 

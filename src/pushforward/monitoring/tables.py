@@ -20,6 +20,7 @@ INSTANT = pl.Datetime("us", "UTC")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FILE = re.compile(r"\d{6}-\d{1,9}-\d{1,10}\.parquet")
 ROW = "row."  # before the name of each column of a row that was asked
+OWN = "outcome.key"  # a key as outcomes have it, where it is more than a text to join by
 ARM = "log.arm"  # by which arm a row was answered; outcomes may have an `arm` of their own
 LIMIT_FILES = 100_000
 # of the log, but for the predictions
@@ -125,10 +126,11 @@ def _check_numbers(found: pl.DataFrame, predicted: Sequence[str], *, probability
             raise TableError(f"the log: {said}", "look at who writes it")
 
 
-def outcomes(path: Path, key: str, label: str, classes: Sequence[str]) -> pl.DataFrame:
+def outcomes(path: Path, key: str, label: str, classes: Sequence[str], *, given: bool = False) -> pl.DataFrame:
     """What came of it, as the command `monitor.outcomes` has written it: `key`, label as a number, when it was known.
 
-    Other columns stay under their names.
+    Other columns stay under their names. Where losses are `given` by a command of the project's, a label may be of any
+    type, and the key is there as it was written, too.
     """
     name, edit = "what monitor.outcomes has written", "edit the command monitor.outcomes of pushforward.yaml"
     try:
@@ -147,16 +149,21 @@ def outcomes(path: Path, key: str, label: str, classes: Sequence[str]) -> pl.Dat
     for column in (key, label, KNOWN):
         if frame[column].null_count():
             raise TableError(f"{name}: {frame[column].null_count():,} rows have no {column}", edit)
-    try:
-        labels = table.places(frame[label], classes, name)
-    except PushforwardError as strange:
-        raise TableError(strange.message, edit) from None
-    if not labels.dtype.is_numeric() or not labels.cast(pl.Float64).is_finite().all():
-        raise TableError(f"{name}: a {label} is no finite number", edit)
     own = frame.select(
         pl.col(key).cast(pl.String).alias(KEY),
-        labels.cast(pl.Float64).alias(LABEL),
+        (frame[label] if given else _numbers(frame[label], classes, name, edit)).alias(LABEL),
         pl.col(KNOWN).dt.convert_time_zone("UTC").cast(INSTANT),
+        *([pl.col(key).alias(OWN)] if given else []),
     )
     others = [column for column in frame.columns if column not in (key, label, KNOWN, *own.columns)]
     return own.hstack(frame.select(others))
+
+
+def _numbers(labels: pl.Series, classes: Sequence[str], name: str, edit: str) -> pl.Series:
+    try:
+        found = table.places(labels, classes, name)
+    except PushforwardError as strange:
+        raise TableError(strange.message, edit) from None
+    if not found.dtype.is_numeric() or not found.cast(pl.Float64).is_finite().all():
+        raise TableError(f"{name}: a {labels.name} is no finite number", edit)
+    return found.cast(pl.Float64)
