@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.serving.shelf import PREDICT, Shelf
 from tests.serving.test_serve import Server
 
+from pushforward.commands.serve import serve
 from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.release.bundle import SUMS, bundle
 from pushforward.serving import packed
@@ -163,3 +165,17 @@ def test_it_answers_over_http_as_it_was_judged(hub, out):
         one.process.kill()
         one.process.wait()
         one.said.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--check"], "--signers and --check are for --bundle DIR"),
+        (["production", "--bundle", "."], "a bundle is one version: give --bundle DIR, or what to follow"),
+        (["--model", "toy", "--bundle", "."], "a bundle is one version: give --bundle DIR, or what to follow"),
+    ],
+)
+def test_what_would_be_passed_over_in_silence_is_refused(words, why):
+    done = CliRunner().invoke(serve, words)
+    assert done.exit_code == USAGE
+    assert why in done.output

@@ -204,8 +204,8 @@ def texts(of: Evidence, why: str) -> dict[str, bytes]:
         "image": f"{model}:{number}",
         "commit": of.target[:12],
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "load": str(int(may.load_seconds)),
-        "tries": str(12 + int(may.load_seconds) // 5 * 2),  # it is loaded twice: to be asked, and to answer
+        "load": str(60 + 2 * int(may.load_seconds)),  # it is loaded twice: to be asked, and to answer
+        "tries": str(12 + 2 * int(may.load_seconds) // 5),
         "asked": str(min(ASKED_MB, may.memory_mb + OWN_MB)),
         "memory": str(may.memory_mb + OWN_MB),
         "argument": "" if carried else f"--build-arg TOOL={OF_TOOL} ",
