@@ -584,10 +584,8 @@ def test_a_server_of_another_default_branch_runs_nothing_and_the_command_mends_i
     init(clone)
     git(clone, "push", "-q", "local", "trunk", PUSHFORWARD_RUN="none")
     found = everything(clone)["workflows"]
-    assert (
-        found.found
-        == "none of judge.yml, release.yml, train.yml, verify.yml runs for a push to trunk: they are for main"
-    )
+    named = "arrive.yml, judge.yml, monitor.yml, release.yml, train.yml, verify.yml"
+    assert found.found == f"none of {named} runs for a push to trunk: they are for main"
     typed_here(found.mend.partition(" && git push")[0], clone)
     git(clone, "push", "-q", "local", "trunk", PUSHFORWARD_RUN="none")
     assert "workflows" not in everything(clone)
