@@ -139,6 +139,13 @@ def test_golden_rows_of_another_model_are_refused(hub, out):
         prepare(hub.folder, out)
 
 
+def test_without_golden_rows_it_is_loaded_and_says_that_nothing_was_compared(hub, out):
+    shutil.rmtree(out / "golden")
+    sums = (out / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (out / "SHA256SUMS").write_text("".join(line for line in sums if "  golden/" not in line))
+    assert prepare(hub.folder, out).prepared.parity == packed.UNASKED
+
+
 def test_a_file_that_is_not_listed_is_not_loaded(hub, out):
     (out / "code" / "src" / "sitecustomize.py").write_text("raise SystemExit('it is loaded')")
     made = prepare(hub.folder, out).prepared

@@ -30,6 +30,7 @@ from pushforward.serving.live import Live, Running, opened
 
 SUM = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<path>\S.*)")
 AGAIN = "pushforward bundle VERSION --out DIR, where its repository is"
+UNASKED = "it loads; the bundle has no golden rows that its predictions could be held against"
 UNSIGNED = "no --signers FILE was given: only sums were checked, and who made the bundle could have made them"
 
 
@@ -67,7 +68,7 @@ def prepare(given: Path, signers: Path | None, folder: Path) -> Packed:
     rows = held / deployment.GOLDEN_ROWS
     golden = _golden(of) if rows.is_dir() else None
     made = candidate.startable(of, checkout, python, candidate.suffix(rows, deployment.GOLDEN_ROWS) if golden else "")
-    return Packed(candidate.ask(made, of.rules.serve, rows, golden, bundle.NOT_COMPARED, same=False), said)
+    return Packed(candidate.ask(made, of.rules.serve, rows, golden, UNASKED, same=False), said)
 
 
 def _golden(of: Evidence) -> Golden:
