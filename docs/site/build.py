@@ -74,6 +74,9 @@ def stage(source: Path, repository: str) -> None:
             text = text.replace(REFERENCE, REFERENCE + listed(made, text))
         (source / place).parent.mkdir(parents=True, exist_ok=True)
         (source / place).write_text(text + navigation(place, text), encoding="utf-8")
+    for picture in DOCS.glob("pictures/*"):
+        (source / "pictures").mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, source / "pictures")
     for name, text in made.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text + navigation(Path(name), text), encoding="utf-8")
