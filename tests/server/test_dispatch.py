@@ -112,6 +112,7 @@ def test_of_a_branch_the_newest_is_run_and_the_others_get_a_final_word(tiny):
         f"superseded by {commits[2][:9]}",
         "as it is told to find",
     ]
+    tiny.wait(tiny.idle)  # the report is there before the run has put its things away
     assert [tiny.run(commit).state for commit in commits] == ["cancelled", "cancelled", "done"]
 
 
