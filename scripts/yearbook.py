@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
-from scipy.special import stdtrit
+
+from pushforward.gate import stats
 
 INK, LIVE, PROMISED, CANARY, PALE = "#57606a", "#0969da", "#bc4c00", "#8250df", "#8c959f"
 WIDTH, HEIGHT = 880, 360
-CLIP = 1e-7
 
 
 @dataclass(frozen=True)
@@ -26,20 +25,15 @@ class Loss:
     @classmethod
     def of(cls, late: Sequence[int], p: Sequence[float], day: Sequence[Any]) -> "Loss":
         """Of outcomes, predictions and the days they belong to (CR1, Student's t)."""
-        y, q = np.asarray(late, dtype=float), np.clip(np.asarray(p, dtype=float), CLIP, 1 - CLIP)
-        loss = -(y * np.log(q) + (1 - y) * np.log1p(-q))
-        table = pl.DataFrame({"day": list(day), "off": loss - loss.mean()})
-        sums = table.group_by("day").agg(pl.col("off").sum())["off"].to_numpy()
-        days = len(sums)
-        error = float(np.sqrt((sums**2).sum() * days / (days - 1)) / len(y))
-        reach = float(stdtrit(days - 1, 0.975)) * error
-        return cls(float(loss.mean()), float(loss.mean()) - reach, float(loss.mean()) + reach, len(y))
+        loss = stats.log_loss(np.asarray(late, dtype=float), np.asarray(p, dtype=float))
+        found = stats.clustered_mean(loss, np.asarray(day).astype(str))
+        return cls(found.mean, found.low(0.025), found.high(0.025), len(loss))
 
 
 def constant(late: Sequence[int]) -> float:
     """The log loss of whoever says the month's own rate for every row: how hard the month was."""
-    rate = float(np.clip(np.mean(np.asarray(late, dtype=float)), CLIP, 1 - CLIP))
-    return float(-(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)))
+    y = np.asarray(late, dtype=float)
+    return float(stats.log_loss(y, np.full(len(y), y.mean())).mean())
 
 
 @dataclass(frozen=True)

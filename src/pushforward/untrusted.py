@@ -64,6 +64,14 @@ def plain_json(text: bytes, what: str) -> dict[str, Any]:
     return found
 
 
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(object_pairs_hook=…)`: an object each of whose names is there once; else a ValueError."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
 def where(wrong: "ValidationError") -> str:
     """The first thing that is wrong with a record: the path of the field, and why."""
     first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]

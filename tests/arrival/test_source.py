@@ -27,7 +27,7 @@ def test_a_list_is_taken_in_its_order():
         (b"garbage", "it is no JSON"),
         (b"\xff\xfe[]", "it is no JSON"),
         (b"[" * 200_000, "it is no JSON"),
-        (b'[{"batch": "a", "batch": "b", "digest": "123456"}]', "a key is there twice"),
+        (b'[{"batch": "a", "batch": "b", "digest": "123456"}]', "a name is there twice"),
         (b"{}", "it is no list of at most 10,000 batches"),
         (json.dumps([GOOD, GOOD]).encode(), "'2013-05' is there twice"),
         (b'[{"batch": "a"}]', "entry 0 is not of the form {batch, digest}"),

@@ -12,7 +12,7 @@ from tests.serving.versions import workers
 
 from pushforward.errors import DATA, POLICY, TOOL, PushforwardError
 from pushforward.lifecycle import Serve
-from pushforward.serving import candidate
+from pushforward.serving import candidate, program
 from pushforward.serving.channel import Channel
 from pushforward.serving.events import Events
 
@@ -143,10 +143,10 @@ def test_as_a_program_it_prints_one_line_the_version_or_why_not(shelf):
         command.append(str(shelf.hub.folder / "cache"))
         return subprocess.run(command, capture_output=True, check=True, cwd=ROOT / "src").stdout
 
-    made = candidate.read(run(tag))
+    made = candidate.Prepared(**program.read(run(tag)))
     assert (made.served.model, made.served.version) == ("toy", "v1.0.0")
     with pytest.raises(PushforwardError, match="toy#production#2 is not there"):
-        candidate.read(run("toy#production#2"))
+        program.read(run("toy#production#2"))
     assert json.loads(run("toy#production#2"))["exit_code"] == 2
     with pytest.raises(PushforwardError, match="said nothing"):
-        candidate.read(b"")
+        program.read(b"")

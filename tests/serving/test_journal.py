@@ -13,7 +13,7 @@ import polars as pl
 from tests.serving.shelf import AT, MANIFEST
 
 from pushforward.monitoring import tables as read
-from pushforward.serving import journal
+from pushforward.serving import growing, journal
 from pushforward.serving.journal import Entry, Journal
 from pushforward.serving.line import Predicted
 from pushforward.serving.port import Served
@@ -78,10 +78,10 @@ def test_a_file_grows_until_it_is_long_or_old_and_is_whole_each_time(tmp_path, m
         asyncio.run(kept.flush())
         (path,) = files(tmp_path / "log")
         assert pl.read_parquet(path).height == number + 1
-    monkeypatch.setattr(journal, "FLUSH_ROWS", 3)
+    monkeypatch.setattr(growing, "MOST_ROWS", 3)
     kept.add(entry(9.0))
     asyncio.run(kept.flush())
-    monkeypatch.setattr(journal, "ROTATE_SECONDS", -1.0)
+    monkeypatch.setattr(growing, "MOST_SECONDS", -1.0)
     kept.add(entry(10.0))
     asyncio.run(kept.flush())
     assert [pl.read_parquet(path)["row.x"].to_list() for path in files(tmp_path / "log")] == [

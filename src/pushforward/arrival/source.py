@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pushforward import untrusted
 from pushforward.errors import DATA, PushforwardError
 from pushforward.judge import score
 from pushforward.params import LONGEST_NAME
@@ -45,7 +46,7 @@ def read(content: bytes) -> list[Listed]:
     if len(content) > LONGEST:
         raise _refusal(f"it has more than {LONGEST >> 20} MiB")
     try:
-        tree = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
+        tree = json.loads(content.decode("utf-8"), object_pairs_hook=untrusted.once)
     except (ValueError, RecursionError) as broken:
         raise _refusal(f"it is no JSON: {plain(str(broken), 100)}") from None
     if not isinstance(tree, list) or len(tree) > MOST:
@@ -73,13 +74,6 @@ def _listed(entry: Any, number: int) -> Listed:
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise _refusal(f"entry {number} ({batch}): {plain(str(digest))!a} is no digest")
     return Listed(batch, digest)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _refusal(words: str) -> PushforwardError:

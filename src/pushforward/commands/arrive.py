@@ -1,14 +1,14 @@
 """`pushforward arrive`: Ask the source for new batches, try the oldest, and propose it as a change of one line."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pushforward.commands import common
-from pushforward.errors import DATA, USAGE, PushforwardError
+from pushforward.errors import DATA
 
 if TYPE_CHECKING:
     from pushforward.arrival.arrive import Done, Looked
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=common.example("pushforward arrive --dry-run"))
 @click.option("--dry-run", "dry", is_flag=True, help="Ask and try; propose, merge and record nothing.")
-@click.option("--now", default="", metavar="ISO", help="The moment by which a batch is late. Default: this one.")
+@common.now("The moment by which a batch is late.")
 @click.option(
     "--look",
     type=click.Path(path_type=Path),
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--from", "source", type=click.Path(path_type=Path), metavar="FOLDER", help="Act on what --look has left in FOLDER."
 )
 @common.JSON
-def arrive(dry: bool, now: str, look: Path | None, source: Path | None, as_json: bool) -> None:
+def arrive(dry: bool, now: datetime, look: Path | None, source: Path | None, as_json: bool) -> None:
     """Ask the source for new batches, try the oldest, and propose it as a change of one line.
 
     `arrive` in pushforward.yaml says what lists them, and how. What is proposed already is found; what a batch's own
@@ -37,7 +37,7 @@ def arrive(dry: bool, now: str, look: Path | None, source: Path | None, as_json:
 
     if look and (source or dry or as_json):
         raise click.UsageError("--look goes with none of the others: what it finds is a JSON in FOLDER")
-    root, moment = common.project(), _moment(now)
+    root = common.project()
     say = common.progress(as_json)
     with common.aside():
         found: Looked = arrival.read(source) if source else arrival.look(root, say=lambda line: say(str(line)))
@@ -46,7 +46,7 @@ def arrive(dry: bool, now: str, look: Path | None, source: Path | None, as_json:
         (look / arrival.FOUND).write_text(found.document())
         click.echo(f"{look / arrival.FOUND}: the source has {len(found.listed)}")
         return
-    done = arrival.act(root, found, moment, dry=dry, say=say)
+    done = arrival.act(root, found, now, dry=dry, say=say)
     if source:
         (source / arrival.DONE).write_text(arrival.document(done))
     if as_json:
@@ -62,16 +62,3 @@ def _say(done: "Done") -> None:
         click.echo(line)
     for alarm in done.alarms:
         click.echo(f"! {alarm.words}" + ("" if alarm.new else f" (known since {alarm.since[:10]})"), err=True)
-
-
-def _moment(text: str) -> datetime:
-    """The moment that is meant, in UTC where it names no zone."""
-    if not text:
-        return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise PushforwardError(
-            f"--now {text!a} is no moment", next="pushforward arrive --now 2013-06-08", exit_code=USAGE
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,22 @@ def _models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[st
 
 
 MODEL = click.option("--model", default="", metavar="NAME", help="Which of several models.", shell_complete=_models)
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, text: str) -> datetime:
+    """The moment that is meant, this one where none is; without a zone it is of UTC."""
+    if not text:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r:.60} is no moment such as 2013-05-01T06:00:00Z") from None
+    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def now(what: str) -> Callable[[Any], Any]:
+    """The option --now: a moment in UTC, and what it is the moment of."""
+    return click.option("--now", default="", metavar="ISO", callback=_moment, help=f"{what} Default: this one.")
 
 
 class Words(click.Group):

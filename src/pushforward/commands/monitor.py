@@ -1,6 +1,6 @@
 """`pushforward monitor`: Look at what is in use: drift, outcomes, live loss; say retrain, watch or fine."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -11,11 +11,11 @@ from pushforward.registry.tags import PRODUCTION
 @click.command(epilog=common.example("pushforward monitor production --log /srv/serving-log --dry-run"))
 @click.argument("environment", default=PRODUCTION, shell_complete=completion.environments)
 @click.option("--log", default="", metavar="DIR", help="What `serve` has logged: a folder, or a URL that DVC reads.")
-@click.option("--now", "moment", default="", metavar="ISO", help="The moment of the look. Default: this one.")
+@common.now("The moment of the look.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; propose and keep nothing.")
 @common.MODEL
 @common.JSON
-def monitor(environment: str, log: str, moment: str, dry_run: bool, model: str, as_json: bool) -> None:
+def monitor(environment: str, log: str, now: datetime, dry_run: bool, model: str, as_json: bool) -> None:
     """Look at what is in use: drift, outcomes, live loss; say retrain, watch or fine.
 
     The word and its reasons are kept in git; where a retrain is due and something is new to learn from, a change
@@ -26,7 +26,7 @@ def monitor(environment: str, log: str, moment: str, dry_run: bool, model: str, 
     from pushforward.monitoring.monitor import monitor as looked
     from pushforward.release import verify
 
-    now, root = _moment(moment), common.project()
+    root = common.project()
     told = []
     for name in [model] if model else verify.models(root):
         asked = Asked(root, environment, name, log, now, common.progress(as_json))
@@ -38,17 +38,6 @@ def monitor(environment: str, log: str, moment: str, dry_run: bool, model: str, 
             click.echo(f"{f'{name}: ' if name else ''}{environment} holds no version yet")
     if as_json:
         _print_json(told)
-
-
-def _moment(text: str) -> datetime:
-    """A moment with its zone; without one it is of UTC."""
-    if not text:
-        return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--now: {text!r:.60} is no moment such as 2013-05-01T06:00:00Z") from None
-    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _print_json(told: list) -> None:  # type: ignore[type-arg]

@@ -27,6 +27,10 @@ from pushforward.settings import Settings
 from pushforward.text import plain
 
 
+class NoneBeforeError(PushforwardError):
+    """An environment that has nothing to go back to."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What was tagged. `environment` is "" for a deprecation, `previous` the version that was in use there before.
@@ -94,7 +98,7 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
                 )
             before = known.before(environment)
             if before is None:
-                raise PushforwardError(
+                raise NoneBeforeError(
                     f"{environment} held no version before {present.name} that is not deprecated",
                     next=f"pushforward rollback {environment} --empty -m REASON, or pushforward release VERSION "
                     f"--to {environment}",

@@ -8,7 +8,8 @@ that does not come. Of the latter, `worker` is the program that loads one versio
 process of it, `scored` a score command in its stead, `channel` a version that answers whatever becomes of those, and
 `events` what each of them is told of the world. `candidate` verifies, loads and asks a version before it answers
 anybody; `uses` looks which one that should be, `follow` sees to it, and `live` has those that answer now, by `shares`;
-`packed` is one that comes in a bundle, beside which nothing is looked for. `journal` keeps what was answered, `memory`
-what was told, `canary` looks at what came of it, which `asking` has told, `counts` counts, and `tables` are columns as
-data frames. `serve` starts both halves. `commands` may import it.
+`packed` is one that comes in a bundle, beside which nothing is looked for. `journal` keeps what was answered and
+`memory` what was told, in files of `growing`; `canary` looks at what came of it, which `asking` has told, `program` is
+what either has done by a process beside, `counts` counts, and `tables` are columns as data frames. `serve`
+starts both halves. `commands` may import it.
 """

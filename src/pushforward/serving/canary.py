@@ -6,7 +6,6 @@ than at the last one; how many there were is kept beside the log, so that a serv
 
 import asyncio
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from pathlib import Path
 import polars as pl
 
 from pushforward import durable
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.judge import score
 from pushforward.monitoring import outcomes
 from pushforward.monitoring import tables as read
-from pushforward.serving.asking import refused
-from pushforward.serving.follow import Follower, program
+from pushforward.serving import program
+from pushforward.serving.follow import Follower
 from pushforward.serving.live import Running
 from pushforward.serving.shares import worse
 from pushforward.settings import COMMAND
@@ -66,16 +65,8 @@ class Outcomes:
         uses = self.follower.uses
         with tempfile.TemporaryDirectory(prefix="pushforward-outcomes-") as folder:
             out = Path(folder, "outcomes.parquet")
-            words = ("-P", "-m", "pushforward.serving.asking", uses.root, uses.model, self.follower.cache, out)
-            async with program(sys.executable, *map(str, words)) as child:
-                try:
-                    async with asyncio.timeout(ASKED_SECONDS):
-                        said, _ = await child.communicate()
-                except TimeoutError:
-                    why = f"they were not told after {ASKED_SECONDS:.0f} s"
-                    raise PushforwardError(why, exit_code=TOOL) from None
-            if failed := refused(said):
-                raise failed
+            words = (uses.root, uses.model, self.follower.cache, out)
+            await program.ask("asking", *words, seconds=ASKED_SECONDS)
             return await asyncio.to_thread(look, self.log, main, canary, out)
 
 

@@ -34,7 +34,7 @@ from pushforward.release.bundle import Golden
 from pushforward.release.chain import Evidence
 from pushforward.release.rebuild import Source
 from pushforward.release.stored import check_model
-from pushforward.serving import tables, worker
+from pushforward.serving import program, tables
 from pushforward.serving.channel import Asked, Opens
 from pushforward.serving.events import Events
 from pushforward.serving.inputs import inputs_of
@@ -117,18 +117,9 @@ class Prepared:
 
 
 def main() -> None:
-    """`python -m pushforward.serving.candidate ROOT TAG FOLDER CACHE`: one line of JSON on standard output."""
-    worker.die_with_parent()
+    """`python -m pushforward.serving.candidate ROOT TAG FOLDER CACHE`: the version, as JSON on standard output."""
     root, name, folder, cache = sys.argv[1:]
-    out = os.dup(1)
-    os.dup2(2, 1)  # what DVC, an installer and others print is progress
-    try:
-        told = dataclasses.asdict(prepare(Path(root), name, Path(folder), Path(cache)))
-    except PushforwardError as failed:
-        told = {"error": failed.message, "next": failed.next, "exit_code": failed.exit_code}
-    except OSError as trouble:  # a full disk is no fault of the version
-        told = {"error": f"{trouble.filename or ''}: {trouble.strerror}", "next": "df -h", "exit_code": TOOL}
-    os.write(out, json.dumps(told).encode() + b"\n")
+    program.tell(lambda: dataclasses.asdict(prepare(Path(root), name, Path(folder), Path(cache))))
 
 
 def prepare(root: Path, name: str, folder: Path, cache: Path) -> Prepared:
@@ -280,17 +271,6 @@ def _memory(asked: Asked) -> float | None:
         words = Path(f"/proc/{asked.process.pid}/statm").read_text().split()
         return round(int(words[1]) * PAGE / MIB, 1)
     return None
-
-
-def read(text: bytes) -> Prepared:
-    """What the program has printed; the `PushforwardError` that it tells of is raised."""
-    try:
-        told = json.loads(text)
-    except ValueError:
-        raise PushforwardError("the candidate's process said nothing", exit_code=TOOL) from None
-    if "error" in told:
-        raise PushforwardError(told["error"], next=told["next"], exit_code=told["exit_code"])
-    return Prepared(**told)
 
 
 if __name__ == "__main__":

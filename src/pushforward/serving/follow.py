@@ -11,20 +11,16 @@ import hashlib
 import os
 import secrets
 import shutil
-import signal
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pushforward
 from pushforward import durable
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import PushforwardError
 from pushforward.lifecycle import Serve
 from pushforward.release import release
-from pushforward.serving import candidate
+from pushforward.serving import program
 from pushforward.serving.candidate import Prepared
 from pushforward.serving.line import FaultError
 from pushforward.serving.live import Live, Running, opened
@@ -33,7 +29,6 @@ from pushforward.serving.uses import Told, Use, Uses
 
 PREPARE_SECONDS = 3600.0  # an environment may have to be built, and gigabytes fetched
 AGAIN_SECONDS = (30.0, 900.0)
-LAST_LINES = 4
 Tell = Callable[[str, str, str], None]
 
 
@@ -123,9 +118,7 @@ class Follower:
         try:
             try:
                 made = release.rollback(root, reason, environment=environment, model=model)
-            except PushforwardError as failed:
-                if "held no version before" not in failed.message:
-                    raise
+            except release.NoneBeforeError:
                 made = release.empty(root, reason, environment=environment, model=model)
         except PushforwardError as failed:
             step = f"pushforward rollback {environment} -m REASON"
@@ -251,17 +244,8 @@ class Follower:
     async def _prepare(self, name: str, home: Path) -> Prepared:
         """Have a program of its own verify, load and ask a version."""
         home.mkdir(parents=True)
-        words = ("-P", "-m", "pushforward.serving.candidate", self.uses.root, name, home, self.cache)
-        async with program(sys.executable, *map(str, words)) as child:
-            try:
-                async with asyncio.timeout(PREPARE_SECONDS):
-                    out, said = await child.communicate()
-            except TimeoutError:
-                raise PushforwardError(f"it was not ready after {PREPARE_SECONDS:.0f} s", exit_code=TOOL) from None
-        if child.returncode != 0 or not out:
-            lines = said.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-            raise PushforwardError("\n  ".join(["its process ended before it was ready", *lines]), exit_code=TOOL)
-        return candidate.read(out)
+        words = (self.uses.root, name, home, self.cache)
+        return Prepared(**await program.ask("candidate", *words, seconds=PREPARE_SECONDS))
 
     def _known(self) -> Iterator[Running]:
         for post in self.posts.values():
@@ -289,23 +273,6 @@ class Follower:
             task.cancel()
         await self.live.close()
         await asyncio.gather(*tasks, *(self._stop(one) for one in self._started), *self._ending, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def program(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program of ours in a session of its own; nothing of it outlives the block."""
-    source = str(Path(pushforward.__file__).parent.parent)
-    known = os.environ.get("PYTHONPATH", "")
-    env = os.environ | {"PYTHONPATH": f"{source}{os.pathsep}{known}" if known else source}
-    child = await asyncio.create_subprocess_exec(
-        *words, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
-    )
-    try:
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
 
 
 @contextlib.contextmanager

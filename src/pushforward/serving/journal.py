@@ -7,9 +7,6 @@ is long or old enough. A disk that is full loses rows too: they are counted, and
 
 import asyncio
 import contextlib
-import io
-import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -21,16 +18,14 @@ from typing import Any
 import polars as pl
 
 from pushforward import durable
-from pushforward.serving import tables
+from pushforward.serving import growing, tables
+from pushforward.serving.growing import DAY, Growing
 from pushforward.serving.line import Predicted
 from pushforward.serving.port import Arm, Columns, Served, Value
 
 FLUSH_SECONDS = 5.0
-FLUSH_ROWS = 20_000
-ROTATE_SECONDS = 300.0
 MOST_ROWS = 1_000_000  # in memory, where writing takes longer than answering
 TIDY_SECONDS = 3600.0
-DAY = re.compile(r"\d{4}-[01]\d-[0-3]\d")
 ROW = "row."
 
 
@@ -52,15 +47,6 @@ class Entry:
         return len(next(iter(self.predicted.columns.values())))
 
 
-@dataclass(frozen=True)
-class _Open:
-    """A file that still grows: where it is, what is in it, and when it was begun."""
-
-    path: Path
-    table: pl.DataFrame
-    began: float
-
-
 @dataclass
 class Journal:
     """The journal in a folder; `told` hears once when rows are lost, and when they are not any more."""
@@ -70,13 +56,15 @@ class Journal:
     keep_days: float | None = None
     rows: int = 0
     lost: int = 0
-    files: int = 0
-    _open: dict[str, _Open] = field(default_factory=dict)
+    _files: Growing = field(init=False)
     _waiting: list[Entry] = field(default_factory=list)
     _count: int = 0
     _full: asyncio.Event = field(default_factory=asyncio.Event)
     _failing: bool = False
     _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._files = Growing(self.folder)
 
     def add(self, entry: Entry) -> None:
         """Keep an answer until it is written; returns at once."""
@@ -86,7 +74,7 @@ class Journal:
             return
         self._waiting.append(entry)
         self._count += count
-        if self._count >= FLUSH_ROWS:
+        if self._count >= growing.MOST_ROWS:
             self._full.set()
 
     async def run(self) -> None:
@@ -143,34 +131,13 @@ class Journal:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         """Put the file of a version in its place, longer by these answers; or begin a new one."""
-        version, fresh = entries[0].served.version, table(entries)
-        now, last = datetime.now(UTC), self._open.get(version)
-        day = self.folder / now.date().isoformat()
-        closed = last is None or last.path.parent != day or time.monotonic() - last.began > ROTATE_SECONDS
-        if last is None or closed or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
-            day.mkdir(parents=True, exist_ok=True)
-            last = _Open(unused(day), fresh.clear(), time.monotonic())
-            self.files += 1
-        longer = _Open(last.path, pl.concat([last.table, fresh]), last.began)
-        content = io.BytesIO()
-        longer.table.write_parquet(content)
-        durable.write(longer.path, content.getvalue())
-        self._open[version] = longer
+        self._files.put(table(entries), entries[0].served.version)
 
     def _lose(self, count: int, why: str) -> None:
         self.lost += count
         if not self._failing:
             self._failing = True
             self.told(f"predictions are answered and not written to {self.folder}: {why}")
-
-
-def unused(day: Path) -> Path:
-    """A new file in the folder of a day."""
-    while True:
-        now = datetime.now(UTC)
-        path = day / f"{now:%H%M%S}-{now.microsecond:06}-{os.getpid()}.parquet"
-        if not path.exists():
-            return path
 
 
 def table(entries: Sequence[Entry]) -> pl.DataFrame:

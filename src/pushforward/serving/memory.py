@@ -6,7 +6,6 @@ What is older than a version has to know it is taken out. A file that cannot be 
 
 import asyncio
 import contextlib
-import io
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,8 @@ import polars as pl
 from pushforward import durable
 from pushforward.serving import tables
 from pushforward.serving.events import Events
-from pushforward.serving.journal import DAY, FLUSH_ROWS, MOST_ROWS, ROTATE_SECONDS, TIDY_SECONDS, unused
+from pushforward.serving.growing import DAY, Growing
+from pushforward.serving.journal import MOST_ROWS, TIDY_SECONDS
 from pushforward.serving.port import Columns
 
 FOLDER = "events"
@@ -44,15 +44,6 @@ class _Told:
         return found.select(at, *(pl.col(name).alias(f"{EVENT}{name}") for name in found.columns))
 
 
-@dataclass(frozen=True)
-class _Open:
-    """A file that still grows: where it is, what is in it, and when it was begun."""
-
-    path: Path
-    table: pl.DataFrame
-    began: float
-
-
 @dataclass
 class Memory:
     """The events of the last `days`, in a folder; `told` hears of what cannot be written or read."""
@@ -61,11 +52,14 @@ class Memory:
     days: float
     told: Callable[[str], None]
     lost: int = 0
-    _open: _Open | None = None
+    _files: Growing = field(init=False)
     _waiting: list[_Told] = field(default_factory=list)
     _count: int = 0
     _failing: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._files = Growing(self.folder)
 
     def add(self, events: Columns, types: tables.Types) -> None:
         """Keep events, all of them columns of one length, until they are written; returns at once."""
@@ -136,17 +130,7 @@ class Memory:
 
     def _write(self, told: Sequence[_Told]) -> None:
         """Put the file that grows in its place, longer by events of the same columns; or begin a new one."""
-        fresh = pl.concat([one.table for one in told], how="vertical_relaxed")
-        day, last = self.folder / datetime.now(UTC).date().isoformat(), self._open
-        grows = last is not None and last.path.parent == day and time.monotonic() - last.began < ROTATE_SECONDS
-        if last is None or not grows or last.table.schema != fresh.schema or last.table.height >= FLUSH_ROWS:
-            day.mkdir(parents=True, exist_ok=True)
-            last = _Open(unused(day), fresh.clear(), time.monotonic())
-        longer = _Open(last.path, pl.concat([last.table, fresh]), last.began)
-        content = io.BytesIO()
-        longer.table.write_parquet(content)
-        durable.write(longer.path, content.getvalue())
-        self._open = longer
+        self._files.put(pl.concat([one.table for one in told], how="vertical_relaxed"))
 
     def _lose(self, count: int, why: str) -> None:
         self.lost += count

@@ -3,13 +3,13 @@
 `study` opens it. One process at a time searches, and the kernel knows which: no lock is left behind by one that dies.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 
 SUFFIX = ".journal"
@@ -30,21 +30,15 @@ class _Held:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Search alone in the folder; refused while another process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            who = lock.read().strip() or "another process"
+    lock = folder / LOCK
+    with durable.attempted(lock) as mine:
+        if not mine:
             raise PushforwardError(
-                f"a search goes on here already (process {who})",
+                f"a search goes on here already (process {lock.read_text().strip() or 'unknown'})",
                 next="wait for it, or end it with Ctrl-C: what it has tried is kept",
                 exit_code=TOOL,
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+            )
+        lock.write_text(f"{os.getpid()}\n")
         yield
 
 

@@ -71,20 +71,37 @@ class Trend:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """What values are drawn in: their scales, and grid lines at round ones with as many digits as tell them apart."""
+
+    down: Scale
+    across: Scale
+    right: float
+    grid: tuple[tuple[float, float], ...]
+    digits: int
+
+    @classmethod
+    def of(cls, values: Sequence[float], count: int, width: int, height: int) -> "_Frame":
+        """Around `values`, for `count` points at equal distances."""
+        right, top, bottom = width - 60.0, 28.0, height - 16.0
+        low, high = min(values), max(values)
+        margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
+        down, across = Scale(low - margin, high + margin, bottom, top), Scale(0, count - 1, 20.0, right - 16)
+        marks = ticks(low - margin, high + margin)
+        step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
+        grid = tuple((down.at(mark), mark) for mark in marks)
+        return cls(down, across, right, grid, max(0, -math.floor(math.log10(step) + 1e-9)))
+
+
 def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
     """Place the points of one metric, oldest first, at equal distances; `lines` join those that became versions.
 
     Values on different months cannot be compared, so no line goes from one month to another.
     """
-    left, right, top, bottom = 4.0, width - 60.0, 28.0, height - 16.0
-    values = [point.value for point in points]
-    low, high = min(values), max(values)
-    margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
-    down = Scale(low - margin, high + margin, bottom, top)
-    across = Scale(0, len(points) - 1, left + 16, right - 16)
+    frame = _Frame.of([point.value for point in points], len(points), width, height)
+    down, across = frame.down, frame.across
     placed = tuple(Placed(across.at(place), down.at(point.value), point) for place, point in enumerate(points))
-    marks = ticks(low - margin, high + margin)
-    step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
     seen, months = {""}, []
     for one in placed:
         month = one.point.month
@@ -94,9 +111,9 @@ def trend(points: Sequence[Point], *, width: int, height: int) -> Trend:
     return Trend(
         width,
         height,
-        right,
-        tuple((down.at(mark), mark) for mark in marks),
-        max(0, -math.floor(math.log10(step) + 1e-9)),
+        frame.right,
+        frame.grid,
+        frame.digits,
         tuple(_apart(months, 64)),
         placed,
         _joined([(one.x, one.y, one.point.month) for one in placed if one.point.version]),
@@ -132,22 +149,17 @@ def daily(
 ) -> Daily:
     """Place (day, value, words) at equal distances, oldest first; lines and band are within the drawing."""
     width, height = size
-    right, top, bottom = width - 60.0, 28.0, height - 16.0
     values = [value for _, value, _ in days] + [one for one in (promised, limit, *(band or ())) if one is not None]
-    low, high = min(values), max(values)
-    margin = (high - low) * 0.08 or abs(high) * 0.01 or 1.0
-    down = Scale(low - margin, high + margin, bottom, top)
-    across = Scale(0, len(days) - 1, 20.0, right - 16)
-    marks = ticks(low - margin, high + margin)
-    step = min((after - before for before, after in itertools.pairwise(marks)), default=abs(high) or 1.0)
+    frame = _Frame.of(values, len(days), width, height)
+    down, across = frame.down, frame.across
     points = tuple((across.at(place), down.at(value), words) for place, (_, value, words) in enumerate(days))
     firsts = [place for place, (day, _, _) in enumerate(days) if not place or day[:7] != days[place - 1][0][:7]]
     return Daily(
         width,
         height,
-        right,
-        tuple((down.at(mark), mark) for mark in marks),
-        max(0, -math.floor(math.log10(step) + 1e-9)),
+        frame.right,
+        frame.grid,
+        frame.digits,
         tuple(_apart([(points[place][0], days[place][0][:7]) for place in firsts], 64)),
         points,
         " ".join(f"{x},{y}" for x, y, _ in points),
