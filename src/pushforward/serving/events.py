@@ -72,13 +72,20 @@ class Events:
                 yield number, told.frame
             number += 1
 
-    def take_back(self, first: int, end: int) -> None:
-        """Forget frames that a version has refused: the next one need not be asked."""
-        for number in range(max(first, self.first), min(end, self.end)):
-            self._drop(number)
+    def take_back(self, number: int) -> int:
+        """Forget a frame that a version has refused: the next one need not be asked. How many rows it had."""
+        rows = self._drop(number)
         if len(self._ages) > 2 * len(self._kept) + SLACK:
             self._ages = [(told.at, number) for number, told in self._kept.items()]
             heapq.heapify(self._ages)
+        return rows
+
+    def told(self, first: int, end: int) -> Iterator[Columns]:
+        """The events of the frames from the number `first` on, before `end`, that are kept."""
+        for number, frame in self.since(first):
+            if number >= end:
+                return
+            yield pickle.loads(frame)[1]  # noqa: S301, pickled by `add`
 
     def _known(self, columns: Columns, count: int, came: float) -> list[float]:
         """When each event was known: none later than it came, and then those that do not say it."""
