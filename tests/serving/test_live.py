@@ -1,6 +1,7 @@
 """live: who answers a request, who is asked beside, and what becomes of a canary that is worse."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from tests.serving.shelf import AT, running
@@ -8,7 +9,8 @@ from tests.serving.versions import Opened, spec
 
 from pushforward.serving.events import Events
 from pushforward.serving.journal import Journal
-from pushforward.serving.live import LOOK_EVERY, Live
+from pushforward.serving.line import Line
+from pushforward.serving.live import LOOK_EVERY, Live, opened
 from pushforward.serving.memory import Memory
 from pushforward.serving.port import RefusedError, UnavailableError
 from pushforward.serving.shares import TIMED, within
@@ -161,6 +163,21 @@ def test_what_a_version_that_was_in_use_took_is_held_against_no_canary(tmp_path)
             return before, one.live.pairs.asked
 
     assert asyncio.run(play()) == (0, 1)
+
+
+def test_what_keeps_events_for_a_version_keeps_them_as_long_as_the_server_does(tmp_path):
+    found, one = [], Opened(spec(tmp_path))
+
+    async def opens(told, on_end):
+        found.append(told)
+        return await Line.open(told, on_end)
+
+    async def play():
+        made = SimpleNamespace(spec=lambda _, features: one.channel.spec, opens=opens, served=None)
+        await (await opened(made, None, Live(Events(7)), print, features=False)).channel.stop()
+
+    asyncio.run(play())
+    assert [told.remember_days for told in found] == [7]
 
 
 def test_without_a_version_nobody_is_answered():

@@ -33,7 +33,7 @@ class Events:
     """Frames of events in the order in which they came, each with its number; the oldest by their own time go."""
 
     def __init__(self, days: float, clock: Callable[[], float] = time.time) -> None:
-        self.seconds, self.clock = days * DAY_SECONDS, clock
+        self.days, self.clock = days, clock
         self.end = 0  # the number that the next frame gets
         self.rows = 0
         self.dropped = 0  # rows that went before their time, for want of memory
@@ -92,7 +92,7 @@ class Events:
         return [min(_seconds(value, came), came) for value in columns.get(KNOWN, ())] or [came] * count
 
     def _forget(self) -> None:
-        oldest = self._newest - self.seconds
+        oldest = self._newest - self.days * DAY_SECONDS
         while self._ages and (self._ages[0][0] < oldest or self._bytes > MOST_BYTES):
             at, number = heapq.heappop(self._ages)
             rows = self._drop(number)

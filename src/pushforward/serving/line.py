@@ -56,6 +56,7 @@ class Spec:
     load_seconds: float = LOAD_SECONDS
     answer_seconds: float = ANSWER_SECONDS
     features: bool = False
+    remember_days: float = math.inf  # how long events are kept, by what keeps them outside of a worker
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,8 @@ async def opened(
         live.counts["faults"] += 1
         say(f"{prepared.version}: {why}")
 
-    channel = Channel(prepared.spec(may, features=features), live.events, told, prepared.opens)
+    spec = replace(prepared.spec(may, features=features), remember_days=live.events.days)
+    channel = Channel(spec, live.events, told, prepared.opens)
     await channel.start()
     return Running(prepared.served, channel, prepared)
 
