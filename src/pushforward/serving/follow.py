@@ -145,10 +145,9 @@ class Follower:
         """Count a look that failed, and say why: once, and of a repository that is away whatever each look calls it."""
         self.live.counts["unread"] += 1
         why = str(failed).partition("\n")[0]
+        known = "away" if isinstance(failed, PushforwardError) and failed.exit_code == TOOL else why
         if isinstance(failed, OSError):
             known = f"errno {failed.errno}"  # its words have the names of temporary files
-        else:
-            known = "away" if failed.exit_code == TOOL else why
         if known not in self._unread:
             self._unread.add(known)
             self.say(f"{why}; what is served stays")
