@@ -150,3 +150,16 @@ def test_the_page_has_the_rules():
     rows = [f"| `{rule.name}` | {rule.word} | {rule.when} |" for rule in decision.RULES]
     told = PAGE.read_text().partition("<!-- rules:")[2].partition("<!-- /rules -->")[0]
     assert [line for line in told.splitlines() if line.startswith("| `")] == rows
+
+
+def test_outcomes_that_never_come_are_watched_and_said_as_they_are():
+    none = decide(_live(wait=Wait(None, 200, 0.0, timedelta(days=150))))
+    assert none.reasons == (
+        (
+            "open",
+            "no outcome of 200 answers has come within 150.0 d: has monitor.outcomes the keys of the log?",
+        ),
+    )
+    few = decide(_live(wait=Wait(None, 50, 0.0, timedelta(days=150))))
+    assert few.reasons == (("open", "50 answers are too few to tell when their outcomes are known"),)
+    assert few.word == "watch"

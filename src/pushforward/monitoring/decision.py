@@ -13,7 +13,7 @@ from pushforward import percent
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.live import Live, Promise
-from pushforward.monitoring.outcomes import span
+from pushforward.monitoring.outcomes import LEAST, span
 
 Word = Literal["fine", "watch", "retrain"]
 WORDS: tuple[Word, ...] = ("fine", "watch", "retrain")  # from the mildest on
@@ -173,7 +173,7 @@ def _open(found: Found) -> str:
     wait = found.live.wait if found.live else None
     if wait is None or wait.age is not None or wait.followed < OPEN:
         return ""
-    return wait.words
+    return wait.words if wait.share or wait.rows < LEAST else f"{wait.words}: has monitor.outcomes the keys of the log?"
 
 
 def _drifted(found: Found) -> str:

@@ -26,7 +26,7 @@ from pushforward.monitoring import asking, live, lost, outcomes, predicted, tabl
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
-from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
+from pushforward.monitoring.outcomes import KEY, KNOWN, LABEL, TIME, Wait
 from pushforward.monitoring.past import Past, compared, load
 from pushforward.monitoring.record import Day, Looked, Predicted, Reason, Record
 from pushforward.monitoring.tables import ROW
@@ -116,7 +116,7 @@ class _Look:
 
     def record(self) -> Record:
         """All that was found, and the decision."""
-        answers = self._answers()
+        answers = self.answers
         promised = live.promise(self.verdict, self.kind) if self.verdict is not None and self.kind is not None else None
         joined = self._joined(answers)
         measured = self._measured(joined, promised) if joined is not None else None
@@ -152,7 +152,8 @@ class _Look:
             waiting=found.waiting,
         )
 
-    def _answers(self) -> pl.DataFrame:
+    @cached_property
+    def answers(self) -> pl.DataFrame:
         """What the version has answered, asked until the moment of the look."""
         rules = self.own.settings.contract
         probability = self.own.settings.gate.probability
@@ -169,6 +170,9 @@ class _Look:
     def _joined(self, answers: pl.DataFrame) -> _Joined | None:
         """Answers and outcomes; None where nobody tells any, or they cannot be had: then the record says so."""
         if self.limits.outcomes is None or self.kind is None:
+            return None
+        if answers.height and not (answers[KEY] != "").any():
+            self.unread.append("the outcomes: no answer of the log has a key that one could come to")
             return None
         now, by_command = self.asked.now, self.own.settings.contract.loss is not None
         try:
@@ -224,22 +228,24 @@ class _Look:
         rules = self.own.settings.contract
         if rules.time is None:
             return None
+        skip = [rules.label]
+        if rules.cluster is not None and f"{ROW}{rules.cluster}" not in self.answers.columns:
+            skip.append(rules.cluster)
+        wanted = rules.beside(self.limits.reference)
         try:
-            wanted, outs = self._outs(self.limits.reference)
-            return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time)
+            outs = self._outs(wanted)
+            return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time, skip=skip)
         except PushforwardError as failed:
             self.unread.append(f"monitor.reference: {failed.message.splitlines()[0]}")
             return None
 
-    def _outs(self, named: str) -> tuple[str, dict[str, str]]:
-        """The path from the root of what the settings name, and the objects of the version's own that hold it."""
-        folder = self.own.settings.contract.folder
-        wanted = f"{folder}/{named}" if folder != "." else named
+    def _outs(self, wanted: str) -> dict[str, str]:
+        """The objects of the version's own that hold what is `wanted`, a path from the root."""
         there = objects.outs(self.source.repository, self.used.commit)
         outs = {path: oid for path, oid in there.items() if path == wanted or path.startswith(f"{wanted}/")}
         if not outs:
             raise PushforwardError(f"{self.used.name} has no out {wanted}")
-        return wanted, outs
+        return outs
 
     def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
         checkout = self.project.brought(self._version, outs)
@@ -267,9 +273,9 @@ class _Look:
         if rules.validation is None or told is None or self.past is None:
             return None
         try:
-            wanted, outs = self._outs(rules.validation)
-            came = outs | self._outs(self.limits.reference)[1]
-            bring = lambda: self.project.brought(self._version, [*outs]) / wanted  # noqa: E731
+            outs, place = self._outs(rules.validation), rules.validation
+            came = outs | self._outs(rules.beside(self.limits.reference))
+            bring = lambda: self.project.brought(self._version, [*outs]) / place  # noqa: E731
             return predicted.load(list(came.items()), bring, rules, told.month, self.past.asked)
         except PushforwardError as failed:
             self.unread.append(f"validation: {failed.message.splitlines()[0]}")
@@ -282,6 +288,8 @@ class _Look:
 
     def _log(self) -> Path:
         """The folder of the log; what is at a URL is brought by DVC first."""
+        if self.asked.log and "://" not in self.asked.log:
+            return Path(self.asked.log)  # from where it was typed
         where = self.asked.log or self.limits.log
         if where is None:
             raise PushforwardError(
