@@ -422,6 +422,29 @@ def test_a_log_that_is_typed_is_where_it_was_typed(hub, monkeypatch):
     assert monitor(dataclasses.replace(_asked(hub), log="elsewhere"), dry_run=True).live.asked == 720
 
 
+def test_outcomes_that_the_loss_cannot_be_taken_of_are_said_and_the_record_is_read(hub):
+    _serve(hub, 12, right=0.8)
+    path = hub.folder / "known.parquet"
+    pl.read_parquet(path).with_columns(y=pl.col("y") * 2).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert found.live is None
+    assert found.reason == "the outcomes: a label is neither 0 nor 1"
+    assert kept.looks(Repository(hub.bare), "production") == [found]
+
+
+def test_a_log_that_has_lost_its_beginning_is_said_by_the_looks_before(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    assert (first.live.begun, first.days[0].day) == ("", "2020-05-02")
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    pl.read_parquet(path).filter(pl.col("time") >= NOW - timedelta(days=20)).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert (found.live.begun, found.live.loss.low, found.live.loss.clusters) == ("2020-05-02", None, 20)
+    told = dict(words.numbers(found))
+    assert told["the log"] == "has lost its first days, from 2020-05-02 on: only what is lost lately can be proven"
+    assert "no interval; 1,198 answers of 20 days" in told["live log loss"]
+
+
 def test_predictions_of_the_validation_that_cannot_be_had_are_said_to_be_missing(hub):
     _serve(hub, 12, right=0.8)
     oid = hashlib.md5(_predictions(), usedforsecurity=False).hexdigest()

@@ -7,7 +7,7 @@ are those of the default branch; the project's command runs in a checkout of tha
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pushforward.git.refs import REGISTRY
 from pushforward.judge import score
 from pushforward.judge.losses import TITLE
 from pushforward.lifecycle import Monitor
-from pushforward.monitoring import asking, live, lost, outcomes, predicted, tables
+from pushforward.monitoring import asking, kept, live, lost, outcomes, predicted, tables
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
@@ -179,6 +179,8 @@ class _Look:
             told = self._outcomes()
             joined = outcomes.joined(lost.once(answers) if by_command else answers, told, now)
             joined = self._lost(joined) if by_command else joined
+            if wrong := live.unfit(joined.filter(pl.col(LABEL).is_not_null()), self.kind, self._columns):
+                raise tables.TableError(wrong, "edit the command monitor.outcomes of pushforward.yaml")
         except PushforwardError as failed:
             self.unread.append(f"the outcomes: {failed.message.splitlines()[0]}")
             return None
@@ -305,14 +307,19 @@ class _Look:
 
     def _clustered(self, joined: pl.DataFrame) -> pl.DataFrame:
         """With what belongs together: the contract's cluster where the answers have it, else the day that was asked."""
-        cluster = self.own.settings.contract.cluster
-        named = [name for name in (cluster, f"{ROW}{cluster}") if cluster is not None and name in joined.columns]
-        day = pl.col(TIME).dt.date()
-        found = pl.coalesce(pl.col(named[0]).cast(pl.String), day.cast(pl.String)) if named else day.cast(pl.String)
+        named, day = self._cluster(joined), pl.col(TIME).dt.date().cast(pl.String)
+        found = pl.coalesce(pl.col(named).cast(pl.String), day) if named else day
         return joined.with_columns(found.alias(CLUSTER))
+
+    def _cluster(self, joined: pl.DataFrame) -> str:
+        """The column of joined answers that has the contract's cluster, "" where none has."""
+        cluster = self.own.settings.contract.cluster
+        names = (cluster, f"{ROW}{cluster}") if cluster is not None else ()
+        return next((name for name in names if name in joined.columns), "")
 
     def _measured(self, joined: _Joined, promised: live.Promise | None) -> Live:
         assert self.kind is not None  # noqa: S101, or nothing is joined
+        begun = kept.book(self.asked.root, self.asked.model).begun(self.asked.environment, self.used.name)
         question = Question(
             self.kind,
             self._columns,
@@ -321,6 +328,8 @@ class _Look:
             self.limits.alpha,
             dict(self._slices(joined.answers)),
             CLUSTER,
+            self.own.settings.contract.cluster if self._cluster(joined.answers) else None,
+            date.fromisoformat(begun) if begun else None,
         )
         return live.measure(joined.answers, joined.old, joined.wait, question)
 
