@@ -108,6 +108,20 @@ def test_rows_that_come_half_as_often_and_rows_that_do_not_come_are_named():
     assert not found(LATER, now=datetime(2013, 6, 30, 12, tzinfo=UTC))
 
 
+@pytest.mark.parametrize("cold", [20.0, 60.0])
+def test_degrees_below_zero_are_held_against_the_same_limits_as_above(cold):
+    def told(less):
+        month, next_month = (
+            one.with_columns(pl.col("x") - 30 - less).drop("m", "y") for one in (rows(31), rows(28, 31))
+        )
+        made = refer(month, time="date")
+        looked = {one.kind: one for one in compare(made, made.window(next_month)) if one.column == "x"}
+        assert looked["mean"].move.how == "halves"
+        return looked["mean"]
+
+    assert (told(cold).measured, told(cold).limit) == pytest.approx((told(0).measured, told(0).limit))
+
+
 def test_columns_that_did_not_come_or_came_as_something_else_are_named():
     told = found(LATER.drop("c").with_columns(pl.col("x").cast(pl.String)))
     assert {key: one.words for key, one in told.items()} == {

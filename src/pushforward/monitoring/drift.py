@@ -89,7 +89,8 @@ def _column(old: Counted, new: Counted, alpha: float) -> Iterator[Finding]:
         rounding = ROUNDING * float(np.abs(old.sums).sum()) / max(1.0, float(old.counts.sum()))
         asked.append(("mean", "slow mean", moves.mean, np.stack([both.sums, there], 1), rounding**2, each))
     for at_once, slowly, distance, totals, least, level in asked:
-        line = Line(totals, old.end - both.first, (new.first - both.first, new.end - both.first))
+        days = (totals[:, 0] + there if distance is moves.share else there) > 0
+        line = Line(totals, days, old.end - both.first, (new.first - both.first, new.end - both.first))
         step, slow = line.step(distance, level, least), line.slow(distance, level, 4 * least)
         if step is not None:
             yield _moved(both, at_once, step)
@@ -155,9 +156,8 @@ def _volume(reference: Reference, window: Window) -> Iterator[Finding]:
     rows = np.zeros(end - first)
     for one in (reference, window):
         rows[one.first - first : one.end - first] += one.rows
-    line = Line(
-        np.stack([rows, np.ones(len(rows))], 1), reference.end - first, (window.first - first, window.end - first)
-    )
+    every, span = np.ones(len(rows)), (window.first - first, window.end - first)
+    line = Line(np.stack([rows, every], 1), every > 0, reference.end - first, span)
     move = line.step(moves.volume, ALPHA, math.log(1.1) ** 2)
     if move is None:
         return
