@@ -98,10 +98,11 @@ def compared(past: Past, answers: pl.DataFrame, key: str, today: date, days: int
     return held(past.reference, _rows(answers, key, past.reference.time), today, days)
 
 
-def held(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
+def held(known: Reference, rows: pl.DataFrame, today: date, days: int, *, volume: bool = True) -> tuple[Finding, ...]:
     """The last whole `days` of rows held against a reference that grows by the rows before them, where sound.
 
-    The first day that has rows is part of one, and the days before it are none on which nothing came.
+    The first day that has rows is part of one, and the days before it are none on which nothing came. Not by their
+    `volume` where the reference is of other rows than those that were asked: then it is never the same.
     """
     asked = rows[known.time].dt.date().min()
     first = asked + timedelta(days=1) if isinstance(asked, date) else today
@@ -110,10 +111,10 @@ def held(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[
         return ()
     for span in _before(first, last[0]):
         window = known.window(rows, span)
-        if window.rows.sum() and not drift.alarms(drift.compare(known, window)):
+        if window.rows.sum() and not drift.alarms(drift.compare(known, window, volume=volume)):
             known = known.plus(window)
     window = known.window(rows, last)
-    return drift.compare(known, window) if window.rows.sum() else ()
+    return drift.compare(known, window, volume=volume) if window.rows.sum() else ()
 
 
 def _rows(answers: pl.DataFrame, key: str, time: str) -> pl.DataFrame:
