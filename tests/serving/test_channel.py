@@ -213,7 +213,8 @@ def test_a_version_that_fails_again_and_again_is_started_ever_more_seldom(tmp_pa
         await channel.start()
         monkeypatch.setattr(asyncio, "sleep", counted)
         asked = asyncio.create_task(channel.predict({"x": [0.5]}, 1))
-        await over.wait()
+        async with asyncio.timeout(60):
+            await over.wait()
         monkeypatch.setattr(asyncio, "sleep", sleep)
         asked.cancel()
         await channel.stop()

@@ -44,8 +44,9 @@ class Arms:
         return answer.arm, answer.predictions["p"][0]
 
     async def logged(self):
-        while self.live._beside:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while self.live._beside:
+                await asyncio.sleep(0.01)
         return sorted((one.arm, one.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
 
 
@@ -97,6 +98,7 @@ def test_a_canary_that_fails_costs_no_answer_and_goes(tmp_path):
 def test_a_canary_that_is_slow_goes(tmp_path):
     async def play():
         async with Arms(tmp_path, main='{"p": 0.25}', canary='{"slow": 0.05}') as one:
+            one.live.slower = 1.25  # on a machine where the other one takes less than 200 ms
             for _ in range(TIMED + LOOK_EVERY):
                 await one.p()
                 await one.logged()
