@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from tests.serving.shelf import Shelf
-from tests.serving.versions import workers
+from tests.serving.shelf import PREDICT, Shelf
+from tests.serving.versions import PREDICTOR, workers
 
 from pushforward.commands.serve import serve as command
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.release.bundle import bundle
 from pushforward.serving import serve as serving
 from pushforward.serving.events import Events
 from pushforward.serving.journal import Journal
@@ -259,6 +260,25 @@ def test_a_signal_while_a_version_is_loaded_ends_that_at_once(how):
         os.kill(os.getpid(), how)
 
     assert _runs(play) == (None, 0, ["begins", "cancelled"], [], [])
+
+
+def test_a_server_that_is_told_to_end_while_a_bundle_is_loaded_does(hub, started, monkeypatch):
+    shelf, asked = Shelf(hub), hub.folder / "asked"
+    begins = f"    marker = pathlib.Path({str(asked)!r})\n    time.sleep(600 if marker.exists() else 0)\n"
+    ends = "    made = Predictor(json.loads((pathlib.Path(folder) / 'model.json').read_text()))\n    marker.touch()\n"
+    loads = "def load(folder):\n"
+    hub.write("src/served.py", PREDICTOR.replace(loads, f"{loads}{begins}{ends}    return made\n"))
+    hub.write("predict.py", PREDICT.replace(" + told / 1000", ""))
+    shelf.add()
+    bundle(hub.clone, "v1.0.0", hub.folder / "out", say=lambda _: None)
+    (hub.folder / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(hub.folder / "tmp"))
+    one = started(shelf, "--bundle", str(hub.folder / "out"))  # it was asked for its golden rows, and is loaded anew
+    assert asked.exists()
+    one.until(lambda: workers(hub.folder))
+    assert one.end() == 0, one.text()
+    assert workers(hub.folder) == []
+    assert [*(hub.folder / "tmp").iterdir()] == []
 
 
 def test_a_signal_before_anything_is_loaded_counts_too():
