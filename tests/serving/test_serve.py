@@ -346,6 +346,35 @@ def test_a_bug_beside_the_requests_is_raised_when_the_server_ends(tmp_path):
     assert said[1:] == ["the server ends: KeyError: 'x'"]
 
 
+def _answers(url, version):
+    """Wait until this version answers, also where another one or nobody does yet."""
+    body, found, end = json.dumps({"rows": [ROW]}).encode(), "", time.monotonic() + 60
+    while found != version:
+        assert time.monotonic() < end, found
+        asked = urllib.request.Request(f"{url}predict", body, {"content-type": "application/json"})
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(asked, timeout=30) as reply:
+            found = json.load(reply)["version"]
+        time.sleep(0.02)
+
+
+def test_answers_go_on_where_nobody_reads_any_more_what_it_says(hub):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(first)
+    words = [sys.executable, "-m", "pushforward", "serve", "--port", "0", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(words, cwd=hub.clone, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            url = json.loads(run.stdout.readline())["said"].split()[2]
+            run.stdout.close()
+            shelf.use(second)
+            _answers(url, "toy@v1.1.0")
+            shelf.back()
+            _answers(url, "toy@v1.0.0")
+        finally:
+            run.kill()
+
+
 @pytest.mark.parametrize("days", ["nan", "inf", "-1", "1e300", "36601"])
 def test_days_that_are_none_are_refused(hub, days):
     done = CliRunner().invoke(command, ["--log", str(hub.folder), "--keep-days", days])
