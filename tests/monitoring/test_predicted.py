@@ -104,6 +104,14 @@ def test_what_the_version_always_said_is_near_and_another_level_is_far():
     assert all(one.words.startswith("predictions: mean ") for one in far)
 
 
+def test_how_many_are_asked_keeps_no_sound_answers_from_the_past():
+    often = predicted.refer(pl.concat([_answers(31, 0.3)] * 9).select("time", predictions="p"), time="time")
+    found = _compared(_answers(70, 0.3, first=31), 101, predicted.Unseen(often, "rows"))
+    (mean,) = (one for one in found.looked if one.kind == "mean")
+    assert (mean.move.how, mean.move.before) == ("runs", (66, 94))  # answers as served, 450 a day were validated
+    assert not any(one.far for one in found.looked)
+
+
 def test_shadows_and_canaries_are_not_counted():
     answers = pl.concat([_answers(21, 0.3, first=31), _answers(21, 0.9, first=31, arm="shadow")])
     assert _compared(answers, 52, _unseen()) == _compared(_answers(21, 0.3, first=31), 52, _unseen())

@@ -92,15 +92,18 @@ def compared(past: Past, answers: pl.DataFrame, key: str, today: date, days: int
     return held(past.reference, _rows(answers, key, past.reference.time), today, days)
 
 
-def held(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
-    """The last whole `days` of rows held against a reference that grows by the rows before them, where sound."""
+def held(known: Reference, rows: pl.DataFrame, today: date, days: int, *, volume: bool = True) -> tuple[Finding, ...]:
+    """The last whole `days` of rows held against a reference that grows by the rows before them, where sound.
+
+    Not by their `volume` where the reference is of other rows than those that were asked: then it is never the same.
+    """
     last = (today - timedelta(days=days), today - timedelta(days=1))
     for span in _before(rows[known.time], last[0]):
         window = known.window(rows, span)
-        if window.rows.sum() and not drift.alarms(drift.compare(known, window)):
+        if window.rows.sum() and not drift.alarms(drift.compare(known, window, volume=volume)):
             known = known.plus(window)
     window = known.window(rows, last)
-    return drift.compare(known, window) if window.rows.sum() else ()
+    return drift.compare(known, window, volume=volume) if window.rows.sum() else ()
 
 
 def _rows(answers: pl.DataFrame, key: str, time: str) -> pl.DataFrame:
