@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import files, params
+from pushforward import files, params, yamledit
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import holdout as holdouts
@@ -30,7 +30,6 @@ from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
 from pushforward.schema import FILE
 from pushforward.settings import Settings
-from pushforward.tuning import space
 
 ANSWERS = ".dvc/tmp/answers"  # below a fold's checkout
 
@@ -139,7 +138,7 @@ class Ground:
         text = self._text(self.file)
         named, key = self.rules.batches
         listed = {key: list(fold.listed)} if fold.listed and named == self.file else {}
-        return space.changed(text, {**values, **listed}, self.file)
+        return yamledit.changed(text, {**values, **listed}, self.file)
 
     def _text(self, file: str) -> bytes:
         repository = Repository(self.root)
@@ -157,7 +156,7 @@ class Ground:
         checkout(repository, repository.commit("HEAD"), own, storage=storage(self.root))
         named, key = self.rules.batches
         if fold.listed and named != self.file:
-            files.write(own, named, space.changed(self._text(named), {key: list(fold.listed)}, named))
+            files.write(own, named, yamledit.changed(self._text(named), {key: list(fold.listed)}, named))
         files.write(own, self.file, self._params(fold, {}))
         self.say(f"{fold}: a checkout of {fold.listed[0]} to {fold.listed[-1]}" if fold.listed else "a checkout")
         try:

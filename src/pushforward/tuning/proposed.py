@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pushforward import files, params, settings
+from pushforward import files, params, settings, yamledit
 from pushforward.errors import DATA, PushforwardError
 from pushforward.forge.proposal import Proposal, Proposed, place_of
 from pushforward.forge.proposal import propose as propose_change
@@ -77,7 +77,7 @@ def propose(root: Path, found: Tuned, *, say: Callable[[str], None]) -> Proposed
         )
     shows = not remote.is_server and settings.load(root).project.report.pictures == "shown"
     links = _pictures(repository, remote.name, found, say) if shows else []
-    change = {found.file: space.changed(text, found.changes, found.file)}
+    change = {found.file: yamledit.changed(text, found.changes, found.file)}
     asked = Proposal(branch, change, f"Tune {', '.join(found.changes)}", body(found, links))
     return propose_change(root, asked, say=say)
 
