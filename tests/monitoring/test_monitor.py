@@ -13,17 +13,19 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from tests import documents
 from tests.team import MODEL_SETTINGS, Hub
 
 from pushforward.commands import notify
 from pushforward.commands.cli import main
-from pushforward.errors import PushforwardError
+from pushforward.errors import DATA, PushforwardError
 from pushforward.gate.verdict import Calibration, Holdout, Number, Validation
 from pushforward.git.repository import Repository
 from pushforward.judge import passed, score
 from pushforward.monitoring import asking, kept, record, tables, words
 from pushforward.monitoring.look import Asked, held, look
 from pushforward.monitoring.monitor import act, monitor
+from pushforward.release import verify
 from pushforward.release.release import release
 from pushforward.server import telling
 
@@ -313,6 +315,42 @@ def test_the_verb_prints_lines_or_one_document(hub, monkeypatch):
     assert run.invoke(main, ["monitor", "--now", "tomorrow"]).exit_code == 2
 
 
+def test_one_of_several_models_that_cannot_be_looked_at_hides_no_other(hub, monkeypatch):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    monkeypatch.chdir(hub.clone)
+    monkeypatch.setattr(verify, "models", lambda _: ["red", "toy", "wine"])
+
+    def looked(asked, *, dry_run):
+        if asked.model == "red":
+            raise PushforwardError("its log is damaged", next="look at the log", exit_code=DATA)
+        return found if asked.model == "toy" and dry_run else None
+
+    monkeypatch.setattr("pushforward.monitoring.monitor.monitor", looked)
+    said = CliRunner().invoke(main, ["monitor", "--dry-run"])
+    assert said.exit_code == DATA
+    assert said.stderr == "pushforward: red: its log is damaged\n  next: look at the log\n"
+    assert "fine: toy@v1.0.0 in production" in said.stdout
+    assert "wine: production holds no version yet" in said.stdout
+    told = CliRunner().invoke(main, ["monitor", "--dry-run", "--json"])
+    assert told.exit_code == DATA
+    document = documents.check("monitor", told.stdout)
+    assert [one["version"] for one in document["looks"]] == ["toy@v1.0.0"]
+    assert document["failed"] == {"red": {"error": "its log is damaged", "next": "look at the log", "exit_code": 3}}
+
+
+def test_a_look_with_a_number_that_json_has_none_of_is_not_kept(hub):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    for wrong in (
+        dataclasses.replace(found.live, naive=math.inf),
+        dataclasses.replace(found.live, loss=dataclasses.replace(found.live.loss, mean=math.nan)),
+    ):
+        with pytest.raises(PushforwardError, match="has a number that is not finite and cannot be kept"):
+            kept.book(hub.clone).put(dataclasses.replace(found, live=wrong), lambda _: "x\n")
+    assert kept.looks(Repository(hub.bare), "production") == []
+
+
 def test_inputs_that_are_none_of_training_are_watched_with_their_names(hub):
     _serve(hub, 30, right=0.8)
     path = next((hub.folder / "log").glob("*/*.parquet"))
@@ -359,6 +397,94 @@ def test_predictions_that_moved_are_watched_by_the_rows_that_no_fit_has_seen(hub
     assert ("predictions", f"held against {sound.predicted.against}, further than they may be") in words.numbers(found)
 
 
+def test_keys_of_another_form_are_watched_in_the_end(hub):
+    _serve(hub, 40, right=0.8)
+    path = hub.folder / "known.parquet"
+    pl.read_parquet(path).with_columns(id="K" + pl.col("id")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert (found.decision, [reason.rule for reason in found.reasons]) == ("watch", ["open"])
+    assert found.reason.startswith("no outcome of 2,400 answers has come within 38.")  # the hundredth of the oldest
+
+
+def test_answers_without_a_key_are_said_to_have_no_outcome(hub):
+    _serve(hub, 12, right=0.8)
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    pl.read_parquet(path).with_columns(key=pl.lit("")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert found.live is None
+    assert found.reason == "the outcomes: no answer of the log has a key that one could come to"
+
+
+def test_a_retrain_is_proposed_once_though_the_word_was_another_one_between(hub):
+    _serve(hub, 30, right=0.6)
+    first = monitor(_asked(hub), dry_run=False)
+    book = kept.book(hub.clone)
+    book.put(dataclasses.replace(first, decision="watch", step=""), lambda _: "between\n")
+    again = monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(days=1)), dry_run=False)
+    assert (again.before, again.decision, again.proposed) == ("watch", "retrain", first.proposed)
+    assert again.step == "retrain/production-2020-06-01 was proposed for toy@v1.0.0 before"
+    branches = hub.git(hub.bare, "for-each-ref", "--format=%(refname)", "refs/heads/retrain")
+    assert branches.split() == ["refs/heads/retrain/production-2020-06-01"]
+
+
+def test_that_it_was_proposed_is_kept_while_the_word_is_another_one(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    book = kept.book(hub.clone)
+    book.put(dataclasses.replace(first, decision="retrain", proposed="retrain/x"), lambda _: "before\n")
+    found = monitor(_asked(hub), dry_run=False)
+    assert (found.decision, found.proposed) == ("fine", "retrain/x")
+    book.put(dataclasses.replace(first, version="toy@v0.9.0", proposed="retrain/x"), lambda _: "another\n")
+    assert monitor(_asked(hub), dry_run=False).proposed == ""
+
+
+def test_a_retrain_that_cannot_be_proposed_is_said_and_the_look_is_kept(hub):
+    _serve(hub, 30, right=0.6)
+    hub.write("params.yaml", "data: {}\n")
+    hub.commit("one", "Forget until when")
+    said = []
+    found = monitor(dataclasses.replace(_asked(hub), say=said.append), dry_run=False)
+    assert (found.decision, found.proposed) == ("retrain", "")
+    assert found.step == (
+        "the retrain could not be proposed: monitor.retrain names params.yaml:data.until, and params.yaml has no "
+        "data.until; edit pushforward.yaml"
+    )
+    assert found.step in said
+    assert kept.looks(Repository(hub.bare), "production") == [found]
+
+
+def test_a_log_that_is_typed_is_where_it_was_typed(hub, monkeypatch):
+    _serve(hub, 12, right=0.8)
+    (hub.folder / "log").rename(hub.folder / "elsewhere")
+    monkeypatch.chdir(hub.folder)
+    assert monitor(dataclasses.replace(_asked(hub), log="elsewhere"), dry_run=True).live.asked == 720
+
+
+def test_outcomes_that_the_loss_cannot_be_taken_of_are_said_and_the_record_is_read(hub):
+    _serve(hub, 12, right=0.8)
+    path = hub.folder / "known.parquet"
+    pl.read_parquet(path).with_columns(y=pl.col("y") * 2).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert found.live is None
+    assert found.reason == "the outcomes: a label is neither 0 nor 1"
+    assert kept.looks(Repository(hub.bare), "production") == [found]
+
+
+def test_a_log_that_has_lost_its_beginning_is_said_by_the_looks_before(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    assert (first.live.begun, first.days[0].day) == ("", "2020-05-02")
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    pl.read_parquet(path).filter(pl.col("time") >= NOW - timedelta(days=20)).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert (found.live.begun, found.live.loss.low, found.live.loss.clusters) == ("2020-05-02", None, 20)
+    told = dict(words.numbers(found))
+    assert told["answers from 2020-05-02 on"] == (
+        "were counted, of which the first or their outcomes are there no more: only what is lost lately can be proven"
+    )
+    assert "no interval; 1,198 answers of 20 days" in told["live log loss"]
+
+
 def test_predictions_of_the_validation_that_cannot_be_had_are_said_to_be_missing(hub):
     _serve(hub, 12, right=0.8)
     oid = hashlib.md5(_predictions(), usedforsecurity=False).hexdigest()
@@ -398,9 +524,9 @@ def test_a_job_of_a_forge_tells_of_its_own_run(hub, monkeypatch):
     _serve(hub, 30, right=0.6)
     monitor(_asked(hub), dry_run=False)
     monkeypatch.chdir(hub.clone)
-    assert [one.title for one in notify._looked(hub.clone, "ours", failed=False)] == [
-        "Retrain: toy@v1.0.0 in production"
-    ]
+    retrain, failed = (one.title for one in notify._looked(hub.clone, "ours", failed=True))
+    assert (retrain, failed) == ("Retrain: toy@v1.0.0 in production", "what is in use was not looked at")
+    assert len(notify._looked(hub.clone, "ours", failed=False)) == 1
 
 
 AT = ("--now", NOW.isoformat())

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pushforward.errors import PushforwardError
-from pushforward.monitoring import predicted, tables
+from pushforward.monitoring import past, predicted, tables
 from pushforward.settings import ModelContract
 
 MARCH = datetime(2013, 3, 1, 23, tzinfo=UTC)
@@ -148,3 +148,19 @@ def test_several_classes_are_named():
     moved = pl.concat([_answers(28, 0.3, columns=columns), _answers(7, 0.6, first=28, columns=columns)])
     found = _compared(moved, 35, columns=columns)
     assert {one.column for one in found.looked} == {"predictions of early", "predictions of late"}
+
+
+def test_the_days_before_the_first_and_the_first_itself_are_none_on_which_nothing_came():
+    known = _unseen().reference
+    rows = predicted._table(_answers(4, 0.3, first=31), ("p",))
+    late = rows.filter(
+        ~((pl.col("time").dt.date() == (MARCH + timedelta(days=31)).date()) & (pl.int_range(pl.len()) > 4))
+    )
+    today = (MARCH + timedelta(days=35)).date()
+    found = past.held(known, late, today, 7)
+    assert {one.kind for one in found} >= {"index", "mean"}
+    assert not any(one.far for one in found)
+    first_day = (MARCH + timedelta(days=32)).date()
+    assert past.held(known, late, first_day, 7) == ()  # no day of it is whole
+    gone = late.filter(pl.col("time").dt.date() != (MARCH + timedelta(days=33)).date())
+    assert any(one.far and not one.column for one in past.held(known, gone, today, 7))  # a day with nothing is one

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import MONITORED, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
@@ -19,6 +19,7 @@ from pushforward.monitoring.record import Record
 RECORD, REPORT = "monitor.json", "report.md"
 TRIES = 5
 SHOWN = 60  # looks back
+FARTHEST = 2000  # looks back, in which the first ones at a version are
 
 
 def ref(environment: str, model: str = "") -> str:
@@ -41,6 +42,12 @@ def looks(repository: Repository, environment: str, model: str = "", *, most: in
     return found
 
 
+def begun(repository: Repository, environment: str, version: str, model: str = "") -> str:
+    """The earliest day of which a look at a version has counted answers, "" where none has."""
+    found = looks(repository, environment, model, most=FARTHEST)
+    return min((one.days[0].day for one in found if one.version == version and one.days), default="")
+
+
 def environments(repository: Repository) -> list[tuple[str, str]]:
     """(model, environment) of all that was looked at; the model "" where it is alone."""
     names = (one.name.removeprefix(MONITORED) for one in repository.refs(MONITORED))
@@ -61,10 +68,20 @@ class Book:
         found = looks(self.repository, environment, self.model, most=1)
         return found[0] if found else None
 
+    def begun(self, environment: str, version: str) -> str:
+        """The earliest day of which a look at a version has counted answers, as it is there now."""
+        self._fetch(ref(environment, self.model))
+        return begun(self.repository, environment, version, self.model)
+
     def put(self, found: Record, report: Callable[[Record], str]) -> str:
         """Add a look, whoever else adds one meanwhile; its commit."""
-        name, failure = ref(found.environment, self.model), ""
-        files = {RECORD: found.to_json(), REPORT: report(found).encode()}
+        name, failure, text = ref(found.environment, self.model), "", found.to_json()
+        if not _is_whole(found, text):
+            said = f"the look at {found.version} has a number that is not finite and cannot be kept"
+            raise PushforwardError(
+                said, next="pushforward monitor --dry-run --json, and look at the log", exit_code=DATA
+            )
+        files = {RECORD: text, REPORT: report(found).encode()}
         for _ in range(TRIES):
             self._fetch(name)
             tip = self.repository.resolve(name)
@@ -91,6 +108,14 @@ class Book:
         if not self.remote:
             return "" if self.repository.update_ref(name, new, old or ZERO) else "another process was first"
         return swap(self.repository, self.remote, name, old, new)
+
+
+def _is_whole(found: Record, text: bytes) -> bool:
+    """Whether a look is read as it was: JSON has no number that is not finite, and what is not read is not seen."""
+    try:
+        return records.read(text) == found
+    except PushforwardError:
+        return False
 
 
 def book(root: Path, model: str = "") -> Book:
