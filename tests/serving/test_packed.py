@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -150,6 +151,39 @@ def test_a_file_that_is_not_listed_is_not_loaded(hub, out):
     (out / "code" / "src" / "sitecustomize.py").write_text("raise SystemExit('it is loaded')")
     made = prepare(hub.folder, out).prepared
     assert not (Path(made.checkout) / "src" / "sitecustomize.py").exists()
+
+
+def test_a_file_of_the_model_that_is_missing_is_named(hub, out):
+    sums = (out / SUMS).read_text().splitlines(keepends=True)
+    (out / SUMS).write_text("".join(line for line in sums if "  model/model.json" not in line))
+    with pytest.raises(PushforwardError, match=r"^hop model: .*model/model\.json") as failed:
+        prepare(hub.folder, out)
+    assert failed.value.exit_code == DATA
+
+
+@pytest.mark.parametrize(
+    ("path", "subjects", "inside"),
+    [
+        ("model.json", ["model.json"], "model.json"),
+        ("models/toy.json", ["models/toy.json"], "toy.json"),
+        ("models/toy", ["models/toy/a.json", "models/toy/b/c.json"], "b/c.json"),
+    ],
+)
+def test_of_a_models_folder_nothing_lands_among_the_code_but_what_was_signed(tmp_path, path, subjects, inside):
+    held, code = tmp_path / "bundle", tmp_path / "bundle" / "code"
+    (code / "src").mkdir(parents=True)
+    (code / "src" / "served.py").write_text("what the tag names")
+    for name in (inside, "src/served.py", "src/sitecustomize.py", "other.json"):
+        (held / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (held / "model" / name).write_text("what nobody signed" if name != inside else "the model")
+    of = SimpleNamespace(statement=SimpleNamespace(subjects=dict.fromkeys(subjects, "")))
+    of.rules = SimpleNamespace(model_path=path)
+    packed._place_model(of, held, code)
+    found = {one.relative_to(code).as_posix(): one.read_text() for one in code.rglob("*") if one.is_file()}
+    assert found == {
+        "src/served.py": "what the tag names",
+        next(n for n in subjects if n.endswith(inside)): "the model",
+    }
 
 
 def test_what_is_no_bundle_is_said(hub):
