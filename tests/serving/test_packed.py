@@ -134,10 +134,19 @@ def test_golden_rows_of_another_model_are_refused(hub, out):
 
     rows = pl.read_parquet(out / "golden" / "rows.parquet")
     assert sorted(rows["id"]) == [f"r{n}" for n in range(1, 9)], "the golden ones alone"
-    rows.head(3).write_parquet(hub.folder / "few.parquet")
-    change(out, "golden/rows.parquet", (hub.folder / "few.parquet").read_bytes())
-    with pytest.raises(PushforwardError, match=r"^hop golden: the holdout has no row"):
-        prepare(hub.folder, out)
+    before = (out / "golden" / "rows.parquet").read_bytes()
+    for other, why in (
+        (rows.head(3), "the holdout has no row '"),
+        (rows.head(0), "the holdout has no row 'r1'"),
+        (rows.with_columns(id="x" + rows["id"]), "the holdout has no row 'r1'"),
+        (rows.rename({"id": "name"}), "the rows have no column id"),
+    ):
+        other.write_parquet(hub.folder / "other.parquet")
+        change(out, "golden/rows.parquet", (hub.folder / "other.parquet").read_bytes())
+        with pytest.raises(PushforwardError, match=rf"^hop golden: {why}") as failed:
+            prepare(hub.folder, out)
+        assert failed.value.exit_code == DATA
+        change(out, "golden/rows.parquet", before)
 
 
 def test_without_golden_rows_it_is_loaded_and_says_that_nothing_was_compared(hub, out):
