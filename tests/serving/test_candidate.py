@@ -1,6 +1,7 @@
 """candidate: nothing of a version is run before it is verified; one that answers otherwise than judged is refused."""
 
 import asyncio
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.serving.shelf import AT, Shelf
+from tests.serving.shelf import AT, Shelf, running
 from tests.serving.versions import workers
 
 from pushforward.errors import DATA, POLICY, TOOL, PushforwardError
@@ -90,6 +91,19 @@ def test_how_long_a_row_takes_is_the_median_of_rows_that_are_asked_one_by_one(mo
     worker, rows = Rows(), {"id": ["a", "b", "c", "d"], "x": [1, 2, 3, 4]}
     assert asyncio.run(candidate._latency(worker, rows, 3)) == 4.0
     assert worker.asked == [({"id": [key], "x": [x]}, 1) for key, x in (("a", 1), ("b", 2), ("c", 3))]
+
+
+@pytest.mark.parametrize(
+    ("latency", "memory", "said"),
+    [
+        (0.414, 1189.4, "it loads; a row takes 0.41 ms, 1,189 MiB of memory"),
+        (None, 12.0, "it loads; 12 MiB of memory"),
+        (None, None, "it loads"),
+    ],
+)
+def test_what_was_measured_is_said_with_how_it_was_asked(latency, memory, said):
+    made = running(None, "v1.0.0").prepared
+    assert dataclasses.replace(made, parity="it loads", latency_ms=latency, memory_mb=memory).said == said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """packed: a bundle is served where no repository is; a byte, a commit or a key that is another one is refused."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,6 +210,8 @@ def test_it_answers_over_http_as_it_was_judged(hub, out):
         status, reply = one.predict()
         assert (status, reply["version"], reply["predictions"]) == (200, "toy@v1.0.0", {"p": [0.25]})
         assert "toy@v1.0.0 is signed by pushforward@localhost" in one.text()
+        asked = r"toy@v1\.0\.0: it loads, and .* to the last bit; a row takes [\d.,]+ ms, [\d,]+ MiB of memory\n"
+        assert re.search(asked, one.text())
         assert one.end() == 0
         assert list((hub.folder / "log").glob("*/*.parquet"))
     finally:

@@ -69,6 +69,13 @@ class Prepared:
     memory_mb: float | None = None
 
     @property
+    def said(self) -> str:
+        """How it was asked, and what that took where it was measured."""
+        row = "" if self.latency_ms is None else f"a row takes {self.latency_ms:,.2f} ms"
+        memory = "" if self.memory_mb is None else f"{self.memory_mb:,.0f} MiB of memory"
+        return "; ".join(filter(None, (self.parity, ", ".join(filter(None, (row, memory))))))
+
+    @property
     def rules(self) -> "Settings":
         """The version's own settings."""
         return settings.load(Path(self.checkout)).of(self.version.partition("@")[0])
