@@ -14,6 +14,8 @@ from tests.arrival.conftest import digest
 from pushforward.arrival import arrive as arrival
 from pushforward.arrival import told
 from pushforward.git.repository import Repository
+from pushforward.report import notes
+from pushforward.report.note import Context, Report
 from pushforward.server import telling
 
 PACKAGE = Path(__file__).parent.parent.parent / "src"
@@ -190,8 +192,108 @@ def test_what_should_have_arrived_is_an_alarm_once(lake):
 
 def test_batches_that_are_no_periods_are_refused_in_words(lake):
     lake.settings("  expect: weekly\n")
-    said = lake.arrive(*EARLY, code=2)
-    assert "arrive.expect is weekly, and the batch '2020-01' is no week like 2013-W22" in said
+    (alarm,) = lake.json(*EARLY, code=3)["alarms"]
+    assert (alarm["kind"], alarm["batch"], alarm["new"]) == ("failed", "2020-01", True)
+    assert "arrive.expect is weekly, and the batch '2020-01' is no week like 2013-W22 (so is 2020-02)" in alarm["words"]
+
+
+def test_one_listed_name_that_is_no_period_hides_no_other_alarm(lake):
+    lake.settings("  expect: monthly\n")
+    lake.deliver("notes")
+    done = lake.json("--now", "2020-04-08", code=3)
+    assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("failed", "notes"), ("late", "2020-03")]
+    assert done["proposals"] == []
+    assert [one["new"] for one in lake.json("--now", "2020-04-08", code=3)["alarms"]] == [False, False]
+
+
+def test_a_listed_name_of_the_future_silences_nothing(lake):
+    lake.settings("  expect: monthly\n")
+    lake.deliver("2031-01")
+    done = lake.json("--now", "2020-04-08", code=3)
+    assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("gap", "2020-03"), ("late", "2020-03")]
+
+
+def test_a_branch_of_its_name_with_one_file_more_is_an_alarm_and_never_merged(lake):
+    lake.settings("  merge: promote\n")
+    lake.deliver("2020-03")
+    lake.arrive(*EARLY)
+    git, other = lake.git, lake.folder / "other"
+    git(lake.folder, "clone", "-q", "-b", "arrive/2020-03", str(lake.bare), str(other))
+    (other / "validate.py").write_text("# takes everything\n")
+    git(other, "add", "-A")
+    git(other, "commit", "-q", "-m", "More")
+    git(other, "push", "-q", "origin", "HEAD:arrive/2020-03")
+    tip, base = git(lake.bare, "rev-parse", "arrive/2020-03", "main").split()
+    told_ = {"event": "pull_request", "verdict": "promote", "commit": tip, "base": base}
+    notes.put(Repository(lake.bare), tip, Report(told_, Context(), "promote"), lock=lake.folder / "notes.lock")
+    for new in (True, False):
+        done = lake.json(*EARLY, code=3)
+        (alarm,) = done["alarms"]
+        assert (alarm["kind"], alarm["batch"], alarm["new"]) == ("failed", "2020-03", new)
+        assert f"has a branch arrive/2020-03 with another change ({tip[:9]})" in alarm["words"]
+        assert "next: git push local --delete arrive/2020-03" in alarm["words"]
+    assert done["proposals"] == []
+    assert git(lake.bare, "rev-parse", "main") == base
+
+
+def _by_no_hand(lake):
+    """A list to which no line is added by itself."""
+    text = (lake.clone / "params.yaml").read_text()
+    lake.write("params.yaml", text.replace('- "2020-02"', "- >-\n      2020-02"))
+
+
+def _by_no_push(lake):
+    """A branch below which none can be."""
+    lake.git(lake.bare, "update-ref", "refs/heads/arrive", "main")
+
+
+@pytest.mark.parametrize(
+    ("hinder", "words"),
+    [
+        (_by_no_hand, "data.months is written in a way that is not edited by itself; next: edit params.yaml"),
+        (_by_no_push, "local does not take arrive/2020-03: "),
+    ],
+)
+def test_what_cannot_be_proposed_is_an_alarm_and_hides_no_other(lake, hinder, words):
+    hinder(lake)
+    lake.settings("  expect: monthly\n")
+    lake.deliver("2020-03", "3\n")
+    done = lake.json("--now", "2020-05-08", code=3)
+    found = {one["kind"]: one for one in done["alarms"]}
+    assert [(kind, found[kind]["batch"]) for kind in sorted(found)] == [("failed", "2020-03"), ("late", "2020-04")]
+    assert words in found["failed"]["words"]
+    kept = json.loads(lake.git(lake.bare, "show", "refs/pushforward/arrival:alarms.json"))
+    assert sorted(kept) == sorted(one["key"] for one in done["alarms"])
+
+
+def test_what_was_tried_beside_another_state_counts_for_nothing(lake, tmp_path):
+    lake.deliver("2020-03")
+    found = tmp_path / "found"
+    lake.arrive("--look", str(found))
+    lake.write("validate.py", "import sys; sys.exit(3)")
+    tip = lake.land("Refuse all")
+    said = lake.arrive("--from", str(found), *EARLY)
+    assert f"2020-03 has not been tried beside {tip[:9]}" in said
+    assert lake.branches() == ["main"]
+
+
+def test_a_long_alarm_is_told_apart_by_all_that_it_is_of():
+    many = [f"batch-{number:03d}" for number in range(200)]
+    first, second = (arrival.Alarm("gone", many[0], "gone", ",".join(names)) for names in (many[1:], many[1:-1]))
+    assert first.batch == second.batch == "batch-000"
+    assert first.key != second.key
+    assert len(first.key) < 100
+
+
+def test_news_follows_no_link_and_an_absent_file_is_news(tmp_path):
+    failed = ["the run has failed before it could tell what has arrived: its log says why"]
+    assert arrival.news(tmp_path) == failed
+    (tmp_path / "told.json").write_text('{"alarms": [{"words": "of another", "new": true}]}')
+    (tmp_path / "arrived.json").symlink_to(tmp_path / "told.json")
+    assert arrival.news(tmp_path) == failed
+    (tmp_path / "arrived.json").unlink()
+    (tmp_path / "told.json").rename(tmp_path / "arrived.json")
+    assert arrival.news(tmp_path) == ["of another"]
 
 
 @pytest.mark.parametrize(
@@ -227,14 +329,14 @@ def test_stages_that_are_named_look_at_it_where_none_is_of_a_batch_alone(lake):
     lake.write("dvc.yaml", plain)
     lake.land()
     lake.deliver("2020-03")
-    said = lake.arrive(*EARLY, code=2)
+    said = lake.arrive(*EARLY, code=3)
     assert "dvc.yaml has no stage of 2020-03 alone, so nothing looks at it before it is committed" in said
     lake.settings("  stages: [look]\n")
     lake.write("look.py", "import sys; print('2020-03 is odd', file=sys.stderr); sys.exit(3)")
     lake.land()
     assert "2020-03 is odd" in lake.arrive(*EARLY, code=3)
     lake.settings("", look="lock")
-    assert "dvc.yaml has no stage lock" in lake.arrive(*EARLY, code=2)
+    assert "dvc.yaml has no stage lock" in lake.arrive(*EARLY, code=3)
 
 
 DVC_OF_ALL = """\

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pushforward.arrival import periods
+from pushforward.arrival import difference, periods
+from pushforward.arrival.source import Listed
 from pushforward.errors import USAGE, PushforwardError
 
 
@@ -29,13 +30,40 @@ def test_a_period_is_late_when_it_is_over_and_the_grace_is(expect, last, grace, 
     assert periods.overdue(expect, last, grace, at(now)) == late
 
 
+def test_what_the_source_lists_is_not_late_and_what_is_before_it_is():
+    assert periods.overdue("daily", "2013-05-29", 0, at("2013-06-02"), ["2013-05-31"]) == ["2013-05-30", "2013-06-01"]
+
+
+@pytest.mark.parametrize(
+    ("expect", "taken", "listed", "gap"),
+    [
+        ("daily", "2013-05-29", "2013-05-31", "2013-05-30"),
+        ("daily", "2013-05-30", "2013-05-31", ""),
+        ("weekly", "2020-W52", "2021-W01", "2020-W53"),
+        ("weekly", "2020-W53", "2021-W01", ""),
+        ("monthly", "2013-11", "2014-01", "2013-12"),
+        (None, "2013-05-29", "2013-05-31", ""),
+    ],
+)
+def test_a_gap_is_the_period_that_comes_next(expect, taken, listed, gap):
+    found = difference.of([Listed(taken, "sha256:0"), Listed(listed, "sha256:1")], [taken], {}, expect)
+    assert ([one.batch for one in found.new], found.gap) == ([listed], gap)
+
+
 def test_what_has_not_come_for_years_is_bounded():
     assert len(periods.overdue("daily", "1990-01-01", 0, at("2026-01-01"))) == periods.MOST
 
 
 @pytest.mark.parametrize(
     ("expect", "name"),
-    [("monthly", "2013-13"), ("daily", "2013-02-30"), ("weekly", "2013-W53"), ("weekly", "2013-05"), ("daily", "b-7")],
+    [
+        ("monthly", "2013-13"),
+        ("daily", "2013-02-30"),
+        ("weekly", "2013-W53"),
+        ("weekly", "2013-05"),
+        ("daily", "b-7"),
+        ("daily", "9999-12-31"),
+    ],
 )
 def test_a_name_that_is_no_such_period_is_refused(expect, name):
     with pytest.raises(PushforwardError) as refused:

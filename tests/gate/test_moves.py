@@ -10,9 +10,17 @@ from pushforward.gate.moves import Line
 
 
 def line(days, window, ends=None):
-    """A line of numbers, one a day, with a row each."""
-    totals = np.stack([np.asarray(days, float), np.ones(len(days))], 1)
-    return Line(totals, len(days) - window if ends is None else ends, (len(days) - window, len(days)))
+    """A line of numbers, one a day, with a row each; none where the number is none."""
+    there = ~np.isnan(np.asarray(days, float))
+    totals = np.stack([np.where(there, days, 0.0), there], 1)
+    return Line(totals, there, len(days) - window if ends is None else ends, (len(days) - window, len(days)))
+
+
+def with_gap(chance, gap, window, past=150):
+    """Days that have nothing to do with each other, of which those of a gap before the window have no rows."""
+    days = chance.normal(size=past + gap + window)
+    days[past : past + gap] = np.nan
+    return line(days, window, ends=past)
 
 
 def autoregressive(chance, days, rho):
@@ -93,6 +101,9 @@ def test_time_that_nobody_has_seen_widens_the_limit():
     days = np.random.default_rng(3).normal(size=200)
     near, far = line(days[:140], 28), line(days, 28, ends=112)
     assert far.step(moves.mean, 0.05).limit == pytest.approx(3.142857 * near.step(moves.mean, 0.05).limit)
+    near, far = line(days[:58], 28), line(days[:88], 28, ends=30)  # as far again as the 30 days of the past are long
+    assert {one.step(moves.mean, 0.05).how for one in (near, far)} == {"halves"}
+    assert far.step(moves.mean, 0.05).limit == pytest.approx(2 * near.step(moves.mean, 0.05).limit)
 
 
 def test_a_season_is_held_against_the_same_season_where_the_past_has_it():
@@ -114,6 +125,16 @@ def test_a_past_too_short_for_runs_is_split_in_blocks():
     assert line(days[:40], 20).step(moves.mean, 0.05) is None  # four blocks
 
 
+def test_a_past_in_blocks_allows_the_same_below_zero_as_above():
+    chance = np.random.default_rng(8)
+    warm = chance.normal(20, 3, 45 + 28)
+    wanted = line(warm, 28).step(moves.mean, 0.05)
+    for cold in (20, 30, 60):  # of both signs, and below zero alone
+        move = line(warm - cold, 28).step(moves.mean, 0.05)
+        assert (move.how, move.runs, move.far) == ("halves", 2.25, False)
+        assert (move.distance, move.limit) == pytest.approx((wanted.distance, wanted.limit))
+
+
 def test_a_slow_leak_is_seen_although_no_step_of_it_is():
     days = np.random.default_rng(10).normal(size=364)
     leak = 0.5 * (1 + np.arange(84) // 28)
@@ -125,13 +146,51 @@ def test_a_slow_leak_is_seen_although_no_step_of_it_is():
     assert line(days[:100], 28).slow(moves.mean, 0.01) is None
 
 
+def test_a_few_days_after_a_gap_are_no_month():
+    chance, trials = np.random.default_rng(12), 100
+    for window in (1, 3, 7, 14):
+        for gap, told in ((0, True), (2, True), (40, False)):
+            found = [with_gap(chance, gap, window).slow(moves.mean, 0.05) for _ in range(trials)]
+            assert {one is not None for one in found} == {told}, (window, gap)
+            assert sum(one is not None and one.far for one in found) / trials <= 0.02, (window, gap)
+
+
+def test_a_month_after_a_gap_is_held_against_months_that_the_end_of_the_past_has_not_cut():
+    chance = np.random.default_rng(13)
+    for gap in range(5, 50, 5):
+        for _ in range(20):
+            one = with_gap(chance, gap, 28)
+            move = one.slow(moves.mean, 0.05)
+            assert one.there[slice(*move.before)].sum() >= 26, gap
+            assert not move.far, gap
+
+
+def test_days_of_the_week_that_never_have_rows_make_no_month_short():
+    days = np.random.default_rng(14).normal(size=364)
+    days[np.isin(np.arange(364) % 7, (5, 6))] = np.nan
+    assert line(days, 7).slow(moves.mean, 0.05).far is False
+    days[-21:-7] = np.nan
+    assert line(days, 7).slow(moves.mean, 0.05) is None
+
+
+def test_a_window_is_as_long_as_its_rows_are():
+    chance, trials, far = np.random.default_rng(15), 200, 0
+    for _ in range(trials):
+        days = chance.normal(size=157)
+        days[150:156] = np.nan
+        move = line(days, 7).step(moves.mean, 0.05)
+        assert (move.after, move.before) == ((156, 157), (122, 150))
+        far += move.far
+    assert far / trials <= 0.05  # one day held against weeks would be far in a third of them
+
+
 def test_days_without_rows_say_nothing():
-    totals = np.ones((140, 2))
-    totals[30:60] = 0
-    move = Line(totals, 112, (112, 140)).step(moves.mean, 0.05)
+    days = np.ones(140)
+    days[30:60] = np.nan
+    move = line(days, 28).step(moves.mean, 0.05)
     assert (move.distance, move.limit) == (0, 0)
-    totals[112:] = 0
-    assert Line(totals, 112, (112, 140)).step(moves.mean, 0.05) is None
+    days[112:] = np.nan
+    assert line(days, 28).step(moves.mean, 0.05) is None
 
 
 def test_the_longest_absence_lies_between_two_days_with():

@@ -127,6 +127,22 @@ def test_without_a_rival_the_promise_stands():
     assert decide(found).reasons[0][0] == "worse"
 
 
+def test_in_an_easier_month_it_is_said_beside_the_constant():
+    # it loses .44 of .44, promised were .45 of .5: less than was promised, and a larger part
+    loss = Interval(0.44, 0.42, 0.46, 3000, 30, 0.01)
+    told = decide(_live(loss=loss, rival=0.44, worse=PROVEN))
+    assert told.reasons[0][0] == "worse"
+    assert told.reason == (
+        "it loses 0.4400 live (0.4200 to 0.4600), 100.0 % of what the best constant loses, promised were 90.0 %, "
+        "more than 10.0 % above: what is asked has become easier"
+    )
+
+
+def test_clusters_that_are_no_days_are_not_called_days():
+    told = decide(_live(late=PROVEN, cluster="customer"))
+    assert "over the last 30 customers it loses 0.0255 more than is allowed" in told.reason
+
+
 def test_the_gravest_counts_first_and_of_equals_the_earlier_rule():
     found = dataclasses.replace(_live(worse=PROVEN, over=PROVEN, missing=900), drifted=("temp",), unread="no table")
     assert [name for name, _ in decide(found).reasons] == ["worse", "drift", "missing", "unread"]
@@ -150,3 +166,12 @@ def test_the_page_has_the_rules():
     rows = [f"| `{rule.name}` | {rule.word} | {rule.when} |" for rule in decision.RULES]
     told = PAGE.read_text().partition("<!-- rules:")[2].partition("<!-- /rules -->")[0]
     assert [line for line in told.splitlines() if line.startswith("| `")] == rows
+
+
+def test_outcomes_that_never_come_are_watched_and_said_as_they_are():
+    none = decide(_live(wait=Wait(None, 200, 0.0, timedelta(days=150))))
+    said = "no outcome of 200 answers has come within 150.0 d: has monitor.outcomes the keys of the log?"
+    assert none.reasons == (("open", said),)
+    few = decide(_live(wait=Wait(None, 50, 0.0, timedelta(days=150))))
+    assert few.reasons == (("open", "50 answers are too few to tell when their outcomes are known"),)
+    assert few.word == "watch"

@@ -1,6 +1,6 @@
 """drift: each kind of finding, what it names and why; and rows as ever, of which nothing is said."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -33,8 +33,8 @@ REFERENCE = refer(rows(150), time="date")
 LATER = rows(30, 150)
 
 
-def found(window, **asked):
-    told = alarms(compare(REFERENCE, REFERENCE.window(window), **asked))
+def found(window):
+    told = alarms(compare(REFERENCE, REFERENCE.window(window)))
     return {(one.column, one.kind): one for one in told}
 
 
@@ -98,14 +98,24 @@ def test_labels_that_come_more_often_are_named():
     assert "y: mean 0.2" in told["y", "mean"].words
 
 
-def test_rows_that_come_half_as_often_and_rows_that_do_not_come_are_named():
-    told = found(LATER.gather_every(2))
-    assert told["", "volume"].words.startswith("100 → 50 rows a day, where its past allows 91 to 110")
-    late = datetime(2013, 7, 2, tzinfo=UTC)
-    assert found(LATER, now=late)["", "freshness"].words == (
-        "the newest row is 3.0 days old, where the reference was never 2 days without"
-    )
-    assert not found(LATER, now=datetime(2013, 6, 30, 12, tzinfo=UTC))
+def test_rows_that_come_half_as_often_are_named():
+    half = LATER.gather_every(2)
+    assert found(half)["", "volume"].words.startswith("100 → 50 rows a day, where its past allows 91 to 110")
+    assert "volume" not in {one.kind for one in compare(REFERENCE, REFERENCE.window(half), volume=False)}
+
+
+@pytest.mark.parametrize("cold", [20.0, 60.0])
+def test_degrees_below_zero_are_held_against_the_same_limits_as_above(cold):
+    def told(less):
+        month, next_month = (
+            one.with_columns(pl.col("x") - 30 - less).drop("m", "y") for one in (rows(31), rows(28, 31))
+        )
+        made = refer(month, time="date")
+        looked = {one.kind: one for one in compare(made, made.window(next_month)) if one.column == "x"}
+        assert looked["mean"].move.how == "halves"
+        return looked["mean"]
+
+    assert (told(cold).measured, told(cold).limit) == pytest.approx((told(0).measured, told(0).limit))
 
 
 def test_columns_that_did_not_come_or_came_as_something_else_are_named():

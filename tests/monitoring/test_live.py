@@ -32,7 +32,7 @@ def _days(count: int, labels: list[int | None], p: list[float]) -> pl.DataFrame:
 
 
 def _asked(promise: live.Promise | None, kind: losses.Loss = LOGLOSS, **more: object) -> live.Question:
-    return live.Question(kind, ["p"], promise, allowed=0.1, alpha=0.06, **more)
+    return live.Question(kind, ("p",), promise, allowed=0.1, alpha=0.06, **more)
 
 
 def test_loss_naive_loss_and_what_is_missing_by_hand():
@@ -79,7 +79,87 @@ def test_slices_share_their_error_and_small_ones_are_left_out():
     found = live.measure(table, table, WAIT, asked)
     # of OO there are 60 rows
     assert [(part.column, part.value) for part in found.parts] == [("origin", "JFK"), ("carrier", "UA")]
-    assert {part.over.alpha for part in found.parts} == {0.06 / 4 / 2}
+
+
+def test_a_slice_keeps_the_error_that_it_began_with():
+    # 60 days of two origins, 60 days of a third; the carrier is told by the outcome
+    early = _days(60, [1, 0, 1, 0, 0, 0, 1], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
+    late = _days(60, [1, 0, 1, 0, 0, 0, None], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
+    late = late.with_columns(cluster="later " + pl.col("cluster"), origin=pl.lit("AAA"))
+    carriers = [None if label is None else "UA" for label in [*early["label"], *late["label"]]]
+    both = pl.concat([early, late]).with_columns(carrier=pl.Series(carriers, dtype=pl.String))
+    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "origin", "carrier": "carrier"})
+    before, after = both.head(early.height), both
+    told = [
+        {(part.column, part.value): part.over.alpha for part in live.measure(one, one, WAIT, asked).parts}
+        for one in (before, after)
+    ]
+    # EWR came first (180 rows of it are too few), then UA, JFK, AAA; what has no outcome yet has no carrier "none"
+    shares = {place: 0.06 / 4 * 6 / (math.pi * place) ** 2 for place in (2, 3, 4)}
+    assert told[0] == pytest.approx({("origin", "JFK"): shares[3], ("carrier", "UA"): shares[2]})
+    assert told[1] == pytest.approx({**told[0], ("origin", "AAA"): shares[4]})
+    assert sum(6 / (math.pi * place) ** 2 for place in range(1, 10_000)) == pytest.approx(1, abs=1e-4)
+
+
+def test_where_the_log_has_lost_its_beginning_only_what_is_late_is_proven():
+    asked = _asked(live.Promise(0.45, "x", rival=0.5), slices={"origin": "origin"})
+    table = _days(165, [1, 0, 1, 0, 0, 0], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9])
+    days = pl.Series([NOW + timedelta(days=place // 6) for place in range(table.height)])
+    table = table.with_columns(time=days, cluster=days.dt.date())
+    whole = live.measure(table, table, WAIT, dataclasses.replace(asked, begun=NOW.date()))
+    assert whole.begun == ""
+    assert whole.loss.low is not None
+    cut = table.filter(pl.col("time") >= NOW + timedelta(days=100))
+    lost = live.measure(cut, cut, WAIT, dataclasses.replace(asked, begun=NOW.date()))
+    assert lost.begun == "2013-06-01"
+    assert [one.low for one in (lost.loss, lost.over, lost.worse, lost.bias)] == [None] * 4
+    assert (lost.loss.mean, lost.loss.clusters, lost.parts) == (pytest.approx(cut_loss(cut)), 65, ())
+    assert lost.late == whole.late  # runs are counted from the first day that was looked at: from day 112 on
+    assert lost.late.clusters == 53
+    short = table.filter(pl.col("time") >= NOW + timedelta(days=113))
+    assert live.measure(short, short, WAIT, dataclasses.replace(asked, begun=NOW.date())).late is None
+    ignorant = live.measure(cut, cut, WAIT, asked)
+    assert (ignorant.begun, ignorant.late.clusters) == ("", 37)
+
+
+def cut_loss(table):
+    """The mean log loss, by hand."""
+    return -sum(math.log(p if y else 1 - p) for y, p in table.select("label", "p").iter_rows()) / table.height
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "p", "said"),
+    [
+        ("percentage", [0.0, 2.0], [1.0, 2.0], "a label is 0, and the absolute percentage error divides by it"),
+        ("poisson", [-1.0, 2.0], [1.0, 2.0], "a label is below 0, and the Poisson deviance is of counts"),
+        ("poisson", [1.0, 2.0], [0.0, 2.0], "the version predicts 0 or less, and the Poisson deviance is of positive"),
+        ("logloss", [0.0, 2.0], [0.5, 0.5], "a label is neither 0 nor 1"),
+        ("logloss", [0.0, 1.0], [0.5, 1.5], "the version predicts outside [0, 1]"),
+        ("squared", [0.0, 1e70], [0.5, 1.5], "a label is beyond 1e+60, too large to square"),
+        ("squared", [0.0, 1.0], [0.5, -1e70], "a prediction is beyond 1e+60, too large to square"),
+    ],
+)
+def test_what_the_loss_cannot_be_taken_of_is_said(kind, labels, p, said):
+    known = pl.DataFrame({"label": labels, "p": p})
+    assert live.unfit(known, losses.LOSSES[kind], ("p",)).startswith(said)
+    assert live.unfit(known.with_columns(label=1.0, p=0.5), losses.LOSSES[kind], ("p",)) == ""
+    assert live.unfit(known.clear(), losses.LOSSES[kind], ("p",)) == ""
+
+
+def test_one_class_of_some_days_is_no_problem_of_a_loss_of_classes():
+    kind = losses.Loss(*losses.OF_CLASSES["logloss"], form="classes", classes=2)
+    known = pl.DataFrame({"label": [1.0, 1.0], "p_a": [0.8, 0.4], "p_b": [0.2, 0.6]})
+    assert live.unfit(known, kind, ("p_a", "p_b")) == ""
+    assert "do not add up to 1" in live.unfit(known.with_columns(p_a=0.7), kind, ("p_a", "p_b"))
+
+
+def test_clusters_are_called_by_their_name_and_days_days():
+    table = _days(12, [1, 0], [0.5, 0.5])
+    named = live.measure(table, table, WAIT, _asked(None, noun="customer_id"))
+    assert named.cluster == "customer id"
+    dates = table.with_columns(cluster=pl.lit("2013-06-01"))
+    assert live.measure(dates, dates, WAIT, _asked(None, noun="customer_id")).cluster == "day"
+    assert live.measure(table, table, WAIT, _asked(None)).cluster == "day"
 
 
 def test_numbers_have_no_rival_of_the_verdict_and_no_bias():
@@ -95,7 +175,7 @@ def test_classes_are_measured_by_their_own_loss():
     table = pl.DataFrame(
         {"label": [0, 1] * 10, "p_a": [0.8, 0.4] * 10, "p_b": [0.2, 0.6] * 10, "cluster": np.repeat(np.arange(10), 2)}
     )
-    found = live.measure(table, table, WAIT, live.Question(kind, ["p_a", "p_b"], None, 0.1, 0.05))
+    found = live.measure(table, table, WAIT, live.Question(kind, ("p_a", "p_b"), None, 0.1, 0.05))
     assert found.loss.mean == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
 
 

@@ -90,3 +90,13 @@ def test_what_the_command_leaves_is_read_as_hostile_data(tmp_path):
     wrong = COMMAND.replace("loss=cost", "loss=cost / 0")
     with pytest.raises(PushforwardError, match="loss is inf for id 7, not a finite number"):
         lost.given(joined, CONTRACT, _run(tmp_path, wrong), tmp_path)
+
+
+def test_rows_are_not_said_to_be_of_the_holdout(tmp_path):
+    joined = outcomes.joined(_answers(("7", 2.5, 0)), _outcomes(tmp_path), NOON + timedelta(days=1))
+    strange = COMMAND.replace('told.select("id")', "told.select(id=pl.lit(9, pl.Int64))")
+    with pytest.raises(PushforwardError, match="id 9 is not in what was answered"):
+        lost.given(joined, CONTRACT, _run(tmp_path, strange), tmp_path)
+    twice = COMMAND.replace("told.select", "pl.concat([told, told]).select").replace("loss=cost", "loss=1.0")
+    with pytest.raises(PushforwardError, match="has 2 rows; what was answered has 1"):
+        lost.given(joined, CONTRACT, _run(tmp_path, twice), tmp_path)

@@ -359,6 +359,92 @@ def test_predictions_that_moved_are_watched_by_the_rows_that_no_fit_has_seen(hub
     assert ("predictions", f"held against {sound.predicted.against}, further than they may be") in words.numbers(found)
 
 
+def test_keys_of_another_form_are_watched_in_the_end(hub):
+    _serve(hub, 40, right=0.8)
+    path = hub.folder / "known.parquet"
+    pl.read_parquet(path).with_columns(id="K" + pl.col("id")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert (found.decision, [reason.rule for reason in found.reasons]) == ("watch", ["open"])
+    assert found.reason.startswith("no outcome of 2,400 answers has come within 38.")  # the hundredth of the oldest
+
+
+def test_answers_without_a_key_are_said_to_have_no_outcome(hub):
+    _serve(hub, 12, right=0.8)
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    pl.read_parquet(path).with_columns(key=pl.lit("")).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=True)
+    assert found.live is None
+    assert found.reason == "the outcomes: no answer of the log has a key that one could come to"
+
+
+def test_a_retrain_is_proposed_once_though_the_word_was_another_one_between(hub):
+    _serve(hub, 30, right=0.6)
+    first = monitor(_asked(hub), dry_run=False)
+    book = kept.book(hub.clone)
+    book.put(dataclasses.replace(first, decision="watch", step=""), lambda _: "between\n")
+    again = monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(days=1)), dry_run=False)
+    assert (again.before, again.decision, again.proposed) == ("watch", "retrain", first.proposed)
+    assert again.step == "retrain/production-2020-06-01 was proposed for toy@v1.0.0 before"
+    branches = hub.git(hub.bare, "for-each-ref", "--format=%(refname)", "refs/heads/retrain")
+    assert branches.split() == ["refs/heads/retrain/production-2020-06-01"]
+
+
+def test_that_it_was_proposed_is_kept_while_the_word_is_another_one(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    book = kept.book(hub.clone)
+    book.put(dataclasses.replace(first, decision="retrain", proposed="retrain/x"), lambda _: "before\n")
+    found = monitor(_asked(hub), dry_run=False)
+    assert (found.decision, found.proposed) == ("fine", "retrain/x")
+    book.put(dataclasses.replace(first, version="toy@v0.9.0", proposed="retrain/x"), lambda _: "another\n")
+    assert monitor(_asked(hub), dry_run=False).proposed == ""
+
+
+def test_a_retrain_that_cannot_be_proposed_is_said_and_the_look_is_kept(hub):
+    _serve(hub, 30, right=0.6)
+    hub.write("params.yaml", "data: {}\n")
+    hub.commit("one", "Forget until when")
+    said = []
+    found = monitor(dataclasses.replace(_asked(hub), say=said.append), dry_run=False)
+    assert (found.decision, found.proposed) == ("retrain", "")
+    assert found.step == (
+        "the retrain could not be proposed: monitor.retrain names params.yaml:data.until, and params.yaml has no "
+        "data.until; edit pushforward.yaml"
+    )
+    assert found.step in said
+    assert kept.looks(Repository(hub.bare), "production") == [found]
+
+
+def test_a_log_that_is_typed_is_where_it_was_typed(hub, monkeypatch):
+    _serve(hub, 12, right=0.8)
+    (hub.folder / "log").rename(hub.folder / "elsewhere")
+    monkeypatch.chdir(hub.folder)
+    assert monitor(dataclasses.replace(_asked(hub), log="elsewhere"), dry_run=True).live.asked == 720
+
+
+def test_outcomes_that_the_loss_cannot_be_taken_of_are_said_and_the_record_is_read(hub):
+    _serve(hub, 12, right=0.8)
+    path = hub.folder / "known.parquet"
+    pl.read_parquet(path).with_columns(y=pl.col("y") * 2).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert found.live is None
+    assert found.reason == "the outcomes: a label is neither 0 nor 1"
+    assert kept.looks(Repository(hub.bare), "production") == [found]
+
+
+def test_a_log_that_has_lost_its_beginning_is_said_by_the_looks_before(hub):
+    _serve(hub, 30, right=0.8)
+    first = monitor(_asked(hub), dry_run=False)
+    assert (first.live.begun, first.days[0].day) == ("", "2020-05-02")
+    path = next((hub.folder / "log").glob("*/*.parquet"))
+    pl.read_parquet(path).filter(pl.col("time") >= NOW - timedelta(days=20)).write_parquet(path)
+    found = monitor(_asked(hub), dry_run=False)
+    assert (found.live.begun, found.live.loss.low, found.live.loss.clusters) == ("2020-05-02", None, 20)
+    told = dict(words.numbers(found))
+    assert told["the log"] == "has lost its first days, from 2020-05-02 on: only what is lost lately can be proven"
+    assert "no interval; 1,198 answers of 20 days" in told["live log loss"]
+
+
 def test_predictions_of_the_validation_that_cannot_be_had_are_said_to_be_missing(hub):
     _serve(hub, 12, right=0.8)
     oid = hashlib.md5(_predictions(), usedforsecurity=False).hexdigest()

@@ -108,6 +108,28 @@ def test_too_few_answers_tell_nothing():
     assert wait.words == "99 answers are too few to tell when their outcomes are known"
 
 
+def test_where_none_is_known_the_age_that_was_waited_for_is_told():
+    # 100 of 200 answers are 150 days old or older, the others a day: none is known
+    answers = _answers([0.0] * 100 + [149 * 24.0] * 100)
+    wait = outcomes.learned(answers["time"], pl.Series([None] * 200, dtype=INSTANT), _hours(150 * 24))
+    assert (wait.age, wait.rows, wait.share, wait.followed) == (None, 200, 0.0, timedelta(days=150))
+    assert wait.words == "no outcome of 200 answers has come within 150.0 d"
+
+
+def test_of_too_few_answers_the_oldest_tells_for_how_long():
+    answers = _answers([0.0, 24.0])
+    wait = outcomes.learned(answers["time"], pl.Series([_hours(1), None], dtype=INSTANT), _hours(48))
+    assert (wait.age, wait.rows, wait.followed) == (None, 2, timedelta(hours=48))
+    nothing = outcomes.learned(answers["time"].clear(), pl.Series([], dtype=INSTANT), _hours(48))
+    assert (nothing.rows, nothing.followed) == (0, timedelta())
+
+
+def test_an_answer_without_a_key_waits_for_nothing():
+    answers = _answers([0, 1, 2]).with_columns(key=pl.Series(["k0", "", "k2"]))
+    found = outcomes.joined(answers, _outcomes(("k0", 1, 3), ("", 1, 3)), _hours(6))
+    assert found.select("key", "label").rows() == [("k0", 1), ("k2", None)]
+
+
 def test_an_outcome_known_before_the_question_has_the_age_nought():
     known = pl.Series([START - timedelta(hours=1)] * 100, dtype=INSTANT)
     assert outcomes.learned(_answers([0.0] * 100)["time"], known, _hours(9)).age == timedelta()

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pushforward.errors import PushforwardError
-from pushforward.monitoring import predicted, tables
+from pushforward.monitoring import past, predicted, tables
 from pushforward.settings import ModelContract
 
 MARCH = datetime(2013, 3, 1, 23, tzinfo=UTC)
@@ -104,6 +104,14 @@ def test_what_the_version_always_said_is_near_and_another_level_is_far():
     assert all(one.words.startswith("predictions: mean ") for one in far)
 
 
+def test_how_many_are_asked_keeps_no_sound_answers_from_the_past():
+    often = predicted.refer(pl.concat([_answers(31, 0.3)] * 9).select("time", predictions="p"), time="time")
+    found = _compared(_answers(70, 0.3, first=31), 101, predicted.Unseen(often, "rows"))
+    (mean,) = (one for one in found.looked if one.kind == "mean")
+    assert (mean.move.how, mean.move.before) == ("runs", (66, 94))  # answers as served, 450 a day were validated
+    assert not any(one.far for one in found.looked)
+
+
 def test_shadows_and_canaries_are_not_counted():
     answers = pl.concat([_answers(21, 0.3, first=31), _answers(21, 0.9, first=31, arm="shadow")])
     assert _compared(answers, 52, _unseen()) == _compared(_answers(21, 0.3, first=31), 52, _unseen())
@@ -140,3 +148,19 @@ def test_several_classes_are_named():
     moved = pl.concat([_answers(28, 0.3, columns=columns), _answers(7, 0.6, first=28, columns=columns)])
     found = _compared(moved, 35, columns=columns)
     assert {one.column for one in found.looked} == {"predictions of early", "predictions of late"}
+
+
+def test_the_days_before_the_first_and_the_first_itself_are_none_on_which_nothing_came():
+    known = _unseen().reference
+    rows = predicted._table(_answers(4, 0.3, first=31), ("p",))
+    late = rows.filter(
+        ~((pl.col("time").dt.date() == (MARCH + timedelta(days=31)).date()) & (pl.int_range(pl.len()) > 4))
+    )
+    today = (MARCH + timedelta(days=35)).date()
+    found = past.held(known, late, today, 7)
+    assert {one.kind for one in found} >= {"index", "mean"}
+    assert not any(one.far for one in found)
+    first_day = (MARCH + timedelta(days=32)).date()
+    assert past.held(known, late, first_day, 7) == ()  # no day of it is whole
+    gone = late.filter(pl.col("time").dt.date() != (MARCH + timedelta(days=33)).date())
+    assert any(one.far and not one.column for one in past.held(known, gone, today, 7))  # a day with nothing is one

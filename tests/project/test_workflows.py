@@ -406,6 +406,11 @@ def test_batches_arrive_by_two_jobs_of_which_the_one_that_runs_code_may_write_no
     assert propose["permissions"] == {"contents": "write", "pull-requests": "write", "statuses": "read"}
     assert propose["environment"] == "judge"
     assert tell["permissions"] == {"contents": "read"}
+    assert tell["needs"] == ["look", "propose"]
+    failed = "(needs.look.result == 'failure' || needs.propose.result == 'failure')"
+    assert tell["if"] == f"${{{{ !cancelled() && {failed} && vars.PUSHFORWARD_NOTIFY != '' }}}}"
+    (brought,) = (step for step in tell["steps"] if step.get("uses", "").startswith("actions/download-artifact"))
+    assert brought["continue-on-error"] is True, "where the look failed there is none"
     assert [step["run"] for job in (look, propose, tell) for step in job["steps"] if "run" in step] == [
         ".venv/bin/pushforward arrive --look arrival",
         ".venv/bin/pushforward arrive --from arrival",

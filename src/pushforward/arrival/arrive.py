@@ -7,18 +7,19 @@ takes what was found as hostile data, and may push. Both ask again what the defa
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pushforward import untrusted
 from pushforward.arrival import difference, merging, periods, source, told, trial
 from pushforward.arrival.difference import Difference
 from pushforward.arrival.source import Listed
 from pushforward.arrival.taken import Taken
-from pushforward.errors import DATA, TOOL, PushforwardError
-from pushforward.forge.proposal import Place, Proposal, place_of, propose, remote_of
+from pushforward.errors import DATA, PushforwardError
+from pushforward.forge.proposal import Place, Proposal, held, place_of, propose, remote_of, tree_with
 from pushforward.git.repository import Repository
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
@@ -28,6 +29,7 @@ Say = Callable[[str], None]
 NEW, CORRECTED = "arrive", "correct"  # the folders of their branches
 FOUND, DONE = "arrival.json", "arrived.json"  # what a look leaves, and what was done of it
 LONGEST = 8 << 20  # bytes of what a look has left
+LONGEST_KEY = 200  # characters by which an alarm is known again
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,16 @@ class Looked:
     @classmethod
     def read(cls, content: bytes) -> "Looked":
         """What another job has left, which ran the project's code: refused where it is not of that form."""
+        refusal = PushforwardError(
+            f"{FOUND} is not what `pushforward arrive --look` writes",
+            next="pushforward arrive --look FOLDER",
+            exit_code=DATA,
+        )
         try:
-            if len(content) > LONGEST:
-                raise ValueError("too long")
-            tree = json.loads(content)
+            tree = untrusted.plain_json(content, FOUND)
+        except PushforwardError:
+            raise refusal from None
+        try:
             listed = source.read(json.dumps(tree["listed"]).encode())
             tried = {
                 str(branch)[:200]: (str(one["outcome"]), str(one["words"])[: trial.LONGEST])
@@ -78,31 +86,30 @@ class Looked:
             }
             return cls(str(tree["commit"])[:64], tuple(listed), tried, str(tree["failed"])[: trial.LONGEST])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise PushforwardError(
-                f"{FOUND} is not what `pushforward arrive --look` writes",
-                next="pushforward arrive --look FOLDER",
-                exit_code=DATA,
-            ) from None
+            raise refusal from None
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is not as it should be; `new` has not been told.
+    """What is not as it should be, of a batch or of several, whose first one `batch` is; `new` has not been told.
 
-    `source` could not be asked, or is `empty`; a batch was `refused`, could not be tried (`failed`), is `late`, `gone`,
-    or not the next one (`gap`); or it was `corrected`, and nothing fetches it anew.
+    `source` could not be asked, or is `empty`; a batch was `refused`, could not be tried, proposed or merged
+    (`failed`), is `late`, `gone`, or not the next one (`gap`); or it was `corrected`, and nothing fetches it anew.
+    `of` is what it is another alarm without: a digest, the other batches.
     """
 
     kind: str
     batch: str
     words: str
+    of: str = ""
     since: str = ""
     new: bool = False
 
     @property
     def key(self) -> str:
-        """What makes it the same alarm the next time."""
-        return f"{self.kind} {self.batch}"
+        """What makes it the same alarm the next time; where that is long, its digest."""
+        whole = " ".join(part for part in (self.kind, self.batch, self.of) if part)
+        return whole if len(whole) <= LONGEST_KEY else f"{self.kind} {hashlib.sha256(whole.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Done:
 def look(root: Path, *, say: Say) -> Looked:
     """Ask the source, and try what would be proposed and is not yet; in a scratch checkout of the default branch."""
     repository = Repository(root)
-    place = place_of(repository, remote_of(repository), f"{NEW}/none")
+    place = place_of(repository, remote_of(repository))
     taken = Taken.of(repository, place.base)
     with trial.scratch() as folder:
         scratch = checkout(repository, place.base, Path(folder) / "checkout")
@@ -127,21 +134,22 @@ def look(root: Path, *, say: Say) -> Looked:
         try:
             listed = tuple(source.ask(scratch, taken.arrive.source))
         except PushforwardError as failed:
-            return Looked(place.base, (), failed=plain(failed.message, trial.LONGEST))
+            return Looked(place.base, (), failed=_why(failed))
         tried = dict[str, tuple[str, str]]()
-        for one in _candidates(taken, difference.of(listed, taken.names, taken.digests)):
-            there = place_of(repository, place.remote, one.branch)
-            changed = _changed(taken, one)
-            if there.there and _proposes(repository, there, changed):
-                continue  # it was tried when it was proposed
+        for one in _candidates(taken, _found(listed, taken)):
+            try:
+                changed = _changed(taken, one)
+                there = place_of(repository, place.remote, one.branch)
+                if _proposes(there, one, changed):
+                    continue  # it was tried when it was proposed
+            except PushforwardError:
+                continue  # who acts meets the same, and tells of it
             say(f"{one.listed.batch} is tried")
             try:
                 result = trial.attempt(scratch, changed, one.listed.batch, taken.arrive, say=say)
                 tried[one.branch] = result.outcome, result.words
             except PushforwardError as failed:
-                if failed.exit_code != TOOL:
-                    raise
-                tried[one.branch] = "failed", plain(failed.message, trial.LONGEST)
+                tried[one.branch] = "failed", _why(failed)
             Repository(scratch).git("checkout", "-q", "-f", place.base)
     return Looked(place.base, listed, tried)
 
@@ -150,18 +158,24 @@ def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say) -> Do
     """Propose what was found good, merge what may be, tell what is wrong; nothing of the project's code is run."""
     repository = Repository(root)
     remote = remote_of(repository)
-    taken = Taken.of(repository, place_of(repository, remote, f"{NEW}/none").base)
-    found = difference.of(looked.listed, taken.names, taken.digests)
+    base = place_of(repository, remote).base
+    taken = Taken.of(repository, base)
+    found = _found(looked.listed, taken)
+    tried = looked.tried if looked.commit == base else {}  # beside another state it may come to another end
     proposals, words, alarms = list[dict[str, str]](), list[str](), [*_alarms(taken, found, looked, now)]
     for one in _candidates(taken, found):
-        outcome, said = looked.tried.get(one.branch, ("", ""))
+        name, (outcome, said) = one.listed.batch, tried.get(one.branch, ("", ""))
         if outcome in ("refused", "failed"):
             words_of = _refused(one, said) if outcome == "refused" else plain(said, trial.LONGEST)
-            alarms.append(Alarm(outcome, f"{one.listed.batch} {one.listed.digest}", words_of))
+            alarms.append(Alarm(outcome, name, words_of, one.listed.digest))
             continue
-        place = place_of(repository, remote, one.branch)
-        state, line = _proposed(root, place, one, taken, outcome, dry=dry, say=say)
-        proposals.append({"batch": one.listed.batch, "kind": one.kind, "branch": one.branch, "state": state})
+        try:
+            place = place_of(repository, remote, one.branch)
+            state, line = _proposed(root, place, one, taken, outcome, dry=dry, say=say)
+        except PushforwardError as failed:
+            alarms.append(Alarm("failed", name, f"{name} is not proposed: {_why(failed)}", one.listed.digest))
+            continue
+        proposals.append({"batch": name, "kind": one.kind, "branch": one.branch, "state": state})
         words.append(line)
     later = len(found.new) - 1
     if found.new and not found.gap and later:
@@ -181,14 +195,22 @@ def _candidates(taken: Taken, found: Difference) -> Iterator[Candidate]:
         yield Candidate(CORRECTED, found.corrected[0])
 
 
+def _found(listed: Sequence[Listed], taken: Taken) -> Difference:
+    return difference.of(listed, taken.names, taken.digests, taken.arrive.expect)
+
+
+def _why(failed: PushforwardError) -> str:
+    """What has failed and what to do, as an alarm has it."""
+    return plain(f"{failed.message}; next: {failed.next}" if failed.next else failed.message, trial.LONGEST)
+
+
 def _changed(taken: Taken, one: Candidate) -> dict[str, bytes]:
     return taken.adding(one.listed) if one.kind == NEW else taken.correcting(one.listed)
 
 
-def _proposes(repository: Repository, place: Place, changed: Mapping[str, bytes]) -> bool:
-    """Whether a branch, once merged, leaves these files."""
-    tree = repository.merge_tree(place.base, place.there)[0]
-    return tree is not None and all(repository.read(tree, path) == content for path, content in changed.items())
+def _proposes(place: Place, one: Candidate, changed: Mapping[str, bytes]) -> bool:
+    """Whether the branch asks for these files and for nothing else; raises where it asks for another change."""
+    return bool(place.there) and held(place, one.branch, tree_with(place, changed))
 
 
 def _proposed(
@@ -196,7 +218,7 @@ def _proposed(
 ) -> tuple[str, str]:
     """Have a candidate asked for, or merged; its state and the words for it."""
     changed = _changed(taken, one)
-    open_already = bool(place.there) and _proposes(place.clone, place, changed)
+    open_already = _proposes(place, one, changed)
     if not open_already and outcome != "valid":
         return (
             "untried",
@@ -254,43 +276,61 @@ def _alarms(taken: Taken, found: Difference, looked: Looked, now: datetime) -> I
     elif not looked.listed:
         yield Alarm("empty", "", "the source lists nothing at all")
     elif found.gone:
-        some = ", ".join(found.gone[:5]) + (f" and {len(found.gone) - 5} more" if len(found.gone) > 5 else "")
-        yield Alarm("gone", ",".join(found.gone)[:200], f"the source has no {some} any more; nothing is taken out here")
+        some = f"the source has no {_some(found.gone)} any more; nothing is taken out here"
+        yield Alarm("gone", found.gone[0], some, ",".join(found.gone[1:]))
     if found.gap:
         first = found.new[0].batch
         yield Alarm("gap", found.gap, f"after {taken.names[-1]} comes {found.gap}, and the source has {first} next")
     if found.corrected and not taken.arrive.corrected:
-        names = ", ".join(one.batch for one in found.corrected[:5])
-        key = " ".join(f"{one.batch} {one.digest}" for one in found.corrected[:5])[:500]
-        how = "set arrive.corrected, or fetch it anew by hand"
-        yield Alarm(
-            "corrected", key, f"the source has another {names} than was taken in, and nothing fetches it: {how}"
-        )
+        names = [one.batch for one in found.corrected]
+        words = f"the source has another {_some(names)} than was taken in, and nothing fetches it: "
+        words += "set arrive.corrected, or fetch it anew by hand"
+        yield Alarm("corrected", names[0], words, " ".join(f"{one.batch} {one.digest}" for one in found.corrected))
     if taken.arrive.expect is not None:
-        here = [*taken.names, *(one.batch for one in looked.listed)]
-        for name in here:
-            periods.check(taken.arrive.expect, name)
-        for name in periods.overdue(taken.arrive.expect, max(here), taken.arrive.grace_days, now):
-            day = periods.due(taken.arrive.expect, name, taken.arrive.grace_days)
-            yield Alarm("late", name, f"{name} has not arrived, and should have by {day.isoformat()}")
+        yield from _periods(taken, taken.arrive.expect, [one.batch for one in looked.listed], now)
+
+
+def _periods(taken: Taken, expect: periods.Expect, listed: Sequence[str], now: datetime) -> Iterator[Alarm]:
+    """The periods that should have come since the last one taken in; and the names that are none."""
+    others = [name for name in dict.fromkeys([*taken.names, *listed]) if not periods.fits(expect, name)]
+    if others:
+        try:
+            periods.check(expect, others[0])
+        except PushforwardError as misnamed:
+            more = f" (so is {_some(others[1:])})" if others[1:] else ""
+            yield Alarm("failed", others[0], f"{misnamed.message}{more}; next: {misnamed.next}", ",".join(others[1:]))
+    here = [name for name in taken.names if periods.fits(expect, name)]
+    grace = taken.arrive.grace_days
+    for name in periods.overdue(expect, max(here), grace, now, frozenset(listed)) if here else ():
+        day = periods.due(expect, name, grace)
+        yield Alarm("late", name, f"{name} has not arrived, and should have by {day.isoformat()}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def read(folder: Path) -> Looked:
     """What a look has left in a folder."""
-    path = folder / FOUND
-    if path.is_symlink() or not path.is_file():
-        raise PushforwardError(f"{folder} has no {FOUND}", next=f"pushforward arrive --look {folder}", exit_code=DATA)
-    with path.open("rb") as handle:
-        return Looked.read(handle.read(LONGEST + 1))
+    return Looked.read(_content(folder, FOUND))
 
 
 def news(folder: Path) -> list[str]:
-    """The words of the alarms that are news, of what was done in another job."""
+    """The words of the alarms that are news, of what was done in another job; where nothing was, that."""
     try:
-        tree = json.loads((folder / DONE).read_bytes()[:LONGEST])
+        tree = untrusted.plain_json(_content(folder, DONE), DONE)
         return [str(one["words"]) for one in tree["alarms"] if one["new"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
+    except (PushforwardError, KeyError, TypeError):
+        return ["the run has failed before it could tell what has arrived: its log says why"]
+
+
+def _content(folder: Path, name: str) -> bytes:
+    """What another job has left as a file of this name; refused where it is a link, or longer than it may be."""
+    path = folder / name
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LONGEST:
+        why = f"{folder} has no {name}, or a link, or more than {LONGEST >> 20} MiB"
+        raise PushforwardError(why, next=f"pushforward arrive --look {folder}", exit_code=DATA)
+    return path.read_bytes()
 
 
 def document(done: Done) -> str:
@@ -301,7 +341,7 @@ def document(done: Done) -> str:
 def record(done: Done) -> dict[str, Any]:
     """What a call came to, for a program."""
     alarms = [
-        {"kind": one.kind, "batch": one.batch, "words": one.words, "since": one.since, "new": one.new}
+        {"kind": one.kind, "batch": one.batch, "words": one.words, "key": one.key, "since": one.since, "new": one.new}
         for one in done.alarms
     ]
     return {"proposals": list(done.proposals), "alarms": alarms, "said": list(done.words), "last": done.batches[-1]}

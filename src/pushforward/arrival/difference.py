@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward import params
+from pushforward.arrival import periods
+from pushforward.arrival.periods import Expect
 from pushforward.arrival.source import Listed
 
 
@@ -11,8 +13,8 @@ from pushforward.arrival.source import Listed
 class Difference:
     """`new` in the order of the source; `corrected` have another digest than is written beside them.
 
-    `gone` are taken in and listed no more, though older ones are; `gap` is the month that should come next where the
-    source has a later one alone.
+    `gone` are taken in and listed no more, though older ones are; `gap` is the period that should come next where the
+    source has a later one alone. Where names are to be periods, what is named otherwise is not new.
     """
 
     new: tuple[Listed, ...] = ()
@@ -21,21 +23,31 @@ class Difference:
     gap: str = ""
 
 
-def of(listed: Sequence[Listed], taken: Sequence[str], digests: Mapping[str, str]) -> Difference:
+def of(
+    listed: Sequence[Listed], taken: Sequence[str], digests: Mapping[str, str], expect: Expect | None = None
+) -> Difference:
     """Compare: what is listed before the last batch that both have is no news, for the first ones may be given up."""
     by_name = {one.batch: one for one in listed}
-    places = [place for place, one in enumerate(listed) if one.batch in taken]
-    after = listed[places[-1] + 1 :] if places else listed
-    new = tuple(one for one in after if one.batch not in taken)
-    if params.monthly(taken):  # their names are their order, whatever that of the list
-        months = sorted((one for one in listed if params.MONTH.fullmatch(one.batch)), key=lambda one: one.batch)
-        others = tuple(one for one in listed if not params.MONTH.fullmatch(one.batch))
-        new = (*(one for one in months if one.batch > taken[-1]), *others)
     known = [name for name in taken if name in by_name]
     first = taken.index(known[0]) if known else 0
     gone = tuple(name for name in taken[first:] if name not in by_name)
     changed = (by_name[name] for name in known if name in digests)
     corrected = tuple(one for one in changed if one.digest != digests[one.batch])
-    following = params.next_month(taken[-1]) if params.monthly(taken) else ""
+    months = expect is None and params.monthly(taken)
+    new, following = _new(listed, taken, "monthly" if months else expect)
+    if months:  # which nobody has said: another name is another batch
+        new += tuple(one for one in listed if not params.MONTH.fullmatch(one.batch))
     gap = following if new and following and new[0].batch != following else ""
     return Difference(new, corrected, gone, gap)
+
+
+def _new(listed: Sequence[Listed], taken: Sequence[str], expect: Expect | None) -> tuple[tuple[Listed, ...], str]:
+    """What is not taken in yet and comes after all that is; and the period that should come next, "" of other names."""
+    if expect is None:
+        places = [place for place, one in enumerate(listed) if one.batch in taken]
+        after = listed[places[-1] + 1 :] if places else listed
+        return tuple(one for one in after if one.batch not in taken), ""
+    last = max((name for name in taken if periods.fits(expect, name)), default="")
+    named = (one for one in listed if periods.fits(expect, one.batch) and one.batch > last)
+    new = sorted(named, key=lambda one: one.batch)  # their names are their order, whatever that of the list
+    return tuple(new), periods.following(expect, last) if last else ""

@@ -1,6 +1,7 @@
 """Periods that batches are named by: days, weeks, months; which one comes next, and which should be here. Pure."""
 
 import re
+from collections.abc import Container
 from datetime import date, datetime, timedelta
 from typing import Literal
 
@@ -10,36 +11,42 @@ from pushforward.errors import USAGE, PushforwardError
 Expect = Literal["daily", "weekly", "monthly"]
 
 FORMS: dict[Expect, tuple[re.Pattern[str], str, str]] = {
-    "daily": (re.compile(r"\d{4}-\d{2}-\d{2}"), "day", "2013-05-31"),
-    "weekly": (re.compile(r"\d{4}-W\d{2}"), "week", "2013-W22"),
+    "daily": (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), "day", "2013-05-31"),
+    "weekly": (re.compile(r"[0-9]{4}-W[0-9]{2}"), "week", "2013-W22"),
     "monthly": (params.MONTH, "month", "2013-05"),
 }
 MOST = 100  # that are told as missing
+LAST = date(9000, 1, 1)  # a day before which every period is over
 
 
-def overdue(expect: Expect, last: str, grace_days: int, now: datetime) -> list[str]:
-    """The batches after `last` that should be here by `now`: a period has to be over, and the days of grace too."""
+def overdue(expect: Expect, last: str, grace_days: int, now: datetime, there: Container[str] = ()) -> list[str]:
+    """The batches after `last` that are not `there` and should be by `now`: a period has to be over, and the grace."""
     check(expect, last)
     found, name = list[str](), following(expect, last)
     while len(found) < MOST and _end(expect, name) + timedelta(days=grace_days) <= now.date():
-        found.append(name)
+        if name not in there:
+            found.append(name)
         name = following(expect, name)
     return found
 
 
 def check(expect: Expect, name: str) -> None:
     """Refuse a batch that is not named by its period."""
-    form, noun, example = FORMS[expect]
-    try:
-        if not form.fullmatch(name):
-            raise ValueError
-        _end(expect, name)
-    except ValueError:
+    if not fits(expect, name):
+        _, noun, example = FORMS[expect]
         raise PushforwardError(
             f"arrive.expect is {expect}, and the batch '{name}' is no {noun} like {example}",
             next="take expect out of pushforward.yaml, or name batches so",
             exit_code=USAGE,
-        ) from None
+        )
+
+
+def fits(expect: Expect, name: str) -> bool:
+    """Whether a batch is named by its period."""
+    try:
+        return bool(FORMS[expect][0].fullmatch(name)) and _end(expect, name) < LAST
+    except (ValueError, OverflowError):
+        return False
 
 
 def due(expect: Expect, name: str, grace_days: int) -> date:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from pushforward import untrusted
+from pushforward.errors import PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import ARRIVAL, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
@@ -74,13 +76,12 @@ def _read(repository: Repository, commit: str) -> dict[str, tuple[str, str]]:
     """What is recorded; of a document that is none, nothing: an alarm is told once more then."""
     content = repository.read(commit, DOCUMENT) if commit else None
     try:
-        tree = json.loads(content[:LONGEST]) if content else {}
-    except (ValueError, RecursionError):
+        tree = untrusted.plain_json(content[:LONGEST], DOCUMENT) if content else {}
+    except PushforwardError:
         return {}
-    entries = tree.items() if isinstance(tree, dict) else ()
     return {
         str(key): (str(one.get("since", "")), str(one.get("words", "")))
-        for key, one in entries
+        for key, one in tree.items()
         if isinstance(one, dict)
     }
 

@@ -33,6 +33,7 @@ def arrive(dry: bool, now: datetime, look: Path | None, source: Path | None, as_
     `arrive` in pushforward.yaml says what lists them, and how. What is proposed already is found; what a batch's own
     stages refuse is proposed by nobody. Exit code 3 where something is wrong: a batch refused, late, gone.
     """
+    from pushforward import files
     from pushforward.arrival import arrive as arrival
 
     if look and (source or dry or as_json):
@@ -48,7 +49,7 @@ def arrive(dry: bool, now: datetime, look: Path | None, source: Path | None, as_
         return
     done = arrival.act(root, found, now, dry=dry, say=say)
     if source:
-        (source / arrival.DONE).write_text(arrival.document(done))
+        files.write(source, arrival.DONE, arrival.document(done).encode())
     if as_json:
         common.show(arrival.record(done))
     else:

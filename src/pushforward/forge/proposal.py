@@ -102,13 +102,11 @@ def _pushed(repository: Repository, remote: Remote, proposal: Proposal, instead:
     refused = ""
     for _ in range(TRIES):
         place = place_of(repository, remote, proposal.branch)
-        tree = _tree(place, proposal)
+        tree = tree_with(place, proposal.files)
         if tree == _tree_of(repository, place.base):
             return Proposed(proposal.branch, place.base, "landed", f"{place.default} has it already")
-        if place.there and place.there != instead and not _is_done(place):
-            if repository.merge_tree(place.base, place.there)[0] == tree:
-                return Proposed(proposal.branch, place.there, "there", f"{proposal.branch} is there, with this change")
-            raise _taken(place, proposal)
+        if place.there != instead and held(place, proposal.branch, tree):
+            return Proposed(proposal.branch, place.there, "there", f"{proposal.branch} is there, with this change")
         message = f"{proposal.title}\n\n{proposal.body}".rstrip() + "\n"
         commit = repository.write_commit(tree, [place.base], message, date=f"{int(time.time())} +0000")
         flag, refused = push_to(repository, remote, f"{HEADS}{proposal.branch}", place.there, commit)
@@ -131,9 +129,10 @@ def _words(place: Place, branch: str, commit: str) -> str:
     return f"{branch} is pushed, {commit[:9]}"
 
 
-def place_of(repository: Repository, remote: Remote, branch: str) -> Place:
-    """Where the proposal goes, as it is there now; what is there is fetched."""
-    asked = repository.remote("ls-remote", "--symref", remote.name, "HEAD", f"{HEADS}{branch}", check=False)
+def place_of(repository: Repository, remote: Remote, branch: str = "") -> Place:
+    """Where the proposal goes, as it is there now, with `branch` if one is asked for; what is there is fetched."""
+    wanted = [f"{HEADS}{branch}"] if branch else []
+    asked = repository.remote("ls-remote", "--symref", remote.name, "HEAD", *wanted, check=False)
     if asked.returncode != 0:
         said = asked.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         raise PushforwardError(
@@ -151,29 +150,35 @@ def place_of(repository: Repository, remote: Remote, branch: str) -> Place:
     return Place(repository, remote, default, heads["HEAD"], heads.get(f"{HEADS}{branch}", ""))
 
 
-def _tree(place: Place, proposal: Proposal) -> str:
-    """The tree of the default branch with the proposal's files."""
-    files.check_tree(place.clone.tree(place.base), proposal.files)
+def tree_with(place: Place, changed: Mapping[str, bytes]) -> str:
+    """The tree of the default branch with these files, and nothing else, changed."""
+    files.check_tree(place.clone.tree(place.base), changed)
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
-        return place.clone.write_tree(place.base, proposal.files, index=Path(folder) / "index")
+        return place.clone.write_tree(place.base, changed, index=Path(folder) / "index")
+
+
+def held(place: Place, branch: str, tree: str) -> bool:
+    """Whether the branch, once merged, leaves this `tree` to the last file; raises where it has another change.
+
+    One that is not there, or all of which the default branch has by now, holds nothing.
+    """
+    if not place.there:
+        return False
+    merged = place.clone.merge_tree(place.base, place.there)[0]
+    if merged == tree:
+        return True
+    if merged == _tree_of(place.clone, place.base):  # merged, or squashed: it may be moved on
+        return False
+    name = place.remote.name
+    raise PushforwardError(
+        f"{name} has a branch {branch} with another change ({place.there[:9]})",
+        next=f"git push {name} --delete {shlex.quote(branch)}, if nobody needs it, then the same again",
+        exit_code=USAGE,
+    )
 
 
 def _tree_of(repository: Repository, commit: str) -> str:
     return repository.git("rev-parse", f"{commit}^{{tree}}").text
-
-
-def _is_done(place: Place) -> bool:
-    """Whether all that a branch has is on the default branch: merged, or squashed; it may be moved on then."""
-    return place.clone.merge_tree(place.base, place.there)[0] == _tree_of(place.clone, place.base)
-
-
-def _taken(place: Place, proposal: Proposal) -> PushforwardError:
-    name = place.remote.name
-    return PushforwardError(
-        f"{name} has a branch {proposal.branch} with another change ({place.there[:9]})",
-        next=f"git push {name} --delete {shlex.quote(proposal.branch)}, if nobody needs it, then the same again",
-        exit_code=USAGE,
-    )
 
 
 def push_to(clone: Repository, remote: Remote, ref: str, old: str, commit: str) -> tuple[str, str]:

@@ -164,8 +164,10 @@ def _column(old: Counted, new: Counted, came: pl.Series, alpha: float) -> Drift:
     both = old.plus(new)
     ends, window = old.end - both.first, (new.first - both.first, new.end - both.first)
     there = both.counts.sum(axis=1)
-    step = None if old.parts.opaque else Line(both.counts, ends, window).step(moves.index, alpha, NO_MATTER)
-    lost = Line(np.stack([both.missing, there], 1), ends, window).step(moves.share, alpha, MISSING**2)
+    step = None if old.parts.opaque else Line(both.counts, there > 0, ends, window).step(moves.index, alpha, NO_MATTER)
+    lost = Line(np.stack([both.missing, there], 1), both.missing + there > 0, ends, window).step(
+        moves.share, alpha, MISSING**2
+    )
     shares = tuple(
         float(one.missing.sum()) / max(1.0, float(one.missing.sum() + one.counts.sum())) for one in (old, new)
     )

@@ -10,7 +10,7 @@ and a limit of them is too low. A run moved along day by day has all that in it,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ ALPHA = 0.05  # of a false alarm, over all columns that are looked at together
 MONTH, YEAR = 28, 364  # whole weeks
 LEAST = 2.0  # runs of the past that do not overlap, for a limit of runs
 SLOW = (2, 3, 4, 5, 6)  # months, over which a slow leak adds up
+NEARLY = 0.9  # of the days that months of the past have rows on: a month with fewer scatters more than they did
 BLOCK, BLOCKS, SPLITS, SEED = 5, 5, 200, 7  # days of a block, and how many at least
 NO_MATTER = 0.02  # an index that is no matter however still the past was: a tenth of what folklore calls a shift
 MISSING = 0.01  # a share of the rows that is none either
@@ -112,9 +113,13 @@ def limit(distances: Floats, runs: float, alpha: float) -> float:
 
 @dataclass(frozen=True)
 class Line:
-    """Days in a row: what a distance adds up of each, and where the reference ends and the window begins and ends."""
+    """Days in a row: what a distance adds up of each, and where the reference ends and the window begins and ends.
+
+    `there` are the days that say something: those with rows, or all of them where no row says something too.
+    """
 
     totals: Floats
+    there: NDArray[np.bool_]
     ends: int
     window: tuple[int, int]
 
@@ -126,13 +131,21 @@ class Line:
         """From what was before to the window; None where the past is too short to say anything.
 
         Held against the like days of the year before, where there are enough such pairs in the past; else against the
-        days before, as many as the window has and four weeks at least.
+        days before, as many as the window has, and up to four weeks as far as three such runs are left before them.
+        The window is taken from its first day with rows to its last: one day of a week is held against days.
         """
-        sums, (first, end) = self._sums(), self.window
+        first, end = self.window
+        days = first + np.flatnonzero(self.there[first:end])
+        if not len(days):
+            return None
+        line, sums = replace(self, window=(int(days[0]), int(days[-1]) + 1)), self._sums()
+        yearly = line._yearly(sums, distance, alpha, least)
+        return yearly if yearly is not None else line._lately(sums, distance, alpha, least)
+
+    def _lately(self, sums: Floats, distance: Distance, alpha: float, least: float) -> Move | None:
+        """Against the days before, by runs of the past next to each other."""
+        first, end = self.window
         length = end - first
-        yearly = self._yearly(sums, distance, alpha, least)
-        if yearly is not None:
-            return yearly
         back = max(length, min(MONTH, self.ends - 3 * length))
         runs = (self.ends - back) / length
         if runs < LEAST:
@@ -142,9 +155,12 @@ class Line:
         told = distance(sums[self.ends] - sums[self.ends - back], sums[end] - sums[first])
         if not len(past) or not np.isfinite(told):
             return None
-        # A gap before the window is time in which it may have gone as far again.
-        allowed = limit(past, runs, alpha) * (1 + (first - self.ends) / back)
+        allowed = limit(past, runs, alpha) * self._gap(back)
         return Move(float(told), max(least, allowed), "runs", runs, (self.ends - back, self.ends), self.window)
+
+    def _gap(self, back: int) -> float:
+        """What a gap before the window allows more: it is time in which a column may have gone as far again."""
+        return 1 + (self.window[0] - self.ends) / back
 
     def _yearly(self, sums: Floats, distance: Distance, alpha: float, least: float) -> Move | None:
         """Against the days of the year before around those of the window, by pairs of the past that lie so."""
@@ -168,7 +184,7 @@ class Line:
         """Against all days of a past too short to have runs, by many splits of it, of whole blocks of days."""
         first, end = self.window
         blocks = [np.arange(at, min(at + BLOCK, self.ends)) for at in range(0, self.ends, BLOCK)]
-        blocks = [block for block in blocks if self.totals[block].sum() > 0]
+        blocks = [block for block in blocks if self.there[block].any()]
         wanted = max(1, min(len(blocks) // 2, round((end - first) / BLOCK)))
         if len(blocks) < BLOCKS:
             return None
@@ -182,7 +198,7 @@ class Line:
         if not len(past) or not np.isfinite(told):
             return None
         runs = len(blocks) / wanted
-        allowed = max(least, limit(past, runs, alpha))
+        allowed = max(least, limit(past, runs, alpha) * self._gap(self.ends))
         return Move(float(told), allowed, "halves", runs, (0, self.ends), self.window)
 
     def slow(self, distance: Distance, alpha: float, least: float = 0.0) -> Move | None:
@@ -190,7 +206,8 @@ class Line:
 
         Steps without a direction go a distance that grows with their number: of a move over k months, a k-th is held
         against the moves of up to k months before it began, each by its own number. What leaks goes one way: its
-        distance grows with the square, and after some months it is seen although no step was.
+        distance grows with the square, and after some months it is seen although no step was. Of a month cut short, by
+        a gap or by an end of the rows, nothing is said: few days lie further from a month than months do.
         """
         sums, (first, end) = self._sums(), self.window
         length = max(end - first, MONTH)
@@ -203,7 +220,7 @@ class Line:
         end = self.window[1]
         old = end - (months + 1) * length, end - months * length
         runs = (old[1] - length) / length
-        if runs < LEAST:
+        if runs < LEAST or not self._whole((old[0], end - length), length):
             return None
         past = []
         for lag in range(1, months + 1):
@@ -216,6 +233,14 @@ class Line:
             return None
         allowed = max(least, limit(known, runs, alpha) * months)
         return Move(float(told), allowed, "runs", runs, old, (end - length, end), months)
+
+    def _whole(self, starts: tuple[int, int], length: int) -> bool:
+        """Whether runs that start so have rows on nearly as many days as runs of the reference mostly have."""
+        days = np.concatenate([[0], np.cumsum(self.there)])
+        runs = days[length:] - days[:-length]
+        known = runs[: max(0, self.ends - length + 1)]
+        usual = float(np.median(known)) if len(known) else length
+        return all(runs[start] >= NEARLY * usual for start in starts)
 
 
 def _run(sums: Floats, first: NDArray[np.int64], end: NDArray[np.int64]) -> Floats:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pushforward.settings import ModelContract, Settings
 
 LIMIT_BYTES = 200 * 1024 * 1024
+HOLDOUT = "the holdout"  # what the rows of predictions are among
 SCORE_SECONDS = 600.0
 DATED = r"^[12]\d{3}-(0[1-9]|1[0-2])"
 LIMIT_ROWS = 50_000_000
@@ -127,13 +128,18 @@ def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.
 
 
 def read_predictions(
-    path: Path, keys: "pl.Series", *, probability: bool = True, columns: tuple[str, ...] = ("p",)
+    path: Path,
+    keys: "pl.Series",
+    *,
+    probability: bool = True,
+    columns: tuple[str, ...] = ("p",),
+    among: str = HOLDOUT,
 ) -> "NDArray[np.float64]":
     """The `columns` of a predictions file, in the order of `keys` (their name is the key column's name).
 
     The file must hold exactly the key and these, each key exactly once and no other, every number finite and, where it
     is a `probability`, within [0, 1]. Several columns make an array of as many. Size, schema and row count are checked
-    before anything is loaded. Raises `PredictionsError` saying what is wrong and where.
+    before anything is loaded; `among` says whose rows they are. Raises `PredictionsError` saying what is wrong where.
     """
     import numpy as np
     import polars as pl
@@ -141,13 +147,13 @@ def read_predictions(
     integers = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]
     kinds = [keys.dtype, *(integers if keys.dtype.is_integer() else ())]
     wanted = {keys.name: kinds, **{name: [pl.Float64, pl.Float32] for name in columns}}
-    frame = _table(path, wanted, exactly=True, rows=len(keys))
+    frame = _table(path, wanted, exactly=True, rows=len(keys), among=among)
     frame = frame.with_columns(frame[keys.name].cast(keys.dtype, strict=False))
     found = frame[keys.name]
     if (doubles := found.is_duplicated()).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
     if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
-        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in the holdout")
+        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in {among}")
     asked = keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
     for name in columns:
         p = asked[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -201,14 +207,16 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
     return frame.with_columns(labels, pl.col(contract.predicted).cast(pl.Float64)).sort(contract.key)
 
 
-def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None) -> "pl.DataFrame":
+def _table(
+    path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None, among: str = HOLDOUT
+) -> "pl.DataFrame":
     """A table that may be anything: size, columns, types (any where none is named), rows, then the content."""
     import polars as pl
 
     _check_file(path)
     pointers.refuse(path, path.name)
     if path.suffix == table.CSV:
-        return _csv(path, wanted, exactly=exactly, rows=rows)
+        return _csv(path, wanted, exactly=exactly, rows=rows, among=among)
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -216,7 +224,7 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
         for column, kinds in wanted.items():
             if kinds and schema[column] not in kinds:
                 raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
-        _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows)
+        _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows, among)
         parquet.check(path, path.name)
         return lazy.select(list(wanted)).collect()
     except pl.exceptions.PolarsError as broken:
@@ -227,14 +235,14 @@ def _table(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: i
         raise PredictionsError(f"{path.name} is not a readable parquet file") from None
 
 
-def _csv(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None) -> "pl.DataFrame":
+def _csv(path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None, among: str) -> "pl.DataFrame":
     """A CSV that may be anything: its texts, each of them of the first type that is asked of its column, or refused."""
     try:
         frame = table.texts(path, path.name)
     except PushforwardError as broken:
         raise PredictionsError(broken.message) from None
     _check_columns(path, frame.columns, wanted, exactly=exactly)
-    _check_rows(path, frame.height, rows)
+    _check_rows(path, frame.height, rows, among)
     for column, kinds in wanted.items():
         texts = frame[column]
         values = texts.cast(kinds[0], strict=False) if kinds else texts
@@ -250,9 +258,9 @@ def _check_columns(path: Path, there: Iterable[str], wanted: Iterable[str], *, e
         raise PredictionsError(f"{path.name} has the columns {_some(there)}; {rule}{_some(wanted)} are wanted")
 
 
-def _check_rows(path: Path, count: int, rows: int | None) -> None:
+def _check_rows(path: Path, count: int, rows: int | None, among: str) -> None:
     if rows is not None and count != rows:
-        raise PredictionsError(f"{path.name} has {count:,} rows; the holdout has {rows:,}")
+        raise PredictionsError(f"{path.name} has {count:,} rows; {among} has {rows:,}")
     if count > LIMIT_ROWS:
         raise PredictionsError(f"{path.name} has {count:,} rows; the limit is {LIMIT_ROWS:,}")
 

@@ -13,7 +13,8 @@ from pushforward import percent
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.live import Live, Promise
-from pushforward.monitoring.outcomes import span
+from pushforward.monitoring.outcomes import LEAST, span
+from pushforward.text import plural
 
 Word = Literal["fine", "watch", "retrain"]
 WORDS: tuple[Word, ...] = ("fine", "watch", "retrain")  # from the mildest on
@@ -91,6 +92,8 @@ def _worse(found: Found) -> str:
         return ""
     if not over.above(0.0):
         return _lately(live)
+    if live.over is not None and not live.over.above(0.0):
+        return _beside_constant(found, live.loss)
     told = _against(found, live.loss)
     if live.skill is None or found.promise.skill is None:
         return told
@@ -101,7 +104,8 @@ def _lately(live: Live) -> str:
     late = live.late
     if late is None or not late.above(0.0):
         return ""
-    return f"over the last {late.clusters} days it loses {late.mean:.4f} more than is allowed ({_span(late)})"
+    many = f"{late.clusters} {plural(live.cluster)}"
+    return f"over the last {many} it loses {late.mean:.4f} more than is allowed ({_span(late)})"
 
 
 def _harder(found: Found) -> str:
@@ -118,6 +122,21 @@ def _against(found: Found, loss: Interval) -> str:
     promised = f"{found.promise.loss:.4f} on {found.promise.of}"
     allowed = percent.share(found.limits.lose_at_most)
     return f"it loses {loss.mean:.4f} live ({_span(loss)}), promised were {promised}, more than {allowed} above"
+
+
+def _beside_constant(found: Found, loss: Interval) -> str:
+    """The same where the month has become easier: the loss itself may lie below what was promised."""
+    live, promise = found.live, found.promise
+    assert live is not None  # noqa: S101, or it has lost nothing
+    assert promise is not None  # noqa: S101
+    if not live.rival or not promise.rival:
+        return _against(found, loss)
+    told, promised = percent.share(loss.mean / live.rival), percent.share(promise.loss / promise.rival)
+    allowed = percent.share(found.limits.lose_at_most)
+    return (
+        f"it loses {loss.mean:.4f} live ({_span(loss)}), {told} of what the best constant loses, promised were "
+        f"{promised}, more than {allowed} above: what is asked has become easier"
+    )
 
 
 def _promised_skill(found: Found) -> str:
@@ -173,7 +192,7 @@ def _open(found: Found) -> str:
     wait = found.live.wait if found.live else None
     if wait is None or wait.age is not None or wait.followed < OPEN:
         return ""
-    return wait.words
+    return wait.words if wait.share or wait.rows < LEAST else f"{wait.words}: has monitor.outcomes the keys of the log?"
 
 
 def _drifted(found: Found) -> str:
@@ -199,8 +218,8 @@ RULES = (
     Rule(
         "worse",
         "retrain",
-        "the live loss is proven to be more than `lose_at_most` above the promise, and no harder month explains it: "
-        "the promise moves with the loss of the best constant; since the version serves, or lately",
+        "the live loss is proven to be more than `lose_at_most` above the promise, which moves with the loss of the "
+        "best constant: no harder month explains it, and no easier one hides it; since the version serves, or lately",
         _worse,
     ),
     Rule("stale", "retrain", "the version is older than `stale_days`", _stale),

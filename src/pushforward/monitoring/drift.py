@@ -7,7 +7,7 @@ a window of three days is held against runs of three days of the past, a month a
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 import numpy as np
@@ -20,8 +20,8 @@ from pushforward.monitoring.reference import Reference, Unseen, Window
 from pushforward.text import figure
 
 Kind = Literal[
-    "index", "mean", "missing", "slow index", "slow mean", "slow missing", "unseen", "gone", "volume", "freshness",
-    "absent", "added", "type",
+    "index", "mean", "missing", "slow index", "slow mean", "slow missing", "unseen", "gone", "volume", "absent",
+    "added", "type",
 ]  # fmt: skip
 ROUNDING = 1e-6  # of a mean: what sums of many rows may lose
 RARE = 0.001  # of the rows: unseen texts in fewer are told, and alarm nobody
@@ -45,19 +45,18 @@ class Finding:
     move: Move | None = None
 
 
-def compare(reference: Reference, window: Window, *, now: datetime | None = None) -> tuple[Finding, ...]:
+def compare(reference: Reference, window: Window, *, volume: bool = True) -> tuple[Finding, ...]:
     """Everything that was looked at, what is furthest beyond its limit first; nothing where either has no row.
 
     A false alarm anywhere has probability `ALPHA` for each kind of finding, over all columns together, as far as the
     days to come are as the past: seasons that it has not seen are not. Days of the reference that are not before the
-    window, as where a version has trained on later ones, say nothing of what it may.
+    window, as where a version has trained on later ones, say nothing of what it may. `volume` says whether the rows of
+    a day are to be as many as they were.
     """
     reference = reference.before(window.first)
     if not reference.rows.sum() or not window.rows.sum():
         return ()
-    found = [*_frame(reference, window), *_volume(reference, window)]
-    if now is not None:
-        found.append(_freshness(reference, window, now))
+    found = [*_frame(reference, window), *(_volume(reference, window) if volume else ())]
     came = {one.name: one for one in window.columns}
     pairs = [(one, came[one.name]) for one in reference.columns if one.name in came]
     for old, new in pairs:
@@ -89,7 +88,8 @@ def _column(old: Counted, new: Counted, alpha: float) -> Iterator[Finding]:
         rounding = ROUNDING * float(np.abs(old.sums).sum()) / max(1.0, float(old.counts.sum()))
         asked.append(("mean", "slow mean", moves.mean, np.stack([both.sums, there], 1), rounding**2, each))
     for at_once, slowly, distance, totals, least, level in asked:
-        line = Line(totals, old.end - both.first, (new.first - both.first, new.end - both.first))
+        days = (totals[:, 0] + there if distance is moves.share else there) > 0
+        line = Line(totals, days, old.end - both.first, (new.first - both.first, new.end - both.first))
         step, slow = line.step(distance, level, least), line.slow(distance, level, 4 * least)
         if step is not None:
             yield _moved(both, at_once, step)
@@ -155,9 +155,8 @@ def _volume(reference: Reference, window: Window) -> Iterator[Finding]:
     rows = np.zeros(end - first)
     for one in (reference, window):
         rows[one.first - first : one.end - first] += one.rows
-    line = Line(
-        np.stack([rows, np.ones(len(rows))], 1), reference.end - first, (window.first - first, window.end - first)
-    )
+    every, span = np.ones(len(rows)), (window.first - first, window.end - first)
+    line = Line(np.stack([rows, every], 1), every > 0, reference.end - first, span)
     move = line.step(moves.volume, ALPHA, math.log(1.1) ** 2)
     if move is None:
         return
@@ -165,15 +164,6 @@ def _volume(reference: Reference, window: Window) -> Iterator[Finding]:
     factor = math.exp(math.sqrt(move.limit))
     words = f"{old:,.0f} → {new:,.0f} rows a day, where its past allows {old / factor:,.0f} to {old * factor:,.0f}"
     yield Finding("", "volume", math.sqrt(move.distance), math.sqrt(move.limit), words, move.far, move)
-
-
-def _freshness(reference: Reference, window: Window, now: datetime) -> Finding:
-    """The age of the newest row, in days, against the longest that the reference was ever without one."""
-    newest = datetime.fromisoformat(window.newest).replace(tzinfo=UTC)
-    age = (now - newest) / timedelta(days=1)
-    limit = moves.longest_absence(reference.rows > 0) + 2.0
-    words = f"the newest row is {age:.1f} days old, where the reference was never {limit:.0f} days without"
-    return Finding("", "freshness", age, limit, words, age > limit)
 
 
 def _gone(old: Counted, new: Counted) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from pushforward.monitoring.record import Record
 RECORD, REPORT = "monitor.json", "report.md"
 TRIES = 5
 SHOWN = 60  # looks back
+FARTHEST = 2000  # looks back, in which the first ones at a version are
 
 
 def ref(environment: str, model: str = "") -> str:
@@ -41,6 +42,12 @@ def looks(repository: Repository, environment: str, model: str = "", *, most: in
     return found
 
 
+def begun(repository: Repository, environment: str, version: str, model: str = "") -> str:
+    """The earliest day of which a look at a version has counted answers, "" where none has."""
+    found = looks(repository, environment, model, most=FARTHEST)
+    return min((one.days[0].day for one in found if one.version == version and one.days), default="")
+
+
 def environments(repository: Repository) -> list[tuple[str, str]]:
     """(model, environment) of all that was looked at; the model "" where it is alone."""
     names = (one.name.removeprefix(MONITORED) for one in repository.refs(MONITORED))
@@ -60,6 +67,11 @@ class Book:
         self._fetch(ref(environment, self.model))
         found = looks(self.repository, environment, self.model, most=1)
         return found[0] if found else None
+
+    def begun(self, environment: str, version: str) -> str:
+        """The earliest day of which a look at a version has counted answers, as it is there now."""
+        self._fetch(ref(environment, self.model))
+        return begun(self.repository, environment, version, self.model)
 
     def put(self, found: Record, report: Callable[[Record], str]) -> str:
         """Add a look, whoever else adds one meanwhile; its commit."""

@@ -4,18 +4,21 @@ Every difference is a mean of clustered rows and has an interval that holds at a
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pushforward.gate import decision as gate
 from pushforward.gate import stats
-from pushforward.gate.loss import Loss
+from pushforward.gate.loss import LARGEST, Loss
 from pushforward.gate.stats import Floats
 from pushforward.gate.verdict import Verdict
+from pushforward.judge import score
 from pushforward.monitoring import interval
 from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.outcomes import LABEL, TIME, Wait
@@ -23,6 +26,8 @@ from pushforward.monitoring.outcomes import LABEL, TIME, Wait
 FAMILIES = 4  # of claims that share the error: the loss since the start and lately, the calibration, the slices
 RUN_DAYS = 28  # what has happened lately is counted from the start of the run of days before the one that goes on
 LEAST_ROWS = 200  # of a slice
+EPOCH = date(1970, 1, 1)
+NONE = "none"  # a slice or a cluster that a row has none of
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ class Live:
     loss over all `naive_rows` whose outcome is known, however young. `over` is the loss beyond what is allowed, against
     the promise as it stands; `worse` the same against a promise that moves as the loss of the best constant does, None
     where there is none; `late` is the sharper of the two since the run of days before the one that goes on. `bias` is
-    the mean prediction less the rate, None where predictions are no probabilities.
+    the mean prediction less the rate, None where predictions are no probabilities. `cluster` is a word for one.
+    `begun` is the day that was looked at first, where the log has lost it: then nothing is proven of all that was
+    answered, only of what is `late`; "" where the log is whole.
     """
 
     wait: Wait
@@ -77,6 +84,8 @@ class Live:
     bias: Interval | None = None
     calibration_error: float | None = None
     parts: tuple[Part, ...] = ()
+    cluster: str = "day"
+    begun: str = ""
 
     @property
     def skill(self) -> float | None:
@@ -86,20 +95,42 @@ class Live:
 
 @dataclass(frozen=True)
 class Question:
-    """How live numbers are taken: the `kind` of loss, the columns of predictions, what may be lost, at which error."""
+    """How live numbers are taken: the `kind` of loss, the columns of predictions, what may be lost, at which error.
+
+    `begun` is the earliest day that a look before has counted, None where none has; `noun` names the clusters.
+    """
 
     kind: Loss
-    columns: Sequence[str]
+    columns: tuple[str, ...]
     promise: Promise | None
     allowed: float
     alpha: float
     slices: Mapping[str, str] = field(default_factory=dict)  # name -> column of the answers
     cluster: str = "cluster"
+    noun: str | None = None
+    begun: date | None = None
 
     @property
     def share(self) -> float:
         """The error of one family of claims."""
         return self.alpha / FAMILIES
+
+    def nth(self, number: int) -> float:
+        """The error of the n-th claim of a family that may grow: all of them together have no more than it has."""
+        return self.share * 6 / (math.pi * number) ** 2
+
+
+def unfit(known: pl.DataFrame, kind: Loss, columns: tuple[str, ...]) -> str:
+    """Why the loss cannot be taken of these answers, whose labels are known, or ""."""
+    if not known.height or kind.form == "given":
+        return ""
+    y, p = known[LABEL].to_numpy().astype(np.float64), score.matrix(known, columns)
+    for name, values in (("label", y), ("prediction", p)):
+        if np.any(np.abs(values) > LARGEST):
+            return f"a {name} is beyond {LARGEST:g}, too large to square"
+    wrong = "" if kind.form == "classes" else kind.label_problem(y)  # of some days there may be one class only
+    said = kind.prediction_problem(p)
+    return wrong or (f"the version {said}" if said else "")
 
 
 def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Question) -> Live:
@@ -110,23 +141,40 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
     counts = (wait, answers.height, old.height, old.height - there.height, naive, young.height)
     if not there.height:
         return Live(*counts)
-    y, p, clusters = there[LABEL].to_numpy().astype(np.float64), _predicted(there, asked), _clusters(there, asked)
+    y, p = there[LABEL].to_numpy().astype(np.float64), score.matrix(there, asked.columns)
+    clusters, begun = _clusters(there, asked), _lost(there, asked)
+    proven = _without_bounds if begun else interval.of
     losses = asked.kind.rows(y, p)
     rival = _rival(asked.kind, y)
     excess = _excess(losses, rival, asked.promise, asked.allowed)
-    over, worse = (None if one is None else interval.of(one, clusters, asked.share) for one in excess)
+    over, worse = (None if one is None else proven(one, clusters, asked.share) for one in excess)
     sharpest = excess[1] if excess[1] is not None else excess[0]
     return Live(
         *counts,
-        loss=interval.of(losses, clusters, asked.share),
+        loss=proven(losses, clusters, asked.share),
         rival=None if rival is None else float(rival.mean()),
         over=over,
         worse=worse,
         late=_late(there, (y, losses, clusters), asked),
-        bias=interval.of(p - y, clusters, asked.share) if asked.kind.probability else None,
+        bias=proven(p - y, clusters, asked.share) if asked.kind.probability else None,
         calibration_error=stats.calibration_error(y, p) if asked.kind.probability else None,
-        parts=() if sharpest is None else tuple(_parts(there, losses, sharpest, clusters, asked)),
+        parts=() if sharpest is None or begun else tuple(_parts(old, (losses, sharpest, clusters), asked)),
+        cluster=gate.noun(asked.noun, clusters) if asked.noun is not None else "day",
+        begun=begun,
     )
+
+
+def _lost(there: pl.DataFrame, asked: Question) -> str:
+    """The first day that was ever looked at, where the log has it no more, else ""."""
+    if asked.begun is None or TIME not in there.columns:
+        return ""
+    first = there[TIME].dt.date().min()
+    return asked.begun.isoformat() if isinstance(first, date) and first > asked.begun else ""
+
+
+def _without_bounds(values: Floats, clusters: NDArray[Any], alpha: float) -> Interval:
+    """A mean of which nothing is proven: a sequence holds for all that came since it began, and not for the rest."""
+    return Interval(float(values.mean()), None, None, len(values), len(set(clusters.tolist())), alpha)
 
 
 def promise(verdict: Verdict, kind: Loss) -> Promise | None:
@@ -171,45 +219,57 @@ def _excess(
 def _late(there: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked: Question) -> Interval | None:
     """What is lost beyond what is allowed since the run of days before the one that goes on; None in the first two.
 
-    The sequence that begins with the n-th run has 6 / (pi n)² of the error: all of them together have no more.
+    Runs are counted from the first day that was ever looked at; None too where the log has lost the start of this one.
     """
     if TIME not in there.columns:
         return None
     days = there[TIME].dt.date().cast(pl.Int32).to_numpy()
-    number = int(days.max() - days.min()) // RUN_DAYS - 1
-    if number < 1:
+    oldest = int(days.min())
+    first = oldest if asked.begun is None else min(oldest, (asked.begun - EPOCH).days)
+    number = int(days.max() - first) // RUN_DAYS - 1
+    if number < 1 or oldest > first + number * RUN_DAYS:
         return None
-    rows = days - days.min() >= number * RUN_DAYS
+    rows = days - first >= number * RUN_DAYS
     y, losses, clusters = (one[rows] for one in told)
     over, worse = _excess(losses, _rival(asked.kind, y), asked.promise, asked.allowed)
     sharpest = worse if worse is not None else over
-    return None if sharpest is None else interval.of(sharpest, clusters, asked.share * 6 / (math.pi * number) ** 2)
+    return None if sharpest is None else interval.of(sharpest, clusters, asked.nth(number))
 
 
-def _parts(
-    there: pl.DataFrame, losses: Floats, excess: Floats, clusters: NDArray[Any], asked: Question
-) -> Iterator[Part]:
-    """The slices that are large enough; they share the error of their family."""
+def _parts(old: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked: Question) -> Iterator[Part]:
+    """The slices that are large enough; each has its share of the error by its place in the order of appearance.
+
+    That never changes, as the number of those that are large enough does: a claim keeps the error that it began with.
+    """
+    losses, excess, clusters = told
+    known = old.select(pl.col(LABEL).is_not_null()).to_series()
+    texts = {name: _texts(old[column]) for name, column in asked.slices.items()}
+    places = {part: number for number, part in enumerate(_appeared(texts, known), 1)}
+    for name, value in sorted(places, key=lambda part: (list(texts).index(part[0]), part[1])):
+        rows = (texts[name].filter(known) == value).to_numpy()
+        if rows.sum() >= LEAST_ROWS and len(set(clusters[rows].tolist())) >= interval.LEAST_CLUSTERS:
+            over = interval.of(excess[rows], clusters[rows], asked.nth(places[name, value]))
+            yield Part(name, value, float(losses[rows].mean()), over)
+
+
+def _appeared(texts: Mapping[str, pl.Series], known: pl.Series) -> list[tuple[str, str]]:
+    """(name, value) of all slices in the order in which they came; what only an outcome tells is not "none" before."""
     found = []
-    for name, column in asked.slices.items():
-        texts = there[column].cast(pl.String).fill_null("none").to_numpy()
-        for value in sorted(set(texts.tolist())):
-            rows = texts == value
-            if rows.sum() >= LEAST_ROWS and len(set(clusters[rows].tolist())) >= interval.LEAST_CLUSTERS:
-                found.append((name, value, rows))
-    for name, value, rows in found:
-        over = interval.of(excess[rows], clusters[rows], asked.share / len(found))
-        yield Part(name, value, float(losses[rows].mean()), over)
+    for place, (name, values) in enumerate(texts.items()):
+        there = pl.DataFrame({"value": values, "known": known}).with_row_index("row")
+        there = there.filter(pl.col("known") | (pl.col("value") != NONE))
+        firsts = there.unique("value", keep="first", maintain_order=True).select("row", "value")
+        found += [(row, place, name, value) for row, value in firsts.iter_rows()]
+    return [(name, value) for _, _, name, value in sorted(found)]
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    return column.cast(pl.String).fill_null(NONE)
 
 
 def _losses(rows: pl.DataFrame, asked: Question) -> Floats:
-    return asked.kind.rows(rows[LABEL].to_numpy().astype(np.float64), _predicted(rows, asked))
-
-
-def _predicted(rows: pl.DataFrame, asked: Question) -> Floats:
-    found = rows.select(pl.col(asked.columns).cast(pl.Float64)).to_numpy()
-    return np.ascontiguousarray(found if len(asked.columns) > 1 else found[:, 0], dtype=np.float64)
+    return asked.kind.rows(rows[LABEL].to_numpy().astype(np.float64), score.matrix(rows, asked.columns))
 
 
 def _clusters(rows: pl.DataFrame, asked: Question) -> NDArray[Any]:
-    return rows[asked.cluster].cast(pl.String).fill_null("none").to_numpy()
+    return _texts(rows[asked.cluster]).to_numpy()

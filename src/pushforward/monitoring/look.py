@@ -7,7 +7,7 @@ are those of the default branch; the project's command runs in a checkout of tha
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from pushforward.git.refs import REGISTRY
 from pushforward.judge import score
 from pushforward.judge.losses import TITLE
 from pushforward.lifecycle import Monitor
-from pushforward.monitoring import asking, live, lost, outcomes, predicted, tables
+from pushforward.monitoring import asking, kept, live, lost, outcomes, predicted, tables
 from pushforward.monitoring.decision import Ages, Found, decide
 from pushforward.monitoring.drift import Finding, alarms
 from pushforward.monitoring.live import Live, Question
-from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
+from pushforward.monitoring.outcomes import KEY, KNOWN, LABEL, TIME, Wait
 from pushforward.monitoring.past import Past, compared, load
 from pushforward.monitoring.record import Day, Looked, Predicted, Reason, Record
 from pushforward.monitoring.tables import ROW
@@ -116,7 +116,7 @@ class _Look:
 
     def record(self) -> Record:
         """All that was found, and the decision."""
-        answers = self._answers()
+        answers = self.answers
         promised = live.promise(self.verdict, self.kind) if self.verdict is not None and self.kind is not None else None
         joined = self._joined(answers)
         measured = self._measured(joined, promised) if joined is not None else None
@@ -152,7 +152,8 @@ class _Look:
             waiting=found.waiting,
         )
 
-    def _answers(self) -> pl.DataFrame:
+    @cached_property
+    def answers(self) -> pl.DataFrame:
         """What the version has answered, asked until the moment of the look."""
         rules = self.own.settings.contract
         probability = self.own.settings.gate.probability
@@ -170,11 +171,16 @@ class _Look:
         """Answers and outcomes; None where nobody tells any, or they cannot be had: then the record says so."""
         if self.limits.outcomes is None or self.kind is None:
             return None
+        if answers.height and not (answers[KEY] != "").any():
+            self.unread.append("the outcomes: no answer of the log has a key that one could come to")
+            return None
         now, by_command = self.asked.now, self.own.settings.contract.loss is not None
         try:
             told = self._outcomes()
             joined = outcomes.joined(lost.once(answers) if by_command else answers, told, now)
             joined = self._lost(joined) if by_command else joined
+            if wrong := live.unfit(joined.filter(pl.col(LABEL).is_not_null()), self.kind, self._columns):
+                raise tables.TableError(wrong, "edit the command monitor.outcomes of pushforward.yaml")
         except PushforwardError as failed:
             self.unread.append(f"the outcomes: {failed.message.splitlines()[0]}")
             return None
@@ -224,22 +230,24 @@ class _Look:
         rules = self.own.settings.contract
         if rules.time is None:
             return None
+        skip = [rules.label]
+        if rules.cluster is not None and f"{ROW}{rules.cluster}" not in self.answers.columns:
+            skip.append(rules.cluster)
+        wanted = rules.beside(self.limits.reference)
         try:
-            wanted, outs = self._outs(self.limits.reference)
-            return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time)
+            outs = self._outs(wanted)
+            return load(list(outs.items()), lambda: self._tables(wanted, [*outs]), rules.key, rules.time, skip=skip)
         except PushforwardError as failed:
             self.unread.append(f"monitor.reference: {failed.message.splitlines()[0]}")
             return None
 
-    def _outs(self, named: str) -> tuple[str, dict[str, str]]:
-        """The path from the root of what the settings name, and the objects of the version's own that hold it."""
-        folder = self.own.settings.contract.folder
-        wanted = f"{folder}/{named}" if folder != "." else named
+    def _outs(self, wanted: str) -> dict[str, str]:
+        """The objects of the version's own that hold what is `wanted`, a path from the root."""
         there = objects.outs(self.source.repository, self.used.commit)
         outs = {path: oid for path, oid in there.items() if path == wanted or path.startswith(f"{wanted}/")}
         if not outs:
             raise PushforwardError(f"{self.used.name} has no out {wanted}")
-        return wanted, outs
+        return outs
 
     def _tables(self, wanted: str, outs: list[str]) -> list[Path]:
         checkout = self.project.brought(self._version, outs)
@@ -267,9 +275,9 @@ class _Look:
         if rules.validation is None or told is None or self.past is None:
             return None
         try:
-            wanted, outs = self._outs(rules.validation)
-            came = outs | self._outs(self.limits.reference)[1]
-            bring = lambda: self.project.brought(self._version, [*outs]) / wanted  # noqa: E731
+            outs, place = self._outs(rules.validation), rules.validation
+            came = outs | self._outs(rules.beside(self.limits.reference))
+            bring = lambda: self.project.brought(self._version, [*outs]) / place  # noqa: E731
             return predicted.load(list(came.items()), bring, rules, told.month, self.past.asked)
         except PushforwardError as failed:
             self.unread.append(f"validation: {failed.message.splitlines()[0]}")
@@ -282,6 +290,8 @@ class _Look:
 
     def _log(self) -> Path:
         """The folder of the log; what is at a URL is brought by DVC first."""
+        if self.asked.log and "://" not in self.asked.log:
+            return Path(self.asked.log)  # from where it was typed
         where = self.asked.log or self.limits.log
         if where is None:
             raise PushforwardError(
@@ -297,14 +307,19 @@ class _Look:
 
     def _clustered(self, joined: pl.DataFrame) -> pl.DataFrame:
         """With what belongs together: the contract's cluster where the answers have it, else the day that was asked."""
-        cluster = self.own.settings.contract.cluster
-        named = [name for name in (cluster, f"{ROW}{cluster}") if cluster is not None and name in joined.columns]
-        day = pl.col(TIME).dt.date()
-        found = pl.coalesce(pl.col(named[0]).cast(pl.String), day.cast(pl.String)) if named else day.cast(pl.String)
+        named, day = self._cluster(joined), pl.col(TIME).dt.date().cast(pl.String)
+        found = pl.coalesce(pl.col(named).cast(pl.String), day) if named else day
         return joined.with_columns(found.alias(CLUSTER))
+
+    def _cluster(self, joined: pl.DataFrame) -> str:
+        """The column of joined answers that has the contract's cluster, "" where none has."""
+        cluster = self.own.settings.contract.cluster
+        names = (cluster, f"{ROW}{cluster}") if cluster is not None else ()
+        return next((name for name in names if name in joined.columns), "")
 
     def _measured(self, joined: _Joined, promised: live.Promise | None) -> Live:
         assert self.kind is not None  # noqa: S101, or nothing is joined
+        begun = kept.book(self.asked.root, self.asked.model).begun(self.asked.environment, self.used.name)
         question = Question(
             self.kind,
             self._columns,
@@ -313,6 +328,8 @@ class _Look:
             self.limits.alpha,
             dict(self._slices(joined.answers)),
             CLUSTER,
+            self.own.settings.contract.cluster if self._cluster(joined.answers) else None,
+            date.fromisoformat(begun) if begun else None,
         )
         return live.measure(joined.answers, joined.old, joined.wait, question)
 

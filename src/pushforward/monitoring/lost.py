@@ -11,6 +11,7 @@ from pushforward.monitoring.tables import ARM, OWN, ROW
 from pushforward.settings import ModelContract
 
 LOSS = "loss"
+AMONG = "what was answered"
 Run = Callable[[dict[str, Path]], None]  # the command, by the path of each of its places
 
 
@@ -37,7 +38,7 @@ def given(joined: pl.DataFrame, contract: ModelContract, run: Run, folder: Path)
     table.write(known.select(key, pl.col(LABEL).alias(contract.label), *others), labels)
     table.write(known.select(key, *contract.predicted), predictions)
     run({"{labels}": labels, "{predictions}": predictions, "{out}": out})
-    lost = score.read_predictions(out, known.select(key).to_series(), probability=False, columns=(LOSS,))
+    lost = score.read_predictions(out, known.select(key).to_series(), probability=False, columns=(LOSS,), among=AMONG)
     rest = joined.drop(LABEL, OWN, LOSS, strict=False)
     found = known.select(KEY, pl.lit(0.0).alias(LABEL), pl.Series(LOSS, lost))
     return rest.join(found, on=KEY, how="left", maintain_order="left")

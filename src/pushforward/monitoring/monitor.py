@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
+from pushforward.errors import PushforwardError
 from pushforward.forge import proposal as proposals
 from pushforward.git.repository import Repository
 from pushforward.monitoring import kept, retrain, words
@@ -29,8 +30,10 @@ def monitor(asked: Asked, *, dry_run: bool) -> Record | None:
     book = kept.book(asked.root, asked.model)
     before = book.last(asked.environment)
     told = dataclasses.replace(found, before=before.decision if before is not None else "", run=of_run(os.environ))
+    if before is not None and before.version == found.version:
+        told = dataclasses.replace(told, proposed=before.proposed)  # whatever the word is now: it is proposed once
     if told.decision == "retrain":
-        told = _retrained(asked, told, before, dry_run=dry_run)
+        told = _retrained(asked, told, dry_run=dry_run)
     if not dry_run:
         book.put(told, words.markdown)
     return told
@@ -41,10 +44,21 @@ def of_run(told: Mapping[str, str]) -> str:
     return next((told[name] for name in RUNS if told.get(name)), "")
 
 
-def _retrained(asked: Asked, found: Record, before: Record | None, *, dry_run: bool) -> Record:
-    """The record with what came of the retrain: proposed once for a version, however often it is due."""
-    if before is not None and before.version == found.version and before.proposed:
-        return dataclasses.replace(found, proposed=before.proposed, step=before.step)
+def _retrained(asked: Asked, found: Record, *, dry_run: bool) -> Record:
+    """The record with what came of the retrain; where it cannot be proposed, with why."""
+    if found.proposed:
+        return dataclasses.replace(found, step=f"{found.proposed} was proposed for {found.version} before")
+    try:
+        return _proposed(asked, found, dry_run=dry_run)
+    except PushforwardError as failed:
+        then = f"; {failed.next}" if failed.next else ""
+        step = f"the retrain could not be proposed: {failed.message.splitlines()[0]}{then}"
+    asked.say(step)
+    return dataclasses.replace(found, step=step)
+
+
+def _proposed(asked: Asked, found: Record, *, dry_run: bool) -> Record:
+    """The record with the retrain proposed, or words on why none is and what else to do."""
     with authority.of(asked.root) as source:
         main = Revision(source.repository, source.repository.commit("HEAD"), asked.model)
         arrives = main.settings.project.arrive is not None

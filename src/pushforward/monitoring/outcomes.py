@@ -24,7 +24,7 @@ class Wait:
     """The age from which nearly all outcomes are known; None where what is there does not tell it yet.
 
     It was learned from `rows` answers; `share` of the outcomes are known at the age `followed`, the oldest that can be
-    told.
+    told: that of the oldest answer where there are too few of them.
     """
 
     age: timedelta | None
@@ -41,6 +41,8 @@ class Wait:
             return f"{SHARE:.0%} of the outcomes are known after {span(self.age)}"
         if self.rows < LEAST:
             return f"{self.rows:,} answers are too few to tell when their outcomes are known"
+        if not self.share:
+            return f"no outcome of {self.rows:,} answers has come within {self._long}"
         return f"{self.share:.1%} of the outcomes are known after {self._long}: how long to wait is not to be told yet"
 
     @property
@@ -56,8 +58,11 @@ def known(outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
 
 
 def joined(answers: pl.DataFrame, outcomes: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """The answers that were asked until `now`, each with its label as it is known then, or null."""
-    asked = answers.filter(pl.col(TIME) <= now)
+    """The answers that were asked until `now`, each with its label as it is known then, or null.
+
+    Those without a key are left out: no outcome can come to them, so none is waited for.
+    """
+    asked = answers.filter((pl.col(TIME) <= now) & (pl.col(KEY) != ""))
     told = known(outcomes, now)
     own = [name for name in told.columns if name == KEY or name not in asked.columns]
     return asked.join(told.select(own), on=KEY, how="left", maintain_order="left")
@@ -76,11 +81,11 @@ def learned(time: pl.Series, known_at: pl.Series, now: datetime, *, never: float
     followed = _seconds(pl.Series([now] * len(time), dtype=time.dtype) - time)
     seen = known_at.is_not_null().to_numpy()
     ages = np.where(seen, np.maximum(_seconds((known_at - time).fill_null(timedelta())), 0.0), followed)
+    oldest = float(np.partition(followed, -LEAST)[-LEAST]) if len(ages) >= LEAST else float(max(followed, default=0.0))
     if len(ages) < LEAST or not seen.any():
-        return Wait(None, len(ages), 0.0)
+        return Wait(None, len(ages), 0.0, timedelta(seconds=oldest))
     sample = scipy_stats.CensoredData(uncensored=ages[seen], right=ages[~seen])
     curve = scipy_stats.ecdf(sample).cdf
-    oldest = float(np.partition(followed, -LEAST)[-LEAST])
     told = curve.quantiles <= oldest
     times, shares = curve.quantiles[told], curve.probabilities[told]
     share = float(shares[-1]) if len(shares) else 0.0

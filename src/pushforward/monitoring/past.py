@@ -4,8 +4,9 @@ Both are kept on this machine by the digest of what they were made from: the row
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -36,17 +37,22 @@ class Past:
     asked: pl.DataFrame
 
 
-def load(outs: Sequence[tuple[str, str]], bring: Callable[[], list[Path]], key: str, time: str) -> Past:
-    """The past by the `outs` (path, object) that hold it; `bring` gives their tables where it is not kept yet."""
-    place = folder([FORM, reference.FORMAT, sorted(outs), key, time])
+def load(
+    outs: Sequence[tuple[str, str]], bring: Callable[[], list[Path]], key: str, time: str, *, skip: Collection[str] = ()
+) -> Past:
+    """The past by the `outs` (path, object) that hold it; `bring` gives their tables where it is not kept yet.
+
+    Columns to `skip` are none of a question: the label, say.
+    """
+    place = folder([FORM, reference.FORMAT, sorted(outs), key, time, sorted(skip)])
     kept = _kept(place)
     if kept is not None:
         return kept
-    made = _made(bring(), key, time)
+    made = _made(bring(), key, time, skip)
     place.mkdir(parents=True, exist_ok=True)
-    asked = place / f"{ASKED}{durable.UNFINISHED}"
-    made.asked.write_parquet(asked)
-    asked.replace(place / ASKED)
+    buffer = io.BytesIO()
+    made.asked.write_parquet(buffer)
+    durable.write(place / ASKED, buffer.getvalue())
     durable.write(place / SUMMARY, json.dumps(made.reference.summary()))  # last: without it nothing here counts
     return made
 
@@ -64,7 +70,7 @@ def _kept(place: Path) -> Past | None:
         return None  # it is made again
 
 
-def _made(paths: Sequence[Path], key: str, time: str) -> Past:
+def _made(paths: Sequence[Path], key: str, time: str, skip: Collection[str]) -> Past:
     if not paths:
         raise PushforwardError("it holds no table", next="name an out with tables of rows, one for each batch")
     parts = [table.read(path, path.name) for path in paths]
@@ -78,7 +84,7 @@ def _made(paths: Sequence[Path], key: str, time: str) -> Past:
             raise PushforwardError(said, next="edit holdout.time in pushforward.yaml", exit_code=DATA)
     rows = pl.concat(parts, how="diagonal_relaxed")
     asked = rows.select(pl.col(key).cast(pl.String).alias(KEY), _moment(pl.col(time), rows.schema[time]).alias(TIME))
-    return Past(reference.refer(rows, time=time, skip=(key,)), asked)
+    return Past(reference.refer(rows, time=time, skip=(key, *skip)), asked)
 
 
 def _moment(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -92,15 +98,23 @@ def compared(past: Past, answers: pl.DataFrame, key: str, today: date, days: int
     return held(past.reference, _rows(answers, key, past.reference.time), today, days)
 
 
-def held(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
-    """The last whole `days` of rows held against a reference that grows by the rows before them, where sound."""
-    last = (today - timedelta(days=days), today - timedelta(days=1))
-    for span in _before(rows[known.time], last[0]):
+def held(known: Reference, rows: pl.DataFrame, today: date, days: int, *, volume: bool = True) -> tuple[Finding, ...]:
+    """The last whole `days` of rows held against a reference that grows by the rows before them, where sound.
+
+    The first day that has rows is part of one, and the days before it are none on which nothing came. Not by their
+    `volume` where the reference is of other rows than those that were asked: then it is never the same.
+    """
+    asked = rows[known.time].dt.date().min()
+    first = asked + timedelta(days=1) if isinstance(asked, date) else today
+    last = (max(first, today - timedelta(days=days)), today - timedelta(days=1))
+    if last[0] > last[1]:
+        return ()
+    for span in _before(first, last[0]):
         window = known.window(rows, span)
-        if window.rows.sum() and not drift.alarms(drift.compare(known, window)):
+        if window.rows.sum() and not drift.alarms(drift.compare(known, window, volume=volume)):
             known = known.plus(window)
     window = known.window(rows, last)
-    return drift.compare(known, window) if window.rows.sum() else ()
+    return drift.compare(known, window, volume=volume) if window.rows.sum() else ()
 
 
 def _rows(answers: pl.DataFrame, key: str, time: str) -> pl.DataFrame:
@@ -110,10 +124,9 @@ def _rows(answers: pl.DataFrame, key: str, time: str) -> pl.DataFrame:
     return answers.select(pl.col(TIME).alias(time), *(pl.col(column).alias(name) for column, name in inputs.items()))
 
 
-def _before(moments: pl.Series, end: date) -> Iterator[tuple[date, date]]:
-    """Runs of whole days, from the first that was asked on until the day `end`."""
-    first = moments.dt.date().min()
-    while isinstance(first, date) and first < end:
+def _before(first: date, end: date) -> Iterator[tuple[date, date]]:
+    """Runs of whole days, from the day `first` on until the day `end`."""
+    while first < end:
         until = min(first + timedelta(days=GROWS_DAYS), end)
         yield first, until - timedelta(days=1)
         first = until

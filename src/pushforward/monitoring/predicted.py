@@ -78,6 +78,7 @@ def _counted(path: Path, contract: ModelContract, month: str, asked: pl.DataFram
 def compared(unseen: Unseen | None, answers: pl.DataFrame, predicted: Sequence[str], today: date, days: int) -> Told:
     """The predictions of the last whole `days`, of the arm that answers, held against what is `unseen`.
 
+    How many rows came, the inputs tell: those of a validation are not as many as are asked.
     Where nothing is, they are held against the first days that the version has served: those say what it did, and not
     whether it was right to.
     """
@@ -85,7 +86,7 @@ def compared(unseen: Unseen | None, answers: pl.DataFrame, predicted: Sequence[s
     if not rows.height:
         return Told("nothing yet: the version has answered nobody")
     if unseen is not None:
-        return Told(unseen.words, _looked(unseen.reference, rows, today, days))
+        return Told(unseen.words, past.held(unseen.reference, rows, today, days, volume=False))
     first = rows[TIME].dt.date().min()
     assert isinstance(first, date)  # noqa: S101, there are rows and none is without a moment
     until = first + timedelta(days=GROWS_DAYS)
@@ -95,12 +96,7 @@ def compared(unseen: Unseen | None, answers: pl.DataFrame, predicted: Sequence[s
     early = pl.col(TIME).dt.date() < until
     known = refer(rows.filter(early), time=TIME)
     words = f"the first {GROWS_DAYS} days that it has served ({_days(known)}), for there is no `validation`"
-    return Told(words, _looked(known, rows.filter(~early), today, days))
-
-
-def _looked(known: Reference, rows: pl.DataFrame, today: date, days: int) -> tuple[Finding, ...]:
-    """What was looked at of the numbers; how many rows came, the inputs tell."""
-    return tuple(one for one in past.held(known, rows, today, days) if one.column)
+    return Told(words, past.held(known, rows.filter(~early), today, days, volume=False))
 
 
 def _table(rows: pl.DataFrame, predicted: Sequence[str]) -> pl.DataFrame:

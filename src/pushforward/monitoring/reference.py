@@ -38,7 +38,6 @@ class Window:
     first: int
     rows: Floats
     columns: tuple[Counted, ...]
-    newest: str
     unseen: tuple[Unseen, ...] = ()
     absent: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -54,14 +53,13 @@ class Window:
 class Reference:
     """What windows are held against: rows by day from the day `first` (days since 1970) on, and columns by day.
 
-    `time` is the column that tells a row's day. A column that joined later, predictions say, has days of its own.
+    `time` is the column that tells a row's day.
     """
 
     time: str
     first: int
     rows: Floats
     columns: tuple[Counted, ...]
-    newest: str
 
     @property
     def end(self) -> int:
@@ -93,7 +91,6 @@ class Reference:
             first,
             np.bincount(days - first, minlength=end - first).astype(np.float64),
             tuple(counted(rows[one.name], days, one.parts, (first, end), one.parts.known) for one in taken),
-            _newest(rows[self.time]),
             tuple(found for one in taken if (found := _unseen(rows[one.name], one.parts)) is not None),
             tuple(one.name for one in self.columns if one.name not in rows.columns),
             tuple(name for name in rows.columns if name not in known),
@@ -108,12 +105,7 @@ class Reference:
             rows[one.first - first : one.end - first] += one.rows
         came = {one.name: one for one in window.columns}
         columns = tuple(one.plus(came[one.name]) if one.name in came else one for one in self.columns)
-        return replace(self, first=first, rows=rows, columns=columns, newest=max(self.newest, window.newest))
-
-    def joined(self, rows: pl.DataFrame, names: Collection[str]) -> "Reference":
-        """This one with more columns, of other rows: predictions as served, labels as they became known."""
-        more = refer(rows.select(self.time, *names), time=self.time)
-        return replace(self, columns=(*self.columns, *more.columns))
+        return replace(self, first=first, rows=rows, columns=columns)
 
     def summary(self) -> dict[str, Any]:
         """All of it as JSON has it; `of_summary` reads it."""
@@ -122,7 +114,6 @@ class Reference:
             "time": self.time,
             "first": self.first,
             "rows": _whole(self.rows),
-            "newest": self.newest,
             "columns": [_told(one) for one in self.columns],
         }
 
@@ -134,7 +125,7 @@ def refer(rows: pl.DataFrame, *, time: str, skip: Collection[str] = ()) -> Refer
     names = [one for one in rows.columns if one != time and one not in skip]
     columns = [counted(rows[name], days, parts_of(rows[name]), (first, end)) for name in names]
     by_day = np.bincount(days - first, minlength=end - first).astype(np.float64)
-    return Reference(time, first, by_day, tuple(columns), _newest(rows[time]))
+    return Reference(time, first, by_day, tuple(columns))
 
 
 def of_summary(told: Mapping[str, Any]) -> Reference:
@@ -142,7 +133,7 @@ def of_summary(told: Mapping[str, Any]) -> Reference:
     if told.get("format") != FORMAT:
         raise ValueError(f"a reference of format {told.get('format')}, not {FORMAT}")
     columns = tuple(_read(one) for one in told["columns"])
-    return Reference(told["time"], told["first"], np.array(told["rows"], float), columns, told["newest"])
+    return Reference(told["time"], told["first"], np.array(told["rows"], float), columns)
 
 
 def _told(one: Counted) -> dict[str, Any]:
@@ -206,8 +197,3 @@ def _day(one: date) -> int:
 
 def _span(days: "np.ndarray[Any, np.dtype[np.int64]]") -> tuple[int, int]:
     return (int(days.min()), int(days.max()) + 1) if len(days) else (0, 0)
-
-
-def _newest(moments: pl.Series) -> str:
-    newest = moments.max()
-    return "" if newest is None else pl.Series([newest]).cast(pl.Datetime("us")).dt.to_string("%Y-%m-%dT%H:%M:%S")[0]

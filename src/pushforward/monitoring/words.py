@@ -79,8 +79,10 @@ def numbers(found: Record) -> Iterator[tuple[str, str]]:
 def _live(found: Record, live: Live) -> Iterator[tuple[str, str]]:
     wait = live.wait.words
     if live.loss is not None:
-        counted = f"{live.loss.rows:,} answers of {live.loss.clusters} days"
-        yield f"live {found.metric}", f"{figure(live.loss.mean)} ({_interval(live.loss)}; {counted})"
+        counted = f"{live.loss.rows:,} answers of {live.loss.clusters} {text.plural(live.cluster)}"
+        yield f"live {found.metric}", f"{figure(live.loss.mean)} ({_interval(live.loss, live)}; {counted})"
+    if live.begun:
+        yield "the log", f"has lost its first days, from {live.begun} on: only what is lost lately can be proven"
     if live.naive is not None:
         yield "over all that is known", f"{figure(live.naive)} ({live.naive_rows:,} answers), which counts the early"
     yield "outcomes", wait
@@ -93,12 +95,12 @@ def _live(found: Record, live: Live) -> Iterator[tuple[str, str]]:
         yield "of the best constant's loss it takes", f"{percent.share(live.skill)}{said}"
     if live.bias is not None:
         said = f", calibration error {live.calibration_error:.4f}" if live.calibration_error is not None else ""
-        yield "mean probability less rate", f"{text.signed(live.bias.mean)} ({_interval(live.bias)}){said}"
+        yield "mean probability less rate", f"{text.signed(live.bias.mean)} ({_interval(live.bias, live)}){said}"
 
 
-def _interval(found: Interval) -> str:
+def _interval(found: Interval, live: Live) -> str:
     if found.low is None or found.high is None:
-        return "too early for an interval"
+        return "no interval" if live.begun else "too early for an interval"
     return f"{figure(found.low)} … {figure(found.high)} at every look"
 
 

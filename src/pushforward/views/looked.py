@@ -46,18 +46,25 @@ class Looks:
 
 def looks(repository: Repository, environment: str, model: str = "") -> Looks | None:
     """What was found of an environment; None where nobody has looked at it yet."""
-    if repository.resolve(f"{MONITORED}{f'{model}@' if model else ''}{environment}") is None:
-        return None
-    from pushforward.monitoring import kept, words
-
-    found = kept.looks(repository, environment, model, most=SHOWN + 1)
+    found = _read(repository, environment, model, SHOWN + 1)
     if not found:
         return None
+    from pushforward.monitoring import words
+
     newest = found[0]
     now = Look(*_said(newest), numbers=tuple(words.numbers(newest)), step=newest.step)
     promise = newest.promise
     told = f"{figure(promise.loss)} on {promise.of}" if promise is not None else ""
     return Looks(now, newest.metric, told, _drawn(newest), tuple(Look(*_said(one)) for one in found[1:]))
+
+
+def _read(repository: Repository, environment: str, model: str, most: int) -> list["Record"]:
+    """The newest records of an environment; nothing is loaded where nobody has looked at it yet."""
+    if repository.resolve(f"{MONITORED}{f'{model}@' if model else ''}{environment}") is None:
+        return []
+    from pushforward.monitoring import kept
+
+    return kept.looks(repository, environment, model, most=most)
 
 
 def _said(found: "Record") -> tuple[str, str, int, tuple[str, ...]]:
@@ -93,15 +100,9 @@ class Newest:
 
 def newest(repository: Repository, environments: Iterable[str], model: str = "") -> tuple[Newest, ...]:
     """The newest look at each environment that somebody has looked at."""
-    found = ((name, looks(repository, name, model)) for name in environments)
+    found = [(name, one) for name in environments for one in _read(repository, name, model, 1)]
+    told = [(name, *_said(one)) for name, one in found]
     return tuple(
-        Newest(
-            name,
-            one.now.decision,
-            one.now.version,
-            f"{clock(one.now.seconds):%Y-%m-%d}",
-            one.now.reasons[0] if one.now.reasons else "",
-        )
-        for name, one in found
-        if one is not None
+        Newest(name, decision, version, f"{clock(seconds):%Y-%m-%d}", reasons[0] if reasons else "")
+        for name, decision, version, seconds, reasons in told
     )
