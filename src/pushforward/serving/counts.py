@@ -32,6 +32,8 @@ class Counts(Collector):
         if journal is not None:
             yield CounterMetricFamily("pushforward_log_rows", "Rows written to the log.", value=journal.rows)
             yield CounterMetricFamily("pushforward_log_rows_lost", "Rows that are not in the log.", value=journal.lost)
+        words = "Events that went before their time, for want of memory."
+        yield CounterMetricFamily("pushforward_events_dropped", words, value=live.events.dropped)
         running = [one for one in live.arms.values() if one is not None]
         restarts = sum(max(0, one.channel.starts - 1) for one in running)
         yield GaugeMetricFamily("pushforward_worker_restarts", "Workers started anew.", value=restarts)
