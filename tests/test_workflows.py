@@ -91,6 +91,7 @@ def test_secrets_are_those_of_an_environment_that_only_the_default_branch_reache
                     ("verify", "judge"),
                     ("monitor", "judge"),
                     ("arrive", "judge"),
+                    ("tune", "judge"),
                 }, name
 
 

@@ -162,6 +162,10 @@ class Tune(Section):
     )
     seeds: int = Field(default=5, ge=2, le=50, description="With how many.")
 
+    def touches(self, key: str) -> str:
+        """The parameter of the space that is this key, or a section that it stands in, or a part of it; "" if none."""
+        return next((name for name in self.space if f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.")), "")
+
     @model_validator(mode="after")
     def _seed_apart(self) -> Self:
         if self.seed in self.space:

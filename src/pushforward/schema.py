@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from pushforward import __version__, files, yamlfile
+from pushforward import __version__, files, params, yamlfile
 from pushforward.lifecycle import Arrive, Monitor, Serve, Tune
 from pushforward.section import Column, FolderPath, KeyOfFile, Name, ProjectPath, Section, key_of_file, places
 
@@ -404,7 +404,16 @@ class Project(Section):
             if (other := seen.setdefault((model.folder, model.path), name)) != name:
                 raise ValueError(f"the models '{other}' and '{name}' are the same out of {model.folder}/dvc.yaml")
         self.gate.check({model.loss or LOSSES[0] for model in self.models.values()})
+        self._check_searched()
         return self
+
+    def _check_searched(self) -> None:
+        for model in self.models.values():
+            file, _, key = (model.batches or NONE).partition(":")
+            if self.tune and file == params.FILE and (name := self.tune.touches(key)):
+                raise ValueError(
+                    f"tune.space has '{name}', and {file}:{key} lists the batches: a trial would see the holdout"
+                )
 
 
 def parse(text: bytes, where: str = FILE) -> Project:

@@ -35,6 +35,7 @@ def changed(before, after):
         ('data:\n  months:\n  - "2013-01" # x\n\ntrain: 1 # y\n', ['+  - "2013-03"  # digest sha256:cc33cc']),
         ("data:\n  months:\n  -   '2013-01'\n  # the end\n", ['+  -   "2013-03"  # digest sha256:cc33cc']),
         ('data:\n  months:\n    - "2013-01"', ['+    - "2013-03"  # digest sha256:cc33cc']),
+        ("data:\n  months:\n    - >-\n      2013-02\n", ['+    - "2013-03"  # digest sha256:cc33cc']),
         (
             'data: {months: ["2013-01", "2013-02"]} # all\n',
             [
@@ -56,7 +57,7 @@ def test_a_name_of_any_text_is_quoted():
 
 
 def test_what_cannot_be_edited_by_a_line_is_left_to_a_person():
-    text = 'data:\n  months:\n    - "2013-01"\n    - >-\n      2013-02\n'
+    text = 'all: &all\n  - "2013-01"\ndata:\n  months: *all\n'
     with pytest.raises(PushforwardError, match=r"params\.yaml: data\.months is written in a way"):
         of(text).adding(NEW)
 

@@ -16,6 +16,9 @@ PARAMS = """\
 data:
   until: "2013-05-31"   # what is taken in
   long: "a line that is so long that whoever writes YAML would fold it, which is nobody's business here at all"
+  sources:
+  - a   # a list that is not indented
+  -   b
 seed: 7
 """
 

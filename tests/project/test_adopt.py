@@ -442,7 +442,9 @@ def test_what_is_in_the_way_is_told_before_anything_is_written(tmp_path, git, ad
 
 def test_the_workflows_of_this_repository_are_those_of_the_package():
     """One truth: what is edited in .github is edited in src/pushforward/workflows too."""
-    for made in workflows.render(workflows.Form("main", "src", "make env")):
+    optuna = "uv pip install -q --python .venv/bin/python --require-hashes --no-deps -r requirements/tune.txt"
+    form = workflows.Form("main", "src", "make env", beside=("arrive", "monitor", "tune"), tune=optuna)
+    for made in workflows.render(form):
         assert (ROOT / made.path).read_bytes() == made.body, made.path
         assert os.access(ROOT / made.path, os.X_OK) == made.runs
 

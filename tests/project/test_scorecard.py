@@ -115,6 +115,17 @@ def test_a_test_that_names_a_row_earns_it_where_a_workflow_runs_it(card):
     assert rows["Data 7"].next == ""
 
 
+def test_what_is_in_the_folder_alone_counts_for_nothing(card, tmp_path):
+    before = card(LEVEL_1, **{".github/workflows/judge.yml": GATE, "tests/test_data.py": TEST})
+    assert (before["Infra 4"].points, before["Data 1"].points) == (1.0, 0.5)
+    root = tmp_path / "toy"
+    (root / "pushforward.yaml").write_text(LEVEL_0)
+    (root / ".github" / "workflows" / "judge.yml").write_text("jobs: {}\n")
+    (root / "tests" / "test_data.py").write_text(TEST.replace("Data 1", "Data 3"))
+    (root / ".github" / "workflows" / "ci.yml").write_text("jobs: {test: {steps: [{run: pytest}]}}\n")
+    assert {one.row: one for one in scorecard.card(root).rows} == before
+
+
 def test_the_verb_says_it_in_words_and_as_json(card, tmp_path, monkeypatch):
     card(LEVEL_1, **{".github/workflows/judge.yml": GATE})
     monkeypatch.chdir(tmp_path / "toy")

@@ -484,3 +484,46 @@ def test_a_search_has_a_file_where_the_settings_have_one():
     assert {"name": "Optuna", "run": "install it"} in tree["jobs"]["search"]["steps"]
     assert tree["jobs"]["search"]["permissions"] == {"contents": "read"}
     assert not any("install it" in str(step) for step in tree["jobs"]["propose"]["steps"])
+    assert "secrets." not in str(tree["jobs"]["search"])
+    propose = tree["jobs"]["propose"]
+    assert propose["environment"] == "judge"
+    token = "${{ secrets.PUSHFORWARD_FORGE_TOKEN || github.token }}"
+    assert propose["steps"][-1]["env"] == {"GITHUB_TOKEN": token}
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed"),
+    [
+        ({}, ["--seed", "0"]),
+        (
+            {"SEED": "3", "TRIALS": "12", "MINUTES": "90", "MODEL": "toy"},
+            ["--seed", "3", "--trials", "12", "--timeout", "90", "--model", "toy"],
+        ),
+        ({"SEED": "7", "TRIALS": "--out /x; y $(z)"}, ["--seed", "7", "--trials", "--out /x; y $(z)"]),
+    ],
+)
+def test_what_nobody_asks_of_a_search_is_what_the_settings_say(tmp_path, asked, typed):
+    """By a shell: an input that is empty is none, and each other one is one word."""
+    form = Form("main", "src", SETUP, beside=("tune",), tune="install it")
+    (made,) = (one for one in workflows.render(form) if one.path == ".github/workflows/tune.yml")
+    tree = YAML(typ="safe").load(made.body)
+    inputs = tree["on"]["workflow_dispatch"]["inputs"]
+    assert {name: one["default"] for name, one in inputs.items()} == {
+        "trials": "",
+        "minutes": "",
+        "seed": "0",
+        "model": "",
+    }
+    search = tree["jobs"]["search"]
+    (step,) = (one for one in search["steps"] if one.get("name") == "search")
+    assert set(step["env"]) == {name.upper() for name in inputs}
+    told = tmp_path / ".venv" / "bin" / "pushforward"
+    told.parent.mkdir(parents=True)
+    told.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    told.chmod(0o755)
+    environ = {"PATH": os.environ["PATH"], **dict.fromkeys(step["env"], ""), **asked}
+    bash = ["bash", "-e", "-c", step["run"]]
+    done = subprocess.run(bash, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    within = 330
+    assert done.stdout.splitlines() == ["tune", *typed, "--within", str(within), "--out", "found"]
+    assert within < search["timeout-minutes"] - 15

@@ -368,6 +368,14 @@ def test_there_is_no_way_back_to_what_was_never_there(two):
     refused(two, words, rollback, "why", to="v1.1.0", next="pushforward release v1.1.0 --to production")
 
 
+@pytest.mark.parametrize("call", [rollback, empty])
+def test_where_another_version_is_in_use_than_was_looked_at_nothing_is_taken_out(three, call):
+    words = "production has moved on to toy@v1.2.0 meanwhile; nothing was done"
+    refused(three, words, call, "It is worse", present="toy@v1.1.0", next="pushforward show", code=POLICY)
+    made = call(three.clone, "It is worse", present="toy@v1.2.0")
+    assert in_production(three) == ("v1.1.0" if call is rollback else None), made
+
+
 def test_a_rollback_passes_over_what_is_deprecated(three):
     deprecate(three.clone, "v1.1.0", "It knew the future")
     assert rollback(three.clone, "Wrong for EWR").version == "toy@v1.0.0"

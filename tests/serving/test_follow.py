@@ -2,26 +2,31 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
-from tests.serving.shelf import AT, Shelf
+from tests.serving.shelf import AT, Shelf, running
 from tests.serving.versions import workers
 
+from pushforward.errors import TOOL, USAGE, PushforwardError
+from pushforward.lifecycle import Serve
 from pushforward.registry import signers
 from pushforward.serving import follow, uses
 from pushforward.serving.events import Events
 from pushforward.serving.follow import Follower
 from pushforward.serving.live import Live
 from pushforward.serving.port import RefusedError, UnavailableError
-from pushforward.serving.uses import Uses
+from pushforward.serving.uses import Told, Use, Uses
 
 LIMITS = "serve: {load_seconds: 3.0, answer_seconds: 3.0, memory_mb: 1024}\n"
+MAIN, CANARY = (Use(f"toy#{name}#1", "o", f"toy@v1.{n}.0", "c") for n, name in enumerate(("production", "staging")))
 
 
 class Followed:
@@ -64,6 +69,88 @@ class Followed:
     async def does(self, act, *args, **more):
         """Do something that takes a while, beside what goes on."""
         return await asyncio.to_thread(act, *args, **more)
+
+
+def follower(folder, serve=None):
+    """One that goes by what a test tells it, and asks nobody."""
+    known = SimpleNamespace(root=folder, model="toy", seconds=0.01)
+    one = Follower(known, "production", Live(Events(35)), folder, folder / "cache", [].append)
+    one._see(Told({"production": MAIN, "staging": CANARY}, serve or Serve(canary="staging"), ""))
+    return one
+
+
+class Ends:
+    """A channel of which it is known that it was stopped."""
+
+    stopped = False
+
+    async def stop(self):
+        self.stopped = True
+
+
+def holding(folder):
+    """A follower, and the version that it asks for its canary's share."""
+    one = follower(folder)
+    canary, post = running(Ends(), "v1.1.0", folder / "canary" / "checkout"), one.posts["canary"]
+    post.running, post.done = canary, CANARY
+    one.live.put("canary", canary)
+    one._started.append(canary)
+    return one, canary
+
+
+@pytest.mark.parametrize("named", ["research", None])
+def test_an_arm_goes_with_its_environment_also_where_the_next_one_has_no_tag(tmp_path, named):
+    async def play():
+        one, canary = holding(tmp_path)
+        hangs = one.posts["canary"].task = asyncio.create_task(asyncio.sleep(600))
+        one._see(Told({"production": MAIN, "staging": CANARY}, Serve(canary=named), ""))
+        await asyncio.wait([hangs, *one._ending])
+        post = one.posts.get("canary")
+        return one.live.arms["canary"], post and (post.environment, post.use), canary.channel.stopped, hangs.cancelled()
+
+    found = ("research", None) if named else None
+    assert asyncio.run(play()) == (None, found, True, True)
+
+
+def test_an_arm_goes_with_the_tags_of_its_environment(tmp_path):
+    async def play():
+        one, canary = holding(tmp_path)
+        one._see(Told({"production": MAIN}, Serve(canary="staging"), ""))
+        await one._see_to(one.posts["canary"])
+        await one.posts["canary"].task
+        return one.live.arms["canary"], one.posts["canary"].before is canary
+
+    assert asyncio.run(play()) == (None, True), "and it is the way back"
+
+
+def test_what_goes_wrong_beside_the_requests_is_said(tmp_path):
+    async def play():
+        one, said = follower(tmp_path), []
+        one.say = said.append
+        one._beside(lambda word: {}[word], "x")
+        await asyncio.wait([*one._ending])
+        await asyncio.sleep(0)
+        return said, one._ending
+
+    assert asyncio.run(play()) == (["a bug of the server's own: KeyError: 'x'"], set())
+
+
+def test_a_canary_is_taken_back_only_where_it_is_still_what_its_environment_holds(hub):
+    shelf = Shelf(hub)
+    shelf.use(shelf.add())
+    shelf.add('{"p": 0.25}', lambda _: 0.25)
+    shelf.add('{"p": 0.75}', lambda _: 0.75)  # what passes is in staging by itself
+    one, said, told = follower(hub.clone), [], []
+    one.say, one.tell = said.append, lambda *words: told.append(words)
+    before = hub.git(hub.bare, "for-each-ref")
+    one._sign("staging", "toy@v1.1.0", "it is worse")
+    assert hub.git(hub.bare, "for-each-ref") == before
+    why = "staging has moved on to toy@v1.2.0 meanwhile; nothing was done"
+    assert said == [f"staging: {why}"]
+    title = "toy@v1.1.0 is taken back as a canary in staging"
+    assert told == [(title, f"it is worse; {why}", "pushforward show")]
+    one._sign("staging", "toy@v1.2.0", "it is worse")
+    assert hub.record("toy#staging#4")["version"] == "toy@v1.1.0"
 
 
 def test_a_swap_goes_on_with_the_events_and_a_way_back_needs_no_start(hub):
@@ -230,8 +317,42 @@ def test_a_repository_that_cannot_be_read_is_said_once_and_what_is_served_stays(
             await one.does(shelf.use, version)
             await one.answers("v1.1.0")
             assert len([line for line in one.said if "what is served stays" in line]) == 1
+            assert one.said.count("the repository is read again") == 1
 
     asyncio.run(play())
+
+
+SETTINGS = "pushforward.yaml: unknown key"
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        (  # what git says of a repository that is away depends on when it went
+            [("hung up", TOOL), ("reset by peer", TOOL), ("unable to connect", TOOL), None, ("refused", TOOL)],
+            ["hung up; what is served stays", "the repository is read again", "refused; what is served stays"],
+        ),
+        (  # settings that have to be mended are another matter than a network that comes and goes
+            [(SETTINGS, USAGE), ("refused", TOOL), (SETTINGS, USAGE), ("timed out", TOOL), None],
+            [f"{SETTINGS}; what is served stays", "refused; what is served stays", "the repository is read again"],
+        ),
+        (
+            [OSError(errno.ENOSPC, "No space left", "/tmp/a"), OSError(errno.ENOSPC, "No space left", "/tmp/b")],
+            ["[Errno 28] No space left: '/tmp/a'; what is served stays"],
+        ),
+    ],
+    ids=["an outage", "settings", "a disk"],
+)
+def test_what_keeps_it_from_looking_is_said_once_in_whatever_words_it_comes(tmp_path, looks, said):
+    one, found = follower(tmp_path), []
+    one.say = found.append
+    for look in looks:
+        if look is None:
+            one._reached()
+        else:
+            one._missed(look if isinstance(look, OSError) else PushforwardError(look[0], exit_code=look[1]))
+    assert found == said
+    assert one.live.counts["unread"] == sum(look is not None for look in looks)
 
 
 def test_who_has_to_know_is_told_once_of_what_cannot_be_served_and_no_answer_waits_for_it(hub, monkeypatch):
@@ -311,11 +432,11 @@ def test_a_repository_elsewhere_is_followed_over_the_network_and_while_it_is_gon
             await one.does(shelf.use, await one.does(shelf.add, '{"p": 0.75}', lambda _: 0.75))
             await one.until(lambda: one.live.counts["unread"] >= 2)
             assert await one.p() == (0.25, "v1.1.0")
-            (line,) = [line for line in one.said if "what is served stays" in line]
-            assert line.startswith("the refs that count cannot be read: fatal: unable to connect to 127.0.0.1")
             net.enter_context(daemon(hub.folder, port))
             await one.answers("v1.2.0")
             assert await one.p() == (0.75, "v1.2.0")
+            assert len([line for line in one.said if line.endswith("; what is served stays")]) == 1, one.said
+            assert one.said.count("the repository is read again") == 1
 
     with contextlib.ExitStack() as net:
         asyncio.run(play(net))

@@ -1,6 +1,7 @@
 """live: who answers a request, who is asked beside, and what becomes of a canary that is worse."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from tests.serving.shelf import AT, running
@@ -8,9 +9,11 @@ from tests.serving.versions import Opened, spec
 
 from pushforward.serving.events import Events
 from pushforward.serving.journal import Journal
-from pushforward.serving.live import Live
+from pushforward.serving.line import Line
+from pushforward.serving.live import LOOK_EVERY, Live, opened
+from pushforward.serving.memory import Memory
 from pushforward.serving.port import RefusedError, UnavailableError
-from pushforward.serving.shares import within
+from pushforward.serving.shares import TIMED, within
 
 
 class Arms:
@@ -41,8 +44,9 @@ class Arms:
         return answer.arm, answer.predictions["p"][0]
 
     async def logged(self):
-        while self.live._beside:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while self.live._beside:
+                await asyncio.sleep(0.01)
         return sorted((one.arm, one.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
 
 
@@ -94,7 +98,8 @@ def test_a_canary_that_fails_costs_no_answer_and_goes(tmp_path):
 def test_a_canary_that_is_slow_goes(tmp_path):
     async def play():
         async with Arms(tmp_path, main='{"p": 0.25}', canary='{"slow": 0.05}') as one:
-            while not one.worse:
+            one.live.slower = 1.25  # on a machine where the other one takes less than 200 ms
+            for _ in range(TIMED + LOOK_EVERY):
                 await one.p()
                 await one.logged()
             return one.worse
@@ -115,6 +120,66 @@ def test_events_are_told_to_every_arm_and_what_is_refused_is_not_kept(tmp_path):
             return found, one.events.rows
 
     assert asyncio.run(play()) == ({("main", 0.002), ("canary", 0.002)}, 2)
+
+
+def test_of_many_events_what_is_refused_is_not_kept_and_the_others_are_and_are_written(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"say": "seen"}', canary='{"say": "seen"}', share=0.5) as one:
+            one.live.memory = Memory(tmp_path / "events", 35, print)
+            with pytest.raises(RefusedError, match="kind: bad is none"):
+                await one.live.observe({"kind": ["bad"] + ["a"] * 14_999})
+            await one.live.memory.flush()
+            again = Events(35)
+            found = {(await one.p(str(key))) for key in range(20)}
+            return one.events.rows, one.live.memory.replay(again), again.rows, found
+
+    kept = 5_000  # the frame of 10,000 in which the bad one is was refused whole
+    assert asyncio.run(play()) == (kept, kept, kept, {("main", 5.0), ("canary", 5.0)})
+
+
+def test_how_much_slower_a_canary_may_be_is_as_the_settings_say_it_now(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"p": 0.75}') as one:
+            main, canary = one.live.arms["main"], one.live.arms["canary"]
+            for slower in (100.0, 10.0):
+                one.live.slower = slower
+                for _ in range(TIMED):
+                    one.live._pair(canary, main, 500.0, 10.0)
+                yield [*one.worse]
+
+    async def both():
+        return [found async for found in play()]
+
+    assert asyncio.run(both()) == [[], ["it takes 500 ms where the version in use takes 10 (medians of 120)"]]
+
+
+def test_what_a_version_that_was_in_use_took_is_held_against_no_canary(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"p": 0.75}') as one:
+            main, canary = one.live.arms["main"], one.live.arms["canary"]
+            one.live.put("main", running(main.channel, "v7.0.0"))
+            for _ in range(3):
+                one.live._pair(canary, main, None, 10.0)
+            before = one.live.pairs.asked
+            one.live._pair(canary, one.live.arms["main"], None, 10.0)
+            return before, one.live.pairs.asked
+
+    assert asyncio.run(play()) == (0, 1)
+
+
+def test_what_keeps_events_for_a_version_keeps_them_as_long_as_the_server_does(tmp_path):
+    found, one = [], Opened(spec(tmp_path))
+
+    async def opens(told, on_end):
+        found.append(told)
+        return await Line.open(told, on_end)
+
+    async def play():
+        made = SimpleNamespace(spec=lambda _, features: one.channel.spec, opens=opens, served=None)
+        await (await opened(made, None, Live(Events(7)), print, features=False)).channel.stop()
+
+    asyncio.run(play())
+    assert [told.remember_days for told in found] == [7]
 
 
 def test_without_a_version_nobody_is_answered():

@@ -1,6 +1,7 @@
 """serve: over HTTP, as a process that is signalled and killed; each reply is of one version, and none is dropped."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,11 +14,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from tests.serving.shelf import Shelf
 from tests.serving.versions import workers
 
+from pushforward.commands.serve import serve as command
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.serving import serve as serving
+from pushforward.serving.events import Events
+from pushforward.serving.journal import Journal
+from pushforward.serving.live import Live
 from pushforward.serving.serve import Options
 
 ROOT = Path(__file__).parent.parent.parent
@@ -189,3 +195,148 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(hub):
         with pytest.raises(PushforwardError, match="Address already in use") as failed:
             serving.serve(hub.clone, options, say=print)
     assert (failed.value.exit_code, failed.value.next) == (USAGE, "pushforward serve --port 0")
+
+
+class Http:
+    """What answers over HTTP, which it does until it is told to end."""
+
+    def __init__(self):
+        self.should_exit, self.asked = False, 0
+
+    async def serve(self, sockets):
+        self.asked += 1
+        async with asyncio.timeout(20):
+            while not self.should_exit:
+                await asyncio.sleep(0.01)
+
+
+class Around:
+    """A version that is loaded until `ready` is set."""
+
+    def __init__(self):
+        self.ready, self.seen = asyncio.Event(), []
+
+    async def __aenter__(self):
+        self.seen.append("begins")
+        try:
+            await self.ready.wait()
+        except asyncio.CancelledError:
+            self.seen.append("cancelled")
+            raise
+        self.seen.append("is loaded")
+
+    async def __aexit__(self, *_):
+        self.seen.append("ends")
+
+
+def _runs(play, live=None):
+    """What `play` gives, and what a server has seen and said that runs beside it until it ends."""
+    http, around, said = Http(), Around(), []
+
+    async def both(made):
+        running = asyncio.create_task(serving._run(http, made, around, made.beside))
+        found = await play(made, http, around)
+        async with asyncio.timeout(20):
+            await running
+        return found
+
+    with serving._listening(Options("production", port=0)) as (listener, signals):
+        made = serving._Serving(Options("production"), live or Live(Events(1)), listener, signals, said.append)
+        made.beside = []
+        return asyncio.run(both(made)), http.asked, around.seen, said, made.failures
+
+
+async def _until(what):
+    async with asyncio.timeout(20):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_version_is_loaded_ends_that_at_once(how):
+    async def play(made, http, around):
+        await _until(lambda: around.seen)
+        os.kill(os.getpid(), how)
+
+    assert _runs(play) == (None, 0, ["begins", "cancelled"], [], [])
+
+
+def test_a_signal_before_anything_is_loaded_counts_too():
+    async def play(made, http, around):
+        os.kill(os.getpid(), signal.SIGTERM)  # before the server has had its first turn
+        assert around.seen == []
+
+    assert _runs(play) == (None, 0, [], [], [])
+
+
+def test_a_signal_after_it_was_loaded_ends_the_server_and_then_the_version():
+    async def play(made, http, around):
+        around.ready.set()
+        await _until(lambda: http.asked)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert _runs(play) == (None, 1, ["begins", "is loaded", "ends"], [], [])
+
+
+@pytest.mark.parametrize("vital", [True, False])
+def test_what_fails_beside_the_requests_is_said_and_ends_the_server_where_it_is_vital(vital):
+    async def breaks():
+        raise KeyError("x")
+
+    async def play(made, http, around):
+        made.beside.append(serving._Beside(breaks, "nothing is looked at", vital=vital))
+        around.ready.set()
+        await _until(lambda: made.failures)
+        ends, http.should_exit = http.should_exit, True
+        return ends
+
+    ends, asked, seen, said, failures = _runs(play)
+    assert (ends, asked, seen) == (vital, 1, ["begins", "is loaded", "ends"])
+    assert said == ["nothing is looked at: KeyError: 'x'"]
+    assert [type(one) for one in failures] == [KeyError]
+
+
+def test_a_log_that_fails_in_a_way_that_nobody_expects_stops_no_answer(tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyError("x")
+
+    async def play(made, http, around):
+        around.ready.set()
+        await _until(lambda: made.failures and http.asked)
+        ends, http.should_exit = http.should_exit, True
+        return ends
+
+    live = Live(Events(1), Journal(tmp_path, print))
+    monkeypatch.setattr(live.journal, "tidy", broken)
+    ends, asked, _, said, _ = _runs(play, live)
+    assert (ends, asked, said) == (False, 1, ["answers are logged no more: KeyError: 'x'"])
+
+
+def test_a_bug_beside_the_requests_is_raised_when_the_server_ends(tmp_path):
+    async def breaks():
+        raise KeyError("x")
+
+    said = []
+    options = Options("production", port=0)
+    with serving._listening(options) as (listener, signals):
+        made = serving._Serving(options, Live(Events(1)), listener, signals, said.append)
+        part = serving._Beside(breaks, "the server ends", vital=True)
+        with pytest.raises(KeyError, match="x"):
+            serving._answer(made, "toy#production", contextlib.nullcontext(), [part])
+    assert said[1:] == ["the server ends: KeyError: 'x'"]
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-1", "1e300", "36601"])
+def test_days_that_are_none_are_refused(hub, days):
+    done = CliRunner().invoke(command, ["--log", str(hub.folder), "--keep-days", days])
+    assert done.exit_code == USAGE
+    assert "--keep-days" in done.output
+
+
+def test_a_century_is_a_time_to_keep_a_log_for(tmp_path):
+    journal = Journal(tmp_path, print, 36_600.0)
+    day = tmp_path / "2013-01-01"
+    day.mkdir()
+    (day / "120000-1-1.parquet").touch()
+    journal.tidy()
+    assert [path.name for path in day.iterdir()] == ["120000-1-1.parquet"]

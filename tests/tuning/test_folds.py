@@ -58,6 +58,45 @@ def test_the_last_fold_is_kept_back_and_so_many_are_searched():
     assert folds.folds(rules, rules.project.tune, lambda _: b"batches: [a, b, c, d]") == [Fold(("a", "b", "c"), ("c",))]
 
 
+def test_a_fold_of_a_number_of_the_pipeline_is_named_by_its_moment_and_no_batch_is_said_to_be_asked():
+    rules = settings(", folds: 2, metric: 'm.json:loss'")
+    found = folds.folds(rules, rules.project.tune, lambda _: b"batches: [a, b, c, d, e, f]")
+    assert [one.listed[-1] for one in found] == ["c", "d", "e"]
+    assert [str(one) for one in found] == [f"validation as of {name}" for name in "cde"]
+    assert [one.asked for one in found] == [()] * 3
+
+
+@pytest.mark.parametrize("name", ["batches", "data.batches", "data"])
+def test_the_list_of_batches_is_not_searched(name):
+    """A trial that could choose it would train on the holdout."""
+    listed = "batches" if name == "batches" else "data.batches"
+    text = f"""tool: "0.2.0"
+models:
+  toy:
+    path: model
+    holdout: {{path: data/holdout, key: id, label: y, cluster: none, time: none}}
+    score: python predict.py {{rows}} {{out}}
+    batches: params.yaml:{listed}
+tune: {{space: {{train.x: {{low: 1, high: 2}}, {name}: {{one_of: [[a, b, c, d], [a]]}}}}}}
+"""
+    with pytest.raises(PushforwardError, match=f"tune.space has '{name}', and params.yaml:{listed} lists the batches"):
+        parse(text.encode())
+    # of another file, or of another key that begins alike, it is none
+    assert parse(text.replace("params.yaml:", "batches.yaml:").encode()).project.tune
+    assert parse(text.replace(f"{name}: {{one", f"{name}_kept: {{one").encode()).project.tune
+
+
+def test_the_batches_of_a_fold_stand_whatever_a_trial_has(tmp_path, git):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text("batches: [a, b, c, d, e, f]\na: 1\n")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "Begin")
+    rules = settings()
+    ground = folds.Ground(tmp_path, rules, rules.project.tune, tmp_path, tmp_path / "log", print)
+    made = ground._params(Fold(("a", "b", "c"), ("c",)), {"a": 2, "batches": ["f"]})
+    assert made == b"batches: [a, b, c]\na: 2\n"
+
+
 def test_too_few_batches_are_refused_with_how_many_are_needed():
     rules = settings(window=2)
     with pytest.raises(PushforwardError, match="5 batches have arrived, and a search needs 6"):

@@ -6,9 +6,15 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 from tests.team import make_clone
 
-from pushforward.errors import DATA, PushforwardError
+from pushforward.commands.cli import main
+from pushforward.errors import DATA, USAGE, PushforwardError
+from pushforward.git.refs import PICTURES
+from pushforward.git.repository import Repository
+from pushforward.judge import shown
+from pushforward.report import vega
 from pushforward.server.init import init
 from pushforward.tuning import pictures, proposed
 from pushforward.tuning import told as words
@@ -59,6 +65,7 @@ def found(commit, **other):
         shares,
         GAINED,
         "",
+        past=True,
     )
     return dataclasses.replace(whole, **other)
 
@@ -102,7 +109,8 @@ def test_the_values_alone_are_proposed_and_the_words_say_what_is_known_of_them(p
         "| `train.depth` | `4` | `6` |",
         "with 2 seeds each +0.0250 better, between +0.0100 and +0.0400 at 95 %: more than a seed's noise",
         "the search promised +0.0300",
-        "What counts is the verdict on this change",
+        "Each was tried on 2013-05; 2013-06; no batch of the holdout was read.",
+        "What counts is the verdict on this change: the judge decides on rows that no search has seen.",
         "line [0.500000, 0.470000, 0.470000]",
         "| `train.depth` | 70% |",
     ):
@@ -152,6 +160,104 @@ def test_where_the_default_branch_has_other_parameters_nothing_is_proposed(place
     git(place, "reset", "-q", "--hard", before)
     with pytest.raises(PushforwardError, match=r"has other parameters in params\.yaml than the search began with"):
         propose(place, git)
+
+
+def test_where_the_rows_of_the_verdict_may_be_those_of_the_search_nobody_says_otherwise():
+    check = dataclasses.replace(GAINED, apart=False, fold="validation")
+    one = found("0" * 40, past=False, kept_back="", folds=("validation",), check=check)
+    told = [*words.lines(one), proposed.body(one)]
+    assert not any("no search has seen" in line or "no batch of the holdout" in line for line in told)
+    assert "the judge decides; whether by other rows than those of m.json:loss, a search cannot know" in told[-2]
+    for text in ("\n".join(told[:-1]), told[-1]):
+        assert "that was not kept back: the best of many looks better there than it is" in text
+
+
+@pytest.fixture
+def forge(tmp_path, git, monkeypatch):
+    """A checkout of a forge's repository, in a run of it, whose API answers nobody."""
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "us/toy")
+    clone = make_clone(tmp_path / "toy", git)
+    (clone / "params.yaml").write_text(PARAMS)
+    with (clone / "pushforward.yaml").open("a") as settings:
+        settings.write(SPACE)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "Search")
+    git(tmp_path, "clone", "-q", "--bare", str(clone), "forge.git")
+    git(clone, "remote", "add", "origin", str(tmp_path / "forge.git"))
+    return clone
+
+
+def shown_of(forge, git, branch):
+    """The pictures that the change on a branch shows: those that are in refs of the forge."""
+    bare = Repository(forge.parent / "forge.git")
+    body = git(bare.path, "log", "-1", "--format=%B", branch)
+    told = re.findall(r"!\[[\w.-]+\]\(https://github\.com/us/toy/blob/([0-9a-f]{40})/([\w.-]+)\?raw=true\)", body)
+    kept = {bare.resolve(ref.name) for ref in bare.refs(PICTURES)}
+    return sorted(name for commit, name in told if commit in kept and bare.read(commit, name)), body
+
+
+def test_each_change_keeps_its_pictures_whatever_is_proposed_of_the_same_commit(forge, git):
+    head = git(forge, "rev-parse", "HEAD").strip()
+    bare = Repository(forge.parent / "forge.git")
+    mine = shown.put(Repository(forge), "origin", head, {"learning.png": b"the judge's"})
+    propose(forge, git)
+    propose(forge, git, study="f" * 12)
+    shown.put(Repository(forge), "origin", head, {"learning.png": b"the judge's"})
+    drawn = ["history.png", "importance.png", "values-1.png", "values-2.png", "values-3.png"]
+    for branch in ("tune-0123456789ab", "tune-ffffffffffff"):
+        assert shown_of(forge, git, branch)[0] == drawn
+    assert mine in {bare.resolve(ref.name) for ref in bare.refs(PICTURES)}
+
+
+@pytest.mark.parametrize("wish", ["links", "none"])
+def test_who_wants_no_pictures_shown_gets_none(forge, git, wish):
+    with (forge / "pushforward.yaml").open("a") as settings:
+        settings.write(f"report: {{pictures: {wish}}}\n")
+    git(forge, "commit", "-qam", "Words")
+    git(forge, "push", "-q", "origin", "HEAD:main")
+    assert propose(forge, git) is not None
+    names, body = shown_of(forge, git, "tune-0123456789ab")
+    assert names == []
+    assert "blob/" not in body
+    assert Repository(forge.parent / "forge.git").refs(PICTURES) == []
+
+
+def test_a_picture_that_cannot_be_drawn_or_put_costs_itself(forge, git, monkeypatch):
+    png = vega.png
+
+    def stumbles(picture, width):
+        if pictures.draw(found("0" * 40))["importance.svg"] == picture:
+            raise ValueError
+        return png(picture, width)
+
+    monkeypatch.setattr(proposed.vega, "png", stumbles)
+    assert propose(forge, git) is not None
+    assert shown_of(forge, git, "tune-0123456789ab")[0] == [
+        "history.png",
+        "values-1.png",
+        "values-2.png",
+        "values-3.png",
+    ]
+    hook = forge.parent / "forge.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nif grep -q refs/pushforward/pictures; then echo none here >&2; exit 1; fi\n")
+    hook.chmod(0o755)
+    said = []
+    one = found(git(forge, "rev-parse", "HEAD").strip(), study="f" * 12)
+    assert proposed.propose(forge, one, say=said.append) is not None
+    assert any("cannot be put into origin" in line and "without them" in line for line in said)
+    assert "blob/" not in git(forge.parent / "forge.git", "log", "-1", "--format=%B", "tune-ffffffffffff")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [["--trials", "3"], ["--seed", "0"], ["--resume"], ["--model", "toy"], ["--timeout", "1"], ["--within", "1"]],
+)
+def test_what_a_folder_that_is_read_makes_useless_is_refused(tmp_path, typed):
+    said = CliRunner().invoke(main, ["tune", "--from", str(tmp_path), *typed])
+    assert said.exit_code == USAGE
+    assert f"--from searches nothing, so {typed[0]} is of no use with it" in said.output
 
 
 def test_what_is_left_in_a_folder_is_read_again_and_drawn(tmp_path):

@@ -63,7 +63,8 @@ def test_it_begins_with_today_finds_the_best_and_gives_up_early_what_is_worse(wh
     assert first.folds == (pytest.approx(5.75), pytest.approx(5.85))
     assert first.value == pytest.approx(statistics.fmean(first.folds))
     assert found.best.value == min(one.value for one in found.complete) < 1.5
-    assert len(found.trials) == 14 == found.of_state("complete") + found.of_state("pruned")
+    assert len(found.trials) == 14
+    assert {one.state for one in found.trials} == {"complete", "pruned"}
     pruned = [one for one in found.trials if one.state == "pruned"]
     assert pruned
     assert {len(one.folds) for one in pruned} == {1}
@@ -85,6 +86,42 @@ def test_the_same_seed_tries_the_same_and_another_others(whole, tmp_path):
     found = whole[0]
     assert tried(search(tmp_path / "b.journal", Ground())) == tried(found)
     assert tried(search(tmp_path / "c.journal", Ground(), seed=1))[1:] != tried(found)[1:]
+
+
+def test_the_first_is_today_to_the_last_digit_after_a_kill_too(tmp_path):
+    now = {"x": 0.0316227766, "depth": 2, "word": "a"}
+    path = tmp_path / "digits.journal"
+    with pytest.raises(Killed):
+        search(path, Ground(dies_at=2), now=now)
+    ground = Ground()
+    found = search(path, ground, trials=3, now=now)
+    assert found.trials[0].values == now
+    assert ground.calls[0] == ("old", now)
+    assert found.trials[0].value == pytest.approx(1 - 0.0316227766 + 0.75 + 1 + 0.05, abs=1e-12)
+    for one in found.trials[1:]:
+        assert float(f"{one.values['x']:.4g}") == one.values["x"]
+
+
+def test_no_trial_begins_that_would_leave_no_time_for_the_check(tmp_path, monkeypatch):
+    """A run takes 10 s, a trial two of them, the check 6: no trial begins later than 80 s before the end."""
+    clock = [1000.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
+
+    class Slow(Ground):
+        def number(self, fold, values):
+            clock[0] += 10
+            return values["x"]
+
+    def trials(seconds, checks):
+        clock[0] = 1000.0
+        asked = Search(Tune(space=SPACE), NOW, FOLDS, 9, 0, None, lambda _: None, 1000.0 + seconds, checks)
+        found = study.search(tmp_path / f"{seconds}-{checks}.journal", asked, Slow())
+        return len(found.trials), found.interrupted
+
+    assert trials(119, 6) == (2, "the time is over")
+    assert trials(120, 6) == (3, "the time is over")
+    assert trials(120, 0) == (6, "the time is over")
+    assert trials(1000, 6) == (9, "")
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 11, 20])

@@ -12,6 +12,8 @@ import time
 import pytest
 
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.git.repository import Repository
+from pushforward.tuning import folds, proposed
 from pushforward.tuning import told as words
 from pushforward.tuning import tune as tuning
 from pushforward.tuning.tune import Wish
@@ -64,10 +66,86 @@ def test_the_best_is_found_on_the_past_alone_and_checked_where_nothing_was_tried
     assert objects(toy) == kept  # a trial leaves nothing there
 
 
-def test_a_batch_that_a_fold_asks_is_read(toy):
+def test_a_check_that_fails_costs_itself_alone_and_is_made_again(toy, tmp_path):
+    toy.edit("pushforward.yaml", "seed: train.seed", "seed: train.seed\n  seeds: 2\n  folds: 1")
+    text = (toy.source / "b5").read_text()
     (toy.source / "b5").unlink()
-    with pytest.raises(PushforwardError, match="b5: collect failed"):
-        tuning.tune(toy.root, Wish(trials=3), say=lambda _: None)
+    found = tuning.tune(toy.root, Wish(trials=3), say=lambda _: None)
+    assert found.best is not None
+    assert found.check is None
+    assert found.unchecked.startswith("b5: collect failed: ")
+    assert found.of_state("complete") == 3
+    told = list(words.lines(found, asked=True))
+    assert any(line.startswith("what was found could not be checked: b5: collect failed: ") for line in told)
+    assert "nothing is proposed: what is not checked may be chance" in told
+    assert told[-1] == "  next: pushforward tune --resume, which checks again, once that is mended"
+    assert proposed.propose(toy.root, found, say=lambda _: None) is None
+    proposed.leave(found, tmp_path / "out")
+    assert proposed.read(tmp_path / "out") == found
+    assert "what was found could not be checked: b5: collect failed" in (tmp_path / "out" / "tuned.md").read_text()
+    (toy.source / "b5").write_text(text)
+    again = tuning.tune(toy.root, Wish(trials=3, resume=True), say=lambda _: None)
+    assert again.trials == found.trials
+    assert again.unchecked == ""
+    assert again.check is not None
+    assert again.check.worth
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "cause"),
+    [
+        ("predict.py", "p=pl.lit(p)", "p=pl.lit(float('nan') if p > 0.8 else p)", ": answers"),
+        (
+            "predict.py",
+            "p=pl.lit(p)",
+            "p=pl.lit(1 / 0 if p > 0.8 else p)",
+            "failed with exit status 1: predict.py:6: ZeroDivisionError",
+        ),
+        (
+            "predict.py",
+            "p = float",
+            "import time\ntime.sleep(30 * (float(pathlib.Path('model').read_text()) > 0.8))\np = float",
+            "took longer than 5 s and was stopped",
+        ),
+        (
+            "pipeline.py",
+            'abs(train["p"] - 0.5)',
+            'abs(train["p"] - 0.5) if train["p"] < 0.8 else float("nan")',
+            "wrote no number validation.gap",
+        ),
+    ],
+    ids=["not a number", "fails", "late", "metric"],
+)
+def test_what_gives_no_number_is_one_trial_that_failed(toy, monkeypatch, file, old, new, cause):
+    """Today's parameters are the ones: they fail as a trial, and as what the best is held against."""
+    monkeypatch.setattr(folds, "SCORE_SECONDS", 5)
+    toy.edit(file, old, new)
+    metric = "\n  metric: metrics/metrics.json:validation.gap" if file == "pipeline.py" else ""
+    toy.edit("pushforward.yaml", "seed: train.seed", f"seed: train.seed\n  seeds: 2\n  folds: 1{metric}")
+    found = tuning.tune(toy.root, Wish(trials=3), say=lambda _: None)
+    assert found.trials[0].state == "failed"
+    assert cause in found.trials[0].cause
+    assert found.of_state("complete") >= 1
+    assert cause in found.unchecked
+    more = tuning.tune(toy.root, Wish(trials=4, resume=True), say=lambda _: None)
+    assert more.trials[:3] == found.trials
+    assert len(more.trials) == 4
+
+
+def test_a_fold_whose_first_run_fails_is_begun_anew(toy, tmp_path):
+    (toy.source / "b3").rename(toy.source / "kept")
+    repository = Repository(toy.root)
+    rules, told = tuning._rules(toy.root, repository, "")
+    first = folds.folds(rules, told, lambda file: repository.read("HEAD", file))[0]
+    ground = folds.Ground(toy.root, rules, told, tmp_path, tmp_path / "log", lambda _: None)
+    for _ in range(2):
+        with pytest.raises(folds.FailedError, match="b3: collect failed"):
+            ground.number(first, {"train.p": 0.3})
+    (toy.source / "kept").rename(toy.source / "b3")
+    # 3 of 10 come true, and seed 1 adds .001
+    expected = pytest.approx(-0.3 * math.log(0.301) - 0.7 * math.log(0.699))
+    assert ground.number(first, {"train.p": 0.3}) == expected
+    assert ground.number(first, {"train.p": 0.3}) == expected
 
 
 @pytest.mark.slow
@@ -158,7 +236,11 @@ def test_without_batches_each_trial_is_one_run(toy):
 @pytest.mark.parametrize(
     ("old", "new", "wrong"),
     [
-        ("metrics.json:validation.gap", "metrics.json:validation.gop", "wrote no validation.gop into metrics/metrics"),
+        (
+            "metrics.json:validation.gap",
+            "metrics.json:validation.gop",
+            "wrote no number validation.gop into metrics/metrics",
+        ),
         ("train.p: {", "train.q: {", r"tune\.space\.train\.q: params\.yaml has no such parameter"),
         ("seed: train.seed", "seed: train.p", r"'train\.p' is the seed, and is not searched"),
         ("seed: train.seed", "seed: train.sed", r"tune\.seed: train\.sed of params\.yaml is None, not a whole number"),

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,27 @@ import click
 
 from pushforward.commands import common, completion
 
+MOST_DAYS = 36_600  # a century
+
+
+def _number(_context: click.Context, _option: click.Parameter, days: float | None) -> float | None:
+    """Refuse what is no number: it lies within no bounds, and outside of none."""
+    if days is not None and math.isnan(days):
+        raise click.BadParameter("nan is no number of days")
+    return days
+
 
 @click.command(epilog=common.example("pushforward serve production --log predictions"))
 @click.argument("environment", required=False, shell_complete=completion.environments)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; whoever reaches it may ask.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="The folder to keep each answer in, as Parquet by day.")
-@click.option("--keep-days", type=click.FloatRange(min=0), help="How long a day of the log is kept. Default: for good.")
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(min=0, max=MOST_DAYS),
+    callback=_number,
+    help="How long a day of the log is kept. Default: for good.",
+)
 @click.option(
     "--events",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

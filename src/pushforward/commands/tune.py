@@ -2,10 +2,12 @@
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pushforward.commands import common
 
@@ -21,6 +23,12 @@ INTERRUPTED = 130  # what a shell takes Ctrl-C for
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
     help="When no trial begins any more.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="In which all is done: the last trial leaves time for the check.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search: another tries others."
@@ -48,6 +56,8 @@ def tune(asks: bool, out: Path | None, source: Path | None, as_json: bool, **wis
     from pushforward.tuning import proposed, study, told
     from pushforward.tuning import tune as tuning
 
+    if source and (ignored := _given(wished)):
+        raise click.UsageError(f"--from searches nothing, so {ignored} is of no use with it")
     root, say = common.project(), common.progress(as_json)
     with common.aside(as_json):
         found = proposed.read(source) if source else tuning.tune(root, tuning.Wish(**wished), say=say)
@@ -61,3 +71,14 @@ def tune(asks: bool, out: Path | None, source: Path | None, as_json: bool, **wis
         click.echo("\n".join(told.lines(found, asked=asks)))
     if found.interrupted == study.BROKEN and not source:
         sys.exit(INTERRUPTED)
+
+
+def _given(names: Iterable[str]) -> str:
+    """The first of these options that was typed, as it is typed; "" where none was."""
+    context = click.get_current_context()
+    typed = (
+        option.opts[0]
+        for option in context.command.params
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    )
+    return next(typed, "")

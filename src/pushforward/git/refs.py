@@ -48,7 +48,7 @@ SCHEMA = (
     ),
     Kind(f"{REPORTS}<commit>", ("judge.recorded",), "the pictures of its report"),
     Kind(
-        f"{PICTURES}<seconds>-<commit>",
+        f"{PICTURES}<seconds>-<commit or search>",
         ("judge.shown",),
         "on a forge: the pictures of a comment as PNG, since when; the oldest go, and no clone fetches them",
     ),

@@ -1,4 +1,6 @@
-"""The pictures of a comment: PNG of those that the judge drew, in refs of a forge that no clone fetches. For `record`.
+"""The pictures of a comment: PNG of those that were drawn, in refs of a forge that no clone fetches.
+
+`record` puts those of a verdict there, `tuning` those of a search.
 
 PNG, since a forge serves an SVG as text, and mails and phones show none. The same colours are read on a white page and
 on a black one, so there is one of each. They are of the validation month, as all pictures of a report.
@@ -30,9 +32,10 @@ def drawn(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
     return made
 
 
-def put(repository: Repository, remote: str, commit: str, pictures: Mapping[str, bytes]) -> str:
+def put(repository: Repository, remote: str, commit: str, pictures: Mapping[str, bytes], *, of: str = "") -> str:
     """Put the pictures of a comment on `commit` into `remote`, in the place of earlier ones; the commit that has them.
 
+    What is said `of` something else, a search of that commit, has pictures of its own: neither takes the other's place.
     A ref says in its name since when, so the oldest are known without being fetched, and nobody that pushes code can
     have others' forgotten: the moment is the judge's.
     """
@@ -41,20 +44,21 @@ def put(repository: Repository, remote: str, commit: str, pictures: Mapping[str,
     index = repository.path / ".git" / "shown.index"
     tree = repository.write_tree(EMPTY_TREE, pictures, index=index)
     made = repository.write_commit(tree, [], f"Pictures of the comment on {commit}\n", date=repository.date(commit))
-    ref = f"{PICTURES}{int(time.time()):010d}-{commit}"
+    owner = of or commit
+    ref = f"{PICTURES}{int(time.time()):010d}-{owner}"
     _push(repository, remote, f"{made}:{ref}")
     listed = repository.remote("ls-remote", "--refs", remote, f"{PICTURES}*").text.split()[1::2]
-    old = _old(listed, ref, commit)
+    old = _old(listed, ref, owner)
     if old:
         # another judge may have taken some of them away meanwhile
         repository.remote("push", "-q", remote, *(f":{name}" for name in old), check=False)
     return made
 
 
-def _old(listed: list[str], ref: str, commit: str) -> list[str]:
-    """What goes: earlier ones of the same commit, and the oldest of all where they are too many."""
+def _old(listed: list[str], ref: str, owner: str) -> list[str]:
+    """What goes: earlier ones of the same commit or search, and the oldest of all where they are too many."""
     others = sorted(name for name in listed if name != ref)
-    mine = [name for name in others if name.endswith(f"-{commit}")]
+    mine = [name for name in others if name.removeprefix(PICTURES).partition("-")[2] == owner]
     rest = [name for name in others if name not in mine]
     return mine + (rest[: len(rest) + 1 - KEPT] if len(rest) >= KEPT + SLACK else [])
 

@@ -6,14 +6,9 @@ changed for it. Without, a project names in `monitor.retrain` the moment until w
 proposal sets that to the day. Where neither is, there is nothing to propose, and that is said.
 """
 
-import functools
-import io
-import operator
 from dataclasses import dataclass
 
-from ruamel.yaml import YAML
-
-from pushforward import params
+from pushforward import params, yamledit
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.forge.proposal import Proposal
 from pushforward.monitoring.record import Record
@@ -60,16 +55,7 @@ def _moved(found: Record, main: Revision, named: str, report: str) -> Step:
         return Step(None, f"{named} is {leaves[key]} already: what has come until then is taken in")
     branch = f"retrain/{found.environment}-{day}"
     title = f"Retrain {found.model} on what has come until {day}"
-    return Step(Proposal(branch, {file: _set(text, key, day)}, title, report), f"{branch} sets {named} to {day}")
-
-
-def _set(text: bytes, key: str, value: str) -> bytes:
-    yaml, out = YAML(), io.BytesIO()
-    yaml.preserve_quotes = True
-    yaml.width = 10_000  # no line of somebody's is folded
-    tree = yaml.load(text)
-    *above, last = key.split(".")
-    section = functools.reduce(operator.getitem, above, tree)
-    section[last] = type(section[last])(value)  # in the quotes that it had
-    yaml.dump(tree, out)
-    return out.getvalue()
+    return Step(
+        Proposal(branch, {file: yamledit.changed(text, {key: day}, file)}, title, report),
+        f"{branch} sets {named} to {day}",
+    )

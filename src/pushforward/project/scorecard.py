@@ -7,11 +7,11 @@ pytest, and for half a one where a person has to.
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import files, schema
+from pushforward import schema
 from pushforward.errors import PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
@@ -90,19 +90,28 @@ def card(root: Path) -> Card:
 
 
 def _look(root: Path) -> _Has:
-    project = schema.load(root)
-    if project is None:
-        raise PushforwardError(f"{root} has no {schema.FILE}", next="pushforward adopt, which writes it")
     repository = Repository(root)
+    told = repository.read("HEAD", schema.FILE) if repository.resolve("HEAD") else None
+    if told is None:
+        raise PushforwardError(f"{root} has no {schema.FILE} in a commit", next="pushforward adopt, which writes it")
+    project = schema.parse(told)
     tracked, remote = repository.tree("HEAD"), remotes.authority(repository)
-    texts = {path: files.read(root, path) or b"" for path in tracked if WORKFLOWS.fullmatch(path)}
-    flows = tuple(_commands(text.decode("utf-8", "replace")) for text in texts.values())
+    flows = tuple(
+        _commands(text.decode("utf-8", "replace")) for text in _texts(repository, tracked, WORKFLOWS).values()
+    )
     marked: dict[str, list[str]] = {}
-    for path in sorted(path for path in tracked if TESTS.fullmatch(path)):
-        for row, name in marks(files.read(root, path) or b""):
+    for path, text in _texts(repository, tracked, TESTS).items():
+        for row, name in marks(text):
             marked.setdefault(row, []).append(f"{path}::{name}")
     served = remote is not None and remote.is_server
     return _Has(project, frozenset(tracked), flows, served, {row: tuple(names) for row, names in marked.items()})
+
+
+def _texts(repository: Repository, tracked: Iterable[str], form: re.Pattern[str]) -> dict[str, bytes]:
+    """The files of HEAD with such a name, in order."""
+    paths = sorted(path for path in tracked if form.fullmatch(path) and "\n" not in path)
+    found = repository.objects([f"HEAD:{path}" for path in paths])
+    return {path: one[1] for path, one in zip(paths, found, strict=True) if one is not None and one[0] == "blob"}
 
 
 def _commands(text: str) -> str:

@@ -27,6 +27,10 @@ from pushforward.settings import Settings
 from pushforward.text import plain
 
 
+class MovedOnError(PushforwardError):
+    """An environment holds another version than the one that was to be taken out of it."""
+
+
 class NoneBeforeError(PushforwardError):
     """An environment that has nothing to go back to."""
 
@@ -73,33 +77,32 @@ def release(
         return clone.use(environment, lambda known: known.named(version), why, older=older, say=say)
 
 
-def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "", model: str = "") -> Made:
+def rollback(
+    root: Path, reason: str, *, environment: str = PRODUCTION, to: str = "", model: str = "", present: str = ""
+) -> Made:
     """Put an earlier version to use in an environment: `to`, or the one in use before the present one.
 
-    Nothing is trained or loaded, and only the remote is asked. Where somebody else puts a version to use at the same
-    moment nothing is done unless `to` says which one is wanted: "the one before" would be another.
+    Where `present` is named, the environment has to hold that one still. Nothing is trained or loaded, and only the
+    remote is asked. Where somebody else puts a version to use at the same moment nothing is done unless `to` says which
+    one is wanted: "the one before" would be another.
     """
     with _signing(root, model or model_of(to)) as clone:
         why = tagging.one_line(reason)
-        first: list[Registered | None] = []
+        first: list[Registered] = []
 
         def choose(known: Registry) -> Registered:
-            present = known.in_use(environment)
-            if present is None:
+            held = known.in_use(environment)
+            if held is None:
                 raise PushforwardError(f"{environment} holds no version to go back from", next="pushforward show")
+            _check_present(environment, held, present)
             if to:
                 return _held(known, environment, to)
-            first.append(present)
-            if present != first[0]:
-                raise PushforwardError(
-                    f"{environment} has moved on to {present.name} meanwhile; nothing was done",
-                    next="pushforward show",
-                    exit_code=POLICY,
-                )
+            first.append(held)
+            _check_present(environment, held, first[0].name)
             before = known.before(environment)
             if before is None:
                 raise NoneBeforeError(
-                    f"{environment} held no version before {present.name} that is not deprecated",
+                    f"{environment} held no version before {held.name} that is not deprecated",
                     next=f"pushforward rollback {environment} --empty -m REASON, or pushforward release VERSION "
                     f"--to {environment}",
                 )
@@ -108,10 +111,13 @@ def rollback(root: Path, reason: str, *, environment: str = PRODUCTION, to: str 
         return clone.use(environment, choose, why, older=True, patient=False)
 
 
-def empty(root: Path, reason: str, *, environment: str = PRODUCTION, model: str = "") -> Made:
-    """Take out of an environment what it holds, and leave nothing there: also where the settings name it no more."""
+def empty(root: Path, reason: str, *, environment: str = PRODUCTION, model: str = "", present: str = "") -> Made:
+    """Take out of an environment what it holds, and leave nothing there: also where the settings name it no more.
+
+    Where `present` is named, the environment has to hold that version still.
+    """
     with _signing(root, model) as clone:
-        return clone.empty(environment, tagging.one_line(reason))
+        return clone.empty(environment, tagging.one_line(reason), present)
 
 
 def deprecate(root: Path, version: str, reason: str) -> Made:
@@ -133,6 +139,16 @@ def _held(known: Registry, environment: str, name: str) -> Registered:
             next=_release(version, environment, known.in_use(environment)),
         )
     return version
+
+
+def _check_present(environment: str, held: Registered, present: str) -> None:
+    """Refuse to take out of an environment another version than was looked at."""
+    if present and held.name != present:
+        raise MovedOnError(
+            f"{environment} has moved on to {held.name} meanwhile; nothing was done",
+            next="pushforward show",
+            exit_code=POLICY,
+        )
 
 
 def _release(version: Registered, environment: str, present: Registered | None) -> str:
@@ -220,8 +236,8 @@ class _Clone:
         self._look_again(made[-1])
         return made[-1]
 
-    def empty(self, environment: str, reason: str) -> Made:
-        """Take out of an environment what it holds."""
+    def empty(self, environment: str, reason: str, held: str) -> Made:
+        """Take out of an environment what it holds; where one is named, that one."""
         made: list[Made] = []
 
         def step(seen: Seen) -> Batch:
@@ -230,6 +246,7 @@ class _Clone:
             if present is None:
                 self._check_environment(environment, known)
                 raise PushforwardError(f"{environment} holds no version", next="pushforward show")
+            _check_present(environment, present, held)
             name = f"{self.model}#{environment}!#{known.next_counter(environment, seen.taken)}"
             self._check_newest(environment, seen, (name, present.commit))
             told = registry.use_record(present.name, present, reason=reason, by=self.by)

@@ -2,14 +2,14 @@
 
 `live` has one for each version that is asked. While the worker is busy, requests queue; all that fit go in one frame,
 and the answers are split again. A worker that fails is ended and started again, ever later; what it was asked is asked
-once more, alone, and then given up.
+once more, alone, and then given up. So are events that end one: this version is told them no more, others are.
 """
 
 import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,7 +21,6 @@ MOST_ROWS = 10_000  # of one frame
 MOST_WAITING = 100_000  # rows
 BACK_OFF_SECONDS = (0.1, 30.0)
 MOST_FAILURES = 5  # in a row: then the worker is ended, for what it remembers may be what is wrong
-MOST_REFUSALS = 100
 STEADY_SECONDS = 60.0  # a worker that lived so long begins anew with the shortest wait
 
 
@@ -54,6 +53,15 @@ class _Request:
 
 
 @dataclass
+class _Hearing:
+    """Frames of events that somebody waits for, and why some of them were refused, by their numbers."""
+
+    first: int
+    end: int
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
 class Channel:
     """A version's workers, one after the other. `told` hears of each fault."""
 
@@ -70,7 +78,10 @@ class Channel:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _task: "asyncio.Task[None] | None" = None
-    _refused: dict[int, str] = field(default_factory=dict)
+    _hearings: list[_Hearing] = field(default_factory=list)
+    _skipped: set[int] = field(default_factory=set)  # frames that ended two workers: no other one is told them
+    _suspect: int | None = None  # the frame that the last worker was told when it ended
+    _said: bool = False  # that this worker refuses events
     _failures: int = 0
 
     async def start(self) -> None:
@@ -78,7 +89,7 @@ class Channel:
         line = await self._open()
         try:
             await self._tell(line)
-        except FaultError:
+        except BaseException:
             await line.close()
             raise
         self._line = line
@@ -102,8 +113,10 @@ class Channel:
         finally:
             self._rows -= count
 
-    async def observed(self, end: int) -> str:
-        """Wait until the worker knows the events before the number `end`; why it has refused the last, or ""."""
+    async def observed(self, first: int, end: int) -> dict[int, str]:
+        """Wait until the worker knows the events from the number `first` on, before `end`; why it refused which."""
+        hearing = _Hearing(first, end)
+        self._hearings.append(hearing)
         self._wake.set()
         try:
             async with asyncio.timeout(self.spec.answer_seconds):
@@ -112,36 +125,41 @@ class Channel:
                     await self._caught_up.wait()
         except TimeoutError:
             raise UnavailableError(f"events were not taken within {self.spec.answer_seconds:g} s") from None
-        return self._refused.pop(end - 1, "")
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is a worker that can be asked now."""
-        return self._line is not None and not self._line.closed
+        finally:
+            self._hearings.remove(hearing)
+        return hearing.refused
 
     def wake(self) -> None:
         """Have the worker told what is new, and wait for nothing."""
         self._wake.set()
 
     async def stop(self) -> None:
-        """Answer what waits, then end the worker."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.spec.answer_seconds):
-                while self._rows and self._task is not None and not self._task.done():
-                    await asyncio.sleep(0.01)
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        for request in self._waiting:
-            _fail(request, "this version is not asked any more")
-        if self._line is not None:
-            await self._line.close()
+        """Answer what waits, then end the worker, whatever became of this."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.spec.answer_seconds):
+                    while self._rows and self._task is not None and not self._task.done():
+                        await asyncio.sleep(0.01)
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+        finally:
+            for request in self._waiting:
+                _fail(request, "this version is not asked any more")
+            if self._line is not None:
+                await self._line.close()
 
     async def _open(self) -> Asked:
-        self._heard = 0
+        self._heard, self._said = 0, False
+        self._skipped = {number for number in self._skipped if number >= self.events.first}
         self.starts += 1
-        return await self.opens(self.spec, self._wake.set)
+        with _faults():
+            return await self.opens(self.spec, self._wake.set)
 
     async def _work(self, line: Asked) -> None:
         """Answer; after a fault open another worker, ever later while none holds."""
@@ -149,11 +167,10 @@ class Channel:
         wait, began = shortest, time.monotonic()
         while True:
             try:
-                await self._answer(line)
+                with _faults():
+                    await self._until_it_fails(line)
             except FaultError as fault:
                 self._fault(str(fault))
-            finally:
-                await line.close()
             wait = shortest if time.monotonic() - began > STEADY_SECONDS else wait
             while True:
                 await asyncio.sleep(wait)
@@ -163,6 +180,14 @@ class Channel:
                     break
                 except FaultError as fault:
                     self._fault(str(fault))
+                    # nobody waits for them any more, and while no worker starts nobody else takes them out
+                    self._waiting = deque(one for one in self._waiting if not one.answer.done())
+
+    async def _until_it_fails(self, line: Asked) -> None:
+        try:
+            await self._answer(line)
+        finally:
+            await line.close()
 
     async def _answer(self, line: Asked) -> None:
         while True:
@@ -178,24 +203,38 @@ class Channel:
 
     async def _tell(self, line: Asked) -> None:
         for number, frame in self.events.since(self._heard):
-            try:
-                await line.tell(frame)
-            except (RefusedError, FailedError) as refused:
-                self._refuse(number, str(refused))
-            except FaultError:
-                self._heard = number + 1  # events that end a worker are not told to the next one
-                self.events.take_back(number, number + 1)
-                self._refuse(number, "the version failed on them")
-                raise
+            if line.closed:
+                raise FaultError("it ended")  # before it was told this frame, which is not at fault
+            if number not in self._skipped:
+                await self._tell_one(line, number, frame)
             self._heard = number + 1
             self._caught_up.set()
         self._heard = self.events.end  # what is kept no longer is told to nobody
         self._caught_up.set()
 
+    async def _tell_one(self, line: Asked, number: int, frame: bytes) -> None:
+        try:
+            with _faults():
+                await line.tell(frame)
+        except (RefusedError, FailedError) as refused:
+            self._refuse(number, str(refused))
+        except FaultError:
+            if self._suspect == number:
+                self._skipped.add(number)
+                self._refuse(number, "the version failed on them")
+            self._suspect = number
+            raise
+        if self._suspect == number:
+            self._suspect = None
+
     def _refuse(self, number: int, why: str) -> None:
-        self._refused[number] = why
-        if len(self._refused) > MOST_REFUSALS:
-            del self._refused[min(self._refused)]
+        """Have who waits for a frame know why it was refused; where nobody does, it is a fault, said once a worker."""
+        waiting = [one for one in self._hearings if one.first <= number < one.end]
+        for one in waiting:
+            one.refused[number] = why
+        if not waiting and not self._said:
+            self._said = True
+            self._fault(f"it refuses events: {why}")
 
     def _batch(self) -> list[_Request]:
         batch: list[_Request] = []
@@ -218,7 +257,8 @@ class Channel:
         """Ask for a batch at once; where it fails or is refused, for each of it alone."""
         count = sum(one.count for one in batch)
         try:
-            found = await line.predict(_joined(batch), count)
+            with _faults():
+                found = await line.predict(_joined(batch), count)
         except RefusedError as refused:
             if len(batch) > 1:
                 self._again(batch)
@@ -269,6 +309,17 @@ class Channel:
     def _fault(self, why: str) -> None:
         self.faults += 1
         self.told(why)
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    """Whatever else goes wrong with a version, a full disk or too many open files, is a fault like any other."""
+    try:
+        yield
+    except (FaultError, RefusedError):
+        raise
+    except Exception as failed:
+        raise FaultError(f"{type(failed).__name__}: {failed}") from failed
 
 
 def _fail(request: _Request, why: str) -> None:

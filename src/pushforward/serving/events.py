@@ -33,7 +33,7 @@ class Events:
     """Frames of events in the order in which they came, each with its number; the oldest by their own time go."""
 
     def __init__(self, days: float, clock: Callable[[], float] = time.time) -> None:
-        self.seconds, self.clock = days * DAY_SECONDS, clock
+        self.days, self.clock = days, clock
         self.end = 0  # the number that the next frame gets
         self.rows = 0
         self.dropped = 0  # rows that went before their time, for want of memory
@@ -72,20 +72,27 @@ class Events:
                 yield number, told.frame
             number += 1
 
-    def take_back(self, first: int, end: int) -> None:
-        """Forget frames that a version has refused: the next one need not be asked."""
-        for number in range(max(first, self.first), min(end, self.end)):
-            self._drop(number)
+    def take_back(self, number: int) -> int:
+        """Forget a frame that a version has refused: the next one need not be asked. How many rows it had."""
+        rows = self._drop(number)
         if len(self._ages) > 2 * len(self._kept) + SLACK:
             self._ages = [(told.at, number) for number, told in self._kept.items()]
             heapq.heapify(self._ages)
+        return rows
+
+    def told(self, first: int, end: int) -> Iterator[Columns]:
+        """The events of the frames from the number `first` on, before `end`, that are kept."""
+        for number, frame in self.since(first):
+            if number >= end:
+                return
+            yield pickle.loads(frame)[1]  # noqa: S301, pickled by `add`
 
     def _known(self, columns: Columns, count: int, came: float) -> list[float]:
         """When each event was known: none later than it came, and then those that do not say it."""
         return [min(_seconds(value, came), came) for value in columns.get(KNOWN, ())] or [came] * count
 
     def _forget(self) -> None:
-        oldest = self._newest - self.seconds
+        oldest = self._newest - self.days * DAY_SECONDS
         while self._ages and (self._ages[0][0] < oldest or self._bytes > MOST_BYTES):
             at, number = heapq.heappop(self._ages)
             rows = self._drop(number)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pushforward import durable
-from pushforward.errors import PushforwardError
+from pushforward.errors import TOOL, PushforwardError
 from pushforward.lifecycle import Serve
 from pushforward.release import release
 from pushforward.serving import program
@@ -70,7 +70,7 @@ class Follower:
     _number: int = 0
     _started: list[Running] = field(default_factory=list)
     _ending: set["asyncio.Task[None]"] = field(default_factory=set)
-    _silent: str = ""
+    _unread: set[str] = field(default_factory=set)  # why the looks fail since the last one that did not
     _warming: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
@@ -87,9 +87,9 @@ class Follower:
                     if now != seen:
                         self._see(await asyncio.to_thread(self.uses.read))
                         seen = now
-                    self._silent = ""
+                    self._reached()
                 except (PushforwardError, OSError) as failed:
-                    self._unread(str(failed).partition("\n")[0])
+                    self._missed(failed)
                 for post in self.posts.values():
                     await self._see_to(post)
                 await asyncio.sleep(self.uses.seconds)
@@ -108,32 +108,54 @@ class Follower:
 
     def _beside(self, act: Callable[..., None], *words: str) -> None:
         """Have something done in a thread: answers do not wait for it, only the end of this server does."""
-        task = asyncio.create_task(asyncio.to_thread(act, *words))
+        self._aside(asyncio.create_task(asyncio.to_thread(act, *words)))
+
+    def _aside(self, task: "asyncio.Task[None]") -> None:
+        """Have a task end by itself; where it fails, that is said."""
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (bug := task.exception()):
+            self.say(f"a bug of the server's own: {type(bug).__name__}: {bug}")
 
     def _sign(self, environment: str, version: str, why: str) -> None:
         reason = f"{version} as a canary: {why}"[:300]
         root, model = self.uses.root, self.uses.model
         try:
             try:
-                made = release.rollback(root, reason, environment=environment, model=model)
+                made = release.rollback(root, reason, environment=environment, model=model, present=version)
             except release.NoneBeforeError:
-                made = release.empty(root, reason, environment=environment, model=model)
-        except PushforwardError as failed:
+                made = release.empty(root, reason, environment=environment, model=model, present=version)
+        except release.MovedOnError as moved:
+            self.say(f"{environment}: {moved.message}")
+            step, said = "pushforward show", moved.message
+        except (PushforwardError, OSError) as failed:
             step = f"pushforward rollback {environment} -m REASON"
-            self.say(f"{environment}: {version} is not asked here any more, no tag says so: {failed.message}; {step}")
-            said = f"no tag says so: {failed.message}"
+            words = failed.message if isinstance(failed, PushforwardError) else str(failed)
+            self.say(f"{environment}: {version} is not asked here any more, no tag says so: {words}; {step}")
+            said = f"no tag says so: {words}"
         else:
             self.say(f"{environment}: {made.tag} says so")
             step, said = "pushforward show", f"{made.tag} says so"
         self.tell(f"{version} is taken back as a canary in {environment}", f"{why}; {said}", step)
 
-    def _unread(self, why: str) -> None:
+    def _missed(self, failed: PushforwardError | OSError) -> None:
+        """Count a look that failed, and say why: once, and of a repository that is away whatever each look calls it."""
         self.live.counts["unread"] += 1
-        if why != self._silent:
-            self._silent = why
+        why = str(failed).partition("\n")[0]
+        known = "away" if isinstance(failed, PushforwardError) and failed.exit_code == TOOL else why
+        if isinstance(failed, OSError):
+            known = f"errno {failed.errno}"  # its words have the names of temporary files
+        if known not in self._unread:
+            self._unread.add(known)
             self.say(f"{why}; what is served stays")
+
+    def _reached(self) -> None:
+        if self._unread:
+            self._unread.clear()
+            self.say("the repository is read again")
 
     def _see(self, told: Told) -> None:
         """Go by what the authority says now."""
@@ -142,16 +164,26 @@ class Follower:
         named: dict[Arm, str | None] = {"canary": told.serve.canary, "shadow": told.serve.shadow}
         for arm, environment in named.items():
             post = self.posts.get(arm)
-            if environment and (post is None or post.environment != environment):
-                self.posts[arm] = Post(arm, environment, running=post.running if post else None)
-            elif not environment and post is not None:
-                post.environment = ""
+            if post is not None and post.environment != environment:
+                self._leave(post)
+            if environment and arm not in self.posts:
+                self.posts[arm] = Post(arm, environment)
         for post in self.posts.values():
             post.use = told.uses.get(post.environment)
         if self.posts["main"].use is None and "main" not in self.live.arms:
             self.live.arms["main"] = None
             step = f"pushforward release VERSION --to {self.environment}"
             self.say(f"{self.environment}: no version is in use yet; {step}")
+
+    def _leave(self, post: Post) -> None:
+        """Go by an environment no more: what it held is asked no more, and what is made ready for it is not wanted."""
+        del self.posts[post.arm]
+        if post.task is not None and not post.task.done():
+            post.task.cancel()
+            self._aside(post.task)
+        self.live.put(post.arm, None)
+        self.say(f"{post.environment}: it is the {post.arm} no more")
+        self._sweep()
 
     async def _see_to(self, post: Post) -> None:
         """Start what is to be done for an environment, and stop what is not any more."""
@@ -182,7 +214,7 @@ class Follower:
         post.running = running
         post.done, post.why = use, ""
         self.live.counts[f"{post.arm}_uses"] += 1
-        place = post.environment or post.arm
+        place = post.environment
         if running is None:
             self.say(f"{place}: no version is in use{f' ({use.tag})' if use else ''}")
         else:
@@ -191,6 +223,7 @@ class Follower:
         self._sweep()
         if post.arm == "main" and post.before is None and use is not None and use.before and self._warming is None:
             self._warming = asyncio.create_task(self._warm(post, use.before))
+            self._warming.add_done_callback(self._over)
 
     def _failed(self, post: Post, use: Use | None, failed: BaseException) -> None:
         shortest, longest = AGAIN_SECONDS
@@ -257,9 +290,7 @@ class Follower:
         for one in list(self._started):
             if id(one.channel) not in kept:
                 self._started.remove(one)
-                task = asyncio.create_task(self._stop(one))
-                self._ending.add(task)
-                task.add_done_callback(self._ending.discard)
+                self._aside(asyncio.create_task(self._stop(one)))
 
     async def _stop(self, running: Running) -> None:
         await running.channel.stop()

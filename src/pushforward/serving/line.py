@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from pushforward import files
+from pushforward import files, text
 from pushforward.pipeline.environment import search_path
 from pushforward.process import clean_environment
 from pushforward.serving import worker
@@ -56,6 +56,7 @@ class Spec:
     load_seconds: float = LOAD_SECONDS
     answer_seconds: float = ANSWER_SECONDS
     features: bool = False
+    remember_days: float = math.inf  # how long events are kept, by what keeps them outside of a worker
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,7 @@ class Line:
     @classmethod
     async def open(cls, spec: Spec, on_end: Callable[[], None] = lambda: None) -> "Line":
         """Start a worker and have it load the model; `FaultError` where it does not, and then nothing of it is left."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            try:
-                process = await _start(spec, theirs)
-            except OSError as missing:
-                ours.close()
-                raise FaultError(f"{spec.python} cannot be run: {missing.strerror}") from missing
-        _, wire = await asyncio.get_running_loop().create_unix_connection(_Wire, sock=ours)
+        process, wire = await _connected(spec)
         made = cls(spec, process, wire, on_end)
         for part in (made._drain(), made._mourn()):
             task = asyncio.ensure_future(part)
@@ -140,11 +133,12 @@ class Line:
         told = {"entry": spec.entry, "folder": str(spec.model), "memory": spec.memory}
         try:
             await made._ask(pickle.dumps(("load", told), protocol=5), spec.load_seconds)
-        except (FaultError, RefusedError, asyncio.CancelledError) as failed:
+        except (FaultError, RefusedError) as failed:
             await made.close()
-            if isinstance(failed, asyncio.CancelledError):
-                raise
             raise FaultError(f"it does not load: {failed}{made.last_words()}") from None
+        except BaseException:
+            await made.close()
+            raise
         return made
 
     @property
@@ -167,7 +161,7 @@ class Line:
             values = array.array("d", body[place * size : (place + 1) * size]).tolist()
             found[name] = values
         digests = told.get("features")
-        texts = isinstance(digests, list) and len(digests) == count and all(isinstance(one, str) for one in digests)
+        texts = isinstance(digests, list) and len(digests) == count and all(map(_digest, digests))
         return Predicted(found, digests if texts else None)
 
     async def tell(self, frame: bytes) -> None:
@@ -220,6 +214,24 @@ class Line:
         self.on_end()
 
 
+async def _connected(spec: Spec) -> tuple[asyncio.subprocess.Process, _Wire]:
+    """A worker's process and the wire to it; `FaultError` where there is none, and then nothing is left open."""
+    with contextlib.ExitStack() as left:
+        try:
+            ours, theirs = socket.socketpair()
+            left.enter_context(ours)
+            ours.setblocking(False)
+            with theirs:
+                process = await _start(spec, theirs)
+        except OSError as missing:
+            raise FaultError(f"{spec.python} cannot be run: {missing.strerror}") from missing
+        except files.LinkError as led:
+            raise FaultError(led.message) from None
+        _, wire = await asyncio.get_running_loop().create_unix_connection(_Wire, sock=ours)
+        left.pop_all()
+    return process, wire
+
+
 async def _start(spec: Spec, theirs: socket.socket) -> asyncio.subprocess.Process:
     folder = files.place(spec.checkout, spec.folder) if spec.folder != "." else spec.checkout
     sources = dict.fromkeys(str(place.absolute()) for place in (folder / "src", spec.checkout / "src", folder))
@@ -253,11 +265,15 @@ def _said(head: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise FaultError("it answers with what is no object")
     if "refused" in told:
-        words = str(told["refused"])
-        raise RefusedError("", words[: worker.LONGEST_WORDS])
+        raise RefusedError("", text.plain(str(told["refused"]), worker.LONGEST_WORDS))
     if "ok" not in told:
-        raise FailedError(str(told.get("failed", "it says nothing"))[: worker.LONGEST_WORDS])
+        raise FailedError(text.plain(str(told.get("failed", "it says nothing")), worker.LONGEST_WORDS))
     return told
+
+
+def _digest(told: object) -> bool:
+    """Whether it can stand in the log: what a version says is any text, halves of a character too."""
+    return isinstance(told, str) and told.isascii()
 
 
 def unsound(predicted: Predicted, *, probability: bool) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,8 @@ async def opened(
         live.counts["faults"] += 1
         say(f"{prepared.version}: {why}")
 
-    channel = Channel(prepared.spec(may, features=features), live.events, told, prepared.opens)
+    spec = replace(prepared.spec(may, features=features), remember_days=live.events.days)
+    channel = Channel(spec, live.events, told, prepared.opens)
     await channel.start()
     return Running(prepared.served, channel, prepared)
 
@@ -108,7 +109,11 @@ class Live:
         return answer
 
     async def observe(self, events: Columns) -> int:
-        """Keep events for every version, now and to come; those that the one in use refuses are not kept."""
+        """Keep events for every version, now and to come; what the one in use refuses is not kept.
+
+        Many go in several frames. Where it refuses some, `RefusedError` says why, and what it has taken is known: who
+        mends them may tell all of them again.
+        """
         main = self.arms.get("main")
         if main is None:
             raise UnavailableError("no version is in use")
@@ -117,14 +122,18 @@ class Live:
         for running in self.arms.values():
             if running is not None and running is not main:
                 running.channel.wake()
-        refused = await main.channel.observed(end)
-        if refused:
-            self.events.take_back(first, end)
-            name, colon, why = refused.partition(": ")
-            named = bool(colon) and name in events
-            raise RefusedError(name if named else "", why if named else refused)
+        refused = await main.channel.observed(first, end)
+        for number in refused:
+            self.events.take_back(number)
         if self.memory is not None:
-            self.memory.add(events, tables.inputs(main.served.manifest, "events"))
+            types = tables.inputs(main.served.manifest, "events")
+            for known in self.events.told(first, end) if refused else (events,):
+                self.memory.add(known, types)
+        if refused:
+            words = refused[min(refused)]
+            name, colon, why = words.partition(": ")
+            named = bool(colon) and name in events
+            raise RefusedError(name if named else "", why if named else words)
         return self.events.rows
 
     async def close(self) -> None:
@@ -146,7 +155,7 @@ class Live:
             answer = await self._ask(canary, "canary", rows, request)
         except (UnavailableError, RefusedError):
             answer = await self._ask(main, "main", rows, request)
-            self._pair(canary, None, 0.0)
+            self._pair(canary, main, None, 0.0)
             return answer
         taken = time.perf_counter() - began
         self._aside(self._compare(canary, main, rows, request, 1000 * taken))
@@ -157,13 +166,14 @@ class Live:
         try:
             await self._ask(main, "main", rows, request)
         except (UnavailableError, RefusedError):
-            self._pair(canary, taken_ms, None)
+            self._pair(canary, main, taken_ms, None)
         else:
-            self._pair(canary, taken_ms, 1000 * (time.perf_counter() - began))
+            self._pair(canary, main, taken_ms, 1000 * (time.perf_counter() - began))
 
-    def _pair(self, canary: Running, canary_ms: float | None, main_ms: float | None) -> None:
-        if self.arms.get("canary") is not canary:
+    def _pair(self, canary: Running, main: Running, canary_ms: float | None, main_ms: float | None) -> None:
+        if self.arms.get("canary") is not canary or self.arms.get("main") is not main:
             return
+        self.pairs.slower = self.slower  # as the settings say it now
         self.pairs.add(canary_ms, main_ms)
         if canary_ms is None or self.pairs.asked % LOOK_EVERY == 0:
             why = self.pairs.fault()

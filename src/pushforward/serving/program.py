@@ -20,11 +20,16 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.serving import worker
 
 LAST_LINES = 4
+GRACE_SECONDS = 5.0  # to end what it has started, before it is killed
 
 
 def tell(act: Callable[[], dict[str, Any]]) -> None:
-    """Be a program: do `act` and print what it gives, or why it failed; dies with whoever has started it."""
-    worker.die_with_parent()
+    """Be a program: do `act` and print what it gives, or why it failed; dies with whoever has started it.
+
+    SIGTERM leaves `act` by an exception, so that it ends what it has started in sessions of their own.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    worker.die_with_parent(signal.SIGTERM)
     out = os.dup(1)
     os.dup2(2, 1)  # what DVC, an installer and others print is progress
     try:
@@ -34,6 +39,11 @@ def tell(act: Callable[[], dict[str, Any]]) -> None:
     except OSError as trouble:  # a full disk is no fault of who is asked
         told = {"error": f"{trouble.filename or ''}: {trouble.strerror}", "next": "df -h", "exit_code": TOOL}
     os.write(out, json.dumps(told).encode() + b"\n")
+
+
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what cleans up is not to be left too
+    sys.exit(128 + signal.SIGTERM)
 
 
 async def ask(module: str, *words: object, seconds: float) -> dict[str, Any]:
@@ -75,6 +85,17 @@ async def _begun(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     try:
         yield child
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+        try:
+            if child.returncode is None:
+                _signal(child, signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GRACE_SECONDS):
+                        await child.wait()
+        finally:
+            _signal(child, signal.SIGKILL)
+            await child.wait()
+
+
+def _signal(child: asyncio.subprocess.Process, how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, how)

@@ -8,13 +8,14 @@ import asyncio
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushforward.errors import PushforwardError
-from pushforward.judge import score
+from pushforward.judge import score, table
 from pushforward.serving import tables
+from pushforward.serving.events import Events
 from pushforward.serving.line import FailedError, Predicted, Spec
 from pushforward.serving.port import Columns, Value
 from pushforward.serving.tables import Types
@@ -41,13 +42,13 @@ class Scored:
 
     spec: Spec
     told: Told
+    events: Events
     closed: bool = False
-    _events: list[dict[str, list[Value]]] = field(default_factory=list)
 
     @classmethod
     async def open(cls, spec: Spec, _on_end: Callable[[], None], *, told: Told) -> "Scored":
         """There is nothing to be loaded before somebody asks."""
-        return cls(spec, told)
+        return cls(spec, told, Events(spec.remember_days))
 
     async def predict(self, rows: Columns, count: int) -> Predicted:
         """Predictions of `count` rows, by as many runs as a key is asked for."""
@@ -56,7 +57,7 @@ class Scored:
     async def tell(self, frame: bytes) -> None:
         """Keep a frame of events for the next run."""
         _, events = pickle.loads(frame)  # noqa: S301, pickled by `events` in this process
-        self._events.append(events)
+        self.events.add(events)
 
     async def close(self) -> None:
         """A run that is under way ends by itself."""
@@ -65,34 +66,37 @@ class Scored:
     def _predict(self, rows: Columns, count: int) -> Predicted:
         columns = self.spec.predicted
         found: dict[str, list[float]] = {name: [0.0] * count for name in columns}
-        given = rows.get(self.told.contract.key)
-        keys: Sequence[Value] = given if given is not None else [f"row-{number}" for number in range(count)]
-        for places in _rounds(keys):
+        for places in _rounds(rows[self.told.contract.key]):
             part = {name: [values[place] for place in places] for name, values in rows.items()}
-            part[self.told.contract.key] = [keys[place] for place in places]
             for name, values in self._run(part).items():
                 for place, value in zip(places, values, strict=True):
                     found[name][place] = value
         return Predicted(found)
 
     def _run(self, rows: Columns) -> Mapping[str, list[float]]:
-        contract, suffix = self.told.contract, self.told.suffix
+        import polars as pl
+
         with tempfile.TemporaryDirectory(prefix="pushforward-serve-") as folder:
-            given, out = Path(folder, f"rows{suffix}"), Path(folder, f"predictions{suffix}")
-            table = tables.frame(rows, self.told.rows)
-            _write(table, given)
-            events = None
-            if contract.events:
-                events = Path(folder, "events.parquet")
-                _write(self._known(), events)
-            asked, limit = (given, events, out), self.spec.answer_seconds
             try:
-                score.score(self.spec.checkout, contract, *asked, python_bin=self.spec.python, timeout=limit)
-                keys = table[contract.key]
-                found = score.read_predictions(out, keys, probability=False, columns=self.spec.predicted)
+                return self._scored(rows, Path(folder))
             except PushforwardError as failed:
                 raise FailedError(failed.message) from None
-        several = found.reshape(len(table), -1)
+            except (OSError, pl.exceptions.PolarsError) as failed:  # a full disk, or a value that no table holds
+                raise FailedError(str(failed).partition("\n")[0]) from None
+
+    def _scored(self, rows: Columns, folder: Path) -> Mapping[str, list[float]]:
+        contract, suffix = self.told.contract, self.told.suffix
+        given, out = folder / f"rows{suffix}", folder / f"predictions{suffix}"
+        frame = tables.frame(rows, self.told.rows)
+        table.write(frame, given)
+        events = None
+        if contract.events:
+            events = folder / "events.parquet"
+            table.write(self._known(), events)
+        asked, limit = (given, events, out), self.spec.answer_seconds
+        score.score(self.spec.checkout, contract, *asked, python_bin=self.spec.python, timeout=limit)
+        found = score.read_predictions(out, frame[contract.key], probability=False, columns=self.spec.predicted)
+        several = found.reshape(len(frame), -1)
         return {name: several[:, place].tolist() for place, name in enumerate(self.spec.predicted)}
 
     def _known(self) -> "pl.DataFrame":
@@ -100,8 +104,8 @@ class Scored:
         import polars as pl
 
         empty: dict[str, list[Value]] = {name: [] for name in self.told.events}
-        parts = [tables.frame(one, self.told.events) for one in self._events or [empty]]
-        return pl.concat(parts, how="diagonal_relaxed")
+        told = [*self.events.told(self.events.first, self.events.end)]
+        return pl.concat([tables.frame(one, self.told.events) for one in told or [empty]], how="diagonal_relaxed")
 
 
 def _rounds(keys: Sequence[Value]) -> Iterator[list[int]]:
@@ -115,10 +119,3 @@ def _rounds(keys: Sequence[Value]) -> Iterator[list[int]]:
             rounds.append([])
         rounds[number].append(place)
     yield from rounds
-
-
-def _write(table: "pl.DataFrame", path: Path) -> None:
-    if path.suffix == ".csv":
-        table.write_csv(path)
-    else:
-        table.write_parquet(path)

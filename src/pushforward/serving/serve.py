@@ -9,7 +9,8 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 EXTRA = "pip install 'pushforward[serve]'"
 Say = Callable[[str], None]
-Beside = Callable[[], Coroutine[Any, Any, None]]
 Around = contextlib.AbstractAsyncContextManager[object]
 
 
@@ -54,6 +54,42 @@ class Options:
     check: bool = False
 
 
+@dataclass
+class _Signals:
+    """SIGTERM and interrupts before the HTTP server listens to them, and after: they end what `end` ends, nothing else.
+
+    uvicorn sends itself again what it was sent, after it has answered: that must not end what comes after.
+    """
+
+    came: bool = False
+    end: Callable[[], object] = lambda: None
+
+    def __call__(self, *_: object) -> None:
+        self.came = True
+        self.end()
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What runs beside the requests, and what is so where it has failed; only what is `vital` ends the server then."""
+
+    run: Callable[[], Coroutine[Any, Any, None]]
+    lost: str
+    vital: bool = False
+
+
+@dataclass
+class _Serving:
+    """What one server is made of, and why what ran beside it has failed."""
+
+    options: Options
+    live: Live
+    listener: socket.socket
+    signals: _Signals
+    say: Say
+    failures: list[BaseException] = field(default_factory=list)
+
+
 def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: None) -> None:
     """Serve what the environment holds until SIGTERM or an interrupt; what is under way by then is answered.
 
@@ -63,15 +99,17 @@ def serve(root: Path, options: Options, *, say: Say, tell: Tell = lambda *_: Non
     uses = Uses(root, options.model)
     told = uses.read()
     live = _live(options, told.serve, say)
-    with home(root, uses.model) as folder, _listening(options) as listener:
+    with home(root, uses.model) as folder, _listening(options) as (listener, signals):
         cache = folder.parent.parent / "cache"
         follower = Follower(
             uses, options.environment, live, folder, cache, say, options.features, serve=told.serve, tell=tell
         )
-        beside: list[Beside] = [follower.run]
+        beside = [_Beside(follower.run, "the server ends, for it cannot follow any more", vital=True)]
         if live.journal is not None:
-            beside.append(Outcomes(follower, live.journal.folder, say).run)
-        _answer(options, live, listener, f"{uses.model}#{options.environment}", say, contextlib.nullcontext(), beside)
+            looks = Outcomes(follower, live.journal.folder, say)
+            beside.append(_Beside(looks.run, "outcomes of a canary are looked at no more"))
+        what = f"{uses.model}#{options.environment}"
+        _answer(_Serving(options, live, listener, signals, say), what, contextlib.nullcontext(), beside)
 
 
 def serve_bundle(given: Path, options: Options, *, say: Say) -> None:
@@ -85,9 +123,9 @@ def serve_bundle(given: Path, options: Options, *, say: Say) -> None:
         if options.check:
             return
         live = _live(options, made.rules.serve, say)
-        with _listening(options) as listener:
+        with _listening(options) as (listener, signals):
             version = packed.answering(found, live, say, features=options.features)
-            _answer(options, live, listener, made.version, say, version, [])
+            _answer(_Serving(options, live, listener, signals, say), made.version, version, [])
 
 
 def _installed() -> None:
@@ -112,45 +150,77 @@ def _live(options: Options, may: "Serve", say: Say) -> Live:
     return Live(events, journal, may.share, may.slower, memory=memory)
 
 
-def _answer(
-    options: Options, live: Live, listener: socket.socket, what: str, say: Say, around: Around, beside: Sequence[Beside]
-) -> None:
+def _answer(serving: _Serving, what: str, around: Around, beside: Sequence[_Beside]) -> None:
     """Answer for `what` until a signal comes, inside of `around`; `beside` runs meanwhile."""
     import uvloop
 
     from pushforward.serving import app, counts
 
+    options, live = serving.options, serving.live
     application = app.Application(live)
     application.numbers.registry.register(counts.Counts(live))
     server = app.server(application, options.host, options.port)
-    say(f"listens on http://{_shown(options.host)}:{listener.getsockname()[1]}/ for {what}")
+    port = serving.listener.getsockname()[1]
+    serving.say(f"listens on http://{_shown(options.host)}:{port}/ for {what}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(server, listener, live, around, beside))
+        runner.run(_run(server, serving, around, beside))
+    if serving.failures:
+        raise serving.failures[0]
 
 
-async def _run(
-    server: "uvicorn.Server", listener: socket.socket, live: Live, around: Around, beside: Sequence[Beside]
-) -> None:
+async def _run(server: "uvicorn.Server", serving: _Serving, around: Around, beside: Sequence[_Beside]) -> None:
     """Answer until a signal comes; then what is under way, then the versions end, and the log is written."""
-    kept = [one for one in (live.journal, live.memory) if one is not None]
-    writing = [asyncio.create_task(one.run()) for one in kept]
+    live = serving.live
+    known = ((live.journal, "answers are logged no more"), (live.memory, "events are written no more"))
+    kept = [(one, lost) for one, lost in known if one is not None]
+
+    def began(one: _Beside) -> "asyncio.Task[None]":
+        task = asyncio.create_task(one.run())
+        task.add_done_callback(partial(_ended, server, serving, one))
+        return task
+
+    writing = [began(_Beside(one.run, lost)) for one, lost in kept]
     try:
-        async with around:
-            tasks = [asyncio.create_task(run()) for run in beside]
-            try:
-                await server.serve(sockets=[listener])
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as stack:
+            if await _ready(server, serving.signals, stack, around):
+                tasks = [began(one) for one in beside]
+                try:
+                    await server.serve(sockets=[serving.listener])
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        for one in kept:
+        for one, _ in kept:
             one.stop()
-        await asyncio.gather(*writing)
+        await asyncio.gather(*writing, return_exceptions=True)
+
+
+async def _ready(server: "uvicorn.Server", signals: _Signals, stack: contextlib.AsyncExitStack, around: Around) -> bool:
+    """Enter `around`, which may load a version for minutes; False where a signal has ended that."""
+    loop, entering = asyncio.get_running_loop(), asyncio.ensure_future(stack.enter_async_context(around))
+    signals.end = lambda: loop.call_soon_threadsafe(entering.cancel)
+    if signals.came:
+        entering.cancel()
+    await asyncio.wait([entering])
+    signals.end = partial(setattr, server, "should_exit", True)
+    if not entering.cancelled():
+        entering.result()
+    return not signals.came
+
+
+def _ended(server: "uvicorn.Server", serving: _Serving, one: _Beside, task: "asyncio.Task[None]") -> None:
+    """Say what has failed beside the requests: it is a bug, and raised when the server ends."""
+    if task.cancelled() or (failed := task.exception()) is None:
+        return
+    serving.failures.append(failed)
+    serving.say(f"{one.lost}: {type(failed).__name__}: {failed}")
+    if one.vital:
+        server.should_exit = True
 
 
 @contextlib.contextmanager
-def _listening(options: Options) -> Iterator[socket.socket]:
+def _listening(options: Options) -> Iterator[tuple[socket.socket, _Signals]]:
     """A socket that is bound, and signals that do not end this process before it has answered."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
@@ -158,11 +228,11 @@ def _listening(options: Options) -> Iterator[socket.socket]:
     except OSError as failed:
         why = f"cannot listen on {options.host}:{options.port}: {failed.strerror}"
         raise PushforwardError(why, next="pushforward serve --port 0", exit_code=USAGE) from None
-    # uvicorn sends itself again what it was sent, after it has answered: that must not end what comes after
-    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
+    signals = _Signals()
+    before = {one: signal.signal(one, signals) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         with listener:
-            yield listener
+            yield listener, signals
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -80,12 +80,12 @@ def _words(error: BaseException) -> str:
     return str(error)[:LONGEST_WORDS]
 
 
-def die_with_parent() -> None:
+def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel end this process with its server, also while the version's code hangs."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes  # not every Python is built with it
 
-        ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PARENT_DEATH, how)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ class Check:
             bounds = f"between {signed(self.low)} and {signed(self.high)} at 95 %"
             what = "more than a seed's noise" if self.worth else "no more than a seed's noise"
             told.append(f"with {len(self.seeds)} seeds each {signed(self.gain)} better, {bounds}: {what}")
-        if self.promised is not None:
+        if not self.apart:
+            told.append("that was not kept back: the best of many looks better there than it is, with whatever seed")
+        elif self.promised is not None:
             told.append(
                 f"the search promised {signed(self.promised)}; the best of many looks better than it is, the check is "
                 "what counts"

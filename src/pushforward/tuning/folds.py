@@ -6,7 +6,9 @@ asked then, and by the judge's loss: all of it is older than the holdout of toda
 Where there are no batches, or `tune.metric` is named, a number of the pipeline on its validation rows counts.
 """
 
+import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,19 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushforward import files, params
+from pushforward import files, params, yamledit
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import holdout as holdouts
 from pushforward.judge import table
-from pushforward.judge.score import SCORE_SECONDS, read_asked, score
+from pushforward.judge.score import SCORE_SECONDS, PredictionsError, ScoringError, read_asked, score
 from pushforward.lifecycle import Tune
 from pushforward.pipeline import declared, environment
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
+from pushforward.schema import FILE
 from pushforward.settings import Settings
-from pushforward.tuning import space
 
 ANSWERS = ".dvc/tmp/answers"  # below a fold's checkout
 
@@ -52,19 +54,22 @@ def _hushed(log: Path) -> Iterator[None]:
 
 
 class FailedError(PushforwardError):
-    """A pipeline that does not run with the parameters that are tried; the search goes on without them."""
+    """A pipeline that makes no number with the parameters that are tried; the search goes on without them."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A moment of the past: the batches that had arrived, and those of them that its model is asked."""
+    """A moment of the past: the batches that had arrived, and those of them that its model is asked.
+
+    None is asked where a number of the pipeline counts, on rows that are the pipeline's own choice.
+    """
 
     listed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.asked:
-            return "validation"
+            return f"validation as of {self.listed[-1]}" if self.listed else "validation"
         return self.asked[0] if len(self.asked) == 1 else f"{self.asked[0]} to {self.asked[-1]}"
 
 
@@ -91,7 +96,7 @@ def folds(rules: Settings, told: Tune, read: Callable[[str], bytes | None]) -> l
             f"not touched, and of the rest {rules.gate.window} are asked, one validates and one trains",
             next="wait for more batches, or lower gate.window",
         )
-    return found
+    return found if told.metric is None else [Fold(one.listed) for one in found]
 
 
 @dataclass
@@ -121,13 +126,19 @@ class Ground:
         own = self._made.get(fold) or self._prepared(fold)
         files.write(own, self.file, self._params(fold, values))
         self._run(own, fold, first=False)
-        return self._metric(own) if self.told.metric else self._loss(own)
+        try:
+            found = self._metric(own, fold) if self.told.metric else self._loss(own)
+        except (PredictionsError, ScoringError) as failed:
+            raise FailedError(f"{fold}: {failed.message.splitlines()[0]}", next=failed.next) from failed
+        if not math.isfinite(found):
+            raise FailedError(f"{fold}: the loss is {found}", next="pushforward repro")
+        return found
 
     def _params(self, fold: Fold, values: Mapping[str, Any]) -> bytes:
         text = self._text(self.file)
         named, key = self.rules.batches
         listed = {key: list(fold.listed)} if fold.listed and named == self.file else {}
-        return space.changed(text, {**listed, **values}, self.file)
+        return yamledit.changed(text, {**values, **listed}, self.file)
 
     def _text(self, file: str) -> bytes:
         repository = Repository(self.root)
@@ -145,10 +156,14 @@ class Ground:
         checkout(repository, repository.commit("HEAD"), own, storage=storage(self.root))
         named, key = self.rules.batches
         if fold.listed and named != self.file:
-            files.write(own, named, space.changed(self._text(named), {key: list(fold.listed)}, named))
+            files.write(own, named, yamledit.changed(self._text(named), {key: list(fold.listed)}, named))
         files.write(own, self.file, self._params(fold, {}))
         self.say(f"{fold}: a checkout of {fold.listed[0]} to {fold.listed[-1]}" if fold.listed else "a checkout")
-        self._run(own, fold, first=True)
+        try:
+            self._run(own, fold, first=True)
+        except FailedError:
+            shutil.rmtree(own)  # the next trial begins it anew: what failed may have been the moment's
+            raise
         self._made[fold] = own
         return own
 
@@ -164,14 +179,15 @@ class Ground:
             stage = done.stages[-1].name if done.stages else "the pipeline"
             raise FailedError(f"{fold}: {stage} {done.outcome}: {why}", next=done.next)
 
-    def _metric(self, own: Path) -> float:
+    def _metric(self, own: Path, fold: Fold) -> float:
         path, _, key = str(self.told.metric).partition(":")
         path = self.rules.model.beside(path)
         found = declared.numbers(path, files.read(own, path) or b"")
         if key not in found:
             known = ", ".join(list(found)[:8]) or "no number"
-            raise PushforwardError(
-                f"tune.metric: the pipeline wrote no {key} into {path}: it has {known}", next="mend it"
+            raise FailedError(
+                f"{fold}: tune.metric: the pipeline wrote no number {key} into {path}: it has {known}",
+                next=f"mend the stage that writes it, or tune.metric in {FILE}",
             )
         return found[key]
 

@@ -5,17 +5,18 @@ from the folder. That holds what code of the project has written, so nothing of 
 settings let be searched.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pushforward import files, params, settings
+from pushforward import files, params, settings, yamledit
 from pushforward.errors import DATA, PushforwardError
-from pushforward.forge.proposal import Proposal, Proposed
+from pushforward.forge.proposal import Proposal, Proposed, place_of
 from pushforward.forge.proposal import propose as propose_change
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
@@ -58,7 +59,7 @@ def read(folder: Path) -> Tuned:
         ) from None
 
 
-def propose(root: Path, found: Tuned, *, say: Any) -> Proposed | None:
+def propose(root: Path, found: Tuned, *, say: Callable[[str], None]) -> Proposed | None:
     """Have the best parameters asked for as a change; None where they are worth none."""
     if found.check is None or not found.check.worth or not found.changes:
         return None
@@ -67,26 +68,18 @@ def propose(root: Path, found: Tuned, *, say: Any) -> Proposed | None:
     remote = remotes.followed(repository)
     if remote is None:
         raise PushforwardError(f"{root} has no git remote to propose to", next="pushforward init")
-    text = _there(repository, remote.name, found.file)
+    branch = f"tune-{found.study}"
+    text = repository.read(place_of(repository, remote, branch).base, found.file)
     if text is None or space.today(text, _searched(root), found.file) != dict(found.today):
         raise PushforwardError(
             f"the default branch of {remote.name} has other parameters in {found.file} than the search began with",
             next=f"git pull {remote.name}, then pushforward tune",
         )
-    links = _pictures(repository, "" if remote.is_server else remote.name, found)
-    change = {found.file: space.changed(text, found.changes, found.file)}
-    asked = Proposal(f"tune-{found.study}", change, f"Tune {', '.join(found.changes)}", body(found, links))
+    shows = not remote.is_server and settings.load(root).project.report.pictures == "shown"
+    links = _pictures(repository, remote.name, found, say) if shows else []
+    change = {found.file: yamledit.changed(text, found.changes, found.file)}
+    asked = Proposal(branch, change, f"Tune {', '.join(found.changes)}", body(found, links))
     return propose_change(root, asked, say=say)
-
-
-def _there(repository: Repository, remote: str, file: str) -> bytes | None:
-    """A file as the default branch of a remote has it; where that cannot be read, `propose_change` says why."""
-    listed = repository.remote("ls-remote", remote, "HEAD", check=False)
-    head = listed.text.partition("\t")[0]
-    if listed.returncode != 0 or not head:
-        return repository.read("HEAD", file)
-    repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, head)
-    return repository.read(head, file)
 
 
 def _searched(root: Path) -> Mapping[str, Any]:
@@ -115,26 +108,32 @@ def _check(root: Path, repository: Repository, found: Tuned) -> None:
         )
 
 
-def _pictures(repository: Repository, remote: str, found: Tuned) -> list[str]:
-    """Where a page finds the pictures, on a forge in whose run this is; none elsewhere."""
+def _pictures(repository: Repository, remote: str, found: Tuned, say: Callable[[str], None]) -> list[str]:
+    """Where a page finds the pictures, on a forge in whose run this is; none where that has none."""
     server, name = os.environ.get("GITHUB_SERVER_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
     at = f"{server}/{name}"
-    if not remote or not ADDRESS.fullmatch(at):
+    if not ADDRESS.fullmatch(at):
         return []
-    drawn = {name.replace(".svg", ".png"): vega.png(picture, WIDTH) for name, picture in pictures.draw(found).items()}
-    commit = shown.put(repository, remote, found.commit, drawn)
-    return [f"![{name}]({at}/blob/{commit}/{name}?raw=true)" for name in drawn] if commit else []
+    drawn = {}
+    for one, picture in pictures.draw(found).items():
+        with contextlib.suppress(ValueError):  # Vega's, where it stumbles: the others are shown
+            drawn[one.replace(".svg", ".png")] = vega.png(picture, WIDTH)
+    try:
+        commit = shown.put(repository, remote, found.commit, drawn, of=f"tune-{found.study}-{len(found.trials)}")
+    except PushforwardError as failed:
+        say(f"{failed.message}; the change is asked for without them")
+        return []
+    return [f"![{one}]({at}/blob/{commit}/{one}?raw=true)" for one in drawn] if commit else []
 
 
 def body(found: Tuned, links: list[str] | None = None) -> str:
     """What is said of a search, as markdown."""
+    unread = "; no batch of the holdout was read" if found.past else ""
     parts = [
-        f"{told.tally(found)}. Each was tried on {prose('; '.join(found.folds))}; no batch of the holdout was read."
-        if found.kept_back
-        else f"{told.tally(found)}. Each was tried on {prose('; '.join(found.folds))}.",
+        f"{told.tally(found)}. Each was tried on {prose('; '.join(found.folds))}{unread}.",
         _values(found),
-        "\n".join(f"- {prose(line)}" for line in found.check.sentences()) if found.check else "",
-        "What counts is the verdict on this change, on rows that no search has seen.",
+        "\n".join(f"- {prose(line)}" for line in told.checked(found)),
+        f"What counts is the verdict on this change: {prose(told.judge(found))}.",
         " ".join(links or []) or "\n".join(pictures.chart(found)),
         _importances(found),
         f"Study {code(found.study)} of {code(found.commit[:12])}, by {code(found.number)}.",

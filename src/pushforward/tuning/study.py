@@ -46,7 +46,6 @@ class Study:
     """A search, as far as it has come; `interrupted` says that Ctrl-C or the time has ended it."""
 
     name: str
-    seed: int
     folds: tuple[str, ...]
     higher: bool
     planned: int
@@ -64,14 +63,13 @@ class Study:
         sign = -1 if self.higher else 1
         return min(self.complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
-    def of_state(self, state: State) -> int:
-        """How many trials ended so."""
-        return sum(trial.state == state for trial in self.trials)
-
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: where, from which values of today, in how many trials, until when."""
+    """What is searched: where, from which values of today, in how many trials, until when.
+
+    At `ends` all has to be done, the `checks` runs included that are to check what was found.
+    """
 
     told: Tune
     now: Mapping[str, Any]
@@ -80,6 +78,8 @@ class Search:
     seed: int
     until: float | None
     say: Callable[[str], None]
+    ends: float | None = None
+    checks: int = 0
 
     @property
     def higher(self) -> bool:
@@ -104,10 +104,10 @@ def search(path: Path, asked: Search, ground: Ground) -> Study:
         study_name=path.stem, storage=storage, pruner=pruner, direction=way, load_if_exists=True
     )
     _forget(study)
-    found = Study(path.stem, asked.seed, tuple(map(str, asked.folds)), asked.higher, asked.trials, _ended(study))
+    found = Study(path.stem, tuple(map(str, asked.folds)), asked.higher, asked.trials, _ended(study))
     try:
         while len(found.trials) < asked.trials:
-            if asked.until is not None and time.monotonic() > asked.until:
+            if _is_over(found.trials, asked):
                 found.interrupted = "the time is over"
                 break
             _one(study, asked, ground, len(found.trials))
@@ -117,6 +117,15 @@ def search(path: Path, asked: Search, ground: Ground) -> Study:
         found.interrupted = BROKEN
         asked.say("Ctrl-C: the trial at hand is begun again with --resume")
     return found
+
+
+def _is_over(trials: Sequence[Trial], asked: Search) -> bool:
+    """Whether no trial begins any more; by the longest run so far, the check has to find time after it."""
+    now = time.monotonic()
+    if asked.until is not None and now > asked.until:
+        return True
+    longest = max((trial.seconds / max(1, len(trial.folds)) for trial in trials), default=0.0)
+    return asked.ends is not None and now + longest * (len(asked.folds) + asked.checks) > asked.ends
 
 
 def _forget(study: Any) -> None:
@@ -132,12 +141,13 @@ def _one(study: Any, asked: Search, ground: Ground, done: int) -> None:
     import optuna
     from optuna.trial import TrialState
 
-    if not done:
-        _begin_with_today(study, asked)
+    is_today = not done and _begin_with_today(study, asked)
     own = int(hashlib.sha256(f"{asked.seed}.{done}".encode()).hexdigest()[:8], 16)
     study.sampler = optuna.samplers.TPESampler(seed=own, n_startup_trials=RANDOM, multivariate=True)
     began, trial = time.monotonic(), study.ask()
     values = space.asked(trial, asked.told.space)
+    if is_today:  # to the last digit, which no other trial has
+        values = dict(asked.now)
     trial.set_user_attr("values", values)
     lost: list[float] = []
     try:
@@ -158,13 +168,15 @@ def _one(study: Any, asked: Search, ground: Ground, done: int) -> None:
         study.tell(trial, statistics.fmean(lost))
 
 
-def _begin_with_today(study: Any, asked: Search) -> None:
-    """Have the first trial be of the values of today, where the space has them."""
+def _begin_with_today(study: Any, asked: Search) -> bool:
+    """Have the first trial be of the values of today, where the space has them; whether it is."""
     from optuna.trial import TrialState
 
-    known = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    if not known and not space.outside(asked.now, asked.told.space):
+    if space.outside(asked.now, asked.told.space):
+        return False
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial({name: space.code(value, asked.told.space[name]) for name, value in asked.now.items()})
+    return True
 
 
 def _ended(study: Any) -> list[Trial]:

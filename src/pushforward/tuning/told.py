@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pushforward.text import figure
+from pushforward.text import figure, plain
 from pushforward.tuning import space
 from pushforward.tuning.tune import Tuned
 
@@ -17,7 +17,7 @@ def lines(found: Tuned, *, asked: bool = False) -> Iterator[str]:
         yield f"today's parameters are the best of them: {figure(best.value)}"
     else:
         yield f"the best: {space.said(found.changes)} ({found.number} {figure(best.value)})"
-    yield from found.check.sentences() if found.check else ()
+    yield from checked(found)
     for name, share in found.importances.items():
         yield f"  {share:>4.0%}  {name}"
     if found.proposed is not None:
@@ -25,6 +25,20 @@ def lines(found: Tuned, *, asked: bool = False) -> Iterator[str]:
     elif asked:
         yield f"nothing is proposed: {_why_not(found)}"
     yield f"  next: {_next(found)}"
+
+
+def checked(found: Tuned) -> list[str]:
+    """What came of the check, or why nothing did."""
+    if found.unchecked:
+        return [f"what was found could not be checked: {plain(found.unchecked, 300)}"]
+    return found.check.sentences() if found.check else []
+
+
+def judge(found: Tuned) -> str:
+    """Who has the last word, and by which rows, as far as a search knows them."""
+    if found.past:
+        return "the judge decides on rows that no search has seen"
+    return f"the judge decides; whether by other rows than those of {found.number}, a search cannot know"
 
 
 def tally(found: Tuned) -> str:
@@ -38,6 +52,8 @@ ENDS = {"complete": "through all folds", "pruned": "given up after a fold", "fai
 
 
 def _why_not(found: Tuned) -> str:
+    if found.unchecked:
+        return "what is not checked may be chance"
     if found.check is not None and found.check.low is None:
         return "without other seeds nobody knows what a seed alone does; name it in tune.seed"
     return (
@@ -50,6 +66,8 @@ def _next(found: Tuned) -> str:
         return f"pushforward runs, and read its report: git fetch && pushforward report {found.proposed.commit[:12]}"
     if found.interrupted:
         return "pushforward tune --resume"
+    if found.unchecked:
+        return "pushforward tune --resume, which checks again, once that is mended"
     if found.check is not None and found.check.worth and found.changes:
-        return "pushforward tune --resume --propose: the judge decides on rows that no search has seen"
+        return f"pushforward tune --resume --propose: {judge(found)}"
     return "nothing: the parameters of today stay"

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pushforward.schema import FILE
 from pushforward.settings import Settings
 from pushforward.tuning import journal, space, study
 from pushforward.tuning.check import Check, check
-from pushforward.tuning.folds import Fold, Ground, folds
+from pushforward.tuning.folds import FailedError, Fold, Ground, folds
 from pushforward.tuning.study import BROKEN, Search, Study, Trial
 
 PLACE = ".dvc/tmp/tune"
@@ -31,18 +31,26 @@ EXAMPLE = "tune: {space: {train.learning_rate: {low: 0.01, high: 0.3, log: true}
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a search beside the settings: of which model, with which seed, how far, and whether anew."""
+    """What is asked of a search beside the settings: of which model, with which seed, how far, and whether anew.
+
+    After `minutes` no trial begins any more; `within` so many all is done, by the longest run so far.
+    """
 
     model: str = ""
     seed: int = 0
     trials: int | None = None
     minutes: float | None = None
+    within: float | None = None
     resume: bool = False
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search has found of a commit: its trials, the best beside today's, and what of it is more than chance."""
+    """What a search has found of a commit: its trials, the best beside today's, and what of it is more than chance.
+
+    `past` says that its folds are moments of the past, in which no batch of the holdout had arrived; `unchecked` why a
+    check that was begun came to no end.
+    """
 
     study: str
     commit: str
@@ -59,6 +67,8 @@ class Tuned:
     importances: Mapping[str, float]
     check: Check | None
     interrupted: str
+    past: bool = False
+    unchecked: str = ""
     proposed: Proposed | None = None
 
     @property
@@ -73,6 +83,7 @@ class Tuned:
 
 def tune(root: Path, wish: Wish, *, say: Callable[[str], None]) -> Tuned:
     """Search, and check what was found; `say` tells how it goes."""
+    began = time.monotonic()
     _need_optuna()
     repository = Repository(root)
     rules, told = _rules(root, repository, wish.model)
@@ -92,12 +103,14 @@ def tune(root: Path, wish: Wish, *, say: Callable[[str], None]) -> Tuned:
         path = where / f"{name}{journal.SUFFIX}"
         _may(path, wish)
         minutes = wish.minutes or told.timeout_minutes
-        until = time.monotonic() + 60 * minutes if minutes else None
-        asked = Search(told, now, searched, wish.trials or told.trials, wish.seed, until, say)
+        until, ends = (began + 60 * given if given else None for given in (minutes, wish.within))
+        checks = 2 * (told.seeds if told.seed else 1)
+        asked = Search(told, now, searched, wish.trials or told.trials, wish.seed, until, say, ends, checks)
         _begin(name, asked, last if before else None)
         found = study.search(path, asked, ground)
-        checked = _check(ground, found, (now, last), seed, apart=bool(before))
-        return _told(repository, ground, found, now, last if before else None, study.importances(path), checked)
+        checked, unchecked = _check(ground, found, (now, last), seed, apart=bool(before))
+        made = _told(repository, ground, found, now, last if before else None, study.importances(path), checked)
+        return replace(made, past=bool(last.listed), unchecked=unchecked)
 
 
 def _need_optuna() -> None:
@@ -175,7 +188,7 @@ def _begin(name: str, asked: Search, kept_back: Fold | None) -> None:
     asked.say(f"study {name}: {asked.trials} trials, each on {folds}")
     if kept_back is not None:
         asked.say(f"kept back, to check what was found: {kept_back}")
-    elif asked.folds[0].asked:
+    elif asked.folds[0].listed:
         asked.say("too few batches to keep some back: what is found is checked where it was found")
     else:
         asked.say(f"no batches: each trial is one run, and its number {asked.told.metric}")
@@ -185,22 +198,28 @@ def _begin(name: str, asked: Search, kept_back: Fold | None) -> None:
 
 def _check(
     ground: Ground, found: Study, now: tuple[Mapping[str, Any], Fold], seed: tuple[str, int], *, apart: bool
-) -> Check | None:
-    """The best beside today's; nothing where there is no best, or it is today's, or nobody waits for it."""
+) -> tuple[Check | None, str]:
+    """The best beside today's; nothing where there is no best, or it is today's, or nobody waits for it.
+
+    A check that fails costs itself alone: what was found stays, and the reason is told beside.
+    """
     (today, fold), (param, first), best = now, seed, found.best
     if best is None or dict(best.values) == dict(today) or found.interrupted == BROKEN:
-        return None
+        return None, ""
     old = next((one.value for one in found.complete if dict(one.values) == dict(today)), None)
     sign = -1 if found.higher else 1
     promised = None if old is None or best.value is None else sign * (old - best.value)
     seeds = range(first + 1, first + 1 + ground.told.seeds) if param else ()
     try:
-        return check(
+        made = check(
             ground, fold, (today, best.values), (param, list(seeds)), apart=apart, promised=promised, say=ground.say
         )
+    except FailedError as failed:
+        return None, failed.message
     except KeyboardInterrupt:
         found.interrupted = BROKEN
-        return None
+        return None, ""
+    return made, ""
 
 
 def _told(

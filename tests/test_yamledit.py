@@ -1,0 +1,182 @@
+"""Edits of YAML as people write it: the difference is the edit, and whatever else it would say is refused."""
+
+import difflib
+
+import pytest
+
+from pushforward import params, yamledit
+from pushforward.errors import USAGE, PushforwardError
+
+TEXT = b"""# the pipeline
+train:
+  rate: 0.1                 # a step
+  depth: 4
+  text: "deep"              # in quotes
+  word: plain  # no quotes
+  flow: {a: 1, b: 'two'}
+  groups: [x, y]            # a list
+  many:
+    - x                     # first
+    # between
+    - y                     # second
+
+  # of what follows
+  none:                     # nothing yet
+  on: true
+  words: >-
+    several
+    lines
+
+list:
+- "a"   # not indented
+- 'b'
+by.dot: {in.side: 1}
+last: 5"""
+
+
+def lines_of(made, before=TEXT):
+    found = difflib.unified_diff(before.decode().split("\n"), made.decode().split("\n"), n=0, lineterm="")
+    return [line for line in found if line[:1] in "+-" and not line.startswith(("+++", "---"))]
+
+
+@pytest.mark.parametrize(
+    ("values", "lines"),
+    [
+        ({"train.rate": 0.05}, ["-  rate: 0.1                 # a step", "+  rate: 0.05                 # a step"]),
+        ({"train.rate": 1e-07}, ["-  rate: 0.1                 # a step", "+  rate: 1.0e-07                 # a step"]),
+        ({"train.depth": -3}, ["-  depth: 4", "+  depth: -3"]),
+        ({"train.depth": 4.0}, ["-  depth: 4", "+  depth: 4.0"]),
+        (
+            {"train.text": 'say "no"'},
+            ['-  text: "deep"              # in quotes', '+  text: "say \\"no\\""              # in quotes'],
+        ),
+        ({"train.word": "other"}, ["-  word: plain  # no quotes", "+  word: other  # no quotes"]),
+        ({"train.word": "true"}, ["-  word: plain  # no quotes", '+  word: "true"  # no quotes']),
+        ({"train.word": "No"}, ["-  word: plain  # no quotes", '+  word: "No"  # no quotes']),
+        ({"train.word": "a: b # c"}, ["-  word: plain  # no quotes", '+  word: "a: b # c"  # no quotes']),
+        ({"train.flow.b": "it's"}, ["-  flow: {a: 1, b: 'two'}", "+  flow: {a: 1, b: 'it''s'}"]),
+        ({"train.flow.a": 7, "train.flow.b": "x"}, ["-  flow: {a: 1, b: 'two'}", "+  flow: {a: 7, b: 'x'}"]),
+        ({"train.groups": ["z"]}, ["-  groups: [x, y]            # a list", "+  groups: [z]            # a list"]),
+        ({"train.many": ["z", "y"]}, ["-    - x                     # first", "-    # between", "+    - z"]),
+        (
+            {"train.many": []},
+            [
+                "-    - x                     # first",
+                "-    # between",
+                "-    - y                     # second",
+                "+    []",
+            ],
+        ),
+        (
+            {"train.none": "x"},
+            ["-  none:                     # nothing yet", '+  none: "x"                     # nothing yet'],
+        ),
+        ({"train.on": False}, ["-  on: true", "+  on: false"]),
+        ({"train.words": "one"}, ["-  words: >-", "-    several", "-    lines", "+  words: one"]),
+        ({"list": ["b", "c"]}, ['-- "a"   # not indented', '+- "c"']),
+        ({"by.dot.in.side": 2}, ["-by.dot: {in.side: 1}", "+by.dot: {in.side: 2}"]),
+        ({"last": 6, "train.on": False}, ["-  on: true", "+  on: false", "-last: 5", "+last: 6"]),
+    ],
+)
+def test_a_value_is_written_where_the_old_one_stands_and_nothing_else_moves(values, lines):
+    made = yamledit.changed(TEXT, values)
+    assert sorted(lines_of(made)) == sorted(lines)
+    assert params.flatten(made) == {**params.flatten(TEXT), **values}
+
+
+def test_lines_end_as_they_did_and_other_letters_stay_what_they_are():
+    text = "# ä\r\na: 'ö'  # ü\r\nb:\r\n- x\r\n".encode()
+    assert yamledit.changed(text, {"a": "é"}) == text.replace("ö".encode(), "é".encode())
+    assert yamledit.appended(text, "b", "y", note="# new") == text + b'- "y"  # new\r\n'
+
+
+ANCHORED = b"""base: &base
+  a: 1
+own:
+  <<: *base
+  b: &rate 2
+  c: *rate
+"""
+
+
+def test_an_alias_gets_a_value_of_its_own():
+    assert yamledit.changed(ANCHORED, {"own.c": 3}) == ANCHORED.replace(b"c: *rate", b"c: 3")
+
+
+def test_items_that_others_stand_for_are_written_out():
+    text = b"a: &x 1\nb:\n  - *x\n  - 2 # two\n"
+    assert yamledit.changed(text, {"b": [2, 3]}) == b"a: &x 1\nb:\n  - 2 # two\n  - 3\n"
+
+
+@pytest.mark.parametrize("key", ["own.a", "own.b", "base.a", "own.d"])
+def test_what_would_change_more_than_that_is_refused(key):
+    with pytest.raises(PushforwardError, match=f"params.yaml: {key} is written in a way that is not edited") as said:
+        yamledit.changed(ANCHORED, {key: 3})
+    assert said.value.exit_code == USAGE
+
+
+def test_a_number_that_yaml_has_none_for_is_refused():
+    with pytest.raises(PushforwardError, match=r"train\.rate is written in a way"):
+        yamledit.changed(TEXT, {"train.rate": float("inf")})
+
+
+@pytest.mark.parametrize(
+    ("key", "lines"),
+    [
+        ("list", ['+- "new"  # why']),
+        ("train.many", ['+    - "new"  # why']),
+        ("train.groups", ["-  groups: [x, y]            # a list", '+  groups: [x, y, "new"]            # a list']),
+    ],
+)
+def test_one_more_item_is_one_line_or_a_word_in_brackets(key, lines):
+    made = yamledit.appended(TEXT, key, "new", note="# why")
+    assert lines_of(made) == lines
+    assert params.flatten(made)[key][-1] == "new"
+
+
+@pytest.mark.parametrize("key", ["train.none", "train.rate", "train", "nowhere"])
+def test_what_is_no_list_gets_no_item(key):
+    with pytest.raises(PushforwardError, match=f"{key} is written in a way"):
+        yamledit.appended(TEXT, key, "new")
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "lines"),
+    [
+        ("train.flow", "a", ["-  flow: {a: 1, b: 'two'}", "+  flow: {a: v, b: 'two'}"]),
+        ("train.flow", "c d", ["-  flow: {a: 1, b: 'two'}", '+  flow: {a: 1, b: \'two\', "c d": "v"}']),
+        ("train", "new", ['+  "new": "v"']),
+        ("train.none", "new", ['+    "new": "v"']),
+        ("train.other", "new", ["+  other:", '+    "new": "v"']),
+        ("other", "new", ["+other:", '+  "new": "v"']),
+        ("by.dot.other", "new", ["-by.dot: {in.side: 1}", '+by.dot: {other: {"new": "v"}, in.side: 1}']),
+    ],
+)
+def test_an_entry_stands_in_its_place_after_the_others_or_alone(key, name, lines):
+    made = yamledit.put(TEXT, key, name, "v")
+    assert lines_of(made) == lines
+    assert params.flatten(made)[f"{key}.{name}"] == "v"
+
+
+def test_an_empty_mapping_gets_its_first_entry():
+    assert yamledit.put(b"a:\n  b: {}  # none\n", "a.b", "x", 1) == b'a:\n  b:  # none\n    "x": 1\n'
+    assert yamledit.put(b"a: {b: {}, c: 1}\n", "a.b", "x", 1) == b'a: {b: {"x": 1}, c: 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("train.rate", "train.rate is no mapping"), ("no.where", "there is no no to")]
+)
+def test_an_entry_of_what_is_no_mapping_is_refused(key, said):
+    with pytest.raises(PushforwardError, match=said):
+        yamledit.put(TEXT, key, "x", 1)
+
+
+def test_what_stands_behind_an_item_is_read_and_written():
+    assert yamledit.notes(TEXT, "train.many") == {"x": "# first", "y": "# second"}
+    assert yamledit.notes(TEXT, "list") == {"a": "# not indented"}
+    assert yamledit.notes(TEXT, "train.groups") == {}
+    made = yamledit.noted(TEXT, "train.many", "x", "# 1")
+    assert lines_of(made) == ["-    - x                     # first", "+    - x                     # 1"]
+    for key in ("list", "last", "nowhere"):
+        with pytest.raises(PushforwardError, match=f"{key} is written in a way"):
+            yamledit.noted(TEXT, key, "b", "# no note is there")
