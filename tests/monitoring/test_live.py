@@ -137,13 +137,15 @@ def cut_loss(table):
         ("logloss", [0.0, 1.0], [0.5, 1.5], "the version predicts outside [0, 1]"),
         ("squared", [0.0, 1e70], [0.5, 1.5], "a label is beyond 1e+60, too large to square"),
         ("squared", [0.0, 1.0], [0.5, -1e70], "a prediction is beyond 1e+60, too large to square"),
+        ("given", [0.0, 0.0], [0.5, 1e70], "a loss is beyond 1e+60, too large to square"),
     ],
 )
 def test_what_the_loss_cannot_be_taken_of_is_said(kind, labels, p, said):
     known = pl.DataFrame({"label": labels, "p": p})
-    assert live.unfit(known, losses.LOSSES[kind], ("p",)).startswith(said)
-    assert live.unfit(known.with_columns(label=1.0, p=0.5), losses.LOSSES[kind], ("p",)) == ""
-    assert live.unfit(known.clear(), losses.LOSSES[kind], ("p",)) == ""
+    loss = losses.given("loss") if kind == "given" else losses.LOSSES[kind]
+    assert live.unfit(known, loss, ("p",)).startswith(said)
+    assert live.unfit(known.with_columns(label=1.0, p=0.5), loss, ("p",)) == ""
+    assert live.unfit(known.clear(), loss, ("p",)) == ""
 
 
 def test_one_class_of_some_days_is_no_problem_of_a_loss_of_classes():

@@ -13,17 +13,19 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from tests import documents
 from tests.team import MODEL_SETTINGS, Hub
 
 from pushforward.commands import notify
 from pushforward.commands.cli import main
-from pushforward.errors import PushforwardError
+from pushforward.errors import DATA, PushforwardError
 from pushforward.gate.verdict import Calibration, Holdout, Number, Validation
 from pushforward.git.repository import Repository
 from pushforward.judge import passed
 from pushforward.monitoring import kept, record, tables, words
 from pushforward.monitoring.look import Asked
 from pushforward.monitoring.monitor import monitor
+from pushforward.release import verify
 from pushforward.release.release import release
 from pushforward.server import telling
 
@@ -313,6 +315,42 @@ def test_the_verb_prints_lines_or_one_document(hub, monkeypatch):
     assert run.invoke(main, ["monitor", "--now", "tomorrow"]).exit_code == 2
 
 
+def test_one_of_several_models_that_cannot_be_looked_at_hides_no_other(hub, monkeypatch):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    monkeypatch.chdir(hub.clone)
+    monkeypatch.setattr(verify, "models", lambda _: ["red", "toy", "wine"])
+
+    def looked(asked, *, dry_run):
+        if asked.model == "red":
+            raise PushforwardError("its log is damaged", next="look at the log", exit_code=DATA)
+        return found if asked.model == "toy" and dry_run else None
+
+    monkeypatch.setattr("pushforward.monitoring.monitor.monitor", looked)
+    said = CliRunner().invoke(main, ["monitor", "--dry-run"])
+    assert said.exit_code == DATA
+    assert said.stderr == "pushforward: red: its log is damaged\n  next: look at the log\n"
+    assert "fine: toy@v1.0.0 in production" in said.stdout
+    assert "wine: production holds no version yet" in said.stdout
+    told = CliRunner().invoke(main, ["monitor", "--dry-run", "--json"])
+    assert told.exit_code == DATA
+    document = documents.check("monitor", told.stdout)
+    assert [one["version"] for one in document["looks"]] == ["toy@v1.0.0"]
+    assert document["failed"] == {"red": {"error": "its log is damaged", "next": "look at the log", "exit_code": 3}}
+
+
+def test_a_look_with_a_number_that_json_has_none_of_is_not_kept(hub):
+    _serve(hub, 12, right=0.8)
+    found = monitor(_asked(hub), dry_run=True)
+    for wrong in (
+        dataclasses.replace(found.live, naive=math.inf),
+        dataclasses.replace(found.live, loss=dataclasses.replace(found.live.loss, mean=math.nan)),
+    ):
+        with pytest.raises(PushforwardError, match="has a number that is not finite and cannot be kept"):
+            kept.book(hub.clone).put(dataclasses.replace(found, live=wrong), lambda _: "x\n")
+    assert kept.looks(Repository(hub.bare), "production") == []
+
+
 def test_inputs_that_are_none_of_training_are_watched_with_their_names(hub):
     _serve(hub, 30, right=0.8)
     path = next((hub.folder / "log").glob("*/*.parquet"))
@@ -441,7 +479,9 @@ def test_a_log_that_has_lost_its_beginning_is_said_by_the_looks_before(hub):
     found = monitor(_asked(hub), dry_run=False)
     assert (found.live.begun, found.live.loss.low, found.live.loss.clusters) == ("2020-05-02", None, 20)
     told = dict(words.numbers(found))
-    assert told["the log"] == "has lost its first days, from 2020-05-02 on: only what is lost lately can be proven"
+    assert told["answers from 2020-05-02 on"] == (
+        "were counted, of which the first or their outcomes are there no more: only what is lost lately can be proven"
+    )
     assert "no interval; 1,198 answers of 20 days" in told["live log loss"]
 
 

@@ -1,5 +1,6 @@
 """The log and the outcomes as whoever writes them might leave them: what is wrong is refused by its name."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -94,6 +95,43 @@ def test_a_damaged_file_and_a_link_are_refused_by_name(tmp_path):
     path.unlink()
     path.symlink_to("/dev/zero")
     with pytest.raises(PushforwardError, match="is not a regular file"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "step", "gone"),
+    [
+        (tables, "_within", "2013-04-02"),
+        (tables, "_mode", "2013-04-02/000000-000001-17.parquet"),
+        (tables.parquet, "measure", "2013-04-02/000000-000001-17.parquet"),
+        (tables.table, "read", "2013-04-02/000000-000001-17.parquet"),
+    ],
+)
+def test_what_is_taken_out_while_the_log_is_read_is_passed_over(tmp_path, monkeypatch, where, step, gone):
+    _log(tmp_path, [("a", 0.2, 0, VERSION, "main")])
+    _log(tmp_path, [("b", 0.3, 5, VERSION, "main")], "2013-04-02/000000-000001-17.parquet")
+    real, taken = getattr(where, step), []
+
+    def late(path, *more):
+        if path == tmp_path / gone and not taken:
+            shutil.rmtree(tmp_path / "2013-04-02")
+            taken.append(path)
+        return real(path, *more)
+
+    monkeypatch.setattr(where, step, late)
+    assert _read(tmp_path)["key"].to_list() == ["a"]
+    assert taken
+
+
+def test_a_column_that_a_file_has_only_nulls_of_is_one_with_that_of_the_others(tmp_path):
+    nothing = {"row.origin": pl.lit(None), "row.dest": pl.lit(None)}
+    _log(tmp_path, [("a", 0.2, 0, VERSION, "main")], **{"row.dest": pl.lit(None)})
+    _log(tmp_path, [("b", 0.3, 5, VERSION, "main")], "2013-04-02/000000-000001-17.parquet", **nothing)
+    found = _read(tmp_path)
+    assert found.select("key", "row.origin", "row.dest").rows() == [("a", "EWR", None), ("b", None, None)]
+    assert (found.schema["row.origin"], found.schema["row.dest"]) == (pl.String, pl.Null)
+    _log(tmp_path, [("c", 0.3, 5, VERSION, "main")], "2013-04-03/000000-000001-17.parquet", **{"row.origin": pl.lit(3)})
+    with pytest.raises(PushforwardError, match="files of the log have one column in several types"):
         _read(tmp_path)
 
 

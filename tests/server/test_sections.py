@@ -125,6 +125,28 @@ def test_what_would_fail_later_is_told_with_its_line_and_what_mends_it(root, old
     assert key in lines[int(line) - 1]
 
 
+def test_each_of_several_models_has_to_have_what_its_look_reads(root):
+    shop = SOUND.partition("  shop:\n")[2].partition("arrive:")[0]
+    wine = shop.replace("    path: model.pkl", "    folder: wine\n    path: model.pkl").replace(
+        "    serve: shop.served:load\n", ""
+    )
+    several = SOUND.replace("arrive:", f"  wine:\n{wine}arrive:")
+    measured = "  told:\n    folder: told\n    path: model.pkl\n    environment: [lock.txt]\n"
+    measured += "    metrics: {m.json:a: {better: lower}}\n"
+    (root / "pushforward.yaml").write_text(several.replace("arrive:", f"{measured}arrive:"))
+    (root / "wine").mkdir()
+    (root / "wine/dvc.yaml").write_text(DVC.replace(", data/valid]", "]"))
+    told = [one.found.split(": ", 1)[1] for one in found(root) if one.name == "monitor"]
+    assert told == [
+        "data/valid/rows (reference) is no out of the pipeline of wine",
+        "data/valid (needs) is no out of the pipeline of wine",
+    ]
+    (root / "wine/dvc.yaml").write_text(DVC)
+    assert [(one.ok, one.found) for one in found(root) if one.name == "monitor"] == [
+        (True, "what it reads is made, or has its place")
+    ]
+
+
 @pytest.mark.parametrize(
     ("remote", "more", "words", "mend"),
     [

@@ -15,7 +15,7 @@ from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.live import Live, Promise
 from pushforward.monitoring.outcomes import Wait
 from pushforward.monitoring.record import Day, Reason, Record
-from pushforward.views import charts, show
+from pushforward.views import charts, looked, show
 from pushforward.views.pages import Site
 
 WHEN = datetime(2013, 6, 30, 6, tzinfo=UTC)
@@ -71,15 +71,40 @@ def test_an_environment_that_nobody_has_looked_at_says_nothing(world):
 
 def test_the_terminal_has_a_line_for_the_newest_look(looked_at):
     repository, name = looked_at
-    from pushforward.views.looked import newest
-
-    found = newest(repository, [name, "nowhere"])
+    found = looked.newest(repository, [name, "nowhere"])
     assert [(one.environment, one.decision, one.version, one.when) for one in found] == [
         (name, "watch", "v1.0.0", "2013-06-30")
     ]
     state = show.State("m", {name: "m@v1.0.0"}, (), (), (), (), (), looks=found)
     assert f"  watch        {name} v1.0.0  2013-06-30: it loses <b>more</b> live" in show.terminal(state)
     assert json.loads(json.dumps(state.record()))["looks"][0]["decision"] == "watch"
+
+
+def test_of_several_models_each_page_has_its_own_looks(looked_at, monkeypatch):
+    repository, name = looked_at
+    red = dataclasses.replace(RECORD, environment=name, model="red", decision="retrain", reasons=())
+    kept.Book(repository, model="red").put(
+        dataclasses.replace(red, reasons=(Reason("stale", "it is old"),)), lambda _: "x\n"
+    )
+    assert [one.reason for one in looked.newest(repository, [name], "red")] == ["it is old"]
+    assert looked.looks(repository, name, "wine") is None
+    site = Site(repository)
+    several = dataclasses.replace(site.history.snapshot(), models=("red", "wine"))
+    monkeypatch.setattr(site.history, "snapshot", lambda: several)
+    page = site.answer(f"environment/{name}.html").content.decode()
+    assert "It is old." in page
+    assert "1 look before" not in page
+    wine = Site(repository, "wine")
+    monkeypatch.setattr(wine.history, "snapshot", lambda: several)
+    assert "How it does" not in wine.answer(f"environment/{name}.html").content.decode()
+
+
+def test_the_newest_look_alone_is_read_for_a_line(looked_at, monkeypatch):
+    repository, name = looked_at
+    read, asked = kept.looks, []
+    monkeypatch.setattr(kept, "looks", lambda *given, most: asked.append(most) or read(*given, most=most))
+    assert len(looked.newest(repository, [name, "nowhere"])) == 1
+    assert asked == [1]
 
 
 def test_days_stand_where_their_numbers_say():

@@ -391,9 +391,10 @@ class SeveralVerified(Record):
 
 
 class Looks(Record):
-    """`monitor`: of several models, or of none that is in use."""
+    """`monitor`: of several models, or of none that is in use; `failed` are those that could not be looked at."""
 
     looks: list[Look]
+    failed: dict[str, Failed] = {}
 
 
 class Exported(Record):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.refs import MONITORED, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
@@ -75,8 +75,13 @@ class Book:
 
     def put(self, found: Record, report: Callable[[Record], str]) -> str:
         """Add a look, whoever else adds one meanwhile; its commit."""
-        name, failure = ref(found.environment, self.model), ""
-        files = {RECORD: found.to_json(), REPORT: report(found).encode()}
+        name, failure, text = ref(found.environment, self.model), "", found.to_json()
+        if not _is_whole(found, text):
+            said = f"the look at {found.version} has a number that is not finite and cannot be kept"
+            raise PushforwardError(
+                said, next="pushforward monitor --dry-run --json, and look at the log", exit_code=DATA
+            )
+        files = {RECORD: text, REPORT: report(found).encode()}
         for _ in range(TRIES):
             self._fetch(name)
             tip = self.repository.resolve(name)
@@ -103,6 +108,14 @@ class Book:
         if not self.remote:
             return "" if self.repository.update_ref(name, new, old or ZERO) else "another process was first"
         return swap(self.repository, self.remote, name, old, new)
+
+
+def _is_whole(found: Record, text: bytes) -> bool:
+    """Whether a look is read as it was: JSON has no number that is not finite, and what is not read is not seen."""
+    try:
+        return records.read(text) == found
+    except PushforwardError:
+        return False
 
 
 def book(root: Path, model: str = "") -> Book:

@@ -66,8 +66,8 @@ class Live:
     the promise as it stands; `worse` the same against a promise that moves as the loss of the best constant does, None
     where there is none; `late` is the sharper of the two since the run of days before the one that goes on. `bias` is
     the mean prediction less the rate, None where predictions are no probabilities. `cluster` is a word for one.
-    `begun` is the day that was looked at first, where the log has lost it: then nothing is proven of all that was
-    answered, only of what is `late`; "" where the log is whole.
+    `begun` is the first day that was ever counted, where that can be counted no more: then nothing is proven of all
+    that was answered, only of what is `late`; "" where all is there.
     """
 
     wait: Wait
@@ -122,12 +122,15 @@ class Question:
 
 def unfit(known: pl.DataFrame, kind: Loss, columns: tuple[str, ...]) -> str:
     """Why the loss cannot be taken of these answers, whose labels are known, or ""."""
-    if not known.height or kind.form == "given":
+    if not known.height:
         return ""
+    given = kind.form == "given"
     y, p = known[LABEL].to_numpy().astype(np.float64), score.matrix(known, columns)
-    for name, values in (("label", y), ("prediction", p)):
+    for name, values in (("label", y), ("loss" if given else "prediction", p)):
         if np.any(np.abs(values) > LARGEST):
             return f"a {name} is beyond {LARGEST:g}, too large to square"
+    if given:
+        return ""
     wrong = "" if kind.form == "classes" else kind.label_problem(y)  # of some days there may be one class only
     said = kind.prediction_problem(p)
     return wrong or (f"the version {said}" if said else "")
@@ -165,7 +168,7 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
 
 
 def _lost(there: pl.DataFrame, asked: Question) -> str:
-    """The first day that was ever looked at, where the log has it no more, else ""."""
+    """The first day that was ever counted, where log or outcomes have it no more, else ""."""
     if asked.begun is None or TIME not in there.columns:
         return ""
     first = there[TIME].dt.date().min()

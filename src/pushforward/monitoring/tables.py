@@ -53,7 +53,7 @@ def answers(folder: Path, version: str, predicted: Sequence[str], *, probability
         wanted[ARM] = wanted.pop("arm")
         return pl.DataFrame(schema={name: kind for name, kind in wanted.items() if name != "version"})
     try:
-        found = pl.concat(parts, how="diagonal")
+        found = pl.concat(_typed(parts), how="diagonal")
     except pl.exceptions.PolarsError as differ:
         said = str(differ).splitlines()[0][:200]
         raise TableError(f"files of the log have one column in several types: {said}", "pushforward serve") from None
@@ -68,27 +68,55 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
     """The tables of a log, by day and time, with the names that people know them by."""
     if not folder.is_dir():
         raise PushforwardError(f"there is no log in {folder}", next="pushforward serve --log DIR, or another --log")
-    days = sorted(path for path in folder.iterdir() if DAY.fullmatch(path.name) and _is(path, stat.S_ISDIR))
-    found = [path for day in days for path in sorted(day.iterdir()) if FILE.fullmatch(path.name)]
+    days = sorted(path for path in folder.iterdir() if DAY.fullmatch(path.name) and stat.S_ISDIR(_mode(path)))
+    found = [path for day in days for path in _within(day) if FILE.fullmatch(path.name)]
     if len(found) > LIMIT_FILES:
         raise TableError(f"{folder} has {len(found):,} files; the limit is {LIMIT_FILES:,}", "put old days elsewhere")
     sizes = 0
     for path in found:
-        name = f"{path.parent.name}/{path.name}"
-        if not _is(path, stat.S_ISREG):
+        name, mode = f"{path.parent.name}/{path.name}", _mode(path)
+        if mode and not stat.S_ISREG(mode):
             raise TableError(f"{name} of the log is not a regular file", f"rm {path}")
-        size = parquet.measure(path)
+        try:
+            size = parquet.measure(path)
+        except FileNotFoundError:
+            continue
         sizes += size.memory if size else 0
         parquet.bound(sizes, f"the log until {name}")
         yield path, name
 
 
-def _is(path: Path, kind: object) -> bool:
-    return bool(kind(path.lstat().st_mode))  # type: ignore[operator]
+def _mode(path: Path) -> int:
+    """What lies at a path; 0 where nothing does any more, as `serve` takes out the days that are past keeping."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _within(day: Path) -> list[Path]:
+    try:
+        return sorted(day.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _typed(parts: Sequence[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same, columns in which a file has nothing but nulls, and so no type, of the type that others have."""
+    kinds = {name: kind for part in parts for name, kind in part.schema.items() if kind != pl.Null}
+    for part in parts:
+        yield part.with_columns(
+            pl.col(name).cast(kinds[name]) for name, kind in part.schema.items() if kind == pl.Null and name in kinds
+        )
 
 
 def _answers(path: Path, name: str, version: str, predicted: Sequence[str]) -> pl.DataFrame:
-    frame = table.read(path, f"{name} of the log")
+    try:
+        frame = table.read(path, f"{name} of the log")
+    except (FileNotFoundError, PushforwardError):
+        if _mode(path):
+            raise
+        return pl.DataFrame()
     wanted = {**COLUMNS, **dict.fromkeys(predicted, pl.Float64())}
     there = frame.schema
     for column in ("at", "version"):
@@ -133,11 +161,7 @@ def outcomes(path: Path, key: str, label: str, classes: Sequence[str], *, given:
     type, and the key is there as it was written, too.
     """
     name, edit = "what monitor.outcomes has written", "edit the command monitor.outcomes of pushforward.yaml"
-    try:
-        regular = _is(path, stat.S_ISREG)
-    except OSError:
-        regular = False
-    if not regular:
+    if not stat.S_ISREG(_mode(path)):
         raise TableError(f"{name} is not a file", edit)
     frame = table.read(path, name)
     for column in (key, label, KNOWN):

@@ -82,7 +82,8 @@ def _live(found: Record, live: Live) -> Iterator[tuple[str, str]]:
         counted = f"{live.loss.rows:,} answers of {live.loss.clusters} {text.plural(live.cluster)}"
         yield f"live {found.metric}", f"{figure(live.loss.mean)} ({_interval(live.loss, live)}; {counted})"
     if live.begun:
-        yield "the log", f"has lost its first days, from {live.begun} on: only what is lost lately can be proven"
+        gone = "were counted, of which the first or their outcomes are there no more"
+        yield f"answers from {live.begun} on", f"{gone}: only what is lost lately can be proven"
     if live.naive is not None:
         yield "over all that is known", f"{figure(live.naive)} ({live.naive_rows:,} answers), which counts the early"
     yield "outcomes", wait

@@ -163,8 +163,10 @@ class _Told:
         monitor = self.project.monitor
         assert monitor is not None  # noqa: S101, who asks has looked
         for key, path in (("reference", monitor.reference), *(("needs", path) for path in monitor.needs)):
-            if not any(self._made(model.folder, path) for model in self.project.models.values()):
-                yield self._wrong(f"{path} ({key}) is no out of the pipeline", EDIT, "monitor", key)
+            lacking = [name for name, model in self._looked_at() if not self._made(model.folder, path)]
+            if lacking:
+                of = f" of {few(lacking)}" if len(self.project.models) > 1 else ""
+                yield self._wrong(f"{path} ({key}) is no out of the pipeline{of}", EDIT, "monitor", key)
         if monitor.log and monitor.log.startswith(REMOTE):
             name = monitor.log.removeprefix(REMOTE).partition("/")[0]
             if name not in {one.name for one in self.found.remotes}:
@@ -172,6 +174,11 @@ class _Told:
                 yield self._wrong(f"log names {name}, which is no remote of DVC", then, "monitor", "log")
         if monitor.retrain and (why := self._unmoved(monitor.retrain)):
             yield self._wrong(why, EDIT, "monitor", "retrain")
+
+    def _looked_at(self) -> list[tuple[str, schema.Model]]:
+        """The models whose looks need rows or outcomes: of one without a holdout no version is asked anything."""
+        models = [*self.project.models.items()]
+        return [(name, model) for name, model in models if model.holdout is not None] or models
 
     def _made(self, folder: str, path: str) -> bool:
         place = posixpath.normpath(posixpath.join(folder, path))
