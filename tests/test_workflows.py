@@ -65,8 +65,8 @@ WRITING = {
     "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"], "tell": []},
     "release": {"bundle": [], "publish": ["contents"]},
     "pages": {"export": [], "deploy": ["id-token", "pages"]},
-    "monitor": {"monitor": ["contents", "pull-requests"], "tell": []},
-    # what asks the source runs the project's code, and may write nothing
+    # what looks, and what asks the source, run the project's code, and may write nothing
+    "monitor": {"look": [], "record": ["contents", "pull-requests"], "tell": []},
     "arrive": {"look": [], "propose": ["contents", "pull-requests"], "tell": []},
     # what was found in a job without rights is asked for as a change
     "tune": {"search": [], "propose": ["contents", "pull-requests"]},
@@ -213,17 +213,18 @@ def test_pages_are_made_of_what_is_recorded_by_the_default_branch_and_only_where
     [
         ("judge", "verdict", "needs.judge.result == 'success'"),
         ("verify", "verify", "needs.verify.result == 'failure'"),
-        ("monitor", "monitor", "needs.monitor.result == 'success'"),
+        ("monitor", "monitor", ""),
     ],
 )
 def test_telling_is_asked_for_comes_last_and_changes_nothing(stem, what, when):
     jobs = read(ROOT / ".github" / "workflows" / f"{stem}.yml")["jobs"]
     tell = jobs["tell"]
     assert [*jobs][-1] == "tell"
-    assert tell["if"] == f"${{{{ !cancelled() && {when} && vars.PUSHFORWARD_NOTIFY != '' }}}}"
+    asked = " && ".join(part for part in ("!cancelled()", when, "vars.PUSHFORWARD_NOTIFY != ''") if part)
+    assert tell["if"] == f"${{{{ {asked} }}}}"
     (step,) = (step for step in tell["steps"] if "run" in step)
     assert (step["run"], step["continue-on-error"]) == (f".venv/bin/pushforward notify {what}", True)
-    reads = {"GITHUB_TOKEN"} if stem == "monitor" else set()  # looks are in git
+    reads = {"GITHUB_TOKEN", "PUSHFORWARD_FAILED"} if stem == "monitor" else set()  # looks are in git
     assert set(step["env"]) == {f"PUSHFORWARD_{name}" for name in ADDRESSES} | reads
     for job in jobs.values():
         assert "PUSHFORWARD_WEBHOOK" not in str([one for one in job["steps"] if one is not step])

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from pushforward.errors import PushforwardError
+from pushforward.errors import DATA, PushforwardError
 
 LINK = "120000"  # git's mode of a symbolic link
 OF_DVC = "/files/md5/"
@@ -43,6 +43,19 @@ def read(root: Path, path: str) -> bytes | None:
     """The bytes of the file `path` in `root`; None where there is none."""
     there = place(root, path)
     return there.read_bytes() if there.is_file() else None
+
+
+def left(folder: Path, name: str, most: int, *, by: str) -> bytes:
+    """What another job has left as a file of at most `most` bytes, by a command; never what is behind a link."""
+    path, content = folder / name, b""
+    there = not path.is_symlink() and path.is_file()
+    if there:
+        with path.open("rb") as handle:
+            content = handle.read(most + 1)
+    if not there or len(content) > most:
+        why = f"{folder} has no {name}, or a link, or more than {most >> 20} MiB"
+        raise PushforwardError(why, next=f"{by} {folder}", exit_code=DATA)
+    return content
 
 
 def write(root: Path, path: str, content: bytes) -> None:

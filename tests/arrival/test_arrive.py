@@ -16,6 +16,7 @@ from tests.mailbox import Webhook, served
 from pushforward.arrival import arrive as arrival
 from pushforward.arrival import told
 from pushforward.commands.cli import main
+from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.report import notes
@@ -23,7 +24,7 @@ from pushforward.report.note import Context, Report
 from pushforward.server import telling
 
 PACKAGE = Path(__file__).parent.parent.parent / "src"
-EARLY = ("--now", "2020-03-01")
+EARLY, LATER = ("--now", "2020-03-01"), ("--now", "2020-05-08")
 
 
 def test_a_new_batch_is_one_line_and_its_digest(lake):
@@ -314,6 +315,33 @@ def test_what_was_tried_beside_another_state_counts_for_nothing(lake, tmp_path):
     said = lake.arrive("--from", str(found), *EARLY)
     assert f"2020-03 has not been tried beside {tip[:9]}" in said
     assert lake.branches() == ["main"]
+
+
+def test_whatever_acting_ends_with_what_was_wrong_before_is_told(lake, tmp_path, monkeypatch):
+    lake.settings("  expect: monthly\n")
+    lake.deliver("2020-03")
+    lake.arrive("--look", str(tmp_path / "found"))
+
+    def broken(*_args, **_more):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(arrival, "propose", broken)
+    assert "a bug: OSError: the disk is full" in lake.arrive("--from", str(tmp_path / "found"), *LATER, code=1)
+    late = "2020-04 has not arrived, and should have by 2020-05-08"
+    assert arrival.news(tmp_path / "found") == [late]
+    assert told.fresh(Repository(lake.bare), 0.0) == [late]
+
+
+def test_an_alarm_that_cannot_be_kept_is_told_all_the_same(lake, monkeypatch):
+    lake.settings("  expect: monthly\n")
+
+    def broken(_root):
+        raise PushforwardError("local cannot be read")
+
+    monkeypatch.setattr(told, "_place", broken)
+    said = lake.arrive("--now", "2020-04-08", code=3)
+    assert "! 2020-03 has not arrived, and should have by 2020-04-08\n" in said
+    assert "alarms cannot be recorded in refs/pushforward/arrival, and are told again: local cannot be read" in said
 
 
 def test_a_long_alarm_is_told_apart_by_all_that_it_is_of():

@@ -21,10 +21,10 @@ from pushforward.commands.cli import main
 from pushforward.errors import DATA, PushforwardError
 from pushforward.gate.verdict import Calibration, Holdout, Number, Validation
 from pushforward.git.repository import Repository
-from pushforward.judge import passed
-from pushforward.monitoring import kept, record, tables, words
-from pushforward.monitoring.look import Asked
-from pushforward.monitoring.monitor import monitor
+from pushforward.judge import passed, score
+from pushforward.monitoring import asking, kept, record, tables, words
+from pushforward.monitoring.look import Asked, held, look
+from pushforward.monitoring.monitor import act, monitor
 from pushforward.release import verify
 from pushforward.release.release import release
 from pushforward.server import telling
@@ -510,13 +510,13 @@ def test_who_is_told_hears_of_a_look_whose_word_is_another_one(hub, monkeypatch)
     there = Repository(hub.bare)
     _serve(hub, 30, right=0.6)
     monitor(_asked(hub), dry_run=False)
-    (news,) = telling.of_looks("ours", there, "schedule-17")
+    (news,) = telling.of_looks("ours", there, "schedule-17", failed=False)
     assert (news.event, news.title) == ("monitor", "Retrain: toy@v1.0.0 in production")
     assert news.text.startswith("It loses 0.77")
     assert news.then.startswith("retrain/production-2020-06-01 is pushed, ")
-    assert [*telling.of_looks("ours", there, "another")] == []
+    assert [*telling.of_looks("ours", there, "another", failed=False)] == []
     monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(hours=1)), dry_run=False)
-    assert [*telling.of_looks("ours", there, "schedule-17")] == [], "it is as it was"
+    assert [*telling.of_looks("ours", there, "schedule-17", failed=False)] == [], "it is as it was"
 
 
 def test_a_job_of_a_forge_tells_of_its_own_run(hub, monkeypatch):
@@ -524,4 +524,104 @@ def test_a_job_of_a_forge_tells_of_its_own_run(hub, monkeypatch):
     _serve(hub, 30, right=0.6)
     monitor(_asked(hub), dry_run=False)
     monkeypatch.chdir(hub.clone)
-    assert [one.title for one in notify._looked(hub.clone, "ours")] == ["Retrain: toy@v1.0.0 in production"]
+    retrain, failed = (one.title for one in notify._looked(hub.clone, "ours", failed=True))
+    assert (retrain, failed) == ("Retrain: toy@v1.0.0 in production", "what is in use was not looked at")
+    assert len(notify._looked(hub.clone, "ours", failed=False)) == 1
+
+
+AT = ("--now", NOW.isoformat())
+
+
+def _two_jobs(hub, monkeypatch, forged=None):
+    """Look in one job and act in another one, what the first has left forged on the way; what the second came to."""
+    monkeypatch.chdir(hub.clone)
+    run = CliRunner()
+    looks = hub.folder / "looks"
+    first = run.invoke(main, ["monitor", "--look", str(looks), *AT])
+    assert first.exit_code == 0, first.output
+    assert first.output.endswith(f"{looks / 'looks.json'}: 1 taken\n")
+    if forged is not None:
+        tree = json.loads((looks / "looks.json").read_text())
+        tree["looks"][0] |= forged
+        (looks / "looks.json").write_text(json.dumps(tree))
+    (hub.clone / "outcomes.py").write_text("raise SystemExit('the project runs')")
+    shutil.rmtree(hub.folder / "log")
+    return run.invoke(main, ["monitor", "--from", str(looks), *AT])
+
+
+def test_a_look_is_acted_on_by_another_job_that_runs_nothing_of_the_project(hub, monkeypatch):
+    _serve(hub, 30, right=0.6)
+    before = hub.git(hub.bare, "for-each-ref")
+    taken = look(_asked(hub))
+    assert hub.git(hub.bare, "for-each-ref") == before
+    done = _two_jobs(hub, monkeypatch)
+    assert done.exit_code == 0, done.output
+    (found,) = kept.looks(Repository(hub.bare), "production")
+    (left,) = json.loads((hub.folder / "looks" / "looks.json").read_text())["looks"]
+    assert json.loads(found.to_json()) == left | {"proposed": found.proposed, "step": found.step}
+    assert (found.decision, found.promise, found.limits) == ("retrain", taken.promise, taken.limits)
+    assert found.proposed == "retrain/production-2020-06-01"
+
+
+def _nothing(*_args, **_more):
+    raise AssertionError("a checkout, in which code could be run")
+
+
+def test_acting_checks_nothing_out(hub, monkeypatch):
+    _serve(hub, 30, right=0.8)
+    told = {"toy": look(_asked(hub))}
+    monkeypatch.setattr(asking.Project, "checkout", _nothing)
+    monkeypatch.setattr(score, "command", _nothing)
+    assert act(_asked(hub), held(_asked(hub), told), dry_run=False).decision == "fine"
+
+
+def test_what_git_knows_is_not_taken_from_another_job(hub, monkeypatch):
+    _serve(hub, 30, right=0.6)
+    sound = monitor(_asked(hub), dry_run=True)
+    limits = json.loads(sound.to_json())["limits"] | {"retrain": "pushforward.yaml:tool", "lose_at_most": 2.0}
+    forged = {
+        "commit": "0" * 40,
+        "limits": limits,
+        "metric": "my own",
+        "promise": {"loss": 0.1, "of": "me"},
+        "waiting": ["2031-01"],
+        "before": "fine",
+        "run": "another",
+        "proposed": "main",
+        "step": "rm -r .",
+    }
+    done = _two_jobs(hub, monkeypatch, forged)
+    assert done.exit_code == 0, done.output
+    (found,) = kept.looks(Repository(hub.bare), "production")
+    wanted = ("commit", "limits", "metric", "promise", "waiting", "before", "run")
+    assert {name: getattr(found, name) for name in wanted} == {name: getattr(sound, name) for name in wanted}
+    assert found.step.startswith("retrain/production-2020-06-01 is pushed, ")
+    assert Repository(hub.bare).read(found.proposed, "pushforward.yaml") == Repository(hub.bare).read(
+        "main", "pushforward.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("forged", "why"),
+    [
+        ({"version": "toy@v9.0.0"}, "it is of toy@v9.0.0 in production, and production has toy@v1.0.0"),
+        ({"environment": "staging"}, "it is of toy@v1.0.0 in staging, and production has toy@v1.0.0"),
+        ({"model": "another"}, "none is there"),
+        ({"at": "2020-05-30T23:00:00Z"}, "it was taken at 2020-05-30 23:00, and it is 2020-06-01 00:00"),
+        ({"at": "2031-01-01T00:00:00Z"}, "it was taken at 2031-01-01 00:00, and it is 2020-06-01 00:00"),
+    ],
+)
+def test_a_look_at_something_else_is_kept_by_nobody(hub, monkeypatch, forged, why):
+    _serve(hub, 12, right=0.8)
+    before = hub.git(hub.bare, "for-each-ref")
+    done = _two_jobs(hub, monkeypatch, forged)
+    assert done.exit_code == 3
+    assert f"the look is not taken: {why}" in done.output
+    assert hub.git(hub.bare, "for-each-ref") == before
+
+
+@pytest.mark.parametrize("other", [("--from", "x"), ("--dry-run",), ("--json",)])
+def test_only_to_look_goes_with_nothing_else(hub, monkeypatch, other):
+    monkeypatch.chdir(hub.clone)
+    assert CliRunner().invoke(main, ["monitor", "--look", "looks", *other]).exit_code == 2
+    assert CliRunner().invoke(main, ["monitor", "--from", "looks", "--log", "x"]).exit_code == 2

@@ -419,6 +419,25 @@ def test_batches_arrive_by_two_jobs_of_which_the_one_that_runs_code_may_write_no
     assert tell["steps"][-1]["continue-on-error"] is True
 
 
+def test_a_look_is_taken_by_a_job_that_may_write_nothing_and_kept_by_one_that_runs_no_code():
+    made = workflows.render(Form("main", "src", "make env", login=True, beside=("monitor",)))
+    (found,) = (one for one in made if one.path == ".github/workflows/monitor.yml")
+    jobs = YAML(typ="safe").load(found.body)["jobs"]
+    look, record, tell = (jobs[name] for name in ("look", "record", "tell"))
+    assert look["permissions"] == {"contents": "read", "id-token": "write"}
+    assert ("secrets." in str(look), "environment" in look) == (False, False)
+    assert (record["permissions"], record["environment"]) == ({"contents": "write", "pull-requests": "write"}, "judge")
+    assert (record["needs"], tell["needs"]) == ("look", ["look", "record"])
+    assert "store-login" not in str(record), "what is kept needs nothing of the store"
+    assert [step["run"] for job in (look, record, tell) for step in job["steps"] if "run" in step] == [
+        '.venv/bin/pushforward monitor production --log "$LOG" --look looks',
+        ".venv/bin/pushforward monitor production --from looks",
+        ".venv/bin/pushforward notify monitor",
+    ]
+    failed = "needs.look.result == 'failure' || needs.record.result == 'failure'"
+    assert tell["steps"][-1]["env"]["PUSHFORWARD_FAILED"] == f"${{{{ {failed} }}}}"
+
+
 def test_who_has_no_source_gets_no_workflow_that_asks_one():
     assert not [one for one in workflows.render(Form("main", "src", SETUP)) if "arrive" in one.path]
     other = workflows.render(Form("main", "src", SETUP, forge="gitea", beside=("arrive",)))

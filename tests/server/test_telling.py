@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from tests import documents
 from tests.mailbox import Webhook, served
 
+from pushforward.arrival.told import UNTOLD
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import invalid
@@ -18,6 +19,7 @@ from pushforward.report.note import Context
 from pushforward.server import check, telling
 from pushforward.server.record import Outcome
 from pushforward.server.runs import Job, Run
+from pushforward.text import capital
 
 NOTIFY = "notify:\n  team: {url_env: HOOK, events: [verdict, release]}\n"
 
@@ -200,21 +202,25 @@ class Spawned:
 @pytest.mark.parametrize(
     ("file", "verdict", "final", "told"),
     [
-        ("verify.yml", "failure", True, True),
-        ("pushforward-verify.yml", "failure", True, True),
-        ("verify.yml", "success", True, False),
-        ("verify.yml", "failure", False, False),
-        ("retrain.yml", "failure", True, False),
+        ("verify.yml", "failure", True, ("verify", "lock: it is another one")),
+        ("pushforward-verify.yml", "failure", True, ("verify", "lock: it is another one")),
+        ("verify.yml", "success", True, None),
+        ("verify.yml", "failure", False, None),
+        ("retrain.yml", "failure", True, None),
+        ("monitor.yml", "failure", True, ("monitor", "The run has failed: its log says why")),
+        ("monitor.yml", "success", True, None),
+        ("arrive.yml", "failure", True, ("arrival", capital(UNTOLD))),
+        ("arrive.yml", "success", True, None),
     ],
 )
-def test_a_verification_that_fails_is_news(tiny, monkeypatch, file, verdict, final, told):
+def test_a_scheduled_run_that_fails_is_news(tiny, monkeypatch, file, verdict, final, told):
     spawned = Spawned(monkeypatch)
-    settle(tiny, "notify:\n  team: {url_env: HOOK, events: [verify]}\n")
+    settle(tiny, "notify:\n  team: {url_env: HOOK, events: [verify, monitor, arrival]}\n")
     tiny.lose("main")
     job = Job("schedule", "refs/heads/main", "0" * 40, file=file, cron="17 4 * * 1", due="20260101T0417Z")
     telling.tell(tiny.server, Run(job, final=final), Outcome(verdict, "", reason="lock: it is another one"))
     waiting = [item.news for item in telling.spool(tiny.server).waiting()]
-    assert [(one.event, one.text) for one in waiting] == ([("verify", "lock: it is another one")] if told else [])
+    assert [(one.event, one.text) for one in waiting] == ([told] if told else [])
     assert spawned.asked == ([("--tell",)] if told else [])
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pushforward import untrusted
+from pushforward import files, untrusted
 from pushforward.arrival import difference, merging, periods, source, told, trial
 from pushforward.arrival.difference import Difference
 from pushforward.arrival.source import Listed
@@ -29,6 +29,7 @@ Say = Callable[[str], None]
 NEW, CORRECTED = "arrive", "correct"  # the folders of their branches
 FOUND, DONE = "arrival.json", "arrived.json"  # what a look leaves, and what was done of it
 LONGEST = 8 << 20  # bytes of what a look has left
+LOOK = "pushforward arrive --look"
 LONGEST_KEY = 200  # characters by which an alarm is known again
 
 
@@ -70,8 +71,8 @@ class Looked:
     def read(cls, content: bytes) -> "Looked":
         """What another job has left, which ran the project's code: refused where it is not of that form."""
         refusal = PushforwardError(
-            f"{FOUND} is not what `pushforward arrive --look` writes",
-            next="pushforward arrive --look FOLDER",
+            f"{FOUND} is not what `{LOOK}` writes",
+            next=f"{LOOK} FOLDER",
             exit_code=DATA,
         )
         try:
@@ -154,37 +155,57 @@ def look(root: Path, *, say: Say) -> Looked:
     return Looked(place.base, listed, tried)
 
 
-def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say) -> Done:
-    """Propose what was found good, merge what may be, tell what is wrong; nothing of the project's code is run."""
+def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say, keep: Callable[[Done], None]) -> Done:
+    """Propose what was found good, merge what may be, tell what is wrong; nothing of the project's code is run.
+
+    `keep` gets what it came to, also where it ends in an error: what was wrong before that is wrong all the same.
+    """
     repository = Repository(root)
-    remote = remote_of(repository)
-    base = place_of(repository, remote).base
+    base = place_of(repository, remote_of(repository)).base
     taken = Taken.of(repository, base)
     found = _found(looked.listed, taken)
     tried = looked.tried if looked.commit == base else {}  # beside another state it may come to another end
     proposals, words, alarms = list[dict[str, str]](), list[str](), [*_alarms(taken, found, looked, now)]
-    for one in _candidates(taken, found):
-        name, (outcome, said) = one.listed.batch, tried.get(one.branch, ("", ""))
-        if outcome in ("refused", "failed"):
-            words_of = _refused(one, said) if outcome == "refused" else plain(said, trial.LONGEST)
-            alarms.append(Alarm(outcome, name, words_of, one.listed.digest))
-            continue
-        try:
-            place = place_of(repository, remote, one.branch)
-            state, line = _proposed(root, place, one, taken, outcome, dry=dry, say=say)
-        except PushforwardError as failed:
-            alarms.append(Alarm("failed", name, f"{name} is not proposed: {_why(failed)}", one.listed.digest))
-            continue
-        proposals.append({"batch": name, "kind": one.kind, "branch": one.branch, "state": state})
-        words.append(line)
+    try:
+        for one in _candidates(taken, found):
+            came = _asked(root, one, taken, tried.get(one.branch, ("", "")), dry=dry, say=say)
+            if isinstance(came, Alarm):
+                alarms.append(came)
+                continue
+            proposals.append({"batch": one.listed.batch, "kind": one.kind, "branch": one.branch, "state": came[0]})
+            words.append(came[1])
+        words += _rest(taken, found, looked)
+    finally:
+        known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry)
+        dated = tuple(replace(one, since=known[one.key][0], new=known[one.key][1]) for one in alarms)
+        done = Done(tuple(taken.names), tuple(proposals), dated, tuple(words))
+        keep(done)
+    return done
+
+
+def _asked(
+    root: Path, one: Candidate, taken: Taken, tried: tuple[str, str], *, dry: bool, say: Say
+) -> Alarm | tuple[str, str]:
+    """Have a candidate asked for where its trial has taken it; its state and the words for it, or what is wrong."""
+    name, (outcome, said) = one.listed.batch, tried
+    if outcome in ("refused", "failed"):
+        words = _refused(one, said) if outcome == "refused" else plain(said, trial.LONGEST)
+        return Alarm(outcome, name, words, one.listed.digest)
+    try:
+        repository = Repository(root)
+        place = place_of(repository, remote_of(repository), one.branch)
+        return _proposed(root, place, one, taken, outcome, dry=dry, say=say)
+    except PushforwardError as failed:
+        return Alarm("failed", name, f"{name} is not proposed: {_why(failed)}", one.listed.digest)
+
+
+def _rest(taken: Taken, found: Difference, looked: Looked) -> Iterator[str]:
+    """What is to be said beside proposals: that more waits, or that there is nothing new."""
     later = len(found.new) - 1
     if found.new and not found.gap and later:
-        words.append(f"{later} more after {found.new[0].batch}: one at a time")
+        yield f"{later} more after {found.new[0].batch}: one at a time"
     if looked.listed and not found.new and not found.corrected:
-        words.append(f"nothing new: the source has {len(looked.listed)}, and the last one here is {taken.names[-1]}")
-    known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry)
-    dated = tuple(replace(one, since=known[one.key][0], new=known[one.key][1]) for one in alarms)
-    return Done(tuple(taken.names), tuple(proposals), dated, tuple(words))
+        yield f"nothing new: the source has {len(looked.listed)}, and the last one here is {taken.names[-1]}"
 
 
 def _candidates(taken: Taken, found: Difference) -> Iterator[Candidate]:
@@ -312,25 +333,16 @@ def _some(names: Sequence[str]) -> str:
 
 def read(folder: Path) -> Looked:
     """What a look has left in a folder."""
-    return Looked.read(_content(folder, FOUND))
+    return Looked.read(files.left(folder, FOUND, LONGEST, by=LOOK))
 
 
 def news(folder: Path) -> list[str]:
     """The words of the alarms that are news, of what was done in another job; where nothing was, that."""
     try:
-        tree = untrusted.plain_json(_content(folder, DONE), DONE)
+        tree = untrusted.plain_json(files.left(folder, DONE, LONGEST, by=LOOK), DONE)
         return [str(one["words"]) for one in tree["alarms"] if one["new"]]
     except (PushforwardError, KeyError, TypeError):
-        return ["the run has failed before it could tell what has arrived: its log says why"]
-
-
-def _content(folder: Path, name: str) -> bytes:
-    """What another job has left as a file of this name; refused where it is a link, or longer than it may be."""
-    path = folder / name
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > LONGEST:
-        why = f"{folder} has no {name}, or a link, or more than {LONGEST >> 20} MiB"
-        raise PushforwardError(why, next=f"pushforward arrive --look {folder}", exit_code=DATA)
-    return path.read_bytes()
+        return [told.UNTOLD]
 
 
 def document(done: Done) -> str:

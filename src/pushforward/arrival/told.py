@@ -20,6 +20,7 @@ from pushforward.git.swap import swap
 DOCUMENT = "alarms.json"
 TRIES = 5
 LONGEST = 1 << 20
+UNTOLD = "the run has failed before it could tell what has arrived: its log says why"
 
 
 def since(
@@ -30,18 +31,21 @@ def since(
     Those that are over are forgotten.
     """
     today = now.isoformat(timespec="seconds")
-    refused, dated = "", dict[str, tuple[str, bool]]()
-    for _ in range(TRIES):
-        repository, remote = _place(root)
-        old = repository.resolve(ARRIVAL) or ""
-        known = _read(repository, old)
-        found = {key: (known[key][0] if key in known else today, words) for key, words in alarms.items()}
-        dated = {key: (when, key not in known) for key, (when, _) in found.items()}
-        if dry or found == known:
-            return dated
-        refused = _write(repository, remote, old, found)
-        if not refused:
-            return dated
+    refused, dated = "", dict.fromkeys(alarms, (today, True))
+    try:
+        for _ in range(TRIES):
+            repository, remote = _place(root)
+            old = repository.resolve(ARRIVAL) or ""
+            known = _read(repository, old)
+            found = {key: (known[key][0] if key in known else today, words) for key, words in alarms.items()}
+            dated = {key: (when, key not in known) for key, (when, _) in found.items()}
+            if dry or found == known:
+                return dated
+            refused = _write(repository, remote, old, found)
+            if not refused:
+                return dated
+    except PushforwardError as failed:  # an alarm that cannot be kept is one all the same
+        refused = failed.message
     say(f"alarms cannot be recorded in {ARRIVAL}, and are told again: {refused}")
     return dated
 

@@ -47,9 +47,12 @@ def arrive(dry: bool, now: datetime, look: Path | None, source: Path | None, as_
         (look / arrival.FOUND).write_text(found.document())
         click.echo(f"{look / arrival.FOUND}: the source has {len(found.listed)}")
         return
-    done = arrival.act(root, found, now, dry=dry, say=say)
-    if source:
-        files.write(source, arrival.DONE, arrival.document(done).encode())
+
+    def keep(done: "Done") -> None:
+        if source:
+            files.write(source, arrival.DONE, arrival.document(done).encode())
+
+    done = arrival.act(root, found, now, dry=dry, say=say, keep=keep)
     if as_json:
         common.show(arrival.record(done))
     else:

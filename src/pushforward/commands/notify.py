@@ -24,8 +24,9 @@ RUN = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
 @click.option("--from", "source", type=click.Path(path_type=Path), default=common.VERDICT, show_default=True)
 @click.option("--tag", default="", help="Of a release: the tag that puts a version to use.")
 @click.option("--test", is_flag=True, help="Send everybody a message, and say who has taken it.")
+@click.option("--failed", is_flag=True, envvar="PUSHFORWARD_FAILED", help="Of a look: its run has failed; tell that.")
 @common.JSON
-def notify(what: str | None, source: Path, tag: str, test: bool, as_json: bool) -> None:
+def notify(what: str | None, source: Path, tag: str, test: bool, failed: bool, as_json: bool) -> None:
     """Tell those whom `notify:` names of a verdict, a release, a failed check, a batch, a look.
 
     A job on a forge does it, and ends well whatever comes of it; a server tells by itself. With --test the exit code
@@ -39,7 +40,7 @@ def notify(what: str | None, source: Path, tag: str, test: bool, as_json: bool) 
     project, wanted, known = _asked(root)
     if test and not wanted:
         raise PushforwardError("nobody is to be told: pushforward.yaml has no `notify`", next="edit pushforward.yaml")
-    news = [telling.test(project)] if test else [*_news(root, project, what or "", source, tag)]
+    news = [telling.test(project)] if test else [*_news(root, project, what or "", source, tag, failed=failed)]
     pauses = () if test else PAUSES
     told = [one for message in news for one in telling.at_once(wanted, known, message, pauses=pauses)]
     if as_json:
@@ -66,7 +67,7 @@ def _asked(root: Path) -> "tuple[str, Mapping[str, Target], Mapping[str, str]]":
     return os.environ.get("GITHUB_REPOSITORY", root.name), settings.load(root).project.notify, os.environ
 
 
-def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Iterator[News]":
+def _news(root: Path, project: str, what: str, source: Path, tag: str, *, failed: bool) -> "Iterator[News]":
     """What is to be told, with the run that has found it."""
     import dataclasses
 
@@ -88,7 +89,7 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
     elif what == "arrival":
         found += telling.of_arrivals(project, arrive.news(source))
     elif what == "monitor":
-        found += _looked(root, project)
+        found += _looked(root, project, failed=failed)
     else:
         found.append(telling.of_verify(project, "Pushforward verify says which hop is broken", ""))
     place = [os.environ.get(name, "") for name in RUN]
@@ -96,11 +97,11 @@ def _news(root: Path, project: str, what: str, source: Path, tag: str) -> "Itera
     yield from (dataclasses.replace(one, link=link) for one in found)
 
 
-def _looked(root: Path, project: str) -> "list[News]":
+def _looked(root: Path, project: str, *, failed: bool) -> "list[News]":
     """The news of the looks that this run has taken, as they are where looks are kept."""
     from pushforward.monitoring.monitor import of_run
     from pushforward.registry import authority
     from pushforward.server import telling
 
     read = authority.reading(root)
-    return [*telling.of_looks(project, read.repository, of_run(os.environ))]
+    return [*telling.of_looks(project, read.repository, of_run(os.environ), failed=failed)]

@@ -4,12 +4,13 @@
 that of the gravest one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from pushforward import percent
+from pushforward.errors import DATA, PushforwardError
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.live import Live, Promise
@@ -78,6 +79,14 @@ def decide(found: Found) -> Decision:
     told = [(rule, reason) for rule in RULES if (reason := rule.reason(found))]
     told.sort(key=lambda one: -WORDS.index(one[0].word))  # stable: of equal ones the first rule counts
     return Decision(told[0][0].word if told else "fine", tuple((rule.name, reason) for rule, reason in told))
+
+
+def check(word: Word, rules: Sequence[str]) -> None:
+    """Refuse a word that is not the one of these rules, by which another process says that it has decided."""
+    known = {rule.name: rule.word for rule in RULES}
+    words = [known.get(name, "") for name in rules]
+    if word != max((one for one in words if one), key=WORDS.index, default="fine") or "" in words:
+        raise PushforwardError(f"the word {word} does not follow from {', '.join(rules) or 'no rule'}", exit_code=DATA)
 
 
 def changed(before: str, now: Word) -> bool:

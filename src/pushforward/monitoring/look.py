@@ -5,8 +5,8 @@ are those of the default branch; the project's command runs in a checkout of tha
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from pushforward import params
-from pushforward.errors import USAGE, PushforwardError
+from pushforward.errors import DATA, USAGE, PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.gate.loss import Loss
 from pushforward.gate.verdict import Verdict
@@ -44,6 +44,7 @@ from pushforward.release.entry import VERDICT
 from pushforward.settings import Settings
 
 CLUSTER = "cluster"
+OLD = timedelta(days=1)  # how old a look of another job may be
 MOVED = ("index", "mean", "slow index", "slow mean")  # kinds of findings by which values have moved; the rest is broken
 
 
@@ -77,6 +78,32 @@ def look(asked: Asked) -> Record | None:
         if used is None:
             return None
         return _Look(asked, source, main, used, Path(scratch)).record()
+
+
+def held(asked: Asked, told: Mapping[str, Record]) -> Record | None:
+    """The look of another job at what is asked, of those told by model; None where the environment is empty.
+
+    That job has run the project's code, so what git knows of the version is put in the place of what it says; refused
+    where it is of another version than is in use, or of another day.
+    """
+    with authority.of(asked.root) as source, tempfile.TemporaryDirectory(prefix="pushforward-") as scratch:
+        main = Revision(source.repository, source.repository.commit("HEAD"), asked.model)
+        asking.limits(main)
+        used, found = _in_use(asked, source, main.settings), told.get(main.settings.model.name)
+        if found is None and used is None:
+            return None
+        if found is None:
+            raise _unheld("none is there")
+        if used is None or (found.environment, found.version) != (asked.environment, used.name):
+            now = used.name if used is not None else "no version"
+            raise _unheld(f"it is of {found.version} in {found.environment}, and {asked.environment} has {now}")
+        if not asked.now - OLD <= found.at <= asked.now:
+            raise _unheld(f"it was taken at {found.at:%Y-%m-%d %H:%M}, and it is {asked.now:%Y-%m-%d %H:%M}")
+        return _Look(asked, source, main, used, Path(scratch)).known(found)
+
+
+def _unheld(why: str) -> PushforwardError:
+    return PushforwardError(f"the look is not taken: {why}", next="pushforward monitor", exit_code=DATA)
 
 
 def _in_use(asked: Asked, source: Authority, rules: Settings) -> Registered | None:
@@ -117,7 +144,7 @@ class _Look:
     def record(self) -> Record:
         """All that was found, and the decision."""
         answers = self.answers
-        promised = live.promise(self.verdict, self.kind) if self.verdict is not None and self.kind is not None else None
+        promised = self._promised()
         joined = self._joined(answers)
         measured = self._measured(joined, promised) if joined is not None else None
         looked, told = self._compared(answers), self._predictions(answers)
@@ -141,7 +168,7 @@ class _Look:
             self.asked.now,
             decided.word,
             tuple(Reason(rule, words) for rule, words in decided.reasons),
-            self.kind.title if self.kind is not None else "",
+            self._metric,
             found.ages,
             self.limits,
             promised,
@@ -151,6 +178,31 @@ class _Look:
             predicted=Predicted(told.against, _recorded(told.looked)),
             waiting=found.waiting,
         )
+
+    def known(self, told: Record) -> Record:
+        """A look of another job, with what git knows of the version and what it is held against."""
+        return replace(
+            told,
+            model=self.used.model,
+            commit=self.used.commit,
+            metric=self._metric,
+            limits=self.limits,
+            promise=self._promised(),
+            waiting=self._waiting(),
+            before="",
+            proposed="",
+            step="",
+            run="",
+        )
+
+    @property
+    def _metric(self) -> str:
+        return self.kind.title if self.kind is not None else ""
+
+    def _promised(self) -> live.Promise | None:
+        if self.verdict is None or self.kind is None:
+            return None
+        return live.promise(self.verdict, self.kind)
 
     @cached_property
     def answers(self) -> pl.DataFrame:

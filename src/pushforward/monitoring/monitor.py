@@ -25,8 +25,11 @@ def monitor(asked: Asked, *, dry_run: bool) -> Record | None:
     With `dry_run` nothing is proposed and nothing kept: the record says what would have been.
     """
     found = look(asked)
-    if found is None:
-        return None
+    return None if found is None else act(asked, found, dry_run=dry_run)
+
+
+def act(asked: Asked, found: Record, *, dry_run: bool) -> Record:
+    """Do what follows from a look and keep its record; nothing of the project's code is run."""
     book = kept.book(asked.root, asked.model)
     before = book.last(asked.environment)
     told = dataclasses.replace(found, before=before.decision if before is not None else "", run=of_run(os.environ))

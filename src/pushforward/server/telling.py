@@ -157,9 +157,11 @@ def _news(server: Server, done: Run, found: Outcome) -> Iterator[News]:
         if stem.endswith("verify") and found.verdict == "failure":
             yield of_verify(server.name, found.reason, f"pushforward runs logs {job.id}")
         elif stem.endswith("arrive"):
-            yield from of_arrivals(server.name, arrivals.fresh(server.repository, done.started))
+            alarms = arrivals.fresh(server.repository, done.started)
+            untold = found.verdict == "failure" and not arrivals.fresh(server.repository, 0.0)
+            yield from of_arrivals(server.name, [*alarms, *([arrivals.UNTOLD] if untold else [])])
         elif stem.endswith("monitor"):
-            yield from of_looks(server.name, server.repository, job.key)
+            yield from of_looks(server.name, server.repository, job.key, failed=found.verdict == "failure")
     elif found.report is not None and found.report.context.kind != "carried":
         yield of_verdict(server.name, found.report)
         if job.event == "push":
@@ -217,8 +219,8 @@ def of_verify(project: str, reason: str, then: str) -> News:
     return News("verify", project, "what is in use does not hold", reason, then)
 
 
-def of_looks(project: str, repository: Repository, run: str) -> Iterator[News]:
-    """The news that the looks of a run are: of what is in use where the word on it has changed."""
+def of_looks(project: str, repository: Repository, run: str, *, failed: bool) -> Iterator[News]:
+    """The news that the looks of a run are: of what is in use where the word on it has changed, and that it failed."""
     from pushforward.monitoring import decision, kept  # a push must not wait for it
 
     for model, environment in kept.environments(repository):
@@ -226,3 +228,6 @@ def of_looks(project: str, repository: Repository, run: str) -> Iterator[News]:
             if run and found.run == run and decision.changed(found.before, found.decision):
                 title = f"{found.decision.capitalize()}: {found.version} in {environment}"
                 yield News("monitor", project, title, capital(found.reason or decision.HAPPY), found.step)
+    if failed:
+        title = "what is in use was not looked at"
+        yield News("monitor", project, title, "The run has failed: its log says why", "pushforward monitor --dry-run")
