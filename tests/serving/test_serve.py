@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from tests.serving.shelf import Shelf
-from tests.serving.versions import workers
+from tests.serving.shelf import PREDICT, Shelf
+from tests.serving.versions import PREDICTOR, workers
 
 from pushforward.commands.serve import serve as command
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.release.bundle import bundle
 from pushforward.serving import serve as serving
 from pushforward.serving.events import Events
 from pushforward.serving.journal import Journal
@@ -261,6 +262,25 @@ def test_a_signal_while_a_version_is_loaded_ends_that_at_once(how):
     assert _runs(play) == (None, 0, ["begins", "cancelled"], [], [])
 
 
+def test_a_server_that_is_told_to_end_while_a_bundle_is_loaded_does(hub, started, monkeypatch):
+    shelf, asked = Shelf(hub), hub.folder / "asked"
+    begins = f"    marker = pathlib.Path({str(asked)!r})\n    time.sleep(600 if marker.exists() else 0)\n"
+    ends = "    made = Predictor(json.loads((pathlib.Path(folder) / 'model.json').read_text()))\n    marker.touch()\n"
+    loads = "def load(folder):\n"
+    hub.write("src/served.py", PREDICTOR.replace(loads, f"{loads}{begins}{ends}    return made\n"))
+    hub.write("predict.py", PREDICT.replace(" + told / 1000", ""))
+    shelf.add()
+    bundle(hub.clone, "v1.0.0", hub.folder / "out", say=lambda _: None)
+    (hub.folder / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(hub.folder / "tmp"))
+    one = started(shelf, "--bundle", str(hub.folder / "out"))  # it was asked for its golden rows, and is loaded anew
+    assert asked.exists()
+    one.until(lambda: workers(hub.folder))
+    assert one.end() == 0, one.text()
+    assert workers(hub.folder) == []
+    assert [*(hub.folder / "tmp").iterdir()] == []
+
+
 def test_a_signal_before_anything_is_loaded_counts_too():
     async def play(made, http, around):
         os.kill(os.getpid(), signal.SIGTERM)  # before the server has had its first turn
@@ -324,6 +344,35 @@ def test_a_bug_beside_the_requests_is_raised_when_the_server_ends(tmp_path):
         with pytest.raises(KeyError, match="x"):
             serving._answer(made, "toy#production", contextlib.nullcontext(), [part])
     assert said[1:] == ["the server ends: KeyError: 'x'"]
+
+
+def _answers(url, version):
+    """Wait until this version answers, also where another one or nobody does yet."""
+    body, found, end = json.dumps({"rows": [ROW]}).encode(), "", time.monotonic() + 60
+    while found != version:
+        assert time.monotonic() < end, found
+        asked = urllib.request.Request(f"{url}predict", body, {"content-type": "application/json"})
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(asked, timeout=30) as reply:
+            found = json.load(reply)["version"]
+        time.sleep(0.02)
+
+
+def test_answers_go_on_where_nobody_reads_any_more_what_it_says(hub):
+    shelf = Shelf(hub)
+    first, second = shelf.add('{"p": 0.25}', lambda _: 0.25), shelf.add('{"p": 0.75}', lambda _: 0.75)
+    shelf.use(first)
+    words = [sys.executable, "-m", "pushforward", "serve", "--port", "0", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(words, cwd=hub.clone, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            url = json.loads(run.stdout.readline())["said"].split()[2]
+            run.stdout.close()
+            shelf.use(second)
+            _answers(url, "toy@v1.1.0")
+            shelf.back()
+            _answers(url, "toy@v1.0.0")
+        finally:
+            run.kill()
 
 
 @pytest.mark.parametrize("days", ["nan", "inf", "-1", "1e300", "36601"])

@@ -1,9 +1,9 @@
 """`pushforward serve`: Answer requests over HTTP with the version that an environment's tag names; follow that tag."""
 
+import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -60,7 +60,7 @@ def serve(as_json: bool, given: Path | None, environment: str | None, **options:
     from pushforward.server import beside
     from pushforward.serving import serve as serving
 
-    say: Callable[[str], None] = _as_json if as_json else (lambda text: click.echo(text, err=True))
+    say = functools.partial(_say, as_json)
     told = serving.Options(environment or "production", **options)  # type: ignore[arg-type]
     if given is None and (told.signers or told.check):
         raise click.UsageError("--signers and --check are for --bundle DIR")
@@ -73,5 +73,7 @@ def serve(as_json: bool, given: Path | None, environment: str | None, **options:
         serving.serve_bundle(given, told, say=say)
 
 
-def _as_json(text: str) -> None:
-    click.echo(json.dumps({"said": text}))
+def _say(as_json: bool, text: str) -> None:
+    """Say what happens; where whoever read it has gone, answers go on."""
+    with contextlib.suppress(OSError):
+        click.echo(json.dumps({"said": text}) if as_json else text, err=not as_json)
