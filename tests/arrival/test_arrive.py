@@ -353,6 +353,23 @@ def test_a_batch_that_cannot_be_tried_is_proposed_by_nobody(lake):
     assert lake.branches() == ["main"]
 
 
+def test_stages_that_look_at_a_batch_see_no_variable_of_whoever_asks(lake, monkeypatch):
+    names = ("PUSHFORWARD_FORGE_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "GH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MINE")
+    for name in names:
+        monkeypatch.setenv(name, "a-secret")
+    seen = lake.folder / "seen.json"
+    telling = f"import json, os, pathlib\npathlib.Path({str(seen)!r}).write_text(json.dumps(dict(os.environ)))\n"
+    lake.write("collect.py", telling + (lake.clone / "collect.py").read_text())
+    lake.land()
+    lake.deliver("2020-03")
+    assert "arrive/2020-03 is pushed" in lake.arrive(*EARLY)
+    found = json.loads(seen.read_text())
+    assert "a-secret" not in found.values()
+    assert found["PYTHONPATH"].split(os.pathsep)[0].endswith("/checkout/src")
+    assert found["DVC_STAGE"] == "collect@2020-03"
+    assert {name: os.environ[name] for name in names} == dict.fromkeys(names, "a-secret")
+
+
 def test_stages_that_are_named_look_at_it_where_none_is_of_a_batch_alone(lake):
     plain = DVC_OF_ALL
     lake.write("dvc.yaml", plain)
