@@ -1,7 +1,8 @@
 """Load generator for HTTP servers, alone: `python benchmarks/load.py PORT PATH BODY CONNECTIONS SECONDS`.
 
 Each connection asks, waits for the whole reply, and asks again: the same bytes, over raw sockets, to every server.
-Prints JSON: requests, those before too, errors, seconds, and the latencies in ms at 50 and 99 %.
+Prints JSON: requests (answered with 200), those of the seconds before too (`all`), errors and the first of them,
+seconds, and the latencies in ms at 50 and 99 %.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import uvloop
+
+EARLY = b"the server closed the connection before its time"
 
 
 class Client(asyncio.Protocol):
@@ -59,24 +62,30 @@ class Client(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
         if error or time.perf_counter() < self.until:
-            self.errors.append(repr(error).encode())
+            self.errors.append(repr(error).encode() if error else EARLY)
 
 
-async def load(port: int, path: str, body: bytes, connections: int, seconds: float) -> dict[str, object]:
-    """Ask over `connections` for `seconds`, after a second that does not count."""
+async def load(
+    port: int, path: str, body: bytes, connections: int, seconds: float, *, warm: float = 1.0
+) -> dict[str, object]:
+    """Ask over `connections` for `seconds`, after `warm` seconds that do not count."""
     lines = ("host: 127.0.0.1", "content-type: application/json", f"content-length: {len(body)}")
     head = "\r\n".join((f"POST {path} HTTP/1.1", *lines, "", ""))
     loop = asyncio.get_running_loop()
     taken: list[float] = []
     errors: list[bytes] = []
     before = 0
-    for lasts in (1.0, seconds):
+    for lasts in (warm, seconds):
         before = len(taken)
         taken.clear()
+        errors.clear()
         began = time.perf_counter()
         clients = [Client(head.encode() + body, began + lasts, taken, errors) for _ in range(connections)]
         for client in clients:
-            await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+            try:
+                await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+            except OSError as refused:
+                client.connection_lost(refused)
         await asyncio.gather(*(client.ended for client in clients))
         took = time.perf_counter() - began
     taken.sort()

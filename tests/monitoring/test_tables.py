@@ -62,9 +62,17 @@ def test_what_is_no_table_of_the_log_is_passed_over(tmp_path):
     assert _read(tmp_path).height == 1
 
 
+def test_what_is_asked_for_beside_is_there(tmp_path):
+    _log(tmp_path, [("a", 0.2, 0, VERSION, "main"), ("b", 0.3, 0, VERSION, "main")])
+    found = tables.answers(tmp_path, VERSION, ("p",), probability=True, also=("request",))
+    assert found.select("key", "request", "p").rows() == [("a", "r0", 0.2), ("b", "r1", 0.3)]
+
+
 def test_no_answers_are_an_empty_table_with_its_columns(tmp_path):
     _log(tmp_path, [("a", 0.2, 0, "m@v2.0.0", "main")])
     assert _read(tmp_path).columns == ["at", "key", "time", "p", tables.ARM]
+    also = tables.answers(tmp_path, VERSION, ("p",), probability=True, also=("request",)).schema
+    assert (also["request"], also["p"]) == (pl.String, pl.Float64)
 
 
 @pytest.mark.parametrize(

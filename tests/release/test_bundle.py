@@ -280,7 +280,7 @@ def test_a_model_that_does_not_say_what_it_takes_is_bundled_without_a_server(ser
     there.bundle()
     assert (there.out / "code" / "predict.py").is_file()
     last = (there.out / "README.md").read_text().splitlines()[-1]
-    assert last == "To serve: nothing here does: its model has no manifest.json with `inputs`."
+    assert last == "To serve: nothing here does: its model has no manifest.json with `inputs.rows`."
 
 
 def test_elsewhere_a_millionth_is_let_pass_and_said(served):

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,6 +11,7 @@ from tests.serving.shelf import Shelf
 
 from pushforward.git.repository import Repository
 from pushforward.release.bundle import bundle
+from pushforward.release.deployment import Tree, unserved
 
 VERSION = "toy@v1.0.0"
 READY, LIVE = ({"httpGet": {"path": f"/v2/health/{what}", "port": 8080}} for what in ("ready", "live"))
@@ -140,3 +142,31 @@ def test_a_tree_with_a_link_is_bundled_without_code_and_the_readme_says_why(shel
     assert not (out / "Containerfile").exists()
     last = (out / "README.md").read_text().splitlines()[-1]
     assert last == "To serve: nothing here does: its tree has a link or a submodule, which is no file."
+
+
+ROWS = "its model has no manifest.json with `inputs.rows`"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "events", "why"),
+    [
+        (None, False, ROWS),
+        ('{"note": "nothing said of its \\"inputs\\"", "inputs_of": 1}', False, ROWS),
+        ('{"data": {"inputs": {"rows": {"x": "Int8"}}}}', False, ROWS),
+        ('{"inputs": {"rows": {"x": "Int8"}}', False, ROWS),
+        ('["inputs"]', False, ROWS),
+        ('{"inputs": ["rows"]}', False, ROWS),
+        ('{"inputs": {"rows": {}}}', False, ROWS),
+        ('{"inputs": {"rows": "x"}}', False, ROWS),
+        ('{"inputs": {"rows": {"x": "Int8"}}}', False, ""),
+        ('{"inputs": {"rows": {"x": "Int8"}}}', True, "its model has no manifest.json with `inputs.events`"),
+        ('{"inputs": {"rows": {"x": "Int8"}, "events": {"kind": "String"}}}', True, ""),
+    ],
+)
+def test_only_a_version_that_says_what_it_is_asked_can_be_served(tmp_path, manifest, events, why):
+    if manifest is not None:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "manifest.json").write_text(manifest)
+    rules = SimpleNamespace(score="score", model_path="model", contract=SimpleNamespace(events=events))
+    of = SimpleNamespace(statement=SimpleNamespace(judged=""), rules=rules)
+    assert unserved(of, Tree({}, frozenset()), tmp_path) == why

@@ -66,7 +66,7 @@ class InProcess:
         self.rows.append(rows)
         self.pinned.append(pinned)
         served, arm = (self.canary, "canary") if self.canary and not pinned else (self.served, "main")
-        count = len(rows[served.key])
+        count = len(next(iter(rows.values())))
         return Answer(served, arm, {name: [(place + 1) / 8] * count for place, name in enumerate(served.predicted)})
 
     async def observe(self, events):

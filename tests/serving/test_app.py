@@ -1,4 +1,4 @@
-"""The application behind its HTTP server: limits, methods, half requests, and what it never says: 500."""
+"""The application behind its HTTP server: limits, methods, half requests, and 500 for a bug of its own alone."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ def test_a_body_that_is_too_large_is_413_before_it_is_all_there(chunked):
     assert got[0].headers["connection"] == "close"
 
 
-def test_whoever_hangs_up_in_the_middle_harms_nobody():
+def test_whoever_hangs_up_in_the_middle_harms_nobody(caplog):
     async def talk(port):
         for _ in range(20):
             gone = socket.create_connection(("127.0.0.1", port))
@@ -120,6 +120,41 @@ def test_whoever_hangs_up_in_the_middle_harms_nobody():
     assert got.status == 200
     assert len(versions.rows) == 1
     assert b"pushforward_requests_open 1.0" in page.body
+    assert (
+        b'pushforward_requests_total{arm="main",route="/predict",status="200",version="flight-delay@v1.3.0"} 1.0'
+        in (page.body)
+    )
+    assert page.body.count(b"pushforward_requests_total{") == 1
+    assert caplog.records == []
+
+
+def test_a_bug_is_500_in_json_counted_and_said_once_and_the_connection_goes_on(caplog):
+    class Bug(InProcess):
+        async def predict(self, rows, request, *, pinned=False):
+            if request == "the-bug":
+                raise KeyError("nowhere")
+            return await super().predict(rows, request, pinned=pinned)
+
+    async def talk(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        asks = (raw(**{"x-request-id": "the-bug"}), raw(), raw("/metrics", b"", method="GET"))
+        got = []
+        for one in asks:
+            writer.write(one)
+            got.append(await reply(reader))
+        writer.close()
+        return got
+
+    failed, after, page = over_the_wire(talk, Bug())
+    assert (failed.status, failed.headers["content-type"]) == (500, "application/json")
+    assert failed.headers["x-request-id"] == "the-bug"
+    assert failed.json == {"error": app.BUG, "field": None, "row": None, "request": "the-bug"}
+    assert after.status == 200
+    assert b'pushforward_requests_total{arm="",route="/predict",status="500",version=""} 1.0' in page.body
+    assert b"pushforward_requests_open 1.0" in page.body
+    (said,) = caplog.records
+    assert said.getMessage() == "/predict of request the-bug: a bug of the server's own"
+    assert said.exc_info[0] is KeyError
 
 
 @pytest.mark.parametrize(

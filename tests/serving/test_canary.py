@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,8 @@ from tests.serving.shelf import AT, running
 from tests.team import MODEL_SETTINGS, Hub
 
 from pushforward.errors import PushforwardError
-from pushforward.serving.canary import Outcomes, _looks, look
+from pushforward.serving import program
+from pushforward.serving.canary import Outcomes, _looks, look, paired
 from pushforward.serving.journal import Entry, Journal
 from pushforward.serving.line import Predicted
 
@@ -53,29 +55,43 @@ class Told(Hub):
         return lock, digests
 
 
-def _asked(folder, harm):
-    """A log of what both have answered, both, and what came of it."""
+def _asked(folder, harm, *, timed=True):
+    """A log of what both have answered, each day's rows in a request, both, and what came of it.
+
+    Where it is not `timed` they have no time but that of the answer, and the one is later than the other.
+    """
     checkout, log = folder / "checkout", folder / "log"
     checkout.mkdir()
     (checkout / "pushforward.yaml").write_text(SETTINGS)
     random = np.random.default_rng(1)
     logit = random.normal(0, 1, COUNT)
     y = (random.random(COUNT) < 1 / (1 + np.exp(-logit))).astype(int)
-    main, canary = (running(None, version, checkout) for version in ("v1.0.0", "v2.0.0"))
-    at = [AT + timedelta(days=number % DAYS) for number in range(COUNT)]
-    rows = {"id": [f"k{number}" for number in range(COUNT)], "x": logit.tolist(), "at": at}
+    main, canary = (_running(version, checkout, timed=timed) for version in ("v1.0.0", "v2.0.0"))
+    ids = [f"k{number}" for number in range(COUNT)]
     kept = Journal(log, print)
-    for one, off in ((main, 0.0), (canary, harm)):
+    for one, off, arm in ((main, 0.0, "main"), (canary, harm, "canary")):
         p = 1 / (1 + np.exp(-(logit + random.normal(0, 0.3, COUNT) + off)))
-        arm = "main" if one is main else "canary"
-        kept.add(Entry(datetime.now(UTC), "r", one.served, arm, rows, Predicted({"p": p.tolist()}), 1))
+        for day in range(DAYS):
+            places, at = range(day, COUNT, DAYS), AT + timedelta(days=day)
+            rows = {"id": [ids[n] for n in places], "x": [float(logit[n]) for n in places]}
+            rows |= {"at": [at] * len(places)} if timed else {}
+            answered = at + timedelta(seconds=arm == "main")
+            kept.add(
+                Entry(answered, f"r{day}", one.served, arm, rows, Predicted({"p": [float(p[n]) for n in places]}), 1)
+            )
     asyncio.run(kept.flush())
-    return log, main, canary, pl.DataFrame({"id": rows["id"], "y": y, "known_at": [AT + timedelta(days=30)] * COUNT})
+    return log, main, canary, pl.DataFrame({"id": ids, "y": y, "known_at": [AT + timedelta(days=30)] * COUNT})
 
 
+def _running(version, folder, *, timed=True):
+    one = running(None, version, folder)
+    return one if timed else replace(one, served=replace(one.served, time=None))
+
+
+@pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("harm", [1.0, 0.0])
-def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, harm):
-    log, main, canary, known = _asked(tmp_path, harm)
+def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, harm, timed):
+    log, main, canary, known = _asked(tmp_path, harm, timed=timed)
     out = tmp_path / "outcomes.parquet"
     known.write_parquet(out)
     why = look(log, main, canary, out)
@@ -83,6 +99,30 @@ def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, 
     assert json.loads((log / f"looks-{canary.served.digest[:12]}.json").read_text()) == {"looks": 1, "pairs": COUNT}
     assert look(log, main, canary, out) == ""  # nothing more is known
     assert _looks(log, canary) == (1, COUNT)
+
+
+@pytest.mark.parametrize(
+    ("timed", "pairs"),
+    [
+        # Of a question that came twice the last answer of each counts.
+        (True, [("a", 0.5, 0.25), ("b", 0.2, 0.15)]),
+        (False, [("a", 0.1, 0.05), ("b", 0.2, 0.15), ("a", 0.3, 0.25)]),
+    ],
+)
+def test_the_same_question_is_one_key_at_one_time_or_where_there_is_none_in_one_request(tmp_path, timed, pairs):
+    main, canary = (_running(version, tmp_path, timed=timed) for version in ("v1.0.0", "v2.0.0"))
+    kept = Journal(tmp_path / "log", print)
+    asked = (("r1", {"a": 0.1, "b": 0.2}), ("r2", {"a": 0.3}), ("r3", {"c": 0.4}), ("r4", {"a": 0.5}))
+    for second, (request, told) in enumerate(asked):
+        for one, arm, late in ((main, "main", 0.25), (canary, "canary", 0.0)):
+            rows = {"id": [*told], "x": [0.0] * len(told)} | ({"at": [AT] * len(told)} if timed else {})
+            p = [round(each - 0.05 * (arm == "canary"), 2) for each in told.values()]
+            if arm == "main" or request in ("r1", "r2"):
+                at = AT + timedelta(seconds=second + late)
+                kept.add(Entry(at, request, one.served, arm, rows, Predicted({"p": p}), 1))
+    asyncio.run(kept.flush())
+    found = paired(tmp_path / "log", main, canary)
+    assert found.select("key", "p", "canary.p").rows() == pairs
 
 
 def _look(hub, log, main, canary):
@@ -108,3 +148,17 @@ def test_what_the_command_needs_is_brought_by_another_process(begun, tmp_path, g
     hub.commit("one", "Name what there is not")
     with pytest.raises(PushforwardError, match=r"monitor\.needs: no lock of \w{9} has an out data/other"):
         _look(hub, log, main, canary)
+
+
+def test_by_a_loss_of_the_projects_own_no_outcomes_are_asked_for(tmp_path, monkeypatch):
+    log, main, canary, _ = _asked(tmp_path, 1.0)
+    settings = tmp_path / "checkout" / "pushforward.yaml"
+    settings.write_text(SETTINGS.rstrip() + "\n    loss: python loss.py {labels} {predictions} {out}\n")
+    asked = []
+    monkeypatch.setattr(program, "ask", lambda *words, **_: asked.append(words))
+    assert _look(SimpleNamespace(clone=tmp_path, folder=tmp_path), log, main, canary) == ""
+    assert asked == []
+    settings.write_text(SETTINGS)
+    with pytest.raises(TypeError):  # what was asked here gives nothing to wait for
+        _look(SimpleNamespace(clone=tmp_path, folder=tmp_path), log, main, canary)
+    assert len(asked) == 1

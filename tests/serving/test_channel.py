@@ -505,6 +505,14 @@ def test_words_of_a_version_are_text_that_can_be_sent_and_one_line(tmp_path):
     assert [line._digest(one) for one in ("0f", "\ud83d", 7)] == [True, False, False]
 
 
+def test_the_last_words_of_a_worker_command_no_terminal(tmp_path):
+    told = spec(tmp_path)
+    (tmp_path / "src" / "served.py").write_text("print(chr(27) + '[31mred')\nprint('last')\nraise SystemExit(1)")
+    with pytest.raises(FaultError) as failed:
+        asyncio.run(line.Line.open(told))
+    assert str(failed.value).splitlines()[1:] == ["  red", "  last"]
+
+
 def test_a_worker_for_which_there_is_no_socket_or_no_folder_is_a_fault(tmp_path, monkeypatch):
     told = spec(tmp_path)
     (tmp_path / "away").symlink_to(tmp_path / "src")

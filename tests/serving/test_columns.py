@@ -26,9 +26,11 @@ def of(said, *, always=False):
         ("int8", "int8"),
         ("float", "float64"),
         ("int", "int64"),
+        ("bool", "boolean"),
+        ("str", "string"),
     ],
 )
-def test_a_plain_name_of_polars_or_of_ours_is_a_column_that_may_be_null(name, type_):
+def test_a_plain_name_of_ours_of_polars_or_of_python_is_a_column_that_may_be_null(name, type_):
     assert (of(name).type, of(name).nullable) == (type_, True)
     assert not of(name, always=True).nullable
 

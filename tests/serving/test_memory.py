@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 from tests.serving.shelf import AT, MANIFEST
 
+from pushforward import parquet
 from pushforward.serving import memory, tables
 from pushforward.serving.events import Events
 from pushforward.serving.memory import Memory
 
+READ = pl.read_parquet
 TYPES = tables.inputs(json.loads(MANIFEST), "events")
 
 
@@ -85,6 +87,25 @@ def test_a_file_that_cannot_be_read_is_said_and_the_others_count(tmp_path):
         "000000.parquet",
         "000001.parquet",
     ]
+
+
+def test_a_file_that_would_fill_the_memory_is_said_before_it_is_read(tmp_path, monkeypatch):
+    kept, _ = keeping(tmp_path)
+    kept.add(told("a"), TYPES)
+    asyncio.run(kept.flush())
+    (path,) = tmp_path.glob("events/*/*.parquet")
+    pl.concat([pl.read_parquet(path)] * 1000).write_parquet(path.with_name("000000.parquet"))
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", 10_000)
+    monkeypatch.setattr(
+        pl, "read_parquet", lambda path, **_: pytest.fail("it is read") if path.stem == "000000" else READ(path)
+    )
+    found, said = again(tmp_path)
+    assert found == [told("a")]
+    (line,) = said
+    assert line.startswith(
+        f"events in {path.parent}/000000.parquet cannot be read, and are not known: 000000.parquet takes "
+    )
+    assert line.endswith("the limit is 10,000")
 
 
 def test_what_cannot_be_written_is_said_once_and_told_all_the_same(tmp_path):

@@ -38,6 +38,16 @@ def test_a_canary_says_that_it_is_one():
     assert (said.headers["pushforward-arm"], said.headers["pushforward-digest"]) == ("canary", "cd" * 32)
 
 
+def test_rows_are_counted_whatever_key_the_version_has_that_answers():
+    from dataclasses import replace
+
+    versions = InProcess()
+    versions.canary = replace(SERVED, version="v1.4.0", key="of_another_holdout")
+    said = asked("/predict", {"rows": [ROW, changed(flight_id="b")]}, versions=versions)
+    assert (said.status, said.json["version"]) == (200, "flight-delay@v1.4.0")
+    assert said.json["predictions"] == {"p": [0.125, 0.125]}
+
+
 def test_events_are_told_and_counted():
     versions = InProcess()
     first = asked("/events", {"events": [EVENT, EVENT]}, versions=versions).json

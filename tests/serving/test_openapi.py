@@ -58,6 +58,19 @@ def test_a_version_without_events_has_no_page_of_them():
     assert "/events" not in document(served, inputs_of(served))["paths"]
 
 
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/{model}/infer"])
+def test_the_reply_to_a_bug_is_of_the_document(path):
+    versions = InProcess()
+    versions.failing = ZeroDivisionError("a bug")
+    said = asked(
+        path.format(model="flight-delay"), {"rows": [ROW]} if path == "/predict" else tensors(ROW), versions=versions
+    )
+    assert said.status == 500
+    schema = DOCUMENT["paths"][path]["post"]["responses"]["500"]["content"]["application/json"]["schema"]
+    assert valid(schema, said.json)
+    assert not valid(schema, {"error": "a bug"})
+
+
 RIGHT = [
     ("/predict", {"rows": [ROW]}),
     ("/predict", {"columns": {name: [value] for name, value in ROW.items()}}),

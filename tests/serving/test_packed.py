@@ -1,8 +1,10 @@
 """packed: a bundle is served where no repository is; a byte, a commit or a key that is another one is refused."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -133,10 +135,19 @@ def test_golden_rows_of_another_model_are_refused(hub, out):
 
     rows = pl.read_parquet(out / "golden" / "rows.parquet")
     assert sorted(rows["id"]) == [f"r{n}" for n in range(1, 9)], "the golden ones alone"
-    rows.head(3).write_parquet(hub.folder / "few.parquet")
-    change(out, "golden/rows.parquet", (hub.folder / "few.parquet").read_bytes())
-    with pytest.raises(PushforwardError, match=r"^hop golden: the holdout has no row"):
-        prepare(hub.folder, out)
+    before = (out / "golden" / "rows.parquet").read_bytes()
+    for other, why in (
+        (rows.head(3), "the holdout has no row '"),
+        (rows.head(0), "the holdout has no row 'r1'"),
+        (rows.with_columns(id="x" + rows["id"]), "the holdout has no row 'r1'"),
+        (rows.rename({"id": "name"}), "the rows have no column id"),
+    ):
+        other.write_parquet(hub.folder / "other.parquet")
+        change(out, "golden/rows.parquet", (hub.folder / "other.parquet").read_bytes())
+        with pytest.raises(PushforwardError, match=rf"^hop golden: {why}") as failed:
+            prepare(hub.folder, out)
+        assert failed.value.exit_code == DATA
+        change(out, "golden/rows.parquet", before)
 
 
 def test_without_golden_rows_it_is_loaded_and_says_that_nothing_was_compared(hub, out):
@@ -150,6 +161,39 @@ def test_a_file_that_is_not_listed_is_not_loaded(hub, out):
     (out / "code" / "src" / "sitecustomize.py").write_text("raise SystemExit('it is loaded')")
     made = prepare(hub.folder, out).prepared
     assert not (Path(made.checkout) / "src" / "sitecustomize.py").exists()
+
+
+def test_a_file_of_the_model_that_is_missing_is_named(hub, out):
+    sums = (out / SUMS).read_text().splitlines(keepends=True)
+    (out / SUMS).write_text("".join(line for line in sums if "  model/model.json" not in line))
+    with pytest.raises(PushforwardError, match=r"^hop model: .*model/model\.json") as failed:
+        prepare(hub.folder, out)
+    assert failed.value.exit_code == DATA
+
+
+@pytest.mark.parametrize(
+    ("path", "subjects", "inside"),
+    [
+        ("model.json", ["model.json"], "model.json"),
+        ("models/toy.json", ["models/toy.json"], "toy.json"),
+        ("models/toy", ["models/toy/a.json", "models/toy/b/c.json"], "b/c.json"),
+    ],
+)
+def test_of_a_models_folder_nothing_lands_among_the_code_but_what_was_signed(tmp_path, path, subjects, inside):
+    held, code = tmp_path / "bundle", tmp_path / "bundle" / "code"
+    (code / "src").mkdir(parents=True)
+    (code / "src" / "served.py").write_text("what the tag names")
+    for name in (inside, "src/served.py", "src/sitecustomize.py", "other.json"):
+        (held / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (held / "model" / name).write_text("what nobody signed" if name != inside else "the model")
+    of = SimpleNamespace(statement=SimpleNamespace(subjects=dict.fromkeys(subjects, "")))
+    of.rules = SimpleNamespace(model_path=path)
+    packed._place_model(of, held, code)
+    found = {one.relative_to(code).as_posix(): one.read_text() for one in code.rglob("*") if one.is_file()}
+    assert found == {
+        "src/served.py": "what the tag names",
+        next(n for n in subjects if n.endswith(inside)): "the model",
+    }
 
 
 def test_what_is_no_bundle_is_said(hub):
@@ -166,6 +210,8 @@ def test_it_answers_over_http_as_it_was_judged(hub, out):
         status, reply = one.predict()
         assert (status, reply["version"], reply["predictions"]) == (200, "toy@v1.0.0", {"p": [0.25]})
         assert "toy@v1.0.0 is signed by pushforward@localhost" in one.text()
+        asked = r"toy@v1\.0\.0: it loads, and .* to the last bit; a row takes [\d.,]+ ms, [\d,]+ MiB of memory\n"
+        assert re.search(asked, one.text())
         assert one.end() == 0
         assert list((hub.folder / "log").glob("*/*.parquet"))
     finally:

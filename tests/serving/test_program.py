@@ -103,7 +103,7 @@ def test_what_is_late_is_ended_and_said(monkeypatch):
 
 def test_what_it_said_last_is_told_where_it_ended_without_an_answer(monkeypatch):
     begun = program._begun
-    words = "import sys; print(*range(9), sep='\\n', file=sys.stderr); sys.exit(3)"
+    words = "import sys; print(*range(8), chr(27) + '[31m8', sep='\\n', file=sys.stderr); sys.exit(3)"
     monkeypatch.setattr(program, "_begun", lambda *_: begun(sys.executable, "-c", words))
     with pytest.raises(PushforwardError) as failed:
         asyncio.run(program.ask("candidate", seconds=60))

@@ -71,6 +71,15 @@ def test_what_the_command_fails_at_is_a_failure_of_the_version(tmp_path):
         predict(scored(tmp_path), ROWS | {"x": [-1.0, 0.5]})
 
 
+def test_what_the_command_has_said_is_told_without_what_commands_a_terminal(tmp_path):
+    one = scored(tmp_path)
+    (tmp_path / "predict.py").write_text("import sys; sys.exit('\\x1b]0;title\\x07\\x1b[31mred')")
+    with pytest.raises(FailedError, match="red") as failed:
+        predict(one, ROWS)
+    assert "\x1b" not in str(failed.value)
+    assert "title" not in str(failed.value)
+
+
 def test_a_disk_that_is_full_is_a_failure_in_one_line(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -40,16 +40,18 @@ class TableError(PushforwardError):
         super().__init__(message, next=next, exit_code=DATA)
 
 
-def answers(folder: Path, version: str, predicted: Sequence[str], *, probability: bool) -> pl.DataFrame:
+def answers(
+    folder: Path, version: str, predicted: Sequence[str], *, probability: bool, also: Sequence[str] = ()
+) -> pl.DataFrame:
     """What `version` has answered by the log in `folder`, in the order asked: each question once, by its last answer.
 
     A row without a time was asked when it was answered; one without a key is a question of its own, which no outcome
-    comes to. Answers of a shadow count too: their outcomes come as well.
+    comes to. Answers of a shadow count too: their outcomes come as well. `also` names texts of the log to have beside.
     """
-    parts = [_answers(path, name, version, predicted) for path, name in _files(folder)]
+    wanted = {**COLUMNS, **dict.fromkeys(also, pl.String()), **dict.fromkeys(predicted, pl.Float64())}
+    parts = [_answers(path, name, version, wanted) for path, name in _files(folder)]
     parts = [part for part in parts if part.height]
     if not parts:
-        wanted = {**COLUMNS, **dict.fromkeys(predicted, pl.Float64())}
         wanted[ARM] = wanted.pop("arm")
         return pl.DataFrame(schema={name: kind for name, kind in wanted.items() if name != "version"})
     try:
@@ -110,14 +112,13 @@ def _typed(parts: Sequence[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         )
 
 
-def _answers(path: Path, name: str, version: str, predicted: Sequence[str]) -> pl.DataFrame:
+def _answers(path: Path, name: str, version: str, wanted: Mapping[str, pl.DataType]) -> pl.DataFrame:
     try:
         frame = table.read(path, f"{name} of the log")
     except (FileNotFoundError, PushforwardError):
         if _mode(path):
             raise
         return pl.DataFrame()
-    wanted = {**COLUMNS, **dict.fromkeys(predicted, pl.Float64())}
     there = frame.schema
     for column in ("at", "version"):
         _check_column(there, column, COLUMNS[column], f"{name} of the log")
@@ -126,12 +127,13 @@ def _answers(path: Path, name: str, version: str, predicted: Sequence[str]) -> p
         return frame.clear()
     for column, kind in wanted.items():
         _check_column(there, column, kind, f"{name} of the log")
-    for column in ("at", KEY, *predicted):
+    others = [column for column in wanted if column not in COLUMNS]
+    for column in ("at", KEY, *others):
         if frame[column].null_count():
             raise TableError(f"{name} of the log: {frame[column].null_count():,} rows have no {column}", f"rm {path}")
     rows = [column for column in frame.columns if column.startswith(ROW)]
     asked = frame.with_columns(pl.coalesce(TIME, "at").alias(TIME))
-    return asked.select("at", KEY, TIME, *predicted, pl.col("arm").alias(ARM), *rows)
+    return asked.select("at", KEY, TIME, *others, pl.col("arm").alias(ARM), *rows)
 
 
 def _check_column(there: Mapping[str, pl.DataType], column: str, kind: pl.DataType, name: str) -> None:

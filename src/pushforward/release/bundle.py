@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -189,8 +189,7 @@ def parity(golden: Golden, predictions: Mapping[int | str, float | list[float]],
     """
     import numpy as np
 
-    if missing := [key for key, _ in golden if key not in predictions]:
-        raise _broken("golden", f"the holdout has no row {str(missing[0])[:40]!r}")
+    complete(golden, predictions)
     told, found = np.array([p for _, p in golden]), np.array([predictions[key] for key, _ in golden])
     off = float(np.abs(found - told).max(initial=0.0))
     differs = bool(stats.differing(told, found).any())
@@ -201,6 +200,12 @@ def parity(golden: Golden, predictions: Mapping[int | str, float | list[float]],
     words = f"within {TOLERANCE:g} (by up to {figure(off)}: another machine)"
     words = words if differs else f"but for rounding (by up to {figure(off)})"
     return f"it loads, and gives its {len(golden)} golden rows {words}"
+
+
+def complete(golden: Golden, known: Container[int | str]) -> None:
+    """Refuse golden rows whose keys are not all `known`."""
+    if missing := [key for key, _ in golden if key not in known]:
+        raise _broken("golden", f"the holdout has no row {str(missing[0])[:40]!r}")
 
 
 def above(of: Evidence) -> str:

@@ -3,6 +3,7 @@
 The code is the version's whole tree: so its files can be held against the commit that the signed tag names.
 """
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,10 +170,23 @@ def unserved(of: Evidence, there: Tree | None, checkout: Path) -> str:
         return "the judge asks it nothing (no `score`)"
     if there is None:
         return "its tree has a link or a submodule, which is no file"
-    manifest = checkout / of.rules.model_path / MANIFEST
-    if not manifest.is_file() or b'"inputs"' not in manifest.read_bytes():
-        return f"its model has no {MANIFEST} with `inputs`"
+    told, wanted = _inputs(checkout / of.rules.model_path / MANIFEST), ["rows"]
+    wanted += ["events"] if of.rules.contract.events else []
+    if missing := [name for name in wanted if not (isinstance(told.get(name), dict) and told[name])]:
+        return f"its model has no {MANIFEST} with `inputs.{missing[0]}`"
     return ""
+
+
+def _inputs(manifest: Path) -> Mapping[str, object]:
+    """What a manifest says under `inputs`; nothing where there is none, or none that can be read."""
+    if not manifest.is_file():
+        return {}
+    try:
+        told = json.loads(manifest.read_bytes())
+    except (ValueError, RecursionError):
+        return {}
+    inputs = told.get("inputs") if isinstance(told, dict) else None
+    return inputs if isinstance(inputs, dict) else {}
 
 
 def golden_rows(of: Evidence, keys: set[str], checkout: Path, scratch: Path) -> dict[str, bytes | Path]:

@@ -28,6 +28,7 @@ from pushforward.settings import COMMAND
 
 ASKED_SECONDS = 3600.0  # what the command needs has to be fetched
 MORE = 1.2
+REQUEST = "request"  # the log's name of the asking that a row came with
 
 
 @dataclass
@@ -91,12 +92,18 @@ def look(log: Path, main: Running, canary: Running, out: Path) -> str:
 
 
 def paired(log: Path, main: Running, canary: Running) -> pl.DataFrame:
-    """What both have answered to the same questions: predictions of the one, and of the canary under `canary.…`."""
+    """What both have answered to the same questions, each once: predictions, and the canary's under `canary.…`."""
     columns = main.served.predicted
-    each = [read.answers(log, one.name, columns, probability=False) for one in (main, canary)]
+    ours = (REQUEST, outcomes.KEY, outcomes.TIME, *columns)
+    each = [
+        read.answers(log, one.name, columns, probability=False, also=(REQUEST,)).select(ours) for one in (main, canary)
+    ]
+    timed = main.served.time is not None and canary.served.time is not None
+    # Without a time of its own a row has that of its answer, which is another one of each; of the request there is one.
+    same = (outcomes.KEY, outcomes.TIME if timed else REQUEST)
+    other, mine = (one.unique(same, keep="last", maintain_order=True) for one in each)
     named = {name: f"canary.{name}" for name in columns}
-    mine = each[1].select(outcomes.KEY, outcomes.TIME, *columns).rename(named)
-    return each[0].select(outcomes.KEY, outcomes.TIME, *columns).join(mine, on=[outcomes.KEY, outcomes.TIME])
+    return other.join(mine.select(*same, *columns).rename(named), on=same, maintain_order="left")
 
 
 def _looks(log: Path, canary: Running) -> tuple[int, int]:

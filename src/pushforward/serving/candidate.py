@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pushforward import settings
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import holdout, table
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
@@ -44,7 +44,7 @@ from pushforward.serving.scored import Scored, Told
 
 if TYPE_CHECKING:
     from pushforward.lifecycle import Serve
-    from pushforward.settings import Settings
+    from pushforward.settings import ModelContract, Settings
 
 MIB = 1024 * 1024
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -67,6 +67,13 @@ class Prepared:
     parity: str
     latency_ms: float | None = None
     memory_mb: float | None = None
+
+    @property
+    def said(self) -> str:
+        """How it was asked, and what that took where it was measured."""
+        row = "" if self.latency_ms is None else f"a row takes {self.latency_ms:,.2f} ms"
+        memory = "" if self.memory_mb is None else f"{self.memory_mb:,.0f} MiB of memory"
+        return "; ".join(filter(None, (self.parity, ", ".join(filter(None, (row, memory))))))
 
     @property
     def rules(self) -> "Settings":
@@ -201,19 +208,33 @@ def ask(prepared: Prepared, may: "Serve", place: Path, golden: Golden | None, un
     """
     events, rows, contract = Events(math.inf), dict[str, list[Any]](), prepared.rules.contract
     if golden is not None:
-        given = table.read(table.place(place, holdout.ROWS, contract.holdout), "rows")
-        kept = {str(key) for key, _ in golden}
-        rows = dict(tables.columns(given.filter(given[contract.key].cast(pl.String).is_in(kept))))
+        rows = _asked(place, contract, golden)
         if contract.events:
             events.add(tables.columns(table.read(place / holdout.EVENTS, holdout.EVENTS)))
     probed = asyncio.run(_probe(prepared, may, events, rows))
     if golden is None:
         return dataclasses.replace(prepared, parity=unasked, memory_mb=probed.memory_mb)
-    keys = [one if isinstance(one, int) else str(one) for one in rows[contract.key]]
+    keys = _keys(rows, contract.key)
     named = probed.predicted.columns
     told = [values[0] if len(values) == 1 else list(values) for values in zip(*named.values(), strict=True)]
     parity = bundle.parity(golden, dict(zip(keys, told, strict=True)), same=same)
     return dataclasses.replace(prepared, parity=parity, latency_ms=probed.latency_ms, memory_mb=probed.memory_mb)
+
+
+def _asked(place: Path, contract: "ModelContract", golden: Golden) -> dict[str, list[Any]]:
+    """The golden rows, all of them, of the table in `place`."""
+    given = table.read(table.place(place, holdout.ROWS, contract.holdout), "rows")
+    if contract.key not in given.columns:
+        raise PushforwardError(f"hop golden: the rows have no column {contract.key}", next=table.EDIT, exit_code=DATA)
+    kept = {str(key) for key, _ in golden}
+    rows = dict(tables.columns(given.filter(given[contract.key].cast(pl.String).is_in(kept))))
+    bundle.complete(golden, set(_keys(rows, contract.key)))
+    return rows
+
+
+def _keys(rows: Columns, key: str) -> list[int | str]:
+    """The keys of rows as golden rows have them."""
+    return [one if isinstance(one, int) else str(one) for one in rows[key]]
 
 
 @dataclass(frozen=True)
@@ -232,9 +253,9 @@ async def _probe(made: Prepared, may: "Serve", events: Events, rows: Columns) ->
         try:
             for _, frame in events.since(0):
                 await asked.tell(frame)
-            if not rows:
+            count = len(next(iter(rows.values()), ()))
+            if not count:
                 return _Probed(Predicted({}), None, _memory(asked))
-            count = len(next(iter(rows.values())))
             predicted = await asked.predict(rows, count)
             if why := unsound(predicted, probability=spec.probability):
                 raise FaultError(why)

@@ -185,14 +185,21 @@ def column(name: str, said: object, where: str, *, always: bool) -> Column:
     return Column(name, made.type, made.nullable, _closed(made, values, refused)) if "values" in said else made
 
 
+def type_named(said: object) -> str:
+    """Our name of a type that a manifest names, by it, by polars' or by Python's; "" of what is none."""
+    if not isinstance(said, str):
+        return ""
+    moment = _POLARS_MOMENT.fullmatch(said)
+    if moment:
+        return "local" if moment[1] == "None" else "instant"
+    name = _NAMES.get(said, said)
+    return name if name in DATATYPES else ""
+
+
 def _type(said: object, refused: Any) -> str:
-    """The type by our name or by polars'."""
-    if isinstance(said, str):
-        moment = _POLARS_MOMENT.fullmatch(said)
-        if moment:
-            return "local" if moment[1] == "None" else "instant"
-        if (name := _NAMES.get(said, said)) in DATATYPES:
-            return name
+    """The type by our name, by polars' or by Python's."""
+    if name := type_named(said):
+        return name
     raise refused(f"{shown(said)} is no type that can be asked for; there are {', '.join(DATATYPES)}")
 
 

@@ -218,7 +218,7 @@ class Follower:
         if running is None:
             self.say(f"{place}: no version is in use{f' ({use.tag})' if use else ''}")
         else:
-            said = running.prepared.parity
+            said = running.prepared.said
             self.say(f"{place}: {running.name} answers ({use.tag if use else ''}; {said})")
         self._sweep()
         if post.arm == "main" and post.before is None and use is not None and use.before and self._warming is None:

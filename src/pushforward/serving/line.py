@@ -171,7 +171,7 @@ class Line:
     def last_words(self) -> str:
         """What it printed last, for whoever runs the server."""
         lines = bytes(self._tail).decode("utf-8", "replace").strip().splitlines()[-6:]
-        return "".join(f"\n  {line[:300]}" for line in lines)
+        return "".join(f"\n  {text.clean(line)[:300]}" for line in lines)
 
     def kill(self) -> None:
         """End it, and all that it has started."""

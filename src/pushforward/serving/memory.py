@@ -16,6 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from pushforward import durable
+from pushforward.errors import PushforwardError
+from pushforward.judge import table
 from pushforward.serving import tables
 from pushforward.serving.events import Events
 from pushforward.serving.growing import DAY, Growing
@@ -75,14 +77,14 @@ class Memory:
         count, first = 0, datetime.now(UTC) - timedelta(days=self.days)
         for path in sorted(self.folder.glob("*/*.parquet")):
             try:
-                found = pl.read_parquet(path, glob=False).filter(pl.col(AT) >= first)
+                found = table.read(path, path.name).filter(pl.col(AT) >= first)
                 named = {name: name.removeprefix(EVENT) for name in found.columns if name.startswith(EVENT)}
                 # of whole files of minutes: the newest of them says how long they are kept
                 newest = found[AT].max()
                 if not isinstance(newest, datetime):
                     continue
                 columns = tables.columns(found.select([*named]).rename(named))
-            except (OSError, pl.exceptions.PolarsError) as broken:
+            except (PushforwardError, OSError, pl.exceptions.PolarsError) as broken:
                 self.told(f"events in {path} cannot be read, and are not known: {str(broken).partition(chr(10))[0]}")
                 continue
             events.add(columns, ago=(datetime.now(UTC) - newest).total_seconds())

@@ -32,7 +32,7 @@ async def predict(versions: Versions, inputs: Inputs, asked: Asked) -> Reply:
         "request": asked.request,
         "predictions": answer.predictions,
     }
-    return answered(said, answer, len(rows[served.key]))
+    return answered(said, answer, len(next(iter(rows.values()))))
 
 
 async def observe(versions: Versions, inputs: Inputs, served: Served, asked: Asked) -> Reply:

@@ -33,6 +33,7 @@ _STATUSES = {
     413: "The body or the number of rows is too large.",
     415: "The body is not application/json.",
     422: "A field is wrong: `error` says which, where and why.",
+    500: "A bug of the server's own, which its log has under the name of the request.",
     503: "No version answers now; `Retry-After` says when to ask again.",
 }
 _BODY = (400, 404, 408, 413, 415, 422, 503)
@@ -145,7 +146,7 @@ def _operation(summary: str, replies: dict[int, Schema], **more: Any) -> Schema:
             "content": {"application/json": {"schema": schema}},
         }
         | ({"headers": {"Retry-After": {"schema": {"type": "string"}}}} if status == 503 else {})
-        for status, schema in replies.items()
+        for status, schema in (replies | {500: _ERROR}).items()
     }
     return {"summary": summary, **more, "responses": said}
 

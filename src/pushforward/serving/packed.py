@@ -59,9 +59,7 @@ def prepare(given: Path, signers: Path | None, folder: Path) -> Packed:
     if of.statement.judged or not of.rules.score:
         raise PushforwardError(f"{of.name} cannot be served: the judge asks it nothing (no `score`)", exit_code=USAGE)
     checkout, contract = held / deployment.CODE, of.rules.contract
-    place = checkout / bundle.above(of)
-    place.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(held / bundle.MODEL, place, dirs_exist_ok=True)
+    _place_model(of, held, checkout)
     model = of.rules.model_path
     bundle.demand("model", lambda: check_model(of, *bundle.digests(checkout, model), "the bundle"))
     python = environment.interpreter(of.repository, of.target, contract.environment, folder=environment.cache())
@@ -69,6 +67,17 @@ def prepare(given: Path, signers: Path | None, folder: Path) -> Packed:
     golden = _golden(of) if rows.is_dir() else None
     made = candidate.startable(of, checkout, python, candidate.suffix(rows, deployment.GOLDEN_ROWS) if golden else "")
     return Packed(candidate.ask(made, of.rules.serve, rows, golden, UNASKED, same=False), said)
+
+
+def _place_model(of: Evidence, held: Path, checkout: Path) -> None:
+    """Put the model's files, and nothing else, where the version's code looks for them."""
+    for name in of.statement.subjects:
+        source = files.place(held / bundle.MODEL, name.removeprefix(bundle.above(of)))
+        if not source.is_file():
+            continue  # the hop that compares them says which one is missing
+        target = files.place(checkout, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def _golden(of: Evidence) -> Golden:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pushforward
+from pushforward import text
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.serving import worker
 
@@ -59,14 +60,15 @@ async def ask(module: str, *words: object, seconds: float) -> dict[str, Any]:
             raise PushforwardError(f"it was not ready after {seconds:.0f} s", exit_code=TOOL) from None
     if child.returncode != 0 or not out:
         lines = said.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-        raise PushforwardError("\n  ".join(["its process ended before it was ready", *lines]), exit_code=TOOL)
+        why = ["its process ended before it was ready", *map(text.clean, lines)]
+        raise PushforwardError("\n  ".join(why), exit_code=TOOL)
     return read(out)
 
 
-def read(text: bytes) -> dict[str, Any]:
+def read(said: bytes) -> dict[str, Any]:
     """What a program has printed; the `PushforwardError` that it tells of is raised."""
     try:
-        told: dict[str, Any] = json.loads(text)
+        told: dict[str, Any] = json.loads(said)
     except ValueError:
         raise PushforwardError("its process said nothing", exit_code=TOOL) from None
     if "error" in told:

@@ -24,7 +24,6 @@ class Reply(NamedTuple):
     arm: str = ""
     version: str = ""
     rows: int = 0
-    field: str = ""
 
 
 class Asked(NamedTuple):
@@ -55,7 +54,7 @@ def answered(said: Any, answer: Answer, rows: int) -> Reply:
 def refused(error: RequestError, request: str) -> Reply:
     """A reply that says what is wrong with a request, in which field of which row."""
     said = {"error": str(error), "field": error.field or None, "row": error.row, "request": request}
-    return Reply(error.status, encode(said), field=error.field)
+    return Reply(error.status, encode(said))
 
 
 def _spoken(served: Served, arm: str) -> tuple[tuple[bytes, bytes], ...]:

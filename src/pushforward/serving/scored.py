@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pushforward import text
 from pushforward.errors import PushforwardError
 from pushforward.judge import score, table
 from pushforward.serving import tables
@@ -80,7 +81,7 @@ class Scored:
             try:
                 return self._scored(rows, Path(folder))
             except PushforwardError as failed:
-                raise FailedError(failed.message) from None
+                raise FailedError(text.clean_lines(failed.message)) from None
             except (OSError, pl.exceptions.PolarsError) as failed:  # a full disk, or a value that no table holds
                 raise FailedError(str(failed).partition("\n")[0]) from None
 

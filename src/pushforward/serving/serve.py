@@ -119,7 +119,7 @@ def serve_bundle(given: Path, options: Options, *, say: Say) -> None:
         found = packed.prepare(given, options.signers, Path(folder))
         say(found.said)
         made = found.prepared
-        say(f"{made.version}: {made.parity}")
+        say(f"{made.version}: {made.said}")
         if options.check:
             return
         live = _live(options, made.rules.serve, say)

@@ -40,7 +40,6 @@ class Pairs:
 
     slower: float
     asked: int = 0
-    failed: int = 0
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
     _times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=10 * TIMED))
 
@@ -49,7 +48,6 @@ class Pairs:
         if main_ms is None:
             return  # where neither answers, the canary is not at fault
         self.asked += 1
-        self.failed += canary_ms is None
         self._recent.append(canary_ms is None)
         if canary_ms is not None:
             self._times.append((canary_ms, main_ms))

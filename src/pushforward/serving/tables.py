@@ -4,30 +4,26 @@ For what is not on the road of a request: the log, tables of events, rows for a 
 """
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
+from pushforward.serving.columns import type_named
 from pushforward.serving.port import Columns, Value
 
-NAME = re.compile(r"[A-Za-z]+[0-9]*")
 INSTANT, LOCAL = pl.Datetime("us", "UTC"), pl.Datetime("us")
-# In small letters: the names of polars, and those of a manifest's own.
+# Each type that there is (`columns`), in a data frame.
 EXACT: Mapping[str, pl.DataType | type[pl.DataType]] = {
     **{f"int{bits}": getattr(pl, f"Int{bits}") for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": getattr(pl, f"UInt{bits}") for bits in (8, 16, 32, 64)},
     "float32": pl.Float32,
     "float64": pl.Float64,
-    "float": pl.Float64,
-    "int": pl.Int64,
     "boolean": pl.Boolean,
+    "string": pl.String,
     "instant": INSTANT,
     "local": LOCAL,
-    "date": pl.Date,
-    "categorical": pl.Categorical,
 }
 Types = Mapping[str, object]  # as a manifest has them: a name of polars, or an object with one under `type`
 
@@ -41,11 +37,8 @@ def inputs(manifest: Mapping[str, object], which: str) -> Types:
 
 def exact(told: object) -> pl.DataType | type[pl.DataType]:
     """The type of that name; text for one that is not known."""
-    name = (str(told.get("type", "")) if isinstance(told, dict) else str(told)).lower()
-    if name.startswith("datetime"):
-        return INSTANT if "zone='" in name else LOCAL
-    found = NAME.match(name)
-    return EXACT.get(found[0], pl.String) if found else pl.String
+    said = told.get("type") if isinstance(told, dict) else told
+    return pl.Categorical() if said == "Categorical" else EXACT.get(type_named(said), pl.String)
 
 
 def kind(told: object) -> pl.DataType | type[pl.DataType]:

@@ -94,7 +94,7 @@ async def infer(versions: Versions, served: Served, reader: "Reader", asked: Ask
     answer = await versions.predict(inference.rows, asked.request, pinned=pinned)
     if pinned and answer.served.version != served.version:
         raise RequestError(f"{full_name(served)} is not served any more; {full_name(answer.served)} is", status=404)
-    return answered(_response(inference, answer, asked.request), answer, len(inference.rows[served.key]))
+    return answered(_response(inference, answer, asked.request), answer, len(next(iter(inference.rows.values()))))
 
 
 def _response(inference: Inference, answer: Answer, request: str) -> dict[str, Any]:
