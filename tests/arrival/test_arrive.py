@@ -231,6 +231,7 @@ def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
     assert done["alarms"][0]["words"] == words
     lake.write("params.yaml", days.replace("2031-01-01", "2020-01-03"))
     lake.land()
+    (lake.place / "2031-01-01.txt").unlink()
     done = lake.json("--now", "2020-01-02", code=0)
     assert done["alarms"] == [], "the day after today came early, and hides nothing"
 
