@@ -72,40 +72,52 @@ def test_a_harder_month_is_over_the_promise_and_no_worse():
     assert found.bias.low < 0 < found.bias.high
 
 
+def _sliced(count: int, origins: tuple[str, str], after: int, *, known: timedelta | None) -> pl.DataFrame:
+    """Days of two origins that are asked with, and of a carrier that comes with the outcome, so long after."""
+    labels = [1, 0, 1, 0, 0, 0, 1]
+    table = _days(count, labels, [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2]).drop("origin")
+    asked = pl.Series([NOW + timedelta(days=after + place // 7) for place in range(table.height)])
+    return table.with_columns(
+        pl.lit(None, pl.Int64).alias("label") if known is None else pl.col("label"),
+        cluster=asked.dt.date(),
+        time=asked,
+        known_at=pl.lit(None, asked.dtype) if known is None else asked + known,
+        **{"row.origin": pl.Series((origins[:1] * 3 + origins[1:] * 4) * count)},
+        carrier=pl.lit(None, pl.String) if known is None else pl.Series((["UA"] * 6 + ["OO"]) * count),
+    )
+
+
 def test_slices_share_their_error_and_small_ones_are_left_out():
-    table = _days(60, [1, 0, 1, 0, 0, 0, 1], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
-    table = table.with_columns(carrier=pl.Series((["UA"] * 6 + ["OO"]) * 60))
-    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "origin", "carrier": "carrier"})
+    table = _sliced(60, ("EWR", "JFK"), 0, known=timedelta(hours=1))
+    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "row.origin", "carrier": "carrier"})
     found = live.measure(table, table, WAIT, asked)
-    # of OO there are 60 rows
+    # of EWR there are 180 rows, of OO 60
     assert [(part.column, part.value) for part in found.parts] == [("origin", "JFK"), ("carrier", "UA")]
 
 
 def test_a_slice_keeps_the_error_that_it_began_with():
-    # 60 days of two origins, 60 days of a third; the carrier is told by the outcome
-    early = _days(60, [1, 0, 1, 0, 0, 0, 1], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
-    late = _days(60, [1, 0, 1, 0, 0, 0, None], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9, 0.2])
-    late = late.with_columns(cluster="later " + pl.col("cluster"), origin=pl.lit("AAA"))
-    carriers = [None if label is None else "UA" for label in [*early["label"], *late["label"]]]
-    both = pl.concat([early, late]).with_columns(carrier=pl.Series(carriers, dtype=pl.String))
-    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "origin", "carrier": "carrier"})
-    before, after = both.head(early.height), both
+    # two origins for 90 days; a third, asked before the carriers were known, counts from its outcomes on
+    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "row.origin", "carrier": "carrier"})
+    early = _sliced(90, ("EWR", "JFK"), 0, known=timedelta(hours=2))
+    waiting, came = (_sliced(90, ("AAA", "AAA"), 0, known=one) for one in (None, timedelta(days=100)))
+    came = came.with_columns(carrier=pl.lit("ZZ"))
     told = [
-        {(part.column, part.value): part.over.alpha for part in live.measure(one, one, WAIT, asked).parts}
-        for one in (before, after)
+        {(part.column, part.value): part.over.alpha for part in live.measure(all_, old, WAIT, asked).parts}
+        for all_, old in ((pl.concat([early, waiting]), early), (pl.concat([came, early]), pl.concat([came, early])))
     ]
-    # EWR came first (180 rows of it are too few), then UA, JFK, AAA; what has no outcome yet has no carrier "none"
-    shares = {place: 0.06 / 4 * 6 / (math.pi * place) ** 2 for place in (2, 3, 4)}
-    assert told[0] == pytest.approx({("origin", "JFK"): shares[3], ("carrier", "UA"): shares[2]})
-    assert told[1] == pytest.approx({**told[0], ("origin", "AAA"): shares[4]})
+    # at first AAA, EWR and JFK are asked with, then OO and UA are known, at last ZZ
+    shares = {place: 0.06 / 4 * 6 / (math.pi * place) ** 2 for place in range(1, 7)}
+    before = {("origin", "EWR"): shares[2], ("origin", "JFK"): shares[3], ("carrier", "UA"): shares[5]}
+    assert told[0] == pytest.approx(before)
+    assert told[1] == pytest.approx({**before, ("origin", "AAA"): shares[1], ("carrier", "ZZ"): shares[6]})
     assert sum(6 / (math.pi * place) ** 2 for place in range(1, 10_000)) == pytest.approx(1, abs=1e-4)
 
 
 def test_where_the_log_has_lost_its_beginning_only_what_is_late_is_proven():
-    asked = _asked(live.Promise(0.45, "x", rival=0.5), slices={"origin": "origin"})
+    asked = _asked(live.Promise(0.45, "x", rival=0.5), slices={"origin": "row.origin"})
     table = _days(165, [1, 0, 1, 0, 0, 0], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9])
     days = pl.Series([NOW + timedelta(days=place // 6) for place in range(table.height)])
-    table = table.with_columns(time=days, cluster=days.dt.date())
+    table = table.rename({"origin": "row.origin"}).with_columns(time=days, cluster=days.dt.date())
     whole = live.measure(table, table, WAIT, dataclasses.replace(asked, begun=NOW.date()))
     assert whole.begun == ""
     assert whole.loss.low is not None

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from pushforward.serving import tables
-from pushforward.serving.columns import DATATYPES, column
+from pushforward.serving.columns import DATATYPES, INTEGERS, column
 
 INSTANT, LOCAL = pl.Datetime("us", "UTC"), pl.Datetime("us")
 
@@ -23,6 +23,7 @@ def test_every_type_that_may_be_asked_for_is_one_of_a_data_frame():
         ("boolean", pl.Boolean, pl.Boolean),
         ("int", pl.Int64, pl.Int64),
         ("UInt16", pl.UInt16, pl.Int64),
+        ("UInt64", pl.UInt64, pl.UInt64),
         ("int8", pl.Int8, pl.Int64),
         ("float", pl.Float64, pl.Float64),
         ("Float32", pl.Float32, pl.Float64),
@@ -51,3 +52,10 @@ def test_truths_named_as_python_does_stay_truths_and_are_plain_again():
         table = tables.frame(given, {"yes": "bool", "at": "instant", "n": "int"}, as_named=as_named)
         assert table.dtypes == [pl.Boolean, INSTANT, pl.Int64]
         assert tables.columns(table) == given
+
+
+def test_the_largest_whole_numbers_that_may_be_asked_are_logged_as_they_are():
+    given = {name: [*INTEGERS[name]] for name in INTEGERS}
+    assert given["uint64"] == [0, 2**64 - 1]
+    for as_named in (True, False):
+        assert tables.columns(tables.frame(given, {name: name for name in given}, as_named=as_named)) == given

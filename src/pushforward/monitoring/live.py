@@ -21,7 +21,8 @@ from pushforward.gate.verdict import Verdict
 from pushforward.judge import score
 from pushforward.monitoring import interval
 from pushforward.monitoring.interval import Interval
-from pushforward.monitoring.outcomes import LABEL, TIME, Wait
+from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
+from pushforward.monitoring.tables import ROW
 
 FAMILIES = 4  # of claims that share the error: the loss since the start and lately, the calibration, the slices
 RUN_DAYS = 28  # what has happened lately is counted from the start of the run of days before the one that goes on
@@ -161,7 +162,7 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
         late=_late(there, (y, losses, clusters), asked),
         bias=proven(p - y, clusters, asked.share) if asked.kind.probability else None,
         calibration_error=stats.calibration_error(y, p) if asked.kind.probability else None,
-        parts=() if sharpest is None or begun else tuple(_parts(old, (losses, sharpest, clusters), asked)),
+        parts=() if sharpest is None or begun else tuple(_parts(answers, there, (losses, sharpest, clusters), asked)),
         cluster=gate.noun(asked.noun, clusters) if asked.noun is not None else "day",
         begun=begun,
     )
@@ -239,35 +240,39 @@ def _late(there: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked:
     return None if sharpest is None else interval.of(sharpest, clusters, asked.nth(number))
 
 
-def _parts(old: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked: Question) -> Iterator[Part]:
+def _parts(
+    answers: pl.DataFrame, there: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked: Question
+) -> Iterator[Part]:
     """The slices that are large enough; each has its share of the error by its place in the order of appearance.
 
     That never changes, as the number of those that are large enough does: a claim keeps the error that it began with.
     """
     losses, excess, clusters = told
-    known = old.select(pl.col(LABEL).is_not_null()).to_series()
-    texts = {name: _texts(old[column]) for name, column in asked.slices.items()}
-    places = {part: number for number, part in enumerate(_appeared(texts, known), 1)}
+    texts = {name: there.select(_text(column)).to_series() for name, column in asked.slices.items()}
+    places = {part: number for number, part in enumerate(_appeared(answers, asked.slices), 1)}
     for name, value in sorted(places, key=lambda part: (list(texts).index(part[0]), part[1])):
-        rows = (texts[name].filter(known) == value).to_numpy()
+        rows = (texts[name] == value).to_numpy()
         if rows.sum() >= LEAST_ROWS and len(set(clusters[rows].tolist())) >= interval.LEAST_CLUSTERS:
             over = interval.of(excess[rows], clusters[rows], asked.nth(places[name, value]))
             yield Part(name, value, float(losses[rows].mean()), over)
 
 
-def _appeared(texts: Mapping[str, pl.Series], known: pl.Series) -> list[tuple[str, str]]:
-    """(name, value) of all slices in the order in which they came; what only an outcome tells is not "none" before."""
+def _appeared(answers: pl.DataFrame, slices: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(name, value) of all slices in the order in which they came: inputs when asked, the rest with its outcome.
+
+    Of all answers, those too young to count as well: whatever comes later comes after them.
+    """
     found = []
-    for place, (name, values) in enumerate(texts.items()):
-        there = pl.DataFrame({"value": values, "known": known}).with_row_index("row")
-        there = there.filter(pl.col("known") | (pl.col("value") != NONE))
-        firsts = there.unique("value", keep="first", maintain_order=True).select("row", "value")
-        found += [(row, place, name, value) for row, value in firsts.iter_rows()]
+    for place, (name, column) in enumerate(slices.items()):
+        moment = TIME if column.startswith(ROW) else KNOWN
+        there = answers.filter(pl.col(moment).is_not_null())
+        firsts = there.group_by(_text(column).alias("value")).agg(pl.col(moment).min().alias("first"))
+        found += [(first, place, name, value) for value, first in firsts.iter_rows()]
     return [(name, value) for _, _, name, value in sorted(found)]
 
 
-def _texts(column: pl.Series) -> pl.Series:
-    return column.cast(pl.String).fill_null(NONE)
+def _text(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).fill_null(NONE)
 
 
 def _losses(rows: pl.DataFrame, asked: Question) -> Floats:
@@ -275,4 +280,4 @@ def _losses(rows: pl.DataFrame, asked: Question) -> Floats:
 
 
 def _clusters(rows: pl.DataFrame, asked: Question) -> NDArray[Any]:
-    return _texts(rows[asked.cluster]).to_numpy()
+    return rows.select(_text(asked.cluster)).to_series().to_numpy()

@@ -34,11 +34,11 @@ class Counts(Collector):
         if journal is not None:
             yield CounterMetricFamily("pushforward_log_rows", "Rows written to the log.", value=journal.rows)
             yield CounterMetricFamily("pushforward_log_rows_lost", "Rows that are not in the log.", value=journal.lost)
-        words = "Events that went before their time, for want of memory."
-        yield CounterMetricFamily("pushforward_events_dropped", words, value=live.events.dropped)
         if live.memory is not None:
             words = "Events that are known and not on disk: a restart forgets them."
             yield CounterMetricFamily("pushforward_events_lost", words, value=live.memory.lost)
+        words = "Events that went before their time, for want of memory."
+        yield CounterMetricFamily("pushforward_events_dropped", words, value=live.events.dropped)
         running = {arm: one for arm, one in live.arms.items() if one is not None}
         yield from _asked(running)
         restarts = sum(max(0, one.channel.starts - 1) for one in running.values())

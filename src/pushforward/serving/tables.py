@@ -45,7 +45,7 @@ def kind(told: object) -> pl.DataType | type[pl.DataType]:
     """The widest type of the same family: it holds what a later version has under the same name."""
     named = exact(told)
     if named.is_integer():
-        return pl.Int64
+        return pl.UInt64 if named == pl.UInt64 else pl.Int64  # neither holds the other
     if named.is_float() or named in (pl.Boolean, INSTANT, LOCAL):
         return pl.Float64 if named.is_float() else named
     return pl.String
