@@ -252,6 +252,28 @@ def test_a_listed_name_of_the_future_silences_nothing(lake):
     assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("gap", "2020-03"), ("late", "2020-03")]
 
 
+def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
+    months = (lake.clone / "params.yaml").read_text()
+    days = months.replace('"2020-01"', '"2020-01-01"').replace('- "2020-02"', '- "2020-01-02"\n    - "2031-01-01"')
+    lake.write("params.yaml", days)
+    lake.settings("  expect: daily\n  grace_days: 0\n")
+    for path in lake.place.iterdir():
+        path.unlink()
+    for day in ("2020-01-01", "2020-01-02", "2020-01-03", "2031-01-01"):
+        lake.deliver(day)
+    done = lake.json("--now", "2020-01-05", code=3)
+    assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("failed", "2031-01-01"), ("late", "2020-01-04")]
+    words = (
+        "2031-01-01 is taken in, and has not begun yet: what comes before it is not asked for; next: edit params.yaml"
+    )
+    assert done["alarms"][0]["words"] == words
+    lake.write("params.yaml", days.replace("2031-01-01", "2020-01-03"))
+    lake.land()
+    (lake.place / "2031-01-01.txt").unlink()
+    done = lake.json("--now", "2020-01-02", code=0)
+    assert done["alarms"] == [], "the day after today came early, and hides nothing"
+
+
 def test_a_branch_of_its_name_with_one_file_more_is_an_alarm_and_never_merged(lake):
     lake.settings("  merge: promote\n")
     lake.deliver("2020-03")
@@ -389,6 +411,23 @@ def test_a_batch_that_cannot_be_tried_is_proposed_by_nobody(lake):
     assert alarm["kind"] == "failed"
     assert "the server is down" in alarm["words"]
     assert lake.branches() == ["main"]
+
+
+def test_stages_that_look_at_a_batch_see_no_variable_of_whoever_asks(lake, monkeypatch):
+    names = ("PUSHFORWARD_FORGE_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "GH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MINE")
+    for name in names:
+        monkeypatch.setenv(name, "a-secret")
+    seen = lake.folder / "seen.json"
+    telling = f"import json, os, pathlib\npathlib.Path({str(seen)!r}).write_text(json.dumps(dict(os.environ)))\n"
+    lake.write("collect.py", telling + (lake.clone / "collect.py").read_text())
+    lake.land()
+    lake.deliver("2020-03")
+    assert "arrive/2020-03 is pushed" in lake.arrive(*EARLY)
+    found = json.loads(seen.read_text())
+    assert "a-secret" not in found.values()
+    assert found["PYTHONPATH"].split(os.pathsep)[0].endswith("/checkout/src")
+    assert found["DVC_STAGE"] == "collect@2020-03"
+    assert {name: os.environ[name] for name in names} == dict.fromkeys(names, "a-secret")
 
 
 def test_stages_that_are_named_look_at_it_where_none_is_of_a_batch_alone(lake):

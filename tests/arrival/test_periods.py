@@ -50,6 +50,21 @@ def test_a_gap_is_the_period_that_comes_next(expect, taken, listed, gap):
     assert ([one.batch for one in found.new], found.gap) == ([listed], gap)
 
 
+@pytest.mark.parametrize(
+    ("expect", "name", "now", "ahead"),
+    [
+        ("daily", "2020-03-01", "2020-03-01", False),
+        ("daily", "2020-03-01", "2020-02-29", True),
+        ("weekly", "2020-W53", "2020-12-28", False),
+        ("weekly", "2020-W53", "2020-12-27", True),
+        ("monthly", "2020-03", "2020-03-01", False),
+        ("monthly", "2020-03", "2020-02-29", True),
+    ],
+)
+def test_a_period_is_ahead_until_its_first_day(expect, name, now, ahead):
+    assert periods.ahead(expect, name, at(now)) is ahead
+
+
 def test_what_has_not_come_for_years_is_bounded():
     assert len(periods.overdue("daily", "1990-01-01", 0, at("2026-01-01"))) == periods.MOST
 

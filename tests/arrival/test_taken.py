@@ -50,6 +50,18 @@ def test_one_more_batch_is_one_line_of_the_file_as_it_is(text, lines):
     assert changed(text, of(text).adding(NEW)["params.yaml"]) == lines
 
 
+def test_lines_that_end_as_on_windows_stay_so():
+    text = 'data:\r\n  months:\r\n    - "2013-02"  # digest sha256:aa11aa\r\ncollect:\r\n  jobs: 4\r\n'
+    (made,) = of(text).adding(NEW).values()
+    added = '    - "2013-03"  # digest sha256:cc33cc\r\n'
+    assert made.decode() == text.replace("collect", f"{added}collect")
+    assert of(made.decode()).digests == {"2013-02": "sha256:aa11aa", "2013-03": "sha256:cc33cc"}
+    (corrected,) = of(text).correcting(Listed("2013-02", "sha256:bb22bb")).values()
+    assert corrected.count(b"\n") == corrected.count(b"\r\n") == text.count("\n") + 2
+    assert of(corrected.decode()).digests == {"2013-02": "sha256:bb22bb"}
+    assert plain(corrected)["collect"] == {"corrected": {"2013-02": "sha256:bb22bb"}, "jobs": 4}
+
+
 def test_a_name_of_any_text_is_quoted():
     text = 'data:\n  months:\n    - "delivery A"\n'
     made = of(text).adding(Listed('it\'s: "B" # 7', "123456"))["params.yaml"]

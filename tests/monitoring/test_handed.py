@@ -58,6 +58,7 @@ def _with(**changed):
         _with(reasons=[]),
         _with(reasons=[{"rule": "mine", "words": "because"}]),
         _with(at="2020-06-01T00:00:00"),
+        _with(days=[{"day": "of old", "rows": 1, "loss": 0.5}]),
         json.dumps({"looks": [json.loads(LOOK.to_json())] * 2}),
     ],
 )

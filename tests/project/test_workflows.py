@@ -485,6 +485,12 @@ def test_a_workflow_of_its_own_comes_with_the_section_that_asks_for_it():
     told = b"tool: '0.2.0'\nmonitor:\n  reference: data/rows\n"
     assert workflows.beside(told) == ("monitor",)
     assert workflows.beside(b"server:\n  workflows: [monitor]\n# monitor:\n") == ()
+    assert workflows.beside(b"{'tool': '0.2.0', \"monitor\": {reference: data/rows}, 'arrive' : {source: x}}") == (
+        "arrive",
+        "monitor",
+    )
+    assert workflows.beside(b"note: |\n  of\n\n  monitor:\nmonitor:\n") == (), "a text, and a section without a word"
+    assert workflows.beside(b"") == workflows.beside(b"monitor: [") == workflows.beside(b"monitor") == ()
     plain, asked = (workflows.render(Form("main", "src", SETUP, beside=names)) for names in ((), ("monitor",)))
     (more,) = (made for made in asked if made.path not in {one.path for one in plain})
     assert more.path == ".github/workflows/monitor.yml"

@@ -9,6 +9,7 @@ from tests import documents
 from tests.mailbox import Webhook, served
 
 from pushforward.arrival.told import UNTOLD
+from pushforward.commands import notify
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import invalid
@@ -222,6 +223,12 @@ def test_a_scheduled_run_that_fails_is_news(tiny, monkeypatch, file, verdict, fi
     waiting = [item.news for item in telling.spool(tiny.server).waiting()]
     assert [(one.event, one.text) for one in waiting] == ([told] if told else [])
     assert spawned.asked == ([("--tell",)] if told else [])
+
+
+@pytest.mark.parametrize(("said", "failed"), [("true", True), ("false", False), ("", False)])
+def test_a_job_says_by_a_variable_that_its_run_has_failed(monkeypatch, said, failed):
+    monkeypatch.setenv("PUSHFORWARD_FAILED", said)
+    assert notify.notify.make_context("notify", ["monitor"]).params["failed"] is failed
 
 
 def test_what_nobody_wants_any_more_is_no_news_and_settings_that_cannot_be_read_tell_nobody(tiny, monkeypatch, capsys):

@@ -321,8 +321,12 @@ def _periods(taken: Taken, expect: periods.Expect, listed: Sequence[str], now: d
             more = f" (so is {_some(others[1:])})" if others[1:] else ""
             yield Alarm("failed", others[0], f"{misnamed.message}{more}; next: {misnamed.next}", ",".join(others[1:]))
     here = [name for name in taken.names if periods.fits(expect, name)]
-    grace = taken.arrive.grace_days
-    for name in periods.overdue(expect, max(here), grace, now, frozenset(listed)) if here else ():
+    ahead = [name for name in here if periods.ahead(expect, name, now)]
+    begun, grace = [name for name in here if name not in ahead], taken.arrive.grace_days
+    if ahead and not (begun and periods.following(expect, max(begun)) == min(ahead)):
+        some = f"{_some(ahead)} is taken in, and has not begun yet: what comes before it is not asked for"
+        yield Alarm("failed", ahead[0], f"{some}; next: edit {taken.file}", ",".join(ahead[1:]))
+    for name in periods.overdue(expect, max(begun), grace, now, {*here, *listed}) if begun else ():
         day = periods.due(expect, name, grace)
         yield Alarm("late", name, f"{name} has not arrived, and should have by {day.isoformat()}")
 

@@ -54,6 +54,11 @@ def due(expect: Expect, name: str, grace_days: int) -> date:
     return _end(expect, name) + timedelta(days=grace_days)
 
 
+def ahead(expect: Expect, name: str, now: datetime) -> bool:
+    """Whether a period has not begun by `now`."""
+    return _first(expect, name) > now.date()
+
+
 def following(expect: Expect, name: str) -> str:
     """The period after this one."""
     if expect == "monthly":
@@ -65,10 +70,15 @@ def following(expect: Expect, name: str) -> str:
     return f"{year:04d}-W{week:02d}"
 
 
+def _first(expect: Expect, name: str) -> date:
+    """The first day of a period."""
+    if expect == "weekly":
+        return date.fromisocalendar(int(name[:4]), int(name[6:]), 1)
+    return date.fromisoformat(name if expect == "daily" else f"{name}-01")
+
+
 def _end(expect: Expect, name: str) -> date:
     """The first day after a period."""
-    if expect == "daily":
-        return date.fromisoformat(name) + timedelta(days=1)
-    if expect == "weekly":
-        return date.fromisocalendar(int(name[:4]), int(name[6:]), 1) + timedelta(days=7)
-    return date.fromisoformat(f"{params.next_month(name)}-01")
+    if expect == "monthly":
+        return _first(expect, params.next_month(name))
+    return _first(expect, name) + timedelta(days=1 if expect == "daily" else 7)

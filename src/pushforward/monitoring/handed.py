@@ -6,6 +6,7 @@ What git knows of a version is not taken from here (`look.held`).
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def read(folder: Path) -> Mapping[str, Record]:
     try:
         listed = untrusted.plain_json(content, FOUND)["looks"]
         found = [_read(one) for one in listed]
-    except (PushforwardError, KeyError, TypeError, RecursionError):
+    except (PushforwardError, KeyError, TypeError, ValueError, RecursionError):
         found = None
     if found is None or len({one.model for one in found}) != len(found):
         raise PushforwardError(f"{FOUND} is not what `{LOOK}` writes", next=f"{LOOK} {folder}", exit_code=DATA)
@@ -45,7 +46,10 @@ def read(folder: Path) -> Mapping[str, Record]:
 def _read(told: Any) -> Record:
     found = record.read(json.dumps(told).encode())
     if found.at.tzinfo is None:
-        raise TypeError("a moment without its zone")
+        raise ValueError("a moment without its zone")
+    begun = [found.live.begun] if found.live is not None and found.live.begun else []
+    for day in (*begun, *(one.day for one in found.days)):  # which looks after this one count from
+        date.fromisoformat(day)
     decision.check(found.decision, [reason.rule for reason in found.reasons])
     return record.read(json.dumps(_harmless(json.loads(found.to_json()))).encode())
 

@@ -216,25 +216,14 @@ def reproduce(
     listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
-        from dvc.exceptions import ReproductionError
-
         frozen = _check(root, repo, wanted, before)
         if push:
             tried(root, repo, write=True)
-        try:
+        with told(root, repo, listener, tail, result):
             if pull:
                 result.pulled = _pull_folders(repo)
             _reproduce(repo, listener, pull=pull, whole=whole, keep=keep)
-        except ReproductionError as failed:
-            listener.close_last()
-            sys.stdout.flush()
-            time.sleep(0.05)  # let the pump hand on the last words of the stage
-            if _is_of_objects(failed) and (lost := lost_of(root, repo)):
-                raise lost from failed
-            tell_failure(failed, listener, bytes(tail), result, root)
-        else:
-            listener.close_last()
-            listener.tell_end()
+        if result.outcome == "ok":
             listener.transferring = True
             if pull:
                 result.pulled += _bring(root, repo, (*wanted, *_cached(repo, root, shown)))
@@ -247,6 +236,25 @@ def reproduce(
         raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+@contextlib.contextmanager
+def told(root: Path, repo: Any, listener: Listener, tail: bytearray, result: Reproduction) -> Iterator[None]:
+    """Write down in `result` what became of the stages that run in this block: one that fails is an outcome."""
+    from dvc.exceptions import ReproductionError
+
+    try:
+        yield
+    except ReproductionError as failed:
+        listener.close_last()
+        sys.stdout.flush()
+        time.sleep(0.05)  # let the pump hand on the last words of the stage
+        if _is_of_objects(failed) and (lost := lost_of(root, repo)):
+            raise lost from failed
+        tell_failure(failed, listener, bytes(tail), result, root)
+    else:
+        listener.close_last()
+        listener.tell_end()
 
 
 def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool, keep: bool) -> None:
@@ -466,27 +474,20 @@ def _from_cache(root: Path, target: str) -> bool:
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
     environment.enter(environment.project(root))
-    listener = Listener(say)
+    listener, result = Listener(say), Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
-        from dvc.exceptions import ReproductionError
-
         made_by = [out.stage.addressing for out in repo.index.outs if os.path.relpath(out.fs_path, root) == path]
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         refuse_links(repo)
-        try:
+        with told(root, repo, listener, tail, result):
             _pull_folders(repo, made_by[0])
             repo.reproduce(targets=made_by, pull=True, allow_missing=True)
-        except ReproductionError as failed:
-            result = Reproduction()
-            if _is_of_objects(failed) and (lost := lost_of(root, repo)):
-                raise lost from failed
-            tell_failure(failed, listener, bytes(tail), result, root)
-            if result.outcome == "refused":
-                raise PushforwardError(result.message, exit_code=DATA) from None
+        if result.outcome == "refused":
+            raise PushforwardError(result.message, exit_code=DATA)
+        if result.outcome == "failed":
             stage = listener.stages[-1].name if listener.stages else made_by[0]
-            text = f"{stage} failed: {result.cause}\n{result.message}"
-            raise PushforwardError(text, next=result.next) from None
+            raise PushforwardError(f"{stage} failed: {result.cause}\n{result.message}", next=result.next)
         if not (root / path).exists():
             repo.pull(targets=made_by)
 

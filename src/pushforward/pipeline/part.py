@@ -3,19 +3,22 @@
 `arrival` looks at a batch by it before the batch is committed.
 """
 
+import contextlib
 import os
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import environment
-from pushforward.pipeline.dvc import opened
+from pushforward.pipeline.dvc import opened, told
 from pushforward.pipeline.graph import refuse_links
-from pushforward.pipeline.stages import Listener, Reproduction, tail_of, tell_failure
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.stages import Listener, Reproduction, tail_of
+from pushforward.pipeline.storage import home, storage
+from pushforward.process import clean_environment
+
+ENTERED = ("VIRTUAL_ENV", "PYTHONNOUSERSITE")  # by which a stage knows the environment of the project
 
 
 def of_item(root: Path, item: str) -> list[str]:
@@ -48,33 +51,31 @@ def named(root: Path, names: Iterable[str], item: str) -> list[str]:
 def attempt(root: Path, targets: Iterable[str], *, say: Any = print) -> Reproduction:
     """Run these stages and those that they need; one that ends with status 3 has refused its data.
 
-    What it makes stays in the cache of `root`. A refused or failed stage is an outcome, no exception.
+    What it makes stays in the cache of `root`, and they see no variable of whoever asks: of a job that holds tokens,
+    say. A refused or failed stage is an outcome, no exception.
     """
     started = time.monotonic()
     environment.enter(environment.project(root))
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(root / "src"), *([before] if before else [])])
-    listener, result = Listener(say), Reproduction()
-    try:
-        with tail_of() as tail, opened(root, listener) as repo:
-            from dvc.exceptions import ReproductionError
-
-            refuse_links(repo)
-            pull = bool(storage(root).remote)
-            try:
-                repo.reproduce(targets=list(targets), pull=pull, allow_missing=pull)
-            except ReproductionError as failed:
-                listener.close_last()
-                sys.stdout.flush()
-                time.sleep(0.05)  # let the pump hand on the last words of the stage
-                tell_failure(failed, listener, bytes(tail), result, root)
-            else:
-                listener.close_last()
-                listener.tell_end()
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
+    listener, result = Listener(say, home(root)), Reproduction()
+    with tail_of() as tail, opened(root, listener) as repo, _alone(root):
+        refuse_links(repo)
+        pull = bool(storage(root).remote)
+        with told(root, repo, listener, tail, result):
+            repo.reproduce(targets=list(targets), pull=pull, allow_missing=pull)
     result.stages = listener.stages
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Have DVC start stages in the clean environment, with the code of `root`; DVC itself may need more for a store."""
+    from dvc.stage import run
+
+    before, given = run.fix_env, {name: os.environ[name] for name in ENTERED if name in os.environ}
+    given["PYTHONPATH"] = os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    run.fix_env = lambda _=None: before(clean_environment({**given, "OMP_WAIT_POLICY": "passive"}))
+    try:
+        yield
+    finally:
+        run.fix_env = before

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pushforward import __version__, files
+from pushforward import __version__, files, schema, yamlfile
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.repository import Repository
 
@@ -124,8 +124,12 @@ def render(form: Form) -> list[Generated]:
 
 
 def beside(told: bytes) -> tuple[str, ...]:
-    """The sections of a pushforward.yaml that have a workflow of their own."""
-    return tuple(name for name in BESIDE if re.search(rf"(?m)^{name}:".encode(), told))
+    """The sections of a pushforward.yaml that have a workflow of their own; none of one that cannot be read."""
+    try:
+        tree = yamlfile.load(told, schema.FILE)
+    except PushforwardError:  # whoever needs what it says tells why
+        return ()
+    return tuple(name for name in BESIDE if tree.get(name) is not None)
 
 
 def logs_in(root: Path) -> bool:
