@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -162,3 +163,31 @@ def test_by_a_loss_of_the_projects_own_no_outcomes_are_asked_for(tmp_path, monke
     with pytest.raises(TypeError):  # what was asked here gives nothing to wait for
         _look(SimpleNamespace(clone=tmp_path, folder=tmp_path), log, main, canary)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("moved", "taken"), [({}, ["worse"]), ({"main": "canary"}, []), ({"canary": None}, [])])
+def test_what_was_found_of_a_pair_takes_nothing_back_when_one_of_them_has_gone_meanwhile(monkeypatch, moved, taken):
+    main, canary = SimpleNamespace(name="toy@v1.0.0"), SimpleNamespace(name="toy@v1.1.0")
+    arms, back, looked = {"main": main, "canary": canary}, [], asyncio.Event()
+    follower = SimpleNamespace(
+        live=SimpleNamespace(arms=arms),
+        told=SimpleNamespace(outcomes="x"),
+        serve=SimpleNamespace(look_seconds=0),
+        take_back=back.append,
+    )
+
+    async def found(self, *pair):
+        assert pair == (main, canary)
+        arms.update({arm: arms.get(other) for arm, other in moved.items()})
+        looked.set()
+        return "worse"
+
+    async def play():
+        task = asyncio.create_task(Outcomes(follower, Path(), print).run())
+        await looked.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    monkeypatch.setattr(Outcomes, "_look", found)
+    asyncio.run(play())
+    assert back == taken

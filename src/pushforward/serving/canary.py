@@ -56,7 +56,7 @@ class Outcomes:
                     self.say(f"outcomes of the canary cannot be looked at: {words}")
                 self._silent = words
                 continue
-            if why and arms.get("canary") is canary:
+            if why and arms.get("main") is main and arms.get("canary") is canary:  # neither has gone meanwhile
                 self.follower.take_back(why)
 
     async def _look(self, main: Running, canary: Running) -> str:
