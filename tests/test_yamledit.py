@@ -1,8 +1,12 @@
 """Edits of YAML as people write it: the difference is the edit, and whatever else it would say is refused."""
 
 import difflib
+import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from pushforward import params, yamledit
 from pushforward.errors import USAGE, PushforwardError
@@ -180,3 +184,45 @@ def test_what_stands_behind_an_item_is_read_and_written():
     for key in ("list", "last", "nowhere"):
         with pytest.raises(PushforwardError, match=f"{key} is written in a way"):
             yamledit.noted(TEXT, key, "b", "# no note is there")
+
+
+NAMES = st.text("ab.-_ é", min_size=1, max_size=3).filter(str.strip) | st.sampled_from(["true", "1", "null", "<<"])
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("ab:#'\"\\\n-{}[],&*!|>%@` é~", max_size=12)
+    | st.sampled_from(["no", "null", "1", "1e3", "2013-05", "~", "<<", "=", "0x1f"])
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=3)
+TREES = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=3), min_size=1, max_size=3)
+
+
+def others(flat, key):
+    return {name: found for name, found in flat.items() if not f"{name}.".startswith(f"{key}.")}
+
+
+@given(tree=TREES, value=VALUES, flow=st.sampled_from([None, False, True]), crlf=st.booleans(), data=st.data())
+def test_an_edit_of_any_file_is_the_edit_or_a_refusal(tree, value, flow, crlf, data):
+    yaml, out = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.default_flow_style = flow
+    yaml.dump(tree, out)
+    text = out.getvalue().replace("\n", "\r\n" if crlf else "\n").encode()
+    try:
+        before = params.flatten(text)
+    except PushforwardError:
+        return
+    key = data.draw(st.sampled_from([*before]))
+    for edit, wanted in (
+        (lambda: yamledit.changed(text, {key: value}), {**before, key: value}),
+        (lambda: yamledit.appended(text, key, value, note="# new"), None),
+        (lambda: yamledit.put(text, key, "new", value), None),
+    ):
+        try:
+            made = params.flatten(edit())
+        except PushforwardError:
+            continue
+        assert others(made, key) == others(before, key)
+        if wanted is not None:
+            assert made == wanted

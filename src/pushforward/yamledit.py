@@ -120,6 +120,8 @@ class _Sheet:
 
     def says(self, key: str) -> Any:
         """What the file says at a key."""
+        if key not in self._flat:  # one that is no text, `true` for instance
+            raise self.refusal(key)
         return self._flat[key]
 
     def is_empty(self, key: str) -> bool:

@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.arrival.conftest import digest
+from tests.mailbox import Webhook, served
 
 from pushforward.arrival import arrive as arrival
 from pushforward.arrival import told
+from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
+from pushforward.git.server import Server
 from pushforward.report import notes
 from pushforward.report.note import Context, Report
 from pushforward.server import telling
@@ -87,7 +91,6 @@ def test_a_server_and_a_job_tell_what_is_news(lake, tmp_path):
     assert (found.event, found.text) == ("arrival", "After 2020-02 comes 2020-03, and the source has 2020-04 next")
 
 
-@pytest.mark.ml_test_score("Monitoring 1")
 def test_a_correction_is_a_change_of_its_own_that_has_it_fetched_again(lake):
     lake.deliver("2020-03", "3\n")
     lake.arrive(*EARLY)
@@ -154,7 +157,42 @@ def test_without_a_place_for_it_a_correction_is_told(lake):
     assert "! the source has another 2020-03 than was taken in, and nothing fetches it" in said
 
 
+def _loses(lake):
+    (lake.place / "2020-02.txt").unlink()
+
+
+def _corrects(lake):
+    lake.deliver("2020-03", "3, and nothing fetches it\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (_loses, "The source has no 2020-02 any more; nothing is taken out here"),
+        (_corrects, "The source has another 2020-03 than was taken in, and nothing fetches it"),
+    ],
+)
 @pytest.mark.ml_test_score("Monitoring 1")
+def test_whoever_is_to_know_is_told_once_of_a_source_that_changes(lake, tmp_path, changes, said):
+    told_of = "notify:\n  team: {url_env: HOOK, events: [arrival]}\n"
+    lake.settings(told_of, **{"\n  corrected: params.yaml:collect.corrected": ""})
+    lake.deliver("2020-03", "3\n")
+    lake.arrive(*EARLY)
+    lake.merge("arrive/2020-03")
+    changes(lake)
+    with served(Webhook()) as hook:
+        addresses = Server.load(lake.bare).folder / telling.ADDRESSES
+        addresses.write_text(f"HOOK = {hook.url}\n")
+        addresses.chmod(0o600)
+        for _ in range(2):
+            lake.arrive("--look", str(tmp_path / "found"))
+            lake.arrive("--from", str(tmp_path / "found"), code=3)
+            done = CliRunner().invoke(main, ["notify", "arrival", "--from", str(tmp_path / "found")])
+            assert done.exit_code == 0, done.output
+        (message,) = hook.taken
+    assert said in message["text"]
+
+
 def test_an_old_batch_that_disappears_is_told_and_stays(lake):
     lake.deliver("2020-03")
     lake.arrive(*EARLY)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pushforward import schema
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring import decision
 from pushforward.monitoring.decision import Ages, Decision, Found, decide
@@ -97,12 +98,28 @@ WORSE = (
         ),
     ],
 )
-@pytest.mark.ml_test_score("Monitoring 4")
 def test_each_rule_gives_its_word_and_its_reason(found, word, rule, said):
     told = decide(found)
     assert told.word == word
     assert told.reasons[0][0] == rule
     assert said in told.reason
+
+
+@pytest.mark.ml_test_score("Monitoring 4")
+def test_the_example_has_a_version_trained_anew_before_its_age_is_known_to_cost():
+    """What two months cost is measured: `test_a_model_of_two_months_ago_is_worse_and_by_how_much_is_known`."""
+    project = schema.load(PAGE.parents[1])
+    assert project is not None
+    assert project.monitor is not None
+    days = project.monitor.stale_days
+    assert days is not None
+    assert days < 59  # from the first of January to the first of March
+    for age, word in ((days, "fine"), (days + 1, "retrain")):
+        ages = dataclasses.replace(AGES, version=timedelta(days=age))
+        limits = LIMITS.model_copy(update={"stale_days": days})
+        told = decide(_of(limits=limits, ages=ages))
+        assert told.word == word
+    assert told.reasons == (("stale", f"the version is {days + 1}.0 d old, and stale_days is {days}"),)
 
 
 @pytest.mark.parametrize(

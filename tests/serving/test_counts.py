@@ -42,8 +42,10 @@ def page(live, *questions):
             await ask(application, path, body)
         return (await ask(application, "/metrics")).body.decode()
 
-    families = [*text_string_to_metric_families(asyncio.run(run()))]
-    return {(one.name, *sorted(one.labels.items())): one.value for family in families for one in family.samples}
+    samples = [one for family in text_string_to_metric_families(asyncio.run(run())) for one in family.samples]
+    found = {(one.name, *sorted(one.labels.items())): one.value for one in samples}
+    assert len(found) == len(samples), "each series is there once"
+    return found
 
 
 def test_what_happened_to_the_versions_is_counted(tmp_path):
