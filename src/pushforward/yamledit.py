@@ -21,6 +21,7 @@ COLON = re.compile(r"\s*:")
 ALIAS = re.compile(r"\s*:[ \t]*(\*[^\s,\[\]{}]+)")
 ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s+")
 ITEM = re.compile(r"-(?:[ \t]+\*[^\s,\[\]{}]+)?")
+DASH = re.compile(r"-[ \t]+(?=[^\s#])")
 COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
 BEHIND = re.compile(r"[ \t]+(#[^\r\n]*?)(?=[ \t]*\r?(?:\n|\Z))")
 
@@ -50,7 +51,7 @@ def appended(text: bytes, key: str, value: Any, where: str = params.FILE, *, not
         made = f"{sheet.source[:end]}, {words}{sheet.source[end:]}"
     else:
         dash, end = sheet.items(node)[-1]
-        made = sheet.with_line(end, f"{' ' * sheet.column(dash)}- {words}{f'  {note}' if note else ''}")
+        made = sheet.with_line(end, f"{' ' * sheet.column(dash)}{sheet.dash(dash)}{words}{f'  {note}' if note else ''}")
     return sheet.checked(made, {key: [*sheet.says(key), value]})
 
 
@@ -163,6 +164,11 @@ class _Sheet:
             is_empty = alone and (len(alone[0]) > 1 or item.end_mark.index == item.start_mark.index)
             found.append((dash, alone.end() if alone and is_empty else self.end(item)))
         return found
+
+    def dash(self, place: int) -> str:
+        """A dash with what stands between it and its item."""
+        found = DASH.match(self.source, place)
+        return found[0] if found else "- "
 
     def column(self, place: int) -> int:
         """How far from the begin of its line a place is."""
