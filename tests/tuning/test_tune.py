@@ -148,6 +148,25 @@ def test_a_fold_whose_first_run_fails_is_begun_anew(toy, tmp_path):
     assert ground.number(first, {"train.p": 0.3}) == expected
 
 
+def test_stages_see_no_variable_of_whoever_asks_and_the_code_of_their_checkout(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("PUSHFORWARD_FORGE_TOKEN", "of-a-forge")
+    (toy.root / "src").mkdir()
+    (toy.root / "src" / "seen.py").write_text("import os\nwhere, names = __file__, sorted(os.environ)\n")
+    toy.git("add", "src")
+    line = "import seen; pathlib.Path('seen').write_text(json.dumps([seen.where, seen.names])); params = YAML"
+    toy.edit("pipeline.py", "params = YAML", line)
+    repository = Repository(toy.root)
+    rules, told = tuning._rules(toy.root, repository, "")
+    first = folds.folds(rules, told, lambda file: repository.read("HEAD", file))[0]
+    ground = folds.Ground(toy.root, rules, told, tmp_path / "runs", tmp_path / "log", lambda _: None)
+    ground.number(first, {"train.p": 0.3})
+    where, names = json.loads((tmp_path / "runs" / "fold-0" / "seen").read_text())
+    assert where == str(tmp_path / "runs" / "fold-0" / "src" / "seen.py")
+    assert "PUSHFORWARD_FORGE_TOKEN" not in names
+    assert {"PATH", "HOME", "PYTHONPATH"} <= set(names)
+    assert os.environ["PUSHFORWARD_FORGE_TOKEN"] == "of-a-forge"  # whoever asks has it still
+
+
 @pytest.mark.slow
 def test_after_a_kill_the_search_goes_on_as_if_nothing_had_happened(toy):
     toy.edit("params.yaml", "seconds: 0", "seconds: 0.05")

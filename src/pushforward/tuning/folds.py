@@ -25,7 +25,7 @@ from pushforward.judge import holdout as holdouts
 from pushforward.judge import table
 from pushforward.judge.score import SCORE_SECONDS, PredictionsError, ScoringError, read_asked, score
 from pushforward.lifecycle import Tune
-from pushforward.pipeline import declared, environment
+from pushforward.pipeline import declared, environment, part
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
@@ -204,7 +204,8 @@ class Ground:
     def _run(self, own: Path, fold: Fold, *, first: bool) -> None:
         pull = first and bool(storage(own).url)
         shown = declared.here(own).metrics
-        with _hushed(self.log):
+        environment.enter(environment.project(own))
+        with _hushed(self.log), part.alone(own):
             done = pipeline.reproduce(
                 own, pull=pull, push=False, whole=first, shown=shown, keep=first, say=lambda _: None
             )
