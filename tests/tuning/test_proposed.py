@@ -136,6 +136,28 @@ def test_what_is_no_more_than_noise_is_not_proposed_and_said_so(place, git, othe
 
 
 @pytest.mark.parametrize(
+    ("other", "said", "after"),
+    [
+        ({"check": None, "unchecked": "the time is over"}, "what is not checked may be chance", "checks again"),
+        (
+            {"check": dataclasses.replace(GAINED, seeds=(8,), low=None, high=None, planned=5)},
+            "there was time for one seed alone, and nobody knows what a seed alone does",
+            "checks again, with all seeds",
+        ),
+        (
+            {"check": dataclasses.replace(GAINED, low=-0.01, planned=5)},
+            "the gain is no more than a seed's noise",
+            "checks again, with all seeds",
+        ),
+    ],
+)
+def test_a_check_that_had_no_time_is_told_and_made_again(place, git, other, said, after):
+    assert propose(place, git, **other) is None
+    told = list(words.lines(found("0" * 40, **other), asked=True))
+    assert told[-2:] == [f"nothing is proposed: {said}", f"  next: pushforward tune --resume, which {after}"]
+
+
+@pytest.mark.parametrize(
     ("other", "wrong"),
     [
         ({"commit": "0" * 40}, "it is of the commit 000000000"),
