@@ -61,12 +61,11 @@ def lines_of(made, before=TEXT):
         ({"train.flow.b": "it's"}, ["-  flow: {a: 1, b: 'two'}", "+  flow: {a: 1, b: 'it''s'}"]),
         ({"train.flow.a": 7, "train.flow.b": "x"}, ["-  flow: {a: 1, b: 'two'}", "+  flow: {a: 7, b: 'x'}"]),
         ({"train.groups": ["z"]}, ["-  groups: [x, y]            # a list", "+  groups: [z]            # a list"]),
-        ({"train.many": ["z", "y"]}, ["-    - x                     # first", "-    # between", "+    - z"]),
+        ({"train.many": ["z", "y"]}, ["-    - x                     # first", "+    - z"]),
         (
             {"train.many": []},
             [
                 "-    - x                     # first",
-                "-    # between",
                 "-    - y                     # second",
                 "+    []",
             ],
@@ -112,6 +111,120 @@ def test_items_that_others_stand_for_are_written_out():
     assert yamledit.changed(text, {"b": [2, 3]}) == b"a: &x 1\nb:\n  - 2 # two\n  - 3\n"
 
 
+GROUPS = b"""groups:
+  - a  # first
+  # keep: b is for c
+  - b
+
+  # of c, which goes
+  - c  # third
+other: 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "made"),
+    [
+        (["a", "b", "d"], [b"- a  # first", b"# keep: b is for c", b"- b", b"# of c, which goes", b"- d"]),
+        (["a", "b"], [b"- a  # first", b"# keep: b is for c", b"- b", b"# of c, which goes"]),
+        (["a"], [b"- a  # first", b"# keep: b is for c", b"# of c, which goes"]),
+        (["b", "c"], [b"# keep: b is for c", b"- b", b"# of c, which goes", b"- c  # third"]),
+        (["c", "a"], [b"# keep: b is for c", b"# of c, which goes", b"- c  # third", b"- a  # first"]),
+        (["z"], [b"# keep: b is for c", b"# of c, which goes", b"- z"]),
+        ([], [b"# keep: b is for c", b"# of c, which goes", b"[]"]),
+        ("x", [b"# keep: b is for c", b"# of c, which goes", b'"x"']),
+    ],
+)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_line_between_items_stays_and_what_stands_behind_one_goes_with_it(value, made, newline):
+    text = yamledit.changed(GROUPS.replace(b"\n", newline), {"groups": value})
+    assert text.startswith(b"groups:" + newline)
+    assert text.endswith(newline + b"other: 1" + newline)
+    kept = [line.strip() for line in text.splitlines() if line.strip()][1:-1]
+    if value == ["z"]:  # where it stands among them nobody can know
+        kept.sort()
+    assert kept == made
+    assert params.flatten(text) == {"groups": value, "other": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        ("- a # x\n- a # y\n", ["a", "z"], "- a # x\n- z\n"),
+        ("- a # x\n- a # y\n", ["z", "a"], "- z\n- a # y\n"),
+        ("- a # x\n- a # y\n", ["m", "a", "a"], "- m\n- a # x\n- a # y\n"),
+        ("- a # x\n- a # y\n- b # z\n", ["c", "a", "d"], "- c\n- a # y\n- d\n"),
+        ("- a # x\n- b # y\n- a # z\n", ["b", "a", "c"], "- b # y\n- a # x\n- c\n"),
+        ("- 1 # x\n- true # y\n- '1' # z\n", ["1", 1, True], "- '1' # z\n- 1 # x\n- true # y\n"),
+        ("- - a\n  # of b\n  - b\n- c\n", [["a", "b"], "d"], "- - a\n  # of b\n  - b\n- d\n"),
+        ("- &x a # x\n- *x # y\n", ["a", "b"], "- &x a # x\n- b\n"),
+        ("-\n- b # y\n", [None, "c"], "-\n- c\n"),
+        ("- '#' # x\n- 'a # b'\n", ["c"], "- 'c'\n"),
+        ("- {a: 1}  # x\n- |\n  # no comment\n  b\n", [2], "- 2\n"),
+    ],
+)
+def test_an_item_keeps_what_stands_behind_it_by_its_place_first(before, value, after):
+    made = yamledit.changed(f"list:\n{before}".encode(), {"list": value})
+    assert made.decode() == f"list:\n{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "list: [a, # of a\n  b]\n",
+        "list:\n  # of all\n  [a,\n  # of b\n  b]\n",
+        "list:\n- a\n- {b: 1, # of b\n  c: 2}\n",
+        "list:\n- a\n- b: 1 # of b\n  c: 2\n",
+        "list: { # nothing\n  }\n",
+        "list: >- # folded\n  a\n  b\n",
+    ],
+)
+def test_what_has_a_comment_inside_that_would_go_is_refused_and_may_stay_what_it_is(text):
+    with pytest.raises(PushforwardError, match="list is written in a way that is not edited"):
+        yamledit.changed(text.encode(), {"list": ["a"]})
+    said = params.flatten(text.encode())["list"]
+    assert yamledit.changed(text.encode(), {"list": said}) == text.encode()
+
+
+def test_an_empty_mapping_with_a_comment_inside_gets_no_entry():
+    with pytest.raises(PushforwardError, match="list is written in a way that is not edited"):
+        yamledit.put(b"list: { # nothing\n  }\n", "list", "x", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "after"),
+    [
+        (
+            "collect:\n  # the months that are fetched\n  months:\n  - a\nlast: 1\n",
+            "collect.corrected",
+            'collect:\n  # the months that are fetched\n  months:\n  - a\n  corrected:\n    "x": 1\nlast: 1\n',
+        ),
+        ("# of a\na: 1  # one\n", "b", '# of a\na: 1  # one\nb:\n  "x": 1\n'),
+        ("a: &a 1\nb: *a\n", "c", 'a: &a 1\nb: *a\nc:\n  "x": 1\n'),
+        ("s: {\n  # of a\n  a: 1}\n", "s.b", 's: {\n  # of a\n  a: 1, b: {"x": 1}}\n'),
+    ],
+)
+def test_a_mapping_that_is_not_there_yet_comes_last(before, key, after):
+    assert yamledit.put(before.encode(), key, "x", 1).decode() == after
+
+
+@given(
+    old=st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), min_size=1, max_size=5),
+    new=st.lists(st.sampled_from("abcd"), max_size=5),
+)
+def test_no_line_of_comment_is_lost_whatever_a_list_becomes(old, new):
+    lines = []
+    for place, (name, above, behind) in enumerate(old):
+        lines += [f"  # above {place}"] * above + [f"  - {name}{f'  # behind {place}' if behind else ''}"]
+    made = yamledit.changed("\n".join(["list:", *lines, "end: 1"]).encode(), {"list": new}).decode()
+    assert params.flatten(made.encode()) == {"list": new, "end": 1}
+    found = [line.strip() for line in made.splitlines() if line.strip().startswith("#")]
+    assert sorted(found) == sorted(f"# above {place}" for place, (_, above, _) in enumerate(old) if above)
+    for line in made.splitlines():
+        item, _, behind = line.partition("  # behind ")
+        assert not behind or item == f"  - {old[int(behind)][0]}"
+
+
 @pytest.mark.parametrize("key", ["own.a", "own.b", "base.a", "own.d"])
 def test_what_would_change_more_than_that_is_refused(key):
     with pytest.raises(PushforwardError, match=f"params.yaml: {key} is written in a way that is not edited") as said:
@@ -153,7 +266,7 @@ def test_what_is_no_list_gets_no_item(key):
         ("train.none", "new", ['+    "new": "v"']),
         ("train.other", "new", ["+  other:", '+    "new": "v"']),
         ("other", "new", ["+other:", '+  "new": "v"']),
-        ("by.dot.other", "new", ["-by.dot: {in.side: 1}", '+by.dot: {other: {"new": "v"}, in.side: 1}']),
+        ("by.dot.other", "new", ["-by.dot: {in.side: 1}", '+by.dot: {in.side: 1, other: {"new": "v"}}']),
     ],
 )
 def test_an_entry_stands_in_its_place_after_the_others_or_alone(key, name, lines):

@@ -1,12 +1,14 @@
 """Edits of YAML files that people write: a value where the old one stands, one more line, and nothing else.
 
 `arrival` adds batches, `tuning` moves parameters, `monitoring` the day until which data is taken in. Indentation,
-quotes and comments stay; what an edit has made is read again, and refused where it says anything but the edit.
+quotes and comments stay; only what stands behind an item goes with it. What an edit has made is read again, and
+refused where it says anything but the edit, as an edit is that has no place for a comment inside.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -18,6 +20,9 @@ BARE = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)\Z)[a-z_][\w/-]*", r
 COLON = re.compile(r"\s*:")
 ALIAS = re.compile(r"\s*:[ \t]*(\*[^\s,\[\]{}]+)")
 ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s+")
+ITEM = re.compile(r"-(?:[ \t]+\*[^\s,\[\]{}]+)?")
+DASH = re.compile(r"-[ \t]+(?=[^\s#])")
+COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
 BEHIND = re.compile(r"[ \t]+(#[^\r\n]*?)(?=[ \t]*\r?(?:\n|\Z))")
 
 
@@ -45,9 +50,8 @@ def appended(text: bytes, key: str, value: Any, where: str = params.FILE, *, not
         end = last.end_mark.index
         made = f"{sheet.source[:end]}, {words}{sheet.source[end:]}"
     else:
-        column = last.start_mark.column
-        before = sheet.source[last.start_mark.index - column : last.start_mark.index]
-        made = sheet.with_line(sheet.end(last), f"{before}{words}{f'  {note}' if note else ''}")
+        dash, end = sheet.items(node)[-1]
+        made = sheet.with_line(end, f"{' ' * sheet.column(dash)}{sheet.dash(dash)}{words}{f'  {note}' if note else ''}")
     return sheet.checked(made, {key: [*sheet.says(key), value]})
 
 
@@ -75,8 +79,8 @@ def notes(text: bytes, key: str, where: str = params.FILE) -> dict[str, str]:
     sheet = _Sheet(text, where)
     node, found = sheet.find(key), {}
     if _is_list(node) and not node.flow_style:
-        for item in node.value:
-            if behind := BEHIND.match(sheet.source, sheet.end(item)):
+        for item, (_, end) in zip(node.value, sheet.items(node), strict=True):
+            if behind := BEHIND.match(sheet.source, end):
                 found[str(item.value)] = behind[1]
     return found
 
@@ -85,8 +89,9 @@ def noted(text: bytes, key: str, item: str, note: str, where: str = params.FILE)
     """The file with another comment behind an item of a list that has one."""
     sheet = _Sheet(text, where)
     node = sheet.find(key)
-    for one in node.value if _is_list(node) else ():
-        if one.value == item and (behind := BEHIND.match(sheet.source, sheet.end(one))):
+    block = _is_list(node) and not node.flow_style
+    for one, (_, end) in zip(node.value, sheet.items(node), strict=True) if block else ():
+        if one.value == item and (behind := BEHIND.match(sheet.source, end)):
             return sheet.checked(sheet.source[: behind.start(1)] + note + sheet.source[behind.end(1) :], {})
     raise sheet.refusal(key)
 
@@ -131,18 +136,54 @@ class _Sheet:
     def end(self, node: Any) -> int:
         """Where the text of a node ends; what a block's own end is has gone on to whatever comes next."""
         if isinstance(node.value, list) and node.value and not node.flow_style:
-            last = node.value[-1]
-            return self.end_of(*last) if isinstance(last, tuple) else self.end(last)
+            return self.items(node)[-1][1] if _is_list(node) else self.end_of(*node.value[-1])
         start = int(node.start_mark.index)
         return start + len(self.source[start : node.end_mark.index].rstrip())
 
     def end_of(self, name: Any, value: Any) -> int:
         """Where a key and its value end; the nodes say of an empty one that it is wherever the next thing is."""
+        if alias := ALIAS.match(self.source, name.end_mark.index):
+            return alias.end()
         return self.end(value) if value.end_mark.index > value.start_mark.index else self._behind(name)
 
     def _behind(self, name: Any) -> int:
         found = COLON.match(self.source, name.end_mark.index)
         return found.end() if found else int(name.end_mark.index)
+
+    def items(self, node: Any) -> list[tuple[int, int]]:
+        """Where each item of a list with a line for each begins, at its dash, and ends."""
+        anchor = ANCHOR.match(self.source, node.start_mark.index)
+        first = anchor.end() if anchor else int(node.start_mark.index)
+        others = re.compile(rf"^ {{{self.column(first)}}}-(?=\s)", re.MULTILINE)
+        dashes = [first, *(one.end() - 1 for one in others.finditer(self.source, first + 1, node.end_mark.index))]
+        if len(dashes) != len(node.value) or self.source[first] != "-":
+            raise self.refusal("a list")
+        found = []
+        for dash, item in zip(dashes, node.value, strict=True):
+            alone = ITEM.match(self.source, dash)  # an alias, whose node is elsewhere, or nothing
+            is_empty = alone and (len(alone[0]) > 1 or item.end_mark.index == item.start_mark.index)
+            found.append((dash, alone.end() if alone and is_empty else self.end(item)))
+        return found
+
+    def dash(self, place: int) -> str:
+        """A dash with what stands between it and its item."""
+        found = DASH.match(self.source, place)
+        return found[0] if found else "- "
+
+    def column(self, place: int) -> int:
+        """How far from the begin of its line a place is."""
+        return place - (self.source.rfind("\n", 0, place) + 1)
+
+    def comments(self, node: Any, start: int, end: int) -> list[str]:
+        """The comments between two places of a node."""
+        text = self.source[start:end]
+        for one in _scalars(node):
+            begin, after = one.start_mark.index - start, one.end_mark.index - start
+            if one.style in ("|", ">"):  # behind the sign there may be one
+                begin = text.find("\n", max(0, begin))
+            if 0 <= begin < after:
+                text = f"{text[:begin]}{'x' * (min(after, len(text)) - begin)}{text[after:]}"
+        return COMMENT.findall(text)
 
     def span(self, key: str) -> tuple[int, int]:
         """From where to where the value of a key is written."""
@@ -167,16 +208,48 @@ class _Sheet:
         node = self.find(key)
         if not old:
             return f" {_written(value)}"
-        if not _is_list(node) or node.flow_style or not isinstance(value, list) or not value or old.startswith("*"):
+        if old.startswith("*"):
             return _written(value, old)
-        starts = [self.source.rfind("-", 0, one.start_mark.index) for one in node.value]
-        lines = {
-            json.dumps(said): self.source[start : self._line_end(self.end(one))]
-            for said, start, one in zip(self.says(key), starts, node.value, strict=True)
-        }
-        between = f"{self._newline()}{' ' * node.start_mark.column}"
+        if json.dumps(self.says(key)) == json.dumps(value):
+            return old
+        if _is_list(node) and not node.flow_style:
+            return self._listed(key, node, value)
+        if self.comments(node, *self.span(key)):
+            raise self.refusal(key)
+        return _written(value, old)
+
+    def _listed(self, key: str, node: Any, value: Any) -> str:
+        """A list with a line for each item as another one, or as what is none: its comments stay between the lines."""
+        places, said = self.items(node), self.says(key)
+        column = self.column(places[0][0])
         first = self.source[node.value[0].start_mark.index :]
-        return between.join(lines.get(json.dumps(one)) or f"- {_written(one, first)}" for one in value)
+        is_list = isinstance(value, list) and value
+        lines = [f"- {_written(one, first)}" for one in value] if is_list else [_written(value)]
+        kept = _same(said, value) if is_list else {}
+        above = ["", *(self._above(end, dash) for (_, end), (dash, _) in pairwise(places))]
+        gone = [place for place in range(len(said)) if place not in kept.values()]
+        for place in gone:
+            dash, end = places[place]
+            if self.comments(node.value[place], dash, end):  # inside, not behind
+                raise self.refusal(key)
+        made = ""
+        for number, line in enumerate(lines):
+            old = kept.get(number)
+            until = len(said) if not is_list else number + 1 if old is None else old
+            while gone and gone[0] < until:
+                if "#" in (left := above[gone.pop(0)]):
+                    made += left
+            if old is not None:
+                dash, end = places[old]
+                made, line = made + above[old], self.source[dash : self._line_end(end)]
+            made += f"{' ' * column}{line}{self._newline()}"
+        made += "".join(above[place] for place in gone if "#" in above[place])
+        return made.lstrip().removesuffix(self._newline())
+
+    def _above(self, end: int, dash: int) -> str:
+        """The lines between one item and the next."""
+        begin = self._line_end(end) + len(self._newline())
+        return self.source[begin : dash - self.column(dash)]
 
     def with_line(self, after: int, line: str) -> str:
         """The text with one more line after the one that has a place."""
@@ -195,6 +268,8 @@ class _Sheet:
             )
         if there:
             start, end = self.span(key)
+            if self.comments(self.find(key), start, end):
+                raise self.refusal(key)
             if parent.flow_style:
                 return f"{self.source[:start]}{' ' if start == end else ''}{{{entry}}}{self.source[end:]}"
             column = self._pair(key)[0].start_mark.column  # type: ignore[index]  # it is there
@@ -202,12 +277,11 @@ class _Sheet:
             at = self._line_end(end)
             line = f"{self._newline()}{' ' * (column + 2)}{entry}"
             return kept + self.source[end:at].rstrip() + line + self.source[at:]
-        first = parent.value[0][0]
-        at, column = first.start_mark.index, first.start_mark.column
+        end = self.end_of(*parent.value[-1])
         if parent.flow_style:
-            return f"{self.source[:at]}{_written(last, 'x')}: {{{entry}}}, {self.source[at:]}"
-        below = f"{self._newline()}{' ' * (column + 2)}{entry}{self._newline()}{' ' * column}"
-        return f"{self.source[:at]}{_written(last, 'x')}:{below}{self.source[at:]}"
+            return f"{self.source[:end]}, {_written(last, 'x')}: {{{entry}}}{self.source[end:]}"
+        column = " " * parent.value[0][0].start_mark.column
+        return self.with_line(end, f"{column}{_written(last, 'x')}:{self._newline()}{column}  {entry}")
 
     def _line_end(self, place: int) -> int:
         found = re.compile(r"\r?(?:\n|\Z)").search(self.source, place)
@@ -243,6 +317,37 @@ def _is_list(node: Any) -> bool:
 
 def _is_mapping(node: Any) -> bool:
     return node is not None and node.id == "mapping"
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    """The nodes below a node that hold no others, each once."""
+    seen, waiting = set(), [node]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:  # others stand for it
+            continue
+        seen.add(id(one))
+        if isinstance(one.value, list):
+            waiting += chain.from_iterable(part if isinstance(part, tuple) else (part,) for part in one.value)
+        else:
+            yield one
+
+
+def _same(old: Sequence[Any], new: Sequence[Any]) -> dict[int, int]:
+    """Which item of the new list was which of the old one: by its place from begin or end, else by its value."""
+    before, after = ([json.dumps(one) for one in each] for each in (old, new))
+    shift, most = len(before) - len(after), min(len(before), len(after))
+    begin = next((place for place in range(most) if before[place] != after[place]), most)
+    tail = next((count for count in range(most - begin) if before[-1 - count] != after[-1 - count]), most - begin)
+    found = {place: place for place in range(begin)}
+    found |= {place: place + shift for place in range(len(after) - tail, len(after))}
+    rest = list(range(begin, len(before) - tail))
+    for place in range(begin, len(after) - tail):
+        equal = [one for one in rest if before[one] == after[place]]
+        if equal:
+            found[place] = place if place in equal else equal[0]
+            rest.remove(found[place])
+    return found
 
 
 def _written(value: Any, old: str = "") -> str:

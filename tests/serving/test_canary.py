@@ -17,7 +17,7 @@ from tests.team import MODEL_SETTINGS, Hub
 from pushforward.errors import PushforwardError
 from pushforward.serving import program
 from pushforward.serving.canary import Outcomes, _looks, look, paired
-from pushforward.serving.journal import Entry, Journal
+from pushforward.serving.journal import Asking, Entry, Journal
 from pushforward.serving.line import Predicted
 
 SETTINGS = MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "").replace("batches: params.yaml:data.months", "")
@@ -78,7 +78,15 @@ def _asked(folder, harm, *, timed=True):
             rows |= {"at": [at] * len(places)} if timed else {}
             answered = at + timedelta(seconds=arm == "main")
             kept.add(
-                Entry(answered, f"r{day}", one.served, arm, rows, Predicted({"p": [float(p[n]) for n in places]}), 1)
+                Entry(
+                    answered,
+                    Asking("r", f"{day}"),
+                    one.served,
+                    arm,
+                    rows,
+                    Predicted({"p": [float(p[n]) for n in places]}),
+                    1,
+                )
             )
     asyncio.run(kept.flush())
     return log, main, canary, pl.DataFrame({"id": ids, "y": y, "known_at": [AT + timedelta(days=30)] * COUNT})
@@ -110,17 +118,18 @@ def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, 
         (False, [("a", 0.1, 0.05), ("b", 0.2, 0.15), ("a", 0.3, 0.25)]),
     ],
 )
-def test_the_same_question_is_one_key_at_one_time_or_where_there_is_none_in_one_request(tmp_path, timed, pairs):
+def test_the_same_question_is_one_key_at_one_time_or_where_there_is_none_in_one_asking(tmp_path, timed, pairs):
     main, canary = (_running(version, tmp_path, timed=timed) for version in ("v1.0.0", "v2.0.0"))
     kept = Journal(tmp_path / "log", print)
     asked = (("r1", {"a": 0.1, "b": 0.2}), ("r2", {"a": 0.3}), ("r3", {"c": 0.4}), ("r4", {"a": 0.5}))
-    for second, (request, told) in enumerate(asked):
+    for second, (name, told) in enumerate(asked):
+        asking = Asking("always-the-same", name)
         for one, arm, late in ((main, "main", 0.25), (canary, "canary", 0.0)):
             rows = {"id": [*told], "x": [0.0] * len(told)} | ({"at": [AT] * len(told)} if timed else {})
             p = [round(each - 0.05 * (arm == "canary"), 2) for each in told.values()]
-            if arm == "main" or request in ("r1", "r2"):
+            if arm == "main" or name in ("r1", "r2"):
                 at = AT + timedelta(seconds=second + late)
-                kept.add(Entry(at, request, one.served, arm, rows, Predicted({"p": p}), 1))
+                kept.add(Entry(at, asking, one.served, arm, rows, Predicted({"p": p}), 1))
     asyncio.run(kept.flush())
     found = paired(tmp_path / "log", main, canary)
     assert found.select("key", "p", "canary.p").rows() == pairs

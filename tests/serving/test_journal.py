@@ -14,17 +14,20 @@ from tests.serving.shelf import AT, MANIFEST
 
 from pushforward.monitoring import tables as read
 from pushforward.serving import growing, journal
-from pushforward.serving.journal import Entry, Journal
+from pushforward.serving.journal import Asking, Entry, Journal
 from pushforward.serving.line import Predicted
 from pushforward.serving.port import Served
 
 SERVED = Served("toy", "v1.0.0", "d" * 64, "production", "id", "at", ("p",), True, json.loads(MANIFEST))
 
 
-def entry(*x, request="r", served=SERVED, arm="main", **more):
+ASKING = Asking("r", "1-1")
+
+
+def entry(*x, asking=ASKING, served=SERVED, arm="main", **more):
     rows = {"id": [f"k{value}" for value in x], "x": list(x), "at": [AT] * len(x)} | more
     columns = {name: [value / 2 for value in x] for name in served.predicted}
-    return Entry(datetime.now(UTC), request, served, arm, rows, Predicted(columns), 1500)
+    return Entry(datetime.now(UTC), asking, served, arm, rows, Predicted(columns), 1500)
 
 
 def files(folder):
@@ -34,7 +37,7 @@ def files(folder):
 def test_a_line_a_row_with_who_gave_it_and_what_was_asked(tmp_path):
     kept = Journal(tmp_path / "log", print)
     kept.add(entry(0.5, 0.25))
-    kept.add(entry(0.75, request="s", arm="canary"))
+    kept.add(entry(0.75, asking=Asking("s", "1-2"), arm="canary"))
     asyncio.run(kept.flush())
     (path,) = files(tmp_path / "log")
     assert read.FILE.fullmatch(path.name)
@@ -43,6 +46,7 @@ def test_a_line_a_row_with_who_gave_it_and_what_was_asked(tmp_path):
     assert found.schema == {
         "at": pl.Datetime("us", "UTC"),
         "request": pl.String,
+        "asking": pl.String,
         "version": pl.String,
         "digest": pl.String,
         "arm": pl.String,
@@ -55,10 +59,10 @@ def test_a_line_a_row_with_who_gave_it_and_what_was_asked(tmp_path):
         "row.x": pl.Float64,
         "row.at": pl.Datetime("us", "UTC"),
     }
-    assert found.select("request", "version", "arm", "key", "p", "row.x").rows() == [
-        ("r", "toy@v1.0.0", "main", "k0.5", 0.25, 0.5),
-        ("r", "toy@v1.0.0", "main", "k0.25", 0.125, 0.25),
-        ("s", "toy@v1.0.0", "canary", "k0.75", 0.375, 0.75),
+    assert found.select("request", "asking", "version", "arm", "key", "p", "row.x").rows() == [
+        ("r", "1-1", "toy@v1.0.0", "main", "k0.5", 0.25, 0.5),
+        ("r", "1-1", "toy@v1.0.0", "main", "k0.25", 0.125, 0.25),
+        ("s", "1-2", "toy@v1.0.0", "canary", "k0.75", 0.375, 0.75),
     ]
     assert found["time"].to_list() == [AT] * 3
 

@@ -47,7 +47,7 @@ class Arms:
         async with asyncio.timeout(60):
             while self.live._beside:
                 await asyncio.sleep(0.01)
-        return sorted((one.arm, one.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
+        return sorted((one.arm, one.asking.request, one.predicted.columns["p"][0]) for one in self.kept._waiting)
 
 
 @pytest.mark.ml_test_score("Infra 6")
@@ -63,6 +63,21 @@ def test_a_canary_answers_its_share_and_both_are_logged(tmp_path):
     found, logged = asyncio.run(play())
     assert found == [("canary", 0.75), ("main", 0.25), ("main", 0.25)]
     assert logged == [("canary", "r", 0.75), ("main", "r", 0.25), ("main", "r", 0.25), ("main", "r", 0.25)]
+
+
+def test_what_is_asked_together_has_one_name_of_its_own_whatever_a_client_calls_it(tmp_path):
+    async def play():
+        async with Arms(tmp_path, main='{"p": 0.25}', canary='{"p": 0.75}', shadow='{"p": 0.5}', share=1.0) as one:
+            for _ in range(3):
+                await one.p()
+            await one.logged()
+            return [(entry.asking.request, entry.asking.name, entry.arm) for entry in one.kept._waiting]
+
+    logged = asyncio.run(play())
+    assert {request for request, _, _ in logged} == {"r"}
+    names = {name for _, name, _ in logged}
+    assert len(names) == 3
+    assert sorted(logged) == [("r", name, arm) for name in sorted(names) for arm in ("canary", "main", "shadow")]
 
 
 def test_a_shadow_is_asked_and_not_heard(tmp_path):

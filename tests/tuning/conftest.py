@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PIPELINE = """
-import json, os, pathlib, sys, time
+import json, pathlib, sys, time
 from ruamel.yaml import YAML
 
 params = YAML(typ="safe").load(pathlib.Path("params.yaml"))
@@ -19,7 +19,7 @@ if stage == "collect":
     made = pathlib.Path("data/raw")
     made.mkdir(parents=True)
     for batch in batches:
-        (made / batch).write_text((pathlib.Path(os.environ["SOURCE"]) / batch).read_text())
+        (made / batch).write_text((pathlib.Path("@SOURCE@") / batch).read_text())
 elif stage == "holdout":
     import polars as pl
     made = pathlib.Path("data/holdout")
@@ -125,15 +125,14 @@ class Toy:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+def toy(tmp_path: Path) -> Toy:
     made = Toy(tmp_path / "toy", tmp_path / "source")
     made.root.mkdir()
     made.source.mkdir()
     for name, true in TRUE.items():
         (made.source / name).write_text(" ".join(["1"] * true + ["0"] * (10 - true)))
-    monkeypatch.setenv("SOURCE", str(made.source))
     written = {
-        "pipeline.py": PIPELINE,
+        "pipeline.py": PIPELINE.replace("@SOURCE@", str(made.source)),
         "predict.py": PREDICT,
         "dvc.yaml": STAGES,
         "params.yaml": PARAMS,

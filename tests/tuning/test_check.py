@@ -3,8 +3,9 @@
 import pytest
 
 from pushforward.lifecycle import Searched, Tune
+from pushforward.tuning import folds
 from pushforward.tuning.check import check
-from pushforward.tuning.folds import Fold
+from pushforward.tuning.folds import FailedError, Fold, Pace
 
 FOLD = Fold(asked=("2013-07", "2013-08"))
 
@@ -15,15 +16,16 @@ class Ground:
     def __init__(self, today, best, better="lower"):
         metric = {} if better == "lower" else {"metric": "m.json:auc"}
         self.told = Tune(space={"a": Searched(low=1, high=2)}, better=better, **metric)
-        self.numbers, self.asked = {1: today, 2: best}, []
+        self.numbers, self.asked, self.pace = {1: today, 2: best}, [], Pace()
 
     def number(self, fold, values):
         self.asked.append((fold, dict(values)))
         return self.numbers[values["a"]][values.get("seed", 11) - 11]
 
 
-def run(ground, seeds=("seed", (11, 12, 13, 14, 15)), *, apart=True, promised=0.05):
-    return check(ground, FOLD, ({"a": 1}, {"a": 2}), seeds, apart=apart, promised=promised, say=lambda _: None)
+def run(ground, seeds=("seed", (11, 12, 13, 14, 15)), *, apart=True, promised=0.05, ends=None):
+    values = {"a": 1}, {"a": 2}
+    return check(ground, FOLD, values, seeds, apart=apart, promised=promised, say=lambda _: None, ends=ends)
 
 
 def test_the_interval_is_students_of_the_differences():
@@ -62,3 +64,55 @@ def test_without_a_seed_the_noise_is_not_known():
     found = run(Ground([0.5], [0.4]), ("", ()))
     assert (found.gain, found.low, found.worth) == (pytest.approx(0.1), None, False)
     assert "its noise is not known" in found.sentences()[1]
+
+
+class Slow(Ground):
+    """A pipeline that takes 20 s for its fold and 10 s for each run."""
+
+    def __init__(self, clock):
+        super().__init__([0.5] * 5, [0.49, 0.48, 0.47, 0.46, 0.45])
+        self.clock = clock
+
+    def number(self, fold, values):
+        if not self.pace.ready:
+            self.clock[0] += 20
+            self.pace.ready = 1
+        self.clock[0] += 10
+        self.pace.runs.append(10.0)
+        return super().number(fold, values)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(folds.time, "monotonic", lambda: clock[0])
+    ground = Slow(clock)
+    ground.pace.runs, ground.pace.preparing = [7.0, 10.0, 4.0], [20.0]  # what the search has seen
+    return ground
+
+
+@pytest.mark.parametrize(("ends", "pairs"), [(120, 5), (119, 4), (79, 2), (40, 1), (60, 2), (59, 1)])
+def test_the_check_ends_in_time_with_the_seeds_that_it_has(slow, ends, pairs):
+    found = run(slow, ends=ends)
+    assert slow.clock[0] == 20 + 20 * pairs <= ends
+    assert found.seeds == (11, 12, 13, 14, 15)[:pairs]
+    assert (len(found.today), len(found.best), found.planned) == (pairs, pairs, 5)
+    assert found.gain == pytest.approx((0.01 + 0.01 * pairs) / 2)
+    said = found.sentences()[1]
+    if pairs == 1:
+        assert said == "one seed alone: +0.0100 better; the time was over for others, so its noise is not known"
+        assert not found.worth
+    else:
+        late = "" if pairs == 5 else " of 5, for the time was over,"
+        assert said.startswith(f"with {pairs} seeds{late} each +")
+
+
+def test_a_check_without_time_for_a_pair_begins_none_and_one_whose_run_takes_longer_has_none(slow):
+    with pytest.raises(FailedError, match="the time is over"):
+        run(slow, ends=39)
+    assert slow.asked == []
+    slow.pace.runs.clear()
+    slow.pace.preparing.clear()
+    with pytest.raises(FailedError, match="the time is over"):
+        run(slow, ends=35)
+    assert [values for _, values in slow.asked] == [{"a": 1, "seed": 11}]

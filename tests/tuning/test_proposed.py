@@ -136,6 +136,28 @@ def test_what_is_no_more_than_noise_is_not_proposed_and_said_so(place, git, othe
 
 
 @pytest.mark.parametrize(
+    ("other", "said", "after"),
+    [
+        ({"check": None, "unchecked": "the time is over"}, "what is not checked may be chance", "checks again"),
+        (
+            {"check": dataclasses.replace(GAINED, seeds=(8,), low=None, high=None, planned=5)},
+            "there was time for one seed alone, and nobody knows what a seed alone does",
+            "checks again, with all seeds",
+        ),
+        (
+            {"check": dataclasses.replace(GAINED, low=-0.01, planned=5)},
+            "the gain is no more than a seed's noise",
+            "checks again, with all seeds",
+        ),
+    ],
+)
+def test_a_check_that_had_no_time_is_told_and_made_again(place, git, other, said, after):
+    assert propose(place, git, **other) is None
+    told = list(words.lines(found("0" * 40, **other), asked=True))
+    assert told[-2:] == [f"nothing is proposed: {said}", f"  next: pushforward tune --resume, which {after}"]
+
+
+@pytest.mark.parametrize(
     ("other", "wrong"),
     [
         ({"commit": "0" * 40}, "it is of the commit 000000000"),
@@ -144,6 +166,12 @@ def test_what_is_no_more_than_noise_is_not_proposed_and_said_so(place, git, othe
         ({"best": BEST | {"collect.source": "http://x"}}, "it is of other parameters"),
         ({"file": ".github/workflows/judge.yml"}, "it is of other parameters"),
         ({"study": "x/../../main"}, "its study has no name"),
+        ({"importances": {"train.depth": 0.5, "other": 0.5}}, "its trials are of other parameters"),
+        ({"trials": (Trial(0, {"x": 1}, "complete", (0.5,), 0.5, "", 1.0),)}, "its trials are of other parameters"),
+        (
+            {"check": dataclasses.replace(GAINED, best=())},
+            "its check has not as many numbers of the best as of today's",
+        ),
     ],
 )
 def test_nothing_is_taken_from_a_folder_but_values_that_are_searched(place, git, other, wrong):
@@ -279,6 +307,32 @@ def test_what_is_left_in_a_folder_is_read_again_and_drawn(tmp_path):
         assert tree.tag.endswith("svg")
         assert "http" not in path.read_text().replace("http://www.w3.org", "")
     assert "<b>" not in (tmp_path / "out" / "tuned.md").read_text()
+
+
+def test_numbers_that_nothing_can_be_drawn_of_cost_the_pictures_and_no_proposal(forge, git, monkeypatch):
+    def stumbles(_):
+        raise ValueError("no scale")
+
+    monkeypatch.setattr(proposed.pictures, "draw", stumbles)
+    assert propose(forge, git) is not None
+    assert shown_of(forge, git, "tune-0123456789ab")[0] == []
+
+
+def test_a_file_that_is_too_large_is_not_cut_and_a_link_is_not_followed(tmp_path):
+    proposed.leave(found("0" * 40), tmp_path)
+    path = tmp_path / "tuned.json"
+    text = path.read_bytes()
+    path.write_bytes(text + b" " * (proposed.LIMIT_BYTES - len(text)))
+    assert proposed.read(tmp_path) == found("0" * 40)
+    with path.open("ab") as more:
+        more.write(b" ")
+    for _ in range(2):
+        with pytest.raises(PushforwardError, match=r"no tuned\.json, or a link, or more than 20 MiB") as refused:
+            proposed.read(tmp_path)
+        assert (refused.value.exit_code, refused.value.next) == (DATA, f"pushforward tune --out {tmp_path}")
+        (tmp_path / "other.json").write_bytes(text)
+        path.unlink()
+        path.symlink_to("other.json")
 
 
 def test_what_no_search_leaves_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from pushforward.errors import PushforwardError
 from pushforward.lifecycle import Searched, Tune
 from pushforward.tuning import study
-from pushforward.tuning.folds import FailedError, Fold
+from pushforward.tuning.folds import FailedError, Fold, Pace
 from pushforward.tuning.study import Search
 
 FOLDS = [Fold(asked=(name,)) for name in ("old", "new")]
@@ -27,7 +27,7 @@ class Ground:
     """A pipeline that is a formula: the best is x 1, depth 5, word b."""
 
     def __init__(self, *, dies_at=0, fails=lambda values: False):
-        self.calls, self.dies_at, self.fails = [], dies_at, fails
+        self.calls, self.dies_at, self.fails, self.pace = [], dies_at, fails, Pace()
 
     def number(self, fold, values):
         self.calls.append((str(fold), dict(values)))
@@ -102,26 +102,57 @@ def test_the_first_is_today_to_the_last_digit_after_a_kill_too(tmp_path):
         assert float(f"{one.values['x']:.4g}") == one.values["x"]
 
 
+class Slow(Ground):
+    """A pipeline that takes 5 s for a fold, and then 2 s for a run on the old one and 10 s on the new one."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.made = clock, set()
+
+    def number(self, fold, values):
+        if fold not in self.made:
+            self.made.add(fold)
+            with self.pace.told(self.pace.preparing):
+                self.clock[0] += 5
+            self.pace.ready += 1
+        with self.pace.told(self.pace.runs):
+            self.clock[0] += 2 if fold is FOLDS[0] else 10
+        return values["x"]
+
+
 def test_no_trial_begins_that_would_leave_no_time_for_the_check(tmp_path, monkeypatch):
-    """A run takes 10 s, a trial two of them, the check 6: no trial begins later than 80 s before the end."""
+    """The longest run takes 10 s: a trial has two such, the check 7 and 5 s for its fold; the first took 22."""
     clock = [1000.0]
     monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
 
-    class Slow(Ground):
-        def number(self, fold, values):
-            clock[0] += 10
-            return values["x"]
-
-    def trials(seconds, checks):
+    def trials(seconds, checks, of=9):
         clock[0] = 1000.0
-        asked = Search(Tune(space=SPACE), NOW, FOLDS, 9, 0, None, lambda _: None, 1000.0 + seconds, checks)
-        found = study.search(tmp_path / f"{seconds}-{checks}.journal", asked, Slow())
+        asked = Search(Tune(space=SPACE), NOW, FOLDS, of, 0, None, lambda _: None, 1000.0 + seconds, checks)
+        found = study.search(tmp_path / f"{seconds}-{checks}.journal", asked, Slow(clock))
         return len(found.trials), found.interrupted
 
-    assert trials(119, 6) == (2, "the time is over")
-    assert trials(120, 6) == (3, "the time is over")
-    assert trials(120, 0) == (6, "the time is over")
+    assert trials(22 + 94, 6) == (1, "the time is over")
+    assert trials(22 + 95, 6, of=2) == (2, "")
+    assert trials(22 + 20, 0, of=2) == (2, "")
+    assert trials(22 + 19, 0) == (1, "the time is over")
     assert trials(1000, 6) == (9, "")
+    # Taken up again it knows what it knew, and that its folds have to be made anew.
+    for seconds, count in ((95 + 9, 1), (95 + 10, 2)):
+        asked = Search(Tune(space=SPACE), NOW, FOLDS, 2, 0, None, [].append, clock[0] + seconds, 6)
+        assert len(study.search(tmp_path / f"{22 + 94}-6.journal", asked, Slow(clock)).trials) == count
+
+
+def test_a_run_that_fails_has_taken_its_time_too(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
+
+    class Failing(Slow):
+        def number(self, fold, values):
+            super().number(fold, values)
+            raise FailedError("train failed: too deep")
+
+    asked = Search(Tune(space=SPACE), NOW, FOLDS[1:], 2, 0, None, lambda _: None, 15 + 9.0)
+    assert len(study.search(tmp_path / "f.journal", asked, Failing(clock)).trials) == 1
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 11, 20])

@@ -13,7 +13,7 @@ import pytest
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.tuning import folds, proposed
+from pushforward.tuning import folds, proposed, study
 from pushforward.tuning import told as words
 from pushforward.tuning import tune as tuning
 from pushforward.tuning.tune import Wish
@@ -146,6 +146,37 @@ def test_a_fold_whose_first_run_fails_is_begun_anew(toy, tmp_path):
     expected = pytest.approx(-0.3 * math.log(0.301) - 0.7 * math.log(0.699))
     assert ground.number(first, {"train.p": 0.3}) == expected
     assert ground.number(first, {"train.p": 0.3}) == expected
+
+
+def test_a_check_without_time_leaves_what_was_found(toy, tmp_path):
+    best = study.Trial(0, {"train.p": 0.3}, "complete", (0.61,), 0.61, "", 1.0)
+    made = study.Study("a", ("b3",), False, 1, [best])
+    repository = Repository(toy.root)
+    rules, told = tuning._rules(toy.root, repository, "")
+    ground = folds.Ground(toy.root, rules, told, tmp_path, tmp_path / "log", lambda _: None)
+    last = folds.folds(rules, told, lambda file: repository.read("HEAD", file))[-1]
+    late = tuning._check(ground, made, ({"train.p": 0.9}, last), ("train.seed", 1), time.monotonic() - 1, apart=True)
+    assert late == (None, "the time is over")
+    assert (made.best, ground.pace.runs, ground.pace.ready) == (best, [], 0)
+
+
+def test_stages_see_no_variable_of_whoever_asks_and_the_code_of_their_checkout(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("PUSHFORWARD_FORGE_TOKEN", "of-a-forge")
+    (toy.root / "src").mkdir()
+    (toy.root / "src" / "seen.py").write_text("import os\nwhere, names = __file__, sorted(os.environ)\n")
+    toy.git("add", "src")
+    line = "import seen; pathlib.Path('seen').write_text(json.dumps([seen.where, seen.names])); params = YAML"
+    toy.edit("pipeline.py", "params = YAML", line)
+    repository = Repository(toy.root)
+    rules, told = tuning._rules(toy.root, repository, "")
+    first = folds.folds(rules, told, lambda file: repository.read("HEAD", file))[0]
+    ground = folds.Ground(toy.root, rules, told, tmp_path / "runs", tmp_path / "log", lambda _: None)
+    ground.number(first, {"train.p": 0.3})
+    where, names = json.loads((tmp_path / "runs" / "fold-0" / "seen").read_text())
+    assert where == str(tmp_path / "runs" / "fold-0" / "src" / "seen.py")
+    assert "PUSHFORWARD_FORGE_TOKEN" not in names
+    assert {"PATH", "HOME", "PYTHONPATH"} <= set(names)
+    assert os.environ["PUSHFORWARD_FORGE_TOKEN"] == "of-a-forge"  # whoever asks has it still
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Part of a pipeline: which stages are of one item of a list alone, and a run of some stages with what they need.
 
-`arrival` looks at a batch by it before the batch is committed.
+`arrival` looks at a batch by it before the batch is committed; a search of `tuning` runs its stages `alone` too.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ def attempt(root: Path, targets: Iterable[str], *, say: Any = print) -> Reproduc
     started = time.monotonic()
     environment.enter(environment.project(root))
     listener, result = Listener(say, home(root)), Reproduction()
-    with tail_of() as tail, opened(root, listener) as repo, _alone(root):
+    with tail_of() as tail, opened(root, listener) as repo, alone(root):
         refuse_links(repo)
         pull = bool(storage(root).remote)
         with told(root, repo, listener, tail, result):
@@ -68,8 +68,11 @@ def attempt(root: Path, targets: Iterable[str], *, say: Any = print) -> Reproduc
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Have DVC start stages in the clean environment, with the code of `root`; DVC itself may need more for a store."""
+def alone(root: Path) -> Iterator[None]:
+    """Have DVC start stages in the clean environment, with the code of `root`; DVC itself may need more for a store.
+
+    The environment of the project is entered by then.
+    """
     from dvc.stage import run
 
     before, given = run.fix_env, {name: os.environ[name] for name in ENTERED if name in os.environ}

@@ -28,7 +28,7 @@ from pushforward.settings import COMMAND
 
 ASKED_SECONDS = 3600.0  # what the command needs has to be fetched
 MORE = 1.2
-REQUEST = "request"  # the log's name of the asking that a row came with
+ASKING = "asking"  # the server's own name of what it asked both; that of a request may be one for all of a client's
 
 
 @dataclass
@@ -94,13 +94,13 @@ def look(log: Path, main: Running, canary: Running, out: Path) -> str:
 def paired(log: Path, main: Running, canary: Running) -> pl.DataFrame:
     """What both have answered to the same questions, each once: predictions, and the canary's under `canary.…`."""
     columns = main.served.predicted
-    ours = (REQUEST, outcomes.KEY, outcomes.TIME, *columns)
+    ours = (ASKING, outcomes.KEY, outcomes.TIME, *columns)
     each = [
-        read.answers(log, one.name, columns, probability=False, also=(REQUEST,)).select(ours) for one in (main, canary)
+        read.answers(log, one.name, columns, probability=False, also=(ASKING,)).select(ours) for one in (main, canary)
     ]
     timed = main.served.time is not None and canary.served.time is not None
-    # Without a time of its own a row has that of its answer, which is another one of each; of the request there is one.
-    same = (outcomes.KEY, outcomes.TIME if timed else REQUEST)
+    # Without a time of its own a row has that of its answer, which is another one of each; of the asking there is one.
+    same = (outcomes.KEY, outcomes.TIME if timed else ASKING)
     other, mine = (one.unique(same, keep="last", maintain_order=True) for one in each)
     named = {name: f"canary.{name}" for name in columns}
     return other.join(mine.select(*same, *columns).rename(named), on=same, maintain_order="left")

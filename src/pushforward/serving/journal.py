@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -29,12 +29,19 @@ TIDY_SECONDS = 3600.0
 ROW = "row."
 
 
+class Asking(NamedTuple):
+    """What versions are asked together: the name that whoever asks has for it, and one that no other asking has."""
+
+    request: str
+    name: str
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One answer: who gave it, to which rows of which request, and how long it took."""
+    """One answer: who gave it, to which rows of which asking, and how long it took."""
 
     at: datetime
-    request: str
+    asking: Asking
     served: Served
     arm: Arm
     rows: Columns
@@ -153,7 +160,8 @@ def table(entries: Sequence[Entry]) -> pl.DataFrame:
 
     made = [
         pl.Series("at", each([one.at for one in entries]), tables.INSTANT),
-        pl.Series("request", each([one.request for one in entries]), pl.String),
+        pl.Series("request", each([one.asking.request for one in entries]), pl.String),
+        pl.Series("asking", each([one.asking.name for one in entries]), pl.String),
         pl.Series("version", [f"{served.model}@{served.version}"] * sum(counts), pl.String),
         pl.Series("digest", [served.digest] * sum(counts), pl.String),
         pl.Series("arm", each([one.arm for one in entries]), pl.String),

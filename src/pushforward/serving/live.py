@@ -6,18 +6,20 @@ its share, and a shadow, which is asked its share and not heard.
 """
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pushforward.serving import tables
 from pushforward.serving.candidate import Prepared
 from pushforward.serving.channel import Channel
 from pushforward.serving.events import Events
-from pushforward.serving.journal import Entry, Journal
+from pushforward.serving.journal import Asking, Entry, Journal
 from pushforward.serving.line import Predicted
 from pushforward.serving.memory import Memory
 from pushforward.serving.port import Answer, Arm, Columns, RefusedError, Served, UnavailableError
@@ -73,6 +75,8 @@ class Live:
     arms: dict[Arm, Running | None] = field(default_factory=dict)
     pairs: Pairs = field(default_factory=lambda: Pairs(3.0))
     _beside: set["asyncio.Task[None]"] = field(default_factory=set)
+    _begun: str = field(default_factory=lambda: secrets.token_hex(6))
+    _number: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
     def served(self) -> Served | None:
@@ -90,7 +94,7 @@ class Live:
             self.pairs = Pairs(self.slower)
 
     async def predict(self, rows: Columns, request: str, *, pinned: bool = False) -> Answer:
-        """Predictions of the version whose share the first row's key is in; `request` names the asking in the log.
+        """Predictions of the version whose share the first row's key is in; `request` is what whoever asks calls it.
 
         `pinned`: no canary answers.
         """
@@ -98,14 +102,15 @@ class Live:
         if main is None:
             raise UnavailableError("no version is in use")
         key = _key(rows, main.served)
+        asking = Asking(request, f"{self._begun}-{next(self._number):x}")
         canary = None if pinned else self._asked("canary", main, key)
         if canary is None:
-            answer = await self._ask(main, "main", rows, request)
+            answer = await self._ask(main, "main", rows, asking)
         else:
-            answer = await self._paired(canary, main, rows, request)
+            answer = await self._paired(canary, main, rows, asking)
         shadow = self._asked("shadow", main, key)
         if shadow is not None:
-            self._aside(self._quietly(shadow, "shadow", rows, request))
+            self._aside(self._quietly(shadow, "shadow", rows, asking))
         return answer
 
     async def observe(self, events: Columns) -> int:
@@ -148,23 +153,23 @@ class Live:
             return None
         return other
 
-    async def _paired(self, canary: Running, main: Running, rows: Columns, request: str) -> Answer:
+    async def _paired(self, canary: Running, main: Running, rows: Columns, asking: Asking) -> Answer:
         """The canary's answer; the version in use is asked too, and answers where the canary does not."""
         began = time.perf_counter()
         try:
-            answer = await self._ask(canary, "canary", rows, request)
+            answer = await self._ask(canary, "canary", rows, asking)
         except (UnavailableError, RefusedError):
-            answer = await self._ask(main, "main", rows, request)
+            answer = await self._ask(main, "main", rows, asking)
             self._pair(canary, main, None, 0.0)
             return answer
         taken = time.perf_counter() - began
-        self._aside(self._compare(canary, main, rows, request, 1000 * taken))
+        self._aside(self._compare(canary, main, rows, asking, 1000 * taken))
         return answer
 
-    async def _compare(self, canary: Running, main: Running, rows: Columns, request: str, taken_ms: float) -> None:
+    async def _compare(self, canary: Running, main: Running, rows: Columns, asking: Asking, taken_ms: float) -> None:
         began = time.perf_counter()
         try:
-            await self._ask(main, "main", rows, request)
+            await self._ask(main, "main", rows, asking)
         except (UnavailableError, RefusedError):
             self._pair(canary, main, taken_ms, None)
         else:
@@ -181,9 +186,9 @@ class Live:
                 self.put("canary", None)
                 self.worse(why)
 
-    async def _quietly(self, running: Running, arm: Arm, rows: Columns, request: str) -> None:
+    async def _quietly(self, running: Running, arm: Arm, rows: Columns, asking: Asking) -> None:
         try:
-            await self._ask(running, arm, rows, request)
+            await self._ask(running, arm, rows, asking)
         except (UnavailableError, RefusedError):
             self.counts[f"{arm}_failed"] += 1
 
@@ -196,13 +201,13 @@ class Live:
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
 
-    async def _ask(self, running: Running, arm: Arm, rows: Columns, request: str) -> Answer:
+    async def _ask(self, running: Running, arm: Arm, rows: Columns, asking: Asking) -> Answer:
         began = time.perf_counter()
-        count = len(next(iter(rows.values()), ()))
-        predicted: Predicted = await running.channel.predict(rows, count)
+        height = len(next(iter(rows.values()), ()))
+        predicted: Predicted = await running.channel.predict(rows, height)
         if self.journal is not None:
             taken = int(1_000_000 * (time.perf_counter() - began))
-            self.journal.add(Entry(datetime.now(UTC), request, running.served, arm, rows, predicted, taken))
+            self.journal.add(Entry(datetime.now(UTC), asking, running.served, arm, rows, predicted, taken))
         return Answer(running.served, arm, predicted.columns)
 
 

@@ -58,7 +58,7 @@ class Versions(Protocol):
         """The version that answers; None while there is none yet."""
 
     async def predict(self, rows: Columns, request: str, *, pinned: bool = False) -> Answer:
-        """Ask for predictions of rows that have been checked; `request` names the asking in the log.
+        """Ask for predictions of rows that have been checked; `request` is what whoever asks calls it.
 
         `pinned`: whoever asks has named the version that is served, so no canary answers.
         Raises `UnavailableError` where no version can answer, `RefusedError` where it says that it cannot.

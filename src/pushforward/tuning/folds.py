@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,13 +25,14 @@ from pushforward.judge import holdout as holdouts
 from pushforward.judge import table
 from pushforward.judge.score import SCORE_SECONDS, PredictionsError, ScoringError, read_asked, score
 from pushforward.lifecycle import Tune
-from pushforward.pipeline import declared, environment
+from pushforward.pipeline import declared, environment, part
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.storage import storage
 from pushforward.schema import FILE
 from pushforward.settings import Settings
 
+LATE = "the time is over"
 ANSWERS = ".dvc/tmp/answers"  # below a fold's checkout
 
 
@@ -100,6 +102,29 @@ def folds(rules: Settings, told: Tune, read: Callable[[str], bytes | None]) -> l
 
 
 @dataclass
+class Pace:
+    """How many seconds runs have taken so far, and what comes before the first one of a fold; `ready` are made here."""
+
+    runs: list[float] = field(default_factory=list)
+    preparing: list[float] = field(default_factory=list)
+    ready: int = 0
+
+    def fits(self, ends: float | None, runs: int, fresh: int = 0) -> bool:
+        """Whether so many runs end in time, as long as the longest so far; of that many folds they are the first."""
+        needed = runs * max(self.runs, default=0.0) + fresh * max(self.preparing, default=0.0)
+        return ends is None or time.monotonic() + needed <= ends
+
+    @contextmanager
+    def told(self, kind: list[float]) -> Iterator[None]:
+        """Write down how long this block takes, however it ends."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            kind.append(round(time.monotonic() - began, 2))
+
+
+@dataclass
 class Ground:
     """Where folds are run: a checkout for each, below `folder`, of the commit at hand."""
 
@@ -109,6 +134,7 @@ class Ground:
     folder: Path
     log: Path
     say: Callable[[str], None]
+    pace: Pace = field(default_factory=Pace)
     _made: dict[Fold, Path] = field(default_factory=dict)
 
     @property
@@ -123,7 +149,15 @@ class Ground:
             return beside.submit(self._number, fold, values).result()
 
     def _number(self, fold: Fold, values: Mapping[str, Any]) -> float:
-        own = self._made.get(fold) or self._prepared(fold)
+        own = self._made.get(fold)
+        if own is None:
+            with self.pace.told(self.pace.preparing):
+                own = self._prepared(fold)
+            self.pace.ready += 1
+        with self.pace.told(self.pace.runs):
+            return self._tried(own, fold, values)
+
+    def _tried(self, own: Path, fold: Fold, values: Mapping[str, Any]) -> float:
         files.write(own, self.file, self._params(fold, values))
         self._run(own, fold, first=False)
         try:
@@ -170,7 +204,8 @@ class Ground:
     def _run(self, own: Path, fold: Fold, *, first: bool) -> None:
         pull = first and bool(storage(own).url)
         shown = declared.here(own).metrics
-        with _hushed(self.log):
+        environment.enter(environment.project(own))
+        with _hushed(self.log), part.alone(own):
             done = pipeline.reproduce(
                 own, pull=pull, push=False, whole=first, shown=shown, keep=first, say=lambda _: None
             )

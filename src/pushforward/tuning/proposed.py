@@ -44,11 +44,9 @@ def leave(found: Tuned, folder: Path) -> None:
 
 def read(folder: Path) -> Tuned:
     """What a search has left in a folder; refused where it is of another form."""
-    text = files.read(folder, FOUND)
-    if text is None:
-        raise PushforwardError(f"{folder} has no {FOUND}", next=f"pushforward tune --out {folder}")
+    text = files.left(folder, FOUND, LIMIT_BYTES, by="pushforward tune --out")
     try:
-        return _FORM.validate_json(text[:LIMIT_BYTES])
+        return _FORM.validate_json(text)
     except ValidationError as wrong:
         first = wrong.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -100,6 +98,10 @@ def _check(root: Path, repository: Repository, found: Tuned) -> None:
         wrong = "it is of other parameters than tune.space has"
     elif out := space.outside(best, searched):
         wrong = f"{out[0]} lies outside of tune.space"
+    elif not set(found.importances) <= set(searched) or any(set(one.values) != set(searched) for one in found.trials):
+        wrong = "its trials are of other parameters than tune.space has"
+    elif found.check is not None and not len(found.check.today) == len(found.check.best) > 0:
+        wrong = "its check has not as many numbers of the best as of today's"
     if wrong or not re.fullmatch(r"[0-9a-f]{12}", found.study):
         raise PushforwardError(
             f"what was found is not proposed: {wrong or 'its study has no name'}",
@@ -115,9 +117,10 @@ def _pictures(repository: Repository, remote: str, found: Tuned, say: Callable[[
     if not ADDRESS.fullmatch(at):
         return []
     drawn = {}
-    for one, picture in pictures.draw(found).items():
-        with contextlib.suppress(ValueError):  # Vega's, where it stumbles: the others are shown
-            drawn[one.replace(".svg", ".png")] = vega.png(picture, WIDTH)
+    with contextlib.suppress(ValueError):  # numbers that nothing can be drawn of
+        for one, picture in pictures.draw(found).items():
+            with contextlib.suppress(ValueError):  # Vega's, where it stumbles: the others are shown
+                drawn[one.replace(".svg", ".png")] = vega.png(picture, WIDTH)
     try:
         commit = shown.put(repository, remote, found.commit, drawn, of=f"tune-{found.study}-{len(found.trials)}")
     except PushforwardError as failed:

@@ -17,7 +17,7 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.lifecycle import Tune
 from pushforward.text import figure
 from pushforward.tuning import journal, space
-from pushforward.tuning.folds import FailedError, Fold, Ground
+from pushforward.tuning.folds import LATE, FailedError, Fold, Ground
 
 WARM = 5  # trials that no fold ends early: before, there is no median to be worse than
 RANDOM = 10  # trials before the first that is chosen by what others gave
@@ -68,7 +68,7 @@ class Study:
 class Search:
     """What is searched: where, from which values of today, in how many trials, until when.
 
-    At `ends` all has to be done, the `checks` runs included that are to check what was found.
+    At `ends` all has to be done, with the `checks` runs that are to check what was found, on a fold of their own.
     """
 
     told: Tune
@@ -104,11 +104,12 @@ def search(path: Path, asked: Search, ground: Ground) -> Study:
         study_name=path.stem, storage=storage, pruner=pruner, direction=way, load_if_exists=True
     )
     _forget(study)
+    _remember(study, ground)
     found = Study(path.stem, tuple(map(str, asked.folds)), asked.higher, asked.trials, _ended(study))
     try:
         while len(found.trials) < asked.trials:
-            if _is_over(found.trials, asked):
-                found.interrupted = "the time is over"
+            if _is_over(asked, ground):
+                found.interrupted = LATE
                 break
             _one(study, asked, ground, len(found.trials))
             found.trials = _ended(study)
@@ -119,13 +120,21 @@ def search(path: Path, asked: Search, ground: Ground) -> Study:
     return found
 
 
-def _is_over(trials: Sequence[Trial], asked: Search) -> bool:
+def _is_over(asked: Search, ground: Ground) -> bool:
     """Whether no trial begins any more; by the longest run so far, the check has to find time after it."""
-    now = time.monotonic()
-    if asked.until is not None and now > asked.until:
+    if asked.until is not None and time.monotonic() > asked.until:
         return True
-    longest = max((trial.seconds / max(1, len(trial.folds)) for trial in trials), default=0.0)
-    return asked.ends is not None and now + longest * (len(asked.folds) + asked.checks) > asked.ends
+    # The fold of the check is the longest of all: it has the time of one run more.
+    checks, fresh = (asked.checks + 1, 1) if asked.checks else (0, 0)
+    fresh += max(0, len(asked.folds) - ground.pace.ready)
+    return not ground.pace.fits(asked.ends, len(asked.folds) + checks, fresh)
+
+
+def _remember(study: Any, ground: Ground) -> None:
+    """Take over how long runs took before the search was broken off."""
+    for one in study.get_trials(deepcopy=False):
+        ground.pace.runs += one.user_attrs.get("runs", ())
+        ground.pace.preparing += one.user_attrs.get("preparing", ())
 
 
 def _forget(study: Any) -> None:
@@ -150,6 +159,8 @@ def _one(study: Any, asked: Search, ground: Ground, done: int) -> None:
         values = dict(asked.now)
     trial.set_user_attr("values", values)
     lost: list[float] = []
+    pace = ground.pace
+    runs, prepared = len(pace.runs), len(pace.preparing)
     try:
         for place, fold in enumerate(asked.folds):
             lost.append(ground.number(fold, values))
@@ -160,6 +171,8 @@ def _one(study: Any, asked: Search, ground: Ground, done: int) -> None:
     except FailedError as failed:
         trial.set_user_attr("cause", failed.message)
     trial.set_user_attr("seconds", round(time.monotonic() - began, 2))
+    trial.set_user_attr("runs", pace.runs[runs:])
+    trial.set_user_attr("preparing", pace.preparing[prepared:])
     if "cause" in trial.user_attrs:
         study.tell(trial, state=TrialState.FAIL)
     elif len(lost) < len(asked.folds):

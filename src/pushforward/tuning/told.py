@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pushforward.text import figure, plain
 from pushforward.tuning import space
+from pushforward.tuning.folds import LATE
 from pushforward.tuning.tune import Tuned
 
 
@@ -55,6 +56,8 @@ def _why_not(found: Tuned) -> str:
     if found.unchecked:
         return "what is not checked may be chance"
     if found.check is not None and found.check.low is None:
+        if found.check.planned > 1:
+            return "there was time for one seed alone, and nobody knows what a seed alone does"
         return "without other seeds nobody knows what a seed alone does; name it in tune.seed"
     return (
         "the gain is no more than a seed's noise" if found.check else "there is nothing better than today's parameters"
@@ -67,7 +70,10 @@ def _next(found: Tuned) -> str:
     if found.interrupted:
         return "pushforward tune --resume"
     if found.unchecked:
-        return "pushforward tune --resume, which checks again, once that is mended"
+        mended = "" if found.unchecked == LATE else ", once that is mended"
+        return f"pushforward tune --resume, which checks again{mended}"
     if found.check is not None and found.check.worth and found.changes:
         return f"pushforward tune --resume --propose: {judge(found)}"
+    if found.check is not None and len(found.check.seeds) < found.check.planned:
+        return "pushforward tune --resume, which checks again, with all seeds"
     return "nothing: the parameters of today stay"

@@ -33,7 +33,7 @@ EXAMPLE = "tune: {space: {train.learning_rate: {low: 0.01, high: 0.3, log: true}
 class Wish:
     """What is asked of a search beside the settings: of which model, with which seed, how far, and whether anew.
 
-    After `minutes` no trial begins any more; `within` so many all is done, by the longest run so far.
+    After `minutes` no trial begins any more; `within` so many all is done, the check too, by the longest run so far.
     """
 
     model: str = ""
@@ -108,7 +108,7 @@ def tune(root: Path, wish: Wish, *, say: Callable[[str], None]) -> Tuned:
         asked = Search(told, now, searched, wish.trials or told.trials, wish.seed, until, say, ends, checks)
         _begin(name, asked, last if before else None)
         found = study.search(path, asked, ground)
-        checked, unchecked = _check(ground, found, (now, last), seed, apart=bool(before))
+        checked, unchecked = _check(ground, found, (now, last), seed, ends, apart=bool(before))
         made = _told(repository, ground, found, now, last if before else None, study.importances(path), checked)
         return replace(made, past=bool(last.listed), unchecked=unchecked)
 
@@ -197,11 +197,17 @@ def _begin(name: str, asked: Search, kept_back: Fold | None) -> None:
 
 
 def _check(
-    ground: Ground, found: Study, now: tuple[Mapping[str, Any], Fold], seed: tuple[str, int], *, apart: bool
+    ground: Ground,
+    found: Study,
+    now: tuple[Mapping[str, Any], Fold],
+    seed: tuple[str, int],
+    ends: float | None,
+    *,
+    apart: bool,
 ) -> tuple[Check | None, str]:
     """The best beside today's; nothing where there is no best, or it is today's, or nobody waits for it.
 
-    A check that fails costs itself alone: what was found stays, and the reason is told beside.
+    A check that fails or comes too late costs itself alone: what was found stays, and the reason is told beside.
     """
     (today, fold), (param, first), best = now, seed, found.best
     if best is None or dict(best.values) == dict(today) or found.interrupted == BROKEN:
@@ -211,9 +217,8 @@ def _check(
     promised = None if old is None or best.value is None else sign * (old - best.value)
     seeds = range(first + 1, first + 1 + ground.told.seeds) if param else ()
     try:
-        made = check(
-            ground, fold, (today, best.values), (param, list(seeds)), apart=apart, promised=promised, say=ground.say
-        )
+        values, tried = (today, best.values), (param, list(seeds))
+        made = check(ground, fold, values, tried, apart=apart, promised=promised, say=ground.say, ends=ends)
     except FailedError as failed:
         return None, failed.message
     except KeyboardInterrupt:
