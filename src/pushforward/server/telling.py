@@ -158,7 +158,7 @@ def _news(server: Server, done: Run, found: Outcome) -> Iterator[News]:
             yield of_verify(server.name, found.reason, f"pushforward runs logs {job.id}")
         elif stem.endswith("arrive"):
             alarms = arrivals.fresh(server.repository, done.started)
-            untold = found.verdict == "failure" and not arrivals.fresh(server.repository, 0.0)
+            untold = found.verdict == "failure" and not arrivals.told(server.repository, job.key)
             yield from of_arrivals(server.name, [*alarms, *([arrivals.UNTOLD] if untold else [])])
         elif stem.endswith("monitor"):
             yield from of_looks(server.name, server.repository, job.key, failed=found.verdict == "failure")
