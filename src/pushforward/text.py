@@ -44,6 +44,11 @@ def clean(text: str) -> str:
     return _printable(kept)[:MAX_LINE]
 
 
+def uncommanding(line: str) -> str:
+    """A line that the runner of a forge takes for words, whatever it begins with, and never for a command."""
+    return re.sub(r"^(\s*):(?=:)", r"\1: ", line).replace("##[", "## [")
+
+
 def clean_lines(text: str) -> str:
     """Output of a program as harmless lines."""
     return "\n".join(_printable(part) for part in text.replace("\r\n", "\n").split("\n"))

@@ -22,8 +22,11 @@ from pushforward.git.server import Server
 from pushforward.report import notes
 from pushforward.report.note import Context, Report
 from pushforward.server import telling
+from pushforward.server.record import Outcome
+from pushforward.server.runs import Job, Run
 
 PACKAGE = Path(__file__).parent.parent.parent / "src"
+CRON = "23 * * * *"
 EARLY, LATER = ("--now", "2020-03-01"), ("--now", "2020-05-08")
 
 
@@ -89,6 +92,41 @@ def test_a_server_and_a_job_tell_what_is_news(lake, tmp_path):
     assert told.fresh(bare, began + 3600) == []
     (found,) = telling.of_arrivals("lake", told.fresh(bare, began))
     assert (found.event, found.text) == ("arrival", "After 2020-02 comes 2020-03, and the source has 2020-04 next")
+
+
+def test_a_run_that_failed_otherwise_is_told_each_time_though_an_old_alarm_stands(lake, tmp_path, monkeypatch):
+    found, server, bare = tmp_path / "found", Server.load(lake.bare), Repository(lake.bare)
+    lake.settings("  expect: monthly\n")
+    lake.deliver("2020-03")
+    lake.arrive("--look", str(found))
+
+    def news(run, code):
+        """What a run of the server ends with is news of."""
+        monkeypatch.setenv(told.RUN, run.key)
+        lake.arrive("--from", str(found), *LATER, code=code)
+        monkeypatch.delenv(told.RUN)
+        return of(run)
+
+    def of(run):
+        ended = Run(run, started=datetime(2031, 1, 1, tzinfo=UTC).timestamp(), final=True)
+        return [one.text for one in telling._news(server, ended, Outcome("failure", ""))]
+
+    def job(hour):
+        return Job("schedule", "refs/heads/main", "0" * 40, file="arrive.yml", cron=CRON, due=f"20200508T{hour}23Z")
+
+    assert news(job("01"), 3) == []
+    assert of(job("02")) == ["The run has failed before its end: its log says why"]
+    tip = bare.resolve("refs/pushforward/arrival")
+    assert news(job("03"), 3) == [], "the same alarms, of another run"
+    assert bare.resolve("refs/pushforward/arrival") != tip
+
+    def broken(*_args, **_more):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(arrival, "_asked", broken)
+    for hour in ("04", "05"):
+        assert news(job(hour), 1) == ["The run has failed before its end: its log says why"]
+        assert arrival.news(found) == [told.UNTOLD], "a job of a forge tells it too"
 
 
 def test_a_correction_is_a_change_of_its_own_that_has_it_fetched_again(lake):
@@ -262,16 +300,39 @@ def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
     for day in ("2020-01-01", "2020-01-02", "2020-01-03", "2031-01-01"):
         lake.deliver(day)
     done = lake.json("--now", "2020-01-05", code=3)
-    assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("failed", "2031-01-01"), ("late", "2020-01-04")]
+    assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [
+        ("gap", "2020-01-03"),
+        ("failed", "2031-01-01"),
+        ("late", "2020-01-04"),
+    ]
     words = (
         "2031-01-01 is taken in, and has not begun yet: what comes before it is not asked for; next: edit params.yaml"
     )
-    assert done["alarms"][0]["words"] == words
+    assert done["alarms"][1]["words"] == words
     lake.write("params.yaml", days.replace("2031-01-01", "2020-01-03"))
     lake.land()
     (lake.place / "2031-01-01.txt").unlink()
     done = lake.json("--now", "2020-01-02", code=0)
     assert done["alarms"] == [], "the day after today came early, and hides nothing"
+
+
+def test_a_gap_before_a_day_that_was_taken_in_too_early_is_told_also_once_that_day_is_there(lake):
+    months = (lake.clone / "params.yaml").read_text()
+    days = months.replace('"2020-01"', '"2020-06-10"').replace('- "2020-02"', '- "2020-06-11"\n    - "2020-06-20"')
+    lake.write("params.yaml", days)
+    lake.settings("  expect: daily\n  grace_days: 0\n")
+    for path in lake.place.iterdir():
+        path.unlink()
+    for day in range(10, 21):
+        lake.deliver(f"2020-06-{day}")
+    gap = (
+        "the source lists what is not taken in, though later ones are: 2020-06-12, 2020-06-13, 2020-06-14, 2020-06-15, "
+        "2020-06-16 and 3 more; next: edit params.yaml"
+    )
+    early = lake.json("--now", "2020-06-10", code=3)["alarms"]
+    assert [(one["kind"], one["batch"]) for one in early] == [("gap", "2020-06-12"), ("failed", "2020-06-20")]
+    late = lake.json("--now", "2020-07-01", code=3)["alarms"]
+    assert [(one["kind"], one["words"]) for one in late if one["kind"] == "gap"] == [("gap", gap)]
 
 
 def test_a_branch_of_its_name_with_one_file_more_is_an_alarm_and_never_merged(lake):
@@ -350,7 +411,7 @@ def test_whatever_acting_ends_with_what_was_wrong_before_is_told(lake, tmp_path,
     monkeypatch.setattr(arrival, "propose", broken)
     assert "a bug: OSError: the disk is full" in lake.arrive("--from", str(tmp_path / "found"), *LATER, code=1)
     late = "2020-04 has not arrived, and should have by 2020-05-08"
-    assert arrival.news(tmp_path / "found") == [late]
+    assert arrival.news(tmp_path / "found") == [late, told.UNTOLD]
     assert told.fresh(Repository(lake.bare), 0.0) == [late]
 
 
@@ -375,9 +436,9 @@ def test_a_long_alarm_is_told_apart_by_all_that_it_is_of():
 
 
 def test_news_follows_no_link_and_an_absent_file_is_news(tmp_path):
-    failed = ["the run has failed before it could tell what has arrived: its log says why"]
+    failed = ["the run has failed before its end: its log says why"]
     assert arrival.news(tmp_path) == failed
-    (tmp_path / "told.json").write_text('{"alarms": [{"words": "of another", "new": true}]}')
+    (tmp_path / "told.json").write_text('{"alarms": [{"words": "of another", "new": true}], "whole": true}')
     (tmp_path / "arrived.json").symlink_to(tmp_path / "told.json")
     assert arrival.news(tmp_path) == failed
     (tmp_path / "arrived.json").unlink()

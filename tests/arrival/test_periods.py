@@ -51,6 +51,22 @@ def test_a_gap_is_the_period_that_comes_next(expect, taken, listed, gap):
 
 
 @pytest.mark.parametrize(
+    ("expect", "taken", "source", "passed"),
+    [
+        ("daily", ("2013-05-29", "2013-06-01"), ("2013-05-28", "2013-05-31", "2013-05-30", "2013-06-02"), "30 31"),
+        ("daily", ("2013-05-29", "2013-06-01"), ("2013-05-29", "2013-06-01"), ""),
+        ("daily", ("2013-05-29", "notes", "2013-05-30"), ("2013-05-29x", "notes2"), ""),
+        ("weekly", ("2020-W52", "2021-W01"), ("2020-W53",), "53"),
+        ("daily", (), ("2013-05-29",), ""),
+        (None, ("a", "c"), ("a", "b", "c"), ""),
+    ],
+)
+def test_what_was_passed_over_lies_between_what_is_taken(expect, taken, source, passed):
+    found = difference.of([Listed(name, "sha256:0") for name in source], list(taken), {}, expect)
+    assert " ".join(name[-2:] for name in found.passed) == passed
+
+
+@pytest.mark.parametrize(
     ("expect", "name", "now", "ahead"),
     [
         ("daily", "2020-03-01", "2020-03-01", False),

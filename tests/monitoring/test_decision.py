@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pushforward import schema
+from pushforward.errors import PushforwardError
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring import decision
 from pushforward.monitoring.decision import Ages, Decision, Found, decide
@@ -163,6 +164,39 @@ def test_clusters_that_are_no_days_are_not_called_days():
 def test_the_gravest_counts_first_and_of_equals_the_earlier_rule():
     found = dataclasses.replace(_live(worse=PROVEN, over=PROVEN, missing=900), drifted=("temp",), unread="no table")
     assert [name for name, _ in decide(found).reasons] == ["worse", "drift", "missing", "unread"]
+
+
+@pytest.mark.parametrize(
+    ("word", "rules"),
+    [
+        ("fine", []),
+        ("watch", ["bias"]),
+        ("retrain", ["worse", "stale", "bias", "unread"]),
+        ("retrain", ["stale", "harder"]),
+    ],
+)
+def test_a_word_and_its_rules_as_they_are_decided_are_taken(word, rules):
+    decision.check(word, rules)
+
+
+@pytest.mark.parametrize(
+    ("word", "rules"),
+    [
+        ("fine", ["bias"]),
+        ("watch", []),
+        ("watch", ["mine"]),
+        ("watch", ["bias", "mine"]),
+        ("watch", ["bias", "bias"]),
+        ("watch", ["bias", "harder"]),
+        ("retrain", ["harder", "stale"]),
+        ("retrain", ["stale", "worse"]),
+        ("watch", ["stale"]),
+    ],
+)
+def test_a_word_and_rules_that_nothing_decides_are_refused(word, rules):
+    with pytest.raises(PushforwardError, match="does not follow from") as refused:
+        decision.check(word, rules)
+    assert refused.value.exit_code == 3
 
 
 def test_many_names_are_cut():

@@ -1,4 +1,4 @@
-"""Records of looks in git: which of them are read, and the day that the first look at a version has counted."""
+"""Records of looks in git: which of them are read, and which is the last one at a version."""
 
 import dataclasses
 
@@ -21,18 +21,28 @@ def _put(book, *days, **changed):
     return found
 
 
-def test_the_first_day_that_was_ever_counted_is_that_of_all_looks_at_the_version(book):
-    assert book.begun("production", RECORD.version) == ""
-    _put(book, "2013-01-01", version="flight-delay@v0.9.0")
-    _put(book)
-    assert book.begun("production", RECORD.version) == ""
-    _put(book, "2013-05-03", "2013-05-04")
-    _put(book, "2013-05-02", "2013-05-05")
-    _put(book, "2013-05-09")
-    assert book.begun("production", RECORD.version) == "2013-05-02"
-    assert book.begun("production", "flight-delay@v0.9.0") == "2013-01-01"
-    assert book.begun("staging", RECORD.version) == ""
-    assert dataclasses.replace(book, model="").begun("production", RECORD.version) == ""
+def test_the_last_look_at_a_version_is_found_whatever_was_in_use_since(book, monkeypatch):
+    monkeypatch.setattr(kept, "SHOWN", 2)
+    assert book.last_at("production", RECORD.version) is None
+    _put(book, "2013-05-03")
+    wanted = _put(book, "2013-05-04", proposed="retrain/x")
+    others = [_put(book, f"2013-06-0{day}", version="flight-delay@v1.1.0") for day in (1, 2, 3)]
+    assert book.last("production") == others[-1]
+    assert book.last_at("production", RECORD.version) == wanted
+    assert book.last_at("production", "flight-delay@v1.1.0") == others[-1]
+    assert book.last_at("production", "flight-delay@v0.9.0") is None
+    assert book.last_at("staging", RECORD.version) is None
+    assert dataclasses.replace(book, model="").last_at("production", RECORD.version) is None
+
+
+def test_no_more_looks_are_read_than_until_the_one_that_is_sought(book, monkeypatch):
+    for day in range(1, 8):
+        _put(book, f"2013-05-0{day}")
+    read = []
+    monkeypatch.setattr(kept, "SHOWN", 2)
+    monkeypatch.setattr(kept.records, "read", lambda text: read.append(text) or RECORD)
+    book.last_at("production", RECORD.version)
+    assert len(read) == 1
 
 
 def test_what_another_version_of_the_tool_has_written_is_left_out(book):

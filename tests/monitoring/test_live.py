@@ -80,6 +80,7 @@ def _sliced(count: int, origins: tuple[str, str], after: int, *, known: timedelt
     return table.with_columns(
         pl.lit(None, pl.Int64).alias("label") if known is None else pl.col("label"),
         cluster=asked.dt.date(),
+        at=asked,
         time=asked,
         known_at=pl.lit(None, asked.dtype) if known is None else asked + known,
         **{"row.origin": pl.Series((origins[:1] * 3 + origins[1:] * 4) * count)},
@@ -113,24 +114,40 @@ def test_a_slice_keeps_the_error_that_it_began_with():
     assert sum(6 / (math.pi * place) ** 2 for place in range(1, 10_000)) == pytest.approx(1, abs=1e-4)
 
 
+def test_a_moment_that_a_client_names_moves_no_slice_before_others():
+    asked = _asked(live.Promise(0.5, "x", rival=0.6), slices={"origin": "row.origin"})
+    early = _sliced(90, ("EWR", "JFK"), 0, known=timedelta(hours=2))
+    late = _sliced(90, ("AAA", "AAA"), 90, known=timedelta(hours=2))
+    late = late.with_columns(pl.lit(datetime(1970, 1, 1, tzinfo=UTC)).cast(early.schema["time"]).alias("time"))
+    table = pl.concat([late, early])
+    shares = {part.value: part.over.alpha for part in live.measure(table, table, WAIT, asked).parts}
+    places = {"EWR": 1, "JFK": 2, "AAA": 3}
+    assert shares == pytest.approx({name: 0.06 / 4 * 6 / (math.pi * place) ** 2 for name, place in places.items()})
+
+
 def test_where_the_log_has_lost_its_beginning_only_what_is_late_is_proven():
     asked = _asked(live.Promise(0.45, "x", rival=0.5), slices={"origin": "row.origin"})
     table = _days(165, [1, 0, 1, 0, 0, 0], [0.6, 0.4, 0.6, 0.4, 0.1, 0.9])
     days = pl.Series([NOW + timedelta(days=place // 6) for place in range(table.height)])
-    table = table.rename({"origin": "row.origin"}).with_columns(time=days, cluster=days.dt.date())
-    whole = live.measure(table, table, WAIT, dataclasses.replace(asked, begun=NOW.date()))
+    table = table.rename({"origin": "row.origin"}).with_columns(at=days, time=days, cluster=days.dt.date())
+    looked = dataclasses.replace(asked, begun=NOW.date(), first=NOW.date())
+    whole = live.measure(table, table, WAIT, looked)
     assert whole.begun == ""
     assert whole.loss.low is not None
     cut = table.filter(pl.col("time") >= NOW + timedelta(days=100))
-    lost = live.measure(cut, cut, WAIT, dataclasses.replace(asked, begun=NOW.date()))
+    later = (NOW + timedelta(days=100)).date()
+    lost = live.measure(cut, cut, WAIT, dataclasses.replace(looked, first=later))
     assert lost.begun == "2013-06-01"
     assert [one.low for one in (lost.loss, lost.over, lost.worse, lost.bias)] == [None] * 4
     assert (lost.loss.mean, lost.loss.clusters, lost.parts) == (pytest.approx(cut_loss(cut)), 65, ())
     assert lost.late == whole.late  # runs are counted from the first day that was looked at: from day 112 on
     assert lost.late.clusters == 53
     short = table.filter(pl.col("time") >= NOW + timedelta(days=113))
-    assert live.measure(short, short, WAIT, dataclasses.replace(asked, begun=NOW.date())).late is None
-    ignorant = live.measure(cut, cut, WAIT, asked)
+    shorter = dataclasses.replace(looked, first=(NOW + timedelta(days=113)).date())
+    assert live.measure(short, short, WAIT, shorter).late is None
+    again = live.measure(cut, cut, WAIT, looked)  # every question of the first hundred days was asked again since
+    assert (again.begun, again.loss.low is None, again.late) == ("", False, whole.late)
+    ignorant = live.measure(cut, cut, WAIT, dataclasses.replace(asked, first=later))
     assert (ignorant.begun, ignorant.late.clusters) == ("", 37)
 
 
@@ -243,8 +260,14 @@ def test_what_went_wrong_lately_is_not_hidden_by_a_long_good_past():
             "time": [NOW + timedelta(days=day) for day in days],
         }
     )
-    found = live.measure(table, table, WAIT, _asked(live.Promise(0.52, "x", rival=0.69)))
+    first = NOW.date()
+    found = live.measure(table, table, WAIT, _asked(live.Promise(0.52, "x", rival=0.69), first=first))
     assert (found.late.clusters, found.late.rows) == (53, 530)
     assert found.late.alpha == pytest.approx(0.06 / 4 * 6 / (math.pi * 4) ** 2)
     assert found.late.mean > found.worse.mean
-    assert live.measure(table.head(550), table.head(550), WAIT, _asked(live.Promise(0.52, "x"))).late is None
+    young = table.head(550)
+    assert live.measure(young, young, WAIT, _asked(live.Promise(0.52, "x"), first=first)).late is None
+    # one of 1970 among them is counted, and moves no run
+    early = table.head(1).with_columns(time=pl.lit(datetime(1970, 1, 1, tzinfo=UTC)).cast(table.schema["time"]))
+    dated = pl.concat([early, table])
+    assert live.measure(dated, dated, WAIT, _asked(live.Promise(0.52, "x", rival=0.69), first=first)).late.rows == 530

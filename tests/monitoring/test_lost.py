@@ -82,7 +82,9 @@ def test_while_nothing_is_known_nothing_is_run(tmp_path):
 
 def test_a_key_that_was_asked_twice_counts_by_its_last_answer():
     found = lost.once(_answers(("7", 0.5, 3), ("7", 0.1, 0), ("", 0.2, 1), ("8", 0.3, 2)))
+    firsts = {"7": NOON, "8": NOON + timedelta(minutes=2)}
     assert sorted(found.select("key", "p").rows()) == [("7", 0.5), ("8", 0.3)]
+    assert dict(found.select("key", "at").rows()) == firsts, "when each was first answered"
 
 
 def test_what_the_command_leaves_is_read_as_hostile_data(tmp_path):

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -185,6 +185,14 @@ def _serve(hub, days, right, *, rows=60, p=0.8, after=timedelta(hours=5), versio
     frame.write_parquet(folder / "000000-000000-1.parquet")
     known = pl.DataFrame({"id": keys, "y": labels, "known_at": frame["time"] + after})
     known.write_parquet(hub.folder / "known.parquet")
+
+
+def _ask_again(hub, until, *, later):
+    """Log all questions that were asked before a moment once more, so much later."""
+    (path,) = (hub.folder / "log").glob("*/*.parquet")
+    moved = (pl.col("at", "time") + later).cast(tables.INSTANT)
+    again = pl.read_parquet(path).filter(pl.col("time") < until).with_columns(moved)
+    again.write_parquet(path.with_name("000000-000001-1.parquet"))
 
 
 def _asked(hub, **more):
@@ -379,6 +387,12 @@ def test_a_loss_by_command_is_measured_by_the_command(hub):
     assert found.live.over.mean == pytest.approx(found.live.loss.mean - 1.1 * PROMISED)
     assert found.days[0].loss == pytest.approx(3 * (0.6 * 0.2 + 0.4 * 0.8))
     assert (found.decision, found.reasons[0].rule) == ("retrain", "worse")
+    monitor(_asked(hub), dry_run=False)
+    _ask_again(hub, NOW - timedelta(days=29), later=timedelta(days=20))
+    again = monitor(_asked(hub), dry_run=False)
+    assert (again.days[0].day, again.first, again.live.begun) == ("2020-05-03", date(2020, 5, 2), "")
+    assert again.live.over.above(0.0)
+    assert (again.decision, again.reasons[0].rule) == ("retrain", "worse")
 
 
 def test_predictions_that_moved_are_watched_by_the_rows_that_no_fit_has_seen(hub):
@@ -434,8 +448,22 @@ def test_that_it_was_proposed_is_kept_while_the_word_is_another_one(hub):
     book.put(dataclasses.replace(first, decision="retrain", proposed="retrain/x"), lambda _: "before\n")
     found = monitor(_asked(hub), dry_run=False)
     assert (found.decision, found.proposed) == ("fine", "retrain/x")
-    book.put(dataclasses.replace(first, version="toy@v0.9.0", proposed="retrain/x"), lambda _: "another\n")
-    assert monitor(_asked(hub), dry_run=False).proposed == ""
+    book.put(dataclasses.replace(first, version="toy@v0.9.0", proposed="retrain/y"), lambda _: "another\n")
+    assert monitor(_asked(hub), dry_run=False).proposed == "retrain/x"
+    assert (
+        monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(hours=1)), dry_run=False).proposed == "retrain/x"
+    )
+
+
+def test_a_retrain_is_proposed_once_though_another_version_was_in_use_between(hub):
+    _serve(hub, 30, right=0.6)
+    first = monitor(_asked(hub), dry_run=False)
+    another = dataclasses.replace(first, version="toy@v0.9.0", decision="fine", reasons=(), proposed="", step="")
+    kept.book(hub.clone).put(another, lambda _: "between\n")
+    again = monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(days=1)), dry_run=False)
+    assert (again.before, again.decision, again.proposed) == ("fine", "retrain", first.proposed)
+    branches = hub.git(hub.bare, "for-each-ref", "--format=%(refname)", "refs/heads/retrain")
+    assert branches.split() == ["refs/heads/retrain/production-2020-06-01"]
 
 
 def test_a_retrain_that_cannot_be_proposed_is_said_and_the_look_is_kept(hub):
@@ -473,16 +501,67 @@ def test_outcomes_that_the_loss_cannot_be_taken_of_are_said_and_the_record_is_re
 def test_a_log_that_has_lost_its_beginning_is_said_by_the_looks_before(hub):
     _serve(hub, 30, right=0.8)
     first = monitor(_asked(hub), dry_run=False)
-    assert (first.live.begun, first.days[0].day) == ("", "2020-05-02")
+    assert (first.live.begun, first.days[0].day, first.first) == ("", "2020-05-02", date(2020, 5, 2))
     path = next((hub.folder / "log").glob("*/*.parquet"))
     pl.read_parquet(path).filter(pl.col("time") >= NOW - timedelta(days=20)).write_parquet(path)
     found = monitor(_asked(hub), dry_run=False)
     assert (found.live.begun, found.live.loss.low, found.live.loss.clusters) == ("2020-05-02", None, 20)
+    assert found.first == first.first
     told = dict(words.numbers(found))
     assert told["answers from 2020-05-02 on"] == (
         "were counted, of which the first or their outcomes are there no more: only what is lost lately can be proven"
     )
     assert "no interval; 1,198 answers of 20 days" in told["live log loss"]
+
+
+@pytest.fixture
+def dated(hub, monkeypatch):
+    """The hub with v1.1.0 in production, which was committed before it was asked, as in life."""
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2020-04-20T12:00:00Z")
+    hub.write("params.yaml", 'data:\n  until: "2020-04-18"\n')
+    hub.commit("two", "Learn until April")
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    _released(hub, "two", "v1.1.0", metric="logloss", calibration=Calibration(0.5, None, 0.5, None, 0.01))
+    _serve(hub, 30, right=0.6, version="toy@v1.1.0")
+    return hub
+
+
+def test_a_first_day_that_cannot_be_switches_no_alarm_off(dated):
+    sound = look(_asked(dated))
+    assert (sound.first, sound.live.over.above(0.0), sound.decision) == (date(2020, 5, 2), True, "retrain")
+    day = dataclasses.replace(sound.days[0], day="0001-01-01")
+    book = kept.book(dated.clone)
+    book.put(dataclasses.replace(sound, first=date.min, days=(day, *sound.days)), lambda _: "forged\n")
+    found = look(_asked(dated))
+    assert (found.live, found.reasons, found.decision) == (sound.live, sound.reasons, "retrain")
+    book.put(dataclasses.replace(sound, first=date(2020, 4, 20)), lambda _: "of its first day\n")
+    assert look(_asked(dated)).live.begun == "2020-04-20"
+
+
+def test_a_look_that_counts_from_before_its_version_was_is_kept_by_nobody(dated):
+    sound = look(_asked(dated))
+    with pytest.raises(PushforwardError) as refused:
+        held(_asked(dated), {"toy": dataclasses.replace(sound, first=date(2020, 4, 18))})
+    assert refused.value.message == (
+        "the look is not taken: it counts from 2020-04-18 on, and toy@v1.1.0 was committed after 2020-04-19"
+    )
+    assert held(_asked(dated), {"toy": dataclasses.replace(sound, first=date(2020, 4, 19))}).first is not None
+
+
+def test_a_moment_of_long_ago_that_a_client_names_switches_no_alarm_off_and_hides_no_loss(dated):
+    path = next((dated.folder / "log").glob("*/*.parquet"))
+    rows = pl.read_parquet(path)
+    ancient = rows.head(1).with_columns(time=pl.lit(datetime(1970, 1, 1, tzinfo=UTC)).cast(tables.INSTANT))
+    pl.concat([ancient, rows.tail(-1)]).write_parquet(path)
+    first = monitor(_asked(dated), dry_run=False)
+    assert (first.days[0].day, first.first) == ("1970-01-01", date(2020, 5, 2))
+    again = monitor(_asked(dated), dry_run=False)
+    assert (again.live.begun, again.live.over.above(0.0), again.decision) == ("", True, "retrain")
+    late = rows.filter(pl.col("time") >= NOW - timedelta(days=20))
+    for table in (pl.concat([ancient, late]), late):
+        table.write_parquet(path)
+        found = monitor(_asked(dated), dry_run=False)
+        assert (found.live.begun, found.live.over.low) == ("2020-05-02", None)
 
 
 def test_predictions_of_the_validation_that_cannot_be_had_are_said_to_be_missing(hub):
@@ -515,6 +594,8 @@ def test_who_is_told_hears_of_a_look_whose_word_is_another_one(hub, monkeypatch)
     assert news.text.startswith("It loses 0.77")
     assert news.then.startswith("retrain/production-2020-06-01 is pushed, ")
     assert [*telling.of_looks("ours", there, "another", failed=False)] == []
+    (none,) = telling.of_looks("ours", there, "another", failed=True)
+    assert none.title == "what is in use was not looked at"
     monitor(dataclasses.replace(_asked(hub), now=NOW + timedelta(hours=1)), dry_run=False)
     assert [*telling.of_looks("ours", there, "schedule-17", failed=False)] == [], "it is as it was"
 
@@ -525,7 +606,7 @@ def test_a_job_of_a_forge_tells_of_its_own_run(hub, monkeypatch):
     monitor(_asked(hub), dry_run=False)
     monkeypatch.chdir(hub.clone)
     retrain, failed = (one.title for one in notify._looked(hub.clone, "ours", failed=True))
-    assert (retrain, failed) == ("Retrain: toy@v1.0.0 in production", "what is in use was not looked at")
+    assert (retrain, failed) == ("Retrain: toy@v1.0.0 in production", "not all that is in use was looked at")
     assert len(notify._looked(hub.clone, "ours", failed=False)) == 1
 
 
@@ -607,7 +688,10 @@ def test_what_git_knows_is_not_taken_from_another_job(hub, monkeypatch):
         ({"version": "toy@v9.0.0"}, "it is of toy@v9.0.0 in production, and production has toy@v1.0.0"),
         ({"environment": "staging"}, "it is of toy@v1.0.0 in staging, and production has toy@v1.0.0"),
         ({"model": "another"}, "none is there"),
-        ({"at": "2020-05-30T23:00:00Z"}, "it was taken at 2020-05-30 23:00, and it is 2020-06-01 00:00"),
+        (
+            {"at": "2020-05-30T23:00:00Z", "days": [], "first": None},
+            "it was taken at 2020-05-30 23:00, and it is 2020-06-01 00:00",
+        ),
         ({"at": "2031-01-01T00:00:00Z"}, "it was taken at 2031-01-01 00:00, and it is 2020-06-01 00:00"),
     ],
 )

@@ -43,6 +43,7 @@ def test_the_answers_of_a_version_each_question_once_by_its_last_answer(tmp_path
     _log(tmp_path, [("a", 0.3, 5, VERSION, "shadow")], "2013-04-02/000000-000001-17.parquet")
     found = _read(tmp_path)
     assert found.select("key", "p", "row.origin").rows() == [("a", 0.3, "EWR"), ("b", 0.2, "EWR")]
+    assert found["at"].to_list() == [NOON, NOON + timedelta(minutes=1)], "when each was first answered"
 
 
 def test_rows_without_a_key_are_questions_of_their_own(tmp_path):

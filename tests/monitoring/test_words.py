@@ -72,3 +72,9 @@ def test_an_answer_that_never_came_is_told_as_none():
     told = dict(words.numbers(dataclasses.replace(RECORD, ages=ages)))
     assert (told["version"], told["last answer"]) == ("3.0 d old", "none")
     assert "newest month trained on" not in told
+
+
+def test_what_a_column_was_found_to_be_is_no_markup():
+    looked = Looked("temp", "mean", 9.0, 1.0, "temp: mean 1 → 9", far=True)
+    forged = dataclasses.replace(looked, kind="a | <b>@all</b>")
+    assert "| temp | a \\| &lt;b&gt;＠all&lt;/b&gt; |" in words.markdown(dataclasses.replace(RECORD, drift=(forged,)))

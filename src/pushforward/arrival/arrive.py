@@ -115,12 +115,13 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Done:
-    """What one call came to: a proposal for each candidate, alarms, and all of it in words."""
+    """What one call came to: a proposal for each candidate, alarms, all of it in words; `whole` where it ended well."""
 
     batches: tuple[str, ...]
     proposals: tuple[dict[str, str], ...]
     alarms: tuple[Alarm, ...]
     words: tuple[str, ...]
+    whole: bool = True
 
 
 def look(root: Path, *, say: Say) -> Looked:
@@ -166,6 +167,7 @@ def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say, keep:
     found = _found(looked.listed, taken)
     tried = looked.tried if looked.commit == base else {}  # beside another state it may come to another end
     proposals, words, alarms = list[dict[str, str]](), list[str](), [*_alarms(taken, found, looked, now)]
+    whole = False
     try:
         for one in _candidates(taken, found):
             came = _asked(root, one, taken, tried.get(one.branch, ("", "")), dry=dry, say=say)
@@ -175,10 +177,11 @@ def act(root: Path, looked: Looked, now: datetime, *, dry: bool, say: Say, keep:
             proposals.append({"batch": one.listed.batch, "kind": one.kind, "branch": one.branch, "state": came[0]})
             words.append(came[1])
         words += _rest(taken, found, looked)
+        whole = True
     finally:
-        known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry)
+        known = told.since(root, {one.key: one.words for one in alarms}, now, say=say, dry=dry, whole=whole)
         dated = tuple(replace(one, since=known[one.key][0], new=known[one.key][1]) for one in alarms)
-        done = Done(tuple(taken.names), tuple(proposals), dated, tuple(words))
+        done = Done(tuple(taken.names), tuple(proposals), dated, tuple(words), whole)
         keep(done)
     return done
 
@@ -302,6 +305,9 @@ def _alarms(taken: Taken, found: Difference, looked: Looked, now: datetime) -> I
     if found.gap:
         first = found.new[0].batch
         yield Alarm("gap", found.gap, f"after {taken.names[-1]} comes {found.gap}, and the source has {first} next")
+    if found.passed:
+        some = f"the source lists what is not taken in, though later ones are: {_some(found.passed)}"
+        yield Alarm("gap", found.passed[0], f"{some}; next: edit {taken.file}", ",".join(found.passed[1:]))
     if found.corrected and not taken.arrive.corrected:
         names = [one.batch for one in found.corrected]
         words = f"the source has another {_some(names)} than was taken in, and nothing fetches it: "
@@ -323,9 +329,11 @@ def _periods(taken: Taken, expect: periods.Expect, listed: Sequence[str], now: d
     here = [name for name in taken.names if periods.fits(expect, name)]
     ahead = [name for name in here if periods.ahead(expect, name, now)]
     begun, grace = [name for name in here if name not in ahead], taken.arrive.grace_days
-    if ahead and not (begun and periods.following(expect, max(begun)) == min(ahead)):
-        some = f"{_some(ahead)} is taken in, and has not begun yet: what comes before it is not asked for"
-        yield Alarm("failed", ahead[0], f"{some}; next: edit {taken.file}", ",".join(ahead[1:]))
+    next_ones = {periods.following(expect, name) for name in here}
+    early = [name for name in ahead if not begun or name not in next_ones]
+    if early:
+        some = f"{_some(early)} is taken in, and has not begun yet: what comes before it is not asked for"
+        yield Alarm("failed", early[0], f"{some}; next: edit {taken.file}", ",".join(early[1:]))
     for name in periods.overdue(expect, max(begun), grace, now, {*here, *listed}) if begun else ():
         day = periods.due(expect, name, grace)
         yield Alarm("late", name, f"{name} has not arrived, and should have by {day.isoformat()}")
@@ -341,17 +349,18 @@ def read(folder: Path) -> Looked:
 
 
 def news(folder: Path) -> list[str]:
-    """The words of the alarms that are news, of what was done in another job; where nothing was, that."""
+    """The words of the alarms that are news, of what was done in another job; where it came to no end, that too."""
     try:
         tree = untrusted.plain_json(files.left(folder, DONE, LONGEST, by=LOOK), DONE)
-        return [str(one["words"]) for one in tree["alarms"] if one["new"]]
+        alarms = [str(one["words"]) for one in tree["alarms"] if one["new"]]
+        return alarms if tree["whole"] else [*alarms, told.UNTOLD]
     except (PushforwardError, KeyError, TypeError):
         return [told.UNTOLD]
 
 
 def document(done: Done) -> str:
     """What a call came to, for whoever tells of it."""
-    return json.dumps(record(done), indent=1) + "\n"
+    return json.dumps(record(done) | {"whole": done.whole}, indent=1) + "\n"
 
 
 def record(done: Done) -> dict[str, Any]:

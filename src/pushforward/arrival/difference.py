@@ -1,6 +1,6 @@
 """The difference between what a source lists and what is taken in: new, corrected, gone, out of order. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward import params
@@ -14,13 +14,15 @@ class Difference:
     """`new` in the order of the source; `corrected` have another digest than is written beside them.
 
     `gone` are taken in and listed no more, though older ones are; `gap` is the period that should come next where the
-    source has a later one alone. Where names are to be periods, what is named otherwise is not new.
+    source has a later one alone; `passed` are periods that are listed and not taken in, as those before and after are.
+    Where names are to be periods, what is named otherwise is not new.
     """
 
     new: tuple[Listed, ...] = ()
     corrected: tuple[Listed, ...] = ()
     gone: tuple[str, ...] = ()
     gap: str = ""
+    passed: tuple[str, ...] = ()
 
 
 def of(
@@ -38,7 +40,16 @@ def of(
     if months:  # which nobody has said: another name is another batch
         new += tuple(one for one in listed if not params.MONTH.fullmatch(one.batch))
     gap = following if new and following and new[0].batch != following else ""
-    return Difference(new, corrected, gone, gap)
+    return Difference(new, corrected, gone, gap, _passed(by_name, taken, "monthly" if months else expect))
+
+
+def _passed(listed: Iterable[str], taken: Sequence[str], expect: Expect | None) -> tuple[str, ...]:
+    """The periods that are listed and not taken in, between those that are."""
+    if expect is None:
+        return ()
+    here = [name for name in taken if periods.fits(expect, name)]
+    between = (name for name in listed if here and min(here) < name < max(here) and periods.fits(expect, name))
+    return tuple(sorted(name for name in between if name not in here))
 
 
 def _new(listed: Sequence[Listed], taken: Sequence[str], expect: Expect | None) -> tuple[tuple[Listed, ...], str]:

@@ -76,16 +76,22 @@ class Decision:
 
 def decide(found: Found) -> Decision:
     """What is to be done about a version in use."""
-    told = [(rule, reason) for rule in RULES if (reason := rule.reason(found))]
-    told.sort(key=lambda one: -WORDS.index(one[0].word))  # stable: of equal ones the first rule counts
+    told = [(rule, reason) for rule in _gravest_first(RULES) if (reason := rule.reason(found))]
     return Decision(told[0][0].word if told else "fine", tuple((rule.name, reason) for rule, reason in told))
 
 
+def _gravest_first(rules: Sequence[Rule]) -> list[Rule]:
+    """Rules by their word; of equal ones the first counts."""
+    return sorted(rules, key=lambda rule: -WORDS.index(rule.word))
+
+
 def check(word: Word, rules: Sequence[str]) -> None:
-    """Refuse a word that is not the one of these rules, by which another process says that it has decided."""
-    known = {rule.name: rule.word for rule in RULES}
-    words = [known.get(name, "") for name in rules]
-    if word != max((one for one in words if one), key=WORDS.index, default="fine") or "" in words:
+    """Refuse a word and rules that `decide` has not said so: each once, in its order, and the word that of the first.
+
+    Another process says by them that it has decided.
+    """
+    told = [rule for rule in _gravest_first(RULES) if rule.name in rules]
+    if list(rules) != [rule.name for rule in told] or word != (told[0].word if told else "fine"):
         raise PushforwardError(f"the word {word} does not follow from {', '.join(rules) or 'no rule'}", exit_code=DATA)
 
 

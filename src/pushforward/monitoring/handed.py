@@ -6,7 +6,7 @@ What git knows of a version is not taken from here (`look.held`).
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,22 @@ def _read(told: Any) -> Record:
     found = record.read(json.dumps(told).encode())
     if found.at.tzinfo is None:
         raise ValueError("a moment without its zone")
-    begun = [found.live.begun] if found.live is not None and found.live.begun else []
-    for day in (*begun, *(one.day for one in found.days)):  # which looks after this one count from
-        date.fromisoformat(day)
+    _check_days(found)
     decision.check(found.decision, [reason.rule for reason in found.reasons])
     return record.read(json.dumps(_harmless(json.loads(found.to_json()))).encode())
+
+
+def _check_days(found: Record) -> None:
+    """Refuse days that no look has: looks after this one tell by its first day what is gone."""
+    days = [one.day for one in found.days]
+    begun = found.live.begun if found.live is not None else ""
+    known = [date.fromisoformat(day) for day in (*days, *([begun] if begun else []))]
+    if [day.isoformat() for day in known] != [*days, *([begun] if begun else [])] or days != sorted(set(days)):
+        raise ValueError("days of another form or order")
+    if max((*known, found.first or date.min), default=date.min) > found.at.astimezone(UTC).date():
+        raise ValueError("a day after the look")
+    if begun and not (found.first is not None and begun < found.first.isoformat()):
+        raise ValueError("days that are gone, and none that is the first there")
 
 
 def _harmless(tree: Any) -> Any:

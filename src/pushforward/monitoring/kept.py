@@ -4,7 +4,7 @@ Each commit holds `monitor.json` and `report.md` of one look, and its parents th
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pushforward.monitoring.record import Record
 RECORD, REPORT = "monitor.json", "report.md"
 TRIES = 5
 SHOWN = 60  # looks back
-FARTHEST = 2000  # looks back, in which the first ones at a version are
+FARTHEST = 2000  # looks back, among which the last one at a version is
 
 
 def ref(environment: str, model: str = "") -> str:
@@ -29,23 +29,22 @@ def ref(environment: str, model: str = "") -> str:
 
 def looks(repository: Repository, environment: str, model: str = "", *, most: int = SHOWN) -> list[Record]:
     """The looks at an environment in a repository, the newest first; what another version has written is left out."""
-    name = ref(environment, model)
+    return list(_each(repository, ref(environment, model), most))
+
+
+def _each(repository: Repository, name: str, most: int) -> Iterator[Record]:
+    """The looks of a chain, the newest first, read as far as they are asked for."""
     if repository.resolve(name) is None:
-        return []
+        return
     commits = repository.git("rev-list", "--first-parent", f"--max-count={most}", name).text.split()
-    found = []
-    for one in repository.objects([f"{commit}:{RECORD}" for commit in commits]):
-        try:
-            found += [records.read(one[1])] if one is not None else []
-        except PushforwardError:
-            continue
-    return found
-
-
-def begun(repository: Repository, environment: str, version: str, model: str = "") -> str:
-    """The earliest day of which a look at a version has counted answers, "" where none has."""
-    found = looks(repository, environment, model, most=FARTHEST)
-    return min((one.days[0].day for one in found if one.version == version and one.days), default="")
+    for place in range(0, len(commits), SHOWN):
+        for one in repository.objects([f"{commit}:{RECORD}" for commit in commits[place : place + SHOWN]]):
+            try:
+                found = records.read(one[1]) if one is not None else None
+            except PushforwardError:
+                continue
+            if found is not None:
+                yield found
 
 
 def environments(repository: Repository) -> list[tuple[str, str]]:
@@ -68,10 +67,11 @@ class Book:
         found = looks(self.repository, environment, self.model, most=1)
         return found[0] if found else None
 
-    def begun(self, environment: str, version: str) -> str:
-        """The earliest day of which a look at a version has counted answers, as it is there now."""
-        self._fetch(ref(environment, self.model))
-        return begun(self.repository, environment, version, self.model)
+    def last_at(self, environment: str, version: str) -> Record | None:
+        """The newest look at a version, whatever was in use since, as it is there now."""
+        name = ref(environment, self.model)
+        self._fetch(name)
+        return next((one for one in _each(self.repository, name, FARTHEST) if one.version == version), None)
 
     def put(self, found: Record, report: Callable[[Record], str]) -> str:
         """Add a look, whoever else adds one meanwhile; its commit."""

@@ -22,7 +22,7 @@ from pushforward.judge import score
 from pushforward.monitoring import interval
 from pushforward.monitoring.interval import Interval
 from pushforward.monitoring.outcomes import KNOWN, LABEL, TIME, Wait
-from pushforward.monitoring.tables import ROW
+from pushforward.monitoring.tables import AT, ROW
 
 FAMILIES = 4  # of claims that share the error: the loss since the start and lately, the calibration, the slices
 RUN_DAYS = 28  # what has happened lately is counted from the start of the run of days before the one that goes on
@@ -98,7 +98,9 @@ class Live:
 class Question:
     """How live numbers are taken: the `kind` of loss, the columns of predictions, what may be lost, at which error.
 
-    `begun` is the earliest day that a look before has counted, None where none has; `noun` names the clusters.
+    `begun` is the earliest day that a look before has counted, None where none has, and `first` the earliest that is
+    still there, counted by the answers to be had of it, also where they were asked again since; `noun` names the
+    clusters.
     """
 
     kind: Loss
@@ -110,6 +112,7 @@ class Question:
     cluster: str = "cluster"
     noun: str | None = None
     begun: date | None = None
+    first: date | None = None
 
     @property
     def share(self) -> float:
@@ -146,7 +149,7 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
     if not there.height:
         return Live(*counts)
     y, p = there[LABEL].to_numpy().astype(np.float64), score.matrix(there, asked.columns)
-    clusters, begun = _clusters(there, asked), _lost(there, asked)
+    clusters, begun = _clusters(there, asked), _lost(asked)
     proven = _without_bounds if begun else interval.of
     losses = asked.kind.rows(y, p)
     rival = _rival(asked.kind, y)
@@ -168,12 +171,11 @@ def measure(answers: pl.DataFrame, old: pl.DataFrame, wait: Wait, asked: Questio
     )
 
 
-def _lost(there: pl.DataFrame, asked: Question) -> str:
+def _lost(asked: Question) -> str:
     """The first day that was ever counted, where log or outcomes have it no more, else ""."""
-    if asked.begun is None or TIME not in there.columns:
+    if asked.begun is None or asked.first is None:
         return ""
-    first = there[TIME].dt.date().min()
-    return asked.begun.isoformat() if isinstance(first, date) and first > asked.begun else ""
+    return asked.begun.isoformat() if asked.first > asked.begun else ""
 
 
 def _without_bounds(values: Floats, clusters: NDArray[Any], alpha: float) -> Interval:
@@ -225,10 +227,10 @@ def _late(there: pl.DataFrame, told: tuple[Floats, Floats, NDArray[Any]], asked:
 
     Runs are counted from the first day that was ever looked at; None too where the log has lost the start of this one.
     """
-    if TIME not in there.columns:
+    if asked.first is None:
         return None
     days = there[TIME].dt.date().cast(pl.Int32).to_numpy()
-    oldest = int(days.min())
+    oldest = (asked.first - EPOCH).days
     first = oldest if asked.begun is None else min(oldest, (asked.begun - EPOCH).days)
     number = int(days.max() - first) // RUN_DAYS - 1
     if number < 1 or oldest > first + number * RUN_DAYS:
@@ -245,7 +247,8 @@ def _parts(
 ) -> Iterator[Part]:
     """The slices that are large enough; each has its share of the error by its place in the order of appearance.
 
-    That never changes, as the number of those that are large enough does: a claim keeps the error that it began with.
+    That stays, as the number of those that are large enough does not: a claim keeps the error that it began with, but
+    where what a row belongs to is corrected, or the log has lost it.
     """
     losses, excess, clusters = told
     texts = {name: there.select(_text(column)).to_series() for name, column in asked.slices.items()}
@@ -258,13 +261,13 @@ def _parts(
 
 
 def _appeared(answers: pl.DataFrame, slices: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(name, value) of all slices in the order in which they came: inputs when asked, the rest with its outcome.
+    """(name, value) of all slices in the order in which they came: inputs when answered, the rest with its outcome.
 
     Of all answers, those too young to count as well: whatever comes later comes after them.
     """
     found = []
     for place, (name, column) in enumerate(slices.items()):
-        moment = TIME if column.startswith(ROW) else KNOWN
+        moment = AT if column.startswith(ROW) else KNOWN  # a client may name any TIME
         there = answers.filter(pl.col(moment).is_not_null())
         firsts = there.group_by(_text(column).alias("value")).agg(pl.col(moment).min().alias("first"))
         found += [(first, place, name, value) for value, first in firsts.iter_rows()]

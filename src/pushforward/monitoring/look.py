@@ -45,6 +45,7 @@ from pushforward.settings import Settings
 
 CLUSTER = "cluster"
 OLD = timedelta(days=1)  # how old a look of another job may be
+SLACK = timedelta(days=1)  # by which clocks and zones differ
 MOVED = ("index", "mean", "slow index", "slow mean")  # kinds of findings by which values have moved; the rest is broken
 
 
@@ -62,11 +63,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Joined:
-    """The answers of a version with their labels, those of them that count, and from which age on they do."""
+    """The answers of a version with their labels, those that count, and from which age and which day on they do."""
 
     answers: pl.DataFrame
     old: pl.DataFrame
     wait: Wait
+    first: date | None
 
 
 def look(asked: Asked) -> Record | None:
@@ -99,7 +101,10 @@ def held(asked: Asked, told: Mapping[str, Record]) -> Record | None:
             raise _unheld(f"it is of {found.version} in {found.environment}, and {asked.environment} has {now}")
         if not asked.now - OLD <= found.at <= asked.now:
             raise _unheld(f"it was taken at {found.at:%Y-%m-%d %H:%M}, and it is {asked.now:%Y-%m-%d %H:%M}")
-        return _Look(asked, source, main, used, Path(scratch)).known(found)
+        taken = _Look(asked, source, main, used, Path(scratch))
+        if found.first is not None and found.first < taken.since:
+            raise _unheld(f"it counts from {found.first} on, and {used.name} was committed after {taken.since}")
+        return taken.known(found)
 
 
 def _unheld(why: str) -> PushforwardError:
@@ -177,7 +182,12 @@ class _Look:
             drift=_recorded(looked),
             predicted=Predicted(told.against, _recorded(told.looked)),
             waiting=found.waiting,
+            first=joined.first if joined is not None and self._counts(joined.first) else None,
         )
+
+    def _counts(self, first: date | None) -> bool:
+        """Whether looks to come may count from a day on."""
+        return first is not None and first >= self.since
 
     def known(self, told: Record) -> Record:
         """A look of another job, with what git knows of the version and what it is held against."""
@@ -229,8 +239,8 @@ class _Look:
         now, by_command = self.asked.now, self.own.settings.contract.loss is not None
         try:
             told = self._outcomes()
-            joined = outcomes.joined(lost.once(answers) if by_command else answers, told, now)
-            joined = self._lost(joined) if by_command else joined
+            every = outcomes.joined(answers, told, now)
+            joined = self._lost(lost.once(every)) if by_command else every
             if wrong := live.unfit(joined.filter(pl.col(LABEL).is_not_null()), self.kind, self._columns):
                 raise tables.TableError(wrong, "edit the command monitor.outcomes of pushforward.yaml")
         except PushforwardError as failed:
@@ -241,7 +251,30 @@ class _Look:
         wait = outcomes.learned(seen[TIME], seen[KNOWN], now, never=self.limits.missing_at_most)
         self.asked.say(wait.words)
         clustered = self._clustered(joined)
-        return _Joined(clustered, outcomes.settled(clustered, wait, now), wait)
+        first = self._first(outcomes.settled(every, wait, now))
+        return _Joined(clustered, outcomes.settled(clustered, wait, now), wait, first)
+
+    @cached_property
+    def since(self) -> date:
+        """The day before that of the version's commit: an answer that is said to be older was not asked then.
+
+        The first of all days where the moment of the look is before it too, as that of a past which is played again.
+        """
+        told = self.source.repository.git("log", "-1", "--format=%ct", self.used.commit).text
+        day = (datetime.fromtimestamp(int(told), UTC) - SLACK).date()
+        return day if day <= self.asked.now.date() else date.min
+
+    def _first(self, old: pl.DataFrame) -> date | None:
+        """The first day of answers that count: what says that it was asked before there was the version is no first."""
+        days = old.filter(pl.col(LABEL).is_not_null())[TIME].dt.date()
+        sound = days.filter(days >= self.since)
+        found = (sound if len(sound) else days).min()
+        return found if isinstance(found, date) else None
+
+    def _begun(self) -> date | None:
+        """The first day that looks before have counted; none that cannot be."""
+        last = kept.book(self.asked.root, self.asked.model).last_at(self.asked.environment, self.used.name)
+        return last.first if last is not None and self._counts(last.first) else None
 
     def _lost(self, joined: pl.DataFrame) -> pl.DataFrame:
         """With what the project's own command says that each answer lost: the version's, which took its promise."""
@@ -371,7 +404,6 @@ class _Look:
 
     def _measured(self, joined: _Joined, promised: live.Promise | None) -> Live:
         assert self.kind is not None  # noqa: S101, or nothing is joined
-        begun = kept.book(self.asked.root, self.asked.model).begun(self.asked.environment, self.used.name)
         question = Question(
             self.kind,
             self._columns,
@@ -381,7 +413,8 @@ class _Look:
             dict(self._slices(joined.answers)),
             CLUSTER,
             self.own.settings.contract.cluster if self._cluster(joined.answers) else None,
-            date.fromisoformat(begun) if begun else None,
+            self._begun(),
+            joined.first,
         )
         return live.measure(joined.answers, joined.old, joined.wait, question)
 

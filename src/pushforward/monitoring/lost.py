@@ -7,7 +7,7 @@ import polars as pl
 
 from pushforward.judge import score, table
 from pushforward.monitoring.outcomes import KEY, KNOWN, LABEL, TIME
-from pushforward.monitoring.tables import ARM, OWN, ROW
+from pushforward.monitoring.tables import ARM, AT, OWN, ROW
 from pushforward.settings import ModelContract
 
 LOSS = "loss"
@@ -16,10 +16,12 @@ Run = Callable[[dict[str, Path]], None]  # the command, by the path of each of i
 
 
 def once(answers: pl.DataFrame) -> pl.DataFrame:
-    """The answers that a command can be asked of: it names a row by its key alone, so each counts by its last one."""
-    return (
-        answers.filter(pl.col(KEY) != "").sort(TIME, maintain_order=True).unique(KEY, keep="last", maintain_order=True)
-    )
+    """The answers that a command can be asked of: it names a row by its key alone, so each counts by its last one.
+
+    When it was first answered stays.
+    """
+    named = answers.filter(pl.col(KEY) != "").with_columns(pl.col(AT).min().over(KEY))
+    return named.sort(TIME, maintain_order=True).unique(KEY, keep="last", maintain_order=True)
 
 
 def given(joined: pl.DataFrame, contract: ModelContract, run: Run, folder: Path) -> pl.DataFrame:
@@ -33,7 +35,7 @@ def given(joined: pl.DataFrame, contract: ModelContract, run: Run, folder: Path)
         return joined.with_columns(nothing.alias(LABEL), nothing.alias(LOSS))
     labels, predictions, out = (folder / f"{name}{table.PARQUET}" for name in ("labels", "predictions", "losses"))
     key = pl.col(OWN).alias(contract.key)
-    ours = (KEY, TIME, KNOWN, LABEL, OWN, ARM, "at", contract.key, contract.label, *contract.predicted)
+    ours = (KEY, TIME, KNOWN, LABEL, OWN, ARM, AT, contract.key, contract.label, *contract.predicted)
     others = [name for name in known.columns if name not in ours and not name.startswith(ROW)]
     table.write(known.select(key, pl.col(LABEL).alias(contract.label), *others), labels)
     table.write(known.select(key, *contract.predicted), predictions)

@@ -33,8 +33,11 @@ def act(asked: Asked, found: Record, *, dry_run: bool) -> Record:
     book = kept.book(asked.root, asked.model)
     before = book.last(asked.environment)
     told = dataclasses.replace(found, before=before.decision if before is not None else "", run=of_run(os.environ))
-    if before is not None and before.version == found.version:
-        told = dataclasses.replace(told, proposed=before.proposed)  # whatever the word is now: it is proposed once
+    same = before is not None and before.version == found.version
+    own = before if same else book.last_at(asked.environment, found.version)
+    if own is not None:  # whatever the word is now, and whatever was in use since: it is proposed once
+        days = [day for day in (own.first, found.first) if day is not None]
+        told = dataclasses.replace(told, proposed=own.proposed, first=min(days, default=None))
     if told.decision == "retrain":
         told = _retrained(asked, told, dry_run=dry_run)
     if not dry_run:

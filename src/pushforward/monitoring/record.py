@@ -5,7 +5,7 @@
 
 import functools
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from pushforward import untrusted
 from pushforward.errors import DATA, PushforwardError
 from pushforward.lifecycle import Monitor
 from pushforward.monitoring.decision import Ages, Word
+from pushforward.monitoring.drift import Kind
 from pushforward.monitoring.live import Live, Promise
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Looked:
     """What was looked at of a column ("" is of the rows): how far it has moved and how far it may, and in words."""
 
     column: str
-    kind: str
+    kind: Kind
     measured: float
     limit: float
     words: str
@@ -68,9 +69,10 @@ class Record:
     """One look at the version in use in an environment of a model, `at` a moment.
 
     `metric` is the loss that live numbers are of; `drift` is of inputs, `predicted` of what was answered. `before` is
-    the decision of the look before it, of whichever version, "" where this is the first. `proposed` is the branch that
-    asks for a retrain, "" where none does, `step` what a person may do next, and `run` whose run this was, "" where a
-    person has looked.
+    the decision of the look before it, of whichever version, "" where this is the first. `first` is the earliest day of
+    which this look or one before it at the version has counted answers, None where none has. `proposed` is the branch
+    that asks for a retrain, "" where none does, `step` what a person may do next, and `run` whose run this was, ""
+    where a person has looked.
     """
 
     model: str
@@ -89,6 +91,7 @@ class Record:
     drift: tuple[Looked, ...] = ()
     predicted: Predicted | None = None
     waiting: tuple[str, ...] = ()
+    first: date | None = None
     before: str = ""
     proposed: str = ""
     step: str = ""

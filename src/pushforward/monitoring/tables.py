@@ -19,13 +19,14 @@ from pushforward.monitoring.outcomes import KEY, KNOWN, LABEL, TIME
 INSTANT = pl.Datetime("us", "UTC")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FILE = re.compile(r"\d{6}-\d{1,9}-\d{1,10}\.parquet")
+AT = "at"  # when a row was answered
 ROW = "row."  # before the name of each column of a row that was asked
 OWN = "outcome.key"  # a key as outcomes have it, where it is more than a text to join by
 ARM = "log.arm"  # by which arm a row was answered; outcomes may have an `arm` of their own
 LIMIT_FILES = 100_000
 # of the log, but for the predictions
 COLUMNS: Mapping[str, pl.DataType] = {
-    "at": INSTANT,
+    AT: INSTANT,
     "version": pl.String(),
     "arm": pl.String(),
     KEY: pl.String(),
@@ -45,8 +46,9 @@ def answers(
 ) -> pl.DataFrame:
     """What `version` has answered by the log in `folder`, in the order asked: each question once, by its last answer.
 
-    A row without a time was asked when it was answered; one without a key is a question of its own, which no outcome
-    comes to. Answers of a shadow count too: their outcomes come as well. `also` names texts of the log to have beside.
+    `at` is when it was first answered. A row without a time was asked when it was answered; one without a key is a
+    question of its own, which no outcome comes to. Answers of a shadow count too: their outcomes come as well. `also`
+    names texts of the log to have beside.
     """
     wanted = {**COLUMNS, **dict.fromkeys(also, pl.String()), **dict.fromkeys(predicted, pl.Float64())}
     parts = [_answers(path, name, version, wanted) for path, name in _files(folder)]
@@ -59,8 +61,9 @@ def answers(
     except pl.exceptions.PolarsError as differ:
         said = str(differ).splitlines()[0][:200]
         raise TableError(f"files of the log have one column in several types: {said}", "pushforward serve") from None
-    found = found.sort("at", maintain_order=True)
-    named = found.filter(pl.col(KEY) != "").unique([KEY, TIME], keep="last", maintain_order=True)
+    found = found.sort(AT, maintain_order=True)
+    named = found.filter(pl.col(KEY) != "").with_columns(pl.col(AT).min().over(KEY, TIME))
+    named = named.unique([KEY, TIME], keep="last", maintain_order=True)
     found = pl.concat([named, found.filter(pl.col(KEY) == "")]).sort(TIME, KEY, maintain_order=True)
     _check_numbers(found, predicted, probability=probability)
     return found
@@ -120,7 +123,7 @@ def _answers(path: Path, name: str, version: str, wanted: Mapping[str, pl.DataTy
             raise
         return pl.DataFrame()
     there = frame.schema
-    for column in ("at", "version"):
+    for column in (AT, "version"):
         _check_column(there, column, COLUMNS[column], f"{name} of the log")
     frame = frame.filter(pl.col("version") == version)
     if not frame.height:
@@ -128,12 +131,12 @@ def _answers(path: Path, name: str, version: str, wanted: Mapping[str, pl.DataTy
     for column, kind in wanted.items():
         _check_column(there, column, kind, f"{name} of the log")
     others = [column for column in wanted if column not in COLUMNS]
-    for column in ("at", KEY, *others):
+    for column in (AT, KEY, *others):
         if frame[column].null_count():
             raise TableError(f"{name} of the log: {frame[column].null_count():,} rows have no {column}", f"rm {path}")
     rows = [column for column in frame.columns if column.startswith(ROW)]
-    asked = frame.with_columns(pl.coalesce(TIME, "at").alias(TIME))
-    return asked.select("at", KEY, TIME, *others, pl.col("arm").alias(ARM), *rows)
+    asked = frame.with_columns(pl.coalesce(TIME, AT).alias(TIME))
+    return asked.select(AT, KEY, TIME, *others, pl.col("arm").alias(ARM), *rows)
 
 
 def _check_column(there: Mapping[str, pl.DataType], column: str, kind: pl.DataType, name: str) -> None:

@@ -23,7 +23,8 @@ def lines(found: Record) -> list[str]:
     told = [f"{SIGNS[found.decision]} {title(found)}"]
     told += [f"  {reason.words}" for reason in found.reasons[1:]]
     told += [f"  {name}: {value}" for name, value in numbers(found)]
-    return [*told, f"  next: {found.step}"] if found.step else told
+    told += [f"  next: {found.step}"] if found.step else []
+    return [text.uncommanding(line) for line in told]
 
 
 def markdown(found: Record) -> str:
@@ -49,7 +50,7 @@ def _tables(found: Record) -> Iterator[str]:
     told = found.predicted.looked if found.predicted is not None else ()
     far = [one for one in (*found.drift, *told) if one.far]
     if far:
-        rows = [(prose(one.column or "rows"), one.kind, prose(one.words)) for one in far]
+        rows = [(prose(one.column or "rows"), prose(one.kind), prose(one.words)) for one in far]
         yield text.table(("column", "what", "how far"), rows, numbers=False)
 
 

@@ -158,7 +158,7 @@ def _news(server: Server, done: Run, found: Outcome) -> Iterator[News]:
             yield of_verify(server.name, found.reason, f"pushforward runs logs {job.id}")
         elif stem.endswith("arrive"):
             alarms = arrivals.fresh(server.repository, done.started)
-            untold = found.verdict == "failure" and not arrivals.fresh(server.repository, 0.0)
+            untold = found.verdict == "failure" and not arrivals.told(server.repository, job.key)
             yield from of_arrivals(server.name, [*alarms, *([arrivals.UNTOLD] if untold else [])])
         elif stem.endswith("monitor"):
             yield from of_looks(server.name, server.repository, job.key, failed=found.verdict == "failure")
@@ -223,11 +223,14 @@ def of_looks(project: str, repository: Repository, run: str, *, failed: bool) ->
     """The news that the looks of a run are: of what is in use where the word on it has changed, and that it failed."""
     from pushforward.monitoring import decision, kept  # a push must not wait for it
 
+    some = False
     for model, environment in kept.environments(repository):
         for found in kept.looks(repository, environment, model, most=1):
-            if run and found.run == run and decision.changed(found.before, found.decision):
+            ours = bool(run) and found.run == run
+            some |= ours
+            if ours and decision.changed(found.before, found.decision):
                 title = f"{found.decision.capitalize()}: {found.version} in {environment}"
                 yield News("monitor", project, title, capital(found.reason or decision.HAPPY), found.step)
     if failed:
-        title = "what is in use was not looked at"
+        title = "not all that is in use was looked at" if some else "what is in use was not looked at"
         yield News("monitor", project, title, "The run has failed: its log says why", "pushforward monitor --dry-run")
