@@ -66,7 +66,7 @@ def train() -> None:
     Path("model/model.json").write_text(json.dumps(shares))
     data = hashlib.sha256(Path("data/rows.parquet").read_bytes()).hexdigest()
     manifest = {
-        "inputs": {"rows": {"x": "float"}},
+        "inputs": {"rows": {"x": "float"}, "events": {"id": "str", "y": "int8", "known_at": "instant"}},
         "training": {"months": TRAINING},
         "data": {"data/rows.parquet": data},
     }
