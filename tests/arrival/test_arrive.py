@@ -290,13 +290,20 @@ def test_a_listed_name_of_the_future_silences_nothing(lake):
     assert [(one["kind"], one["batch"]) for one in done["alarms"]] == [("gap", "2020-03"), ("late", "2020-03")]
 
 
-def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
+def _by_day(lake, taken):
+    """Have a lake that takes in three days and delivers none; what its parameters say."""
     months = (lake.clone / "params.yaml").read_text()
-    days = months.replace('"2020-01"', '"2020-01-01"').replace('- "2020-02"', '- "2020-01-02"\n    - "2031-01-01"')
+    first, *others = taken
+    days = months.replace('"2020-01"', f'"{first}"').replace('"2020-02"', '"{}"\n    - "{}"'.format(*others))
     lake.write("params.yaml", days)
     lake.settings("  expect: daily\n  grace_days: 0\n")
     for path in lake.place.iterdir():
         path.unlink()
+    return days
+
+
+def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
+    days = _by_day(lake, ("2020-01-01", "2020-01-02", "2031-01-01"))
     for day in ("2020-01-01", "2020-01-02", "2020-01-03", "2031-01-01"):
         lake.deliver(day)
     done = lake.json("--now", "2020-01-05", code=3)
@@ -317,12 +324,7 @@ def test_a_batch_of_the_future_that_was_taken_in_silences_nothing(lake):
 
 
 def test_a_gap_before_a_day_that_was_taken_in_too_early_is_told_also_once_that_day_is_there(lake):
-    months = (lake.clone / "params.yaml").read_text()
-    days = months.replace('"2020-01"', '"2020-06-10"').replace('- "2020-02"', '- "2020-06-11"\n    - "2020-06-20"')
-    lake.write("params.yaml", days)
-    lake.settings("  expect: daily\n  grace_days: 0\n")
-    for path in lake.place.iterdir():
-        path.unlink()
+    _by_day(lake, ("2020-06-10", "2020-06-11", "2020-06-20"))
     for day in range(10, 21):
         lake.deliver(f"2020-06-{day}")
     gap = (

@@ -110,6 +110,15 @@ def test_outcomes_take_back_a_canary_that_is_worse_and_looks_are_kept(tmp_path, 
     assert _looks(log, canary) == (1, COUNT)
 
 
+def test_outcomes_that_the_loss_cannot_be_taken_of_are_told_and_cost_no_look(tmp_path):
+    log, main, canary, known = _asked(tmp_path, 1.0)
+    out = tmp_path / "outcomes.parquet"
+    known.with_columns(pl.col("y") + 1).write_parquet(out)
+    with pytest.raises(PushforwardError, match="a label is neither 0 nor 1"):
+        look(log, main, canary, out)
+    assert _looks(log, canary) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("timed", "pairs"),
     [

@@ -70,16 +70,22 @@ def found(commit, **other):
     return dataclasses.replace(whole, **other)
 
 
-@pytest.fixture
-def place(tmp_path, git, monkeypatch):
-    """A clone and its server, which starts no run."""
-    monkeypatch.setenv("PUSHFORWARD_RUN", "a-run")
-    clone = make_clone(tmp_path / "toy", git)
+def _searched(folder, git):
+    """A clone of the toy whose settings say what is searched."""
+    clone = make_clone(folder / "toy", git)
     (clone / "params.yaml").write_text(PARAMS)
     with (clone / "pushforward.yaml").open("a") as settings:
         settings.write(SPACE)
     git(clone, "add", "-A")
     git(clone, "commit", "-qm", "Search")
+    return clone
+
+
+@pytest.fixture
+def place(tmp_path, git, monkeypatch):
+    """A clone and its server, which starts no run."""
+    monkeypatch.setenv("PUSHFORWARD_RUN", "a-run")
+    clone = _searched(tmp_path, git)
     init(clone)
     git(clone, "push", "-q", "local", "HEAD:refs/heads/main")
     return clone
@@ -205,12 +211,7 @@ def forge(tmp_path, git, monkeypatch):
     """A checkout of a forge's repository, in a run of it, whose API answers nobody."""
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
     monkeypatch.setenv("GITHUB_REPOSITORY", "us/toy")
-    clone = make_clone(tmp_path / "toy", git)
-    (clone / "params.yaml").write_text(PARAMS)
-    with (clone / "pushforward.yaml").open("a") as settings:
-        settings.write(SPACE)
-    git(clone, "add", "-A")
-    git(clone, "commit", "-qm", "Search")
+    clone = _searched(tmp_path, git)
     git(tmp_path, "clone", "-q", "--bare", str(clone), "forge.git")
     git(clone, "remote", "add", "origin", str(tmp_path / "forge.git"))
     return clone

@@ -18,7 +18,7 @@ from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.gate import loss as losses
 from pushforward.judge import score
-from pushforward.monitoring import outcomes
+from pushforward.monitoring import live, outcomes
 from pushforward.monitoring import tables as read
 from pushforward.serving import program
 from pushforward.serving.follow import Follower
@@ -72,7 +72,10 @@ class Outcomes:
 
 
 def look(log: Path, main: Running, canary: Running, out: Path) -> str:
-    """Why the outcomes that were written to `out` show that the canary is worse than the version in use, or ""."""
+    """Why the outcomes that were written to `out` show that the canary is worse than the version in use, or "".
+
+    Raises `TableError`, and spends no look, where they are none that the loss can be taken of.
+    """
     rules = main.prepared.rules
     contract = rules.contract
     told = read.outcomes(out, contract.key, contract.label, contract.classes)
@@ -82,11 +85,14 @@ def look(log: Path, main: Running, canary: Running, out: Path) -> str:
         return ""
     y = pairs[outcomes.LABEL].to_numpy()
     loss = losses.of(rules.gate, len(contract.classes))
-    if loss.label_problem(y):
+    both = (contract.predicted, tuple(f"canary.{name}" for name in contract.predicted))
+    for columns in both:
+        if wrong := live.unfit(pairs, loss, columns):
+            raise read.TableError(wrong, "edit the command monitor.outcomes of pushforward.yaml")
+    if loss.label_problem(y):  # one class only so far
         return ""
     durable.write(_file(log, canary), json.dumps({"looks": number + 1, "pairs": pairs.height}) + "\n")
-    other = score.matrix(pairs, contract.predicted)
-    mine = score.matrix(pairs, tuple(f"canary.{name}" for name in contract.predicted))
+    other, mine = (score.matrix(pairs, columns) for columns in both)
     days = pairs[outcomes.TIME].dt.date().cast(pl.String).to_numpy().astype(str)
     return worse(y, other, mine, days, loss, look=number + 1)
 

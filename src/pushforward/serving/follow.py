@@ -213,7 +213,6 @@ class Follower:
             post.before = post.running or post.before
         post.running = running
         post.done, post.why = use, ""
-        self.live.counts[f"{post.arm}_uses"] += 1
         place = post.environment
         if running is None:
             self.say(f"{place}: no version is in use{f' ({use.tag})' if use else ''}")
