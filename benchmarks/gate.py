@@ -1,7 +1,7 @@
 """What the gate does on real flights: `python benchmarks/gate.py [rules] [promotions] [guards]`.
 
 Champions and challengers are trained on January to September 2013 by the worked example's own code (`models.py`) and
-judged on October to December. `rules`: false promotions, power and the calibration trap, by the gate and by the rules of
+judged on October to December. `rules`: false promotions, power and the calibration trap, by the gate and by those of
 `rivals.py`; `promotions`: several on one holdout, and who learns from answers; `guards`: what each costs and finds.
 Prints tables; some minutes of one core. Features and predictions are kept in the machine's temporary folder.
 """

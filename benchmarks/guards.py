@@ -1,4 +1,4 @@
-"""What each guard of the gate costs and finds: how often it is in the way where nothing is wrong, and where something is.
+"""What each guard of the gate costs and finds: how often it is in the way where nothing is wrong, and where much is.
 
 A holdout is 61 days drawn with replacement from October to December, so that what is true of a change is known: its
 mean over all of them. A change is a model, or the champion with something done to it of known size. Then every loss of

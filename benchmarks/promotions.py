@@ -140,7 +140,7 @@ def _weights(looks: int) -> Floats:
 
 
 def lord(alpha: float, looks: int, _: int) -> Level:
-    """LORD++ (Ramdas and others 2017): each pass earns level for the looks behind it, for a rate of false discoveries."""
+    """LORD++ (Ramdas and others 2017): each pass earns level for those behind it, for a rate of false discoveries."""
     weights, first = _weights(looks), alpha / 2
 
     def level(history: str) -> float:
