@@ -11,7 +11,7 @@ from a `table` each; `identity` says what makes a version that version; `ledger`
 `names` of its batches, `seal` keeps its numbers; `context` gathers what the report tells beside the verdict; `measured`
 tells the numbers of what has no holdout, by the `noise` of what it had before, which the run wrote down (`seeds`), and
 `self_scored` holds a table that the pipeline scored by itself against the champion's; `plan` says what the holdout can
-still tell; `rehearse` tells before a push what would keep it from its verdict, by what the store lacks (`stock`) and
-what the checks say of the rows (`audition`); `judged` is a verdict between two steps. It runs as the code of the commit
-before the push.
+still tell, and `ahead` before a run that it will be asked in vain; `rehearse` tells before a push what would keep it
+from its verdict, by what the store lacks (`stock`) and what the checks say of the rows (`audition`); `judged` is a
+verdict between two steps. It runs as the code of the commit before the push.
 """

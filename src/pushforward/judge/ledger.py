@@ -123,7 +123,7 @@ class Ledger:
         def step(state: State) -> Step | None:
             if state.find(key):
                 return None
-            if state.retired or (state.looks and not state.left):
+            if state.closed:
                 raise ClosedError(state)
             reserved = Reserved(
                 **head(state),
