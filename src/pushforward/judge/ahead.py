@@ -141,7 +141,8 @@ def _may_repeat(state: looks.State, champion: registry.Registered, repository: R
     """Whether something has passed and is not promoted yet: merged, it gets its answer again."""
     if state.retired == "promoted" and state.by == champion.name:
         return False  # all that has passed was compared with another champion
-    passed = [look.commit for look in state.looks if look.verdict == "promote" and look != state.refresh]
+    done = {number for number, _ in state.promoted} | ({state.refresh.number} if state.refresh else set())
+    passed = [look.commit for look in state.looks if look.verdict == looks.PASS and look.number not in done]
     return any(repository.merge_base(commit, champion.commit) != commit for commit in passed)
 
 
