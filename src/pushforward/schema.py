@@ -370,6 +370,11 @@ class Target(Section):
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
+    when_closed: Literal["train", "skip"] = Field(
+        default="train",
+        description="What becomes of a push whose holdout answers no more: it is trained and shown on the validation "
+        "month, or not trained until the next holdout opens.",
+    )
     workflows: list[str] = Field(
         default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",

@@ -134,7 +134,7 @@ class Ledger:
         def step(state: State) -> Step | None:
             if state.find(key):
                 return None
-            if state.retired or (state.looks and not state.left):
+            if state.closed:
                 raise ClosedError(state)
             several = state.promotions if state.looks else promotions
             reserved = Reserved(

@@ -110,6 +110,11 @@ class State:
         """How many new looks are left; meaningful from the first look on."""
         return 0 if self.retired else self.of - len(self.looks)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it answers no new question: it has retired, or all of its looks are taken."""
+        return self.retired is not None or bool(self.looks and not self.left)
+
     def find(self, key: Key) -> Look | None:
         """The look that asked the same, if there was one."""
         return next((look for look in self.looks if look.key == key), None)

@@ -34,7 +34,7 @@ SIGNS: dict[str, str] = {
     "promote": "✓",
     "hold": "✗",
     "unknown": "?",
-    "calibration-only": "✗",
+    "calibration-only": "?",
     "identical": "=",
     "invalid": "!",
     "measured": "•",
