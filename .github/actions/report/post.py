@@ -28,6 +28,7 @@ from urllib.request import Request, urlopen
 NAME = "pushforward"
 # every other verdict is a failure
 STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}
+STATES["accepted"] = "success"  # by a person's word
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))

@@ -25,6 +25,7 @@ from pushforward.judge.looks import (
     ENTRY,
     KEYS,
     LOOKED,
+    Accepted,
     ClosedError,
     Entry,
     Key,
@@ -194,6 +195,16 @@ class Ledger:
         refresh = self.state(holdout).refresh
         if refresh is None or refresh.number != number:
             self.retire(holdout, "promoted", by)
+
+    def accepted(self, holdout: str, number: int, *, by: str, review: str) -> None:
+        """Note that a person's word has taken what look `number` left open; once is enough."""
+
+        def step(state: State) -> Step | None:
+            if review in state.accepted:
+                return None
+            return Accepted(**head(state), number=number, by=by, review=review), {}
+
+        self._append(holdout, step)
 
     def open(self, holdout: str, keys: bytes, before: bytes, *, labels: str, since: str, commit: str) -> State:
         """Open an epoch with these keys, once; the state after, which tells another opening where one was first."""

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import names
+from pushforward.registry.grammar import ACCEPTABLE
 
 ENTRY = "entry.json"
 KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
@@ -88,7 +89,8 @@ class State:
     """A ledger as read: its tip ("" where nobody has looked yet), its looks in order, and why it retired, if so.
 
     Of an epoch how it was `opened`, and of looks before that, at keys that a pull request brought, which keys: by the
-    number of the look the SHA-256 of their list.
+    number of the look the SHA-256 of their list. `accepted` are the tag objects of the words that took what a look left
+    open.
     """
 
     holdout: str
@@ -101,6 +103,7 @@ class State:
     by: str = ""
     opened: Opening | None = None
     looked: tuple[tuple[int, str], ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -172,6 +175,15 @@ class Retired(Entry):
     by: Text
 
 
+class Accepted(Entry):
+    """That a person took what a look had not shown to be better; it alters no level, and opens and closes nothing."""
+
+    entry: Literal["accepted"] = "accepted"
+    number: int = Field(ge=1)
+    by: Text
+    review: Commit
+
+
 class Opened(Entry):
     """That an epoch was opened, and with which keys."""
 
@@ -184,10 +196,9 @@ class Opened(Entry):
     commit: Commit
 
 
-_ANY: TypeAdapter[Reserved | Settled | Retired | Opened] = TypeAdapter(
-    Annotated[Reserved | Settled | Retired | Opened, Field(discriminator="entry")]
-)
-Step = tuple[Reserved | Settled | Retired | Opened, Mapping[str, bytes]]
+Document = Reserved | Settled | Retired | Opened | Accepted
+_ANY: TypeAdapter[Document] = TypeAdapter(Annotated[Document, Field(discriminator="entry")])
+Step = tuple[Document, Mapping[str, bytes]]
 
 
 def digest(text: str) -> str:
@@ -227,12 +238,12 @@ def fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:
     return state
 
 
-def after(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+def after(state: State, entry: Document, commit: str) -> State:
     """The state after one entry more."""
     return replace(_advance(state, entry, commit), tip=commit, length=state.length + 1)
 
 
-def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retired | Opened:
+def _parse(holdout: str, commit: str, text: bytes) -> Document:
     try:
         entry = _ANY.validate_json(text)
     except ValidationError as wrong:
@@ -243,7 +254,7 @@ def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retir
     return entry
 
 
-def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+def _advance(state: State, entry: Document, commit: str) -> State:
     """The state after an entry that this module may have written; any other is refused."""
 
     def expect(holds: bool, what: str) -> None:
@@ -275,6 +286,11 @@ def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit:
         expect(not look.verdict, f"a second verdict of look {entry.number}")
         settled = replace(look, verdict=entry.verdict, sealed=entry.sealed)
         return replace(state, looks=(*state.looks[: look.number - 1], settled, *state.looks[look.number :]))
+    if isinstance(entry, Accepted):
+        open_ = [look.number for look in state.looks if look.verdict in ACCEPTABLE]
+        expect(entry.number in open_, f"look {entry.number} was accepted, and cannot be")
+        expect(entry.review not in state.accepted, "accepted twice by one word")
+        return replace(state, accepted=(*state.accepted, entry.review))
     expect(state.retired is None, "retired twice")
     expect(bool(state.looks), "retired before its first look")
     return replace(state, retired=entry.reason, by=entry.by)
@@ -299,6 +315,8 @@ def subject(entry: Entry) -> str:
         return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
     if isinstance(entry, Opened):
         return f"Open {entry.holdout} with {entry.keys} keys"
+    if isinstance(entry, Accepted):
+        return f"Look {entry.number} at {entry.holdout}: accepted by {entry.by}"
     return f"Retire {entry.holdout}"
 
 
