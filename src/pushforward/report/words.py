@@ -20,7 +20,7 @@ from pushforward.gate.verdict import (
     worst_first,
 )
 from pushforward.report.note import Context
-from pushforward.text import ROW, between, capital, code, exact, figure, plain, plural, prose, signed
+from pushforward.text import ROW, between, code, exact, figure, plain, plural, prose, signed
 
 LISTED = 12
 MEASURED = 40  # numbers of a run in a table
@@ -191,7 +191,7 @@ def own_word(verdict: Verdict) -> str:
 def review_alert(context: Context, shown: Shown) -> str:
     """A person's word on what was judged, as markdown sets it apart."""
     word, _, rest = context.review.partition(" ")
-    return f"> [!IMPORTANT]\n> **{capital(shown(word))} by a person's word**, not by the gate: {shown(rest)}"
+    return f"> [!IMPORTANT]\n> **{word.capitalize()} by a person's word**, not by the gate: {shown(rest)}"
 
 
 def by_word(verdict: Verdict) -> str:
