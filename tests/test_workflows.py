@@ -258,7 +258,9 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
     judge = workflow.load(path.name, path.read_text())
     assert read(path)["on"]["workflow_run"]["types"] == ["requested", "completed"]
     jobs = read(path)["jobs"]
-    assert jobs["ahead"]["if"] == "${{ github.event.action == 'requested' && github.token != '' }}"
+    assert jobs["ahead"]["if"] == (
+        "${{ github.event.action == 'requested' && github.event.workflow_run.name != 'review' && github.token != '' }}"
+    )
     assert jobs["judge"]["if"].startswith("${{ github.event.action == 'completed' && ")
     assert "secrets." not in str(jobs["ahead"])
     for name in {*jobs} - {"ahead", "judge"}:

@@ -32,6 +32,7 @@ NAME = "pushforward"
 UNDECIDED = {"unknown": "pending", "calibration-only": "pending"}
 STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error", **UNDECIDED}
 WAITS = "waits for a person (pushforward accept) or more data"
+STATES["accepted"] = "success"  # by a person's word
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))

@@ -67,7 +67,7 @@ def gate(plan: bool, ahead: bool, folder: Path, out: Path, strict: bool, as_json
         verdict, context, level = evidence.weigh(
             root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
         )
-        passed.record(root, verdict)
+        passed.record(root, verdict, subject=asked.subject, level=level, golden=golden)
     judged.store(out, verdict, context, level)
     if as_json:
         click.echo(verdict.to_json())

@@ -23,6 +23,7 @@ from pushforward.release.bundle import Bundle
 from pushforward.release.promote import Promotion
 from pushforward.release.pull import Pulled
 from pushforward.release.release import Made as Use
+from pushforward.release.review import Said
 from pushforward.server.clone import Command
 from pushforward.server.finding import Finding
 from pushforward.server.runs import State as RunState
@@ -408,6 +409,7 @@ class Exported(Record):
 
 # verb, or verb and word -> what it prints on standard output
 PRINTED: dict[str, Any] = {
+    "accept": Said,
     "act": Command,
     "adopt": Adopted | Stale,
     "arrive": Arrived,
@@ -427,6 +429,7 @@ PRINTED: dict[str, Any] = {
     "pull": Pulled | Hooked | Unhooked,
     "record": Recorded,
     "rehearse": Rehearsal,
+    "reject": Said,
     "release": Use,
     "report": Verdict,
     "repro": Reproduced,

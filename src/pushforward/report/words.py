@@ -188,6 +188,12 @@ def own_word(verdict: Verdict) -> str:
     return SELF_SCORED if self_scored(verdict) else ""
 
 
+def review_alert(context: Context, shown: Shown) -> str:
+    """A person's word on what was judged, as markdown sets it apart."""
+    word, _, rest = context.review.partition(" ")
+    return f"> [!IMPORTANT]\n> **{word.capitalize()} by a person's word**, not by the gate: {shown(rest)}"
+
+
 def by_word(verdict: Verdict) -> str:
     """Whose word promotes what was not judged; "" where nobody's does."""
     by = verdict.rules.get(BY) if by_limits(verdict) else None

@@ -129,6 +129,21 @@ class Subject:
         (found,) = self.repository.objects([self.job.commit])
         return found is not None and bool(ssh.word_in(found[1], ssh.PROMOTE))
 
+    def heard(self, workflow: str) -> Event:
+        """What workflows of the default branch are told of a person's word: as a forge does, after a `workflow`."""
+        return Event(
+            "workflow_run",
+            self.main,
+            self.default,
+            action="completed",
+            head=self.job.branch,
+            head_sha=self.job.commit,
+            workflow=workflow,
+            source="push",
+            conclusion="success",
+            run_id=self.id,
+        )
+
     def as_if_merged(self) -> Event:
         """The same files, pushed to the default branch."""
         return Event("push", self.commit, self.default, before=self.main, message="", paths=self.event.paths)
