@@ -27,7 +27,12 @@ PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the los
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
 OF_HOLDOUT = ("validation", "batches", "data", "serve")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
-RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
+RIGHTS = (
+    "accept",
+    "any",
+    "main",
+    "version",
+)  # what a key may sign beside environments, by name: no environment is called so
 
 Mail = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
 Event = Literal["verdict", "promotion", "release", "rollback", "verify", "monitor", "arrival", "serving"]
@@ -370,6 +375,11 @@ class Target(Section):
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
+    when_closed: Literal["train", "skip"] = Field(
+        default="train",
+        description="What becomes of a push whose holdout answers no more: it is trained and shown on the validation "
+        "month, or not trained until the next holdout opens.",
+    )
     workflows: list[str] = Field(
         default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",

@@ -333,9 +333,13 @@ def lands(verdict: Verdict) -> bool:
     """
     if self_scored(verdict) and verdict.verdict == "promote":
         return all(name.startswith(OWN_PATHS) or is_pipeline(name) for name in verdict.touched)
-    own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
-    same = verdict.verdict in {"identical", "measured"} and not own
+    same = verdict.verdict in {"identical", "measured"} and not changes_judge(verdict)
     return verdict.verdict == "promote" or same
+
+
+def changes_judge(verdict: Verdict) -> bool:
+    """Whether a change is one of the judge: of its files, or of its settings."""
+    return any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
 
 
 def self_scored(verdict: Verdict) -> bool:

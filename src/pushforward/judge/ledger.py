@@ -25,6 +25,7 @@ from pushforward.judge.looks import (
     ENTRY,
     KEYS,
     LOOKED,
+    Accepted,
     ClosedError,
     Entry,
     Key,
@@ -134,7 +135,7 @@ class Ledger:
         def step(state: State) -> Step | None:
             if state.find(key):
                 return None
-            if state.retired or (state.looks and not state.left):
+            if state.closed:
                 raise ClosedError(state)
             several = state.promotions if state.looks else promotions
             reserved = Reserved(
@@ -212,6 +213,16 @@ class Ledger:
             if len(state.promoted) + 1 < state.promotions:
                 return Promoted(**head(state), number=number, by=by), {}
             return Retired(**head(state), reason="promoted", by=by), self._opened(state)
+
+        self._append(holdout, step)
+
+    def accepted(self, holdout: str, number: int, *, by: str, review: str) -> None:
+        """Note that a person's word has taken what look `number` left open; once is enough."""
+
+        def step(state: State) -> Step | None:
+            if review in state.accepted:
+                return None
+            return Accepted(**head(state), number=number, by=by, review=review), {}
 
         self._append(holdout, step)
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import levels, names
+from pushforward.registry.grammar import ACCEPTABLE
 
 ENTRY = "entry.json"
 KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
@@ -89,6 +90,7 @@ class State:
     `share` says at which level the next look is. `promoted` are the versions that its looks have made, by the number of
     the look, but for the last of `promotions`, which retires it. Of an epoch how it was `opened`, and of looks before
     that, at keys that a pull request brought, which keys: by the number of the look the SHA-256 of their list.
+    `accepted` are the tag objects of the words that took what a look left open.
     """
 
     holdout: str
@@ -104,11 +106,17 @@ class State:
     by: str = ""
     opened: Opening | None = None
     looked: tuple[tuple[int, str], ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
         """How many new looks are left; meaningful from the first look on."""
         return 0 if self.retired else self.of - len(self.looks)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it answers no new question: it has retired, or all of its looks are taken."""
+        return self.retired is not None or bool(self.looks and not self.left)
 
     def find(self, key: Key) -> Look | None:
         """The look that asked the same, if there was one."""
@@ -181,6 +189,15 @@ class Retired(Entry):
     by: Text
 
 
+class Accepted(Entry):
+    """That a person took what a look had not shown to be better; it alters no level, and opens and closes nothing."""
+
+    entry: Literal["accepted"] = "accepted"
+    number: int = Field(ge=1)
+    by: Text
+    review: Commit
+
+
 class Opened(Entry):
     """That an epoch was opened, and with which keys."""
 
@@ -193,7 +210,7 @@ class Opened(Entry):
     commit: Commit
 
 
-Written = Reserved | Settled | Promoted | Retired | Opened
+Written = Reserved | Settled | Promoted | Retired | Opened | Accepted
 _ANY: TypeAdapter[Written] = TypeAdapter(Annotated[Written, Field(discriminator="entry")])
 Step = tuple[Written, Mapping[str, bytes]]
 
@@ -274,6 +291,11 @@ def _advance(state: State, entry: Written, commit: str) -> State:
         expect(entry.number not in dict(state.promoted), f"a second promotion by look {entry.number}")
         expect(len(state.promoted) + 1 < state.promotions, f"promotion {len(state.promoted) + 1} left the holdout open")
         return replace(state, promoted=(*state.promoted, (entry.number, entry.by)))
+    if isinstance(entry, Accepted):
+        open_ = [look.number for look in state.looks if look.verdict in ACCEPTABLE]
+        expect(entry.number in open_, f"look {entry.number} was accepted, and cannot be")
+        expect(entry.review not in state.accepted, "accepted twice by one word")
+        return replace(state, accepted=(*state.accepted, entry.review))
     expect(state.retired is None, "retired twice")
     expect(bool(state.looks), "retired before its first look")
     return replace(state, retired=entry.reason, by=entry.by)
@@ -338,6 +360,8 @@ def subject(entry: Entry) -> str:
         return f"Promotion by look {entry.number} at {entry.holdout}"
     if isinstance(entry, Opened):
         return f"Open {entry.holdout} with {entry.keys} keys"
+    if isinstance(entry, Accepted):
+        return f"Look {entry.number} at {entry.holdout}: accepted by {entry.by}"
     return f"Retire {entry.holdout}"
 
 

@@ -95,7 +95,7 @@ def plan(root: Path, model: str = "") -> Plan:
         state.of or rules.gate.looks,
         state.left if state.looks else rules.gate.looks,
         alpha,
-        looks.refusal(state) if state.retired or (state.looks and not state.left) else "",
+        looks.refusal(state) if state.closed else "",
         loss,
         len(errors),
         clusters,

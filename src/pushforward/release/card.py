@@ -92,6 +92,8 @@ def build(
         Section("Get it, and verify it", tuple(_commands(name, rules))),
     ]
     reason = plain(verdict.reason, LONGEST)
+    if made.accepted:
+        reason = plain(f"{made.accepted}; the judge: {reason}", LONGEST)
     return Card(name, f"{reason[:1].upper()}{reason[1:]}.", tuple(sections))
 
 
@@ -288,6 +290,7 @@ def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> I
     used += f"; {told}" if (told := promotion(verdict)) else ""
     facts = [
         ("Version", f"number {made.number} of {made.model}"),
+        *([("A person's word", made.accepted)] if made.accepted else []),
         ("Promoted by", str(verdict.rules.get(BY))) if by_limits(verdict) else ("Holdout used", used),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]

@@ -36,8 +36,9 @@ class Context:
     month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
     added differ; `profiles` are the columns that moved most. `trend` is (month, version, value) of `trend_metric` on
     the validation month of each version, this challenger last. `override` says who has let the commit into a protected
-    branch by their word, and why. `remarks` are what the judge could not ask of this project. `measured` are
-    (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the target branch.
+    branch by their word, and why; `review` who has accepted or rejected what was judged. `remarks` are what the judge
+    could not ask of this project. `measured` are (file:path, old, new) of what the run wrote, old at
+    `measured_before`, a commit of the target branch.
     """
 
     kind: Kind = "judged"
@@ -62,6 +63,7 @@ class Context:
     trend_metric: str = ""
     next_version: str = ""
     override: str = ""
+    review: str = ""
     remarks: tuple[str, ...] = ()
     measured: tuple[tuple[str, float | None, float], ...] = ()
     measured_before: str = ""

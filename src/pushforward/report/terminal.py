@@ -31,6 +31,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     lines += [cut(f"  │ {line}", width) for line in words.message_lines(context)[-words.LISTED :]]
     if context.override:
         lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
+    if context.review:
+        lines += _wrap(plain(context.review, 600), width, "  ! ", "    ")
     if context.renamed_from:
         lines += _wrap(f"{words.RENAMED.lower()}: {plain(words.unlike(context))}", width, "  ! ", "    ")
     if verdict.touched:

@@ -34,7 +34,7 @@ SIGNS: dict[str, str] = {
     "promote": "✓",
     "hold": "✗",
     "unknown": "?",
-    "calibration-only": "✗",
+    "calibration-only": "?",
     "identical": "=",
     "invalid": "!",
     "measured": "•",
@@ -186,6 +186,12 @@ def remarks(verdict: Verdict, context: Context) -> list[str]:
 def own_word(verdict: Verdict) -> str:
     """What a verdict does not claim whose predictions the pushed code wrote by itself; "" for any other."""
     return SELF_SCORED if self_scored(verdict) else ""
+
+
+def review_alert(context: Context, shown: Shown) -> str:
+    """A person's word on what was judged, as markdown sets it apart."""
+    word, _, rest = context.review.partition(" ")
+    return f"> [!IMPORTANT]\n> **{word.capitalize()} by a person's word**, not by the gate: {shown(rest)}"
 
 
 def by_word(verdict: Verdict) -> str:
