@@ -1,7 +1,7 @@
 """The judge: the shell around the gate.
 
 `question` says what is asked and who judges it, `several` asks it of each of several models; `judge` weighs a
-hand-over against the version in use: a `case`, with its `probe`, `validation` month, `floor`, `losses`, `pictures` and
+hand-over against the version in use: a `case`, with its `probe`, `validation` month and the rows that `moved` there, `floor`, `losses`, `pictures` and
 `look`; `made` is the holdout that it is judged on, with the rows whose `growth` a change brings, and `epochs` tell
 which of its keys are asked where there are no batches; `change` tells what of the judge a change touches and claims;
 `passed` keeps what passes, `records` says as what, `recorded` keeps what people read of anything, and `shown` what a
