@@ -105,9 +105,10 @@ def explain(
     Raises `PushforwardError` where no table has the key, telling where it was looked for.
     """
     asked = sides.sides(root, model=model, of=of, against=against)
+    base = asked.newest.commit if asked.newest else ""
     with sides.scratch() as folder:
         places = [
-            Place(side, root, Path(folder) / name, say)
+            Place(side, root, Path(folder) / name, base, say)
             for name, side in (("challenger", asked.challenger), ("champion", asked.champion))
             if side is not None
         ]
@@ -139,7 +140,10 @@ def _found(key: str, places: list[Place]) -> tuple[Found, int]:
     searched = rows.Searched(key)
     for number, place in enumerate(places):
         place.bring(place.rules.contract.holdout)
-        found = rows.find(place.data, place.rules, key, searched)
+        found = rows.held(place.data, place.rules, key, searched)
+        if found is None:
+            place.bring_fed()
+            found = rows.earlier(place.data, place.rules, key, searched)
         if found is not None:
             return found, number
     raise searched.refusal(places[0].rules.contract.key, places[0].side.of.commit)
@@ -152,7 +156,7 @@ def _holders(
     more = []
     if asked.newest is not None and asked.newest.commit not in {place.side.of.commit for place in places}:
         newest = Side(asked.newest.commit[:9], asked.newest, "", vouched=True)
-        more.append(Place(newest, root, folder / "newest", say))
+        more.append(Place(newest, root, folder / "newest", asked.newest.commit, say))
     known, holders = dict[str, bool](), []
     for place in (*places, *more):
         contract = place.rules.contract

@@ -48,6 +48,7 @@ class Searched:
     key: str
     tables: list[str] = field(default_factory=list)
     near: list[str] = field(default_factory=list)
+    lacking: str = ""  # a table that has it, and not all that a row has
 
     def missed(self, path: str, keys: pl.Series) -> None:
         """Remember a table that does not have it."""
@@ -60,6 +61,13 @@ class Searched:
 
     def refusal(self, column: str, commit: str) -> PushforwardError:
         """That there is no such row, where that was looked for, and what comes near."""
+        if self.lacking:
+            return PushforwardError(
+                f"{self.lacking} has {plain(self.key, 80)}, and not all columns that a row of the holdout has: "
+                "no model can be asked",
+                next="have the stage of the holdout read a table with the columns of its rows",
+                exit_code=USAGE,
+            )
         near = sorted(set(self.near), key=lambda one: (-_alike(one, self.key), one))[:NEAR]
         tables = ", ".join(self.tables[:3]) + (f" and {len(self.tables) - 3} more" if len(self.tables) > 3 else "")
         told = f"; near it are {', '.join(plain(one, 60) for one in near)}" if near else ""
@@ -75,8 +83,8 @@ def _alike(one: str, other: str) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def find(root: Path, rules: Settings, key: str, searched: Searched) -> Found | None:
-    """The row `key` in the checkout `root`, whose holdout has been brought; None where it has none."""
+def held(root: Path, rules: Settings, key: str, searched: Searched) -> Found | None:
+    """The row `key` of the holdout that was brought into the checkout `root`; None where it has none."""
     contract = rules.contract
     folder = files.place(root, contract.holdout)
     given = table.place(folder, holdouts.ROWS, contract.holdout)
@@ -87,14 +95,14 @@ def find(root: Path, rules: Settings, key: str, searched: Searched) -> Found | N
         own = labels.filter(_is(contract.key, key))
         return Found(mine[:1], holdouts.events(folder, rules), own, _named(contract, given), given.suffix, held=True)
     searched.missed(_named(contract, given), rows[contract.key])
-    return _earlier(root, rules, key, rows, given, searched)
+    return None
 
 
-def _earlier(
-    root: Path, rules: Settings, key: str, rows: pl.DataFrame, given: Path, searched: Searched
-) -> Found | None:
-    """The row in the tables that the holdout, whose `rows` these are, was made of."""
+def earlier(root: Path, rules: Settings, key: str, searched: Searched) -> Found | None:
+    """The row in the tables that the holdout was made of; both have been brought."""
     contract = rules.contract
+    given = table.place(files.place(root, contract.holdout), holdouts.ROWS, contract.holdout)
+    rows = table.read(given, _named(contract, given))
     told = holdouts.events(given.parent, rules)
     asked = [pl.col(name).cast(dtype, strict=False) for name, dtype in rows.schema.items()]
     where, mine = "", rows.clear()
@@ -105,6 +113,8 @@ def _earlier(
             break
         searched.missed(path, found[contract.key])
     if not where:
+        had = holdouts.fed(root, rules, [pl.col(contract.key)], _is(contract.key, key))
+        searched.lacking = searched.lacking or next((path for path, found in had if found.height), "")
         return None
     columns = [name for name in (contract.key, contract.label, contract.cluster) if name is not None]
     wanted = [pl.col(name) for name in dict.fromkeys(columns)]

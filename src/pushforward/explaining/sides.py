@@ -23,7 +23,9 @@ from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment
+from pushforward.pipeline import environment, folders, part
+from pushforward.pipeline import store as objects
+from pushforward.pipeline.lock import feeding, merged, read_lock
 from pushforward.pipeline.revision import Revision, manifest_of, settings_here, validation_month
 from pushforward.pipeline.storage import is_project, storage
 from pushforward.registry import authority
@@ -38,12 +40,16 @@ EXPLAIN_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Side:
-    """A commit that is asked: its name for people, the version that it is, if any, and whether it is vouched for."""
+    """A commit that is asked: its name for people, the version that it is, if any, and whether it is vouched for.
+
+    `mine` says whether it is what the clone has checked out, or came before that: its pipeline may be run here.
+    """
 
     name: str
     of: Revision
     version: str
     vouched: bool
+    mine: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,16 @@ def sides(root: Path, *, model: str, of: str, against: str) -> Asked:
 
     def side(found: pull.Found) -> Side:
         version = known.at(found.commit)
-        own = read.repository.git("merge-base", "--is-ancestor", found.commit, read.head, check=False)
+        pushed = found.commit if version else of_run(read.repository, found.commit)
+        landed = read.repository.git("merge-base", "--is-ancestor", pushed, read.head, check=False)
+        mine = Repository(root).git("merge-base", "--is-ancestor", pushed, "HEAD", check=False)
         short = str(version.version) if version else found.name.removeprefix("the run of ")
         return Side(
             short,
             Revision(read.repository, found.commit, name),
             version.name if version else "",
-            vouched=version is not None or own.returncode == 0,
+            vouched=version is not None or landed.returncode == 0,
+            mine=mine.returncode == 0,
         )
 
     def newest(asked: str) -> pull.Found | None:
@@ -102,6 +111,15 @@ def sides(root: Path, *, model: str, of: str, against: str) -> Asked:
     return Asked(challenger, other, Revision(read.repository, main.commit, name) if main else None)
 
 
+def of_run(repository: Repository, commit: str) -> str:
+    """The commit that was pushed, of a lock commit or another: of a pull request's run the head that it merged."""
+    for ref, place in ((RUNS, ""), (TRIALS, "^2")):
+        found = next((one.name.removeprefix(ref) for one in repository.refs(ref) if one.object == commit), "")
+        if found:
+            return repository.resolve(f"{found}{place}") or found
+    return commit
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a side says of the row.
@@ -122,8 +140,9 @@ class Answer:
 class Place:
     """Where a side's data and code are: a checkout for what it has made, another with its code and its model alone."""
 
-    def __init__(self, side: Side, clone: Path, folder: Path, say: Callable[[str], None]) -> None:
-        self.side, self.clone, self.folder, self.say = side, clone, folder, say
+    def __init__(self, side: Side, clone: Path, folder: Path, base: str, say: Callable[[str], None]) -> None:
+        self.side, self.clone, self.folder, self.base, self.say = side, clone, folder, base, say
+        self.doubts: list[str] = []
 
     @cached_property
     def rules(self) -> Settings:
@@ -148,11 +167,40 @@ class Place:
         return rebuild.checkout(there, self.folder / "data", cache=cache)
 
     def bring(self, *outs: str) -> None:
-        """Fetch what the commit has made."""
-        missing = [out for out in outs if not (self.data / out).exists()]
-        if missing:
-            self.say(f"fetching {', '.join(missing)} of {self.side.name}")
-            pipeline.fetch(self.data, *missing, say=self.say)
+        """Have what the commit has made in `data`: fetched, or of what this clone has checked out made again.
+
+        Of a change that is not merged a server keeps nothing that its pipeline has made.
+        """
+        for out in (one for one in outs if not (self.data / one).exists()):
+            self.say(f"fetching {out} of {self.side.name}")
+            try:
+                pipeline.fetch(self.data, out, say=self.say)
+            except PushforwardError as lost:
+                if not self.side.mine:
+                    raise PushforwardError(
+                        f"{self.side.name}: {lost.message}",
+                        next="git switch to its branch: what is checked out is made again here; "
+                        "or ask once it is merged",
+                        exit_code=lost.exit_code,
+                    ) from lost
+                self._make(out)
+
+    def bring_fed(self) -> None:
+        """The same for what the holdout was made of."""
+        self.bring(*feeding(merged(folders.locks_here(self.data)), self.rules.contract.holdout))
+
+    def _make(self, out: str) -> None:
+        wanted = objects.outs(self.side.of.repository, self.side.of.commit).get(out, "")
+        self.say(f"{out} of {self.side.name} is in no store: making it again")
+        # as the judge does: begun with what the default branch has made, and DVC runs what is another
+        pipeline.seed(Repository(self.data), self.base)
+        environment.enter(environment.project(self.data))
+        with part.alone(self.data):
+            pipeline.build(self.data, out, say=self.say)
+        made = read_lock(merged(folders.locks_here(self.data)))
+        found = {str(one["path"]): str(one.get("md5", "")) for stage in made.values() for one in stage.get("outs", [])}
+        if wanted and found.get(out) != wanted:
+            self.doubts.append(f"{out} was made again here, and is not the one of its run")
 
     def ask(self, found: Found, batch: str, *, seal: bool) -> Answer:
         """What the side says of the row; with `seal` its `explain` command is told nothing that came later."""
@@ -175,7 +223,7 @@ class Place:
         score.score(code, contract, given, events, out, python_bin=python, timeout=score.SCORE_SECONDS, jailed=jailed)
         values = score.read_asked(out, found.row[contract.key], rules).reshape(-1).tolist()
         predicted = dict(zip(contract.predicted, values, strict=True))
-        said, doubts = told.Told(), list[str]()
+        said, doubts = told.Told(), list(self.doubts)
         if not rules.explain:
             doubts.append("its settings name no `explain` command, so its steps are not known")
         else:

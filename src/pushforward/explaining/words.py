@@ -44,7 +44,7 @@ def _known(found: Explanation) -> list[str]:
         return ["what was known when is not told: rows have no moment (holdout.time)"]
     lines = [f"known when it was asked, {known.at}"]
     if not known.known and not known.later:
-        return [*lines, "  no events: its features remember none"]
+        return [*lines, "  no events are told of it"]
     lines.append(_pair("events known", f"{known.known:,}, the newest {known.newest}" if known.known else "none"))
     lines.append(_pair("not known yet", f"{known.later:,}, the first {known.next}" if known.later else "none"))
     for one in known.own:
