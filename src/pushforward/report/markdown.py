@@ -29,7 +29,7 @@ MARKS: dict[Outcome, str] = {
     "promote": "✅",
     "hold": "⛔",
     "unknown": "❔",
-    "calibration-only": "⛔",
+    "calibration-only": "❔",
     "identical": "➖",
     "invalid": "❌",
     "measured": "📏",
@@ -74,6 +74,8 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
     alerts = []
     if context.override:
         alerts.append(f"> [!WARNING]\n> **Let in by a person's word**, not by a verdict: {prose(context.override)}")
+    if context.review:
+        alerts.append(words.review_alert(context, prose))
     if verdict.touched:
         listed = words.listing(verdict.touched, code)
         alerts.append(
