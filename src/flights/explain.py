@@ -127,8 +127,8 @@ def _month(name: str, share: Share, row: pl.DataFrame, known: pl.DataFrame) -> L
     told = pl.col("kind").is_in(list(kinds)) & (~pl.col("kind").is_in(list(IN_TIME)) | (pl.col("late") == 0))
     found = known.filter(like & told & (pl.col("known_at") > max(since, reach)))
     late = int(found["kind"].is_in([kind for kind, mark in kinds.items() if mark]).sum())
-    which = ", ".join(f"{key} {value}" for key, value in keys.items())
-    return _line(name, f"{late} of {found.height} late", note=which)
+    which = f"late, of {', '.join(f'{key} {value}' for key, value in keys.items())}"
+    return _line(name, f"{late} of {found.height}", note=which)
 
 
 def _later(row: pl.DataFrame, later: pl.DataFrame) -> Iterator[Line]:

@@ -70,7 +70,7 @@ def team(first_version, tmp_path_factory) -> Team:
 
 def explained(team: Team, *args: str) -> dict:
     said = team.pushforward("explain", *args, "--json")
-    return json.loads(said[said.index("{\n") :])
+    return json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
 
 
 def lines(side: dict) -> dict:

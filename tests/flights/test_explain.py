@@ -56,7 +56,7 @@ def test_what_was_joined_is_what_the_features_say(holdout):
             read = joined[name]["value"]
             assert features[name]["value"] == (None if read is None else pytest.approx(read, rel=1e-6))
         for name, share in HISTORY_SHARES.items():
-            late, _, count, _ = joined[name]["value"].split()
+            late, _, count = joined[name]["value"].split()
             expected = (int(late) + share.prior * share.base) / (int(count) + share.prior)
             assert features[name]["value"] == pytest.approx(expected, rel=1e-6), name
         leg = features["tail_arr_delay"]["value"]

@@ -171,8 +171,11 @@ class Place:
 
         Of a change that is not merged a server keeps nothing that its pipeline has made.
         """
-        for out in (one for one in outs if not (self.data / one).exists()):
-            self.say(f"fetching {out} of {self.side.name}")
+        missing = [out for out in outs if not (self.data / out).exists()]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            self.say(f"fetching {missing[0]}{more} of {self.side.name}")
+        for out in missing:
             try:
                 pipeline.fetch(self.data, out, say=self.say)
             except PushforwardError as lost:

@@ -13,6 +13,7 @@ WIDTH = 80
 NAME = 30
 FIGURE = 13
 PARTS = 12  # contributions that are listed; the rest is one line
+LINES = 24  # of a step; of a longer one those that move the prediction most
 LINKS = {"logit": "log odds", "log": "its logarithm", "identity": "its own unit"}
 
 
@@ -22,8 +23,12 @@ def terminal(found: Explanation) -> str:
     lines = [f"{plain(found.key, 60)}, {found.model}", *_wrap(_about(found), "  ")]
     lines += ["", "the row", *(_pair(name, shown(value)) for name, value in found.row)]
     lines += ["", *_known(found)]
+    most = {name for name, _, _ in parts(sides)[: PARTS + 1]}
     for name, beside, told in steps(sides):
-        lines += ["", _head(name, beside), *map(_line, told)]
+        shorter = [row for row in told if row.name in most][:LINES] or told[:LINES] if len(told) > LINES else told
+        lines += ["", _head(name, beside), *map(_line, shorter)]
+        if rest := len(told) - len(shorter):
+            lines.append(f"  {rest} more, which --json and --html have")
     for part in (list(_contributions(sides)), list(_predictions(found, sides))):
         lines += ["", *part] if part else []
     for side in sides:
@@ -66,8 +71,8 @@ class Row(NamedTuple):
 def steps(sides: Sequence[Told]) -> list[tuple[str, list[str], list[Row]]]:
     """Each step: its name, whose values stand in its columns, and its lines.
 
-    Side by side where names are there once; where they are not it is a list, of the last side that has one. Units and
-    notes are the last side's that has some.
+    Side by side where names are there once, in one column where both say the same; where they are not it is a list, of
+    the last side that has one. Units and notes are the last side's that has some.
     """
     names = dict.fromkeys(str(step["name"]) for side in reversed(sides) for step in side.steps)
     return [(name, *_step(name, sides)) for name in names]
@@ -85,7 +90,13 @@ def _step(name: str, sides: Sequence[Told]) -> tuple[list[str], list[Row]]:
         told = next(line for line in reversed(found) if line is not None)
         note = "  ".join(filter(None, (told["unit"], told["note"])))
         rows.append(Row(key, [shown(line["value"]) if line else "–" for line in found], note))
+    if len(sides) > 1 and _same(rows):
+        return ["both"], [Row(row.name, row.cells[:1], row.note) for row in rows]
     return [side.name for side in sides], rows
+
+
+def _same(rows: Sequence[Row]) -> bool:
+    return all(len(set(row.cells)) == 1 for row in rows)
 
 
 def parts(sides: Sequence[Told]) -> list[tuple[str, list[float | None], str]]:
@@ -175,7 +186,7 @@ def shown(value: Value) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return figure(value)
+        return f"{value:,.0f}".replace("-", "−") if value.is_integer() and abs(value) < 1e7 else figure(value)
     return str(value).replace("-", "−") if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
