@@ -21,18 +21,16 @@ row = pl.read_parquet(sys.argv[1])
 events = pl.read_parquet(sys.argv[2])
 bucket = min(int(row["x"][0] * len(shares)), len(shares) - 1)
 base, p = sum(shares) / len(shares), shares[bucket]
-left = "nothing"
 try:
     Path("CLONE/stolen").write_text("x")
-    left = "written"
 except OSError:
-    left = "refused"
+    pass
 late = events.filter(pl.col("known_at") > row["at"][0]).height if events.height else 0
 told = {
     "steps": [{"name": "bucket", "rows": [
         {"name": "bucket", "value": bucket, "note": "of the model \\x1b[31mred"},
         {"name": "later", "value": late},
-        {"name": "outside", "value": left},
+        {"name": "outside", "value": Path("CLONE/pushforward.yaml").exists()},
         {"name": "labels", "value": Path("data/holdout/labels.parquet").exists()},
     ]}],
     "contributions": {"base": base, "parts": [{"name": "x", "value": row["x"][0], "contribution": p - base}]},
@@ -109,7 +107,7 @@ def test_the_code_of_a_branch_sees_no_label_and_writes_nothing_outside(team):
     if shutil.which("bwrap") is None and shutil.which("unshare") is None:
         pytest.skip("no jail on this machine")
     found = lines(explained(team, "2020-02-7")["challenger"])
-    assert found["outside"]["value"] == "refused"
+    assert found["outside"]["value"] is False
     assert found["labels"]["value"] is False
     assert not (team.clone / "stolen").exists()
 

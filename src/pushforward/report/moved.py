@@ -10,7 +10,7 @@ from pushforward.text import figure, plain, signed
 
 def command(key: str, commit: str) -> str:
     """What a person types to have a row explained, as it was judged at `commit`."""
-    return f"pushforward explain {shlex.quote(plain(key))} --commit {commit[:9]}"
+    return f"pushforward explain {shlex.quote(plain(key))} --commit {shlex.quote(plain(commit)[:9])}"
 
 
 def cells(row: Moved) -> list[str]:
