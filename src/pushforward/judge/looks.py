@@ -89,8 +89,8 @@ class State:
 
     `share` says at which level the next look is. `promoted` are the versions that its looks have made, by the number of
     the look, but for the last of `promotions`, which retires it. Of an epoch how it was `opened`, and of looks before
-    that, at keys that a pull request brought, which keys: by the number of the look the SHA-256 of their list. `accepted`
-    are the tag objects of the words that took what a look left open.
+    that, at keys that a pull request brought, which keys: by the number of the look the SHA-256 of their list.
+    `accepted` are the tag objects of the words that took what a look left open.
     """
 
     holdout: str
