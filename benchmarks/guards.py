@@ -21,7 +21,7 @@ from pushforward.settings import GateRules
 Rows = npt.NDArray[np.intp]
 Asked = Callable[[Case, Floats], bool]  # of a case and its champion: whether it stands in the way
 
-DRAWS, SEED, DAYS = 100, 61, 61
+DRAWS, SEED, DAYS = 80, 61, 61
 ALPHA, ONE_LOOK = 0.05, 0.0025
 WIDE = (16, 10, 22, 10, 18)
 
@@ -207,22 +207,21 @@ def table_of_guards(holdout: Holdout) -> None:
     ]
     better = [Trial(f"better: {name}", p[old], made.full) for name, old in gains]
     shifts = [
-        Trial(f"level alone: champion off by {by:+.2f}, {name}", made.shifted(by), new)
-        for by in (0.15, 0.3, 0.45)
-        for name, new in (("the same with its level mended", made.full), ("another seed, mended", other))
+        Trial(f"level alone: champion off by {by:+.2f}, another seed is not", made.shifted(by), other)
+        for by in (0.3, 0.45, 0.6)
     ]
     both = [Trial("level, and rotation: champion off by +0.30", expit(logit(p["no rotation"]) + 0.3), made.full)]
     show("log loss, offset adjusted", better + shifts + both, by_offset)
-    worse = [(0.0, other), *((by, made.less_auc(by)) for by in (0.005, 0.01, 0.015, 0.02, 0.03))]
+    worse = [(0.0, other), *((by, made.less_auc(by)) for by in (0.005, 0.01, 0.015, 0.02))]
     aucs = [Trial(f"AUC falls by {by:g}" + (", another seed" if not by else ""), made.full, new) for by, new in worse]
-    show("AUC, at most .01 lost", better + aucs, by_auc)
+    show("AUC, at most .01 lost", better[:1] + aucs, by_auc)
     place = made.origin == "LGA"
     harms = [(0.0, other), *((by, made.worse(by, place)) for by in (0.02, 0.03, 0.04, 0.06))]
     slices = [Trial(f"{100 * by:g} % worse at one airport of three", made.full, new) for by, new in harms]
-    show("slices, 2 %", better + slices, by_slices)
+    show("slices, 2 %", better[:1] + slices, by_slices)
     weak = [
         Trial(f"beats the constant by {100 * by:g} %", made.full, made.towards_constant(by))
-        for by in (0.0025, 0.005, 0.01, 0.02)
+        for by in (0.005, 0.01, 0.02)
     ]
     nothing = expit(logit(np.full_like(made.y, made.y.mean())) + 0.02 * made.noise)
     show("constant", [*better[:1], *weak, Trial("knows nothing", made.full, nothing)], by_floors)
@@ -233,12 +232,11 @@ def table_of_guards(holdout: Holdout) -> None:
     level = [Trial("no better than the floor: another seed", other, made.full, floor=other)]
     show("floor", above + level, by_floors)
     leaks = [
-        Trial(f"knows the label of {100 * by:g} % of rows", made.full, made.leaking(by))
-        for by in (0.02, 0.05, 0.1, 0.2)
+        Trial(f"knows the label of {100 * by:g} % of rows", made.full, made.leaking(by)) for by in (0.05, 0.1, 0.2)
     ]
     show("plausible", better + leaks, by_plausible)
     rules = rules.model_copy(update={"alpha": ALPHA})
-    costs = [(0.0, other), *((by, made.worse(by)) for by in (0.005, 0.01, 0.015, 0.02, 0.03))]
+    costs = [(0.0, other), *((by, made.worse(by)) for by in (0.005, 0.01, 0.015, 0.02))]
     refreshed = [
         Trial(f"costs {100 * by:g} %" + (", another seed" if not by else ""), made.full, new, mode="refresh")
         for by, new in costs
@@ -304,7 +302,7 @@ def stats_normal(share: float) -> float:
 
 def table_of_losses() -> None:
     """Print how often each loss promotes what is no better, at 5 % and at one of ten looks, and what is."""
-    count = 1000
+    count = 500
     print(f"\nlosses: {count} drawn holdouts of 61 days, share promoted")
     heads = ("no better, 5 %", "at .25 %", "errors 5 % less, 5 %", "10 % less", "10 % less, .25 %")
     print(f"    {'loss':14}" + "".join(f"{head:>{wide + 2}}" for head, wide in zip(heads, WIDE, strict=True)))
