@@ -217,7 +217,7 @@ REPORTS = {
         changed(
             "promote",
             "better than the champion at 99.75 % confidence, and no guard objects (56,157 rows, 61 days; look 3 of 10)",
-            look=Look(3, 10, 0.0025),
+            look=Look(3, 10, 0.0025, promoted=0, promotions=3),
             validation=PANEL,
             **KEPT_BACK,
         ),
