@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from tests import documents
@@ -161,11 +160,12 @@ def test_what_cannot_be_explained_is_refused_with_what_leads_on(team, args, said
     assert "next: " in found or "Usage" in found
 
 
-def test_nothing_is_left_behind(team):
+def test_nothing_is_left_behind(team, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = team.git("status", "--short")
     team.pushforward("explain", "2020-02-7")
     assert team.git("status", "--short") == before
-    assert not list(Path("/tmp").glob("pushforward-explain-*"))
+    assert not any(one.name.startswith("pushforward-explain-") for one in tmp_path.iterdir())
 
 
 def test_a_commit_that_nobody_has_run_is_run_here_and_anybody_elses_is_not(team):
