@@ -1,6 +1,6 @@
 """One window of real flights: two promotions, a third look, and a person's word on it until its key is revoked.
 
-What is tried has been found to gain: 150 rounds instead of 40, then the aircraft's last leg. Deeper trees are left open.
+What is tried was found to gain: 150 rounds instead of 40, then the aircraft's last leg. Deeper trees are left open.
 """
 
 import json
