@@ -3,9 +3,9 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
+from tests import documents
 from tests.team import Team
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,8 @@ def team(first_version, tmp_path_factory) -> Team:
 
 def explained(team: Team, *args: str) -> dict:
     said = team.pushforward("explain", *args, "--json")
-    return json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
+    found, _ = json.JSONDecoder().raw_decode(said, said.index("{\n"))
+    return documents.check("explain", json.dumps(found))
 
 
 def lines(side: dict) -> dict:
@@ -159,8 +160,21 @@ def test_what_cannot_be_explained_is_refused_with_what_leads_on(team, args, said
     assert "next: " in found or "Usage" in found
 
 
-def test_nothing_is_left_behind(team):
+def test_nothing_is_left_behind(team, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = team.git("status", "--short")
     team.pushforward("explain", "2020-02-7")
     assert team.git("status", "--short") == before
-    assert not list(Path("/tmp").glob("pushforward-explain-*"))
+    assert not any(one.name.startswith("pushforward-explain-") for one in tmp_path.iterdir())
+
+
+def test_a_commit_that_nobody_has_run_is_run_here_and_anybody_elses_is_not(team):
+    head = team.head()
+    team.commit("params.yaml", "buckets: 2", "buckets: 4", "Use four buckets")
+    told = explained(team, "2020-04-7", "--commit", "HEAD")
+    assert told["challenger"]["commit"] == team.head()
+    assert told["challenger"]["predicted"] != pytest.approx(told["champion"]["predicted"])
+    team.git("branch", "-q", "theirs")
+    team.git("reset", "-q", "--hard", head)
+    said = team.pushforward("explain", "2020-04-7", "--commit", "theirs", check=False)
+    assert "has no run in local" in said

@@ -105,7 +105,7 @@ def explain(
     Raises `PushforwardError` where no table has the key, telling where it was looked for.
     """
     asked = sides.sides(root, model=model, of=of, against=against)
-    base = asked.newest.commit if asked.newest else ""
+    base = asked.newest or (asked.champion.of if asked.champion else None)
     with sides.scratch() as folder:
         places = [
             Place(side, root, Path(folder) / name, base, say)
@@ -156,7 +156,7 @@ def _holders(
     more = []
     if asked.newest is not None and asked.newest.commit not in {place.side.of.commit for place in places}:
         newest = Side(asked.newest.commit[:9], asked.newest, "", vouched=True)
-        more.append(Place(newest, root, folder / "newest", asked.newest.commit, say))
+        more.append(Place(newest, root, folder / "newest", asked.newest, say))
     known, holders = dict[str, bool](), []
     for place in (*places, *more):
         contract = place.rules.contract

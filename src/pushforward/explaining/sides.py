@@ -42,7 +42,8 @@ EXPLAIN_SECONDS = 300.0
 class Side:
     """A commit that is asked: its name for people, the version that it is, if any, and whether it is vouched for.
 
-    `mine` says whether it is what the clone has checked out, or came before that: its pipeline may be run here.
+    `mine` says whether it is what the clone has checked out, or came before that: its pipeline may be run here. One
+    that has not `ran`, as far as its authority knows, has no lock that could be believed.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Side:
     version: str
     vouched: bool
     mine: bool = False
+    ran: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,24 @@ def sides(root: Path, *, model: str, of: str, against: str) -> Asked:
         except pull.NoRunError:
             return None
 
+    def chosen(asked: str) -> Side:
+        try:
+            return side(pull.find(root, read, asked, name))
+        except pull.NoRunError:
+            clone = Repository(root)
+            commit = clone.resolve(asked) or ""
+            if not commit or clone.git("merge-base", "--is-ancestor", commit, "HEAD", check=False).returncode != 0:
+                raise
+            return Side(commit[:9], Revision(clone, commit, name), "", vouched=False, mine=True, ran=False)
+
     branch = Repository(root).git("symbolic-ref", "-q", "--short", "HEAD", check=False).text
-    used, found = known.champion, pull.find(root, read, of, name) if of else newest(branch or "HEAD")
-    if found is None and used is None:
+    used, found = known.champion, None if of else newest(branch or "HEAD")
+    if not of and found is None and used is None:
         raise PushforwardError(
             f"nothing of {branch or 'HEAD'} was run yet, and no version is in use", next="git push local main"
         )
-    challenger = side(found or pull.Found(used.name, used.commit))  # type: ignore[union-attr]
-    other = side(pull.find(root, read, against, name)) if against else None
+    challenger = chosen(of) if of else side(found or pull.Found(used.name, used.commit))  # type: ignore[union-attr]
+    other = chosen(against) if against else None
     if other is None and used is not None:
         if used.commit == challenger.of.commit:
             earlier = [one for one in known.versions if one.version < used.version and not known.deprecated(one)]
@@ -140,7 +152,9 @@ class Answer:
 class Place:
     """Where a side's data and code are: a checkout for what it has made, another with its code and its model alone."""
 
-    def __init__(self, side: Side, clone: Path, folder: Path, base: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, side: Side, clone: Path, folder: Path, base: Revision | None, say: Callable[[str], None]
+    ) -> None:
         self.side, self.clone, self.folder, self.base, self.say = side, clone, folder, base, say
         self.doubts: list[str] = []
 
@@ -164,7 +178,15 @@ class Place:
         of = self.side.of
         cache = storage(self.clone).cache if is_project(self.clone) else self.folder / "cache"
         there = rebuild.Source(of.repository, of.commit, "", self.clone, None, of.model)
-        return rebuild.checkout(there, self.folder / "data", cache=cache)
+        made = rebuild.checkout(there, self.folder / "data", cache=cache)
+        if not self.side.ran:
+            self._seed(made)
+        return made
+
+    def _seed(self, checkout: Path) -> None:
+        """As the judge does: begin with what the default branch has made, and DVC runs what is another."""
+        base = self.base
+        pipeline.seed(Repository(checkout), base.commit if base else None, source=base.repository if base else None)
 
     def bring(self, *outs: str) -> None:
         """Have what the commit has made in `data`: fetched, or of what this clone has checked out made again.
@@ -176,6 +198,10 @@ class Place:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             self.say(f"fetching {missing[0]}{more} of {self.side.name}")
         for out in missing:
+            contract = self.rules.contract
+            if not self.side.ran and out in (contract.holdout, contract.path, contract.validation):
+                self._make(out)  # after which the lock is that of all it is made of
+                continue
             try:
                 pipeline.fetch(self.data, out, say=self.say)
             except PushforwardError as lost:
@@ -194,15 +220,15 @@ class Place:
 
     def _make(self, out: str) -> None:
         wanted = objects.outs(self.side.of.repository, self.side.of.commit).get(out, "")
-        self.say(f"{out} of {self.side.name} is in no store: making it again")
-        # as the judge does: begun with what the default branch has made, and DVC runs what is another
-        pipeline.seed(Repository(self.data), self.base)
+        self.say(f"{out} of {self.side.name} is in no store: making it here")
+        if self.side.ran:
+            self._seed(self.data)
         environment.enter(environment.project(self.data))
         with part.alone(self.data):
             pipeline.build(self.data, out, say=self.say)
         made = read_lock(merged(folders.locks_here(self.data)))
         found = {str(one["path"]): str(one.get("md5", "")) for stage in made.values() for one in stage.get("outs", [])}
-        if wanted and found.get(out) != wanted:
+        if self.side.ran and wanted and found.get(out) != wanted:
             self.doubts.append(f"{out} was made again here, and is not the one of its run")
 
     def ask(self, found: Found, batch: str, *, seal: bool) -> Answer:

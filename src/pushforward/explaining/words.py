@@ -34,7 +34,7 @@ def terminal(found: Explanation) -> str:
     for side in sides:
         for doubt in side.doubts:
             lines += _wrap(f"{side.name}: {doubt}", "  ! ", "    ")
-    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+    return "\n".join(cut(line.rstrip(), WIDTH) for line in lines).rstrip() + "\n"
 
 
 def _about(found: Explanation) -> str:
