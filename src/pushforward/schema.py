@@ -283,6 +283,13 @@ class Gate(Section):
     )
     alpha: float = Field(default=0.05, gt=0, le=0.2, description="How often all looks together may be wrong.")
     looks: int = Field(default=10, ge=1, le=1000, description="How many questions a holdout answers before it retires.")
+    promotions: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        exclude=True,  # of how long is judged, not of how: a verdict does not name it among its rules
+        description="How many changes may be promoted on a holdout before it retires.",
+    )
     margin: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="What counts as better, in units of the loss."
     )
@@ -290,8 +297,9 @@ class Gate(Section):
         default=0.01, ge=0, le=0.2, description="How much worse the same recipe may be on new data, as a share."
     )
     slices: list[Column] = Field(default=[], description="Columns of the labels, each value of which is looked at.")
-    reveal: Literal["verdict", "numbers"] = Field(
-        default="verdict", description="What is told of a holdout in use: the verdict alone, or its numbers."
+    reveal: Literal["verdict", "numbers", "pass"] = Field(
+        default="verdict",
+        description="What is told of a holdout in use: the verdict alone, its numbers, or no more than what passes.",
     )
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5, description="A gain of AUC at once that a person looks at.")
     suspect_fall: float = Field(
@@ -367,6 +375,11 @@ class Target(Section):
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
+    when_closed: Literal["train", "skip"] = Field(
+        default="train",
+        description="What becomes of a push whose holdout answers no more: it is trained and shown on the validation "
+        "month, or not trained until the next holdout opens.",
+    )
     workflows: list[str] = Field(
         default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",

@@ -297,6 +297,11 @@ class Settings:
         return self.project.gate.renews
 
     @property
+    def promotions(self) -> int:
+        """How many changes may be promoted on a holdout before it retires."""
+        return self.project.gate.promotions
+
+    @property
     def batched(self) -> bool:
         """Whether data arrives in batches; where not, the holdout is by a hash of the key, and judged in epochs."""
         return self.batches != ("", "")

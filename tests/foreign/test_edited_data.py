@@ -26,6 +26,7 @@ models:
     loss: squared
     data: [houses.csv.dvc]
 gate:
+  promotions: 1
   renews: 100
   suspect_fall: 1
 """

@@ -24,6 +24,7 @@ models:
     predictions: {{path: eval/test.csv, label: price, p: guess, key: house, cluster: street, floor: mean}}
     loss: squared
 gate:
+  promotions: 1
   suspect_fall: 1
 """
 TRAIN = """\

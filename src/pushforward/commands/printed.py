@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pushforward.gate.verdict import Verdict
+from pushforward.judge.ahead import Ahead
 from pushforward.judge.plan import Plan
 from pushforward.judge.rehearse import Rehearsal
 from pushforward.monitoring.record import Record as Look
@@ -155,6 +156,7 @@ class Run(Record):
     final: bool
     machine: bool
     failures: int
+    insisted: bool
     asked: float
     started: float
     ended: float
@@ -417,7 +419,7 @@ PRINTED: dict[str, Any] = {
     "dispatch": Dispatched,
     "env": Environment,
     "error": Failed,
-    "gate": Verdict | Plan,
+    "gate": Verdict | Plan | Ahead,
     "gc": Collected,
     "init": Server | Elsewhere,
     "monitor": Look | Looks,

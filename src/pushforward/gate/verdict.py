@@ -171,12 +171,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Look:
-    """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again."""
+    """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again.
+
+    `promoted` versions were made on that holdout by other looks, of `promotions` that may be. Both are None of the
+    month's refresh, which is none of them.
+    """
 
     number: int
     of: int
     alpha: float
     replayed: bool = False
+    promoted: int | None = None
+    promotions: int | None = None
     __pydantic_config__: ClassVar[Any] = _STRICT
 
 
@@ -246,6 +252,8 @@ class Verdict:
         tree = dataclasses.asdict(self)
         if self.holdout is not None and self.holdout.epoch is None:
             del tree["holdout"]["epoch"]  # as it was before there were epochs
+        if self.look is not None and self.look.promotions is None:
+            del tree["look"]["promoted"], tree["look"]["promotions"]  # as it was when the first one was the last
         return json.dumps(tree, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The ledger: an append-only chain of commits a holdout, moved by compare and swap, so that no look is lost.
 
-The judge reserves and settles looks here, a promotion closes the holdout that it rests on. Each commit of a chain holds
-one JSON document in `entry.json`; `looks` says what it may say.
+The judge reserves and settles looks here, a promotion is counted at the holdout that it rests on, and the last closes
+it. Each commit of a chain holds one JSON document in `entry.json`; `looks` says what it may say.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from pushforward.judge.looks import (
     Key,
     Look,
     Opened,
+    Promoted,
     Reserved,
     Retired,
     Retirement,
@@ -113,19 +114,30 @@ class Ledger:
         return State(holdout) if tip is None else fold(holdout, self._read(tip))
 
     def reserve(
-        self, holdout: str, key: Key, *, alpha: float, looks: int, mode: str, commit: str, keys: bytes | None = None
+        self,
+        holdout: str,
+        key: Key,
+        *,
+        alpha: float,
+        looks: int,
+        promotions: int = 1,
+        mode: str,
+        commit: str,
+        keys: bytes | None = None,
     ) -> Look:
         """Take a look before anything is computed; the same `key` gets the look that it has, finished or not.
 
-        `alpha` and `looks` are the budget of a holdout that nobody has looked at; one in use keeps what it began
-        with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be had.
+        `alpha`, `looks` and `promotions` are the budget of a holdout that nobody has looked at; one in use keeps what
+        it began with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be
+        had.
         """
 
         def step(state: State) -> Step | None:
             if state.find(key):
                 return None
-            if state.retired or (state.looks and not state.left):
+            if state.closed:
                 raise ClosedError(state)
+            several = state.promotions if state.looks else promotions
             reserved = Reserved(
                 **head(state),
                 number=len(state.looks) + 1,
@@ -139,6 +151,7 @@ class Ledger:
                 mode=mode,
                 commit=commit,
                 keys=None if keys is None else hashlib.sha256(keys).hexdigest(),
+                promotions=several if several > 1 else None,
             )
             return reserved, {} if keys is None else {f"{LOOKED}/{reserved.number}": keys}
 
@@ -188,13 +201,20 @@ class Ledger:
         self._append(holdout, step)
 
     def promoted(self, holdout: str, number: int, by: str) -> None:
-        """Close the holdout on which look `number` has made the version `by`; the month's refresh leaves it open.
+        """Count that look `number` has made the version `by`, once; the last promotion that there may be retires it.
 
-        `by` is "" where what passed was a version already and nothing was tagged.
+        `by` is "" where what passed was a version already and nothing was tagged. The month's refresh counts as none.
         """
-        refresh = self.state(holdout).refresh
-        if refresh is None or refresh.number != number:
-            self.retire(holdout, "promoted", by)
+
+        def step(state: State) -> Step | None:
+            refresh = state.refresh is not None and state.refresh.number == number
+            if state.retired or not state.looks or refresh or number in dict(state.promoted):
+                return None
+            if len(state.promoted) + 1 < state.promotions:
+                return Promoted(**head(state), number=number, by=by), {}
+            return Retired(**head(state), reason="promoted", by=by), self._opened(state)
+
+        self._append(holdout, step)
 
     def accepted(self, holdout: str, number: int, *, by: str, review: str) -> None:
         """Note that a person's word has taken what look `number` left open; once is enough."""

@@ -29,7 +29,7 @@ MARKS: dict[Outcome, str] = {
     "promote": "✅",
     "hold": "⛔",
     "unknown": "❔",
-    "calibration-only": "⛔",
+    "calibration-only": "❔",
     "identical": "➖",
     "invalid": "❌",
     "measured": "📏",

@@ -102,7 +102,8 @@ def _looks_line(verdict: Verdict) -> str:
         return "sealed until it retires" if verdict.sealed and verdict.verdict != "unknown" else ""
     again = ", the same question as before" if verdict.look.replayed else ""
     closed = "; sealed until it retires" if verdict.sealed else "; retired, its numbers are open"
-    return f"look {verdict.look.number} of {verdict.look.of}{again}{closed}"
+    made = f"; {told.removesuffix(' on this holdout')}" if (told := words.promotion(verdict)) else ""
+    return f"look {verdict.look.number} of {verdict.look.of}{again}{made}{closed}"
 
 
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:

@@ -26,7 +26,7 @@ from pushforward.registry.grammar import REVIEW_TAG
 from pushforward.report import notes
 from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.server import record, recover, runs
+from pushforward.server import record, recover, runs, untrained
 from pushforward.server.console import Console, Lines
 from pushforward.server.provision import Provision
 from pushforward.server.record import Outcome
@@ -84,6 +84,8 @@ class Execution:
             return self._plain(started)
         if not started or (not subject.trusted and not self._would_run_on_main()):
             return self._carried()
+        if skipped := untrained.begin(self.server, subject, self.console.say, insisted=self.run.insisted):
+            return skipped
         self.console.say(subject.headline())
         for flow in started:
             result = self._workflow(flow, first, subject.commit)

@@ -78,6 +78,7 @@ def templates() -> Environment:
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
         "holdout": words.span,
+        "promotion": words.promotion,
         "batches": names.span,
         "arrival": names.noun,
         "noun": params.noun,
