@@ -65,7 +65,7 @@ def into_a_protected_main(team: Team) -> None:
     """
     team.pushforward("init", "--protect-main")
     team.git("checkout", "-q", "-b", "idea")
-    head = team.commit("params.yaml", "shift: 0.02", "shift: 0.03", "Shrink a little more")
+    head = team.commit("params.yaml", "shift: 0.02", "shift: 0.002", "Shrink less")
     assert "UNKNOWN" in team.push("idea")
     said = team.git("push", "local", "idea:main", check=False)
     assert "no pull request has passed with this content" in said, said
