@@ -45,6 +45,7 @@ CALLS = {
     "deprecate": "release.release.deprecate",
     "dispatch": "server.dispatch.work",
     "env": "pipeline.environment.make",
+    "explain": "explaining.explain.explain",
     "forge": "forge.sweep.Sweep",
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",

@@ -67,6 +67,7 @@ WRITING = {
         "judge": ["contents"],
         "post": ["pull-requests", "statuses"],
         "promote": ["contents"],
+        "review": ["contents"],
         "tell": [],
     },
     "release": {"bundle": [], "publish": ["contents"]},
@@ -198,7 +199,7 @@ def test_the_judge_checks_out_and_runs_nothing_of_the_head():
     # what seals the numbers of a holdout in use, what signs versions, which one step alone gets, and where to tell it
     assert set(re.findall(r"secrets\.PUSHFORWARD_(\w+)", text)) == {"SEAL", "SIGNING_KEY", *ADDRESSES}
     assert len(re.findall(r"secrets\.", text)) == len(re.findall(r"secrets\.PUSHFORWARD_", text))
-    assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote"]
+    assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote", "promote"]
     assert not re.search(r"(bash|sh|python\S*|source|\./|make)\s+\S*(handover|verdict)", text)
 
 
@@ -263,7 +264,8 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
     )
     assert jobs["judge"]["if"].startswith("${{ github.event.action == 'completed' && ")
     assert "secrets." not in str(jobs["ahead"])
-    for name in {*jobs} - {"ahead", "judge"}:
+    assert jobs["review"]["if"].startswith("${{ github.event.action == 'completed' && ")
+    for name in {*jobs} - {"ahead", "judge", "review"}:
         assert "judge" in jobs[name]["needs"], "and none of them runs where the judge has not"
     done = Event("workflow_run", "0" * 40, "refs/heads/main", action="completed", workflow="train", head="main")
     assert filters.matches(judge, done)

@@ -25,7 +25,7 @@ LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
-OF_HOLDOUT = ("validation", "batches", "data", "serve")
+OF_HOLDOUT = ("validation", "batches", "data", "serve", "explain")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = (
     "accept",
@@ -208,6 +208,11 @@ class Model(Section):
         default=None,
         description="Level 3. MODULE:CALLABLE that loads the model to serve it; default: `score`, for each answer.",
     )
+    explain: Annotated[str, places("{rows}", "{out}")] | None = Field(
+        default=None,
+        max_length=500,
+        description="Level 3. The command that tells how a prediction comes about: as `score`, of one row, to JSON.",
+    )
     data: list[ProjectPath] | None = Field(
         default=None,
         min_length=1,
@@ -265,6 +270,8 @@ class Model(Section):
             raise ValueError("'holdout.floor' asks for {events}, and 'score' does not: then there are none")
         if self.holdout.time == NONE and "{events}" in self.score:
             raise ValueError("'score' asks for {events}, which are known at a moment; name the column holdout.time")
+        if "{events}" in (self.explain or "") and "{events}" not in self.score:
+            raise ValueError("'explain' asks for {events}, and 'score' does not: then there are none")
 
 
 class Gate(Section):

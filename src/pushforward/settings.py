@@ -179,6 +179,11 @@ class Settings:
         return self._one[1].serve or ""
 
     @property
+    def explain(self) -> str:
+        """The command that tells how a prediction comes about; "" where the project has none."""
+        return self._one[1].explain or ""
+
+    @property
     def serve(self) -> Serve:
         """What a version may take to answer, and which others get a share."""
         return self.project.serve

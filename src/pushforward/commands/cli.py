@@ -26,7 +26,7 @@ VERBS = sorted(
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check", "score-card"),
-    "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune", "accept", "reject"),
+    "Developers and reviewers": ("runs", "report", "explain", "show", "web", "pull", "tune", "accept", "reject"),
     "Releasers": (
         "release",
         "rollback",

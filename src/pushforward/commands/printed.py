@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from pushforward.explaining.explain import Explanation
 from pushforward.gate.verdict import Verdict
 from pushforward.judge.ahead import Ahead
 from pushforward.judge.plan import Plan
@@ -419,6 +420,7 @@ PRINTED: dict[str, Any] = {
     "dispatch": Dispatched,
     "env": Environment,
     "error": Failed,
+    "explain": Explanation,
     "gate": Verdict | Plan | Ahead,
     "gc": Collected,
     "init": Server | Elsewhere,

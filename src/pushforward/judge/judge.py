@@ -306,7 +306,7 @@ def _answer(
     dated = params.monthly(case.months)
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
     remarks = _remarks(case, asked, made, answers.differ, knows=bool(manifest or clean))
-    context = dataclasses.replace(context, months=months, remarks=remarks)
+    context = dataclasses.replace(context, months=months, remarks=remarks, moved=panel.moved)
     if case.trusted and verdict.verdict != "invalid":
         _supersede(case, asked)
     past = _past(case, rows) if context.months_added else None
@@ -316,7 +316,7 @@ def _answer(
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_bytes(passed.golden_rows(contract.key, keys, challenger))
     level = level_of(case.mode, *manifests)
-    return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
+    return dataclasses.replace(verdict, holdout=size, validation=panel.numbers), context, level
 
 
 def _beside(case: Case, asked: epochs.Asked, evidence: Evidence) -> Evidence:

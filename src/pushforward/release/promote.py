@@ -176,7 +176,7 @@ def promote(
         said, look = case.word, verdict.look.number
         ledger.of(root, passed.model).accepted(names.of(verdict.holdout), look, by=said.by, review=said.tag)
     elif verdict.look is not None and verdict.holdout is not None:
-        # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
+        # A promotion has shown what the holdout prefers: it is counted, and the last that may be closes the holdout.
         made = new or standing(repository, rules.model.name, verdict.commit).made
         by = case.name if made else ""
         ledger.of(root, passed.model).promoted(names.of(verdict.holdout), verdict.look.number, by)

@@ -3,7 +3,7 @@
 import textwrap
 
 from pushforward.gate.verdict import Outcome, Verdict, by_limits
-from pushforward.report import words
+from pushforward.report import moved, words
 from pushforward.report.note import Context
 from pushforward.text import capital, cut, left, plain, right
 
@@ -48,6 +48,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     facts = [
         ("slices", words.slices_line(words.shown_slices(verdict), plain)),
         ("validation", "" if words.panel(verdict) else words.validation_line(context, plain)),
+        ("rows", moved.line(verdict, context)),
         ("learning", words.learning_line(context, plain)),
         ("calibration", words.calibration_line(words.shown_calibration(verdict))),
         ("data", words.data_line(context, plain)),
