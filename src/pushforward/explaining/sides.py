@@ -232,7 +232,7 @@ class Place:
             self.doubts.append(f"{out} was made again here, and is not the one of its run")
 
     def ask(self, found: Found, batch: str, *, seal: bool) -> Answer:
-        """What the side says of the row; with `seal` its `explain` command is told nothing that came later."""
+        """What the side says of the row; with `seal` its commands are told of nothing that came later."""
         rules, contract = self.rules, self.rules.contract
         self.bring(contract.path)
         code = throwaway.checkout(self.side.of.repository, self.side.of.commit, self.folder / "code")
@@ -242,7 +242,8 @@ class Place:
         work.mkdir()
         given = work / f"rows{found.suffix}"
         table.write(found.row, given)
-        events = _written(found.events, work / EVENTS) if contract.events and found.events is not None else None
+        facts = known(found, rules) if seal and found.events is not None else found.events
+        events = _written(facts, work / EVENTS) if contract.events and facts is not None else None
         out = work / f"predictions{found.suffix}"
         self.say(f"asking {self.side.name}")
         python = environment.interpreter(
@@ -256,8 +257,6 @@ class Place:
         if not rules.explain:
             doubts.append("its settings name no `explain` command, so its steps are not known")
         else:
-            if seal and events is not None and found.events is not None:
-                _written(known(found, rules), events)
             said = self._explained(code, given, events, work, python, jailed)
             doubts += said.doubts(predicted)
         manifest = manifest_of(code / contract.path)

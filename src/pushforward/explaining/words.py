@@ -74,7 +74,7 @@ def steps(sides: Sequence[Told]) -> list[tuple[str, list[str], list[Row]]]:
     Side by side where names are there once, in one column where both say the same; where they are not it is a list, of
     the last side that has one. Units and notes are the last side's that has some.
     """
-    names = dict.fromkeys(str(step["name"]) for side in reversed(sides) for step in side.steps)
+    names = dict.fromkeys(str(step["name"]) for side in reversed(sides) for step in side.steps if step["rows"])
     return [(name, *_step(name, sides)) for name in names]
 
 
