@@ -62,6 +62,7 @@ LOGGED_IN = {
     ): "${{ github.event_name == 'push' && vars.PUSHFORWARD_AWS_ROLE || vars.PUSHFORWARD_AWS_READER_ROLE }}",
     ("judge", "judge"): READER,
     ("judge", "promote"): READER,
+    ("judge", "review"): READER,
     ("release", "bundle"): READER,
     ("verify", "verify"): READER,
 }

@@ -52,7 +52,8 @@ def test_the_settings_say_which(repository, wanted, found):
     listed = flows.listed(Repository(repository), "HEAD", wanted, "main")
     assert files(listed) == found
     if len(found) == 2:
-        assert listed[1].on["workflow_run"]["workflows"] == [listed[0].name]
+        train = listed[0].name
+        assert listed[1].on["workflow_run"]["workflows"] == [train, train.replace("train", "review")]
 
 
 def test_one_workflow_of_its_own_and_none_of_the_tool_s_is_run(repository, git):

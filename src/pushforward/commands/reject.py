@@ -9,7 +9,7 @@ from pushforward.commands import common
 @click.argument("commit")
 @common.WHY
 @common.MODEL
-@common.JSON
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
 def reject(commit: str, reason: str, model: str, as_json: bool) -> None:
     """Say that what was judged at a commit shall not be taken, or take back your acceptance of it.
 
@@ -17,4 +17,5 @@ def reject(commit: str, reason: str, model: str, as_json: bool) -> None:
     """
     from pushforward.release import review
 
-    common.said(review.reject(common.project(), commit, reason, model=model), as_json=as_json)
+    say = None if as_json else click.echo
+    common.said(review.reject(common.project(), commit, reason, model=model, say=say), as_json=as_json)

@@ -22,9 +22,9 @@ from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS, merged, read_lock
 from pushforward.pipeline.revision import Revision, sha256
+from pushforward.registry import reviews, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry import trust
 from pushforward.registry.grammar import ACCEPTABLE
 from pushforward.registry.reviews import Word
 from pushforward.registry.tags import Level, Registered, Registry
@@ -60,12 +60,13 @@ class Promotion:
 class Standing:
     """What the registry has of a commit that passed: the version, whether the commit made it, the words for a report.
 
-    `version` is None where nothing is tagged.
+    `version` is None where nothing is tagged, `review` the person's word that it rests on.
     """
 
     version: Registered | None
     made: bool
     words: str
+    review: str = ""
 
 
 def standing(repository: Repository, model: str, commit: str) -> Standing:
@@ -73,8 +74,11 @@ def standing(repository: Repository, model: str, commit: str) -> Standing:
     known = registry.fold(model, repository.refs(*registry.PLACES))
     tags = repository.objects([version.tag for version in known.versions])
     for version, tag in zip(known.versions, tags, strict=True):
-        if tag and registry.record(tag[1].decode("utf-8", "replace")).get("commit") == commit:
-            return Standing(version, True, f"nothing to do: tagged as {version.name}{_where(known, version)}")
+        told = registry.record(tag[1].decode("utf-8", "replace")) if tag else {}
+        if told.get("commit") == commit:
+            by = next((one for one in reviews.read(repository, known) if one.tag == told.get("review")), None)
+            words = f"nothing to do: tagged as {version.name}{_where(known, version)}"
+            return Standing(version, True, words, word.line(by))
     stored = records.read(repository, commit, model)
     there = stored and identity.existing(repository, known, commit, Verdict.from_json(stored).digests)
     if not there:

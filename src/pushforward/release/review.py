@@ -51,9 +51,12 @@ def accept(root: Path, commit: str, reason: str, *, model: str = "", say: Callab
     return _say(root, ACCEPTED, commit, reason, model, say)
 
 
-def reject(root: Path, commit: str, reason: str, *, model: str = "") -> Said:
-    """Say that what was judged at a commit shall not be taken; it takes back a word of acceptance, before a version."""
-    return _say(root, REJECTED, commit, reason, model, None)
+def reject(root: Path, commit: str, reason: str, *, model: str = "", say: Callable[[str], None] | None = None) -> Said:
+    """Say that what was judged at a commit shall not be taken; it takes back a word of acceptance, before a version.
+
+    With `say` it waits until the report on the server says so.
+    """
+    return _say(root, REJECTED, commit, reason, model, say)
 
 
 def _say(root: Path, what: str, commit: str, reason: str, model: str, say: Callable[[str], None] | None) -> Said:

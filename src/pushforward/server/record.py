@@ -54,8 +54,10 @@ class Outcome:
     machine: MachineError | None = None
 
 
-def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
-    """The outcome whose report says `step` at its end; `folder` holds the verdict and its context as they were judged.
+def told_last(found: Outcome, folder: Path, step: str, review: str = "") -> Outcome:
+    """The outcome whose report says `step` at its end, and whose `review` has taken it.
+
+    `folder` holds the verdict and its context as they were judged.
 
     The judge writes its report before anything is tagged, so what came of that is told here. The report of a judge of
     another version stays as it is: it says that something is to be tagged, not that it was.
@@ -63,7 +65,7 @@ def told_last(found: Outcome, folder: Path, step: str) -> Outcome:
     if not judged.is_ours(folder):
         return found
     verdict, context, _ = judged.stored(folder)
-    context, parts = recorded.last_word(context, step), judged.each(folder)
+    context, parts = dataclasses.replace(recorded.last_word(context, step), review=review), judged.each(folder)
     text = recorded.report(verdict, context, parts)
     return dataclasses.replace(found, terminal=terminal_of(verdict, context, parts), report=text)
 

@@ -258,7 +258,7 @@ class Execution:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
         passed = self._passed(found) if self.job.event == "push" else []
         if not passed:
-            return found, None
+            return self._by_word(found), None
         from pushforward.release import promote  # a verdict that is carried over must not wait for it
 
         several = self.subject.settings.several
@@ -266,6 +266,19 @@ class Execution:
         with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
             found = record.told_last(found, self.judged / "verdict", standing.words)
         return found, standing
+
+    def _by_word(self, found: Outcome) -> Outcome:
+        """The outcome of a push that did not pass, and says so where a person's word has made a version of it."""
+        if self.job.event != "push" or not any("@review#" in ref.name for ref in self.repository.refs("refs/tags/")):
+            return found
+        from pushforward.release import promote  # few pushes rest on one
+
+        for model in self.subject.settings.project.models:
+            standing = promote.standing(self.repository, model, self.job.commit)
+            if standing.version and standing.made and standing.review:
+                with contextlib.suppress(PushforwardError):  # a judge of another version has left another form
+                    return record.told_last(found, self.judged / "verdict", standing.words, standing.review)
+        return found
 
     def _passed(self, found: Outcome) -> list[str]:
         """The models that the judge has passed."""
