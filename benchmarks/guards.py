@@ -225,12 +225,12 @@ def table_of_guards(holdout: Holdout) -> None:
     ]
     nothing = expit(logit(np.full_like(made.y, made.y.mean())) + 0.02 * made.noise)
     show("constant", [*better[:1], *weak, Trial("knows nothing", made.full, nothing)], by_floors)
-    above = [
-        Trial(f"floor of {name}", old, made.full, floor=old)
-        for name, old in (("15 rounds", p["15 rounds"]), ("10 rounds", p["10 rounds"]))
+    beaten = [
+        Trial(f"beats the floor by {100 * by:g} %", other, made.full, floor=made.worse(by))
+        for by in (0.0025, 0.005, 0.01)
     ]
-    level = [Trial("no better than the floor: another seed", other, made.full, floor=other)]
-    show("floor", above + level, by_floors)
+    above = [Trial("loses to the floor by 0.25 %", other, made.worse(0.0025), floor=made.full)]
+    show("floor", beaten + above, by_floors)
     leaks = [
         Trial(f"knows the label of {100 * by:g} % of rows", made.full, made.leaking(by)) for by in (0.05, 0.1, 0.2)
     ]

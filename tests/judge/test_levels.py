@@ -136,6 +136,40 @@ def test_looks_whose_answers_are_out_cost_no_more_either(looks, at_once):
     assert concurrent(looks, at_once) <= ALPHA * (1 + 1e-12)
 
 
+def extended(looks, times):
+    """The same where a look that could not tell may be asked `times` in all, at an equal part of its level."""
+
+    @cache
+    def behind(share, out, open_):
+        options = [0.0]
+        if share.taken < looks and not out:
+            number, level = share.taken + 1, share.level
+            for gains in (True, False):
+                asked = (number, level, 1, gains)
+                options.append((0.0 if gains else level) + behind(share.take(), asked, open_))
+            if not share.refresh:
+                monthly = share.take_refresh()
+                options.append(2 * behind(monthly, (), open_))
+        for place, (number, level, asked, gains) in enumerate(open_ if not out else ()):
+            rest = (*open_[:place], *open_[place + 1 :])
+            options.append(behind(share.again(number), (number, level, asked + 1, gains), rest))
+        if out:
+            number, level, asked, gains = out
+            left = (*open_, out) if asked < times else open_
+            cannot_tell = behind(share.answer(number, level / times, passed=False), (), left)
+            held = behind(share.answer(number, level / times, passed=False), (), open_)
+            passed = behind(share.answer(number, level / times, passed=True), (), open_) if gains else 0.0
+            options.append(max(cannot_tell, held) + passed)
+        return max(options)
+
+    return behind(Share.first(ALPHA, looks), (), ())
+
+
+@pytest.mark.parametrize(("looks", "times"), [(1, 4), (2, 2), (2, 3), (3, 2), (3, 3), (4, 2)])
+def test_looks_that_are_taken_up_again_cost_no_more_either(looks, times):
+    assert extended(looks, times) <= ALPHA * (1 + 1e-12)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 40), st.text("Pf", max_size=40))
 def test_what_is_handed_on_is_shared_equally_and_never_more_than_was_spent(looks, answers):
@@ -147,6 +181,16 @@ def test_what_is_handed_on_is_shared_equally_and_never_more_than_was_spent(looks
             handed, since = exact, place + 1
             exact = handed / max(1, looks - since)
     assert levels[-1] == pytest.approx(max(ALPHA * float(exact), LEAST), rel=1e-9)
+
+
+def test_a_look_taken_up_again_hands_on_what_that_time_has_spent():
+    share = Share.first(ALPHA, 5).take().answer(1, 0.004, passed=False).take().answer(2, 0.01, passed=False)
+    assert share.again(1).answer(1, 0.006, passed=True).level == pytest.approx(0.006 / 3)
+    # another has passed since: either answer leads on, and each gets half
+    passed = share.take().answer(3, 0.01, passed=True)
+    assert passed.again(1).level == passed.again(1).answer(1, 0.006, passed=True).level == pytest.approx(0.01 / 2 / 2)
+    monthly = Share.first(ALPHA, 5).take_refresh()
+    assert monthly.again(1).answer(1, 0.05, passed=True).level == pytest.approx(0.01 / 4)
 
 
 def test_a_level_never_comes_to_nothing():

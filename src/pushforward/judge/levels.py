@@ -20,14 +20,17 @@ LEAST = 1e-100  # nothing passes at it, and its quantiles are still numbers
 class Share:
     """What the next look of a holdout of `looks` has as its `level`, once so many are `taken`.
 
-    `out` are the looks taken since the newest pass whose answers are not known; `refresh` is the number of the look at
-    which the month's refresh is judged, 0 before there is one.
+    `out` are the looks taken since the newest pass whose answers are not known; `since` is how many had been taken by
+    that pass, `refresh` the number of the look at which the month's refresh is judged, 0 before there is one. `halved`
+    says how many had been taken each time that the level was halved since the newest pass.
     """
 
     looks: int
     level: float
     taken: int = 0
     refresh: int = 0
+    since: int = 0
+    halved: tuple[int, ...] = ()
     out: frozenset[int] = field(default_factory=frozenset)
 
     @staticmethod
@@ -41,16 +44,31 @@ class Share:
 
     def take_refresh(self) -> "Share":
         """After the month's refresh took a look, at a level of its own: whether it passes is told, so all halves."""
-        return replace(self, level=self.level / 2, taken=self.taken + 1, refresh=self.taken + 1)
+        return replace(self._half(), taken=self.taken + 1, refresh=self.taken + 1)
+
+    def again(self, look: int) -> "Share":
+        """After a look that could not tell is taken up again, on more data: its own level pays, as it did before.
+
+        Where another has passed since it was taken, and where it is the month's refresh, it hands nothing on, and as
+        either answer may come all halves.
+        """
+        if look <= self.since or look == self.refresh:
+            return self._half()
+        return replace(self, out=self.out | {look})
 
     def answer(self, look: int, spent: float, *, passed: bool) -> "Share":
-        """After the answer of a look that had the level `spent`; the month's refresh hands nothing on.
+        """After the answer of a look that had the level `spent`; of one that is taken up again, this time.
 
-        Nor does a look that was taken before another had passed: what that has handed on is for both of its answers.
+        The month's refresh hands nothing on, nor does a look that was taken before another had passed: what that has
+        handed on is for both of its answers.
         """
         rest = self.out - {look}
         if not passed or look not in self.out:
             return replace(self, out=rest)
-        ways = len(rest) + (self.refresh > look)
+        ways = len(rest) + sum(look <= taken for taken in self.halved)
         behind = max(1, self.looks - self.taken)
-        return replace(self, level=max(spent / 2**ways / behind, LEAST), out=frozenset())
+        return replace(self, level=max(spent / 2**ways / behind, LEAST), since=self.taken, halved=(), out=frozenset())
+
+    def _half(self) -> "Share":
+        # A pass of a look that was taken before must do for both ways, too.
+        return replace(self, level=self.level / 2, halved=(*self.halved, self.taken))

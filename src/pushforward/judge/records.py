@@ -1,11 +1,13 @@
 """The record of what was judged, as `passed` keeps it of a commit: which file is what. `release` and `server` ask."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
 from pushforward.git.refs import VERDICTS
 from pushforward.git.repository import Repository
 
+On = tuple[str, str, str]  # a commit, the event and the model of a verdict
 PULL, BESIDE, GOLDEN = "pull/", "beside/", "golden/"
 
 
@@ -41,6 +43,15 @@ def judged(repository: Repository, commit: str, event: str, model: str) -> tuple
         if content := repository.read(f"{VERDICTS}{commit}", path):
             return path, content
     return None
+
+
+def was_said(repository: Repository, on: On, sha256: str) -> bool:
+    """Whether the record of a commit has, or had before it was judged again, the verdict with this SHA-256."""
+    commit, event, model = on
+    done = repository.git("rev-list", f"{VERDICTS}{commit}", check=False)
+    names = [f"{one}:{path}" for one in done.text.split() for path in {place(event, model), place(event, "")}]
+    found = repository.objects(names) if done.returncode == 0 and names else []
+    return any(one is not None and hashlib.sha256(one[1]).hexdigest() == sha256 for one in found)
 
 
 def read(repository: Repository, commit: str, model: str) -> bytes | None:

@@ -18,7 +18,9 @@ def check(push: Push, commit: str, changed: list[str], kept_out: str = "") -> No
     if _holds(push, commit):
         return
     if kept_out:
-        raise PolicyError(kept_out, "change it and push it again; or, who may: pushforward accept COMMIT -m WHY")
+        raise PolicyError(
+            f"it was {kept_out}", "change it and push it again; or, who may: pushforward accept COMMIT -m WHY"
+        )
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     raise PolicyError(
         f"no pull request has passed with this content; {shown(changed[0])}{more} decides about the model",

@@ -113,7 +113,10 @@ def _acceptable(push: Push, said: dict[str, Any], verdict: dict[str, Any], commi
     """Refuse to accept what the gate has decided, and what is no question any more."""
     word = str(verdict.get("verdict"))
     if word not in ACCEPTABLE:
-        raise PolicyError(WHY_NOT.get(word, f"it says {shown(word)}"), f"pushforward report {commit[:9]}")
+        why = WHY_NOT.get(word, f"it says {shown(word)}")
+        raise PolicyError(f"the verdict of {commit[:9]} cannot be accepted: {why}", f"pushforward report {commit[:9]}")
+    if not said.get("model"):
+        raise PolicyError("no model was made, and there is nothing to take", f"pushforward report {commit[:9]}")
     _check_champion(push, said)
     if said["event"] == "pull_request" and typed(push.server, "protect", bool, default=False):
         beside = _beside(push, said, commit)

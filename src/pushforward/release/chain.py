@@ -286,10 +286,9 @@ def accepted(of: Evidence) -> str:
     wanted = word.subject(of.verdict)
     for what, mine, its in zip(QUESTION, said.subject.question, wanted.question, strict=True):
         same(f"the {what} that it is on", said.name, its, mine)
-    kept = records.judged(of.repository, said.subject.commit, said.subject.event, of.model)
-    if kept is None:
-        raise DifferentError("the gate has recorded no verdict that it is on", f"{VERDICTS}{said.subject.commit}")
-    same("the verdict that it is on", said.name, said.subject.sha256, sha256(kept[1]))
+    on, sha = (said.subject.commit, said.subject.event, of.model), said.subject.sha256
+    if not records.was_said(of.repository, on, sha):
+        raise DifferentError("the gate has recorded no verdict that it is on", f"{VERDICTS}{on[0]}", sha)
     gone = f"; that key was revoked at {signer.valid_before}, after it" if signer.valid_before else ""
     return f"{said.told} ({said.name}), signed with {signer.fingerprint[:19]}…{gone}"
 

@@ -15,7 +15,7 @@ from pushforward.judge import records
 from pushforward.registry import authority, reviews, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED, MAY_ACCEPT, REJECTED, WHY_NOT
+from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED, MAY_ACCEPT, REJECTED, UNMADE, WHY_NOT
 from pushforward.registry.reviews import Subject, Word
 from pushforward.registry.tags import Registry
 from pushforward.registry.transaction import Batch, Seen, Tag
@@ -62,8 +62,8 @@ def _say(root: Path, what: str, commit: str, reason: str, model: str, say: Calla
     hand, name = signing.person(repository), rules.model.name
     with authority.of(root) as source:
         on = _judged(source.repository, commit, repository.resolve(commit), model)
-    if what == ACCEPTED and on.verdict not in ACCEPTABLE:
-        why_not = WHY_NOT.get(on.verdict, f"it says {on.verdict}")
+    if what == ACCEPTED and not (on.verdict in ACCEPTABLE and on.model):
+        why_not = UNMADE if on.verdict in ACCEPTABLE else WHY_NOT.get(on.verdict, f"it says {on.verdict}")
         raise PushforwardError(
             f"the verdict on {on.commit[:9]} cannot be accepted: {why_not}",
             next=f"pushforward report {on.commit[:9]}",

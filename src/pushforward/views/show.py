@@ -96,8 +96,8 @@ class State:
     """The registry and the history of a repository, newest verdict last.
 
     `foreign` is what nobody here has judged or signed, `earlier` what environments hold under other names than the
-    model has now, `lacks` what is not known of a remote, `looks` how what is in use does, `reviews` are people's words
-    on verdicts, the newest last.
+    model has now, `lacks` what is not known of a remote, `looks` how what is in use does, `reviews` what people have
+    said of verdicts, the newest last.
     """
 
     model: str
