@@ -114,7 +114,16 @@ def test_what_has_passed_and_waits_to_be_merged_may_get_its_answer_again(desk):
     found = desk.ask(passed, "push")
     assert found
     assert not found.in_vain, "a merge of it is promoted: it is not to be skipped"
-    assert next(iter(found.closed)).lines()[0] == f"{LINE}, unless it is what has passed on it already"
+    assert next(iter(found.closed)).lines()[0] == f"{LINE}, unless it asks what was asked of it already"
+
+
+def test_a_look_without_its_last_word_may_get_it_though_all_are_taken(desk):
+    desk.look("hold")
+    key = looks.Key(*(hashlib.sha256(one.encode()).hexdigest() for one in ("e", "f", "g", "h")))
+    desk.book.reserve(WINDOW, key, alpha=0.05, looks=2, mode="superior", commit=desk.main)
+    found = desk.ask(desk.change())
+    assert found
+    assert not found.in_vain
 
 
 def test_what_has_passed_against_an_earlier_champion_is_the_question_no_more(desk):

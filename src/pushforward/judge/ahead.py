@@ -21,7 +21,7 @@ from pushforward.registry import transaction as tagging
 
 FILE = "ahead.txt"  # where `gate` leaves the first line for whoever posts it
 POINTER = ".dvc"
-BRINGS_KEYS, HAS_PASSED = "brings enough unseen keys", "is what has passed on it already"
+BRINGS_KEYS, WAS_ASKED = "brings enough unseen keys", "asks what was asked of it already"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _closed(root: Path, repository: Repository, question: Question, judge: str, 
     if state is None or not state.closed:
         return None
     keys = epochs and _brings_keys(judging, subject)
-    unless = BRINGS_KEYS if keys else HAS_PASSED if _may_repeat(state, champion, repository) else ""
+    unless = BRINGS_KEYS if keys else WAS_ASKED if _may_repeat(state, champion, repository) else ""
     told = Champion(champion.name, champion.commit)
     shows = rules.validation is not None
     return Closed(model, looks.refusal(state), until(state.holdout, months), told, months, unless, shows)
@@ -138,7 +138,12 @@ def _predicts_the_same(subject: Revision, champion: registry.Registered, *, trus
 
 
 def _may_repeat(state: looks.State, champion: registry.Registered, repository: Repository) -> bool:
-    """Whether something has passed and is not promoted yet: merged, it gets its answer again."""
+    """Whether something has passed and is not promoted yet: merged, it gets its answer again.
+
+    Or whether a look is still without its last word: then the holdout has not retired, though all of them are taken.
+    """
+    if state.retired is None:
+        return True
     if state.retired == "promoted" and state.by == champion.name:
         return False  # all that has passed was compared with another champion
     done = {number for number, _ in state.promoted} | ({state.refresh.number} if state.refresh else set())
