@@ -297,6 +297,11 @@ class Settings:
         return self.project.gate.renews
 
     @property
+    def extend(self) -> int:
+        """How many more batches a window may grow by, while a look that could not tell stays open."""
+        return self.project.gate.extend if self.batched else 0
+
+    @property
     def batched(self) -> bool:
         """Whether data arrives in batches; where not, the holdout is by a hash of the key, and judged in epochs."""
         return self.batches != ("", "")

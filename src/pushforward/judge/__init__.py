@@ -8,7 +8,8 @@ which of its keys are asked where there are no batches; `change` tells what of t
 comment shows of it; `handover` reads what the pushed code's run left, as hostile data;
 `holdout`, `challenge` and `score` make the rows and the predictions,
 from a `table` each; `identity` says what makes a version that version; `ledger` counts the `looks` at a holdout, by the
-`names` of its batches, `seal` keeps its numbers; `context` gathers what the report tells beside the verdict; `measured`
+`names` of its batches, `seal` keeps its numbers, `askings` says what a look spends
+that is `waiting` for more days; `context` gathers what the report tells beside the verdict; `measured`
 tells the numbers of what has no holdout, by the `noise` of what it had before, which the run wrote down (`seeds`), and
 `self_scored` holds a table that the pipeline scored by itself against the champion's; `plan` says what the holdout can
 still tell; `rehearse` tells before a push what would keep it from its verdict, by what the store lacks (`stock`) and

@@ -13,7 +13,7 @@ something else (that newer data does no harm) and nobody chooses it among others
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -23,9 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import names
+from pushforward.judge.askings import Asking, Waits
 
 ENTRY = "entry.json"
 KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
+DAYS = "days"  # of looks that may wait, in the tree of their chain: sixteen bytes a cluster
 REFRESH = "refresh"
 
 Retirement = Literal["promoted", "spent", "superseded"]
@@ -55,7 +57,8 @@ class Key:
 class Look:
     """One use of a holdout: the `number`-th `of` so many, judged at `alpha`. `verdict` is "" until it is known.
 
-    `replayed` says that the same question had been asked before; `sealed` is the SHA-256 of the numbers.
+    `replayed` says that the same question had been asked before; `sealed` is the SHA-256 of the numbers. What it was
+    asked on, where more clusters may settle it, is in `waits`.
     """
 
     number: int
@@ -67,6 +70,33 @@ class Look:
     verdict: str = ""
     sealed: str = ""
     replayed: bool = False
+    waits: Waits | None = None
+
+    @property
+    def question(self) -> Key:
+        """What it was asked last."""
+        return Key(*self.waits.last.asked, self.key.rules) if self.waits else self.key
+
+    @property
+    def asked(self) -> float:
+        """The level that its test is held to now: of one that waits what this asking may spend."""
+        return self.waits.last.level if self.waits else self.alpha
+
+    @property
+    def open(self) -> bool:
+        """Whether more clusters may settle it."""
+        return self.waits is not None and self.verdict == "unknown" and not self.waits.over
+
+    def at(self, key: Key) -> "Look | None":
+        """The look as it stood when this question was put; None where it never was."""
+        if self.waits is None or key.rules != self.key.rules:
+            return self if key == self.key else None
+        then = self.waits.until((key.challenger, key.champion, key.holdout))
+        if then is None:
+            return None
+        if then == self.waits:
+            return self
+        return replace(self, verdict="unknown", waits=then)  # or it would not have been asked again
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,12 @@ class State:
 
     def find(self, key: Key) -> Look | None:
         """The look that asked the same, if there was one."""
-        return next((look for look in self.looks if look.key == key), None)
+        return next((found for look in self.looks if (found := look.at(key))), None)
+
+    @property
+    def open(self) -> tuple[Look, ...]:
+        """The looks that more clusters may settle."""
+        return () if self.retired else tuple(look for look in self.looks if look.open)
 
     @property
     def refresh(self) -> Look | None:
@@ -153,6 +188,27 @@ class Reserved(Entry):
     mode: Text
     commit: Commit
     keys: Digest | None = None
+    planned: int | None = Field(default=None, ge=1)
+    clusters: int | None = Field(default=None, ge=1)
+    days: Digest | None = None
+    labels: Digest | None = None
+
+
+class Extended(Entry):
+    """That a look which could not tell was taken up again on more clusters: at which level, and what it has spent."""
+
+    entry: Literal["extended"] = "extended"
+    number: int = Field(ge=1)
+    asking: int = Field(ge=2)
+    clusters: int = Field(ge=1)
+    level: float = Field(ge=0, lt=1)
+    spent: float = Field(gt=0, lt=1)
+    challenger: Digest
+    champion: Digest
+    data: Digest
+    days: Digest
+    labels: Digest
+    commit: Commit
 
 
 class Settled(Entry):
@@ -184,10 +240,9 @@ class Opened(Entry):
     commit: Commit
 
 
-_ANY: TypeAdapter[Reserved | Settled | Retired | Opened] = TypeAdapter(
-    Annotated[Reserved | Settled | Retired | Opened, Field(discriminator="entry")]
-)
-Step = tuple[Reserved | Settled | Retired | Opened, Mapping[str, bytes]]
+Written = Reserved | Extended | Settled | Retired | Opened
+_ANY: TypeAdapter[Written] = TypeAdapter(Annotated[Written, Field(discriminator="entry")])
+Step = tuple[Written, Mapping[str, bytes]]
 
 
 def digest(text: str) -> str:
@@ -227,12 +282,12 @@ def fold(holdout: str, chain: list[tuple[str, list[str], bytes]]) -> State:
     return state
 
 
-def after(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+def after(state: State, entry: Written, commit: str) -> State:
     """The state after one entry more."""
     return replace(_advance(state, entry, commit), tip=commit, length=state.length + 1)
 
 
-def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retired | Opened:
+def _parse(holdout: str, commit: str, text: bytes) -> Written:
     try:
         entry = _ANY.validate_json(text)
     except ValidationError as wrong:
@@ -243,7 +298,7 @@ def _parse(holdout: str, commit: str, text: bytes) -> Reserved | Settled | Retir
     return entry
 
 
-def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit: str) -> State:
+def _advance(state: State, entry: Written, commit: str) -> State:
     """The state after an entry that this module may have written; any other is refused."""
 
     def expect(holds: bool, what: str) -> None:
@@ -262,22 +317,50 @@ def _advance(state: State, entry: Reserved | Settled | Retired | Opened, commit:
             "the level of the look is wrong",
         )
         expect(state.find(key) is None, "the same look twice")
-        look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit)
+        look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit, waits=_first_asking(entry))
         looked = state.looked if entry.keys is None else (*state.looked, (entry.number, entry.keys))
         return replace(state, budget=budget, of=of_, looks=(*state.looks, look), looked=looked)
     if isinstance(entry, Opened):
         expect(state.opened is None, "opened twice")
         told = entry.model_dump(include={"keys", "listed", "before", "labels", "since", "commit"})
         return replace(state, opened=Opening(**told))
+    if isinstance(entry, Extended):
+        expect(state.retired is None, "a look taken up again after the holdout retired")
+        expect(entry.number <= len(state.looks), f"look {entry.number} taken up again, which was never reserved")
+        return _with(state, _asked_again(state.looks[entry.number - 1], entry, expect))
     if isinstance(entry, Settled):
         expect(entry.number <= len(state.looks), f"a verdict of look {entry.number}, which was never reserved")
         look = state.looks[entry.number - 1]
         expect(not look.verdict, f"a second verdict of look {entry.number}")
-        settled = replace(look, verdict=entry.verdict, sealed=entry.sealed)
-        return replace(state, looks=(*state.looks[: look.number - 1], settled, *state.looks[look.number :]))
+        return _with(state, replace(look, verdict=entry.verdict, sealed=entry.sealed))
     expect(state.retired is None, "retired twice")
     expect(bool(state.looks), "retired before its first look")
     return replace(state, retired=entry.reason, by=entry.by)
+
+
+def _with(state: State, look: Look) -> State:
+    return replace(state, looks=(*state.looks[: look.number - 1], look, *state.looks[look.number :]))
+
+
+def _first_asking(entry: Reserved) -> Waits | None:
+    if not (entry.planned and entry.clusters and entry.days and entry.labels):
+        return None
+    waits, asked = Waits(entry.alpha, entry.planned), (entry.challenger, entry.champion, entry.data)
+    return waits.ask(Asking(entry.clusters, waits.next_level(entry.clusters), asked, entry.days, entry.labels))
+
+
+def _asked_again(look: Look, entry: Extended, expect: Callable[[bool, str], None]) -> Look:
+    """A look with one asking more; refused of one that is over, without another cluster, beyond its level."""
+    expect(look.open, f"look {look.number} is not open")
+    assert look.waits is not None  # noqa: S101, or it would not be open
+    before, asked = look.waits, (entry.challenger, entry.champion, entry.data)
+    expect(entry.asking == len(before.askings) + 1, f"asking {entry.asking} after asking {len(before.askings)}")
+    expect(entry.clusters > before.last.clusters, "a look taken up again without another cluster")
+    level = before.next_level(entry.clusters)
+    expect(math.isclose(entry.level, level, rel_tol=1e-6, abs_tol=1e-12), "the level of the asking is wrong")
+    waits = before.ask(Asking(entry.clusters, level, asked, entry.days, entry.labels))
+    expect(math.isclose(entry.spent, waits.spent, rel_tol=1e-9), "what is said to be spent is wrong")
+    return replace(look, verdict="", sealed="", waits=waits)
 
 
 def document(entry: Entry) -> bytes:
@@ -295,6 +378,8 @@ def subject(entry: Entry) -> str:
     """An entry as the first line of its commit."""
     if isinstance(entry, Reserved):
         return f"Look {entry.number} of {entry.of} at {entry.holdout}"
+    if isinstance(entry, Extended):
+        return f"Look {entry.number} at {entry.holdout}, asked again on {entry.clusters} clusters"
     if isinstance(entry, Settled):
         return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
     if isinstance(entry, Opened):

@@ -40,7 +40,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
     predicts what the champion predicts, took no look; what the labels say of them stays closed too.
     """
     doubted = any(guard.name == "plausible" and guard.outcome != "pass" for guard in verdict.guards)
-    sure = f"at {percent.confidence(look.alpha)} confidence" if look else ""
+    sure = f"at {percent.confidence(look.asked)} confidence" if look else ""
     if verdict.verdict in {"invalid", "identical"} or any(guard.name == DATA_TITLE for guard in verdict.guards):
         reason = verdict.reason  # no number of the labels is in it
     elif doubted:
