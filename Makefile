@@ -26,7 +26,7 @@ env: ## build the locked environment (.venv)
 env-test: env ## build the environment of checks and tests (.venv-test)
 	@requirements/install.sh $(TEST_VENV) $(RUN_LOCKS) requirements/test.txt
 
-demo: env ## a team, six pushes, real flights: see the whole loop in three minutes
+demo: env ## a team, nine pushes, real flights: the whole loop in four to eight minutes
 	@$(VENV)/bin/python scripts/demo.py
 
 DIR ?= simulation

@@ -1,6 +1,6 @@
 """What it costs and gives to wait for more days: `python benchmarks/extend.py`, a minute of one core.
 
-The models and days are those of `gate.py`, whose predictions it takes from the same temporary folder. A look is asked
+The models and days are those of `models.py`, whose predictions it takes from the same temporary folder. A look is asked
 on 31 days of flights and stays open for 30 more; `sequential` spends its level, and beside it stand asking once, asking
 once at the end, and a mixture that may be watched for ever (`rivals.py`).
 """
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import gate
+import models
 import numpy as np
 import numpy.typing as npt
 import rivals
@@ -48,7 +49,7 @@ def level(alpha: float, days: tuple[int, ...]) -> float:
     return sequential.nominal(alpha, [one / PLANNED for one in days], before)
 
 
-def by_day(holdout: gate.Holdout, champion: Floats, challenger: Floats) -> tuple[Floats, Floats]:
+def by_day(holdout: models.Holdout, champion: Floats, challenger: Floats) -> tuple[Floats, Floats]:
     """Sum of the gain and number of rows of each day."""
     gain = stats.log_loss(holdout.y, champion) - stats.log_loss(holdout.y, challenger)
     day = holdout.day - holdout.first
@@ -107,13 +108,13 @@ def adaptive(t: Floats, p: Floats, alpha: float, random: np.random.Generator) ->
     return found[0], found[1]
 
 
-def null(holdout: gate.Holdout) -> None:
+def null(holdout: models.Holdout) -> None:
     """No difference in truth: of two seeds, which is called the challenger is drawn anew for every day."""
     random = np.random.default_rng(2)
     counts: dict[tuple[str, float], list[bool]] = {}
     rho = {alpha: rivals.mixture_rho(PLANNED, 2 * alpha) for alpha in LEVELS}
-    for other in gate.SEEDS[1:6]:
-        sums, rows = by_day(holdout, holdout.p[gate.FULL], holdout.p[f"seed {other}"])
+    for other in models.SEEDS[1:6]:
+        sums, rows = by_day(holdout, holdout.p[models.FULL], holdout.p[f"seed {other}"])
         for _ in range(DRAWS // BLOCK // 5):
             order = np.array([random.permutation(len(sums))[:PLANNED] for _ in range(BLOCK)])
             t = t_values(sums[order] * random.choice([-1.0, 1.0], order.shape), rows[order])
@@ -135,14 +136,14 @@ def null(holdout: gate.Holdout) -> None:
         print(f"    {name:40}{100 * alpha:7.2f}%{100 * np.mean(passes):8.2f}%{span:>19}{len(passes):9,}")
 
 
-def power(holdout: gate.Holdout) -> None:
+def power(holdout: models.Holdout) -> None:
     """Better in truth, every run of 61 days: which share the whole gate promotes, and after how many days."""
     for alpha in LEVELS:
         print(f"\n{f'better in truth, level {100 * alpha:g} %: promoted, days':44}", end="")
         print("".join(f"{name:>28}" for name in (*STEPS, "mixture, watched")))
         rho = rivals.mixture_rho(PLANNED, 2 * alpha)
-        for name, champion in gate.GAINS.items():
-            old, new = holdout.p[champion], holdout.p[gate.FULL]
+        for name, champion in models.GAINS.items():
+            old, new = holdout.p[champion], holdout.p[models.FULL]
             sums, rows = by_day(holdout, old, new)
             cells = []
             for days in [*STEPS.values(), None]:
@@ -159,8 +160,8 @@ def power(holdout: gate.Holdout) -> None:
 
 
 def _end(
-    holdout: gate.Holdout,
-    models: tuple[Floats, Floats],
+    holdout: models.Holdout,
+    pair: tuple[Floats, Floats],
     start: int,
     t: Floats,
     days: Sequence[int] | None,
@@ -175,15 +176,15 @@ def _end(
     for day, held in zip(days, levels(days, alpha), strict=True):
         if p[day - 1] < held:
             rows = holdout.window(start, day)
-            if gate.gate(holdout, rows, *models, held).verdict == "promote":
+            if models.judged(holdout, rows, *pair, held).verdict == "promote":
                 return day
     return 0
 
 
 def main() -> None:
     """Print the tables."""
-    table = gate.kept("predictions", gate.predictions)
-    holdout = gate.Holdout({name: table[name].to_numpy() for name in table.columns})
+    table = models.kept("predictions", models.predictions)
+    holdout = models.Holdout({name: table[name].to_numpy() for name in table.columns})
     for alpha in LEVELS:
         told = levels(STEPS["open, asked every week"], alpha)
         print(f"level {100 * alpha:g} %, asked weekly: " + ", ".join(f"{100 * one:.3f} %" for one in told))

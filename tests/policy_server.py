@@ -26,8 +26,8 @@ CI = "pushforward@localhost"
 READS = ["pushforward.yaml", "params.yaml", "dvc.yaml", "src/toy", "data"]
 ROWS, CARD = b'{"schema":1,"key":"id","rows":[]}', b"# card\n"
 ANN, BOB, OLD, EVE = "ann@example.org", "bob@example.org", "old@example.org", "eve@example.org"
-DAN = "dan@example.org"
-MAY = {CI: "version", ANN: "production", BOB: "staging,canary", OLD: "any,main", DAN: "main"}
+DAN, GIL = "dan@example.org", "gil@example.org"
+MAY = {CI: "version", ANN: "production", BOB: "staging,canary", OLD: "any,main", DAN: "main", GIL: "accept"}
 REVOKED = "20200101000000Z"
 ENVIRONMENTS = {"staging": "auto", "canary": "manual", "production": "manual"}
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"

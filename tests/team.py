@@ -294,11 +294,17 @@ class Hub:
 
     def judge(self, commit: str, model: str, reason: str = "log loss falls") -> Verdict:
         """A verdict that passes `model` at `commit`, recorded as the gate does."""
+        verdict = self.judge_as(commit, model, reason)
+        passed.record(self.clone, verdict)
+        return verdict
+
+    def judge_as(self, commit: str, model: str, reason: str = "log loss falls") -> Verdict:
+        """The same, and nobody has recorded it."""
         lock, found = self.model(model)
         params = hashlib.sha256((self.clone / "params.yaml").read_bytes()).hexdigest()
         lock_digest = hashlib.sha256(lock).hexdigest()
         digests = Digests(found["model"], found["manifest"], "d" * 64, lock_digest, params, "e" * 64)
-        verdict = replace(
+        return replace(
             invalid(reason),
             verdict="promote",
             commit=commit,
@@ -307,8 +313,6 @@ class Hub:
             ref="refs/heads/main",
             digests=digests,
         )
-        passed.record(self.clone, verdict)
-        return verdict
 
     def promote(self, model: str, level: Level = "minor", *, clone: Path | None = None) -> Promotion:
         """Judge `model` at the commit of a clone and promote it, with the key and the token of a run."""

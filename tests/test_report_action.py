@@ -392,6 +392,9 @@ def test_what_is_asked_before_cml_is_tried_again_as_well(answered: Job, fault: F
 # the status
 
 
+WAITS = "waits for a person (pushforward accept) or more data: "
+
+
 def verdict(word: str = "promote", reason: str = "log loss falls by 0.0071") -> str:
     return json.dumps({"verdict": word, "reason": reason}, ensure_ascii=False)
 
@@ -403,8 +406,8 @@ def verdict(word: str = "promote", reason: str = "log loss falls by 0.0071") -> 
         ("identical", "success"),
         ("measured", "success"),
         ("hold", "failure"),
-        ("unknown", "failure"),
-        ("calibration-only", "failure"),
+        ("unknown", "pending"),
+        ("calibration-only", "pending"),
         ("invalid", "error"),
         ("a word of a later version", "failure"),
     ],
@@ -416,17 +419,33 @@ def test_each_verdict_has_its_state_and_leads_to_the_run(job: Job, word: str, st
             "sha": HEAD,
             "state": state,
             "context": "pushforward",
-            "description": f"{word}: log loss falls by 0.0071",
+            "description": f"{word}: {WAITS if state == 'pending' else ''}log loss falls by 0.0071",
             "target_url": f"{job.github.url}/octo/flights/actions/runs/41",
         }
     ]
+
+
+AHEAD = "this holdout answers no more until 2013-06 arrives; your change is trained and shown on validation only"
+
+
+def test_what_is_known_ahead_waits_on_the_commit_until_the_verdict(job: Job) -> None:
+    assert job.post("ahead", "verdict/ahead.txt") == ""
+    assert job.github.statuses == [], "where nothing is known nothing is told"
+    (job.folder / "verdict" / "ahead.txt").write_text(f"{AHEAD}\n")
+    assert job.post("ahead", "verdict/ahead.txt") == ""
+    (told,) = job.github.statuses
+    assert (told["sha"], told["state"], told["context"], told["description"]) == (HEAD, "pending", "pushforward", AHEAD)
+    job.status(verdict("identical"))
+    job.post("ahead", "verdict/ahead.txt")
+    assert [one["state"] for one in job.github.statuses] == ["pending", "success"], "no verdict is taken back"
 
 
 @pytest.mark.parametrize("reason", ["x" * 139, "− ✓ é " * 100])
 @pytest.mark.parametrize("word", ["hold", "calibration-only"])
 def test_a_long_reason_is_cut_to_what_the_forge_takes(job: Job, word: str, reason: str) -> None:
     assert job.status(verdict(word, reason)) == ""
-    assert job.github.statuses[0]["description"] == f"{word}: {reason}"[:140]
+    waits = WAITS if word == "calibration-only" else ""
+    assert job.github.statuses[0]["description"] == f"{word}: {waits}{reason}"[:140]
 
 
 def test_a_reason_is_text_and_nothing_else(job: Job) -> None:

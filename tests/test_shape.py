@@ -36,6 +36,7 @@ def test_every_verb_shows_an_example(verb):
 
 # verb -> what its file calls: found by its name, and it does what it says
 CALLS = {
+    "accept": "release.review.accept",
     "act": "server.clone.command",
     "adopt": "project.adopt.plan",
     "arrive": "arrival.arrive.act",
@@ -44,6 +45,7 @@ CALLS = {
     "deprecate": "release.release.deprecate",
     "dispatch": "server.dispatch.work",
     "env": "pipeline.environment.make",
+    "explain": "explaining.explain.explain",
     "forge": "forge.sweep.Sweep",
     "gate": "judge.judge.weigh",
     "gc": "server.gc.collect",
@@ -55,6 +57,7 @@ CALLS = {
     "pull": "release.pull.pull",
     "record": "judge.recorded.record",
     "rehearse": "judge.rehearse.rehearse",
+    "reject": "release.review.reject",
     "release": "release.release.release",
     "report": "report.notes.read",
     "repro": "pipeline.dvc.reproduce",

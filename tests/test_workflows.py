@@ -62,7 +62,14 @@ def test_a_step_is_one_command_without_expressions(path):
 ADDRESSES = ("WEBHOOK", "SMTP")  # secrets of whoever is told of a verdict
 # the judge records its look at the holdout; of a verified bundle a release is made
 WRITING = {
-    "judge": {"judge": ["contents"], "post": ["pull-requests", "statuses"], "promote": ["contents"], "tell": []},
+    "judge": {
+        "ahead": ["statuses"],
+        "judge": ["contents"],
+        "post": ["pull-requests", "statuses"],
+        "promote": ["contents"],
+        "review": ["contents"],
+        "tell": [],
+    },
     "release": {"bundle": [], "publish": ["contents"]},
     "pages": {"export": [], "deploy": ["id-token", "pages"]},
     # what looks, and what asks the source, run the project's code, and may write nothing
@@ -192,7 +199,7 @@ def test_the_judge_checks_out_and_runs_nothing_of_the_head():
     # what seals the numbers of a holdout in use, what signs versions, which one step alone gets, and where to tell it
     assert set(re.findall(r"secrets\.PUSHFORWARD_(\w+)", text)) == {"SEAL", "SIGNING_KEY", *ADDRESSES}
     assert len(re.findall(r"secrets\.", text)) == len(re.findall(r"secrets\.PUSHFORWARD_", text))
-    assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote"]
+    assert [step["name"] for step in steps(judge) if "SIGNING_KEY" in str(step)] == ["promote", "promote"]
     assert not re.search(r"(bash|sh|python\S*|source|\./|make)\s+\S*(handover|verdict)", text)
 
 
@@ -245,6 +252,29 @@ def test_recording_has_the_token_alone_and_neither_decides_nor_holds_anything_up
 def test_the_setup_uses_only_the_default_branchs_files():
     for step in read(ROOT / ".github" / "actions" / "setup" / "action.yml")["runs"]["steps"]:
         assert "uses" in step or step["run"] == "make env"
+
+
+def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_when_it_has_ended():
+    path = ROOT / ".github" / "workflows" / "judge.yml"
+    judge = workflow.load(path.name, path.read_text())
+    assert read(path)["on"]["workflow_run"]["types"] == ["requested", "completed"]
+    jobs = read(path)["jobs"]
+    assert jobs["ahead"]["if"] == (
+        "${{ github.event.action == 'requested' && github.event.workflow_run.name != 'review' && github.token != '' }}"
+    )
+    assert jobs["judge"]["if"].startswith("${{ github.event.action == 'completed' && ")
+    assert "secrets." not in str(jobs["ahead"])
+    assert jobs["review"]["if"].startswith("${{ github.event.action == 'completed' && ")
+    for name in {*jobs} - {"ahead", "judge", "review"}:
+        assert "judge" in jobs[name]["needs"], "and none of them runs where the judge has not"
+    done = Event("workflow_run", "0" * 40, "refs/heads/main", action="completed", workflow="train", head="main")
+    assert filters.matches(judge, done)
+
+
+def test_training_is_told_first_what_is_known_ahead():
+    first = next(step for step in steps(ROOT / ".github" / "workflows" / "train.yml") if "run" in step)
+    assert first["run"].startswith(".venv/bin/pushforward gate --ahead | tee -a ")
+    assert (first["continue-on-error"], first["if"]) == (True, "${{ github.token != '' }}")
 
 
 @pytest.mark.parametrize("name", ["train", "judge", "release", "verify", "monitor", "arrive"])

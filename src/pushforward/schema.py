@@ -25,9 +25,14 @@ LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
-OF_HOLDOUT = ("validation", "batches", "data", "serve")
+OF_HOLDOUT = ("validation", "batches", "data", "serve", "explain")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
-RIGHTS = ("any", "main", "version")  # what a key may sign beside environments, by name: no environment is called so
+RIGHTS = (
+    "accept",
+    "any",
+    "main",
+    "version",
+)  # what a key may sign beside environments, by name: no environment is called so
 
 Mail = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
 Event = Literal["verdict", "promotion", "release", "rollback", "verify", "monitor", "arrival", "serving"]
@@ -203,6 +208,11 @@ class Model(Section):
         default=None,
         description="Level 3. MODULE:CALLABLE that loads the model to serve it; default: `score`, for each answer.",
     )
+    explain: Annotated[str, places("{rows}", "{out}")] | None = Field(
+        default=None,
+        max_length=500,
+        description="Level 3. The command that tells how a prediction comes about: as `score`, of one row, to JSON.",
+    )
     data: list[ProjectPath] | None = Field(
         default=None,
         min_length=1,
@@ -260,6 +270,8 @@ class Model(Section):
             raise ValueError("'holdout.floor' asks for {events}, and 'score' does not: then there are none")
         if self.holdout.time == NONE and "{events}" in self.score:
             raise ValueError("'score' asks for {events}, which are known at a moment; name the column holdout.time")
+        if "{events}" in (self.explain or "") and "{events}" not in self.score:
+            raise ValueError("'explain' asks for {events}, and 'score' does not: then there are none")
 
 
 class Gate(Section):
@@ -285,6 +297,13 @@ class Gate(Section):
     )
     alpha: float = Field(default=0.05, gt=0, le=0.2, description="How often all looks together may be wrong.")
     looks: int = Field(default=10, ge=1, le=1000, description="How many questions a holdout answers before it retires.")
+    promotions: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        exclude=True,  # of how long is judged, not of how: a verdict does not name it among its rules
+        description="How many changes may be promoted on a holdout before it retires.",
+    )
     margin: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="What counts as better, in units of the loss."
     )
@@ -292,8 +311,9 @@ class Gate(Section):
         default=0.01, ge=0, le=0.2, description="How much worse the same recipe may be on new data, as a share."
     )
     slices: list[Column] = Field(default=[], description="Columns of the labels, each value of which is looked at.")
-    reveal: Literal["verdict", "numbers"] = Field(
-        default="verdict", description="What is told of a holdout in use: the verdict alone, or its numbers."
+    reveal: Literal["verdict", "numbers", "pass"] = Field(
+        default="verdict",
+        description="What is told of a holdout in use: the verdict alone, its numbers, or no more than what passes.",
     )
     suspect_jump: float = Field(default=0.03, gt=0, le=0.5, description="A gain of AUC at once that a person looks at.")
     suspect_fall: float = Field(
@@ -369,6 +389,11 @@ class Target(Section):
 class Server(Section):
     """What the local server runs; a forge does not read that."""
 
+    when_closed: Literal["train", "skip"] = Field(
+        default="train",
+        description="What becomes of a push whose holdout answers no more: it is trained and shown on the validation "
+        "month, or not trained until the next holdout opens.",
+    )
     workflows: list[str] = Field(
         default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",

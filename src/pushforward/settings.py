@@ -179,6 +179,11 @@ class Settings:
         return self._one[1].serve or ""
 
     @property
+    def explain(self) -> str:
+        """The command that tells how a prediction comes about; "" where the project has none."""
+        return self._one[1].explain or ""
+
+    @property
     def serve(self) -> Serve:
         """What a version may take to answer, and which others get a share."""
         return self.project.serve
@@ -300,6 +305,11 @@ class Settings:
     def extend(self) -> int:
         """How many more batches a window may grow by, while a look that could not tell stays open."""
         return self.project.gate.extend if self.batched else 0
+
+    @property
+    def promotions(self) -> int:
+        """How many changes may be promoted on a holdout before it retires."""
+        return self.project.gate.promotions
 
     @property
     def batched(self) -> bool:

@@ -155,6 +155,7 @@ def build(world: World) -> None:
     must(world, origin, "git", "add", "-A")
     must(world, origin, "git", "commit", "-q", "-m", "Begin")
     must(world, origin, "pushforward", "init")
+    must(world, origin, "pushforward", "trust", f"{key}.pub", "--for", "accept")
     said = must(world, origin, "git", "push", "local", "main")
     let_a_month_arrive(origin / "params.yaml", random.Random(0))
     must(world, origin, "git", "commit", "-q", "-a", "-m", "Let a month arrive")
@@ -264,6 +265,28 @@ class Promoter(threading.Thread):
         run(self.world, self.clone, "git", "tag", "-f", "-s", "-m", "forged", name, target, GIT_COMMITTER_DATE=date)
         self._do("forged", "git", "push", "local", f"refs/tags/{name}")
         run(self.world, self.clone, "git", "tag", "-d", name)
+
+
+class Reviewer(threading.Thread):
+    """Accepts and rejects what was judged, on main and on branches, whatever the verdict is and whoever else does."""
+
+    def __init__(self, world: World, name: str, seed: int) -> None:
+        super().__init__(name=name)
+        self.world, self.random, self.clone = world, random.Random(seed), join(world, name)
+
+    def run(self) -> None:
+        while not self.world.stop.wait(self.random.uniform(0.2, 2)):
+            sync(self.world, self.clone)
+            tips = run(self.world, self.clone, "git", "for-each-ref", "--format=%(objectname)", "refs/remotes")[
+                1
+            ].split()
+            recent = run(self.world, self.clone, "git", "rev-list", "-n", "6", "refs/remotes/local/main")[1].split()
+            verb = self.random.choices(["accept", "reject"], [80, 20])[0]
+            commit = self.random.choice([*tips, *recent, *recent])
+            self.world.log.write(op=verb, who=self.name, commit=commit)
+            option = ["--detach"] if verb == "accept" and self.random.random() < 0.5 else []
+            status, said = run(self.world, self.clone, "pushforward", verb, commit, "-m", "chaos", *option)
+            self.world.log.write(op=verb, who=self.name, commit=commit, result=result_of(status), said=said[-400:])
 
 
 class Reader(threading.Thread):
@@ -486,7 +509,16 @@ def settle(world: World) -> int:
     raise SystemExit(f"the server does not come to rest:\n{said}\n{found}\n{log}")
 
 
-def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoters: int = 2, readers: int = 2) -> bool:
+def chaos(
+    folder: Path,
+    *,
+    seconds: float,
+    seed: int,
+    pushers: int = 3,
+    promoters: int = 2,
+    reviewers: int = 2,
+    readers: int = 2,
+) -> bool:
     """Run it and check; whether everything that must be true is."""
     with world_in(folder) as world:
         build(world)
@@ -494,6 +526,7 @@ def chaos(folder: Path, *, seconds: float, seed: int, pushers: int = 3, promoter
         threads: list[threading.Thread] = [
             *(Pusher(world, f"pusher-{n}", numbers.randrange(1 << 30)) for n in range(pushers)),
             *(Promoter(world, f"promoter-{n}", numbers.randrange(1 << 30)) for n in range(promoters)),
+            *(Reviewer(world, f"reviewer-{n}", numbers.randrange(1 << 30)) for n in range(reviewers)),
             *(Reader(world, f"reader-{n}", numbers.randrange(1 << 30)) for n in range(readers)),
             Nemesis(world, numbers.randrange(1 << 30)),
         ]
@@ -537,12 +570,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
     parser.add_argument("--pushers", type=int, default=3)
     parser.add_argument("--promoters", type=int, default=2)
+    parser.add_argument("--reviewers", type=int, default=2)
     parser.add_argument("--readers", type=int, default=2)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         good = chaos(
             Path(folder), seconds=asked.seconds, seed=asked.seed, pushers=asked.pushers, promoters=asked.promoters,
-            readers=asked.readers,
+            reviewers=asked.reviewers, readers=asked.readers,
         )  # fmt: skip
     return 0 if good else 1
 

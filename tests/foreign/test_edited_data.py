@@ -10,7 +10,7 @@ from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.gate.verdict import Epoch
-from pushforward.judge import ledger, names
+from pushforward.judge import ledger, names, seal
 from pushforward.judge.judge import weigh
 from pushforward.judge.question import Question
 from pushforward.report.markdown import markdown
@@ -26,6 +26,7 @@ models:
     loss: squared
     data: [houses.csv.dvc]
 gate:
+  promotions: 1
   renews: 100
   suspect_fall: 1
 """
@@ -150,6 +151,32 @@ def judged_as_a_pull_request(project, judge):
     work = project.root / ".git" / "judge"
     verdict, context, _ = weigh(project.root, project.handover, question, judge=judge, work=work, say=lambda _: None)
     return verdict, markdown(verdict, context)
+
+
+@pytest.mark.slow
+def test_where_only_a_pass_is_told_an_epoch_goes_on_after_a_promotion_and_says_no_other_word(project, monkeypatch):
+    monkeypatch.setenv(seal.VARIABLE, "secret")
+    project.edit("pushforward.yaml", "promotions: 1", "promotions: 3\n  reveal: pass")
+    project.judge()
+    project.release("houses@v1.0.0")
+    project.edit("params.yaml", "columns: 1", "columns: 2")
+    better, report = project.judge()
+    assert (better.verdict, better.sealed, better.numbers) == ("promote", True, ()), better.reason
+    assert (better.look.alpha, better.look.promoted, better.look.promotions) == (0.005, 0, 3)
+    assert "look 1 of 10 is taken, promotion 1 of 3 on this holdout; its numbers stay sealed" in report
+    project.book.promoted("epoch.1", 1, "houses@v1.1.0")
+    project.release("houses@v1.1.0")
+    assert "promotions  2 of 3 left on this holdout" in project.invoke("gate", "--plan")
+
+    project.edit("train.py", '"size": 3.0', '"size": 1.0')
+    worse, report = project.judge()
+    assert (worse.verdict, worse.sealed, worse.champion.version) == ("unknown", True, "houses@v1.1.0")
+    assert worse.reason.startswith("not promoted; which of the reasons it was is told when the holdout retires (")
+    assert worse.look.alpha == pytest.approx(0.005 / 9)
+    assert "hold" not in report.lower().replace("holdout", "")
+    assert [look.verdict for look in project.state(1).looks] == ["promote", "unknown"]
+    project.book.retire("epoch.1", "superseded")
+    assert seal.opened(worse.to_json(), project.book.numbers("epoch.1")[2]).verdict == "hold"
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from tests.team import make_team
 
 from pushforward import __version__
 from pushforward.errors import PushforwardError
+from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger
 from pushforward.release.promote import not_compared
@@ -24,6 +25,7 @@ models:
     predictions: {{path: eval/test.csv, label: price, p: guess, key: house, cluster: street, floor: mean}}
     loss: squared
 gate:
+  promotions: 1
   suspect_fall: 1
 """
 TRAIN = """\
@@ -98,6 +100,34 @@ def test_a_challenger_is_held_against_the_champions_own_table(project):
     project.edit("weight.txt", "0.1", "0.4")
     same, _ = project.judge()
     assert same.reason == "self-scored: every one of 400 predictions is the champion's; it stays"
+
+
+def test_a_test_set_sees_as_many_promotions_as_the_settings_say(project):
+    project.edit("pushforward.yaml", "promotions: 1", "promotions: 2")
+    project.judge()
+    project.release("houses@v1.0.0")
+    told = []
+    for old, new in (("0.4", "0.7"), ("0.7", "0.9"), ("0.9", "0.95")):
+        project.edit("weight.txt", old, new)
+        verdict, report = project.judge()
+        told.append((verdict, report))
+        if verdict.look is None:
+            break
+        assert verdict.verdict == "promote", verdict.reason
+        version = f"houses@v1.{len(told)}.0"
+        ledger.of(project.root).promoted(verdict.holdout.months[0], verdict.look.number, version)
+        project.release(version)
+    (first, _), (second, _), (third, _) = told
+    assert (second.champion.version, second.look.number) == ("houses@v1.1.0", 2), "the new champion is to be beaten"
+    # a tenth of 5 % for the first, of that a ninth for the second
+    assert [one.look.alpha for one in (first, second)] == pytest.approx([0.005, 0.005 / 9])
+    assert [(one.look.promoted, one.look.promotions) for one in (first, second)] == [(0, 2), (1, 2)]
+    assert "look 1 of 10; promotion 1 of 2" in terminal(first)
+    assert "look 2 of 10; promotion 2 of 2" in terminal(second)
+    assert third.reason.endswith(
+        "has retired: houses@v1.2.0 was promoted on it, the last of 2 promotions; another test set opens a new one"
+    ), third.reason
+    assert Verdict.from_json(second.to_json()) == second
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ class Forge:
         ("promote", ("success", "success")),
         ("measured", ("success", "success")),
         ("hold", ("failed", "failure")),
+        ("unknown", ("pending", "pending")),
+        ("calibration-only", ("pending", "pending")),
         ("invalid", ("failed", "error")),
     ],
 )
@@ -102,7 +104,8 @@ def test_a_verdict_is_one_status_and_one_comment(forge, word, states):
     forge.tell()
     assert forge.states == [states[forge.kind == "gitea"]]
     (status,) = forge.double.statuses
-    assert status["description"] == f"{word}: better by 0.01"
+    waits = "waits for a person (pushforward accept) or more data: " if status["state"] == "pending" else ""
+    assert status["description"] == f"{word}: {waits}better by 0.01"
     assert status.get("name", status.get("context")) == "pushforward"
     (comment,) = forge.double.comments
     assert comment["pull"] == 5

@@ -41,6 +41,19 @@ def test_what_was_trained_waits_once(double, docket):
     assert [one.run for one in docket.waiting()] == [f"101/{again}"], "a run that was started again is judged again"
 
 
+def test_what_waits_for_a_person_is_judged_again_only_where_its_run_was_started_again(double, docket):
+    double.open(5, A)
+    job = double.train(5, A, {})
+    docket.set_status(Waiting(A, "topic", 5, f"100/{job}"), "pending", "unknown: who knows", final=True)
+    assert double.pipelines[0]["status"] == "pending", "our own status is all that it waits for"
+    assert list(docket.waiting()) == []
+    jobs = double.pipelines[0]["jobs"]
+    jobs[0] = {"id": 2000, "name": "train", "status": "running"}
+    assert list(docket.waiting()) == []
+    jobs[0]["status"] = "success"
+    assert [one.run for one in docket.waiting()] == ["100/2000"]
+
+
 def test_what_could_not_be_judged_waits_on(double, docket):
     double.open(5, A)
     job = double.train(5, A, {})

@@ -543,6 +543,124 @@ def test_the_month_s_refresh_has_the_whole_level_and_halves_that_of_the_looks_af
     assert chain.state(MONTHS).retired == "promoted", "a second one does not"
 
 
+def ask(chain, name, verdict="hold", mode="superior", **budget):
+    budget = {"alpha": 0.05, "looks": 5, "promotions": 3} | budget
+    found = chain.reserve(MONTHS, key(name), **budget, mode=mode, commit="")
+    return chain.settle(MONTHS, found, verdict, "{}")
+
+
+def test_a_holdout_sees_several_promotions_each_paid_for_by_the_look_before(chain, bare, git):
+    asked = [ask(chain, "a", "promote"), ask(chain, "b"), ask(chain, "c", "promote"), ask(chain, "d", "promote")]
+    assert [one.alpha for one in asked] == pytest.approx([0.01, 0.01 / 4, 0.01 / 4, 0.01 / 4 / 2])
+    for number, by in ((1, "toy@v1.1.0"), (1, "toy@v1.1.0"), (3, "")):
+        chain.promoted(MONTHS, number, by)
+    state = chain.state(MONTHS)
+    assert (state.promotions, state.promoted, state.retired, state.left) == (3, ((1, "toy@v1.1.0"), (3, "")), None, 1)
+    assert git(bare, "log", "-1", "--format=%s", REF) == f"Promotion by look 3 at {MONTHS}"
+    assert chain.numbers(MONTHS) == {}
+    chain.promoted(MONTHS, 4, "toy@v1.3.0")
+    chain.promoted(MONTHS, 4, "toy@v1.3.0")
+    state = chain.state(MONTHS)
+    assert (state.retired, state.by, len(state.promoted)) == ("promoted", "toy@v1.3.0", 2)
+    said = "retired: toy@v1.3.0 was promoted on it, the last of 3 promotions; the next month"
+    with pytest.raises(ClosedError, match=said):
+        ask(chain, "e")
+
+
+def test_a_refresh_is_none_of_the_promotions(chain):
+    ask(chain, "a", "promote", mode="refresh")
+    chain.promoted(MONTHS, 1, "toy@v1.0.1")
+    assert (chain.state(MONTHS).promoted, chain.state(MONTHS).retired) == ((), None)
+
+
+def test_a_holdout_in_use_keeps_the_promotions_that_it_began_with(chain):
+    ask(chain, "a", promotions=2)
+    ask(chain, "b", "promote", promotions=5)
+    assert chain.state(MONTHS).promotions == 2
+    chain.promoted(MONTHS, 2, "toy@v1.1.0")
+    assert chain.state(MONTHS).retired is None
+
+
+def test_a_pass_while_an_answer_is_out_hands_on_half(chain):
+    budget = {"alpha": 0.05, "looks": 5, "promotions": 3, "mode": "superior", "commit": ""}
+    first, second = (chain.reserve(MONTHS, key(name), **budget) for name in "ab")
+    chain.settle(MONTHS, first, "promote", "{}")
+    third = chain.reserve(MONTHS, key("c"), **budget)
+    assert third.alpha == pytest.approx(0.01 / 2 / 3)
+    chain.settle(MONTHS, second, "promote", "{}")
+    assert chain.state(MONTHS).next_alpha(0, 0, "superior") == third.alpha, "a pass that was out hands on nothing more"
+
+
+def forged(chain, bare, **changes):
+    """The chain with one entry more, which says what `changes` do."""
+    repository, state = Repository(bare), chain.state(MONTHS)
+    common = {"version": 1, "holdout": MONTHS, "sequence": state.length, "previous": state.tip}
+    text = compact({**common, "at": "2026-01-01T00:00:00Z", **changes})
+    tree = repository.write_tree(state.tip, {"entry.json": text}, index=bare / "i")
+    commit = repository.write_commit(tree, [state.tip], "Forge\n", date="1700000000 +0000")
+    assert repository.update_ref(REF, commit, state.tip)
+
+
+LOOK = {"entry": "look", "number": 3, "of": 5, "budget": 0.05, "alpha": 0.0025} | {
+    **dict.fromkeys(("challenger", "champion", "data", "rules"), "d" * 64),
+    "mode": "superior",
+    "commit": "",
+    "promotions": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("entry", "refused"),
+    [
+        (LOOK | {"alpha": 0.01}, "the level of the look is wrong"),
+        (LOOK | {"promotions": 4}, "the budget changed"),
+        ({name: LOOK[name] for name in LOOK if name != "promotions"}, "the budget changed"),
+        ({"entry": "promoted", "number": 2, "by": "x"}, "a promotion by look 2, which did not pass"),
+        ({"entry": "promoted", "number": 3, "by": "x"}, "a promotion by look 3, which was never reserved"),
+        ({"entry": "promoted", "number": 1, "by": "x"}, "a second promotion by look 1"),
+        ({"entry": "promoted", "by": "x"}, "entry.json of"),
+    ],
+)
+def test_a_look_or_a_promotion_that_is_not_paid_for_is_refused(chain, bare, entry, refused):
+    ask(chain, "a", "promote")
+    ask(chain, "b")
+    chain.promoted(MONTHS, 1, "toy@v1.1.0")
+    forged(chain, bare, **entry)
+    with pytest.raises(PushforwardError, match=f"is not as it was written: .*{refused}"):
+        chain.state(MONTHS)
+
+
+def test_the_chain_of_the_right_level_is_none_of_those(chain, bare):
+    ask(chain, "a", "promote")
+    ask(chain, "b")
+    chain.promoted(MONTHS, 1, "toy@v1.1.0")
+    forged(chain, bare, **LOOK)
+    assert chain.state(MONTHS).looks[2].alpha == 0.0025
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_last_promotion_has_to_retire_the_holdout(chain, bare, number):
+    ask(chain, "a", "promote", promotions=1)
+    ask(chain, "b", "promote", promotions=1)
+    forged(chain, bare, entry="promoted", number=number, by="x")
+    with pytest.raises(PushforwardError, match="promotion 1 left the holdout open"):
+        chain.state(MONTHS)
+
+
+@pytest.mark.parametrize("word", ["hold", "unknown", "calibration-only", "promote"])
+def test_where_only_a_pass_is_told_all_else_reads_the_same(chain, word):
+    doubt = Guard("plausible", "undecided", "its AUC rises implausibly; a person must look")
+    found = dataclasses.replace(VERDICT, verdict=word, rules={"reveal": "pass"}, guards=(doubt,))
+    told = seal.public(found, reserve(chain, "a"))
+    assert told.verdict == seal.word(found) == ("promote" if word == "promote" else "unknown")
+    if word != "promote":
+        assert told == seal.public(
+            VERDICT.from_json(dataclasses.replace(found, verdict="hold").to_json()), reserve(chain, "a")
+        )
+        assert told.reason.startswith("not promoted; which of the reasons it was is told when the holdout retires (")
+    assert seal.opened(told.to_json(), found.to_json()).verdict == word
+
+
 SETTINGS = 'tool: "0.2.0"\nmodels:\n{}'
 NAMED = "  {}: {{folder: {}, environment: []}}\n"
 

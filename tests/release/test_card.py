@@ -37,7 +37,9 @@ HOSTILE = reports.HOSTILE
 RULES = settings.parse((ROOT / "pushforward.yaml").read_bytes())
 BATCHES = RULES.arrived(lambda file: (ROOT / file).read_bytes())
 ABOUT = (ROOT / "docs" / "model.md").read_text()
-PROMOTED = dataclasses.replace(reports.PROMOTE, event="push", pull=None, look=Look(2, 10, 0.005), ledger="1ed9" * 10)
+PROMOTED = dataclasses.replace(
+    reports.PROMOTE, event="push", pull=None, look=Look(2, 10, 0.005, False, 1, 3), ledger="1ed9" * 10
+)
 MADE = Statement(
     model="flight-delay",
     number=6,

@@ -30,7 +30,7 @@ from pushforward.gate.verdict import (
 )
 from pushforward.report import note
 from pushforward.report.markdown import MARKS, markdown
-from pushforward.report.note import Context
+from pushforward.report.note import Context, Moved
 from pushforward.report.terminal import terminal
 from pushforward.report.words import WORDS, sparkline
 from pushforward.text import code, plain, prose
@@ -154,6 +154,7 @@ HOSTILE_VERDICT = dataclasses.replace(
     touched=(HOSTILE, "pushforward.yaml: gate.alpha"),
 )
 HOSTILE_CONTEXT = Context(
+    moved=(Moved(HOSTILE, HOSTILE, 0.1, 0.9, 2.1), Moved("`$(rm) @team", "0", 0.2, 0.7, -0.9)),
     message=f"{HOSTILE}\n```\n    {HOSTILE}",
     branch=HOSTILE,
     target=HOSTILE,
@@ -216,7 +217,7 @@ REPORTS = {
         changed(
             "promote",
             "better than the champion at 99.75 % confidence, and no guard objects (56,157 rows, 61 days; look 3 of 10)",
-            look=Look(3, 10, 0.0025),
+            look=Look(3, 10, 0.0025, promoted=0, promotions=3),
             validation=PANEL,
             **KEPT_BACK,
         ),
@@ -446,6 +447,16 @@ REPORTS = {
             remarks=("level 1 (metrics): nothing is said of rows to come",),
         ),
     ),
+    "moved": (
+        dataclasses.replace(PROMOTE, validation=PANEL, **KEPT_BACK),
+        dataclasses.replace(
+            CONTEXT,
+            moved=(
+                Moved("2013-09-29-LGA-DL-2044", "1", 0.0637, 0.2164, 1.2233),
+                Moved("2013-09-03-EWR-UA-15", "0", 0.2212, 0.6952, -0.9383),
+            ),
+        ),
+    ),
     "hostile": (HOSTILE_VERDICT, HOSTILE_CONTEXT),
 }
 
@@ -540,7 +551,7 @@ def test_hostile_text_in_every_field_stays_text(kind):
     text = markdown(HOSTILE_VERDICT, context)
     assert_inert(text)
     columns = {line.count(" | ") for line in text.split("\n") if line.startswith("| ")}
-    assert columns <= {6}
+    assert columns <= {4, 6}
     assert "owned" not in text
     for line in terminal(HOSTILE_VERDICT, context).split("\n"):
         assert all(unicodedata.category(character)[0] != "C" for character in line)

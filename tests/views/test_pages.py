@@ -360,6 +360,18 @@ def test_a_page_says_what_was_not_asked_and_that_rows_are_taken_as_independent(r
     assert "clustered by" not in page.text
 
 
+def test_a_row_that_moved_folds_out_into_the_command_that_explains_it(repository, git):
+    commit = git(repository, "rev-parse", "HEAD")
+    verdict, context = golden.REPORTS["moved"]
+    verdict = dataclasses.replace(verdict, event="push", pull=None, commit=commit)
+    notes.put(Repository(repository), commit, recorded.report(verdict, context), lock=repository / "lock")
+    text = html(Site(Repository(repository)), f"run/{commit}.html")
+    asked = f"<code>pushforward explain 2013-09-03-EWR-UA-15 --commit {verdict.commit[:9]}</code>"
+    assert f'<summary class="mono">2013-09-03-EWR-UA-15</summary>{asked}' in text
+    assert "+1.2233" in text
+    assert "−0.9383" in text
+
+
 def test_worst_slices_come_first_and_the_rest_is_folded(repository, git):
     commit = git(repository, "rev-parse", "HEAD")
     slices = [

@@ -2,6 +2,7 @@
 """Tells GitHub of a verdict, with the standard library alone: the commit status, and the report as one comment.
 
 usage: post.py status VERDICT.json     the status `pushforward` of the judged commit
+       post.py ahead AHEAD.txt         that it waits, with what is known before the work; nothing where nothing is
        post.py comment REPORT.md       the comment on the pull request that has this commit as its head, by $CML
 
 What cannot be told is a warning of the run and nothing else: the verdict stands, and the job summary has the report.
@@ -26,8 +27,12 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 NAME = "pushforward"
-# every other verdict is a failure
-STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}
+# A commit status has no neutral state. What a person may decide, or more data, waits: a check's `neutral` would let it
+# be merged where it is required, and red would say that it does harm. Every other verdict is a failure.
+UNDECIDED = {"unknown": "pending", "calibration-only": "pending"}
+STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error", **UNDECIDED}
+WAITS = "waits for a person (pushforward accept) or more data"
+STATES["accepted"] = "success"  # by a person's word
 LONGEST_STATUS = 140  # characters
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark pushforward")'
 MARKED = re.compile(re.escape(MARK).replace(re.escape("{}"), "[0-9a-fA-F]+"))
@@ -55,17 +60,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pause", type=float, default=5, help="seconds before the second try; four times that later")
     parser.add_argument("--limit", type=float, default=150, help="the most seconds that a try may take, or wait")
-    parser.add_argument("what", choices=["status", "comment"])
+    parser.add_argument("what", choices=["status", "ahead", "comment"])
     parser.add_argument("file", type=Path)
     asked = parser.parse_args()
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
     try:
         if asked.what == "status":
             persist(lambda: set_status(event, asked.file), asked.pause, asked.limit)
+        elif asked.what == "ahead":
+            persist(lambda: set_ahead(event, asked.file), asked.pause, asked.limit)
         else:
             print(persist(lambda: comment(event, asked.file, asked.limit), asked.pause, asked.limit))
     except Failed as failed:
-        untold = "the verdict is not on the commit" if asked.what == "status" else "the report is not on a pull request"
+        untold = "the report is not on a pull request" if asked.what == "comment" else "it is not on the commit"
+        untold = "the verdict is not on the commit" if asked.what == "status" else untold
         reason = " ".join(str(failed).split())[:200].replace("%", "%25")
         print(f"::warning::{untold}: {reason}. The verdict stands; the job summary of the judge has the report")
 
@@ -87,9 +95,24 @@ def set_status(event: Mapping[str, Any], path: Path) -> str:
     try:
         verdict = json.loads(path.read_bytes())
         word, reason = str(verdict["verdict"]), str(verdict["reason"])
-        state, said = STATES.get(word, "failure"), f"{word}: {reason}"
+        state, said = STATES.get(word, "failure"), f"{word}: {f'{WAITS}: ' if word in UNDECIDED else ''}{reason}"
     except (OSError, ValueError, KeyError, TypeError):
         state, said = "error", "the judge came to no verdict; its log says why"
+    return _status(event, state, said)
+
+
+def set_ahead(event: Mapping[str, Any], path: Path) -> str:
+    """Let the commit status wait, and say what is known before the work; nothing is set where nothing is known.
+
+    Nor where there is a verdict already: whoever runs the training once more is told by the next one.
+    """
+    said = path.read_text("utf-8").strip() if path.is_file() else ""
+    head = event["workflow_run"]["head_sha"]
+    told = bool(said) and any(one["context"] == NAME for one in call("GET", f"commits/{head}/statuses"))
+    return _status(event, "pending", said) if said and not told else ""
+
+
+def _status(event: Mapping[str, Any], state: str, said: str) -> str:
     run = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format_map(os.environ)
     told = {"state": state, "context": NAME, "description": said[:LONGEST_STATUS], "target_url": run}
     return str(call("POST", f"statuses/{event['workflow_run']['head_sha']}", told)["state"])

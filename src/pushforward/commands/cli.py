@@ -26,8 +26,17 @@ VERBS = sorted(
 # Who types what, in the order in which a help lists it.
 ROLES = {
     "Start": ("new", "adopt", "env", "rehearse", "act", "init", "setup", "check", "score-card"),
-    "Developers and reviewers": ("runs", "report", "show", "web", "pull", "tune"),
-    "Releasers": ("release", "rollback", "deprecate", "verify", "bundle", "serve", "monitor", "trust"),
+    "Developers and reviewers": ("runs", "report", "explain", "show", "web", "pull", "tune", "accept", "reject"),
+    "Releasers": (
+        "release",
+        "rollback",
+        "deprecate",
+        "verify",
+        "bundle",
+        "serve",
+        "monitor",
+        "trust",
+    ),
     "What workflows and hooks call": (
         "arrive",
         "repro",

@@ -134,6 +134,7 @@ def findings(found: Iterable[Any], *, only_bad: bool) -> None:
 def may(key: Any) -> str:
     """What a key may sign, in words."""
     words = {"any": "every environment", "main": "what has not passed into main", "version": "versions"}
+    words |= {"accept": "what the judge could not tell"}
     said = ", ".join(words.get(word, word) for word in sorted(key.may)) or "nothing"
     when = key.valid_before
     revoked = f"revoked {when[:4]}-{when[4:6]}-{when[6:8]} {when[8:10]}:{when[10:12]} UTC"
@@ -151,6 +152,15 @@ def made(made: Any, *, as_json: bool) -> None:
         click.echo(f"{made.environment}: {made.version} from now on ({made.tag}{before})")
     else:
         click.echo(f"{made.version} is deprecated ({made.tag})")
+
+
+def said(said: Any, *, as_json: bool) -> None:
+    """Print a person's word on a verdict."""
+    if as_json:
+        show(said)
+    else:
+        click.echo(f"{said.commit[:9]} is {said.word} by {said.by} against `{said.verdict}` ({said.tag})")
+        click.echo(f"  next: {said.next}")
 
 
 def server(bare: Path | None) -> Any:

@@ -15,6 +15,7 @@ from pushforward.text import plain
 
 @click.command(epilog=common.example("pushforward gate --plan"))
 @click.option("--plan", is_flag=True, help="Before any training: looks left, what this holdout can detect.")
+@click.option("--ahead", is_flag=True, help="Before any training: say so where what it asks answers no more.")
 @click.option("--head", envvar="PUSHFORWARD_HEAD", help="The pushed commit.")
 @click.option("--event", envvar="PUSHFORWARD_EVENT", type=click.Choice(["push", "pull_request"]))
 @click.option("--ref", envvar="PUSHFORWARD_REF", help="The branch that was pushed.")
@@ -32,7 +33,7 @@ from pushforward.text import plain
 @common.MODEL
 @click.option("--check", "strict", is_flag=True, help="Exit with 4 unless the verdict is promote.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
-def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pushed: Any) -> None:
+def gate(plan: bool, ahead: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pushed: Any) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
     from pushforward.judge import handover, judged, passed, question, several
     from pushforward.judge import judge as evidence
@@ -41,6 +42,9 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
     root = Path.cwd()
     if plan:
         _plan(root, pushed["model"], as_json=as_json)
+        return
+    if ahead:
+        _ahead(root, out, pushed, as_json=as_json)
         return
     head, event, ref = pushed["head"], pushed["event"], pushed["ref"]
     if head is None or event is None or ref is None:
@@ -63,7 +67,7 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
         verdict, context, level = evidence.weigh(
             root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
         )
-        passed.record(root, verdict)
+        passed.record(root, verdict, subject=asked.subject, level=level, golden=golden)
     judged.store(out, verdict, context, level)
     if as_json:
         click.echo(verdict.to_json())
@@ -74,6 +78,35 @@ def gate(plan: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pus
         click.echo(terminal(verdict, context, color=colored), color=colored)
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
+
+
+def _ahead(root: Path, out: Path, pushed: dict[str, Any], *, as_json: bool) -> None:
+    """What is known before the work; with `--head` of what a forge has, else of what is checked out.
+
+    The first line is left in `out` too, for whoever posts it.
+    """
+    from pushforward import files
+    from pushforward.git.repository import Repository
+    from pushforward.judge import ahead, handover, question
+
+    head, base, repository = pushed["head"], os.environ.get("PUSHFORWARD_BASE", ""), Repository(root)
+    event, ref = pushed["event"] or "pull_request", pushed["ref"] or ""
+    if head is not None:
+        handover.output(out)
+        asked = question.ask(root, head, event, ref, pushed["pull"], pushed["merge"])
+        judge = question.judge_of(root, asked, base)
+    else:
+        subject = repository.commit("HEAD")
+        asked = question.Question(subject, subject, event, ref, pushed["pull"])
+        judge = question.judge_of(root, asked, base) if event == "push" else repository.commit(base or "HEAD^1")
+    found = ahead.ahead(root, asked, judge)
+    lines = [*ahead.told(found)]
+    if head is not None and lines:
+        files.write(root, f"{out}/{ahead.FILE}", f"{lines[0].removeprefix('! ')}\n".encode())
+    if as_json:
+        common.show(found)
+    for line in [] if as_json else lines:
+        click.echo(line)
 
 
 def _plan(root: Path, model: str, *, as_json: bool) -> None:

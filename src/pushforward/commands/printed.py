@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from pushforward.explaining.explain import Explanation
 from pushforward.gate.verdict import Verdict
+from pushforward.judge.ahead import Ahead
 from pushforward.judge.plan import Plan
 from pushforward.judge.rehearse import Rehearsal
 from pushforward.monitoring.record import Record as Look
@@ -22,6 +24,7 @@ from pushforward.release.bundle import Bundle
 from pushforward.release.promote import Promotion
 from pushforward.release.pull import Pulled
 from pushforward.release.release import Made as Use
+from pushforward.release.review import Said
 from pushforward.server.clone import Command
 from pushforward.server.finding import Finding
 from pushforward.server.runs import State as RunState
@@ -154,6 +157,7 @@ class Run(Record):
     final: bool
     machine: bool
     failures: int
+    insisted: bool
     asked: float
     started: float
     ended: float
@@ -406,6 +410,7 @@ class Exported(Record):
 
 # verb, or verb and word -> what it prints on standard output
 PRINTED: dict[str, Any] = {
+    "accept": Said,
     "act": Command,
     "adopt": Adopted | Stale,
     "arrive": Arrived,
@@ -415,7 +420,8 @@ PRINTED: dict[str, Any] = {
     "dispatch": Dispatched,
     "env": Environment,
     "error": Failed,
-    "gate": Verdict | Plan,
+    "explain": Explanation,
+    "gate": Verdict | Plan | Ahead,
     "gc": Collected,
     "init": Server | Elsewhere,
     "monitor": Look | Looks,
@@ -425,6 +431,7 @@ PRINTED: dict[str, Any] = {
     "pull": Pulled | Hooked | Unhooked,
     "record": Recorded,
     "rehearse": Rehearsal,
+    "reject": Said,
     "release": Use,
     "report": Verdict,
     "repro": Reproduced,

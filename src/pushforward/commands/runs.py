@@ -93,7 +93,7 @@ def runs_cancel(find: Callable[[], Any], name: str, as_json: bool) -> None:
 @common.JSON
 @click.pass_obj
 def runs_retry(find: Callable[[], Any], name: str, as_json: bool) -> None:
-    """Run again what ended without saying anything of a model: invalid, skipped or cancelled."""
+    """Run again what ended without saying anything of a model: invalid, skipped, cancelled or not trained."""
     from pushforward.server import post_receive
     from pushforward.server import runs as kept
 

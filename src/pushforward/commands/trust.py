@@ -18,7 +18,7 @@ from pushforward.text import columns
     "--for",
     "environments",
     multiple=True,
-    help="An environment, or `main`. Default: every environment.",
+    help="An environment, `main` or `accept`. Default: every environment.",
     shell_complete=completion.environments,
 )
 @click.option("--revoke", is_flag=True, help="From now on it signs nothing. KEY may be a fingerprint.")

@@ -18,9 +18,12 @@ from pushforward.text import plain
 NAME = "pushforward"  # of the commit status
 TOKEN = "PUSHFORWARD_FORGE_TOKEN"  # noqa: S105, the name of a variable
 MARK = "<!-- pushforward: the report of the judge, renewed in place -->"
+SUCCESS, PENDING, FAILURE, ERROR = "success", "pending", "failure", "error"
+# What a person may decide, or more data, waits: green would let it be merged, red would say that it does harm.
+UNDECIDED = {"unknown": PENDING, "calibration-only": PENDING}
 # every other verdict is a failure
-STATES = {"promote": "success", "identical": "success", "measured": "success", "invalid": "error"}
-FAILURE, ERROR = "failure", "error"
+STATES = {"promote": SUCCESS, "identical": SUCCESS, "measured": SUCCESS, "invalid": ERROR, **UNDECIDED}
+WAITS = "waits for a person (pushforward accept) or more data"
 UNJUDGED = "the judge came to no verdict; its log says why"
 CUT = "\n\n… the rest is too long for a comment: `git fetch && pushforward report {commit}`"
 SHOWN = ("gain-by-day", "reliability")  # what answers "may this merge?"
@@ -94,7 +97,7 @@ class Docket(Protocol):
         """Write a comment anew, or in the place of one; its address."""
 
     def set_status(self, waiting: Waiting, state: str, words: str, *, final: bool) -> None:
-        """Set the status `pushforward` of a commit: success, failure or error; unless `final`, it waits on."""
+        """Set the status `pushforward` of a commit: a state of `STATES`; unless `final`, its run is judged again."""
 
     def links(self, waiting: Waiting) -> dict[str, str]:
         """Where the run of the judge and the changes are."""
@@ -113,7 +116,7 @@ def told(folder: Path) -> tuple[str, str]:
         word, reason = str(verdict["verdict"]), str(verdict["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return ERROR, UNJUDGED
-    return STATES.get(word, FAILURE), f"{word}: {reason}"
+    return STATES.get(word, FAILURE), f"{word}: {f'{WAITS}: ' if word in UNDECIDED else ''}{reason}"
 
 
 def tell(docket: Docket, waiting: Waiting, folder: Path, say: Callable[[str], None]) -> None:

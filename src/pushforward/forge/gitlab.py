@@ -23,6 +23,8 @@ from pushforward.git.refs import HEADS
 
 JOB = "train"
 ENDED = frozenset(("success", "failed"))
+WAITING = frozenset(("pending", "running"))  # a pipeline of which a status is pending, and no job
+UNFINISHED = WAITING | {"created", "preparing", "scheduled", "waiting_for_resource"}
 STATES = {FAILURE: "failed", ERROR: "failed"}
 LARGEST = 1 << 31  # bytes of an archive, and of what is in it; the judge reads with the project's own limit
 MOST_FILES = 100_000
@@ -81,9 +83,11 @@ class GitLab:
         pipelines = self.api.listed(self._path(f"merge_requests/{pull}/pipelines"))
         mine = [one for one in pipelines if one["sha"] == head and str(one.get("project_id", "")) == self.project]
         newest = max(mine, key=lambda one: int(one["id"]), default=None)
-        if newest is None or newest["status"] not in ENDED:
+        if newest is None or newest["status"] not in ENDED | WAITING:
             return None
-        jobs = self.api.listed(self._path(f"pipelines/{newest['id']}/jobs"))
+        jobs = [*self.api.listed(self._path(f"pipelines/{newest['id']}/jobs"))]
+        if newest["status"] in WAITING and any(job["status"] in UNFINISHED for job in jobs):
+            return None  # it waits for more than our own status
         ended = [int(job["id"]) for job in jobs if job["name"] == JOB and job["status"] in ENDED]
         return f"{newest['id']}/{max(ended)}" if ended else None
 

@@ -32,11 +32,11 @@ class Estimate:
 
     def low(self, alpha: float) -> float:
         """The one-sided lower bound at confidence 1 - alpha."""
-        return self.mean - _quantile(1 - alpha, self.freedom) * self.error
+        return self.mean - _upper(alpha, self.freedom) * self.error
 
     def high(self, alpha: float) -> float:
         """The one-sided upper bound at confidence 1 - alpha."""
-        return self.mean + _quantile(1 - alpha, self.freedom) * self.error
+        return self.mean + _upper(alpha, self.freedom) * self.error
 
     def p_below(self, bound: float) -> float:
         """The one-sided p value against "the mean is at least `bound`"."""
@@ -172,7 +172,7 @@ def calibration_error(y: Floats, p: Floats) -> float:
 
 def minimum_detectable(estimate: Estimate, alpha: float, power: float = 0.8) -> float:
     """The smallest true mean that a test of this error and size finds with this power."""
-    return (_quantile(1 - alpha, estimate.freedom) + _quantile(power, estimate.freedom)) * estimate.error
+    return (_upper(alpha, estimate.freedom) + _quantile(power, estimate.freedom)) * estimate.error
 
 
 def clusters_to_settle(estimate: Estimate, bound: float, alpha: float, power: float = 0.8) -> int | None:
@@ -192,6 +192,11 @@ def _quantile(probability: float, freedom: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, probability))
+
+
+def _upper(alpha: float, freedom: int) -> float:
+    # not of 1 - alpha, which is 1 of a small one
+    return -_quantile(alpha, freedom)
 
 
 def _codes(clusters: NDArray[Any]) -> tuple[NDArray[np.int64], int]:

@@ -194,6 +194,8 @@ class Waiting:
 class Look:
     """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again.
 
+    `promoted` versions were made on that holdout by other looks, of `promotions` that may be. Both are None of the
+    month's refresh, which is none of them.
     `alpha` is what this verdict's test was held to; where the look is one that may wait, `waiting` says of how much.
     """
 
@@ -201,6 +203,8 @@ class Look:
     of: int
     alpha: float
     replayed: bool = False
+    promoted: int | None = None
+    promotions: int | None = None
     waiting: Waiting | None = None
     __pydantic_config__: ClassVar[Any] = _STRICT
 
@@ -275,6 +279,8 @@ class Verdict:
             del tree["holdout"]["until"]  # or before windows grew
         if self.look is not None and self.look.waiting is None:
             del tree["look"]["waiting"]
+        if self.look is not None and self.look.promotions is None:
+            del tree["look"]["promoted"], tree["look"]["promotions"]  # as it was when the first one was the last
         return json.dumps(tree, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
@@ -354,9 +360,13 @@ def lands(verdict: Verdict) -> bool:
     """
     if self_scored(verdict) and verdict.verdict == "promote":
         return all(name.startswith(OWN_PATHS) or is_pipeline(name) for name in verdict.touched)
-    own = any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
-    same = verdict.verdict in {"identical", "measured"} and not own
+    same = verdict.verdict in {"identical", "measured"} and not changes_judge(verdict)
     return verdict.verdict == "promote" or same
+
+
+def changes_judge(verdict: Verdict) -> bool:
+    """Whether a change is one of the judge: of its files, or of its settings."""
+    return any(of_judge(name) or name.startswith(JUDGE_PARAMS) for name in verdict.touched)
 
 
 def self_scored(verdict: Verdict) -> bool:

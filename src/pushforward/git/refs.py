@@ -43,8 +43,8 @@ SCHEMA = (
     Kind(
         f"{VERDICTS}<commit>",
         ("judge.passed",),
-        "verdict.json of a commit that passed on the default branch, or MODEL.json of each of several models; versions "
-        "rest on it",
+        "verdict.json of a commit that has passed on the default branch, or may be accepted, or MODEL.json of each of "
+        "several models; in `pull` what a pull request came to; versions rest on it, and reviews",
     ),
     Kind(f"{REPORTS}<commit>", ("judge.recorded",), "the pictures of its report"),
     Kind(
@@ -98,6 +98,11 @@ SCHEMA = (
     ),
     Kind(f"{TAGS}<model>@v<x.y.z>", ("release.promote",), "a version, signed by the judge's key"),
     Kind(f"{TAGS}<model>@v<x.y.z>!", ("release.release",), "that it is deprecated, signed by a person"),
+    Kind(
+        f"{TAGS}<model>@review#<n>",
+        ("release.review",),
+        "a person's word on a verdict, accepted or rejected, which they have signed",
+    ),
     Kind(
         f"{TAGS}<model>#<environment>#<n>",
         ("release.promote", "release.release"),

@@ -180,6 +180,16 @@ def earlier(root: Path, rules: Settings, rows: "pl.DataFrame") -> "pl.DataFrame 
     return pl.concat(found) if found else None
 
 
+def fed(
+    root: Path, rules: Settings, asked: "Iterable[pl.Expr]", where: "pl.Expr"
+) -> "Iterator[tuple[str, pl.DataFrame]]":
+    """What is asked of each table that the holdout in `root` was made of and that has it, with its path, `where` it is.
+
+    So every row that may come into a holdout is found, of whatever batch. What is missing is brought.
+    """
+    return _keyed(root, feeding(merged(folders.locks_here(root)), rules.contract.holdout), asked, where)
+
+
 def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tuple[str, ...]]:
     """What the stage of the model reads of the held out `keys`, by the lock in `root`.
 

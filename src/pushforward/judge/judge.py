@@ -320,23 +320,25 @@ def _answer(
     evidence = _evidence(case, asked.labels, of_both, manifests, (answers.wrong, doubts))
     if not answers.wrong:
         evidence = _beside(case, asked, evidence)
-    verdict = look(case, evidence, Rows(asked.digest, asked.epoch, asked.labels if case.rules.batched else None, panel))
+    verdict = look(
+        case, evidence, Rows(asked.digest, asked.epoch, asked.labels if case.rules.batched else None, panel.numbers)
+    )
     size = _size(case, asked, evidence)
     closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
     dated = params.monthly(case.months)
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
     remarks = _remarks(case, asked, made, answers.differ, knows=bool(manifest or clean))
-    context = dataclasses.replace(context, months=months, remarks=remarks)
+    context = dataclasses.replace(context, months=months, remarks=remarks, moved=panel.moved)
     if case.trusted and verdict.verdict != "invalid":
         _supersede(case, asked)
     past = _past(case, rows) if context.months_added else None
     context = background.with_history(context, rows, manifest, contract, case.repository, case.earlier.versions, past)
     painter.hang_up()
-    if case.trusted and verdict.verdict == "promote" and golden is not None:
+    if case.trusted and passed.may_be(verdict.verdict) and golden is not None:
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_bytes(passed.golden_rows(contract.key, keys, challenger))
     level = level_of(case.mode, *manifests)
-    return dataclasses.replace(verdict, holdout=size, validation=panel), context, level
+    return dataclasses.replace(verdict, holdout=size, validation=panel.numbers), context, level
 
 
 def _beside(case: Case, asked: epochs.Asked, evidence: Evidence) -> Evidence:

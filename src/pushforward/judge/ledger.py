@@ -1,7 +1,7 @@
 """The ledger: an append-only chain of commits a holdout, moved by compare and swap, so that no look is lost.
 
-The judge reserves and settles looks here, a promotion closes the holdout that it rests on. Each commit of a chain holds
-one JSON document in `entry.json`; `looks` says what it may say.
+The judge reserves and settles looks here, a promotion is counted at the holdout that it rests on, and the last closes
+it. Each commit of a chain holds one JSON document in `entry.json`; `looks` says what it may say.
 """
 
 import hashlib
@@ -27,12 +27,14 @@ from pushforward.judge.looks import (
     ENTRY,
     KEYS,
     LOOKED,
+    Accepted,
     ClosedError,
     Entry,
     Extended,
     Key,
     Look,
     Opened,
+    Promoted,
     Reserved,
     Retired,
     Retirement,
@@ -121,6 +123,7 @@ class Ledger:
         *,
         alpha: float,
         looks: int,
+        promotions: int = 1,
         mode: str,
         commit: str,
         keys: bytes | None = None,
@@ -128,8 +131,9 @@ class Ledger:
     ) -> Look:
         """Take a look before anything is computed; the same `key` gets the look that it has, finished or not.
 
-        `alpha` and `looks` are the budget of a holdout that nobody has looked at; one in use keeps what it began
-        with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be had.
+        `alpha`, `looks` and `promotions` are the budget of a holdout that nobody has looked at; one in use keeps what
+        it began with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be
+        had.
 
         With a `plan` the look may wait: an open one whose clusters are all in the plan's, with the same predictions of
         both models and the same labels, is taken up again with those that have come.
@@ -140,8 +144,9 @@ class Ledger:
                 return None
             if plan and (further := self._further(state, key, plan, commit)):
                 return further, {f"{DAYS}/{further.number}": plan.days.listed}
-            if state.retired or (state.looks and not state.left):
+            if state.closed:
                 raise ClosedError(state)
+            several = state.promotions if state.looks else promotions
             reserved = Reserved(
                 **head(state),
                 number=len(state.looks) + 1,
@@ -155,6 +160,7 @@ class Ledger:
                 mode=mode,
                 commit=commit,
                 keys=None if keys is None else hashlib.sha256(keys).hexdigest(),
+                promotions=several if several > 1 else None,
                 **(plan.first if plan else {}),
             )
             beside = {} if keys is None else {f"{LOOKED}/{reserved.number}": keys}
@@ -216,13 +222,30 @@ class Ledger:
         self._append(holdout, step)
 
     def promoted(self, holdout: str, number: int, by: str) -> None:
-        """Close the holdout on which look `number` has made the version `by`; the month's refresh leaves it open.
+        """Count that look `number` has made the version `by`, once; the last promotion that there may be retires it.
 
-        `by` is "" where what passed was a version already and nothing was tagged.
+        `by` is "" where what passed was a version already and nothing was tagged. The month's refresh counts as none.
         """
-        refresh = self.state(holdout).refresh
-        if refresh is None or refresh.number != number:
-            self.retire(holdout, "promoted", by)
+
+        def step(state: State) -> Step | None:
+            refresh = state.refresh is not None and state.refresh.number == number
+            if state.retired or not state.looks or refresh or number in dict(state.promoted):
+                return None
+            if len(state.promoted) + 1 < state.promotions:
+                return Promoted(**head(state), number=number, by=by), {}
+            return Retired(**head(state), reason="promoted", by=by), self._opened(state)
+
+        self._append(holdout, step)
+
+    def accepted(self, holdout: str, number: int, *, by: str, review: str) -> None:
+        """Note that a person's word has taken what look `number` left open; once is enough."""
+
+        def step(state: State) -> Step | None:
+            if review in state.accepted:
+                return None
+            return Accepted(**head(state), number=number, by=by, review=review), {}
+
+        self._append(holdout, step)
 
     def open(self, holdout: str, keys: bytes, before: bytes, *, labels: str, since: str, commit: str) -> State:
         """Open an epoch with these keys, once; the state after, which tells another opening where one was first."""

@@ -64,21 +64,38 @@ def look(case: Case, evidence: Evidence, rows: Rows) -> Verdict:
     try:
         head = case.question.head
         taken = book.reserve(
-            name, key, alpha=rules.alpha, looks=rules.looks, mode=evidence.mode, commit=head, keys=keys, plan=plan
+            name,
+            key,
+            alpha=rules.alpha,
+            looks=rules.looks,
+            promotions=case.rules.promotions,
+            mode=evidence.mode,
+            commit=head,
+            keys=keys,
+            plan=plan,
         )
     except looks.ClosedError as closed:
         return verdicts.unanswered(closed.message, evidence.mode, rules)
     verdict = gate.judge(evidence, rules.model_copy(update={"alpha": taken.asked}), cluster=word)
     verdict = dataclasses.replace(verdict, rules=rules.model_dump())
-    book.settle(name, taken, verdict.verdict, verdict.to_json(), reveal=shown)
+    word_told = verdict.verdict if shown else seal.word(verdict)
+    book.settle(name, taken, word_told, verdict.to_json(), reveal=shown)
     state = book.state(name)
-    # What passes on the default branch retires the holdout with its tag, unless it is the month's refresh.
-    refresh = state.refresh is not None and state.refresh.number == taken.number
-    retires = case.trusted and verdict.verdict == "promote" and not refresh
+    # What passes on the default branch retires the holdout with its tag where it is the last that may be promoted.
+    before = _promoted(state, taken)
+    retires = case.trusted and verdict.verdict == "promote" and before is not None and before + 1 >= state.promotions
     if not (shown or retires or state.retired):
         verdict = seal.public(verdict, taken)
-    spent = verdicts.Look(taken.number, taken.of, taken.asked, taken.replayed)
+    most = None if before is None else state.promotions
+    spent = verdicts.Look(taken.number, taken.of, taken.asked, taken.replayed, before, most)
     return waiting.told(dataclasses.replace(verdict, look=spent, ledger=state.tip), taken, rows.panel)
+
+
+def _promoted(state: looks.State, taken: looks.Look) -> int | None:
+    """How many other looks have made a version; None of the month's refresh, which is not among them."""
+    if state.refresh is not None and state.refresh.number == taken.number:
+        return None
+    return sum(number != taken.number for number, _ in state.promoted)
 
 
 def _check_name(case: Case) -> None:

@@ -4,11 +4,10 @@ A look is a question that was never asked before: another challenger, champion, 
 anything is computed and its verdict is appended after; whoever asks the same again gets the same answer and spends
 nothing.
 
-The error that is promised for a holdout is shared among its looks: alpha / looks each. That holds while all that a team
-learns is that nothing has passed yet (the union bound over one transcript). What is learned beyond that doubles the
-transcripts, so the level halves: once, when the month's refresh is judged, whose model stays no secret and leaves the
-holdout open; and a pass that waits for its merge hands its own share on to the looks after it. A refresh claims
-something else (that newer data does no harm) and nobody chooses it among others, so it has the whole alpha, once.
+The error that is promised for a holdout is shared among its looks, by `levels`: whatever passes hands its own level on
+to the looks after it, so a holdout may see several promotions; how many is said by its first look. A refresh claims
+something else (that newer data does no harm) and nobody chooses it among others, so it has the whole alpha, once, and
+is none of those promotions.
 """
 
 import hashlib
@@ -22,13 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
 from pushforward.git.refs import HOLDOUTS
-from pushforward.judge import names
+from pushforward.judge import levels, names
 from pushforward.judge.askings import Asking, Waits
+from pushforward.registry.grammar import ACCEPTABLE
 
 ENTRY = "entry.json"
 KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
 DAYS = "days"  # of looks that may wait, in the tree of their chain: sixteen bytes a cluster
-REFRESH = "refresh"
+REFRESH, PASS = "refresh", "promote"
 
 Retirement = Literal["promoted", "spent", "superseded"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -117,8 +117,10 @@ class Opening:
 class State:
     """A ledger as read: its tip ("" where nobody has looked yet), its looks in order, and why it retired, if so.
 
-    Of an epoch how it was `opened`, and of looks before that, at keys that a pull request brought, which keys: by the
-    number of the look the SHA-256 of their list.
+    `share` says at which level the next look is. `promoted` are the versions that its looks have made, by the number of
+    the look, but for the last of `promotions`, which retires it. Of an epoch how it was `opened`, and of looks before
+    that, at keys that a pull request brought, which keys: by the number of the look the SHA-256 of their list.
+    `accepted` are the tag objects of the words that took what a look left open.
     """
 
     holdout: str
@@ -126,16 +128,25 @@ class State:
     length: int = 0
     budget: float = 0.0
     of: int = 0
+    promotions: int = 1
     looks: tuple[Look, ...] = ()
+    share: levels.Share | None = None
+    promoted: tuple[tuple[int, str], ...] = ()
     retired: Retirement | None = None
     by: str = ""
     opened: Opening | None = None
     looked: tuple[tuple[int, str], ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
         """How many new looks are left; meaningful from the first look on."""
         return 0 if self.retired else self.of - len(self.looks)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it answers no new question: it has retired, or all of its looks are taken."""
+        return self.retired is not None or bool(self.looks and not self.left)
 
     def find(self, key: Key) -> Look | None:
         """The look that asked the same, if there was one."""
@@ -153,12 +164,9 @@ class State:
 
     def next_alpha(self, budget: float, of: int, mode: str) -> float:
         """The level of the next new look; `budget` and `of` count only where it is the first."""
-        budget, of = (self.budget, self.of) if self.looks else (budget, of)
         if mode == REFRESH and self.refresh is None:
-            return budget
-        share = budget / of / (1 if self.refresh is None else 2)
-        passed = [look for look in self.looks if look.verdict == "promote" and look != self.refresh]
-        return min(share, passed[-1].alpha / max(1, of - passed[-1].number)) if passed else share
+            return self.budget if self.looks else budget
+        return (self.share or levels.Share.first(budget, of)).level
 
 
 class Entry(BaseModel):
@@ -174,7 +182,7 @@ class Entry(BaseModel):
 
 
 class Reserved(Entry):
-    """That a look was taken: of what, and at which level."""
+    """That a look was taken: of what, and at which level; `promotions` of the holdout where there may be several."""
 
     entry: Literal["look"] = "look"
     number: int = Field(ge=1)
@@ -188,6 +196,7 @@ class Reserved(Entry):
     mode: Text
     commit: Commit
     keys: Digest | None = None
+    promotions: int | None = Field(default=None, ge=2, le=1000)
     planned: int | None = Field(default=None, ge=1)
     clusters: int | None = Field(default=None, ge=1)
     days: Digest | None = None
@@ -220,12 +229,29 @@ class Settled(Entry):
     sealed: Digest
 
 
+class Promoted(Entry):
+    """That a look has made the version `by`, and the holdout goes on; "" where what passed was a version already."""
+
+    entry: Literal["promoted"] = "promoted"
+    number: int = Field(ge=1)
+    by: Text
+
+
 class Retired(Entry):
     """That a holdout answers no new question."""
 
     entry: Literal["retired"] = "retired"
     reason: Retirement
     by: Text
+
+
+class Accepted(Entry):
+    """That a person took what a look had not shown to be better; it alters no level, and opens and closes nothing."""
+
+    entry: Literal["accepted"] = "accepted"
+    number: int = Field(ge=1)
+    by: Text
+    review: Commit
 
 
 class Opened(Entry):
@@ -240,7 +266,7 @@ class Opened(Entry):
     commit: Commit
 
 
-Written = Reserved | Extended | Settled | Retired | Opened
+Written = Reserved | Extended | Settled | Promoted | Retired | Opened | Accepted
 _ANY: TypeAdapter[Written] = TypeAdapter(Annotated[Written, Field(discriminator="entry")])
 Step = tuple[Written, Mapping[str, bytes]]
 
@@ -253,10 +279,11 @@ def digest(text: str) -> str:
 def refusal(state: State) -> str:
     """Why a holdout answers no new question, in one sentence."""
     what, word, new = names.called(state.holdout), names.noun(state.holdout), names.opening(state.holdout)
+    last = f", the last of {state.promotions} promotions" if state.promotions > 1 else ""
     why = {
-        "promoted": f"{state.by} was promoted on it"
+        "promoted": f"{state.by} was promoted on it{last}"
         if state.by
-        else "a model has passed on it, and was a version already",
+        else f"a model has passed on it, and was a version already{last}",
         "spent": f"all of its {state.of} looks are used",
         "superseded": f"a later {word} has closed since",
     }
@@ -306,20 +333,7 @@ def _advance(state: State, entry: Written, commit: str) -> State:
             raise tampered(state.holdout, f"{commit[:9]}: {what}")
 
     if isinstance(entry, Reserved):
-        key = Key(entry.challenger, entry.champion, entry.data, entry.rules)
-        budget, of_ = (state.budget, state.of) if state.looks else (entry.budget, entry.of)
-        expect(state.retired is None, "a look after the holdout retired")
-        expect(entry.number == len(state.looks) + 1, f"look {entry.number} after look {len(state.looks)}")
-        expect((entry.budget, entry.of) == (budget, of_), "the budget changed")
-        expect(entry.number <= of_, f"look {entry.number} of {of_}")
-        expect(
-            math.isclose(entry.alpha, state.next_alpha(budget, of_, entry.mode), rel_tol=1e-9),
-            "the level of the look is wrong",
-        )
-        expect(state.find(key) is None, "the same look twice")
-        look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit, waits=_first_asking(entry))
-        looked = state.looked if entry.keys is None else (*state.looked, (entry.number, entry.keys))
-        return replace(state, budget=budget, of=of_, looks=(*state.looks, look), looked=looked)
+        return _reserved(state, entry, expect)
     if isinstance(entry, Opened):
         expect(state.opened is None, "opened twice")
         told = entry.model_dump(include={"keys", "listed", "before", "labels", "since", "commit"})
@@ -327,12 +341,23 @@ def _advance(state: State, entry: Written, commit: str) -> State:
     if isinstance(entry, Extended):
         expect(state.retired is None, "a look taken up again after the holdout retired")
         expect(entry.number <= len(state.looks), f"look {entry.number} taken up again, which was never reserved")
-        return _with(state, _asked_again(state.looks[entry.number - 1], entry, expect))
+        assert state.share is not None  # noqa: S101, there are looks
+        again = _with(state, _asked_again(state.looks[entry.number - 1], entry, expect))
+        return replace(again, share=state.share.again(entry.number))
     if isinstance(entry, Settled):
-        expect(entry.number <= len(state.looks), f"a verdict of look {entry.number}, which was never reserved")
-        look = state.looks[entry.number - 1]
-        expect(not look.verdict, f"a second verdict of look {entry.number}")
-        return _with(state, replace(look, verdict=entry.verdict, sealed=entry.sealed))
+        return _settled(state, entry, expect)
+    if isinstance(entry, Promoted):
+        expect(state.retired is None, "a promotion after the holdout retired")
+        expect(entry.number <= len(state.looks), f"a promotion by look {entry.number}, which was never reserved")
+        expect(state.looks[entry.number - 1].verdict == PASS, f"a promotion by look {entry.number}, which did not pass")
+        expect(entry.number not in dict(state.promoted), f"a second promotion by look {entry.number}")
+        expect(len(state.promoted) + 1 < state.promotions, f"promotion {len(state.promoted) + 1} left the holdout open")
+        return replace(state, promoted=(*state.promoted, (entry.number, entry.by)))
+    if isinstance(entry, Accepted):
+        open_ = [look.number for look in state.looks if look.verdict in ACCEPTABLE]
+        expect(entry.number in open_, f"look {entry.number} was accepted, and cannot be")
+        expect(entry.review not in state.accepted, "accepted twice by one word")
+        return replace(state, accepted=(*state.accepted, entry.review))
     expect(state.retired is None, "retired twice")
     expect(bool(state.looks), "retired before its first look")
     return replace(state, retired=entry.reason, by=entry.by)
@@ -363,6 +388,44 @@ def _asked_again(look: Look, entry: Extended, expect: Callable[[bool, str], None
     return replace(look, verdict="", sealed="", waits=waits)
 
 
+def _reserved(state: State, entry: Reserved, expect: Callable[[bool, str], None]) -> State:
+    key, promotions = Key(entry.challenger, entry.champion, entry.data, entry.rules), entry.promotions or 1
+    began = (state.budget, state.of, state.promotions) if state.looks else (entry.budget, entry.of, promotions)
+    budget, of_, _ = began
+    expect(state.retired is None, "a look after the holdout retired")
+    expect(entry.number == len(state.looks) + 1, f"look {entry.number} after look {len(state.looks)}")
+    expect((entry.budget, entry.of, promotions) == began, "the budget changed")
+    expect(entry.number <= of_, f"look {entry.number} of {of_}")
+    level = state.next_alpha(budget, of_, entry.mode)
+    expect(math.isclose(entry.alpha, level, rel_tol=1e-9), "the level of the look is wrong")
+    expect(state.find(key) is None, "the same look twice")
+    look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit, waits=_first_asking(entry))
+    share = state.share or levels.Share.first(budget, of_)
+    of_month = entry.mode == REFRESH and state.refresh is None
+    return replace(
+        state,
+        budget=budget,
+        of=of_,
+        promotions=promotions,
+        looks=(*state.looks, look),
+        share=share.take_refresh() if of_month else share.take(),
+        looked=state.looked if entry.keys is None else (*state.looked, (entry.number, entry.keys)),
+    )
+
+
+def _settled(state: State, entry: Settled, expect: Callable[[bool, str], None]) -> State:
+    expect(entry.number <= len(state.looks), f"a verdict of look {entry.number}, which was never reserved")
+    look = state.looks[entry.number - 1]
+    expect(not look.verdict, f"a second verdict of look {entry.number}")
+    settled = replace(look, verdict=entry.verdict, sealed=entry.sealed)
+    assert state.share is not None  # noqa: S101, there are looks
+    return replace(
+        state,
+        looks=_with(state, settled).looks,
+        share=state.share.answer(look.number, look.alpha, passed=entry.verdict == PASS),
+    )
+
+
 def document(entry: Entry) -> bytes:
     """The one text of an entry."""
     return entry.model_dump_json(exclude_none=True).encode()
@@ -382,8 +445,12 @@ def subject(entry: Entry) -> str:
         return f"Look {entry.number} at {entry.holdout}, asked again on {entry.clusters} clusters"
     if isinstance(entry, Settled):
         return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
+    if isinstance(entry, Promoted):
+        return f"Promotion by look {entry.number} at {entry.holdout}"
     if isinstance(entry, Opened):
         return f"Open {entry.holdout} with {entry.keys} keys"
+    if isinstance(entry, Accepted):
+        return f"Look {entry.number} at {entry.holdout}: accepted by {entry.by}"
     return f"Retire {entry.holdout}"
 
 

@@ -1,4 +1,4 @@
-"""What has passed on the default branch: its verdict where a promotion looks for it, and rows by which it is known."""
+"""What was judged, where a promotion and a person's word look for it: the verdict, and rows by which it is known."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from pushforward.gate import leakage as honesty
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, changes_judge, lands
 from pushforward.git.refs import VERDICTS
 from pushforward.git.repository import EMPTY_TREE
-from pushforward.judge import ledger
-from pushforward.judge.records import file_of
+from pushforward.judge import ledger, records
+from pushforward.registry.grammar import ACCEPTABLE
+from pushforward.registry.tags import Level
 
 GOLDEN_ROWS = 100
 NO_ROWS = b'{"schema":1,"key":"","rows":[]}'  # of a version whose model nobody has asked
@@ -25,22 +26,40 @@ def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes
     return json.dumps({"schema": 1, "key": key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
 
 
-def record(root: Path, verdict: Verdict, model: str = "") -> None:
-    """Put what passed on the default branch where a promotion and the policy of the remote look for it.
+def may_be(outcome: str) -> bool:
+    """Whether what the judge has said so of may be promoted: by that, or by a person's word on it."""
+    return outcome == "promote" or outcome in ACCEPTABLE
+
+
+def record(
+    root: Path,
+    verdict: Verdict,
+    model: str = "",
+    *,
+    subject: str = "",
+    level: Level = "minor",
+    golden: Path | None = None,
+) -> None:
+    """Put a verdict where a promotion, a person's word and the policy of the remote look for it.
 
     It is a commit of `verdict.json`, of `MODEL.json` where the judge knows several, at
-    `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are counted in. Any other verdict leaves
-    no trace there.
+    `refs/pushforward/verdict/<pushed commit>` in the repository that the looks are counted in. On the default branch it
+    is kept of what has passed, and of what a person may accept, with its `golden` rows; of a pull request, in a folder
+    of its own, of whatever was judged on `subject`, the merge that was tried. Any other verdict leaves no trace there.
     """
-    if verdict.verdict != "promote" or verdict.event != "push":
+    pull = verdict.event == "pull_request" and verdict.verdict != "invalid"
+    if not pull and not (verdict.event == "push" and may_be(verdict.verdict)):
         return
     book, ref = ledger.of(root), f"{VERDICTS}{verdict.commit}"
     if book.remote:
         book.repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", book.remote, f"+{ref}*:{ref}*")
-    before = book.repository.resolve(ref)
-    content = {file_of(model): verdict.to_json().encode()}
-    base = before if before and model else EMPTY_TREE
-    tree = book.repository.write_tree(base, content, index=root / ".git" / "verdict.index")
+    before, place = book.repository.resolve(ref), records.place(verdict.event, model)
+    tree = book.repository.git("rev-parse", f"{subject or verdict.commit}^{{tree}}").text
+    beside = records.Beside(level, tree, lands(verdict), changes_judge(verdict))
+    content = {place: verdict.to_json().encode(), f"{records.BESIDE}{place}": beside.to_json()}
+    if not pull and golden is not None and golden.is_file():
+        content[f"{records.GOLDEN}{place}"] = golden.read_bytes()
+    tree = book.repository.write_tree(before or EMPTY_TREE, content, index=root / ".git" / "verdict.index")
     date, parents = book.repository.date(verdict.commit), [before] if before else []
     commit = book.repository.write_commit(tree, parents, f"Verdict on {verdict.commit}\n", date=date)
     if book.remote:

@@ -50,10 +50,10 @@ class Open:
 class Plan:
     """What the holdout of `months`, or of an `epoch`, can still answer, and how sharply.
 
-    `alpha` is the level of the next look. `typical` comes from the challengers judged so far: how much their loss
-    differed from the champion's on the validation month, scaled to the holdout's clusters. `days` says for a true gain
-    (a share of the champion's loss) how many clusters in all would show it, for a typical challenger. `open` are the
-    looks that wait.
+    `alpha` is the level of the next look; of its `promotions`, `promoted` have been made. `typical` comes
+    from the challengers judged so far: how much their loss differed from the champion's on the validation month,
+    scaled to the holdout's clusters. `days` says for a true gain (a share of the champion's loss) how many clusters
+    in all would show it, for a typical challenger. `open` are the looks that wait.
     """
 
     months: tuple[str, ...]
@@ -69,6 +69,8 @@ class Plan:
     unknown: tuple[tuple[str, int], ...]
     cluster: str = "day"
     epoch: str = ""
+    promoted: int = 0
+    promotions: int = 1
     open: tuple[Open, ...] = ()
 
 
@@ -108,7 +110,7 @@ def plan(root: Path, model: str = "") -> Plan:
         state.of or rules.gate.looks,
         state.left if state.looks else rules.gate.looks,
         alpha,
-        looks.refusal(state) if state.retired or (state.looks and not state.left) else "",
+        looks.refusal(state) if state.closed else "",
         loss,
         len(errors),
         clusters,
@@ -117,6 +119,8 @@ def plan(root: Path, model: str = "") -> Plan:
         tuple(unknown),
         str(known[0][0].get("cluster", "day")) if known else "day",
         _told(state, epoch, rules.renews) if not rules.batched else "",
+        len(state.promoted) + (state.retired == "promoted"),
+        state.promotions if state.looks else rules.promotions,
         tuple(_open(state, told)),
     )
 
@@ -149,6 +153,8 @@ def terminal(plan: Plan) -> str:
     else:
         sure = f"{percent.confidence(plan.alpha)} confidence"
         lines += [f"looks       {plan.left} of {plan.looks} left, the next at {sure}"]
+        if plan.promotions > 1:
+            lines += [f"promotions  {plan.promotions - plan.promoted} of {plan.promotions} left on this holdout"]
     for waits in plan.open:
         left = waits.planned - waits.clusters
         some = f"about {waits.more:,} settle it" if waits.more and waits.more <= left else "they may not settle it"

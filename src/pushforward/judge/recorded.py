@@ -6,6 +6,7 @@ token of the judge's job.
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.swap import swap
 from pushforward.judge import ledger, seal
 from pushforward.pipeline.revision import Revision
-from pushforward.report import note, notes
+from pushforward.registry.reviews import Word
+from pushforward.report import note, notes, words
 from pushforward.report.note import Context, Report
 from pushforward.report.several import Parts, markdown_of
+from pushforward.text import prose
 
 LIMIT_PICTURE = 1 << 20  # bytes of each
 LIMIT_PICTURES = 32  # of a report
@@ -95,6 +98,25 @@ def put_pictures(
     elif made != base and (failure := swap(repository, remote, ref, base, made)):
         raise PushforwardError(f"{ref} cannot be moved in {remote}: {failure}", exit_code=TOOL)
     return made
+
+
+def review(repository: Repository, said: Word, *, lock: Path, remote: str = "", step: str = "") -> None:
+    """Say in the report of what was judged which word a person has said of it, and `step`: what came of that."""
+    commit, told = said.subject.commit, f"{said.told} ({said.name})"
+    for kept in notes.read(repository, commit):
+        if kept.event != said.subject.event:
+            continue
+        context = dataclasses.replace(last_word(kept.context, step or said.step), review=told)
+        title, _, rest = _without_review(kept.text).partition("\n")
+        text = f"{title}\n\n{words.review_alert(context, prose)}\n{rest}"
+        notes.renew(repository, commit, dataclasses.replace(kept, context=context, text=text), lock=lock, remote=remote)
+
+
+def _without_review(text: str) -> str:
+    """A report without the word that it tells of: a later one takes its place."""
+    title, _, rest = text.partition("\n")
+    found = re.match(r"\n> \[!IMPORTANT\]\n> \*\*[^\n]*\n", rest)
+    return f"{title}\n{rest[found.end() :]}" if found else text
 
 
 def _put_run(repository: Repository, commit: str, run: str, remote: str) -> None:

@@ -3,11 +3,12 @@
 import itertools
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 200 * 1024 * 1024
 HOLDOUT = "the holdout"  # what the rows of predictions are among
 SCORE_SECONDS = 600.0
+Jailed = Callable[[list[str], Path], list[str]]
 DATED = r"^[12]\d{3}-(0[1-9]|1[0-2])"
 LIMIT_ROWS = 50_000_000
 
@@ -54,6 +56,7 @@ def score(
     *,
     python_bin: Path,
     timeout: float,
+    jailed: Jailed | None = None,
 ) -> None:
     """Run the contract's `score` command in `checkout`, with that checkout's code; predictions land at `out`.
 
@@ -68,6 +71,7 @@ def score(
         places,
         python_bin=python_bin,
         timeout=timeout,
+        jailed=jailed,
     )
 
 
@@ -84,8 +88,19 @@ class Command(NamedTuple):
     folder: str
 
 
-def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_bin: Path, timeout: float) -> None:
-    """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`."""
+def command(
+    checkout: Path,
+    asked: Command,
+    places: dict[str, Path],
+    *,
+    python_bin: Path,
+    timeout: float,
+    jailed: Jailed | None = None,
+) -> None:
+    """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`.
+
+    `jailed` makes of its words and its folder those that run it in a jail.
+    """
     try:
         words = shlex.split(asked.text)
     except ValueError as broken:
@@ -107,6 +122,9 @@ def command(checkout: Path, asked: Command, places: dict[str, Path], *, python_b
         }
     )
     # To a file, so that a child that prints for ever fills a disk with a quota rather than our memory.
+    if jailed is not None:
+        words[0] = shutil.which(words[0], path=environment["PATH"]) or words[0]
+        words = jailed(words, folder)
     with tempfile.TemporaryFile() as output:
         status = _run_group(words, folder, environment, output, timeout, asked.doing)
         if status != 0:

@@ -14,10 +14,11 @@ from pushforward.gate.verdict import DATA_TITLE
 from pushforward.text import sample
 
 if TYPE_CHECKING:
-    from pushforward.gate.verdict import Verdict
+    from pushforward.gate.verdict import Outcome, Verdict
     from pushforward.judge.looks import Look
 
 VARIABLE = "PUSHFORWARD_SEAL"
+BARE = "pass"  # of gate.reveal: that it passed, or not
 # What a first model is asked to beat, by the name of its guard: all of it, and one of it.
 FLOORS = {"constant": ("every constant prediction", "a constant prediction"), "floor": ("the floor", "the floor")}
 
@@ -33,16 +34,25 @@ def _against_floors(verdict: "Verdict") -> str:
     return f"so floors only: it beats {' and '.join(FLOORS[name][0] for name in asked)}"
 
 
+def word(verdict: "Verdict") -> "Outcome":
+    """The word that may be told while the holdout is in use: where only a pass may be, all else is `unknown`."""
+    closed = verdict.rules.get("reveal") == BARE and verdict.verdict in {"hold", "calibration-only"}
+    return "unknown" if closed else verdict.verdict
+
+
 def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
     """What may be told of a verdict while the holdout is in use: the word and what it means, no number of the labels.
 
     Thirty-odd exact answers are enough to fit a holdout of a month, rounded ones nearly so. A first model, and one that
     predicts what the champion predicts, took no look; what the labels say of them stays closed too.
     """
+    only_pass = look is not None and verdict.rules.get("reveal") == BARE and verdict.verdict != "promote"
     doubted = any(guard.name == "plausible" and guard.outcome != "pass" for guard in verdict.guards)
     sure = f"at {percent.confidence(look.asked)} confidence" if look else ""
     if verdict.verdict in {"invalid", "identical"} or any(guard.name == DATA_TITLE for guard in verdict.guards):
         reason = verdict.reason  # no number of the labels is in it
+    elif only_pass:
+        reason = "not promoted; which of the reasons it was is told when the holdout retires"
     elif doubted:
         reason = "a gain too good to be true is more often a leak; a person must look at the features"
     elif look is None:
@@ -62,6 +72,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
         reason = f"{reason} ({size})"
     return replace(
         verdict,
+        verdict=word(verdict) if look else verdict.verdict,
         reason=reason,
         sealed=verdict.verdict != "invalid",
         numbers=(),
@@ -80,7 +91,7 @@ def opened(told: str, numbers: str) -> "Verdict":
     from pushforward.gate.verdict import Verdict
 
     known, whole = Verdict.from_json(told), Verdict.from_json(numbers)
-    names = ("reason", "numbers", "guards", "slices", "calibration", "positives", "clusters_better")
+    names = ("verdict", "reason", "numbers", "guards", "slices", "calibration", "positives", "clusters_better")
     found = {name: getattr(whole, name) for name in (*names, "minimum_detectable", "days_to_settle")}
     return replace(known, sealed=False, **found)
 

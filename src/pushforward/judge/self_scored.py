@@ -182,7 +182,7 @@ def answer(case: Case, context: Context, golden: Path | None) -> tuple[Verdict, 
     if rival.why:
         verdict = dataclasses.replace(verdict, reason=verdict.reason.replace(NONE_YET, rival.why, 1))
     size = Holdout(found.months, labels.height, len(set(found.clusters.tolist())), mine.sha256)
-    if case.trusted and verdict.verdict == "promote" and golden is not None:
+    if case.trusted and passed.may_be(verdict.verdict) and golden is not None:
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_bytes(passed.golden_rows(contract.key, mine.labels[contract.key], mine.predictions))
     return dataclasses.replace(verdict, holdout=size), context, "minor"

@@ -75,7 +75,7 @@ def judge_each(
             golden=part / GOLDEN,
         )
         judged.store(part, verdict, context, level)
-        passed.record(root, verdict, name)
+        passed.record(root, verdict, name, subject=question.subject, level=level, golden=part / GOLDEN)
         found[name] = Judged(verdict, context, level)
     return found
 

@@ -1,17 +1,26 @@
 """The validation month of a case: what reviewers see of a model while the numbers of its holdout are sealed."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from numpy.typing import NDArray
 
 from pushforward.gate import decision as gate
+from pushforward.gate import loss as losses
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.evidence import Evidence
-from pushforward.judge import score
+from pushforward.judge import moved, score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter
 from pushforward.pipeline.revision import Revision, validation_month
+from pushforward.report.note import Moved
+
+
+class Panel(NamedTuple):
+    """What is shown of the validation month: its numbers, None where it has none, and the rows that moved most."""
+
+    numbers: verdicts.Validation | None
+    moved: tuple[Moved, ...] = ()
 
 
 def clusters_of(labels: pl.DataFrame, cluster: str | None) -> NDArray[Any]:
@@ -30,15 +39,13 @@ def _month(manifest: dict[str, Any], revision: Revision) -> str:
     return revision.batches[-revision.settings.gate.window - 1]
 
 
-def validation(
-    case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]
-) -> verdicts.Validation | None:
+def validation(case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]) -> Panel:
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, _month(manifest, case.subject)
     path = case.read.validation
     dated = bool(month) or not case.rules.batched
     if contract.loss or not (contract.validation and dated and path.is_file()):
-        return None
+        return Panel(None)
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
     mine, theirs = score.matrix(table, contract.predicted), None
@@ -63,4 +70,7 @@ def validation(
     )
     painter.draw(case, evidence)
     word = gate.noun(contract.cluster, evidence.clusters)
-    return gate.validation(evidence, case.gate, cluster=word)
+    kind = losses.of(case.gate, len(evidence.classes))
+    return Panel(
+        gate.validation(evidence, case.gate, cluster=word), moved.most(table[contract.key].to_list(), evidence, kind)
+    )

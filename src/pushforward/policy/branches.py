@@ -34,9 +34,17 @@ def check_default(push: Push, update: Update) -> None:
 
 
 def _protected(push: Push, update: Update) -> None:
-    """Only a tree that a pull request has passed, or one that the pipeline cannot tell from the one before."""
+    """Only a tree that a pull request has passed or a person accepted, or that the pipeline cannot tell from before."""
     commit = push.objects.commit(update.new)
-    if commit is None or push.objects.find(PASSED + commit.tree):
+    if commit is None:
+        return
+    kept_out, passed = "", push.objects.find(PASSED + commit.tree) is not None
+    if any("@review#" in ref for ref in push.refs):
+        from pushforward.policy import reviews  # few servers have one, and every push would wait for it
+
+        kept_out = reviews.rejected(push, commit)
+        passed = passed or (not kept_out and reviews.accepted(push, commit))
+    if passed and not kept_out:
         return
     reads = [str(path) for path in typed(push.known, "reads", list, default=[])]
     args = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", update.old, update.new, "--", *reads)
@@ -44,7 +52,7 @@ def _protected(push: Push, update: Update) -> None:
     if changed:
         from pushforward.policy import override  # few pushes need one, and every push would wait for it
 
-        override.check(push, update.new, changed)
+        override.check(push, update.new, changed, kept_out)
 
 
 def check(push: Push, update: Update) -> None:

@@ -10,10 +10,17 @@ from pushforward.registry.grammar import MAY_MAIN
 SIGN_IN = f"git commit -S --allow-empty -m '{ssh.OVERRIDE}WHY'"
 
 
-def check(push: Push, commit: str, changed: list[str]) -> None:
-    """Refuse a commit that changes these paths, unless somebody who may has let it in."""
+def check(push: Push, commit: str, changed: list[str], kept_out: str = "") -> None:
+    """Refuse a commit that changes these paths, unless somebody who may has let it in.
+
+    `kept_out` says who has rejected what it holds, if somebody has.
+    """
     if _holds(push, commit):
         return
+    if kept_out:
+        raise PolicyError(
+            f"it was {kept_out}", "change it and push it again; or, who may: pushforward accept COMMIT -m WHY"
+        )
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     raise PolicyError(
         f"no pull request has passed with this content; {shown(changed[0])}{more} decides about the model",

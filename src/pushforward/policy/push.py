@@ -107,9 +107,9 @@ class Push:
     def environments(self) -> dict[str, str]:
         """Environment -> "auto" or "manual"."""
         named = typed(self.known, "environments", dict)
-        from pushforward.registry.grammar import MAY_ANY, MAY_MAIN, MAY_VERSION
+        from pushforward.registry.grammar import BY_NAME, MAY_ANY, MAY_VERSION
 
-        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY, MAY_MAIN}}
+        return {name: how for name, how in named.items() if name not in {MAY_VERSION, MAY_ANY, *BY_NAME}}
 
     @cached_property
     def models(self) -> set[str]:

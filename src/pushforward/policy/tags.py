@@ -14,7 +14,9 @@ from pushforward.registry.grammar import (
     EMPTIED_TAG,
     ENVIRONMENT_TAG,
     GRAMMAR,
+    MAY_ACCEPT,
     MAY_VERSION,
+    REVIEW_TAG,
     VERSION_TAG,
     number,
 )
@@ -34,7 +36,8 @@ def check(push: Push, update: Update) -> None:
         raise PolicyError("there is no such tag, and none is ever deleted", "git fetch --tags --force")
     version, use = VERSION_TAG.fullmatch(name), ENVIRONMENT_TAG.fullmatch(name)
     emptied, end = EMPTIED_TAG.fullmatch(name), DEPRECATION_TAG.fullmatch(name)
-    match = version or use or emptied or end
+    review = REVIEW_TAG.fullmatch(name)
+    match = version or use or emptied or end or review
     if match is None:
         raise _unsigned(push, name, update.new) or PolicyError(f"a registry tag is {GRAMMAR}", _without(push, name))
     if match["model"] not in push.names:
@@ -60,6 +63,11 @@ def check(push: Push, update: Update) -> None:
     elif emptied:
         signature.check_allowed(signer, allowed=signer.allows(emptied["environment"]))
         uses.emptied(push, emptied["environment"], int(emptied["counter"]), tag)
+    elif review:
+        from pushforward.policy import reviews  # few pushes bring one
+
+        signature.check_allowed(signer, allowed=signer.allows(MAY_ACCEPT))
+        reviews.check(push, int(review["counter"]), tag)
     else:
         signature.check_allowed(signer, allowed=signer.deprecates)
         uses.deprecated(push, name.removesuffix("!"), tag)

@@ -59,6 +59,12 @@ def _forward(push: Push, environment: str, ref: str, name: str, record: dict[str
         )
 
 
+def in_use(push: Push, environment: str) -> str:
+    """The version that an environment holds before the push; "" where it holds none."""
+    _, last = last_of_ours(push).get(environment, (0, ""))
+    return _in_use(push, last) if ENVIRONMENT_TAG.fullmatch(last.removeprefix(TAGS)) else ""
+
+
 def _in_use(push: Push, ref: str) -> str:
     """The version that an environment tag of this server names, "" where none does."""
     target = _target(push, ref)

@@ -22,7 +22,7 @@ PREFIX = "pushforward-"
 NAMES = ("train", "judge", "release", "verify")  # what a server runs too
 # template -> (place in a repository, whether it is run)
 TEMPLATES = {
-    **{f"{name}.yml": (f".github/workflows/%prefix%{name}.yml", False) for name in (*NAMES, "pages")},
+    **{f"{name}.yml": (f".github/workflows/%prefix%{name}.yml", False) for name in (*NAMES, "review", "pages")},
     "actions/setup/action.yml": (".github/actions/%prefix%setup/action.yml", False),
     "actions/report/action.yml": (".github/actions/%prefix%report/action.yml", False),
     "actions/report/post.py": (".github/actions/%prefix%report/post.py", True),

@@ -21,7 +21,7 @@ from pushforward.git.refs import TRUST, ZERO
 from pushforward.git.repository import SERVICE_EMAIL, Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import ssh, trust
-from pushforward.registry.grammar import MAY_ANY, MAY_MAIN, MAY_VERSION
+from pushforward.registry.grammar import BY_NAME, MAY_ANY, MAY_VERSION
 from pushforward.registry.ssh import FILE, Signer
 
 LIMIT = 16 * 1024
@@ -176,7 +176,8 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
     """Trust `key` ("type base64") of `principal` for the environments `may` (none: all); what it may sign only grows.
 
     `version`, the right to name versions, is the service's own, and all that the service has. `main`, the right to let
-    into a protected default branch what has not passed, is given by name only.
+    into a protected default branch what has not passed, and `accept`, the right to take what the judge could not tell,
+    are given by name only.
     """
     wanted = frozenset(may) or frozenset((MAY_VERSION if principal == SERVICE_EMAIL else MAY_ANY,))
     if not ssh.is_literal(principal):
@@ -184,7 +185,7 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
             f"{principal[:120]!r} is not an address that a key can be trusted for: no blanks, wildcards or quotes",
             next="pushforward trust KEY.pub --as you@example.org",
         )
-    for name in sorted(wanted - {MAY_ANY, MAY_MAIN, MAY_VERSION}):
+    for name in sorted(wanted - {MAY_ANY, MAY_VERSION, *BY_NAME}):
         if name not in place.environments:
             raise PushforwardError(
                 f"there is no environment {name[:64]!r} (promote.environments in pushforward.yaml)",
@@ -221,7 +222,7 @@ def add(place: Place, key: str, principal: str, may: Collection[str] = ()) -> Si
 
 
 def _simple(may: frozenset[str]) -> frozenset[str]:
-    return frozenset((MAY_ANY,)) | (may & {MAY_MAIN}) if MAY_ANY in may else may
+    return frozenset((MAY_ANY,)) | (may & BY_NAME) if MAY_ANY in may else may
 
 
 def revoke(place: Place, key: str) -> list[Signer]:

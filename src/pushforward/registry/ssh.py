@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.registry.grammar import MAY_ANY, MAY_MAIN, MAY_VERSION, NAME
+from pushforward.registry.grammar import BY_NAME, MAY_ANY, MAY_VERSION, NAME
 
 FILE = "allowed_signers"
 # What a signature is for, by the name that ssh-keygen gives it.
@@ -56,7 +56,8 @@ class DoubtError(PushforwardError):
 class Signer(NamedTuple):
     """One key: whose it is, what it may sign, and until when ("" for a key that holds; else UTC, 20261123230000Z).
 
-    `main`, to let into a protected default branch what has not passed, is never part of `any`.
+    `main`, to let into a protected default branch what has not passed, and `accept`, to take a model that the judge has
+    not, are never part of `any`.
     """
 
     principal: str
@@ -70,14 +71,14 @@ class Signer(NamedTuple):
         return fingerprint(self.key)
 
     def allows(self, what: str, *, auto: bool = False) -> bool:
-        """Whether the key may sign `what`: `version`, `main`, or an environment, which may fill itself (`auto`)."""
-        any_environment = MAY_ANY in self.may and what not in {MAY_VERSION, MAY_MAIN}
+        """Whether it may sign `what`: `version`, `main`, `accept`, or an environment, which may fill itself: `auto`."""
+        any_environment = MAY_ANY in self.may and what not in {MAY_VERSION, *BY_NAME}
         return what in self.may or (MAY_VERSION in self.may and auto) or any_environment
 
     @property
     def deprecates(self) -> bool:
         """Whether the key may deprecate a version: whoever may put one to use anywhere."""
-        return bool(self.may - {MAY_VERSION, MAY_MAIN})
+        return bool(self.may - {MAY_VERSION, *BY_NAME})
 
     def line(self) -> str:
         """Its line of the file."""

@@ -2,8 +2,9 @@
 
 `<model>@v<major>.<minor>.<patch>` is a version, `<model>#<environment>#<n>` puts a version to use in an environment,
 `<model>#<environment>!#<n>` takes it out again and leaves nothing there, `<model>@v<major>.<minor>.<patch>!` deprecates
-a version. Order is the number, never a clock. Tags of GTO's from before the server, which it has marked as foreign, are
-none of these: numbers go on after theirs, and that is all that they are asked for.
+a version, `<model>@review#<n>` is a person's word on a verdict (`reviews` reads it). Order is the number, never a
+clock. Tags of GTO's from before the server, which it has marked as foreign, are none of these: numbers go on after
+theirs, and that is all that they are asked for.
 """
 
 import difflib
@@ -20,7 +21,15 @@ from pushforward.errors import PushforwardError
 from pushforward.git.refs import FOREIGN, TAGS, foreign
 from pushforward.git.repository import Ref
 from pushforward.registry import ssh
-from pushforward.registry.grammar import DEPRECATION_TAG, EMPTIED_TAG, ENVIRONMENT_TAG, GRAMMAR, VERSION_TAG, number
+from pushforward.registry.grammar import (
+    DEPRECATION_TAG,
+    EMPTIED_TAG,
+    ENVIRONMENT_TAG,
+    GRAMMAR,
+    REVIEW_TAG,
+    VERSION_TAG,
+    number,
+)
 from pushforward.text import plain
 
 PRODUCTION = "production"
@@ -105,6 +114,24 @@ class Deprecation:
 
 
 @dataclass(frozen=True)
+class Review:
+    """A review tag: the `counter`-th word of a person on a verdict of the model, on what was judged at `commit`."""
+
+    model: str
+    counter: int
+    commit: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The tag's name."""
+        return f"{self.model}@review#{self.counter}"
+
+
+Tagged = Registered | Assignment | Deprecation | Review
+
+
+@dataclass(frozen=True)
 class Foreign:
     """A tag of GTO's that was there before the server: `commit` is what it names, `parts` what its name says."""
 
@@ -115,7 +142,7 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Registry:
-    """All versions, assignments and deprecations of one model, each in order, and what is wrong with its tags.
+    """All versions, assignments, deprecations and reviews of one model, in order, and what is wrong with its tags.
 
     `foreign` are the tags that nobody here has judged: no version, no use, never the one to beat.
     """
@@ -126,6 +153,12 @@ class Registry:
     deprecations: tuple[Deprecation, ...] = ()
     problems: tuple[str, ...] = ()
     foreign: tuple[Foreign, ...] = ()
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def tags(self) -> "list[Tagged]":
+        """Every tag of it but the foreign ones."""
+        return [*self.versions, *self.assignments, *self.deprecations, *self.reviews]
 
     @property
     def newest(self) -> Registered | None:
@@ -223,6 +256,13 @@ class Registry:
             counter += 1
         return counter
 
+    def next_review(self, taken: Collection[str] = ()) -> int:
+        """The number of the next review; not one whose name is `taken`."""
+        counter = (self.reviews[-1].counter if self.reviews else 0) + 1
+        while _is_taken(f"{self.model}@review#{counter}", taken):
+            counter += 1
+        return counter
+
     def named(self, text: str) -> Registered:
         """The version called `text`: `v1.2.0`, `1.2.0` or the tag's name. `PushforwardError` where there is none."""
         short = text.removeprefix(f"{self.model}@").removeprefix("v")
@@ -249,7 +289,7 @@ def _is_taken(name: str, taken: Collection[str]) -> bool:
 
 def parse(name: str) -> re.Match[str] | None:
     """The parts of a registry tag's name, or None where it is none."""
-    grammar = (VERSION_TAG, ENVIRONMENT_TAG, EMPTIED_TAG, DEPRECATION_TAG)
+    grammar = (VERSION_TAG, ENVIRONMENT_TAG, EMPTIED_TAG, DEPRECATION_TAG, REVIEW_TAG)
     return next((found for found in (form.fullmatch(name) for form in grammar) if found), None)
 
 
@@ -265,6 +305,7 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
     versions: list[Registered] = []
     assignments: list[Assignment] = []
     deprecations: list[Deprecation] = []
+    reviews: list[Review] = []
     problems: list[str] = []
     refs = list(refs)
     for ref in sorted(own(refs), key=lambda ref: ref.name):
@@ -282,6 +323,8 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
             assignments.append(replace(used, empties=used.name != name))
         elif found := DEPRECATION_TAG.fullmatch(name):
             deprecations.append(Deprecation(model, _number(found), ref.target, ref.object))
+        elif found := REVIEW_TAG.fullmatch(name):
+            reviews.append(Review(model, int(found["counter"]), ref.target, ref.object))
         else:
             problems.append(f"{name} is not of the form {GRAMMAR}")
     known = Registry(
@@ -291,6 +334,7 @@ def fold(model: str, refs: Iterable[Ref]) -> Registry:
         tuple(sorted(assignments, key=lambda one: (one.environment, one.counter, one.empties))),
         tuple(sorted(deprecations, key=lambda deprecation: deprecation.version)),
         foreign=tuple(_foreign(model, refs)),
+        reviews=tuple(sorted(reviews, key=lambda review: review.counter)),
     )
     return replace(known, problems=(*problems, *_contradictions(known)))
 
@@ -311,6 +355,7 @@ def without(known: Registry, doubts: Mapping[str, str]) -> Registry:
         versions=tuple(one for one in known.versions if one.name not in doubts),
         assignments=tuple(one for one in known.assignments if one.name not in doubts),
         deprecations=tuple(one for one in known.deprecations if one.name not in doubts),
+        reviews=tuple(one for one in known.reviews if one.name not in doubts),
     )
     problems = [problem for problem in known.problems if problem not in contradictions]
     return replace(left, problems=(*problems, *doubts.values(), *_contradictions(left)))
@@ -321,8 +366,7 @@ def without_bare(known: Registry, texts: Mapping[str, bytes]) -> Registry:
 
     No server takes one: it is GTO's, and its mark is where this clone has not fetched it from.
     """
-    tags: list[Registered | Assignment | Deprecation] = [*known.versions, *known.assignments, *known.deprecations]
-    bare = [one.name for one in tags if _says_nothing(texts.get(one.tag, b""))]
+    bare = [one.name for one in known.tags if _says_nothing(texts.get(one.tag, b""))]
     doubts = {name: f"{name}: it has no signature and no record; it does not count" for name in bare}
     return without(known, doubts) if doubts else known
 

@@ -22,9 +22,9 @@ from pushforward.pipeline.revision import Revision
 from pushforward.process import Completed
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
-from pushforward.registry.grammar import MAY_VERSION
+from pushforward.registry.grammar import MAY_ACCEPT, MAY_VERSION
 from pushforward.registry.ssh import Signer
-from pushforward.registry.tags import Assignment, Deprecation, Registered, Registry
+from pushforward.registry.tags import Deprecation, Registered, Registry, Review, Tagged
 
 PATIENCE_SECONDS = 300.0
 STUCK = 6
@@ -52,7 +52,6 @@ class Seen:
         return {name.removeprefix("refs/tags/") for name in self.objects}
 
 
-_Tagged = Registered | Assignment | Deprecation
 Push = Callable[[Repository, str, list[str], Seen], Completed]
 
 
@@ -140,7 +139,7 @@ def counting(
     On a server everything does that has a signature, and none is looked at: a push waits for this. On a forge every tag
     is verified, for the number of the next version and what was in use before depend on all of them.
     """
-    tags: list[_Tagged] = [*known.versions, *known.assignments, *known.deprecations]
+    tags = known.tags
     if not tags:
         return known
     repository = repository or Repository(root)
@@ -155,10 +154,10 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
     """The registry without the tags that are not signed, or by somebody who may not; each is one of its problems.
 
     Versions are for the service to sign, and so are uses of an environment that promotes by itself, by `environments`
-    or by the settings of the version that it names; other uses and deprecations are for people.
+    or by the settings of the version that it names; other uses, deprecations and reviews are for people.
     """
 
-    def doubt(tag: _Tagged) -> str:
+    def doubt(tag: Tagged) -> str:
         try:
             signer = trust.verify_tag(repository, tag.tag, tag.name, signers)
         except PushforwardError as wrong:
@@ -167,18 +166,20 @@ def believed(repository: Repository, known: Registry, environments: Mapping[str,
             return ""
         return f"{tag.name}: the key of {signer.principal} may not sign it; it does not count"
 
-    tags: list[_Tagged] = [*known.versions, *known.assignments, *known.deprecations]
+    tags = known.tags
     with ThreadPoolExecutor(VERIFIED_AT_ONCE) as pool:
         doubts = {tag.name: why for tag, why in zip(tags, pool.map(doubt, tags), strict=True) if why}
     return registry.without(known, doubts) if doubts else known
 
 
-def may_sign(signer: Signer, repository: Repository, tag: _Tagged, environments: Mapping[str, str]) -> bool:
+def may_sign(signer: Signer, repository: Repository, tag: Tagged, environments: Mapping[str, str]) -> bool:
     """Whether somebody may sign that tag: `environments` fill themselves as they say now, or said for its commit."""
     if isinstance(tag, Registered):
         return signer.allows(MAY_VERSION)
     if isinstance(tag, Deprecation):
         return may_deprecate(signer)
+    if isinstance(tag, Review):
+        return signer.allows(MAY_ACCEPT)
     name = tag.environment
     if signer.allows(name, auto=environments.get(name) == "auto"):
         return True

@@ -14,7 +14,7 @@ from pushforward.gate.verdict import BY, Number, Slice, Validation, Verdict, by_
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.release.provenance import Statement, read
-from pushforward.report.words import bounds_title, by_word, calibration_line, epoch_line, figures
+from pushforward.report.words import bounds_title, by_word, calibration_line, epoch_line, figures, promotion
 from pushforward.settings import Settings
 from pushforward.text import between, code, figure, plain, plural, prose, sample, signed, table
 
@@ -92,6 +92,8 @@ def build(
         Section("Get it, and verify it", tuple(_commands(name, rules))),
     ]
     reason = plain(verdict.reason, LONGEST)
+    if made.accepted:
+        reason = plain(f"{made.accepted}; the judge: {reason}", LONGEST)
     return Card(name, f"{reason[:1].upper()}{reason[1:]}.", tuple(sections))
 
 
@@ -285,8 +287,10 @@ def _checks(verdict: Verdict, rules: Settings) -> Iterator[Block]:
 
 def _lineage(verdict: Verdict, made: Statement, digest: str, previous: str) -> Iterator[Block]:
     used = f"look {verdict.look.number} of {verdict.look.of}" if verdict.look else "no look was needed"
+    used += f"; {told}" if (told := promotion(verdict)) else ""
     facts = [
         ("Version", f"number {made.number} of {made.model}"),
+        *([("A person's word", made.accepted)] if made.accepted else []),
         ("Promoted by", str(verdict.rules.get(BY))) if by_limits(verdict) else ("Holdout used", used),
         ("Made by", FORGE if made.builder.endswith(":forge") else SERVER),
     ]

@@ -21,17 +21,20 @@ from pushforward.pipeline import declared, environment
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, sha256
-from pushforward.registry import grammar, ssh, trust
+from pushforward.registry import grammar, reviews, ssh, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
+from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED
+from pushforward.registry.reviews import Word
 from pushforward.registry.ssh import Signer
 from pushforward.registry.tags import Assignment
-from pushforward.release import entry, provenance
+from pushforward.release import entry, provenance, word
 from pushforward.release.entry import CARD, FILES, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
 from pushforward.release.hop import DifferentError, same, same_files
 from pushforward.release.provenance import Statement
 from pushforward.settings import Settings
 
+QUESTION = ("verdict", "model", "environment", "champion", "holdout")
 Signers = Callable[[], AbstractContextManager[Path]]
 
 
@@ -114,6 +117,16 @@ class Evidence:
     def statement(self) -> Statement:
         """The provenance in the entry."""
         return provenance.read(self.file(PROVENANCE))
+
+    @cached_property
+    def word(self) -> Word | None:
+        """The person's word that it rests on; None where it rests on the verdict alone."""
+        return next((one for one in self.words if one.tag == self.record.review), None) if self.record.review else None
+
+    @cached_property
+    def words(self) -> list[Word]:
+        """All words on verdicts of the model."""
+        return reviews.read(self.repository, registry.fold(self.model, self.repository.refs(*registry.PLACES)))
 
     @cached_property
     def outs(self) -> dict[str, str]:
@@ -239,7 +252,8 @@ def judged(of: Evidence) -> str:
     """The verdict says promote, of this very commit, with the digests of the tag."""
     content, record, place = of.recorded(VERDICT), of.record, of.place(VERDICT)
     verdict = of.verdict
-    same("what the verdict says", place, "promote", verdict.verdict)
+    if not record.review:
+        same("what the verdict says", place, "promote", verdict.verdict)
     same("the event it is on", place, "push", verdict.event)
     same("the commit it is on", place, record.commit, verdict.commit)
     for key in ("model", "manifest", "data", "params", "environment"):
@@ -249,7 +263,34 @@ def judged(of: Evidence) -> str:
     if kept is None:
         raise DifferentError("the gate has recorded no verdict on it", ref, sha256(content))
     same("the verdict that the gate has recorded", ref, sha256(content), sha256(kept))
-    return f"promote, {verdict.mode}: {textwrap.shorten(verdict.reason, 80, placeholder=' …')}"
+    return f"{verdict.verdict}, {verdict.mode}: {textwrap.shorten(verdict.reason, 80, placeholder=' …')}"
+
+
+def accepted(of: Evidence) -> str:
+    """The person's word is signed by a key that may say it, is on this verdict and this model, and still stands."""
+    said, place = of.word, of.name
+    if not of.record.review:
+        return "none was needed: the verdict promotes"
+    if said is None:
+        raise DifferentError("the word that it rests on is no tag of this registry", place, of.record.review)
+    same("the outcome that may be accepted", said.name, "yes", "yes" if of.verdict.verdict in ACCEPTABLE else "no")
+    with of.signers() as signers:
+        signer = trust.verify_tag(of.repository, said.tag, said.name, signers)
+    if not signer.allows(grammar.MAY_ACCEPT):
+        why = f"{said.name} is signed by {signer.principal}, who may not accept"
+        raise DifferentError(why, said.name, next="pushforward trust")
+    same("what it says", said.name, ACCEPTED, said.word)
+    last = reviews.last(of.words, said.subject.commit)
+    if last is not None and last.tag != said.tag:
+        raise DifferentError(f"{said.name} was taken back: {last.told} ({last.name})", last.name)
+    wanted = word.subject(of.verdict)
+    for what, mine, its in zip(QUESTION, said.subject.question, wanted.question, strict=True):
+        same(f"the {what} that it is on", said.name, its, mine)
+    on, sha = (said.subject.commit, said.subject.event, of.model), said.subject.sha256
+    if not records.was_said(of.repository, on, sha):
+        raise DifferentError("the gate has recorded no verdict that it is on", f"{VERDICTS}{on[0]}", sha)
+    gone = f"; that key was revoked at {signer.valid_before}, after it" if signer.valid_before else ""
+    return f"{said.told} ({said.name}), signed with {signer.fingerprint[:19]}…{gone}"
 
 
 def looked(of: Evidence) -> str:
@@ -271,7 +312,7 @@ def looked(of: Evidence) -> str:
     if number > count:
         raise DifferentError(f"look {number} is not in the holdout's ledger", ref, str(number), str(count))
     look = state.looks[number - 1]
-    same(f"the verdict of look {number}", ref, "promote", look.verdict)
+    same(f"the verdict of look {number}", ref, verdict.verdict, look.verdict)
     same(f"the level of look {number}", ref, repr(verdict.look.alpha), repr(look.alpha))
     same(f"what look {number} is one of", ref, str(verdict.look.of), str(look.of))
     if not verdict.look.replayed:
@@ -308,6 +349,7 @@ def _repeated(of: Evidence) -> dict[str, Any]:
         "model": of.model,
         "number": record.number,
         "judged": provenance.claim_of(of.verdict),
+        "accepted": word.line(of.word),
         "commit": record.commit,
         "tree": of.repository.git("rev-parse", f"{record.commit}^{{tree}}").text,
         "params": record.params,
@@ -330,6 +372,7 @@ HOPS: Mapping[str, Callable[[Evidence], str]] = {
     "target": target,
     "registry": entered,
     "verdict": judged,
+    "word": accepted,
     "ledger": looked,
     "provenance": made,
 }

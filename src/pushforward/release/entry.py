@@ -43,6 +43,7 @@ class Record:
     card: str
     pushforward: str
     locks: tuple[str, ...] = ()  # of which `lock` is, where the root's is not the only one
+    review: str = ""  # the tag object of the person's word that it rests on, where the verdict does not promote
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
 

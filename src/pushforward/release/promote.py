@@ -25,9 +25,11 @@ from pushforward.pipeline.revision import Revision, sha256
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry import trust
+from pushforward.registry.grammar import ACCEPTABLE
+from pushforward.registry.reviews import Word
 from pushforward.registry.tags import Level, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Seen, Tag
-from pushforward.release import card, entry, hop, provenance
+from pushforward.release import card, entry, hop, provenance, word
 from pushforward.release.chain import Evidence
 from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
 
@@ -135,23 +137,25 @@ def promote(
     metrics: dict[str, bytes],
     *,
     say: Callable[[str], None],
+    target: str = "",
 ) -> Promotion:
     """Tag what has `passed` and push the tags, all or none; retried when another promotion came first.
 
     A model that already is a version, by its code and its environment too, is never tagged again. A verdict that does
-    not say promote is refused, and so is one that the gate has not recorded in the remote, or whose data the DVC remote
-    does not hold.
+    not say promote is refused, unless a person's word on it stands, and so is one that the gate has not recorded in the
+    remote, or whose data the DVC remote does not hold. `target` is the commit that the version is to name, where the
+    run has left one already, instead of its locks and metrics.
     """
     verdict = passed.verdict
-    if verdict.verdict != "promote":
+    if verdict.verdict != "promote" and verdict.verdict not in ACCEPTABLE:
         raise PushforwardError(f"the verdict is {verdict.verdict}: {verdict.reason}", exit_code=NOT_PROMOTED)
     if verdict.event != "push":
         raise PushforwardError("a pull request is promoted by its merge", next="merge it", exit_code=POLICY)
     repository = Repository(root)
     rules = Revision(repository, verdict.commit, passed.model).settings
-    remote = _authority(repository)
+    remote = authority_of(repository)
     _check_recorded(repository, remote, passed)
-    target = lock_commit(repository, verdict.commit, locks, metrics, scratch=root / ".git")
+    target = target or lock_commit(repository, verdict.commit, locks, metrics, scratch=root / ".git")
     if gone := lost(root, repository, target):
         raise PushforwardError(
             f"the DVC remote lacks or spoils {len(gone)} of the outs in {LOCK}: {', '.join(gone[:3])}",
@@ -167,8 +171,12 @@ def promote(
         )
     if new:
         say(f"tagged {', '.join(case.tags)} at {case.commit[:9]}")
-    if verdict.look is not None and verdict.holdout is not None:
-        # A promotion has shown what the holdout prefers: it answers no new question, and its numbers are published.
+    if verdict.look is not None and verdict.holdout is not None and case.word is not None:
+        # the judge has told nothing by it that it had not told: the holdout stays as it is
+        said, look = case.word, verdict.look.number
+        ledger.of(root, passed.model).accepted(names.of(verdict.holdout), look, by=said.by, review=said.tag)
+    elif verdict.look is not None and verdict.holdout is not None:
+        # A promotion has shown what the holdout prefers: it is counted, and the last that may be closes the holdout.
         made = new or standing(repository, rules.model.name, verdict.commit).made
         by = case.name if made else ""
         ledger.of(root, passed.model).promoted(names.of(verdict.holdout), verdict.look.number, by)
@@ -201,7 +209,7 @@ def lost(
     return [name for name, oid in outs.items() if not place.is_whole(oid)]
 
 
-def _authority(repository: Repository) -> str:
+def authority_of(repository: Repository) -> str:
     """The remote that the tags go to: the one whose ledger the verdict was recorded by."""
     if there := remotes.authority(repository):
         return there.name
@@ -237,6 +245,7 @@ class _Case:
     name: str = ""
     commit: str = ""
     tags: list[str] = field(default_factory=list)
+    word: Word | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -246,6 +255,7 @@ class _Case:
     def step(self, seen: Seen) -> Batch | None:
         """The version and the uses that are still to be made, or None."""
         known = seen.known
+        self._ask_for_word(known)
         if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
             self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
             self.environments = []
@@ -271,6 +281,21 @@ class _Case:
         self.tags = [tag.name for tag in tags]
         return Batch(tuple(tags), refs)
 
+    def _ask_for_word(self, known: Registry) -> None:
+        """Refuse what the gate did not pass, unless a person's word takes it, against the version that is in use."""
+        verdict = self.verdict
+        if verdict.verdict == "promote":
+            return
+        self.word = word.on(self.repository, known, verdict)
+        if self.word is None:
+            raise PushforwardError(
+                f"the verdict is {verdict.verdict}: {verdict.reason}",
+                next=f"pushforward accept {verdict.commit[:9]} -m WHY, by who may",
+                exit_code=NOT_PROMOTED,
+            )
+        if identity.existing(self.repository, known, verdict.commit, verdict.digests) is None:
+            word.check_champion(known, self.word)
+
     def _register(self, seen: Seen) -> tuple[Tag, str]:
         """The version's tag, and the commit that adds its folder to the chain."""
         number = len(seen.known.versions) + 1
@@ -282,6 +307,7 @@ class _Case:
             self.verdict,
             number=number,
             previous=before,
+            accepted=word.line(self.word),
             say=self.say,
         )
         previous = newest.name if newest else ""
@@ -299,14 +325,14 @@ class _Case:
         parents = [seen.tip] if seen.tip else []
         date = self.repository.date(self.verdict.commit)
         chain = self.repository.write_commit(tree, parents, f"Register {self.name}\n", date=date)
-        message = registry.message(f"{self.name}: {self.verdict.reason}", record)
+        message = registry.message(f"{self.name}: {word.line(self.word) or self.verdict.reason}", record)
         return Tag(self.name, self.target, message, lambda signer: signer.allows("version")), chain
 
     def _before(self, newest: Registered, tip: str) -> bytes | None:
         """The statement that the next one goes on from, which is the one that its version's tag names."""
         if entry.read(self.repository, tip, newest.name, PROVENANCE) is None:
             return None
-        remote = _authority(self.repository)
+        remote = authority_of(self.repository)
         before = Evidence(self.repository, newest.name, lambda: trust.signers_file(self.root, remote), at=tip)
         with hop.following(f"pushforward verify {newest.version}"):
             return before.recorded(PROVENANCE)
@@ -331,12 +357,15 @@ class _Case:
                 locks=tuple(made.locks) if set(made.locks) > {LOCK} or LOCK not in made.locks else (),
             )
         )
-        return {key: value for key, value in told.items() if key != "locks" or value}
+        told["review"] = self.word.tag if self.word else ""
+        return {key: value for key, value in told.items() if key not in {"locks", "review"} or value}
 
     def _use(self, seen: Seen, environment: str) -> Tag:
         known = seen.known
         before = known.in_use(environment)
         name = f"{known.model}#{environment}#{known.next_counter(environment, seen.taken)}"
-        told = registry.use_record(self.name, before, reason="it passed the gate", by="pushforward promote")
+        told = registry.use_record(
+            self.name, before, reason=word.line(self.word) or "it passed the gate", by="pushforward promote"
+        )
         message = registry.message(f"{environment}: {self.name} from now on", told)
         return Tag(name, self.commit, message, lambda signer: signer.allows(environment, auto=True))

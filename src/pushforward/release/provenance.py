@@ -56,7 +56,7 @@ class Statement:
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
     pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
     `settings` of pushforward.yaml. `judged` says how, where no model was asked, and `unlocked` what of the environment
-    is not locked.
+    is not locked, and `accepted` is the person's word that it rests on, where the verdict does not promote.
     """
 
     model: str
@@ -78,6 +78,7 @@ class Statement:
     previous: str = ""
     unlocked: tuple[str, ...] = ()
     judged: str = ""
+    accepted: str = ""
 
 
 def claim_of(verdict: Verdict) -> str:
@@ -94,13 +95,16 @@ def statement(
     *,
     number: int,
     previous: bytes | None,
+    accepted: str = "",
     say: Callable[[str], None],
 ) -> bytes:
     """The statement on what `verdict` passed: canonical JSON, the same bytes for the same promotion.
 
     `made` is the commit that the version will name; its locks name the objects, which are read
     from the cache and the remote that the checkout in `root` knows. `number` counts the versions from 1, `previous` is
-    the statement on the one before. Refuses a model that is not the one judged, and objects that are nowhere.
+    the statement on the one before, `accepted` the word of a person that it rests on, if it does.
+
+    Refuses a model that is not the one judged, and objects that are nowhere.
     """
     repository, target, rules = made.repository, made.commit, made.settings
     before = read(previous).data if previous is not None else {}
@@ -121,6 +125,7 @@ def statement(
         # of the claim of a model that was not asked, and of an environment that is not locked; most say nothing here
         "internalParameters": {"number": number}
         | ({"judged": claim} if (claim := claim_of(verdict)) else {})
+        | ({"accepted": accepted} if accepted else {})
         | ({"unlocked": list(made.unlocked)} if made.unlocked else {}),
         "resolvedDependencies": _dependencies(made, verdict, data),
     }
@@ -347,6 +352,7 @@ def _statement(form: "_Form") -> Statement:
         model=asked.model,
         number=definition.internal_parameters.number,
         judged=definition.internal_parameters.judged,
+        accepted=definition.internal_parameters.accepted,
         commit=asked.commit,
         tree=_digest(needed, "source", "gitTree"),
         params=asked.params,
@@ -421,6 +427,7 @@ class _Inside(_Part):
     number: Annotated[int, Field(ge=1)]
     unlocked: list[str] = []
     judged: str = ""
+    accepted: str = ""
 
 
 class _Definition(_Part):

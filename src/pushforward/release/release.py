@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushforward import schema
 from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.revision import Revision, settings_here
-from pushforward.registry import authority, grammar, trust
+from pushforward.pipeline.revision import Revision
+from pushforward.registry import grammar, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
 from pushforward.registry.tags import PRODUCTION, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Push, Seen, Tag
-from pushforward.release import chain, hop
+from pushforward.release import chain, hop, signing
 from pushforward.release.chain import Evidence
 from pushforward.release.promote import lost
 from pushforward.settings import Settings
@@ -420,31 +419,7 @@ def _store(clone: _Clone) -> objects.Store | None:
 @contextlib.contextmanager
 def _signing(root: Path, model: str) -> Iterator[_Clone]:
     repository = Repository(root)
-    remote, rules, hand = _remote(repository).name, _rules(root, model), _person(repository)
+    remote = signing.remote(repository).name
+    rules, hand = signing.rules(root, model), signing.person(repository)
     with trust.signers_file(root, remote) as signers:
         yield _Clone(root, repository, remote, rules, hand, signers)
-
-
-def _rules(root: Path, model: str) -> Settings:
-    """The settings of the clone; of one that has checked nothing out yet those of the default branch that counts."""
-    if Repository(root).resolve("HEAD") is not None or (root / schema.FILE).exists():
-        return settings_here(root).of(model)
-    with authority.of(root) as source:
-        return Revision(source.repository, source.repository.commit("HEAD"), model).settings
-
-
-def _remote(repository: Repository) -> remotes.Remote:
-    if there := remotes.authority(repository):
-        return there
-    raise PushforwardError("this clone has no git remote 'local' or 'origin' to release to", next="pushforward init")
-
-
-def _person(repository: Repository) -> Hand:
-    """Who is at work, by git's configuration: a release is signed by a person, never by the service."""
-    name = repository.git("config", "user.name", check=False).text
-    email = repository.git("config", "user.email", check=False).text
-    if not name or not email:
-        raise PushforwardError(
-            "git does not know who you are", next='git config --global user.name "Ann" && git config user.email ann@…'
-        )
-    return Hand(name, email, trust.my_key(repository))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pushforward import params
 from pushforward.gate.verdict import LEVEL, Number, Outcome, Slice, Verdict, by_limits, worst_first
-from pushforward.report import words
+from pushforward.report import moved, words
 from pushforward.report.note import Context
 from pushforward.text import between, capital, code, figure, plain, plural, prose, sample, sentence, signed, table
 
@@ -29,7 +29,7 @@ MARKS: dict[Outcome, str] = {
     "promote": "✅",
     "hold": "⛔",
     "unknown": "❔",
-    "calibration-only": "⛔",
+    "calibration-only": "❔",
     "identical": "➖",
     "invalid": "❌",
     "measured": "📏",
@@ -74,6 +74,8 @@ def _alerts(verdict: Verdict, context: Context) -> list[str]:
     alerts = []
     if context.override:
         alerts.append(f"> [!WARNING]\n> **Let in by a person's word**, not by a verdict: {prose(context.override)}")
+    if context.review:
+        alerts.append(words.review_alert(context, prose))
     if verdict.touched:
         listed = words.listing(verdict.touched, code)
         alerts.append(
@@ -106,6 +108,7 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         _Section(
             "validation", "" if words.panel(verdict) else _labelled("Validation", words.validation_line(context, code))
         ),
+        _Section("rows", _moved(verdict, context), folded=True),
         _Section("learning", _labelled("Learning", words.learning_line(context, code))),
         _Section("calibration", _labelled("Calibration", words.calibration_line(words.shown_calibration(verdict)))),
         _Section("epoch", _labelled("Holdout", words.epoch_line(verdict, code))),
@@ -118,6 +121,17 @@ def _sections(verdict: Verdict, context: Context) -> list[_Section]:
         _Section("lineage", _lineage(verdict), folded=True),
         _Section("reproduce", _reproduce(verdict, context), folded=True),
     ]
+
+
+def _moved(verdict: Verdict, context: Context) -> str:
+    """The rows of the validation month that gained and lost most, and what explains each."""
+    if not context.moved:
+        return ""
+    head = ["row", "label", "champion", "this", "gain"]
+    rows = [[code(one.key), *map(prose, moved.cells(one))] for one in context.moved]
+    asked = code(moved.command(context.moved[-1].key, verdict.commit))
+    note = f"<sub>Rows of the validation month whose loss has changed most. Step by step: {asked}</sub>"
+    return f"<details><summary>Rows that gained and lost most</summary>\n\n{table(head, rows)}\n\n{note}\n\n</details>"
 
 
 def _labelled(name: str, text: str) -> str:

@@ -26,6 +26,21 @@ Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "c
 
 
 @dataclass(frozen=True)
+class Moved:
+    """A row of the validation month whose loss the challenger has changed most, by the keys and labels of its table.
+
+    `champion` and `challenger` are what both predicted, of several classes for the label's; `gain` is by how much the
+    challenger has lost less at it.
+    """
+
+    key: str
+    label: str
+    champion: float
+    challenger: float
+    gain: float
+
+
+@dataclass(frozen=True)
 class Context:
     """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
 
@@ -36,8 +51,10 @@ class Context:
     month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
     added differ; `profiles` are the columns that moved most. `trend` is (month, version, value) of `trend_metric` on
     the validation month of each version, this challenger last. `override` says who has let the commit into a protected
-    branch by their word, and why. `remarks` are what the judge could not ask of this project. `measured` are
-    (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the target branch.
+    branch by their word, and why; `review` who has accepted or rejected what was judged. `remarks` are what the judge
+    could not ask of this project. `moved` are the rows of the validation month that gained most, and then those that
+    lost most. `measured` are (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the
+    target branch.
     """
 
     kind: Kind = "judged"
@@ -62,7 +79,9 @@ class Context:
     trend_metric: str = ""
     next_version: str = ""
     override: str = ""
+    review: str = ""
     remarks: tuple[str, ...] = ()
+    moved: tuple[Moved, ...] = ()
     measured: tuple[tuple[str, float | None, float], ...] = ()
     measured_before: str = ""
     next_step: str = ""

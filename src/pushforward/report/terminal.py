@@ -3,7 +3,7 @@
 import textwrap
 
 from pushforward.gate.verdict import Outcome, Verdict, by_limits
-from pushforward.report import words
+from pushforward.report import moved, words
 from pushforward.report.note import Context
 from pushforward.text import capital, cut, left, plain, right
 
@@ -31,6 +31,8 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     lines += [cut(f"  │ {line}", width) for line in words.message_lines(context)[-words.LISTED :]]
     if context.override:
         lines += _wrap(f"let in by a person's word: {plain(context.override)}", width, "  ! ", "    ")
+    if context.review:
+        lines += _wrap(plain(context.review, 600), width, "  ! ", "    ")
     if context.renamed_from:
         lines += _wrap(f"{words.RENAMED.lower()}: {plain(words.unlike(context))}", width, "  ! ", "    ")
     if verdict.touched:
@@ -46,6 +48,7 @@ def terminal(verdict: Verdict, context: Context | None = None, *, width: int = 8
     facts = [
         ("slices", words.slices_line(words.shown_slices(verdict), plain)),
         ("validation", "" if words.panel(verdict) else words.validation_line(context, plain)),
+        ("rows", moved.line(verdict, context)),
         ("learning", words.learning_line(context, plain)),
         ("calibration", words.calibration_line(words.shown_calibration(verdict))),
         ("data", words.data_line(context, plain)),
@@ -100,7 +103,8 @@ def _looks_line(verdict: Verdict) -> str:
         return "sealed until it retires" if verdict.sealed and verdict.verdict != "unknown" else ""
     again = ", the same question as before" if verdict.look.replayed else ""
     closed = "; sealed until it retires" if verdict.sealed else "; retired, its numbers are open"
-    return f"look {verdict.look.number} of {verdict.look.of}{again}{closed}"
+    made = f"; {told.removesuffix(' on this holdout')}" if (told := words.promotion(verdict)) else ""
+    return f"look {verdict.look.number} of {verdict.look.of}{again}{made}{closed}"
 
 
 def _wrap(text: str, width: int, first: str, rest: str | None = None) -> list[str]:

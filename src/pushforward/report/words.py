@@ -34,7 +34,7 @@ SIGNS: dict[str, str] = {
     "promote": "✓",
     "hold": "✗",
     "unknown": "?",
-    "calibration-only": "✗",
+    "calibration-only": "?",
     "identical": "=",
     "invalid": "!",
     "measured": "•",
@@ -188,6 +188,12 @@ def own_word(verdict: Verdict) -> str:
     return SELF_SCORED if self_scored(verdict) else ""
 
 
+def review_alert(context: Context, shown: Shown) -> str:
+    """A person's word on what was judged, as markdown sets it apart."""
+    word, _, rest = context.review.partition(" ")
+    return f"> [!IMPORTANT]\n> **{word.capitalize()} by a person's word**, not by the gate: {shown(rest)}"
+
+
 def by_word(verdict: Verdict) -> str:
     """Whose word promotes what was not judged; "" where nobody's does."""
     by = verdict.rules.get(BY) if by_limits(verdict) else None
@@ -219,9 +225,19 @@ def panel(verdict: Verdict) -> Validation | None:
     return None if verdict.numbers else verdict.validation
 
 
+def promotion(verdict: Verdict) -> str:
+    """Which promotion on its holdout a version is, or would be; "" where there is one at most, and of a refresh."""
+    look = verdict.look
+    if verdict.verdict != "promote" or look is None or look.promoted is None or (look.promotions or 1) == 1:
+        return ""
+    would = "" if verdict.event == "push" else "would be "
+    return f"{would}promotion {look.promoted + 1} of {look.promotions} on this holdout"
+
+
 def sealed(verdict: Verdict) -> str:
     """Why no number of the holdout is shown, and what that rests on."""
-    spent = f"look {verdict.look.number} of {verdict.look.of} is taken; " if verdict.look else ""
+    made = f", {told}" if (told := promotion(verdict)) else ""
+    spent = f"look {verdict.look.number} of {verdict.look.of} is taken{made}; " if verdict.look else ""
     return (
         f"Holdout: {spent}its numbers stay sealed until it retires, since thirty exact answers are enough to fit it. "
         "On your honour: who has the data can compute them."

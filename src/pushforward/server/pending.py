@@ -15,7 +15,7 @@ from pushforward.git import repository as git
 from pushforward.git.refs import FOREIGN, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.registry.grammar import ENVIRONMENT_TAG
+from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG
 from pushforward.report import notes
 from pushforward.server.init import DELETED
 from pushforward.server.runs import Job
@@ -152,9 +152,15 @@ def _pull(repository: Repository, ref: str) -> int:
     return number
 
 
-def puts_to_use(server: Server, ref: str) -> bool:
-    """Whether a tag of this name puts a version to use in an environment where a person decides that."""
-    return _assignment(ref, _manual(server)) is not None
+def starts_a_run(server: Server, ref: str) -> bool:
+    """Whether a tag of this name puts a version to use where a person decides that, or is a person's word."""
+    manual = _manual(server)
+    return (_assignment(ref, manual) or _review(ref, manual[0])) is not None
+
+
+def _review(ref: str, models: list[str]) -> tuple[str, int] | None:
+    found = REVIEW_TAG.fullmatch(ref.removeprefix(TAGS))
+    return (f"{found['model']}@review", int(found["counter"])) if found and found["model"] in models else None
 
 
 def _manual(server: Server) -> tuple[list[str], set[str]]:
@@ -181,13 +187,14 @@ def _assignment(ref: str, manual: tuple[list[str], set[str]]) -> tuple[str, int]
 
 
 def _tags(server: Server, judged: set[str]) -> list[Job]:
-    """The tags that put a version to use where a person decides that, by their numbers; what they start has not run."""
+    """The tags that put a version to use where a person decides that, and reviews, by their numbers, not run yet."""
     manual = _manual(server)
     found = []
-    refs = server.repository.refs(TAGS, FOREIGN) if manual[1] else []
+    refs = server.repository.refs(TAGS, FOREIGN)
     others = foreign({ref.name: ref.object for ref in refs})  # what GTO has put to use starts nothing here
     for ref in refs:
-        place = None if ref.name.removeprefix(TAGS) in others else _assignment(ref.name, manual)
+        foreign_ = ref.name.removeprefix(TAGS) in others
+        place = None if foreign_ else _assignment(ref.name, manual) or _review(ref.name, manual[0])
         if place is not None and ref.type == "tag" and ref.object not in judged:
             found.append((place, Job("tag", ref.name, ref.target, tag=ref.object)))
     return [job for _, job in sorted(found, key=lambda one: one[0])]

@@ -149,16 +149,16 @@ def jobs(server: Server, updates: list[tuple[str, str, str]]) -> Iterator[Job]:
     for old, new, ref in sorted(updates, key=lambda update: update[2] != default):
         if ref.startswith("refs/heads/") and new != ZERO:
             yield Job("push" if ref == default else "pull_request", ref, new, old)
-        elif ref.startswith("refs/tags/") and new != ZERO and _puts_to_use(server, ref):
+        elif ref.startswith("refs/tags/") and new != ZERO and _starts_a_run(server, ref):
             commit = server.repository.resolve(new)
             if commit is not None and commit != new:
                 yield Job("tag", ref, commit, tag=new)
 
 
-def _puts_to_use(server: Server, ref: str) -> bool:
+def _starts_a_run(server: Server, ref: str) -> bool:
     from pushforward.server import pending  # only where there is a tag
 
-    return pending.puts_to_use(server, ref)
+    return pending.starts_a_run(server, ref)
 
 
 def detached(found: list[Job]) -> str:

@@ -37,6 +37,7 @@ QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a que
 ATTEMPTS = 3
 # How the reason of a run begins that was never run to its end.
 SKIPPED, CANCELLED, SUPERSEDED = "skipped: ", "cancelled: ", "superseded by "
+UNTRAINED = "not trained: "  # for its holdout answers no more
 
 EventName = Literal["push", "pull_request", "tag", "schedule"]
 State = Literal["queued", "running", "done", "cancelled"]
@@ -84,7 +85,8 @@ class Run:
 
     `verdict` is that of a judged commit, or how the workflows of a tag or a schedule ended. `stage` is the workflow at
     work. `waits_for` is a commit of the default branch without whose verdict this one cannot be had. One that is not
-    `final` is tried again; what the `machine` has let fail, so many times in a row, says nothing of the commit.
+    `final` is tried again; what the `machine` has let fail, so many times in a row, says nothing of the commit. What
+    is `insisted` on is trained, whether or not its holdout answers.
     """
 
     job: Job
@@ -97,6 +99,7 @@ class Run:
     final: bool = False
     machine: bool = False
     failures: int = 0
+    insisted: bool = False
     asked: float = 0.0
     started: float = 0.0
     ended: float = 0.0
@@ -266,13 +269,16 @@ def retry(server: Server, run: Run) -> None:
     """Take the verdict of a run back, so that it is run again; only of one that says nothing of a model, or whose look
     stays open for days to come.
 
+    One that was not trained, for its holdout answers no more, is trained then.
+
     The commit must still be what its branch is at: of an earlier one no verdict could say what merging it would do.
     """
     repository, job = server.repository, run.job
     if run.state == "running" or not run.final:
         raise PushforwardError(f"{job.id} is {run.state}", next=f"pushforward runs logs -f {job.id}")
-    waits = run.verdict == "unknown" and _is_open(repository, job)
-    if run.state != "cancelled" and run.verdict not in {"invalid", "failure", "timed-out"} and not waits:
+    untrained = run.reason.startswith(UNTRAINED)
+    again = untrained or (run.verdict == "unknown" and _is_open(repository, job))
+    if run.state != "cancelled" and not again and run.verdict not in {"invalid", "failure", "timed-out"}:
         raise PushforwardError(
             f"{job.id} has its verdict, {run.verdict}; the same commit gets no other",
             next="change something and push",
@@ -282,7 +288,7 @@ def retry(server: Server, run: Run) -> None:
         raise PushforwardError(f"{job.id} runs again when its time comes", next="pushforward dispatch")
     _must_be_current(repository, job)
     forget(server, job)
-    store(server, Run(job, asked=time.time()))
+    store(server, Run(job, asked=time.time(), insisted=untrained))
     ring(server)
 
 

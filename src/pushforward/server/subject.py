@@ -18,10 +18,11 @@ from pushforward.pipeline.revision import Revision
 from pushforward.registry import ssh
 from pushforward.report import notes
 from pushforward.server import flows
-from pushforward.server.runs import CANCELLED, SKIPPED, Job
+from pushforward.server.runs import CANCELLED, SKIPPED, UNTRAINED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
 MEASURED = "measured"
+UNRUN = (SKIPPED, CANCELLED, UNTRAINED)
 PAST, JUDGES = 100, 3  # commits that are asked for an earlier judge, and how many of those are tried
 
 
@@ -73,13 +74,13 @@ class Subject:
 
     @functools.cached_property
     def before(self) -> str:
-        """The push before this one that was run; one that was skipped or cancelled says nothing of what it changed."""
+        """The push before this one that was run; one that was not says nothing of what it changed."""
         return self.last_run(self.job.before)
 
     def last_run(self, commit: str) -> str:
         """`commit`, or the newest push of the default branch before it that was run; zeros where there is none."""
         moves = {after: before for before, after in self.repository.reflog(self.default)}
-        while commit in moves and str(self.verdict_of(commit).get("reason", "")).startswith((SKIPPED, CANCELLED)):
+        while commit in moves and str(self.verdict_of(commit).get("reason", "")).startswith(UNRUN):
             commit = moves.pop(commit)
         return commit
 
@@ -127,6 +128,21 @@ class Subject:
         """Whether a commit says that it shall be promoted: then it is run, even where it changes nothing."""
         (found,) = self.repository.objects([self.job.commit])
         return found is not None and bool(ssh.word_in(found[1], ssh.PROMOTE))
+
+    def heard(self, workflow: str) -> Event:
+        """What workflows of the default branch are told of a person's word: as a forge does, after a `workflow`."""
+        return Event(
+            "workflow_run",
+            self.main,
+            self.default,
+            action="completed",
+            head=self.job.branch,
+            head_sha=self.job.commit,
+            workflow=workflow,
+            source="push",
+            conclusion="success",
+            run_id=self.id,
+        )
 
     def as_if_merged(self) -> Event:
         """The same files, pushed to the default branch."""

@@ -4,11 +4,11 @@ import contextlib
 import dataclasses
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pushforward.actions import event, workflow
+from pushforward.actions import event, filters, workflow
 from pushforward.actions.act import run_workflow
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
@@ -20,10 +20,13 @@ from pushforward.git.refs import VERDICTS
 from pushforward.git.server import Server
 from pushforward.judge import handover, judged, recorded
 from pushforward.judge.handover import read_metrics
+from pushforward.registry import reviews
 from pushforward.registry import tags as registry
+from pushforward.registry.grammar import REVIEW_TAG
+from pushforward.report import notes
 from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.server import record, recover, runs
+from pushforward.server import record, recover, runs, untrained
 from pushforward.server.console import Console, Lines
 from pushforward.server.provision import Provision
 from pushforward.server.record import Outcome
@@ -34,6 +37,7 @@ from pushforward.server.wish import Wish
 if TYPE_CHECKING:
     from pushforward.release import promote
 
+REVIEW = "review"  # how the name of the workflow ends of whose end the judge hears, of a person's word
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
 LEFT = ("verdict.json", "report.md", "report.txt")  # by a judge that has come to a verdict
@@ -74,10 +78,14 @@ class Execution:
         # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
         most = 2 * max(1, len(started)) * subject.settings.server.timeout_minutes
         signal.alarm(60 * (most + BUILD_MINUTES))
+        if REVIEW_TAG.fullmatch(self.job.branch) and self.job.event == "tag":
+            return self._reviewed()
         if self.job.event in {"tag", "schedule"}:
             return self._plain(started)
         if not started or (not subject.trusted and not self._would_run_on_main()):
             return self._carried()
+        if skipped := untrained.begin(self.server, subject, self.console.say, insisted=self.run.insisted):
+            return skipped
         self.console.say(subject.headline())
         for flow in started:
             result = self._workflow(flow, first, subject.commit)
@@ -112,19 +120,57 @@ class Execution:
         results = [self._workflow(flow, subject.event, subject.commit) for flow in started]
         worst = next((result for result in results if result.conclusion not in {"success", "skipped"}), None)
         if worst is not None:
-            reason = worst.cause.text or (worst.errors or (worst.conclusion,))[0]
-            then = f"\n  next: {worst.cause.next}" if worst.cause.next else ""
-            named = reason if reason.startswith(worst.file) else f"{worst.file}: {reason}"
-            told = f"! {worst.conclusion.upper()}  {named}{then}"
-            # nobody has called it off: somebody has killed it
-            killed = worst.conclusion == "failure" and any(job.result == "cancelled" for job in worst.jobs)
-            return Outcome(worst.conclusion, told, reason=reason, final=not killed)
+            return self._failed(worst)
         made = self.artifacts / RELEASE
         kept = made if job.event == "tag" and made.is_dir() and not made.is_symlink() else None
         version = self._version() if kept else ""
         where = f"; its release: {self.server.folder / record.RELEASES / version}" if kept else ""
         said = f"✓ {job.branch if job.event == 'tag' else job.file}: done{where}"
         return Outcome("success", said, subject=subject.commit, release=kept, version=version)
+
+    def _failed(self, worst: WorkflowResult) -> Outcome:
+        """The outcome of a workflow that nobody judges, and that did not end well."""
+        reason = worst.cause.text or (worst.errors or (worst.conclusion,))[0]
+        then = f"\n  next: {worst.cause.next}" if worst.cause.next else ""
+        named = reason if reason.startswith(worst.file) else f"{worst.file}: {reason}"
+        told = f"! {worst.conclusion.upper()}  {named}{then}"
+        # nobody has called it off: somebody has killed it
+        killed = worst.conclusion == "failure" and any(job.result == "cancelled" for job in worst.jobs)
+        return Outcome(worst.conclusion, told, reason=reason, final=not killed)
+
+    def _reviewed(self) -> Outcome:
+        """A person's word: the report says so; what it takes on the default branch is promoted, not judged again."""
+        subject, job = self.subject, self.job
+        (raw,) = self.repository.objects([job.tag])
+        said = reviews.parse(job.branch, job.tag, raw[1]) if raw else None
+        if said is None:
+            return Outcome("skipped", f"{job.branch} says no word", subject=subject.commit)
+        self.console.say(f"{job.branch}: {said.told}")
+        recorded.review(self.repository, said, lock=self.server.folder / notes.LOCK)
+        if not said.promotes:
+            return Outcome("success", f"✓ {job.branch}: {said.word} by {said.by}", subject=subject.commit)
+        found = [(flow, heard) for flow in subject.workflows(subject.main) for heard in self._hears(flow)]
+        if not found:
+            why = f"no workflow of {subject.main[:9]} hears of a review: judge.yml does, from this version on"
+            raise PushforwardError(why, next="pushforward adopt --update, then push it and accept again")
+        self.judged.mkdir(exist_ok=True)
+        for flow, heard in found:
+            result = self._workflow(flow, heard, subject.main)
+            if result.conclusion not in {"success", "skipped"}:
+                return self._failed(result)
+        from pushforward.release import promote  # a verdict that is carried over must not wait for it
+
+        standing = promote.standing(self.repository, job.branch.partition("@")[0], job.commit)
+        recorded.review(self.repository, said, lock=self.server.folder / notes.LOCK, step=standing.words)
+        return Outcome("success", f"✓ {job.branch}: {standing.words}", subject=subject.commit)
+
+    def _hears(self, flow: Workflow) -> Iterator[Event]:
+        """The event by which a workflow of the default branch hears of a review, if it does."""
+        named = (flow.on.get("workflow_run") or {}).get("workflows", [])
+        for name in named if isinstance(named, list) else [named]:
+            heard = self.subject.heard(str(name))
+            if str(name).endswith(REVIEW) and filters.matches(flow, heard):
+                yield heard
 
     def _version(self) -> str:
         """The version that the tag of this run puts to use."""

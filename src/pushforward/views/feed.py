@@ -38,6 +38,11 @@ def entries(snapshot: Snapshot, stays: Iterable[Stay]) -> list[Entry]:
         address = f"version/{version.version}.html"
         title = f"{version.name} was made"
         found.append(Entry(f"version {version.name}", tag.seconds, 1, title, tag.by, tag.reason, address))
+    for review in snapshot.registry.reviews:
+        tag = snapshot.tags[review.tag]
+        title = f"{review.commit[:7]} was {plain(str(tag.record.get('word', 'reviewed')), 20)} by a person's word"
+        address = f"run/{review.commit}.html"
+        found.append(Entry(f"review {review.name}", tag.seconds, 1, title, tag.by, tag.reason, address))
     for stay in stays:
         use, what = stay.use, stay.version.name if stay.version else stay.use.commit[:7]
         verb = "was taken out of" if use.empties else "was put back into" if stay.back else "was put into"

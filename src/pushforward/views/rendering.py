@@ -13,7 +13,7 @@ from pushforward import __version__, params, percent
 from pushforward.gate.verdict import LEVEL, by_limits, self_scored, worst_first
 from pushforward.judge import names
 from pushforward.registry.tags import NEITHER, UNJUDGED
-from pushforward.report import words
+from pushforward.report import moved, words
 from pushforward.text import beside, between, capital, clean, figure, plain, plural, sample, sentence, signed
 from pushforward.views import charts
 from pushforward.views.snapshot import clock
@@ -37,6 +37,7 @@ def _told_by() -> dict[str, Any]:
         "remarks": words.remarks,
         "epoch_line": lambda verdict: words.epoch_line(verdict, plain).partition(": ")[2],
         "measured": words.measured,
+        "explain": moved.command,
         "unlisted": words.unlisted,
         "written": lambda context: words.written(context, plain),
         "clustered": words.clustered,
@@ -78,6 +79,7 @@ def templates() -> Environment:
         "moment": lambda seconds: f"{clock(seconds):%Y-%m-%d %H:%M}",
         "iso": lambda seconds: clock(seconds).isoformat(),
         "holdout": words.span,
+        "promotion": words.promotion,
         "batches": names.span,
         "arrival": names.noun,
         "noun": params.noun,

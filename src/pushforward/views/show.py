@@ -21,6 +21,8 @@ from pushforward.views.history import History
 from pushforward.views.looked import Newest, newest
 from pushforward.views.snapshot import Header, Run, Snapshot, Tag, clock
 
+REVIEWS = 3  # shown in a terminal
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -69,6 +71,19 @@ class Deprecated:
 
 
 @dataclass(frozen=True)
+class Reviewed:
+    """A person's word on a verdict: on what was judged at a commit, `accepted` or `rejected`, when, by whom and why."""
+
+    tag: str
+    word: str
+    commit: str
+    verdict: str
+    when: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Foreign:
     """What GTO has left from before the server, the highest version last, and what it has put to use where none is."""
 
@@ -81,7 +96,8 @@ class State:
     """The registry and the history of a repository, newest verdict last.
 
     `foreign` is what nobody here has judged or signed, `earlier` what environments hold under other names than the
-    model has now, `lacks` what is not known of a remote, `looks` how what is in use does.
+    model has now, `lacks` what is not known of a remote, `looks` how what is in use does, `reviews` what people have
+    said of verdicts, the newest last.
     """
 
     model: str
@@ -95,6 +111,7 @@ class State:
     foreign: Foreign = Foreign()
     lacks: str = ""
     looks: tuple[Newest, ...] = ()
+    reviews: tuple[Reviewed, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """For `--json`."""
@@ -145,6 +162,7 @@ def of(snapshot: Snapshot, known: Registry, tags: Mapping[str, Tag]) -> State:
         (*known.problems, *inconsistent, *unread),
         tuple(_entry(run, made) for run in reversed(snapshot.runs)),
         foreign=Foreign(tuple(one.name for one in known.foreign_versions), known.foreign_environments),
+        reviews=tuple(_reviewed(review, tags) for review in known.reviews),
     )
 
 
@@ -172,8 +190,7 @@ def _counting(root: Path, repository: Repository, model: str, rules: Settings) -
 
 def _tags(repository: Repository, known: Registry) -> dict[str, Tag]:
     """Every tag of the registry by its object, read at once."""
-    names = [one.tag for one in known.versions] + [one.tag for one in known.assignments]
-    names += [one.tag for one in known.deprecations]
+    names = [one.tag for one in known.tags]
     found = zip(names, repository.objects(names), strict=True)
     return {name: Tag(content[1]) for name, content in found if content is not None}
 
@@ -184,6 +201,12 @@ def _use(known: Registry, environment: str, tags: Mapping[str, Tag]) -> Use:
     previous = tags[latest.tag].record.get("previous")
     held = version.name if version else "" if latest.empties else "?"
     return Use(environment, held, latest.name, when, by, reason, str(previous or ""))
+
+
+def _reviewed(review: registry.Review, tags: Mapping[str, Tag]) -> Reviewed:
+    (when, by, reason), record = _told(tags[review.tag]), tags[review.tag].record
+    word, verdict = (plain(str(record.get(name, "")), 40) for name in ("word", "verdict"))
+    return Reviewed(review.name, word, review.commit, verdict, when, by, reason)
 
 
 def _deprecated(deprecation: registry.Deprecation, tags: Mapping[str, Tag]) -> Deprecated:
@@ -262,6 +285,7 @@ def terminal(state: State, *, width: int = 80) -> str:
     uses += [f"{name:<12} {version}  {UNJUDGED}" for name, version in state.foreign.uses.items()]
     uses = uses or [_nothing(state)]
     uses += [f"{'deprecated':<12} {one.version}  {_since(one)}" for one in state.deprecated]
+    uses += [_word(one) for one in state.reviews[-REVIEWS:]]
     uses += [f"{one.decision:<12} {one.environment} {one.version}  {_looked(one)}" for one in state.looks]
     if state.foreign.versions:
         count = f"{len(state.foreign.versions)} version{'s' if len(state.foreign.versions) > 1 else ''}"
@@ -283,6 +307,11 @@ def _nothing(state: State) -> str:
     if state.lacks:
         return "no version is known here"
     return "no version is in use yet" if state.versions else "no version yet"
+
+
+def _word(one: Reviewed) -> str:
+    who = plain(one.by.partition(" <")[0], 40)
+    return f"{one.word:<12} {one.commit[:7]} ({one.verdict})  {one.when} by {who}: {plain(one.reason)}"
 
 
 def _looked(one: Newest) -> str:

@@ -18,7 +18,7 @@ from pushforward.registry.tags import Registry
 from pushforward.report import note
 from pushforward.report.note import About
 
-REJECTED = ("hold", "calibration-only")
+REJECTED = ("hold",)
 
 
 class _Part(BaseModel):

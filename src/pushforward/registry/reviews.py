@@ -1,0 +1,123 @@
+"""Reviews: what people have said of verdicts, as the tags of a registry have it, and what of it still holds. Pure.
+
+A word is on one verdict: on its bytes, the model judged, the version it was held against and the holdout. Of several on
+one commit the last counts. Whether its signature does, whoever reads the tags has asked.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pushforward.git.repository import Repository
+from pushforward.registry import ssh
+from pushforward.registry import tags as registry
+from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED, REJECTED
+from pushforward.registry.tags import Registry
+from pushforward.text import plain
+
+LONGEST = 300
+TEXTS = ("commit", "event", "verdict", "sha256", "model", "environment", "holdout")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a word is on: the outcome, SHA-256 of the verdict, the model and its environment, champion ("" for none) and
+    holdout.
+    """
+
+    commit: str
+    event: str
+    verdict: str
+    sha256: str
+    model: str
+    environment: str
+    champion: str
+    holdout: str
+
+    @property
+    def question(self) -> tuple[str, ...]:
+        """What has to be the same where a word on one commit counts for another."""
+        return self.verdict, self.model, self.environment, self.champion, self.holdout
+
+
+@dataclass(frozen=True)
+class Word:
+    """A person's word: in the tag `name`, whose object is `tag`, by the address `by`, signed at `when` (seconds)."""
+
+    name: str
+    tag: str
+    word: str
+    by: str
+    when: int
+    reason: str
+    subject: Subject
+
+    @property
+    def promotes(self) -> bool:
+        """Whether it takes what is on the default branch already; what is on a branch its merge promotes."""
+        return self.word == ACCEPTED and self.subject.event == "push"
+
+    @property
+    def step(self) -> str:
+        """What comes next."""
+        if self.word == REJECTED:
+            return "a protected default branch does not take it; change it, and push again"
+        if self.promotes:
+            return "nothing to do: a version is made of the model that was judged"
+        return "merge it: the default branch takes it, and makes a version of the very same model"
+
+    @property
+    def told(self) -> str:
+        """It in one sentence without a full stop, as tags, cards and reports have it."""
+        return f"{self.word} by {self.by} against `{self.subject.verdict}`: {self.reason}"
+
+
+def record(word: str, subject: Subject, *, reason: str, by: str) -> dict[str, Any]:
+    """What the tag of a review says to machines."""
+    told = {name: getattr(subject, name) for name in TEXTS}
+    return {"schema": 2, "word": word, **told, "champion": subject.champion or None, "reason": reason, "by": by}
+
+
+def message(word: str, subject: Subject, by: str, told: dict[str, Any]) -> str:
+    """The message of a review's tag: its sentence, then the record."""
+    line = f"{word} by {by} against `{subject.verdict}` ({subject.commit[:9]}): {told['reason']}"
+    return f"{line}\n\n{json.dumps(told, sort_keys=True, separators=(',', ':'))}\n"
+
+
+def read(repository: Repository, known: Registry) -> list[Word]:
+    """The words of a registry in their order; what is none of ours is left out."""
+    if not known.reviews:
+        return []
+    found = repository.objects([review.tag for review in known.reviews])
+    words = (parse(one.name, one.tag, raw[1]) for one, raw in zip(known.reviews, found, strict=True) if raw)
+    return [word for word in words if word]
+
+
+def parse(name: str, identity: str, raw: bytes) -> Word | None:
+    """The word in a tag object; None where it has another form."""
+    content = raw.decode("utf-8", "replace")
+    told, tagger = registry.record(content), ssh.TAGGER.search(content)
+    texts = [told.get(part) for part in (*TEXTS, "reason")]
+    if tagger is None or told.get("word") not in {ACCEPTED, REJECTED} or not all(isinstance(one, str) for one in texts):
+        return None
+    subject = Subject(**{part: str(told[part]) for part in TEXTS}, champion=str(told.get("champion") or ""))
+    why = plain(str(told["reason"]), LONGEST)
+    return Word(name, identity, str(told["word"]), plain(tagger["email"]), int(tagger["when"]), why, subject)
+
+
+def last(words: Sequence[Word], commit: str) -> Word | None:
+    """The word that counts on a commit."""
+    return next((word for word in reversed(words) if word.subject.commit == commit), None)
+
+
+def covering(words: Sequence[Word], subject: Subject) -> Word | None:
+    """The word of acceptance that stands, on this commit or on another one that asked the very same question."""
+    if subject.verdict not in ACCEPTABLE:
+        return None
+    mine = [word for word in words if word.word == ACCEPTED and last(words, word.subject.commit) == word]
+    same = [word for word in mine if word.subject.question == subject.question]
+    own = last(words, subject.commit)
+    if own is not None and own.word == REJECTED:
+        return None
+    return next((word for word in reversed(same) if word.subject.commit == subject.commit), same[-1] if same else None)

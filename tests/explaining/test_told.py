@@ -1,0 +1,106 @@
+"""What an `explain` command has written is a stranger's: form, size and sums."""
+
+import json
+import math
+
+import pytest
+
+from pushforward.errors import PushforwardError
+from pushforward.explaining.told import LIMIT_BYTES, Told, read
+
+
+def written(tmp_path, tree):
+    path = tmp_path / "out.json"
+    path.write_text(tree if isinstance(tree, str) else json.dumps(tree))
+    return path
+
+
+def test_what_is_well_formed_is_taken_and_what_else_is_there_left_alone(tmp_path):
+    line = {"name": "temp", "value": 39.0, "unit": "°F", "note": "known 09:51", "more": {"a": [1]}}
+    told = read(written(tmp_path, {"steps": [{"name": "joined", "rows": [line]}], "else": 1}))
+    assert told.steps[0].rows[0].value == 39.0
+    assert told.contributions is None
+    assert read(written(tmp_path, {})) == Told()
+
+
+@pytest.mark.parametrize("value", ["text", 3, 2.5, True, None], ids=["text", "whole", "number", "truth", "nothing"])
+def test_a_value_keeps_its_type(tmp_path, value):
+    told = read(written(tmp_path, {"steps": [{"name": "a", "rows": [{"name": "b", "value": value}]}]}))
+    found = told.steps[0].rows[0].value
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_no_control_character_and_no_long_text_gets_through(tmp_path):
+    line = {"name": "\x1b[2Ja\u202eb", "value": "x" * 5000, "note": "one\ntwo"}
+    told = read(written(tmp_path, {"steps": [{"name": "s", "rows": [line]}]})).steps[0].rows[0]
+    assert told.name == "ab"
+    assert told.note == "one two"
+    assert len(told.value) == 120
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ("no json", "is not JSON"),
+        ("[1]", "it is not an object"),
+        ('{"prediction": NaN}', "NaN is no number"),
+        ('{"prediction": 1e999}', "not of the form expected: prediction"),
+        ({"prediction": "0.5"}, "not of the form expected: prediction"),
+        ({"steps": [{"rows": []}]}, "steps.0.name"),
+        ({"steps": [{"name": "a", "rows": [{"name": "b", "value": [1]}]}]}, "steps.0.rows.0.value"),
+        ({"steps": [{"name": str(n)} for n in range(21)]}, "steps: List should have at most 20"),
+        ({"contributions": {"link": "probit", "base": 0}}, "contributions.link"),
+        ({"contributions": {"base": 0.0, "parts": [{"name": "a"}]}}, "contributions.parts.0.contribution"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"a": "' + "x" * LIMIT_BYTES + '"}', "the limit is 1,048,576"),
+    ],
+)
+def test_anything_else_is_refused_with_where_it_is_wrong(tmp_path, tree, said):
+    with pytest.raises(PushforwardError, match=r"explain command|not JSON") as refused:
+        read(written(tmp_path, tree))
+    assert said in str(refused.value)
+
+
+def test_a_link_and_no_file_are_refused(tmp_path):
+    with pytest.raises(PushforwardError, match=r"left no file out\.json"):
+        read(tmp_path / "out.json")
+    (tmp_path / "out.json").symlink_to("/etc/hostname")
+    with pytest.raises(PushforwardError, match=r"left no file out\.json"):
+        read(tmp_path / "out.json")
+
+
+@pytest.mark.parametrize(
+    ("link", "base", "part", "p"),
+    [("logit", -1.0, 0.25, 1 / (1 + math.exp(0.75))), ("log", 0.5, 0.5, math.e), ("identity", 3.0, -1.5, 1.5)],
+)
+def test_base_and_contributions_are_held_against_the_prediction(link, base, part, p):
+    parts = [{"name": "a", "contribution": part}]
+    told = Told.model_validate({"contributions": {"link": link, "base": base, "parts": parts}, "prediction": p})
+    assert told.doubts({"p": p}) == []
+    off = Told.model_validate({"contributions": {"link": link, "base": base + 0.01, "parts": parts}})
+    assert "they do not explain it" in off.doubts({"p": p})[0]
+
+
+def test_a_prediction_that_is_not_that_of_score_is_said():
+    assert Told(prediction=0.5).doubts({"p": 0.5 + 1e-10}) == []
+    assert "what explains is not what scores" in Told(prediction=0.5).doubts({"p": 0.5001})[0]
+
+
+def test_a_sum_of_single_precision_agrees_and_one_of_four_digits_does_not():
+    def off_by(error):
+        told = Told.model_validate({"contributions": {"base": 0.5, "parts": [{"name": "a", "contribution": error}]}})
+        return told.doubts({"p": 0.5})
+
+    assert off_by(2e-6) == []
+    assert off_by(1e-4)
+
+
+def test_contributions_of_a_class_name_it():
+    told = Told.model_validate({"contributions": {"base": 0.7, "of": "p_b"}})
+    assert told.doubts({"p_a": 0.3, "p_b": 0.7}) == []
+    assert told.doubts({"p_a": 0.3}) == ["the contributions are of p_b, which score does not predict"]
+
+
+def test_a_sum_beyond_all_numbers_is_no_traceback():
+    told = Told.model_validate({"contributions": {"link": "log", "base": 1e308}})
+    assert told.doubts({"p": 0.5})
