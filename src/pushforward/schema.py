@@ -281,7 +281,14 @@ class Gate(Section):
     delta: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Of the loss huber, in the unit of the label."
     )
-    window: int = Field(default=2, ge=1, le=12, description="How many of the newest batches are the holdout.")
+    window: int = Field(default=2, ge=1, le=400, description="How many of the newest batches are the holdout.")
+    extend: int = Field(
+        default=0,
+        ge=0,
+        le=400,
+        exclude=True,  # of how often is judged; a look tells its own plan
+        description="How many more batches a window may grow by while a look that could not tell stays open.",
+    )
     renews: int = Field(
         default=500,
         ge=100,

@@ -302,6 +302,11 @@ class Settings:
         return self.project.gate.renews
 
     @property
+    def extend(self) -> int:
+        """How many more batches a window may grow by, while a look that could not tell stays open."""
+        return self.project.gate.extend if self.batched else 0
+
+    @property
     def promotions(self) -> int:
         """How many changes may be promoted on a holdout before it retires."""
         return self.project.gate.promotions

@@ -135,13 +135,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Holdout:
-    """The rows that neither model trained on: of some months, or batches, or of an epoch where there are none."""
+    """The rows that neither model trained on: of some months, or batches, or of an epoch where there are none.
+
+    `until` is the last of the months that were there when they were first looked at, where more have come since.
+    """
 
     months: tuple[str, ...]
     rows: int
     days: int
     sha256: str
     epoch: Epoch | None = None
+    until: str = ""
     __pydantic_config__: ClassVar[Any] = _STRICT
 
 
@@ -170,11 +174,29 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """How far a look has come that may wait for more clusters: its which `asking` the verdict is.
+
+    Of its own `level` it has `spent` so much by now, and all of it at so many `planned` clusters. While it is `open`,
+    those to come may settle it: about so many `more`, None where nothing tells.
+    """
+
+    asking: int
+    planned: int
+    level: float
+    spent: float
+    open: bool
+    more: int | None
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+
+@dataclass(frozen=True)
 class Look:
     """Which use of the holdout a verdict was, of how many, at which level; `replayed` gave an earlier answer again.
 
     `promoted` versions were made on that holdout by other looks, of `promotions` that may be. Both are None of the
     month's refresh, which is none of them.
+    `alpha` is what this verdict's test was held to; where the look is one that may wait, `waiting` says of how much.
     """
 
     number: int
@@ -183,6 +205,7 @@ class Look:
     replayed: bool = False
     promoted: int | None = None
     promotions: int | None = None
+    waiting: Waiting | None = None
     __pydantic_config__: ClassVar[Any] = _STRICT
 
 
@@ -252,6 +275,10 @@ class Verdict:
         tree = dataclasses.asdict(self)
         if self.holdout is not None and self.holdout.epoch is None:
             del tree["holdout"]["epoch"]  # as it was before there were epochs
+        if self.holdout is not None and not self.holdout.until:
+            del tree["holdout"]["until"]  # or before windows grew
+        if self.look is not None and self.look.waiting is None:
+            del tree["look"]["waiting"]
         if self.look is not None and self.look.promotions is None:
             del tree["look"]["promoted"], tree["look"]["promotions"]  # as it was when the first one was the last
         return json.dumps(tree, allow_nan=False, ensure_ascii=False, separators=(",", ":"))

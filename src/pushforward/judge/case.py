@@ -20,6 +20,7 @@ from pushforward.judge import holdout as holdouts
 from pushforward.judge.change import arrived, earlier_than
 from pushforward.judge.question import Question
 from pushforward.judge.score import Command
+from pushforward.judge.waiting import window_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision, manifest_of, model_digest
@@ -94,7 +95,12 @@ class Case:
     @property
     def months(self) -> tuple[str, ...]:
         """The months, or batches, of the holdout; none where it is by keys."""
-        return tuple(self.batches[-self.rules.gate.window :])
+        return tuple(self.batches[-self.window :])
+
+    @cached_property
+    def window(self) -> int:
+        """How many of the newest batches they are."""
+        return window_of(self.judge, self.subject)
 
     @cached_property
     def batches(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pushforward import params
+from pushforward import params, schema
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
 from pushforward.gate.verdict import Digests
@@ -20,6 +20,8 @@ from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
+
+WINDOW = f"{schema.FILE}: gate.window"
 
 
 def earlier_than(repository: Repository, known: registry.Registry, question: Question) -> registry.Registry:
@@ -35,11 +37,17 @@ def earlier_than(repository: Repository, known: registry.Registry, question: Que
 
 
 def mode_of(
-    subject: Revision, champion: registry.Registered | None, grown: tuple[Growth, ...], *, trusted: bool
+    subject: Revision,
+    champion: registry.Registered | None,
+    grown: tuple[Growth, ...],
+    *,
+    trusted: bool,
+    window: int = 0,
 ) -> verdicts.Mode:
     """Whether a change is the refresh of data that arrived, or has to be better than what is in use.
 
-    `grown` says how the files have changed since the champion that are named as ones that only gain rows.
+    `grown` says how the files have changed since the champion that are named as ones that only gain rows. A `window`
+    that what arrives may extend is no other recipe.
     """
     if champion is None:
         return verdicts.mode([], None, subject.leaves, arrivals=subject.arrivals)
@@ -47,7 +55,8 @@ def mode_of(
     changed = subject.repository.changed(before.commit, subject.commit)
     changed = declared.without(subject.repository, subject.commit, changed)
     added = taken(grown, trusted=trusted)
-    return verdicts.mode(changed, before.leaves, subject.leaves, arrivals=subject.arrivals, grown=added)
+    leaves = _but_window(window, before, subject)
+    return verdicts.mode(changed, *leaves, arrivals=subject.arrivals, grown=added)
 
 
 def base_of(repository: Repository, question: Question, judge: str) -> str | None:
@@ -65,10 +74,12 @@ def touched_by(
     *,
     trusted: bool,
     metrics: Mapping[str, bytes] = MappingProxyType({}),
+    window: int = 0,
 ) -> tuple[str, ...]:
     """What of the judge a change touches: code, locks, rules, loss, the making of the holdout, contract, metrics.
 
-    Who commits the `metrics` that the run has found, with the lock that names them, touches nothing by it.
+    Who commits the `metrics` that the run has found, with the lock that names them, touches nothing by it; nor who
+    extends the `window` by what has arrived, where that is how it is judged.
     """
     if base is None or base == subject.commit:
         return ()
@@ -86,9 +97,19 @@ def touched_by(
         claims = _claims(repository, base, subject.commit)
         own = {path for path, claimed in claims.items() if _same(claimed, metrics.get(path))}
         changed = [path for path in repository.changed(base, subject.commit) if path not in own]
-        return verdicts.touched(changed, before.leaves, subject.leaves, made, arrivals=subject.arrivals, grown=added)
+        leaves = _but_window(window, before, subject)
+        return verdicts.touched(changed, *leaves, made, arrivals=subject.arrivals, grown=added)
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
+
+
+def _but_window(window: int, before: Revision, subject: Revision) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The leaves of both, without the window where that of the subject is the one that it is judged on."""
+    told = before.leaves, subject.leaves
+    if not window or subject.settings.gate.window != window:
+        return told
+    before_, after = ({key: value for key, value in one.items() if key != WINDOW} for one in told)
+    return before_, after
 
 
 def arrived(judge: Revision, subject: Revision) -> list[str]:

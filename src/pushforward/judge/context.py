@@ -246,6 +246,8 @@ def next_step(verdict: Verdict, context: Context) -> str:
         )
     if verdict.verdict == "unknown" and DOUBT in verdict.reason:
         return "look at the data named above; pushforward.yaml is where a person says that it is right"
+    if verdict.look is not None and verdict.look.waiting is not None and verdict.look.waiting.open:
+        return _wait(verdict, batch)
     if verdict.verdict == "unknown" and verdict.look is None and verdict.mode != "first":
         if self_scored(verdict):
             return (
@@ -257,6 +259,13 @@ def next_step(verdict: Verdict, context: Context) -> str:
         more = max(0, epoch.renews - epoch.waiting)
         return f"add rows to the data: the next epoch opens with {more:,} more unseen keys of the holdout"
     return ""
+
+
+def _wait(verdict: Verdict, batch: str) -> str:
+    """How an open look is taken up again."""
+    by_itself = "; the push that brings it is judged with it"
+    again = f", then pushforward runs retry {verdict.commit[:9]}" if verdict.event == "pull_request" else by_itself
+    return f"wait: extend the window by the next {batch}, in gate.window too{again}"
 
 
 def _shown(value: Any) -> str:

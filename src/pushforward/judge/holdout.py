@@ -2,7 +2,6 @@
 
 import functools
 import io
-import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from pushforward import files, parquet
+from pushforward import files, parquet, schema
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.judge import table
@@ -37,8 +36,11 @@ def build(
     pushed: tuple[str, Mapping[str, bytes]] | None,
     champion: str | None,
     grown: Mapping[str, bytes] = MappingProxyType({}),
+    window: int = 0,
 ) -> Path:
     """Make the holdout of `months` in the judge's checkout `root`; its folder.
+
+    It has as many of the newest as the rules say, or `window`, where a change extends it by those that it adds.
 
     Of a push the commit and the locks are taken over (`pushed`): what its stages made with the judge's code, files and
     parameters is what they would make here. The lock of a pull request is hostile; there that of the commit `champion`
@@ -62,6 +64,8 @@ def build(
     else:
         if months != rules.arrived(lambda file: files.read(root, file)):
             _set_months(root, rules, months)
+        if window not in (0, rules.gate.window):
+            _set(root, schema.FILE, "gate.window", window)
         pipeline.build(root, rules.contract.holdout)
     return files.place(root, rules.contract.holdout)
 
@@ -266,10 +270,14 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
 def _set_months(root: Path, rules: Settings, months: list[str]) -> None:
     """Say in a checkout of the judge that `months` have arrived, where its pipeline reads which."""
     file, key = rules.batches
+    _set(root, file, key, months)
+
+
+def _set(root: Path, file: str, key: str, value: list[str] | int) -> None:
     yaml, out = YAML(), io.BytesIO()
     tree = yaml.load(files.read(root, file))
     *above, last = key.split(".")
-    functools.reduce(operator.getitem, above, tree)[last] = months
+    functools.reduce(lambda part, name: part.setdefault(name, {}), above, tree)[last] = value
     yaml.dump(tree, out)
     files.write(root, file, out.getvalue())
 

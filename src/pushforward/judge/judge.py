@@ -21,7 +21,7 @@ from pushforward.git import kept
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import context as background
-from pushforward.judge import epochs, floor, handover, identity, ledger, losses, measured, passed, self_scored
+from pushforward.judge import epochs, floor, handover, identity, ledger, losses, measured, passed, self_scored, waiting
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.change import (
@@ -36,12 +36,13 @@ from pushforward.judge.change import (
     touched_by,
 )
 from pushforward.judge.growth import grown
-from pushforward.judge.look import look
+from pushforward.judge.look import Rows, look
 from pushforward.judge.made import Made
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
 from pushforward.judge.validation import clusters_of, validation
+from pushforward.judge.waiting import window_of
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
@@ -79,11 +80,16 @@ class _Hearing:
         """The commit from which the change starts."""
         return base_of(self.judge.repository, self.question, self.judge.commit)
 
+    @property
+    def window(self) -> int:
+        """How many of the newest batches are the holdout."""
+        return window_of(self.judge, self.subject)
+
     def take(self, folder: Path) -> handover.Handover:
         """What the run handed over in `folder`, to be weighed by its predictions."""
         read = self._received(folder)
         if not self.rules.self_scored:
-            self.months = tuple(arrived(self.judge, self.subject)[-self.rules.gate.window :])
+            self.months = tuple(arrived(self.judge, self.subject)[-self.window :])
             check_batches(self.judge, self.subject)
             self.mode = self._mode()
         self.digests = _digests(read, self.subject)
@@ -91,12 +97,18 @@ class _Hearing:
         self.context = background.with_metrics(self.context, read, self.subject, self.champion)
         return read
 
+    @property
+    def _extended(self) -> int:
+        """The window, where it is one that what arrives may extend; else 0."""
+        rules = self.rules
+        return self.window if not rules.measures and rules.batched and rules.extend else 0
+
     def _mode(self) -> verdicts.Mode:
         """How it is to be judged, by what differs from the champion."""
         champion, subject, trusted = self.champion, self.subject, self.question.event == "push"
         named = self.rules.contract.data
         added = grown(subject.repository, champion.commit, subject.commit, named) if champion else ()
-        return mode_of(subject, champion, added, trusted=trusted)
+        return mode_of(subject, champion, added, trusted=trusted, window=self._extended)
 
     def measure(self, folder: Path, golden: Path | None) -> Verdict:
         """The verdict on what the run in `folder` wrote by itself: below the level at which rows are scored."""
@@ -170,7 +182,15 @@ class _Hearing:
             champion=Champion(champion.name, champion.commit) if champion else None,
             digests=self.digests,
             stages=tuple(verdicts.Stage(s.name, s.outcome, s.reason, s.seconds) for s in self.reproduction.stages),
-            touched=touched_by(self.subject, self.base, champion, self.rules, trusted=trusted, metrics=self.metrics),
+            touched=touched_by(
+                self.subject,
+                self.base,
+                champion,
+                self.rules,
+                trusted=trusted,
+                metrics=self.metrics,
+                window=self._extended,
+            ),
             seconds=round(self.reproduction.seconds + seconds, 1),
         )
 
@@ -300,7 +320,9 @@ def _answer(
     evidence = _evidence(case, asked.labels, of_both, manifests, (answers.wrong, doubts))
     if not answers.wrong:
         evidence = _beside(case, asked, evidence)
-    verdict = look(case, evidence, asked.digest, asked.epoch)
+    verdict = look(
+        case, evidence, Rows(asked.digest, asked.epoch, asked.labels if case.rules.batched else None, panel.numbers)
+    )
     size = _size(case, asked, evidence)
     closed = not verdict.numbers or bool(contract.classes or contract.loss)  # the mean of such labels is no rate
     dated = params.monthly(case.months)
@@ -335,14 +357,16 @@ def _remarks(case: Case, asked: epochs.Asked, made: Made, differ: str, *, knows:
 
 def _size(case: Case, asked: epochs.Asked, evidence: Evidence) -> Holdout:
     days, told = len(set(evidence.clusters.tolist())), asked.epoch.told if asked.epoch else None
-    return Holdout(case.months, asked.labels.height, days, asked.digest, told)
+    book = ledger.of(case.repository.path, case.subject.model)
+    until = waiting.until(book, case.rules, case.months) if case.months else ""
+    return Holdout(case.months, asked.labels.height, days, asked.digest, told, until)
 
 
 def _supersede(case: Case, asked: epochs.Asked) -> None:
     """Retire the holdouts before the one that a push to the default branch was judged on."""
     book = ledger.of(case.repository.path, case.subject.model)
     if asked.epoch is None:
-        book.supersede(case.months, case.subject.batches)
+        book.supersede(case.months, case.subject.batches, grown=bool(case.rules.extend))
     else:
         book.supersede_epochs(asked.epoch.told.number)
 

@@ -20,14 +20,17 @@ from pushforward.git.refs import HOLDOUTS, ZERO
 from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.git.swap import swap
 from pushforward.judge import names, seal
+from pushforward.judge.askings import Plan
 from pushforward.judge.looks import (
     BEFORE,
+    DAYS,
     ENTRY,
     KEYS,
     LOOKED,
     Accepted,
     ClosedError,
     Entry,
+    Extended,
     Key,
     Look,
     Opened,
@@ -124,17 +127,23 @@ class Ledger:
         mode: str,
         commit: str,
         keys: bytes | None = None,
+        plan: Plan | None = None,
     ) -> Look:
         """Take a look before anything is computed; the same `key` gets the look that it has, finished or not.
 
         `alpha`, `looks` and `promotions` are the budget of a holdout that nobody has looked at; one in use keeps what
         it began with. `keys` are those of an epoch that is not open. Raises `ClosedError` where no new look is to be
         had.
+
+        With a `plan` the look may wait: an open one whose clusters are all in the plan's, with the same predictions of
+        both models and the same labels, is taken up again with those that have come.
         """
 
         def step(state: State) -> Step | None:
             if state.find(key):
                 return None
+            if plan and (further := self._further(state, key, plan, commit)):
+                return further, {f"{DAYS}/{further.number}": plan.days.listed}
             if state.closed:
                 raise ClosedError(state)
             several = state.promotions if state.looks else promotions
@@ -152,14 +161,26 @@ class Ledger:
                 commit=commit,
                 keys=None if keys is None else hashlib.sha256(keys).hexdigest(),
                 promotions=several if several > 1 else None,
+                **(plan.first if plan else {}),
             )
-            return reserved, {} if keys is None else {f"{LOOKED}/{reserved.number}": keys}
+            beside = {} if keys is None else {f"{LOOKED}/{reserved.number}": keys}
+            return reserved, beside | ({f"{DAYS}/{reserved.number}": plan.days.listed} if plan else {})
 
         state, mine = self._append(holdout, step)
         look = state.find(key)
         if look is None:
             raise PushforwardError(f"the look at {holdout} could not be read back", exit_code=BUG)
         return replace(look, replayed=not mine)
+
+    def _further(self, state: State, key: Key, plan: Plan, commit: str) -> Extended | None:
+        """The entry by which an open look is taken up again; None where none is of this question on fewer clusters."""
+        for look in state.open:
+            if look.waits is None or look.key.rules != key.rules:
+                continue
+            listed = self._list(state, f"{DAYS}/{look.number}", look.waits.last.days)
+            if waits := plan.further(look.waits, listed, (key.challenger, key.champion, key.holdout)):
+                return Extended(**head(state), number=look.number, commit=commit, **waits.told)
+        return None
 
     def settle(self, holdout: str, look: Look, verdict: str, numbers: str, *, reveal: bool = False) -> Look:
         """Append the verdict of a reserved look; `numbers` is the whole of it, sealed unless `reveal`.
@@ -169,7 +190,7 @@ class Ledger:
         """
 
         def step(state: State) -> Step | None:
-            there = state.find(look.key)
+            there = state.find(look.question)
             if there is None:
                 raise PushforwardError(f"look {look.number} at {holdout} was never reserved", exit_code=BUG)
             if there.verdict:
@@ -179,14 +200,14 @@ class Ledger:
             return settled, self._box(there.number, numbers, shown=shown)
 
         state, _ = self._append(holdout, step)
-        stored = state.find(look.key)
+        stored = state.find(look.question)
         if stored is None or stored.verdict != verdict:
             said = stored.verdict if stored else "nothing"
             raise PushforwardError(
                 f"look {look.number} at {holdout} gave {said}; now the same models, holdout and rules give {verdict}",
                 exit_code=BUG,
             )
-        if not state.retired and not state.left and all(one.verdict for one in state.looks):
+        if not state.retired and not state.left and all(one.verdict and not one.open for one in state.looks):
             self.retire(holdout, "spent")
         return replace(stored, replayed=look.replayed)
 
@@ -275,17 +296,27 @@ class Ledger:
             if 0 < names.number(name) < number:
                 self.retire(name, "superseded", names.epoch(number))
 
-    def supersede(self, window: Sequence[str], batches: Sequence[str]) -> None:
+    def began(self, window: Sequence[str]) -> str:
+        """The last batch that a window had when it was first looked at; of one that nobody has looked at its last."""
+        self._fetch()
+        known = set(self._known())
+        return next((end for place, end in enumerate(window, 1) if names.ledger(window[:place]) in known), window[-1])
+
+    def supersede(self, window: Sequence[str], batches: Sequence[str], *, grown: bool = False) -> None:
         """Retire every holdout that ends before that of `window` does, in the order of `batches`: the next has closed.
 
-        Of months the names are the order, so that those count too which are listed no more.
+        Of months the names are the order, so that those count too which are listed no more. Where the window
+        has `grown` since its ledger began, that one stays.
         """
         self._fetch()
         holdout, last = names.ledger(window), window[-1]
+        own = names.ledger(window[: window.index(self.began(window)) + 1]) if grown else holdout
         earlier = {names.part(batch) for batch in batches[: batches.index(last)]}
         for other in self._known():
             end = other.rpartition("_")[2]
-            if names.NAME.fullmatch(other) and (end in earlier or (params.monthly((end, last)) and end < last)):
+            if other == own or not names.NAME.fullmatch(other):
+                continue
+            if end in earlier or (params.monthly((end, last)) and end < last):
                 self.retire(other, "superseded", holdout)
 
     def _known(self) -> list[str]:

@@ -22,10 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pushforward.errors import DATA, NOT_PROMOTED, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.judge import levels, names
+from pushforward.judge.askings import Asking, Waits
 from pushforward.registry.grammar import ACCEPTABLE
 
 ENTRY = "entry.json"
 KEYS, BEFORE, LOOKED = "keys", "before", "looked"  # of an epoch, in the tree of its chain: eight bytes a key
+DAYS = "days"  # of looks that may wait, in the tree of their chain: sixteen bytes a cluster
 REFRESH, PASS = "refresh", "promote"
 
 Retirement = Literal["promoted", "spent", "superseded"]
@@ -55,7 +57,8 @@ class Key:
 class Look:
     """One use of a holdout: the `number`-th `of` so many, judged at `alpha`. `verdict` is "" until it is known.
 
-    `replayed` says that the same question had been asked before; `sealed` is the SHA-256 of the numbers.
+    `replayed` says that the same question had been asked before; `sealed` is the SHA-256 of the numbers. What it was
+    asked on, where more clusters may settle it, is in `waits`.
     """
 
     number: int
@@ -67,6 +70,33 @@ class Look:
     verdict: str = ""
     sealed: str = ""
     replayed: bool = False
+    waits: Waits | None = None
+
+    @property
+    def question(self) -> Key:
+        """What it was asked last."""
+        return Key(*self.waits.last.asked, self.key.rules) if self.waits else self.key
+
+    @property
+    def asked(self) -> float:
+        """The level that its test is held to now: of one that waits what this asking may spend."""
+        return self.waits.last.level if self.waits else self.alpha
+
+    @property
+    def open(self) -> bool:
+        """Whether more clusters may settle it."""
+        return self.waits is not None and self.verdict == "unknown" and not self.waits.over
+
+    def at(self, key: Key) -> "Look | None":
+        """The look as it stood when this question was put; None where it never was."""
+        if self.waits is None or key.rules != self.key.rules:
+            return self if key == self.key else None
+        then = self.waits.until((key.challenger, key.champion, key.holdout))
+        if then is None:
+            return None
+        if then == self.waits:
+            return self
+        return replace(self, verdict="unknown", waits=then)  # or it would not have been asked again
 
 
 @dataclass(frozen=True)
@@ -120,7 +150,12 @@ class State:
 
     def find(self, key: Key) -> Look | None:
         """The look that asked the same, if there was one."""
-        return next((look for look in self.looks if look.key == key), None)
+        return next((found for look in self.looks if (found := look.at(key))), None)
+
+    @property
+    def open(self) -> tuple[Look, ...]:
+        """The looks that more clusters may settle."""
+        return () if self.retired else tuple(look for look in self.looks if look.open)
 
     @property
     def refresh(self) -> Look | None:
@@ -162,6 +197,27 @@ class Reserved(Entry):
     commit: Commit
     keys: Digest | None = None
     promotions: int | None = Field(default=None, ge=2, le=1000)
+    planned: int | None = Field(default=None, ge=1)
+    clusters: int | None = Field(default=None, ge=1)
+    days: Digest | None = None
+    labels: Digest | None = None
+
+
+class Extended(Entry):
+    """That a look which could not tell was taken up again on more clusters: at which level, and what it has spent."""
+
+    entry: Literal["extended"] = "extended"
+    number: int = Field(ge=1)
+    asking: int = Field(ge=2)
+    clusters: int = Field(ge=1)
+    level: float = Field(ge=0, lt=1)
+    spent: float = Field(gt=0, lt=1)
+    challenger: Digest
+    champion: Digest
+    data: Digest
+    days: Digest
+    labels: Digest
+    commit: Commit
 
 
 class Settled(Entry):
@@ -210,7 +266,7 @@ class Opened(Entry):
     commit: Commit
 
 
-Written = Reserved | Settled | Promoted | Retired | Opened | Accepted
+Written = Reserved | Extended | Settled | Promoted | Retired | Opened | Accepted
 _ANY: TypeAdapter[Written] = TypeAdapter(Annotated[Written, Field(discriminator="entry")])
 Step = tuple[Written, Mapping[str, bytes]]
 
@@ -282,6 +338,12 @@ def _advance(state: State, entry: Written, commit: str) -> State:
         expect(state.opened is None, "opened twice")
         told = entry.model_dump(include={"keys", "listed", "before", "labels", "since", "commit"})
         return replace(state, opened=Opening(**told))
+    if isinstance(entry, Extended):
+        expect(state.retired is None, "a look taken up again after the holdout retired")
+        expect(entry.number <= len(state.looks), f"look {entry.number} taken up again, which was never reserved")
+        assert state.share is not None  # noqa: S101, there are looks
+        again = _with(state, _asked_again(state.looks[entry.number - 1], entry, expect))
+        return replace(again, share=state.share.again(entry.number))
     if isinstance(entry, Settled):
         return _settled(state, entry, expect)
     if isinstance(entry, Promoted):
@@ -301,6 +363,31 @@ def _advance(state: State, entry: Written, commit: str) -> State:
     return replace(state, retired=entry.reason, by=entry.by)
 
 
+def _with(state: State, look: Look) -> State:
+    return replace(state, looks=(*state.looks[: look.number - 1], look, *state.looks[look.number :]))
+
+
+def _first_asking(entry: Reserved) -> Waits | None:
+    if not (entry.planned and entry.clusters and entry.days and entry.labels):
+        return None
+    waits, asked = Waits(entry.alpha, entry.planned), (entry.challenger, entry.champion, entry.data)
+    return waits.ask(Asking(entry.clusters, waits.next_level(entry.clusters), asked, entry.days, entry.labels))
+
+
+def _asked_again(look: Look, entry: Extended, expect: Callable[[bool, str], None]) -> Look:
+    """A look with one asking more; refused of one that is over, without another cluster, beyond its level."""
+    expect(look.open, f"look {look.number} is not open")
+    assert look.waits is not None  # noqa: S101, or it would not be open
+    before, asked = look.waits, (entry.challenger, entry.champion, entry.data)
+    expect(entry.asking == len(before.askings) + 1, f"asking {entry.asking} after asking {len(before.askings)}")
+    expect(entry.clusters > before.last.clusters, "a look taken up again without another cluster")
+    level = before.next_level(entry.clusters)
+    expect(math.isclose(entry.level, level, rel_tol=1e-6, abs_tol=1e-12), "the level of the asking is wrong")
+    waits = before.ask(Asking(entry.clusters, level, asked, entry.days, entry.labels))
+    expect(math.isclose(entry.spent, waits.spent, rel_tol=1e-9), "what is said to be spent is wrong")
+    return replace(look, verdict="", sealed="", waits=waits)
+
+
 def _reserved(state: State, entry: Reserved, expect: Callable[[bool, str], None]) -> State:
     key, promotions = Key(entry.challenger, entry.champion, entry.data, entry.rules), entry.promotions or 1
     began = (state.budget, state.of, state.promotions) if state.looks else (entry.budget, entry.of, promotions)
@@ -312,7 +399,7 @@ def _reserved(state: State, entry: Reserved, expect: Callable[[bool, str], None]
     level = state.next_alpha(budget, of_, entry.mode)
     expect(math.isclose(entry.alpha, level, rel_tol=1e-9), "the level of the look is wrong")
     expect(state.find(key) is None, "the same look twice")
-    look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit)
+    look = Look(entry.number, of_, entry.alpha, key, entry.mode, entry.commit, waits=_first_asking(entry))
     share = state.share or levels.Share.first(budget, of_)
     of_month = entry.mode == REFRESH and state.refresh is None
     return replace(
@@ -334,7 +421,7 @@ def _settled(state: State, entry: Settled, expect: Callable[[bool, str], None]) 
     assert state.share is not None  # noqa: S101, there are looks
     return replace(
         state,
-        looks=(*state.looks[: look.number - 1], settled, *state.looks[look.number :]),
+        looks=_with(state, settled).looks,
         share=state.share.answer(look.number, look.alpha, passed=entry.verdict == PASS),
     )
 
@@ -354,6 +441,8 @@ def subject(entry: Entry) -> str:
     """An entry as the first line of its commit."""
     if isinstance(entry, Reserved):
         return f"Look {entry.number} of {entry.of} at {entry.holdout}"
+    if isinstance(entry, Extended):
+        return f"Look {entry.number} at {entry.holdout}, asked again on {entry.clusters} clusters"
     if isinstance(entry, Settled):
         return f"Look {entry.number} at {entry.holdout}: {entry.verdict}"
     if isinstance(entry, Promoted):

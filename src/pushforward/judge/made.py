@@ -52,7 +52,13 @@ class Made:
         case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
         pushed = (case.question.subject, case.read.locks) if case.trusted else None
         return holdouts.build(
-            case.root, case.rules, case.batches, pushed=pushed, champion=self._champion, grown=self._added
+            case.root,
+            case.rules,
+            case.batches,
+            pushed=pushed,
+            champion=self._champion,
+            grown=self._added,
+            window=case.window,
         )
 
     @property

@@ -36,7 +36,10 @@ def number(name: str) -> int:
 
 def of(holdout: "Holdout") -> str:
     """The ledger of the holdout that a verdict names."""
-    return ledger(holdout.months) if holdout.epoch is None else epoch(holdout.epoch.number)
+    if holdout.epoch is not None:
+        return epoch(holdout.epoch.number)
+    months = holdout.months
+    return ledger(months[: months.index(holdout.until) + 1] if holdout.until in months else months)
 
 
 def part(batch: str) -> str:

@@ -15,7 +15,7 @@ from pushforward import files, params, percent, settings
 from pushforward.gate import stats
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
-from pushforward.judge import ledger, looks, names
+from pushforward.judge import ledger, looks, names, waiting
 from pushforward.report import note, notes, words
 from pushforward.text import figure, plain, plural
 
@@ -34,13 +34,26 @@ class Detectable:
 
 
 @dataclass(frozen=True)
+class Open:
+    """A look that could not tell and waits for more clusters: whose, how many it had, and how many it waits for.
+
+    About `more` than it had would settle it, by the gain of its validation month; None where nothing tells.
+    """
+
+    commit: str
+    clusters: int
+    planned: int
+    more: int | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the holdout of `months`, or of an `epoch`, can still answer, and how sharply.
 
     `alpha` is the level of the next look; of its `promotions`, `promoted` have been made. `typical` comes
     from the challengers judged so far: how much their loss differed from the champion's on the validation month,
     scaled to the holdout's clusters. `days` says for a true gain (a share of the champion's loss) how many clusters
-    in all would show it, for a typical challenger.
+    in all would show it, for a typical challenger. `open` are the looks that wait.
     """
 
     months: tuple[str, ...]
@@ -58,6 +71,7 @@ class Plan:
     epoch: str = ""
     promoted: int = 0
     promotions: int = 1
+    open: tuple[Open, ...] = ()
 
 
 def plan(root: Path, model: str = "") -> Plan:
@@ -66,7 +80,8 @@ def plan(root: Path, model: str = "") -> Plan:
     rules.check_tool()
     months = tuple(rules.arrived(lambda file: files.read(root, file))[-rules.gate.window :])
     book = ledger.of(root, rules.name)
-    state = book.state(names.ledger(months)) if months else book.epoch() or looks.State(names.epoch(1))
+    began = months[: months.index(waiting.until(book, rules, months) or months[-1]) + 1] if months else ()
+    state = book.state(names.ledger(began)) if months else book.epoch() or looks.State(names.epoch(1))
     told = _verdicts(notes.of(root))
     known = [(verdict, found) for verdict in told if (found := _compared(verdict))][:RECENT]
     errors = [(one["gain_error"], one["clusters"], one["numbers"][0]["champion"]) for _, one in known]
@@ -106,7 +121,18 @@ def plan(root: Path, model: str = "") -> Plan:
         _told(state, epoch, rules.renews) if not rules.batched else "",
         len(state.promoted) + (state.retired == "promoted"),
         state.promotions if state.looks else rules.promotions,
+        tuple(_open(state, told)),
     )
+
+
+def _open(state: looks.State, told: list[Mapping[str, Any]]) -> Iterator[Open]:
+    """The looks that wait, with what their verdicts have said."""
+    for look in state.open:
+        said = [one.get("look") for one in told if one.get("commit") == look.commit]
+        waits = next((one["waiting"] for one in said if isinstance(one, dict) and "waiting" in one), None)
+        more = waits.get("more") if isinstance(waits, dict) else None
+        assert look.waits is not None  # noqa: S101, or it would not be open
+        yield Open(look.commit, look.waits.last.clusters, look.waits.planned, more if isinstance(more, int) else None)
 
 
 def _told(state: looks.State, epoch: verdicts.Epoch | None, renews: int) -> str:
@@ -129,6 +155,12 @@ def terminal(plan: Plan) -> str:
         lines += [f"looks       {plan.left} of {plan.looks} left, the next at {sure}"]
         if plan.promotions > 1:
             lines += [f"promotions  {plan.promotions - plan.promoted} of {plan.promotions} left on this holdout"]
+    for waits in plan.open:
+        left = waits.planned - waits.clusters
+        some = f"about {waits.more:,} settle it" if waits.more and waits.more <= left else "they may not settle it"
+        some = some if waits.more else "how many settle it is not known"
+        told = f"{'open':<12}{waits.commit[:9]} waits for up to {left:,} more {plural(plan.cluster)}: {some}"
+        lines += textwrap.wrap(told, 80, subsequent_indent=" " * 12, drop_whitespace=True)
     if not plan.challengers:
         lines += ["detectable  no challenger is known here that was compared: the first one tells"]
         return "\n".join(lines)

@@ -48,7 +48,7 @@ def public(verdict: "Verdict", look: "Look | None") -> "Verdict":
     """
     only_pass = look is not None and verdict.rules.get("reveal") == BARE and verdict.verdict != "promote"
     doubted = any(guard.name == "plausible" and guard.outcome != "pass" for guard in verdict.guards)
-    sure = f"at {percent.confidence(look.alpha)} confidence" if look else ""
+    sure = f"at {percent.confidence(look.asked)} confidence" if look else ""
     if verdict.verdict in {"invalid", "identical"} or any(guard.name == DATA_TITLE for guard in verdict.guards):
         reason = verdict.reason  # no number of the labels is in it
     elif only_pass:

@@ -24,7 +24,7 @@ from pushforward.gate.verdict import Holdout, Verdict
 from pushforward.judge import losses, names, passed, table
 from pushforward.judge.case import Case, gate_of, slices_of
 from pushforward.judge.holdout import LABELS
-from pushforward.judge.look import look
+from pushforward.judge.look import Rows, look
 from pushforward.judge.validation import clusters_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import folders
@@ -178,7 +178,7 @@ def answer(case: Case, context: Context, golden: Path | None) -> tuple[Verdict, 
         place.mkdir(exist_ok=True)
         table.write(labels, place / f"{LABELS}{case.read.self_scored.suffix}")
         found = losses.given(case, found, labels, place)
-    verdict = look(case, found, _rows(labels, contract, found))
+    verdict = look(case, found, Rows(_rows(labels, contract, found)))
     if rival.why:
         verdict = dataclasses.replace(verdict, reason=verdict.reason.replace(NONE_YET, rival.why, 1))
     size = Holdout(found.months, labels.height, len(set(found.clusters.tolist())), mine.sha256)

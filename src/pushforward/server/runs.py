@@ -256,8 +256,18 @@ def cancelled(server: Server, name: str) -> str:
         return ""
 
 
+def _is_open(repository: Repository, job: Job) -> bool:
+    """Whether more days may settle what a run could not tell."""
+    for report in notes.read(repository, job.commit)[:1]:
+        look = report.verdict.get("look")
+        waiting = look.get("waiting") if isinstance(look, dict) else None
+        return isinstance(waiting, dict) and waiting.get("open") is True
+    return False
+
+
 def retry(server: Server, run: Run) -> None:
-    """Take the verdict of a run back, so that it is run again; only of one that says nothing of a model.
+    """Take the verdict of a run back, so that it is run again; only of one that says nothing of a model, or whose look
+    stays open for days to come.
 
     One that was not trained, for its holdout answers no more, is trained then.
 
@@ -267,7 +277,8 @@ def retry(server: Server, run: Run) -> None:
     if run.state == "running" or not run.final:
         raise PushforwardError(f"{job.id} is {run.state}", next=f"pushforward runs logs -f {job.id}")
     untrained = run.reason.startswith(UNTRAINED)
-    if run.state != "cancelled" and not untrained and run.verdict not in {"invalid", "failure", "timed-out"}:
+    again = untrained or (run.verdict == "unknown" and _is_open(repository, job))
+    if run.state != "cancelled" and not again and run.verdict not in {"invalid", "failure", "timed-out"}:
         raise PushforwardError(
             f"{job.id} has its verdict, {run.verdict}; the same commit gets no other",
             next="change something and push",
