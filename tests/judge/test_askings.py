@@ -62,6 +62,8 @@ def test_a_look_is_taken_up_again_on_the_days_that_came(chain, bare, git):
     assert told(chain, again, "promote").verdict == "promote"
     state = chain.state(MONTHS)
     assert (len(state.looks), state.open) == (1, ())
+    handed_on = state.next_alpha(0.05, 2, "superior")
+    assert handed_on == pytest.approx(0.025 * (0.625 - 0.5)), "what this asking spent, not all of the look"
     entry = json.loads(git(bare, "show", f"{REF}~1:entry.json"))
     assert (entry["entry"], entry["number"], entry["asking"], entry["clusters"]) == ("extended", 1, 2, 25)
     assert git(bare, "log", "-1", "--format=%s", f"{REF}~1") == f"Look 1 at {MONTHS}, asked again on 25 clusters"

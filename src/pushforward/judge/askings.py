@@ -52,6 +52,12 @@ class Waits:
         return self.alpha * sequential.spent(self.last.clusters / self.planned)
 
     @property
+    def step(self) -> float:
+        """How much of `alpha` the newest asking has added to what is spent."""
+        before = self.askings[-2].clusters if len(self.askings) > 1 else 0
+        return self.spent - self.alpha * sequential.spent(before / self.planned)
+
+    @property
     def told(self) -> dict[str, Any]:
         """What the entry of the newest asking says."""
         last = self.last

@@ -83,6 +83,11 @@ class Look:
         return self.waits.last.level if self.waits else self.alpha
 
     @property
+    def spends(self) -> float:
+        """What this asking has added to what is spent of `alpha`; a pass hands it on (`levels`)."""
+        return self.waits.step if self.waits else self.alpha
+
+    @property
     def open(self) -> bool:
         """Whether more clusters may settle it."""
         return self.waits is not None and self.verdict == "unknown" and not self.waits.over
@@ -422,7 +427,7 @@ def _settled(state: State, entry: Settled, expect: Callable[[bool, str], None]) 
     return replace(
         state,
         looks=_with(state, settled).looks,
-        share=state.share.answer(look.number, look.alpha, passed=entry.verdict == PASS),
+        share=state.share.answer(look.number, look.spends, passed=entry.verdict == PASS),
     )
 
 
