@@ -393,6 +393,7 @@ def test_json_has_one_form(history, monkeypatch):
         "foreign",
         "lacks",
         "looks",
+        "reviews",
     ]
     assert found["history"][0] == {
         "commit": commit,
