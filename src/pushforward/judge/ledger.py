@@ -224,8 +224,8 @@ class Ledger:
     def promoted(self, holdout: str, number: int, by: str) -> None:
         """Count that look `number` has made the version `by`, once; the last promotion that there may be retires it.
 
-        `by` is "" where what passed was a version already and nothing was tagged. The month's refresh counts as none. What
-        passed at the last look is counted all the same: that look had retired the holdout by then.
+        `by` is "" where what passed was a version already and nothing was tagged. The month's refresh counts as none.
+        What passed at the last look is counted all the same: that look had retired the holdout by then.
         """
 
         def step(state: State) -> Step | None:
