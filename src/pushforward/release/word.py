@@ -1,7 +1,7 @@
 """A person's word as the ground of a promotion: what it would have to be on, and whether one is there that holds."""
 
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, changes_judge
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline.revision import sha256
@@ -41,6 +41,16 @@ def on(repository: Repository, known: Registry, verdict: Verdict) -> Word | None
     except PushforwardError:
         return None
     return found if scored[0] == scored[1] else None
+
+
+def check_judge(verdict: Verdict) -> None:
+    """Refuse a word on a pull request that changes the judge: whoever may accept may not alter who judges."""
+    if verdict.event == "pull_request" and changes_judge(verdict):
+        raise PushforwardError(
+            f"{verdict.commit[:9]} changes the judge, which nobody's word takes into the default branch",
+            next="have who owns the judge merge it; then accept the commit of the default branch",
+            exit_code=POLICY,
+        )
 
 
 def check_champion(known: Registry, said: Word) -> None:
