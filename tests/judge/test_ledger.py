@@ -567,6 +567,15 @@ def test_a_holdout_sees_several_promotions_each_paid_for_by_the_look_before(chai
         ask(chain, "e")
 
 
+def test_what_passes_at_the_last_look_counts_among_the_promotions(chain):
+    ask(chain, "a", looks=2)
+    ask(chain, "b", "promote", looks=2)
+    assert chain.state(MONTHS).retired == "spent"
+    for _ in range(2):
+        chain.promoted(MONTHS, 2, "toy@v1.1.0")
+    assert (chain.state(MONTHS).promoted, chain.state(MONTHS).retired) == (((2, "toy@v1.1.0"),), "spent")
+
+
 def test_a_refresh_is_none_of_the_promotions(chain):
     ask(chain, "a", "promote", mode="refresh")
     chain.promoted(MONTHS, 1, "toy@v1.0.1")

@@ -225,13 +225,15 @@ class Ledger:
         """Count that look `number` has made the version `by`, once; the last promotion that there may be retires it.
 
         `by` is "" where what passed was a version already and nothing was tagged. The month's refresh counts as none.
+        What passed at the last look is counted all the same: that look had retired the holdout by then.
         """
 
         def step(state: State) -> Step | None:
             refresh = state.refresh is not None and state.refresh.number == number
-            if state.retired or not state.looks or refresh or number in dict(state.promoted):
+            counted = refresh or number in dict(state.promoted) or state.retired == "promoted"
+            if counted or not state.looks:
                 return None
-            if len(state.promoted) + 1 < state.promotions:
+            if state.retired or len(state.promoted) + 1 < state.promotions:
                 return Promoted(**head(state), number=number, by=by), {}
             return Retired(**head(state), reason="promoted", by=by), self._opened(state)
 

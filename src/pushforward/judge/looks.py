@@ -352,11 +352,12 @@ def _advance(state: State, entry: Written, commit: str) -> State:
     if isinstance(entry, Settled):
         return _settled(state, entry, expect)
     if isinstance(entry, Promoted):
-        expect(state.retired is None, "a promotion after the holdout retired")
+        expect(state.retired != "promoted", "a promotion after the last one")
         expect(entry.number <= len(state.looks), f"a promotion by look {entry.number}, which was never reserved")
         expect(state.looks[entry.number - 1].verdict == PASS, f"a promotion by look {entry.number}, which did not pass")
         expect(entry.number not in dict(state.promoted), f"a second promotion by look {entry.number}")
-        expect(len(state.promoted) + 1 < state.promotions, f"promotion {len(state.promoted) + 1} left the holdout open")
+        most = state.promotions if state.retired else state.promotions - 1
+        expect(len(state.promoted) < most, f"promotion {len(state.promoted) + 1} left the holdout open")
         return replace(state, promoted=(*state.promoted, (entry.number, entry.by)))
     if isinstance(entry, Accepted):
         open_ = [look.number for look in state.looks if look.verdict in ACCEPTABLE]
