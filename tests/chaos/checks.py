@@ -89,6 +89,7 @@ def _registry(found: Found, git: "_Git") -> None:
     versions = [name for name in tags if VERSION.fullmatch(name)]
     uses = [match for name in tags if (match := USE.fullmatch(name))]
     wrong, numbers, spoiled, objects, by_word = [], [], [], 0, 0
+    said_before, late = [], 0
     for name in versions:
         text = git("cat-file", "tag", f"refs/tags/{name}").stdout
         record = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
@@ -98,6 +99,12 @@ def _registry(found: Found, git: "_Git") -> None:
         if said != "promote" and not (said in ACCEPTABLE and git.accepts(record.get("review", ""), record["model"])):
             wrong.append(name)
         by_word += said != "promote"
+        if "review" in record:
+            on = {record["commit"], git.record(record["review"])["commit"]}
+            rejected = [number for number, commit in git.rejections() if commit in on]
+            first = git.number(record["review"])
+            late += sum(number > record["reviews"] for number in rejected)
+            said_before += [name for number in rejected if first < number <= record["reviews"]]
         statement = json.loads(git("cat-file", "blob", f"{CHAIN}:versions/{name}/provenance.json").stdout)
         for one in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
             md5, sha256 = (one.get("digest", {}).get(kind) for kind in ("md5", "sha256"))
@@ -109,6 +116,7 @@ def _registry(found: Found, git: "_Git") -> None:
     found.note(
         f"each of {len(versions)} versions has a passing verdict, or a person's word that took it ({by_word})", wrong
     )
+    found.note(f"no version is beside a rejection that it knew of ({late} came too late)", said_before)
     twice = [str(number) for number, count in Counter(numbers).items() if count > 1]
     gaps = [str(number) for number in range(1, len(versions) + 1) if number not in numbers]
     found.note("version numbers are used once, without a gap", twice + gaps)
@@ -165,6 +173,17 @@ class _Git:
         """Whether a tag object is a person's word that takes this model."""
         said = self.record(tag) if tag else {}
         return (said.get("word"), said.get("model")) == ("accepted", model)
+
+    def rejections(self) -> list[tuple[int, str]]:
+        """The number and the commit of each word of rejection."""
+        tags = self("for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags/toy@review#*").stdout.split()
+        told = [(self.number(name), self.record(name)) for name in tags]
+        return [(number, record["commit"]) for number, record in told if record["word"] == "rejected"]
+
+    def number(self, tag: str) -> int:
+        """The number of a review, by its name or object."""
+        text = self("cat-file", "tag", tag).stdout
+        return int(next(line for line in text.splitlines() if line.startswith("tag ")).rpartition("#")[2])
 
     def accepted(self) -> dict[str, set[str]]:
         """Every commit that each branch was ever at, from the reflogs."""

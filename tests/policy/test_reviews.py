@@ -56,7 +56,13 @@ class Desk:
         """The version that the judge's key makes of E, resting on a review."""
         promotion = self.released.promotion(target=self.commit, commit=self.commit)
         tag = self.server.git("rev-parse", f"refs/tags/{review}", where=self.server.bare) if review else ""
-        promotion.record = promotion.record | {"ledger": None} | ({"review": tag} if review else {}) | changes
+        numbers = [
+            int(name.rpartition("#")[2])
+            for name in self.server.git("tag", where=self.server.bare).split()
+            if "@review#" in name
+        ]
+        ground = {"review": tag, "reviews": max(numbers)} if review else {}
+        promotion.record = promotion.record | {"ledger": None} | ground | changes
         return promotion
 
 
@@ -102,6 +108,8 @@ def test_what_the_gate_has_decided_is_not_accepted(desk: Desk, outcome: str):
         ("another-model", {"model": "1" * 64}),
         ("another-environment", {"environment": "1" * 64}),
         ("another-event", {"event": "pull_request"}),
+        ("event-that-is-a-list", {"event": ["push"]}),
+        ("word-that-is-a-list", {"word": ["accepted"]}),
     ],
 )
 def test_a_record_that_is_not_of_the_verdict_is_refused(desk: Desk, name: str, changes: dict[str, str]):
@@ -134,6 +142,26 @@ def test_words_have_one_row_of_numbers_and_each_is_said_once(desk: Desk):
     desk.server.refused("review-rejected-again", desk.spec(3, word="rejected"))
     assert not desk.version("toy@review#1").push().taken, "it was taken back"
     desk.version("toy@review#1").refused("review-taken-back")
+
+
+def test_a_version_that_does_not_know_of_a_word_is_refused(desk: Desk):
+    desk.server.taken(desk.spec())
+    before = desk.version("toy@review#1")
+    other = desk.server.follow(desk.commit, {"src/toy/pipeline.py": b"another"})
+    desk.server.taken(f"{other}:refs/heads/idea")
+    desk.judged(other, "pull_request")
+    desk.server.taken(desk.spec(2, other, event="pull_request", word="rejected"))
+    before.refused("review-said-meanwhile")
+    assert desk.version("toy@review#1").push().taken
+
+
+def test_a_verdict_that_came_later_is_given_a_word_of_its_own(desk: Desk):
+    desk.server.taken(desk.spec())
+    desk.judged(holdout={"sha256": "7" * 64})
+    desk.version("toy@review#1").refused("version-of-a-later-question")
+    desk.server.taken(desk.spec(2))
+    desk.server.refused("review-again-later", desk.spec(3))
+    assert desk.version("toy@review#2").push().taken
 
 
 def test_after_there_is_a_version_no_word_is_said(desk: Desk):
@@ -173,6 +201,23 @@ def test_a_word_lets_a_branch_into_a_protected_main(desk: Desk):
     server.signers.write_text(keys.replace("may=accept", "may=canary"))
     server.refused("review-key-gone", f"{model}:refs/heads/main")
     server.signers.write_text(keys)
+    server.taken(f"{model}:refs/heads/main")
+
+
+@pytest.mark.parametrize("by_now", [{"verdict": "hold"}, {"reason": "the same outcome of another day"}])
+def test_a_word_on_what_was_judged_again_lets_nothing_in(desk: Desk, by_now: dict[str, str]):
+    server = desk.server
+    server.configure(protect=True)
+    model = server.follow(desk.commit, {"src/toy/pipeline.py": b"another"})
+    server.taken(f"{model}:refs/heads/idea")
+    desk.judged(model, "pull_request")
+    server.taken(desk.spec(1, model, event="pull_request"))
+    before = server.git("rev-parse", f"refs/pushforward/verdict/{model}", where=server.bare)
+    desk.judged(model, "pull_request", **by_now)
+    server.refused("review-of-a-verdict-before", f"{model}:refs/heads/main")
+    server.taken(f"{server.follow(desk.commit, {'README.md': b'nothing to do with it'})}:refs/heads/main")
+    server.git("update-ref", "refs/heads/main", desk.commit, where=server.bare)
+    server.git("update-ref", f"refs/pushforward/verdict/{model}", before, where=server.bare)
     server.taken(f"{model}:refs/heads/main")
 
 

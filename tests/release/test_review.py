@@ -5,15 +5,19 @@ import json
 from collections.abc import Callable
 
 import pytest
+from tests import forge_double
 from tests.team import ANN, CI, GOLDEN, Hub
 
 from pushforward.errors import NOT_PROMOTED, POLICY, PushforwardError
 from pushforward.gate.verdict import Champion, Holdout, Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import passed
+from pushforward.process import Completed
 from pushforward.registry import reviews, trust
 from pushforward.registry import tags as registry
-from pushforward.release import chain, entry, review, reviewed, verify
+from pushforward.registry import transaction as tagging
+from pushforward.registry.grammar import ACCEPTED, REJECTED
+from pushforward.release import chain, entry, review, reviewed, verify, word
 from pushforward.release.chain import Evidence
 from pushforward.release.promote import promote
 
@@ -202,24 +206,143 @@ def test_a_word_on_a_branch_does_not_count_for_another_question(desk: Desk, chan
     assert reviewed.word_on(desk.clone, dataclasses.replace(verdict, **changed)) is None
 
 
-def test_verify_says_that_a_key_was_revoked_later_and_that_a_word_was_taken_back(desk: Desk):
-    verdict = desk.judge("unknown")
-    version = desk.promote_by(desk.accept(verdict).tag)
+def hop(desk: Desk, version: str) -> str:
+    """What `verify` says of the word that a version rests on."""
+    return chain.accepted(Evidence(Repository(desk.hub.bare), version, lambda: trust.signers_file(desk.clone)))
+
+
+def revoked(desk: Desk, when: str) -> None:
+    """Revoke the key of Eve."""
+    path = desk.hub.bare / "pushforward" / "allowed_signers"
+    holds = f'{EVE} namespaces="git,pushforward"'
+    path.write_text(path.read_text().replace(holds, f'{holds},valid-before="{when}"'))
+
+
+def later(desk: Desk, number: int, verdict: Verdict, what: str = REJECTED, *, sign: bool = True, **more: str) -> str:
+    """A word that no hook has seen, as it lands in a race or on a forge; the tag's object."""
+    on, name = word.subject(verdict), f"toy@review#{number}"
+    desk.as_(EVE)
+    message = reviews.message(what, on, EVE, reviews.record(what, on, reason="no", by=EVE))
+    how = "-s" if sign else "-a"
+    desk.hub.git(desk.clone, "tag", how, "-f", "-m", message, name, verdict.commit, **more)
+    identity = desk.hub.git(desk.clone, "rev-parse", f"refs/tags/{name}")
+    desk.hub.git(desk.hub.bare, "fetch", "-q", "--no-tags", str(desk.clone), f"refs/tags/{name}:refs/tags/{name}")
+    return identity
+
+
+def test_verify_says_that_a_key_was_revoked_later_and_asks_whether_it_might(desk: Desk):
+    version = desk.promote_by(desk.accept(desk.judge("unknown")).tag)
     path = desk.hub.bare / "pushforward" / "allowed_signers"
     text = path.read_text()
-    holds = f'{EVE} namespaces="git,pushforward"'
-    path.write_text(text.replace(holds, f'{holds},valid-before="20990101000000Z"'))
-
-    def hop() -> str:
-        of = Evidence(Repository(desk.hub.bare), version, lambda: trust.signers_file(desk.clone))
-        return chain.accepted(of)
-
-    assert "revoked at 20990101000000Z" in hop()
+    revoked(desk, "20990101000000Z")
+    assert "revoked at 20990101000000Z" in hop(desk, version)
     path.write_text(text.replace("may=accept", "may=staging"))
-    refused(hop, "may not accept")
+    refused(lambda: hop(desk, version), "may not accept")
 
 
-def test_one_word_of_two_that_race_counts(desk: Desk, hub: Hub):
+def test_a_version_that_was_made_beside_a_rejection_does_not_verify(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    verdict = desk.judge("unknown")
+    said = desk.accept(verdict)
+    later(desk, 2, verdict)
+    found = reviews.read(Repository(desk.hub.bare), desk.hub.known())
+    assert reviews.covering(found, word.subject(verdict)) == []
+    (desk.hub.bare / "hooks" / "pre-receive").unlink()  # a judge that has been had, and a server without its policy
+    monkeypatch.setattr(word, "on", lambda *_: found[0])
+    with desk.hub.run():
+        version = desk.hub.promote_verdict(verdict, "b").version
+    assert desk.hub.record(version)["review"] == found[0].tag
+    assert desk.hub.record(version)["reviews"] == 2
+    refused(lambda: hop(desk, version), said.tag, "was taken back", "toy@review#2")
+
+
+def test_a_rejection_that_lost_the_race_with_the_version_came_too_late(desk: Desk):
+    verdict = desk.judge("unknown")
+    version = desk.promote_by(desk.accept(verdict).tag)
+    later(desk, 2, verdict)
+    assert desk.hub.record(version)["reviews"] == 1
+    assert f"accepted by {EVE}" in hop(desk, version)
+
+
+def test_what_nobody_signed_takes_nothing_back(desk: Desk):
+    verdict = desk.judge("unknown")
+    later(desk, 1, verdict, sign=False)
+    forge_double.make(desk.hub)
+    desk.hub.git(desk.clone, "fetch", "-q", "--tags", "origin")
+    said = desk.accept(verdict)
+    assert said.tag == "toy@review#2"
+    later(desk, 3, verdict, sign=False)
+    assert desk.reject(desk.judge("unknown", "d"), "not this one").tag == "toy@review#4"
+    version = desk.promote_by(said.tag)
+    assert desk.hub.record(version)["reviews"] == 4
+    later(desk, 9, verdict, sign=False)
+    assert [one.counter for one in reviews.read(Repository(desk.hub.bare), desk.hub.known())] == [1, 2, 3, 4, 9]
+    assert f"accepted by {EVE}" in hop(desk, version)
+
+
+def test_a_revoked_key_that_dates_its_word_back_promotes_nothing(desk: Desk):
+    verdict = desk.judge("unknown")
+    forge_double.make(desk.hub)
+    signers = desk.clone / forge_double.FILE
+    holds = f'{EVE} namespaces="git,pushforward"'
+    signers.write_text(signers.read_text().replace(holds, f'{holds},valid-before="20260601000000Z"'))
+    desk.hub.git(desk.clone, "commit", "-q", "-a", "-m", "Revoke Eve")
+    desk.hub.git(desk.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
+    later(desk, 1, verdict, ACCEPTED, GIT_COMMITTER_DATE="2026-05-01T00:00:00Z")
+    assert reviewed.word_on(desk.clone, verdict) is None
+    refused(lambda: reviewed.reviewed(desk.clone, "toy@review#1"), "may not accept any more")
+    with desk.hub.run():
+        refused(lambda: desk.hub.promote_verdict(verdict, "b"), "unknown", code=NOT_PROMOTED)
+
+
+def test_a_verdict_that_came_later_is_given_a_word_of_its_own(desk: Desk):
+    first = desk.judge("unknown")
+    desk.accept(first)
+    second = desk.judge("unknown", commit=first.commit, holdout=Holdout(("2020-04", "2020-05"), 61, 31, "9" * 64))
+    assert reviewed.word_on(desk.clone, second) is None
+    again = desk.accept(second)
+    assert again.tag == "toy@review#2"
+    refused(lambda: desk.accept(second), "already")
+    assert desk.promote_by(again.tag) == "toy@v1.1.0"
+
+
+def test_an_earlier_word_that_fits_is_not_lost_to_a_later_one_that_does_not():
+    on = reviews.Subject("a" * 40, "pull_request", "unknown", "1" * 64, "m", "e", "toy@v1.0.0", "h")
+    other = dataclasses.replace(on, sha256="2" * 64, holdout="another")
+    main = dataclasses.replace(on, commit="b" * 40, event="push", sha256="3" * 64)
+
+    def say(number: int, what: str, subject: reviews.Subject) -> reviews.Word:
+        return reviews.Word(f"toy@review#{number}", str(number), what, EVE, 0, WHY, subject)
+
+    first, second = say(1, ACCEPTED, on), say(2, ACCEPTED, other)
+    assert reviews.covering([first, second], main) == [first]
+    assert reviews.covering([first, second, say(3, REJECTED, other)], main) == []
+    third = say(3, ACCEPTED, dataclasses.replace(on, commit="c" * 40))
+    assert reviews.covering([first, second, third], main) == [third, first]
+    own = say(4, ACCEPTED, main)
+    assert reviews.covering([first, own, third], main) == [own, third, first]
+    assert reviews.covering([first, say(4, REJECTED, main)], main) == []
+    assert reviews.covering([first], dataclasses.replace(main, verdict="hold")) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"word": []}, {"word": "fine"}, {"champion": 1}, {"reason": None}, {"event": "tag"}, {"commit": "b" * 40}],
+)
+def test_a_record_of_another_form_is_no_word(changed: dict[str, object]):
+    on = reviews.Subject("a" * 40, "push", "unknown", "1" * 64, "m", "e", "toy@v1.0.0", "h")
+    told = reviews.record(ACCEPTED, on, reason=WHY, by=EVE)
+    head = f"object {'a' * 40}\ntype commit\ntag toy@review#1\ntagger Eve <{EVE}> 1800000000 +0000\n\n"
+
+    def tag(record: dict[str, object]) -> bytes:
+        return f"{head}{reviews.message(ACCEPTED, on, EVE, record)}".encode()
+
+    whole = reviews.parse("toy@review#1", "1", tag(told))
+    assert whole is not None
+    assert (whole.subject, whole.counter, whole.when) == (on, 1, 1800000000)
+    assert reviews.parse("toy@review#1", "1", tag(told | changed)) is None
+
+
+def test_whoever_comes_second_with_the_same_word_is_told_whose_it_was(desk: Desk, hub: Hub):
     verdict = desk.judge("unknown")
     other = hub.another("other")
     hub.trust("bob@example.org", "accept")
@@ -229,10 +352,32 @@ def test_one_word_of_two_that_race_counts(desk: Desk, hub: Hub):
     assert [one.name for one in hub.known().reviews] == [said.tag]
 
 
-def test_the_ledger_has_nothing_of_a_word_where_no_look_was_taken_and_the_entry_reads_back(desk: Desk):
+def test_of_two_words_that_race_one_counts(desk: Desk, hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    verdict = desk.judge("unknown")
+    other = hub.another("other")
+    hub.trust("bob@example.org", "accept")
+    hub.person(other, "bob@example.org")
+    said: list[review.Said] = []
+    push = tagging.without_waiting
+
+    def slower(repository: Repository, remote: str, specs: list[str], seen: tagging.Seen) -> Completed:
+        if not said and repository.path == other:
+            monkeypatch.setattr(tagging, "without_waiting", push)
+            said.append(desk.accept(verdict))
+        return push(repository, remote, specs, seen)
+
+    monkeypatch.setattr(tagging, "without_waiting", slower)
+    refused(lambda: review.accept(other, verdict.commit, "mine"), f"accepted by {EVE}", "already")
+    assert [one.tag for one in said] == ["toy@review#1"]
+    assert [one.name for one in hub.known().reviews] == ["toy@review#1"]
+    assert hub.git(other, "tag", "--list", "toy@review#2") == ""
+
+
+def test_no_ledger_notes_a_word_where_no_look_was_taken_and_the_entry_reads_back(desk: Desk):
     version = desk.promote_by(desk.accept(desk.judge("unknown")).tag)
     told = desk.hub.record(version)
     assert entry.record(told, version).review
+    assert desk.hub.git(desk.hub.bare, "for-each-ref", "refs/pushforward/holdout") == ""
     words = reviews.read(Repository(desk.hub.bare), desk.hub.known())
-    assert [word.word for word in words] == ["accepted"]
+    assert [one.word for one in words] == ["accepted"]
     assert CI not in words[0].by

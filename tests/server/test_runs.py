@@ -92,6 +92,14 @@ def test_a_commit_that_has_its_verdict_gets_no_other(server, verdict):
         runs.retry(server, finished(verdict=verdict))
 
 
+def test_what_became_a_version_is_not_judged_again(hub):
+    made = hub.promote("b")
+    server = Server(str(hub.bare), "", "", "", "")
+    with pytest.raises(PushforwardError, match=f"is {made.version}, which rests on the verdict") as told:
+        runs.retry(server, finished(commit=made.commit, verdict="unknown", reason=f"{runs.UNTRAINED}no days left"))
+    assert "pushforward rollback" in told.value.next
+
+
 def test_what_is_over_cannot_be_cancelled(server):
     with pytest.raises(PushforwardError, match="has ended already: hold"):
         runs.cancel(server, finished(), "cancelled: by ann")

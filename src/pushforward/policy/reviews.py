@@ -48,14 +48,16 @@ def check(push: Push, counter: int, tag: Tag) -> None:
     if sum(bool(REVIEW_TAG.fullmatch(one.ref.removeprefix(TAGS))) for one in push.updates) > 1:
         raise PolicyError("one push says one word", "git push one of them")
     said, commit = tag.record, tag.target
-    if said.get("word") not in WORDS or said.get("commit") != commit or said.get("event") not in EVENTS:
+    event = said.get("event")
+    if said.get("word") not in WORDS or said.get("commit") != commit or event not in tuple(EVENTS):
         raise PolicyError("its record says no word on the commit that it names", _again(tag))
     reason = said.get("reason")
     if not isinstance(reason, str) or not reason.strip():
         raise PolicyError("its record says no reason", _again(tag))
     verdict = _verdict(push, said, commit)
     last = [one for one in known if one.commit == commit]
-    if last and last[-1].said.get("word") == said["word"]:
+    same = ("word", "event", "sha256")  # on a verdict that came later it is another word
+    if last and all(last[-1].said.get(part) == said[part] for part in same):
         raise PolicyError(f"{last[-1].name} has {said['word']} {commit[:9]} already", f"git show '{last[-1].name}'")
     if made := _version_of(push, commit, {one.tag for one in last}):
         raise PolicyError(
@@ -187,6 +189,9 @@ def ground(push: Push, version: dict[str, Any], verdict: dict[str, Any]) -> None
             f"pushforward report {str(verdict.get('commit'))[:9]}",
         )
     _stands(push, review, known)
+    counter = int(known[-1].name.rpartition("#")[2])
+    if version.get("reviews") != counter or isinstance(version.get("reviews"), bool):
+        raise PolicyError(f"{known[-1].name} was said meanwhile, and its record does not know it", "pushforward show")
     said = review.said
     digests = typed(verdict, "digests", dict)
     told = said.get("verdict"), said.get("champion"), said.get("holdout"), *(said.get(part) for part in DIGESTS)
@@ -200,9 +205,10 @@ def ground(push: Push, version: dict[str, Any], verdict: dict[str, Any]) -> None
 
 def _stands(push: Push, review: Review, known: list[Review]) -> None:
     """Refuse a word that was not one of acceptance, was taken back, or whose key may not say it any more."""
-    last = [one for one in known if one.commit == review.commit][-1]
-    if review.said.get("word") != ACCEPTED or last != review:
-        raise PolicyError(f"{last.name} has {last.said.get('word')} {review.commit[:9]}", f"git show '{last.name}'")
+    there = [one for one in known[known.index(review) :] if one.commit == review.commit]
+    back = next((one for one in there if one.said.get("word") != ACCEPTED), None)
+    if back is not None:
+        raise PolicyError(f"{back.name} has {back.said.get('word')} {review.commit[:9]}", f"git show '{back.name}'")
     raw = push.objects.read(review.tag, "tag") or b""
     signer = signature.signer(push, ssh.tag(raw, review.name), ssh.FOR_GIT)
     signature.check_allowed(signer, allowed=signer.allows(MAY_ACCEPT))
@@ -220,15 +226,25 @@ def rejected(push: Push, commit: Commit) -> str:
 def accepted(push: Push, commit: Commit) -> bool:
     """Whether a person's word lets the content of a commit into a protected branch; refused where it no longer holds.
 
-    Content is that of a merge that was tried and judged; each of several models has passed, or was accepted.
+    A word on a verdict that is another by now lets nothing in. Content is that of a merge that was tried and judged;
+    each of several models has passed, or was accepted.
     """
     let_in: dict[str, set[str]] = {}
     for review, beside, known in _on(push, commit):
-        if review.said.get("word") == ACCEPTED and beside.get("judge") is False:
+        if review.said.get("word") == ACCEPTED and beside.get("judge") is False and _is_on_this(push, review):
             _stands(push, review, known)
             _check_champion(push, review.said)
             let_in.setdefault(review.commit, set()).add(_place(push, review.said, review.commit))
     return any(_all_land(push, head, accepted) for head, accepted in let_in.items())
+
+
+def _is_on_this(push: Push, review: Review) -> bool:
+    """Whether a word is on the verdict that this server has by now, and that one may be accepted."""
+    try:
+        verdict = _verdict(push, review.said, review.commit)
+    except PolicyError:
+        return False
+    return verdict.get("verdict") in ACCEPTABLE
 
 
 def _on(push: Push, commit: Commit) -> Iterator[tuple[Review, dict[str, Any], list[Review]]]:

@@ -1,7 +1,7 @@
 """Reviews: what people have said of verdicts, as the tags of a registry have it, and what of it still holds. Pure.
 
-A word is on one verdict: on its bytes, the model judged, the version it was held against and the holdout. Of several on
-one commit the last counts. Whether its signature does, whoever reads the tags has asked.
+A word is on one verdict: on its bytes, the model judged, the version it was held against and the holdout. A rejection
+takes back what was accepted before on the same commit. Whether a signature counts, whoever reads the tags has asked.
 """
 
 import json
@@ -17,6 +17,7 @@ from pushforward.registry.tags import Registry
 from pushforward.text import plain
 
 LONGEST = 300
+EVENTS = ("push", "pull_request")
 TEXTS = ("commit", "event", "verdict", "sha256", "model", "environment", "holdout")
 
 
@@ -52,6 +53,11 @@ class Word:
     when: int
     reason: str
     subject: Subject
+
+    @property
+    def counter(self) -> int:
+        """Its number among the words on the model."""
+        return int(self.name.rpartition("#")[2])
 
     @property
     def promotes(self) -> bool:
@@ -95,15 +101,19 @@ def read(repository: Repository, known: Registry) -> list[Word]:
 
 
 def parse(name: str, identity: str, raw: bytes) -> Word | None:
-    """The word in a tag object; None where it has another form."""
+    """The word in a tag object; None where it has another form, or speaks of another commit than the tag names."""
     content = raw.decode("utf-8", "replace")
     told, tagger = registry.record(content), ssh.TAGGER.search(content)
-    texts = [told.get(part) for part in (*TEXTS, "reason")]
-    if tagger is None or told.get("word") not in {ACCEPTED, REJECTED} or not all(isinstance(one, str) for one in texts):
+    champion = told.get("champion")
+    typed = all(isinstance(told.get(part), str) for part in ("word", "reason", *TEXTS))
+    if tagger is None or not typed or not (champion is None or isinstance(champion, str)):
         return None
-    subject = Subject(**{part: str(told[part]) for part in TEXTS}, champion=str(told.get("champion") or ""))
-    why = plain(str(told["reason"]), LONGEST)
-    return Word(name, identity, str(told["word"]), plain(tagger["email"]), int(tagger["when"]), why, subject)
+    known = told["word"] in {ACCEPTED, REJECTED} and told["event"] in EVENTS
+    if not known or not content.startswith(f"object {told['commit']}\n"):
+        return None
+    subject = Subject(**{part: told[part] for part in TEXTS}, champion=champion or "")
+    why = plain(told["reason"], LONGEST)
+    return Word(name, identity, told["word"], plain(tagger["email"]), int(tagger["when"]), why, subject)
 
 
 def last(words: Sequence[Word], commit: str) -> Word | None:
@@ -111,13 +121,20 @@ def last(words: Sequence[Word], commit: str) -> Word | None:
     return next((word for word in reversed(words) if word.subject.commit == commit), None)
 
 
-def covering(words: Sequence[Word], subject: Subject) -> Word | None:
-    """The word of acceptance that stands, on this commit or on another one that asked the very same question."""
-    if subject.verdict not in ACCEPTABLE:
-        return None
-    mine = [word for word in words if word.word == ACCEPTED and last(words, word.subject.commit) == word]
-    same = [word for word in mine if word.subject.question == subject.question]
+def covering(words: Sequence[Word], subject: Subject) -> list[Word]:
+    """The words of acceptance on the very same question that nobody took back: on this commit first, then the newest.
+
+    None where the last word on this commit is a rejection.
+    """
     own = last(words, subject.commit)
-    if own is not None and own.word == REJECTED:
-        return None
-    return next((word for word in reversed(same) if word.subject.commit == subject.commit), same[-1] if same else None)
+    if subject.verdict not in ACCEPTABLE or (own is not None and own.word == REJECTED):
+        return []
+    rejected = {word.subject.commit: place for place, word in enumerate(words) if word.word == REJECTED}
+    fit = [
+        word
+        for place, word in reversed(list(enumerate(words)))
+        if word.word == ACCEPTED
+        and word.subject.question == subject.question
+        and place > rejected.get(word.subject.commit, -1)
+    ]
+    return sorted(fit, key=lambda word: word.subject.commit != subject.commit)

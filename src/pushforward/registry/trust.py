@@ -117,19 +117,21 @@ def _seen(repository: Repository, remote: str, ref: str, done: Completed) -> str
 # Verifying.
 
 
-def verify_tag(repository: Repository, tag_object: str, name: str, signers: Path) -> Signer:
+def verify_tag(
+    repository: Repository, tag_object: str, name: str, signers: Path, *, now: float | None = None
+) -> Signer:
     """Who signed the tag `name`, whose object is `tag_object`; an error says what is wrong with it.
 
     It must be an annotated tag of a commit, carry its own name inside, end with its signature, and be signed by a key
-    of the tagger's own address that held at the tagger's time. What that key may sign is for the caller to ask, and
-    so is whether the tagger's time can be true.
+    of the tagger's own address that held at the tagger's time, and `now`, in seconds since the epoch, where that is
+    asked. What that key may sign is for the caller to ask, and so is whether the tagger's time can be true.
     """
     found = repository.objects([tag_object])[0]
     if found is None or found[0] != "tag":
         why = "it is lightweight, and carries no signature" if found else "there is no such tag object"
         raise PushforwardError(f"{name}: {why}", next=f"git tag -s '{name}' <commit>", exit_code=POLICY)
     with _called(name):
-        return _verify(ssh.tag(found[1], name), FOR_GIT, signers)
+        return _verify(ssh.tag(found[1], name), FOR_GIT, signers, now=now)
 
 
 def override(root: Path, repository: Repository, commit: str) -> str:
@@ -166,9 +168,9 @@ def verify_file(
         return _verify(Signed(principal, when, content, signature), FOR_FILES, signers)
 
 
-def _verify(signed: Signed, namespace: str, signers: Path) -> Signer:
+def _verify(signed: Signed, namespace: str, signers: Path, *, now: float | None = None) -> Signer:
     known = ssh.read(signers.read_text(encoding="utf-8", errors="replace"))
-    return ssh.verify(signed, namespace, known, _run)
+    return ssh.verify(signed, namespace, known, _run, now=now)
 
 
 def _run(command: list[str], stdin: bytes) -> int:

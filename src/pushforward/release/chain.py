@@ -280,9 +280,14 @@ def accepted(of: Evidence) -> str:
         why = f"{said.name} is signed by {signer.principal}, who may not accept"
         raise DifferentError(why, said.name, next="pushforward trust")
     same("what it says", said.name, ACCEPTED, said.word)
-    last = reviews.last(of.words, said.subject.commit)
-    if last is not None and last.tag != said.tag:
-        raise DifferentError(f"{said.name} was taken back: {last.told} ({last.name})", last.name)
+    if of.record.reviews < said.counter:
+        raise DifferentError(f"its record knows of {of.record.reviews} words only, and rests on {said.name}", place)
+    # which words were there, the judge has signed: one that came after the version came too late
+    there = [one for one in of.words if one.counter <= of.record.reviews]
+    with of.signers() as signers:
+        back = word.rejections(of.repository, there, said, of.record.commit, signers)
+    if back:
+        raise DifferentError(f"{said.name} was taken back: {back[0].told} ({back[0].name})", back[0].name)
     wanted = word.subject(of.verdict)
     for what, mine, its in zip(QUESTION, said.subject.question, wanted.question, strict=True):
         same(f"the {what} that it is on", said.name, its, mine)

@@ -44,6 +44,7 @@ class Record:
     pushforward: str
     locks: tuple[str, ...] = ()  # of which `lock` is, where the root's is not the only one
     review: str = ""  # the tag object of the person's word that it rests on, where the verdict does not promote
+    reviews: int = 0  # the number of the last word there was then: what was said later came too late
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
 

@@ -31,7 +31,7 @@ from pushforward.registry.tags import Level, Registered, Registry
 from pushforward.registry.transaction import Batch, Hand, Seen, Tag
 from pushforward.release import card, entry, hop, provenance, word
 from pushforward.release.chain import Evidence
-from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, RECORDED, SIGNATURE, VERDICT, Record, folder
+from pushforward.release.entry import CARD, GOLDEN, PROVENANCE, SIGNATURE, VERDICT, Record, folder
 
 SAME = "already is this model, scored by the same code in the same environment"
 
@@ -169,7 +169,7 @@ def promote(
     with trust.ci_key() as key, trust.signers_file(root, remote) as signers:
         hand, environments = Hand(SERVICE, SERVICE_EMAIL, str(key)), rules.promote.environments
         alone = [name for name, how in environments.items() if how == "auto"]
-        case = _Case(root, repository, passed, target, key, say, alone, commit=target)
+        case = _Case(root, repository, passed, target, key, signers, say, alone, commit=target)
         new = tagging.transact(
             repository, remote, rules.model.name, case.step, hand=hand, signers=signers, environments=environments
         )
@@ -244,12 +244,14 @@ class _Case:
     passed: Passed
     target: str
     key: Path
+    signers: Path
     say: Callable[[str], None]
     environments: list[str]
     name: str = ""
     commit: str = ""
     tags: list[str] = field(default_factory=list)
     word: Word | None = None
+    reviews: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -260,6 +262,7 @@ class _Case:
         """The version and the uses that are still to be made, or None."""
         known = seen.known
         self._ask_for_word(known)
+        self.reviews = known.reviews[-1].counter if known.reviews else 0
         if self.environments and (other := identity.before_renaming(self.repository, known.model, self.target)):
             self.say(f"not compared with {other.name}, its name before: a person puts {known.model} to use")
             self.environments = []
@@ -290,7 +293,7 @@ class _Case:
         verdict = self.verdict
         if verdict.verdict == "promote":
             return
-        self.word = word.on(self.repository, known, verdict)
+        self.word = word.on(self.repository, known, verdict, self.signers)
         if self.word is None:
             raise PushforwardError(
                 f"the verdict is {verdict.verdict}: {verdict.reason}",
@@ -357,12 +360,16 @@ class _Case:
                 previous=previous,
                 number=number,
                 pushforward=__version__,
-                **{key: sha256(files[name]) for key, name in RECORDED.items()},
+                verdict=sha256(files[VERDICT]),
+                provenance=sha256(files[PROVENANCE]),
+                golden=sha256(files[GOLDEN]),
+                card=sha256(files[CARD]),
                 locks=tuple(made.locks) if set(made.locks) > {LOCK} or LOCK not in made.locks else (),
+                review=self.word.tag if self.word else "",
+                reviews=self.reviews if self.word else 0,
             )
         )
-        told["review"] = self.word.tag if self.word else ""
-        return {key: value for key, value in told.items() if key not in {"locks", "review"} or value}
+        return {key: value for key, value in told.items() if key not in {"locks", "review", "reviews"} or value}
 
     def _use(self, seen: Seen, environment: str) -> Tag:
         known = seen.known

@@ -123,7 +123,7 @@ def _check(repository: Repository, known: Registry, on: Subject, what: str) -> N
     """Refuse what the policy would refuse, and what a forge would not: one word twice, too late, or of another day."""
     words = reviews.read(repository, known)
     last = reviews.last(words, on.commit)
-    if last is not None and last.word == what:
+    if last is not None and (last.word, last.subject.event, last.subject.sha256) == (what, on.event, on.sha256):
         raise PushforwardError(
             f"{on.commit[:9]} is {last.told} ({last.name}) already", next=f"git show '{last.name}'", exit_code=POLICY
         )

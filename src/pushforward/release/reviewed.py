@@ -1,6 +1,7 @@
 """What a person's word takes, as the remote has it now: found for a verdict that does not promote, or by its tag."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def word_on(root: Path, verdict: Verdict, model: str = "") -> Word | None:
     repository = Repository(root)
     if not any("@review#" in ref.name for ref in repository.refs(TAGS)):
         return None
-    return word.on(repository, _believed(root, repository, verdict.commit, model), verdict)
+    known = _believed(root, repository, verdict.commit, model)
+    with trust.signers_file(root, authority_of(repository)) as signers:
+        return word.on(repository, known, verdict, signers)
 
 
 def reviewed(root: Path, tag: str) -> Taken:
@@ -54,6 +57,10 @@ def reviewed(root: Path, tag: str) -> Taken:
     said = reviews.last(words, named.subject.commit) or named
     if said.word != ACCEPTED:
         return Taken(said)
+    with trust.signers_file(root, authority_of(repository)) as signers:
+        if not word.holds(repository, said, signers, now=time.time()):
+            why = f"the key of {said.by} may not accept any more, and {said.name} takes nothing"
+            raise PushforwardError(why, next="pushforward trust, to see who may accept", exit_code=POLICY)
     return _taken(repository, known, said)
 
 

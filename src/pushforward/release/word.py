@@ -1,12 +1,16 @@
 """A person's word as the ground of a promotion: what it would have to be on, and whether one is there that holds."""
 
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
 from pushforward.errors import POLICY, PushforwardError
 from pushforward.gate.verdict import Verdict
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline.revision import sha256
-from pushforward.registry import reviews
-from pushforward.registry.grammar import ACCEPTABLE
+from pushforward.registry import reviews, trust
+from pushforward.registry.grammar import ACCEPTABLE, MAY_ACCEPT, REJECTED
 from pushforward.registry.reviews import Subject, Word
 from pushforward.registry.tags import Registry
 
@@ -25,22 +29,44 @@ def subject(verdict: Verdict) -> Subject:
     )
 
 
-def on(repository: Repository, known: Registry, verdict: Verdict) -> Word | None:
+def on(repository: Repository, known: Registry, verdict: Verdict, signers: Path) -> Word | None:
     """The word that takes what a verdict on the default branch does not promote, among the tags that count.
 
     It is on this very commit, or on a pull request whose model, scoring code, environment, champion and holdout are the
-    same, with the same outcome.
+    same, with the same outcome. Its key may accept by `signers`, today too: when it was signed says its signer alone.
     """
     if verdict.verdict not in ACCEPTABLE or verdict.event != "push":
         return None
-    found = reviews.covering(reviews.read(repository, known), subject(verdict))
-    if found is None or found.subject.commit == verdict.commit:
-        return found
+    for found in reviews.covering(reviews.read(repository, known), subject(verdict)):
+        commits = found.subject.commit, verdict.commit
+        if holds(repository, found, signers, now=time.time()) and _same_code(repository, known.model, *commits):
+            return found
+    return None
+
+
+def _same_code(repository: Repository, model: str, one: str, other: str) -> bool:
+    if one == other:
+        return True
     try:
-        scored = [identity.scoring(repository, one, known.model) for one in (found.subject.commit, verdict.commit)]
+        return identity.scoring(repository, one, model) == identity.scoring(repository, other, model)
     except PushforwardError:
-        return None
-    return found if scored[0] == scored[1] else None
+        return False
+
+
+def holds(repository: Repository, said: Word, signers: Path, *, now: float | None = None) -> bool:
+    """Whether a word is signed by a key that may accept by `signers`: that held then, and `now` where it is asked."""
+    try:
+        return trust.verify_tag(repository, said.tag, said.name, signers, now=now).allows(MAY_ACCEPT)
+    except PushforwardError:
+        return False
+
+
+def rejections(repository: Repository, words: Sequence[Word], said: Word, commit: str, signers: Path) -> list[Word]:
+    """The words of rejection, signed by who may, after `said` on its commit, or last on `commit`, the version's."""
+    later = [one for one in words if one.counter > said.counter and one.subject.commit == said.subject.commit]
+    mine = [one for one in words if one.subject.commit == commit and holds(repository, one, signers)]
+    found = [one for one in later if one.word == REJECTED and (one in mine or holds(repository, one, signers))]
+    return found or [one for one in mine[-1:] if one.word == REJECTED]
 
 
 def check_champion(known: Registry, said: Word) -> None:

@@ -16,9 +16,11 @@ from typing import Any, Literal
 
 from pushforward import durable
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.git.refs import RUNS, ZERO
+from pushforward.git.refs import RUNS, TAGS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
+from pushforward.registry import tags as registry
+from pushforward.registry.grammar import VERSION_TAG
 from pushforward.report import notes
 from pushforward.text import columns
 
@@ -286,10 +288,24 @@ def retry(server: Server, run: Run) -> None:
         )
     if job.event == "schedule":
         raise PushforwardError(f"{job.id} runs again when its time comes", next="pushforward dispatch")
+    if job.event == "push" and (made := _version_of(repository, job.commit)):
+        raise PushforwardError(
+            f"{job.id} is {made}, which rests on the verdict that it has",
+            next=f"change something and push, or pushforward rollback ENVIRONMENT, then pushforward deprecate {made}",
+            exit_code=POLICY,
+        )
     _must_be_current(repository, job)
     forget(server, job)
     store(server, Run(job, asked=time.time(), insisted=untrained))
     ring(server)
+
+
+def _version_of(repository: Repository, commit: str) -> str:
+    """A version that a commit has become, of whichever model; "" for none."""
+    tags = [ref for ref in repository.refs(TAGS) if VERSION_TAG.fullmatch(ref.name.removeprefix(TAGS))]
+    found = zip(tags, repository.objects([ref.object for ref in tags]), strict=True)
+    told = ((ref, registry.record(raw[1].decode("utf-8", "replace"))) for ref, raw in found if raw)
+    return next((ref.name.removeprefix(TAGS) for ref, record in told if record.get("commit") == commit), "")
 
 
 def revive(server: Server, job: Job) -> bool:
