@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +115,7 @@ class Job:
     cml: str = "no-such-program"
     real: bool = False
     event: str = event()
+    given: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         (self.folder / "event.json").write_text(self.event)
@@ -133,11 +134,11 @@ class Job:
             "GITHUB_SHA": "0" * 40,
             "GITHUB_TOKEN": github_double.TOKEN,
         }
-        return given | trusting(self.certificate)
+        return given | trusting(self.certificate) | self.given
 
-    def post(self, what: str, file: str, *, limit: float = 120) -> str:
+    def post(self, what: str, *file: str, limit: float = 120) -> str:
         """What the script says, whose end is never a failure and which leaves the judge's folder as it is."""
-        command = [sys.executable, "-W", "error", str(POST), "--pause=0.02", f"--limit={limit}", what, file]
+        command = [sys.executable, "-W", "error", str(POST), "--pause=0.02", f"--limit={limit}", what, *file]
         before = {path.name: path.read_bytes() for path in (self.folder / "verdict").iterdir()}
         done = subprocess.run(
             command, capture_output=True, text=True, env=self.environment(), cwd=self.folder, check=False
@@ -149,6 +150,10 @@ class Job:
     def comment(self, report: str = "## Promote\n", *, limit: float = 120) -> str:
         (self.folder / "verdict" / "report.md").write_text(report)
         return self.post("comment", "verdict/report.md", limit=limit)
+
+    def word(self, text: str) -> str:
+        self.given["PUSHFORWARD_WORD"] = text
+        return self.post("word")
 
     def status(self, verdict: str | None, **options: float) -> str:
         if verdict is not None:
@@ -409,6 +414,8 @@ def verdict(word: str = "promote", reason: str = "log loss falls by 0.0071") -> 
         ("unknown", "pending"),
         ("calibration-only", "pending"),
         ("invalid", "error"),
+        ("accepted", "success"),
+        ("rejected", "failure"),
         ("a word of a later version", "failure"),
     ],
 )
@@ -438,6 +445,26 @@ def test_what_is_known_ahead_waits_on_the_commit_until_the_verdict(job: Job) -> 
     job.status(verdict("identical"))
     job.post("ahead", "verdict/ahead.txt")
     assert [one["state"] for one in job.github.statuses] == ["pending", "success"], "no verdict is taken back"
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("accepted", "success"), ("rejected", "failure"), ("unknown", "pending"), ("hold", "failure")]
+)
+def test_a_persons_word_takes_the_place_of_the_verdict(job: Job, word: str, state: str) -> None:
+    reason = 'by ann@example.org against `unknown`: it\'s "June" %0A::error:: $(touch PWNED)'
+    job.status(verdict("unknown"))
+    assert job.word(verdict(word, reason)) == ""
+    told = job.github.statuses[-1]
+    assert (told["sha"], told["state"], told["context"]) == (HEAD, state, "pushforward")
+    assert told["description"] == f"{word}: {WAITS if word == 'unknown' else ''}{reason}"[:140]
+    assert [one["state"] for one in job.github.statuses] == ["pending", state]
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "7", '{"verdict": "accepted"}'])
+def test_a_word_that_cannot_be_read_leaves_the_verdict(job: Job, text: str) -> None:
+    job.status(verdict("unknown"))
+    assert job.word(text) == ""
+    assert [one["state"] for one in job.github.statuses] == ["pending"]
 
 
 @pytest.mark.parametrize("reason", ["x" * 139, "− ✓ é " * 100])
@@ -614,6 +641,31 @@ def test_under_act_a_push_gets_its_status_and_no_comment(job: Job) -> None:
     assert [status["sha"] for status in job.github.statuses] == [HEAD]
 
 
+def test_under_act_a_word_alone_sets_the_status_and_touches_no_comment(job: Job) -> None:
+    """What judge.yml's job `post` has for a review: no verdict, and what the job before has handed over."""
+    runner = Runner(job)
+    shutil.rmtree(runner.folder / "verdict")
+    job.event = event(pushed_by="push")
+    tree = json.loads(workflow())
+    post = tree["jobs"]["post"]
+    needs = {"review": {"runs-on": "ubuntu-latest", "outputs": {"word": "${{ steps.promote.outputs.word }}"}}}
+    told = verdict("accepted", "by ann@example.org: it's worth it")
+    line = f"word={told}"
+    needs["review"]["steps"] = [{"id": "promote", "run": 'echo "$LINE" >> "$GITHUB_OUTPUT"', "env": {"LINE": line}}]
+    needs["judge"] = {"runs-on": "ubuntu-latest", "if": "${{ false }}", "steps": [{"run": "true"}]}
+    own = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "judge.yml")["jobs"]["post"]
+    post |= {"needs": ["judge", "review"], "if": own["if"], "steps": [post["steps"][0], post["steps"][-1]]}
+    (runner.folder / ".github" / "workflows" / "judge.yml").write_text(
+        json.dumps({"on": "workflow_run", "jobs": {**needs, "post": post}})
+    )
+    steps, said, _ = runner.run()
+    assert steps["a person's word"] == "success", (steps, said)
+    assert not {"commit status", "comment"} & set(steps)
+    assert [(one["state"], one["description"]) for one in job.github.statuses] == [
+        ("success", "accepted: by ann@example.org: it's worth it")
+    ]
+
+
 # links and pictures
 
 
@@ -715,7 +767,7 @@ def test_where_nothing_sound_was_recorded_there_is_no_picture(answered: Job, rec
 def test_what_is_posted_by_itself_agrees_with_what_the_other_forges_are_told() -> None:
     """The action runs without pushforward, so both say which verdict is a success and what a link may lead to."""
     own = runpy.run_path(str(POST), run_name="post")
-    assert own["STATES"] == docket.STATES
+    assert own["STATES"] == {**docket.STATES, "accepted": "success"}, "no other forge hears of a word"
     assert tuple(own["SHOWN"]) == docket.SHOWN
     assert [own[name].pattern for name in ("COMMIT", "CARD", "VERSION")] == [
         pattern.pattern for pattern in (docket.COMMIT, docket.CARD, docket.VERSION)

@@ -264,7 +264,6 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
     )
     assert jobs["judge"]["if"].startswith("${{ github.event.action == 'completed' && ")
     assert "secrets." not in str(jobs["ahead"])
-    assert jobs["review"]["if"].startswith("${{ github.event.action == 'completed' && ")
     for name in {*jobs} - {"ahead", "judge", "review"}:
         assert "judge" in jobs[name]["needs"], "and none of them runs where the judge has not"
     done = Event("workflow_run", "0" * 40, "refs/heads/main", action="completed", workflow="train", head="main")
@@ -294,3 +293,77 @@ def test_act_accepts_it(path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+HEARD = {
+    "action": "completed",
+    "repository": {"full_name": "octo/flights"},
+    "workflow_run": {"name": "review", "event": "push", "head_repository": {"full_name": "octo/flights"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "runs"),
+    [
+        ({}, True),
+        ({"action": "requested"}, False),
+        ({"name": "train"}, False),
+        ({"event": "pull_request"}, False),  # of a branch that is named like a tag, with a review.yml of its own
+        ({"head_repository": {"full_name": "mallory/flights"}}, False),
+        ({"head_repository": None}, False),  # a fork that is gone
+    ],
+)
+def test_a_word_is_heard_of_a_push_to_this_repository_alone(changed, runs):
+    job = read(ROOT / ".github" / "workflows" / "judge.yml")["jobs"]["review"]
+    top = {name: text for name, text in changed.items() if name == "action"}
+    event = HEARD | top | {"workflow_run": HEARD["workflow_run"] | {k: v for k, v in changed.items() if k not in top}}
+    assert evaluate(job["if"], event) is runs
+
+
+def evaluate(condition, event):
+    """A condition of comparisons that are joined by &&, as GitHub evaluates it: what is not there is null."""
+    for part in condition.removeprefix("${{ ").removesuffix(" }}").split(" && "):
+        left, right = (value(one, event) for one in part.split(" == "))
+        if left != right:
+            return False
+    return True
+
+
+def value(text, event):
+    if text.startswith("'"):
+        return text.strip("'")
+    found = {"github": {"event": event}}
+    for name in text.split("."):
+        found = (found or {}).get(name)
+    return found
+
+
+def test_a_word_is_on_the_commit_that_its_status_is_set_on():
+    jobs = read(ROOT / ".github" / "workflows" / "judge.yml")["jobs"]
+    (step,) = (step for step in jobs["review"]["steps"] if "run" in step)
+    assert step["run"] == '.venv/bin/pushforward promote --review "$TAG" --head "$HEAD"'
+    assert step["env"]["TAG"] == "${{ github.event.workflow_run.head_branch }}"
+    assert step["env"]["HEAD"] == "${{ github.event.workflow_run.head_sha }}"
+    for name in ("review", "promote"):
+        assert jobs[name]["outputs"] == {"word": "${{ steps.promote.outputs.word }}"}
+        assert [step["id"] for step in jobs[name]["steps"] if "id" in step] == ["promote"]
+
+
+def test_a_word_that_does_not_count_posts_nothing():
+    post = read(ROOT / ".github" / "workflows" / "judge.yml")["jobs"]["post"]
+    assert set(post["needs"]) == {"judge", "promote", "review"}
+    assert post["if"] == ("${{ !cancelled() && (needs.judge.result != 'skipped' || needs.review.outputs.word != '') }}")
+    told = post["steps"][-1]["with"]
+    assert told["word"] == "${{ needs.review.outputs.word || needs.promote.outputs.word }}"
+    assert told["what"] == "${{ needs.judge.result != 'skipped' && 'verdict' || 'word' }}"
+    report = ROOT / ".github" / "actions" / "report" / "action.yml"
+    steps_of = {step.get("name"): step for step in read(report)["runs"]["steps"]}
+    assert steps_of["commit status"]["if"] == "${{ inputs.what == 'verdict' }}"
+    assert steps_of["a person's word"]["if"] == "${{ inputs.word != '' }}"
+
+
+def test_what_is_heard_of_one_commit_does_not_drop_a_verdict():
+    """A group of concurrency drops what waits in it: each thing that is heard has one of its own."""
+    group = read(ROOT / ".github" / "workflows" / "judge.yml")["concurrency"]["group"]
+    for part in ("workflow_run.name", "action", "workflow_run.head_repository.full_name", "workflow_run.head_sha"):
+        assert f"${{{{ github.event.{part} }}}}" in group

@@ -2,6 +2,7 @@
 """Tells GitHub of a verdict, with the standard library alone: the commit status, and the report as one comment.
 
 usage: post.py status VERDICT.json     the status `pushforward` of the judged commit
+       post.py word                   the same, by what a person's word leaves for it, in $PUSHFORWARD_WORD
        post.py ahead AHEAD.txt         that it waits, with what is known before the work; nothing where nothing is
        post.py comment REPORT.md       the comment on the pull request that has this commit as its head, by $CML
 
@@ -60,13 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pause", type=float, default=5, help="seconds before the second try; four times that later")
     parser.add_argument("--limit", type=float, default=150, help="the most seconds that a try may take, or wait")
-    parser.add_argument("what", choices=["status", "ahead", "comment"])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("what", choices=["status", "word", "ahead", "comment"])
+    parser.add_argument("file", type=Path, nargs="?", default=Path())
     asked = parser.parse_args()
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
     try:
         if asked.what == "status":
             persist(lambda: set_status(event, asked.file), asked.pause, asked.limit)
+        elif asked.what == "word":
+            persist(lambda: set_word(event, os.environ["PUSHFORWARD_WORD"]), asked.pause, asked.limit)
         elif asked.what == "ahead":
             persist(lambda: set_ahead(event, asked.file), asked.pause, asked.limit)
         else:
@@ -93,12 +96,26 @@ def persist(tell: Callable[[], str], pause: float, limit: float) -> str:
 def set_status(event: Mapping[str, Any], path: Path) -> str:
     """Set the commit status that branch protection can require; it leads to the run, whose summary is the report."""
     try:
-        verdict = json.loads(path.read_bytes())
-        word, reason = str(verdict["verdict"]), str(verdict["reason"])
-        state, said = STATES.get(word, "failure"), f"{word}: {f'{WAITS}: ' if word in UNDECIDED else ''}{reason}"
+        state, said = _outcome(path.read_bytes())
     except (OSError, ValueError, KeyError, TypeError):
         state, said = "error", "the judge came to no verdict; its log says why"
     return _status(event, state, said)
+
+
+def set_word(event: Mapping[str, Any], text: str) -> str:
+    """Let the commit status say what a word has made of the verdict; one that cannot be read alters nothing."""
+    try:
+        state, said = _outcome(text)
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return _status(event, state, said)
+
+
+def _outcome(text: str | bytes) -> tuple[str, str]:
+    """The state of what was said, and the words for it."""
+    verdict = json.loads(text)
+    word, reason = str(verdict["verdict"]), str(verdict["reason"])
+    return STATES.get(word, "failure"), f"{word}: {f'{WAITS}: ' if word in UNDECIDED else ''}{reason}"
 
 
 def set_ahead(event: Mapping[str, Any], path: Path) -> str:

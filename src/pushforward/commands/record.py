@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pushforward.errors import PushforwardError
 if TYPE_CHECKING:
     from pushforward.gate.verdict import Verdict
     from pushforward.git.repository import Repository
+    from pushforward.report.note import Context
     from pushforward.report.several import Parts
 
 
@@ -37,10 +39,8 @@ def record(source: Path, folder: Path, tagged: bool, as_json: bool) -> None:
         read = handover.read(folder, handover.AT_MOST)  # it is judged already
         run = promote.lock_commit(ledger.of(root).repository, run, read.locks, read.metrics, scratch=root / ".git")
     parts = judged.each(source)
-    if tagged and verdict.event == "push" and (passed := _passed(repository, verdict, parts)):
-        untagged = "it is not tagged yet; the log of the job that promotes says why"
-        there = promote.standing_of_each(repository, passed, verdict.commit, several=bool(parts), untagged=untagged)
-        context = recorded.last_word(context, there.words)
+    if tagged and verdict.event == "push":
+        context = _after(repository, verdict, context, parts)
     drawn = recorded.pictures(source / "plots")
     made = recorded.record(root, recorded.report(verdict, context, parts), drawn, run)
     # for whoever posts it: where the pictures are, and what is said of the version that it was held against
@@ -50,6 +50,24 @@ def record(source: Path, folder: Path, tagged: bool, as_json: bool) -> None:
         common.show({"commit": verdict.commit, "place": made.place, **told})
         return
     click.echo(f"  recorded {verdict.commit[:9]} in {made.place}: pushforward report {verdict.commit[:9]}")
+
+
+def _after(repository: "Repository", verdict: "Verdict", context: "Context", parts: "Parts") -> "Context":
+    """What the report tells after `promote`: what was tagged, for it passed or by a person's word."""
+    from pushforward.judge import recorded
+    from pushforward.pipeline.revision import Revision
+    from pushforward.release import promote
+
+    passed = _passed(repository, verdict, parts)
+    models = [name for name in Revision(repository, verdict.commit).settings.project.models if name not in passed]
+    found = {name: promote.standing(repository, name, verdict.commit) for name in models}
+    by = {name: one.review for name, one in found.items() if one.version and one.made and one.review}
+    if not passed and not by:
+        return context
+    untagged = "it is not tagged yet; the log of the job that promotes says why"
+    names = [*passed, *by]
+    there = promote.standing_of_each(repository, names, verdict.commit, several=bool(parts), untagged=untagged)
+    return replace(recorded.last_word(context, there.words), review=next(iter(by.values()), context.review))
 
 
 def _told(root: Path, verdict: "Verdict", drawn: Mapping[str, bytes]) -> dict[str, str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
+from pushforward.errors import POLICY, PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate.verdict import Verdict, changes_judge, lands
 from pushforward.git.refs import VERDICTS
 from pushforward.git.repository import EMPTY_TREE
-from pushforward.judge import ledger, records
+from pushforward.judge import ledger, looks, names, records, seal
 from pushforward.registry.grammar import ACCEPTABLE
 from pushforward.registry.tags import Level
 
@@ -66,3 +67,30 @@ def record(
         book.repository.remote("push", "-q", book.remote, f"{commit}:{ref}")
     else:
         book.repository.git("update-ref", ref, commit)
+
+
+def check_look(root: Path, verdict: Verdict, model: str) -> None:
+    """Refuse a verdict that the ledger of its holdout does not have; one that took no look is in none.
+
+    The numbers are asked too where they are published, or this place has the key that sealed them.
+    """
+    if verdict.look is None or verdict.holdout is None:
+        return
+    book, holdout, number = ledger.of(root, model), names.of(verdict.holdout), verdict.look.number
+    state = book.state(holdout)
+    look = next((one for one in state.looks if one.number == number), None)
+    told = {verdict.verdict, seal.word(verdict)}
+    box = book.repository.read(state.tip, f"{ledger.SEALED}/{number}") if look and book.key else None
+    numbers = book.numbers(holdout).get(number) or (seal.open(book.key, box) if box else None)
+    if look is None or look.verdict not in told or (numbers is not None and not _found(look, numbers)):
+        raise PushforwardError(
+            f"the ledger of {holdout} does not say {verdict.verdict} at look {number}, as the verdict recorded of "
+            f"{verdict.commit[:9]} does",
+            next="push it again: the judge answers the same question in the same way, and records it anew",
+            exit_code=POLICY,
+        )
+
+
+def _found(look: looks.Look, numbers: str) -> bool:
+    """Whether these are the numbers of a look, and say what was told of it."""
+    return looks.digest(numbers) == look.sealed and seal.word(Verdict.from_json(numbers)) == look.verdict

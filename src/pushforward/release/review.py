@@ -64,7 +64,8 @@ def _say(root: Path, what: str, commit: str, reason: str, model: str, say: Calla
     remote, rules = signing.remote(repository).name, signing.rules(root, model)
     hand, name = signing.person(repository), rules.model.name
     with authority.of(root) as source:
-        on = _judged(source.repository, commit, repository.resolve(commit), model)
+        judged = _judged(source.repository, commit, repository.resolve(commit), model)
+    on = word.subject(judged)
     if what == ACCEPTED and not (on.verdict in ACCEPTABLE and on.model):
         why_not = UNMADE if on.verdict in ACCEPTABLE else WHY_NOT.get(on.verdict, f"it says {on.verdict}")
         raise PushforwardError(
@@ -72,6 +73,8 @@ def _say(root: Path, what: str, commit: str, reason: str, model: str, say: Calla
             next=f"pushforward report {on.commit[:9]}",
             exit_code=POLICY,
         )
+    if what == ACCEPTED and trust.is_forge(root, remote):  # a server's policy asks it where its main is protected
+        word.check_judge(judged)
     if repository.resolve(on.commit) is None:
         repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, on.commit)
     told = reviews.record(what, on, reason=why, by=f"{hand.name} <{hand.email}>")
@@ -101,14 +104,14 @@ def _say(root: Path, what: str, commit: str, reason: str, model: str, say: Calla
     )
 
 
-def _judged(repository: Repository, named: str, here: str | None, model: str) -> Subject:
-    """What a word on a commit is on, as the repository that counts has it; the word on main goes before a branch's."""
+def _judged(repository: Repository, named: str, here: str | None, model: str) -> Verdict:
+    """The verdict that a word on a commit is on, as the repository that counts has it; main's goes first."""
     commit = repository.resolve(here or named) or repository.resolve(named)
     if commit is None:
         raise PushforwardError(f"nobody has judged {named[:60]!r}: it is not on the server", next="pushforward runs")
     for event in ("push", "pull_request"):
         if found := records.judged(repository, commit, event, model):
-            return word.subject(Verdict.from_json(found[1]))
+            return Verdict.from_json(found[1])
     outcome = next((str(one.verdict.get("verdict", "")) for one in notes.read(repository, commit)), "")
     if outcome in WHY_NOT:
         raise PushforwardError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.gate.verdict import Verdict
+from pushforward.gate.verdict import Verdict, changes_judge
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline.revision import sha256
@@ -67,6 +67,16 @@ def rejections(repository: Repository, words: Sequence[Word], said: Word, commit
     mine = [one for one in words if one.subject.commit == commit and holds(repository, one, signers)]
     found = [one for one in later if one.word == REJECTED and (one in mine or holds(repository, one, signers))]
     return found or [one for one in mine[-1:] if one.word == REJECTED]
+
+
+def check_judge(verdict: Verdict) -> None:
+    """Refuse a word on a pull request that changes the judge: whoever may accept may not alter who judges."""
+    if verdict.event == "pull_request" and changes_judge(verdict):
+        raise PushforwardError(
+            f"{verdict.commit[:9]} changes the judge, which nobody's word takes into the default branch",
+            next="have who owns the judge merge it; then accept the commit of the default branch",
+            exit_code=POLICY,
+        )
 
 
 def check_champion(known: Registry, said: Word) -> None:
