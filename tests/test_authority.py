@@ -14,7 +14,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.judge import ledger, looks, plan, question
 from pushforward.registry import authority, signers, trust
-from pushforward.release import promote, provenance, release
+from pushforward.release import promote, provenance, signing
 from pushforward.server import check, init
 from pushforward.views import show, web
 
@@ -92,7 +92,7 @@ def by_signers(clone):
 
 
 def by_release(clone):
-    found = release._remote(Repository(clone))
+    found = signing.remote(Repository(clone))
     return found.folder
 
 
@@ -108,7 +108,7 @@ def by_init(clone):
 
 def by_promote(clone):
     repository = Repository(clone)
-    return remote.of(repository, promote._authority(repository)).folder
+    return remote.of(repository, promote.authority_of(repository)).folder
 
 
 TELLERS = {
@@ -202,7 +202,7 @@ def test_an_origin_elsewhere_is_a_forge_and_a_local_elsewhere_a_server(clone, gi
     git(clone, "remote", "add", "origin", url)
     repository = Repository(clone)
     assert (provenance._place(repository), trust.is_forge(clone)) == ("forge", True)
-    assert (ledger.of(clone).remote, release._remote(repository).name) == ("origin", "origin")
+    assert (ledger.of(clone).remote, signing.remote(repository).name) == ("origin", "origin")
     assert web.site_of(clone)[1].repository.path == clone
     assert check._place(clone, None)[2:] == (None, None)
     for verb in (common.server, lambda _: signers.place_of(clone)):
@@ -231,7 +231,7 @@ def test_a_bare_repository_that_is_no_server_is_a_forge_on_this_machine(clone, g
 def test_without_a_remote_there_is_none(clone, teller):
     assert teller(Repository(clone)) is None
     assert ledger.of(clone).repository.path == clone
-    for verb in (release._remote, promote._authority):
+    for verb in (signing.remote, promote.authority_of):
         with pytest.raises(PushforwardError, match="git remote"):
             verb(Repository(clone))
     with pytest.raises(PushforwardError, match="no git remote with pull requests"):

@@ -30,6 +30,7 @@ told = {
     "steps": [{"name": "bucket", "rows": [
         {"name": "bucket", "value": bucket, "note": "of the model \\x1b[31mred"},
         {"name": "later", "value": late},
+        {"name": "told", "value": events.height},
         {"name": "outside", "value": Path("CLONE/pushforward.yaml").exists()},
         {"name": "labels", "value": Path("data/holdout/labels.parquet").exists()},
     ]}],
@@ -98,9 +99,11 @@ def test_a_row_of_a_holdout_in_use_shows_all_but_what_would_tell_its_label(team)
     assert told["champion"]["loss"] is None
     assert told["challenger"]["loss"] is None
     assert "which is in use" in told["sealed"]
-    assert told["known"]["later"] > 0
-    assert told["known"]["own"] == []  # its event tells the label
-    assert lines(told["challenger"])["later"]["value"] == 0
+    known = told["known"]
+    assert (known["later"], known["next"], known["own"]) == (None, "", [])
+    # each event tells a label, three hours after its row was asked: that of this row, and of others before it
+    assert known["known"] == 0
+    assert (lines(told["challenger"])["later"]["value"], lines(told["challenger"])["told"]["value"]) == (0, 0)
     assert told["challenger"]["predicted"]["p"] > 0
 
 
@@ -178,3 +181,70 @@ def test_a_commit_that_nobody_has_run_is_run_here_and_anybody_elses_is_not(team)
     team.git("reset", "-q", "--hard", head)
     said = team.pushforward("explain", "2020-04-7", "--commit", "theirs", check=False)
     assert "has no run in local" in said
+
+
+HOSTILE = '''
+"""A score that leaves links and notes wherever it can: for those who come after it, and for who reads what it wrote."""
+import os, sys
+from pathlib import Path
+
+events, out = Path(sys.argv[2]), Path(sys.argv[3])
+for folder in (out.parent, events.parent, out.parent.parent, Path("/tmp")):
+    for name in (events.name, "rows.parquet", "explained.json", "note"):
+        try:
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to("VICTIM")
+        except OSError:
+            pass
+LEAVE
+'''
+LOOKS = '''
+"""Whether anything of another command is here."""
+import json, os, sys
+from pathlib import Path
+
+given, out = Path(sys.argv[1]).parent, Path(sys.argv[3])
+# in /tmp are the folders through which what is bound is reached
+found = {str(path) for folder in (out.parent, Path("/tmp")) for path in folder.iterdir() if not path.is_dir()}
+found |= {str(path) for path in given.iterdir() if path.is_symlink()}
+lines = [{"name": "found", "value": " ".join(sorted(found))}]
+out.write_text(json.dumps({"steps": [{"name": "seen", "rows": lines}]}))
+'''
+
+
+@pytest.fixture
+def hostile(team, tmp_path):
+    """Commit a score command that leaves links to a file of the test's own; the file, and the head before it."""
+    if shutil.which("bwrap") is None and shutil.which("unshare") is None:
+        pytest.skip("no jail on this machine")
+    head, victim = team.head(), tmp_path / "victim"
+    victim.write_text("mine")
+
+    def commit(leave):
+        said = HOSTILE.replace("VICTIM", str(victim)).replace("LEAVE", leave)
+        (team.clone / "src/toy/predict.py").write_text(said)
+        (team.clone / "src/toy/explain.py").write_text(LOOKS)
+        team.git("commit", "-q", "-am", "Leave links")
+        return victim
+
+    yield commit
+    team.git("reset", "-q", "--hard", head)
+
+
+def test_a_score_that_leaves_links_and_notes_leads_nobody_to_them(team, hostile):
+    victim = hostile("""
+import polars as pl
+pl.read_parquet(sys.argv[1]).select("id", p=pl.lit(0.5)).write_parquet(out)
+""")
+    for key in ("2020-04-7", "2020-02-7"):
+        told = explained(team, key, "--commit", "HEAD")
+        assert told["challenger"]["predicted"] == {"p": 0.5}
+        assert lines(told["challenger"])["found"]["value"] == ""
+        assert victim.read_text() == "mine"
+
+
+def test_predictions_that_are_a_link_are_not_read(team, hostile):
+    victim = hostile("out.symlink_to(Path(sys.argv[1]))")
+    said = team.pushforward("explain", "2020-04-7", "--commit", "HEAD", check=False)
+    assert "the score command left no file predictions.parquet" in said
+    assert victim.read_text() == "mine"

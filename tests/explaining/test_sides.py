@@ -49,15 +49,17 @@ def test_in_a_jail_a_command_writes_its_own_folder_and_has_no_network(monkeypatc
 
     class Known(jail.Jail):
         def wrap(self, argv, policy, *, cwd, scratch):
-            asked.append((argv, policy, cwd))
+            asked.append((scratch, policy, cwd))
             return ["jailed", *argv]
 
     monkeypatch.setattr(sides, "machine", lambda *, trust: Known("unshare"))
-    wrapped = place(None, vouched=False, folder=tmp_path)._jailed(Path("/env/bin/python"), tmp_path / "work")
+    asked_of = place(None, vouched=False, folder=tmp_path)
+    wrapped = asked_of._jailed(Path("/env/bin/python"), tmp_path / "work")
     assert wrapped(["/env/bin/python", "x"], tmp_path) == ["jailed", "/env/bin/python", "x"]
-    ((_, policy, cwd),) = asked
-    assert policy.writable == (tmp_path / "work",)
-    assert policy.readable == (tmp_path / "code", Path("/env"))
+    ((scratch, policy, cwd),) = asked
+    assert policy.writable == (tmp_path / "work/out",)
+    assert policy.readable == (tmp_path / "code", tmp_path / "given", Path("/env"))
+    assert scratch == tmp_path / "work/jail", "its /tmp is its own, and no folder that it writes is below another"
     assert (policy.network, policy.untrusted, cwd) == (False, True, tmp_path)
 
 

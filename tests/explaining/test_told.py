@@ -2,17 +2,22 @@
 
 import json
 import math
+import os
 
 import pytest
 
 from pushforward.errors import PushforwardError
-from pushforward.explaining.told import LIMIT_BYTES, Told, read
+from pushforward.explaining.told import LIMIT_BYTES, Told, parse, taken
 
 
 def written(tmp_path, tree):
     path = tmp_path / "out.json"
     path.write_text(tree if isinstance(tree, str) else json.dumps(tree))
     return path
+
+
+def read(path):
+    return parse(taken(path, LIMIT_BYTES, "explain"))
 
 
 def test_what_is_well_formed_is_taken_and_what_else_is_there_left_alone(tmp_path):
@@ -51,6 +56,9 @@ def test_no_control_character_and_no_long_text_gets_through(tmp_path):
         ({"steps": [{"name": str(n)} for n in range(21)]}, "steps: List should have at most 20"),
         ({"contributions": {"link": "probit", "base": 0}}, "contributions.link"),
         ({"contributions": {"base": 0.0, "parts": [{"name": "a"}]}}, "contributions.parts.0.contribution"),
+        ({"contributions": {"base": 1e308, "parts": [{"name": "a", "contribution": 1e308}]}}, "contributions.base"),
+        ({"contributions": {"base": 0, "parts": [{"name": "a", "contribution": -2e300}]}}, "parts.0.contribution"),
+        ({"contributions": {"base": 10**400}}, "contributions.base"),
         ("[" * 100_000, "is not JSON"),
         ('{"a": "' + "x" * LIMIT_BYTES + '"}', "the limit is 1,048,576"),
     ],
@@ -61,12 +69,33 @@ def test_anything_else_is_refused_with_where_it_is_wrong(tmp_path, tree, said):
     assert said in str(refused.value)
 
 
-def test_a_link_and_no_file_are_refused(tmp_path):
-    with pytest.raises(PushforwardError, match=r"left no file out\.json"):
-        read(tmp_path / "out.json")
-    (tmp_path / "out.json").symlink_to("/etc/hostname")
-    with pytest.raises(PushforwardError, match=r"left no file out\.json"):
-        read(tmp_path / "out.json")
+def link(path):
+    (path.parent / "other.json").write_text("{}")
+    path.symlink_to(path.parent / "other.json")
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        lambda path: None,
+        link,
+        lambda path: path.symlink_to(path),
+        lambda path: path.mkdir(),
+        os.mkfifo,
+    ],
+    ids=["nothing", "link", "circle", "folder", "pipe"],
+)
+def test_what_is_no_plain_file_is_neither_read_nor_waited_for(tmp_path, left):
+    left(tmp_path / "out.json")
+    with pytest.raises(PushforwardError, match=r"the score command left no file out\.json"):
+        taken(tmp_path / "out.json", 10, "score")
+
+
+def test_no_more_is_read_than_may_be_left(tmp_path):
+    (tmp_path / "out.json").write_bytes(b"x" * 10)
+    assert taken(tmp_path / "out.json", 10, "score") == b"x" * 10
+    with pytest.raises(PushforwardError, match=r"what the score command wrote is too long; the limit is 9 bytes"):
+        taken(tmp_path / "out.json", 9, "score")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +130,17 @@ def test_contributions_of_a_class_name_it():
     assert told.doubts({"p_a": 0.3}) == ["the contributions are of p_b, which score does not predict"]
 
 
-def test_a_sum_beyond_all_numbers_is_no_traceback():
-    told = Told.model_validate({"contributions": {"link": "log", "base": 1e308}})
-    assert told.doubts({"p": 0.5})
+def test_a_class_whose_name_is_long_is_found_by_what_is_shown_of_it():
+    name = "p_" + "b" * 200
+    told = Told.model_validate({"contributions": {"base": 0.7, "of": name}})
+    assert told.doubts({"p_a": 0.3, name: 0.7}) == []
+    assert told.contributions.column({"p_a": 0.3, name: 0.7}) == name
+
+
+@pytest.mark.parametrize("link", ["identity", "logit", "log"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_numbers_that_there_may_be_have_a_sum_and_it_is_doubted(link, sign):
+    parts = [{"name": str(n), "contribution": sign * 1e300} for n in range(2000)]
+    told = Told.model_validate({"contributions": {"link": link, "base": sign * 1e300, "parts": parts}})
+    assert told.contributions.total == pytest.approx(sign * 2001e300)
+    assert "they do not explain it" in told.doubts({"p": 0.5})[0]

@@ -1,11 +1,13 @@
 """An explanation as text: 80 columns, the same twice told once, and what was cut is said."""
 
+import dataclasses
 import unicodedata
 
 import pytest
 
-from pushforward.explaining.explain import Event, Explanation, Known, Part, Told
+from pushforward.explaining.explain import Event, Explanation, Known, Part, Told, record
 from pushforward.explaining.words import LINES, parts, steps, terminal
+from pushforward.views.explained import page
 
 
 def step(name, *rows):
@@ -16,9 +18,10 @@ def side(name, p=0.25, *, found=(), adds=(), **more):
     told = {"commit": "0" * 40, "version": "", "validated": {}, "trained": None, "loss": None, "doubts": ()}
     return Told(
         name=name,
-        predicted={"p": p},
+        predicted={"p": p} if isinstance(p, float) else p,
         steps=found,
         link="logit" if adds else "",
+        of="p" if adds else "",
         base=-1.0 if adds else None,
         parts=tuple(Part(one, 1.5, value) for one, value in adds),
         **(told | more),
@@ -70,6 +73,56 @@ def test_parts_come_by_the_larger_of_the_two_and_add_up():
     card = terminal(explanation(old, new))
     assert "together" in card
     assert "−2.9000       +0.4000" in card
+
+
+def test_parts_of_one_name_are_told_each_and_no_other_takes_their_place():
+    old, new = side("v1", adds=(("a", 0.25), ("a", -2.0), ("b", 0.5))), side("v2", adds=(("a", 1.0),))
+    assert parts([old, new]) == [
+        ("base", [-1.0, -1.0], ""),
+        ("a", [-2.0, None], "1.5000"),
+        ("a", [0.25, 1.0], "1.5000"),
+        ("b", [0.5, None], "1.5000"),
+    ]
+    (together,) = [line for line in terminal(explanation(old, new)).splitlines() if "together" in line]
+    assert together.split() == ["together", "−2.2500", "+0.0000"]
+
+
+def of(name, column, **more):
+    told = side(name, {"p_a": 0.25, "p_b": 0.75}, adds=(("x", 0.5),), **more)
+    return dataclasses.replace(told, of=column)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (("p_b", "p_b"), ["of p_b"]),
+        (("p_a", "p_b"), ["v1: of p_a", "v2: of p_b"]),
+    ],
+)
+def test_of_several_classes_it_is_told_whose_contributions_these_are(columns, told):
+    old, new = (of(name, column) for name, column in zip(("v1", "v2"), columns, strict=True))
+    card = terminal(explanation(old, new))
+    adds = card[card.index("what adds") : card.index("together")].splitlines()
+    assert [line.strip() for line in adds[1 : 1 + len(told)]] == told
+    shown = page(explanation(old, new))
+    for line in told:
+        assert f'<p class="small">{line[:1].upper() if line.startswith("of") else line[:1]}{line[1:]}.</p>' in shown
+    assert record(explanation(old, new))["challenger"]["of"] == columns[1]
+
+
+def test_of_one_number_it_is_not_told_which_it_is():
+    card = terminal(explanation(None, side("v1", adds=(("a", 0.1),))))
+    assert "of p" not in card
+
+
+def test_of_a_sealed_row_nothing_says_how_much_came_later_nor_when():
+    known = Known("2020-01-01 03:00:00 UTC", 2, None, "2020-01-01", closed="it is in use")
+    found = explanation(None, side("v1"), label=None, sealed="it is in use", known=known)
+    for text in (terminal(found), page(found)):
+        assert "came later, and what came to be known of other rows in use" in " ".join(text.split())
+        assert "not known yet" not in text
+        assert "came later," in text
+        assert "came later." not in text
 
 
 def test_a_long_step_shows_what_moves_the_prediction_and_says_how_many_more():

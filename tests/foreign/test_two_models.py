@@ -94,6 +94,8 @@ def test_each_model_is_judged_by_itself_and_the_commit_is_called_by_the_worst(pr
     assert overall.reason.startswith("red: ")
     assert first["red"].digests.model != first["wine"].digests.model
     assert first["red"].digests.lock == first["wine"].digests.lock, "their locks are one"
+    contexts = {name: judged.stored(part)[1] for name, part in judged.parts(project.root / "verdict").items()}
+    assert {name: one.model for name, one in contexts.items()} == {"red": "red", "wine": "wine"}
     repository, head = Repository(project.root), git(project.root, "rev-parse", "HEAD")
     for name in ("red", "wine"):
         assert records.read(repository, head, name) == first[name].to_json().encode()

@@ -475,10 +475,14 @@ def test_environments_that_are_not_automatic_wait_for_a_person(hub, git):
     assert tags(git, hub.bare) == ["toy#canary#1", "toy#production#1", "toy@v1.0.0"]
 
 
-@pytest.mark.parametrize("word", ["hold", "unknown", "calibration-only", "identical", "invalid"])
-def test_a_verdict_that_is_not_promote_is_refused(hub, git, word):
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [(word, f"the verdict is {word}") for word in ("hold", "identical", "invalid")]
+    + [(word, "not the verdict that the gate has recorded") for word in ("unknown", "calibration-only")],
+)
+def test_a_verdict_that_is_not_promote_is_refused(hub, git, word, why):
     verdict = replace(hub.judge(Repository(hub.clone).commit("HEAD"), "b"), verdict=word)
-    with hub.run(), pytest.raises(PushforwardError, match=f"the verdict is {word}") as refused:
+    with hub.run(), pytest.raises(PushforwardError, match=why) as refused:
         hub.promote_verdict(verdict, "b")
     assert refused.value.exit_code == NOT_PROMOTED == 4
     assert tags(git, hub.bare) == tags(git, hub.clone) == []

@@ -368,6 +368,7 @@ def test_a_row_that_moved_folds_out_into_the_command_that_explains_it(repository
     text = html(Site(Repository(repository)), f"run/{commit}.html")
     asked = f"<code>pushforward explain 2013-09-03-EWR-UA-15 --commit {verdict.commit[:9]}</code>"
     assert f'<summary class="mono">2013-09-03-EWR-UA-15</summary>{asked}' in text
+    assert text.count("<code>pushforward explain ") == len(context.moved)
     assert "+1.2233" in text
     assert "−0.9383" in text
 

@@ -1,5 +1,6 @@
 """The explanation of one row: what it is, what was known then, what both sides make of it, and what came of it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,12 +37,13 @@ class Event:
 class Known:
     """What was known when the row was asked, `at`: how many events, and how many came later; those of the row itself.
 
-    `closed` is why later events of the row are left out, "" where they are not.
+    `closed` is why what would tell sealed labels is left out, "" where the row is not sealed. Where it is, `later` is
+    None: how much came later, and when, would tell too.
     """
 
     at: str
     known: int = 0
-    later: int = 0
+    later: int | None = 0
     newest: str = ""
     next: str = ""
     own: tuple[Event, ...] = ()
@@ -61,7 +63,8 @@ class Part:
 class Told:
     """What a side says. `loss` is None where the label is not told, or is none that this loss is taken of.
 
-    `validated` is what the fit that had not seen the validation month said, and `trained` whether this model has.
+    `validated` is what the fit that had not seen the validation month said, and `trained` whether this model has. Base
+    and parts add up to the link of the prediction in the column `of`, "" where there are none.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Told:
     loss: float | None
     steps: tuple[dict[str, Any], ...]
     link: str
+    of: str
     base: float | None
     parts: tuple[Part, ...]
     doubts: tuple[str, ...]
@@ -113,10 +117,11 @@ def explain(
             if side is not None
         ]
         found, first = _found(key, places)
-        closed = rows.sealed(root, [one.side.of for one in _holders(asked, places, found, root, Path(folder), say)])
+        closed, taken = _sealed(asked, places, found, root, Path(folder), say)
         rules = places[first].rules
+        found = rows.opened(found, rules.contract, taken, closed=bool(closed))
         batch = rows.batch(found, rules)
-        answers = [place.ask(found, batch, seal=bool(closed)) for place in places]
+        answers = [place.ask(found, batch) for place in places]
     label = None if closed else _label(found, rules)
     said = [_told(answer, _loss(answer, found, rules) if label is not None else None) for answer in answers]
     return Explanation(
@@ -146,27 +151,33 @@ def _found(key: str, places: list[Place]) -> tuple[Found, int]:
             found = rows.earlier(place.data, place.rules, key, searched)
         if found is not None:
             return found, number
-    raise searched.refusal(places[0].rules.contract.key, places[0].side.of.commit)
+    rules, of = places[0].rules, places[0].side.of
+    raise searched.refusal(rules.contract.key, of.commit, rules.name if rules.several else "")
 
 
-def _holders(
+def _sealed(
     asked: Asked, places: list[Place], found: Found, root: Path, folder: Path, say: Callable[[str], None]
-) -> list[Place]:
-    """Those in whose holdout the row lies, the default branch's newest run among them: it may be in use there."""
+) -> tuple[str, list[pl.DataFrame]]:
+    """Why the row is sealed, "" where it is not, and the rows of each holdout in use.
+
+    Of the holdouts of the sides, and of the default branch's newest run: it may be in use there.
+    """
     more = []
     if asked.newest is not None and asked.newest.commit not in {place.side.of.commit for place in places}:
         newest = Side(asked.newest.commit[:9], asked.newest, "", vouched=True)
         more.append(Place(newest, root, folder / "newest", asked.newest, say))
-    known, holders = dict[str, bool](), []
+    known, closed, taken = dict[str, pl.DataFrame](), "", dict[str, pl.DataFrame]()
     for place in (*places, *more):
         contract = place.rules.contract
         object_ = outs(place.side.of.repository, place.side.of.commit).get(contract.holdout, place.side.name)
         if object_ not in known:
             place.bring(contract.holdout)
-            known[object_] = rows.holds(place.data, place.rules, str(found.row[contract.key][0]))
-        if known[object_]:
-            holders.append(place)
-    return holders
+            known[object_] = rows.keys(place.data, place.rules)
+        if why := rows.sealed(root, [place.side.of]):
+            taken[object_] = known[object_]
+            if known[object_]["key"].is_in([str(found.row[contract.key][0])]).any():
+                closed = closed or why
+    return closed, list(taken.values())
 
 
 def _label(found: Found, rules: Settings) -> Value:
@@ -175,14 +186,16 @@ def _label(found: Found, rules: Settings) -> Value:
 
 
 def _loss(answer: Answer, found: Found, rules: Settings) -> float | None:
-    """What the side has lost at the row; None where only a command of the project's knows."""
+    """What the side has lost at the row; None where only a command of the project's knows, or it is no number."""
     contract = rules.contract
     if contract.loss is not None:
         return None
     labels = table.places(found.labels[contract.label], contract.classes, found.where)
     p = np.array([list(answer.predicted.values())])
     kind = losses.of(gate_of(rules), len(contract.classes))
-    return float(kind.rows(labels.to_numpy().astype(np.float64), p if contract.classes else p[:, 0])[0])
+    with np.errstate(over="ignore"):  # a prediction may be any number
+        lost = float(kind.rows(labels.to_numpy().astype(np.float64), p if contract.classes else p[:, 0])[0])
+    return lost if math.isfinite(lost) else None
 
 
 def _told(answer: Answer, loss: float | None) -> Told:
@@ -198,6 +211,7 @@ def _told(answer: Answer, loss: float | None) -> Told:
         loss=loss,
         steps=tuple(_step(one) for one in said.steps),
         link=parts.link if parts else "",
+        of=parts.column(answer.predicted) if parts else "",
         base=parts.base if parts else None,
         parts=tuple(Part(one.name, one.value, one.contribution) for one in parts.parts) if parts else (),
         doubts=answer.doubts,
@@ -215,19 +229,18 @@ def _known(found: Found, rules: Settings, closed: str) -> Known | None:
         return None
     at = found.row[time][0]
     told = found.events
-    if told is None or not told.width:
-        return Known(str(rows.told_value(at)))
+    if told is None or not told.height:
+        return Known(str(rows.told_value(at)), later=None if closed else 0, closed=closed)
     early, late = told.filter(pl.col(KNOWN_AT) <= at), told.filter(pl.col(KNOWN_AT) > at)
     own = tuple[Event, ...]()
     if key in told.columns:
         mine = told.filter(pl.col(key).cast(pl.String) == str(found.row[key][0])).sort(KNOWN_AT)
-        shown = mine.filter(pl.col(KNOWN_AT) <= at) if closed else mine
         row = found.row.to_dicts()[0]
-        own = tuple(_event(one, row, known=one[KNOWN_AT] <= at) for one in shown.head(OWN).to_dicts())
+        own = tuple(_event(one, row, known=one[KNOWN_AT] <= at) for one in mine.head(OWN).to_dicts())
     return Known(
         at=str(rows.told_value(at)),
         known=early.height,
-        later=late.height,
+        later=None if closed else late.height,
         newest=str(rows.told_value(early[KNOWN_AT].max())) if early.height else "",
         next=str(rows.told_value(late[KNOWN_AT].min())) if late.height else "",
         own=own,

@@ -7,7 +7,7 @@ holdout in the end, and no look would have been taken.
 import bisect
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pushforward.gate.leakage import KNOWN_AT
 from pushforward.judge import holdout as holdouts
 from pushforward.judge import ledger, names, table
 from pushforward.pipeline.revision import Revision
+from pushforward.report import moved
 from pushforward.settings import ModelContract, Settings
 from pushforward.text import plain
 
@@ -59,8 +60,8 @@ class Searched:
         place = bisect.bisect_left(known, self.key)
         self.near += known[max(0, place - NEAR) : place + NEAR]
 
-    def refusal(self, column: str, commit: str) -> PushforwardError:
-        """That there is no such row, where that was looked for, and what comes near."""
+    def refusal(self, column: str, commit: str, model: str = "") -> PushforwardError:
+        """That there is no such row, where that was looked for, and what comes near; `model` is which of several."""
         if self.lacking:
             return PushforwardError(
                 f"{self.lacking} has {plain(self.key, 80)}, and not all columns that a row of the holdout has: "
@@ -73,7 +74,7 @@ class Searched:
         told = f"; near it are {', '.join(plain(one, 60) for one in near)}" if near else ""
         return PushforwardError(
             f"no row has the {column} {plain(self.key, 80)!r}: {commit[:9]} has {tables or 'no table of rows'}{told}",
-            next=f"pushforward explain {plain(near[0], 80)}" if near else "pushforward report, which lists keys",
+            next=moved.command(near[0], model=model) if near else "pushforward report, which lists keys",
             exit_code=USAGE,
         )
 
@@ -144,16 +145,40 @@ def _named(contract: ModelContract, given: Path) -> str:
     return f"{contract.holdout}/{given.name}"
 
 
-def holds(root: Path, rules: Settings, key: str) -> bool:
-    """Whether the holdout that was brought into `root` has the row."""
-    folder = files.place(root, rules.contract.holdout)
-    given = table.place(folder, holdouts.ROWS, rules.contract.holdout)
-    rows = table.read(given, f"{rules.contract.holdout}/{given.name}")
-    return bool(rows[rules.contract.key].cast(pl.String).is_in([key]).any())
+def keys(root: Path, rules: Settings) -> pl.DataFrame:
+    """The rows of the holdout brought into `root`: `key` as text, and `asked`, null where rows have no moment."""
+    contract = rules.contract
+    folder = files.place(root, contract.holdout)
+    given = table.place(folder, holdouts.ROWS, contract.holdout)
+    rows = table.read(given, _named(contract, given))
+    asked = pl.lit(None, pl.Datetime("us", "UTC")) if contract.time is None else pl.col(contract.time)
+    return rows.select(key=pl.col(contract.key).cast(pl.String), asked=asked)
+
+
+def opened(found: Found, contract: ModelContract, taken: Iterable[pl.DataFrame], *, closed: bool) -> Found:
+    """The row with those events alone that tell no label that is sealed.
+
+    `taken` are the `keys` of holdouts in use: what came to be known of one of their rows after that was asked is left
+    out, for it may be its label. Of a row that is `closed` itself all that came later is. Events without the key
+    column stay: nothing says of which row they tell.
+    """
+    events = found.events
+    if events is None or not events.height or contract.time is None:
+        return found
+    if closed:
+        events = events.filter(pl.col(KNOWN_AT) <= found.row[contract.time][0])
+    for rows in taken if contract.key in events.columns else ():
+        told = events.select(key=pl.col(contract.key).cast(pl.String), known=pl.col(KNOWN_AT))
+        asked = pl.col("asked").cast(told.schema["known"], strict=False)
+        known = rows.select("key", asked, taken=pl.lit(value=True)).unique("key")
+        beside = told.join(known, on="key", how="left", maintain_order="left")
+        open_ = pl.col("taken").is_null() | (pl.col("known") <= pl.col("asked"))
+        events = events.filter(beside.select(open_.fill_null(value=False)).to_series())
+    return replace(found, events=events)
 
 
 def sealed(clone: Path, holders: Iterable[Revision]) -> str:
-    """Why label and loss of a row are not told that lies in the holdout of each of `holders`; "" where they may be."""
+    """Why labels and losses are not told of rows in the holdout of each of `holders`; "" where they may be."""
     return next(_why(clone, holders), "")
 
 
@@ -163,7 +188,7 @@ def _why(clone: Path, holders: Iterable[Revision]) -> Iterator[str]:
         if rules.gate.reveal == "numbers":
             continue
         if not rules.batched:
-            yield "it is held out, and what is held out by its key stays so: gate.reveal is verdict"
+            yield f"it is held out, and what is held out by its key stays so: gate.reveal is {rules.gate.reveal}"
             continue
         name = names.ledger(of.batches[-rules.gate.window :])
         if ledger.of(clone, rules.name).state(name).retired is None:

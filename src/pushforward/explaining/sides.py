@@ -16,7 +16,6 @@ from pushforward import files
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.explaining import told
 from pushforward.explaining.rows import Found
-from pushforward.gate.leakage import KNOWN_AT
 from pushforward.git.refs import RUNS, TRIALS
 from pushforward.git.repository import Repository
 from pushforward.judge import score, table
@@ -36,6 +35,7 @@ from pushforward.sandbox import jail
 from pushforward.settings import Settings
 
 EXPLAIN_SECONDS = 300.0
+LIMIT_BYTES = 16 * 1024 * 1024  # of the predictions of one row, however many classes they are of
 
 
 @dataclass(frozen=True)
@@ -231,57 +231,74 @@ class Place:
         if self.side.ran and wanted and found.get(out) != wanted:
             self.doubts.append(f"{out} was made again here, and is not the one of its run")
 
-    def ask(self, found: Found, batch: str, *, seal: bool) -> Answer:
-        """What the side says of the row; with `seal` its commands are told of nothing that came later."""
+    def ask(self, found: Found, batch: str) -> Answer:
+        """What the side says of the row; its commands are told of the events that `found` has, and of no other."""
         rules, contract = self.rules, self.rules.contract
         self.bring(contract.path)
         code = throwaway.checkout(self.side.of.repository, self.side.of.commit, self.folder / "code")
         files.remove(code, contract.path)
         files.copy(self.data, contract.path, files.place(code, contract.path))
-        work = self.folder / "work"
-        work.mkdir()
-        given = work / f"rows{found.suffix}"
-        table.write(found.row, given)
-        facts = known(found, rules) if seal and found.events is not None else found.events
-        events = _written(facts, work / EVENTS) if contract.events and facts is not None else None
-        out = work / f"predictions{found.suffix}"
+        given = self._given(found)
         self.say(f"asking {self.side.name}")
-        python = environment.interpreter(
-            self.side.of.repository, self.side.of.commit, rules.environment, folder=environment.cache()
-        )
-        jailed = self._jailed(python, work)
-        score.score(code, contract, given, events, out, python_bin=python, timeout=score.SCORE_SECONDS, jailed=jailed)
-        values = score.read_asked(out, found.row[contract.key], rules).reshape(-1).tolist()
+        asked = score.Command("score", contract.score, "scoring", contract.folder)
+        out = f"predictions{found.suffix}"
+        left = self._left(asked, given, out, LIMIT_BYTES, score.SCORE_SECONDS)
+        files.write(self.folder, f"read/{out}", left)
+        values = score.read_asked(self.folder / "read" / out, found.row[contract.key], rules).reshape(-1).tolist()
         predicted = dict(zip(contract.predicted, values, strict=True))
         said, doubts = told.Told(), list(self.doubts)
         if not rules.explain:
             doubts.append("its settings name no `explain` command, so its steps are not known")
         else:
-            said = self._explained(code, given, events, work, python, jailed)
+            asked = score.Command("explain", rules.explain, "explaining", contract.folder)
+            said = told.parse(self._left(asked, given, "explained.json", told.LIMIT_BYTES, EXPLAIN_SECONDS))
             doubts += said.doubts(predicted)
         manifest = manifest_of(code / contract.path)
         return Answer(
             self.side, predicted, self._validated(found, manifest), _trained(manifest, batch), said, tuple(doubts)
         )
 
-    def _explained(
-        self, code: Path, given: Path, events: Path | None, work: Path, python: Path, jailed: score.Jailed | None
-    ) -> told.Told:
-        asked = score.Command("explain", self.rules.explain, "explaining", self.rules.contract.folder)
-        places = {"{rows}": given, "{out}": work / "explained.json"} | ({"{events}": events} if events else {})
-        score.command(code, asked, places, python_bin=python, timeout=EXPLAIN_SECONDS, jailed=jailed)
-        return told.read(places["{out}"])
+    def _given(self, found: Found) -> dict[str, Path]:
+        """What its commands are given, written before any of them runs, in a folder that none of them writes."""
+        folder = self.folder / "given"
+        folder.mkdir()
+        given = {"{rows}": folder / f"rows{found.suffix}"}
+        table.write(found.row, given["{rows}"])
+        if self.rules.contract.events and found.events is not None:
+            given["{events}"] = folder / EVENTS
+            found.events.write_parquet(given["{events}"])
+        return given
+
+    def _left(self, asked: score.Command, given: Mapping[str, Path], name: str, most: int, seconds: float) -> bytes:
+        """What a command leaves as the file `name`, of `most` bytes.
+
+        It writes two folders that are fresh, its own and its /tmp: one command finds nothing there of another, and
+        this process writes nothing where a command has been, which may have left a link.
+        """
+        work = self.folder / asked.setting
+        (work / "out").mkdir(parents=True)
+        side = self.side.of
+        python = environment.interpreter(
+            side.repository, side.commit, self.rules.environment, folder=environment.cache()
+        )
+        places = {**given, "{out}": work / "out" / name}
+        jailed = self._jailed(python, work)
+        score.command(self.folder / "code", asked, places, python_bin=python, timeout=seconds, jailed=jailed)
+        return told.taken(places["{out}"], most, asked.setting)
 
     def _jailed(self, python: Path, work: Path) -> score.Jailed | None:
-        """How its commands are run in a jail; None where this machine has none and the code is vouched for."""
+        """How a command is run in a jail; None where this machine has none and the code is vouched for."""
         found = machine(trust=self.side.vouched)
         if found.kind == "none":
             return None
         policy = jail.Policy(
-            writable=(work,), readable=(self.folder / "code", python.parent.parent), untrusted=not self.side.vouched
+            writable=(work / "out",),
+            readable=(self.folder / "code", self.folder / "given", python.parent.parent),
+            untrusted=not self.side.vouched,
         )
-        (self.folder / "jail").mkdir(exist_ok=True)
-        return lambda words, cwd: found.wrap(words, policy, cwd=cwd.absolute(), scratch=self.folder / "jail")
+        scratch = work / "jail"
+        scratch.mkdir(parents=True)
+        return lambda words, cwd: found.wrap(words, policy, cwd=cwd.absolute(), scratch=scratch)
 
     def _validated(self, found: Found, manifest: Mapping[str, Any]) -> dict[str, float]:
         """What the fit that had not seen the validation month said of the row, by column; nothing where none did."""
@@ -297,15 +314,6 @@ class Place:
         return {name: float(mine[name][0]) for name in contract.predicted} if mine.height else {}
 
 
-def known(found: Found, rules: Settings) -> pl.DataFrame:
-    """The events that were known when the row was asked."""
-    assert found.events is not None  # noqa: S101, who asks has seen to it
-    time = rules.contract.time
-    if time is None or not found.events.width:
-        return found.events
-    return found.events.filter(pl.col(KNOWN_AT) <= found.row[time][0])
-
-
 @cache
 def machine(*, trust: bool) -> jail.Jail:
     """The jail of this machine; with `trust` none where there is none, without it that is refused."""
@@ -315,11 +323,6 @@ def machine(*, trust: bool) -> jail.Jail:
 def scratch() -> "tempfile.TemporaryDirectory[str]":
     """A folder for all of it, gone in the end."""
     return tempfile.TemporaryDirectory(prefix="pushforward-explain-")
-
-
-def _written(events: pl.DataFrame, place: Path) -> Path:
-    events.write_parquet(place)
-    return place
 
 
 def _trained(manifest: Mapping[str, Any], batch: str) -> bool | None:

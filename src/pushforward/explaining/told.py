@@ -1,10 +1,12 @@
-"""What a project's `explain` command has written: steps and contributions, read as hostile data. Pure but for the file.
+"""What a project's `explain` command has written: steps and contributions, read as hostile data. Pure but for `taken`.
 
 The form is told in docs/explain.md; what else stands in the file is left alone.
 """
 
 import math
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +25,11 @@ def _short(longest: int) -> AfterValidator:
     return AfterValidator(lambda text: plain(text, longest))
 
 
-Named = Annotated[str, _short(80)]
+NAMED = 80
+Named = Annotated[str, _short(NAMED)]
 Value = Annotated[str, _short(120)] | bool | int | float | None
+# so that the sum of all parts is a number, and their sums beside one another are
+Added = Annotated[float, Field(ge=-1e300, le=1e300)]
 
 
 class _Part(BaseModel):
@@ -52,16 +57,20 @@ class Contribution(_Part):
 
     name: Named
     value: Value = None
-    contribution: float
+    contribution: Added
 
 
 class Contributions(_Part):
     """Base and parts, whose sum is the link function of the prediction in the column `of`, the first where none is."""
 
     link: Literal["identity", "logit", "log"] = "identity"
-    base: float
+    base: Added
     of: Named = ""
     parts: Annotated[list[Contribution], Field(max_length=2000)] = []
+
+    def column(self, predicted: Iterable[str]) -> str:
+        """The column of these whose prediction is explained; as it is named here where there is none such."""
+        return next((one for one in predicted if not self.of or plain(one, NAMED) == self.of), self.of)
 
     @property
     def total(self) -> float:
@@ -86,13 +95,13 @@ class Told(_Part):
 
     def doubts(self, predicted: Mapping[str, float]) -> list[str]:
         """In what it does not agree with the predictions of `score`, by column; sentences without a full stop."""
-        found, (first, p) = list[str](), next(iter(predicted.items()))
+        found, p = list[str](), next(iter(predicted.values()))
         if self.prediction is not None and abs(self.prediction - p) > SCORED:
             found.append(f"explain predicts {self.prediction!r}, score {p!r}: what explains is not what scores")
         parts = self.contributions
         if parts is None:
             return found
-        of = parts.of or first
+        of = parts.column(predicted)
         if of not in predicted:
             return [*found, f"the contributions are of {of}, which score does not predict"]
         off = abs(parts.predicts - predicted[of])
@@ -102,14 +111,30 @@ class Told(_Part):
         return found
 
 
-def read(path: Path) -> Told:
-    """The file that an `explain` command has left; `PredictionsError` says what is wrong with it."""
-    if path.is_symlink() or not path.is_file():
-        raise PredictionsError(f"the explain command left no file {path.name}")
-    if (size := path.stat().st_size) > LIMIT_BYTES:
-        raise PredictionsError(f"what the explain command wrote has {size:,} bytes; the limit is {LIMIT_BYTES:,}")
+def taken(path: Path, most: int, by: str) -> bytes:
+    """What a command has left where it alone wrote: a plain file of at most `most` bytes, and what no link leads to.
+
+    `by` is the command's setting; `PredictionsError` says what is wrong.
+    """
+    try:
+        # a pipe would be waited for
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        raise PredictionsError(f"the {by} command left no file {path.name} that can be read") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise PredictionsError(f"the {by} command left no file {path.name}: it is something else")
+    with os.fdopen(handle, "rb") as left:
+        content = left.read(most + 1)
+    if len(content) > most:
+        raise PredictionsError(f"what the {by} command wrote is too long; the limit is {most:,} bytes")
+    return content
+
+
+def parse(content: bytes) -> Told:
+    """What an `explain` command has written; `PredictionsError` says what is wrong with it."""
     what = "what the explain command wrote"
-    found = untrusted.plain_json(path.read_bytes(), what)
+    found = untrusted.plain_json(content, what)
     try:
         return Told.model_validate(found)
     except ValidationError as wrong:

@@ -2,10 +2,11 @@
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from pushforward.explaining.explain import Explanation, Told
+from pushforward.explaining.explain import Explanation, Part, Told
 from pushforward.explaining.told import Value
 from pushforward.text import cut, figure, left, plain, right, signed
 
@@ -14,6 +15,10 @@ NAME = 30
 FIGURE = 13
 PARTS = 12  # contributions that are listed; the rest is one line
 LINES = 24  # of a step; of a longer one those that move the prediction most
+LEFT_OUT = (
+    "what came later, and what came to be known of other rows in use, is told to neither model, so each may predict "
+    "another number than for the judge"
+)
 LINKS = {"logit": "log odds", "log": "its logarithm", "identity": "its own unit"}
 
 
@@ -48,15 +53,16 @@ def _known(found: Explanation) -> list[str]:
     if known is None:
         return ["what was known when is not told: rows have no moment (holdout.time)"]
     lines = [f"known when it was asked, {known.at}"]
-    if not known.known and not known.later:
+    if not known.known and not known.later and not known.closed:
         return [*lines, "  no events are told of it"]
     lines.append(_pair("events known", f"{known.known:,}, the newest {known.newest}" if known.known else "none"))
-    lines.append(_pair("not known yet", f"{known.later:,}, the first {known.next}" if known.later else "none"))
+    if known.later is not None:
+        lines.append(_pair("not known yet", f"{known.later:,}, the first {known.next}" if known.later else "none"))
     for one in known.own:
         mark = "known  " if one.known else "not yet"
         lines.append(cut(f"  {mark}  {one.known_at}  {one.says}", WIDTH))
     if known.closed:
-        lines += _wrap(f"what came later of this row is not told: {known.closed}", "  ")
+        lines += _wrap(f"{LEFT_OUT}: {known.closed}", "  ")
     return lines
 
 
@@ -103,15 +109,34 @@ def parts(sides: Sequence[Told]) -> list[tuple[str, list[float | None], str]]:
     """Base, then what moved the prediction most, by the larger of the two: name, what it adds for each, its value."""
     if not any(side.parts for side in sides):
         return []
-    known = [{part.name: part for part in one.parts} for one in sides]
+    known = [_named(one.parts) for one in sides]
     names = dict.fromkeys(name for one in reversed(known) for name in one)
     order = sorted(names, key=lambda name: -max(abs(one[name].contribution) for one in known if name in one))
     found: list[tuple[str, list[float | None], str]] = [("base", [one.base for one in sides], "")]
     for name in order:
         mine = [one.get(name) for one in known]
         value = next(part.value for part in reversed(mine) if part is not None)
-        found.append((name, [part.contribution if part else None for part in mine], shown(value)))
+        found.append((name[0], [part.contribution if part else None for part in mine], shown(value)))
     return found
+
+
+def _named(told: Sequence[Part]) -> dict[tuple[str, int], Part]:
+    """Parts by their name and which of that name each is: a name that was too long, say, may be there twice."""
+    seen, found = Counter[str](), {}
+    for part in told:
+        found[part.name, seen[part.name]] = part
+        seen[part.name] += 1
+    return found
+
+
+def explained(sides: Sequence[Told]) -> list[str]:
+    """Which prediction the parts add up to, where there are several: a sentence, or one for each side."""
+    if all(len(side.predicted) < 2 for side in sides):
+        return []
+    told = [side for side in sides if side.of]
+    if len({side.of for side in told}) == 1:
+        return [f"of {told[0].of}"]
+    return [f"{side.name}: of {side.of}" for side in told]
 
 
 def _valued(line: Mapping[str, Value]) -> str:
@@ -135,6 +160,8 @@ def _contributions(sides: Sequence[Told]) -> Iterator[str]:
         return
     links = dict.fromkeys(LINKS[one.link] for one in sides if one.link)
     yield _head(f"what adds to it, in {' and '.join(links)}", [one.name for one in sides])
+    for line in explained(sides):
+        yield from _wrap(line, "  ", "    ")
     for name, adds, value in found[: PARTS + 1]:
         yield _figures(name, adds, f"  at {value}" if value else "")
     if rest := found[PARTS + 1 :]:

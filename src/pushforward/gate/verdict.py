@@ -321,10 +321,15 @@ def mode(
         changed.remove(arrivals)
         if not (isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old):
             return "superior"
+    return "refresh" if told_only(changed_paths, after, grown) and not changed else "superior"
+
+
+def told_only(changed_paths: Iterable[str], after: Iterable[str], grown: Collection[str] = ()) -> bool:
+    """Whether all of these files are told leaf by leaf, `grown`, made by a run, or take no part in any model."""
     told = (*LOCKED_PATHS, *files_of(after), *grown)
-    known = (path in told or path.startswith("metrics/") or kept.is_lock(path) or inert(path) for path in changed_paths)
-    paths = all(known)
-    return "refresh" if paths and not changed else "superior"
+    return all(
+        path in told or path.startswith("metrics/") or kept.is_lock(path) or inert(path) for path in changed_paths
+    )
 
 
 def touched(

@@ -4,32 +4,39 @@ The ledger's own state is asked, by the name that the judge will ask it by, with
 Nothing is trained and no look is taken. Where it cannot be known before the run, nothing is said.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import params, schema
 from pushforward.errors import PushforwardError
-from pushforward.gate.verdict import Champion, Verdict
+from pushforward.gate.verdict import Champion, Verdict, told_only
 from pushforward.git.repository import Repository
 from pushforward.judge import ledger, looks, names, records
-from pushforward.judge.change import arrived, earlier_than, mode_of
+from pushforward.judge.change import WINDOW, arrived, earlier_than, mode_of
 from pushforward.judge.question import Question
+from pushforward.pipeline import declared
+from pushforward.pipeline.lock import making, within
 from pushforward.pipeline.revision import Revision
+from pushforward.registry import reviews
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
+from pushforward.registry.grammar import ACCEPTED
+from pushforward.settings import Settings
 
 FILE = "ahead.txt"  # where `gate` leaves the first line for whoever posts it
 POINTER = ".dvc"
 BRINGS_KEYS, WAS_ASKED = "brings enough unseen keys", "asks what was asked of it already"
+PREDICTS_THE_SAME, WAS_ACCEPTED = "predicts what the champion predicts", "is what a person has accepted"
+OR = " or "
 
 
 @dataclass(frozen=True)
 class Closed:
     """A holdout that a run will ask in vain: of which `model`, "" where there is one; `why`, and `until` when.
 
-    `unless` says what the change may be that gets an answer for all that; "" where nothing can. `shows` says whether a
-    validation month tells of the change.
+    `unless` says what the change may be that comes to something for all that, which only its run can tell; "" where it
+    can be none of it. `shows` says whether a validation month tells of the change.
     """
 
     model: str
@@ -61,7 +68,7 @@ class Ahead:
 
     @property
     def in_vain(self) -> bool:
-        """Whether no model of the change can get a verdict on new predictions, for certain."""
+        """Whether nothing can come of the change for any model, for certain."""
         return self.every and not any(one.unless for one in self.closed)
 
 
@@ -98,11 +105,10 @@ def _closed(root: Path, repository: Repository, question: Question, judge: str, 
     book = ledger.of(root, model)
     months = _asked(judging, subject, champion, model)
     epochs = not (rules.batched or rules.self_scored)
-    state = book.state(names.ledger(months)) if months else book.epoch() if epochs else None
+    state = book.state(_ledger(book, rules, months)) if months else book.epoch() if epochs else None
     if state is None or not state.closed:
         return None
-    keys = epochs and _brings_keys(judging, subject)
-    unless = BRINGS_KEYS if keys else WAS_ASKED if _may_repeat(state, champion, repository) else ""
+    unless = OR.join(_unless(judging, subject, champion, state, reviews.read(repository, known), question.event))
     told = Champion(champion.name, champion.commit)
     shows = rules.validation is not None
     return Closed(model, looks.refusal(state), until(state.holdout, months), told, months, unless, shows)
@@ -112,8 +118,23 @@ def _asked(judging: Revision, subject: Revision, champion: registry.Registered, 
     """The batches that the judge will ask; none where there are none, or where only the run tells which."""
     rules = judging.settings
     if not rules.self_scored:
-        return tuple(arrived(judging, subject)[-rules.gate.window :])
+        return tuple(arrived(judging, subject)[-_window(judging, subject) :])
     return _test_set(subject, champion, model)
+
+
+def _window(judging: Revision, subject: Revision) -> int:
+    """How many of the newest batches are asked."""
+    if not judging.settings.extend:
+        return judging.settings.gate.window
+    from pushforward.judge import waiting  # it computes, and most holdouts do not grow
+
+    return waiting.window_of(judging, subject)
+
+
+def _ledger(book: ledger.Ledger, rules: Settings, months: tuple[str, ...]) -> str:
+    """The ledger of a window: the one that it began with, where it has grown since."""
+    began = book.began(months) if rules.extend else months[-1]
+    return names.ledger(months[: months.index(began) + 1])
 
 
 def _test_set(subject: Revision, champion: registry.Registered, model: str) -> tuple[str, ...]:
@@ -137,25 +158,94 @@ def _predicts_the_same(subject: Revision, champion: registry.Registered, *, trus
     return before.leaves.get(before.arrivals) == subject.leaves.get(subject.arrivals)
 
 
-def _may_repeat(state: looks.State, champion: registry.Registered, repository: Repository) -> bool:
-    """Whether something has passed and is not promoted yet: merged, it gets its answer again.
+def _unless(
+    judging: Revision,
+    subject: Revision,
+    champion: registry.Registered,
+    state: looks.State,
+    words: list[reviews.Word],
+    event: str,
+) -> Iterator[str]:
+    """What a change may be of which something comes though its holdout answers no more; only its run can tell."""
+    repository = subject.repository
+    if names.number(state.holdout):
+        yield BRINGS_KEYS  # enough of them may be there already, or come by a parameter or a stage
+    sets = _sets(judging, subject, champion)
 
-    Or whether a look is still without its last word: then the holdout has not retired, though all of them are taken.
+    def may_be(commit: str) -> bool:
+        if not sets or not repository.resolve(commit):
+            return True
+        other = _recipe(Revision(repository, commit, subject.model), _made_of(subject, champion))
+        return all(other.get(name, value) == value for name, value in sets.items())
+
+    if may_be(champion.commit):
+        yield PREDICTS_THE_SAME
+    if any(map(may_be, _repeated(state, champion, repository))):
+        yield WAS_ASKED
+    if event == "push" and any(map(may_be, _accepted(words, champion))):
+        yield WAS_ACCEPTED  # a word on a pull request counts when the default branch has it
+
+
+def _sets(judging: Revision, subject: Revision, champion: registry.Registered) -> Mapping[str, str]:
+    """What a change sets of all that the champion was made with: parameter or pointer to data -> its value now.
+
+    Nothing where it changes code too: whether that predicts the same, only a run can tell. Nor are the batches: what
+    they do to the holdout is the judge's to say.
+    """
+    repository = subject.repository
+    changed = repository.changed(judging.commit, subject.commit)
+    changed = declared.without(repository, subject.commit, changed)
+    pointers = {path for path in changed if path.endswith(POINTER)}
+    if not told_only(changed, subject.leaves, pointers):
+        return {}
+    made_of = _made_of(subject, champion)
+    before, after = _recipe(judging, made_of), _recipe(subject, made_of)
+    return {name: value for name, value in after.items() if before.get(name, value) != value}
+
+
+def _made_of(subject: Revision, champion: registry.Registered) -> tuple[set[str], set[str]]:
+    """The files and the parameters that the champion was made with, by the lock of its version."""
+    before = Revision(subject.repository, champion.commit, subject.model)
+    rules = before.settings
+    out = rules.predictions.path if rules.predictions is not None else rules.model.path
+    return making(before.whole_lock, out) if out else (set(), set())
+
+
+def _recipe(revision: Revision, made_of: tuple[set[str], set[str]]) -> dict[str, str]:
+    """The values of those parameters at a revision, and what its pointers to those files say."""
+    paths, used = made_of
+    prefixes = tuple(f"{name}." for name in used)
+    leaves = {name: repr(value) for name, value in revision.leaves.items() if f"{name}.".startswith(prefixes)}
+    for name in (revision.arrivals, WINDOW):
+        leaves.pop(name, None)
+    pointers = {path: entry for path, entry in revision.tree.items() if path.endswith(POINTER)}
+    read = {
+        path: entry
+        for path, entry in pointers.items()
+        if any(within(path.removesuffix(POINTER), named) for named in paths)
+    }
+    return leaves | read
+
+
+def _repeated(state: looks.State, champion: registry.Registered, repository: Repository) -> Iterator[str]:
+    """The commits of questions that get their answer all the same: asked once more, it costs no look.
+
+    Of what has passed and is not promoted yet; of looks without their last word, or that more days may settle, while
+    the holdout has not retired, though all of them are taken.
     """
     if state.retired is None:
-        return True
+        yield from (look.commit for look in state.looks if not look.verdict or look.open)
     if state.retired == "promoted" and state.by == champion.name:
-        return False  # all that has passed was compared with another champion
+        return  # all that has passed was compared with another champion
     done = {number for number, _ in state.promoted} | ({state.refresh.number} if state.refresh else set())
     passed = [look.commit for look in state.looks if look.verdict == looks.PASS and look.number not in done]
-    return any(repository.merge_base(commit, champion.commit) != commit for commit in passed)
+    yield from (commit for commit in passed if repository.merge_base(commit, champion.commit) != commit)
 
 
-def _brings_keys(judging: Revision, subject: Revision) -> bool:
-    """Whether a change may bring rows, where no batch tells: then only its run knows how many of them are unseen."""
-    changed = subject.repository.changed(judging.commit, subject.commit)
-    named = judging.settings.contract.data
-    return any(path in named or path.endswith(POINTER) for path in changed)
+def _accepted(words: list[reviews.Word], champion: registry.Registered) -> Iterable[str]:
+    """The commits that a person's word takes, of what was held against the version in use."""
+    last = {word.subject.commit: word for word in words}
+    return [commit for commit, word in last.items() if word.word == ACCEPTED and word.subject.champion == champion.name]
 
 
 def until(holdout: str, months: tuple[str, ...]) -> str:

@@ -328,7 +328,8 @@ def _answer(
     dated = params.monthly(case.months)
     months = background.rates(labels, contract.cluster, contract.label, sealed=closed) if dated else ()
     remarks = _remarks(case, asked, made, answers.differ, knows=bool(manifest or clean))
-    context = dataclasses.replace(context, months=months, remarks=remarks, moved=panel.moved)
+    named = case.rules.name if case.rules.several else ""
+    context = dataclasses.replace(context, months=months, remarks=remarks, moved=panel.moved, model=named)
     if case.trusted and verdict.verdict != "invalid":
         _supersede(case, asked)
     past = _past(case, rows) if context.months_added else None

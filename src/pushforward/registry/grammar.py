@@ -22,6 +22,7 @@ BY_NAME = frozenset((MAY_MAIN, MAY_ACCEPT))  # what a key may only where it was 
 # A review is a person's word on a verdict: one of these two, and on which outcomes the first may be said.
 ACCEPTED, REJECTED = "accepted", "rejected"
 ACCEPTABLE = frozenset(("unknown", "calibration-only"))
+UNTRAINED = "not trained: "  # so begins the reason of an `unknown` that is of no model: its holdout answers no more
 UNMADE = "no model was made, and there is nothing to take"
 WHY_NOT = {
     "promote": "it says promote, and needs nobody's word",

@@ -15,7 +15,7 @@ from pushforward.judge import records
 from pushforward.registry import authority, reviews, trust
 from pushforward.registry import tags as registry
 from pushforward.registry import transaction as tagging
-from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED, MAY_ACCEPT, REJECTED, UNMADE, WHY_NOT
+from pushforward.registry.grammar import ACCEPTABLE, ACCEPTED, MAY_ACCEPT, REJECTED, UNMADE, UNTRAINED, WHY_NOT
 from pushforward.registry.reviews import Subject, Word
 from pushforward.registry.tags import Registry
 from pushforward.registry.transaction import Batch, Seen, Tag
@@ -112,7 +112,14 @@ def _judged(repository: Repository, named: str, here: str | None, model: str) ->
     for event in ("push", "pull_request"):
         if found := records.judged(repository, commit, event, model):
             return Verdict.from_json(found[1])
-    outcome = next((str(one.verdict.get("verdict", "")) for one in notes.read(repository, commit)), "")
+    told = next((one.verdict for one in notes.read(repository, commit)), {})
+    outcome, short = str(told.get("verdict", "")), commit[:9]
+    if str(told.get("reason", "")).startswith(UNTRAINED):
+        raise PushforwardError(
+            f"{short} was not trained, and there is no model to say a word on",
+            next=f"pushforward runs retry {short} first; accept what it comes to",
+            exit_code=POLICY,
+        )
     if outcome in WHY_NOT:
         raise PushforwardError(
             f"no word can be said on the verdict of {commit[:9]}: {WHY_NOT[outcome]}",

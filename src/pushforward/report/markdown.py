@@ -129,7 +129,7 @@ def _moved(verdict: Verdict, context: Context) -> str:
         return ""
     head = ["row", "label", "champion", "this", "gain"]
     rows = [[code(one.key), *map(prose, moved.cells(one))] for one in context.moved]
-    asked = code(moved.command(context.moved[-1].key, verdict.commit))
+    asked = code(moved.command(context.moved[-1].key, verdict.commit, context.model))
     note = f"<sub>Rows of the validation month whose loss has changed most. Step by step: {asked}</sub>"
     return f"<details><summary>Rows that gained and lost most</summary>\n\n{table(head, rows)}\n\n{note}\n\n</details>"
 

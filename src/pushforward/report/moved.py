@@ -8,9 +8,14 @@ from pushforward.report.note import Context, Moved
 from pushforward.text import figure, plain, signed
 
 
-def command(key: str, commit: str) -> str:
-    """What a person types to have a row explained, as it was judged at `commit`."""
-    return f"pushforward explain {shlex.quote(plain(key))} --commit {shlex.quote(plain(commit)[:9])}"
+def command(key: str, commit: str = "", model: str = "") -> str:
+    """What a person types to have a row explained, as it was judged at `commit`; `model` is which of several."""
+    options = [("--model", plain(model)), ("--commit", plain(commit)[:9])]
+    words = [f"{option} {shlex.quote(value)}" for option, value in options if value]
+    quoted = shlex.quote(plain(key))
+    # what begins with a dash is an option unless two dashes alone have ended them
+    words = [*words, "--", quoted] if quoted.lstrip("'").startswith("-") else [quoted, *words]
+    return " ".join(["pushforward explain", *words])
 
 
 def cells(row: Moved) -> list[str]:
@@ -31,4 +36,4 @@ def line(verdict: Verdict, context: Context) -> str:
     if not found:
         return ""
     told = ", ".join(f"{plain(row.key, 60)} {word} ({signed(row.gain)})" for word, row in found)
-    return f"{told}; why: {command(found[-1][1].key, verdict.commit)}"
+    return f"{told}; why: {command(found[-1][1].key, verdict.commit, context.model)}"

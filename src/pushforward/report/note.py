@@ -53,8 +53,8 @@ class Context:
     the validation month of each version, this challenger last. `override` says who has let the commit into a protected
     branch by their word, and why; `review` who has accepted or rejected what was judged. `remarks` are what the judge
     could not ask of this project. `moved` are the rows of the validation month that gained most, and then those that
-    lost most. `measured` are (file:path, old, new) of what the run wrote, old at `measured_before`, a commit of the
-    target branch.
+    lost most. `model` is which of several models it is told of. `measured` are (file:path, old, new) of what the run
+    wrote, old at `measured_before`, a commit of the target branch.
     """
 
     kind: Kind = "judged"
@@ -82,6 +82,7 @@ class Context:
     review: str = ""
     remarks: tuple[str, ...] = ()
     moved: tuple[Moved, ...] = ()
+    model: str = ""
     measured: tuple[tuple[str, float | None, float], ...] = ()
     measured_before: str = ""
     next_step: str = ""

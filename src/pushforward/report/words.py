@@ -19,6 +19,7 @@ from pushforward.gate.verdict import (
     self_scored,
     worst_first,
 )
+from pushforward.registry.grammar import UNTRAINED
 from pushforward.report.note import Context
 from pushforward.text import ROW, between, code, exact, figure, plain, plural, prose, signed
 
@@ -71,6 +72,11 @@ def sparkline(values: Sequence[float], points: int = 24) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round((value - low) * scale)] for value in values)
 
 
+def untrained(verdict: Verdict) -> bool:
+    """Whether nothing was trained, and so nothing was compared: the holdout answers no more."""
+    return verdict.reason.startswith(UNTRAINED)
+
+
 def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -> str:
     """The verdict as a sentence about `this`, by default its commit; of a run that was not judged, why not."""
     this = this or shown((context.carried_to or verdict.commit)[:7] or "this change")
@@ -82,6 +88,8 @@ def title(verdict: Verdict, context: Context, shown: Shown, *, this: str = "") -
         return f"{shown(context.branch or verdict.ref)} conflicts with {shown(context.target)}"
     if context.kind == "carried":
         return f"nothing to train at {this}; the verdict on {shown(verdict.commit[:7])} stands"
+    if untrained(verdict):
+        return f"{this} was not trained"
     champion = shown(verdict.champion.version) if verdict.champion else "the champion"
     first, refresh = verdict.mode == "first", verdict.mode == "refresh"
     titles: dict[Outcome, str] = {

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pushforward import durable
 from pushforward.errors import PushforwardError
+from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
 from pushforward.git.server import SPOOL, Server
 from pushforward.server import pending, post_receive, recover, runs
 from pushforward.server.pending import Pending
@@ -63,6 +64,7 @@ class Coordinator:
         self.ended: dict[str, Run] = {}
         self.stuck: set[str] = set()  # what could not be written down
         self.main = ""
+        self.told: tuple[str, ...] = ()  # what was known when the branches that wait were last asked about
 
     def work(self) -> list[Run]:
         """Work until there is nothing left to do; the runs that ended."""
@@ -74,6 +76,7 @@ class Coordinator:
         while True:
             at_work = self._at_work()
             self._enlist_withdrawn()
+            self._take_up()
             known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
@@ -92,6 +95,22 @@ class Coordinator:
         for job in pending.withdrawn(self.server):
             if runs.load(self.server, job.key) is None:
                 runs.store(self.server, Run(job, asked=time.time()))
+
+    def _take_up(self) -> None:
+        """Take up the branches that were not trained and would be now; asked again when there is a verdict more."""
+        now = tuple(ref.object for ref in self.server.repository.refs(NOTES, HEADS, HOLDOUTS, TAGS))
+        if now == self.told:
+            return
+        self.told = now
+        if not pending.untrained(self.server):
+            return
+        from pushforward.server import untrained  # slow to load, and there seldom is one
+
+        try:
+            for name in untrained.take_up(self.server):
+                self.say(f"{name} is taken up: it was not trained, and would be now")
+        except (PushforwardError, OSError) as failed:
+            self.say(f"whether what was not trained would be now is not known: {failed}")
 
     def _answer(self) -> bool:
         """Whether somebody has rung."""

@@ -9,7 +9,7 @@ from pushforward.errors import BUG, MACHINE, TOOL, MachineError, PushforwardErro
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.server import Server
 from pushforward.notify.asked import asked
-from pushforward.server import care, record, runs, untrained
+from pushforward.server import care, record, runs
 from pushforward.server.console import Console
 from pushforward.server.record import Outcome
 from pushforward.server.runs import CANCELLED, SKIPPED, SUPERSEDED, Job, Run
@@ -72,8 +72,6 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     elif care.tell(server, found.machine):
         print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
-    if job.event == "push" and found.machine is None and untrained.take_up(server):
-        runs.ring(server)
     if asked(server.repository):
         from pushforward.server import telling  # whoever has pushed is gone by now, and waits for none of it
 

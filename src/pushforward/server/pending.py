@@ -12,11 +12,12 @@ from pushforward import durable
 from pushforward.actions import cron as schedule
 from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
-from pushforward.git.refs import FOREIGN, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
+from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG
+from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
 from pushforward.report import notes
+from pushforward.server import runs
 from pushforward.server.init import DELETED
 from pushforward.server.runs import Job
 
@@ -57,6 +58,17 @@ def find(server: Server) -> Pending:
     found = _branches(repository, default, set(pushes))
     jobs = (*pushes.values(), *_tags(server, judged), *_due(server, main), *found.jobs)
     return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves))
+
+
+def untrained(server: Server) -> bool:
+    """Whether some branch may be one that was not trained, or was taken up since: a look that costs little."""
+    repository = server.repository
+    kept = notes.kept(repository)
+    named = [kept[ref.object] for ref in repository.refs(HEADS) if ref.object in kept]
+    found = repository.objects(named) if named else []
+    if any(content is not None and UNTRAINED.encode() in content[1] for content in found):
+        return True
+    return any(run.taken_up for run in runs.listed(server))
 
 
 def is_final(server: Server, job: Job) -> bool:

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from pushforward.git.refs import RUNS, TAGS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.registry import tags as registry
-from pushforward.registry.grammar import VERSION_TAG
+from pushforward.registry.grammar import UNTRAINED, VERSION_TAG
 from pushforward.report import notes
 from pushforward.text import columns
 
@@ -39,7 +40,7 @@ QUEUE_SECONDS = 1.0  # a run that begins within this time needs no word of a que
 ATTEMPTS = 3
 # How the reason of a run begins that was never run to its end.
 SKIPPED, CANCELLED, SUPERSEDED = "skipped: ", "cancelled: ", "superseded by "
-UNTRAINED = "not trained: "  # for its holdout answers no more
+RETRY = "retry.lock"
 
 EventName = Literal["push", "pull_request", "tag", "schedule"]
 State = Literal["queued", "running", "done", "cancelled"]
@@ -88,7 +89,8 @@ class Run:
     `verdict` is that of a judged commit, or how the workflows of a tag or a schedule ended. `stage` is the workflow at
     work. `waits_for` is a commit of the default branch without whose verdict this one cannot be had. One that is not
     `final` is tried again; what the `machine` has let fail, so many times in a row, says nothing of the commit. What
-    is `insisted` on is trained, whether or not its holdout answers.
+    is `insisted` on is trained, whether or not its holdout answers. What was not trained and was taken up by itself
+    later, was so with the default branch at `taken_up`.
     """
 
     job: Job
@@ -102,6 +104,7 @@ class Run:
     machine: bool = False
     failures: int = 0
     insisted: bool = False
+    taken_up: str = ""
     asked: float = 0.0
     started: float = 0.0
     ended: float = 0.0
@@ -267,6 +270,11 @@ def _is_open(repository: Repository, job: Job) -> bool:
     return False
 
 
+def taking_back(server: Server) -> AbstractContextManager[None]:
+    """One at a time takes verdicts back: a dispatcher what would be answered now, people what they insist on."""
+    return durable.locked(server.folder / RETRY)
+
+
 def retry(server: Server, run: Run) -> None:
     """Take the verdict of a run back, so that it is run again; only of one that says nothing of a model, or whose look
     stays open for days to come.
@@ -275,9 +283,15 @@ def retry(server: Server, run: Run) -> None:
 
     The commit must still be what its branch is at: of an earlier one no verdict could say what merging it would do.
     """
+    with taking_back(server):
+        _retry(server, load(server, run.job.key) or run)
+
+
+def _retry(server: Server, run: Run) -> None:
     repository, job = server.repository, run.job
-    if run.state == "running" or not run.final:
-        raise PushforwardError(f"{job.id} is {run.state}", next=f"pushforward runs logs -f {job.id}")
+    if is_running(server, job.key) or not run.final:
+        state = "running" if is_running(server, job.key) else "queued"
+        raise PushforwardError(f"{job.id} is {state}", next=f"pushforward runs logs -f {job.id}")
     untrained = run.reason.startswith(UNTRAINED)
     again = untrained or (run.verdict == "unknown" and _is_open(repository, job))
     if run.state != "cancelled" and not again and run.verdict not in {"invalid", "failure", "timed-out"}:

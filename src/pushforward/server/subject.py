@@ -16,9 +16,10 @@ from pushforward.git.server import Server
 from pushforward.pipeline.checkout import OWN
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import ssh
+from pushforward.registry.grammar import UNTRAINED
 from pushforward.report import notes
 from pushforward.server import flows
-from pushforward.server.runs import CANCELLED, SKIPPED, UNTRAINED, Job
+from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
 MEASURED = "measured"

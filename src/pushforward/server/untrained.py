@@ -1,6 +1,7 @@
 """What a pusher is told before the work where the holdout answers no more, and what is not trained until one opens."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from pushforward.errors import PushforwardError
 from pushforward.gate import verdict as verdicts
@@ -10,13 +11,14 @@ from pushforward.judge import ahead, recorded
 from pushforward.judge.ahead import Ahead
 from pushforward.judge.question import Question
 from pushforward.pipeline.revision import Revision
+from pushforward.registry.grammar import UNTRAINED
 from pushforward.report import note, notes
-from pushforward.report.note import Context
+from pushforward.report.note import Context, Report
 from pushforward.report.terminal import terminal
 from pushforward.server import runs
 from pushforward.server.record import Outcome
-from pushforward.server.runs import Job
-from pushforward.server.subject import Subject
+from pushforward.server.runs import Job, Run
+from pushforward.server.subject import WORDLESS, Subject
 
 SKIP = "skip"
 
@@ -49,7 +51,7 @@ def _outcome(question: Question, found: Ahead, judge: str, target: str) -> Outco
     holdout = verdicts.Holdout(first.months, 0, 0, "") if first.months and not several else None
     verdict = verdicts.Verdict(
         "unknown",
-        f"{runs.UNTRAINED}{why}",
+        f"{UNTRAINED}{why}",
         "superior",
         "",
         {},
@@ -70,31 +72,59 @@ def _outcome(question: Question, found: Ahead, judge: str, target: str) -> Outco
 
 
 def take_up(server: Server) -> list[str]:
-    """Take back what was said of open branches that were not trained, where they would be now; their commits.
+    """Take back what was said of open branches that were not trained, where they would be now; what they are called.
 
-    After each push to the default branch: a month that it brings opens a holdout, and its settings may say otherwise.
+    The dispatcher asks, each time that something may have changed: a month has opened a holdout, the settings say
+    otherwise, a version was rolled back. Nothing is taken up on a default branch that nobody can judge by.
     """
     repository = server.repository
     main = repository.resolve(server.default_branch)
+    if not main or not _judges(server, main):
+        return []
     found = []
-    for job in _untrained(server) if main else ():
-        if main is not None and not _waits(server, job, main):
-            runs.forget(server, job)
-            found.append(job.commit)
+    for job in _open(server):
+        if _waits(server, job, main):
+            continue
+        with runs.taking_back(server):
+            # somebody may have insisted meanwhile, or it is at work: on another branch, too
+            if not runs.is_running(server, job.key) and _is_open(
+                server, job, notes.read(server.repository, job.commit)
+            ):
+                runs.forget(server, job)
+                runs.store(server, Run(job, asked=time.time(), taken_up=main))
+                found.append(job.id)
     return found
 
 
-def _untrained(server: Server) -> Iterator[Job]:
-    """The tips of branches that were not trained."""
+def _judges(server: Server, main: str) -> bool:
+    """Whether the default branch has come to a verdict, by which a branch could be judged."""
+    there = Subject(server, Job("push", f"{HEADS}{server.default_branch}", main))
+    return str(there.verdict_of(there.last_run(main)).get("verdict", "invalid")) not in WORDLESS
+
+
+def _open(server: Server) -> Iterator[Job]:
+    """The tips of branches that wait for a holdout."""
     repository = server.repository
     default = f"{HEADS}{server.default_branch}"
     kept = notes.kept(repository)
     tips = [ref for ref in repository.refs(HEADS) if ref.name != default and ref.object in kept]
     for ref, content in zip(tips, repository.objects([kept[ref.object] for ref in tips]), strict=True):
-        reports = note.load(content[1]).reports if content else ()
-        reason = next((str(one.verdict.get("reason", "")) for one in reports if one.event == "pull_request"), "")
-        if reason.startswith(runs.UNTRAINED):
-            yield Job("pull_request", ref.name, ref.object, ZERO)
+        job = Job("pull_request", ref.name, ref.object, ZERO)
+        if content and _is_open(server, job, note.load(content[1]).reports):
+            yield job
+
+
+def _is_open(server: Server, job: Job, reports: Iterable[Report]) -> bool:
+    """Whether a branch was not trained, or was taken up in vain: nobody could judge by the default branch by then."""
+    told = next((one.verdict for one in reports if one.event == job.event), {})
+    if str(told.get("reason", "")).startswith(UNTRAINED):
+        return True
+    run = runs.load(server, job.key) if told.get("verdict") in WORDLESS else None
+    if run is None or not run.taken_up:
+        return False
+    after = [after for _, after in server.repository.reflog(f"{HEADS}{server.default_branch}")]
+    since = after[after.index(run.taken_up) + 1 :] if run.taken_up in after else []
+    return bool(since) and not all(_judges(server, commit) for commit in since)
 
 
 def _waits(server: Server, job: Job, main: str) -> bool:

@@ -2,6 +2,7 @@
 
 from pushforward.explaining import words
 from pushforward.explaining.explain import Explanation
+from pushforward.text import capital
 from pushforward.views.rendering import templates
 
 
@@ -14,6 +15,8 @@ def page(found: Explanation) -> str:
         "steps": words.steps(sides),
         "parts": words.parts(sides),
         "links": words.LINKS,
+        "explained": words.explained(sides),
+        "left_out": capital(words.LEFT_OUT),
         "shown": words.shown,
     }
     return templates().get_template("explained.html").render(**values)
