@@ -111,6 +111,16 @@ def test_a_champion_that_has_moved_leaves_the_status(desk: Desk, monkeypatch: py
     assert "v1.1.0" in summary
 
 
+def test_a_key_that_may_no_more_turns_nothing_green(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = desk.judge("unknown", pull=True)
+    tag = desk.accept(verdict).tag
+    path = desk.hub.bare / "pushforward" / "allowed_signers"
+    path.write_text(path.read_text().replace("may=accept", "may=staging"))
+    done, outputs, summary = promote(desk, monkeypatch, "--review", tag, "--head", verdict.commit)
+    assert (done.exit_code, outputs) == (5, ""), done.output
+    assert "may not accept" in summary
+
+
 def test_no_word_takes_a_change_of_the_judge_from_a_branch(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = desk.judge("unknown", pull=True, touched=(".github/workflows/judge.yml",))
     tag = desk.accept(verdict).tag  # this server does not protect its main

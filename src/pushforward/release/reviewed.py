@@ -56,7 +56,7 @@ def reviewed(root: Path, tag: str, head: str = "") -> Taken:
     if found is None:
         raise PushforwardError(f"{tag[:80]} is no review", next="git tag --list '*@review#*'")
     known = _believed(root, repository, "HEAD", found["model"])
-    words = _words(repository, known)
+    words = reviews.read(repository, known)
     named = next((one for one in words if one.name == tag), None)
     if named is None:
         why = next((one for one in known.problems if one.startswith(tag)), f"{tag} is not there, or says no word")
@@ -91,7 +91,7 @@ def answer(root: Path, said: Word) -> tuple[str, str] | None:
     accepted, waiting, unjudged = list[Word](), list[tuple[str, str]](), False
     for model in models:
         known = _believed(root, repository, "HEAD", model)
-        last = reviews.last(_words(repository, known), commit)
+        last = reviews.last(reviews.read(repository, known), commit)
         if last is not None and last.word == REJECTED:
             return said_of(last)
         stored = records.judged(repository, commit, event, model)
@@ -99,7 +99,7 @@ def answer(root: Path, said: Word) -> tuple[str, str] | None:
             unjudged = True
             continue
         verdict = Verdict.from_json(stored[1])
-        if last is not None and _holds(known, last, verdict):
+        if last is not None and _lets_in(root, repository, known, last, verdict):
             accepted.append(last)
         elif not lands(verdict):
             waiting.append((verdict.verdict, f"{model}: {verdict.reason}" if rules.several else verdict.reason))
@@ -113,12 +113,16 @@ def said_of(said: Word) -> tuple[str, str]:
     return said.word, said.told.removeprefix(f"{said.word} ")
 
 
-def _holds(known: Registry, said: Word, verdict: Verdict) -> bool:
-    """Whether a word of acceptance is on this very verdict, and on what its merge, or its promotion, would take."""
-    champion = known.champion.name if known.champion else ""
-    merged = verdict.event != "pull_request"  # what is on the default branch may have become a version by the word
-    on_it = verdict.verdict in ACCEPTABLE and word.subject(verdict) == said.subject
-    return on_it and (merged or (not changes_judge(verdict) and said.subject.champion == champion))
+def _lets_in(root: Path, repository: Repository, known: Registry, said: Word, verdict: Verdict) -> bool:
+    """Whether a word of acceptance is on this very verdict, by a key that may, and on what a merge would take today."""
+    if said.word != ACCEPTED or verdict.verdict not in ACCEPTABLE or word.subject(verdict) != said.subject:
+        return False
+    if verdict.event == "pull_request":  # what is on the default branch may have become a version by the word
+        champion = known.champion.name if known.champion else ""
+        if changes_judge(verdict) or said.subject.champion != champion:
+            return False
+    with trust.signers_file(root, authority_of(repository)) as signers:
+        return word.holds(repository, said, signers, now=time.time())
 
 
 def _believed(root: Path, repository: Repository, commit: str, model: str) -> Registry:
@@ -127,12 +131,6 @@ def _believed(root: Path, repository: Repository, commit: str, model: str) -> Re
     with trust.signers_file(root, remote) as signers:
         environments = rules.promote.environments
         return tagging.look_believed(repository, remote, rules.model.name, environments, signers).known
-
-
-def _words(repository: Repository, known: Registry) -> list[Word]:
-    """The words that are on the commit that their tag names."""
-    targets = {review.name: review.commit for review in known.reviews}
-    return [one for one in reviews.read(repository, known) if targets.get(one.name) == one.subject.commit]
 
 
 def _fetch(repository: Repository, commit: str) -> None:
