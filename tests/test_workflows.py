@@ -262,7 +262,7 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
     assert jobs["ahead"]["if"] == (
         "${{ github.event.action == 'requested' && github.event.workflow_run.name != 'review' && github.token != '' }}"
     )
-    assert jobs["judge"]["if"].startswith("${{ github.event.action == 'completed' && ")
+    assert jobs["judge"]["if"].startswith("${{ github.event.action != 'requested' && ")
     assert "secrets." not in str(jobs["ahead"])
     for name in {*jobs} - {"ahead", "judge", "review"}:
         assert "judge" in jobs[name]["needs"], "and none of them runs where the judge has not"
@@ -323,8 +323,9 @@ def test_a_word_is_heard_of_a_push_to_this_repository_alone(changed, runs):
 def evaluate(condition, event):
     """A condition of comparisons that are joined by &&, as GitHub evaluates it: what is not there is null."""
     for part in condition.removeprefix("${{ ").removesuffix(" }}").split(" && "):
-        left, right = (value(one, event) for one in part.split(" == "))
-        if left != right:
+        equal = " == " in part
+        left, right = (value(one, event) for one in part.split(" == " if equal else " != "))
+        if (left == right) is not equal:
             return False
     return True
 

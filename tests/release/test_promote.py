@@ -476,15 +476,16 @@ def test_environments_that_are_not_automatic_wait_for_a_person(hub, git):
 
 
 @pytest.mark.parametrize(
-    ("word", "why"),
-    [(word, f"the verdict is {word}") for word in ("hold", "identical", "invalid")]
-    + [(word, "not the verdict that the gate has recorded") for word in ("unknown", "calibration-only")],
+    ("word", "why", "code"),
+    [(word, f"the verdict is {word}", NOT_PROMOTED) for word in ("hold", "identical", "invalid")]
+    + [(word, "not the verdict that the gate has recorded", POLICY) for word in ("unknown", "calibration-only")],
 )
-def test_a_verdict_that_is_not_promote_is_refused(hub, git, word, why):
+def test_a_verdict_that_is_not_promote_is_refused(hub, git, word, why, code):
     verdict = replace(hub.judge(Repository(hub.clone).commit("HEAD"), "b"), verdict=word)
     with hub.run(), pytest.raises(PushforwardError, match=why) as refused:
         hub.promote_verdict(verdict, "b")
-    assert refused.value.exit_code == NOT_PROMOTED == 4
+    assert refused.value.exit_code == code
+    assert (NOT_PROMOTED, POLICY) == (4, 5)
     assert tags(git, hub.bare) == tags(git, hub.clone) == []
 
 

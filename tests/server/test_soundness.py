@@ -322,16 +322,24 @@ def test_who_may_sign_is_published_again_by_one_call(kept, how):
 
 
 def test_verdicts_and_runs_of_versions_that_are_gone_are_found_and_made_again_as_they_were(kept):
-    before = every_ref(kept)
+    def verdicts():
+        refs = [ref for ref in every_ref(kept) if ref.startswith(VERDICTS)]
+        return {ref: kept.git(kept.bare, "rev-parse", f"{ref}:verdict.json") for ref in refs}
+
+    before, judged = every_ref(kept), verdicts()
     gone = [ref for ref in before if ref.startswith((VERDICTS, RUNS))]
-    assert len(gone) == 6
+    assert (len(gone), len(judged)) == (6, 3)
     for ref in gone:
         kept.git(kept.bare, "update-ref", "-d", ref)
     found = problems(kept)["verdicts"]
     assert found.found.endswith(" and 3 more: gone, and toy@v1.0.0 came of it")
     assert found.mend == f"pushforward check --mend --bare {kept.bare}"
     mended(kept)
-    assert every_ref(kept) == before, "the same commits"
+    after = every_ref(kept)
+    assert {ref: after[ref] for ref in after if ref not in judged} == {
+        ref: before[ref] for ref in before if ref not in judged
+    }, "the same commits"
+    assert verdicts() == judged, "the same bytes; what was noted beside them has served its time with the version"
     assert problems(kept) == {}
 
 
