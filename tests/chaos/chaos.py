@@ -268,7 +268,7 @@ class Promoter(threading.Thread):
 
 
 class Reviewer(threading.Thread):
-    """Accepts and rejects what was judged, on main and on branches, whatever the verdict is and whoever else does."""
+    """Accepts and rejects what was judged, on main and on branches: mostly what may be accepted, whoever else does."""
 
     def __init__(self, world: World, name: str, seed: int) -> None:
         super().__init__(name=name)
@@ -282,11 +282,23 @@ class Reviewer(threading.Thread):
             ].split()
             recent = run(self.world, self.clone, "git", "rev-list", "-n", "6", "refs/remotes/local/main")[1].split()
             verb = self.random.choices(["accept", "reject"], [80, 20])[0]
-            commit = self.random.choice([*tips, *recent, *recent])
+            told = self.undecided()
+            commit = self.random.choice(told if told and self.random.random() < 0.7 else [*tips, *recent, *recent])
             self.world.log.write(op=verb, who=self.name, commit=commit)
             option = ["--detach"] if verb == "accept" and self.random.random() < 0.5 else []
             status, said = run(self.world, self.clone, "pushforward", verb, commit, "-m", "chaos", *option)
             self.world.log.write(op=verb, who=self.name, commit=commit, result=result_of(status), said=said[-400:])
+
+    def undecided(self) -> list[str]:
+        """The commits judged last whose verdict a person may accept."""
+        bare, found = self.world.bare, list[str]()
+        newest = ["--sort=-creatordate", "--count=12", "--format=%(refname)", "refs/pushforward/verdict"]
+        for ref in run(self.world, bare, "git", "for-each-ref", *newest)[1].split():
+            for path in ("verdict.json", "pull/verdict.json"):
+                status, text = run(self.world, bare, "git", "cat-file", "blob", f"{ref}:{path}")
+                if status == 0 and json.loads(text)["verdict"] in checks.ACCEPTABLE:
+                    found.append(ref.rpartition("/")[2])
+        return found
 
 
 class Reader(threading.Thread):
