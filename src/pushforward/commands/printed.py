@@ -158,6 +158,7 @@ class Run(Record):
     machine: bool
     failures: int
     insisted: bool
+    taken_up: str
     asked: float
     started: float
     ended: float
