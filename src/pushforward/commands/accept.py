@@ -1,4 +1,4 @@
-"""`pushforward accept`: Take what the judge could not tell, `unknown` or `calibration-only`, by a tag that you sign."""
+"""`pushforward accept`: Take what the judge could not tell, by a tag that you sign."""
 
 import click
 
@@ -12,7 +12,7 @@ from pushforward.commands import common
 @click.option("--detach", is_flag=True, help="Do not wait for what the tag starts on a server: its version.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; does not wait.")
 def accept(commit: str, reason: str, model: str, detach: bool, as_json: bool) -> None:
-    """Take what the judge could not tell, `unknown` or `calibration-only`, by a tag that you sign.
+    """Take what the judge could not tell, by a tag that you sign.
 
     Your key must be trusted for it: pushforward trust KEY.pub --for accept.
     """
