@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pushforward.actions.cron import ZONE
 from pushforward.git.refs import HEADS, PULLS, TAGS
 
 EventName = Literal["push", "pull_request", "workflow_run", "schedule"]
@@ -63,7 +64,7 @@ def payload(event: Event, repository: Repository) -> dict[str, Any]:
         return common | _pull_request(event, repo)
     if event.name == "workflow_run":
         return common | _workflow_run(event, repo)
-    return common | {"schedule": event.schedule}
+    return common | {"schedule": event.schedule.partition(ZONE)[0]}
 
 
 def _push(event: Event) -> dict[str, Any]:
