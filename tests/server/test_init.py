@@ -15,8 +15,9 @@ from tests.team import CONFIG, SETTINGS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST
-from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server, unshared
 from pushforward.registry import signers, ssh
 from pushforward.server import check, installation

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import remote, whereabouts
+from pushforward.git import person, remote, whereabouts
 from pushforward.git import repository as git
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
@@ -353,12 +354,12 @@ def welcome(server: Server, clone: Path) -> ssh.Signer:
     An error where git does not know it, or where others are trusted already: one of them says so of the next.
     """
     repository, bare = Repository(clone), Path(server.bare)
-    key, who = signers.mine(repository), signers.address(repository)
+    key, who = signers.mine(repository), person.address(repository)
     known = ssh.read(trust.server_file(bare).read_text())
     for there in known:
         if there.key == key:
             return there
-    others = any(not one.valid_before and one.principal != git.SERVICE_EMAIL for one in known)
+    others = any(not one.valid_before and one.principal != SERVICE_EMAIL for one in known)
     if others or _server_of(repository) == bare or whereabouts.owner_elsewhere(bare):
         raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
     return signers.add(signers.place_of(clone, bare), key, who)
