@@ -137,7 +137,9 @@ def test_a_dispatcher_that_cannot_work_says_why_and_the_next_one_does(tiny):
     broken = "raise PermissionError(13, 'Permission denied', '/srv/secret/store.git/x')\n"
     module = tiny.server.folder / "lib" / "pushforward" / "server" / "recover.py"
     whole = module.read_text()
-    break_module(tiny, "server/recover.py", whole.replace("def server(", f"def server(*_):\n    {broken}\n\ndef server_("))
+    break_module(
+        tiny, "server/recover.py", whole.replace("def server(", f"def server(*_):\n    {broken}\n\ndef server_(")
+    )
     commit = tiny.commit()
     said = heard(tiny.leave("main"))
     assert "the dispatcher ended before this run did: x: Permission denied; the next push takes " in " ".join(said)

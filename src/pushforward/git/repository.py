@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,12 @@ class Repository:
     """A git repository at `path`: a checkout or a bare repository."""
 
     path: Path
+
+    @property
+    def typed(self) -> str:
+        """How a command of git in this repository begins for whoever types it, wherever they are."""
+        bare = _told(self.path).get("GIT_DIR", "")
+        return f"git --git-dir={shlex.quote(bare)}" if bare else f"git -C {shlex.quote(str(self.path))}"
 
     def git(
         self,
