@@ -19,7 +19,9 @@ FOLDER = "pushforward"
 
 # Its folders, and its files.
 SPOOL = "spool"
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
+ASKED = "asked"  # runs that no ref asks for
+PUSHED = "pushed"  # tags that were pushed, until it is known what they start
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
 TOLD = (
     "server.json",
     "registry.json",
