@@ -128,7 +128,7 @@ class _Hearing:
     def _received(self, folder: Path) -> handover.Handover:
         """The hand-over in `folder`; refused where it is another commit's, or says that the pipeline has failed."""
         subject = self.subject.commit
-        read = handover.read(folder, self.rules.server)
+        read = handover.read(folder, self.rules.server, self.subject.wdirs)
         self.reproduction = read.reproduction
         if read.commit != subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")

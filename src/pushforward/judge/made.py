@@ -18,7 +18,6 @@ from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.score import PredictionsError
 from pushforward.pipeline import folders, frozen
-from pushforward.pipeline.lock import merged
 
 
 class Made:
@@ -108,7 +107,7 @@ class Made:
             if one.path not in self._added:
                 step = "add rows only; another change of the data counts from the next push on"
                 return one.lost or one.unread, step
-        paths, _ = holdouts.sources_of(merged(folders.locks_here(case.root)), case.rules)
+        paths, _ = holdouts.sources_of(folders.whole_here(case.root), case.rules)
         changed = set(case.repository.changed(case.judge.commit, case.subject.commit))
         for path in sorted(changed & paths):
             step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"

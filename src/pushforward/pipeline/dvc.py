@@ -33,7 +33,6 @@ from pushforward.pipeline.lock import (
     LOCK,
     METRICS,
     addressed,
-    merged,
     read_lock,
     reason,
     write_lock,
@@ -328,7 +327,7 @@ def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]
 
 def _stages(root: Path) -> dict[str, Any]:
     """The stages of all locks in `root`, as DVC names them from there."""
-    return read_lock(merged(folders.locks_here(root)))
+    return read_lock(folders.whole_here(root))
 
 
 def untouched(checkout: Repository, *, unignored: bool = False) -> None:
