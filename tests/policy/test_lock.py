@@ -1,4 +1,4 @@
-"""The outs of a dvc.lock as the hook reads them, without YAML: where they may lie, where a stage says where it works."""
+"""The outs of a dvc.lock as the hook reads them, without YAML: where they lie, or may, where stages work elsewhere."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pushforward.errors import DATA, PushforwardError
+from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate import inspection
 from pushforward.gate import leakage as honesty
 from pushforward.judge import holdout as holdouts
@@ -52,14 +52,37 @@ class Made:
         case = self.case
         case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
         pushed = (case.question.subject, case.read.locks) if case.trusted else None
-        return holdouts.build(
-            case.root,
-            case.rules,
-            case.batches,
-            pushed=pushed,
-            champion=self._champion,
-            grown=self._added,
-            window=case.window,
+        try:
+            return holdouts.build(
+                case.root,
+                case.rules,
+                case.batches,
+                pushed=pushed,
+                champion=self._champion,
+                grown=self._added,
+                window=case.window,
+            )
+        except PushforwardError as wrong:
+            if wrong.exit_code == TOOL:
+                raise
+            raise self._of_the_judge(wrong) from wrong
+
+    def _of_the_judge(self, wrong: PushforwardError) -> PushforwardError:
+        """The refusal of a holdout by the judge's own stages, which what is pushed has mended, or not met."""
+        case, judge = self.case, self.case.judge.commit[:9]
+        if case.trusted:
+            who, step = (
+                f"main before this push ({judge})",
+                "if this push mends it, it judges from the next on: push again",
+            )
+            step += " with a change that trains; words alone let this verdict stand"
+        else:
+            who, step = (
+                f"the target branch ({judge})",
+                "mend that on the target branch; this is judged by what is there",
+            )
+        return PushforwardError(
+            f"the holdout is made by {who}, which cannot: {wrong.message}", next=step, exit_code=wrong.exit_code
         )
 
     @property

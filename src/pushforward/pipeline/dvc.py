@@ -236,7 +236,9 @@ def _check(
 
 def _always(root: Path, repo: Any) -> set[str]:
     """The stages that DVC runs each time: `always_changed`, and those with neither dependencies nor outs."""
-    names = {stage.addressing for stage in repo.index.stages if stage.cmd and (stage.always_changed or stage.is_callback)}
+    names = {
+        stage.addressing for stage in repo.index.stages if stage.cmd and (stage.always_changed or stage.is_callback)
+    }
     return {from_root(name, home(root)) for name in names}
 
 
