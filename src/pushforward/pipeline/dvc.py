@@ -146,8 +146,8 @@ def reproduce(
     listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
-        always = _always(root, repo)
         still = _check(root, repo, tuple(wanted), tuple(shown), before, pull=pull)
+        always = _always(root, repo)
         if push:
             tried(root, repo, write=True)
         with told(root, repo, listener, tail, result):
