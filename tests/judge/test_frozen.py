@@ -26,10 +26,17 @@ def freeze(team, stage="collect"):
 
 
 def split(team):
-    """Train in a dvc.yaml of its own, which works in the root, and one stage that depends on nothing."""
+    """Train in a dvc.yaml of its own, which works in the root, one stage that depends on nothing, a month that is not
+    there.
+    """
     path = team.clone / "dvc.yaml"
     before, train = path.read_text().split("  train:\n")
     path.write_text(f"{before}  codes:\n    cmd: printf EWR > data/codes.txt\n    outs: [data/codes.txt]\n")
+    code = team.clone / "src" / "toy" / "pipeline.py"
+    skips = code.read_text().replace(
+        "    for month in MONTHS:\n", "    for month in (m for m in MONTHS if m != '2020-02'):\n"
+    )
+    code.write_text(skips)
     (team.clone / "training").mkdir()
     (team.clone / "training" / "dvc.yaml").write_text(f"stages:\n  train:\n    wdir: ..\n{train}")
 
@@ -49,6 +56,7 @@ def test_several_dvc_yaml_are_one_pipeline_of_which_the_commit_says_only_what_is
     assert "codes                      ran" in said, "what depends on nothing runs"
     assert "collect                    frozen" in said, "and what is frozen is not run"
     assert "! frozen: collect; no run makes what dvc.lock has of it" in said
+    assert "! data/holdout is made of no row of 2020-02, though listed" in said, "what was declared did not come"
     team.git("fetch", "-q", "--tags", "local")
     stages = read_lock(team.git("show", "toy@v1.0.0:dvc.lock").encode())
     assert set(stages) == {"collect", "holdout", "codes"}

@@ -35,9 +35,21 @@ class Made:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is believed of the data, and by nobody seen."""
-        if not self.case.trusted:
-            return ()
-        return tuple(f"{one.unread}: that it gained rows only is what `data` says" for one in self.growth if one.unread)
+        case, batches = self.case, self.batches
+        gaps = [] if batches is None else inspection.gaps(batches, case.batches)
+        listed = [f"{case.contract.holdout} is made of no row of {', '.join(gaps)}, though listed"] if gaps else []
+        unread = [one.unread for one in self.growth if one.unread] if case.trusted else []
+        return (*listed, *(f"{path}: that it gained rows only is what `data` says" for path in unread))
+
+    @cached_property
+    def batches(self) -> pl.DataFrame | None:
+        """Keys and clusters of what the holdout is made of, of every month; None where nothing has them any more."""
+        _ = self.holdout
+        try:
+            return holdouts.batches(self.case.root, self.case.rules)
+        except PushforwardError as lost:
+            self.case.say(f"the holdout is not compared with its batches: {lost.message}")
+            return None
 
     @cached_property
     def _added(self) -> Mapping[str, bytes]:
