@@ -118,7 +118,7 @@ def no_such_parameter(project):
             "raw.csv.dvc imports raw.csv from x.csv (/nowhere/repo), which does not give it",
             "dvc update raw.csv.dvc && dvc push, and commit raw.csv.dvc",
         ),
-        (without_md5, "raw.csv.dvc names raw.csv without its md5, and nobody has it", "dvc add raw.csv && dvc push"),
+        (without_md5, "raw.csv.dvc names raw.csv without its md5, and nobody has it", "dvc add it, dvc push"),
         (conflict_in_a_dvc_file, "raw.csv.dvc:2:5: mapping values are not allowed here", "edit raw.csv.dvc"),
         (unknown_key, "dvc.yaml:4: stages.first.dep: DVC knows no such key", "edit dvc.yaml"),
         (unknown_key_below, "sub/dvc.yaml:4: stages.a.out: DVC knows no such key", "edit sub/dvc.yaml"),

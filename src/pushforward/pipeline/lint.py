@@ -27,7 +27,6 @@ PLAIN = re.compile(r"(?!-)[\w.,:=@%+/-]+|-[\d.]+")
 WHOLE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 OWNED = (".git", ".dvc", ".github", params.FILE, schema.FILE, "dvc.yaml", "dvc.lock")
 OUTS = ("outs", "metrics", "plots")
-GIT_HOLDS = "of what a stage writes git may hold metrics and plots with `cache: false`, and what lies in metrics/"
 
 
 def check(text: bytes, tracked: set[str], params: Mapping[str, Any], folder: str = "") -> None:
@@ -193,8 +192,11 @@ def _check_stage(name: str, body: dict[str, Any], tracked: set[str], beside: str
         free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
         over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
         if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
-            told = f"{FILE}: stage '{name}' writes {path}, which git already holds ({over})"
-            raise PushforwardError(f"{told}; {GIT_HOLDS}", next=_let_go(kind, path, over, cached=cached))
+            raise PushforwardError(
+                f"{FILE}: stage '{name}' writes {path}, which git already holds ({over}); of what a stage writes "
+                "git may hold metrics and plots with `cache: false`, and what lies in metrics/",
+                next=_let_go(kind, path, over, cached=cached),
+            )
 
 
 def _let_go(kind: str, path: str, over: str, *, cached: bool) -> str:
