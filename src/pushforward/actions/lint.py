@@ -60,6 +60,10 @@ def called(workflow: Workflow, read_file: ReadFile) -> dict[str, Workflow]:
 
 def _refused(workflow: Workflow) -> list[str]:
     """What GitHub's language does not allow, in the order of the file."""
+    told = "GitHub reads no merge key `<<`; repeat the keys, or use an alias for all of them"
+    merged = [f"{workflow.file}:{line}: {told}" for line in lines.merges(workflow.source)]
+    if merged:
+        return merged
     found = grammar.faults(workflow.data, "workflow") or list(rules.faults(workflow.data))
     return _told(workflow.file, workflow.source, found)
 
