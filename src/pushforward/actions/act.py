@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pushforward.actions import dialect
-from pushforward.actions.commits import pushed
+from pushforward.actions.commits import number, pushed
 from pushforward.actions.event import Event, Repository, payload
 from pushforward.actions.lint import called, problems, uses
 from pushforward.actions.log import Mask, Progress, Reader
@@ -195,7 +195,7 @@ def _act(workflow: Workflow, event: Event, setup: Setup, place: Place, names: Na
     given = {
         "GITHUB_REPOSITORY": repository.full_name,
         "GITHUB_RUN_ID": str(setup.run_id),
-        "GITHUB_RUN_NUMBER": "1",
+        "GITHUB_RUN_NUMBER": str(number(git.Repository(repository.path), event.sha)),
         "GITHUB_REF": event.ref,
         "SHA_REF": event.sha,
         **dialect.environment(workflow, event, repository),
