@@ -44,8 +44,8 @@ WRITTEN: dict[str, type] = {
     "protect": bool,
 }
 # A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
-# second. What is gone, or was killed, is said, or git would tell the pusher a number. How pushers have git configured is
-# nothing to the server.
+# second. What is gone, or was killed, is said, or git would tell the pusher a number. How a pusher's git is configured
+# is nothing to the server.
 HOOK = """#!/bin/sh
 # Made by `pushforward init`, and made again by every init.
 unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE XDG_CONFIG_HOME

@@ -244,13 +244,24 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
     root = repository.path
     yield from guarded("format", root, lambda: soundness.form(repository))
     yield from guarded("alternates", root, lambda: soundness.borrowed(repository))
-    if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
+    if not _ends_where_it_is_known(repository, local):
         names = repository.git("remote").text.split()
         source = next((name for name in ("origin", *names) if name in names), "origin")
         told = "this clone is shallow: git refuses its first push ('shallow update not allowed')"
         yield Finding("clone", False, told, f"git fetch --unshallow {source}")
     if local is not None:
         yield from guarded("tags", root, lambda: _tags(repository, local))
+
+
+def _ends_where_it_is_known(repository: Repository, local: remote.Remote | None) -> bool:
+    """Whether a push need not bring what this clone has not: it is whole, or its server has where its history ends."""
+    if repository.git("rev-parse", "--is-shallow-repository", check=False).text != "true":
+        return True
+    if local is None or local.folder is None:
+        return False
+    listed = repository.path / repository.git("rev-parse", "--git-path", "shallow").text
+    ends = listed.read_text().split()
+    return None not in Repository(local.folder).objects(ends)
 
 
 def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
