@@ -211,6 +211,8 @@ class GiteaRunner(Runner):
         known |= {
             "github.event_name == 'push'": str(event == "push").lower(),
             "github.event_name == 'pull_request'": str(event == "pull_request").lower(),
+            "github.event_name": event,
+            "github.event.before": "0" * 40 if event == "push" else "",  # main is pushed once here, and is new
             "github.event.pull_request.head.sha || github.sha": commit,
             "github.token": "the-token-of-the-job",
             "always()": "true",

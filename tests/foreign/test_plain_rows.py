@@ -28,6 +28,7 @@ models:
 gate:
   slices: [town]
   suspect_fall: 1
+  promotions: 1
 """
 PARAMS = f"""\
 {DATA}train:

@@ -22,6 +22,7 @@ models:
     batches: params.yaml:data.months
 gate:
   suspect_fall: 1
+  promotions: 1
 """
 PARAMS = f"""\
 {DATA}train:

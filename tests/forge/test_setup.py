@@ -398,7 +398,7 @@ def test_roles_of_aws_are_variables_and_the_files_take_them(place):
     place.setup("--store", S3, *ROLES)
     names = {"PUSHFORWARD_AWS_ROLE": WRITER, "PUSHFORWARD_AWS_READER_ROLE": READER}
     assert place.github.settings.variables == names
-    for name, jobs in {"train": 1, "judge": 2, "release": 1, "verify": 1}.items():
+    for name, jobs in {"train": 1, "judge": 3, "release": 1, "verify": 1}.items():
         text = place.file(f".github/workflows/{name}.yml", "pushforward-setup")
         assert text.count("uses: ./.github/actions/store-login") == text.count("id-token: write") == jobs, name
         assert "arn:aws" not in text, "the same file in every repository"

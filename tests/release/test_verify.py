@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow  # two real pushes make the versions
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
-HOPS = ["tag", "target", "registry", "verdict", "ledger", "provenance", "model", "objects"]
+HOPS = ["tag", "target", "registry", "verdict", "word", "ledger", "provenance", "model", "objects"]
 FIRST, SECOND = "toy@v1.0.0", "toy@v1.1.0"
 
 
@@ -154,6 +154,7 @@ def test_each_hop_says_what_it_saw(whole):
     assert re.fullmatch(r"a lock commit \w{9} of \w{9}, on main; dvc\.lock, params and locks.*", said["target"])
     assert said["registry"] == "version 2 of 2, after toy@v1.0.0"
     assert said["verdict"].startswith("promote, superior: log loss falls by")
+    assert said["word"] == "none was needed: the verdict promotes"
     assert said["ledger"] == "look 1 of 10 at 2020-03_2020-04, promoted"
     assert said["provenance"] == "signed; 2 subjects, 9 data files"
     assert said["model"] == "model/model.json and manifest.json have the tag's SHA-256"

@@ -19,7 +19,9 @@ FOLDER = "pushforward"
 
 # Its folders, and its files.
 SPOOL = "spool"
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
+ASKED = "asked"  # runs that no ref asks for
+PUSHED = "pushed"  # tags that were pushed, until it is known what they start
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
 TOLD = (
     "server.json",
     "registry.json",
@@ -44,8 +46,8 @@ WRITTEN: dict[str, type] = {
     "protect": bool,
 }
 # A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
-# second. What is gone, or was killed, is said, or git would tell the pusher a number. How a pusher's git is configured
-# is nothing to the server.
+# second. What is gone, or was killed, is said, or git would tell the pusher a number. How pushers have git
+# configured is nothing to the server.
 HOOK = """#!/bin/sh
 # Made by `pushforward init`, and made again by every init.
 unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE XDG_CONFIG_HOME
