@@ -175,7 +175,7 @@ def follow(origin: Path) -> None:
         "tick": ("{schedule: [{cron: '* * * * *'}]}", "echo tick"),
     }
     for name, (on, script) in flows.items():
-        step = "{runs-on: ubuntu-latest, steps: [{run: %s}]}" % script
+        step = f"{{runs-on: ubuntu-latest, steps: [{{run: {script}}}]}}"
         path = origin / ".github" / "workflows" / f"{name}.yml"
         path.write_text(f"name: {name}\non: {on}\njobs: {{one: {step}}}\n")
     settings = origin / "pushforward.yaml"

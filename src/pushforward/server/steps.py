@@ -1,7 +1,9 @@
 """The steps of a run, with their seconds, as act's log has them while it grows: for the terminal and the pages."""
 
 import contextlib
+import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from pushforward.text import clean
 
 RAW = '"raw_output": true'
 MOST = 500  # steps of one workflow that are told
+LONGEST = 50_000  # characters of what one step has said, its end
+_END = re.compile(r": [a-z-]+, \d+\.\d s$")
 RUNNING = "running"
 
 
@@ -32,7 +36,7 @@ class Step:
 
 def of(server: Server, run: Run) -> list[Step]:
     """The steps of a run in the order in which they began; none where its logs are gone."""
-    logs = [path for path in runs.folder(server, run.job.key).glob("*/log.jsonl") if path.is_file()]
+    logs = _logs(server, run)
     found: list[Step] = []
     live = run.state == "running"
     for path in sorted(logs, key=lambda path: path.parent.stat().st_mtime_ns):
@@ -46,6 +50,36 @@ def lines(found: list[Step], *, indent: str = "  ") -> Iterator[str]:
         mark = {"success": "✓", RUNNING: "…", "skipped": "-"}.get(step.result, "!")
         job = f"{step.job} / " if step.job else ""
         yield f"{indent}{mark} {step.workflow}  {job}{step.name}  {step.seconds:.1f} s"
+
+
+def said(server: Server, run: Run) -> list[str]:
+    """What each step of a run has said, in the order of `of`, the end of what is long."""
+    found: list[str] = []
+    for path in sorted(_logs(server, run), key=lambda path: path.parent.stat().st_mtime_ns):
+        text = path.with_name("log.txt")
+        parts: list[list[str]] = []
+        for line in text.read_text("utf-8", "replace").splitlines() if text.is_file() else ():
+            if line.startswith("step ") and not _END.search(line):
+                parts.append([])
+            elif parts and not line.startswith(("step ", "job ")):
+                parts[-1].append(line)
+        found += ["\n".join(part)[-LONGEST:] for part in parts[:MOST]]
+    return found
+
+
+def mark(server: Server) -> str:
+    """A text that is another one whenever a run has begun, ended, or said something."""
+    place = server.folder / runs.FOLDER
+    seen = []
+    for path in [*place.glob("*/run.json"), *place.glob("*/report.log"), *place.glob("*/*/log.txt")]:
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            seen.append(f"{path.parent.name} {found.st_mtime_ns} {found.st_size}")
+    return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()[:16]
+
+
+def _logs(server: Server, run: Run) -> list[Path]:
+    return [path for path in runs.folder(server, run.job.key).glob("*/log.jsonl") if path.is_file()]
 
 
 def _read(path: Path, *, live: bool) -> list[Step]:
