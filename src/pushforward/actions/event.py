@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pushforward.actions.cron import ZONE
 from pushforward.git.refs import HEADS, PULLS, TAGS
 
 EventName = Literal["push", "pull_request", "workflow_run", "schedule", "workflow_dispatch", "repository_dispatch"]
@@ -72,7 +73,7 @@ def payload(event: Event, repository: Repository) -> dict[str, Any]:
     if event.name == "repository_dispatch":
         told = {"action": event.action, "branch": repository.default_branch}
         return common | told | {"client_payload": dict(event.client_payload)}
-    return common | {"schedule": event.schedule}
+    return common | {"schedule": event.schedule.partition(ZONE)[0]}
 
 
 def _push(event: Event) -> dict[str, Any]:
