@@ -11,11 +11,13 @@ estimated error is held against Student's t at the same nominal level (the same 
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+    Floats = NDArray[np.float64]
 
 RHO = 1.0
 EDGE = 9.0  # deviations below which nothing is left of a path
@@ -74,12 +76,14 @@ def _tail(z: float) -> float:
 
 def _walk(
     shares: Sequence[float], bounds: Sequence[float], drift: float = 0.0
-) -> tuple[list[float], tuple[Floats, Floats]]:
+) -> "tuple[list[float], tuple[Floats, Floats]]":
     """How much of a Brownian motion is first above each of `bounds`, and what is left below all of them.
 
     The latter as nodes at the last bound's share, and the mass at each: Gauss-Legendre over what a path can reach,
     dense enough for the smallest step to the next of `shares`, of which there is one more than of `bounds`.
     """
+    import numpy as np  # a run, and a promotion, count askings and walk none
+
     nodes, mass, time = np.zeros(1), np.ones(1), 0.0
     found: list[float] = []
     if not bounds:
@@ -98,7 +102,7 @@ def _walk(
     return found, (nodes, mass)
 
 
-def _over(paths: tuple[Floats, Floats], step: float, top: float, drift: float = 0.0) -> float:
+def _over(paths: "tuple[Floats, Floats]", step: float, top: float, drift: float = 0.0) -> float:
     """The mass that is above `top` a step after the nodes of some paths."""
     from scipy.special import ndtr
 

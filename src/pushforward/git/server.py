@@ -19,6 +19,7 @@ FOLDER = "pushforward"
 
 # Its folders, and its files.
 SPOOL = "spool"
+DELETED = "deleted"  # what deleted branches were at; the policy writes it
 KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
 TOLD = (
     "server.json",

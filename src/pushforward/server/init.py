@@ -22,6 +22,7 @@ from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
+    DELETED,
     FOLDER,
     SHOWN,
     Server,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 LIMIT_PUSH = 1024**3
 TOLD = "pushforward.yaml"  # as `schema` has it: a hook reads this module too, and must not wait for pydantic
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
-DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
 INSTALL = "apt-get install openssh-client"
