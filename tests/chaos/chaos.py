@@ -76,7 +76,7 @@ class World:
     log: Log
     mounted: bool
     stop: threading.Event = field(default_factory=threading.Event)
-    frozen: threading.Event = field(default_factory=threading.Event)
+    rest: threading.Event = field(default_factory=threading.Event)  # what waited is judged, and nobody says a word more
     name: str = "toy.git"
 
     @property
@@ -185,7 +185,7 @@ class Pusher(threading.Thread):
 
     def run(self) -> None:
         while not self.world.stop.is_set():
-            kind = self.random.choices(["text", "train", "main-text", "main-train", "rewrite"], [30, 15, 20, 25, 10])[0]
+            kind = self.random.choices(["text", "train", "main-text", "main-train", "rewrite"], [20, 25, 15, 30, 10])[0]
             self.push(kind)
 
     def push(self, kind: str) -> None:
@@ -197,7 +197,7 @@ class Pusher(threading.Thread):
         run(world, clone, "git", "checkout", "-q", "-f", "--detach", start)
         self.count += 1
         if kind.endswith("train"):
-            arrives = kind == "main-train" and self.random.random() < 0.6
+            arrives = kind == "main-train" and self.random.random() < 0.35
             (let_a_month_arrive if arrives else shift)(clone / "params.yaml", self.random)
         else:
             (clone / "README.md").write_text(f"{self.name} {self.count}\n")
@@ -275,7 +275,8 @@ class Reviewer(threading.Thread):
         self.world, self.random, self.clone = world, random.Random(seed), join(world, name)
 
     def run(self) -> None:
-        while not self.world.stop.wait(self.random.uniform(0.2, 2)):
+        # they go on while the last runs are judged: then words and looks meet most often
+        while not self.world.rest.wait(self.random.uniform(0.2, 2)):
             sync(self.world, self.clone)
             tips = run(self.world, self.clone, "git", "for-each-ref", "--format=%(objectname)", "refs/remotes")[
                 1
@@ -299,6 +300,18 @@ class Reviewer(threading.Thread):
                 if status == 0 and json.loads(text)["verdict"] in checks.ACCEPTABLE:
                     found.append(ref.rpartition("/")[2])
         return found
+
+
+class Cron(threading.Thread):
+    """Has the server take up what waits, every few seconds, as a line of a crontab would."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(name="cron")
+        self.world = world
+
+    def run(self) -> None:
+        while not self.world.stop.wait(4):
+            run(self.world, self.world.folder, "pushforward", "dispatch", "--bare", str(self.world.bare))
 
 
 class Reader(threading.Thread):
@@ -535,15 +548,16 @@ def chaos(
     with world_in(folder) as world:
         build(world)
         numbers = random.Random(seed)
+        reviewing = [Reviewer(world, f"reviewer-{n}", numbers.randrange(1 << 30)) for n in range(reviewers)]
         threads: list[threading.Thread] = [
             *(Pusher(world, f"pusher-{n}", numbers.randrange(1 << 30)) for n in range(pushers)),
             *(Promoter(world, f"promoter-{n}", numbers.randrange(1 << 30)) for n in range(promoters)),
-            *(Reviewer(world, f"reviewer-{n}", numbers.randrange(1 << 30)) for n in range(reviewers)),
             *(Reader(world, f"reader-{n}", numbers.randrange(1 << 30)) for n in range(readers)),
             Nemesis(world, numbers.randrange(1 << 30)),
+            Cron(world),
         ]
         started = time.monotonic()
-        for thread in threads:
+        for thread in [*threads, *reviewing]:
             thread.start()
         while time.monotonic() - started < seconds and all(thread.is_alive() for thread in threads):
             time.sleep(0.2)
@@ -555,6 +569,10 @@ def chaos(
             remount(world.disk, "rw")
             (world.disk / BALLAST).unlink(missing_ok=True)
         rounds = settle(world)
+        world.rest.set()
+        for thread in reviewing:
+            thread.join(PATIENCE_SECONDS + 30)
+        settle(world)
         moved = move(world)
         settle(world)
         for what, count in sorted(world.log.counts.items()):
