@@ -14,7 +14,7 @@ ODD = {
     "plain.txt": b"one\n",
     "empty": b"",
     "no-end": b"no line ends",
-    "folder/é \"quoted\" 7.txt": b"7\n",
+    'folder/é "quoted" 7.txt': b"7\n",
     "binary": bytes(range(256)) * 300,
 }
 

@@ -480,16 +480,33 @@ def _store(clone: Path) -> tuple[str, str]:
 
 def _copy_tool(lib: Path) -> None:
     """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
-    fresh, old = lib.with_name("lib.new"), lib.with_name("lib.old")
+    fresh, old, tool = lib.with_name("lib.new"), lib.with_name("lib.old"), Path(__file__).parent.parent
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(Path(__file__).parent.parent, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
-    if lib.exists():
-        lib.rename(old)
-    fresh.rename(lib)
-    shutil.rmtree(old, ignore_errors=True)
+    if not _same(tool, lib / FOLDER):
+        shutil.copytree(tool, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
+        if lib.exists():
+            lib.rename(old)
+        fresh.rename(lib)
+        shutil.rmtree(old, ignore_errors=True)
     # by the hash of their source, so that checkouts of the same files can use them
     compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+
+
+def _same(tool: Path, copy: Path) -> bool:
+    """Whether the tool lies in `copy` already, file for file; what Python has compiled of it aside."""
+    found = {path.relative_to(copy) for path in copy.rglob("*") if "__pycache__" not in path.parts}
+    wanted = [path for path in tool.rglob("*") if "__pycache__" not in path.parts]
+    return len(found) == len(wanted) and all(
+        path.relative_to(tool) in found and _alike(path, copy / path.relative_to(tool)) for path in wanted
+    )
+
+
+def _alike(path: Path, other: Path) -> bool:
+    one, two = path.lstat(), other.lstat()
+    if one.st_mode != two.st_mode:
+        return False
+    return not path.is_file() or (one.st_size == two.st_size and path.read_bytes() == other.read_bytes())
 
 
 def _write_token(path: Path) -> None:
