@@ -13,6 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pushforward.gate import special
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -63,15 +65,11 @@ def crossing(shares: Sequence[float], bounds: Sequence[float], drift: float = 0.
 
 def quantile(probability: float) -> float:
     """The standard normal quantile."""
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))
+    return special.ndtri(probability)
 
 
 def _tail(z: float) -> float:
-    from scipy.special import ndtr
-
-    return float(ndtr(-z))
+    return float(special.ndtr(-z))
 
 
 def _walk(
@@ -104,7 +102,5 @@ def _walk(
 
 def _over(paths: "tuple[Floats, Floats]", step: float, top: float, drift: float = 0.0) -> float:
     """The mass that is above `top` a step after the nodes of some paths."""
-    from scipy.special import ndtr
-
     nodes, mass = paths
-    return float(ndtr((nodes + drift * step - top) / math.sqrt(step)) @ mass)
+    return float(special.ndtr((nodes + drift * step - top) / math.sqrt(step)) @ mass)
