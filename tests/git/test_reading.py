@@ -133,9 +133,9 @@ def test_a_listing_that_is_changed_by_who_has_asked_is_nobody_elses(filled, kept
 
 def test_a_process_that_keeps_readers_leaves_none_behind(filled):
     code = (
-        "import sys; from pathlib import Path; from pushforward.git import reading; from pushforward.git.repository import"
-        " Repository as R; reading.keep(); r = R(Path(sys.argv[1])); assert r.read('HEAD', 'plain.txt') == b'one\\n'\n"
-        "print(next(iter(reading._kept.values()))._git.pid)"
+        "import sys; from pathlib import Path; from pushforward.git import reading, repository\n"
+        "reading.keep(); found = repository.Repository(Path(sys.argv[1])).read('HEAD', 'plain.txt')\n"
+        "assert found == b'one\\n'; print(next(iter(reading._kept.values()))._git.pid)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(filled.path)], capture_output=True, text=True, check=True, timeout=60

@@ -16,8 +16,9 @@ from tests.team import CONFIG, SETTINGS, Team, make_clone
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
 from pushforward.git import whereabouts
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST
-from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server, write_hooks
 from pushforward.judge import seal
 from pushforward.registry import signers, ssh, trust

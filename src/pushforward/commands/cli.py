@@ -93,7 +93,8 @@ class _Group(click.Group):
             reading.keep()
         try:
             return super().invoke(ctx)
-        except PushforwardError as error:
+        except PushforwardError as consequence:
+            error = _first_cause(consequence)
             click.echo(f"pushforward: {error}", err=True)
             told.json(error.message, error.next, error.exit_code)
             sys.exit(error.exit_code)
@@ -123,6 +124,17 @@ def _said(verb: str) -> str:
     text = (HERE / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
     first = text.removeprefix('"""').partition('"""')[0].partition("\n\n")[0]
     return " ".join(first.partition(": ")[2].split())
+
+
+def _first_cause(error: PushforwardError) -> PushforwardError:
+    """Why git cannot read the repository at hand, where that is so: whatever a verb says then comes of it."""
+    from pushforward.git import form
+    from pushforward.git.repository import Repository
+
+    try:
+        return form.refusal(Repository(Path.cwd())) or error
+    except (PushforwardError, OSError):  # there is no git, or no folder
+        return error
 
 
 def _bug(bug: Exception) -> NoReturn:

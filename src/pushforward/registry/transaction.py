@@ -9,6 +9,7 @@ verified by whoever goes by it (`believed`); those that do not hold are left out
 
 import contextlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +58,11 @@ Push = Callable[[Repository, str, list[str], Seen], Completed]
 
 @dataclass(frozen=True)
 class Hand:
-    """Who signs: the tagger's name and address, and the ssh key as `user.signingkey` takes it."""
+    """Who signs: the tagger's name and address, and the file of the ssh key; "" for whichever git signs with here."""
 
     name: str
     email: str
-    key: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -295,9 +296,12 @@ def one_line(reason: str) -> str:
 def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
     """Make one tag and check it as everybody else will; its object."""
     who = {"GIT_COMMITTER_NAME": hand.name, "GIT_COMMITTER_EMAIL": hand.email}
-    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={hand.key}")
+    options = _by_file(hand.key) if hand.key else ()
     # -f: a tag of this name that only this clone has is what a push that died has left
-    repository.git(*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target, stdin=tag.message.encode(), env=who)
+    words = (*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target)
+    done = repository.git(*words, stdin=tag.message.encode(), env=who, check=False)
+    if done.returncode != 0:
+        raise _unsigned(tag.name, done.stderr.decode("utf-8", "replace"))
     identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text
     signer = trust.verify_tag(repository, identity, tag.name, signers)
     if not tag.allowed(signer):
@@ -308,6 +312,23 @@ def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
             exit_code=POLICY,
         )
     return identity
+
+
+def _by_file(key: str) -> tuple[str, ...]:
+    """What has git sign with the key in a file, by whatever program the person at work has their own keys asked for."""
+    return ("-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen", "-c", f"user.signingkey={key}")
+
+
+def _unsigned(name: str, said: str) -> PushforwardError:
+    """Why git, or what it has sign, could not make a tag: by its first line, for the others say what follows of it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    why = re.sub(r"^(error|fatal): ", "", lines[0] if lines else "no reason was given").rstrip("?:")
+    agent = any(word in said for word in ("private key", "agent", "passphrase", "Load key"))
+    return PushforwardError(
+        f"git could not sign {name}: {why}",
+        next="ssh-add KEY, then this again" if agent else "git tag -s try HEAD, until git signs; then this again",
+        exit_code=TOOL,
+    )
 
 
 def _unmake(repository: Repository, names: list[str]) -> None:

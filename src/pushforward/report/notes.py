@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pushforward.durable import locked
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote as remotes
+from pushforward.git.environment import SERVICE, SERVICE_EMAIL
 from pushforward.git.refs import NOTES
-from pushforward.git.repository import SERVICE, SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.swap import swap
 
 if TYPE_CHECKING:

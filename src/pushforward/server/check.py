@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pushforward import process
 from pushforward.errors import PushforwardError
+from pushforward.git import person as persons
 from pushforward.git import remote, whereabouts
 from pushforward.git.refs import FOREIGN, TAGS, TRUST
 from pushforward.git.repository import Repository
@@ -306,8 +307,11 @@ def elsewhere(repository: Repository, local: remote.Remote) -> Iterator[Finding]
 def person(root: Path) -> Iterator[Finding]:
     """What the person at work needs: an identity for commits; to sign, a key that is trusted."""
     repository = Repository(root)
-    for key, example in (("user.name", "'YOUR NAME'"), ("user.email", "YOU@EXAMPLE.ORG")):
-        value = repository.git("config", "--get", key, check=False).text
+    who = persons.identity(repository)
+    for key, value, example in (
+        ("user.name", who.name, "'YOUR NAME'"),
+        ("user.email", who.email, "YOU@EXAMPLE.ORG"),
+    ):
         yield Finding(key, bool(value), value or "not set: git cannot commit", f"git config --global {key} {example}")
     try:
         key = signers.mine(repository)
@@ -316,7 +320,7 @@ def person(root: Path) -> Iterator[Finding]:
     except PushforwardError as missing:
         yield Finding("signing", False, missing.message, missing.next, optional=True)
         return
-    email = repository.git("config", "--get", "user.email", check=False).text
+    email = who.email
     there = next((one for one in known if one.key == key and one.principal == email), None)
     holds = there is not None and not there.valid_before
     told = f"your key {ssh.fingerprint(key)}"

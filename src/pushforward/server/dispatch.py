@@ -371,7 +371,17 @@ def main() -> int:
 
         telling.send(server)
         return 0
-    work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+    return _coordinate(server)
+
+
+def _coordinate(server: Server) -> int:
+    """Work; what ends it before its time is kept for whoever waits, and the next one begins where it was."""
+    try:
+        work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+    except Exception as failed:
+        post_receive.ended(server, failed)
+        raise
+    (server.folder / post_receive.FAULT).unlink(missing_ok=True)
     return 0
 
 

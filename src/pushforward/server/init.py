@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import remote, whereabouts
-from pushforward.git import repository as git
+from pushforward.git import form, person, remote, whereabouts
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
@@ -110,6 +110,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
     whereabouts.refuse_gutted(bare)
+    form.check(Repository(bare))
     readable(Repository(bare))
     followable(Repository(bare))
     if told := unshared(Repository(bare)):
@@ -122,13 +123,13 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
 
 def _project(repository: Repository) -> Path:
     """The root of the project at hand; an error where no server can be made of it, or not on this machine."""
+    form.check(repository)
     top = repository.git("rev-parse", "--show-toplevel", check=False).text
     if not top:
         raise PushforwardError(
             f"{repository.path} is not a git repository", next="git init && git add -A && git commit"
         )
     within, clone = repository.path.resolve(), Path(top)
-    _check_form(repository)
     if "\ufffd" in top:  # what git prints for it is not what it is called
         raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
     if not (clone / TOLD).is_file() and (within / TOLD).is_file():
@@ -316,14 +317,6 @@ def _sources(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def _check_form(repository: Repository) -> None:
-    kind = repository.git("rev-parse", "--show-object-format", check=False).text
-    if kind == "sha256":
-        raise PushforwardError(
-            f"{repository.path} has objects named by SHA-256, which DVC cannot read", next=git.AS_SHA1
-        )
-
-
 def _share(server: Server) -> None:
     """Let the group push where git's configuration does: read what the policy reads, leave what branches were at.
 
@@ -353,12 +346,12 @@ def welcome(server: Server, clone: Path) -> ssh.Signer:
     An error where git does not know it, or where others are trusted already: one of them says so of the next.
     """
     repository, bare = Repository(clone), Path(server.bare)
-    key, who = signers.mine(repository), signers.address(repository)
+    key, who = signers.mine(repository), person.address(repository)
     known = ssh.read(trust.server_file(bare).read_text())
     for there in known:
         if there.key == key:
             return there
-    others = any(not one.valid_before and one.principal != git.SERVICE_EMAIL for one in known)
+    others = any(not one.valid_before and one.principal != SERVICE_EMAIL for one in known)
     if others or _server_of(repository) == bare or whereabouts.owner_elsewhere(bare):
         raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
     return signers.add(signers.place_of(clone, bare), key, who)

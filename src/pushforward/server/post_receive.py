@@ -31,6 +31,7 @@ LOCK, STANDBY = runs.COORDINATOR, "dispatch.next"
 NICE = 10  # a push that waits for its hook comes before runs that take minutes
 LOG = runs.LOG
 DONE = runs.DONE
+FAULT = "dispatch.fault"  # what ended the last dispatcher that did not end by itself
 MEND = "next: pushforward check, then pushforward dispatch, on the server"
 
 
@@ -102,7 +103,7 @@ class Watcher:
             self.restarts += 1
             self.worker = start(self.server)
             return True
-        print(why or died(self.server), flush=True)
+        print(why or died(self.server, self.commit), flush=True)
         return False
 
 
@@ -120,12 +121,33 @@ def why_not(server: Server, name: str, commit: str) -> str:
     return ""
 
 
-def died(server: Server) -> str:
-    """What to tell a pusher whose run nobody works on."""
-    return (
-        "the dispatcher ended before this run did; the next push takes it up again\n"
-        f"  its log: {server.folder / 'dispatch.log'}"
-    )
+def died(server: Server, commit: str) -> str:
+    """What to tell a pusher whose run nobody works on: why, as far as a dispatcher could say, and what comes of it."""
+    why = ""
+    with contextlib.suppress(OSError):
+        why = (server.folder / FAULT).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    because = f": {plain(why, 200)}" if why else ""
+    return f"the dispatcher ended before this run did{because}; the next push takes {commit[:9]} up again\n  {MEND}"
+
+
+def ended(server: Server, failed: BaseException) -> None:
+    """Keep in a line what ended a dispatcher, for whoever waits for it."""
+    with contextlib.suppress(OSError):
+        durable.write(server.folder / FAULT, f"{_why(Path(server.bare), failed)}\n")
+
+
+def _why(bare: Path, failed: BaseException) -> str:
+    """What ended a process of the server's, in a line without the server's paths."""
+    if isinstance(failed, PushforwardError):
+        line = failed.message.partition("\n")[0]
+    elif isinstance(failed, FileNotFoundError) and failed.filename == "git":
+        line = "git is not installed, or not on its path"
+    elif isinstance(failed, OSError):
+        name = Path(os.fsdecode(failed.filename)).name if isinstance(failed.filename, str | bytes) else ""
+        line = f"{name}: {failed.strerror}" if name and failed.strerror else failed.strerror or str(failed)
+    else:
+        line = f"a bug: {type(failed).__name__}: {plain(str(failed), 80)}"
+    return line.replace(f"git -C {bare} ", "git ").replace(f"{bare}/", "").replace(str(bare), bare.name)
 
 
 def options(environment: Mapping[str, str]) -> tuple[set[str], list[str]]:
@@ -193,14 +215,11 @@ def main() -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(0)  # the pusher left; the run goes on
     except PushforwardError as wrong:
-        print(taken(updates, wrong.message.partition("\n")[0], wrong.next), flush=True)
-    except OSError as failed:
-        if failed.errno not in MACHINE:
+        print(taken(updates, _why(bare, wrong), wrong.next), flush=True)
+    except Exception as failed:  # noqa: BLE001, a traceback says neither that the push is taken nor what comes of it
+        if not isinstance(failed, OSError) or failed.errno not in MACHINE:
             _note(bare)
-        print(taken(updates, failed.strerror or str(failed)), flush=True)
-    except Exception as bug:  # noqa: BLE001, a traceback says neither that the push is taken nor what comes of it
-        _note(bare)
-        print(taken(updates, f"a bug: {type(bug).__name__}: {plain(str(bug), 80)}"), flush=True)
+        print(taken(updates, _why(bare, failed)), flush=True)
     return 0
 
 
