@@ -257,34 +257,6 @@ def test_an_edit_in_the_clone_reaches_the_server_with_the_next_init(clone):
     assert not list(copy.parent.parent.glob("lib.*")), "nothing of the change-over stays"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        None,
-        lambda copy: (copy / "errors.py").write_text("nothing = 1\n"),
-        lambda copy: (copy / "errors.py").unlink(),
-        lambda copy: (copy / "strange.py").touch(),
-        lambda copy: (copy / "errors.py").chmod(0o600),
-        lambda copy: (copy / "views" / "templates").chmod(0o700),
-    ],
-    ids=["none", "edited", "gone", "more", "unreadable", "shut"],
-)
-def test_a_copy_of_the_tool_that_is_what_it_should_be_is_kept_and_any_other_made_anew(clone, damage):
-    copy = Path(init(clone).bare) / "pushforward" / "lib" / "pushforward"
-    number, compiled = copy.stat().st_ino, copy / "__pycache__" / f"errors.{sys.implementation.cache_tag}.pyc"
-    shutil.rmtree(compiled.parent)
-    if damage:
-        damage(copy)
-    init(clone)
-    assert (copy.stat().st_ino == number) is (damage is None)
-    for path in (path for path in SOURCE.rglob("*") if "__pycache__" not in path.parts):
-        there = copy / path.relative_to(SOURCE)
-        assert there.stat().st_mode == path.stat().st_mode
-        assert path.is_dir() or there.read_bytes() == path.read_bytes()
-    assert not (copy / "strange.py").exists()
-    assert compiled.exists(), "it is compiled all the same"
-
-
 def test_a_server_is_written_down_whole(clone):
     server = init(clone, trust=True)
     path = Path(server.bare) / "pushforward" / "server.json"

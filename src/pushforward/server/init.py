@@ -1,6 +1,5 @@
 """Make a server of a clone: a bare repository with hooks, a DVC remote beside it, the git remote `local`."""
 
-import compileall
 import configparser
 import contextlib
 import os
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import TYPE_CHECKING
 
 from pushforward import durable
@@ -40,6 +38,7 @@ from pushforward.git.server import (
 )
 from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
+from pushforward.server import tool
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -174,7 +173,7 @@ class _Renewal:
         )
         if kept:
             self._claim(Path(kept), Path(before), copied=first is not None)
-        _copy_tool(made.folder / "lib")
+        tool.copy(made.folder / "lib")
         _write_token(made.folder / "token")
         self._restore_signers()
         self._tell_lost(made.folder)
@@ -308,7 +307,7 @@ def renew(server: Server) -> Iterator[str]:
             yield f"{path} is as pushforward init makes it"
     own, copy = Path(__file__).parent.parent, server.folder / "lib" / FOLDER
     if _sources(own) != _sources(copy):
-        _copy_tool(server.folder / "lib")
+        tool.copy(server.folder / "lib")
         yield f"{copy} is the tool at hand"
 
 
@@ -469,37 +468,6 @@ def _store(clone: Path) -> tuple[str, str]:
             ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
         )
     return name, "" if "://" in url else os.path.normpath(own / url)
-
-
-def _copy_tool(lib: Path) -> None:
-    """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
-    fresh, old, tool = lib.with_name("lib.new"), lib.with_name("lib.old"), Path(__file__).parent.parent
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    if not _same(tool, lib / FOLDER):
-        shutil.copytree(tool, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
-        if lib.exists():
-            lib.rename(old)
-        fresh.rename(lib)
-        shutil.rmtree(old, ignore_errors=True)
-    # by the hash of their source, so that checkouts of the same files can use them
-    compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
-
-
-def _same(tool: Path, copy: Path) -> bool:
-    """Whether the tool lies in `copy` already, file for file; what Python has compiled of it aside."""
-    found = {path.relative_to(copy) for path in copy.rglob("*") if "__pycache__" not in path.parts}
-    wanted = [path for path in tool.rglob("*") if "__pycache__" not in path.parts]
-    return len(found) == len(wanted) and all(
-        path.relative_to(tool) in found and _alike(path, copy / path.relative_to(tool)) for path in wanted
-    )
-
-
-def _alike(path: Path, other: Path) -> bool:
-    one, two = path.lstat(), other.lstat()
-    if one.st_mode != two.st_mode:
-        return False
-    return not path.is_file() or (one.st_size == two.st_size and path.read_bytes() == other.read_bytes())
 
 
 def _write_token(path: Path) -> None:
