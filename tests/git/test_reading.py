@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pushforward.git import reading
+from pushforward.git import reading, remote
 from pushforward.git.repository import KEPT_ASKS, Repository
 
 ODD = {
@@ -24,6 +24,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Readers are kept, and gone afterwards."""
     monkeypatch.setattr(reading, "_kept", {})
     monkeypatch.setattr(reading, "_trees", {})
+    monkeypatch.setattr(reading, "_answers", {})
     yield
     for one in (reading._kept or {}).values():
         one.close()
@@ -86,6 +87,22 @@ def test_of_dozens_of_questions_git_is_started_once_and_of_many_at_once_for_them
     assert len(started) == 2, started  # the reader, and one listing
     filled.objects([f"{head}:{name}" for name in ODD] * KEPT_ASKS)
     assert len(started) == 3
+
+
+def test_whose_refs_count_is_asked_once_of_each_repository(filled, kept, started, git, tmp_path):
+    git(tmp_path, "clone", "-q", "--bare", str(filled.path), "there.git")
+    git(tmp_path, "clone", "-q", "there.git", "clone")
+    clone, first = Repository(tmp_path / "clone"), len(started)
+    found = remote.authority(clone)
+    assert found is not None
+    assert found.folder == tmp_path / "there.git"
+    asked = len(started)
+    assert first < asked <= first + 4
+    for _ in range(10):
+        assert (remote.authority(clone), remote.itself(clone)) == (found, None)
+    assert len(started) == asked
+    assert remote.authority(Repository(tmp_path / "there.git")) is not None
+    assert len(started) > asked
 
 
 def test_what_moves_is_seen(filled, kept, git):

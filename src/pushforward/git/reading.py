@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pushforward import process
 
+Answer = TypeVar("Answer")
 FORM = "%(objectname) %(objecttype) %(objectsize)"
 TREES = 64  # listings that are kept
 
@@ -71,6 +73,7 @@ class Reader:
 
 _kept: dict[str, Reader] | None = None
 _trees: dict[tuple[str, str], dict[str, str]] = {}
+_answers: dict[tuple[str, tuple[int, int] | None, str], Any] = {}
 
 
 def keep() -> None:
@@ -109,6 +112,20 @@ def tree(path: Path, commit: str, listed: Callable[[], dict[str, str]]) -> dict[
             _trees.clear()
         _trees[key] = listed()
     return dict(_trees[key])
+
+
+def once(path: Path, question: str, find: Callable[[], Answer]) -> Answer:
+    """What `find` gives, asked once where readers are kept.
+
+    It is to be of how the repository at `path` is set up, which no step of a run changes.
+    """
+    if _kept is None:
+        return find()
+    key = str(path.absolute()), _place(path), question
+    if key not in _answers:
+        _answers[key] = find()
+    found: Answer = _answers[key]
+    return found
 
 
 def _place(path: Path) -> tuple[int, int] | None:
