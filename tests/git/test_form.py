@@ -52,7 +52,7 @@ def test_a_bare_repository_of_another_form_is_no_server(tmp_path, git, repositor
     (repository / "pushforward.yaml").write_text(settings.read_text())
     bare = tmp_path / "there.git"
     git(tmp_path, "init", "-q", "--bare", "--object-format=sha256", str(bare))
-    with pytest.raises(PushforwardError, match="there.git has objects named by SHA-256"):
+    with pytest.raises(PushforwardError, match=r"there\.git has objects named by SHA-256"):
         init(repository, bare=bare)
 
 

@@ -121,7 +121,10 @@ def test_what_is_skipped_is_not_trained_and_is_judged_when_the_month_has_come(re
     team.pushforward("dispatch")
     assert ran(team, waiting) == [], "nobody can be judged by such a main"
     team.commit("params.yaml", 'refuse: "2020-05"', 'refuse: ""', "Mend it")
-    assert "INVALID" in team.push(), "the holdout is made by what main was before: a change of the judge counts next"
+    said = " ".join(team.push().replace("remote:", "").split())
+    assert "INVALID" in said, "the holdout is made by what main was before: a change of the judge counts next"
+    assert f"The holdout is made by main before this push ({broken[:9]}), which cannot: rows of 2020-05" in said
+    assert "it judges from the next on: push again with a change that trains" in said
     assert ran(team, waiting) == [], "nor by this one"
     team.commit("params.yaml", "holdout:\n", "holdout:  # of the month that is mended\n", "Ask again")
     said = team.push()
@@ -131,8 +134,12 @@ def test_what_is_skipped_is_not_trained_and_is_judged_when_the_month_has_come(re
     assert found["holdout"]["months"] == ["2020-04", "2020-05"]
     assert not found["reason"].startswith("not trained")
     assert verdict(team, insisted)["holdout"]["months"] == ["2020-03", "2020-04"], "it has had its answer"
-    shown = json.loads(team.pushforward("runs", "--json"))
-    assert all(run["final"] for run in shown if run["commit"] == waiting)
+
+    def over():  # the report is there before the run is closed
+        shown = json.loads(team.pushforward("runs", "--json"))
+        return all(run["final"] for run in shown if run["commit"] == waiting)
+
+    wait(over)
 
 
 def test_what_was_retried_and_accepted_is_promoted_where_it_is_merged(retired):

@@ -171,6 +171,11 @@ class Run(Record):
     file: str
     cron: str
     due: str
+    on: str
+    serial: str
+    cause: str
+    level: int
+    trusted: bool
 
 
 class Dispatched(Record):
@@ -441,6 +446,7 @@ PRINTED: dict[str, Any] = {
     "runs cancel": Run,
     "runs retry": Run,
     "runs show": Run,
+    "runs start": list[Run],
     "score": Scored,
     "score-card": Card,
     "serve": Heard,

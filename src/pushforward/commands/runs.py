@@ -88,18 +88,62 @@ def runs_cancel(find: Callable[[], Any], name: str, as_json: bool) -> None:
         click.echo(f"{run.job.id} is called off\n  next: pushforward runs show {run.job.id}")
 
 
+@runs.command("start", epilog=common.example("pushforward runs start retrain -f month=2013-05"))
+@click.argument("workflow", required=False)
+@click.option("-f", "--field", "fields", multiple=True, metavar="NAME=VALUE", help="An input; as often as it takes.")
+@click.option("--ref", default="", help="The branch or tag whose workflow and code run. Default: the default branch.")
+@click.option("--event", "kind", default="", metavar="TYPE", help="Send a repository_dispatch of this type instead.")
+@click.option("--payload", default="", metavar="JSON", help="With --event: its client payload, an object.")
+@common.JSON
+@click.pass_obj
+def runs_start(
+    find: Callable[[], Any],
+    workflow: str | None,
+    fields: tuple[str, ...],
+    ref: str,
+    kind: str,
+    payload: str,
+    as_json: bool,
+) -> None:
+    """Start a workflow by hand (workflow_dispatch), by its file or name; or what hears of an event of one's own
+    (repository_dispatch).
+    """
+    from pushforward.actions import inputs
+    from pushforward.server import post_receive, triggers
+    from pushforward.server import runs as kept
+
+    if bool(workflow) == bool(kind) or (kind and (fields or ref)) or (payload and not kind):
+        raise click.UsageError("WORKFLOW with -f and --ref, or --event TYPE with --payload")
+    server = common.owned(find())
+    if kind:
+        started = triggers.by_program(server, kind, payload)
+    else:
+        started = [triggers.by_hand(server, str(workflow), inputs.parse(fields), ref)]
+    post_receive.start(server)
+    if as_json:
+        common.show([kept.named(server, job.key).record() for job in started])
+        return
+    for job in started:
+        click.echo(f"{job.file} is started: {job.id}\n  next: pushforward runs logs -f {job.id}")
+
+
 @runs.command("retry", epilog=common.example("pushforward runs retry 0802b7bf4"))
 @click.argument("name", metavar="ID", shell_complete=completion.runs)
 @common.JSON
 @click.pass_obj
 def runs_retry(find: Callable[[], Any], name: str, as_json: bool) -> None:
-    """Run again what ended without saying anything of a model: invalid, skipped, cancelled or not trained."""
-    from pushforward.server import post_receive
+    """Run again what ended without saying anything of a model: invalid, skipped, cancelled or not trained; a single
+    workflow always.
+    """
+    from pushforward.server import post_receive, requests
     from pushforward.server import runs as kept
 
     server = common.owned(find())
     run = kept.named(server, name)
-    kept.retry(server, run)
+    if run.job.event == "workflow":
+        requests.retry(server, run)
+    else:
+        kept.retry(server, run)
     post_receive.start(server)
     if as_json:
         common.show(kept.named(server, name).record())

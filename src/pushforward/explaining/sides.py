@@ -186,7 +186,8 @@ class Place:
     def _seed(self, checkout: Path) -> None:
         """As the judge does: begin with what the default branch has made, and DVC runs what is another."""
         base = self.base
-        pipeline.seed(Repository(checkout), base.commit if base else None, source=base.repository if base else None)
+        champion, source = (base.commit, base.repository) if base else (None, None)
+        pipeline.seed(Repository(checkout), champion, self.rules.outs, source=source)
 
     def bring(self, *outs: str) -> None:
         """Have what the commit has made in `data`: fetched, or of what this clone has checked out made again.

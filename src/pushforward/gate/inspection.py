@@ -49,6 +49,12 @@ def texts(table: pl.LazyFrame) -> pl.LazyFrame:
     return named.with_columns(pl.col(CLUSTER).str.extract(f"({DATED.pattern})", 1).alias(MONTH))
 
 
+def missing(found: Sample, keys: pl.Series) -> list[str]:
+    """The months of a sample of which none of these keys, given as texts, is one."""
+    there = set(found.table.filter(pl.col(KEY).is_in(keys.implode()))[MONTH].drop_nulls())
+    return [month for month in found.months if month not in there]
+
+
 def twins(first: pl.Series, second: pl.Series, where: tuple[str, str]) -> str:
     """What is wrong with the keys of two tables that must hold the same ones, each once; "" where nothing is."""
     for keys, name in zip((first, second), where, strict=True):

@@ -1,4 +1,4 @@
-"""Whether git can read a repository, and DVC, which reads git by itself: the form of objects and refs, and the owner."""
+"""Whether git can read a repository, and DVC, which reads git by itself: form of objects and refs, owner."""
 
 import shlex
 from pathlib import Path

@@ -19,8 +19,10 @@ FOLDER = "pushforward"
 
 # Its folders, and its files.
 SPOOL = "spool"
+ASKED = "asked"  # runs that no ref asks for
+PUSHED = "pushed"  # tags that were pushed, until it is known what they start
 DELETED = "deleted"  # what deleted branches were at; the policy writes it
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
 TOLD = (
     "server.json",
     "registry.json",
@@ -45,8 +47,8 @@ WRITTEN: dict[str, type] = {
     "protect": bool,
 }
 # A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
-# second. What is gone, or was killed, is said, or git would tell the pusher a number. How pushers have git configured is
-# nothing to the server.
+# second. What is gone, or was killed, is said, or git would tell the pusher a number. How pushers have git
+# configured is nothing to the server.
 HOOK = """#!/bin/sh
 # Made by `pushforward init`, and made again by every init.
 unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE XDG_CONFIG_HOME

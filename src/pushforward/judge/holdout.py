@@ -15,7 +15,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import folders
+from pushforward.pipeline import folders, frozen
 from pushforward.pipeline.lock import feeding, making, merged, within
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
@@ -49,17 +49,19 @@ def build(
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        for path, lock in pushed[1].items():
+        locks, moved = _judged_by(repository, rules, champion, pushed)
+        for path, lock in locks.items():
             files.write(root, path, lock)
     else:
         source, made = champion or "", []
-        pipeline.seed(repository, champion)
+        pipeline.seed(repository, champion, rules.outs)
+        moved = frozen.moved(repository, "HEAD", frozen.found(repository, champion), rules.outs)
         if champion:
             made = Revision(repository, champion, rules.name).batches
     for path, content in grown.items():
         files.write(root, path, content)
     fresh = bool(grown) and pushed is None  # the champion has not seen these rows
-    if source and made == months and not fresh and _made_alike(repository, root, source, rules, grown):
+    if source and made == months and not (fresh or moved) and _made_alike(repository, root, source, rules, grown):
         pipeline.fetch(root, rules.contract.holdout)
     else:
         if months != rules.arrived(lambda file: files.read(root, file)):
@@ -68,6 +70,17 @@ def build(
             _set(root, schema.FILE, "gate.window", window)
         pipeline.build(root, rules.contract.holdout)
     return files.place(root, rules.contract.holdout)
+
+
+def _judged_by(
+    repository: Repository, rules: Settings, champion: str | None, pushed: tuple[str, Mapping[str, bytes]]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The locks of a push, but what its commit has frozen as the judge knows it; and which stages that changes."""
+    there = frozen.families(repository, pushed[0])
+    if not there:
+        return dict(pushed[1]), []
+    known = frozen.known(repository, "HEAD", champion, rules.outs)
+    return frozen.judged_by(known, pushed[1], there, frozen.families(repository, "HEAD"))
 
 
 def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame]":

@@ -239,7 +239,7 @@ def weigh(
     again = f"git fetch {_called(root)} && git switch --detach {question.head} && pushforward repro --clean"
     context = hearing.context
     if verdict.verdict != "invalid":
-        more = (*background.unlocked(hearing.subject), *background.given())
+        more = (*background.frozen_in(hearing.subject), *background.unlocked(hearing.subject), *background.given())
         context = dataclasses.replace(context, remarks=(*context.remarks, *more))
     context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, hearing.level
@@ -297,7 +297,7 @@ def _answer(
     unsound, doubts = _sound(case, rows, labels)
     if unsound:
         raise PushforwardError(unsound)
-    challenger, clean = made.answers(keys), made.trained_without(keys)
+    challenger, clean = made.answers(labels), made.trained_without(keys)
     manifest = manifest_of(case.read.part / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}

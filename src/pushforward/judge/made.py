@@ -9,13 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from pushforward.errors import DATA, PushforwardError
+from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.gate import inspection
 from pushforward.gate import leakage as honesty
 from pushforward.judge import holdout as holdouts
+from pushforward.judge import score
 from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.score import PredictionsError
-from pushforward.pipeline import folders
+from pushforward.pipeline import folders, frozen
 from pushforward.pipeline.lock import merged
 
 
@@ -51,14 +53,37 @@ class Made:
         case = self.case
         case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
         pushed = (case.question.subject, case.read.locks) if case.trusted else None
-        return holdouts.build(
-            case.root,
-            case.rules,
-            case.batches,
-            pushed=pushed,
-            champion=self._champion,
-            grown=self._added,
-            window=case.window,
+        try:
+            return holdouts.build(
+                case.root,
+                case.rules,
+                case.batches,
+                pushed=pushed,
+                champion=self._champion,
+                grown=self._added,
+                window=case.window,
+            )
+        except PushforwardError as wrong:
+            if wrong.exit_code == TOOL:
+                raise
+            raise self._of_the_judge(wrong) from wrong
+
+    def _of_the_judge(self, wrong: PushforwardError) -> PushforwardError:
+        """The refusal of a holdout by the judge's own stages, which what is pushed has mended, or not met."""
+        case, judge = self.case, self.case.judge.commit[:9]
+        if case.trusted:
+            who, step = (
+                f"main before this push ({judge})",
+                "if this push mends it, it judges from the next on: push again",
+            )
+            step += " with a change that trains; words alone let this verdict stand"
+        else:
+            who, step = (
+                f"the target branch ({judge})",
+                "mend that on the target branch; this is judged by what is there",
+            )
+        return PushforwardError(
+            f"the holdout is made by {who}, which cannot: {wrong.message}", next=step, exit_code=wrong.exit_code
         )
 
     @property
@@ -66,14 +91,17 @@ class Made:
         """What gives the labels without the rows that the change adds; None where it adds none."""
         return self._labels_before if self._added else None
 
-    def answers(self, keys: pl.Series) -> honesty.Floats:
-        """What the run predicts for these keys; where it had other data than the judge, what has changed is said."""
+    def answers(self, labels: pl.DataFrame) -> honesty.Floats:
+        """What the run predicts for these rows; where it had other data than the judge, what has changed is said."""
+        path = self.case.read.predictions
         try:
-            return self.case.predictions(self.case.read.predictions, keys)
+            return self.case.predictions(path, labels[self.case.contract.key])
         except PredictionsError as wrong:
             why, then = self._other_data()
+            if months := self._unanswered(path, labels):
+                wrong = PredictionsError(f"{wrong.message}; it has none of {', '.join(months)}")
             if not why:
-                raise
+                raise wrong from None
             told = f"{why}; so it is judged on the data of {self.case.judge.commit[:9]}: {wrong.message}"
             raise PushforwardError(told, next=then, exit_code=DATA) from wrong
 
@@ -94,6 +122,9 @@ class Made:
     def _other_data(self) -> tuple[str, str]:
         """Why the run has scored another holdout than the judge, and what to do; "" where no data has changed."""
         case = self.case
+        if moved := self._frozen():
+            told = f"what dvc.lock has of the frozen {moved[0]} is another one, and counts from the next push on"
+            return told, f"dvc unfreeze {moved[0]}; or push again, which is judged by what this push has frozen"
         if case.rules.batched:
             return "", ""
         for one in self.growth:
@@ -106,6 +137,23 @@ class Made:
             step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"
             return f"{path} has changed, and `data` does not name it", step
         return "", ""
+
+    def _frozen(self) -> list[str]:
+        """The stages that the commit freezes with other outs than the judge knows of them."""
+        case = self.case
+        known = frozen.known(case.repository, case.judge.commit, self._champion, case.rules.outs)
+        return frozen.moved(case.repository, case.subject.commit, known, case.asked.outs)
+
+    def _unanswered(self, path: Path, labels: pl.DataFrame) -> list[str]:
+        """The months of the holdout for none of whose rows there is a prediction."""
+        contract = self.case.contract
+        if contract.cluster is None:
+            return []
+        found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, self.case.months)
+        if not (found.monthly and found.dated):
+            return []
+        told = score.keys_in(path, contract.key)
+        return [] if told is None else inspection.missing(found, told)
 
     @property
     def _champion(self) -> str | None:

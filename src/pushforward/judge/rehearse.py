@@ -202,7 +202,7 @@ class _Rehearsing:
             if rules.highest > 1 or rules.promote.metrics:
                 storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
-            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models))
+            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models), rules.outs)
             there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
             done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":

@@ -2,11 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
 from pushforward import files
+from pushforward.cause import Cause
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import dvctext, folders
 from pushforward.pipeline.lock import differences, from_root, within
@@ -32,11 +36,42 @@ _MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its w
 
 def unusable(root: Path, text: str) -> PushforwardError:
     """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
-    told = dvctext.sentence(text, root=str(root))
+    told = _placed(root, dvctext.sentence(text, root=str(root)))
     named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
     below = f"\n{text.strip()}" if "\n" in text.strip() and not _MARKED.match(told.text) else ""
     line = told.text if named else f"dvc.yaml: {told.text}"
     return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
+
+
+_KEYS = re.compile(r"(?P<file>[^:\s]+): (?P<why>.+?) @ data(?P<keys>(\['?[^\]]+'?\])+)$")
+
+
+def _placed(root: Path, told: Cause) -> Cause:
+    """A place in a file that DVC names by its keys, by its line."""
+    found = _KEYS.fullmatch(told.text)
+    if found is None:
+        return told
+    keys = re.findall(r"\['?([^\]]+?)'?\]", found["keys"])
+    line = _line(files.read(root, found["file"]) or b"", keys)
+    at = f":{line}" if line else ""
+    why = found["why"].removesuffix(" for dictionary value").replace("extra keys not allowed", "DVC knows no such key")
+    return Cause(f"{found['file']}{at}: {'.'.join(keys)}: {why}", told.next)
+
+
+def _line(text: bytes, keys: list[str]) -> int:
+    """The line of a place in a YAML file that DVC has read; of what is not there, the last that leads to it, or 0."""
+    node, line = YAML(typ="safe", pure=True).compose(text.decode()), 0
+    for key in keys:
+        if isinstance(node, MappingNode):
+            inside = next(((name, value) for name, value in node.value if name.value == key), None)
+        elif isinstance(node, SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            inside = (node.value[int(key)],) * 2
+        else:
+            inside = None
+        if inside is None:
+            break
+        line, node = inside[0].start_mark.line + 1, inside[1]
+    return line
 
 
 def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
@@ -75,15 +110,17 @@ def check_needed(root: Path, repo: Any) -> None:
                 )
 
 
-def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any]) -> set[str]:
+def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any], made: Collection[str]) -> set[str]:
     """Refuse a frozen stage whose deps or params have changed since it ran; the names of those that have not.
 
     DVC leaves a frozen stage alone whatever changes. What is frozen by an import waits for `dvc update`, as it should.
+    One that the `lock` does not know is refused too.
     """
     frozen = [stage for stage in repo.index.stages if stage.frozen and stage.cmd]
     home = os.path.relpath(repo.root_dir, root).removeprefix(".")
     names = [from_root(stage.addressing, home) for stage in frozen]
     for stage, name in zip(frozen, names, strict=True):
+        _check_known(root, stage, name, lock.get(name), made)
         stage.frozen = False
         try:
             with repo.lock:
@@ -100,6 +137,33 @@ def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any]) -> set[str]:
         if changed:
             raise _frozen(name, changed)
     return set(names)
+
+
+def _check_known(root: Path, stage: Any, name: str, entry: Mapping[str, Any] | None, made: Collection[str]) -> None:
+    """Refuse a frozen stage of which the lock does not tell what it has made, or tells more than dvc.yaml names."""
+    outs = {os.path.relpath(out.fs_path, root) for out in stage.outs}
+    told = {out["path"] for out in (entry or {}).get("outs", [])}
+    own = name.partition("@")[0]
+    thaw = f"take `frozen: true` from {own}" if "@" in name else f"dvc unfreeze {name}"
+    if outs <= told and told <= outs:
+        return
+    if claimed := sorted(path for path in outs if any(within(path, one) for one in made)):
+        raise PushforwardError(
+            f"dvc.yaml: stage {name} is frozen, and makes {claimed[0]}, which is judged: "
+            "a run has to make it; what a commit says of it is not believed",
+            next=thaw,
+        )
+    if extra := sorted(told - outs):
+        raise PushforwardError(
+            f"dvc.lock: the frozen stage {name} has made {extra[0]} there, which dvc.yaml does not name",
+            next=f"{thaw}, dvc repro, dvc freeze, and commit dvc.lock",
+        )
+    missing = sorted(outs - told)
+    raise PushforwardError(
+        f"dvc.yaml: stage {name} is frozen, and no dvc.lock says what it has made"
+        + (f" of {missing[0]}" if told else ""),
+        next=f"{thaw}; or commit dvc.lock as it was when {own} last ran, after dvc push",
+    )
 
 
 def check_frozen_still(frozen: set[str], lock: Mapping[str, Any]) -> None:

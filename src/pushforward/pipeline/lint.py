@@ -157,6 +157,8 @@ def _owner(path: str, beside: str) -> str:
 
 def _check_commands(name: str, body: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Refuse what is put into a command, unless its value is known here, and is one word to any shell."""
+    if "cmd" in body and not any(command.strip() for command in _commands(body)):
+        raise _refusal(f"stage '{name}' has an empty cmd")
     for command in _commands(body):
         for spliced in ANY.findall(command):
             value = _resolved(spliced, values)

@@ -184,6 +184,8 @@ def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) ->
     new = {dep["path"]: dep.get("md5") for dep in after.get("deps", [])}
     why += [path for path in new if path not in old or new[path] != old[path]]
     why += [f"{path} (gone)" for path in old if path not in new]
+    known = {out["path"] for out in before.get("outs", [])}
+    why += [f"{out['path']} (new out)" for out in after.get("outs", []) if out["path"] not in known]
     for file, values in after.get("params", {}).items():
         why += differences(before.get("params", {}).get(file, {}), values)
     return ", ".join(why[:4]) + (f" and {len(why) - 4} more" if len(why) > 4 else "")

@@ -64,16 +64,19 @@ def rebuild(
     """Make `source` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
     Without `golden` no model is asked: what its own run has predicted is among the data.
-    From the DVC remote comes only what was added by hand or imported. Gives what was the same; raises `DifferentError`
-    naming the first stage that makes something else, `FailedError` for one that fails.
+    From the DVC remote comes only what was added by hand, imported or frozen. Gives what was the same; raises
+    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails.
     """
     started = time.monotonic()
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root).of(source.model)
     python = _interpreter(source, rules.environment, progress)
     lock = merged(folders.locks_here(root))
-    pipeline.seed(Repository(root), None)
-    added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
+    own = Repository(root)
+    pipeline.seed(own, None, rules.outs)
+    still = read_lock(merged(folders.locks_here(root)))
+    added = [path for path in own.tree("HEAD") if path.endswith(".dvc")]
+    added += [out["path"] for entry in still.values() for out in entry.get("outs", []) if out.get("md5")]
     if added:
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)

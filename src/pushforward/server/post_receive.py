@@ -111,6 +111,8 @@ def why_not(server: Server, name: str, commit: str) -> str:
     """Why no dispatcher comes to a run, where that is as it should be; else empty."""
     repository = server.repository
     event = name.partition("-")[0]
+    if event == "workflow":
+        return str(runs.queue(server)["blocked"])
     if repository.resolve(server.default_branch) is None:
         branch = server.default_branch
         return f"there is no {branch} to compare with yet\n  next: git push local {branch}"
@@ -229,7 +231,7 @@ def _follow(server: Server, updates: list[tuple[str, str, str]]) -> None:
         return
     server = server.settle()
     known, strange = options(os.environ)
-    found = list(jobs(server, updates))
+    found = [*jobs(server, updates), *_of_tags(server, updates)]
     for line in strange:
         print(line, flush=True)
     for job in found:
@@ -242,6 +244,26 @@ def _follow(server: Server, updates: list[tuple[str, str, str]]) -> None:
         return
     for job in found:
         Watcher(server, job.key, job.commit, worker).follow()
+    _follow_caused(server, {job.key for job in found}, worker)
+
+
+def _follow_caused(server: Server, seen: set[str], worker: subprocess.Popen[bytes] | None) -> None:
+    """Follow the runs that these have started, or that follow their ends, and theirs in turn."""
+    from pushforward.server import requests
+
+    while fresh := [job for job in requests.caused(server, seen) if job.key not in seen]:
+        for job in fresh:
+            seen.add(job.key)
+            Watcher(server, job.key, job.commit, worker).follow()
+
+
+def _of_tags(server: Server, updates: list[tuple[str, str, str]]) -> list[Job]:
+    """What tags start that are none of the registry's."""
+    if not any(ref.startswith("refs/tags/") and new != ZERO for _, new, ref in updates):
+        return []
+    from pushforward.server import triggers  # only where there is a tag
+
+    return triggers.of_tags(server, lambda line: print(line, flush=True))
 
 
 def taken(updates: list[tuple[str, str, str]], why: str, mend: str = "") -> str:

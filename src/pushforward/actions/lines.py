@@ -1,0 +1,39 @@
+"""Where in a YAML file something stands, for who is told of it. Pure."""
+
+from collections.abc import Sequence
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+
+def line(source: str, path: Sequence[str | int]) -> int:
+    """The line, from 1, of what `path` leads to: of the key, or of the nearest thing around it that is there.
+
+    Read anew, since it is only asked where something is wrong.
+    """
+    try:
+        node: Node | None = YAML(typ="safe", pure=True).compose(source)
+    except YAMLError:
+        return 0
+    found = node.start_mark.line + 1 if node else 0
+    for step in path:
+        before = node
+        if isinstance(node, MappingNode):
+            for key, value in node.value:
+                if key.value == str(step):
+                    node, found = value, key.start_mark.line + 1
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            found = node.start_mark.line + 1
+        if node is before:
+            break
+    return found
+
+
+def spoken(path: Sequence[str | int]) -> str:
+    """The path as people write it: `jobs.train.steps[0].run`."""
+    words = ""
+    for step in path:
+        words += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return words.removeprefix(".")
