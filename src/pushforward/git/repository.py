@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import environment
+from pushforward.git import environment, reading
 from pushforward.git.refs import FOREIGN, ZERO
 
 # git knows the empty tree by this name in every repository.
@@ -18,6 +18,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 cp --parents -t ../again"
 # What a pusher may ask of a server with `git push -o`.
 SKIP, DETACH = "ci.skip", "ci.detach"
+KEPT_ASKS = 20  # of more at once one process of their own is the cheaper way
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
 # What a person's configuration may change of what git says or writes, and is read here; a push of ours is not signed as
 # a whole.
@@ -86,6 +87,10 @@ class Repository:
         env = _environment(environment.identity(), PLAIN) | _told(self.path)
         return process.run(["git", "-C", str(self.path), *args], env=env, check=False)
 
+    def _ask(self, name: str) -> reading.Found | None:
+        """What a reader that is kept of this repository has under `name`; None where it has to be asked by itself."""
+        return reading.ask(self.path, name, lambda: _environment(environment.SERVES, PLAIN) | _told(self.path))
+
     def remote(self, *args: str, check: bool = True) -> process.Completed:
         """Run a git command that talks to a remote; on a forge with the token of the job."""
         return self._git(args, PLAIN | environment.credentials(), check=check)
@@ -109,6 +114,8 @@ class Repository:
 
     def resolve(self, revision: str) -> str | None:
         """The commit that `revision` names, or None."""
+        if (found := self._ask(f"{revision}^{{commit}}")) is not None:
+            return found.object or None
         done = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
         return done.text or None if done.returncode == 0 else None
 
@@ -129,6 +136,8 @@ class Repository:
 
     def read(self, revision: str, path: str) -> bytes | None:
         """The bytes of `path` at `revision`, or None where it is absent."""
+        if (found := self._ask(f"{revision}:{path}")) is not None:
+            return found.content if found.type == "blob" else None
         done = self.git("cat-file", "blob", f"{revision}:{path}", check=False)
         return done.stdout if done.returncode == 0 else None
 
@@ -148,6 +157,9 @@ class Repository:
             raise ValueError("the name of an object has no line break")
         if not names:
             return []
+        kept = [self._ask(name) for name in names] if len(names) <= KEPT_ASKS else [None]
+        if None not in kept:
+            return [(one.type, one.content) if one.type else None for one in kept if one]
         asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
         stream = self.git("cat-file", "--buffer", "--batch=%(objecttype) %(objectsize)", stdin=asked).stdout
         found: list[tuple[str, bytes] | None] = []
@@ -172,6 +184,9 @@ class Repository:
 
     def tree(self, revision: str) -> dict[str, str]:
         """Path -> "mode object" of every file at `revision`."""
+        return reading.tree(self.path, revision, lambda: self._tree(revision))
+
+    def _tree(self, revision: str) -> dict[str, str]:
         raw = self.git("ls-tree", "-r", "-z", "--full-tree", revision).stdout.decode("utf-8", "surrogateescape")
         entries: dict[str, str] = {}
         for entry in filter(None, raw.split("\0")):

@@ -21,6 +21,7 @@ FOLDER = "pushforward"
 SPOOL = "spool"
 ASKED = "asked"  # runs that no ref asks for
 PUSHED = "pushed"  # tags that were pushed, until it is known what they start
+DELETED = "deleted"  # what deleted branches were at; the policy writes it
 KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
 TOLD = (
     "server.json",

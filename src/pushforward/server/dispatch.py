@@ -352,8 +352,10 @@ def run_one(server: Server, key: str) -> int:
     with durable.attempted(runs.lock(server, key)) as mine:
         run = runs.load(server, key)
         if mine and run is not None and not pending.is_final(server, run.job):
+            from pushforward.git import reading
             from pushforward.server import execute
 
+            reading.keep()
             left = list(recover.run(server, key)) if run.attempt > 1 else []
             recover.sign(server, key)
             execute.conduct(server, run, left)

@@ -1,6 +1,5 @@
 """Make a server of a clone: a bare repository with hooks, a DVC remote beside it, the git remote `local`."""
 
-import compileall
 import configparser
 import contextlib
 import os
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import TYPE_CHECKING
 
 from pushforward import durable
@@ -22,6 +20,7 @@ from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
+    DELETED,
     FOLDER,
     SHOWN,
     Server,
@@ -39,6 +38,7 @@ from pushforward.git.server import (
 )
 from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
+from pushforward.server import tool
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 LIMIT_PUSH = 1024**3
 TOLD = "pushforward.yaml"  # as `schema` has it: a hook reads this module too, and must not wait for pydantic
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
-DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
 INSTALL = "apt-get install openssh-client"
@@ -174,7 +173,7 @@ class _Renewal:
         )
         if kept:
             self._claim(Path(kept), Path(before), copied=first is not None)
-        _copy_tool(made.folder / "lib")
+        tool.copy(made.folder / "lib")
         _write_token(made.folder / "token")
         self._restore_signers()
         self._tell_lost(made.folder)
@@ -308,7 +307,7 @@ def renew(server: Server) -> Iterator[str]:
             yield f"{path} is as pushforward init makes it"
     own, copy = Path(__file__).parent.parent, server.folder / "lib" / FOLDER
     if _sources(own) != _sources(copy):
-        _copy_tool(server.folder / "lib")
+        tool.copy(server.folder / "lib")
         yield f"{copy} is the tool at hand"
 
 
@@ -480,20 +479,6 @@ def _left_out(clone: Path, path: Path) -> None:
     if sparse and repository.read("HEAD", name) is not None:
         folder = shlex.quote(str(Path(name).parent))
         raise PushforwardError(f"this sparse checkout leaves out {name}", next=f"git sparse-checkout add {folder}")
-
-
-def _copy_tool(lib: Path) -> None:
-    """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
-    fresh, old = lib.with_name("lib.new"), lib.with_name("lib.old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(Path(__file__).parent.parent, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
-    if lib.exists():
-        lib.rename(old)
-    fresh.rename(lib)
-    shutil.rmtree(old, ignore_errors=True)
-    # by the hash of their source, so that checkouts of the same files can use them
-    compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 
 
 def _write_token(path: Path) -> None:

@@ -14,11 +14,10 @@ from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
 from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import DELETED, Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
 from pushforward.report import notes
 from pushforward.server import requests, runs
-from pushforward.server.init import DELETED
 from pushforward.server.runs import Job
 
 if TYPE_CHECKING:
