@@ -5,18 +5,21 @@ import signal
 import time
 import traceback
 
+from pushforward import durable
 from pushforward.errors import BUG, MACHINE, TOOL, MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS
 from pushforward.git.server import Server
 from pushforward.notify.asked import asked
-from pushforward.server import care, record, runs
+from pushforward.server import care, pending, record, recover, requests, runs
+from pushforward.server.carried import WaitsError
 from pushforward.server.console import Console
 from pushforward.server.record import Outcome
 from pushforward.server.runs import CANCELLED, SKIPPED, SUPERSEDED, Job, Run
 from pushforward.server.subject import ConflictError
 from pushforward.server.wish import UnwantedError, Wish, next_of
-from pushforward.server.workflows import BUILD_MINUTES, Execution, WaitsError
+from pushforward.server.workflows import BUILD_MINUTES, Execution
 
+POLL_SECONDS = 0.1
 FAILED = {"invalid", "failure"}  # for want of space, perhaps
 UNWANTED = (SKIPPED, CANCELLED, SUPERSEDED)
 
@@ -27,9 +30,43 @@ def outcome(server: Server, what: Run, console: Console) -> Outcome:
     wish.heed()
     wish.start()
     try:
-        return Execution(server, what, console, wish).outcome()
+        doing = Execution(server, what, console, wish, lambda job: see_to(server, job))
+        try:
+            found = doing.outcome()
+        except PushforwardError as failed:
+            if _is_final(failed):
+                doing.follow()
+            raise
+        if found.final and found.machine is None:
+            doing.follow()
+        return found
     finally:
         wish.stop()
+
+
+def _is_final(failed: PushforwardError) -> bool:
+    """Whether a run that ended so is not tried again."""
+    return failed.exit_code not in {TOOL, BUG} and not isinstance(failed, WaitsError | UnwantedError)
+
+
+def see_to(server: Server, job: Job) -> Run | None:
+    """Have another run run to its end within this one, or wait for whoever runs it; None where it came to none."""
+    for _ in range(runs.ATTEMPTS):
+        while runs.is_running(server, job.key):
+            time.sleep(POLL_SECONDS)
+        run = runs.load(server, job.key)
+        if run is None or run.final:
+            return run
+        with durable.attempted(runs.lock(server, job.key)) as mine:
+            if mine and not pending.is_final(server, job):
+                left = signal.alarm(0)
+                recover.sign(server, job.key)
+                fresh = dataclasses.replace(run, attempt=run.attempt + 1, started=time.time(), ended=0.0)
+                runs.store(server, fresh)
+                conduct(server, fresh, [])
+                signal.alarm(left)
+    run = runs.load(server, job.key)
+    return run if run and run.final else None
 
 
 def refused(server: Server, job: Job, why: PushforwardError, *, final: bool) -> Outcome:
@@ -142,5 +179,9 @@ def _end(server: Server, done: Run, found: Outcome, console: Console) -> Run:
     console.say(f"  {ended.seconds:.1f} s in all; read it again: {again}")
     console.close()
     runs.store(server, ended)
+    if ended.final and job.event == "workflow":
+        requests.close(server, ended)
+    if ended.final:
+        record.beside(server, job.commit)
     (runs.folder(server, job.key) / runs.DONE).touch()
     return ended

@@ -14,11 +14,10 @@ from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
 from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import DELETED, Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
 from pushforward.report import notes
-from pushforward.server import runs
-from pushforward.server.init import DELETED
+from pushforward.server import requests, runs
 from pushforward.server.runs import Job
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ class Pending:
 
 
 def find(server: Server) -> Pending:
-    """All that is to be done: pushes of the default branch in order, then tags, schedules, and branches by arrival."""
+    """All that is to be done: pushes of the default branch in order, then tags, single workflows, schedules, and
+    branches by arrival.
+    """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     main = repository.resolve(default)
@@ -56,7 +57,8 @@ def find(server: Server) -> Pending:
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
     found = _branches(repository, default, set(pushes))
-    jobs = (*pushes.values(), *_tags(server, judged), *_due(server, main), *found.jobs)
+    asked = requests.waiting(server)
+    jobs = (*pushes.values(), *_tags(server, judged), *asked, *_due(server, main), *found.jobs)
     return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves))
 
 
@@ -74,6 +76,8 @@ def untrained(server: Server) -> bool:
 def is_final(server: Server, job: Job) -> bool:
     """Whether a job has its verdict."""
     repository = server.repository
+    if job.event == "workflow":
+        return not requests.is_waiting(server, job)
     if job.event == "schedule":
         return remembered(server).get(f"{job.file} {job.cron}", "") >= job.due
     if job.event == "pull_request":

@@ -69,7 +69,7 @@ class Provision:
         built = [path for path in (server.folder / "environments",) if self.privileged and path.is_dir()]
         asked = self.trusted and not self.privileged
         known = [path for path in (server.folder / "allowed_signers",) if asked and path.is_file()]
-        to_bare = self.privileged or (event_name == "schedule" and writes)
+        to_bare = self.privileged or (self._is_the_default_branch_s and writes)
         to_store = event_name == "push"
         return jail.Policy(
             writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
@@ -79,6 +79,13 @@ class Provision:
             network=self.subject.trusted,
             untrusted=not self.trusted,
         )
+
+    @property
+    def _is_the_default_branch_s(self) -> bool:
+        """Whether what runs is the default branch's as it is now, and nothing that a push has just brought."""
+        if self.job.event != "workflow":
+            return self.job.event == "schedule"
+        return self.trusted and self.job.on not in {"push", "pull_request"} and self.subject.commit == self.subject.main
 
     def _environment(self, python: Path, cache: Path) -> dict[str, str]:
         server, subject = self.server, self.subject

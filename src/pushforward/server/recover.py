@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from pushforward import durable, process
-from pushforward.git.server import Server
+from pushforward.git.server import DELETED, Server
 from pushforward.sandbox import processes
 from pushforward.sandbox.processes import Process
 from pushforward.server import runs
-from pushforward.server.init import DELETED
 
 OLD_SECONDS = 10.0  # git takes and frees a lock within a moment
 LIMIT_LOG = 1 << 20
