@@ -146,7 +146,7 @@ def reproduce(
     listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
-        still = _check(root, repo, tuple(wanted), tuple(shown), before, pull=pull)
+        still = _check(root, repo, tuple(wanted), tuple(shown), before, stored=pull and push)
         always = _always(root, repo)
         if push:
             tried(root, repo, write=True)
@@ -216,7 +216,7 @@ def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
 
 
 def _check(
-    root: Path, repo: Any, wanted: Collection[str], shown: Collection[str], lock: Mapping[str, Any], *, pull: bool
+    root: Path, repo: Any, wanted: Collection[str], shown: Collection[str], lock: Mapping[str, Any], *, stored: bool
 ) -> set[str]:
     """Refuse what is known of a pipeline before anything runs; its frozen stages."""
     from dvc.exceptions import DvcException
@@ -229,7 +229,7 @@ def _check(
     check_made(root, repo, wanted)
     check_needed(root, repo)
     still = check_frozen(root, repo, lock, (*wanted, *shown))
-    if pull:
+    if stored:  # what is only tried may go without what it does not need
         check_added(root, repo)
     return still
 
