@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.actions.test_act import Project
 
-from pushforward.actions.commits import pushed
+from pushforward.actions.commits import number, pushed
 from pushforward.actions.event import ZERO, Event, Repository, payload
 from pushforward.git import repository as git
 
@@ -39,6 +39,17 @@ def test_a_new_branch_tells_its_tip(project: Project) -> None:
     for before in (ZERO, "1" * 40):
         told = pushed(git.Repository(project.bare), Event("push", tip, "refs/heads/x", before=before), "file:///x")
         assert [one["id"] for one in told["commits"]] == [tip]
+
+
+def test_a_number_grows_with_each_commit_and_counts_a_merge_once(project: Project) -> None:
+    first = project.commit({"a.txt": "1"})
+    project.commit({"b.txt": "1"}, branch="topic")
+    second = project.commit({"b.txt": "2"}, branch="topic")
+    project.git("switch", "-q", "main")
+    project.git("merge", "-q", "--no-ff", "-m", "Merge", "topic")
+    project.git("push", "-q", "origin", "main")
+    bare = git.Repository(project.bare)
+    assert (number(bare, first), number(bare, second), number(bare, project.git("rev-parse", "main"))) == (1, 3, 2)
 
 
 def test_a_message_forges_no_commit(project: Project) -> None:

@@ -62,7 +62,7 @@ def test_what_runs_here_has_no_problems() -> None:
 def test_what_act_would_ignore_or_fetch_is_refused(job: str, why: str) -> None:
     found = lint.problems(load_job(job))
     assert any(why in line for line in found), found
-    assert all(line.startswith("ci.yml: job one") for line in found)
+    assert all(line.startswith("ci.yml:3: job one: ") for line in found)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ jobs:
     )
     assert lint.uses(flow, files.get) == [f"actions/checkout@{SHA}", f"actions/cache@{SHA}"]
     found = "\n".join(lint.problems(flow, files.get))
-    assert "called.yml: job in: runs-on windows" in found
-    assert "box: uses docker://Dockerfile" in found
+    assert "called.yml:2: job in: runs-on windows" in found
+    assert "box/action.yml:1: uses docker://Dockerfile" in found
     assert "absent.yml: there is no such file" in found
 
 

@@ -82,3 +82,20 @@ def test_what_a_server_makes_has_the_form_that_can_be_read_whatever_is_configure
     made.git("init", "-q", "--bare")
     assert form.refusal(made) is None
     assert (made.path / "refs" / "heads").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[color\n", "bad config line 3 in file {home}/.gitconfig"),
+        ("[core]\n\tabbrev = 99999\n", "bad config variable 'core.abbrev' in file '{home}/.gitconfig' at line 4"),
+        ("[core]\n\tbare = maybe\n", "bad boolean config value 'maybe' for 'core.bare'"),
+    ],
+)
+def test_settings_that_git_cannot_read_are_said_with_their_file(repository, text, why):
+    file = Path("~/.gitconfig").expanduser()
+    file.write_text(f"[user]\n\tname = Ann\n{text}")
+    refused = form.refusal(Repository(repository))
+    assert refused is not None
+    assert refused.message == f"git cannot read its settings: {why.format(home=file.parent)}"
+    assert "git config --list --show-origin" in refused.next

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
 
 DVC_YAML = """\
@@ -77,3 +78,10 @@ def edit(project, old, new):
     path = project / "dvc.yaml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
+
+
+def begin(git, project, made=(), champion=None):
+    """The same commit as a run has it, from the seed."""
+    fresh = clone(git, project, "fresh")
+    pipeline.seed(Repository(fresh), champion, made)
+    return fresh

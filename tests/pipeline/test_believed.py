@@ -3,10 +3,9 @@
 import shutil
 
 import pytest
-from tests.pipeline.small import DVC_YAML, clone, edit, outcomes, refused, run
+from tests.pipeline.small import DVC_YAML, begin, clone, edit, outcomes, refused, run
 
 from pushforward.git.repository import Repository
-from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import frozen
 from pushforward.pipeline.lock import read_lock
 
@@ -95,13 +94,6 @@ def frozen_by_hand(project, git, stage="first"):
     git(project, "add", "-A")
     git(project, "commit", "-q", "-m", "Freeze")
     return project
-
-
-def begin(git, project, made=(), champion=None):
-    """The same commit as a run has it, from the seed."""
-    fresh = clone(git, project, "fresh")
-    pipeline.seed(Repository(fresh), champion, made)
-    return fresh
 
 
 def test_a_frozen_stage_comes_from_the_lock_that_is_committed_and_from_the_store(project, git):

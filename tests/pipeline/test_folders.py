@@ -159,3 +159,63 @@ def test_metrics_are_named_from_the_root(commit):
     for told in (declared.at(repository, "HEAD"), declared.here(repository.path)):
         assert sorted(told.metrics) == ["a/m.json", "a/n.json", "r.json"]
         assert told.uncached == ("a/m.json",)
+
+
+WORKED = """\
+stages:
+  train: {wdir: .., cmd: c, deps: [data.csv], outs: [model.pkl]}
+  plain: {cmd: c, outs: [own]}
+  each: {foreach: [x, y], do: {wdir: "../models/${item}", cmd: c, outs: [m]}}
+  named: {foreach: {one: {at: p}, two: {at: q}}, do: {wdir: "${item.at}", cmd: c, outs: [n]}}
+  keyed: {foreach: {one: 1}, do: {wdir: "${key}", cmd: c, outs: [k]}}
+  cell: {matrix: {x: [1, 2], y: [a]}, wdir: "${item.y}/${item.x}", cmd: c, outs: [c]}
+  told: {wdir: "${place.of}", cmd: c, outs: [t]}
+"""
+
+
+def entries(names):
+    """A lock of these stages, with one out each."""
+    lines = [
+        f"  {name}:\n    cmd: c\n    outs:\n    - path: {out}\n      hash: md5\n      md5: {'a' * 31}{number}\n"
+        for number, (name, out) in enumerate(names.items())
+    ]
+    return f"schema: '2.0'\nstages:\n{''.join(lines)}"
+
+
+def test_a_lock_names_paths_from_where_its_stages_work(commit):
+    """DVC writes them from there, and the lock does not tell where that is."""
+    named = {"train": "model.pkl", "plain": "own", "each@x": "m", "each@y": "m", "named@one": "n", "named@two": "n"}
+    named |= {"keyed@one": "k", "cell@1-a": "c", "cell@2-a": "c", "told": "t"}
+    repository = commit(
+        {"a/dvc.yaml": WORKED, "a/dvc.lock": entries(named), "a/params.yaml": "place: {of: deep}\n", ".dvc/config": ""}
+    )
+    made = {
+        name.removeprefix("a/dvc.yaml:"): entry["outs"][0]["path"]
+        for name, entry in locks.read_lock(folders.whole_here(repository.path)).items()
+    }
+    assert made == {
+        "train": "model.pkl",
+        "plain": "a/own",
+        "each@x": "models/x/m",
+        "each@y": "models/y/m",
+        "named@one": "a/p/n",
+        "named@two": "a/q/n",
+        "keyed@one": "a/one/k",
+        "cell@1-a": "a/a/1/c",
+        "cell@2-a": "a/a/2/c",
+        "told": "a/deep/t",
+    }
+    assert Revision(repository, "HEAD").whole_lock == folders.whole_here(repository.path)
+
+
+def test_a_root_whose_stages_work_below_is_placed_too(commit):
+    text = "stages: {train: {wdir: sub, cmd: c, outs: [../model, own]}}\n"
+    lock = entries({"train": "../model"})
+    repository = commit({"dvc.yaml": text, "dvc.lock": lock})
+    assert locks.read_lock(folders.whole_here(repository.path))["train"]["outs"][0]["path"] == "model"
+
+
+def test_a_wdir_that_nothing_here_tells_is_refused(commit):
+    repository = commit({"a/dvc.yaml": "stages: {s: {wdir: '${nope}', cmd: c, outs: [o]}}\n"})
+    with pytest.raises(PushforwardError, match=r"a/dvc.yaml: stage 's' has a wdir of which nothing here says where"):
+        folders.check(repository.path, set())

@@ -560,3 +560,11 @@ def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):
     with pytest.raises(PushforwardError, match="is not a server of pushforward"):
         list(check.mend(place, place))
     assert sorted(path.name for path in place.iterdir()) == ["config", "logs"]
+
+
+def test_a_sparse_checkout_without_dvcs_settings_says_so_and_the_command_mends_it(clone, git):
+    git(clone, "sparse-checkout", "set", "--cone")
+    with pytest.raises(PushforwardError, match=r"this sparse checkout leaves out \.dvc/config") as refused:
+        init(clone)
+    git(clone, *refused.value.next.split()[1:])
+    assert init(clone).bare

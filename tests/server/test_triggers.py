@@ -96,6 +96,9 @@ def test_what_follows_beside_the_judge_is_a_run_of_its_own_and_takes_no_verdict_
     shown = json.loads(tiny.pushforward("runs", "show", f"alert-{commit[:9]}", "--json"))
     assert shown["verdict"] == "failure"
     assert shown["on"] == "workflow_run"
+    assert [(step["name"], step["result"]) for step in shown["steps"]] == [("say", "failure")]
+    assert re.search(r"✓ notify.yml  one / say  \d\.\d s", tiny.pushforward("runs", "show", told.job.id))
+    assert "notify.yml (workflow_run)" in tiny.pushforward("runs", "--watch")
 
 
 def test_followers_follow_one_another_three_deep_and_no_deeper(tiny):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pushforward.actions import dialect
-from pushforward.actions.commits import pushed
+from pushforward.actions.commits import number, pushed
 from pushforward.actions.event import Event, Repository, payload
 from pushforward.actions.lint import called, problems, uses
 from pushforward.actions.log import Mask, Progress, Reader
@@ -89,7 +89,7 @@ def run_workflow(
     names = Names.of(place, setup.jail)
     mask = Mask(setup.secrets.values())
     reader = Reader(time.monotonic, prefix=f"{workflow.name}/")
-    environment = _environment(names.box, setup)
+    environment = _environment(place, names.box, setup)
     read_file = _reader_of(setup.repository, event.sha)
     refused = [clean(line) for line in problems(workflow, read_file)]
     end: End | None = None
@@ -167,7 +167,7 @@ def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
     return read_file
 
 
-def _environment(box: Path, setup: Setup) -> dict[str, str]:
+def _environment(place: Place, box: Path, setup: Setup) -> dict[str, str]:
     """The whole environment of act, which hands all of it to every step."""
     return {
         **CALM,
@@ -178,6 +178,7 @@ def _environment(box: Path, setup: Setup) -> dict[str, str]:
         "PUSHFORWARD_PYTHON": sys.executable,
         "PUSHFORWARD_LIB": str(Path(__file__).parents[2]),
         "TMPDIR": str(box / "tmp"),
+        "BASH_ENV": str(place.no_terminal),
         **setup.env,
         "HOME": str(box / "home"),
     }
@@ -194,7 +195,7 @@ def _act(workflow: Workflow, event: Event, setup: Setup, place: Place, names: Na
     given = {
         "GITHUB_REPOSITORY": repository.full_name,
         "GITHUB_RUN_ID": str(setup.run_id),
-        "GITHUB_RUN_NUMBER": "1",
+        "GITHUB_RUN_NUMBER": str(number(git.Repository(repository.path), event.sha)),
         "GITHUB_REF": event.ref,
         "SHA_REF": event.sha,
         **dialect.environment(workflow, event, repository),

@@ -1,4 +1,4 @@
-"""The commits of a push, as GitHub's event has them: authors, times, and the files that each has changed."""
+"""The commits of a push, as GitHub's event has them, with authors, times and changed files; and the number of a run."""
 
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,15 @@ def pushed(repository: Repository, event: Event, url: str) -> dict[str, Any]:
     head = next((one for one in found if one["id"] == event.sha), None)
     known = {"commits": found, "compare": f"{url}/compare/{event.before[:12]}...{event.sha[:12]}"}
     return known | ({"head_commit": head} if head else {})
+
+
+def number(repository: Repository, sha: str) -> int:
+    """The number of a run at `sha`: how many commits its branch has had, merges counted once.
+
+    GitHub counts the runs of each workflow. Here git alone remembers, so that it grows with each push and has gaps; the
+    same commit, run again, has the same, as on GitHub.
+    """
+    return int(repository.git("rev-list", "--count", "--first-parent", sha, "--").text)
 
 
 def _commit(parts: list[str], url: str) -> dict[str, Any]:

@@ -12,7 +12,20 @@ from pushforward.actions import functions
 from pushforward.actions.functions import equal, less, text, truth
 from pushforward.errors import PushforwardError
 
-__all__ = ["Call", "ExpressionError", "Field", "Name", "Node", "evaluate", "parse", "pieces", "text", "truth", "walk"]
+__all__ = [
+    "Call",
+    "ExpressionError",
+    "Field",
+    "Literal",
+    "Name",
+    "Node",
+    "evaluate",
+    "parse",
+    "pieces",
+    "text",
+    "truth",
+    "walk",
+]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>[-+]?(?:0x[0-9A-Fa-f]+|0o[0-7]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))"

@@ -55,8 +55,11 @@ def _read(value: Any, shape: Shape, path: Path, known: Known) -> Iterator[Fault]
         yield from _condition(text(value), path, known)
         return
     if isinstance(value, str) and "${{" in value:
-        yield from _template(value, path, known)
-        return
+        literal = _literal(value)
+        if literal is None:
+            yield from _template(value, path, known)
+            return
+        value = literal
     forms = [*_forms(shape)]
     if Scalar("anything") in forms:
         yield from _inside(value, path, known)
@@ -160,6 +163,16 @@ def _matches(value: Any, form: Shape) -> bool:
     if form.kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return value is None
+
+
+def _literal(value: str) -> str | None:
+    """The text that a template is where it is nothing but one: `${{ 'sh {0}' }}` may stand where no expression may."""
+    try:
+        (part, inside), *more = expression.pieces(value)
+        node = expression.parse(part) if inside and not more else None
+    except PushforwardError:
+        return None
+    return node.value if isinstance(node, expression.Literal) and isinstance(node.value, str) else None
 
 
 def _condition(value: str, path: Path, known: Known) -> Iterator[Fault]:

@@ -12,10 +12,7 @@ def line(source: str, path: Sequence[str | int]) -> int:
 
     Read anew, since it is only asked where something is wrong.
     """
-    try:
-        node: Node | None = YAML(typ="safe", pure=True).compose(source)
-    except YAMLError:
-        return 0
+    node = _composed(source)
     found = node.start_mark.line + 1 if node else 0
     for step in path:
         before = node
@@ -28,6 +25,39 @@ def line(source: str, path: Sequence[str | int]) -> int:
             found = node.start_mark.line + 1
         if node is before:
             break
+    return found
+
+
+def merges(source: str) -> list[int]:
+    """The lines of the merge keys, `<<`, of a file."""
+    waiting = [_composed(source)] if "<<" in source else []
+    seen: set[int] = set()
+    found: list[int] = []
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, MappingNode):
+            found += [key.start_mark.line + 1 for key, _ in node.value if key.tag == "tag:yaml.org,2002:merge"]
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, SequenceNode):
+            waiting += node.value
+    return sorted(found)
+
+
+def reader() -> YAML:
+    """A reader of YAML 1.2 to whom an anchor that is there twice is no news: the later one counts, as YAML has it."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False
+    return yaml
+
+
+def _composed(source: str) -> Node | None:
+    try:
+        found: Node | None = reader().compose(source)
+    except YAMLError:
+        return None
     return found
 
 

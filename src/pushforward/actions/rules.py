@@ -45,9 +45,9 @@ def steps(found: Sequence[Mapping[str, Any]], at: Path) -> Iterator[Fault]:
         if name is not None:
             if not _NAME.fullmatch(str(name)) or str(name).startswith("__"):
                 yield Fault((*at, number, "id"), f"`{name}` is no id: letters, digits, - and _, from a letter or _ on")
-            if str(name).lower() in seen:
+            if str(name) in seen:
                 yield Fault((*at, number, "id"), f"two steps have the id `{name}`")
-            seen.add(str(name).lower())
+            seen.add(str(name))
         yield from _shell_name(step.get("shell"), (*at, number, "shell"))
 
 
@@ -88,7 +88,7 @@ def _shell(where: Mapping[str, Any], at: Path) -> Iterator[Fault]:
 
 
 def _shell_name(shell: Any, at: Path) -> Iterator[Fault]:
-    if isinstance(shell, str) and "${{" not in shell and shell not in _SHELLS and "{0}" not in shell:
+    if isinstance(shell, str) and "${{" not in shell and shell.lower() not in _SHELLS and "{0}" not in shell:
         listed = ", ".join(sorted(_SHELLS))
         yield Fault(at, f"`{shell}` is no shell: use one of {listed}, or a command with {{0}} for the script")
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pushforward import untrusted
@@ -151,7 +150,7 @@ def mapping(file: str, source: str) -> dict[str, Any]:
     size = len(source.encode())
     if size > MAX_BYTES:
         raise WorkflowError(f"{file}: {size} bytes; the limit is {MAX_BYTES}")
-    yaml = YAML(typ="safe", pure=True)
+    yaml = lines.reader()
     try:
         untrusted.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
         data = yaml.load(source)

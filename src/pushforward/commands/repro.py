@@ -90,9 +90,9 @@ def _end(done: Any) -> None:
     if done.outcome == "ok":
         return
     last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
-    stage = next((f"{stage.name} {done.outcome}: " for stage in done.stages if stage.outcome == "failed"), "")
+    stage = next((stage.name for stage in done.stages if stage.outcome == "failed"), "the pipeline")
     raise PushforwardError(
-        f"{stage}{done.cause or last[0][:300]}",
+        f"{stage} {done.outcome}: {done.cause or last[0][:300]}",
         next=done.next,
         exit_code=DATA if done.outcome == "refused" else BUG,
     )

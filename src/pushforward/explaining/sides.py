@@ -24,7 +24,7 @@ from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, part
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import feeding, merged, read_lock
+from pushforward.pipeline.lock import feeding, read_lock
 from pushforward.pipeline.revision import Revision, manifest_of, settings_here, validation_month
 from pushforward.pipeline.storage import is_project, storage
 from pushforward.registry import authority
@@ -217,7 +217,7 @@ class Place:
 
     def bring_fed(self) -> None:
         """The same for what the holdout was made of."""
-        self.bring(*feeding(merged(folders.locks_here(self.data)), self.rules.contract.holdout))
+        self.bring(*feeding(folders.whole_here(self.data), self.rules.contract.holdout))
 
     def _make(self, out: str) -> None:
         wanted = objects.outs(self.side.of.repository, self.side.of.commit).get(out, "")
@@ -227,7 +227,7 @@ class Place:
         environment.enter(environment.project(self.data))
         with part.alone(self.data):
             pipeline.build(self.data, out, say=self.say)
-        made = read_lock(merged(folders.locks_here(self.data)))
+        made = read_lock(folders.whole_here(self.data))
         found = {str(one["path"]): str(one.get("md5", "")) for stage in made.values() for one in stage.get("outs", [])}
         if self.side.ran and wanted and found.get(out) != wanted:
             self.doubts.append(f"{out} was made again here, and is not the one of its run")

@@ -1,5 +1,6 @@
 """Whether git can read a repository, and DVC, which reads git by itself: form of objects and refs, owner."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.git.repository import AS_SHA1, Repository
 
 AS_FILES = "git refs migrate --ref-format=files, with git 2.46 or newer"
+# What git says of settings that it cannot read, or of which it can make nothing; and in which file they are.
+SETTINGS = re.compile(r"bad (?:numeric |boolean )?config [^\n]+|unable to parse '[^\n]+' from [^\n]+")
+FILE = re.compile(r"in file '?([^'\n:]+)")
 UNKNOWN = ("unknown repository extension", "Expected git repo version")
 
 
@@ -24,6 +28,14 @@ def refusal(repository: Repository) -> PushforwardError | None:
         return PushforwardError(
             f"{path} belongs to another user, and git reads it only where you have said that it may",
             next=f"git config --global --add safe.directory {shlex.quote(str(path.absolute()))}",
+            exit_code=TOOL,
+        )
+    if broken := SETTINGS.search(refused):
+        file = FILE.search(broken[0])
+        look = "git config --list --show-origin"
+        return PushforwardError(
+            f"git cannot read its settings: {broken[0]}",
+            next=f"edit {shlex.quote(file[1])}, as {look} says" if file else look,
             exit_code=TOOL,
         )
     if any(word in refused for word in UNKNOWN):

@@ -73,7 +73,8 @@ class Repository:
         check: bool = True,
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
-        told = {} if args[0] == "init" else _told(self.path)  # a new one may be made inside of another
+        # a new one may be made inside of another, and has no hooks of a template: a server would run them
+        told = {"GIT_TEMPLATE_DIR": ""} if args[0] == "init" else _told(self.path)
         return process.run(
             ["git", "-C", str(self.path), *args],
             env=_environment(environment.SERVES, settings) | told | dict(env or {}),

@@ -16,7 +16,7 @@ from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import folders, frozen
-from pushforward.pipeline.lock import feeding, making, merged, within
+from pushforward.pipeline.lock import feeding, making, within
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
@@ -168,7 +168,7 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     contract, found = rules.contract, []
     cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
     asked = pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER)
-    for _, named in _keyed(root, feeding(merged(folders.locks_here(root)), contract.holdout), asked):
+    for _, named in _keyed(root, feeding(folders.whole_here(root), contract.holdout), asked):
         table = inspection.texts(named.lazy()).collect()
         if not table[inspection.KEY].is_duplicated().any():
             found.append(table)
@@ -188,7 +188,7 @@ def earlier(root: Path, rules: Settings, rows: "pl.DataFrame") -> "pl.DataFrame 
     first = rows[time].min()
     asked = [pl.col(name).cast(dtype, strict=False) for name, dtype in rows.schema.items()]
     past = (pl.col(time) < first) & (pl.col(time) >= pl.lit(first).dt.offset_by(f"-{PAST}d"))
-    fed = feeding(merged(folders.locks_here(root)), contract.holdout)
+    fed = feeding(folders.whole_here(root), contract.holdout)
     found = [table for _, table in _keyed(root, fed, asked, past) if table.height]
     return pl.concat(found) if found else None
 
@@ -200,7 +200,7 @@ def fed(
 
     So every row that may come into a holdout is found, of whatever batch. What is missing is brought.
     """
-    return _keyed(root, feeding(merged(folders.locks_here(root)), rules.contract.holdout), asked, where)
+    return _keyed(root, feeding(folders.whole_here(root), rules.contract.holdout), asked, where)
 
 
 def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tuple[str, ...]]:
@@ -211,7 +211,7 @@ def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tup
     """
     import polars as pl
 
-    contract, lock = rules.contract, merged(folders.locks_here(root))
+    contract, lock = rules.contract, folders.whole_here(root)
     both = {*making(lock, contract.holdout)[0], *feeding(lock, contract.holdout)}
     fed = [path for path in feeding(lock, contract.path) if not any(within(path, one) for one in both)]
     held, clean = keys.cast(pl.String).implode(), []
@@ -271,7 +271,7 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
-    lock = merged(folders.locks_here(root))
+    lock = folders.whole_here(root)
     made_of = sources_of(lock, rules)
     before, after = (Revision(repository, commit, rules.name) for commit in (judge, source))
     changed = repository.changed(judge, source)

@@ -18,7 +18,6 @@ from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.score import PredictionsError
 from pushforward.pipeline import folders, frozen
-from pushforward.pipeline.lock import merged
 
 
 class Made:
@@ -36,9 +35,21 @@ class Made:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is believed of the data, and by nobody seen."""
-        if not self.case.trusted:
-            return ()
-        return tuple(f"{one.unread}: that it gained rows only is what `data` says" for one in self.growth if one.unread)
+        case, batches = self.case, self.batches
+        gaps = [] if batches is None else inspection.gaps(batches, case.batches)
+        listed = [f"{case.contract.holdout} is made of no row of {', '.join(gaps)}, though listed"] if gaps else []
+        unread = [one.unread for one in self.growth if one.unread] if case.trusted else []
+        return (*listed, *(f"{path}: that it gained rows only is what `data` says" for path in unread))
+
+    @cached_property
+    def batches(self) -> pl.DataFrame | None:
+        """Keys and clusters of what the holdout is made of, of every month; None where nothing has them any more."""
+        _ = self.holdout
+        try:
+            return holdouts.batches(self.case.root, self.case.rules)
+        except PushforwardError as lost:
+            self.case.say(f"the holdout is not compared with its batches: {lost.message}")
+            return None
 
     @cached_property
     def _added(self) -> Mapping[str, bytes]:
@@ -131,7 +142,7 @@ class Made:
             if one.path not in self._added:
                 step = "add rows only; another change of the data counts from the next push on"
                 return one.lost or one.unread, step
-        paths, _ = holdouts.sources_of(merged(folders.locks_here(case.root)), case.rules)
+        paths, _ = holdouts.sources_of(folders.whole_here(case.root), case.rules)
         changed = set(case.repository.changed(case.judge.commit, case.subject.commit))
         for path in sorted(changed & paths):
             step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"

@@ -33,7 +33,7 @@ from pushforward.pipeline.lock import (
     LOCK,
     METRICS,
     addressed,
-    merged,
+    from_root,
     read_lock,
     reason,
     write_lock,
@@ -147,6 +147,7 @@ def reproduce(
     result = Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
         still = _check(root, repo, tuple(wanted), tuple(shown), before, pull=pull)
+        always = _always(root, repo)
         if push:
             tried(root, repo, write=True)
         with told(root, repo, listener, tail, result):
@@ -161,7 +162,7 @@ def reproduce(
                 result.pushed = repo.push(run_cache=True)
                 read_back(repo)
     result.stages = listener.stages
-    _settle(root, result, before, still)
+    _settle(root, result, before, still, always)
     if listener.complaints and result.outcome == "ok":
         raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
@@ -233,14 +234,26 @@ def _check(
     return still
 
 
-def _settle(root: Path, result: Reproduction, before: Mapping[str, Any], still: set[str]) -> None:
-    """Put the lock in order, and say of each stage why it ran, or that it is frozen (`still`)."""
+def _always(root: Path, repo: Any) -> set[str]:
+    """The stages that DVC runs each time: `always_changed`, and those with neither dependencies nor outs."""
+    names = {
+        stage.addressing for stage in repo.index.stages if stage.cmd and (stage.always_changed or stage.is_callback)
+    }
+    return {from_root(name, home(root)) for name in names}
+
+
+def _settle(
+    root: Path, result: Reproduction, before: Mapping[str, Any], still: Collection[str], always: Collection[str]
+) -> None:
+    """Put the lock in order, and say of each stage why it ran (`always`, say), or that it is frozen (`still`)."""
     after = _normalize(root, {stage.name for stage in result.stages}, complete=result.outcome == "ok")
     if result.outcome == "ok":
-        check_frozen_still(still, after)
+        check_frozen_still(set(still), after)
     for stage in result.stages:
         if stage.name in still and stage.outcome in ("unchanged", "restored"):
             stage.outcome, stage.reason = "frozen", "as dvc.lock has it"
+        elif stage.outcome == "ran" and stage.name in always:
+            stage.reason = stage.reason or "it always runs"
         elif stage.outcome != "unchanged":
             stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
 
@@ -328,7 +341,7 @@ def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]
 
 def _stages(root: Path) -> dict[str, Any]:
     """The stages of all locks in `root`, as DVC names them from there."""
-    return read_lock(merged(folders.locks_here(root)))
+    return read_lock(folders.whole_here(root))
 
 
 def untouched(checkout: Repository, *, unignored: bool = False) -> None:

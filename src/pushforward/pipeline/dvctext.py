@@ -15,7 +15,7 @@ _Told = Callable[[re.Match[str]], Cause]
 
 
 def _listed(text: str) -> str:
-    return ", ".join(word.strip(" \t-'") for word in re.split(r"[\n,]", text) if word.strip(" \t-'"))
+    return ", ".join(sorted(word.strip(" \t-'") for word in re.split(r"[\n,]", text) if word.strip(" \t-'")))
 
 
 def _pairs(text: str) -> str:

@@ -6,14 +6,14 @@ root, "" is the root itself. What DVC passes over is none: what .dvcignore names
 
 import contextlib
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pushforward import files, params
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import lint
-from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.lock import LOCK, Wdirs, merged
 from pushforward.pipeline.storage import CONFIG, home_of, homes
 
 IGNORE = ".dvcignore"
@@ -66,6 +66,31 @@ def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
     """What each dvc.yaml of a commit says, by its folder."""
     found = {folder: repository.read(commit, posixpath.join(folder, lint.FILE)) for folder in at(repository, commit)}
     return {folder: text for folder, text in found.items() if text is not None}
+
+
+def whole_here(root: Path) -> bytes:
+    """All locks in the checkout at `root` as one, named from the root; empty where there is none."""
+    return merged(locks_here(root), wdirs_here(root))
+
+
+def wdirs_here(root: Path) -> Wdirs:
+    """Where the stages of each lock in the checkout at `root` work, where that is elsewhere."""
+    return wdirs_of(texts_here(root), lambda path: files.read(root, path))
+
+
+def wdirs_at(repository: Repository, commit: str) -> Wdirs:
+    """The same of a commit."""
+    return wdirs_of(texts_at(repository, commit), lambda path: repository.read(commit, path))
+
+
+def wdirs_of(texts: Mapping[str, bytes], read: Read) -> Wdirs:
+    """The same of what each dvc.yaml says, by its folder; `read` gives a params.yaml."""
+    found = {}
+    for folder, text in texts.items() if any(b"wdir" in text for text in texts.values()) else ():
+        file = posixpath.join(folder, params.FILE)
+        with named(folder):
+            found[posixpath.join(folder, LOCK)] = lint.wdirs(text, params.plain(read(file), file))
+    return found
 
 
 def check(root: Path, tracked: set[str]) -> None:

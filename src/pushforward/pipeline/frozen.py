@@ -10,7 +10,7 @@ from typing import Any
 
 from pushforward.git.repository import Repository
 from pushforward.pipeline import declared, folders, lint
-from pushforward.pipeline.lock import addressed, read_lock, within, write_lock
+from pushforward.pipeline.lock import addressed, read_lock, within, worked_in, write_lock
 
 Locks = dict[str, dict[str, Any]]  # path of a lock -> its stages by name, as the lock has them
 
@@ -44,12 +44,13 @@ def entries(repository: Repository, commit: str, made: Collection[str]) -> Locks
     known = families(repository, commit)
     if not known:
         return {}
-    told = declared.at(repository, commit)
+    told, wdirs = declared.at(repository, commit), folders.wdirs_at(repository, commit)
     found: Locks = {}
     for path, text in folders.locks_at(repository, commit).items():
         folder = posixpath.dirname(path)
         for name, entry in read_lock(text).items():
-            placed = [posixpath.normpath(posixpath.join(folder, one["path"])) for one in entry.get("outs", [])]
+            at = posixpath.join(folder, worked_in(name, wdirs.get(path, {})))
+            placed = [posixpath.normpath(posixpath.join(at, one["path"])) for one in entry.get("outs", [])]
             claims = any(told.shows(place) or any(within(place, one) for one in made) for place in placed)
             if is_of(addressed(name, folder), known) and not claims:
                 found.setdefault(path, {})[name] = entry

@@ -98,7 +98,7 @@ def check_needed(root: Path, repo: Any) -> None:
     """Refuse a dependency that is neither there nor made: DVC would say of what is to be made that it is missing."""
     made = {os.path.relpath(out.fs_path, root) for out in repo.index.outs}
     for stage in repo.index.stages:
-        for dep in stage.deps if stage.cmd else ():
+        for dep in stage.deps if stage.cmd and not stage.frozen else ():  # what is frozen reads nothing
             path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
             if not path or path in made or (root / path).exists():
                 continue

@@ -7,6 +7,7 @@ import json
 import pickle
 import posixpath
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -53,21 +54,34 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
     return stages if isinstance(stages, dict) and all(map(_shaped, stages.values())) else {}
 
 
-def merged(locks: Mapping[str, bytes]) -> bytes:
+Wdirs = Mapping[str, Mapping[str, str]]  # path of a lock -> where its stages work, from its folder
+NOWHERE: Wdirs = MappingProxyType({})
+
+
+def merged(locks: Mapping[str, bytes], wdirs: Wdirs = NOWHERE) -> bytes:
     """The locks of a pipeline, by path, as one: paths are named from the root, stages as DVC names them from there.
 
-    The root's lock is itself where there is no other; empty for none.
+    `wdirs` says of each lock which stages work elsewhere than in its folder. The root's lock is itself where there is
+    no other, and none that does; empty for none.
     """
-    return locks.get(LOCK, b"") if set(locks) <= {LOCK} else _merged(tuple(sorted(locks.items())))
+    if set(locks) <= {LOCK} and not wdirs.get(LOCK):
+        return locks.get(LOCK, b"")
+    return _merged(tuple((path, locks[path], tuple(sorted(wdirs.get(path, {}).items()))) for path in sorted(locks)))
 
 
 @functools.lru_cache(maxsize=8)
-def _merged(locks: tuple[tuple[str, bytes], ...]) -> bytes:
+def _merged(locks: tuple[tuple[str, bytes, tuple[tuple[str, str], ...]], ...]) -> bytes:
     found: dict[str, Any] = {}
-    for path, text in locks:
-        folder = posixpath.dirname(path)
-        found |= {addressed(name, folder): _placed(entry, folder) for name, entry in read_lock(text).items()}
+    for path, text, wdirs in locks:
+        folder, elsewhere = posixpath.dirname(path), dict(wdirs)
+        for name, entry in read_lock(text).items():
+            found[addressed(name, folder)] = _placed(entry, posixpath.join(folder, worked_in(name, elsewhere)))
     return write_lock(found)
+
+
+def worked_in(name: str, wdirs: Mapping[str, str]) -> str:
+    """Where a stage works, from the folder of its dvc.yaml; "" where it says nothing else."""
+    return wdirs.get(name) or wdirs.get(name.partition("@")[0], "")
 
 
 def addressed(name: str, folder: str) -> str:
@@ -83,7 +97,7 @@ def from_root(name: str, home: str) -> str:
 
 
 def _placed(entry: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """An entry of the lock in a folder, its paths named from the root."""
+    """An entry of a lock whose stage works in a folder, its paths named from the root."""
 
     def place(path: str) -> str:
         outside = "://" in path or path.startswith("/")
@@ -105,7 +119,11 @@ def _shaped(entry: Any) -> bool:
     params, lists = entry.get("params", {}), [entry.get(kind, []) for kind in ("deps", "outs")]
     if not isinstance(params, dict) or not all(isinstance(some, list) for some in lists):
         return False
-    named = (isinstance(one, dict) and isinstance(one.get("path"), str) for some in lists for one in some)
+    named = (
+        isinstance(one, dict) and isinstance(one.get("path"), str) and isinstance(one.get("md5", ""), str)
+        for some in lists
+        for one in some
+    )
     return all(named) and all(isinstance(values, dict) for values in params.values())
 
 

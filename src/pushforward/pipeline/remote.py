@@ -48,10 +48,13 @@ def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
             if path not in re.findall(r"[^\s,']+", text) or out.exists:
                 continue
             if not stage.deps:
-                told = f"{by} names {path} without its md5" if not out.hash_info else f"{by} names {path}"
-                return PushforwardError(f"{told}, and nobody has it", next=f"dvc add {path} && dvc push")
-            told = f"{by} imports {path} from {plain(LOGIN.sub('://', str(stage.deps[0])))}, which does not give it"
-            return PushforwardError(told, next=f"dvc update {by} && dvc push, and commit {by}")
+                without = "" if out.hash_info else " without its md5"
+                return PushforwardError(f"{by} names {path}{without}, and nobody has it", next="dvc add it, dvc push")
+            source = plain(LOGIN.sub("://", str(stage.deps[0])))
+            return PushforwardError(
+                f"{by} imports {path} from {source}, which does not give it",
+                next=f"dvc update {by} && dvc push, and commit {by}",
+            )
     return None
 
 

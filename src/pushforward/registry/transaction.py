@@ -8,6 +8,7 @@ verified by whoever goes by it (`believed`); those that do not hold are left out
 """
 
 import contextlib
+import os
 import random
 import re
 import time
@@ -239,6 +240,7 @@ def transact(
             if pushed.returncode == 0:
                 return True
         _unmake(repository, list(made))
+        _refuse_own_hook(repository, remote, pushed.stderr.decode("utf-8", "replace"))
         failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
         # the more there are, the further apart they have to come; all at once again, they would all lose but one
         time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
@@ -300,9 +302,11 @@ def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
     # -f: a tag of this name that only this clone has is what a push that died has left
     words = (*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target)
     done = repository.git(*words, stdin=tag.message.encode(), env=who, check=False)
-    if done.returncode != 0:
-        raise _unsigned(tag.name, done.stderr.decode("utf-8", "replace"))
-    identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text
+    identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text if done.returncode == 0 else ""
+    # a git of 2023 takes it for success where ssh-keygen has failed, and makes a tag without a signature
+    made = repository.objects([identity])[0] if done.stderr.strip() and identity else None
+    if not identity or (made is not None and b"\n-----BEGIN " not in made[1]):
+        raise _unmade(tag.name, done.stderr.decode("utf-8", "replace"))
     signer = trust.verify_tag(repository, identity, tag.name, signers)
     if not tag.allowed(signer):
         may = ", ".join(sorted(signer.may)) or "nothing"
@@ -314,19 +318,34 @@ def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
     return identity
 
 
+def _refuse_own_hook(repository: Repository, remote: str, said: str) -> None:
+    """Say of a push that never reached the remote that it was the person's own hook that ended it."""
+    if any(word in said for word in ("remote:", "rejected]", "fatal:")):
+        return
+    hook = Path(repository.git("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push").text)
+    if hook.is_file() and os.access(hook, os.X_OK):
+        first = said.strip().partition("\n")[0].removeprefix("error: ")
+        why = "it said nothing" if first.startswith("failed to push") else first
+        raise PushforwardError(
+            f"your own pre-push hook let nothing go to {remote}: {why}",
+            next=f"mend {hook}, then this again",
+            exit_code=TOOL,
+        )
+
+
 def _by_file(key: str) -> tuple[str, ...]:
     """What has git sign with the key in a file, by whatever program the person at work has their own keys asked for."""
     return ("-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen", "-c", f"user.signingkey={key}")
 
 
-def _unsigned(name: str, said: str) -> PushforwardError:
+def _unmade(name: str, said: str) -> PushforwardError:
     """Why git, or what it has sign, could not make a tag: by its first line, for the others say what follows of it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    why = re.sub(r"^(error|fatal): ", "", lines[0] if lines else "no reason was given").rstrip("?:")
+    why = re.sub(r"^((error|fatal):|Enter passphrase:|\s)*", "", lines[0] if lines else "").rstrip("?:")
     agent = any(word in said for word in ("private key", "agent", "passphrase", "Load key"))
     return PushforwardError(
-        f"git could not sign {name}: {why}",
-        next="ssh-add KEY, then this again" if agent else "git tag -s try HEAD, until git signs; then this again",
+        f"git could not make the signed tag {name}: {why or 'what it has sign gave no reason'}",
+        next="ssh-add KEY, then this again" if agent else "git tag -s try HEAD, until git makes it; then this again",
         exit_code=TOOL,
     )
 

@@ -121,8 +121,9 @@ def lock_commit(
     the locks, metrics/ and what dvc.yaml has git keep of metrics and plots; the same content gives the same child,
     whoever makes it.
     """
-    lock = merged(locks)
-    honest = Revision(repository, commit).lock == read_lock(lock)
+    own = Revision(repository, commit)
+    lock = merged(locks, own.wdirs)
+    honest = own.lock == read_lock(lock)
     found = declared.left(repository, commit, lock, metrics)
     same = all(repository.read(commit, path) == content for path, content in found.items())
     if honest and same:

@@ -461,6 +461,8 @@ def _store(clone: Path) -> tuple[str, str]:
         config.read(own / "config")
     except configparser.Error as broken:
         raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
+    if not (own / "config").is_file():
+        _left_out(clone, own / "config")
     name = config.get("core", "remote", fallback="")
     url = config.get(f"'remote \"{name}\"'", "url", fallback="") if name else ""
     if not url:
@@ -468,6 +470,15 @@ def _store(clone: Path) -> tuple[str, str]:
             ".dvc/config names no default remote", next=f"dvc remote add -d store ../{clone.name}.dvc"
         )
     return name, "" if "://" in url else os.path.normpath(own / url)
+
+
+def _left_out(clone: Path, path: Path) -> None:
+    """Refuse a sparse checkout that leaves out a file that the commit has."""
+    repository, name = Repository(clone), os.path.relpath(path, clone)
+    sparse = repository.git("config", "--type=bool", "--get", "core.sparseCheckout", check=False).text == "true"
+    if sparse and repository.read("HEAD", name) is not None:
+        folder = shlex.quote(str(Path(name).parent))
+        raise PushforwardError(f"this sparse checkout leaves out {name}", next=f"git sparse-checkout add {folder}")
 
 
 def _write_token(path: Path) -> None:

@@ -258,12 +258,17 @@ def _follow_caused(server: Server, seen: set[str], worker: subprocess.Popen[byte
 
 
 def _of_tags(server: Server, updates: list[tuple[str, str, str]]) -> list[Job]:
-    """What tags start that are none of the registry's."""
-    if not any(ref.startswith("refs/tags/") and new != ZERO for _, new, ref in updates):
+    """What tags start that are none of the registry's, whoever has taken them up: a dispatcher may have been first."""
+    pushed = {(ref, new) for _, new, ref in updates if ref.startswith("refs/tags/") and new != ZERO}
+    if not pushed:
         return []
     from pushforward.server import triggers  # only where there is a tag
 
-    return triggers.of_tags(server, lambda line: print(line, flush=True))
+    triggers.of_tags(server)
+    found = [run.job for run in runs.listed(server) if run.job.serial and (run.job.ref, run.job.tag) in pushed]
+    if not found and (many := triggers.too_many(ref for ref, _ in pushed)):
+        print(many, flush=True)
+    return found
 
 
 def taken(updates: list[tuple[str, str, str]], why: str, mend: str = "") -> str:

@@ -201,7 +201,7 @@ def know(server: Server, commit: str, locks: Mapping[str, bytes] = MappingProxyT
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
         revision = Revision(repository, commit)
         rules = revision.settings
-        lock = merged(locks) if locks else revision.whole_lock
+        lock = merged(locks, revision.wdirs) if locks else revision.whole_lock
         reads = pipeline_reads(revision, lock, rules.environment) if lock else []
         server.know(rules.project.models, rules.promote.environments, reads=reads)
 

@@ -122,12 +122,20 @@ def of_tags(server: Server, say: Say = lambda _: None) -> list[Job]:
             if time.time() - path.stat().st_mtime > pending.LANDS_SECONDS:
                 path.unlink(missing_ok=True)
             continue
-        if len(landed) > MOST_TAGS:
-            say(f"{len(landed)} tags in one push start nothing, as on GitHub; push {MOST_TAGS} at a time")
+        if many := too_many(ref for ref, _ in landed):
+            say(many)
         else:
             found += [job for ref, new in landed for job in _of_tag(server, ref, new, path.stem, say)]
         path.unlink(missing_ok=True)
     return found
+
+
+def too_many(refs: Iterable[str]) -> str:
+    """What is said of tags of one push that are too many to start anything, or ""; none of them is the registry's."""
+    many = len([ref for ref in refs if not set("@#") & set(ref)])
+    return (
+        f"{many} tags in one push start nothing, as on GitHub; push {MOST_TAGS} at a time" if many > MOST_TAGS else ""
+    )
 
 
 def by_hand(server: Server, name: str, given: Mapping[str, str], ref: str) -> Job:
