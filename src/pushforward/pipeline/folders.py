@@ -111,7 +111,7 @@ def named(folder: str) -> Iterator[None]:
         if not folder or not wrong.message.startswith(lint.FILE):
             raise
         file = f"{folder}/{lint.FILE}"
-        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}")
+        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}").replace(f" in {lint.FILE}", f" in {file}")
         raise PushforwardError(f"{folder}/{wrong.message}", next=then, exit_code=wrong.exit_code) from None
 
 

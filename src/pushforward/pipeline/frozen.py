@@ -52,7 +52,8 @@ def entries(repository: Repository, commit: str, made: Collection[str]) -> Locks
             at = posixpath.join(folder, worked_in(name, wdirs.get(path, {})))
             placed = [posixpath.normpath(posixpath.join(at, one["path"])) for one in entry.get("outs", [])]
             claims = any(told.shows(place) or any(within(place, one) for one in made) for place in placed)
-            if is_of(addressed(name, folder), known) and not claims:
+            sound = all(isinstance(one.get("md5", ""), str) for one in entry.get("outs", []))  # or nobody's object
+            if sound and is_of(addressed(name, folder), known) and not claims:
                 found.setdefault(path, {})[name] = entry
     return found
 

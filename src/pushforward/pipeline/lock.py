@@ -119,11 +119,7 @@ def _shaped(entry: Any) -> bool:
     params, lists = entry.get("params", {}), [entry.get(kind, []) for kind in ("deps", "outs")]
     if not isinstance(params, dict) or not all(isinstance(some, list) for some in lists):
         return False
-    named = (
-        isinstance(one, dict) and isinstance(one.get("path"), str) and isinstance(one.get("md5", ""), str)
-        for some in lists
-        for one in some
-    )
+    named = (isinstance(one, dict) and isinstance(one.get("path"), str) for some in lists for one in some)
     return all(named) and all(isinstance(values, dict) for values in params.values())
 
 
