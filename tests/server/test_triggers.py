@@ -2,12 +2,13 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.tiny_server import Tiny, judge, train
 
 from pushforward.report import note, notes
-from pushforward.server import runs
+from pushforward.server import pending, runs
 
 pytestmark = pytest.mark.slow
 
@@ -146,6 +147,36 @@ def test_what_is_required_must_be_green_before_a_commit_is_judged(tiny):
     tiny.push("main")
     assert tiny.reason(bad).startswith("scan.yml is required (server.required), and is failure: scan.yml: one / say:")
     assert [run.verdict for run in by_file(tiny, bad)["scan.yml"]] == ["failure"]
+
+
+def test_what_is_required_and_red_after_the_judge_is_told_and_takes_no_verdict_away(tiny):
+    needs = lists(tiny, "deploy", more="  required: [deploy]\n")
+    tiny.commit({workflow("deploy"): flow("deploy", follows("judge"), "echo it is down; exit 1")} | needs)
+    tiny.push("main")
+    commit = tiny.commit()
+    said = tiny.push("main")
+    assert "! NOT GREEN  deploy.yml is required (server.required), and is failure: deploy.yml: one / say:" in said
+    assert "JUDGED" in said, "the verdict is told all the same"
+    assert [one["verdict"] for one in tiny.reports(commit)] == ["hold"]
+    assert [run.verdict for run in by_file(tiny, commit)["deploy.yml"]] == ["failure"]
+
+
+def test_what_follows_a_schedule_runs_once_it_has_ended(tiny):
+    files = {
+        workflow("nightly"): flow("nightly", '{schedule: [{cron: "* * * * *"}]}', "echo looked"),
+        workflow("digest"): flow(
+            "digest", follows("nightly"), 'echo "after $E"', "env: {E: '${{ github.event.workflow_run.event }}'}\n"
+        ),
+    }
+    tiny.commit(files | lists(tiny, "nightly", "digest"))
+    tiny.push("main")
+    tiny.wait(tiny.idle)
+    then = (datetime.now(UTC) - timedelta(hours=1)).strftime(pending.DUE)
+    pending.remember(tiny.server, {"nightly.yml * * * * *": then})
+    tiny.pushforward("dispatch")
+    told = ended(tiny, "digest.yml")[0]
+    assert (told.verdict, told.job.level, told.job.on) == ("success", 1, "workflow_run")
+    assert "after schedule" in log_of(tiny, told)
 
 
 def test_an_own_tag_starts_what_answers_to_it_and_nothing_else(tiny):
