@@ -26,7 +26,6 @@ from pushforward.server.runs import ATTEMPTS, Job, Run
 KEPT_RUNS = 200
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
-SUPERSEDED = ("pull_request", "schedule", "workflow")  # what a newer run of the same group may end
 Say = Callable[[str], None]
 
 
@@ -297,17 +296,16 @@ class Coordinator:
         """Call off what a newer run of its group is to end: of branches, schedules and single workflows only."""
         from pushforward.server import concurrency
 
-        older = [job for job in at_work if job.event in SUPERSEDED]
+        older = list(at_work)
         for job in waiting:
             if not concurrency.of(self.server, job, self.main).cancel_in_progress:
                 continue
-            for other in older:
+            for other in (one for one in older if concurrency.may_end(job, one)):
                 run = runs.load(self.server, other.key)
                 late = run is not None and runs.judging(run)
                 if not late and self._exclude(job, other) and not runs.cancelled(self.server, other.key):
                     runs.mark_cancelled(self.server, other.key, f"{runs.SUPERSEDED}{job.commit[:9]}")
-            if job.event in SUPERSEDED:
-                older.append(job)
+            older.append(job)
 
     def _limit(self) -> int:
         from pushforward.server import concurrency
