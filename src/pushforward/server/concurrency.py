@@ -77,7 +77,7 @@ def _made(about: str) -> Concurrency:
 
 def _own(server: Server, job: Job) -> Concurrency | None:
     """The group of a single workflow: its own, as the commit that it runs says; without one nothing excludes it."""
-    with contextlib.suppress(PushforwardError):
+    with contextlib.suppress(PushforwardError, OSError):
         what = requests.load(server, job).event
         flow = next((one for one in pending.workflows(server, what.sha) if one.file == job.file), None)
         return workflow.concurrency(flow, _context(server, job, flow, what)) if flow else None

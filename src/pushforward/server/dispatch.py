@@ -19,7 +19,7 @@ from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
 from pushforward.git.server import PUSHED, SPOOL, Server
-from pushforward.server import pending, post_receive, recover, runs
+from pushforward.server import pending, post_receive, recover, requests, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
@@ -78,6 +78,7 @@ class Coordinator:
             self._enlist_withdrawn()
             self._enlist_tagged()
             self._take_up()
+            requests.close_ended(self.server)
             known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
@@ -227,7 +228,7 @@ class Coordinator:
             (runs.folder(self.server, run.job.key) / runs.DONE).touch()
         elif run.job.event == "pull_request":
             self._conclude(run, f"{runs.CANCELLED}{run.job.branch} was deleted before its turn")
-        else:
+        elif run.job.event != "workflow":  # what that is told could not be read, or has come meanwhile
             shutil.rmtree(runs.folder(self.server, run.job.key), ignore_errors=True)
 
     def _conclude(self, run: Run, why: str) -> None:
