@@ -151,7 +151,8 @@ def test_a_field_is_a_name_and_a_value(texts, said):
 def test_a_payload_is_a_small_object():
     assert inputs.payload("t", "") == {}
     assert inputs.payload("t", '{"a": [1]}') == {"a": [1]}
-    for kind, text in (("", "{}"), ("t" * 101, "{}"), ("t", "[]"), ("t", "{"), ("t", str({}.fromkeys(range(11))))):
+    wrong = ("[]", "{", str({}.fromkeys(range(11))), '{"a": NaN}', '{"a": [-Infinity]}')
+    for kind, text in (("", "{}"), ("t" * 101, "{}"), *(("t", one) for one in wrong)):
         with pytest.raises(PushforwardError):
             inputs.payload(kind, text)
     with pytest.raises(PushforwardError, match="at most 10 properties"):
@@ -159,3 +160,4 @@ def test_a_payload_is_a_small_object():
     assert inputs.hears(flow("a", "{repository_dispatch: {types: t}}"), "t")
     assert inputs.hears(flow("a", "repository_dispatch"), "t")
     assert not inputs.hears(flow("a", "{repository_dispatch: {types: [u]}}"), "t")
+    assert not inputs.hears(flow("a", "{repository_dispatch: {types: {t: u}}}"), "t")

@@ -104,7 +104,14 @@ def hears(flow: Workflow, kind: str) -> bool:
     if "repository_dispatch" not in flow.on:
         return False
     types = flow.on["repository_dispatch"].get("types")
-    return types is None or kind in strings(types)
+    try:
+        return types is None or kind in strings(types)
+    except ValueError:
+        return False  # whoever pushes such a file is told
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def payload(kind: str, text: str) -> dict[str, Any]:
@@ -112,7 +119,7 @@ def payload(kind: str, text: str) -> dict[str, Any]:
     if not 0 < len(kind) <= LONGEST_TYPE:
         raise PushforwardError(f"a type has 1 to {LONGEST_TYPE} characters", next="--event TYPE", exit_code=USAGE)
     try:
-        found = json.loads(text or "{}")
+        found = json.loads(text or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pushforward.errors import PushforwardError
 from pushforward.gate.profile import Profile
 from pushforward.gate.verdict import Verdict, worst_first
-from pushforward.text import plain, shorten
+from pushforward.text import prose, shorten
 from pushforward.untrusted import plain_json
 
 LONGEST_VERDICT = 30_000  # characters of its JSON, or about that
@@ -170,7 +170,7 @@ def table(workflows: Sequence[Workflow]) -> str:
     ]
     for one in sorted(workflows, key=lambda one: (one.verdict == "success", one.id)):
         mark = "✓" if one.verdict == "success" else "**!**"
-        why = f": {plain(one.reason, LONGEST_SUBJECT)}".replace("|", "\\|") if one.reason else ""
+        why = f": {prose(one.reason, LONGEST_SUBJECT)}" if one.reason else ""
         rows.append(f"| {mark} {one.id} | {one.on} | {one.verdict}{why} | {one.seconds:.1f} |")
     return "\n".join(rows) + "\n"
 

@@ -96,7 +96,10 @@ def put(repository: Repository, commit: str, report: "Report", *, lock: Path, re
 
 
 def beside(repository: Repository, commit: str, told: "Sequence[Workflow]", *, lock: Path) -> None:
-    """Tell below the reports of `commit` how its single workflows have ended; of a commit without a report, nothing."""
+    """Tell below the reports of `commit` how its single workflows have ended; of a commit without a report, nothing.
+
+    Of each run the newest word stands; what is known of others stays.
+    """
     _change(repository, commit, lambda reports: reports, lock=lock, workflows=told)
 
 
@@ -123,7 +126,7 @@ def _change(
     *,
     lock: Path,
     remote: str = "",
-    workflows: "Sequence[Workflow] | None" = None,
+    workflows: "Sequence[Workflow]" = (),
 ) -> None:
     """Read, decide, write: by compare and swap, and once more from what is there where somebody else was first.
 
@@ -142,7 +145,8 @@ def _change(
             there = note.load(kept[1]) if kept else note.Kept(note.About(), ())
             before = [*there.reports]
             after = step(before)
-            told = there.workflows if workflows is None else tuple(workflows)
+            known_ones = {one.id: one for one in (*there.workflows, *workflows)}
+            told = tuple(sorted(known_ones.values(), key=lambda one: one.id))
             if after == before and (told == there.workflows or not after):
                 return
             about = note.about(itself[1]) if itself and itself[0] == "commit" else note.About()

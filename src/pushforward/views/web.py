@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         asked = urlsplit(self.path)
         path = unquote(asked.path).removeprefix("/")
-        if path == STREAM and self.pages.setting.served:
+        if path.rpartition("/")[2] == STREAM and self.pages.setting.served:  # of each model's own pages too
             self._stream()
             return
         try:
@@ -208,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.close_connection, before = True, self.pages.setting.desk.mark()
             end = time.monotonic() + STREAM_SECONDS
-            self.wfile.write(b"retry: 1000\n\n")
+            # what came between the page and this, the page asks for at once
+            self.wfile.write(f"retry: 1000\ndata: {before}\n\n".encode())
             while time.monotonic() < end:
                 time.sleep(LOOK_SECONDS)
                 now = self.pages.setting.desk.mark()
