@@ -10,6 +10,6 @@ ends it, or is `carried`, for nothing is judged anew, or `untrained`, for its ho
 workflow files of a commit, its own or the tool's; `telling` has people told of a run's end, `beside` of what serves
 elsewhere; `care` tells the machine's fault from the commit's; `record` keeps what came of a run; `runs`, their `steps`
 and `console` show it, and whose turn comes before whose, as `dispatch` has written it; `recover` clears what the dead
-leave; `clone` is what act, typed in a clone, has in place of a server. The only room that starts detached processes.
-`commands` alone may import it.
+leave, and what hooks have `left` is read as hostile; `clone` is what act, typed in a clone, has in place of a server.
+The only room that starts detached processes. `commands` alone may import it.
 """
