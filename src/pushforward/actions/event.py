@@ -154,6 +154,7 @@ def context(event: Event, repository: Repository, *, workflow_name: str = "") ->
             "run_attempt": "1",
         },
         "inputs": dict(event.inputs),
+        "vars": {},  # nobody sets any here
     }
 
 
