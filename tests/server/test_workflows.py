@@ -250,10 +250,10 @@ def test_each_workflow_has_an_alarm_of_its_own(lint, monkeypatch):
     done = SimpleNamespace(learned=None, conclusion="success")
     monkeypatch.setattr(workflows, "run_workflow", lambda *_, **__: rung.append(signal.alarm(0)) or done)
     monkeypatch.setattr(workflows, "Provision", lambda *_, **__: SimpleNamespace(setup=lambda *_, **__: None))
-    signal.alarm(5)
+    signal.alarm(300)
     doing._workflow(load("lint.yml", flow("lint", "push")), doing.subject.event, doing.subject.commit)
     minutes = 2 * doing.subject.settings.server.timeout_minutes + workflows.BUILD_MINUTES
-    assert 60 * minutes - 5 <= rung[0] <= 60 * minutes
+    assert 60 * minutes - 60 <= rung[0] <= 60 * minutes
 
 
 def test_a_green_follower_is_handed_the_same_when_it_runs_again(lint, tmp_path):
