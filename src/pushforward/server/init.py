@@ -110,8 +110,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
     whereabouts.refuse_gutted(bare)
-    form.check(Repository(bare))
     readable(Repository(bare))
+    form.check(Repository(bare))
     followable(Repository(bare))
     if told := unshared(Repository(bare)):
         say(f"lost     {told}; to share it again: {shares(bare)}")
