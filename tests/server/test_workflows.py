@@ -13,7 +13,7 @@ from pushforward.actions.event import Event
 from pushforward.actions.workflow import load
 from pushforward.errors import BUG, TOOL, MachineError, PushforwardError
 from pushforward.git.refs import ZERO
-from pushforward.server import ends, execute, recover, requests, runs, triggers, workflows
+from pushforward.server import ends, execute, record, recover, requests, runs, triggers, workflows
 from pushforward.server.record import Outcome
 from pushforward.server.requests import Request
 from pushforward.server.required import Required
@@ -123,6 +123,15 @@ def test_whoever_hears_of_a_failure_hears_of_the_last_attempt(tiny, monkeypatch,
         runs.store(tiny.server, run)
         execute.conduct(tiny.server, run, [])
         assert len(followed) == (attempt == runs.ATTEMPTS)
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_what_is_tried_again_may_hand_on_what_was_left(tiny, final):
+    job = Job("push", MAIN, commit(tiny))
+    left = runs.folder(tiny.server, job.key) / "judged" / "verdict"
+    left.mkdir(parents=True)
+    record.put(tiny.server, Run(job, attempt=1), Outcome("promote", "", subject=job.commit, final=final), last=False)
+    assert left.exists() != final
 
 
 def test_no_judge_hears_of_a_training_that_nobody_judges(tiny):
