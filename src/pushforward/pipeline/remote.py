@@ -61,7 +61,7 @@ def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
 
 
 def _is_lost(repo: Any, out: Any, *, at_hand: bool = False) -> bool:
-    """Whether an object is not in the remote, and `at_hand` or not. What is kept elsewhere, or nowhere, is not asked."""
+    """Whether an object is not in the remote, and `at_hand` or not. What is kept elsewhere is not asked."""
     if not (out.use_cache and out.can_push and out.hash_info) or out.stage.is_repo_import:
         return False
     oid = out.hash_info.value

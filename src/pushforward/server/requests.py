@@ -135,15 +135,14 @@ def given(server: Server, job: Job, target: Path) -> None:
 
 
 def close(server: Server, run: Run) -> None:
-    """Note that a run has its last word; of one that did not end well all stays that it takes to try again."""
+    """Note that a run has its last word; all that it takes to run it again stays in its folder, for as long as that."""
     place, folder = _path(server, run.job.key), runs.folder(server, run.job.key)
     handed = place.with_suffix(f".{GIVEN}")
     with contextlib.suppress(OSError):
         shutil.copyfile(place, folder / KEPT)
-    if run.verdict != "success" and handed.is_dir():
+    if handed.is_dir():
         shutil.rmtree(folder / GIVEN, ignore_errors=True)
         handed.rename(folder / GIVEN)
-    shutil.rmtree(handed, ignore_errors=True)
     place.unlink(missing_ok=True)
 
 

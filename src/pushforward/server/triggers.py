@@ -32,11 +32,14 @@ def beside(server: Server, run: Run, due: Iterable[Workflow], what: Event) -> li
     return _put(server, run, due, what, trusted=run.job.event != "pull_request")
 
 
-def of_branch(server: Server, run: Run, judged: Iterable[str]) -> list[Job]:
-    """Have those run that answer to the push of a branch as such, at its tip, but for the files that are `judged`."""
+def of_branch(server: Server, run: Run, judged: Iterable[str], wanted: Iterable[str]) -> list[Job]:
+    """Have those run that answer to the push of a branch as such, at its tip, but for the files that are `judged`.
+
+    They are called as the default branch has it (`wanted`): what a branch takes off its own list is asked of it still.
+    """
     repository, aside, job = server.repository, set(judged), run.job
     try:
-        listed = _listed(server, job.commit)
+        listed = flows.listed(repository, job.commit, wanted, server.default_branch)
         paths = tuple(repository.changed(_before(server, job), job.commit))
         message = repository.subject(job.commit)
         what = Event("push", job.commit, job.ref, before=job.before, message=message, paths=paths)
