@@ -7,7 +7,7 @@ from tests.tiny_server import train
 
 from pushforward.actions.event import Event
 from pushforward.git.server import Server
-from pushforward.server import concurrency, requests
+from pushforward.server import concurrency, dispatch, requests, runs
 from pushforward.server.requests import Request
 from pushforward.server.runs import Job
 
@@ -130,3 +130,20 @@ def test_a_run_whose_file_is_gone_is_excluded_by_nothing(place):
     gone = place.single("mine", place.main)
     assert not concurrency.of(place.server, gone, place.main).cancel_in_progress
     assert not place.exclude(gone, Job("push", "refs/heads/main", place.main))
+
+
+def test_a_file_beside_ends_its_own_older_run_and_not_what_its_branch_is_judged_by(place):
+    text = LINT.format(group="${{ github.ref }}")
+    older, newer = (place.single("mine", place.commit("mine", lint=f"{text}# {number}\n")) for number in (1, 2))
+    judged = Job("pull_request", "refs/heads/mine", newer.commit, pull=8)
+    coordinator = dispatch.Coordinator(place.server, print, 0.0)
+    coordinator.main = place.main
+    coordinator._supersede([newer], [older, judged])
+    assert runs.cancelled(place.server, older.key) == f"{runs.SUPERSEDED}{newer.commit[:9]}"
+    assert not runs.cancelled(place.server, judged.key)
+
+
+def test_a_run_whose_request_cannot_be_read_now_keeps_what_it_has(place):
+    job = place.single("mine", place.main)
+    dispatch.Coordinator(place.server, print, 0.0)._settle(runs.load(place.server, job.key))
+    assert runs.load(place.server, job.key) is not None
