@@ -1,5 +1,7 @@
 """Which workflow judges, which follow, and which can never start; and inputs as GitHub holds them."""
 
+import json
+
 import pytest
 
 from pushforward.actions import chain, inputs, workflow
@@ -35,6 +37,63 @@ TRAIN = flow("train", "push")
 )
 def test_who_hands_over_a_verdict_judges(flows, found):
     assert [one.name for one in chain.judges([TRAIN, *flows])] == found
+
+
+def runs(script):
+    return f"{{run: {json.dumps(script)}}}"
+
+
+READS = '{run: "cat \\"$PUSHFORWARD_ARTIFACTS/verdict/report.txt\\""}'
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'cat "$PUSHFORWARD_ARTIFACTS/verdict/report.txt"',
+        "cp -r $PUSHFORWARD_ARTIFACTS/verdict here",
+        "python tell.py <$PUSHFORWARD_ARTIFACTS/verdict/verdict.json >told.txt",
+        "# after pushforward gate\necho done",
+        "make all  # as pushforward gate does",
+        "echo 'it waits for pushforward gate' && make",
+        'printf "%s; pushforward gate\\n" "$NAME"',
+        "pushforward gate \\\n  --plan",
+    ],
+)
+@pytest.mark.parametrize("source", ["train", "judge"])
+def test_who_only_mentions_or_reads_a_verdict_judges_nothing(script, source):
+    found = [flow("judge", after("train"), GATE), flow("tell", after(source), runs(script))]
+    assert [one.name for one in chain.judges([TRAIN, *found])] == ["judge"]
+    assert chain.line([TRAIN, *found]) == {"train", "judge"}
+    assert chain.judges([TRAIN, found[1]]) == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'mkdir -p "$PUSHFORWARD_ARTIFACTS/verdict" && cd "$_"',
+        "echo '{}' >\"${PUSHFORWARD_ARTIFACTS}/verdict/verdict.json\"",
+        'cp -r out "$PUSHFORWARD_ARTIFACTS/verdict"\necho done',
+        "python judge.py | tee $PUSHFORWARD_ARTIFACTS/verdict/report.txt",
+        "echo on && .venv/bin/pushforward gate --json",
+        '"$VENV/bin/pushforward" gate  # at last',
+        "pushforward gate --plan && pushforward gate",
+    ],
+)
+def test_who_writes_a_verdict_or_runs_the_gate_judges_under_any_name(script):
+    found = [flow("zebra", after("train"), runs(script)), flow("tell", after("zebra"), READS)]
+    assert [one.name for one in chain.judges([TRAIN, *found])] == ["zebra"]
+    assert chain.handing(found[0]) == ["one"]
+
+
+def test_what_follows_a_judge_judges_nothing():
+    again = "{uses: actions/upload-artifact@%s, with: {name: verdict}}" % ("0" * 40)
+    found = [flow("keep", after("judge"), again), flow("judge", after("train"), GATE)]
+    assert [one.name for one in chain.judges([TRAIN, *found])] == ["judge"]
+
+
+def test_what_has_to_end_before_a_file_does():
+    found = [flow("lint", "push"), flow("scan", after("lint")), flow("other", "push")]
+    assert chain.before([TRAIN, *found], ["scan.yml", "gone.yml"]) == {"lint.yml", "scan.yml"}
 
 
 def test_a_line_goes_back_from_the_judge_to_what_starts_it():

@@ -28,7 +28,15 @@ INSTEAD = {
     "delete": "nothing is told of a ref that goes",
     "release": "there are no releases of a forge here; a tag is one: on: push: tags",
 }
-_GATE = re.compile(r"\bpushforward gate\b(?![^\n]*--(?:plan|ahead))|PUSHFORWARD_ARTIFACTS\S*/verdict\b")
+_GATE = re.compile(r"\bpushforward[\"']?[ \t]+gate\b(?![^\n;&|]*--(?:plan|ahead))")
+_PLACE = r"PUSHFORWARD_ARTIFACTS\S*/verdict\b"
+# It makes the folder, writes to it, or has it as the last word of a copy; who reads it hands over nothing.
+_WRITES = re.compile(
+    rf"\bmkdir\b[^\n;&|]*{_PLACE}|>[ \t]*\S*{_PLACE}|\btee\b[^\n;&|]*{_PLACE}"
+    rf"|\b(?:cp|mv|install|rsync|ln)\b[^\n;&|]*[ \t]\S*{_PLACE}\S*[ \t]*(?=[\n;&|]|$)"
+)
+_SAID = re.compile(r"""\b(?:echo|printf)\b(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|[^\s;&|<>"']+))*""")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,19 +61,26 @@ def followed(flow: Workflow) -> list[str]:
 
 
 def judges(flows: Iterable[Workflow]) -> list[Workflow]:
-    """Those that hand over a verdict: they run the gate, or upload the artifact `verdict`; else have a job `judge`.
+    """Those that hand over a verdict: they run the gate, or upload the artifact `verdict`; else those that write it to
+    where artifacts are; else those with a job `judge`.
 
-    Only what follows another one judges.
+    Only what follows another one judges, and nothing that follows one of these: its verdict is there by then.
     """
     followers = [flow for flow in flows if followed(flow)]
-    told = [flow for flow in followers if _hands_over(flow)]
-    return told or [flow for flow in followers if JUDGE in flow.jobs]
+    for tells in (_hands_over, _writes, _is_called_so):
+        if told := [flow for flow in followers if tells(flow)]:
+            names = {flow.name for flow in told}
+            return [flow for flow in told if not names & set(followed(flow))] or told
+    return []
 
 
 def handing(flow: Workflow) -> list[str]:
     """The jobs of a judge that hand over the verdict, and have to end well."""
-    told = [name for name, job in flow.jobs.items() if any(map(_tells, job.get("steps", [])))]
-    return [JUDGE] if JUDGE in flow.jobs else told
+    if JUDGE in flow.jobs:
+        return [JUDGE]
+    steps = {name: job.get("steps", []) for name, job in flow.jobs.items()}
+    told = [name for name, found in steps.items() if any(map(_tells, found))]
+    return told or [name for name, found in steps.items() if any(map(_puts, found))]
 
 
 def line(flows: Sequence[Workflow]) -> set[str]:
@@ -73,6 +88,16 @@ def line(flows: Sequence[Workflow]) -> set[str]:
     found = {flow.name for flow in judges(flows)}
     for _ in range(MOST_LEVELS):
         found |= {name for flow in flows if flow.name in found for name in followed(flow)}
+    return found
+
+
+def before(flows: Iterable[Workflow], files: Iterable[str]) -> set[str]:
+    """These files, and those of the workflows that they follow, one after the other."""
+    known = list(flows)
+    found = {flow.file for flow in known} & set(files)
+    for _ in range(MOST_LEVELS):
+        names = {name for flow in known if flow.file in found for name in followed(flow)}
+        found |= {flow.file for flow in known if flow.name in names}
     return found
 
 
@@ -182,11 +207,33 @@ def _run(
 
 
 def _hands_over(flow: Workflow) -> bool:
-    return any(_tells(step) for job in flow.jobs.values() for step in job.get("steps", []))
+    return any(map(_tells, _steps(flow)))
+
+
+def _writes(flow: Workflow) -> bool:
+    return any(map(_puts, _steps(flow)))
+
+
+def _is_called_so(flow: Workflow) -> bool:
+    return JUDGE in flow.jobs
+
+
+def _steps(flow: Workflow) -> Iterator[Mapping[str, Any]]:
+    return (step for job in flow.jobs.values() for step in job.get("steps", []))
 
 
 def _tells(step: Mapping[str, Any]) -> bool:
     given = step.get("with")
     name = given.get("name") if isinstance(given, Mapping) else None
     uploads = str(step.get("uses", "")).startswith("actions/upload-artifact@") and name == VERDICT
-    return uploads or bool(_GATE.search(str(step.get("run", ""))))
+    return uploads or bool(_GATE.search(_done(step)))
+
+
+def _puts(step: Mapping[str, Any]) -> bool:
+    return bool(_WRITES.search(_done(step)))
+
+
+def _done(step: Mapping[str, Any]) -> str:
+    """What the script of a step does, a command in one line; without its comments, and without what it only says."""
+    script = str(step.get("run", "")).replace("\\\n", " ")
+    return _COMMENT.sub("", _SAID.sub(":", script))

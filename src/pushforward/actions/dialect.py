@@ -22,13 +22,13 @@ MISSING = {
         {"actor_id", "env", "path", "repository_id", "repository_owner_id", "secret_source", "action_status"}
     ),
     "job": frozenset({"check_run_id", "workflow_ref", "workflow_sha", "workflow_repository", "workflow_file_path"}),
-    "runner": frozenset({"debug"}),
 }
 _OWN = ("on", "concurrency", "permissions", "run-name", "description")
 _OWN_OF_JOB = ("concurrency", "permissions", "environment", "cancel-timeout-minutes")
 _FILLED = frozenset(
     f"github.{name}" for name in ("workflow_ref", "workflow_sha", "triggering_actor", "ref_protected", "repositoryurl")
 ) | {"runner.name", "runner.environment", "strategy.job-index", "strategy.job-total"}
+_TRUTHS = frozenset({"github.ref_protected"})  # true or false, and not the text of it
 _QUOTED = re.compile(r"('(?:[^']|'')*')")
 _INDEXED = re.compile(r"\b(github|strategy|runner)\s*\[\s*'([A-Za-z_-]+)'\s*\]", re.IGNORECASE)
 
@@ -76,11 +76,22 @@ def called(data: Mapping[str, Any], caller: Workflow, event: Event, repository: 
 
 
 def _rendered(data: Mapping[str, Any], on: Mapping[str, Any], named: Workflow, known: Mapping[str, str]) -> str:
-    given = {name: "'{}'".format(value.replace("'", "''")) for name, value in known.items()}
+    given = {
+        name: value if name in _TRUTHS else "'{}'".format(value.replace("'", "''")) for name, value in known.items()
+    }
     rest = {key: value for key, value in data.items() if key not in (*_OWN, "jobs")}
     jobs = {name: _job(job, given) for name, job in data["jobs"].items()}
     whole = {**_filled(rest, given), "name": named.name, "on": on, "jobs": jobs}
-    return json.dumps(whole, default=str, ensure_ascii=False, indent=1)
+    return json.dumps(_numbers(whole), default=str, ensure_ascii=False, indent=1)
+
+
+def _numbers(value: Any) -> Any:
+    """The value with numbers as GitHub writes them: 2.0 is 2, 1e3 is 1000."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return int(text(value)) if isinstance(value, float) and text(value).lstrip("-").isdigit() else value
 
 
 def strategy(job: Mapping[str, Any]) -> dict[str, str] | None:

@@ -132,8 +132,11 @@ def _workflow_run(event: Event, repo: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def context(event: Event, repository: Repository, *, workflow_name: str = "") -> dict[str, Any]:
-    """The `github` context of `event`, and its `inputs`, for expressions that are evaluated outside of a job."""
+def context(event: Event, repository: Repository, *, workflow_name: str = "", run_id: int = 0) -> dict[str, Any]:
+    """The `github` context of `event`, and its `inputs`, for expressions that are evaluated outside of a job.
+
+    `run_id` is the number of the run that they are evaluated for, 0 where there is none yet.
+    """
     kind, short = _split(event.ref)
     return {
         "github": {
@@ -149,11 +152,12 @@ def context(event: Event, repository: Repository, *, workflow_name: str = "") ->
             "repository": repository.full_name,
             "repository_owner": repository.full_name.partition("/")[0],
             "actor": event.sender,
-            "run_id": "0",
-            "run_number": "1",
+            "run_id": str(run_id),
+            "run_number": str(run_id or 1),
             "run_attempt": "1",
         },
         "inputs": dict(event.inputs),
+        "vars": {},  # nobody sets any here
     }
 
 

@@ -28,10 +28,11 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>[-+]?(?:0x[0-9A-Fa-f]+|0o[0-7]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))"
+    r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>-Infinity\b|[-+]?(?:0x[0-9A-Fa-f]+|0o[0-7]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))"
     r"(?![\w.])|(?P<name>[A-Za-z_][\w-]*)|(?P<operator>==|!=|<=|>=|&&|\|\||[!<>()\[\],.*]))"
 )
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "NaN": float("nan"), "Infinity": float("inf")}
+_NEGATIVE = "-Infinity"
 _DEPTH = 50
 
 
@@ -167,6 +168,11 @@ class _Evaluation:
     def _field(self, node: Field) -> Any:
         of = self.of(node.of)
         if node.key is None:
+            if isinstance(of, functions.Filtered):
+                below = [
+                    one.values() if isinstance(one, Mapping) else one for one in of if isinstance(one, (Mapping, list))
+                ]
+                return functions.Filtered(value for each in below for value in each)
             values = of.values() if isinstance(of, Mapping) else of if isinstance(of, list) else ()
             return functions.Filtered(values)
         key = self.of(node.key)
@@ -260,7 +266,7 @@ class _Parser:
         if kind == "string":
             return Literal(token[1:-1].replace("''", "'"))
         if kind == "number":
-            return Literal(functions.number(token))
+            return Literal(-_WORDS["Infinity"] if token == _NEGATIVE else functions.number(token))
         if kind == "operator":
             raise _refusal(self.source, f"unexpected {token!r}")
         if token in _WORDS:

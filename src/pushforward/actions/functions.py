@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+_WHOLE = re.compile(r"0x[0-9A-Fa-f]+|0o[0-7]+")
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _PLACE = re.compile(r"\{\{|\}\}|\{(\d+)\}|[{}]")
 
 # Least and most arguments of the functions that are known everywhere; those of a job are told by GitHub's definition.
@@ -80,12 +82,11 @@ def number(value: Any) -> float:
     if not isinstance(value, str):
         return math.nan
     word = value.strip()
-    try:
-        if word[:2] in ("0x", "0o"):
-            return float(int(word, 0))
-        return float(word) if "_" not in word and word.lower() not in ("nan", "inf", "-inf") else math.nan
-    except ValueError:
-        return math.nan if word else 0.0
+    if _WHOLE.fullmatch(word):
+        return float(int(word, 0))
+    if word in ("Infinity", "-Infinity"):
+        return float(word)
+    return float(word) if _DECIMAL.fullmatch(word) else math.nan if word else 0.0
 
 
 def equal(left: Any, right: Any) -> bool:
@@ -156,12 +157,16 @@ def _format(arguments: list[Any]) -> str:
     return _PLACE.sub(put, template)
 
 
+def _no_json(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _from_json(arguments: list[Any]) -> Any:
     source = text(arguments[0])
     if not source.strip():
         raise ValueError("fromJSON() of nothing")
     try:
-        return json.loads(source, parse_int=float)
+        return json.loads(source, parse_int=float, parse_constant=_no_json)
     except ValueError as wrong:
         raise ValueError(f"fromJSON() of what is no JSON: {source[:40]}") from wrong
 

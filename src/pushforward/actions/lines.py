@@ -1,10 +1,13 @@
 """Where in a YAML file something stands, for who is told of it. Pure."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 
 def line(source: str, path: Sequence[str | int]) -> int:
@@ -46,9 +49,43 @@ def merges(source: str) -> list[int]:
     return sorted(found)
 
 
+_NUMBER = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
+    re.IGNORECASE,
+)
+
+
+class _Core(SafeConstructor):
+    """What YAML's core schema makes of a value (YAML 1.2.2, 10.3.2): ruamel takes more for numbers, and moments."""
+
+    def construct_yaml_int(self, node: ScalarNode) -> Any:
+        """A number, or the text where the core schema has none."""
+        return super().construct_yaml_int(node) if _NUMBER.fullmatch(node.value) else node.value
+
+    def construct_yaml_float(self, node: ScalarNode) -> Any:
+        """A number, or the text where the core schema has none."""
+        return super().construct_yaml_float(node) if _NUMBER.fullmatch(node.value) else node.value
+
+    def construct_yaml_timestamp(self, node: ScalarNode, values: Any = None) -> Any:  # noqa: ARG002
+        """The text: no moment is known to the core schema."""
+        return node.value
+
+
+for _tag, _make in (
+    ("int", _Core.construct_yaml_int),
+    ("float", _Core.construct_yaml_float),
+    ("timestamp", _Core.construct_yaml_timestamp),
+):
+    _Core.add_constructor(f"tag:yaml.org,2002:{_tag}", _make)
+
+
 def reader() -> YAML:
-    """A reader of YAML 1.2 to whom an anchor that is there twice is no news: the later one counts, as YAML has it."""
+    """A reader of YAML 1.2's core schema, as GitHub's: what it has no number for, a moment say, is text.
+
+    To it an anchor that is there twice is no news: the later one counts, as YAML has it.
+    """
     yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Core
     yaml.composer.warn_double_anchors = False
     return yaml
 

@@ -133,7 +133,7 @@ def _resolved(label: str, job: Mapping[str, Any]) -> list[str]:
     strategy = job.get("strategy")
     legs = matrix.legs(strategy.get("matrix")) if isinstance(strategy, dict) else [{}]
     try:
-        found = [expression.evaluate(label, {"matrix": leg}) for leg in legs or ()]
+        found = [expression.evaluate(label, {"matrix": leg, "vars": {}}) for leg in legs or ()]
     except PushforwardError:
         return [label]
     return list(dict.fromkeys(expression.text(one) for one in found)) or [label]

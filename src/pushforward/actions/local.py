@@ -38,7 +38,11 @@ def undeclared(job: Mapping[str, Any], declared: Mapping[str, set[str]]) -> Iter
         of = node.of
         if not (isinstance(of, expression.Field) and getattr(of.key, "value", None) == "outputs"):
             continue
-        step, name = getattr(of.of, "key", None), getattr(node.key, "value", None)
+        if not (isinstance(of.of, expression.Field) and isinstance(of.of.of, expression.Name)):
+            continue
+        if of.of.of.name.lower() != "steps":
+            continue
+        step, name = of.of.key, getattr(node.key, "value", None)
         known = declared.get(str(getattr(step, "value", "")).lower())
         if known is not None and name is not None and str(name).lower() not in known:
             listed = ", ".join(sorted(known)) or "none"

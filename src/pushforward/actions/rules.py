@@ -147,6 +147,8 @@ def _triggers(on: Any) -> Iterator[Fault]:
         return
     for number, entry in enumerate(on.get("schedule") or []):
         try:
+            if cron.ZONE in str(entry["cron"]):  # our own form of both, which no file has
+                raise PushforwardError(f"cron '{entry['cron']}' has more than 5 fields; name the zone as timezone:")
             cron.parse(str(entry["cron"]))
             cron.zone(entry.get("timezone"))
         except PushforwardError as wrong:

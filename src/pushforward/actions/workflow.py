@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from pushforward import untrusted
-from pushforward.actions import cron, lines
+from pushforward.actions import cron, lines, matrix
 from pushforward.actions.expression import ExpressionError, evaluate, text
 from pushforward.errors import PushforwardError
 
@@ -97,6 +97,7 @@ def concurrency(workflow: Workflow, contexts: Mapping[str, Any]) -> Concurrency 
     asked = workflow.data.get("concurrency")
     if asked is None:
         return None
+    contexts = {**contexts, "inputs": _typed(workflow, contexts.get("inputs") or {})}
     if isinstance(asked, str):
         asked = {"group": asked}
     known = {"group", "cancel-in-progress", "queue"}
@@ -123,21 +124,34 @@ def concurrency(workflow: Workflow, contexts: Mapping[str, Any]) -> Concurrency 
     return Concurrency(group, cancel, queue)
 
 
+def _typed(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a run by hand as the context `inputs` has them: true and false are no text there."""
+    declared = (workflow.on.get("workflow_dispatch") or {}).get("inputs") or {}
+    truths = {name for name, how in declared.items() if isinstance(how, dict) and how.get("type") == "boolean"}
+    return {
+        name: value == "true" if name in truths and value in ("true", "false") else value
+        for name, value in given.items()
+    }
+
+
 def job_minutes(workflow: Workflow) -> dict[str, float]:
     """Minutes that each job may take: its `timeout-minutes`, or GitHub's default of 360."""
     return {name: minutes_of(job) or JOB_MINUTES for name, job in workflow.jobs.items()}
 
 
 def minutes_of(job: Mapping[str, Any]) -> float | None:
-    """The `timeout-minutes` of a job, an expression evaluated where it asks for nothing; None where it is no time."""
+    """The `timeout-minutes` of a job, the most of its legs; None where it is no time, or not known before the run."""
     asked = job.get("timeout-minutes", JOB_MINUTES)
+    found = [asked]
     if isinstance(asked, str) and "${{" in asked:
+        strategy = job.get("strategy")
+        legs = matrix.legs(strategy.get("matrix")) if isinstance(strategy, dict) else [{}]
         try:
-            asked = evaluate(asked, {})
+            found = [evaluate(asked, {"vars": {}, "matrix": leg}) for leg in legs or ()]
         except ExpressionError:
             return None
-    usable = isinstance(asked, (int, float)) and not isinstance(asked, bool) and asked > 0
-    return float(asked) if usable else None
+    usable = [float(one) for one in found if isinstance(one, (int, float)) and not isinstance(one, bool) and one > 0]
+    return max(usable) if usable and len(usable) == len(found) else None
 
 
 def limit_minutes(workflow: Workflow) -> float:

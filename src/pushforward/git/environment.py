@@ -45,8 +45,9 @@ def personal() -> dict[str, str]:
 
 
 def identity() -> dict[str, str]:
-    """What the environment says of who the person at work is."""
-    return {name: value for name, value in os.environ.items() if IDENTITY.fullmatch(name)}
+    """What the environment says of who the person at work is; a hook that our own git has started is told of us."""
+    told = {name: value for name, value in os.environ.items() if IDENTITY.fullmatch(name)}
+    return {name: value for name, value in told.items() if SERVES.get(name) != value}
 
 
 def handed_on() -> dict[str, str]:

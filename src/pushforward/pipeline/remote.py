@@ -22,10 +22,12 @@ MEND = "pushforward check; for the runners of a forge pushforward check --github
 
 
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
-    """The error where the remote does not have what a lock or a .dvc file names; None where it has all."""
-    for out in repo.index.outs:
-        if not _is_lost(repo, out):
-            continue
+    """The error where the remote does not have what a lock or a .dvc file names; None where it has all.
+
+    Asked where something is missing. What is nowhere goes before what is at hand, a part of which may be gone.
+    """
+    outs = [*repo.index.outs]
+    for out in (out for at_hand in (False, True) for out in outs if _is_lost(repo, out, at_hand=at_hand)):
         if (wrong := _never_pushed(root, out)) is not None:
             return wrong
         return PushforwardError(f"the DVC remote has lost {_named(root, out)}", exit_code=TOOL)
@@ -58,12 +60,12 @@ def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
     return None
 
 
-def _is_lost(repo: Any, out: Any) -> bool:
-    """Whether an object is neither in the remote nor at hand; what is kept elsewhere, or nowhere, is not asked for."""
+def _is_lost(repo: Any, out: Any, *, at_hand: bool = False) -> bool:
+    """Whether an object is not in the remote, and `at_hand` or not. What is kept elsewhere is not asked."""
     if not (out.use_cache and out.can_push and out.hash_info) or out.stage.is_repo_import:
         return False
     oid = out.hash_info.value
-    return not repo.cache.local.exists(oid) and not repo.cloud.get_remote_odb().exists(oid)
+    return repo.cache.local.exists(oid) == at_hand and not repo.cloud.get_remote_odb().exists(oid)
 
 
 def _never_pushed(root: Path, out: Any) -> PushforwardError | None:

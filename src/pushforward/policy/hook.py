@@ -54,6 +54,7 @@ def _write(folder: str, number: int, told: dict[str, Any]) -> None:
     path = Path(folder) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
     fresh = path.with_suffix(".unfinished")
     with fresh.open("w") as file:
+        os.fchmod(file.fileno(), 0o644)  # whoever dispatches reads it, whatever mask its pusher has
         json.dump(told, file)
         file.flush()
         os.fsync(file.fileno())

@@ -19,14 +19,13 @@ from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
 from pushforward.git.server import PUSHED, SPOOL, Server
-from pushforward.server import pending, post_receive, recover, runs
+from pushforward.server import pending, post_receive, recover, requests, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
 KEPT_RUNS = 200
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
-SUPERSEDED = ("pull_request", "schedule", "workflow")  # what a newer run of the same group may end
 Say = Callable[[str], None]
 
 
@@ -79,6 +78,7 @@ class Coordinator:
             self._enlist_withdrawn()
             self._enlist_tagged()
             self._take_up()
+            requests.close_ended(self.server)
             known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
@@ -228,7 +228,7 @@ class Coordinator:
             (runs.folder(self.server, run.job.key) / runs.DONE).touch()
         elif run.job.event == "pull_request":
             self._conclude(run, f"{runs.CANCELLED}{run.job.branch} was deleted before its turn")
-        else:
+        elif run.job.event != "workflow":  # what that is told could not be read, or has come meanwhile
             shutil.rmtree(runs.folder(self.server, run.job.key), ignore_errors=True)
 
     def _conclude(self, run: Run, why: str) -> None:
@@ -297,17 +297,16 @@ class Coordinator:
         """Call off what a newer run of its group is to end: of branches, schedules and single workflows only."""
         from pushforward.server import concurrency
 
-        older = [job for job in at_work if job.event in SUPERSEDED]
+        older = list(at_work)
         for job in waiting:
             if not concurrency.of(self.server, job, self.main).cancel_in_progress:
                 continue
-            for other in older:
+            for other in (one for one in older if concurrency.may_end(job, one)):
                 run = runs.load(self.server, other.key)
                 late = run is not None and runs.judging(run)
                 if not late and self._exclude(job, other) and not runs.cancelled(self.server, other.key):
                     runs.mark_cancelled(self.server, other.key, f"{runs.SUPERSEDED}{job.commit[:9]}")
-            if job.event in SUPERSEDED:
-                older.append(job)
+            older.append(job)
 
     def _limit(self) -> int:
         from pushforward.server import concurrency

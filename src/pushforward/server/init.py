@@ -22,6 +22,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import (
     DELETED,
     FOLDER,
+    PUSHED,
     SHOWN,
     Server,
     followable,
@@ -109,8 +110,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         repository.git("init", "-q", "--bare", "-b", branch, str(bare))
     whereabouts.refuse_headless(bare)
     whereabouts.refuse_gutted(bare)
-    form.check(Repository(bare))
     readable(Repository(bare))
+    form.check(Repository(bare))
     followable(Repository(bare))
     if told := unshared(Repository(bare)):
         say(f"lost     {told}; to share it again: {shares(bare)}")
@@ -317,26 +318,24 @@ def _sources(folder: Path) -> dict[str, bytes]:
 
 
 def _share(server: Server) -> None:
-    """Let the group push where git's configuration does: read what the policy reads, leave what branches were at.
+    """Let the group push where git's configuration does: read what the policy reads, leave what the dispatcher reads.
 
     What the owner's dispatcher runs, and whose signatures count, the group does not change.
     """
     shared = server.repository.git("config", "--get", "core.sharedRepository", check=False).text.lower()
     if shared not in SHARED and not shared.startswith("0"):
         return
-    own, lib, hooked, deleted = (
-        server.folder,
-        server.folder / "lib",
-        Path(server.bare) / "hooks",
-        server.folder / DELETED,
-    )
-    deleted.mkdir(exist_ok=True)
+    own, lib, hooked = server.folder, server.folder / "lib", Path(server.bare) / "hooks"
+    told = [server.folder / name for name in (DELETED, PUSHED)]
+    for path in told:
+        path.mkdir(exist_ok=True)
     group = Path(server.bare).stat().st_gid
-    read = (own, own / "server.json", own / "registry.json", lib, *lib.rglob("*"), hooked, *hooked.iterdir(), deleted)
+    read = (own, own / "server.json", own / "registry.json", lib, *lib.rglob("*"), hooked, *hooked.iterdir(), *told)
     for path in (path for path in read if not path.is_symlink()):
         os.chown(path, -1, group)
         path.chmod((path.stat().st_mode | (0o050 if path.is_dir() else 0o040)) & ~0o022)
-    deleted.chmod(deleted.stat().st_mode | 0o070)
+    for path in told:
+        path.chmod(path.stat().st_mode | 0o070)
 
 
 def welcome(server: Server, clone: Path) -> ssh.Signer:

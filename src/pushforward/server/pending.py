@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.server import DELETED, Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
 from pushforward.report import notes
-from pushforward.server import requests, runs
+from pushforward.server import left, requests, runs
 from pushforward.server.runs import Job
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending
         if ref.object not in reported and ref.object not in pushes:
             before = next((before for before, after in reversed(moves) if after == ref.object), ZERO)
             job = Job("pull_request", ref.name, ref.object, before, _pull(repository, ref.name))
-            jobs.setdefault(ref.object, (_arrival(repository, ref.name), job))
+            jobs.setdefault(ref.object, (arrival(repository, ref.name), job))
         elif any(after == ref.object for _, after in moves[:-1]):
             returned.append(Job("pull_request", ref.name, ref.object, moves[-1][0], _pull(repository, ref.name)))
         for place, (before, after) in enumerate(moves[:-1]):
@@ -116,23 +115,21 @@ def withdrawn(server: Server) -> Iterator[Job]:
     anew begins otherwise.
     """
     repository = server.repository
-    paths = sorted((server.folder / DELETED).glob("*.json"))
-    pushed = {after for _, after in repository.reflog(f"refs/heads/{server.default_branch}")} if paths else set()
-    known = {*notes.reported(repository), *pushed} if paths else set()
-    for path in paths:
-        try:
-            found = json.loads(path.read_text())
-            ref, log = str(found["ref"]), str(found["log"])
-        except OSError:
-            continue
-        except (ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)
+    known: set[str] | None = None
+    for path, found in left.each(server, DELETED):
+        told = found if isinstance(found, dict) else {}
+        ref, log = str(told.get("ref", "")), str(told.get("log", ""))
+        if not left.is_ref(ref, HEADS) or not log:
+            left.set_aside(server, path)
             continue
         there = repository.path / "logs" / ref
         if there.is_file() and there.read_text("utf-8", "replace").partition("\n")[0] == log.partition("\n")[0]:
-            if time.time() - path.stat().st_mtime > LANDS_SECONDS:
+            if left.is_older(path, LANDS_SECONDS):
                 path.unlink(missing_ok=True)
             continue
+        if known is None:
+            pushed = {after for _, after in repository.reflog(f"{HEADS}{server.default_branch}")}
+            known = {*notes.reported(repository), *pushed}
         for before, after in git.moves(log):
             if after not in known:
                 yield Job("pull_request", ref, after, before)
@@ -150,7 +147,8 @@ def overdue(server: Server, seconds: float) -> str:
     return ""
 
 
-def _arrival(repository: Repository, ref: str) -> float:
+def arrival(repository: Repository, ref: str) -> float:
+    """When a branch or a tag was moved last, in seconds since the epoch; 0 where nobody knows."""
     path = repository.path / "logs" / ref
     return path.stat().st_mtime if path.is_file() else 0.0
 

@@ -258,14 +258,19 @@ def _follow_caused(server: Server, seen: set[str], worker: subprocess.Popen[byte
 
 
 def _of_tags(server: Server, updates: list[tuple[str, str, str]]) -> list[Job]:
-    """What tags start that are none of the registry's, whoever has taken them up: a dispatcher may have been first."""
+    """What tags start that are none of the registry's, whoever has taken them up: a dispatcher may have been first.
+
+    What an earlier push of the same tag has started was asked for before this one moved it.
+    """
     pushed = {(ref, new) for _, new, ref in updates if ref.startswith("refs/tags/") and new != ZERO}
     if not pushed:
         return []
-    from pushforward.server import triggers  # only where there is a tag
+    from pushforward.server import pending, triggers  # only where there is a tag
 
     triggers.of_tags(server)
-    found = [run.job for run in runs.listed(server) if run.job.serial and (run.job.ref, run.job.tag) in pushed]
+    landed = {(ref, new): pending.arrival(server.repository, ref) for ref, new in pushed}
+    known = [run for run in runs.listed(server) if run.job.serial and (run.job.ref, run.job.tag) in landed]
+    found = [run.job for run in known if run.asked >= landed[run.job.ref, run.job.tag]]
     if not found and (many := triggers.too_many(ref for ref, _ in pushed)):
         print(many, flush=True)
     return found

@@ -60,8 +60,9 @@ class Provision:
     def _policy(self, python: Path, cache: Path, *, writes: bool) -> jail.Policy:
         """What a workflow may touch.
 
-        Only a judge writes into the repository: looks, and tags on the default branch; so does a schedule that asks
-        for it. The store takes what a push to the default branch has made. Nobody sees the server's keys.
+        Only a judge writes into the repository: looks, and tags on the default branch; so does what the default branch
+        has run by itself and asks for it. The store takes what a push to the default branch has made. Nobody sees the
+        server's keys.
         """
         server, event_name = self.server, self.job.event
         bare, keys = Path(server.bare), signers.private_key(Path(server.bare)).parent
@@ -82,10 +83,14 @@ class Provision:
 
     @property
     def _is_the_default_branch_s(self) -> bool:
-        """Whether what runs is the default branch's as it is now, and nothing that a push has just brought."""
+        """Whether what runs is a file of the default branch, as it is or as it was when it was asked for, and hears of
+        something other than a push: of what a push itself starts nobody has judged anything yet.
+        """
         if self.job.event != "workflow":
             return self.job.event == "schedule"
-        return self.trusted and self.job.on not in {"push", "pull_request"} and self.subject.commit == self.subject.main
+        if not self.trusted or self.job.on in {"push", "pull_request"}:
+            return False
+        return not self.repository.unmerged([self.subject.commit], self.subject.main)  # it may have been taken back
 
     def _environment(self, python: Path, cache: Path) -> dict[str, str]:
         server, subject = self.server, self.subject

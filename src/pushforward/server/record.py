@@ -129,7 +129,8 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     if final and job.event == "pull_request" and outcome.report:
         # the note is what says that all is there
         notes.put(repository, job.commit, outcome.report, lock=server.folder / notes.LOCK)
-    for used in ("cache", "artifacts", "judged"):
+    # what is tried again may have been tagged, and hands on what was left then
+    for used in ("cache", *(("artifacts", "judged") if final else ())):
         shutil.rmtree(folder / used, ignore_errors=True)
     return dataclasses.replace(held(run, outcome), final=final, machine=False, failures=0)
 

@@ -19,7 +19,7 @@ from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import ZERO
 from pushforward.git.server import ASKED, Server
-from pushforward.server import runs
+from pushforward.server import left, runs
 from pushforward.server.runs import Job, Run
 
 GIVEN = "given"  # artifacts of the run that it follows
@@ -77,8 +77,9 @@ def put(server: Server, request: Request, given: Iterable[Path] = ()) -> bool:
     for folder in given:
         if folder.is_dir() and not folder.is_symlink():
             shutil.copytree(folder, target / folder.name, symlinks=True)
-    runs.store(server, Run(job, asked=time.time()))
-    durable.write(place, request.dump())
+    durable.write(place, request.dump())  # first: of a request a dispatcher makes the run, of a run nobody a request
+    if runs.load(server, job.key) is None:
+        runs.store(server, Run(job, asked=time.time()))
     return True
 
 
@@ -88,17 +89,34 @@ def waiting(server: Server) -> list[Job]:
     paths = sorted(folder.glob("*.json"), key=_when) if folder.is_dir() else []
     found = []
     for path in paths:
-        request = _read(path)
+        try:
+            request = _read(path)
+        except OSError:
+            continue  # it is there the next time, or is over
         if request is None:
-            path.unlink(missing_ok=True)  # nobody can run what nobody can read
+            left.set_aside(server, path)  # nobody can run what nobody can make anything of
         else:
             found.append(request.job)
     return found
 
 
+def close_ended(server: Server) -> None:
+    """Close what has its last word, and whose process died before it could say so: nothing is deployed twice.
+
+    What was asked for after that word is to be run again.
+    """
+    for path in (server.folder / ASKED).glob("*.json"):
+        run = runs.load(server, path.stem)
+        if run is not None and run.final and _when(path) < run.ended and not runs.is_running(server, path.stem):
+            close(server, run)
+
+
 def load(server: Server, job: Job) -> Request:
-    """What a run is told. Raises `PushforwardError` where that is gone."""
-    request = _read(_path(server, job.key)) or _read(runs.folder(server, job.key) / KEPT)
+    """What a run is told. Raises `PushforwardError` where that is gone, OSError where it cannot be read now."""
+    request = None
+    for path in (_path(server, job.key), runs.folder(server, job.key) / KEPT):
+        with contextlib.suppress(FileNotFoundError):
+            request = request or _read(path)
     if request is None:
         raise PushforwardError(f"what {job.id} was to be told is gone", next="start it again")
     return request
@@ -117,15 +135,14 @@ def given(server: Server, job: Job, target: Path) -> None:
 
 
 def close(server: Server, run: Run) -> None:
-    """Note that a run has its last word; of one that did not end well all stays that it takes to try again."""
+    """Note that a run has its last word; all that it takes to run it again stays in its folder, for as long as that."""
     place, folder = _path(server, run.job.key), runs.folder(server, run.job.key)
     handed = place.with_suffix(f".{GIVEN}")
     with contextlib.suppress(OSError):
         shutil.copyfile(place, folder / KEPT)
-    if run.verdict != "success" and handed.is_dir():
+    if handed.is_dir():
         shutil.rmtree(folder / GIVEN, ignore_errors=True)
         handed.rename(folder / GIVEN)
-    shutil.rmtree(handed, ignore_errors=True)
     place.unlink(missing_ok=True)
 
 
@@ -165,11 +182,12 @@ def _when(path: Path) -> float:
 
 
 def _read(path: Path) -> Request | None:
+    """The request in a file, None where it is none; raises OSError."""
     known = {one.name for one in fields(Event)}
     try:
-        found = json.loads(path.read_text())
+        found = left.read(path)
         told = {name: value for name, value in found["event"].items() if name in known}
         told |= {name: tuple(told[name]) for name in LISTS if isinstance(told.get(name), list)}
         return Request(Job(**found["job"]), Event(**({"before": ZERO} | told)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

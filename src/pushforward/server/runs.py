@@ -334,7 +334,7 @@ def _version_of(repository: Repository, commit: str) -> str:
 def revive(server: Server, job: Job) -> bool:
     """Take back what was said of a commit that was superseded, where its branch has come back to it."""
     run = load(server, job.key)
-    if run is None or not run.final or not run.reason.startswith(SUPERSEDED):
+    if job.event == "workflow" or run is None or not run.final or not run.reason.startswith(SUPERSEDED):
         return False
     forget(server, job)
     return True

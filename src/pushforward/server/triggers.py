@@ -5,9 +5,7 @@ Each is a run of its own, by a request (`requests`). What leads to a verdict is 
 
 import contextlib
 import functools
-import json
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from pushforward.git.refs import HEADS, TAGS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import PUSHED, Server
 from pushforward.pipeline.revision import Revision
-from pushforward.server import flows, pending, requests
+from pushforward.server import flows, left, pending, requests
 from pushforward.server.requests import Request
 from pushforward.server.runs import Job, Run
 
@@ -34,11 +32,14 @@ def beside(server: Server, run: Run, due: Iterable[Workflow], what: Event) -> li
     return _put(server, run, due, what, trusted=run.job.event != "pull_request")
 
 
-def of_branch(server: Server, run: Run, judged: Iterable[str]) -> list[Job]:
-    """Have those run that answer to the push of a branch as such, at its tip, but for the files that are `judged`."""
+def of_branch(server: Server, run: Run, judged: Iterable[str], wanted: Iterable[str]) -> list[Job]:
+    """Have those run that answer to the push of a branch as such, at its tip, but for the files that are `judged`.
+
+    They are called as the default branch has it (`wanted`): what a branch takes off its own list is asked of it still.
+    """
     repository, aside, job = server.repository, set(judged), run.job
     try:
-        listed = _listed(server, job.commit)
+        listed = flows.listed(repository, job.commit, wanted, server.default_branch)
         paths = tuple(repository.changed(_before(server, job), job.commit))
         message = repository.subject(job.commit)
         what = Event("push", job.commit, job.ref, before=job.before, message=message, paths=paths)
@@ -108,26 +109,30 @@ def of_end(
 def of_tags(server: Server, say: Say = lambda _: None) -> list[Job]:
     """Have those run that answer to the tags which people have pushed, and which are none of the registry's."""
     found: list[Job] = []
-    folder = server.folder / PUSHED
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        try:
-            told = [(str(ref), str(new)) for ref, new in json.loads(path.read_text())["tags"]]
-        except OSError:
-            continue
-        except (ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)
+    for path, left_ in left.each(server, PUSHED):
+        told = tags_in(left_)
+        if told is None:
+            left.set_aside(server, path)
             continue
         landed = [(ref, new) for ref, new in told if any(after == new for _, after in server.repository.reflog(ref))]
-        if not landed:
-            if time.time() - path.stat().st_mtime > pending.LANDS_SECONDS:
-                path.unlink(missing_ok=True)
-            continue
+        if len(landed) < len(told) and not left.is_older(path, pending.LANDS_SECONDS):
+            continue  # git moves them one by one
         if many := too_many(ref for ref, _ in landed):
             say(many)
         else:
             found += [job for ref, new in landed for job in _of_tag(server, ref, new, path.stem, say)]
         path.unlink(missing_ok=True)
     return found
+
+
+def tags_in(told: object) -> list[tuple[str, str]] | None:
+    """The tags that a file of the hook's tells of, with their objects; None where it tells of anything else."""
+    tags = told.get("tags") if isinstance(told, dict) else None
+    pairs = [tuple(one) for one in tags if isinstance(one, list)] if isinstance(tags, list) else []
+    if not isinstance(tags, list) or len(pairs) < len(tags):
+        return None
+    usable = all(len(one) == 2 and left.is_ref(one[0], TAGS) and left.is_object(one[1]) for one in pairs)
+    return pairs if usable else None
 
 
 def too_many(refs: Iterable[str]) -> str:

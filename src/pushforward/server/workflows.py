@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,13 @@ from pushforward.registry.grammar import REVIEW_TAG
 from pushforward.report import notes
 from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.server import plan, record, recover, requests, runs, triggers, untrained
+from pushforward.server import ends, plan, record, recover, requests, runs, triggers, untrained
 from pushforward.server.carried import carried, would_run_on_main
 from pushforward.server.console import Console, Lines
+from pushforward.server.ends import Ended
 from pushforward.server.provision import Provision
 from pushforward.server.record import Outcome
+from pushforward.server.required import Required
 from pushforward.server.runs import Job, Run
 from pushforward.server.subject import Subject
 from pushforward.server.wish import Wish
@@ -41,20 +43,9 @@ REVIEW = "review"  # how the name of the workflow ends of whose end the judge he
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
 LEFT = ("verdict.json", "report.md", "report.txt")  # by a judge that has come to a verdict
-BUILD_MINUTES = 40  # what building environments may take beside the workflows
+BUILD_MINUTES = 40  # what building an environment may take beside a workflow
 ALONE = ("tag", "schedule", "workflow")  # nobody judges what such a run does
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
-
-
-@dataclasses.dataclass(frozen=True)
-class Ended:
-    """A workflow that has ended: by which event it was started, as the how manieth in a row, and whether it judges."""
-
-    flow: Workflow
-    result: WorkflowResult
-    source: str
-    level: int
-    judge: bool = False
 
 
 class Execution:
@@ -67,7 +58,6 @@ class Execution:
         self, server: Server, what: Run, console: Console, wish: Wish, see_to: Callable[[Job], Run | None]
     ) -> None:
         self.server, self.run, self.job, self.console, self.wish = server, what, what.job, console, wish
-        self.see_to = see_to
         self.ended: list[Ended] = []  # what others may follow
         self.red = ""  # what is required, comes after the judge and did not end well
         self.folder = runs.folder(server, what.job.key)
@@ -80,18 +70,18 @@ class Execution:
         self.own = True  # what is found is the commit's own; what failed may also be the machine's
         self.subject = Subject(server, what.job)
         self.repository = server.repository
+        self.required = Required(server, self.subject.settings.server.required, see_to)
 
     def outcome(self) -> Outcome:
         """Run them all; raises `PushforwardError` where there is no outcome, `WaitsError` where there is none yet."""
         if self.run.attempt > 1 and (found := self._finished_before()):
-            return found
+            self.ended = [*ends.of_version(self.subject)]
+            self._require_after()
+            return self._told(found)
         recover.clear(self.folder, keep=KEPT)
         subject, alone = self.subject, self.job.event in ALONE
         planned = None if alone else plan.of(subject)
         started = [*planned.line] if planned else subject.due(subject.commit, subject.event)
-        # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
-        most = 2 * max(1, len(started)) * subject.settings.server.timeout_minutes
-        signal.alarm(60 * (most + BUILD_MINUTES))
         if REVIEW_TAG.fullmatch(self.job.branch) and self.job.event == "tag":
             return self._reviewed()
         if planned is None:
@@ -101,8 +91,10 @@ class Execution:
         if not started and not planned.judged and planned.beside:
             raise self._no_verdict(planned.beside)
         if not started or (not subject.trusted and not would_run_on_main(subject)):
+            self._require(beside)
             return carried(subject)
         if skipped := untrained.begin(self.server, subject, self.console.say, insisted=self.run.insisted):
+            self._require(beside)
             return skipped
         self.console.say(subject.headline())
         for flow in started:
@@ -123,7 +115,8 @@ class Execution:
         """Have that run which the push starts beside what is judged."""
         found = triggers.beside(self.server, self.run, planned.beside, self.subject.event)
         if not self.subject.trusted:
-            found += triggers.of_branch(self.server, self.run, [flow.file for flow in planned.line])
+            wanted = self.subject.settings.server.workflows
+            found += triggers.of_branch(self.server, self.run, [flow.file for flow in planned.line], wanted)
         for job in found:
             self.console.say(f"  beside: {job.file} ({job.on}), {job.id}")
         return found
@@ -137,7 +130,7 @@ class Execution:
 
     def _judge(self, flow: Workflow, result: WorkflowResult, source: str, level: int = 0) -> None:
         """Run what lies between `flow` and the judge, and the judge; one that cannot work hands on to one before."""
-        self._require(self._follow(self.ended[-1], only=self._required))
+        self._require(self._follow(self.ended[-1], only=self.required.awaited))
         for judge in self.subject.judges():
             follow_up = self.subject.follow_up(flow, result, judge)
             known, broken = self.subject.workflows(judge), ""
@@ -154,7 +147,7 @@ class Execution:
                 return
             self.console.say(f"  the judge of {judge[:9]} does not work: {broken}")
 
-    def _ask(self, flow: Workflow, what: Event, commit: str, before: "Ended") -> str:
+    def _ask(self, flow: Workflow, what: Event, commit: str, before: Ended) -> str:
         """Have one judge judge; why it does not work, if so."""
         if self.judge is None:
             self._hand_over()
@@ -163,45 +156,31 @@ class Execution:
         self._note(flow, self.judge, "workflow_run", before.level + 1, judge=True)
         return "" if self._has_verdict() or not self.judge.own else self.judge.cause.text
 
-    @property
-    def _required(self) -> list[str]:
-        return self.subject.settings.server.required
-
     def _require(self, jobs: Iterable[Job]) -> None:
-        """Wait for those of these runs that are required; raises where one is red."""
-        for job in jobs:
-            if job.file.rpartition(".")[0] in self._required and (why := self._red(job)):
-                raise why
+        """Wait for those of these runs that are required, or that such a one follows; raises where one is red."""
+        for why in self.required.red(jobs):
+            raise why
 
     def _require_after(self) -> None:
         """Wait for what is required, and comes after the judge."""
-        for one in [one for one in self.ended if one.judge]:
-            for job in self._follow(one, only=self._required):
-                if why := self._red(job):
-                    self.red = self.red or why.message
+        for one in [one for one in self._last if one.judge]:
+            for why in self.required.red(self._follow(one, only=self.required.awaited)):
+                self.red = self.red or why.message
 
-    def _red(self, job: Job) -> PushforwardError | None:
-        """Why a required run is not green; None where it is."""
-        run = self.see_to(job)
-        if run is None or run.machine:
-            return MachineError(f"{job.file}, which is required, could not be run", next="pushforward dispatch")
-        if run.verdict in {"success", "skipped"}:
-            return None
-        why = f"{job.file} is required (server.required), and is {run.verdict}: {run.reason}"
-        return PushforwardError(why, next=f"pushforward runs logs --all {job.id}")
+    @property
+    def _last(self) -> list[Ended]:
+        """How each workflow has ended last: of judges one may have handed on to another."""
+        return [*{one.flow.file: one for one in self.ended}.values()]
 
     def follow(self) -> None:
         """Have that run which follows what has ended; once it is known what this run came to."""
-        for one in self.ended:
+        for one in self._last:
             self._follow(one)
 
-    def _follow(self, one: "Ended", only: Iterable[str] | None = None) -> list[Job]:
-        """Have the followers of a workflow run, or `only` those; not what is judged, which has run or runs now."""
-        if only is not None and not [*only]:
+    def _follow(self, one: Ended, only: Collection[str] | None = None) -> list[Job]:
+        """Have the followers of a workflow run, or `only` those."""
+        if only is not None and not only:
             return []
-        inside = {done.flow.file for done in self.ended}
-        if self.job.event not in ALONE:
-            inside |= self._leading()
         left = self.judged if one.judge else self.artifacts
         handed = [*left.glob("*"), *(() if one.judge else (self.judged / "train",))]
         return triggers.of_end(
@@ -212,10 +191,22 @@ class Execution:
             one.source,
             self.subject.id,
             level=one.level,
-            aside=inside,
+            aside=self._aside(one),
             artifacts=handed,
             only=only,
         )
+
+    def _aside(self, one: Ended) -> set[str]:
+        """The files that do not follow an end as runs of their own: what leads to a judge has run or runs now.
+
+        Of what nobody judges no judge hears: it would have no keys.
+        """
+        aside = {done.flow.file for done in self.ended}
+        if self.job.event in ALONE:
+            with contextlib.suppress(PushforwardError):
+                aside |= {flow.file for flow in chain.judges(triggers.listed_at(self.server, self.subject.main))}
+            return aside
+        return aside if one.judge else aside | self._leading()
 
     def _leading(self) -> set[str]:
         """The files that lead to a judge by what judges this push, and those that are to from the next push on."""
@@ -325,6 +316,8 @@ class Execution:
         """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
         self.wish.heed()
         workflow.concurrency(flow, event.context(what, self.subject.where))  # what cannot be evaluated is refused
+        # whatever hangs beside the workflow, which has a limit of its own: the process ends, and all that it started
+        signal.alarm(60 * (2 * self.subject.settings.server.timeout_minutes + BUILD_MINUTES))
         runs.change(self.server, self.job.key, stage=JUDGE if privileged else flow.file)
         if privileged:
             self.wish.heed()  # whoever asks from now on is told that it is too late
@@ -356,8 +349,7 @@ class Execution:
             raise self._no_verdict()
         jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
         found, standing = self._settled(self._verdict())
-        if self.red:
-            found = dataclasses.replace(found, passed="", terminal=f"! NOT GREEN  {self.red}\n{found.terminal}")
+        found = self._told(found)
         if jobs.get("promote") in {None, "success", "skipped"}:
             return found
         name = standing.version.name if standing and standing.version else ""
@@ -371,6 +363,12 @@ class Execution:
             told = dataclasses.replace(told, text=text)
         terminal = f"! {head}  {why}{self._last_words()}\n{found.terminal}"
         return dataclasses.replace(found, terminal=terminal, report=told, final=False)
+
+    def _told(self, found: Outcome) -> Outcome:
+        """The outcome, with what is required and is red after the judge."""
+        if not self.red:
+            return found
+        return dataclasses.replace(found, passed="", terminal=f"! NOT GREEN  {self.red}\n{found.terminal}")
 
     def _settled(self, found: Outcome) -> tuple[Outcome, "promote.Standing | None"]:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
