@@ -6,7 +6,7 @@ import pytest
 from tests.pipeline.small import DVC_YAML, begin, clone, edit, outcomes, refused, run
 
 from pushforward.git.repository import Repository
-from pushforward.pipeline import frozen
+from pushforward.pipeline import folders, frozen, lint, lock
 from pushforward.pipeline.lock import read_lock
 
 CODES = "  codes:\n    cmd: printf 'EWR' > out/codes.txt\n    outs: [out/codes.txt]\n"
@@ -196,5 +196,101 @@ def test_what_is_frozen_in_a_loop_and_below_the_root_is_found(project, git):
     git(project, "commit", "-q", "-m", "More")
     names = frozen.families(Repository(project), "HEAD")
     assert names == {f"sub/dvc.yaml:{name}" for name in ("one", "each", "cell", "asked")}
-    assert frozen.is_of("sub/dvc.yaml:each@a", names)
-    assert not frozen.is_of("each@a", names)
+    assert lock.family("each@a", "sub") in names
+    assert lock.family("each@a", "") not in names
+
+
+def test_a_key_may_be_spelled_with_an_escape_and_a_folder_may_have_an_at(project, git):
+    (project / "a@b").mkdir()
+    (project / "a@b" / "dvc.yaml").write_text('stages:\n  s: {cmd: c, "fr\\x6fzen": true, outs: [o]}\n')
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "More")
+    names = frozen.families(Repository(project), "HEAD")
+    assert names == {"a@b/dvc.yaml:s"}
+    assert lock.family("s", "a@b") in names
+    assert lint.wdirs(b'stages: {s: {"wd\\x69r": sub, cmd: c}}', {}) == {"s": "sub"}
+
+
+def claim(md5, out="o"):
+    return {"cmd": "c", "deps": [{"path": "raw", "md5": md5}], "outs": [{"path": "model", "md5": out}]}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "others"),
+    [(claim("v2"), []), (claim("v2", "p"), ["clean"]), (claim("v1"), [])],
+    ids=["made from something else", "another out", "the same"],
+)
+def test_of_a_frozen_stage_the_judge_has_its_own_word_in_whole(claimed, others):
+    locks = {"dvc.lock": lock.write_lock({"clean": claimed, "fit": claim("f")})}
+    told, other = frozen.judged_by({"dvc.lock": {"clean": claim("v1")}}, locks, {"clean"}, set())
+    assert read_lock(told["dvc.lock"]) == {"clean": claim("v1"), "fit": claim("f")}
+    assert other == others
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_what_was_frozen_and_is_no_more_is_made_again(project, git, still):
+    """Else a claim of one commit would be what the next one takes for unchanged."""
+    frozen_by_hand(project, git)
+    champion = git(project, "rev-parse", "HEAD")
+    if not still:
+        edit(project, "    frozen: true\n", "")
+    git(project, "commit", "-qam", "Go on", "--allow-empty")
+    fresh = begin(git, project, champion=champion)
+    whole = {"first", "second", "third"}
+    assert set(read_lock((fresh / "dvc.lock").read_bytes())) == (whole if still else whole - {"first"})
+    known = frozen.known(Repository(project), "HEAD", champion, ())
+    assert set(known["dvc.lock"]) == (whole if still else whole - {"first"})
+
+
+def test_a_lock_that_was_none_of_the_pipeline_is_no_start(project, git):
+    """No run has written it; what names its folder in .dvcignore is gone by the next commit."""
+    run(project)
+    (project / "sub").mkdir()
+    (project / "sub" / "dvc.yaml").write_text("stages:\n  s: {cmd: c, outs: [o]}\n")
+    shutil.copyfile(project / "dvc.lock", project / "sub" / "dvc.lock")
+    (project / ".dvcignore").write_text("/sub/\n")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "Pass over")
+    champion = git(project, "rev-parse", "HEAD")
+    git(project, "rm", "-q", ".dvcignore")
+    git(project, "commit", "-q", "-m", "Take in")
+    fresh = begin(git, project, champion=champion)
+    assert (fresh / "dvc.lock").is_file()
+    assert not (fresh / "sub" / "dvc.lock").exists()
+
+
+LOOP = "  each:\n    foreach: ['{item}']\n    do:\n      cmd: 'true'\n      {do}\n"
+
+
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        (LOOP.format(item="../outside", do="outs: ['${item}/p': {cache: false}]"), "outside of the repository"),
+        (LOOP.format(item="..", do="wdir: '${item}'"), "outside of the repository"),
+        (LOOP.format(item=".github/x", do="outs: ['${item}']"), ".github is not the pipeline's"),
+        (
+            LOOP.format(item="source.txt", do="outs: ['${item}': {cache: false}]"),
+            "which git already holds (source.txt)",
+        ),
+    ],
+)
+def test_what_a_loop_writes_is_checked_item_by_item_before_anything_runs(project, added, words):
+    edit(project, "stages:\n", f"stages:\n{added}")
+    wrong = refused(project)
+    assert words in wrong.message
+    assert not (project / "out" / "first.txt").exists()
+    assert (project / "source.txt").read_text() == "one\n"
+
+
+def test_a_file_of_added_data_writes_no_more_than_a_stage_may(project):
+    (project / "source.dvc").write_text(
+        "outs:\n- path: source.txt\n  hash: md5\n  md5: 5bbf5a52328e7439ae6e719dfe712200\n"
+    )
+    wrong = refused(project)
+    assert wrong.message.startswith("source.dvc writes source.txt, which git already holds (source.txt)")
+
+
+def test_a_stage_that_dvc_finds_and_nothing_here_knows_is_refused(project, monkeypatch):
+    monkeypatch.setattr(folders, "here", lambda _: ["sub"])
+    wrong = refused(project)
+    assert wrong.message.startswith("dvc.yaml: DVC would run stage first, and believe its lock, though dvc.yaml is no")

@@ -87,6 +87,32 @@ def test_dvc_itself_loads_the_same(commit):
     assert loaded == {"dvc.yaml", "a/dvc.yaml", "a/b/dvc.yaml"}
 
 
+@pytest.mark.parametrize(
+    ("ignores", "found"),
+    [
+        ({"": "# note\x0c/a/\n"}, True),
+        ({"": "# note\x85/a/\u2028/a/\n"}, True),
+        ({"": "x\r/a/\r\n"}, False),
+        ({"": "dvc.yaml\n", "a": "!dvc.yaml\n"}, True),
+        ({"": "!dvc.yaml\n", "a": "dvc.yaml\n"}, False),
+        ({"": "/a/\n!/a/\n"}, True),
+        ({"": "/a/\n", "a": "!dvc.yaml\n"}, False),  # nobody looks into a folder that is passed over
+        ({"": "/a/\n!/a/b/dvc.yaml\n"}, False),
+        ({"": ".dvcignore\n", "a": "dvc.yaml\n"}, True),
+        ({"": "dvc.yaml/\n"}, True),
+    ],
+)
+def test_the_last_line_that_names_it_decides_as_in_dvc(commit, ignores, found):
+    from dvc.repo import Repo
+
+    stage = "stages:\n  s: {cmd: c, outs: [o]}\n"
+    texts = {f"{folder}/.dvcignore".lstrip("/"): text for folder, text in ignores.items()}
+    repository = commit({".dvc/config": "", "a/dvc.yaml": stage, **texts})
+    assert folders.at(repository, "HEAD") == (["a"] if found else [])
+    with Repo(str(repository.path)) as repo:
+        assert bool(repo.index.stages) is found
+
+
 def test_a_project_below_the_root_is_the_one_that_there_is():
     tree = ["dvc.yaml", "ml/.dvc/config", "ml/dvc.yaml", "ml/x/dvc.yaml", "app/dvc.yaml"]
     assert folders.of_tree(tree, lambda _: None) == ["ml", "ml/x"]

@@ -86,6 +86,10 @@ def test_what_dvc_keeps_or_could_be_code_is_not_written_over_what_git_holds(outs
     assert found.value.next.startswith(step.format(f"git rm -r --cached {path}, and {path} into .gitignore"))
 
 
+def test_a_name_that_would_be_another_stages_address_is_refused():
+    assert "has a : in its name" in refusal("stages: {'a/dvc.yaml:s': {cmd: c, outs: [o]}}")
+
+
 def test_a_stage_that_runs_nothing_is_refused():
     assert "stage 's' has an empty cmd" in refusal("stages: {s: {cmd: ' ', outs: [o]}}")
 

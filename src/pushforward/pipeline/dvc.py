@@ -25,6 +25,7 @@ from pushforward.pipeline.graph import (
     check_frozen_still,
     check_made,
     check_needed,
+    check_places,
     refuse_links,
     unusable,
 )
@@ -103,13 +104,17 @@ def seed(
         files.place(checkout.path, path).unlink(missing_ok=True)
     source = source or checkout
     begun = {} if champion is None else _begun(source, champion, lambda path: _seeded(path, told, locks))
+    if champion is not None:
+        begun = frozen.begun(source, champion, begun, frozen.families(checkout, "HEAD"))
     for path, content in frozen.over(begun, own).items():
         files.write(checkout.path, path, content)
 
 
 def _begun(source: Repository, champion: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """The locks and the metrics of the champion, by path."""
-    found = {path: source.read(champion, path) for path in source.tree(champion) if wanted(path)}
+    """The locks and the metrics of the champion, by path; what was no lock of its pipeline, no run has written."""
+    own = {posixpath.join(folder, LOCK) for folder in folders.at(source, champion)}
+    paths = [path for path in source.tree(champion) if posixpath.basename(path) != LOCK or path in own]
+    found = {path: source.read(champion, path) for path in paths if wanted(path)}
     return {path: content for path, content in found.items() if content is not None}
 
 
@@ -226,6 +231,7 @@ def _check(
     except DvcException as wrong:  # a cycle, an out of two stages
         raise unusable(root, chain(wrong)) from None
     refuse_links(repo)
+    check_places(root, repo)
     check_made(root, repo, wanted)
     check_needed(root, repo)
     still = check_frozen(root, repo, lock, (*wanted, *shown))
@@ -422,6 +428,13 @@ def _from_cache(root: Path, target: str) -> bool:
     return True
 
 
+def check(root: Path) -> None:
+    """Refuse a pipeline of which DVC would run what nothing here knows, or write what is not the pipeline's."""
+    with opened(root, Listener(print)) as repo:
+        refuse_links(repo)
+        check_places(root, repo)
+
+
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
     environment.enter(environment.project(root))
@@ -431,6 +444,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         refuse_links(repo)
+        check_places(root, repo)
         with told(root, repo, listener, tail, result):
             _pull_folders(repo, made_by[0])
             repo.reproduce(targets=made_by, pull=True, allow_missing=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pushforward.git.repository import Repository
 from pushforward.pipeline import declared, folders, lint
-from pushforward.pipeline.lock import addressed, read_lock, within, worked_in, write_lock
+from pushforward.pipeline.lock import addressed, family, read_lock, within, worked_in, write_lock
 
 Locks = dict[str, dict[str, Any]]  # path of a lock -> its stages by name, as the lock has them
 
@@ -22,7 +22,7 @@ def families(repository: Repository, commit: str) -> frozenset[str]:
 
 
 def _named(folder: str, text: bytes) -> Iterator[str]:
-    if b"frozen" not in text:
+    if not lint.may_say("frozen", text):
         return
     with folders.named(folder):
         stages = lint.load(text).get("stages")
@@ -30,11 +30,6 @@ def _named(folder: str, text: bytes) -> Iterator[str]:
         body = stage.get("do", stage) if isinstance(stage, dict) else None
         if isinstance(body, dict) and body.get("frozen", False) is not False:
             yield str(name)
-
-
-def is_of(name: str, known: Collection[str]) -> bool:
-    """Whether a stage, or the loop that it is of, is one of these families."""
-    return name.partition("@")[0] in known
 
 
 def entries(repository: Repository, commit: str, made: Collection[str]) -> Locks:
@@ -53,7 +48,7 @@ def entries(repository: Repository, commit: str, made: Collection[str]) -> Locks
             placed = [posixpath.normpath(posixpath.join(at, one["path"])) for one in entry.get("outs", [])]
             claims = any(told.shows(place) or any(within(place, one) for one in made) for place in placed)
             sound = all(isinstance(one.get("md5", ""), str) for one in entry.get("outs", []))  # or nobody's object
-            if sound and is_of(addressed(name, folder), known) and not claims:
+            if sound and family(name, folder) in known and not claims:
                 found.setdefault(path, {})[name] = entry
     return found
 
@@ -69,11 +64,28 @@ def found(repository: Repository, commit: str | None) -> Locks:
     return {path: dict(read_lock(text)) for path, text in locks.items()}
 
 
+def begun(
+    repository: Repository, champion: str, locks: Mapping[str, bytes], still: Collection[str]
+) -> dict[str, bytes]:
+    """The locks of `champion` without what it has frozen and the commit at hand, whose families are `still`, has not.
+
+    No run has made what they say of that, and DVC would take it for unchanged.
+    """
+    thawed = families(repository, champion) - set(still)
+    found = {path: read_lock(text) for path, text in locks.items()} if thawed else {}
+    kept = {
+        path: {name: entry for name, entry in stages.items() if family(name, posixpath.dirname(path)) not in thawed}
+        for path, stages in found.items()
+    }
+    return {**locks, **{path: write_lock(stages) for path, stages in kept.items() if len(stages) < len(found[path])}}
+
+
 def known(repository: Repository, commit: str, champion: str | None, made: Collection[str]) -> Locks:
     """What a judge of `commit` knows of each stage: of the run of `champion`, and what `commit` itself has frozen."""
-    begun = found(repository, champion)
-    own = entries(repository, commit, made)
-    return {path: {**begun.get(path, {}), **own.get(path, {})} for path in {*begun, *own}}
+    locks = {} if champion is None else folders.locks_at(repository, champion)
+    if champion is not None:
+        locks = begun(repository, champion, locks, families(repository, commit))
+    return {path: dict(read_lock(text)) for path, text in over(locks, entries(repository, commit, made)).items()}
 
 
 def moved(repository: Repository, commit: str, before: Locks, made: Collection[str]) -> list[str]:
@@ -99,13 +111,15 @@ def judged_by(
     for path, text in locks.items() if there else ():
         folder, stages, own = posixpath.dirname(path), dict(read_lock(text)), before.get(path, {})
         names = {name: addressed(name, folder) for name in stages}
-        claimed = [name for name, whole in names.items() if is_of(whole, there)]
-        lost = {name for name in claimed if name not in own and is_of(names[name], here)}
+        claimed = [name for name in names if family(name, folder) in there]
+        lost = {name for name in claimed if name not in own and family(name, folder) in here}
         wrong = [name for name in claimed if name not in lost and _outs(stages[name]) != _outs(own.get(name))]
-        if wrong:
-            other += [names[name] for name in wrong]
+        other += [names[name] for name in wrong]
+        # in whole: what the same outs are made from is a claim too
+        said = {name for name in claimed if name in own and stages[name] != own[name]}
+        if said or wrong:
             kept = {name: entry for name, entry in stages.items() if name not in wrong}
-            own_word[path] = write_lock(kept | {name: own[name] for name in wrong if name in own})
+            own_word[path] = write_lock(kept | {name: own[name] for name in said})
     return own_word, other
 
 

@@ -1,8 +1,9 @@
 """The graph of a pipeline, as DVC has loaded it: what `dvc` refuses before anything of it runs, or after."""
 
 import os
+import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from ruamel.yaml.nodes import MappingNode, SequenceNode
 from pushforward import files
 from pushforward.cause import Cause
 from pushforward.errors import PushforwardError
-from pushforward.pipeline import dvctext, folders
-from pushforward.pipeline.lock import differences, from_root, within
+from pushforward.git.repository import Repository
+from pushforward.pipeline import dvctext, folders, lint
+from pushforward.pipeline.lock import PIPELINE, differences, from_root, within
 
 
 def refuse_links(repo: Any) -> None:
@@ -29,6 +31,47 @@ def refuse_link(one: Any, *, inside: bool) -> None:
     path = os.path.relpath(one.fs_path, root)
     if files.place(root, path).is_dir() and inside:
         files.check(root, path)
+
+
+def check_places(root: Path, repo: Any) -> None:
+    """Refuse a stage of a file that is none of the pipeline here, and what would write where a pipeline must not.
+
+    Of the stages as DVC has loaded them, a loop's item by item; a file of `dvc add` or of an import writes too.
+    """
+    base, known = Path(os.path.realpath(root)), {posixpath.join(folder, PIPELINE) for folder in folders.here(root)}
+    listed = Repository(root).git("ls-files", "-z", check=False).stdout.decode("utf-8", "surrogateescape")
+    tracked = {path for path in listed.split("\0") if path and os.path.lexists(base / path)}
+    held = tracked | {folder for path in tracked for folder in _above(path)}
+    for stage in repo.index.stages:
+        file = os.path.relpath(stage.path, base)
+        if stage.cmd and file not in known:
+            raise PushforwardError(
+                f"{file}: DVC would run stage {stage.addressing}, and believe its lock, though {file} is no dvc.yaml "
+                "of the pipeline here",
+                next=f"name {file} in .dvcignore by a line that no later one takes back, or git rm {file}",
+            )
+        try:
+            _check_places(base, stage, tracked, held)
+        except PushforwardError as wrong:
+            said = wrong.message.replace(f"{PIPELINE}: stage '{stage.addressing}'", file)
+            raise wrong if stage.cmd else PushforwardError(said, next=wrong.next.replace(PIPELINE, file)) from None
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
+
+
+def _check_places(base: Path, stage: Any, tracked: set[str], held: set[str]) -> None:
+    """The same of one stage; `held` are the tracked files and every folder that has one."""
+    name, folder = str(stage.addressing), posixpath.dirname(os.path.relpath(stage.path, base))
+    lint.check_wdir(name, stage.wdir, os.path.relpath(stage.wdir, base))
+    for out in stage.outs:
+        if out.protocol == "local":
+            kind = "metrics" if out.metric or out.plot else "outs"
+            where = os.path.relpath(out.fs_path, base)
+            told = (kind, str(out.def_path), bool(out.use_cache))
+            lint.check_out(name, told, where, tracked if where in held else set(), folder)
 
 
 _MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its words say nothing more
@@ -143,8 +186,8 @@ def _check_known(root: Path, stage: Any, name: str, entry: Mapping[str, Any] | N
     """Refuse a frozen stage of which the lock does not tell what it has made, or tells more than dvc.yaml names."""
     outs = {os.path.relpath(out.fs_path, root) for out in stage.outs}
     told = {out["path"] for out in (entry or {}).get("outs", [])}
-    own = name.partition("@")[0]
-    thaw = f"take `frozen: true` from {own}" if "@" in name else f"dvc unfreeze {name}"
+    own = _family(name)
+    thaw = _thaw(name)
     if outs <= told and told <= outs:
         return
     if claimed := sorted(path for path in outs if any(within(path, one) for one in made)):
@@ -180,5 +223,17 @@ def _frozen(stage: str, changed: list[str]) -> PushforwardError:
     listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
     return PushforwardError(
         f"dvc.yaml: stage {stage} is frozen and would not run, though {listed} changed since it ran",
-        next=f"take `frozen: true` from {stage.partition('@')[0]}" if "@" in stage else f"dvc unfreeze {stage}",
+        next=_thaw(stage),
     )
+
+
+def _thaw(stage: str) -> str:
+    """How a stage is frozen no more: of a loop's DVC has no command."""
+    family = _family(stage)
+    return f"dvc unfreeze {stage}" if family == stage else f"take `frozen: true` from {family}"
+
+
+def _family(stage: str) -> str:
+    """The loop that a stage is of, as DVC names both: a folder may have an @ in its name."""
+    file, mark, name = stage.rpartition(f"{PIPELINE}:")
+    return f"{file}{mark}{name.partition('@')[0]}"

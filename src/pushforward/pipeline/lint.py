@@ -49,6 +49,8 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any], folder: str
             raise _refusal(f"stage '{name}' must be a mapping")
         if "@" in str(name):
             raise _refusal(f"stage '{name}' has an @ in its name, which DVC keeps for the items of a loop")
+        if ":" in str(name):
+            raise _refusal(f"stage '{name}' has a : in its name, which DVC keeps for stages of another dvc.yaml")
         _check_loop(str(name), stage, params)
         body = stage.get("do", stage)
         if isinstance(body, dict):
@@ -116,7 +118,7 @@ def wdirs(text: bytes, params: Mapping[str, Any]) -> dict[str, str]:
 
     A dvc.lock names paths from there, and does not tell where that is.
     """
-    if b"wdir" not in text:
+    if not may_say("wdir", text):
         return {}
     tree = load(text)
     stages, values = tree.get("stages"), _values(tree, params)
@@ -132,6 +134,11 @@ def wdirs(text: bytes, params: Mapping[str, Any]) -> dict[str, str]:
         for suffix, own in [*_scopes(stage, values)] or [("", {})]:
             found[f"{name}@{suffix}" if suffix else str(name)] = ANY.sub(_filled({**values, **own}), wdir)
     return found
+
+
+def may_say(key: str, text: bytes) -> bool:
+    """Whether a text of YAML can have such a key: where it is not there as it is, only an escape can spell it."""
+    return key.encode() in text or b"\\" in text
 
 
 def _filled(values: Mapping[str, Any]) -> Callable[[re.Match[str]], str]:
@@ -180,23 +187,33 @@ def _word(value: Any) -> str:
 def _check_stage(name: str, body: dict[str, Any], tracked: set[str], beside: str) -> None:
     wdir = body.get("wdir", ".")
     folder = posixpath.join(beside, wdir) if isinstance(wdir, str) else ".."
-    if _leaves(folder):
+    check_wdir(name, wdir, folder)
+    for out in outs(body):
+        check_out(name, out, posixpath.normpath(posixpath.join(folder, out[1])), tracked, beside)
+
+
+def check_wdir(name: str, wdir: object, where: str) -> None:
+    """Refuse a folder to work in that lies at `where` from the root, outside of it."""
+    if _leaves(where):
         raise _refusal(f"stage '{name}' works in {wdir!r}, outside of the repository")
-    for kind, path, cached in outs(body):
-        where = posixpath.normpath(posixpath.join(folder, path))
-        if _leaves(where):
-            raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
-        if owner := _owner(where, beside):
-            raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
-        owned = not ANY.search(where) and not where.startswith("metrics/")
-        free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
-        over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
-        if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
-            raise PushforwardError(
-                f"{FILE}: stage '{name}' writes {path}, which git already holds ({over}); of what a stage writes "
-                "git may hold metrics and plots with `cache: false`, and what lies in metrics/",
-                next=_let_go(kind, path, over, cached=cached),
-            )
+
+
+def check_out(name: str, out: tuple[str, str, bool], where: str, tracked: set[str], beside: str) -> None:
+    """Refuse an out, as `outs` tells it, that lies at `where` from the root, and is not the stage's to write."""
+    kind, path, cached = out
+    if _leaves(where):
+        raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
+    if owner := _owner(where, beside):
+        raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
+    owned = not ANY.search(where) and not where.startswith("metrics/")
+    free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
+    over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
+    if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
+        raise PushforwardError(
+            f"{FILE}: stage '{name}' writes {path}, which git already holds ({over}); of what a stage writes "
+            "git may hold metrics and plots with `cache: false`, and what lies in metrics/",
+            next=_let_go(kind, path, over, cached=cached),
+        )
 
 
 def _let_go(kind: str, path: str, over: str, *, cached: bool) -> str:

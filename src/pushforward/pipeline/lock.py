@@ -6,7 +6,7 @@ import io
 import json
 import pickle
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from pushforward import params, schema
 from pushforward import untrusted as aliases
+from pushforward.errors import DATA, PushforwardError
 from pushforward.git import kept
 
 LOCK = kept.LOCK
@@ -89,6 +90,11 @@ def addressed(name: str, folder: str) -> str:
     return f"{folder}/{PIPELINE}:{name}" if folder else name
 
 
+def family(name: str, folder: str) -> str:
+    """The same of the loop that a stage is of; of one that is of none, the stage itself."""
+    return addressed(name.partition("@")[0], folder)
+
+
 def from_root(name: str, home: str) -> str:
     """A stage as it is called from the root that DVC names from its own folder `home`."""
     if not home:
@@ -126,6 +132,19 @@ def _shaped(entry: Any) -> bool:
 def is_object(content: bytes, oid: str) -> bool:
     """Whether the bytes are those of the object `oid`, which DVC names by their MD5."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(LISTING)
+
+
+def check_listed(paths: Iterable[str]) -> None:
+    """Refuse the list of a folder's files where one lies outside of the folder or in a .git: DVC would write there."""
+    for path in paths:
+        parts = path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or ".git" in map(str.lower, parts):
+            raise PushforwardError(
+                f"a folder that DVC keeps lists {path!r:.80}: that is no file of the folder, or one of git's own, "
+                "and is not written",
+                next="dvc add, or dvc repro, the folder again, then dvc push",
+                exit_code=DATA,
+            )
 
 
 def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:

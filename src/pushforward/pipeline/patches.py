@@ -11,8 +11,9 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
+from pushforward.errors import PushforwardError
 from pushforward.pipeline.graph import refuse_link
-from pushforward.pipeline.lock import LOCK, parsed, remember
+from pushforward.pipeline.lock import LOCK, check_listed, parsed, remember
 
 
 @contextlib.contextmanager
@@ -122,6 +123,34 @@ def all_is_made() -> Iterator[None]:
         Stage.run = before
 
 
+@contextlib.contextmanager
+def no_file_outside_listed() -> Iterator[None]:
+    """Have DVC refuse the list of a folder that names a file elsewhere: it would write there.
+
+    DVC takes every error in reading a list for a store that does not answer, so the refusal is said at the end too.
+    """
+    from dvc_data.hashfile.tree import Tree
+
+    tree: Any = Tree
+    before, refused = tree.__dict__["from_list"], list[PushforwardError]()
+
+    def from_list(cls: Any, entries: Any, hash_name: str | None = None) -> Any:
+        try:
+            check_listed(str(entry[tree.PARAM_RELPATH]) for entry in entries)
+        except PushforwardError as wrong:
+            refused.append(wrong)
+            raise
+        return before.__func__(cls, entries, hash_name=hash_name)
+
+    tree.from_list = classmethod(from_list)
+    try:
+        yield
+    finally:
+        tree.from_list = before
+        if refused:
+            raise refused[0]
+
+
 def not_in_lock(stage: Any) -> list[str]:
     """The outs and dependencies of a stage, as dvc.yaml names them, whose content the lock does not tell.
 
@@ -138,5 +167,12 @@ def not_in_lock(stage: Any) -> list[str]:
 @contextlib.contextmanager
 def ours() -> Iterator[None]:
     """All of them."""
-    with each_text_parsed_once(), no_link_saved(), missing_by_its_place(), unknown_is_changed(), all_is_made():
+    with (
+        each_text_parsed_once(),
+        no_link_saved(),
+        missing_by_its_place(),
+        unknown_is_changed(),
+        all_is_made(),
+        no_file_outside_listed(),
+    ):
         yield

@@ -75,6 +75,7 @@ def rebuild(
     own = Repository(root)
     pipeline.seed(own, None, rules.outs)
     still = read_lock(folders.whole_here(root))
+    pipeline.check(root)  # what runs it below is DVC as it is
     added = [path for path in own.tree("HEAD") if path.endswith(".dvc")]
     added += [out["path"] for entry in still.values() for out in entry.get("outs", []) if out.get("md5")]
     if added:
