@@ -514,8 +514,8 @@ def test_without_a_tool_the_push_is_refused(server, tool, tmp_path):
     if tool != "git":
         (tmp_path / "bin" / "git").symlink_to(real)
     hook = server.bare / "hooks" / "pre-receive"
-    lines = hook.read_text().splitlines()
-    hook.write_text("\n".join([*lines[:-1], f"export PATH={tmp_path / 'bin'} GIT_EXEC_PATH=/nowhere", lines[-1], ""]))
+    first = f"#!/bin/sh\nexport PATH={tmp_path / 'bin'} GIT_EXEC_PATH=/nowhere\n"
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", first, 1))
     made = server.tag("toy#production#1", main_of(server))
     before = server.snapshot()
     said = server.push(f"{made}:refs/tags/toy#production#1")
@@ -525,7 +525,7 @@ def test_without_a_tool_the_push_is_refused(server, tool, tmp_path):
 def test_a_full_disk_refuses(server):
     """No file can grow while the hook runs."""
     hook = server.bare / "hooks" / "pre-receive"
-    hook.write_text(hook.read_text().replace("\nexec ", "\nulimit -f 0\nexec "))
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", "#!/bin/sh\nulimit -f 0\n", 1))
     made = server.tag("toy#production#1", main_of(server))
     server.refused("closed-full", f"{made}:refs/tags/toy#production#1")
 
