@@ -20,14 +20,10 @@ ODD = {
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def kept() -> Iterator[None]:
     """Readers are kept, and gone afterwards."""
-    monkeypatch.setattr(reading, "_kept", {})
-    monkeypatch.setattr(reading, "_trees", {})
-    monkeypatch.setattr(reading, "_answers", {})
-    yield
-    for one in (reading._kept or {}).values():
-        one.close()
+    with reading.kept():
+        yield
 
 
 @pytest.fixture
@@ -148,14 +144,18 @@ def test_a_listing_that_is_changed_by_who_has_asked_is_nobody_elses(filled, kept
     assert "plain.txt" in filled.tree(head)
 
 
-def test_a_process_that_keeps_readers_leaves_none_behind(filled):
+@pytest.mark.parametrize("how", [[], ["dies"]])
+def test_a_process_that_keeps_readers_leaves_none_behind(filled, how):
     code = (
         "import sys; from pathlib import Path; from pushforward.git import reading, repository\n"
-        "reading.keep(); found = repository.Repository(Path(sys.argv[1])).read('HEAD', 'plain.txt')\n"
-        "assert found == b'one\\n'; print(next(iter(reading._kept.values()))._git.pid)"
+        "with reading.kept():\n"
+        " found = repository.Repository(Path(sys.argv[1])).read('HEAD', 'plain.txt')\n"
+        " assert found == b'one\\n'; print(next(iter(reading._kept.values()))._git.pid, flush=True)\n"
+        " import os; os._exit(0) if len(sys.argv) > 2 else None\n"
+        "assert reading._kept is None"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(filled.path)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, str(filled.path), *how], capture_output=True, text=True, check=True, timeout=60
     )
     left = Path(f"/proc/{int(done.stdout)}/cmdline")
     for _ in range(1000):

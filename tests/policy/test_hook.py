@@ -559,13 +559,14 @@ def test_a_policy_that_is_killed_while_it_thinks_moves_nothing(server, tmp_path)
     slow.write_text(f"#!/bin/sh\necho $PPID > {tmp_path}/pid.new && mv {tmp_path}/pid.new {tmp_path}/pid\nsleep 60\n")
     slow.chmod(0o755)
     hook = server.bare / "hooks" / "pre-receive"
-    lines = hook.read_text().splitlines()
-    hook.write_text("\n".join([*lines[:-1], f'export PATH={tmp_path / "bin"}:"$PATH"', lines[-1], ""]))
+    first = f'#!/bin/sh\nexport PATH={tmp_path / "bin"}:"$PATH"\n'
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", first, 1))
     before, said = server.snapshot(), []
     pusher = threading.Thread(target=lambda: said.append(server.push("main:refs/heads/fine")))
     pusher.start()
     while not (tmp_path / "pid").exists():
         pusher.join(0.01)
+        assert pusher.is_alive(), said  # or it never came to git
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     pusher.join(30)
     assert said, "the push still waits"

@@ -87,12 +87,13 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         asked = [*ctx._protected_args, *ctx.args]  # click 8 has no other name for the verb
         told = _Told("--json" in asked[: asked.index("--")] if "--" in asked else "--json" in asked)
-        if os.environ.get("PUSHFORWARD_RUN"):  # a step of a run asks git for dozens of files, and ends
-            from pushforward.git import reading
-
-            reading.keep()
         try:
-            return super().invoke(ctx)
+            if not os.environ.get("PUSHFORWARD_RUN"):
+                return super().invoke(ctx)
+            from pushforward.git import reading  # a step of a run asks git for dozens of files
+
+            with reading.kept():
+                return super().invoke(ctx)
         except PushforwardError as consequence:
             error = _first_cause(consequence)
             click.echo(f"pushforward: {error}", err=True)

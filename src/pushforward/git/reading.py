@@ -1,13 +1,13 @@
 """Objects of repositories from one `git cat-file` each, for a process that asks for dozens; `repository` calls.
 
-A process for each question costs more than its answer. Whoever is short-lived, and alone in it, says `keep`: then a
-reader per repository stays until the end, and a listing of what a commit has, which never changes, is made once.
+A process for each question costs more than its answer. Whoever is short-lived, and alone in it, says `kept`: then a
+reader per repository stays meanwhile, and a listing of what a commit has, which never changes, is made once.
 """
 
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,10 +76,22 @@ _trees: dict[tuple[str, str], dict[str, str]] = {}
 _answers: dict[tuple[str, tuple[int, int] | None, str], Any] = {}
 
 
-def keep() -> None:
-    """Keep a reader of each repository, from now to the end of this process."""
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep a reader of each repository, and what was listed and answered, as long as this goes on."""
     global _kept
-    _kept = {} if _kept is None else _kept
+    if _kept is not None:
+        yield
+        return
+    _kept = {}
+    try:
+        yield
+    finally:
+        for reader in _kept.values():
+            reader.close()
+        _kept = None
+        _trees.clear()
+        _answers.clear()
 
 
 def ask(path: Path, name: str, env: Callable[[], Mapping[str, str]]) -> Found | None:

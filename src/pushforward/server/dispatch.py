@@ -354,10 +354,10 @@ def run_one(server: Server, key: str) -> int:
             from pushforward.git import reading
             from pushforward.server import execute
 
-            reading.keep()
-            left = list(recover.run(server, key)) if run.attempt > 1 else []
-            recover.sign(server, key)
-            execute.conduct(server, run, left)
+            with reading.kept():
+                left = list(recover.run(server, key)) if run.attempt > 1 else []
+                recover.sign(server, key)
+                execute.conduct(server, run, left)
     if not durable.held(server.folder / post_receive.LOCK):
         post_receive.start(server)  # the coordinator that started this is dead
     return 0
