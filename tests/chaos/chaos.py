@@ -1,4 +1,4 @@
-"""Chaos: pushers, promoters and readers against one server, while a nemesis kills, fills, freezes, loses and damages.
+"""Chaos: pushers, promoters, reviewers and readers against one server, while a nemesis kills, fills, loses and damages.
 
     python tests/chaos/chaos.py --seconds 60 --seed 7
 

@@ -3,7 +3,8 @@
 What a change does to data otherwise counts from the next push on, as every change of what judges does. The judge asks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.gate import leakage as honesty
+from pushforward.git.refs import HEADS
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
@@ -51,7 +53,7 @@ class Made:
         case = self.case
         case.say(f"holdout {' '.join(case.months)}" if case.months else "holdout")
         pushed = (case.question.subject, case.read.locks) if case.trusted else None
-        try:
+        with self._as_of_the_judge():
             return holdouts.build(
                 case.root,
                 case.rules,
@@ -61,28 +63,23 @@ class Made:
                 grown=self._added,
                 window=case.window,
             )
-        except PushforwardError as wrong:
-            if wrong.exit_code == TOOL:
-                raise
-            raise self._of_the_judge(wrong) from wrong
 
-    def _of_the_judge(self, wrong: PushforwardError) -> PushforwardError:
-        """The refusal of a holdout by the judge's own stages, which what is pushed has mended, or not met."""
-        case, judge = self.case, self.case.judge.commit[:9]
-        if case.trusted:
-            who, step = (
-                f"main before this push ({judge})",
-                "if this push mends it, it judges from the next on: push again",
-            )
-            step += " with a change that trains; words alone let this verdict stand"
-        else:
-            who, step = (
-                f"the target branch ({judge})",
-                "mend that on the target branch; this is judged by what is there",
-            )
-        return PushforwardError(
-            f"the holdout is made by {who}, which cannot: {wrong.message}", next=step, exit_code=wrong.exit_code
-        )
+    @contextmanager
+    def _as_of_the_judge(self) -> Iterator[None]:
+        """Say of a holdout that cannot be made whose code that is; the commit itself may have mended it by now."""
+        case, judge = self.case, self.case.judge.commit
+        try:
+            yield
+        except PushforwardError as wrong:
+            if wrong.exit_code == TOOL or judge == case.subject.commit:
+                raise
+            who, step = f"the target branch ({judge[:9]})", "mend that there; this is judged by what it has"
+            if case.trusted:
+                who = f"{case.question.ref.removeprefix(HEADS)} before this push ({judge[:9]})"
+                step = "if this push mends it, it judges from the next on: push again with a change that trains; "
+                step += "words alone let this verdict stand"
+            told = f"the holdout is made by {who}, which cannot: {wrong.message}"
+            raise PushforwardError(told, next=step, exit_code=wrong.exit_code) from wrong
 
     @property
     def before(self) -> Callable[[], pl.DataFrame] | None:
@@ -137,5 +134,6 @@ class Made:
     def _labels_before(self) -> pl.DataFrame:
         case = self.case
         root = case.checkout("before", case.judge.commit)
-        holdout = holdouts.build(root, case.rules, case.judge.batches, pushed=None, champion=self._champion)
+        with self._as_of_the_judge():
+            holdout = holdouts.build(root, case.rules, case.judge.batches, pushed=None, champion=self._champion)
         return holdouts.tables(holdout, case.rules)[2]
