@@ -45,9 +45,9 @@ site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOS
 
 SCORED = $(CURDIR)/.pytest_cache/score.jsonl
 test: export RECORD_SCORE = $(SCORED)
-test: env-test ## run the tests; no row of the ML Test Score may be lost
+test: env-test ## run the tests, and name the slowest; no row of the ML Test Score may be lost
 	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
-	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal
+	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=30 --durations-min=5
 	@$(TEST_VENV)/bin/python -m tests.score --check
 
 score: export RECORD_SCORE = $(SCORED)

@@ -1,15 +1,16 @@
 """What is dear and the same for many tests: made once, also for the other workers, and copied by each of them."""
 
+import compileall
 import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pushforward.server import init
+ROOT = Path(__file__).parent.parent
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
@@ -51,26 +52,6 @@ def copied(source: Path, folder: Path, *names: str) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The servers that tests make in their own process have one tool, which is compiled once.
-
-    Python checks such a file against its source, so that a copy of it is never wrong, only of no use.
-    """
-    known = tmp_path_factory.mktemp("compiled") / "lib"
-    compile_dir = init.compileall.compile_dir
-
-    def copy(lib: str, **options: object) -> bool:
-        if not any(Path(lib).rglob("post_receive.py")):  # a small tool of a test's own
-            return bool(compile_dir(lib, **options))
-        if not known.exists():
-            compile_dir(lib, **options)
-            shutil.copytree(lib, known)
-        for path in known.rglob("__pycache__"):
-            target = Path(lib) / path.relative_to(known)
-            if target.parent.is_dir() and not target.exists():
-                shutil.copytree(path, target)
-        return True
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(init.compileall, "compile_dir", copy)
-        yield
+def compiled() -> None:
+    """What is tested is compiled once: the servers that tests make take that over."""
+    compileall.compile_dir(str(ROOT / "src" / "pushforward"), quiet=2)

@@ -132,7 +132,13 @@ def _module(path: Path) -> str:
 def _makes(function: ast.FunctionDef, kinds: set[str]) -> bool:
     """Whether a function gives a refusal whose text its caller says."""
     returns = function.returns
-    return isinstance(returns, ast.Name) and returns.id in kinds
+    return isinstance(returns, ast.Name) and returns.id in kinds and bool(_made_in(function))
+
+
+def _made_in(function: ast.FunctionDef) -> list[ast.Call]:
+    """Where a function makes a refusal; one that only hands on what another has made is no maker."""
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    return [call for call in calls if ast.unparse(call.func).endswith("Error")]
 
 
 Keywords = dict[str, ast.expr]
@@ -159,8 +165,7 @@ def _keywords(call: ast.Call, maker: ast.FunctionDef | None, kinds: dict[str, Ke
     """The keywords of a refusal: of its kind, of the function that makes it, of the call itself."""
     made = call
     if maker is not None:
-        calls = [node for node in ast.walk(maker) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-        made = next(node for node in calls if ast.unparse(node.func).endswith("Error"))
+        made = _made_in(maker)[0]
     kind = kinds.get(made.func.id, {}) if isinstance(made.func, ast.Name) else {}
     return kind | {word.arg: word.value for one in (made, call) for word in one.keywords if word.arg}
 

@@ -49,9 +49,8 @@ def make_toy(folder: Path) -> None:
     beside = shutil.ignore_patterns("arrive.yml")
     for part in (".github", "requirements"):
         shutil.copytree(ROOT / part, folder / part, ignore=beside)
-    shutil.copytree(
-        ROOT / "src" / "pushforward", folder / "src" / "pushforward", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    # with what Python has compiled of it, which git ignores there: the clone's own commands are these files
+    shutil.copytree(ROOT / "src" / "pushforward", folder / "src" / "pushforward")
     shutil.copy(ROOT / "Makefile", folder)
 
 

@@ -118,6 +118,24 @@ def test_scoring_starts_without_what_only_the_judge_needs():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    ("modules", "slow"),
+    [
+        (["server.dispatch"], ["click", "dvc", "numpy", "polars", "pydantic", "ruamel.yaml"]),
+        (["server.execute"], ["click", "dvc", "numpy", "polars", "jinja2"]),
+        (["release.promote", "release.reviewed", "judge.passed", "judge.judged"], ["dvc", "numpy", "polars", "scipy"]),
+        (["report.words", "report.markdown", "report.terminal"], ["dvc", "numpy", "polars"]),
+        (["judge.judge"], ["dvc", "scipy", "vl_convert"]),
+    ],
+    ids=lambda one: one[0],
+)
+def test_each_process_of_a_push_starts_without_what_another_needs(modules, slow):
+    wanted = ", ".join(f"pushforward.{one}" for one in modules)
+    code = f"import sys, {wanted}; print([name for name in {slow} if name in sys.modules])"
+    python = ROOT / ".venv" / "bin" / "python"
+    assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_the_version_is_said_once_and_again():
     # in the package too: an environment that a server builds has the package from a checkout, not installed
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()

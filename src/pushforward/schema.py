@@ -398,6 +398,12 @@ class Server(Section):
         default=["train", "judge", "release", "verify", "retrain", "monitor", "arrive"],
         description="The files of .github/workflows that it runs, by name, without .yml.",
     )
+    required: list[str] = Field(
+        default=[],
+        description="Workflows beside the judge, by name as above, that must be green: red before the judge, nothing "
+        "is judged; red after it, a protected default branch does not take the commit. One that is not started is not "
+        "waited for.",
+    )
     jobs: int = Field(default=2, ge=1, le=64, description="How many runs go on side by side.")
     timeout_minutes: int = Field(default=60, ge=1, le=24 * 60, description="What a run may take.")
     handover_mib: int = Field(default=200, ge=1, le=MOST_MIB, description="What a run may hand over, in MiB.")

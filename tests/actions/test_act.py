@@ -243,11 +243,11 @@ def test_the_first_cause_of_a_step_is_told_and_whose_it_is(project: Project, scr
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("runs-on: ubuntu-latest", "runs-on: [self-hosted, gpu]", "ci.yml: job one: runs-on self-hosted, gpu"),
+        ("runs-on: ubuntu-latest", "runs-on: [self-hosted, gpu]", "ci.yml:4: job one: runs-on self-hosted, gpu"),
         (
             "runs-on: ubuntu-latest",
             "runs-on: ubuntu-latest\n    container: a",
-            "ci.yml: job one: containers do not run",
+            "ci.yml:5: job one: containers do not run",
         ),
         ("echo here", "echo ${{ matrix. }}", "ci.yml:"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushforward.actions.cron import FIELDS, parse
+from pushforward.actions.cron import FIELDS, parse, zone
 from pushforward.errors import PushforwardError
 
 NOW = datetime(2026, 11, 23, 23, 50, 30, tzinfo=UTC)  # a Monday
@@ -96,3 +96,56 @@ def test_nothing_lies_between_the_latest_and_now(text, minutes, part):
     assert cron.latest(latest + (now - latest) * part) == latest
     before = cron.latest(latest - timedelta(minutes=1))
     assert before is None or before < latest
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "latest"),
+    [
+        ("30 6 * * 1-5 TZ=America/New_York", "2026-01-15 12:00", "2026-01-15 11:30"),  # winter: five hours behind
+        ("30 6 * * 1-5 TZ=America/New_York", "2026-07-15 12:00", "2026-07-15 10:30"),  # summer: four
+        ("30 2 * * * TZ=America/New_York", "2026-03-08 08:00", "2026-03-08 07:00"),  # skipped: 03:00, as GitHub has it
+        ("30 2 * * * TZ=America/New_York", "2026-03-08 06:59", "2026-03-07 07:30"),
+        ("30 1 * * * TZ=America/New_York", "2026-11-01 07:00", "2026-11-01 05:30"),  # there twice: the first
+        ("30 * * * * TZ=America/New_York", "2026-11-01 06:45", "2026-11-01 06:30"),  # every hour: both
+        ("30 * * * * TZ=America/New_York", "2026-03-08 07:10", "2026-03-08 06:30"),  # and none that there is not
+        ("15 */2 * * * TZ=Asia/Kathmandu", "2026-01-05 00:00", "2026-01-04 22:30"),  # 5 hours and 45 minutes ahead
+        ("0 12 30 12 * TZ=Pacific/Apia", "2012-01-05 00:00", "2011-12-30 10:00"),  # a day that was left out
+        ("0 0 1 1 * TZ=Pacific/Kiritimati", "2026-01-01 00:00", "2025-12-31 10:00"),
+        (
+            "0 23 * * * TZ=America/Los_Angeles",
+            "2026-06-02 05:00",
+            "2026-06-01 06:00",
+        ),  # there it is still the day before
+        ("0 9 * * MON TZ=Europe/Zurich", "2026-11-23 09:00", "2026-11-23 08:00"),
+    ],
+)
+def test_a_time_zone_moves_the_times(text, now, latest):
+    assert parse(text).latest(at(now)) == at(latest)
+
+
+@given(
+    st.sampled_from(["America/New_York", "Europe/Zurich", "Australia/Lord_Howe", "UTC"]),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31)),  # noqa: DTZ001 - made aware below
+)
+def test_a_daily_time_comes_once_a_day_by_the_clock_of_its_zone(name, hour, minute, now):
+    now = now.replace(tzinfo=UTC)
+    cron = parse(f"{minute} {hour} * * * TZ={name}")
+    latest = cron.latest(now)
+    assert latest is not None
+    assert latest <= now < latest + timedelta(hours=26)
+    local = latest.astimezone(zone(name))
+    skipped = local.replace(tzinfo=None, fold=0) != local.replace(hour=hour, minute=minute, tzinfo=None, fold=0)
+    assert not skipped or local - latest.astimezone(zone(name)) == timedelta(0)
+    if skipped:  # the first minute after a gap
+        assert (latest - timedelta(minutes=1)).astimezone(zone(name)).utcoffset() != local.utcoffset()
+    before = cron.latest(latest - timedelta(minutes=1))
+    assert before is not None
+    assert timedelta(hours=22) < latest - before < timedelta(hours=26)
+
+
+@pytest.mark.parametrize("name", ["Nowhere/Else", "../etc/passwd", "America", "", "+02:00", "Europe/Zürich"])
+def test_a_time_zone_that_there_is_not_is_refused(name):
+    with pytest.raises(PushforwardError, match="is not an IANA time zone"):
+        zone(name)

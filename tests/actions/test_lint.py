@@ -33,14 +33,18 @@ def test_what_runs_here_has_no_problems() -> None:
         ("{runs-on: ubuntu-24.04, steps: [{run: a}]}", "runs-on ubuntu-24.04 is not available"),
         ("{runs-on: [self-hosted, gpu], steps: [{run: a}]}", "runs-on self-hosted, gpu"),
         ("{runs-on: '${{ matrix.os }}', steps: [{run: a}]}", "runs-on"),
+        ("{runs-on: '${{ inputs.os }}', steps: [{run: a}]}", "runs-on ${{ inputs.os }} is not available"),
+        (
+            "{runs-on: '${{ matrix.o }}', strategy: {matrix: {o: [ubuntu-latest, x]}}, steps: [{run: a}]}",
+            "runs-on ubuntu",
+        ),
         ("{runs-on: {group: big}, steps: [{run: a}]}", "runs-on group big"),
-        ("{steps: [{run: a}]}", "runs-on nothing"),
         ("{runs-on: ubuntu-latest}", "no steps"),
         ("{runs-on: ubuntu-latest, services: {db: {image: x}}, steps: [{run: a}]}", "services"),
         ("{runs-on: ubuntu-latest, container: debian, steps: [{run: a}]}", "containers do not run"),
         ("{runs-on: ubuntu-latest, continue-on-error: true, steps: [{run: a}]}", "continue-on-error"),
         ("{runs-on: ubuntu-latest, concurrency: x, steps: [{run: a}]}", "concurrency of a job"),
-        ("{runs-on: ubuntu-latest, timeout-minutes: '${{ 1 }}', steps: [{run: a}]}", "timeout-minutes"),
+        ("{runs-on: ubuntu-latest, timeout-minutes: '${{ inputs.n }}', steps: [{run: a}]}", "timeout-minutes"),
         ("{runs-on: ubuntu-latest, steps: [{run: a, timeout-minutes: 0.05}]}", "whole number"),
         ("{runs-on: ubuntu-latest, steps: [{uses: 'docker://debian'}]}", "actions in containers"),
         ("{runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v7}]}", "pin it by a full commit SHA"),
@@ -58,17 +62,20 @@ def test_what_runs_here_has_no_problems() -> None:
 def test_what_act_would_ignore_or_fetch_is_refused(job: str, why: str) -> None:
     found = lint.problems(load_job(job))
     assert any(why in line for line in found), found
-    assert all(line.startswith("ci.yml: job one") for line in found)
+    assert all(line.startswith("ci.yml:3: job one: ") for line in found)
 
 
 @pytest.mark.parametrize(
     ("on", "why"),
     [
-        ("{push: {branch: [main]}}", "there is no filter `branch`"),
+        (
+            "{push: {branch: [main]}}",
+            "ci.yml:1: on.push.branch: there is no key `branch` here; did you mean `branches`?",
+        ),
         ("{push: {branches: [a], branches-ignore: [b]}}", "exclude one another"),
         ("{push: {branches: ['!a']}}", "at least one pattern"),
         ("{push: {branches: ['[a']}}", r"[ without ]"),
-        ("{push: {branches: [{a: b}]}}", "a string or a list of strings"),
+        ("{push: {branches: [{a: b}]}}", "branches[0]: a mapping is not expected here"),
         ("{workflow_run: {types: [completed]}}", "needs `workflows`"),
     ],
 )
@@ -96,8 +103,8 @@ jobs:
     )
     assert lint.uses(flow, files.get) == [f"actions/checkout@{SHA}", f"actions/cache@{SHA}"]
     found = "\n".join(lint.problems(flow, files.get))
-    assert "called.yml: job in: runs-on windows" in found
-    assert "box: uses docker://Dockerfile" in found
+    assert "called.yml:2: job in: runs-on windows" in found
+    assert "box/action.yml:1: uses docker://Dockerfile" in found
     assert "absent.yml: there is no such file" in found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pushforward.actions.place import ACTIONS
-from pushforward.server import init
+from pushforward.server import tool as copies
 
 CARRIED = "src/pushforward"
 SOURCE = {
@@ -21,15 +21,14 @@ SOURCE = {
 
 
 @pytest.fixture
-def lib(tmp_path, monkeypatch):
+def lib(tmp_path):
     """The server's compiled copy of a small tool."""
     tool = tmp_path / "tool"
     tool.mkdir()
     for name, text in SOURCE.items():
         (tool / name).parent.mkdir(exist_ok=True)
         (tool / name).write_text(text)
-    monkeypatch.setattr(init, "__file__", str(tool / "server" / "init.py"))
-    init._copy_tool(tmp_path / "lib")
+    copies.copy(tmp_path / "lib", tool)
     return tmp_path / "lib"
 
 

@@ -152,6 +152,7 @@ def build(world: World) -> None:
         must(world, world.folder, "git", "config", "--global", name, value)
     must(world, origin, "git", "init", "-q")
     (origin / "README.md").write_text("toy\n")
+    follow(origin)
     must(world, origin, "git", "add", "-A")
     must(world, origin, "git", "commit", "-q", "-m", "Begin")
     must(world, origin, "pushforward", "init")
@@ -162,6 +163,24 @@ def build(world: World) -> None:
     said += must(world, origin, "git", "push", "local", "main")
     if "toy@v1.0.1" not in said:
         raise SystemExit(f"two pushes made no two versions:\n{said}")
+
+
+def follow(origin: Path) -> None:
+    """Two workflows that follow `train` beside the judge, one of them red, one behind the first, and a clock's."""
+    after = "{workflow_run: {workflows: [%s], types: [completed]}}"
+    flows = {
+        "notify": (after % "train", "echo told"),
+        "alert": (after % "train", "exit 1"),
+        "behind": (after % "notify", "echo after"),
+        "tick": ("{schedule: [{cron: '* * * * *'}]}", "echo tick"),
+    }
+    for name, (on, script) in flows.items():
+        step = f"{{runs-on: ubuntu-latest, steps: [{{run: {script}}}]}}"
+        path = origin / ".github" / "workflows" / f"{name}.yml"
+        path.write_text(f"name: {name}\non: {on}\njobs: {{one: {step}}}\n")
+    settings = origin / "pushforward.yaml"
+    names = ", ".join(["train", "judge", "release", *flows])
+    settings.write_text(f"{settings.read_text()}server: {{workflows: [{names}]}}\n")
 
 
 def join(world: World, name: str) -> Path:

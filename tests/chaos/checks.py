@@ -77,11 +77,28 @@ def check(bare: Path, log: list[dict[str, Any]], *, run: Callable[..., tuple[int
     _registry(found, git)
     _words(found, git, log)
     found.note("no reader saw a tag change or vanish", [str(e["changed"]) for e in log if e.get("result") == "wrong"])
+    _followers(found, bare)
     forged = [entry["said"] for entry in log if entry["op"] == "forged" and entry.get("result") == "ok"]
     found.note("no forged tag was taken", forged)
     fsck = git("fsck", "--strict", "--no-dangling", check=False)
     found.note("git fsck --strict is clean", [] if fsck.returncode == 0 else [fsck.stderr[-300:]])
     return found
+
+
+def _followers(found: Found, bare: Path) -> None:
+    """Every workflow beside the judge that was due has ended, once for what started it, and as its file says."""
+    place = bare / "pushforward"
+    found.note("no single workflow is still due", [path.name for path in (place / "asked").glob("*.json")])
+    runs = [json.loads(path.read_text()) for path in (place / "runs").glob("workflow-*/run.json")]
+    wanted = {"notify.yml": "success", "behind.yml": "success", "alert.yml": "failure"}
+    wrong = [
+        f"{run['job']['serial']} is {run['verdict'] or run['state']}: {run['reason']}"
+        for run in runs
+        if run["verdict"] != wanted.get(run["job"]["file"], "success")
+    ]
+    found.note(f"each of {len(runs)} single workflows ended as its file says", wrong)
+    caused = Counter((run["job"]["cause"], run["job"]["file"]) for run in runs)
+    found.note("none of them ran twice for one end", [str(one) for one, many in caused.items() if many > 1])
 
 
 def _registry(found: Found, git: "_Git") -> None:

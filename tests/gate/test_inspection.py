@@ -144,3 +144,20 @@ IDS = pl.Series("id", ["a", "b", "c"])
 )
 def test_rows_and_labels_have_the_same_keys_each_once(labels, words):
     assert inspection.twins(IDS, pl.Series("id", labels), ("rows", "labels")) == words
+
+
+def test_months_that_are_declared_and_have_no_row_are_gaps():
+    days = pl.Series("cluster", ["2020-01-03", "2020-01-04", "2020-03-01", "2020-05-09"])
+    batches = inspection.texts(pl.LazyFrame({"key": ["a", "b", "c", "d"], "cluster": days})).collect()
+    declared = [f"2020-{month:02d}" for month in range(1, 8)]
+    assert inspection.gaps(batches, declared) == ["2020-02", "2020-04"], "not what is before and after all rows"
+    assert inspection.gaps(batches, ["first", "second"]) == []
+    undated = inspection.texts(pl.LazyFrame({"key": ["a"], "cluster": ["x"]})).collect()
+    assert inspection.gaps(undated, declared) == []
+
+
+def test_the_months_of_which_no_key_is_answered_are_told():
+    keys, days = pl.Series("id", [1, 2, 3]), pl.Series("day", ["2020-01-03", "2020-02-04", "2020-02-05"])
+    found = inspection.sample(keys, days, "data/holdout", ["2020-01", "2020-02"])
+    assert inspection.missing(found, pl.Series(["1", "7"])) == ["2020-02"]
+    assert inspection.missing(found, pl.Series(["1", "3"])) == []

@@ -87,6 +87,32 @@ def test_dvc_itself_loads_the_same(commit):
     assert loaded == {"dvc.yaml", "a/dvc.yaml", "a/b/dvc.yaml"}
 
 
+@pytest.mark.parametrize(
+    ("ignores", "found"),
+    [
+        ({"": "# note\x0c/a/\n"}, True),
+        ({"": "# note\x85/a/\u2028/a/\n"}, True),
+        ({"": "x\r/a/\r\n"}, False),
+        ({"": "dvc.yaml\n", "a": "!dvc.yaml\n"}, True),
+        ({"": "!dvc.yaml\n", "a": "dvc.yaml\n"}, False),
+        ({"": "/a/\n!/a/\n"}, True),
+        ({"": "/a/\n", "a": "!dvc.yaml\n"}, False),  # nobody looks into a folder that is passed over
+        ({"": "/a/\n!/a/b/dvc.yaml\n"}, False),
+        ({"": ".dvcignore\n", "a": "dvc.yaml\n"}, True),
+        ({"": "dvc.yaml/\n"}, True),
+    ],
+)
+def test_the_last_line_that_names_it_decides_as_in_dvc(commit, ignores, found):
+    from dvc.repo import Repo
+
+    stage = "stages:\n  s: {cmd: c, outs: [o]}\n"
+    texts = {f"{folder}/.dvcignore".lstrip("/"): text for folder, text in ignores.items()}
+    repository = commit({".dvc/config": "", "a/dvc.yaml": stage, **texts})
+    assert folders.at(repository, "HEAD") == (["a"] if found else [])
+    with Repo(str(repository.path)) as repo:
+        assert bool(repo.index.stages) is found
+
+
 def test_a_project_below_the_root_is_the_one_that_there_is():
     tree = ["dvc.yaml", "ml/.dvc/config", "ml/dvc.yaml", "ml/x/dvc.yaml", "app/dvc.yaml"]
     assert folders.of_tree(tree, lambda _: None) == ["ml", "ml/x"]
@@ -150,7 +176,7 @@ def test_what_a_dvc_yaml_may_not_say_is_refused_wherever_it_lies(commit, text, w
     with pytest.raises(PushforwardError) as refused:
         folders.check(repository.path, set(repository.tree("HEAD")))
     assert refused.value.message.startswith(f"a/dvc.yaml: {words}"), refused.value.message
-    assert refused.value.next == "edit a/dvc.yaml"
+    assert refused.value.next in ("edit a/dvc.yaml", "git rm -r --cached a/kept.txt, and kept.txt into .gitignore")
 
 
 def test_metrics_are_named_from_the_root(commit):
@@ -159,3 +185,63 @@ def test_metrics_are_named_from_the_root(commit):
     for told in (declared.at(repository, "HEAD"), declared.here(repository.path)):
         assert sorted(told.metrics) == ["a/m.json", "a/n.json", "r.json"]
         assert told.uncached == ("a/m.json",)
+
+
+WORKED = """\
+stages:
+  train: {wdir: .., cmd: c, deps: [data.csv], outs: [model.pkl]}
+  plain: {cmd: c, outs: [own]}
+  each: {foreach: [x, y], do: {wdir: "../models/${item}", cmd: c, outs: [m]}}
+  named: {foreach: {one: {at: p}, two: {at: q}}, do: {wdir: "${item.at}", cmd: c, outs: [n]}}
+  keyed: {foreach: {one: 1}, do: {wdir: "${key}", cmd: c, outs: [k]}}
+  cell: {matrix: {x: [1, 2], y: [a]}, wdir: "${item.y}/${item.x}", cmd: c, outs: [c]}
+  told: {wdir: "${place.of}", cmd: c, outs: [t]}
+"""
+
+
+def entries(names):
+    """A lock of these stages, with one out each."""
+    lines = [
+        f"  {name}:\n    cmd: c\n    outs:\n    - path: {out}\n      hash: md5\n      md5: {'a' * 31}{number}\n"
+        for number, (name, out) in enumerate(names.items())
+    ]
+    return f"schema: '2.0'\nstages:\n{''.join(lines)}"
+
+
+def test_a_lock_names_paths_from_where_its_stages_work(commit):
+    """DVC writes them from there, and the lock does not tell where that is."""
+    named = {"train": "model.pkl", "plain": "own", "each@x": "m", "each@y": "m", "named@one": "n", "named@two": "n"}
+    named |= {"keyed@one": "k", "cell@1-a": "c", "cell@2-a": "c", "told": "t"}
+    repository = commit(
+        {"a/dvc.yaml": WORKED, "a/dvc.lock": entries(named), "a/params.yaml": "place: {of: deep}\n", ".dvc/config": ""}
+    )
+    made = {
+        name.removeprefix("a/dvc.yaml:"): entry["outs"][0]["path"]
+        for name, entry in locks.read_lock(folders.whole_here(repository.path)).items()
+    }
+    assert made == {
+        "train": "model.pkl",
+        "plain": "a/own",
+        "each@x": "models/x/m",
+        "each@y": "models/y/m",
+        "named@one": "a/p/n",
+        "named@two": "a/q/n",
+        "keyed@one": "a/one/k",
+        "cell@1-a": "a/a/1/c",
+        "cell@2-a": "a/a/2/c",
+        "told": "a/deep/t",
+    }
+    assert Revision(repository, "HEAD").whole_lock == folders.whole_here(repository.path)
+
+
+def test_a_root_whose_stages_work_below_is_placed_too(commit):
+    text = "stages: {train: {wdir: sub, cmd: c, outs: [../model, own]}}\n"
+    lock = entries({"train": "../model"})
+    repository = commit({"dvc.yaml": text, "dvc.lock": lock})
+    assert locks.read_lock(folders.whole_here(repository.path))["train"]["outs"][0]["path"] == "model"
+
+
+def test_a_wdir_that_nothing_here_tells_is_refused(commit):
+    repository = commit({"a/dvc.yaml": "stages: {s: {wdir: '${nope}', cmd: c, outs: [o]}}\n"})
+    with pytest.raises(PushforwardError, match=r"a/dvc.yaml: stage 's' has a wdir of which nothing here says where"):
+        folders.check(repository.path, set())

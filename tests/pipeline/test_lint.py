@@ -66,20 +66,32 @@ def test_metrics_and_plots_that_git_keeps_by_dvcs_own_word_are_taken(outs):
 
 
 @pytest.mark.parametrize(
-    ("outs", "path"),
+    ("outs", "path", "step"),
     [
-        ("metrics: [metrics.json]", "metrics.json"),
-        ("metrics: [metrics.json: {cache: true}]", "metrics.json"),
-        ("outs: [metrics.json: {cache: false}]", "metrics.json"),
-        ("metrics: [src/a.py: {cache: false}]", "src/a.py"),
-        ("plots: [eval: {cache: false}]", "eval"),
-        ("metrics: [pyproject.toml: {cache: false}]", "pyproject.toml"),
+        ("metrics: [metrics.json]", "metrics.json", "write `cache: false` below metrics.json in dvc.yaml; or {}"),
+        ("metrics: [metrics.json: {cache: true}]", "metrics.json", "write `cache: false` below metrics.json in "),
+        ("outs: [metrics.json: {cache: false}]", "metrics.json", "name metrics.json under metrics: or plots:, with "),
+        ("outs: [metrics.json]", "metrics.json", "{}"),
+        ("metrics: [src/a.py: {cache: false}]", "src/a.py", "{}"),
+        ("plots: [eval: {cache: false}]", "eval", "git rm -r --cached eval/scores.toml, and eval into .gitignore"),
+        ("metrics: [pyproject.toml: {cache: false}]", "pyproject.toml", "{}"),
+        ("outs: [src]", "src", "git rm -r --cached src/a.py, and src into .gitignore"),
     ],
 )
-def test_what_dvc_keeps_or_could_be_code_is_not_written_over_what_git_holds(outs, path):
+def test_what_dvc_keeps_or_could_be_code_is_not_written_over_what_git_holds(outs, path, step):
     tracked = {"metrics.json", "eval/scores.toml", "src/a.py", "pyproject.toml"}
-    with pytest.raises(PushforwardError, match=rf"stage 's' writes {path}, which git already holds"):
+    with pytest.raises(PushforwardError, match=rf"stage 's' writes {path}, which git already holds") as found:
         stages.check(TAKEN.format(outs).encode(), tracked, {})
+    assert found.value.message.endswith("git may hold metrics and plots with `cache: false`, and what lies in metrics/")
+    assert found.value.next.startswith(step.format(f"git rm -r --cached {path}, and {path} into .gitignore"))
+
+
+def test_a_name_that_would_be_another_stages_address_is_refused():
+    assert "has a : in its name" in refusal("stages: {'a/dvc.yaml:s': {cmd: c, outs: [o]}}")
+
+
+def test_a_stage_that_runs_nothing_is_refused():
+    assert "stage 's' has an empty cmd" in refusal("stages: {s: {cmd: ' ', outs: [o]}}")
 
 
 def test_this_projects_own_pipelines_are_taken():
@@ -99,8 +111,6 @@ def test_this_projects_own_pipelines_are_taken():
         ("params.yaml", "params.yaml is not the pipeline's"),
         ("pushforward.yaml", "pushforward.yaml is not the pipeline's"),
         ("./data/../dvc.lock", "dvc.lock is not the pipeline's"),
-        ("src/collect.py", "which git already holds (src/collect.py)"),
-        ("src", "which git already holds (src/collect.py)"),
     ],
 )
 def test_an_out_that_is_not_the_pipelines_is_refused_before_anything_runs(out, words):

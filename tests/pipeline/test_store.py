@@ -1,13 +1,16 @@
 """Whether an object of DVC's is whole: by its bytes, and of a folder by those of each file in it."""
 
+import contextlib
 import hashlib
 import json
 
 import pytest
+from dvc_data.hashfile.tree import Tree
 
 from pushforward.errors import PushforwardError
+from pushforward.pipeline import patches
 from pushforward.pipeline.lock import is_object
-from pushforward.pipeline.store import Store
+from pushforward.pipeline.store import Store, members
 
 
 def put(store, content, suffix=""):
@@ -57,6 +60,30 @@ def test_a_folder_is_whole_with_every_file_of_its_list(store, damage):
         store.file(inside).write_bytes(b"two\n")
     assert store.is_intact(oid), "the list itself is"
     assert store.is_whole(oid) is (damage is None)
+
+
+ELSEWHERE = ["", "/x", "../x", "a/../../x", "a//x", "./x", ".git/x", "a/.GIT/x", "a/.git"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_a_list_that_names_what_is_not_in_its_folder_is_refused(path):
+    listed = [{"md5": "0" * 32, "relpath": path}]
+    content = json.dumps(listed).encode()
+    oid = hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir"
+    with pytest.raises(PushforwardError, match="a folder that DVC keeps lists"):
+        members(oid, content)
+    with pytest.raises(PushforwardError, match="a folder that DVC keeps lists"), patches.ours():
+        Tree.from_list(listed)
+    # as DVC does with any error, which is why it is said at the end
+    with pytest.raises(PushforwardError, match="is not written"), patches.ours(), contextlib.suppress(Exception):
+        Tree.from_list(listed)
+
+
+def test_a_list_may_name_what_only_looks_like_it():
+    names = ["a", "a/b", "..a", ".gitignore", "a/.gitkeep", "b..", "c:d"]
+    with patches.ours():
+        tree = Tree.from_list([{"md5": "0" * 32, "relpath": name} for name in names], hash_name="md5")
+    assert {"/".join(key) for key, _, _ in tree} == set(names)
 
 
 def test_a_link_in_place_of_an_object_is_refused(store, tmp_path):

@@ -514,8 +514,8 @@ def test_without_a_tool_the_push_is_refused(server, tool, tmp_path):
     if tool != "git":
         (tmp_path / "bin" / "git").symlink_to(real)
     hook = server.bare / "hooks" / "pre-receive"
-    lines = hook.read_text().splitlines()
-    hook.write_text("\n".join([*lines[:-1], f"export PATH={tmp_path / 'bin'} GIT_EXEC_PATH=/nowhere", lines[-1], ""]))
+    first = f"#!/bin/sh\nexport PATH={tmp_path / 'bin'} GIT_EXEC_PATH=/nowhere\n"
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", first, 1))
     made = server.tag("toy#production#1", main_of(server))
     before = server.snapshot()
     said = server.push(f"{made}:refs/tags/toy#production#1")
@@ -525,7 +525,7 @@ def test_without_a_tool_the_push_is_refused(server, tool, tmp_path):
 def test_a_full_disk_refuses(server):
     """No file can grow while the hook runs."""
     hook = server.bare / "hooks" / "pre-receive"
-    hook.write_text(hook.read_text().replace("\nexec ", "\nulimit -f 0\nexec "))
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", "#!/bin/sh\nulimit -f 0\n", 1))
     made = server.tag("toy#production#1", main_of(server))
     server.refused("closed-full", f"{made}:refs/tags/toy#production#1")
 
@@ -559,13 +559,14 @@ def test_a_policy_that_is_killed_while_it_thinks_moves_nothing(server, tmp_path)
     slow.write_text(f"#!/bin/sh\necho $PPID > {tmp_path}/pid.new && mv {tmp_path}/pid.new {tmp_path}/pid\nsleep 60\n")
     slow.chmod(0o755)
     hook = server.bare / "hooks" / "pre-receive"
-    lines = hook.read_text().splitlines()
-    hook.write_text("\n".join([*lines[:-1], f'export PATH={tmp_path / "bin"}:"$PATH"', lines[-1], ""]))
+    first = f'#!/bin/sh\nexport PATH={tmp_path / "bin"}:"$PATH"\n'
+    hook.write_text(hook.read_text().replace("#!/bin/sh\n", first, 1))
     before, said = server.snapshot(), []
     pusher = threading.Thread(target=lambda: said.append(server.push("main:refs/heads/fine")))
     pusher.start()
     while not (tmp_path / "pid").exists():
         pusher.join(0.01)
+        assert pusher.is_alive(), said  # or it never came to git
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     pusher.join(30)
     assert said, "the push still waits"

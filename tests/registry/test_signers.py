@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST
-from pushforward.git.repository import SERVICE_EMAIL
 from pushforward.registry import signers, ssh, trust
 from pushforward.registry.signers import Place
 from pushforward.registry.ssh import Signer

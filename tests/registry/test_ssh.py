@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from pushforward.errors import PushforwardError
-from pushforward.git.repository import SERVICE_EMAIL
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.registry import ssh
 from pushforward.registry.ssh import Signer
 

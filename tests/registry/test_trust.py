@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pushforward.errors import POLICY, PushforwardError
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST
-from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.registry import signers, ssh, trust
 from pushforward.registry.signers import Place
 from pushforward.registry.ssh import Signer
@@ -482,28 +483,6 @@ def test_a_job_whose_key_is_none_says_so_and_shows_nothing_of_it(tmp_path, monke
         with pytest.raises(PushforwardError, match="key without a passphrase") as refused, trust.ci_key():
             pass
         assert text[:7] not in str(refused.value)
-
-
-def test_the_key_of_a_person_is_what_git_is_told(repository, tmp_path, keys, git):
-    shown = Repository(repository)
-    with pytest.raises(PushforwardError, match="git does not know which ssh key you sign with") as refused:
-        trust.my_key(shown)
-    assert refused.value.next.startswith("ssh-keygen -t ed25519 && git config --global gpg.format ssh && ")
-    git(repository, "config", "gpg.format", "ssh")
-    for given, found in (
-        (str(tmp_path / "keys" / "ann.pub"), str(tmp_path / "keys" / "ann.pub")),
-        ("~/mine", str(Path("~/mine").expanduser())),
-        (f"key::{keys['ann']}", f"key::{keys['ann']}"),
-    ):
-        Path("~/mine").expanduser().touch()
-        git(repository, "config", "user.signingkey", given)
-        assert trust.my_key(shown) == found
-    git(repository, "config", "user.signingkey", "/nowhere.pub")
-    with pytest.raises(PushforwardError, match=r"your signing key /nowhere\.pub is missing"):
-        trust.my_key(shown)
-    git(repository, "config", "gpg.format", "openpgp")
-    with pytest.raises(PushforwardError, match="which ssh key you sign with"):
-        trust.my_key(shown)
 
 
 def test_it_needs_nothing_but_the_standard_library():

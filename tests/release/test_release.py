@@ -230,6 +230,39 @@ def test_without_a_signing_key_nothing_is_released(two, git):
     refused(two, "git does not know which ssh key you sign with", release, "v1.0.0", next="git config")
 
 
+def test_a_key_that_stays_locked_is_said_and_leaves_no_tag(two, git, tmp_path):
+    locked = tmp_path / "locked"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(locked)], check=True)
+    git(two.clone, "config", "user.signingkey", f"{locked}.pub")
+    words = "git could not make the signed tag toy#production#1: Load key"
+    refused(two, words, release, "v1.0.0", next="ssh-add KEY, then this again", code=TOOL)
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("no-such-program", "cannot run no-such-program: No such file"), ("false", "what it has sign")]
+)
+def test_what_signs_for_git_and_does_not_is_said(two, git, program, why):
+    git(two.clone, "config", "gpg.ssh.program", program)
+    words = f"git could not make the signed tag toy#production#1: {why}"
+    refused(two, words, release, "v1.0.0", next="git tag -s try HEAD", code=TOOL)
+
+
+def test_the_persons_own_hook_that_lets_nothing_go_is_named(two, git):
+    hook = two.clone / ".git" / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'git-lfs not found' >&2\nexit 2\n")
+    hook.chmod(0o755)
+    words = "your own pre-push hook let nothing go to origin: git-lfs not found"
+    refused(two, words, release, "v1.0.0", next=f"mend {hook}", code=TOOL)
+
+
+def test_the_service_signs_with_its_own_key_whatever_program_signs_for_the_person(two, git):
+    git(two.clone, "config", "gpg.ssh.program", "false")
+    two.commit("c")
+    two.promote("c")
+    assert two.known().named("v1.2.0").name == "toy@v1.2.0"
+
+
 def test_without_a_name_nothing_is_released(two, git):
     git(two.clone, "config", "user.email", "")
     refused(two, "git does not know who you are", release, "v1.0.0", next="git config")

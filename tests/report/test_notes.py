@@ -1,5 +1,6 @@
 """Reports in a real repository: none is lost, none is changed, each event has one, and people can read them."""
 
+import dataclasses
 import fcntl
 import subprocess
 import sys
@@ -148,6 +149,20 @@ def test_a_report_is_renewed_in_its_place_and_dropped_with_its_note(checkout, pu
     notes.drop(checkout, head, "pull_request", lock=lock)
     assert (events(checkout), notes.listed(checkout)) == ([], ({}, set()))
     assert git(checkout.path, "notes", "--ref=pushforward", "list") == ""
+
+
+def test_single_workflows_are_told_below_each_by_its_newest_word(checkout, put, git, tmp_path):
+    put("push")
+    commit, lock = checkout.commit("HEAD"), tmp_path / "lock"
+    lint = note.Workflow("lint-1", "lint.yml", "push", "failure", "<b>no</b> @ann", 1.0)
+    scan = note.Workflow("scan-1", "scan.yml", "push", "success")
+    notes.beside(checkout, commit, [lint, scan], lock=lock)
+    notes.beside(checkout, commit, [dataclasses.replace(lint, verdict="success", reason="")], lock=lock)
+    kept = note.load(checkout.read(NOTES, notes._path(commit)))
+    assert [(one.id, one.verdict) for one in kept.workflows] == [("lint-1", "success"), ("scan-1", "success")]
+    assert "| ✓ scan-1 |" in git(checkout.path, "notes", "--ref=pushforward", "show", commit)
+    assert "<b>" not in note.table([lint])
+    assert "@ann" not in note.table([lint]), "nobody is called"
 
 
 def test_the_same_report_again_moves_nothing(checkout, put):

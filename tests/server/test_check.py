@@ -513,3 +513,40 @@ def test_what_is_lost_with_server_json_is_told(server, clone):
     told = []
     init(clone, bare=Path(server.bare), say=told.append)
     assert told == ["lost     what only the folder knew: whether --protect-main or --trust-pushers was set"]
+
+
+def test_a_persons_own_hook_has_no_say_in_the_self_test(clone, server, git, monkeypatch):
+    hooks = clone.parent / "their hooks"
+    hooks.mkdir()
+    (hooks / "pre-push").write_text("#!/bin/sh\nexit 2\n")
+    (hooks / "pre-push").chmod(0o755)
+    git(clone, "config", "--global", "core.hooksPath", str(hooks))
+    assert problems(server) == {}
+
+
+def test_a_git_that_reaches_no_folder_is_said_with_what_lets_it(clone, server, git):
+    git(clone, "config", "--global", "protocol.file.allow", "never")
+    found = problems(server)["self-test"]
+    assert "git is told to reach no repository in a folder" in found.found
+    git(clone, *shlex.split(found.mend)[1:])
+    assert problems(server) == {}
+
+
+def test_settings_that_git_cannot_read_are_the_cause_and_nothing_else_is_told(clone, server, monkeypatch):
+    with Path("~/.gitconfig").expanduser().open("a") as file:
+        file.write("[color\n")
+    said = run(clone, monkeypatch, "--quick")
+    assert said.exit_code == 6
+    (line,) = (line for line in said.output.splitlines() if line.startswith(("missing", "later")))
+    assert line.startswith("missing  repository: git cannot read its settings: bad config line ")
+    assert "ok       git: 2." in said.output
+
+
+def test_who_is_at_work_is_told_as_git_has_them(clone, server, git, monkeypatch):
+    for name in ("user.name", "user.email"):
+        git(clone, "config", "--global", "--unset", name)
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Ann")
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "ann@example.org")
+    said = run(clone, monkeypatch, "--quick").output
+    assert "ok       user.name: Ann\n" in said
+    assert "ok       user.email: ann@example.org\n" in said

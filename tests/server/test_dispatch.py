@@ -16,9 +16,9 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS, RUNS, ZERO
+from pushforward.git.server import DELETED
 from pushforward.server import care, dispatch, execute, installation, pending, recover, runs
 from pushforward.server import post_receive as receive
-from pushforward.server.init import DELETED
 from pushforward.server.subject import Subject
 
 

@@ -15,8 +15,9 @@ from tests.team import CONFIG, SETTINGS, make_clone
 
 from pushforward.commands.cli import main
 from pushforward.errors import PushforwardError
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST
-from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server, unshared
 from pushforward.registry import signers, ssh
 from pushforward.server import check, installation
@@ -229,7 +230,8 @@ def test_the_policy_imports_nothing_that_a_pusher_or_a_shell_offers(clone, git, 
     monkeypatch.setenv("PYTHONHOME", str(tmp_path / "evil"))
     assert "this server writes it" in git(clone, "push", "local", "HEAD:refs/notes/mine", check=False)
     text = (bare / "hooks" / "pre-receive").read_text()
-    assert shlex.split(text.splitlines()[-1])[:4] == ["exec", "$python", "-I", "-S"]
+    (starts,) = (line for line in text.splitlines() if "import sys" in line)
+    assert '"$python" -I -S -c ' in starts
     assert f" known={shlex.quote(sys.executable)}\n" in text
 
 
@@ -558,3 +560,11 @@ def test_a_folder_that_is_no_server_has_nothing_in_a_wrong_place(tmp_path):
     with pytest.raises(PushforwardError, match="is not a server of pushforward"):
         list(check.mend(place, place))
     assert sorted(path.name for path in place.iterdir()) == ["config", "logs"]
+
+
+def test_a_sparse_checkout_without_dvcs_settings_says_so_and_the_command_mends_it(clone, git):
+    git(clone, "sparse-checkout", "set", "--cone")
+    with pytest.raises(PushforwardError, match=r"this sparse checkout leaves out \.dvc/config") as refused:
+        init(clone)
+    git(clone, *refused.value.next.split()[1:])
+    assert init(clone).bare

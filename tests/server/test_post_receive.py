@@ -92,8 +92,8 @@ def test_a_push_by_a_run_starts_no_other(clone, server, git, started):
 def test_a_dispatcher_that_dies_is_told_and_the_push_stands(clone, server, git):
     said = git(clone, "push", "local", "main", check=False)
     assert heard(said)[-2:] == [
-        "the dispatcher ended before this run did; the next push takes it up again",
-        f"  its log: {server.folder / 'dispatch.log'}",
+        f"the dispatcher ended before this run did; the next push takes {git(clone, 'rev-parse', 'HEAD')[:9]} up again",
+        "  next: pushforward check, then pushforward dispatch, on the server",
     ]
     assert git(Path(server.bare), "rev-parse", "main") == git(clone, "rev-parse", "HEAD")
 

@@ -166,3 +166,20 @@ def test_of_a_project_that_does_not_carry_the_tool_the_server_s_own_runs_the_ver
     assert own.env["PATH"].startswith(f"{project.parent}:")
     assert own.env["PUSHFORWARD_ENVIRONMENT"] == str(project.parent.parent)
     assert environment.PROJECT not in own.env
+
+
+def test_what_the_default_branch_has_run_may_write_though_the_branch_has_moved(pushed):
+    def writes(commit, on, *, trusted=True):
+        subject = pushed._subject(trusted)
+        subject.job, subject.commit = SimpleNamespace(event="workflow", on=on, branch="main"), commit
+        return Provision(subject, pushed.folder, privileged=False)._is_the_default_branch_s
+
+    asked = pushed.main
+    assert writes(asked, "workflow_run")
+    moved = pushed.commit(**{"params.yaml": "depth: 3\n"})
+    assert not writes(moved, "workflow_run"), "a commit that the branch does not have"
+    pushed.main = moved
+    assert writes(asked, "workflow_run")
+    assert writes(asked, "repository_dispatch")
+    assert not writes(asked, "push")
+    assert not writes(asked, "workflow_run", trusted=False)

@@ -617,14 +617,25 @@ def test_a_workflow_that_no_server_runs_is_found(clone, git, old, new, said):
 
 
 def test_a_shallow_clone_is_told_so_and_the_command_mends_it(clone, git, tmp_path):
-    init(clone)
+    bare = init(clone).bare
     git(clone, "commit", "-q", "--allow-empty", "-m", "Two")
-    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
-    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{clone}.git", "shallow")
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{clone}", "shallow")
+    git(tmp_path / "shallow", "remote", "add", "local", bare)
+    assert "shallow update not allowed" in git(tmp_path / "shallow", "push", "local", "main", check=False)
     found = everything(tmp_path / "shallow")["clone"]
     assert found.found == "this clone is shallow: git refuses its first push ('shallow update not allowed')"
     typed_here(found.mend, tmp_path / "shallow")
     assert "clone" not in everything(tmp_path / "shallow")
+
+
+def test_a_shallow_clone_of_the_server_itself_can_be_pushed_from(clone, git, tmp_path):
+    init(clone)
+    git(clone, "commit", "-q", "--allow-empty", "-m", "Two")
+    git(clone, "push", "-q", "local", "main", PUSHFORWARD_RUN="none")
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{clone}.git", "shallow")
+    assert "clone" not in everything(tmp_path / "shallow")
+    git(tmp_path / "shallow", "commit", "-q", "--allow-empty", "-m", "Three")
+    git(tmp_path / "shallow", "push", "-q", "origin", "HEAD:more", PUSHFORWARD_RUN="none")
 
 
 def test_a_clone_without_the_servers_tags_or_with_others_is_told_so(clone, git, tmp_path):

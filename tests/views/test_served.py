@@ -82,9 +82,10 @@ def test_runs_under_way_are_told_with_their_logs_where_they_are_served(world):
     assert "success" not in text
     assert "success" in Page(html(site, "queue.html")).text
     log = site.answer(f"log/push-{world.first}.html")
-    assert log.refresh > 0
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in log.content.decode()
+    assert '<script src="../live.js" data-stream="../live">' in log.content.decode()
     assert "\n&lt;b&gt;epoch  1" in log.content.decode(), "blanks of a log count"
-    assert site.answer(f"log/tag-{'d' * 40}.html").refresh == 0
+    assert 'http-equiv="refresh"' not in html(site, f"log/tag-{'d' * 40}.html")
     assert site.answer(f"log/push-{world.merge}.html") is None
     assert f'href="../log/push-{world.first}.html"' in html(site, f"run/{world.first}.html")
     # an export tells what was under way, and has no log

@@ -2,6 +2,7 @@
 
 import http.client
 import importlib.util
+import itertools
 import re
 import socket
 import sys
@@ -18,7 +19,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.views import web
 from pushforward.views.pages import Setting, Site
-from pushforward.views.underway import Desk, Underway
+from pushforward.views.underway import Desk, Step, Underway
 
 SPEC = importlib.util.spec_from_file_location("web_team", Path(__file__).parents[2] / "benchmarks" / "web.py")
 benchmark = importlib.util.module_from_spec(SPEC)
@@ -264,7 +265,9 @@ def test_the_command_says_what_it_reads_and_where_it_is_and_ends_on_interrupt(st
 
 def test_what_is_served_may_ask_for_a_page_and_for_nothing_else(story):
     live = Underway("push-" + "a" * 40, "a", "push", "main", "", None, "running", "train", "", "", "", 1, 1, 2.0)
-    desk = Desk(lambda: [live], lambda _: "epoch 1\n")
+    marks = itertools.chain(["a", "b", "b"], itertools.repeat("c"))
+    said = [Step("train.yml", "train", "fit", "running", 1.5, "epoch <1>")]
+    desk = Desk(lambda: [live], lambda _: "epoch 1\n", lambda _: said, lambda: next(marks))
     site = Site(Repository(story.folder), setting=Setting(served=True, desk=desk))
     server = web.listen(site, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
@@ -276,10 +279,21 @@ def test_what_is_served_may_ask_for_a_page_and_for_nothing_else(story):
         assert "form-action 'self';" in answer.headers["Content-Security-Policy"]
         assert b"form-action 'self'" in content
         assert b"<b>" not in content
-        assert answer.headers["Refresh"] is None
+        assert b'http-equiv="refresh"' not in content
         log, content = ask(port, "/log/push-" + "a" * 40 + ".html")
-        assert (log.status, log.headers["Refresh"]) == (200, "5")
+        assert log.status == 200
+        assert b'<noscript><meta http-equiv="refresh" content="5"></noscript>' in content
         assert b"epoch 1" in content
+        assert b'<a href="#step-1">fit</a>' in content
+        assert re.search(rb'<details id="step-1" open>.*epoch &lt;1&gt;', content, re.DOTALL)
+        assert ask(port, "/live.js")[0].headers["Content-Type"].startswith("text/javascript")
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as listener:
+            listener.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            heard = b""
+            while b"data: c" not in heard:
+                heard += listener.recv(4096)
+        assert b"Content-Type: text/event-stream" in heard
+        assert re.findall(rb"data: (\w)", heard) == [b"a", b"b", b"c"]  # at first, and where something is new
         assert ask(port, "/log/push-" + "b" * 40 + ".html")[0].status == 404
         feed, _ = ask(port, "/feed.xml")
         assert feed.headers["Content-Type"].startswith("application/atom+xml")

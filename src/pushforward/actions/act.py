@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pushforward.actions import dialect
+from pushforward.actions.commits import number, pushed
 from pushforward.actions.event import Event, Repository, payload
-from pushforward.actions.lint import problems, uses
+from pushforward.actions.lint import called, problems, uses
 from pushforward.actions.log import Mask, Progress, Reader
 from pushforward.actions.place import Names, Place, clean_up, export, settle
 from pushforward.actions.result import End, WorkflowResult, reasons_of, result_of
@@ -86,8 +88,8 @@ def run_workflow(
     place = Place.make(setup.folder, setup.artifacts)
     names = Names.of(place, setup.jail)
     mask = Mask(setup.secrets.values())
-    reader = Reader(time.monotonic, prefix=f"{workflow.data.get('name') or workflow.file}/")
-    environment = _environment(names.box, setup)
+    reader = Reader(time.monotonic, prefix=f"{workflow.name}/")
+    environment = _environment(place, names.box, setup)
     read_file = _reader_of(setup.repository, event.sha)
     refused = [clean(line) for line in problems(workflow, read_file)]
     end: End | None = None
@@ -96,7 +98,7 @@ def run_workflow(
             for line in refused:
                 log.tell(Progress("error", line))
             if not refused:
-                _prepare(place, workflow, event, setup.repository)
+                _prepare(place, workflow, event, setup.repository, read_file)
                 argv = _act(workflow, event, setup, place, names)
                 for action in uses(workflow, read_file):
                     argv += ["--local-repository", f"{action}={_stand_in(action, names.actions)}"]
@@ -120,8 +122,10 @@ def _limits(workflow: Workflow, setup: Setup, started: float, cancel: threading.
     return TimeLimits(started + whole, jobs, cancel or threading.Event())
 
 
-def _prepare(place: Place, workflow: Workflow, event: Event, repository: Repository) -> None:
-    """Lay out what act reads: the files of `.github`, and the event."""
+def _prepare(
+    place: Place, workflow: Workflow, event: Event, repository: Repository, read_file: Callable[[str], str | None]
+) -> None:
+    """Lay out what act reads: the files of `.github`, the workflows in its own words, and the event."""
     export(repository, event.sha, place.source)
     file = place.source / workflow.path
     if workflow.built_in and not file.exists():
@@ -129,7 +133,13 @@ def _prepare(place: Place, workflow: Workflow, event: Event, repository: Reposit
         file.write_text(workflow.built_in)
     if not file.is_file() or load(workflow.file, file.read_text("utf-8", "replace")).data != workflow.data:
         raise PushforwardError(f"{workflow.path} at {event.sha} is not the workflow that was to run")
-    place.event.write_text(json.dumps(payload(event, repository)))
+    file.write_text(dialect.rendered(workflow, event, repository))
+    for path, flow in called(workflow, read_file).items():
+        (place.source / path).write_text(dialect.called(flow.data, workflow, event, repository))
+    content = payload(event, repository)
+    if event.name == "push":
+        content |= pushed(git.Repository(repository.path), event, content["repository"]["html_url"])
+    place.event.write_text(json.dumps(content))
 
 
 def _inside(setup: Setup, place: Place, names: Names) -> Policy:
@@ -157,7 +167,7 @@ def _reader_of(repository: Repository, sha: str) -> Callable[[str], str | None]:
     return read_file
 
 
-def _environment(box: Path, setup: Setup) -> dict[str, str]:
+def _environment(place: Place, box: Path, setup: Setup) -> dict[str, str]:
     """The whole environment of act, which hands all of it to every step."""
     return {
         **CALM,
@@ -168,6 +178,7 @@ def _environment(box: Path, setup: Setup) -> dict[str, str]:
         "PUSHFORWARD_PYTHON": sys.executable,
         "PUSHFORWARD_LIB": str(Path(__file__).parents[2]),
         "TMPDIR": str(box / "tmp"),
+        "BASH_ENV": str(place.no_terminal),
         **setup.env,
         "HOME": str(box / "home"),
     }
@@ -184,9 +195,10 @@ def _act(workflow: Workflow, event: Event, setup: Setup, place: Place, names: Na
     given = {
         "GITHUB_REPOSITORY": repository.full_name,
         "GITHUB_RUN_ID": str(setup.run_id),
-        "GITHUB_RUN_NUMBER": "1",
+        "GITHUB_RUN_NUMBER": str(number(git.Repository(repository.path), event.sha)),
         "GITHUB_REF": event.ref,
         "SHA_REF": event.sha,
+        **dialect.environment(workflow, event, repository),
     }
     if event.name == "pull_request":
         given |= {"GITHUB_BASE_REF": event.base, "GITHUB_HEAD_REF": event.head}

@@ -1,12 +1,14 @@
 """Events of a repository: the payload that actions see, and the context of expressions. `server.subject` makes them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pushforward.actions.cron import ZONE
 from pushforward.git.refs import HEADS, PULLS, TAGS
 
-EventName = Literal["push", "pull_request", "workflow_run", "schedule"]
+EventName = Literal["push", "pull_request", "workflow_run", "schedule", "workflow_dispatch", "repository_dispatch"]
 ZERO = "0" * 40
 
 
@@ -26,6 +28,7 @@ class Event:
     `sha` is GITHUB_SHA and names the tree from which workflows are taken: the new tip for a push, the merge
     commit for a pull request, the tip of the default branch for `workflow_run` and `schedule`. `paths` are the
     files that changed; None means unknown, which lets path filters pass, as GitHub does for huge differences.
+    `inputs` are those of a `workflow_dispatch`, all of them text; of a `repository_dispatch`, `action` is the type.
     """
 
     name: EventName
@@ -47,6 +50,8 @@ class Event:
     run_id: int = 0
     pull_requests: tuple[int, ...] = ()
     schedule: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    client_payload: Mapping[str, Any] = field(default_factory=dict)
 
 
 def payload(event: Event, repository: Repository) -> dict[str, Any]:
@@ -63,7 +68,12 @@ def payload(event: Event, repository: Repository) -> dict[str, Any]:
         return common | _pull_request(event, repo)
     if event.name == "workflow_run":
         return common | _workflow_run(event, repo)
-    return common | {"schedule": event.schedule}
+    if event.name == "workflow_dispatch":
+        return common | {"inputs": dict(event.inputs), "workflow": event.workflow}
+    if event.name == "repository_dispatch":
+        told = {"action": event.action, "branch": repository.default_branch}
+        return common | told | {"client_payload": dict(event.client_payload)}
+    return common | {"schedule": event.schedule.partition(ZONE)[0]}
 
 
 def _push(event: Event) -> dict[str, Any]:
@@ -122,8 +132,11 @@ def _workflow_run(event: Event, repo: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def context(event: Event, repository: Repository, *, workflow_name: str = "") -> dict[str, Any]:
-    """The `github` context of `event`, and no `inputs`, for expressions that are evaluated outside of a job."""
+def context(event: Event, repository: Repository, *, workflow_name: str = "", run_id: int = 0) -> dict[str, Any]:
+    """The `github` context of `event`, and its `inputs`, for expressions that are evaluated outside of a job.
+
+    `run_id` is the number of the run that they are evaluated for, 0 where there is none yet.
+    """
     kind, short = _split(event.ref)
     return {
         "github": {
@@ -139,11 +152,12 @@ def context(event: Event, repository: Repository, *, workflow_name: str = "") ->
             "repository": repository.full_name,
             "repository_owner": repository.full_name.partition("/")[0],
             "actor": event.sender,
-            "run_id": "0",
-            "run_number": "1",
+            "run_id": str(run_id),
+            "run_number": str(run_id or 1),
             "run_attempt": "1",
         },
-        "inputs": {},
+        "inputs": dict(event.inputs),
+        "vars": {},  # nobody sets any here
     }
 
 

@@ -1,74 +1,221 @@
-"""Expressions: the part of GitHub's language that is needed outside of a job: values, contexts, == != ! && ||."""
+"""GitHub's expressions: read into a tree, asked what they name, and evaluated where all of that is known. Pure.
+
+The language is that of GitHub's document "Evaluate expressions in workflows and actions".
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pushforward.actions import functions
+from pushforward.actions.functions import equal, less, text, truth
 from pushforward.errors import PushforwardError
 
+__all__ = [
+    "Call",
+    "ExpressionError",
+    "Field",
+    "Literal",
+    "Name",
+    "Node",
+    "evaluate",
+    "parse",
+    "pieces",
+    "text",
+    "truth",
+    "walk",
+]
+
 _TOKEN = re.compile(
-    r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)"
-    r"|(?P<operator>==|!=|&&|\|\||!|\(|\)))"
+    r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>-Infinity\b|[-+]?(?:0x[0-9A-Fa-f]+|0o[0-7]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))"
+    r"(?![\w.])|(?P<name>[A-Za-z_][\w-]*)|(?P<operator>==|!=|<=|>=|&&|\|\||[!<>()\[\],.*]))"
 )
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "NaN": float("nan"), "Infinity": float("inf")}
+_NEGATIVE = "-Infinity"
 _DEPTH = 50
 
 
 class ExpressionError(PushforwardError):
-    """An expression that cannot be evaluated here. It is refused: to ignore it would change what it guards."""
+    """An expression that cannot be read or evaluated. It is refused: to ignore it would change what it guards."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that is written down."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Name:
+    """A context."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property of what `of` is: by name, by index, or every one of them where `key` is None."""
+
+    of: "Node"
+    key: "Node | None"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function and its arguments."""
+
+    name: str
+    arguments: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operator and what it stands between; `!` has one operand."""
+
+    operator: str
+    operands: tuple["Node", ...]
+
+
+Node = Literal | Name | Field | Call | Operation
+
+
+def pieces(template: str) -> Iterator[tuple[str, bool]]:
+    """The parts of `template`, and of each whether it is the inside of a `${{ … }}`.
+
+    Raises `ExpressionError` where one has no end; a `}}` in quotes is none.
+    """
+    at = 0
+    while (start := template.find("${{", at)) >= 0:
+        if start > at:
+            yield template[at:start], False
+        quoted, end = False, start + 3
+        while end < len(template) and (quoted or not template.startswith("}}", end)):
+            quoted ^= template[end] == "'"
+            end += 1
+        if end >= len(template):
+            raise ExpressionError(f"cannot evaluate {template[start : start + 40]}: it has no }}}}")
+        yield template[start + 3 : end], True
+        at = end + 2
+    if at < len(template):
+        yield template[at:], False
 
 
 def evaluate(template: str, contexts: Mapping[str, Any]) -> Any:
     """The value of `template`: of its only `${{ … }}`, or the text with every `${{ … }}` replaced.
 
-    `contexts` maps a context's name to its content. A name that a context lacks is refused, below
-    `github.event` it is null, as on GitHub. Raises `ExpressionError`.
+    `contexts` maps a context's name to its content. A context that is not among them is refused; a property that one
+    lacks is null, as on GitHub. Raises `ExpressionError`.
     """
-    alone = _EXPRESSION.fullmatch(template.strip())
-    if alone and "${{" not in alone[1]:
-        return _Parser(alone[1], contexts).value()
-    return _EXPRESSION.sub(lambda found: text(_Parser(found[1], contexts).value()), template)
+    parts = list(pieces(template.strip()))
+    if len(parts) == 1 and parts[0][1]:
+        return _value(parts[0][0], contexts)
+    found = pieces(template)
+    return "".join(text(_value(part, contexts)) if inside else part for part, inside in found)
 
 
-def text(value: Any) -> str:
-    """`value` as GitHub writes it into a string: null is empty, true and false are lower case."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, (Mapping, list)):
-        return "Object" if isinstance(value, Mapping) else "Array"
-    return str(value)
+def parse(source: str) -> Node:
+    """The tree of an expression, without its `${{ }}`. Raises `ExpressionError` where it is not one."""
+    return _Parser(source).whole()
 
 
-def truth(value: Any) -> bool:
-    """Whether `value` counts as true: everything but false, 0, the empty string and null."""
-    return value not in (None, False, 0, "")
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all that is below it."""
+    yield node
+    below: tuple[Node | None, ...] = ()
+    if isinstance(node, Field):
+        below = (node.of, node.key)
+    elif isinstance(node, Call):
+        below = node.arguments
+    elif isinstance(node, Operation):
+        below = node.operands
+    for one in below:
+        if one is not None:
+            yield from walk(one)
+
+
+def _value(source: str, contexts: Mapping[str, Any]) -> Any:
+    try:
+        return _Evaluation(contexts).of(parse(source))
+    except (ValueError, RecursionError) as wrong:
+        raise _refusal(source, str(wrong)) from wrong
+
+
+def _refusal(source: str, why: str) -> ExpressionError:
+    return ExpressionError(f"cannot evaluate ${{{{{source}}}}}: {why}")
+
+
+class _Evaluation:
+    """Evaluates a tree; what is wrong is told as a ValueError."""
+
+    def __init__(self, contexts: Mapping[str, Any]) -> None:
+        self.contexts = {name.casefold(): value for name, value in contexts.items()}
+
+    def of(self, node: Node) -> Any:
+        if isinstance(node, Literal):
+            return node.value
+        if isinstance(node, Name):
+            if node.name.casefold() not in self.contexts:
+                raise ValueError(f"{node.name} is not known outside of a job here")
+            return self.contexts[node.name.casefold()]
+        if isinstance(node, Field):
+            return self._field(node)
+        if isinstance(node, Call):
+            return functions.call(node.name, [self.of(one) for one in node.arguments])
+        return self._operation(node)
+
+    def _field(self, node: Field) -> Any:
+        of = self.of(node.of)
+        if node.key is None:
+            if isinstance(of, functions.Filtered):
+                below = [
+                    one.values() if isinstance(one, Mapping) else one for one in of if isinstance(one, (Mapping, list))
+                ]
+                return functions.Filtered(value for each in below for value in each)
+            values = of.values() if isinstance(of, Mapping) else of if isinstance(of, list) else ()
+            return functions.Filtered(values)
+        key = self.of(node.key)
+        if isinstance(of, functions.Filtered):
+            return functions.Filtered(
+                functions.item(one, key) for one in of if isinstance(one, (Mapping, list)) and functions.has(one, key)
+            )
+        return functions.item(of, key)
+
+    def _operation(self, node: Operation) -> Any:
+        first = self.of(node.operands[0])
+        if node.operator == "!":
+            return not truth(first)
+        if node.operator in ("&&", "||"):
+            return self.of(node.operands[1]) if truth(first) == (node.operator == "&&") else first
+        second = self.of(node.operands[1])
+        if node.operator in ("==", "!="):
+            return equal(first, second) == (node.operator == "==")
+        if node.operator in ("<", ">="):
+            return less(first, second) if node.operator == "<" else less(second, first) or equal(first, second)
+        return less(second, first) if node.operator == ">" else less(first, second) or equal(first, second)
 
 
 class _Parser:
-    def __init__(self, source: str, contexts: Mapping[str, Any]) -> None:
+    def __init__(self, source: str) -> None:
         self.source = source
-        self.contexts = contexts
         self.tokens = self._split()
         self.position = 0
         self.depth = 0
 
-    def value(self) -> Any:
-        result = self._either()
+    def whole(self) -> Node:
+        result = self._chain(0)
         if self.position < len(self.tokens):
-            raise self._refusal(f"unexpected {self.tokens[self.position][1]!r}")
+            raise _refusal(self.source, f"unexpected {self.tokens[self.position][1]!r}")
         return result
 
     def _split(self) -> list[tuple[str, str]]:
-        tokens, at = [], 0
-        source = self.source.rstrip()
+        tokens: list[tuple[str, str]] = []
+        at, source = 0, self.source.rstrip()
         while at < len(source):
             found = _TOKEN.match(source, at)
             if not found or found.lastgroup is None:
-                raise self._refusal(f"cannot read {source[at:].strip()[:20]!r}")
+                raise _refusal(self.source, f"cannot read {source[at:].strip()[:20]!r}")
             tokens.append((found.lastgroup, found[found.lastgroup]))
             at = found.end()
         return tokens
@@ -81,86 +228,70 @@ class _Parser:
                 return token
         return None
 
-    def _either(self) -> Any:
-        left = self._both()
-        while self._take("||"):
-            right = self._both()
-            left = left if truth(left) else right
+    def _need(self, operator: str) -> None:
+        if not self._take(operator):
+            raise _refusal(self.source, f"a {operator} is missing")
+
+    # from the loosest to the tightest, as GitHub's table of operators has them
+    _LEVELS = (("||",), ("&&",), ("==", "!="), ("<", "<=", ">", ">="))
+
+    def _chain(self, level: int) -> Node:
+        if level == len(self._LEVELS):
+            return self._term()
+        left = self._chain(level + 1)
+        while operator := self._take(*self._LEVELS[level]):
+            left = Operation(operator, (left, self._chain(level + 1)))
         return left
 
-    def _both(self) -> Any:
-        left = self._comparison()
-        while self._take("&&"):
-            right = self._comparison()
-            left = right if truth(left) else left
-        return left
-
-    def _comparison(self) -> Any:
-        left = self._term()
-        while operator := self._take("==", "!="):
-            left = _equal(left, self._term()) == (operator == "==")
-        return left
-
-    def _term(self) -> Any:
+    def _term(self) -> Node:
         self.depth += 1
         if self.depth > _DEPTH:
-            raise self._refusal("nested too deep")
+            raise _refusal(self.source, "nested too deep")
         try:
             if self._take("!"):
-                return not truth(self._term())
+                return Operation("!", (self._term(),))
             if self._take("("):
-                inner = self._either()
-                if not self._take(")"):
-                    raise self._refusal("a ) is missing")
-                return inner
+                inner = self._chain(0)
+                self._need(")")
+                return self._fields(inner)
             return self._operand()
         finally:
             self.depth -= 1
 
-    def _operand(self) -> Any:
+    def _operand(self) -> Node:
         if self.position >= len(self.tokens):
-            raise self._refusal("it ends too early")
+            raise _refusal(self.source, "it ends too early")
         kind, token = self.tokens[self.position]
         self.position += 1
         if kind == "string":
-            return token[1:-1].replace("''", "'")
+            return Literal(token[1:-1].replace("''", "'"))
         if kind == "number":
-            return float(token)
+            return Literal(-_WORDS["Infinity"] if token == _NEGATIVE else functions.number(token))
         if kind == "operator":
-            raise self._refusal(f"unexpected {token!r}")
-        if token in ("true", "false", "null"):
-            return {"true": True, "false": False, "null": None}[token]
-        return self._lookup(token)
+            raise _refusal(self.source, f"unexpected {token!r}")
+        if token in _WORDS:
+            return Literal(_WORDS[token])
+        if not self._take("("):
+            return self._fields(Name(token))
+        arguments: list[Node] = []
+        while not self._take(")"):
+            if arguments:
+                self._need(",")
+            arguments.append(self._chain(0))
+        return self._fields(Call(token, tuple(arguments)))
 
-    def _lookup(self, dotted: str) -> Any:
-        names = dotted.split(".")
-        value: Any = self.contexts
-        for depth, name in enumerate(names):
-            if isinstance(value, Mapping) and name in value:
-                value = value[name]
-            elif depth > 1 and names[:2] == ["github", "event"]:
-                return None
+    def _fields(self, node: Node) -> Node:
+        while operator := self._take(".", "["):
+            if self._take("*"):
+                node = Field(node, None)
+            elif operator == "[":
+                node = Field(node, self._chain(0))
             else:
-                raise self._refusal(f"{'.'.join(names[: depth + 1])} is not known outside of a job here")
-        return value
-
-    def _refusal(self, why: str) -> ExpressionError:
-        return ExpressionError(f"cannot evaluate ${{{{{self.source}}}}}: {why}")
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, str) and isinstance(right, str):
-        return left.casefold() == right.casefold()
-    if type(left) is type(right):
-        return bool(left == right)
-    return _number(left) == _number(right)
-
-
-def _number(value: Any) -> float:
-    """The number that GitHub's comparison takes for a value of another type; NaN equals nothing."""
-    if value is None:
-        return 0.0
-    try:
-        return float(value or 0)
-    except (TypeError, ValueError):
-        return float("nan")
+                kind, token = self.tokens[self.position] if self.position < len(self.tokens) else ("", "nothing")
+                if kind != "name":
+                    raise _refusal(self.source, f"a name is missing before {token!r}")
+                self.position += 1
+                node = Field(node, Literal(token))
+            if operator == "[":
+                self._need("]")
+        return node

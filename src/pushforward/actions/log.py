@@ -21,6 +21,23 @@ UNSUPPORTED = "Skipping unsupported platform"
 
 _SHA = re.compile(r"@[0-9a-f]{40}$")
 _STATUS = re.compile(r"exit ?(?:status|code) '?(\d+)")
+# What steps say to the runner; a line with any other word is one of their own, and printed.
+_COMMANDS = frozenset(
+    {"add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice", "remove-matcher"}
+    | {"save-state", "set-env", "set-output", "summary", "warning"}
+)
+_DISABLED = "command is disabled"  # the runner of GitHub fails the step that still uses one
+_NO_VALUE = "Unable to interpolate expression"
+# What act says of a step that it could not begin, with its own paths, and what is the matter.
+_SPOKEN = (
+    (re.compile(r"fork/exec \S+: no such file or directory"), "its working-directory is not there"),
+    (
+        re.compile(r"failed to read 'action\.yml' from action '([^']+)'.*", re.DOTALL),
+        r"there is no \1/action.yml in the workspace; is actions/checkout before it?",
+    ),
+    (re.compile(r"Cannot find: (\S+) in PATH"), r"there is no \1 on this machine"),
+    (re.compile(_NO_VALUE + r" '(.*)': (.+)", re.DOTALL), r"cannot evaluate \1: \2"),
+)
 _NOISE = ("Couldn't get a valid docker connection", "Error: Job '")
 
 
@@ -152,6 +169,7 @@ class Reader:
         self.errors: list[str] = []
         self.jobs: dict[str, _Job] = {}
         self.unsupported = False
+        self.passed_over: list[str] = []  # what fails a step on GitHub, and act goes on after
         self._summarized = self._steps = 0
 
     def read(self, entry: Mapping[str, Any]) -> Iterator[Progress]:
@@ -176,7 +194,7 @@ class Reader:
         if isinstance(identity, list) and identity:
             yield from self._step(job, entry, message, [str(part) for part in identity])
         elif entry.get("level") in ("error", "fatal"):
-            yield self._failure(clean(message), clean(name), "")
+            yield self._failure(self._heard(message, clean(name), ""), clean(name), "")
         if "jobResult" in entry:
             job.result, job.ended = str(entry["jobResult"]), self.clock()
             yield Progress("job-end", clean(name), clean(name), seconds=job.ended - job.started, result=job.result)
@@ -285,7 +303,14 @@ class Reader:
 
     def _said(self, entry: Mapping[str, Any], message: str, step: _Step, job: str) -> Iterator[Progress]:
         command = entry.get("command")
-        if entry.get("raw_output"):
+        if command and command not in _COMMANDS:
+            entry, message, command = {"raw_output": True}, str(entry.get("raw") or message).removeprefix("  ⚙  "), ""
+        if command in ("set-env", "add-path") and _DISABLED in message:
+            instead = "$GITHUB_ENV" if command == "set-env" else "$GITHUB_PATH"
+            text = f"{job} / {step.name}: there is no ::{command}:: any more; write to {instead}"
+            self.passed_over.append(text)
+            yield self._failure(text, "", "")
+        elif entry.get("raw_output"):
             step.lines += 1
             step.last.append(message[:MAX_LINE])
             if step.lines <= MAX_OUTPUT_LINES:
@@ -310,7 +335,17 @@ class Reader:
         elif entry.get("level") in ("error", "fatal"):
             if status := _STATUS.search(message):
                 step.status = int(status[1])
-            yield self._failure(clean(message), job, step.name)
+            spoken = self._heard(message, job, step.name)
+            if spoken != clean(message):
+                step.named = step.named or spoken
+            yield self._failure(spoken, job, step.name)
+
+    def _heard(self, message: str, job: str, step: str) -> str:
+        """What act says of a job or step in plain words; what it goes on after and GitHub does not is kept."""
+        spoken = clean(_spoken(message))
+        if message.startswith(_NO_VALUE) and not any(one.endswith(spoken) for one in self.passed_over):
+            self.passed_over.append(": ".join(part for part in (job, step, spoken) if part))
+        return spoken
 
     def _failure(self, text: str, job: str, step: str) -> Progress:
         where = " / ".join(part for part in (job, step) if part)
@@ -331,6 +366,14 @@ def parse(line: bytes) -> dict[str, Any] | str:
         if isinstance(entry, dict):
             return entry
     return text
+
+
+def _spoken(message: str) -> str:
+    """What act says of a step, in words that name no path of this machine."""
+    for told, words in _SPOKEN:
+        if found := told.search(message):
+            return found.expand(words)
+    return message
 
 
 def _first_line(text: str) -> str:

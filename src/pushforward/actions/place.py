@@ -21,6 +21,8 @@ from pushforward.sandbox.jail import PLAIN, Jail, reclaim
 ACTIONS = Path(__file__).parent / "stand_ins"
 # act and bash cut the path of a step's script at blanks and quotes; these they take as they are.
 PLAIN_PATH = re.compile(r"[\w./+@%=,~-]+")
+# What bash reads before a script: act gives steps a terminal, on which who reads would wait for ever.
+NO_TERMINAL = "if [ -t 0 ]; then exec </dev/null; fi\nunset BASH_ENV\n"
 MAX_GITHUB_FILES = 1000
 MAX_GITHUB_BYTES = 16 << 20
 
@@ -64,6 +66,7 @@ class Place:
         self.cwd = self.input / "cwd"
         self.event = self.input / "event.json"
         self.empty = self.input / "empty"
+        self.no_terminal = self.input / "no-terminal"
         self.box = self.folder / "box"  # all that steps may write
         self.work, self.home, self.temporary = self.box / "work", self.box / "home", self.box / "tmp"
         self.scratch = self.folder / "jail"
@@ -79,6 +82,7 @@ class Place:
             path.mkdir(parents=True, exist_ok=True)
         # A real file: act reads its files of variables from wherever this leads.
         place.empty.touch()
+        place.no_terminal.write_text(NO_TERMINAL)
         return place
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pushforward import cause
 from pushforward.actions.log import JobResult, Mask, Reader
+from pushforward.actions.rules import needs
 from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import TOOL
@@ -72,10 +73,13 @@ def reasons_of(workflow: Workflow, reader: Reader, end: End) -> Iterator[str]:
         return
     results = {job.id: job.result for job in reader.results()}
     for name, job in workflow.jobs.items():
-        needed = [job.get("needs", [])] if isinstance(job.get("needs"), str) else job.get("needs", [])
         due = "if" not in job and "uses" not in job
-        if due and name not in results and all(results.get(other) == "success" for other in needed):
+        if due and name not in results and all(results.get(other) == "success" for other in _before(workflow, name)):
             yield f"job {name} did not run"
+    yield from reader.passed_over
+    for job_result in reader.results():
+        if empty := _empty_vectors(workflow, job_result):
+            yield f"job {job_result.name}: {empty}"
     for job_result in reader.results():
         if (job_result.result == "success") and (left := _left_out(workflow, reader, job_result)):
             yield f"job {job_result.name}: it ended as a success, and its step {left[0]} did not run to its end"
@@ -83,6 +87,31 @@ def reasons_of(workflow: Workflow, reader: Reader, end: End) -> Iterator[str]:
             yield f"job {job_result.name}: {job_result.result}"
     if end.status != 0 and not reader.errors:
         yield f"act ended with status {end.status}"
+
+
+def _before(workflow: Workflow, name: str) -> set[str]:
+    """All that a job needs, near and far: a job without `if` is skipped, as on GitHub, where any of these was."""
+    found: set[str] = set()
+    waiting = needs(workflow.jobs[name])
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one in workflow.jobs:
+            found.add(one)
+            waiting += needs(workflow.jobs[one])
+    return found
+
+
+def _empty_vectors(workflow: Workflow, job: JobResult) -> str:
+    """What is empty of a matrix that was made in the run: GitHub refuses it, act makes one leg without values."""
+    strategy = workflow.jobs.get(job.id, {}).get("strategy")
+    asked = strategy.get("matrix") if isinstance(strategy, dict) else None
+    if isinstance(asked, str):
+        return "" if job.matrix else "its matrix has no vector"
+    vectors = [name for name in asked if name not in ("include", "exclude")] if isinstance(asked, dict) else []
+    if not vectors:
+        return "" if job.matrix or not asked else "its matrix has no vector"
+    lacking = [] if job.matrix else vectors
+    return f"the matrix vector `{lacking[0]}` has no values" if lacking else ""
 
 
 def _left_out(workflow: Workflow, reader: Reader, job: JobResult) -> list[str]:

@@ -1,14 +1,14 @@
 """Workflow files: what they say, parsed and bounded. Pure; `filters` and `lint` read on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pushforward import untrusted
-from pushforward.actions.expression import ExpressionError, evaluate, text, truth
+from pushforward.actions import cron, lines, matrix
+from pushforward.actions.expression import ExpressionError, evaluate, text
 from pushforward.errors import PushforwardError
 
 FOLDER = ".github/workflows"
@@ -27,7 +27,7 @@ class WorkflowError(PushforwardError):
 class Workflow:
     """A parsed workflow file: `file` is its name in `.github/workflows`, `on` maps events to their filters.
 
-    `built_in` is its text where it comes with the tool, and no commit has it.
+    `built_in` is its text where it comes with the tool, and no commit has it; `source` is its text wherever it is from.
     """
 
     file: str
@@ -36,6 +36,7 @@ class Workflow:
     jobs: Mapping[str, Mapping[str, Any]]
     data: Mapping[str, Any]
     built_in: str = ""
+    source: str = field(default="", compare=False, repr=False)
 
     @property
     def path(self) -> str:
@@ -45,10 +46,14 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Concurrency:
-    """The group in which only one run goes at a time, and whether a newer run ends the older."""
+    """The group in which only one run goes at a time, and whether a newer run ends the older.
+
+    `queue` says how many may wait: `single` is the newest alone, `max` all of them, in order.
+    """
 
     group: str
     cancel_in_progress: bool
+    queue: str = "single"
 
 
 def load(file: str, source: str) -> Workflow:
@@ -63,19 +68,22 @@ def load(file: str, source: str) -> Workflow:
     jobs = data["jobs"]
     for name, job in jobs.items():
         if not isinstance(name, str) or not isinstance(job, dict):
-            raise WorkflowError(f"{file}: job {name} is not a mapping")
+            raise WorkflowError(f"{file}:{lines.line(source, ('jobs', name))}: job {name} is not a mapping")
         steps = job.get("steps", [])
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-            raise WorkflowError(f"{file}: job {name}: `steps` is not a list of mappings")
-    return Workflow(file, str(data.get("name") or f"{FOLDER}/{file}"), _events(file, data["on"]), jobs, data)
+            at = lines.line(source, ("jobs", name, "steps"))
+            raise WorkflowError(f"{file}:{at}: job {name}: `steps` is not a list of mappings")
+    name = str(data.get("name") or f"{FOLDER}/{file}")
+    return Workflow(file, name, _events(file, data["on"]), jobs, data, source=source)
 
 
 def crons(workflow: Workflow) -> tuple[str, ...]:
-    """The cron lines of `on: schedule`."""
+    """The entries of `on: schedule`: cron lines, with their time zone where they have one, as `cron.parse` reads it."""
     entries = workflow.on.get("schedule", {}).get("crons", [])
     if not isinstance(entries, list):
         return ()
-    return tuple(str(entry["cron"]) for entry in entries if isinstance(entry, dict) and "cron" in entry)
+    found = [entry for entry in entries if isinstance(entry, dict) and "cron" in entry]
+    return tuple(cron.joined(str(entry["cron"]), entry.get("timezone")) for entry in found)
 
 
 def writes(workflow: Workflow) -> bool:
@@ -89,28 +97,61 @@ def concurrency(workflow: Workflow, contexts: Mapping[str, Any]) -> Concurrency 
     asked = workflow.data.get("concurrency")
     if asked is None:
         return None
+    contexts = {**contexts, "inputs": _typed(workflow, contexts.get("inputs") or {})}
     if isinstance(asked, str):
         asked = {"group": asked}
-    if not isinstance(asked, dict) or "group" not in asked or asked.keys() - {"group", "cancel-in-progress"}:
-        raise WorkflowError(f"{workflow.file}: concurrency needs `group` and perhaps `cancel-in-progress`")
+    known = {"group", "cancel-in-progress", "queue"}
+    unknown = [key for key in asked if key not in known] if isinstance(asked, dict) else []
+    if unknown:
+        at = lines.line(workflow.source, ("concurrency", unknown[0]))
+        listed = ", ".join(sorted(known))
+        raise WorkflowError(f"{workflow.file}:{at}: concurrency: there is no key `{unknown[0]}`; known are {listed}")
+    if not isinstance(asked, dict) or "group" not in asked:
+        raise WorkflowError(f"{workflow.file}: concurrency needs `group`")
     try:
         group = text(evaluate(str(asked["group"]), contexts))
         cancel = asked.get("cancel-in-progress", False)
         cancel = evaluate(cancel, contexts) if isinstance(cancel, str) else cancel
-    except ExpressionError as unknown:
-        raise WorkflowError(f"{workflow.file}: concurrency: {unknown.message}") from unknown
-    if isinstance(cancel, str):
-        raise WorkflowError(f"{workflow.file}: cancel-in-progress is neither true nor false but {cancel!r}")
-    return Concurrency(group, truth(cancel))
+        queue = text(evaluate(str(asked.get("queue", "single")), contexts))
+    except ExpressionError as wrong:
+        raise WorkflowError(f"{workflow.file}: concurrency: {wrong.message}") from wrong
+    if not isinstance(cancel, bool):
+        raise WorkflowError(f"{workflow.file}: cancel-in-progress is neither true nor false but {text(cancel)!r}")
+    if queue not in ("single", "max"):
+        raise WorkflowError(f"{workflow.file}: concurrency.queue is {queue!r}, not single or max")
+    if queue == "max" and cancel:
+        raise WorkflowError(f"{workflow.file}: `queue: max` and cancel-in-progress exclude one another")
+    return Concurrency(group, cancel, queue)
+
+
+def _typed(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a run by hand as the context `inputs` has them: true and false are no text there."""
+    declared = (workflow.on.get("workflow_dispatch") or {}).get("inputs") or {}
+    truths = {name for name, how in declared.items() if isinstance(how, dict) and how.get("type") == "boolean"}
+    return {
+        name: value == "true" if name in truths and value in ("true", "false") else value
+        for name, value in given.items()
+    }
 
 
 def job_minutes(workflow: Workflow) -> dict[str, float]:
     """Minutes that each job may take: its `timeout-minutes`, or GitHub's default of 360."""
-    minutes = {}
-    for name, job in workflow.jobs.items():
-        asked = job.get("timeout-minutes", JOB_MINUTES)
-        minutes[name] = float(asked) if isinstance(asked, (int, float)) else JOB_MINUTES
-    return minutes
+    return {name: minutes_of(job) or JOB_MINUTES for name, job in workflow.jobs.items()}
+
+
+def minutes_of(job: Mapping[str, Any]) -> float | None:
+    """The `timeout-minutes` of a job, the most of its legs; None where it is no time, or not known before the run."""
+    asked = job.get("timeout-minutes", JOB_MINUTES)
+    found = [asked]
+    if isinstance(asked, str) and "${{" in asked:
+        strategy = job.get("strategy")
+        legs = matrix.legs(strategy.get("matrix")) if isinstance(strategy, dict) else [{}]
+        try:
+            found = [evaluate(asked, {"vars": {}, "matrix": leg}) for leg in legs or ()]
+        except ExpressionError:
+            return None
+    usable = [float(one) for one in found if isinstance(one, (int, float)) and not isinstance(one, bool) and one > 0]
+    return max(usable) if usable and len(usable) == len(found) else None
 
 
 def limit_minutes(workflow: Workflow) -> float:
@@ -123,7 +164,7 @@ def mapping(file: str, source: str) -> dict[str, Any]:
     size = len(source.encode())
     if size > MAX_BYTES:
         raise WorkflowError(f"{file}: {size} bytes; the limit is {MAX_BYTES}")
-    yaml = YAML(typ="safe", pure=True)
+    yaml = lines.reader()
     try:
         untrusted.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
         data = yaml.load(source)

@@ -88,8 +88,14 @@ class _Group(click.Group):
         asked = [*ctx._protected_args, *ctx.args]  # click 8 has no other name for the verb
         told = _Told("--json" in asked[: asked.index("--")] if "--" in asked else "--json" in asked)
         try:
-            return super().invoke(ctx)
-        except PushforwardError as error:
+            if not os.environ.get("PUSHFORWARD_RUN"):
+                return super().invoke(ctx)
+            from pushforward.git import reading  # a step of a run asks git for dozens of files
+
+            with reading.kept():
+                return super().invoke(ctx)
+        except PushforwardError as consequence:
+            error = _first_cause(consequence)
             click.echo(f"pushforward: {error}", err=True)
             told.json(error.message, error.next, error.exit_code)
             sys.exit(error.exit_code)
@@ -119,6 +125,17 @@ def _said(verb: str) -> str:
     text = (HERE / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
     first = text.removeprefix('"""').partition('"""')[0].partition("\n\n")[0]
     return " ".join(first.partition(": ")[2].split())
+
+
+def _first_cause(error: PushforwardError) -> PushforwardError:
+    """Why git cannot read the repository at hand, where that is so: whatever a verb says then comes of it."""
+    from pushforward.git import form
+    from pushforward.git.repository import Repository
+
+    try:
+        return form.refusal(Repository(Path.cwd())) or error
+    except (PushforwardError, OSError):  # there is no git, or no folder
+        return error
 
 
 def _bug(bug: Exception) -> NoReturn:

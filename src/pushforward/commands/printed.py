@@ -171,6 +171,27 @@ class Run(Record):
     file: str
     cron: str
     due: str
+    on: str
+    serial: str
+    cause: str
+    level: int
+    trusted: bool
+
+
+class RunStep(Record):
+    """A step of a run: of which workflow and job, how it ended or that it is running, and its seconds so far."""
+
+    workflow: str
+    job: str
+    name: str
+    result: str
+    seconds: float
+
+
+class Shown(Run):
+    """`runs show`: a run and its steps."""
+
+    steps: list[RunStep]
 
 
 class Dispatched(Record):
@@ -440,7 +461,8 @@ PRINTED: dict[str, Any] = {
     "runs": list[Run],
     "runs cancel": Run,
     "runs retry": Run,
-    "runs show": Run,
+    "runs show": Shown,
+    "runs start": list[Run],
     "score": Scored,
     "score-card": Card,
     "serve": Heard,

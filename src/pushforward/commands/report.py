@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,7 @@ def _missing(repository: "Repository", commit: str, read: "Reading") -> Pushforw
 
     kept, strange = notes.listed(read.repository)
     if commit in strange:
-        step = f"git -C {shlex.quote(str(read.repository.path))} notes --ref=pushforward show {commit[:9]}"
+        step = f"{read.repository.typed} notes --ref=pushforward show {commit[:9]}"
         return PushforwardError(f"the report of {commit[:9]} was written by another version", next=step)
     above = notes.later(repository, commit, kept)
     told = f"; the next commit that has one is {above[:9]}" if above else ""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 
+OUTCOMES = ("ran", "restored", "frozen", "unchanged", "failed")
+
+
 @click.command(epilog=common.example("pushforward repro"))
 @click.option("--clean", is_flag=True, help="Start from the champion's dvc.lock, not from this commit's. On in CI.")
 @click.option("--push", is_flag=True, envvar="PUSHFORWARD_PUSH", help="Send results and run cache to the DVC remote.")
@@ -59,7 +62,7 @@ def _run(clean: bool, push: bool, out: Path) -> tuple[str, Any]:
         if dirty := repository.unclean():
             raise PushforwardError(f"this folder differs from its commit: {dirty[0]}", next="git stash -u")
         with handover.refusal(out, commit):
-            pipeline.seed(repository, identity.last(repository, rules.project.models))
+            pipeline.seed(repository, identity.last(repository, rules.project.models), rules.outs)
     with handover.refusal(out, commit):
         folders.check(root, set(tree))
         pull = clean or _begin(root, repository, rules)
@@ -87,8 +90,9 @@ def _end(done: Any) -> None:
     if done.outcome == "ok":
         return
     last = done.message.strip().splitlines()[-1:] or ["it gave no reason"]
+    stage = next((stage.name for stage in done.stages if stage.outcome == "failed"), "the pipeline")
     raise PushforwardError(
-        f"{done.stages[-1].name if done.stages else 'the pipeline'} {done.outcome}: {done.cause or last[0][:300]}",
+        f"{stage} {done.outcome}: {done.cause or last[0][:300]}",
         next=done.next,
         exit_code=DATA if done.outcome == "refused" else BUG,
     )
@@ -113,7 +117,7 @@ def _begin(root: Path, repository: "Repository", rules: "Settings") -> bool:
         return at_hand
     if (last := identity.last(read.repository, models)) is None:
         return at_hand
-    pipeline.seed(repository, last, source=read.repository)
+    pipeline.seed(repository, last, rules.outs, source=read.repository)
     click.echo(f"  no dvc.lock here: it begins with that of the newest version ({last[:9]} in {read.source})")
     return True
 
@@ -145,7 +149,7 @@ def _hand_over(root: Path, out: Path, commit: str, done: Any, rules: Any) -> Non
 def _stages(stages: list[Any]) -> None:
     from pushforward.report.words import fold_stages
 
-    counts = {name: [s for s in stages if s.outcome == name] for name in ("ran", "restored", "unchanged", "failed")}
+    counts = {name: [s for s in stages if s.outcome == name] for name in OUTCOMES}
     for stage in fold_stages(stages):
         if stage.outcome != "unchanged":
             click.echo(f"  {stage.name:<26} {stage.outcome:<8} {stage.seconds:5.1f} s  {stage.reason}")

@@ -22,8 +22,9 @@ def _desk(repository: "Repository") -> "Desk":
     """What is under way at a repository that is a server; nothing at any other."""
     from pushforward.git.server import FOLDER, Server
     from pushforward.server import runs as kept
+    from pushforward.server import steps as acted
     from pushforward.text import clean_lines
-    from pushforward.views.underway import Desk, Underway
+    from pushforward.views.underway import Desk, Step, Underway
 
     if not (repository.path / FOLDER / "server.json").is_file():
         return Desk()
@@ -38,7 +39,18 @@ def _desk(repository: "Repository") -> "Desk":
         text = "".join(kept.log(server, run, follow=False)) if run else ""
         return clean_lines(text[-LONGEST_LOG:])
 
-    return Desk(under_way, log)
+    def steps(key: str) -> list[Step]:
+        run = next((one for one in kept.listed(server) if one.job.key == key), None)
+        if run is None:
+            return []
+        told, found = acted.said(server, run), acted.of(server, run)
+        told += [""] * (len(found) - len(told))
+        return [
+            Step(one.workflow, one.job, one.name, one.result, one.seconds, clean_lines(text))
+            for one, text in zip(found, told, strict=False)
+        ]
+
+    return Desk(under_way, log, steps, lambda: acted.mark(server))
 
 
 def _told(run: "Run", place: str) -> "Underway":
@@ -48,8 +60,8 @@ def _told(run: "Run", place: str) -> "Underway":
     return Underway(
         key=job.key,
         name=job.id,
-        event=job.event,
-        branch=job.branch or job.file,
+        event=job.on or job.event,
+        branch=f"{job.file} for {job.branch}" if job.serial else job.branch or job.file,
         commit=job.commit,
         pull=job.pull,
         state=run.state,

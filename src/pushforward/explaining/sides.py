@@ -24,7 +24,7 @@ from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, part
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import feeding, merged, read_lock
+from pushforward.pipeline.lock import feeding, read_lock
 from pushforward.pipeline.revision import Revision, manifest_of, settings_here, validation_month
 from pushforward.pipeline.storage import is_project, storage
 from pushforward.registry import authority
@@ -186,7 +186,8 @@ class Place:
     def _seed(self, checkout: Path) -> None:
         """As the judge does: begin with what the default branch has made, and DVC runs what is another."""
         base = self.base
-        pipeline.seed(Repository(checkout), base.commit if base else None, source=base.repository if base else None)
+        champion, source = (base.commit, base.repository) if base else (None, None)
+        pipeline.seed(Repository(checkout), champion, self.rules.outs, source=source)
 
     def bring(self, *outs: str) -> None:
         """Have what the commit has made in `data`: fetched, or of what this clone has checked out made again.
@@ -216,7 +217,7 @@ class Place:
 
     def bring_fed(self) -> None:
         """The same for what the holdout was made of."""
-        self.bring(*feeding(merged(folders.locks_here(self.data)), self.rules.contract.holdout))
+        self.bring(*feeding(folders.whole_here(self.data), self.rules.contract.holdout))
 
     def _make(self, out: str) -> None:
         wanted = objects.outs(self.side.of.repository, self.side.of.commit).get(out, "")
@@ -226,7 +227,7 @@ class Place:
         environment.enter(environment.project(self.data))
         with part.alone(self.data):
             pipeline.build(self.data, out, say=self.say)
-        made = read_lock(merged(folders.locks_here(self.data)))
+        made = read_lock(folders.whole_here(self.data))
         found = {str(one["path"]): str(one.get("md5", "")) for stage in made.values() for one in stage.get("outs", [])}
         if self.side.ran and wanted and found.get(out) != wanted:
             self.doubts.append(f"{out} was made again here, and is not the one of its run")

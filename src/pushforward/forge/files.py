@@ -14,7 +14,7 @@ from pathlib import Path
 from pushforward import files, settings
 from pushforward.errors import PushforwardError
 from pushforward.forge.port import File, Step, Wanted
-from pushforward.git.repository import SERVICE_EMAIL
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.pipeline import storage
 from pushforward.project import adopt, workflows
 from pushforward.project.survey import Remote, survey

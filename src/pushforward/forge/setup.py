@@ -15,8 +15,10 @@ from pushforward import files as places
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.forge import files
 from pushforward.forge.port import Act, Call, File, Forge, Secret, Step, Wanted
+from pushforward.git import person
 from pushforward.git import remote as remotes
-from pushforward.git.repository import SERVICE, SERVICE_EMAIL, Repository
+from pushforward.git.environment import SERVICE, SERVICE_EMAIL
+from pushforward.git.repository import Repository
 from pushforward.project import workflows
 from pushforward.registry import signers
 
@@ -109,7 +111,7 @@ def plan(forge: Forge, at: Base, wanted: Wanted) -> Plan:
 def _signer(clone: Repository) -> tuple[str, str] | None:
     """Address and key of the person at work, where git knows with which they sign."""
     with contextlib.suppress(PushforwardError):
-        return signers.address(clone), signers.mine(clone)
+        return person.address(clone), signers.mine(clone)
     return None
 
 
@@ -170,7 +172,7 @@ def _commit(at: Base, made: list[File]) -> str:
         places.write(at.root, act.path, act.content())
         places.place(at.root, act.path).chmod(0o755 if act.runs else 0o644)
     copy.git("add", "-f", "--", *(act.path for act in made))
-    name, email = (at.clone.git("config", "--get", f"user.{part}", check=False).text for part in ("name", "email"))
+    name, email = person.identity(at.clone)
     who = {
         f"GIT_{role}_{part}": text or other
         for role in ("AUTHOR", "COMMITTER")

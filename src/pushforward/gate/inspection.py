@@ -49,6 +49,24 @@ def texts(table: pl.LazyFrame) -> pl.LazyFrame:
     return named.with_columns(pl.col(CLUSTER).str.extract(f"({DATED.pattern})", 1).alias(MONTH))
 
 
+def gaps(batches: pl.DataFrame, declared: Sequence[str]) -> list[str]:
+    """The months that are `declared` and of which the `batches`, as `texts` gives them, have no row.
+
+    Of months before the first and after the last that has rows nothing is said: what a holdout is made of may be less.
+    """
+    known = batches[MONTH].drop_nulls()
+    if not params.monthly(declared) or known.len() <= MOST * batches.height:
+        return []
+    there = set(known)
+    return [month for month in declared if month not in there and min(there) < month < max(there)]
+
+
+def missing(found: Sample, keys: pl.Series) -> list[str]:
+    """The months of a sample of which none of these keys, given as texts, is one."""
+    there = set(found.table.filter(pl.col(KEY).is_in(keys.implode()))[MONTH].drop_nulls())
+    return [month for month in found.months if month not in there]
+
+
 def twins(first: pl.Series, second: pl.Series, where: tuple[str, str]) -> str:
     """What is wrong with the keys of two tables that must hold the same ones, each once; "" where nothing is."""
     for keys, name in zip((first, second), where, strict=True):

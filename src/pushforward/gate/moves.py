@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.gate import special
+
 Floats = NDArray[np.float64]
 Distance = Callable[[Floats, Floats], Floats]
 How = Literal["runs", "year", "halves"]
@@ -101,13 +103,11 @@ def limit(distances: Floats, runs: float, alpha: float) -> float:
     scatter badly: what chi-square has of one or two degrees of freedom, .4 of its mean, counts as four more of them
     (as Smyth draws variances together: "Linear Models and Empirical Bayes Methods", 2004).
     """
-    from scipy.special import stdtrit
-
     roots = np.cbrt(distances)
     mean, freedom = float(roots.mean()), max(0.0, runs - 1)
     scatter = PRIOR_FREEDOM * (PRIOR_SCATTER * mean) ** 2 + freedom * float(roots.var()) * runs / max(freedom, 1.0)
     total = PRIOR_FREEDOM + freedom
-    bound = mean + float(stdtrit(total, 1 - alpha)) * float(np.sqrt(scatter / total * (1 + 1 / runs)))
+    bound = mean + special.stdtrit(total, 1 - alpha) * float(np.sqrt(scatter / total * (1 + 1 / runs)))
     return max(bound**3, float(distances.max()))
 
 

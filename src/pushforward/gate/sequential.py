@@ -11,11 +11,15 @@ estimated error is held against Student's t at the same nominal level (the same 
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from pushforward.gate import special
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 RHO = 1.0
 EDGE = 9.0  # deviations below which nothing is left of a path
@@ -61,25 +65,23 @@ def crossing(shares: Sequence[float], bounds: Sequence[float], drift: float = 0.
 
 def quantile(probability: float) -> float:
     """The standard normal quantile."""
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))
+    return special.ndtri(probability)
 
 
 def _tail(z: float) -> float:
-    from scipy.special import ndtr
-
-    return float(ndtr(-z))
+    return float(special.ndtr(-z))
 
 
 def _walk(
     shares: Sequence[float], bounds: Sequence[float], drift: float = 0.0
-) -> tuple[list[float], tuple[Floats, Floats]]:
+) -> "tuple[list[float], tuple[Floats, Floats]]":
     """How much of a Brownian motion is first above each of `bounds`, and what is left below all of them.
 
     The latter as nodes at the last bound's share, and the mass at each: Gauss-Legendre over what a path can reach,
     dense enough for the smallest step to the next of `shares`, of which there is one more than of `bounds`.
     """
+    import numpy as np  # a run, and a promotion, count askings and walk none
+
     nodes, mass, time = np.zeros(1), np.ones(1), 0.0
     found: list[float] = []
     if not bounds:
@@ -98,9 +100,7 @@ def _walk(
     return found, (nodes, mass)
 
 
-def _over(paths: tuple[Floats, Floats], step: float, top: float, drift: float = 0.0) -> float:
+def _over(paths: "tuple[Floats, Floats]", step: float, top: float, drift: float = 0.0) -> float:
     """The mass that is above `top` a step after the nodes of some paths."""
-    from scipy.special import ndtr
-
     nodes, mass = paths
-    return float(ndtr((nodes + drift * step - top) / math.sqrt(step)) @ mass)
+    return float(special.ndtr((nodes + drift * step - top) / math.sqrt(step)) @ mass)

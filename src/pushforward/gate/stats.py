@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.gate import special
+
 Floats = NDArray[np.float64]
 
 # A prediction of exactly 0 or 1 that turns out wrong has infinite log loss; one row must not decide.
@@ -40,11 +42,9 @@ class Estimate:
 
     def p_below(self, bound: float) -> float:
         """The one-sided p value against "the mean is at least `bound`"."""
-        from scipy.special import stdtr
-
         excess = self.mean - bound
         if self.error > 0:
-            return float(stdtr(self.freedom, excess / self.error))
+            return special.stdtr(self.freedom, excess / self.error)
         return 0.0 if excess < 0 else 1.0
 
 
@@ -188,10 +188,7 @@ def clusters_to_settle(estimate: Estimate, bound: float, alpha: float, power: fl
 
 
 def _quantile(probability: float, freedom: int) -> float:
-    # scipy.special, not scipy.stats: the latter takes two seconds to import.
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, probability))
+    return special.stdtrit(freedom, probability)
 
 
 def _upper(alpha: float, freedom: int) -> float:

@@ -167,7 +167,7 @@ class Stage:
     """What the run did with one DVC stage, why, and for how long."""
 
     name: str
-    outcome: Literal["ran", "restored", "unchanged", "failed"]
+    outcome: Literal["ran", "restored", "frozen", "unchanged", "failed"]
     reason: str = ""
     seconds: float = 0.0
     __pydantic_config__: ClassVar[Any] = _STRICT

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pushforward.errors import PushforwardError
-from pushforward.git import whereabouts
+from pushforward.git import reading, whereabouts
 from pushforward.git.repository import Repository
 
 LOCAL, ORIGIN = "local", "origin"
@@ -63,7 +63,7 @@ def authority(repository: Repository) -> Remote | None:
     path from the top of the work tree, a link as it stands. `pushurl` and `pushInsteadOf` are other roads to the same
     repository, and not asked. A repository that is `itself` the authority has none, whatever it is cloned from.
     """
-    return None if itself(repository) else followed(repository)
+    return reading.once(repository.path, "authority", lambda: None if itself(repository) else followed(repository))
 
 
 def itself(repository: Repository) -> Path | None:
@@ -72,6 +72,10 @@ def itself(repository: Repository) -> Path | None:
     It is so in a server and in a work tree of one, in a mirror, which has every ref, and in a bare repository without
     a remote. What `git clone --bare` brings is no more than a clone.
     """
+    return reading.once(repository.path, "itself", lambda: _itself(repository))
+
+
+def _itself(repository: Repository) -> Path | None:
     asked = ("rev-parse", "--path-format=absolute", "--is-bare-repository", "--git-common-dir")
     done = repository.git(*asked, check=False)
     if done.returncode != 0:

@@ -1,14 +1,15 @@
 """The only module that runs git. Every call starts from a clean environment: hooks set GIT_DIR and more."""
 
-import base64
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import files, process
 from pushforward.errors import TOOL, PushforwardError
+from pushforward.git import environment, reading
 from pushforward.git.refs import FOREIGN, ZERO
 
 # git knows the empty tree by this name in every repository.
@@ -17,31 +18,18 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 cp --parents -t ../again"
 # What a pusher may ask of a server with `git push -o`.
 SKIP, DETACH = "ci.skip", "ci.detach"
-SERVICE = "pushforward"
-SERVICE_EMAIL = "pushforward@localhost"
-
-# The identity of what a server writes, so that it needs no configuration; no pager, no prompt.
-ENVIRONMENT = {
-    "GIT_AUTHOR_NAME": SERVICE,
-    "GIT_AUTHOR_EMAIL": SERVICE_EMAIL,
-    "GIT_COMMITTER_NAME": SERVICE,
-    "GIT_COMMITTER_EMAIL": SERVICE_EMAIL,
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_PAGER": "cat",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "LC_ALL": "C.UTF-8",  # what git says is read here and there
-}
+KEPT_ASKS = 20  # of more at once one process of their own is the cheaper way
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
-# What a person's configuration may change of what git says, and is read here; a push of ours is not signed as a whole.
+# What a person's configuration may change of what git says or writes, and is read here; a push of ours is not signed as
+# a whole.
 PLAIN = {
     "color.ui": "false",
     "core.fsmonitor": "false",
+    "core.preferSymlinkRefs": "false",
     "log.showSignature": "false",
     "push.followTags": "false",
     "push.gpgSign": "false",
 }
-# What a run inside a run must hand on, so that a hook knows it is already inside one.
-HANDED_ON = ("PUSHFORWARD_RUN", "PUSHFORWARD_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -59,6 +47,12 @@ class Repository:
     """A git repository at `path`: a checkout or a bare repository."""
 
     path: Path
+
+    @property
+    def typed(self) -> str:
+        """How a command of git in this repository begins for whoever types it, wherever they are."""
+        bare = _told(self.path).get("GIT_DIR", "")
+        return f"git --git-dir={shlex.quote(bare)}" if bare else f"git -C {shlex.quote(str(self.path))}"
 
     def git(
         self,
@@ -79,22 +73,31 @@ class Repository:
         check: bool = True,
         env: Mapping[str, str] | None = None,
     ) -> process.Completed:
-        handed_on = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
-        told = {} if args[0] == "init" else _told(self.path)  # a new one may be made inside of another
+        # a new one may be made inside of another, and has no hooks of a template: a server would run them
+        told = {"GIT_TEMPLATE_DIR": ""} if args[0] == "init" else _told(self.path)
         return process.run(
             ["git", "-C", str(self.path), *args],
-            env={**ENVIRONMENT, **_configured(settings), **told, **handed_on, **(env or {})},
+            env=_environment(environment.SERVES, settings) | told | dict(env or {}),
             stdin=stdin,
             check=check,
         )
 
+    def by_person(self, *args: str) -> process.Completed:
+        """Run `git args` as the person at work, and not as the service."""
+        env = _environment(environment.identity(), PLAIN) | _told(self.path)
+        return process.run(["git", "-C", str(self.path), *args], env=env, check=False)
+
+    def _ask(self, name: str) -> reading.Found | None:
+        """What a reader that is kept of this repository has under `name`; None where it has to be asked by itself."""
+        return reading.ask(self.path, name, lambda: _environment(environment.SERVES, PLAIN) | _told(self.path))
+
     def remote(self, *args: str, check: bool = True) -> process.Completed:
         """Run a git command that talks to a remote; on a forge with the token of the job."""
-        return self._git(args, PLAIN | _credentials(), check=check)
+        return self._git(args, PLAIN | environment.credentials(), check=check)
 
     def follow(self, *args: str, say: Callable[[str], None]) -> process.Completed:
         """Run a git command that talks to a remote; `say` gets each line of what it tells people, as it comes."""
-        env = ENVIRONMENT | _configured(PLAIN | _credentials()) | _told(self.path)
+        env = _environment(environment.SERVES, PLAIN | environment.credentials()) | _told(self.path)
         return process.follow(["git", "-C", str(self.path), *args], say, env=env)
 
     def copy(self, folder: Path, commit: str) -> None:
@@ -111,6 +114,8 @@ class Repository:
 
     def resolve(self, revision: str) -> str | None:
         """The commit that `revision` names, or None."""
+        if (found := self._ask(f"{revision}^{{commit}}")) is not None:
+            return found.object or None
         done = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
         return done.text or None if done.returncode == 0 else None
 
@@ -131,6 +136,8 @@ class Repository:
 
     def read(self, revision: str, path: str) -> bytes | None:
         """The bytes of `path` at `revision`, or None where it is absent."""
+        if (found := self._ask(f"{revision}:{path}")) is not None:
+            return found.content if found.type == "blob" else None
         done = self.git("cat-file", "blob", f"{revision}:{path}", check=False)
         return done.stdout if done.returncode == 0 else None
 
@@ -150,6 +157,9 @@ class Repository:
             raise ValueError("the name of an object has no line break")
         if not names:
             return []
+        kept = [self._ask(name) for name in names] if len(names) <= KEPT_ASKS else [None]
+        if None not in kept:
+            return [(one.type, one.content) if one.type else None for one in kept if one]
         asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
         stream = self.git("cat-file", "--buffer", "--batch=%(objecttype) %(objectsize)", stdin=asked).stdout
         found: list[tuple[str, bytes] | None] = []
@@ -174,6 +184,9 @@ class Repository:
 
     def tree(self, revision: str) -> dict[str, str]:
         """Path -> "mode object" of every file at `revision`."""
+        return reading.tree(self.path, revision, lambda: self._tree(revision))
+
+    def _tree(self, revision: str) -> dict[str, str]:
         raw = self.git("ls-tree", "-r", "-z", "--full-tree", revision).stdout.decode("utf-8", "surrogateescape")
         entries: dict[str, str] = {}
         for entry in filter(None, raw.split("\0")):
@@ -303,26 +316,10 @@ def tree_entries(raw: bytes) -> dict[str, str]:
     return entries
 
 
-def _credentials() -> dict[str, str]:
-    """What git over HTTPS needs on a forge, kept out of the command line and of .git/config.
-
-    The token of the job, or where the forge's own may not do what is needed, one that was given in its place.
-    """
-    token = os.environ.get("PUSHFORWARD_FORGE_TOKEN") or os.environ.get("GITHUB_TOKEN", "")
-    server = os.environ.get("GITHUB_SERVER_URL") or os.environ.get("CI_SERVER_URL", "")
-    if not token or not server.startswith("https://"):
-        return {}
-    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return {f"http.{server}/.extraHeader": f"Authorization: Basic {basic}"}
-
-
-def _configured(settings: Mapping[str, str]) -> dict[str, str]:
-    """The variables that have git take `settings` for one command, before what its files say."""
-    pairs = enumerate(settings.items())
-    found = {
-        f"GIT_CONFIG_{part}_{at}": text for at, pair in pairs for part, text in zip(("KEY", "VALUE"), pair, strict=True)
-    }
-    return {"GIT_CONFIG_COUNT": str(len(settings)), **found}
+def _environment(who: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """What a call of git gets beside what every child does."""
+    own = environment.personal() | environment.PLAIN | environment.handed_on()
+    return own | dict(who) | environment.configured(settings)
 
 
 def _told(path: Path) -> dict[str, str]:

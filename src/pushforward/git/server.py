@@ -19,7 +19,10 @@ FOLDER = "pushforward"
 
 # Its folders, and its files.
 SPOOL = "spool"
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", SPOOL)
+ASKED = "asked"  # runs that no ref asks for
+PUSHED = "pushed"  # tags that were pushed, until it is known what they start
+DELETED = "deleted"  # what deleted branches were at; the policy writes it
+KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
 TOLD = (
     "server.json",
     "registry.json",
@@ -29,6 +32,7 @@ TOLD = (
     "schedule.json",
     "queue.json",
     "dispatch.log",
+    "dispatch.fault",
 )
 SHOWN = 0o644  # for the policy hook of whoever pushes
 # What server.json holds, and nothing else.
@@ -43,28 +47,59 @@ WRITTEN: dict[str, type] = {
     "protect": bool,
 }
 # A hook finds the tool from where it lies itself. The hook of names needs no site-packages: it starts in a tenth of a
-# second. What is gone is said, or git would tell the pusher a number.
+# second. What is gone, or was killed, is said, or git would tell the pusher a number. How pushers have git
+# configured is nothing to the server.
 HOOK = """#!/bin/sh
 # Made by `pushforward init`, and made again by every init.
-unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
+unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE XDG_CONFIG_HOME
+unset GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_CONFIG_COUNT
 own=${{0%/*}}/../pushforward known={python}
 python=$known
 [ -x "$python" ] || python=${{0%/*}}/../{beside}
 gone=
 [ -f "$own/lib/pushforward/policy/hook.py" ] || gone="the server's copy of the tool is gone: pushforward/lib"
-[ -x "$python" ] || gone="the server's Python is not there, or not for this user to run: $known"
-if [ -n "$gone" ]; then
-  printf 'pushforward: %s\n  next: make env, then pushforward init, in the clone that made the server\n' "$gone" >&2
-  exit 1
-fi
+[ -x "$python" ] || gone="the server's Python is not there, or not for this user to run"
+again='make env, then pushforward init, in the clone that made the server'
 {command}
 """
 # Its own path comes last: nothing there is taken for a module of the standard library.
 START = "import sys; sys.path.append(sys.argv[1]); from pushforward.policy.hook import main; sys.exit(main())"
-COMMANDS = {
-    "pre-receive": f'exec "$python" -I -S -c {shlex.quote(START)} "$own/lib"',
-    "post-receive": 'PYTHONPATH=$own/lib exec "$python" -m pushforward.server.post_receive',
-}
+PRE_RECEIVE = """\
+[ -n "$gone" ] || "$python" -I -S -c {start} "$own/lib"
+code=$?
+if [ -n "$gone" ]; then
+  printf 'pushforward: %s\\n  next: %s\\n' "$gone" "$again" >&2
+  exit 1
+fi
+if [ $code -gt 1 ]; then
+  printf 'pushforward: the policy was killed (%s); nothing of this push was taken\\n  next: push again\\n' $code >&2
+fi
+exit $code"""
+# Python's own last words go where the server's others are; the pusher is told what they come to.
+POST_RECEIVE = """\
+updates=$(cat)
+if [ -z "$gone" ]; then
+  exec 3>&1
+  said=$(printf '%s\\n' "$updates" | PYTHONPATH=$own/lib "$python" -m pushforward.server.post_receive 2>&1 >&3 3>&-)
+  code=$?
+  [ $code -ne 0 ] || exit 0
+  gone="what tells of it was killed ($code), and runs go on without it" again='pushforward check'
+  [ $code -gt 128 ] || gone="the server's copy of the tool is damaged, or its environment"
+  [ $code -gt 128 ] || again='pushforward init, in the clone that made the server'
+  [ -z "$said" ] || [ ! -w "$own/dispatch.log" ] || printf '%s\\n' "$said" >>"$own/dispatch.log"
+fi
+[ -z "$PUSHFORWARD_RUN" ] || exit 0
+named=
+while read -r old new ref; do
+  case $new in *[!0]*) named="$named${named:+, }${ref#refs/*/} $(printf %.9s "$new")" ;; esac
+done <<END
+$updates
+END
+printf 'the push is taken, but the server could not go on: %s\\n' "$gone"
+printf '  next: %s, then pushforward dispatch, on the server' "$again"
+[ -z "$named" ] || printf ', which judges %s; so does the next push after it' "$named"
+echo"""
+COMMANDS = {"pre-receive": PRE_RECEIVE.format(start=shlex.quote(START)), "post-receive": POST_RECEIVE}
 
 
 @dataclass(frozen=True)

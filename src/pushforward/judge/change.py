@@ -15,8 +15,8 @@ from pushforward.judge import handover, identity
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.holdout import sources_of
 from pushforward.judge.question import Question
-from pushforward.pipeline import declared
-from pushforward.pipeline.lock import METRICS
+from pushforward.pipeline import declared, frozen
+from pushforward.pipeline.lock import LOCK, METRICS
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import Settings
@@ -54,6 +54,7 @@ def mode_of(
     before = Revision(subject.repository, champion.commit, subject.model)
     changed = subject.repository.changed(before.commit, subject.commit)
     changed = declared.without(subject.repository, subject.commit, changed)
+    changed += _frozen(subject, frozen.found(subject.repository, champion.commit))
     added = taken(grown, trusted=trusted)
     leaves = _but_window(window, before, subject)
     return verdicts.mode(changed, *leaves, arrivals=subject.arrivals, grown=added)
@@ -97,10 +98,18 @@ def touched_by(
         claims = _claims(repository, base, subject.commit)
         own = {path for path, claimed in claims.items() if _same(claimed, metrics.get(path))}
         changed = [path for path in repository.changed(base, subject.commit) if path not in own]
+        known = frozen.known(repository, base, champion.commit if champion else None, rules.outs)
+        also = tuple(_frozen(subject, known))
         leaves = _but_window(window, before, subject)
-        return verdicts.touched(changed, *leaves, made, arrivals=subject.arrivals, grown=added)
+        return verdicts.touched(changed, *leaves, made, arrivals=subject.arrivals, grown=added) + also
     except PushforwardError:
         return ()  # the settings cannot be read: that is the verdict already
+
+
+def _frozen(subject: Revision, known: frozen.Locks) -> list[str]:
+    """The frozen stages of a change of which its lock says something else than what is known: data of no run."""
+    moved = frozen.moved(subject.repository, subject.commit, known, subject.settings.outs)
+    return [f"{LOCK}: {name} (frozen)" for name in moved]
 
 
 def _but_window(window: int, before: Revision, subject: Revision) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -22,7 +22,7 @@ from pushforward.gate.verdict import CHAMPION_SAW, DOUBT, Verdict, files_of, lan
 from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.judge import handover
-from pushforward.pipeline import declared
+from pushforward.pipeline import declared, frozen
 from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import MANIFEST, Revision, validation_month
 from pushforward.project import workflows
@@ -36,6 +36,7 @@ from pushforward.text import plain, plural
 SHOWN = ("logloss", "auc", "brier", "ece", "rmse", "mae", "accuracy")
 TREND = 24
 MOST_NUMBERS = 12
+SHOWN_FROZEN = 5
 
 
 def changes(subject: Revision, ref: str, start: str | None) -> Context:
@@ -200,6 +201,15 @@ def unlocked(subject: Revision) -> tuple[str, ...]:
     if not subject.unlocked:
         return ()
     return (f"the environment is not locked ({', '.join(subject.unlocked)}): the same commit may give another model",)
+
+
+def frozen_in(subject: Revision) -> tuple[str, ...]:
+    """Which stages no run has made, but whoever froze them."""
+    names = sorted(frozen.families(subject.repository, subject.commit))
+    if not names:
+        return ()
+    shown = ", ".join(plain(name) for name in names[:SHOWN_FROZEN]) + (" …" if len(names) > SHOWN_FROZEN else "")
+    return (f"frozen: {shown}; no run makes what dvc.lock has of {'it' if len(names) == 1 else 'them'}",)
 
 
 def given() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +18,7 @@ from pushforward.errors import TOOL, USAGE, PushforwardError
 from pushforward.git import kept
 from pushforward.judge.table import CSV, PARQUET, SUFFIXES
 from pushforward.pipeline import declared, folders
-from pushforward.pipeline.lock import LOCK, METRICS, merged, read_lock
+from pushforward.pipeline.lock import LOCK, METRICS, NOWHERE, Wdirs, merged, read_lock
 from pushforward.pipeline.stages import Outcome, Reproduction, Stage
 from pushforward.schema import MOST_FILES, MOST_MIB, Server
 from pushforward.untrusted import plain_json
@@ -101,6 +101,7 @@ class Handover:
     reproduction: Reproduction
     metrics: dict[str, bytes]
     part: Path
+    wdirs: Wdirs = field(default_factory=dict)
 
     def of(self, model: str) -> "Handover":
         """The same for one of several models."""
@@ -142,7 +143,7 @@ class Handover:
     @property
     def lock(self) -> bytes:
         """All of them as one, named from the root; empty where there is none."""
-        return merged(self.locks)
+        return merged(self.locks, self.wdirs)
 
 
 def part(folder: Path, model: str) -> Path:
@@ -161,7 +162,7 @@ def write(
         files.write(folder, path if path == LOCK else f"{LOCKS}/{path}", lock)
     if files.place(root, METRICS).is_dir():
         files.copy(root, METRICS, folder / METRICS)
-    for path in declared.here(root).files(read_lock(merged(locks))):
+    for path in declared.here(root).files(read_lock(folders.whole_here(root))):
         if files.place(root, path).is_file():
             files.copy(root, path, folder / DECLARED / path)
     add(root, folder, model, tables)
@@ -276,8 +277,11 @@ def _record(folder: Path, commit: str, reproduction: Reproduction) -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
-def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it is frozen
-    """Read a hand-over; anything that is not as `write` leaves it, or is larger than `limits` say, is refused."""
+def read(folder: Path, limits: Server = Server(), wdirs: Wdirs = NOWHERE) -> Handover:  # noqa: B008, it is frozen
+    """Read a hand-over; anything that is not as `write` leaves it, or is larger than `limits` say, is refused.
+
+    `wdirs` says where the stages of its commit work, so that what the locks name is found.
+    """
     if not folder.is_dir():
         raise PushforwardError(
             "the workflow that runs the pushed code ended before its pipeline began", next=_where_it_ran()
@@ -295,7 +299,7 @@ def read(folder: Path, limits: Server = Server()) -> Handover:  # noqa: B008, it
     except ValidationError as wrong:
         why = untrusted.where(wrong)
         raise PushforwardError(f"the hand-over's {RECORD} is not of the form expected: {why}") from None
-    read = Handover(folder, told.commit, told.reproduction, metrics, folder)
+    read = Handover(folder, told.commit, told.reproduction, metrics, folder, wdirs)
     if told.outcome == "ok":
         _check_found(read)
     return read

@@ -15,8 +15,8 @@ from pushforward.git.repository import Repository
 from pushforward.judge import table
 from pushforward.judge.table import EDIT, SUFFIXES
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import folders
-from pushforward.pipeline.lock import feeding, making, merged, within
+from pushforward.pipeline import folders, frozen
+from pushforward.pipeline.lock import feeding, making, within
 from pushforward.pipeline.revision import Revision, sha256
 from pushforward.settings import Settings
 
@@ -49,17 +49,19 @@ def build(
     repository = Repository(root)
     if pushed is not None:
         source, made = pushed[0], months
-        for path, lock in pushed[1].items():
+        locks, moved = _judged_by(repository, rules, champion, pushed)
+        for path, lock in locks.items():
             files.write(root, path, lock)
     else:
         source, made = champion or "", []
-        pipeline.seed(repository, champion)
+        pipeline.seed(repository, champion, rules.outs)
+        moved = frozen.moved(repository, "HEAD", frozen.found(repository, champion), rules.outs)
         if champion:
             made = Revision(repository, champion, rules.name).batches
     for path, content in grown.items():
         files.write(root, path, content)
     fresh = bool(grown) and pushed is None  # the champion has not seen these rows
-    if source and made == months and not fresh and _made_alike(repository, root, source, rules, grown):
+    if source and made == months and not (fresh or moved) and _made_alike(repository, root, source, rules, grown):
         pipeline.fetch(root, rules.contract.holdout)
     else:
         if months != rules.arrived(lambda file: files.read(root, file)):
@@ -68,6 +70,17 @@ def build(
             _set(root, schema.FILE, "gate.window", window)
         pipeline.build(root, rules.contract.holdout)
     return files.place(root, rules.contract.holdout)
+
+
+def _judged_by(
+    repository: Repository, rules: Settings, champion: str | None, pushed: tuple[str, Mapping[str, bytes]]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The locks of a push, but what its commit has frozen as the judge knows it; and which stages that changes."""
+    there = frozen.families(repository, pushed[0])
+    if not there:
+        return dict(pushed[1]), []
+    known = frozen.known(repository, "HEAD", champion, rules.outs)
+    return frozen.judged_by(known, pushed[1], there, frozen.families(repository, "HEAD"))
 
 
 def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame]":
@@ -155,7 +168,7 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
     contract, found = rules.contract, []
     cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
     asked = pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER)
-    for _, named in _keyed(root, feeding(merged(folders.locks_here(root)), contract.holdout), asked):
+    for _, named in _keyed(root, feeding(folders.whole_here(root), contract.holdout), asked):
         table = inspection.texts(named.lazy()).collect()
         if not table[inspection.KEY].is_duplicated().any():
             found.append(table)
@@ -175,7 +188,7 @@ def earlier(root: Path, rules: Settings, rows: "pl.DataFrame") -> "pl.DataFrame 
     first = rows[time].min()
     asked = [pl.col(name).cast(dtype, strict=False) for name, dtype in rows.schema.items()]
     past = (pl.col(time) < first) & (pl.col(time) >= pl.lit(first).dt.offset_by(f"-{PAST}d"))
-    fed = feeding(merged(folders.locks_here(root)), contract.holdout)
+    fed = feeding(folders.whole_here(root), contract.holdout)
     found = [table for _, table in _keyed(root, fed, asked, past) if table.height]
     return pl.concat(found) if found else None
 
@@ -187,7 +200,7 @@ def fed(
 
     So every row that may come into a holdout is found, of whatever batch. What is missing is brought.
     """
-    return _keyed(root, feeding(merged(folders.locks_here(root)), rules.contract.holdout), asked, where)
+    return _keyed(root, feeding(folders.whole_here(root), rules.contract.holdout), asked, where)
 
 
 def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tuple[str, ...]]:
@@ -198,7 +211,7 @@ def trained_on(root: Path, rules: Settings, keys: "pl.Series") -> tuple[str, tup
     """
     import polars as pl
 
-    contract, lock = rules.contract, merged(folders.locks_here(root))
+    contract, lock = rules.contract, folders.whole_here(root)
     both = {*making(lock, contract.holdout)[0], *feeding(lock, contract.holdout)}
     fed = [path for path in feeding(lock, contract.path) if not any(within(path, one) for one in both)]
     held, clean = keys.cast(pl.String).implode(), []
@@ -258,7 +271,7 @@ def _made_alike(repository: Repository, root: Path, source: str, rules: Settings
     from pushforward.gate import verdict as verdicts
 
     judge = repository.commit("HEAD")
-    lock = merged(folders.locks_here(root))
+    lock = folders.whole_here(root)
     made_of = sources_of(lock, rules)
     before, after = (Revision(repository, commit, rules.name) for commit in (judge, source))
     changed = repository.changed(judge, source)

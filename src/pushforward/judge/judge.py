@@ -128,7 +128,7 @@ class _Hearing:
     def _received(self, folder: Path) -> handover.Handover:
         """The hand-over in `folder`; refused where it is another commit's, or says that the pipeline has failed."""
         subject = self.subject.commit
-        read = handover.read(folder, self.rules.server)
+        read = handover.read(folder, self.rules.server, self.subject.wdirs)
         self.reproduction = read.reproduction
         if read.commit != subject:
             raise PushforwardError(f"the hand-over is of {read.commit[:9]}, not of {subject[:9]}")
@@ -239,7 +239,7 @@ def weigh(
     again = f"git fetch {_called(root)} && git switch --detach {question.head} && pushforward repro --clean"
     context = hearing.context
     if verdict.verdict != "invalid":
-        more = (*background.unlocked(hearing.subject), *background.given())
+        more = (*background.frozen_in(hearing.subject), *background.unlocked(hearing.subject), *background.given())
         context = dataclasses.replace(context, remarks=(*context.remarks, *more))
     context = dataclasses.replace(context, next_step=then or background.next_step(verdict, context), reproduce=again)
     return verdict, context, hearing.level
@@ -294,10 +294,10 @@ def _answer(
     holdout = made.holdout
     rows, events, labels = holdouts.tables(holdout, case.rules)
     keys = labels[contract.key]
-    unsound, doubts = _sound(case, rows, labels)
+    unsound, doubts = _sound(case, made, rows, labels)
     if unsound:
         raise PushforwardError(unsound)
-    challenger, clean = made.answers(keys), made.trained_without(keys)
+    challenger, clean = made.answers(labels), made.trained_without(keys)
     manifest = manifest_of(case.read.part / handover.MODEL)
     theirs: Any = None
     champion_manifest: dict[str, Any] = {}
@@ -398,14 +398,10 @@ def _evidence(
     )
 
 
-def _sound(case: Case, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
+def _sound(case: Case, made: Made, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
     """Why nothing can be judged on the holdout, or ""; and what a person must look at."""
     contract, rules = case.contract, case.rules.gate
-    try:
-        batches = holdouts.batches(case.root, case.rules)
-    except PushforwardError as lost:
-        case.say(f"the holdout is not compared with its batches: {lost.message}")
-        batches = None
+    batches = made.batches
     if not case.rules.batched and (wrong := epochs.misplaced(labels[contract.key], case.rules)):
         return wrong, ()
     clusters = None if contract.cluster is None else labels[contract.cluster]

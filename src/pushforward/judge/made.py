@@ -11,14 +11,15 @@ from pathlib import Path
 import polars as pl
 
 from pushforward.errors import DATA, TOOL, PushforwardError
+from pushforward.gate import inspection
 from pushforward.gate import leakage as honesty
 from pushforward.git.refs import HEADS
 from pushforward.judge import holdout as holdouts
+from pushforward.judge import score
 from pushforward.judge.case import Case
 from pushforward.judge.growth import Growth, grown, taken
 from pushforward.judge.score import PredictionsError
-from pushforward.pipeline import folders
-from pushforward.pipeline.lock import merged
+from pushforward.pipeline import folders, frozen
 
 
 class Made:
@@ -36,9 +37,21 @@ class Made:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is believed of the data, and by nobody seen."""
-        if not self.case.trusted:
-            return ()
-        return tuple(f"{one.unread}: that it gained rows only is what `data` says" for one in self.growth if one.unread)
+        case, batches = self.case, self.batches
+        gaps = [] if batches is None else inspection.gaps(batches, case.batches)
+        listed = [f"{case.contract.holdout} is made of no row of {', '.join(gaps)}, though listed"] if gaps else []
+        unread = [one.unread for one in self.growth if one.unread] if case.trusted else []
+        return (*listed, *(f"{path}: that it gained rows only is what `data` says" for path in unread))
+
+    @cached_property
+    def batches(self) -> pl.DataFrame | None:
+        """Keys and clusters of what the holdout is made of, of every month; None where nothing has them any more."""
+        _ = self.holdout
+        try:
+            return holdouts.batches(self.case.root, self.case.rules)
+        except PushforwardError as lost:
+            self.case.say(f"the holdout is not compared with its batches: {lost.message}")
+            return None
 
     @cached_property
     def _added(self) -> Mapping[str, bytes]:
@@ -86,14 +99,17 @@ class Made:
         """What gives the labels without the rows that the change adds; None where it adds none."""
         return self._labels_before if self._added else None
 
-    def answers(self, keys: pl.Series) -> honesty.Floats:
-        """What the run predicts for these keys; where it had other data than the judge, what has changed is said."""
+    def answers(self, labels: pl.DataFrame) -> honesty.Floats:
+        """What the run predicts for these rows; where it had other data than the judge, what has changed is said."""
+        path = self.case.read.predictions
         try:
-            return self.case.predictions(self.case.read.predictions, keys)
+            return self.case.predictions(path, labels[self.case.contract.key])
         except PredictionsError as wrong:
             why, then = self._other_data()
+            if months := self._unanswered(path, labels):
+                wrong = PredictionsError(f"{wrong.message}; it has none of {', '.join(months)}")
             if not why:
-                raise
+                raise wrong from None
             told = f"{why}; so it is judged on the data of {self.case.judge.commit[:9]}: {wrong.message}"
             raise PushforwardError(told, next=then, exit_code=DATA) from wrong
 
@@ -114,18 +130,38 @@ class Made:
     def _other_data(self) -> tuple[str, str]:
         """Why the run has scored another holdout than the judge, and what to do; "" where no data has changed."""
         case = self.case
+        if moved := self._frozen():
+            told = f"what dvc.lock has of the frozen {moved[0]} is another one, and counts from the next push on"
+            return told, f"dvc unfreeze {moved[0]}; or push again, which is judged by what this push has frozen"
         if case.rules.batched:
             return "", ""
         for one in self.growth:
             if one.path not in self._added:
                 step = "add rows only; another change of the data counts from the next push on"
                 return one.lost or one.unread, step
-        paths, _ = holdouts.sources_of(merged(folders.locks_here(case.root)), case.rules)
+        paths, _ = holdouts.sources_of(folders.whole_here(case.root), case.rules)
         changed = set(case.repository.changed(case.judge.commit, case.subject.commit))
         for path in sorted(changed & paths):
             step = f"name it in models.{case.contract.name}.data on the target branch, if it only gains rows"
             return f"{path} has changed, and `data` does not name it", step
         return "", ""
+
+    def _frozen(self) -> list[str]:
+        """The stages that the commit freezes with other outs than the judge knows of them."""
+        case = self.case
+        known = frozen.known(case.repository, case.judge.commit, self._champion, case.rules.outs)
+        return frozen.moved(case.repository, case.subject.commit, known, case.asked.outs)
+
+    def _unanswered(self, path: Path, labels: pl.DataFrame) -> list[str]:
+        """The months of the holdout for none of whose rows there is a prediction."""
+        contract = self.case.contract
+        if contract.cluster is None:
+            return []
+        found = inspection.sample(labels[contract.key], labels[contract.cluster], contract.holdout, self.case.months)
+        if not (found.monthly and found.dated):
+            return []
+        told = score.keys_in(path, contract.key)
+        return [] if told is None else inspection.missing(found, told)
 
     @property
     def _champion(self) -> str | None:

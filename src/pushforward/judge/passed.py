@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from pushforward.errors import POLICY, PushforwardError
-from pushforward.gate import leakage as honesty
 from pushforward.gate.verdict import Verdict, changes_judge, lands
 from pushforward.git.refs import VERDICTS
 from pushforward.git.repository import EMPTY_TREE
@@ -14,12 +12,19 @@ from pushforward.judge import ledger, looks, names, records, seal
 from pushforward.registry.grammar import ACCEPTABLE
 from pushforward.registry.tags import Level
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pushforward.gate import leakage as honesty
+
 GOLDEN_ROWS = 100
 NO_ROWS = b'{"schema":1,"key":"","rows":[]}'  # of a version whose model nobody has asked
 
 
-def golden_rows(key: str, keys: pl.Series, predictions: honesty.Floats) -> bytes:
+def golden_rows(key: str, keys: "pl.Series", predictions: "honesty.Floats") -> bytes:
     """What the model gives for rows that are spread evenly over the holdout: JSON, the same bytes for the same."""
+    import polars as pl  # a promotion and a word on a verdict read what was judged, and no table
+
     step = max(1.0, len(keys) / GOLDEN_ROWS)
     places = [int(place * step) for place in range(min(GOLDEN_ROWS, len(keys)))]
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)

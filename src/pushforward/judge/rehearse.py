@@ -202,7 +202,7 @@ class _Rehearsing:
             if rules.highest > 1 or rules.promote.metrics:
                 storage(self.clone).refuse_read_only()
         with self._told("the run", lint.FILE):
-            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models))
+            pipeline.seed(repository, identity.last(Repository(self.root), rules.project.models), rules.outs)
             there = bool(storage(self.clone).url)  # without a store there is nothing to pull, which is told already
             done = pipeline.reproduce(self.clone, pull=there, push=False, wanted=rules.outs, say=self.say)
             if done.outcome == "ok":
@@ -213,12 +213,16 @@ class _Rehearsing:
                 for one in rules.each:
                     part = out / handover.MODELS / one.name if rules.several else out
                     handover.add(self.clone, part, one.model.path, handover.tables(one))
-                handover.read(out, rules.server)
+                handover.read(out, rules.server, folders.wdirs_here(self.clone))
             else:
                 last = done.cause or next(iter(done.message.strip().splitlines()[-1:]), "it gave no reason")
-                stage = done.stages[-1].name if done.stages else "the pipeline"
-                what = f"stage {stage} {done.outcome}: {last[:300]}"
-                self.found.add(Fault(lint.FILE, 0, what, done.next or f"mend what stage {stage} runs"))
+                stage = next((one.name for one in done.stages if one.outcome == "failed"), "")
+                what = f"stage {stage} {done.outcome}: {last[:300]}" if stage else last[:300]
+                self.found.add(
+                    Fault(
+                        lint.FILE, 0, what, done.next or (f"mend what stage {stage} runs" if stage else "edit dvc.yaml")
+                    )
+                )
         for path in rules.outs:
             if not (self.clone / path).exists():
                 with self._told("the run", lint.FILE):

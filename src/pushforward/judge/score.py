@@ -145,6 +145,14 @@ def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.
     return read_predictions(path, keys, probability=rules.gate.probability, columns=rules.contract.predicted)
 
 
+def keys_in(path: Path, key: str) -> "pl.Series | None":
+    """The keys in a file of predictions, as texts; None where it cannot be read."""
+    try:
+        return _table(path, {key: []}, exactly=False)[key].cast(str)
+    except PredictionsError:
+        return None
+
+
 def read_predictions(
     path: Path,
     keys: "pl.Series",

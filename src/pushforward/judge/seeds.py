@@ -21,7 +21,7 @@ from pushforward.judge import measured, noise
 from pushforward.pipeline import declared, folders
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.checkout import checkout
-from pushforward.pipeline.lock import METRICS, merged, read_lock
+from pushforward.pipeline.lock import METRICS, read_lock
 from pushforward.pipeline.storage import storage
 from pushforward.settings import Settings
 
@@ -34,7 +34,7 @@ def run(root: Path, rules: Settings, out: Path, *, say: Callable[[str], None]) -
     file = rules.model.beside(params.FILE)
     seed = _seed(params.plain(files.read(root, file), file), asked.param)
     locks = folders.locks_here(root)
-    recipe, known = noise.recipe(merged(locks), asked.param, file), noise.read(files.read(root, noise.FILE))
+    recipe, known = noise.recipe(folders.whole_here(root), asked.param, file), noise.read(files.read(root, noise.FILE))
     if known is not None and (known.param, known.recipe) == (asked.param, recipe) and _whole(known, rules):
         say(f"noise: what other seeds of this recipe give is in {noise.FILE}")
         return
@@ -70,7 +70,7 @@ def _numbers(own: Path, file: str, param: str, seed: int) -> measured.Numbers:
             next=f"dvc exp run -S {param}={seed}, or another noise.param in pushforward.yaml",
         )
     paths = [f"{METRICS}/{path.name}" for path in files.place(own, METRICS).glob(f"*{measured.SUFFIX}")]
-    paths += told.files(read_lock(merged(folders.locks_here(own))))
+    paths += told.files(read_lock(folders.whole_here(own)))
     contents = {path: content for path in paths if (content := files.read(own, path)) is not None}
     return measured.numbers(contents)[0]
 

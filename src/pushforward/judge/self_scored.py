@@ -28,7 +28,7 @@ from pushforward.judge.look import Rows, look
 from pushforward.judge.validation import clusters_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import folders
-from pushforward.pipeline.lock import LOCK, is_object, merged, read_lock
+from pushforward.pipeline.lock import LOCK, is_object, read_lock
 from pushforward.pipeline.revision import sha256
 from pushforward.registry import tags as registry
 from pushforward.report.note import Context
@@ -250,7 +250,7 @@ def _rival(case: Case, mine: Table) -> _Rival:
 
 def _fetched(root: Path, path: str, name: str) -> Path:
     """The table of the version `name` in its checkout, by the MD5 that its lock has; from the DVC store, if need be."""
-    oid, place = _named(merged(folders.locks_here(root)), path), files.place(root, path)
+    oid, place = _named(folders.whole_here(root), path), files.place(root, path)
     if not oid:
         raise PushforwardError(f"{LOCK} of {name} names no {path}", next=f"git show {name}", exit_code=DATA)
     try:

@@ -5,7 +5,6 @@ module starts from a lock that CI made, fails on what DVC only logs, and reads e
 """
 
 import contextlib
-import io
 import json
 import logging
 import os
@@ -13,22 +12,20 @@ import posixpath
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml.error import YAMLError
 
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, environment, folders
+from pushforward.pipeline import declared, dvctext, environment, folders, frozen, patches
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
     check_made,
     check_needed,
-    refuse_link,
+    check_places,
     refuse_links,
     unusable,
 )
@@ -37,88 +34,15 @@ from pushforward.pipeline.lock import (
     LOCK,
     METRICS,
     addressed,
-    merged,
-    parsed,
+    from_root,
     read_lock,
     reason,
-    remember,
     write_lock,
 )
-from pushforward.pipeline.remote import lacks_driver, lost_of, read_back, tried
+from pushforward.pipeline.remote import check_added, lacks_driver, lost_of, read_back, tried, unfetched
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
-
-
-@contextlib.contextmanager
-def _each_text_parsed_once() -> Iterator[None]:
-    """Have DVC parse a text of YAML once: it reads the same few files dozens of times, for half of an idle run."""
-    from dvc.utils import strictyaml
-    from dvc.utils.serialize import _yaml
-
-    before = _yaml.parse_yaml, _yaml._dump
-
-    def parse(text: str, path: Any, typ: str = "safe") -> Any:
-        if typ != "safe" and Path(path).name != LOCK:  # a lock has no comments to keep
-            return before[0](text, path, typ)
-        try:
-            return parsed(text) or {}
-        except YAMLError as broken:
-            raise _yaml.YAMLFileCorruptedError(path) from broken
-
-    def dump(data: Any, stream: Any) -> None:
-        text = io.StringIO()
-        before[1](data, text)
-        stream.write(text.getvalue())
-        if Path(stream.name).name == LOCK:
-            remember(text.getvalue(), data)
-
-    _yaml.parse_yaml = strictyaml.parse_yaml = parse
-    _yaml._dump = dump
-    try:
-        yield
-    finally:
-        _yaml.parse_yaml = strictyaml.parse_yaml = before[0]
-        _yaml._dump = before[1]
-
-
-@contextlib.contextmanager
-def _no_link_saved() -> Iterator[None]:
-    """Have DVC refuse an out in which a stage has left a link: it would keep, as the out, what that leads to."""
-    from dvc.output import Output
-
-    before = Output.save
-
-    def save(out: Any, **options: Any) -> Any:
-        if out.is_in_repo:
-            refuse_link(out, inside=True)
-        return before(out, **options)
-
-    Output.save = save
-    try:
-        yield
-    finally:
-        Output.save = before
-
-
-@contextlib.contextmanager
-def _missing_by_its_place() -> Iterator[None]:
-    """Have DVC bring in a missing dependency by where it lies: its name in dvc.yaml is none from elsewhere."""
-    from dvc.dependency import DatasetDependency, DbDependency
-    from dvc.stage import run
-
-    before = run._pull_missing_deps
-
-    def pull(stage: Any) -> None:
-        for dep in stage.deps:
-            if not isinstance(dep, (DatasetDependency, DbDependency)) and not dep.exists:
-                stage.repo.pull(dep.fs_path)
-
-    run._pull_missing_deps = pull
-    try:
-        yield
-    finally:
-        run._pull_missing_deps = before
 
 
 @contextlib.contextmanager
@@ -140,7 +64,7 @@ def opened(root: Path, listener: Listener) -> Iterator[Any]:
     here = Path.cwd()
     os.chdir(root / home(root))  # reproduce() looks for dvc.yaml in the working folder
     try:
-        with _each_text_parsed_once(), _no_link_saved(), _missing_by_its_place(), Repo(str(root / home(root))) as repo:
+        with patches.ours(), Repo(str(root / home(root))) as repo:
             try:
                 yield repo
             except (CheckoutError, FileTransferError) as failed:
@@ -165,22 +89,33 @@ def opened(root: Path, listener: Listener) -> Iterator[Any]:
             log.setLevel(level)
 
 
-def seed(checkout: Repository, champion: str | None, *, source: Repository | None = None) -> None:
+def seed(
+    checkout: Repository, champion: str | None, made: Collection[str] = (), *, source: Repository | None = None
+) -> None:
     """Start from the lock and the metrics of `champion`, which CI made; never from those of the commit at hand.
 
-    A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran. `source` has
-    the champion, where the checkout has not.
+    A lock that git merged, or that was made in a dirty folder, says "up to date" of stages that never ran. Of a frozen
+    stage, which never runs, it is all there is, and is kept, unless that makes one of the outs `made` (a model, a
+    holdout) or finds a metric. `source` has the champion, where the checkout has not.
     """
     told, locks = declared.at(checkout, "HEAD"), _locks(checkout)
+    own = frozen.entries(checkout, "HEAD", made)
     for path in {path for path in checkout.tree("HEAD") if _seeded(path, told, locks)} | locks:
         files.place(checkout.path, path).unlink(missing_ok=True)
-    if champion is None:
-        return
     source = source or checkout
-    for path in (path for path in source.tree(champion) if _seeded(path, told, locks)):
-        content = source.read(champion, path)
-        if content is not None:
-            files.write(checkout.path, path, content)
+    begun = {} if champion is None else _begun(source, champion, lambda path: _seeded(path, told, locks))
+    if champion is not None:
+        begun = frozen.begun(source, champion, begun, frozen.families(checkout, "HEAD"))
+    for path, content in frozen.over(begun, own).items():
+        files.write(checkout.path, path, content)
+
+
+def _begun(source: Repository, champion: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """The locks and the metrics of the champion, by path; what was no lock of its pipeline, no run has written."""
+    own = {posixpath.join(folder, LOCK) for folder in folders.at(source, champion)}
+    paths = [path for path in source.tree(champion) if posixpath.basename(path) != LOCK or path in own]
+    found = {path: source.read(champion, path) for path in paths if wanted(path)}
+    return {path: content for path, content in found.items() if content is not None}
 
 
 def _locks(checkout: Repository) -> set[str]:
@@ -216,7 +151,8 @@ def reproduce(
     listener = Listener(say, home(root))
     result = Reproduction()
     with tail_of() as tail, opened(root, listener) as repo:
-        frozen = _check(root, repo, wanted, before)
+        still = _check(root, repo, tuple(wanted), tuple(shown), before, stored=pull and push)
+        always = _always(root, repo)
         if push:
             tried(root, repo, write=True)
         with told(root, repo, listener, tail, result):
@@ -231,7 +167,7 @@ def reproduce(
                 result.pushed = repo.push(run_cache=True)
                 read_back(repo)
     result.stages = listener.stages
-    _settle(root, result, before, frozen)
+    _settle(root, result, before, still, always)
     if listener.complaints and result.outcome == "ok":
         raise PushforwardError(f"DVC: {dvctext.sentence(listener.complaints[0], root=str(root)).text}", exit_code=TOOL)
     result.seconds = round(time.monotonic() - started, 2)
@@ -249,7 +185,8 @@ def told(root: Path, repo: Any, listener: Listener, tail: bytearray, result: Rep
         listener.close_last()
         sys.stdout.flush()
         time.sleep(0.05)  # let the pump hand on the last words of the stage
-        if _is_of_objects(failed) and (lost := lost_of(root, repo)):
+        lost = lost_of(root, repo) if _is_of_objects(failed) else None
+        if lost := lost or unfetched(root, repo, chain(failed)):
             raise lost from failed
         tell_failure(failed, listener, bytes(tail), result, root)
     else:
@@ -283,7 +220,9 @@ def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
     yield from (path for path in metrics if any(f"{path}/".startswith(f"{out}/") for out in outs))
 
 
-def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]) -> set[str]:
+def _check(
+    root: Path, repo: Any, wanted: Collection[str], shown: Collection[str], lock: Mapping[str, Any], *, stored: bool
+) -> set[str]:
     """Refuse what is known of a pipeline before anything runs; its frozen stages."""
     from dvc.exceptions import DvcException
 
@@ -292,18 +231,36 @@ def _check(root: Path, repo: Any, wanted: Iterable[str], lock: Mapping[str, Any]
     except DvcException as wrong:  # a cycle, an out of two stages
         raise unusable(root, chain(wrong)) from None
     refuse_links(repo)
+    check_places(root, repo)
     check_made(root, repo, wanted)
     check_needed(root, repo)
-    return check_frozen(root, repo, lock)
+    still = check_frozen(root, repo, lock, (*wanted, *shown))
+    if stored:  # what is only tried may go without what it does not need
+        check_added(root, repo)
+    return still
 
 
-def _settle(root: Path, result: Reproduction, before: Mapping[str, Any], frozen: set[str]) -> None:
-    """Put the lock in order, and say of each stage why it ran."""
+def _always(root: Path, repo: Any) -> set[str]:
+    """The stages that DVC runs each time: `always_changed`, and those with neither dependencies nor outs."""
+    names = {
+        stage.addressing for stage in repo.index.stages if stage.cmd and (stage.always_changed or stage.is_callback)
+    }
+    return {from_root(name, home(root)) for name in names}
+
+
+def _settle(
+    root: Path, result: Reproduction, before: Mapping[str, Any], still: Collection[str], always: Collection[str]
+) -> None:
+    """Put the lock in order, and say of each stage why it ran (`always`, say), or that it is frozen (`still`)."""
     after = _normalize(root, {stage.name for stage in result.stages}, complete=result.outcome == "ok")
     if result.outcome == "ok":
-        check_frozen_still(frozen, after)
+        check_frozen_still(set(still), after)
     for stage in result.stages:
-        if stage.outcome != "unchanged":
+        if stage.name in still and stage.outcome in ("unchanged", "restored"):
+            stage.outcome, stage.reason = "frozen", "as dvc.lock has it"
+        elif stage.outcome == "ran" and stage.name in always:
+            stage.reason = stage.reason or "it always runs"
+        elif stage.outcome != "unchanged":
             stage.reason = stage.reason or reason(before.get(stage.name), after.get(stage.name))
 
 
@@ -390,7 +347,7 @@ def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]
 
 def _stages(root: Path) -> dict[str, Any]:
     """The stages of all locks in `root`, as DVC names them from there."""
-    return read_lock(merged(folders.locks_here(root)))
+    return read_lock(folders.whole_here(root))
 
 
 def untouched(checkout: Repository, *, unignored: bool = False) -> None:
@@ -471,6 +428,13 @@ def _from_cache(root: Path, target: str) -> bool:
     return True
 
 
+def check(root: Path) -> None:
+    """Refuse a pipeline of which DVC would run what nothing here knows, or write what is not the pipeline's."""
+    with opened(root, Listener(print)) as repo:
+        refuse_links(repo)
+        check_places(root, repo)
+
+
 def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
     environment.enter(environment.project(root))
@@ -480,6 +444,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")
         refuse_links(repo)
+        check_places(root, repo)
         with told(root, repo, listener, tail, result):
             _pull_folders(repo, made_by[0])
             repo.reproduce(targets=made_by, pull=True, allow_missing=True)

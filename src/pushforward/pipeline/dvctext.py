@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pushforward.cause import Cause
 
 LIMIT = 400
+_POINTS = re.compile(
+    r"(See|Visit|For more info[^<\n]*)? ?<?https://(error\.|man\.)?dvc\.org\S*"
+    r"|Is your cache up to date\?|Use `dvc [^`]+`[^\n]*"
+)
 _STAGE = re.compile(r"failed to reproduce '(?P<stage>[^']+)': ?")
 _Told = Callable[[re.Match[str]], Cause]
 
 
 def _listed(text: str) -> str:
-    return ", ".join(word.strip(" \t-'") for word in re.split(r"[\n,]", text) if word.strip(" \t-'"))
+    return ", ".join(sorted(word.strip(" \t-'") for word in re.split(r"[\n,]", text) if word.strip(" \t-'")))
 
 
 def _pairs(text: str) -> str:
@@ -98,7 +102,24 @@ def sentence(text: str, *, root: str = "") -> Cause:
         if found := pattern.search(told):
             cause = write(found)
             return Cause(_one_line(cause.text), _one_line(cause.next))
-    return Cause(_one_line(told))
+    plain = _one_line(_POINTS.sub(" ", told))  # an address says nothing of this project, nor does advice to a person
+    return Cause(plain or "DVC gives no reason")
+
+
+def after(text: str, *, root: str = "") -> Cause:
+    """The same of what DVC says of a stage whose command has ended well."""
+    if gone := re.search(r"dependency '(?P<path>[^']+)' does not exist", text):
+        path = gone["path"].removeprefix(f"{root}/")
+        return Cause(f"it ended well, but left no {path}, which it depends on", "let its command keep what it reads")
+    return sentence(text, root=root)
+
+
+def of_stage(stage: str, why: Cause) -> Cause:
+    """The cause for which a stage, whose command has not begun, cannot be brought up to date."""
+    if stage.endswith(".dvc"):
+        return Cause(_one_line(f"{stage}: {why.text}"), why.next)
+    told = f"stage {stage} needs {why.text.removeprefix('it needs ')}" if why.text.startswith("it needs ") else ""
+    return Cause(_one_line(told or f"stage {stage}: {why.text}"), why.next)
 
 
 def stage_of(text: str) -> str:

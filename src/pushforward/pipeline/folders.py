@@ -5,18 +5,26 @@ root, "" is the root itself. What DVC passes over is none: what .dvcignore names
 """
 
 import contextlib
+import functools
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pushforward import files, params
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import lint
-from pushforward.pipeline.lock import LOCK
+from pushforward.pipeline.lock import LOCK, Wdirs, merged
 from pushforward.pipeline.storage import CONFIG, home_of, homes
 
+if TYPE_CHECKING:
+    from pathspec.pattern import Pattern
+
 IGNORE = ".dvcignore"
+NEVER = b".hg/\n.git/\n.git\n.dvc/\n"  # what DVC passes over whatever a .dvcignore says
+NEWLINE = re.compile(r"\r\n|\r|\n")  # DVC cuts a .dvcignore at no other sign
 LISTED = tuple(f":(glob)**/{name}" for name in (lint.FILE, CONFIG, IGNORE))
 Read = Callable[[str], bytes | None]
 
@@ -68,6 +76,31 @@ def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
     return {folder: text for folder, text in found.items() if text is not None}
 
 
+def whole_here(root: Path) -> bytes:
+    """All locks in the checkout at `root` as one, named from the root; empty where there is none."""
+    return merged(locks_here(root), wdirs_here(root))
+
+
+def wdirs_here(root: Path) -> Wdirs:
+    """Where the stages of each lock in the checkout at `root` work, where that is elsewhere."""
+    return wdirs_of(texts_here(root), lambda path: files.read(root, path))
+
+
+def wdirs_at(repository: Repository, commit: str) -> Wdirs:
+    """The same of a commit."""
+    return wdirs_of(texts_at(repository, commit), lambda path: repository.read(commit, path))
+
+
+def wdirs_of(texts: Mapping[str, bytes], read: Read) -> Wdirs:
+    """The same of what each dvc.yaml says, by its folder; `read` gives a params.yaml."""
+    found = {}
+    for folder, text in texts.items() if any(lint.may_say("wdir", text) for text in texts.values()) else ():
+        file = posixpath.join(folder, params.FILE)
+        with named(folder):
+            found[posixpath.join(folder, LOCK)] = lint.wdirs(text, params.plain(read(file), file))
+    return found
+
+
 def check(root: Path, tracked: set[str]) -> None:
     """Refuse a dvc.yaml that `lint` refuses, wherever in the checkout it lies, and parameters that DVC cannot read."""
     params.plain(files.read(root, params.FILE))  # whether or not a dvc.yaml lies beside it
@@ -86,7 +119,7 @@ def named(folder: str) -> Iterator[None]:
         if not folder or not wrong.message.startswith(lint.FILE):
             raise
         file = f"{folder}/{lint.FILE}"
-        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}")
+        then = wrong.next.replace(f"edit {lint.FILE}", f"edit {file}").replace(f" in {lint.FILE}", f" in {file}")
         raise PushforwardError(f"{folder}/{wrong.message}", next=then, exit_code=wrong.exit_code) from None
 
 
@@ -105,15 +138,40 @@ def _nearest(folder: str, projects: Collection[str]) -> str | None:
 
 
 def _ignored(folder: str, home: str, read: Read) -> bool:
-    """Whether a .dvcignore at or above the folder, inside of its DVC project, says to pass it over."""
+    """Whether DVC passes over the dvc.yaml of a folder, by what .dvcignore say from its DVC project down to it.
+
+    Of all lines that name a file, or a folder that it is in, the last one decides, and that of the deepest .dvcignore.
+    """
+    rules, here, whole = [(home, one) for one in _lines(NEVER)], home, posixpath.join(folder, lint.FILE)
+    for part in posixpath.relpath(whole, home or ".").split("/"):
+        file = posixpath.join(here, IGNORE)
+        if not _passed(rules, file, inside=False):
+            rules += [(here, one) for one in _lines(read(file))]
+        here = posixpath.join(here, part)
+        if _passed(rules, here, inside=here != whole):
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(text: bytes | None) -> "tuple[tuple[str, Pattern], ...]":
+    """The lines of a .dvcignore that name something."""
     from pathspec import GitIgnoreSpec
 
-    path, above = posixpath.join(folder, lint.FILE), folder
-    while True:
-        text = read(posixpath.join(above, IGNORE))
-        lines = (text or b"").decode("utf-8", "replace").splitlines()
-        if GitIgnoreSpec.from_lines(lines).match_file(posixpath.relpath(path, above or ".")):
-            return True
-        if above == home:
-            return False
-        above = posixpath.dirname(above)
+    lines = [line.strip() for line in NEWLINE.split((text or b"").decode("utf-8", "replace"))]
+    try:
+        found = [(line, one) for line in lines if line for one in GitIgnoreSpec.from_lines([line]).patterns]
+    except ValueError as wrong:
+        raise PushforwardError(f"{IGNORE}: {wrong}", next=f"edit {IGNORE}") from None
+    return tuple((line, one) for line, one in found if one.include is not None)
+
+
+def _passed(rules: "Iterable[tuple[str, tuple[str, Pattern]]]", path: str, *, inside: bool) -> bool:
+    """Whether the last rule that names `path` says to pass it over; `inside` says that it is a folder."""
+    passed = False
+    for above, (line, pattern) in rules:
+        name = posixpath.relpath(path, above or ".")
+        names = [name, f"{name}/"] if inside else [name]
+        if (inside or not line.endswith("/")) and any(pattern.match_file(one) for one in names):
+            passed = bool(pattern.include)
+    return passed

@@ -1,15 +1,21 @@
 """The graph of a pipeline, as DVC has loaded it: what `dvc` refuses before anything of it runs, or after."""
 
 import os
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
 from pushforward import files
+from pushforward.cause import Cause
 from pushforward.errors import PushforwardError
-from pushforward.pipeline import dvctext, folders
-from pushforward.pipeline.lock import differences, from_root, within
+from pushforward.git.repository import Repository
+from pushforward.pipeline import dvctext, folders, lint
+from pushforward.pipeline.lock import PIPELINE, differences, from_root, within
 
 
 def refuse_links(repo: Any) -> None:
@@ -27,16 +33,88 @@ def refuse_link(one: Any, *, inside: bool) -> None:
         files.check(root, path)
 
 
+def check_places(root: Path, repo: Any) -> None:
+    """Refuse a stage of a file that is none of the pipeline here, and what would write where a pipeline must not.
+
+    Of the stages as DVC has loaded them, a loop's item by item; a file of `dvc add` or of an import writes too.
+    """
+    base, known = Path(os.path.realpath(root)), {posixpath.join(folder, PIPELINE) for folder in folders.here(root)}
+    listed = Repository(root).git("ls-files", "-z", check=False).stdout.decode("utf-8", "surrogateescape")
+    tracked = {path for path in listed.split("\0") if path and os.path.lexists(base / path)}
+    held = tracked | {folder for path in tracked for folder in _above(path)}
+    for stage in repo.index.stages:
+        file = os.path.relpath(stage.path, base)
+        if stage.cmd and file not in known:
+            raise PushforwardError(
+                f"{file}: DVC would run stage {stage.addressing}, and believe its lock, though {file} is no dvc.yaml "
+                "of the pipeline here",
+                next=f"name {file} in .dvcignore by a line that no later one takes back, or git rm {file}",
+            )
+        try:
+            _check_places(base, stage, tracked, held)
+        except PushforwardError as wrong:
+            said = wrong.message.replace(f"{PIPELINE}: stage '{stage.addressing}'", file)
+            raise wrong if stage.cmd else PushforwardError(said, next=wrong.next.replace(PIPELINE, file)) from None
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
+
+
+def _check_places(base: Path, stage: Any, tracked: set[str], held: set[str]) -> None:
+    """The same of one stage; `held` are the tracked files and every folder that has one."""
+    name, folder = str(stage.addressing), posixpath.dirname(os.path.relpath(stage.path, base))
+    lint.check_wdir(name, stage.wdir, os.path.relpath(stage.wdir, base))
+    for out in stage.outs:
+        if out.protocol == "local":
+            kind = "metrics" if out.metric or out.plot else "outs"
+            where = os.path.relpath(out.fs_path, base)
+            told = (kind, str(out.def_path), bool(out.use_cache))
+            lint.check_out(name, told, where, tracked if where in held else set(), folder)
+
+
 _MARKED = re.compile(r"[^ ]+:\d+:\d+: ")  # a place in a file, after which its words say nothing more
 
 
 def unusable(root: Path, text: str) -> PushforwardError:
     """The refusal of a dvc.yaml, or a .dvc file, that DVC cannot use: one sentence, and its own words below."""
-    told = dvctext.sentence(text, root=str(root))
+    told = _placed(root, dvctext.sentence(text, root=str(root)))
     named = told.text.partition(":")[0].endswith((".dvc", ".yaml", ".lock"))
     below = f"\n{text.strip()}" if "\n" in text.strip() and not _MARKED.match(told.text) else ""
     line = told.text if named else f"dvc.yaml: {told.text}"
     return PushforwardError(f"{line}{below}", next=told.next or "edit dvc.yaml")
+
+
+_KEYS = re.compile(r"(?P<file>[^:\s]+): (?P<why>.+?) @ data(?P<keys>(\['?[^\]]+'?\])+)$")
+
+
+def _placed(root: Path, told: Cause) -> Cause:
+    """A place in a file that DVC names by its keys, by its line."""
+    found = _KEYS.fullmatch(told.text)
+    if found is None:
+        return told
+    keys = re.findall(r"\['?([^\]]+?)'?\]", found["keys"])
+    line = _line(files.read(root, found["file"]) or b"", keys)
+    at = f":{line}" if line else ""
+    why = found["why"].removesuffix(" for dictionary value").replace("extra keys not allowed", "DVC knows no such key")
+    return Cause(f"{found['file']}{at}: {'.'.join(keys)}: {why}", told.next)
+
+
+def _line(text: bytes, keys: list[str]) -> int:
+    """The line of a place in a YAML file that DVC has read; of what is not there, the last that leads to it, or 0."""
+    node, line = YAML(typ="safe", pure=True).compose(text.decode()), 0
+    for key in keys:
+        if isinstance(node, MappingNode):
+            inside = next(((name, value) for name, value in node.value if name.value == key), None)
+        elif isinstance(node, SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            inside = (node.value[int(key)],) * 2
+        else:
+            inside = None
+        if inside is None:
+            break
+        line, node = inside[0].start_mark.line + 1, inside[1]
+    return line
 
 
 def check_made(root: Path, repo: Any, wanted: Iterable[str]) -> None:
@@ -63,7 +141,7 @@ def check_needed(root: Path, repo: Any) -> None:
     """Refuse a dependency that is neither there nor made: DVC would say of what is to be made that it is missing."""
     made = {os.path.relpath(out.fs_path, root) for out in repo.index.outs}
     for stage in repo.index.stages:
-        for dep in stage.deps if stage.cmd else ():
+        for dep in stage.deps if stage.cmd and not stage.frozen else ():  # what is frozen reads nothing
             path = os.path.relpath(dep.fs_path, root) if dep.is_in_repo else ""
             if not path or path in made or (root / path).exists():
                 continue
@@ -75,15 +153,17 @@ def check_needed(root: Path, repo: Any) -> None:
                 )
 
 
-def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any]) -> set[str]:
+def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any], made: Collection[str]) -> set[str]:
     """Refuse a frozen stage whose deps or params have changed since it ran; the names of those that have not.
 
     DVC leaves a frozen stage alone whatever changes. What is frozen by an import waits for `dvc update`, as it should.
+    One that the `lock` does not know is refused too.
     """
     frozen = [stage for stage in repo.index.stages if stage.frozen and stage.cmd]
     home = os.path.relpath(repo.root_dir, root).removeprefix(".")
     names = [from_root(stage.addressing, home) for stage in frozen]
     for stage, name in zip(frozen, names, strict=True):
+        _check_known(root, stage, name, lock.get(name), made)
         stage.frozen = False
         try:
             with repo.lock:
@@ -102,6 +182,33 @@ def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any]) -> set[str]:
     return set(names)
 
 
+def _check_known(root: Path, stage: Any, name: str, entry: Mapping[str, Any] | None, made: Collection[str]) -> None:
+    """Refuse a frozen stage of which the lock does not tell what it has made, or tells more than dvc.yaml names."""
+    outs = {os.path.relpath(out.fs_path, root) for out in stage.outs}
+    told = {out["path"] for out in (entry or {}).get("outs", [])}
+    own = _family(name)
+    thaw = _thaw(name)
+    if outs <= told and told <= outs:
+        return
+    if claimed := sorted(path for path in outs if any(within(path, one) for one in made)):
+        raise PushforwardError(
+            f"dvc.yaml: stage {name} is frozen, and makes {claimed[0]}, which is judged: "
+            "a run has to make it; what a commit says of it is not believed",
+            next=thaw,
+        )
+    if extra := sorted(told - outs):
+        raise PushforwardError(
+            f"dvc.lock: the frozen stage {name} has made {extra[0]} there, which dvc.yaml does not name",
+            next=f"{thaw}, dvc repro, dvc freeze, and commit dvc.lock",
+        )
+    missing = sorted(outs - told)
+    raise PushforwardError(
+        f"dvc.yaml: stage {name} is frozen, and no dvc.lock says what it has made"
+        + (f" of {missing[0]}" if told else ""),
+        next=f"{thaw}; or commit dvc.lock as it was when {own} last ran, after dvc push",
+    )
+
+
 def check_frozen_still(frozen: set[str], lock: Mapping[str, Any]) -> None:
     """Refuse a frozen stage for which a stage before it has just made something else."""
     made = {out["path"]: out.get("md5") for entry in lock.values() for out in entry.get("outs", [])}
@@ -116,5 +223,17 @@ def _frozen(stage: str, changed: list[str]) -> PushforwardError:
     listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
     return PushforwardError(
         f"dvc.yaml: stage {stage} is frozen and would not run, though {listed} changed since it ran",
-        next=f"take `frozen: true` from {stage.partition('@')[0]}" if "@" in stage else f"dvc unfreeze {stage}",
+        next=_thaw(stage),
     )
+
+
+def _thaw(stage: str) -> str:
+    """How a stage is frozen no more: of a loop's DVC has no command."""
+    family = _family(stage)
+    return f"dvc unfreeze {stage}" if family == stage else f"take `frozen: true` from {family}"
+
+
+def _family(stage: str) -> str:
+    """The loop that a stage is of, as DVC names both: a folder may have an @ in its name."""
+    file, mark, name = stage.rpartition(f"{PIPELINE}:")
+    return f"{file}{mark}{name.partition('@')[0]}"

@@ -5,7 +5,7 @@ import math
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -41,13 +41,16 @@ def check(text: bytes, tracked: set[str], params: Mapping[str, Any], folder: str
         raise _refusal("stages must be a mapping of stages")
     if len(stages) > LIMIT_STAGES:
         raise _refusal(f"it has {len(stages):,} stages; the limit is {LIMIT_STAGES:,}")
-    own = tree.get("vars")
-    values = {**params, **{key: value for one in (own if isinstance(own, list) else []) for key, value in _told(one)}}
+    values = _values(tree, params)
+    if odd := next((name for name, wdir in wdirs(text, params).items() if ANY.search(wdir)), ""):
+        raise _refusal(f"stage '{odd}' has a wdir of which nothing here says where that is; write the folder out")
     for name, stage in stages.items():
         if not isinstance(stage, dict):
             raise _refusal(f"stage '{name}' must be a mapping")
         if "@" in str(name):
             raise _refusal(f"stage '{name}' has an @ in its name, which DVC keeps for the items of a loop")
+        if ":" in str(name):
+            raise _refusal(f"stage '{name}' has a : in its name, which DVC keeps for stages of another dvc.yaml")
         _check_loop(str(name), stage, params)
         body = stage.get("do", stage)
         if isinstance(body, dict):
@@ -110,6 +113,60 @@ def _items(stage: dict[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[A
             yield tuple(told.values()), "-".join(words)
 
 
+def wdirs(text: bytes, params: Mapping[str, Any]) -> dict[str, str]:
+    """Where the stages of a dvc.yaml work, from its folder: of those that say so, a loop's by their items.
+
+    A dvc.lock names paths from there, and does not tell where that is.
+    """
+    if not may_say("wdir", text):
+        return {}
+    tree = load(text)
+    stages, values = tree.get("stages"), _values(tree, params)
+    found: dict[str, str] = {}
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        body = stage.get("do", stage) if isinstance(stage, dict) else None
+        wdir = body.get("wdir") if isinstance(body, dict) else None
+        if not isinstance(wdir, str):
+            continue
+        if not ANY.search(wdir):
+            found[str(name)] = wdir
+            continue
+        for suffix, own in [*_scopes(stage, values)] or [("", {})]:
+            found[f"{name}@{suffix}" if suffix else str(name)] = ANY.sub(_filled({**values, **own}), wdir)
+    return found
+
+
+def may_say(key: str, text: bytes) -> bool:
+    """Whether a text of YAML can have such a key: where it is not there as it is, only an escape can spell it."""
+    return key.encode() in text or b"\\" in text
+
+
+def _filled(values: Mapping[str, Any]) -> Callable[[re.Match[str]], str]:
+    def word(spliced: re.Match[str]) -> str:
+        value = _resolved(spliced[0], values)
+        return spliced[0] if isinstance(value, (dict, list)) else _word(value)
+
+    return word
+
+
+def _scopes(stage: dict[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What DVC calls each item of a loop, and the values that are the item's own."""
+    each, matrix = _resolved(stage.get("foreach"), params), _resolved(stage.get("matrix"), params)
+    items = list(_items(stage, params))
+    if isinstance(each, dict):
+        yield from ((suffix, {"key": suffix, "item": _resolved(each[key], params)}) for key, suffix in items)
+    elif isinstance(each, list):
+        yield from ((suffix, {"item": _resolved(item, params)}) for item, suffix in items)
+    elif isinstance(matrix, dict):
+        axes = [key for key, axis in matrix.items() if isinstance(_resolved(axis, params), list)]
+        yield from ((suffix, {"item": dict(zip(axes, told, strict=True)), "key": suffix}) for told, suffix in items)
+
+
+def _values(tree: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    own = tree.get("vars")
+    return {**params, **{key: value for one in (own if isinstance(own, list) else []) for key, value in _told(one)}}
+
+
 def _resolved(value: Any, params: Mapping[str, Any]) -> Any:
     """What `${a.b}` stands for; the value itself where it is no such reference, or refers to nothing known."""
     found = WHOLE.fullmatch(value) if isinstance(value, str) else None
@@ -130,19 +187,43 @@ def _word(value: Any) -> str:
 def _check_stage(name: str, body: dict[str, Any], tracked: set[str], beside: str) -> None:
     wdir = body.get("wdir", ".")
     folder = posixpath.join(beside, wdir) if isinstance(wdir, str) else ".."
-    if _leaves(folder):
+    check_wdir(name, wdir, folder)
+    for out in outs(body):
+        check_out(name, out, posixpath.normpath(posixpath.join(folder, out[1])), tracked, beside)
+
+
+def check_wdir(name: str, wdir: object, where: str) -> None:
+    """Refuse a folder to work in that lies at `where` from the root, outside of it."""
+    if _leaves(where):
         raise _refusal(f"stage '{name}' works in {wdir!r}, outside of the repository")
-    for kind, path, cached in outs(body):
-        where = posixpath.normpath(posixpath.join(folder, path))
-        if _leaves(where):
-            raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
-        if owner := _owner(where, beside):
-            raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
-        owned = not ANY.search(where) and not where.startswith("metrics/")
-        free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
-        over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
-        if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
-            raise _refusal(f"stage '{name}' writes {path}, which git already holds ({over})")
+
+
+def check_out(name: str, out: tuple[str, str, bool], where: str, tracked: set[str], beside: str) -> None:
+    """Refuse an out, as `outs` tells it, that lies at `where` from the root, and is not the stage's to write."""
+    kind, path, cached = out
+    if _leaves(where):
+        raise _refusal(f"stage '{name}' writes {path}, outside of the repository")
+    if owner := _owner(where, beside):
+        raise _refusal(f"stage '{name}' writes {path}; {owner} is not the pipeline's")
+    owned = not ANY.search(where) and not where.startswith("metrics/")
+    free = kind != "outs" and not cached and kept.sound(where)  # as DVC has it: git keeps these
+    over = next((file for file in sorted(tracked) if file == where or file.startswith(f"{where}/")), "")
+    if owned and over and not (free and over == where) and posixpath.basename(over) != ".gitignore":
+        raise PushforwardError(
+            f"{FILE}: stage '{name}' writes {path}, which git already holds ({over}); of what a stage writes "
+            "git may hold metrics and plots with `cache: false`, and what lies in metrics/",
+            next=_let_go(kind, path, over, cached=cached),
+        )
+
+
+def _let_go(kind: str, path: str, over: str, *, cached: bool) -> str:
+    """What to do about an out that git holds: have it be one that git may hold, or take it out of git."""
+    out = f"git rm -r --cached {shlex.quote(over)}, and {path} into .gitignore"
+    if not kept.sound(over) or over.rpartition("/")[2] != path.rpartition("/")[2]:
+        return out
+    if kind == "outs":
+        return out if cached else f"name {path} under metrics: or plots:, with `cache: false`; or {out}"
+    return f"write `cache: false` below {path} in {FILE}; or {out}"
 
 
 def _owner(path: str, beside: str) -> str:
@@ -157,6 +238,8 @@ def _owner(path: str, beside: str) -> str:
 
 def _check_commands(name: str, body: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Refuse what is put into a command, unless its value is known here, and is one word to any shell."""
+    if "cmd" in body and not any(command.strip() for command in _commands(body)):
+        raise _refusal(f"stage '{name}' has an empty cmd")
     for command in _commands(body):
         for spliced in ANY.findall(command):
             value = _resolved(spliced, values)

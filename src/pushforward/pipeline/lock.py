@@ -6,7 +6,8 @@ import io
 import json
 import pickle
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from pushforward import params, schema
 from pushforward import untrusted as aliases
+from pushforward.errors import DATA, PushforwardError
 from pushforward.git import kept
 
 LOCK = kept.LOCK
@@ -53,26 +55,44 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
     return stages if isinstance(stages, dict) and all(map(_shaped, stages.values())) else {}
 
 
-def merged(locks: Mapping[str, bytes]) -> bytes:
+Wdirs = Mapping[str, Mapping[str, str]]  # path of a lock -> where its stages work, from its folder
+NOWHERE: Wdirs = MappingProxyType({})
+
+
+def merged(locks: Mapping[str, bytes], wdirs: Wdirs = NOWHERE) -> bytes:
     """The locks of a pipeline, by path, as one: paths are named from the root, stages as DVC names them from there.
 
-    The root's lock is itself where there is no other; empty for none.
+    `wdirs` says of each lock which stages work elsewhere than in its folder. The root's lock is itself where there is
+    no other, and none that does; empty for none.
     """
-    return locks.get(LOCK, b"") if set(locks) <= {LOCK} else _merged(tuple(sorted(locks.items())))
+    if set(locks) <= {LOCK} and not wdirs.get(LOCK):
+        return locks.get(LOCK, b"")
+    return _merged(tuple((path, locks[path], tuple(sorted(wdirs.get(path, {}).items()))) for path in sorted(locks)))
 
 
 @functools.lru_cache(maxsize=8)
-def _merged(locks: tuple[tuple[str, bytes], ...]) -> bytes:
+def _merged(locks: tuple[tuple[str, bytes, tuple[tuple[str, str], ...]], ...]) -> bytes:
     found: dict[str, Any] = {}
-    for path, text in locks:
-        folder = posixpath.dirname(path)
-        found |= {addressed(name, folder): _placed(entry, folder) for name, entry in read_lock(text).items()}
+    for path, text, wdirs in locks:
+        folder, elsewhere = posixpath.dirname(path), dict(wdirs)
+        for name, entry in read_lock(text).items():
+            found[addressed(name, folder)] = _placed(entry, posixpath.join(folder, worked_in(name, elsewhere)))
     return write_lock(found)
+
+
+def worked_in(name: str, wdirs: Mapping[str, str]) -> str:
+    """Where a stage works, from the folder of its dvc.yaml; "" where it says nothing else."""
+    return wdirs.get(name) or wdirs.get(name.partition("@")[0], "")
 
 
 def addressed(name: str, folder: str) -> str:
     """What DVC calls a stage of the dvc.yaml in a folder, from the root."""
     return f"{folder}/{PIPELINE}:{name}" if folder else name
+
+
+def family(name: str, folder: str) -> str:
+    """The same of the loop that a stage is of; of one that is of none, the stage itself."""
+    return addressed(name.partition("@")[0], folder)
 
 
 def from_root(name: str, home: str) -> str:
@@ -83,7 +103,7 @@ def from_root(name: str, home: str) -> str:
 
 
 def _placed(entry: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """An entry of the lock in a folder, its paths named from the root."""
+    """An entry of a lock whose stage works in a folder, its paths named from the root."""
 
     def place(path: str) -> str:
         outside = "://" in path or path.startswith("/")
@@ -112,6 +132,19 @@ def _shaped(entry: Any) -> bool:
 def is_object(content: bytes, oid: str) -> bool:
     """Whether the bytes are those of the object `oid`, which DVC names by their MD5."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid.removesuffix(LISTING)
+
+
+def check_listed(paths: Iterable[str]) -> None:
+    """Refuse the list of a folder's files where one lies outside of the folder or in a .git: DVC would write there."""
+    for path in paths:
+        parts = path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or ".git" in map(str.lower, parts):
+            raise PushforwardError(
+                f"a folder that DVC keeps lists {path!r:.80}: that is no file of the folder, or one of git's own, "
+                "and is not written",
+                next="dvc add, or dvc repro, the folder again, then dvc push",
+                exit_code=DATA,
+            )
 
 
 def making(lock: bytes | None, out: str) -> tuple[set[str], set[str]]:
@@ -184,6 +217,8 @@ def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) ->
     new = {dep["path"]: dep.get("md5") for dep in after.get("deps", [])}
     why += [path for path in new if path not in old or new[path] != old[path]]
     why += [f"{path} (gone)" for path in old if path not in new]
+    known = {out["path"] for out in before.get("outs", [])}
+    why += [f"{out['path']} (new out)" for out in after.get("outs", []) if out["path"] not in known]
     for file, values in after.get("params", {}).items():
         why += differences(before.get("params", {}).get(file, {}), values)
     return ", ".join(why[:4]) + (f" and {len(why) - 4} more" if len(why) > 4 else "")

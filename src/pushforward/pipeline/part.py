@@ -13,7 +13,7 @@ from typing import Any
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import environment
 from pushforward.pipeline.dvc import opened, told
-from pushforward.pipeline.graph import refuse_links
+from pushforward.pipeline.graph import check_places, refuse_links
 from pushforward.pipeline.stages import Listener, Reproduction, tail_of
 from pushforward.pipeline.storage import home, storage
 from pushforward.process import clean_environment
@@ -59,6 +59,7 @@ def attempt(root: Path, targets: Iterable[str], *, say: Any = print) -> Reproduc
     listener, result = Listener(say, home(root)), Reproduction()
     with tail_of() as tail, opened(root, listener) as repo, alone(root):
         refuse_links(repo)
+        check_places(root, repo)
         pull = bool(storage(root).remote)
         with told(root, repo, listener, tail, result):
             repo.reproduce(targets=list(targets), pull=pull, allow_missing=pull)

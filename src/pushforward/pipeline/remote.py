@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import posixpath
 import re
 import tempfile
 from pathlib import Path
@@ -21,19 +22,66 @@ MEND = "pushforward check; for the runners of a forge pushforward check --github
 
 
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
-    """The error where the remote does not have what a lock or a .dvc file names; None where it has all."""
-    odb = repo.cloud.get_remote_odb()
-    for out in repo.index.outs:
-        if not (out.use_cache and out.hash_info) or odb.exists(out.hash_info.value):
-            continue
-        named = f"{os.path.relpath(out.fs_path, root)} (md5 {out.hash_info.value})"
-        if out.stage.cmd:
-            return PushforwardError(f"the DVC remote has lost {named}", exit_code=TOOL)
-        by = os.path.relpath(out.stage.path, root)
-        return PushforwardError(
-            f"{by} names {named}, which the DVC remote does not have", next="dvc push, then push again"
-        )
+    """The error where the remote does not have what a lock or a .dvc file names; None where it has all.
+
+    Asked where something is missing. What is nowhere goes before what is at hand, a part of which may be gone.
+    """
+    outs = [*repo.index.outs]
+    for out in (out for at_hand in (False, True) for out in outs if _is_lost(repo, out, at_hand=at_hand)):
+        if (wrong := _never_pushed(root, out)) is not None:
+            return wrong
+        return PushforwardError(f"the DVC remote has lost {_named(root, out)}", exit_code=TOOL)
     return None
+
+
+def check_added(root: Path, repo: Any) -> None:
+    """Refuse data that no stage can make and that was never pushed: of `dvc add`, of an import, of what is frozen."""
+    for out in repo.index.outs:
+        if (wrong := _never_pushed(root, out)) is not None and _is_lost(repo, out):
+            raise wrong
+
+
+def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
+    """The error where DVC misses, as it says in `text`, what an import was to bring; None of all else."""
+    for stage in (stage for stage in repo.index.stages if not stage.cmd):
+        by = os.path.relpath(stage.path, root)
+        for out in stage.outs:
+            path = os.path.relpath(out.fs_path, root)
+            if path not in re.findall(r"[^\s,']+", text) or out.exists:
+                continue
+            if not stage.deps:
+                without = "" if out.hash_info else " without its md5"
+                return PushforwardError(f"{by} names {path}{without}, and nobody has it", next="dvc add it, dvc push")
+            source = plain(LOGIN.sub("://", str(stage.deps[0])))
+            return PushforwardError(
+                f"{by} imports {path} from {source}, which does not give it",
+                next=f"dvc update {by} && dvc push, and commit {by}",
+            )
+    return None
+
+
+def _is_lost(repo: Any, out: Any, *, at_hand: bool = False) -> bool:
+    """Whether an object is not in the remote, and `at_hand` or not. What is kept elsewhere is not asked."""
+    if not (out.use_cache and out.can_push and out.hash_info) or out.stage.is_repo_import:
+        return False
+    oid = out.hash_info.value
+    return repo.cache.local.exists(oid) == at_hand and not repo.cloud.get_remote_odb().exists(oid)
+
+
+def _never_pushed(root: Path, out: Any) -> PushforwardError | None:
+    """The refusal of an out that no run can have made; None of one that a run makes."""
+    if out.stage.cmd and not out.stage.frozen:
+        return None
+    by = os.path.relpath(out.stage.path, root)
+    if out.stage.cmd:
+        by = f"{posixpath.join(posixpath.dirname(by), LOCK)}, of the frozen stage {out.stage.addressing},"
+    return PushforwardError(
+        f"{by} names {_named(root, out)}, which the DVC remote does not have", next="dvc push, then push again"
+    )
+
+
+def _named(root: Path, out: Any) -> str:
+    return f"{os.path.relpath(out.fs_path, root)} (md5 {out.hash_info.value})"
 
 
 def lacks_driver(root: Path, failed: ImportError) -> PushforwardError | None:

@@ -13,7 +13,7 @@ from pushforward.errors import PushforwardError
 from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.pipeline import environment, folders
-from pushforward.pipeline.lock import LOCK, merged, read_lock, sources
+from pushforward.pipeline.lock import LOCK, PIPELINE, Wdirs, merged, read_lock, sources
 from pushforward.settings import Settings
 
 MANIFEST = "manifest.json"
@@ -92,6 +92,12 @@ class Revision:
         own = self.repository.read_plain(self.commit, LOCK)
         return ({} if own is None else {LOCK: own}) | self._below(LOCK)
 
+    @cached_property
+    def wdirs(self) -> Wdirs:
+        """Where the stages of each lock work, where that is elsewhere than in its folder."""
+        texts = {folder: self.read(posixpath.join(folder, PIPELINE)) or b"" for folder in self.folders}
+        return folders.wdirs_of(texts, self.read)
+
     @property
     def locks_digest(self) -> str:
         """SHA-256 of its dvc.lock, or of all that there are."""
@@ -100,7 +106,7 @@ class Revision:
     @property
     def whole_lock(self) -> bytes:
         """All of its locks as one, named from the root; empty where it has none."""
-        return merged(self.locks)
+        return merged(self.locks, self.wdirs)
 
     @property
     def lock(self) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from pushforward.pipeline import dvctext
 from pushforward.pipeline.lock import from_root
 
 TAIL_BYTES = 16_384
-Outcome = Literal["ran", "restored", "unchanged", "failed"]
+Outcome = Literal["ran", "restored", "frozen", "unchanged", "failed"]
 
 
 @dataclass
 class Stage:
-    """What became of one stage: restored means that the run cache had its result."""
+    """What became of one stage: restored means that the run cache had its result, frozen that only the lock has it."""
 
     name: str
     outcome: Outcome
@@ -77,6 +77,15 @@ class Listener(logging.Handler):
         self.close_last()
         self.tell_end()
         self.stages.append(stage)
+
+    def name_of(self, stage: str) -> str:
+        """A stage as it is called from the root, by what DVC calls it; "" for none."""
+        return from_root(stage, self._home) if stage else ""
+
+    def running(self, stage: str) -> Stage | None:
+        """The stage whose command was begun last, if DVC speaks of that, or names none; None where none was begun."""
+        last = self.stages[-1] if self.stages and self.stages[-1].outcome == "ran" else None
+        return last if last and self.name_of(stage) in ("", last.name) else None
 
     def tell_end(self) -> None:
         """Say how long the last stage took, if it ran."""
@@ -134,23 +143,23 @@ def chain(error: BaseException) -> str:
 
 
 def tell_failure(error: BaseException, listener: Listener, tail: bytes, result: Reproduction, root: Path) -> None:
-    """Write down in `result` which stage failed, why, and what it said last."""
+    """Write down in `result` which stage failed, why, and what it said last; one that never began has not failed."""
     text = chain(error)
     status = re.search(r"exited with (-?\d+)", text)
+    begun = listener.running(dvctext.stage_of(text))
     words = tail.decode("utf-8", "replace")
-    name = listener.stages[-1].name if listener.stages and listener.stages[-1].outcome == "ran" else ""
-    said = words.rpartition(f"  {name} …\n")[2] if name else words
+    said = words.rpartition(f"  {begun.name} …\n")[2] if begun else words
     lines = [line for line in said.strip().splitlines() if line.strip()]
     result.outcome = "refused" if status and int(status[1]) == DATA else "failed"
-    if name and (none := re.search(r"Checkout failed for following targets:\s*(\S+)", text)):
+    if begun and (none := re.search(r"Checkout failed for following targets:\s*(\S+)", text)):
         text = f"output '{none[1]}' does not exist"  # so DVC tells it where it pulls
-    why = cause.of(lines, int(status[1]), root=str(root)) if status else dvctext.sentence(text, root=str(root))
+    told = dvctext.after if begun else dvctext.sentence
+    why = cause.of(lines, int(status[1]), root=str(root)) if status else told(text, root=str(root))
     result.message = ("\n".join(lines[-12:]) if status and lines else text).replace(f"{root}/", "")
+    if begun:
+        begun.outcome = "failed"
+        begun.reason = f"exit status {status[1]}" if status else why.text[:200]
+    elif stage := listener.name_of(dvctext.stage_of(text)):
+        why = dvctext.of_stage(stage, why)
     if result.outcome == "failed":
         result.cause, result.next = why.text, why.next
-    if not name and (found := dvctext.stage_of(text)):
-        listener.stages.append(Stage(found, "ran"))
-        name = found
-    if name:
-        listener.stages[-1].outcome = "failed"
-        listener.stages[-1].reason = f"exit status {status[1]}" if status else why.text[:200]

@@ -18,7 +18,7 @@ from pushforward import durable, files
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LISTING, LOCK, is_object
+from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LISTING, LOCK, check_listed, is_object
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
@@ -117,7 +117,9 @@ def members(oid: str, content: bytes) -> dict[str, str]:
     """Path -> object of the files in the folder that the list `oid` is of; an error where DVC wrote another one."""
     if not is_object(content, oid):
         raise PushforwardError(f"the list of files {oid} is not what was stored under that name", exit_code=DATA)
-    return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+    found = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+    check_listed(found)
+    return found
 
 
 def named(repository: Repository, commits: Iterable[str]) -> dict[str, str]:

@@ -11,20 +11,24 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pushforward.git.refs import HEADS, ZERO
+from pushforward.git.refs import HEADS, TAGS, ZERO
 from pushforward.policy.refusal import shown
 
 if TYPE_CHECKING:
     from pushforward.policy.push import Push
 
 DELETED = "pushforward/deleted"  # what deleted branches have been at: git deletes their history with them
+PUSHED = "pushforward/pushed"  # tags that are nobody's but their pusher's, for what they start
 MOST_SHOWN = 4
 
 
 def _remember(push: "Push") -> None:
-    """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict."""
+    """Keep where the branches that go have been, for the dispatcher: every commit of them is owed a verdict.
+
+    And which tags have come, for what they start: whatever dies before that is known, the dispatcher finds it.
+    """
     for number, update in enumerate(push.updates):
         if update.new != ZERO or not update.ref.startswith(HEADS):
             continue
@@ -34,14 +38,27 @@ def _remember(push: "Push") -> None:
         if not log.is_file():
             continue
         told = {"ref": update.ref, "log": log.read_text(encoding="utf-8", errors="replace")}
-        Path(DELETED).mkdir(exist_ok=True)
-        path = Path(DELETED) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
-        fresh = path.with_suffix(".unfinished")
-        with fresh.open("w") as file:
-            json.dump(told, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
+        _write(DELETED, number, told)
+    tags = [(one.ref, one.new) for one in push.updates if one.ref.startswith(TAGS) and one.new != ZERO]
+    if tags and not push.trusted:
+        from pushforward.policy.names import is_registry
+
+        if free := [tag for tag in tags if not is_registry(push, tag[0])]:
+            _write(PUSHED, 0, {"tags": free})
+
+
+def _write(folder: str, number: int, told: dict[str, Any]) -> None:
+    from pathlib import Path
+
+    Path(folder).mkdir(exist_ok=True)
+    path = Path(folder) / f"{time.time_ns()}-{os.getpid()}-{number}.json"
+    fresh = path.with_suffix(".unfinished")
+    with fresh.open("w") as file:
+        os.fchmod(file.fileno(), 0o644)  # whoever dispatches reads it, whatever mask its pusher has
+        json.dump(told, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ def check(push: Push, target: str, kept: Iterable[Out]) -> None:
 
     store = Path(folder)
     for out in kept:
-        if push.objects.find(f"{target}:{out.path}"):
+        if any(push.objects.find(f"{target}:{path}") for path in (out.path, *out.others)):
             continue  # git keeps it
         _whole(store, out)
 

@@ -9,7 +9,7 @@ from pushforward.git import kept
 from pushforward.git.kept import LOCK
 from pushforward.git.refs import REGISTRY, VERDICTS, ZERO
 from pushforward.policy import store
-from pushforward.policy.lock import Out, outs
+from pushforward.policy.lock import Out, outs, wdirs
 from pushforward.policy.objects import OBJECT
 from pushforward.policy.push import Push, once, short, typed, versions_in, within
 from pushforward.policy.record import Tag
@@ -48,7 +48,7 @@ def check(push: Push, name: str, number: tuple[int, ...], tag: Tag) -> None:
     if made and record["lock"] != verdict["lock"]:
         raise PolicyError(f"{LOCK} of the lock commit is not the one that was judged", "pushforward promote")
     _chained(push, name, tag)
-    store.check(push, tag.target, _outs(locks))
+    store.check(push, tag.target, _outs(push, tag.target, locks))
 
 
 def _locks(push: Push, tag: Tag) -> dict[str, bytes]:
@@ -66,9 +66,14 @@ def _locks(push: Push, tag: Tag) -> dict[str, bytes]:
     return found
 
 
-def _outs(locks: Mapping[str, bytes]) -> list[Out]:
-    """The outs of all locks, named from the root."""
-    return [out for path, lock in locks.items() for out in outs(lock, path.rpartition("/")[0])]
+def _outs(push: Push, target: str, locks: Mapping[str, bytes]) -> list[Out]:
+    """The outs of all locks of a commit, named from the root."""
+    found: list[Out] = []
+    for path, lock in locks.items():
+        folder = path.rpartition("/")[0]
+        pipeline = push.objects.read(f"{target}:{f'{folder}/' if folder else ''}dvc.yaml", "blob") or b""
+        found += outs(lock, folder, wdirs(pipeline) if b"wdir" in pipeline else ())
+    return found
 
 
 def _successor(push: Push, number: tuple[int, ...], record: dict[str, Any]) -> None:
@@ -111,7 +116,7 @@ def _lock_commit(push: Push, target: str, commit: str, locks: Mapping[str, bytes
     before, after = push.objects.tree(parent.tree), push.objects.tree(child.tree)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     others = {name: (before.get(name), after.get(name)) for name in changed - {LOCK, METRICS}}
-    if others and (strange := _strange(push, locks, others)):
+    if others and (strange := _strange(push, target, locks, others)):
         raise PolicyError(f"the lock commit changes {shown(strange)} too", "pushforward promote")
     modes = after.get(LOCK, (PLAIN if LOCK not in locks else "", ""))[0], after.get(METRICS, (FOLDER, ""))[0]
     if modes != (PLAIN, FOLDER):
@@ -119,12 +124,12 @@ def _lock_commit(push: Push, target: str, commit: str, locks: Mapping[str, bytes
     return True
 
 
-def _strange(push: Push, locks: Mapping[str, bytes], changed: dict[str, tuple[Entry, Entry]]) -> str:
+def _strange(push: Push, target: str, locks: Mapping[str, bytes], changed: dict[str, tuple[Entry, Entry]]) -> str:
     """A path of those `changed`, or below, that is no lock, and no file of the run's as a lock names it, or "".
 
     Git keeps metrics and plots where dvc.yaml says so; which they are, only the locks tell without YAML.
     """
-    found: dict[str, str] | None = None
+    found: dict[str, set[str]] | None = None
     left, asked = sorted(changed.items(), reverse=True), 0
     while left:
         path, (before, after) = left.pop()
@@ -141,8 +146,12 @@ def _strange(push: Push, locks: Mapping[str, bytes], changed: dict[str, tuple[En
         if after[0] != PLAIN or not kept.sound(path):
             return path
         if found is None:
-            found = {out.path: out.md5 for out in _outs(locks) if out.store}
-        if not kept.is_found(path, push.objects.read(after[1], "blob") or b"", found.get(path, "")):
+            found = {}
+            for out in (one for one in _outs(push, target, locks) if one.store):
+                for place in (out.path, *out.others):
+                    found.setdefault(place, set()).add(out.md5)
+        content = push.objects.read(after[1], "blob") or b""
+        if not any(kept.is_found(path, content, md5) for md5 in found.get(path, ())):
             return path
     return ""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pushforward import __version__, files, schema
 from pushforward.errors import USAGE, PushforwardError
+from pushforward.git import person
 from pushforward.git.repository import Repository
 from pushforward.project import adopt, sample
 
@@ -94,6 +95,6 @@ def _make(folder: Path, name: str, source: str) -> tuple[tuple[str, ...], tuple[
 
 def _lacks(folder: Path) -> tuple[str, ...]:
     """What a person's own commits need and git does not know, as the commands that say it."""
-    git = Repository(folder).git
-    absent = [key for key in IDENTITY if not git("config", "--get", key, check=False).text]
+    known = dict(zip(IDENTITY, person.identity(Repository(folder)), strict=True))
+    absent = [key for key, value in known.items() if not value]
     return tuple(f"git config --global {key} {IDENTITY[key]}" for key in absent)

@@ -29,7 +29,7 @@ def render(kind: str, values: Mapping[str, str]) -> dict[str, bytes]:
 def begin(folder: Path) -> Repository:
     """A git repository in `folder` whose branch is main, as git makes it where nobody has configured anything."""
     made = Repository(folder)
-    made.git("init", "-q", "-b", "main", "--object-format=sha1", env={"GIT_TEMPLATE_DIR": ""})
+    made.git("init", "-q", "-b", "main", "--object-format=sha1")
     return made
 
 

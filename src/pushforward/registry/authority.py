@@ -76,9 +76,8 @@ def _headless(found: Authority) -> PushforwardError:
     there = found.repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads", check=False)
     if there.returncode != 0:
         said = there.stderr.decode("utf-8", "replace").strip().splitlines()[:1] or ["git gave no reason"]
-        place = shlex.quote(str(found.repository.path))
         return PushforwardError(
-            f"{found.source} cannot be read: {said[0]}", next=f"git -C {place} for-each-ref", exit_code=TOOL
+            f"{found.source} cannot be read: {said[0]}", next=f"{found.repository.typed} for-each-ref", exit_code=TOOL
         )
     if branches := there.text.splitlines():
         head = found.repository.git("symbolic-ref", "--short", "HEAD", check=False).text or "HEAD"

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from pushforward import durable, process
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import remote
+from pushforward.git import person, remote
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import TRUST, ZERO
-from pushforward.git.repository import SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import FOLDER
 from pushforward.registry import ssh, trust
 from pushforward.registry.grammar import BY_NAME, MAY_ANY, MAY_VERSION
@@ -141,20 +142,16 @@ def checked(line: str, name: str) -> str:
 
 def mine(repository: Repository) -> str:
     """The public key "type base64" with which git signs for the person at work."""
-    value = trust.my_key(repository)
-    if value.startswith(("key::", "ssh-")):
-        return checked(value.removeprefix("key::"), "user.signingkey")
+    value = person.signing_key(repository)
+    if value.startswith(person.LITERAL):
+        return checked(value, "the key that git signs with")
     path = Path(value)
     public = path.with_name(path.name + ".pub")
-    return read_key(public if path.suffix != ".pub" and public.is_file() else path)
-
-
-def address(repository: Repository) -> str:
-    """The address under which the person at work commits and tags."""
-    found = repository.git("config", "--get", "user.email", check=False).text
-    if not found:
-        raise PushforwardError("git does not know your address", next="git config --global user.email YOU@EXAMPLE.ORG")
-    return found
+    if path.suffix == ".pub" or public.is_file():
+        return read_key(path if path.suffix == ".pub" else public)
+    # git signs with a private key whose public half nobody has written down
+    made = process.run(["ssh-keygen", "-y", "-P", "", "-f", str(path)], check=False)
+    return checked(made.text, str(path)) if made.returncode == 0 else read_key(path)
 
 
 def owner(root: Path, path: Path, key: str) -> str:
@@ -166,7 +163,7 @@ def owner(root: Path, path: Path, key: str) -> str:
             own = mine(repository) == key
     if not own:
         raise PushforwardError(f"{path} is not your own key: whose is it?", next=f"pushforward trust {path} --as EMAIL")
-    return address(repository)
+    return person.address(repository)
 
 
 # Changes.

@@ -8,7 +8,9 @@ verified by whoever goes by it (`believed`); those that do not hold are left out
 """
 
 import contextlib
+import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +59,11 @@ Push = Callable[[Repository, str, list[str], Seen], Completed]
 
 @dataclass(frozen=True)
 class Hand:
-    """Who signs: the tagger's name and address, and the ssh key as `user.signingkey` takes it."""
+    """Who signs: the tagger's name and address, and the file of the ssh key; "" for whichever git signs with here."""
 
     name: str
     email: str
-    key: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def transact(
             if pushed.returncode == 0:
                 return True
         _unmake(repository, list(made))
+        _refuse_own_hook(repository, remote, pushed.stderr.decode("utf-8", "replace"))
         failure, before, lost = pushed.stderr.decode("utf-8", "replace").strip(), seen.objects, lost + 1
         # the more there are, the further apart they have to come; all at once again, they would all lose but one
         time.sleep(random.uniform(0.0, 0.3 * 2 ** min(lost, 5)))  # noqa: S311
@@ -295,10 +298,15 @@ def one_line(reason: str) -> str:
 def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
     """Make one tag and check it as everybody else will; its object."""
     who = {"GIT_COMMITTER_NAME": hand.name, "GIT_COMMITTER_EMAIL": hand.email}
-    options = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={hand.key}")
+    options = _by_file(hand.key) if hand.key else ()
     # -f: a tag of this name that only this clone has is what a push that died has left
-    repository.git(*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target, stdin=tag.message.encode(), env=who)
-    identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text
+    words = (*options, "tag", "-s", "-f", "-F", "-", tag.name, tag.target)
+    done = repository.git(*words, stdin=tag.message.encode(), env=who, check=False)
+    identity = repository.git("rev-parse", f"refs/tags/{tag.name}").text if done.returncode == 0 else ""
+    # a git of 2023 takes it for success where ssh-keygen has failed, and makes a tag without a signature
+    made = repository.objects([identity])[0] if done.stderr.strip() and identity else None
+    if not identity or (made is not None and b"\n-----BEGIN " not in made[1]):
+        raise _unmade(tag.name, done.stderr.decode("utf-8", "replace"))
     signer = trust.verify_tag(repository, identity, tag.name, signers)
     if not tag.allowed(signer):
         may = ", ".join(sorted(signer.may)) or "nothing"
@@ -308,6 +316,38 @@ def _make(repository: Repository, tag: Tag, hand: Hand, signers: Path) -> str:
             exit_code=POLICY,
         )
     return identity
+
+
+def _refuse_own_hook(repository: Repository, remote: str, said: str) -> None:
+    """Say of a push that never reached the remote that it was the person's own hook that ended it."""
+    if any(word in said for word in ("remote:", "rejected]", "fatal:")):
+        return
+    hook = Path(repository.git("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push").text)
+    if hook.is_file() and os.access(hook, os.X_OK):
+        first = said.strip().partition("\n")[0].removeprefix("error: ")
+        why = "it said nothing" if first.startswith("failed to push") else first
+        raise PushforwardError(
+            f"your own pre-push hook let nothing go to {remote}: {why}",
+            next=f"mend {hook}, then this again",
+            exit_code=TOOL,
+        )
+
+
+def _by_file(key: str) -> tuple[str, ...]:
+    """What has git sign with the key in a file, by whatever program the person at work has their own keys asked for."""
+    return ("-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen", "-c", f"user.signingkey={key}")
+
+
+def _unmade(name: str, said: str) -> PushforwardError:
+    """Why git, or what it has sign, could not make a tag: by its first line, for the others say what follows of it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    why = re.sub(r"^((error|fatal):|Enter passphrase:|\s)*", "", lines[0] if lines else "").rstrip("?:")
+    agent = any(word in said for word in ("private key", "agent", "passphrase", "Load key"))
+    return PushforwardError(
+        f"git could not make the signed tag {name}: {why or 'what it has sign gave no reason'}",
+        next="ssh-add KEY, then this again" if agent else "git tag -s try HEAD, until git makes it; then this again",
+        exit_code=TOOL,
+    )
 
 
 def _unmake(repository: Repository, names: list[str]) -> None:

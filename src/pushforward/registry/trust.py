@@ -213,20 +213,3 @@ def ci_key() -> Iterator[Path]:
                 next="ssh-keygen -t ed25519 -N '' -f ci, then gh secret set " + VARIABLE + " < ci",
             )
         yield path
-
-
-def my_key(repository: Repository) -> str:
-    """The signing key that git knows of the person at work (a path, or `key::` and the key itself)."""
-    form = repository.git("config", "--get", "gpg.format", check=False).text
-    key = repository.git("config", "--type=path", "--get", "user.signingkey", check=False).text
-    if form != "ssh" or not key:
-        known = "~/.ssh/id_ed25519.pub"
-        make = "" if Path(known).expanduser().is_file() else "ssh-keygen -t ed25519 && "
-        config = "git config --global"
-        raise PushforwardError(
-            "git does not know which ssh key you sign with",
-            next=f"{make}{config} gpg.format ssh && {config} user.signingkey {known} && pushforward trust {known}",
-        )
-    if not key.startswith(("key::", "ssh-")) and not Path(key).is_file():
-        raise PushforwardError(f"your signing key {key} is missing", next="git config --global user.signingkey KEY.pub")
-    return key

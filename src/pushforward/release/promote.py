@@ -14,8 +14,9 @@ from pushforward import __version__
 from pushforward.errors import NOT_PROMOTED, POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import Verdict, self_scored
 from pushforward.git import remote as remotes
+from pushforward.git.environment import SERVICE, SERVICE_EMAIL
 from pushforward.git.refs import REGISTRY, VERDICTS
-from pushforward.git.repository import EMPTY_TREE, SERVICE, SERVICE_EMAIL, Repository
+from pushforward.git.repository import EMPTY_TREE, Repository
 from pushforward.judge import identity, ledger, names, records
 from pushforward.pipeline import declared
 from pushforward.pipeline import dvc as pipeline
@@ -120,8 +121,9 @@ def lock_commit(
     the locks, metrics/ and what dvc.yaml has git keep of metrics and plots; the same content gives the same child,
     whoever makes it.
     """
-    lock = merged(locks)
-    honest = Revision(repository, commit).lock == read_lock(lock)
+    own = Revision(repository, commit)
+    lock = merged(locks, own.wdirs)
+    honest = own.lock == read_lock(lock)
     found = declared.left(repository, commit, lock, metrics)
     same = all(repository.read(commit, path) == content for path, content in found.items())
     if honest and same:

@@ -20,7 +20,7 @@ from pushforward.git.server import FOLDER, Server
 from pushforward.pipeline import declared, folders
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import store as objects
-from pushforward.pipeline.lock import LISTING, LOCK, METRICS, merged, read_lock
+from pushforward.pipeline.lock import LISTING, LOCK, METRICS, read_lock
 from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.pipeline.storage import storage
 from pushforward.pipeline.store import Store
@@ -265,7 +265,7 @@ def _copy(store: Store, cache: Store, oid: str) -> None:
 
 def _outs_here(root: Path) -> dict[str, str]:
     """Path -> object of the outs in the locks of the work tree."""
-    entries = read_lock(merged(folders.locks_here(root))).values()
+    entries = read_lock(folders.whole_here(root)).values()
     return {out["path"]: str(out.get("md5", "")) for entry in entries for out in entry.get("outs", [])}
 
 

@@ -25,7 +25,7 @@ from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment, folders, revision
-from pushforward.pipeline.lock import LOCK, merged, read_lock
+from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.storage import LOCAL, Storage, home, is_project, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
@@ -64,16 +64,20 @@ def rebuild(
     """Make `source` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
     Without `golden` no model is asked: what its own run has predicted is among the data.
-    From the DVC remote comes only what was added by hand or imported. Gives what was the same; raises `DifferentError`
-    naming the first stage that makes something else, `FailedError` for one that fails.
+    From the DVC remote comes only what was added by hand, imported or frozen. Gives what was the same; raises
+    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails.
     """
     started = time.monotonic()
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root).of(source.model)
     python = _interpreter(source, rules.environment, progress)
-    lock = merged(folders.locks_here(root))
-    pipeline.seed(Repository(root), None)
-    added = [path for path in Repository(root).tree("HEAD") if path.endswith(".dvc")]
+    lock = folders.whole_here(root)
+    own = Repository(root)
+    pipeline.seed(own, None, rules.outs)
+    still = read_lock(folders.whole_here(root))
+    pipeline.check(root)  # what runs it below is DVC as it is
+    added = [path for path in own.tree("HEAD") if path.endswith(".dvc")]
+    added += [out["path"] for entry in still.values() for out in entry.get("outs", []) if out.get("md5")]
     if added:
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
@@ -167,7 +171,7 @@ def _child(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Iterator[tuple
 
 def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[str, Content]) -> None:
     """Raise for the first stage that makes something else out of what is the same."""
-    made = read_lock(merged(folders.locks_here(root)))
+    made = read_lock(folders.whole_here(root))
     if odd := sorted(set(made) ^ set(stages)):
         there = [odd[0] if odd[0] in one else "" for one in (stages, made)]
         raise DifferentError(f"the pipeline has other stages than {LOCK}", odd[0], *there)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from pushforward import schema
 from pushforward.errors import PushforwardError
+from pushforward.git import person as persons
 from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.pipeline.revision import Revision, settings_here
-from pushforward.registry import authority, trust
+from pushforward.registry import authority
 from pushforward.registry.transaction import Hand
 from pushforward.settings import Settings
 
@@ -28,11 +29,11 @@ def remote(repository: Repository) -> remotes.Remote:
 
 
 def person(repository: Repository) -> Hand:
-    """Who is at work, by git's configuration: a release is signed by a person, never by the service."""
-    name = repository.git("config", "user.name", check=False).text
-    email = repository.git("config", "user.email", check=False).text
+    """Who is at work, as git has them: a release is signed by a person, with the key that git signs with for them."""
+    name, email = persons.identity(repository)
     if not name or not email:
         raise PushforwardError(
             "git does not know who you are", next='git config --global user.name "Ann" && git config user.email ann@…'
         )
-    return Hand(name, email, trust.my_key(repository))
+    persons.signing_key(repository)  # else git would say why in words of its own
+    return Hand(name, email)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pushforward.errors import PushforwardError
 from pushforward.gate.profile import Profile
 from pushforward.gate.verdict import Verdict, worst_first
-from pushforward.text import shorten
+from pushforward.text import prose, shorten
 from pushforward.untrusted import plain_json
 
 LONGEST_VERDICT = 30_000  # characters of its JSON, or about that
@@ -105,6 +105,18 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Workflow:
+    """How a single workflow of a commit ended, beside its verdict: the event `on` that started it, and seconds."""
+
+    id: str
+    file: str
+    on: str
+    verdict: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class About:
     """What a commit says of itself: when it was made, by whom, and its subject."""
 
@@ -142,30 +154,49 @@ def of(verdict: Verdict, context: Context, text: str) -> Report:
         verdict = dataclasses.replace(verdict, **shorter)
 
 
-def text(reports: Sequence[Report]) -> str:
-    """The reports of a commit as people read them, one below the other."""
-    return "\n\n".join(one.text.rstrip() for one in reports) + "\n"
+def text(reports: Sequence[Report], workflows: Sequence[Workflow] = ()) -> str:
+    """The reports of a commit as people read them, one below the other, and below them its single workflows."""
+    told = "\n\n".join(one.text.rstrip() for one in reports) + "\n"
+    return f"{told}\n{table(workflows)}" if workflows else told
 
 
-def dump(reports: Sequence[Report], about: About) -> bytes:
+def table(workflows: Sequence[Workflow]) -> str:
+    """How single workflows have ended, in markdown; the red ones first."""
+    rows = [
+        "### Workflows beside the verdict",
+        "",
+        "| workflow | started by | came to | seconds |",
+        "|:--|:--|:--|--:|",
+    ]
+    for one in sorted(workflows, key=lambda one: (one.verdict == "success", one.id)):
+        mark = "✓" if one.verdict == "success" else "**!**"
+        why = f": {prose(one.reason, LONGEST_SUBJECT)}" if one.reason else ""
+        rows.append(f"| {mark} {one.id} | {one.on} | {one.verdict}{why} | {one.seconds:.1f} |")
+    return "\n".join(rows) + "\n"
+
+
+def dump(reports: Sequence[Report], about: About, workflows: Sequence[Workflow] = ()) -> bytes:
     """The reports of a commit as JSON."""
     short = dataclasses.replace(about, author=about.author[:LONGEST_SUBJECT], subject=about.subject[:LONGEST_SUBJECT])
-    tree = {
+    tree: dict[str, Any] = {
         "schema": SCHEMA,
         "commit": dataclasses.asdict(short),
         "reports": [
             {"verdict": one.verdict, "context": dataclasses.asdict(one.context), "text": one.text} for one in reports
         ],
     }
+    if workflows:
+        tree["workflows"] = [dataclasses.asdict(one) for one in workflows]
     return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a commit: its reports, newest first, and what it says of itself."""
+    """What is kept of a commit: its reports, newest first, what it says of itself, and its single workflows."""
 
     commit: About
     reports: tuple[Report, ...]
+    workflows: tuple[Workflow, ...] = ()
 
 
 def load(content: bytes) -> Kept:
@@ -180,7 +211,19 @@ def load(content: bytes) -> Kept:
         for one in (found if isinstance(found, list) else ())
         if isinstance(one, dict) and isinstance(one.get("verdict"), dict)
     ]
-    return Kept(_valid(About, tree.get("commit")), tuple(reports))
+    beside = tree.get("workflows")
+    told = [one for one in map(_workflow, beside if isinstance(beside, list) else ()) if one is not None]
+    return Kept(_valid(About, tree.get("commit")), tuple(reports), tuple(told))
+
+
+def _workflow(tree: object) -> Workflow | None:
+    """A workflow as stored; None where another version has left another form."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Workflow).validate_python(tree)
+    except ValidationError:
+        return None
 
 
 def _valid(kind: type[Part], tree: object) -> Part:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from pushforward.durable import locked
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import remote as remotes
+from pushforward.git.environment import SERVICE, SERVICE_EMAIL
 from pushforward.git.refs import NOTES
-from pushforward.git.repository import SERVICE, SERVICE_EMAIL, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.swap import swap
 
 if TYPE_CHECKING:
-    from pushforward.report.note import Report
+    from collections.abc import Sequence
+
+    from pushforward.report.note import Report, Workflow
 
 LOCK = "notes.lock"
 FOLDER = "reports"  # an odd number of letters, or git would look for notes in there
@@ -92,6 +95,14 @@ def put(repository: Repository, commit: str, report: "Report", *, lock: Path, re
     )
 
 
+def beside(repository: Repository, commit: str, told: "Sequence[Workflow]", *, lock: Path) -> None:
+    """Tell below the reports of `commit` how its single workflows have ended; of a commit without a report, nothing.
+
+    Of each run the newest word stands; what is known of others stays.
+    """
+    _change(repository, commit, lambda reports: reports, lock=lock, workflows=told)
+
+
 def drop(repository: Repository, commit: str, event: str, *, lock: Path) -> None:
     """Take the report for an event away from `commit`; a note without reports goes."""
     _change(repository, commit, lambda reports: [one for one in reports if one.event != event], lock=lock)
@@ -108,7 +119,15 @@ def renew(repository: Repository, commit: str, report: "Report", *, lock: Path, 
     )
 
 
-def _change(repository: Repository, commit: str, step: Step, *, lock: Path, remote: str = "") -> None:
+def _change(
+    repository: Repository,
+    commit: str,
+    step: Step,
+    *,
+    lock: Path,
+    remote: str = "",
+    workflows: "Sequence[Workflow]" = (),
+) -> None:
     """Read, decide, write: by compare and swap, and once more from what is there where somebody else was first.
 
     In `remote` where one is named, else in the repository itself. Under a lock, so that those of one machine come one
@@ -123,12 +142,17 @@ def _change(repository: Repository, commit: str, step: Step, *, lock: Path, remo
                 _fetch(repository, remote)
             tip = repository.resolve(NOTES) or ""
             kept, itself = repository.objects([f"{NOTES}:{_path(commit)}", commit])
-            before = [*note.load(kept[1]).reports] if kept else []
+            there = note.load(kept[1]) if kept else note.Kept(note.About(), ())
+            before = [*there.reports]
             after = step(before)
-            if after == before:
+            known_ones = {one.id: one for one in (*there.workflows, *workflows)}
+            told = tuple(sorted(known_ones.values(), key=lambda one: one.id))
+            if after == before and (told == there.workflows or not after):
                 return
             about = note.about(itself[1]) if itself and itself[0] == "commit" else note.About()
-            failure = _write(repository, commit, note.text(after), note.dump(after, about) if after else b"", tip)
+            failure = _write(
+                repository, commit, note.text(after, told), note.dump(after, about, told) if after else b"", tip
+            )
             if remote and not failure and (failure := swap(repository, remote, NOTES, tip, NOTES)):
                 repository.git("update-ref", *(("-d", NOTES) if not tip else (NOTES, tip)))
             if not failure:

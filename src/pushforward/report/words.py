@@ -415,7 +415,7 @@ def fold_stages(stages: Sequence[Stage]) -> list[Stage]:
 def stages_line(stages: Sequence[Stage], shown: Shown) -> str:
     """What the pipeline did, by how it ended."""
     parts = []
-    for outcome in ("failed", "ran", "restored"):
+    for outcome in ("failed", "ran", "restored", "frozen"):
         some = [stage for stage in fold_stages(stages) if stage.outcome == outcome]
         named = []
         for stage in some[:LISTED]:

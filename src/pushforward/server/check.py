@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pushforward import process
 from pushforward.errors import PushforwardError
+from pushforward.git import form as forms
+from pushforward.git import person as persons
 from pushforward.git import remote, whereabouts
 from pushforward.git.refs import FOREIGN, TAGS, TRUST
 from pushforward.git.repository import Repository
@@ -34,6 +36,9 @@ def everything(
     """
     repository, inside, local, at_hand = _place(root, bare)
     yield from machine(root, trust=trusted(at_hand))
+    if (why := forms.refusal(repository)) is not None and not inside:
+        yield Finding("repository", False, why.message, why.next)
+        return
     if at_hand is not None:
         yield from installation.server(at_hand)
         yield from guarded("notify", at_hand, lambda: told(at_hand))
@@ -155,7 +160,9 @@ def machine(folder: Path, *, trust: bool = False) -> Iterator[Finding]:
 
 def _git() -> Finding:
     try:
-        text = process.run(["git", "--version"]).text.removeprefix("git version ")
+        # not by its settings: that they cannot be read is told by itself
+        alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        text = process.run(["git", "--version"], env=alone).text.removeprefix("git version ")
     except PushforwardError:
         return Finding("git", False, "not installed", "install git 2.38 or newer")
     numbers = tuple(int(part) for part in text.split()[0].split(".")[:2] if part.isdigit())
@@ -243,13 +250,24 @@ def clone(repository: Repository, local: remote.Remote | None) -> Iterator[Findi
     root = repository.path
     yield from guarded("format", root, lambda: soundness.form(repository))
     yield from guarded("alternates", root, lambda: soundness.borrowed(repository))
-    if repository.git("rev-parse", "--is-shallow-repository", check=False).text == "true":
+    if not _ends_where_it_is_known(repository, local):
         names = repository.git("remote").text.split()
         source = next((name for name in ("origin", *names) if name in names), "origin")
         told = "this clone is shallow: git refuses its first push ('shallow update not allowed')"
         yield Finding("clone", False, told, f"git fetch --unshallow {source}")
     if local is not None:
         yield from guarded("tags", root, lambda: _tags(repository, local))
+
+
+def _ends_where_it_is_known(repository: Repository, local: remote.Remote | None) -> bool:
+    """Whether a push need not bring what this clone has not: it is whole, or its server has where its history ends."""
+    if repository.git("rev-parse", "--is-shallow-repository", check=False).text != "true":
+        return True
+    if local is None or local.folder is None:
+        return False
+    listed = repository.path / repository.git("rev-parse", "--git-path", "shallow").text
+    ends = listed.read_text().split()
+    return None not in Repository(local.folder).objects(ends)
 
 
 def _tags(repository: Repository, local: remote.Remote) -> Iterator[Finding]:
@@ -306,8 +324,11 @@ def elsewhere(repository: Repository, local: remote.Remote) -> Iterator[Finding]
 def person(root: Path) -> Iterator[Finding]:
     """What the person at work needs: an identity for commits; to sign, a key that is trusted."""
     repository = Repository(root)
-    for key, example in (("user.name", "'YOUR NAME'"), ("user.email", "YOU@EXAMPLE.ORG")):
-        value = repository.git("config", "--get", key, check=False).text
+    who = persons.identity(repository)
+    for key, value, example in (
+        ("user.name", who.name, "'YOUR NAME'"),
+        ("user.email", who.email, "YOU@EXAMPLE.ORG"),
+    ):
         yield Finding(key, bool(value), value or "not set: git cannot commit", f"git config --global {key} {example}")
     try:
         key = signers.mine(repository)
@@ -316,7 +337,7 @@ def person(root: Path) -> Iterator[Finding]:
     except PushforwardError as missing:
         yield Finding("signing", False, missing.message, missing.next, optional=True)
         return
-    email = repository.git("config", "--get", "user.email", check=False).text
+    email = who.email
     there = next((one for one in known if one.key == key and one.principal == email), None)
     holds = there is not None and not there.valid_before
     told = f"your key {ssh.fingerprint(key)}"

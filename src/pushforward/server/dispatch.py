@@ -18,12 +18,12 @@ from pathlib import Path
 from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
-from pushforward.git.server import SPOOL, Server
-from pushforward.server import pending, post_receive, recover, runs
+from pushforward.git.server import PUSHED, SPOOL, Server
+from pushforward.server import pending, post_receive, recover, requests, runs
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
-KEPT_RUNS = 50
+KEPT_RUNS = 200
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
 Say = Callable[[str], None]
@@ -76,7 +76,9 @@ class Coordinator:
         while True:
             at_work = self._at_work()
             self._enlist_withdrawn()
+            self._enlist_tagged()
             self._take_up()
+            requests.close_ended(self.server)
             known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
             self.main = self.server.repository.resolve(self.server.default_branch) or ""
@@ -95,6 +97,14 @@ class Coordinator:
         for job in pending.withdrawn(self.server):
             if runs.load(self.server, job.key) is None:
                 runs.store(self.server, Run(job, asked=time.time()))
+
+    def _enlist_tagged(self) -> None:
+        """Enlist what tags start that nobody has told of, because the hook of their push died."""
+        if not any((self.server.folder / PUSHED).glob("*.json")):
+            return
+        from pushforward.server import triggers
+
+        triggers.of_tags(self.server, self.say)
 
     def _take_up(self) -> None:
         """Take up the branches that were not trained and would be now; asked again when there is a verdict more."""
@@ -218,7 +228,7 @@ class Coordinator:
             (runs.folder(self.server, run.job.key) / runs.DONE).touch()
         elif run.job.event == "pull_request":
             self._conclude(run, f"{runs.CANCELLED}{run.job.branch} was deleted before its turn")
-        else:
+        elif run.job.event != "workflow":  # what that is told could not be read, or has come meanwhile
             shutil.rmtree(runs.folder(self.server, run.job.key), ignore_errors=True)
 
     def _conclude(self, run: Run, why: str) -> None:
@@ -271,6 +281,8 @@ class Coordinator:
             return False
         if job.event == "pull_request" and first and not begun:
             return False
+        if job.level and any(other.key == job.cause for other in taken):
+            return False  # it follows the end of that one
         return not any(self._exclude(job, other) for other in taken)
 
     def _is_judged(self, commit: str) -> bool:
@@ -282,20 +294,19 @@ class Coordinator:
         return concurrency.exclude(self.server, one, other, self.main)
 
     def _supersede(self, waiting: list[Job], at_work: Iterable[Job]) -> None:
-        """Call off what a newer run of its group is to end: of branches and schedules only."""
+        """Call off what a newer run of its group is to end: of branches, schedules and single workflows only."""
         from pushforward.server import concurrency
 
-        older = [job for job in at_work if job.event in {"pull_request", "schedule"}]
+        older = list(at_work)
         for job in waiting:
             if not concurrency.of(self.server, job, self.main).cancel_in_progress:
                 continue
-            for other in older:
+            for other in (one for one in older if concurrency.may_end(job, one)):
                 run = runs.load(self.server, other.key)
                 late = run is not None and runs.judging(run)
                 if not late and self._exclude(job, other) and not runs.cancelled(self.server, other.key):
                     runs.mark_cancelled(self.server, other.key, f"{runs.SUPERSEDED}{job.commit[:9]}")
-            if job.event in {"pull_request", "schedule"}:
-                older.append(job)
+            older.append(job)
 
     def _limit(self) -> int:
         from pushforward.server import concurrency
@@ -340,11 +351,13 @@ def run_one(server: Server, key: str) -> int:
     with durable.attempted(runs.lock(server, key)) as mine:
         run = runs.load(server, key)
         if mine and run is not None and not pending.is_final(server, run.job):
+            from pushforward.git import reading
             from pushforward.server import execute
 
-            left = list(recover.run(server, key)) if run.attempt > 1 else []
-            recover.sign(server, key)
-            execute.conduct(server, run, left)
+            with reading.kept():
+                left = list(recover.run(server, key)) if run.attempt > 1 else []
+                recover.sign(server, key)
+                execute.conduct(server, run, left)
     if not durable.held(server.folder / post_receive.LOCK):
         post_receive.start(server)  # the coordinator that started this is dead
     return 0
@@ -369,7 +382,17 @@ def main() -> int:
 
         telling.send(server)
         return 0
-    work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+    return _coordinate(server)
+
+
+def _coordinate(server: Server) -> int:
+    """Work; what ends it before its time is kept for whoever waits, and the next one begins where it was."""
+    try:
+        work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+    except Exception as failed:
+        post_receive.ended(server, failed)
+        raise
+    (server.folder / post_receive.FAULT).unlink(missing_ok=True)
     return 0
 
 

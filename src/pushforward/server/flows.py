@@ -4,15 +4,17 @@
 the steps that only a forge has: it runs the tool that the server runs on, and no file of the repository says how.
 """
 
+import contextlib
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pushforward import files, schema
 from pushforward.actions import workflow
 from pushforward.actions.workflow import FOLDER, Workflow
+from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.project import tool
 from pushforward.project import workflows as forge
@@ -33,6 +35,24 @@ def listed(repository: Repository, commit: str, wanted: Iterable[str], branch: s
     files.check_tree(tree, paths)
     texts = [(path, repository.read(commit, path) or b"") for path in paths]
     return [_loaded(path.rpartition("/")[2], text.decode("utf-8", "replace")) for path, text in texts]
+
+
+def beside(
+    repository: Repository, commit: str, listed: Container[str], paths: Iterable[str] | None = None
+) -> dict[str, str]:
+    """Name -> file of the workflows at `commit` that are not `listed` (paths), as far as they can be read.
+
+    Of `paths` alone, where they are given.
+    """
+    found = {}
+    tree = repository.tree(commit)
+    for path in sorted(tree if paths is None else set(paths) & tree.keys()):
+        if _stem(path) and path not in listed:
+            with contextlib.suppress(PushforwardError):
+                text = (repository.read(commit, path) or b"").decode("utf-8", "replace")
+                flow = _loaded(path.rpartition("/")[2], text)
+                found[flow.name] = flow.file
+    return found
 
 
 def _stem(path: str) -> str:

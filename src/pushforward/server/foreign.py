@@ -101,7 +101,7 @@ def _bring(bare: Repository, clone: Repository, names: Iterable[str]) -> None:
     why = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "no reason")
     raise PushforwardError(
         f"GTO's tags of {clone.path} cannot be taken over, and without them numbers would begin anew: {why}",
-        next=f"git -C {shlex.quote(str(clone.path))} fsck, or git fetch --unshallow; then pushforward init",
+        next=f"{clone.typed} fsck, or git fetch --unshallow; then pushforward init",
         exit_code=TOOL,
     )
 

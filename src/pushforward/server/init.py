@@ -1,6 +1,5 @@
 """Make a server of a clone: a bare repository with hooks, a DVC remote beside it, the git remote `local`."""
 
-import compileall
 import configparser
 import contextlib
 import os
@@ -11,18 +10,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import TYPE_CHECKING
 
 from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
-from pushforward.git import remote, whereabouts
-from pushforward.git import repository as git
+from pushforward.git import form, person, remote, whereabouts
+from pushforward.git.environment import SERVICE_EMAIL
 from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
+    DELETED,
     FOLDER,
+    PUSHED,
     SHOWN,
     Server,
     followable,
@@ -39,6 +39,7 @@ from pushforward.git.server import (
 )
 from pushforward.project.survey import NO_BRANCH, default_branch
 from pushforward.registry import signers, ssh, trust
+from pushforward.server import tool
 
 if TYPE_CHECKING:
     from pushforward.settings import Settings
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 LIMIT_PUSH = 1024**3
 TOLD = "pushforward.yaml"  # as `schema` has it: a hook reads this module too, and must not wait for pydantic
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
-DELETED = "deleted"  # what deleted branches were at; the policy writes it
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
 INSTALL = "apt-get install openssh-client"
@@ -111,6 +111,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     whereabouts.refuse_headless(bare)
     whereabouts.refuse_gutted(bare)
     readable(Repository(bare))
+    form.check(Repository(bare))
     followable(Repository(bare))
     if told := unshared(Repository(bare)):
         say(f"lost     {told}; to share it again: {shares(bare)}")
@@ -122,13 +123,13 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
 
 def _project(repository: Repository) -> Path:
     """The root of the project at hand; an error where no server can be made of it, or not on this machine."""
+    form.check(repository)
     top = repository.git("rev-parse", "--show-toplevel", check=False).text
     if not top:
         raise PushforwardError(
             f"{repository.path} is not a git repository", next="git init && git add -A && git commit"
         )
     within, clone = repository.path.resolve(), Path(top)
-    _check_form(repository)
     if "\ufffd" in top:  # what git prints for it is not what it is called
         raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
     if not (clone / TOLD).is_file() and (within / TOLD).is_file():
@@ -173,7 +174,7 @@ class _Renewal:
         )
         if kept:
             self._claim(Path(kept), Path(before), copied=first is not None)
-        _copy_tool(made.folder / "lib")
+        tool.copy(made.folder / "lib")
         _write_token(made.folder / "token")
         self._restore_signers()
         self._tell_lost(made.folder)
@@ -307,7 +308,7 @@ def renew(server: Server) -> Iterator[str]:
             yield f"{path} is as pushforward init makes it"
     own, copy = Path(__file__).parent.parent, server.folder / "lib" / FOLDER
     if _sources(own) != _sources(copy):
-        _copy_tool(server.folder / "lib")
+        tool.copy(server.folder / "lib")
         yield f"{copy} is the tool at hand"
 
 
@@ -316,35 +317,25 @@ def _sources(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def _check_form(repository: Repository) -> None:
-    kind = repository.git("rev-parse", "--show-object-format", check=False).text
-    if kind == "sha256":
-        raise PushforwardError(
-            f"{repository.path} has objects named by SHA-256, which DVC cannot read", next=git.AS_SHA1
-        )
-
-
 def _share(server: Server) -> None:
-    """Let the group push where git's configuration does: read what the policy reads, leave what branches were at.
+    """Let the group push where git's configuration does: read what the policy reads, leave what the dispatcher reads.
 
     What the owner's dispatcher runs, and whose signatures count, the group does not change.
     """
     shared = server.repository.git("config", "--get", "core.sharedRepository", check=False).text.lower()
     if shared not in SHARED and not shared.startswith("0"):
         return
-    own, lib, hooked, deleted = (
-        server.folder,
-        server.folder / "lib",
-        Path(server.bare) / "hooks",
-        server.folder / DELETED,
-    )
-    deleted.mkdir(exist_ok=True)
+    own, lib, hooked = server.folder, server.folder / "lib", Path(server.bare) / "hooks"
+    told = [server.folder / name for name in (DELETED, PUSHED)]
+    for path in told:
+        path.mkdir(exist_ok=True)
     group = Path(server.bare).stat().st_gid
-    read = (own, own / "server.json", own / "registry.json", lib, *lib.rglob("*"), hooked, *hooked.iterdir(), deleted)
+    read = (own, own / "server.json", own / "registry.json", lib, *lib.rglob("*"), hooked, *hooked.iterdir(), *told)
     for path in (path for path in read if not path.is_symlink()):
         os.chown(path, -1, group)
         path.chmod((path.stat().st_mode | (0o050 if path.is_dir() else 0o040)) & ~0o022)
-    deleted.chmod(deleted.stat().st_mode | 0o070)
+    for path in told:
+        path.chmod(path.stat().st_mode | 0o070)
 
 
 def welcome(server: Server, clone: Path) -> ssh.Signer:
@@ -353,12 +344,12 @@ def welcome(server: Server, clone: Path) -> ssh.Signer:
     An error where git does not know it, or where others are trusted already: one of them says so of the next.
     """
     repository, bare = Repository(clone), Path(server.bare)
-    key, who = signers.mine(repository), signers.address(repository)
+    key, who = signers.mine(repository), person.address(repository)
     known = ssh.read(trust.server_file(bare).read_text())
     for there in known:
         if there.key == key:
             return there
-    others = any(not one.valid_before and one.principal != git.SERVICE_EMAIL for one in known)
+    others = any(not one.valid_before and one.principal != SERVICE_EMAIL for one in known)
     if others or _server_of(repository) == bare or whereabouts.owner_elsewhere(bare):
         raise PushforwardError("nobody trusts your key here yet", next="pushforward trust KEY.pub")
     return signers.add(signers.place_of(clone, bare), key, who)
@@ -469,6 +460,8 @@ def _store(clone: Path) -> tuple[str, str]:
         config.read(own / "config")
     except configparser.Error as broken:
         raise PushforwardError(f".dvc/config: {str(broken).splitlines()[0]}", next="dvc config --list") from None
+    if not (own / "config").is_file():
+        _left_out(clone, own / "config")
     name = config.get("core", "remote", fallback="")
     url = config.get(f"'remote \"{name}\"'", "url", fallback="") if name else ""
     if not url:
@@ -478,18 +471,13 @@ def _store(clone: Path) -> tuple[str, str]:
     return name, "" if "://" in url else os.path.normpath(own / url)
 
 
-def _copy_tool(lib: Path) -> None:
-    """The server runs a copy of its own: an edit of the tool does not reach it until the next init."""
-    fresh, old = lib.with_name("lib.new"), lib.with_name("lib.old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(Path(__file__).parent.parent, fresh / FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
-    if lib.exists():
-        lib.rename(old)
-    fresh.rename(lib)
-    shutil.rmtree(old, ignore_errors=True)
-    # by the hash of their source, so that checkouts of the same files can use them
-    compileall.compile_dir(str(lib), quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+def _left_out(clone: Path, path: Path) -> None:
+    """Refuse a sparse checkout that leaves out a file that the commit has."""
+    repository, name = Repository(clone), os.path.relpath(path, clone)
+    sparse = repository.git("config", "--type=bool", "--get", "core.sparseCheckout", check=False).text == "true"
+    if sparse and repository.read("HEAD", name) is not None:
+        folder = shlex.quote(str(Path(name).parent))
+        raise PushforwardError(f"this sparse checkout leaves out {name}", next=f"git sparse-checkout add {folder}")
 
 
 def _write_token(path: Path) -> None:

@@ -246,13 +246,17 @@ def refuses(source: Repository, url: str) -> Finding:
     source.git("hash-object", "-w", "-t", "tree", "--stdin", stdin=b"")
     commit = source.write_commit(EMPTY_TREE, [], "A push that must be refused\n", date="1000000000 +0000")
     quiet = {"PUSHFORWARD_RUN": "selftest"}  # where it lands, nothing is to start
-    pushed = source.git("push", url, f"{commit}:{ref}", check=False, env=quiet)
+    push = ("-c", f"core.hooksPath={os.devnull}", "push")  # the person's own hooks have no say in it
+    pushed = source.git(*push, url, f"{commit}:{ref}", check=False, env=quiet)
     said = pushed.stderr.decode("utf-8", "replace")
     if pushed.returncode == 0:
-        source.git("push", "-q", url, f":{ref}", check=False, env=quiet)
+        source.git(*push, "-q", url, f":{ref}", check=False, env=quiet)
         return Finding("self-test", False, "a push that must be refused was taken: no policy", "pushforward init")
     if " refused: " in said:
         return Finding("self-test", True, "the hook refused a push that must be refused")
+    if "transport 'file' not allowed" in said:
+        told = "git is told to reach no repository in a folder (protocol.file.allow), so nobody can push from here"
+        return Finding("self-test", False, told, "git config --global protocol.file.allow always")
     lines = [line for line in said.splitlines() if line.strip()]
     told = next((line for line in lines if line.startswith(("remote:", "fatal:", "error:"))), lines[0] if lines else "")
     return Finding("self-test", False, f"the hook did not answer: {told.strip()[:160]}", "pushforward init")

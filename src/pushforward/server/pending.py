@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,11 +13,10 @@ from pushforward.errors import PushforwardError
 from pushforward.git import repository as git
 from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
-from pushforward.git.server import Server
+from pushforward.git.server import DELETED, Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
 from pushforward.report import notes
-from pushforward.server import runs
-from pushforward.server.init import DELETED
+from pushforward.server import left, requests, runs
 from pushforward.server.runs import Job
 
 if TYPE_CHECKING:
@@ -46,7 +44,9 @@ class Pending:
 
 
 def find(server: Server) -> Pending:
-    """All that is to be done: pushes of the default branch in order, then tags, schedules, and branches by arrival."""
+    """All that is to be done: pushes of the default branch in order, then tags, single workflows, schedules, and
+    branches by arrival.
+    """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     main = repository.resolve(default)
@@ -56,7 +56,8 @@ def find(server: Server) -> Pending:
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
     found = _branches(repository, default, set(pushes))
-    jobs = (*pushes.values(), *_tags(server, judged), *_due(server, main), *found.jobs)
+    asked = requests.waiting(server)
+    jobs = (*pushes.values(), *_tags(server, judged), *asked, *_due(server, main), *found.jobs)
     return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves))
 
 
@@ -74,6 +75,8 @@ def untrained(server: Server) -> bool:
 def is_final(server: Server, job: Job) -> bool:
     """Whether a job has its verdict."""
     repository = server.repository
+    if job.event == "workflow":
+        return not requests.is_waiting(server, job)
     if job.event == "schedule":
         return remembered(server).get(f"{job.file} {job.cron}", "") >= job.due
     if job.event == "pull_request":
@@ -94,7 +97,7 @@ def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending
         if ref.object not in reported and ref.object not in pushes:
             before = next((before for before, after in reversed(moves) if after == ref.object), ZERO)
             job = Job("pull_request", ref.name, ref.object, before, _pull(repository, ref.name))
-            jobs.setdefault(ref.object, (_arrival(repository, ref.name), job))
+            jobs.setdefault(ref.object, (arrival(repository, ref.name), job))
         elif any(after == ref.object for _, after in moves[:-1]):
             returned.append(Job("pull_request", ref.name, ref.object, moves[-1][0], _pull(repository, ref.name)))
         for place, (before, after) in enumerate(moves[:-1]):
@@ -112,23 +115,21 @@ def withdrawn(server: Server) -> Iterator[Job]:
     anew begins otherwise.
     """
     repository = server.repository
-    paths = sorted((server.folder / DELETED).glob("*.json"))
-    pushed = {after for _, after in repository.reflog(f"refs/heads/{server.default_branch}")} if paths else set()
-    known = {*notes.reported(repository), *pushed} if paths else set()
-    for path in paths:
-        try:
-            found = json.loads(path.read_text())
-            ref, log = str(found["ref"]), str(found["log"])
-        except OSError:
-            continue
-        except (ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)
+    known: set[str] | None = None
+    for path, found in left.each(server, DELETED):
+        told = found if isinstance(found, dict) else {}
+        ref, log = str(told.get("ref", "")), str(told.get("log", ""))
+        if not left.is_ref(ref, HEADS) or not log:
+            left.set_aside(server, path)
             continue
         there = repository.path / "logs" / ref
         if there.is_file() and there.read_text("utf-8", "replace").partition("\n")[0] == log.partition("\n")[0]:
-            if time.time() - path.stat().st_mtime > LANDS_SECONDS:
+            if left.is_older(path, LANDS_SECONDS):
                 path.unlink(missing_ok=True)
             continue
+        if known is None:
+            pushed = {after for _, after in repository.reflog(f"{HEADS}{server.default_branch}")}
+            known = {*notes.reported(repository), *pushed}
         for before, after in git.moves(log):
             if after not in known:
                 yield Job("pull_request", ref, after, before)
@@ -146,7 +147,8 @@ def overdue(server: Server, seconds: float) -> str:
     return ""
 
 
-def _arrival(repository: Repository, ref: str) -> float:
+def arrival(repository: Repository, ref: str) -> float:
+    """When a branch or a tag was moved last, in seconds since the epoch; 0 where nobody knows."""
     path = repository.path / "logs" / ref
     return path.stat().st_mtime if path.is_file() else 0.0
 

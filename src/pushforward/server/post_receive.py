@@ -31,6 +31,7 @@ LOCK, STANDBY = runs.COORDINATOR, "dispatch.next"
 NICE = 10  # a push that waits for its hook comes before runs that take minutes
 LOG = runs.LOG
 DONE = runs.DONE
+FAULT = "dispatch.fault"  # what ended the last dispatcher that did not end by itself
 MEND = "next: pushforward check, then pushforward dispatch, on the server"
 
 
@@ -102,7 +103,7 @@ class Watcher:
             self.restarts += 1
             self.worker = start(self.server)
             return True
-        print(why or died(self.server), flush=True)
+        print(why or died(self.server, self.commit), flush=True)
         return False
 
 
@@ -110,6 +111,8 @@ def why_not(server: Server, name: str, commit: str) -> str:
     """Why no dispatcher comes to a run, where that is as it should be; else empty."""
     repository = server.repository
     event = name.partition("-")[0]
+    if event == "workflow":
+        return str(runs.queue(server)["blocked"])
     if repository.resolve(server.default_branch) is None:
         branch = server.default_branch
         return f"there is no {branch} to compare with yet\n  next: git push local {branch}"
@@ -120,12 +123,33 @@ def why_not(server: Server, name: str, commit: str) -> str:
     return ""
 
 
-def died(server: Server) -> str:
-    """What to tell a pusher whose run nobody works on."""
-    return (
-        "the dispatcher ended before this run did; the next push takes it up again\n"
-        f"  its log: {server.folder / 'dispatch.log'}"
-    )
+def died(server: Server, commit: str) -> str:
+    """What to tell a pusher whose run nobody works on: why, as far as a dispatcher could say, and what comes of it."""
+    why = ""
+    with contextlib.suppress(OSError):
+        why = (server.folder / FAULT).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    because = f": {plain(why, 200)}" if why else ""
+    return f"the dispatcher ended before this run did{because}; the next push takes {commit[:9]} up again\n  {MEND}"
+
+
+def ended(server: Server, failed: BaseException) -> None:
+    """Keep in a line what ended a dispatcher, for whoever waits for it."""
+    with contextlib.suppress(OSError):
+        durable.write(server.folder / FAULT, f"{_why(Path(server.bare), failed)}\n")
+
+
+def _why(bare: Path, failed: BaseException) -> str:
+    """What ended a process of the server's, in a line without the server's paths."""
+    if isinstance(failed, PushforwardError):
+        line = failed.message.partition("\n")[0]
+    elif isinstance(failed, FileNotFoundError) and failed.filename == "git":
+        line = "git is not installed, or not on its path"
+    elif isinstance(failed, OSError):
+        name = Path(os.fsdecode(failed.filename)).name if isinstance(failed.filename, str | bytes) else ""
+        line = f"{name}: {failed.strerror}" if name and failed.strerror else failed.strerror or str(failed)
+    else:
+        line = f"a bug: {type(failed).__name__}: {plain(str(failed), 80)}"
+    return line.replace(f"git -C {bare} ", "git ").replace(f"{bare}/", "").replace(str(bare), bare.name)
 
 
 def options(environment: Mapping[str, str]) -> tuple[set[str], list[str]]:
@@ -193,14 +217,11 @@ def main() -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(0)  # the pusher left; the run goes on
     except PushforwardError as wrong:
-        print(taken(updates, wrong.message.partition("\n")[0], wrong.next), flush=True)
-    except OSError as failed:
-        if failed.errno not in MACHINE:
+        print(taken(updates, _why(bare, wrong), wrong.next), flush=True)
+    except Exception as failed:  # noqa: BLE001, a traceback says neither that the push is taken nor what comes of it
+        if not isinstance(failed, OSError) or failed.errno not in MACHINE:
             _note(bare)
-        print(taken(updates, failed.strerror or str(failed)), flush=True)
-    except Exception as bug:  # noqa: BLE001, a traceback says neither that the push is taken nor what comes of it
-        _note(bare)
-        print(taken(updates, f"a bug: {type(bug).__name__}: {plain(str(bug), 80)}"), flush=True)
+        print(taken(updates, _why(bare, failed)), flush=True)
     return 0
 
 
@@ -210,7 +231,7 @@ def _follow(server: Server, updates: list[tuple[str, str, str]]) -> None:
         return
     server = server.settle()
     known, strange = options(os.environ)
-    found = list(jobs(server, updates))
+    found = [*jobs(server, updates), *_of_tags(server, updates)]
     for line in strange:
         print(line, flush=True)
     for job in found:
@@ -223,6 +244,36 @@ def _follow(server: Server, updates: list[tuple[str, str, str]]) -> None:
         return
     for job in found:
         Watcher(server, job.key, job.commit, worker).follow()
+    _follow_caused(server, {job.key for job in found}, worker)
+
+
+def _follow_caused(server: Server, seen: set[str], worker: subprocess.Popen[bytes] | None) -> None:
+    """Follow the runs that these have started, or that follow their ends, and theirs in turn."""
+    from pushforward.server import requests
+
+    while fresh := [job for job in requests.caused(server, seen) if job.key not in seen]:
+        for job in fresh:
+            seen.add(job.key)
+            Watcher(server, job.key, job.commit, worker).follow()
+
+
+def _of_tags(server: Server, updates: list[tuple[str, str, str]]) -> list[Job]:
+    """What tags start that are none of the registry's, whoever has taken them up: a dispatcher may have been first.
+
+    What an earlier push of the same tag has started was asked for before this one moved it.
+    """
+    pushed = {(ref, new) for _, new, ref in updates if ref.startswith("refs/tags/") and new != ZERO}
+    if not pushed:
+        return []
+    from pushforward.server import pending, triggers  # only where there is a tag
+
+    triggers.of_tags(server)
+    landed = {(ref, new): pending.arrival(server.repository, ref) for ref, new in pushed}
+    known = [run for run in runs.listed(server) if run.job.serial and (run.job.ref, run.job.tag) in landed]
+    found = [run.job for run in known if run.asked >= landed[run.job.ref, run.job.tag]]
+    if not found and (many := triggers.too_many(ref for ref, _ in pushed)):
+        print(many, flush=True)
+    return found
 
 
 def taken(updates: list[tuple[str, str, str]], why: str, mend: str = "") -> str:

@@ -60,8 +60,9 @@ class Provision:
     def _policy(self, python: Path, cache: Path, *, writes: bool) -> jail.Policy:
         """What a workflow may touch.
 
-        Only a judge writes into the repository: looks, and tags on the default branch; so does a schedule that asks
-        for it. The store takes what a push to the default branch has made. Nobody sees the server's keys.
+        Only a judge writes into the repository: looks, and tags on the default branch; so does what the default branch
+        has run by itself and asks for it. The store takes what a push to the default branch has made. Nobody sees the
+        server's keys.
         """
         server, event_name = self.server, self.job.event
         bare, keys = Path(server.bare), signers.private_key(Path(server.bare)).parent
@@ -69,7 +70,7 @@ class Provision:
         built = [path for path in (server.folder / "environments",) if self.privileged and path.is_dir()]
         asked = self.trusted and not self.privileged
         known = [path for path in (server.folder / "allowed_signers",) if asked and path.is_file()]
-        to_bare = self.privileged or (event_name == "schedule" and writes)
+        to_bare = self.privileged or (self._is_the_default_branch_s and writes)
         to_store = event_name == "push"
         return jail.Policy(
             writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
@@ -79,6 +80,17 @@ class Provision:
             network=self.subject.trusted,
             untrusted=not self.trusted,
         )
+
+    @property
+    def _is_the_default_branch_s(self) -> bool:
+        """Whether what runs is a file of the default branch, as it is or as it was when it was asked for, and hears of
+        something other than a push: of what a push itself starts nobody has judged anything yet.
+        """
+        if self.job.event != "workflow":
+            return self.job.event == "schedule"
+        if not self.trusted or self.job.on in {"push", "pull_request"}:
+            return False
+        return not self.repository.unmerged([self.subject.commit], self.subject.main)  # it may have been taken back
 
     def _environment(self, python: Path, cache: Path) -> dict[str, str]:
         server, subject = self.server, self.subject

@@ -16,7 +16,7 @@ from pushforward.judge import judged, recorded
 from pushforward.pipeline.lock import LOCK, merged, read_lock
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import CONFIG
-from pushforward.report import notes
+from pushforward.report import note, notes
 from pushforward.report.note import Context, Report
 from pushforward.report.several import terminal_of
 from pushforward.report.terminal import terminal
@@ -24,6 +24,7 @@ from pushforward.server import pending, runs
 from pushforward.server.runs import Job, Run, State
 
 RELEASES = "releases"
+ALONE = {"tag", "schedule", "workflow"}  # what nobody judges
 # What the settings, the pipeline, the judge and its scoring are read from, whatever the stages say.
 READ_ALWAYS = (schema.FILE, params.FILE, "dvc.yaml", LOCK, ".dvc/config", ".github", "src")
 READ_BESIDE = (params.FILE, "dvc.yaml", LOCK, "src")  # in each folder of a pipeline below the root
@@ -74,7 +75,7 @@ def refused(server: Server, job: Job, why: PushforwardError, *, kind: str = "jud
     """The outcome of a run that came to no verdict of its own."""
     if isinstance(why, MachineError):
         return _unjudged(job, why)
-    if job.event in {"tag", "schedule"}:
+    if job.event in ALONE:
         return Outcome("failure", f"! FAILURE  {why}", reason=why.message, final=final)
     context = Context(
         kind="merge-conflict" if kind == "merge-conflict" else "judged",
@@ -94,7 +95,7 @@ def _unjudged(job: Job, why: MachineError) -> Outcome:
         f"  nothing is wrong with {job.id}: it is tried again with the next push, or `pushforward dispatch`\n"
         f"  next, for whoever runs the server: {why.next or 'pushforward check'}"
     )
-    verdict = "failure" if job.event in {"tag", "schedule"} else "invalid"
+    verdict = "failure" if job.event in ALONE else "invalid"
     return Outcome(verdict, told, reason=why.message, final=False, machine=why)
 
 
@@ -128,9 +129,23 @@ def put(server: Server, run: Run, outcome: Outcome, *, last: bool) -> Run:
     if final and job.event == "pull_request" and outcome.report:
         # the note is what says that all is there
         notes.put(repository, job.commit, outcome.report, lock=server.folder / notes.LOCK)
-    for used in ("cache", "artifacts", "judged"):
+    # what is tried again may have been tagged, and hands on what was left then
+    for used in ("cache", *(("artifacts", "judged") if final else ())):
         shutil.rmtree(folder / used, ignore_errors=True)
     return dataclasses.replace(held(run, outcome), final=final, machine=False, failures=0)
+
+
+def beside(server: Server, commit: str) -> None:
+    """Tell in the note of a commit, where it has one, how the single workflows of it have ended."""
+    found = [run for run in runs.listed(server) if run.job.event == "workflow" and run.job.commit == commit]
+    ended = [run for run in found if run.final and run.ended]
+    if not ended:
+        return
+    told = [
+        note.Workflow(run.job.id, run.job.file, run.job.on, run.verdict, run.reason, round(run.seconds, 1))
+        for run in sorted(ended, key=lambda run: run.job.id)
+    ]
+    notes.beside(server.repository, commit, told, lock=server.folder / notes.LOCK)
 
 
 def held(run: Run, outcome: Outcome) -> Run:
@@ -150,6 +165,8 @@ def held(run: Run, outcome: Outcome) -> Run:
 
 def _put_refs(server: Server, job: Job, outcome: Outcome, folder: Path, *, final: bool) -> None:
     repository = server.repository
+    if job.event == "workflow":
+        return  # its request goes once its last word is written down
     if job.event == "schedule":
         if final:
             pending.remember(server, {f"{job.file} {job.cron}": job.due})
@@ -185,7 +202,7 @@ def know(server: Server, commit: str, locks: Mapping[str, bytes] = MappingProxyT
     with contextlib.suppress(PushforwardError):  # unreadable settings are the verdict already
         revision = Revision(repository, commit)
         rules = revision.settings
-        lock = merged(locks) if locks else revision.whole_lock
+        lock = merged(locks, revision.wdirs) if locks else revision.whole_lock
         reads = pipeline_reads(revision, lock, rules.environment) if lock else []
         server.know(rules.project.models, rules.promote.environments, reads=reads)
 

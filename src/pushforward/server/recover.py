@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from pushforward import durable, process
-from pushforward.git.server import Server
+from pushforward.git.server import ASKED, DELETED, PUSHED, Server
 from pushforward.sandbox import processes
 from pushforward.sandbox.processes import Process
 from pushforward.server import runs
-from pushforward.server.init import DELETED
 
 OLD_SECONDS = 10.0  # git takes and frees a lock within a moment
+COPIED_SECONDS = 3600.0  # what a run is handed is copied before it is asked for
 LIMIT_LOG = 1 << 20
 FREE_BYTES = 2 * 1024**3
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -28,7 +28,8 @@ def server(made: Server) -> Iterator[str]:
         _delete(path)
         yield f"removed {path.relative_to(bare)}: whoever made it is dead"
     inside = (path for path in (made.folder / runs.FOLDER).glob("*") if not path.is_symlink())
-    for folder in (made.folder, made.folder / DELETED, made.folder / runs.FOLDER, *inside):
+    told = (made.folder / name for name in (DELETED, PUSHED, ASKED))
+    for folder in (made.folder, *told, made.folder / runs.FOLDER, *inside):
         for path in folder.glob(f"*{durable.UNFINISHED}"):
             if _age(path) > OLD_SECONDS:
                 _delete(path)
@@ -38,6 +39,10 @@ def server(made: Server) -> Iterator[str]:
         if path.is_dir() and not begun and _age(path) > OLD_SECONDS:
             _delete(path)
             yield f"removed {path.relative_to(bare)}: a run that was never begun"
+    for path in (made.folder / ASKED).glob("*.given"):
+        if not path.with_suffix(".json").exists() and _age(path) > COPIED_SECONDS:
+            _delete(path)
+            yield f"removed {path.relative_to(bare)}: nobody asks for the run that was to be handed it"
     log = made.folder / "dispatch.log"
     if log.exists() and log.stat().st_size > LIMIT_LOG:
         log.replace(log.with_suffix(".log.old"))

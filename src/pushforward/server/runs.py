@@ -42,7 +42,7 @@ ATTEMPTS = 3
 SKIPPED, CANCELLED, SUPERSEDED = "skipped: ", "cancelled: ", "superseded by "
 RETRY = "retry.lock"
 
-EventName = Literal["push", "pull_request", "tag", "schedule"]
+EventName = Literal["push", "pull_request", "tag", "schedule", "workflow"]
 State = Literal["queued", "running", "done", "cancelled"]
 
 
@@ -51,6 +51,8 @@ class Job:
     """What has no verdict yet: a pushed commit, a tag that puts a version to use, or a workflow whose time has come.
 
     `tag` is the tag object; `file`, `cron` and `due` (UTC, as 20130501T0500Z) belong to a workflow of a schedule.
+    A single `workflow` is `file`, and runs for the event `on`; `cause` is the key of the run that has started it, or
+    after whose end it comes, as the `level`th in a row. `trusted` is code that the default branch has.
     """
 
     event: EventName
@@ -62,6 +64,11 @@ class Job:
     file: str = ""
     cron: str = ""
     due: str = ""
+    on: str = ""
+    serial: str = ""
+    cause: str = ""
+    level: int = 0
+    trusted: bool = False
 
     @property
     def key(self) -> str:
@@ -69,7 +76,7 @@ class Job:
         if self.event == "schedule":
             which = hashlib.sha256(f"{self.file} {self.cron}".encode()).hexdigest()[:4]
             return f"schedule-{self.file.rpartition('.')[0]}-{self.due}-{which}"
-        return key(self.event, self.tag or self.commit)
+        return key(self.event, self.serial or self.tag or self.commit)
 
     @property
     def branch(self) -> str:
@@ -79,7 +86,9 @@ class Job:
     @property
     def id(self) -> str:
         """What people call the run."""
-        return self.key.removeprefix("schedule-") if self.event == "schedule" else (self.tag or self.commit)[:9]
+        if self.event == "schedule":
+            return self.key.removeprefix("schedule-")
+        return self.serial or (self.tag or self.commit)[:9]
 
 
 @dataclass(frozen=True)
@@ -199,7 +208,7 @@ def named(server: Server, text: str) -> Run:
     """The run that `text` names: the beginning of a commit, of a tag object or of a key, or the name of a tag."""
     found = [run for run in listed(server) if _answers(run.job, text)]
     if len(found) > 1 and len({run.job.key for run in found if run.job.branch == text}) != 1:
-        names = ", ".join(run.job.key[: len(run.job.event) + 10] for run in found[:4])
+        names = ", ".join(run.job.serial or run.job.key[: len(run.job.event) + 10] for run in found[:4])
         raise PushforwardError(f"'{text}' names {len(found)} runs", next=f"one of {names}")
     if not found and (damaged := [name for name in unreadable(server) if text in name]):
         raise PushforwardError(f"{folder(server, damaged[0]) / RECORD} is damaged", next=set_aside(server, damaged[0]))
@@ -211,8 +220,8 @@ def named(server: Server, text: str) -> Run:
 def _answers(job: Job, text: str) -> bool:
     if len(text) < 4:
         return False
-    names = (job.key, job.id, job.commit, job.tag)
-    return any(name.startswith(text) for name in names) or (bool(job.tag) and job.branch == text)
+    names = (job.key, job.id, *(() if job.serial else (job.commit, job.tag)))
+    return any(name.startswith(text) for name in names) or (bool(job.tag) and not job.serial and job.branch == text)
 
 
 def set_aside(server: Server, name: str) -> str:
@@ -325,7 +334,7 @@ def _version_of(repository: Repository, commit: str) -> str:
 def revive(server: Server, job: Job) -> bool:
     """Take back what was said of a commit that was superseded, where its branch has come back to it."""
     run = load(server, job.key)
-    if run is None or not run.final or not run.reason.startswith(SUPERSEDED):
+    if job.event == "workflow" or run is None or not run.final or not run.reason.startswith(SUPERSEDED):
         return False
     forget(server, job)
     return True
@@ -397,7 +406,7 @@ class Turn:
 
 def _shown(name: str) -> str:
     kind, _, rest = name.partition("-")
-    return f"{rest[:9]} ({kind.replace('_', ' ')})"
+    return f"{rest if kind == 'workflow' else rest[:9]} ({kind.replace('_', ' ')})"
 
 
 def log(server: Server, run: Run, *, follow: bool) -> Iterator[str]:
@@ -436,8 +445,9 @@ def described(server: Server, run: Run) -> str:
     job, place = run.job, folder(server, run.job.key)
     facts = {
         "run": job.key,
-        "of": f"#{job.pull} {job.branch}" if job.pull else f"{job.file} ({job.cron})" if job.file else job.branch,
+        "of": _about(job),
         "commit": job.commit,
+        "after": job.cause,
         "state": f"{run.state}, {run.stage}" if run.stage and run.state == "running" else run.state,
         "verdict": f"{run.told}: {run.reason}" if run.reason else run.told,
         "waits for": f"the verdict on {run.waits_for[:9]}" if run.waits_for else "",
@@ -447,6 +457,13 @@ def described(server: Server, run: Run) -> str:
         "logs": str(place),
     }
     return "\n".join(f"{name:<10} {text}" for name, text in facts.items() if text)
+
+
+def _about(job: Job) -> str:
+    """What a run is of, for people."""
+    if job.serial:
+        return f"{job.file} ({job.on}) for {job.branch}"
+    return f"#{job.pull} {job.branch}" if job.pull else f"{job.file} ({job.cron})" if job.file else job.branch
 
 
 class Tail:
@@ -478,5 +495,6 @@ def table(found: list[Run]) -> str:
         job = run.job
         taken = f"{run.seconds:.1f}" if run.started else "-"
         ref = f"#{job.pull} {job.branch}" if job.pull else job.file or job.branch
+        ref = f"{job.file} ({job.on})" if job.serial else ref
         rows.append((job.id, ref[:40], job.commit[:9], run.state, run.told or "-", clock(run.started), taken))
     return "\n".join(columns(rows))

@@ -14,9 +14,10 @@ from pushforward import files
 from pushforward.actions import filters, lint, workflow
 from pushforward.actions.event import Event
 from pushforward.errors import PushforwardError
+from pushforward.git import form as forms
 from pushforward.git import server, whereabouts
 from pushforward.git.refs import FOREIGN, NOTES, PULLS, REGISTRY, TAGS, TRUST, VERDICTS, ZERO
-from pushforward.git.repository import AS_SHA1, Repository
+from pushforward.git.repository import Repository
 from pushforward.git.server import Server
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LISTING
@@ -453,15 +454,9 @@ def _branches(flow: workflow.Workflow) -> list[str]:
 
 
 def form(repository: Repository) -> Iterator[Finding]:
-    """Whether DVC, which reads git by itself, can read this repository: SHA-1 objects, and refs that are files."""
-    said = repository.git("rev-parse", "--show-object-format", "--absolute-git-dir", check=False)
-    refused, kind = said.stderr.decode("utf-8", "replace"), said.text.partition("\n")[0]
-    # a git that is older than reftables says that it does not know refstorage
-    if "refstorage" in refused.lower() or (Path(said.text.partition("\n")[2]) / "reftable").is_dir():
-        kind = "reftable"
-    if kind in {"sha256", "reftable"}:
-        what = "objects named by SHA-256" if kind == "sha256" else "refs in a reftable"
-        yield Finding("format", False, f"{repository.path} has {what}, which DVC cannot read", AS_SHA1)
+    """Whether git can read this repository, and DVC, which reads git by itself."""
+    if (why := forms.refusal(repository)) is not None:
+        yield Finding("format", False, why.message, why.next)
 
 
 def borrowed(repository: Repository) -> Iterator[Finding]:
@@ -472,13 +467,13 @@ def borrowed(repository: Repository) -> Iterator[Finding]:
         return
     lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     places = [path.parent.parent / line for line in lines if not line.startswith("#")]
-    gone, own = [str(place) for place in places if not place.is_dir()], shlex.quote(str(repository.path))
+    gone = [str(place) for place in places if not place.is_dir()]
     if gone:
         told = f"{repository.path} needs the objects of {few(gone)}, which is not there"
         yield Finding("alternates", False, told, f"put it back, or write where it is now into {shlex.quote(str(path))}")
     elif places:
         told = f"{repository.path} needs the objects of {few([str(place) for place in places])}: lost there, lost here"
-        alone = f"git -C {own} repack -q -a -d && rm {shlex.quote(str(path))}"
+        alone = f"{repository.typed} repack -q -a -d && rm {shlex.quote(str(path))}"
         yield Finding("alternates", False, told, alone, optional=True)
 
 

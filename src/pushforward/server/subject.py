@@ -18,7 +18,7 @@ from pushforward.pipeline.revision import Revision
 from pushforward.registry import ssh
 from pushforward.registry.grammar import UNTRAINED
 from pushforward.report import notes
-from pushforward.server import flows
+from pushforward.server import flows, requests
 from pushforward.server.runs import CANCELLED, SKIPPED, Job
 
 WORDLESS = {"invalid", "skipped", "cancelled"}  # what says nothing of a model
@@ -43,20 +43,29 @@ class Subject:
         self.where = event.Repository(Path(server.bare), server.name, server.default_branch)
         self.default = f"refs/heads/{server.default_branch}"
         self.main = self.repository.commit(server.default_branch)
-        self.trusted = job.event != "pull_request"
-        self.commit = job.commit if self.trusted else self._merge()
+        self.trusted = job.trusted if job.event == "workflow" else job.event != "pull_request"
+        self.commit = self._commit()
         self.settings = Revision(self.repository, self.commit if self.trusted else self.main).settings
+
+    def _commit(self) -> str:
+        """The commit that is run."""
+        if self.job.event == "workflow":
+            return self.event.sha
+        return self.job.commit if self.trusted else self._merge()
 
     @property
     def id(self) -> int:
         """The number of the run, as a forge would give it."""
-        return int((self.job.tag or self.job.commit)[:8], 16)
+        job = self.job
+        return int((job.serial.rpartition("-")[2] or job.tag or job.commit)[:8], 16)
 
     def headline(self) -> str:
         """What is run, in one line."""
         job = self.job
         if job.event == "pull_request":
             return f"#{job.pull} {job.branch} {job.commit[:9]} into {self.server.default_branch}"
+        if job.event == "workflow":
+            return f"{job.file} ({job.on}) for {job.branch} {job.commit[:9]}"
         if job.event == "schedule":
             return f"{job.file} of {job.due} ({job.cron}) at {job.commit[:9]}"
         return f"{job.commit[:9]} on {job.branch}: {self.repository.subject(job.commit)[:60]}"
@@ -99,6 +108,8 @@ class Subject:
     def event(self) -> Event:
         """What the workflows at `commit` are told."""
         job = self.job
+        if job.event == "workflow":
+            return requests.load(self.server, job).event
         if job.event == "schedule":
             return Event("schedule", job.commit, job.ref, schedule=job.cron)
         message = self.repository.subject(job.commit)

@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pushforward.actions import event, filters, workflow
+from pushforward.actions import chain, event, filters, workflow
 from pushforward.actions.act import run_workflow
 from pushforward.actions.event import Event
 from pushforward.actions.result import WorkflowResult
@@ -16,7 +15,7 @@ from pushforward.actions.workflow import Workflow
 from pushforward.cause import Cause
 from pushforward.errors import TOOL, USAGE, MachineError, PushforwardError
 from pushforward.gate import verdict as verdicts
-from pushforward.git.refs import VERDICTS
+from pushforward.git.refs import VERDICTS, ZERO
 from pushforward.git.server import Server
 from pushforward.judge import handover, judged, recorded
 from pushforward.judge.handover import read_metrics
@@ -26,11 +25,14 @@ from pushforward.registry.grammar import REVIEW_TAG
 from pushforward.report import notes
 from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.server import record, recover, runs, untrained
+from pushforward.server import ends, plan, record, recover, requests, runs, triggers, untrained
+from pushforward.server.carried import carried, would_run_on_main
 from pushforward.server.console import Console, Lines
+from pushforward.server.ends import Ended
 from pushforward.server.provision import Provision
 from pushforward.server.record import Outcome
-from pushforward.server.runs import Run
+from pushforward.server.required import Required
+from pushforward.server.runs import Job, Run
 from pushforward.server.subject import Subject
 from pushforward.server.wish import Wish
 
@@ -41,83 +43,197 @@ REVIEW = "review"  # how the name of the workflow ends of whose end the judge he
 RELEASE = "release"  # the artifact of a tag's workflow that is kept
 JUDGE = "judge"
 LEFT = ("verdict.json", "report.md", "report.txt")  # by a judge that has come to a verdict
-BUILD_MINUTES = 40  # what building environments may take beside the workflows
+BUILD_MINUTES = 40  # what building an environment may take beside a workflow
+ALONE = ("tag", "schedule", "workflow")  # nobody judges what such a run does
 KEPT = (runs.LOG, runs.RECORD, runs.CANCEL)  # of an attempt that was killed
 
 
-class WaitsError(PushforwardError):
-    """A run that cannot end before the default branch's `commit` has its verdict."""
-
-    def __init__(self, commit: str) -> None:
-        super().__init__(f"it changes nothing that is trained, and waits for the verdict on {commit[:9]}")
-        self.commit = commit
-
-
 class Execution:
-    """The workflows of one event, and of the `workflow_run` that each of them causes."""
+    """The workflows of one event that lead to a verdict, and their judge; or the one workflow of a run of its own.
 
-    def __init__(self, server: Server, what: Run, console: Console, wish: Wish) -> None:
+    `see_to` runs another run to its end: one that has to be green before a commit is judged.
+    """
+
+    def __init__(
+        self, server: Server, what: Run, console: Console, wish: Wish, see_to: Callable[[Job], Run | None]
+    ) -> None:
         self.server, self.run, self.job, self.console, self.wish = server, what, what.job, console, wish
+        self.ended: list[Ended] = []  # what others may follow
+        self.red = ""  # what is required, comes after the judge and did not end well
         self.folder = runs.folder(server, what.job.key)
         self.artifacts = self.folder / "artifacts"  # written by the pushed code
         self.judged = self.folder / "judged"  # written by the judge; holds what it was handed
         self.judge: WorkflowResult | None = None
+        self.handing: list[str] = []  # the jobs of it that hand over the verdict
         self.errors: tuple[str, ...] = ()
         self.first: WorkflowResult | None = None  # the first that failed of those that run the pushed code
         self.own = True  # what is found is the commit's own; what failed may also be the machine's
         self.subject = Subject(server, what.job)
         self.repository = server.repository
+        self.required = Required(server, self.subject.settings.server.required, see_to)
 
     def outcome(self) -> Outcome:
         """Run them all; raises `PushforwardError` where there is no outcome, `WaitsError` where there is none yet."""
         if self.run.attempt > 1 and (found := self._finished_before()):
-            return found
+            self.ended = [*ends.of_version(self.subject)]
+            self._require_after()
+            return self._told(found)
         recover.clear(self.folder, keep=KEPT)
-        subject, first = self.subject, self.subject.event
-        started = subject.due(subject.commit, first)
-        # whatever hangs beside the workflows, which have limits of their own: the process ends, and all that it started
-        most = 2 * max(1, len(started)) * subject.settings.server.timeout_minutes
-        signal.alarm(60 * (most + BUILD_MINUTES))
+        subject, alone = self.subject, self.job.event in ALONE
+        planned = None if alone else plan.of(subject)
+        started = [*planned.line] if planned else subject.due(subject.commit, subject.event)
         if REVIEW_TAG.fullmatch(self.job.branch) and self.job.event == "tag":
             return self._reviewed()
-        if self.job.event in {"tag", "schedule"}:
+        if planned is None:
             return self._plain(started)
-        if not started or (not subject.trusted and not self._would_run_on_main()):
-            return self._carried()
+        self._refuse()
+        beside = self._beside(planned)
+        if not started and not planned.judged and planned.beside:
+            raise self._no_verdict(planned.beside)
+        if not started or (not subject.trusted and not would_run_on_main(subject)):
+            self._require(beside)
+            return carried(subject)
         if skipped := untrained.begin(self.server, subject, self.console.say, insisted=self.run.insisted):
+            self._require(beside)
             return skipped
         self.console.say(subject.headline())
         for flow in started:
-            result = self._workflow(flow, first, subject.commit)
-            self.errors += result.errors
-            if self.first is None and result.cause.text:
-                self.first = result
-            self._judge(flow, result)
+            result = self._workflow(flow, planned.what, subject.commit)
+            self._note(flow, result, planned.what.name, 0)
+            self._require(beside)
+            self._judge(flow, result, planned.what.name)
+        self._require_after()
         return self._collect()
 
-    def _judge(self, flow: Workflow, result: WorkflowResult) -> None:
-        """Run the workflows that judge what `flow` has handed over; a judge that cannot work hands on to one before."""
+    def _refuse(self) -> None:
+        """Refuse what of a push can never start here, by name."""
+        subject = self.subject
+        before = subject.main if not subject.trusted else None if subject.before == ZERO else subject.before
+        triggers.refuse(self.server, subject.commit, before, self.console.say)
+
+    def _beside(self, planned: plan.Plan) -> list[Job]:
+        """Have that run which the push starts beside what is judged."""
+        found = triggers.beside(self.server, self.run, planned.beside, self.subject.event)
+        if not self.subject.trusted:
+            wanted = self.subject.settings.server.workflows
+            found += triggers.of_branch(self.server, self.run, [flow.file for flow in planned.line], wanted)
+        for job in found:
+            self.console.say(f"  beside: {job.file} ({job.on}), {job.id}")
+        return found
+
+    def _note(self, flow: Workflow, result: WorkflowResult, source: str, level: int, *, judge: bool = False) -> None:
+        """Keep how a workflow has ended, for what follows it, and for whoever asks why nothing was judged."""
+        self.errors += result.errors
+        self.ended.append(Ended(flow, result, source, level, judge=judge))
+        if self.first is None and result.cause.text and not judge:
+            self.first = result
+
+    def _judge(self, flow: Workflow, result: WorkflowResult, source: str, level: int = 0) -> None:
+        """Run what lies between `flow` and the judge, and the judge; one that cannot work hands on to one before."""
+        self._require(self._follow(self.ended[-1], only=self.required.awaited))
         for judge in self.subject.judges():
             follow_up = self.subject.follow_up(flow, result, judge)
-            broken = ""
-            for next_flow in self.subject.due(judge, follow_up):
-                if self.judge is None:
-                    self._hand_over()
-                    self._say_why(flow, result)
-                self.judge = self._workflow(next_flow, follow_up, judge)
-                self.errors += self.judge.errors
-                broken = "" if self._has_verdict() or not self.judge.own else self.judge.cause.text
+            known, broken = self.subject.workflows(judge), ""
+            judging, leads = [one.file for one in chain.judges(known)], chain.line(known)
+            due = [one for one in self.subject.due(judge, follow_up) if one.name in leads]
+            for one in due if level < chain.MOST_LEVELS else ():
+                if one.file not in judging:
+                    between = self._workflow(one, follow_up, judge)
+                    self._note(one, between, source, level + 1)
+                    self._judge(one, between, "workflow_run", level + 1)
+                elif self.judge is None or not self._has_verdict():
+                    broken = self._ask(one, follow_up, judge, self.ended[-1])
             if not broken:
                 return
             self.console.say(f"  the judge of {judge[:9]} does not work: {broken}")
 
+    def _ask(self, flow: Workflow, what: Event, commit: str, before: Ended) -> str:
+        """Have one judge judge; why it does not work, if so."""
+        if self.judge is None:
+            self._hand_over()
+            self._say_why(before.flow, before.result)
+        self.judge, self.handing = self._workflow(flow, what, commit, privileged=True), chain.handing(flow)
+        self._note(flow, self.judge, "workflow_run", before.level + 1, judge=True)
+        return "" if self._has_verdict() or not self.judge.own else self.judge.cause.text
+
+    def _require(self, jobs: Iterable[Job]) -> None:
+        """Wait for those of these runs that are required, or that such a one follows; raises where one is red."""
+        for why in self.required.red(jobs):
+            raise why
+
+    def _require_after(self) -> None:
+        """Wait for what is required, and comes after the judge."""
+        for one in [one for one in self._last if one.judge]:
+            for why in self.required.red(self._follow(one, only=self.required.awaited)):
+                self.red = self.red or why.message
+
+    @property
+    def _last(self) -> list[Ended]:
+        """How each workflow has ended last: of judges one may have handed on to another."""
+        return [*{one.flow.file: one for one in self.ended}.values()]
+
+    def follow(self) -> None:
+        """Have that run which follows what has ended; once it is known what this run came to."""
+        for one in self._last:
+            self._follow(one)
+
+    def _follow(self, one: Ended, only: Collection[str] | None = None) -> list[Job]:
+        """Have the followers of a workflow run, or `only` those."""
+        if only is not None and not only:
+            return []
+        left = self.judged if one.judge else self.artifacts
+        handed = [*left.glob("*"), *(() if one.judge else (self.judged / "train",))]
+        return triggers.of_end(
+            self.server,
+            self.run,
+            one.flow,
+            one.result,
+            one.source,
+            self.subject.id,
+            level=one.level,
+            aside=self._aside(one),
+            artifacts=handed,
+            only=only,
+        )
+
+    def _aside(self, one: Ended) -> set[str]:
+        """The files that do not follow an end as runs of their own: what leads to a judge has run or runs now.
+
+        Of what nobody judges no judge hears: it would have no keys.
+        """
+        aside = {done.flow.file for done in self.ended}
+        if self.job.event in ALONE:
+            with contextlib.suppress(PushforwardError):
+                aside |= {flow.file for flow in chain.judges(triggers.listed_at(self.server, self.subject.main))}
+            return aside
+        return aside if one.judge else aside | self._leading()
+
+    def _leading(self) -> set[str]:
+        """The files that lead to a judge by what judges this push, and those that are to from the next push on."""
+        judge, found = self.subject.judge, set[str]()
+        with contextlib.suppress(PushforwardError):
+            known = self.subject.workflows(judge)
+            found = {flow.file for flow in known if flow.name in chain.line(known)}
+            fresh = triggers.listed_at(self.server, self.repository.commit(self.server.default_branch))
+            there = {flow.file for flow in known}
+            found |= {flow.file for flow in fresh if flow.name in chain.line(fresh) and flow.file not in there}
+        return found
+
     def _plain(self, started: list[Workflow]) -> Outcome:
-        """Workflows that nobody judges: of a tag that puts a version to use, or of a schedule."""
+        """Workflows that nobody judges: of a tag that puts a version to use, of a schedule, or one by itself."""
         subject, job = self.subject, self.job
         if not started:
             return Outcome("skipped", f"no workflow of this server runs for {job.branch}", subject=subject.commit)
         self.console.say(subject.headline())
+        if job.event == "workflow":
+            requests.given(self.server, job, self.artifacts)
+        if job.event == "tag" and (first := [flow for flow in started if _releases(flow)] or started[:1]):
+            triggers.beside(self.server, self.run, [flow for flow in started if flow not in first], subject.event)
+            started = first
         results = [self._workflow(flow, subject.event, subject.commit) for flow in started]
+        source = job.on or ("push" if job.event == "tag" else job.event)
+        for flow, result in zip(started, results, strict=True):
+            self._note(flow, result, source, job.level)
         worst = next((result for result in results if result.conclusion not in {"success", "skipped"}), None)
         if worst is not None:
             return self._failed(worst)
@@ -155,7 +271,7 @@ class Execution:
             raise PushforwardError(why, next="pushforward adopt --update, then push it and accept again")
         self.judged.mkdir(exist_ok=True)
         for flow, heard in found:
-            result = self._workflow(flow, heard, subject.main)
+            result = self._workflow(flow, heard, subject.main, privileged=True)
             if result.conclusion not in {"success", "skipped"}:
                 return self._failed(result)
         from pushforward.release import promote  # a verdict that is carried over must not wait for it
@@ -181,14 +297,6 @@ class Execution:
             raise PushforwardError(f"{self.job.branch} names {self.job.commit[:9]}, which no version names")
         return version.name
 
-    def _would_run_on_main(self) -> bool:
-        """Whether the same files, pushed to the default branch, would start one of its workflows there.
-
-        A forge needs a run for every pull request, to have a status to wait for. Here an edit of the README is not
-        worth one on a branch if it is not worth one on main.
-        """
-        return bool(self.subject.due(self.subject.main, self.subject.as_if_merged()))
-
     def _hand_over(self) -> None:
         """Only what the pushed code may hand over reaches the judge; a report of its own making does not."""
         self.judged.mkdir(exist_ok=True)
@@ -204,11 +312,12 @@ class Execution:
             why, own = Cause(text, f"upload it in {flow.path}, as pushforward score leaves it"), True
         self.own = handover.write_cause(self.judged / "train", self.subject.commit, why) or own
 
-    def _workflow(self, flow: Workflow, what: Event, commit: str) -> WorkflowResult:
+    def _workflow(self, flow: Workflow, what: Event, commit: str, *, privileged: bool = False) -> WorkflowResult:
         """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
         self.wish.heed()
         workflow.concurrency(flow, event.context(what, self.subject.where))  # what cannot be evaluated is refused
-        privileged = what.name == "workflow_run"
+        # whatever hangs beside the workflow, which has a limit of its own: the process ends, and all that it started
+        signal.alarm(60 * (2 * self.subject.settings.server.timeout_minutes + BUILD_MINUTES))
         runs.change(self.server, self.job.key, stage=JUDGE if privileged else flow.file)
         if privileged:
             self.wish.heed()  # whoever asks from now on is told that it is too late
@@ -240,6 +349,7 @@ class Execution:
             raise self._no_verdict()
         jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
         found, standing = self._settled(self._verdict())
+        found = self._told(found)
         if jobs.get("promote") in {None, "success", "skipped"}:
             return found
         name = standing.version.name if standing and standing.version else ""
@@ -253,6 +363,12 @@ class Execution:
             told = dataclasses.replace(told, text=text)
         terminal = f"! {head}  {why}{self._last_words()}\n{found.terminal}"
         return dataclasses.replace(found, terminal=terminal, report=told, final=False)
+
+    def _told(self, found: Outcome) -> Outcome:
+        """The outcome, with what is required and is red after the judge."""
+        if not self.red:
+            return found
+        return dataclasses.replace(found, passed="", terminal=f"! NOT GREEN  {self.red}\n{found.terminal}")
 
     def _settled(self, found: Outcome) -> tuple[Outcome, "promote.Standing | None"]:
         """The outcome of a push that passes, with what the registry has of it by now; None for any other."""
@@ -290,10 +406,11 @@ class Execution:
         return []
 
     def _has_verdict(self) -> bool:
-        judged = any(job.id == JUDGE and job.result == "success" for job in self.judge.jobs) if self.judge else False
+        ended = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
+        judged = bool(ended) and all(ended.get(name) == "success" for name in self.handing)
         return judged and all((self.judged / "verdict" / name).is_file() for name in LEFT)
 
-    def _no_verdict(self) -> PushforwardError:
+    def _no_verdict(self, flows: Iterable[Workflow] = ()) -> PushforwardError:
         """Why nobody has judged what was run."""
         logs = f"pushforward runs logs --all {self.job.id}"
         if self.judge is not None:
@@ -306,10 +423,10 @@ class Execution:
         if self.first is not None:
             why = self.first.cause
             return PushforwardError(why.text, next=why.next or logs, exit_code=USAGE if self.first.own else TOOL)
-        subject = self.subject
-        names = ", ".join(f"{flow.file} ({flow.name})" for flow in subject.due(subject.commit, subject.event))
+        names = ", ".join(f"{flow.file} ({flow.name})" for flow in flows or (one.flow for one in self.ended))
         return PushforwardError(
-            f"nothing judges what {names} has run: no workflow of {subject.judge[:9]} answers to its end",
+            f"nothing judges what {names} has run: no workflow of {self.subject.judge[:9]} answers to its end, and "
+            "hands over a verdict",
             next="name it as on: workflow_run: in .github/workflows/judge.yml does",
         )
 
@@ -369,40 +486,9 @@ class Execution:
         records = (registry.record(tag[1].decode("utf-8", "replace")) for tag in tags if tag)
         return any(found.get("commit") == self.job.commit for found in records)
 
-    def _carried(self) -> Outcome:
-        """Nothing that a workflow reads has changed: the verdict before stands."""
 
-        subject, job = self.subject, self.job
-        source = subject.before if subject.trusted else subject.last_run(subject.main)
-        stored = subject.verdict_of(source)
-        if not stored and not subject.trusted and subject.awaits(source):
-            raise WaitsError(source)
-        if not stored:
-            raise self._unmatched()
-        due = subject.due(source, subject.event) if subject.trusted else self._would_run_on_main()
-        if due:
-            raise PushforwardError(
-                f"the workflows of this commit are not run for a change that those of {source[:9]} are run for",
-                next="change on: in .github/workflows by itself first",
-            )
-        verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
-        then = "mend what is named above and push again" if verdict.verdict == "invalid" else "nothing to do"
-        context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step=then)
-        report = recorded.report(verdict, context)
-        return Outcome(verdict.verdict, terminal(verdict, context), report, verdict.reason, subject=source)
-
-    def _unmatched(self) -> PushforwardError:
-        """The refusal of a push that starts no workflow, with the branches that the workflows name."""
-        default, flows = self.server.default_branch, self.subject.workflows(self.subject.commit)
-        named = [
-            (flow.path, ", ".join(map(str, branches)) if isinstance(branches, list) else str(branches))
-            for flow in flows
-            if (branches := (flow.on.get(self.subject.event.name) or {}).get("branches"))
-        ]
-        if not named:
-            return PushforwardError("no workflow of this server matches the push", next="edit on: in .github/workflows")
-        path, names = named[0]
-        return PushforwardError(
-            f"no workflow of this server matches the push: its default branch is {default}, {path} runs for {names}",
-            next=f"name {default} under on: in {path}, in judge.yml too where it names a branch",
-        )
+def _releases(flow: Workflow) -> bool:
+    """Whether a workflow of a tag makes the release that is kept."""
+    steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
+    named = (step["with"].get("name") for step in steps if isinstance(step.get("with"), dict))
+    return flow.file.rpartition(".")[0].endswith(RELEASE) or RELEASE in named

@@ -19,7 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.registry.grammar import NAME, NUMBER
 from pushforward.views import addresses, badge, cards, charts, compare, feed, lists, looked, search, show
 from pushforward.views import svg as pictures
-from pushforward.views.answers import ATOM, CSS, HTML, JSON, SVG, Answer
+from pushforward.views.answers import ATOM, CSS, HTML, JSON, SCRIPT, SVG, Answer
 from pushforward.views.changes import Change
 from pushforward.views.history import History
 from pushforward.views.lists import PER_PAGE
@@ -32,6 +32,7 @@ MOST_NARROW = 30  # runs in a chart on a phone
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OTHER = re.compile(rf"of/({NAME})/(.*)")
 FILES = {"style.css": CSS, "icon.svg": SVG}
+LIVE = {"live.js": SCRIPT}  # where pages are served
 MACHINES = ("data.html", "feed.xml", "index.json", "badge.svg")
 # What answers "may this merge?" stands first; names that are not here come last.
 PICTURES = ("gain-by-day", "learning", "roc", "pr", "reliability", "importance")
@@ -116,8 +117,9 @@ class Site:
         return [(name, place, name == (self.model or first)) for name, place in places] if others else []
 
     def _at(self, path: str, snapshot: Snapshot | None) -> Answer | None:
-        if path in FILES:
-            return Answer(resources.files("pushforward.views").joinpath("templates", path).read_bytes(), FILES[path])
+        files = FILES | (LIVE if self.setting.served else {})
+        if path in files:
+            return Answer(resources.files("pushforward.views").joinpath("templates", path).read_bytes(), files[path])
         for pattern, method in self._routes:
             if found := pattern.fullmatch(path or "index.html"):
                 return method(snapshot or self.history.snapshot(), *found.groups())
@@ -193,14 +195,17 @@ class Site:
         return self._render("runs", snapshot, path, part=part, live=live, **told)
 
     def _queue(self, snapshot: Snapshot) -> Answer:
-        return self._render("queue", snapshot, "queue.html", runs=self.setting.desk.runs()[:PER_PAGE])
+        runs = self.setting.desk.runs()[:PER_PAGE]
+        refresh = REFRESH_SECONDS if any(one.live for one in runs) else 0
+        return self._render("queue", snapshot, "queue.html", runs=runs, refresh=refresh)
 
     def _log(self, snapshot: Snapshot, key: str) -> Answer | None:
         run = next((one for one in self.setting.desk.runs() if one.key == key), None)
         if run is None:
             return None
-        page = self._render("log", snapshot, f"log/{key}.html", run=run, log=self.setting.desk.log(key))
-        return replace(page, refresh=REFRESH_SECONDS if run.live else 0)
+        told = {"log": self.setting.desk.log(key), "steps": self.setting.desk.steps(key)}
+        refresh = REFRESH_SECONDS if run.live else 0
+        return self._render("log", snapshot, f"log/{key}.html", run=run, refresh=refresh, **told)
 
     def _feed(self, snapshot: Snapshot) -> Answer:
         stays = [one for held in self._stays(snapshot)[0].values() for one in held]
@@ -289,14 +294,15 @@ class Site:
         if not told:
             return None
         drawn = self._drawn(snapshot, commit, told)
-        shown = {"runs": runs, "told": told, "commit": commit, "drawn": drawn}
+        beside = [one for one in self.setting.desk.runs() if one.commit == commit and one.alone]
+        shown = {"runs": runs, "told": told, "commit": commit, "drawn": drawn, "beside": beside}
         shown |= {"changed": self._changed(snapshot, {commit: told}), "logs": self._logs(commit)}
         return self._render("run", snapshot, f"run/{commit}.html", **shown)
 
     def _logs(self, commit: str) -> dict[str, str]:
         """Event -> key of the runs of a commit whose logs this server keeps."""
         runs = self.setting.desk.runs() if self.setting.served else ()
-        return {one.event: one.key for one in runs if one.commit == commit}
+        return {one.event: one.key for one in runs if one.commit == commit and not one.alone}
 
     def _models(self, snapshot: Snapshot, page: str | None) -> Answer | None:
         part = lists.portion(snapshot.registry.versions[::-1], page, "models")

@@ -33,9 +33,26 @@ class Underway:
     seconds: float
 
     @property
+    def alone(self) -> bool:
+        """Whether it is a single workflow, beside what is judged of its commit."""
+        return self.key.startswith("workflow-")
+
+    @property
     def live(self) -> bool:
         """Whether it still waits or is at work."""
         return self.state in LIVE
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a run: how it ended or that it is running, its seconds so far, and what it has said."""
+
+    workflow: str
+    job: str
+    name: str
+    result: str
+    seconds: float
+    said: str = ""
 
 
 def _none() -> Sequence[Underway]:
@@ -46,9 +63,22 @@ def _no_log(_: str) -> str:
     return ""
 
 
+def _no_steps(_: str) -> Sequence[Step]:
+    return ()
+
+
+def _nothing() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Desk:
-    """What is asked of a server: its runs, and the log of one of them by its key. By default there is none."""
+    """What is asked of a server: its runs, the log and the steps of one of them by its key. By default there is none.
+
+    `mark` is another text whenever something of it is new.
+    """
 
     runs: Callable[[], Sequence[Underway]] = _none
     log: Callable[[str], str] = _no_log
+    steps: Callable[[str], Sequence[Step]] = _no_steps
+    mark: Callable[[], str] = _nothing

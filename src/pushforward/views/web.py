@@ -1,6 +1,7 @@
 """The pages over HTTP, for people on this machine; or as files, for any static host.
 
-Read only: GET and HEAD, no script, no cookie; the forms ask for a page. A request never names a file: it names a page,
+Read only: GET and HEAD, no cookie; the forms ask for a page. One script, which no page needs, shows what is new of runs
+that go on (`live.js`). A request never names a file: it names a page,
 which is made from git.
 """
 
@@ -8,6 +9,8 @@ import hashlib
 import re
 import socket
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from http import HTTPStatus
@@ -25,6 +28,7 @@ from pushforward.views.pages import COMMIT, Setting, Site
 from pushforward.views.underway import Desk
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action {}; frame-ancestors 'none'"
+SCRIPTS = "; script-src 'self'; connect-src 'self'"  # of live.js alone, where pages are served
 # A picture opened by itself is a document: it may paint, and nothing else.
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 HEADERS = {
@@ -40,6 +44,9 @@ LOCAL = re.compile(r"(?i)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 MARK = b'<meta name="generator" content="pushforward'
 PATIENCE_SECONDS = 30
 MOST_FETCHED = 200  # commits by their names
+STREAM = "live"
+STREAM_SECONDS, LOOK_SECONDS = 600.0, 1.0  # of one stream, which a browser opens again; between two looks
+STREAMS = threading.BoundedSemaphore(50)
 Desks = Callable[[Repository], Desk]
 
 
@@ -107,7 +114,7 @@ def listen(site: Site, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(_Handler):
         pages = site
-        policy = POLICY.format("'self'" if site.setting.served else "'none'")
+        policy = POLICY.format("'self'" if site.setting.served else "'none'") + (SCRIPTS if site.setting.served else "")
         # Who listens for others is reached by names that nobody here can know.
         hosts = LOCAL if LOCAL.fullmatch(f"[{host}]" if ":" in host else host) else re.compile(".*")
 
@@ -157,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         asked = urlsplit(self.path)
         path = unquote(asked.path).removeprefix("/")
+        if path.rpartition("/")[2] == STREAM and self.pages.setting.served:  # of each model's own pages too
+            self._stream()
+            return
         try:
             answer = self.pages.answer(path, asked.query)
         except PushforwardError as failed:
@@ -185,6 +195,32 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing: whoever serves a page for themselves needs no log."""
 
+    def _stream(self) -> None:
+        """Tell whoever listens when something of the runs is new, by server-sent events; it asks for the page then."""
+        if self.command == "HEAD" or not STREAMS.acquire(blocking=False):
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, Answer(b"too many listen\n", "text/plain"))
+            return
+        try:
+            self.send_response(HTTPStatus.OK)
+            for name, value in HEADERS.items():
+                self.send_header(name, value)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.close_connection, before = True, self.pages.setting.desk.mark()
+            end = time.monotonic() + STREAM_SECONDS
+            # what came between the page and this, the page asks for at once
+            self.wfile.write(f"retry: 1000\ndata: {before}\n\n".encode())
+            while time.monotonic() < end:
+                time.sleep(LOOK_SECONDS)
+                now = self.pages.setting.desk.mark()
+                # a line that says nothing shows whether anybody still listens
+                self.wfile.write(f"data: {now}\n\n".encode() if now != before else b":\n\n")
+                before = now
+        except OSError:
+            pass  # whoever listened has gone
+        finally:
+            STREAMS.release()
+
     def _send(self, status: int, answer: Answer) -> None:
         tag = f'"{hashlib.sha256(answer.content).hexdigest()[:32]}"'
         unchanged = status == HTTPStatus.OK and tag in self.headers.get("If-None-Match", "")
@@ -192,8 +228,6 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in HEADERS.items():
             self.send_header(name, value)
         self.send_header("Content-Security-Policy", PICTURE_POLICY if answer.kind == SVG else self.policy)
-        if answer.refresh and status == HTTPStatus.OK:
-            self.send_header("Refresh", str(answer.refresh))
         if status == HTTPStatus.OK:
             self.send_header("ETag", tag)
         if status == HTTPStatus.METHOD_NOT_ALLOWED:

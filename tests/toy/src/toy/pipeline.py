@@ -7,7 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from ruamel.yaml import YAML
 
@@ -18,6 +17,8 @@ TRAINING = MONTHS[:-WINDOW]
 
 
 def collect() -> None:
+    import numpy as np  # the other stages do without, and a push runs one or two of them
+
     frames = []
     for month in MONTHS:
         if month == PARAMS["collect"]["refuse"]:

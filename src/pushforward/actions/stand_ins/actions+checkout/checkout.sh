@@ -65,11 +65,15 @@ git --no-pager log -1 --format='%h %s'
 # of the source is that of the source at hand, and nothing else.
 own=$GITHUB_WORKSPACE/${ASKED_PATH:-.}/src/pushforward
 [ -f "$own/__init__.py" ] && [ -z "${PUSHFORWARD_CLONE:-}" ] || exit 0
-workspace=$(readlink -f "$GITHUB_WORKSPACE")
+cd -P "$GITHUB_WORKSPACE"
+workspace=$PWD
+wanted=()
 for compiled in "$PUSHFORWARD_LIB"/pushforward/__pycache__ "$PUSHFORWARD_LIB"/pushforward/*/__pycache__; do
-  folder=${compiled#"$PUSHFORWARD_LIB/pushforward"}
-  folder=$own${folder%/__pycache__}
+  part=${compiled#"$PUSHFORWARD_LIB/pushforward/"}
+  folder=$own/${part%__pycache__}
   if [ -f "$folder/__init__.py" ] && [ ! -e "$folder/__pycache__" ] && [ ! -L "$folder/__pycache__" ]; then
-    case $(readlink -f "$folder") in "$workspace"/*) cp -r "$compiled" "$folder/" 2>/dev/null || true ;; esac
+    cd -P "$folder" # a link may lead out of what this run may write
+    case $PWD in "$workspace"/*) wanted+=("$part") ;; esac
   fi
 done
+[ ${#wanted[@]} -eq 0 ] || { cd "$PUSHFORWARD_LIB/pushforward" && cp -r --parents "${wanted[@]}" "$own" 2>/dev/null; } || true
