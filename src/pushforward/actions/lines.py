@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from pushforward import yamlquick
 
 
 def line(source: str, path: Sequence[str | int]) -> int:
@@ -91,54 +92,11 @@ def reader() -> YAML:
     return found
 
 
-class _Quick(yaml.CSafeLoader):
-    """The same by libyaml, in a tenth of the time, of what is plain: anything else it refuses."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
-    yaml_constructors: ClassVar[dict[str | None, Any]] = {None: yaml.CSafeLoader.construct_undefined}
-
-    def mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
-        """A mapping whose keys are texts or numbers, each there once."""
-        found = {self.construct_object(key): self.construct_object(value, deep=True) for key, value in node.value}
-        if len(found) < len(node.value):
-            raise yaml.constructor.ConstructorError(problem="a key is there twice")
-        return found
-
-    def integer(self, node: yaml.ScalarNode) -> int:
-        """A number of base 10, 8 or 16."""
-        base = {"0o": 8, "0x": 16}.get(node.value[:2], 10)
-        return int(node.value if base == 10 else node.value[2:], base)
-
-
-_WORDS = (
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("other", r"<<|=|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "<=-+."),
-)
-for _tag, _form, _first in _WORDS:
-    _Quick.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})\\Z"), [*_first.replace("\0", "")]
-    )
-_Quick.yaml_implicit_resolvers[""] = [("tag:yaml.org,2002:null", re.compile(r"\Z"))]
-for _tag, _built in (
-    ("null", lambda _, _node: None),
-    ("bool", lambda _, node: node.value[0] in "tT"),
-    ("int", _Quick.integer),
-    ("float", lambda _, node: float(node.value)),
-    ("str", lambda _, node: node.value),
-    ("seq", lambda self, node: [self.construct_object(one, deep=True) for one in node.value]),
-    ("map", _Quick.mapping),
-):
-    _Quick.yaml_constructors[f"tag:yaml.org,2002:{_tag}"] = _built
-
-
 def read(source: str) -> Any:
     """What YAML of the core schema says. Raises `YAMLError`, and what else `reader` raises."""
     try:
-        return yaml.load(source, Loader=_Quick)  # noqa: S506 - it makes no object of anything
-    except (yaml.YAMLError, ValueError, TypeError):
+        return yamlquick.load(source)
+    except yamlquick.NOT_PLAIN:
         return reader().load(source)
 
 
