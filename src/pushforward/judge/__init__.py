@@ -6,8 +6,8 @@ hand-over against the version in use: a `case`, with its `probe`, `validation` m
 change brings, and `epochs` tell which of its keys are asked where there are no batches; `change` tells what of the
 judge a change touches and claims; `passed` keeps what passes, `records` says as what, `recorded` keeps what people
 read of anything, and `shown` what a comment shows of it; `handover` reads what the pushed code's run left, as hostile
-data; `holdout`, `challenge` and `score` make the rows and the predictions, from a `table` each; `identity` says what
-makes a version that version; `ledger` counts the `looks` at a holdout, by the `names` of its batches, `levels` says
+data; `holdout`, `challenge` and `score` make the rows and the predictions, from a `table` each, `scorings` all that a
+probe asks for, and `recall` keeps those of the judge's own; `identity` says what makes a version that version; `ledger` counts the `looks` at a holdout, by the `names` of its batches, `levels` says
 how strict each is, `askings` what one spends that is `waiting` for more days, `seal` keeps its numbers; `context`
 gathers what the report tells beside the verdict; `measured` tells the numbers of what has no holdout, by the `noise`
 of what it had before, which the run wrote down (`seeds`), and `self_scored` holds a table that the pipeline scored by
