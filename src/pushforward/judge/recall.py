@@ -18,7 +18,7 @@ from pushforward.git.server import ANSWERS, FOLDER
 from pushforward.judge import identity, ledger
 from pushforward.pipeline.revision import Revision, manifest_bytes, model_digest, sha256
 
-MOST = 16  # the champion's, and those of challengers that may become one, of a few models
+MOST = 32  # the champion's, those of challengers that may become one, and their pictures, of a few models
 LARGEST = 64 * 1024 * 1024
 
 
