@@ -164,9 +164,10 @@ def command(
                 "\n  ".join([ended, asked.text, *lines]),
                 next=why.next or f"in {_where(asked.folder)} of that revision: PYTHONPATH=src {asked.text}",
             )
+    name = asked.setting
     for out in outs:
         if not out.is_file():
-            raise PredictionsError(f"the {asked.setting} command ended well but wrote no {out.name}")
+            raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
 
 
 def _words(asked: Command, places: dict[str, Path], others: Sequence[dict[str, Path]]) -> list[str]:

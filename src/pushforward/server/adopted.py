@@ -229,10 +229,11 @@ def _put(store: Store, oid: str, content: Path | bytes) -> None:
 
 
 def _listed(folder: Path) -> Iterator[tuple[str, str]]:
-    """The SHA-256 of each file of what was kept, by its path; a link is nobody's."""
+    """The SHA-256 of each file of what was kept, by its path; of a link there is none."""
     for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise PushforwardError(f"{path.name} is a link")
-        if path.is_file() and path.name != SAID:
+            yield name, ""
+        elif path.is_file() and name != SAID:
             with path.open("rb") as handle:
-                yield path.relative_to(folder).as_posix(), hashlib.file_digest(handle, "sha256").hexdigest()
+                yield name, hashlib.file_digest(handle, "sha256").hexdigest()
