@@ -7,7 +7,7 @@ import pytest
 
 from pushforward.errors import PushforwardError
 from pushforward.gate.leakage import Trial
-from pushforward.judge.score import LateError, Pair, ScoringError
+from pushforward.judge.score import Pair, ScoringError
 from pushforward.judge.scorings import answers
 
 NOON = datetime.datetime(2013, 5, 1, 12, tzinfo=datetime.UTC)
@@ -26,15 +26,15 @@ def asked(tmp_path):
 class Scorer:
     """A score command that fails for some tables of events, and notes what each of its processes is told."""
 
-    def __init__(self, *bad, error=ScoringError):
-        self.bad, self.error, self.processes = bad, error, []
+    def __init__(self, *bad, late=False):
+        self.bad, self.late, self.processes = bad, late, []
 
     def run(self, pairs):
         told = [pair.events.read_text() for pair in pairs]
         self.processes.append(told)
         for pair, name in zip(pairs, told, strict=True):
             if name in self.bad:
-                raise self.error(f"no {name}")
+                raise ScoringError(f"no {name}", late=self.late)
             pair.out.write_text(str(len(name)))
 
 
@@ -79,7 +79,7 @@ def test_where_it_fails_it_is_told_of_which_table(asked, bad, words):
 
 def test_one_that_was_late_is_not_waited_for_again(asked):
     told, trials = asked
-    scorer = Scorer("events", error=LateError)
-    with pytest.raises(LateError):
+    scorer = Scorer("events", late=True)
+    with pytest.raises(ScoringError, match="no events"):
         answers(scorer.run, read, told, trials, at_once=True)
     assert len(scorer.processes) == 1

@@ -42,14 +42,11 @@ class PredictionsError(PushforwardError):
 
 
 class ScoringError(PushforwardError):
-    """A score command that failed, died, or was late."""
+    """A score command that failed, died, or was `late`."""
 
-    def __init__(self, message: str, *, next: str = "") -> None:  # noqa: A002
+    def __init__(self, message: str, *, next: str = "", late: bool = False) -> None:  # noqa: A002
         super().__init__(message, next=next, exit_code=TOOL)
-
-
-class LateError(ScoringError):
-    """A score command that was stopped because it took too long."""
+        self.late = late
 
 
 class Pair(NamedTuple):
@@ -356,7 +353,8 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise LateError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
+        told = f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped"
+        raise ScoringError(told, late=True) from None
     finally:
         _kill_group(child.pid)
         child.wait()

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward.judge.score import LateError, Pair, PredictionsError, ScoringError
+from pushforward.judge.score import Pair, PredictionsError, ScoringError
 
 if TYPE_CHECKING:
     from pushforward.gate import leakage as honesty
@@ -48,8 +48,10 @@ def _together(run: Run, pairs: Sequence[Pair]) -> bool:
     """Whether one process has scored them all; one that was late is not waited for again."""
     try:
         run(pairs)
-    except LateError:
-        raise
-    except (ScoringError, PredictionsError):
+    except ScoringError as failed:
+        if failed.late:
+            raise
+        return False
+    except PredictionsError:
         return False
     return True
