@@ -395,7 +395,8 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
 
     What the cache holds is copied and hashed here: to start DVC for it would take longer than all the rest of a judge.
     """
-    targets = tuple(target for target in targets if not _from_cache(root, target))
+    stages = _stages(root) if targets else {}
+    targets = tuple(target for target in targets if not _from_cache(root, target, stages))
     if not targets:
         return
     listener = Listener(say)
@@ -406,9 +407,8 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
 
-def _from_cache(root: Path, target: str) -> bool:
+def _from_cache(root: Path, target: str, stages: Mapping[str, Any]) -> bool:
     """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
-    stages = _stages(root)
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
