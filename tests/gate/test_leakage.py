@@ -310,7 +310,7 @@ def flights():
     names = [feature.name for feature in chosen]
     early = (labels["date"] < datetime.date(2013, 1, 21)).to_numpy()
     computed = features.features(rows, events).filter(pl.Series(early))
-    categories = vocabulary(computed, chosen)
+    categories = vocabulary([computed], chosen)
     x, y = matrix(computed, names, categories), labels.filter(pl.Series(early))["late"].to_numpy()
     settings = {"objective": "binary:logistic", "max_depth": 4, "max_bin": 64, "nthread": 1}
     booster, _ = fit(quantized(x, y, names, categories, 64), settings, 15)
