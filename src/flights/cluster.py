@@ -18,7 +18,7 @@ from flights.coded import Coded, Labels
 from flights.errors import TOOL, StageError
 from flights.means import Means
 
-SECONDS = 30  # until a scheduler and its workers have answered
+SECONDS = 10  # until a scheduler and its workers have answered
 LOST = "the Dask cluster lost a worker, or its scheduler, in the fit"
 
 
@@ -77,6 +77,7 @@ def fit(
     """
     import cloudpickle
     import xgboost as xgb
+    from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
     from xgboost import dask as dxgb
@@ -95,7 +96,8 @@ def fit(
                 watched.append((_spread(dxgb, client, coded, max_bin, [validation], ref=train), "validation"))
             watch = own.watch(rounds, *stop_after)
             found = dxgb.train(client, params, train, rounds, evals=watched, callbacks=[watch], verbose_eval=False)
-        except (xgb.core.XGBoostError, KilledWorker, CommClosedError, OSError) as lost:
+        # Which of them depends on who notices first.
+        except (xgb.core.XGBoostError, FutureCancelledError, KilledWorker, CommClosedError, OSError) as lost:
             why = next((line for line in reversed(str(lost).strip().splitlines()) if line.strip()), type(lost).__name__)
             raise StageError(f"{LOST}: {why.strip()[:200]}", next_step="dvc repro", exit_code=TOOL) from None
     return found["booster"], {

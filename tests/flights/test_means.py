@@ -151,7 +151,7 @@ def test_means_that_do_not_go_together_are_refused_with_their_line(project, mean
 
 def test_a_cluster_without_dask_is_refused_with_the_lock_that_has_it(project):
     _set(project, cluster="dask")
-    with pytest.raises(StageError, match="needs dask") as refused:
+    with pytest.raises(StageError, match="needs dask, distributed, pandas, pyarrow") as refused:
         train.main([])
     assert refused.value.exit_code == 6
     assert "requirements/dask.txt" in refused.value.next_step

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import posixpath
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pushforward import files, process, settings
+from pushforward import files, process, settings, text
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
@@ -23,13 +24,14 @@ from pushforward.git.server import Server
 from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
+from pushforward.pipeline import declared, environment, folders, revision
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, folders, revision
+from pushforward.pipeline.fitted import Fitted
 from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.storage import LOCAL, Storage, home, is_project, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
-from pushforward.release.hop import DifferentError, FailedError
+from pushforward.release.hop import DifferentError, ElsewhereError, FailedError
 from pushforward.release.provenance import Content
 from pushforward.settings import Settings
 
@@ -60,14 +62,19 @@ def rebuild(
     *,
     folder: Path,
     progress: Callable[[str], None],
+    how: Fitted = Fitted({}),  # noqa: B008, it is frozen
 ) -> str:
     """Make `source` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
-    Without `golden` no model is asked: what its own run has predicted is among the data.
+    Without `golden` no model is asked: what its own run has predicted is among the data. `how` the model was fitted
+    says what is needed, and whether its bytes come again; where they do not, its metrics have to, within a bound.
     From the DVC remote comes only what was added by hand, imported or frozen. Gives what was the same; raises
-    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails.
+    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails, and
+    `ElsewhereError` where this machine lacks what it needs.
     """
     started = time.monotonic()
+    if how.lacking:
+        raise ElsewhereError(f"cannot be rebuilt here: {how.lacking}")
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root).of(source.model)
     python = _interpreter(source, rules.environment, progress)
@@ -82,8 +89,15 @@ def rebuild(
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
     ran = _repro(root, python, progress)
-    _compare(root, Store(folder / "cache"), read_lock(lock), data)
-    same = f"{ran} stages from raw data, {len(data)} files"
+    stages = read_lock(lock)
+    loose = set() if how.reproducible else _after(stages, rules.model_path)
+    firm = {path: content for path, content in data.items() if not _within(path, loose)}
+    _compare(root, Store(folder / "cache"), stages, firm)
+    same = f"{ran} stages from raw data, {len(firm)} files"
+    if not how.reproducible:
+        near = _compare_metrics(root, own, loose, how)
+        bound = f"{near} metrics within {how.within:g}"
+        return f"{same} the same, {bound}; no bytes of the model are promised; {time.monotonic() - started:.0f} s"
     if golden is not None:
         progress("scoring the holdout")
         rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
@@ -141,6 +155,9 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
         status = child.wait()
     if status != 0:
         stage = stages[-1] if stages else "the pipeline"
+        if any(re.search(rf"exited with {TOOL}\b", line) for line in tail):
+            said = next((line for line in tail if not line.startswith(("ERROR", ">"))), "")
+            raise ElsewhereError(f"cannot be rebuilt here: {stage}: {text.plain(said, 300)}")
         raise FailedError("\n  ".join([f"{stage} failed with exit status {status}", *tail]))
     return len(stages)
 
@@ -195,6 +212,42 @@ def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[
     path = min(makers.get(first) or wrong, key=lambda one: (one.endswith("/"), one))
     who = f"the stage {first} makes another {path}" if first else f"{path} is another one"
     raise DifferentError(who, path, data[path].sha256, wrong[path])
+
+
+def _after(stages: Mapping[str, Any], model: str) -> set[str]:
+    """The outs of the stage that makes the model, and of all that comes after it."""
+    found = {model}
+    while True:
+        reached = [
+            entry
+            for entry in stages.values()
+            if any(_overlap(str(out["path"]), path) for out in entry.get("outs", []) for path in found)
+            or any(_overlap(str(dep["path"]), path) for dep in entry.get("deps", []) for path in found)
+        ]
+        more = {str(out["path"]) for entry in reached for out in entry.get("outs", [])}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _within(path: str, outs: set[str]) -> bool:
+    return any(_overlap(path, out) for out in outs)
+
+
+def _compare_metrics(root: Path, own: Repository, outs: set[str], how: Fitted) -> int:
+    """Hold the metrics among `outs` against those of the commit, within the bound; how many numbers there are."""
+    known, count = declared.here(root), 0
+    for path in sorted(path for path in outs if known.shows(path)):
+        told = declared.numbers(path, own.read("HEAD", path) or b"")
+        found = declared.numbers(path, files.place(root, path).read_bytes())
+        for name, value in told.items():
+            if name not in found or not how.near(value, found[name]):
+                what = f"the metric {name} is not within {how.within:g}"
+                raise DifferentError(what, path, repr(value), repr(found.get(name, "")))
+        count += len(told)
+    if not count:
+        raise FailedError("its bytes are not reproducible, and it has no metric in git to be held against")
+    return count
 
 
 def _overlap(one: str, other: str) -> bool:
