@@ -43,6 +43,25 @@ def test_it_runs_from_the_command_line_in_any_folder_with_a_model(project):
     assert done.stdout == f"{pl.read_parquet('p.parquet').height:,} flights scored\n"
 
 
+def test_several_tables_of_events_are_answered_by_one_process_each_as_if_it_were_alone(project, holdout):
+    _, events = holdout
+    other, instant = "other.parquet", datetime(2013, 3, 14, 15, 0, tzinfo=UTC)
+    events.filter(pl.col("known_at") <= instant).write_parquet(other)
+    main([*HOLDOUT, "a.parquet"])
+    main([HOLDOUT[0], other, "b.parquet"])
+    main([HOLDOUT[0], other, "2.parquet", HOLDOUT[1], "1.parquet"])
+    a, b = pl.read_parquet("a.parquet"), pl.read_parquet("b.parquet")
+    assert pl.read_parquet("1.parquet").equals(a)
+    assert pl.read_parquet("2.parquet").equals(b)
+    assert not a.equals(b)
+
+
+@pytest.mark.parametrize("files", [[], ["rows"], ["rows", "events"], ["rows", "events", "out", "events"]])
+def test_files_that_make_no_pairs_are_refused(files):
+    with pytest.raises(StageError, match=f"{len(files)} files"):
+        main(files)
+
+
 @pytest.mark.ml_test_score("Infra 5")
 def test_a_row_alone_gets_the_probability_it_gets_among_all(holdout):
     rows, events = holdout

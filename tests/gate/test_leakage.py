@@ -8,7 +8,18 @@ import polars as pl
 import pytest
 
 from pushforward.gate import leakage as honesty
-from pushforward.gate.leakage import KNOWN_AT, SEVERAL, UNSTABLE, WHICH, changeable, compare, instants, perturbed, probe
+from pushforward.gate.leakage import (
+    KNOWN_AT,
+    SEVERAL,
+    UNSTABLE,
+    WHICH,
+    changeable,
+    compare,
+    instants,
+    perturbed,
+    probe,
+    trials,
+)
 
 UTC = datetime.UTC
 START = datetime.datetime(2020, 3, 1, tzinfo=UTC)
@@ -97,7 +108,9 @@ def run(world, model, folder, before=None):
         return np.asarray(model(rows, pl.read_parquet(path)), dtype=np.float64)
 
     before = np.asarray(model(rows, events), dtype=np.float64) if before is None else before
-    return probe(rows, events, before, score, key="id", time="at", folder=folder / "probe"), len(scored)
+    asked = trials(rows, events, key="id", time="at", folder=folder / "probe")
+    afters = [(trial, score(trial.told, trial.left)) for trial in asked]
+    return probe(rows, events, before, afters, score, key="id", time="at"), len(scored)
 
 
 def test_an_honest_model_passes_with_one_scoring_an_instant(world, tmp_path):
@@ -183,7 +196,7 @@ def test_a_project_without_events_is_not_scored_again(world, tmp_path):
     rows, events = world
     assert run((rows, events.clear()), honest, tmp_path)[1] == 0
     none = pl.DataFrame({"id": [], "known_at": []}, schema={"id": pl.String, "known_at": pl.Null})
-    assert probe(rows, none, rows["x"].to_numpy(), None, key="id", time="at", folder=tmp_path) is None
+    assert trials(rows, none, key="id", time="at", folder=tmp_path) == []
 
 
 def test_the_instants_lie_on_the_busiest_days_at_different_hours(world):
@@ -329,15 +342,12 @@ def flights_probe(flights, folder, peek=None):
         p = predict(manifest, booster, rows, events)["p"].to_numpy()
         return p if peek is None else p + peek(rows, events)
 
-    return probe(
-        rows,
-        events,
-        model(events),
-        lambda path, out: model(pl.read_parquet(path)),
-        key="flight_id",
-        time="decided_at",
-        folder=folder,
-    )
+    def score(told, _left):
+        return model(pl.read_parquet(told))
+
+    about = {"key": "flight_id", "time": "decided_at"}
+    afters = [(trial, score(trial.told, trial.left)) for trial in trials(rows, events, folder=folder, **about)]
+    return probe(rows, events, model(events), afters, score, **about)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """score: a revision's own command in its checkout, and predictions that want to be more than numbers."""
 
+import ast
 import contextlib
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 from pushforward import parquet
 from pushforward.errors import PushforwardError
 from pushforward.judge import table as tables
-from pushforward.judge.score import PredictionsError, read_predictions, score
+from pushforward.judge.score import Pair, PredictionsError, read_predictions, score, score_each
 
 KEYS = pl.Series("flight_id", [f"f{i}" for i in range(6)])
 
@@ -77,6 +78,34 @@ def test_a_place_inside_a_word_and_a_quoted_word_stay_one_word(tmp_path):
     )
     assert "'a b; touch x'" in out.read_text()
     assert f"'--rows={tmp_path / 'rows with space.parquet'}'" in out.read_text()
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_command_that_repeats_is_told_several_tables_of_events_and_starts_once(tmp_path, others):
+    rows, pairs = tmp_path / "rows.parquet", [Pair(tmp_path / f"{n}.events", tmp_path / f"{n}.out") for n in range(3)]
+    source = "import os, sys\nfor out in sys.argv[4::2]: print((os.getpid(), sys.argv), file=open(out, 'w'))"
+    folder = checkout(tmp_path, source)
+    command = contract("python -m scorer.predict --fast {rows} {events} {out} ...")
+    score_each(folder, command, rows, pairs[: 1 + others], python_bin=Path(sys.executable), timeout=30.0)
+    found = {ast.literal_eval(pair.out.read_text())[0] for pair in pairs[: 1 + others]}
+    assert len(found) == 1
+    told = [str(path) for pair in pairs[: 1 + others] for path in pair]
+    assert ast.literal_eval(pairs[0].out.read_text())[1][1:] == ["--fast", str(rows), *told]
+    assert not any(pair.out.exists() for pair in pairs[1 + others :])
+
+
+def test_each_table_of_predictions_has_to_be_written(tmp_path):
+    pairs = [Pair(tmp_path / f"{n}.events", tmp_path / f"{n}.out") for n in range(2)]
+    folder = checkout(tmp_path, "import pathlib, sys; pathlib.Path(sys.argv[3]).touch()")
+    with pytest.raises(PredictionsError, match=r"wrote no 1\.out"):
+        score_each(
+            folder,
+            contract("python -m scorer.predict {rows} {events} {out} ..."),
+            tmp_path / "rows",
+            pairs,
+            python_bin=Path(sys.executable),
+            timeout=30.0,
+        )
 
 
 def test_a_failure_shows_the_last_lines(tmp_path):

@@ -6,12 +6,11 @@ stop: a jump of the AUC too good to be true asks for a person.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -35,6 +34,14 @@ DAY = 86_400 * SECOND
 Floats = NDArray[np.float64]
 # Scores the rows with the events of the first file, leaves its predictions in the second; in the order of the rows.
 Score = Callable[[Path, Path], Floats]
+
+
+class Trial(NamedTuple):
+    """An instant to probe at: the events with what became known later replaced, and where the predictions go."""
+
+    instant: datetime
+    told: Path
+    left: Path
 
 
 @dataclass(frozen=True)
@@ -124,50 +131,65 @@ def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime
     return np.asarray(decided & stats.differing(before.astype(np.float64), after.astype(np.float64)))
 
 
-def probe(
+def trials(
     rows: pl.DataFrame,
     events: pl.DataFrame,
-    before: Floats,
-    score: Score,
     *,
     key: str,
     time: str,
     folder: Path,
+    suffix: str = ".parquet",
     count: int = INSTANTS,
-) -> Violation | None:
-    """Score again with the future replaced, once an instant; None where no prediction decided by then changed.
+) -> list[Trial]:
+    """What a model is to be told again, once an instant, as tables in `folder`; nothing where no event could leak.
 
-    `before` are the predictions that are judged, in the order of `rows`. The predictions of instant n stay in
-    `folder/n.parquet`. Without events that become known there is nothing that could leak this way. Finding the column
-    costs another half dozen scorings.
+    The predictions of instant n are to be in `folder/n<suffix>`.
     """
     if not applies(events):
-        return None
+        return []
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = instants(rows, time, count)
+    found = []
+    for place, instant in enumerate(instants(rows, time, count)):
+        found.append(Trial(instant, folder / f"{place}-events.parquet", folder / f"{place}{suffix}"))
+        perturbed(events, instant, rows[key]).write_parquet(found[-1].told)
+    return found
 
-    def score_with(parts: Sequence[str] | None, instant: datetime, name: str) -> Floats:
-        told = folder / f"{name}-events.parquet"
-        table = events if parts == [] else perturbed(events, instant, rows[key], parts)
+
+def probe(
+    rows: pl.DataFrame,
+    events: pl.DataFrame,
+    before: Floats,
+    afters: Sequence[tuple[Trial, Floats]],
+    score: Score,
+    *,
+    key: str,
+    time: str,
+) -> Violation | None:
+    """What the trials have shown, None where no prediction decided by their instants changed.
+
+    `before` are the predictions that are judged, `afters` those of each trial, in the order of `rows`. Finding the
+    column costs half a dozen scorings more.
+    """
+
+    def score_with(parts: Sequence[str], trial: Trial) -> Floats:
+        told, left = trial.left.with_name("again-events.parquet"), trial.left.with_stem("again")
+        table = perturbed(events, trial.instant, rows[key], parts) if parts else events
         table.write_parquet(told)
         try:
-            return score(told, folder / f"{name}.parquet")
+            return score(told, left)
         finally:
             told.unlink()
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(chosen))) as pool:
-        afters = list(pool.map(lambda place: score_with(None, chosen[place], str(place)), range(len(chosen))))
-    for instant, after in zip(chosen, afters, strict=True):
+    for trial, after in afters:
+        instant = trial.instant
         if not changed(rows, before, after, instant, time).any():
             continue
-        again = score_with([], instant, "again")
+        again = score_with([], trial)
         if changed(rows, before, again, instant, time).any():
             return _violation(rows, before, again, instant, key, time, UNSTABLE)
         source = _source(
             changeable(events, key),
-            lambda parts: bool(
-                changed(rows, before, score_with(parts, instant, "again"), instant, time).any()  # noqa: B023
-            ),
+            lambda parts: bool(changed(rows, before, score_with(parts, trial), instant, time).any()),  # noqa: B023
         )
         return _violation(rows, before, after, instant, key, time, source)
     return None

@@ -22,7 +22,21 @@ SPOOL = "spool"
 ASKED = "asked"  # runs that no ref asks for
 PUSHED = "pushed"  # tags that were pushed, until it is known what they start
 DELETED = "deleted"  # what deleted branches were at; the policy writes it
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
+KEPT = (
+    "keys",
+    "runs",
+    "locks",
+    "lib",
+    "cache",
+    "environments",
+    "releases",
+    "aside",
+    "deleted",
+    "answers",
+    ASKED,
+    PUSHED,
+    SPOOL,
+)
 TOLD = (
     "server.json",
     "registry.json",

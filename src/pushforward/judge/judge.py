@@ -307,7 +307,6 @@ def _answer(
         # Scoring waits for a child process, most of it for one of the cores.
         scored = None
         if case.champion is not None:
-            case.say(f"champion {case.champion.name}, scored by its own code")
             champion_root, champion_manifest = case.champion_root(case.champion)
             scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
         panel = validation(case, painter, manifest, champion_manifest)
@@ -315,6 +314,7 @@ def _answer(
         theirs = scored.result() if scored else None
     if case.trusted and not answers.wrong:
         challenger = case.predictions(case.scratch("challenger", holdout), keys)
+        case.keep(holdout, case.scratch("challenger", holdout))
     context = background.with_months(context, manifest, champion_manifest)
     manifests, mode = (manifest, champion_manifest), recipe_of(case.mode, manifest, champion_manifest)
     asked = epochs.asked(case, (rows, labels), holdout, made.before, opens=case.trusted and not answers.wrong)

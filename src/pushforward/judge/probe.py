@@ -1,5 +1,6 @@
 """The probe of a case: whether the challenger scores as it was handed over, and knows nothing of the future."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,11 +8,12 @@ import numpy as np
 import polars as pl
 
 from pushforward import files
-from pushforward.errors import USAGE, PushforwardError
+from pushforward.errors import USAGE
 from pushforward.gate import leakage as honesty
 from pushforward.gate import stats
-from pushforward.judge import handover, score
+from pushforward.judge import handover, score, scorings
 from pushforward.judge.case import Case
+from pushforward.judge.score import Pair
 from pushforward.text import figure
 
 
@@ -38,30 +40,36 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | 
     files.remove(root, model.path)  # whatever git has there
     files.copy(case.read.part, handover.MODEL, files.place(root, model.path))
 
-    def answer(told: Path | None, out: Path) -> honesty.Floats:
+    mine = Pair(case.told(case.asked, holdout), case.scratch("challenger", holdout))
+
+    def run(pairs: Sequence[Pair]) -> None:
         try:
-            case.score(case.asked, root, case.question.subject, holdout, told, out)
+            case.score(case.asked, root, case.question.subject, holdout, pairs)
         except score.ScoringError as failed:
-            raise PushforwardError(failed.message, next=failed.next, exit_code=USAGE) from failed
-        return case.predictions(out, keys)
+            failed.exit_code = USAGE  # it is the commit that cannot, and not the machine
+            raise
+
+    def read(path: Path) -> honesty.Floats:
+        return case.predictions(path, keys)
 
     def replaced(told: Path, out: Path) -> honesty.Floats:
         with honesty.with_the_future_replaced():
-            return answer(told, out.with_suffix(mine.suffix))
+            run([Pair(told, out)])
+            return read(out)
 
     case.say(f"challenger, scored again{'' if events is None else ', and with the future replaced'}")
-    mine = case.scratch("challenger", holdout)
-    again = answer(case.told(case.asked, holdout), mine)
+    trials, time, found = list[honesty.Trial](), contract.time, None
+    if events is not None and time is not None:
+        folder = case.work / "probe"
+        trials = honesty.trials(rows, events, key=contract.key, time=time, folder=folder, suffix=mine.out.suffix)
+    again, afters = scorings.answers(run, read, mine, trials, at_once=model.repeats)
     differs = int(stats.differing(before, again).sum())
+    if not differs and events is not None and time is not None:
+        told = [*zip(trials, afters, strict=True)]
+        found = honesty.probe(rows, events, again, told, replaced, key=contract.key, time=time)
     if differs:
         return Answers(f"the model, scored again, gives other predictions than the run handed over in {differs:,} rows")
-    told = _differ(before, again)
-    if events is None or contract.time is None:
-        return Answers("", told)
-    found = honesty.probe(
-        rows, events, again, replaced, key=contract.key, time=contract.time, folder=case.work / "probe"
-    )
-    return Answers(found.sentence() if found else "", told)
+    return Answers(found.sentence() if found else "", _differ(before, again))
 
 
 def _differ(before: honesty.Floats, again: honesty.Floats) -> str:

@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -17,6 +17,7 @@ from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
 from pushforward.pipeline.environment import search_path
 from pushforward.process import clean_environment
+from pushforward.schema import AGAIN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,17 @@ class ScoringError(PushforwardError):
         super().__init__(message, next=next, exit_code=TOOL)
 
 
+class LateError(ScoringError):
+    """A score command that was stopped because it took too long."""
+
+
+class Pair(NamedTuple):
+    """What a model is told, None where its features remember no events; and where its predictions go."""
+
+    events: Path | None
+    out: Path
+
+
 def score(
     checkout: Path,
     contract: "ModelContract",
@@ -64,13 +76,32 @@ def score(
     `{out}` and, where features remember events, `{events}` become absolute paths. The child and all that it starts are
     killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
-    places = {"{rows}": rows, "{out}": out} | ({"{events}": events} if events else {})
+    pair = Pair(events, out)
+    score_each(checkout, contract, rows, [pair], python_bin=python_bin, timeout=timeout, jailed=jailed)
+
+
+def score_each(
+    checkout: Path,
+    contract: "ModelContract",
+    rows: Path,
+    pairs: Sequence[Pair],
+    *,
+    python_bin: Path,
+    timeout: float,
+    jailed: Jailed | None = None,
+) -> None:
+    """The same of the rows told of several tables of events, by one process: of a command that takes them.
+
+    It may take `timeout` seconds for each.
+    """
+    first, *others = [{"{out}": pair.out} | ({"{events}": pair.events} if pair.events else {}) for pair in pairs]
     command(
         checkout,
         Command("score", contract.score, "scoring", contract.folder),
-        places,
+        {"{rows}": rows} | first,
+        others,
         python_bin=python_bin,
-        timeout=timeout,
+        timeout=timeout * len(pairs),
         jailed=jailed,
     )
 
@@ -92,6 +123,7 @@ def command(
     checkout: Path,
     asked: Command,
     places: dict[str, Path],
+    others: Sequence[dict[str, Path]] = (),
     *,
     python_bin: Path,
     timeout: float,
@@ -99,18 +131,15 @@ def command(
 ) -> None:
     """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`.
 
-    `jailed` makes of its words and its folder those that run it in a jail.
+    One that ends in `schema.AGAIN` gets these words once more for each of `others`. `jailed` makes of its words
+    and its folder those that run it in a jail.
     """
-    try:
-        words = shlex.split(asked.text)
-    except ValueError as broken:
-        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
-    for place, path in places.items():
-        words = [word.replace(place, str(path.absolute())) for word in words]
+    words = _words(asked, places, others)
     if words[:1] in (["python"], ["python3"]):
         words[0] = str(python_bin)
-    out = places["{out}"]
-    out.unlink(missing_ok=True)
+    outs = [one["{out}"] for one in (places, *others)]
+    for out in outs:
+        out.unlink(missing_ok=True)
     folder = files.place(checkout, asked.folder) if asked.folder != "." else checkout
     sources = dict.fromkeys(str(place.absolute() / "src") for place in (folder, checkout))
     environment = clean_environment(
@@ -135,9 +164,27 @@ def command(
                 "\n  ".join([ended, asked.text, *lines]),
                 next=why.next or f"in {_where(asked.folder)} of that revision: PYTHONPATH=src {asked.text}",
             )
-    if not out.is_file():
-        name = asked.setting
-        raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
+    for out in outs:
+        if not out.is_file():
+            raise PredictionsError(f"the {asked.setting} command ended well but wrote no {out.name}")
+
+
+def _words(asked: Command, places: dict[str, Path], others: Sequence[dict[str, Path]]) -> list[str]:
+    """The words of a command, with the paths that are meant."""
+    try:
+        words = shlex.split(asked.text)
+    except ValueError as broken:
+        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
+    if tuple(words[-3:]) != AGAIN:
+        return _filled(words, places)
+    *pair, _ = AGAIN
+    return [*_filled(words[:-1], places), *(word for one in others for word in _filled(pair, one))]
+
+
+def _filled(words: list[str], places: dict[str, Path]) -> list[str]:
+    for place, path in places.items():
+        words = [word.replace(place, str(path.absolute())) for word in words]
+    return words
 
 
 def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.float64]":
@@ -308,7 +355,7 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise ScoringError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
+        raise LateError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
     finally:
         _kill_group(child.pid)
         child.wait()
