@@ -100,8 +100,13 @@ def write(folder: Path, years: int, copies: int, count: int) -> int:
                 unfinished = path.with_suffix(".part")
                 pl.concat([tables[place] for tables in days]).write_parquet(unfinished)
                 unfinished.replace(path)
-        rows += int(pl.scan_parquet(paths[0]).select(pl.len()).collect().item())
+        rows += rows_of(folder, month)
     return rows
+
+
+def rows_of(folder: Path, month: str) -> int:
+    """How many flights a month has."""
+    return int(pl.scan_parquet(folder / f"flights-{month}.parquet").select(pl.len()).collect().item())
 
 
 def main() -> None:

@@ -249,13 +249,13 @@ def test_what_is_missing_a_folder_a_link_or_too_large_is_not_opened(tmp_path):
     (tmp_path / "folder.parquet").mkdir()
     os.mkfifo(tmp_path / "pipe.parquet")
     with (tmp_path / "large.parquet").open("wb") as large:
-        large.truncate(201 * 1024 * 1024)
+        large.truncate(1024**3 + 1)
     for name, message in {
         "none": "there is no none",
         "link": "not a regular file",
         "folder": "not a regular file",
         "pipe": "not a regular file",
-        "large": "the limit is 209,715,200",
+        "large": "the limit is 1,073,741,824",
     }.items():
         with pytest.raises(PredictionsError, match=message):
             read_predictions(tmp_path / f"{name}.parquet", KEYS)

@@ -309,6 +309,8 @@ def _answer(
         if case.champion is not None:
             champion_root, champion_manifest = case.champion_root(case.champion)
             scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
+            if events is not None and len(events) > 1:
+                scored.result()  # of so many, memory is scarcer than cores
         panel = validation(case, painter, manifest, champion_manifest)
         answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
@@ -404,11 +406,11 @@ def _evidence(
 def _sound(case: Case, made: Made, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
     """Why nothing can be judged on the holdout, or ""; and what a person must look at."""
     contract, rules = case.contract, case.rules.gate
-    batches = made.batches
     if not case.rules.batched and (wrong := epochs.misplaced(labels[contract.key], case.rules)):
         return wrong, ()
     clusters = None if contract.cluster is None else labels[contract.cluster]
     found = inspection.sample(labels[contract.key], clusters, contract.holdout, case.months)
+    batches = made.batches(found)
     if wrong := inspection.problem(found, batches):
         return wrong, ()
     doubts = [inspection.doubt(found, batches, rules.suspect_rows)]

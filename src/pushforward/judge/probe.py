@@ -24,7 +24,7 @@ class Answers(NamedTuple):
     differ: str = ""
 
 
-def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | None) -> Answers:
+def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: honesty.Told | None) -> Answers:
     """How the challenger scores, once more.
 
     A commit on the default branch is asked again here: it must give the predictions that were handed over, and where
@@ -85,7 +85,7 @@ def _differ(before: honesty.Floats, again: honesty.Floats) -> str:
     )
 
 
-def _handed_over(case: Case, rows: pl.DataFrame, events: pl.DataFrame | None, before: honesty.Floats) -> str:
+def _handed_over(case: Case, rows: pl.DataFrame, events: honesty.Told | None, before: honesty.Floats) -> str:
     folder, contract, suffix = case.read.part / handover.PROBES, case.contract, case.read.predictions.suffix
     if events is None or contract.time is None or not honesty.applies(events):
         return ""

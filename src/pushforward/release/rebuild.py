@@ -1,6 +1,7 @@
 """A version made again: a clean checkout, its locked environment, no cache, the whole pipeline from raw data."""
 
 import contextlib
+import hashlib
 import os
 import posixpath
 import re
@@ -24,7 +25,7 @@ from pushforward.git.server import Server
 from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
-from pushforward.pipeline import declared, environment, folders, revision
+from pushforward.pipeline import declared, environment, folders
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.fitted import Fitted
 from pushforward.pipeline.lock import LOCK, read_lock
@@ -198,7 +199,10 @@ def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[
         # a path that ends so is DVC's list of what is in a folder
         listed = path.endswith("/")
         file = cache.file(oids.get(path[:-1], f"{content.md5}.dir")) if listed else files.place(root, path)
-        return revision.sha256(file.read_bytes()) if file.is_file() else ""
+        if not file.is_file():
+            return ""
+        with file.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
 
     wrong = {path: other for path, content in data.items() if (other := found(path, content)) != content.sha256}
     if not wrong:
