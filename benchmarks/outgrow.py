@@ -41,7 +41,7 @@ GIB = 1 << 30
 EVERY = 0.2  # seconds
 SUBREAPER = 36
 SCOPE = ["systemd-run", "--user", "--scope", "--quiet", "--collect"]
-STAGE = re.compile(r"-m (flights\.\w+|pushforward(?:\.\w+)*(?: \w+)?|dvc \w+)")
+STAGE = re.compile(r"(?:-m |/bin/)(flights\.\w+|pushforward(?:\.\w+)*(?: \w+)?|dvc \w+)")
 
 
 @dataclass
@@ -281,11 +281,12 @@ def main() -> None:
         clone.arrive(months)
         step("all rows", clone, cap, rows, "git", "push", "local", "main")
         verdict = json.loads(clone.run(*pushforward, "report", "HEAD", "--json"))
-        tags = clone.run("git", "ls-remote", "--tags", "local").split()
+        clone.run("git", "fetch", "-q", "--tags", "local")
+        tag = clone.run("git", "tag", "--list", "--sort=-v:refname", "flight-delay@v*").split()[0]
         if asked.verify:
-            step("verify", clone, cap, rows, *pushforward, "verify", verdict.get("version") or "--in-use=staging")
+            step("verify", clone, cap, rows, *pushforward, "verify", tag)
     told = f"{verdict['holdout']['rows']:,} rows of the holdout"
-    print(f"\nverdict {verdict['verdict']} ({verdict['mode']}), {told}; {tags[-1]}")
+    print(f"\nverdict {verdict['verdict']} ({verdict['mode']}), {told}; {tag}")
     sys.exit(0 if verdict["verdict"] == "promote" else 1)
 
 

@@ -191,7 +191,7 @@ def test_a_cluster_on_this_machine_gives_another_model_that_is_as_good_and_promi
     manifest = json.loads((project / "model/manifest.json").read_text())
     version = re.search(r"^dask==([0-9.]+)", (ROOT / "requirements/dask.txt").read_text(), re.MULTILINE)[1]
     told = {"device": "cpu", "memory": "in-core", "input": "host", "cluster": "dask"}
-    assert manifest["fitted"] == told | {"workers": 2, "dask": version, "reproducible": False}
+    assert manifest["fitted"] == told | {"workers": 2, "dask": version, "reproducible": False, "within": 0.02}
     again = json.loads((project / "metrics/metrics.json").read_text())["validation"]
     # Some 6,000 rows: another seed moves them as far.
     assert again["logloss"] == pytest.approx(numbers["logloss"], abs=0.05)

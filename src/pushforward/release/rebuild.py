@@ -151,6 +151,7 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
             if line.startswith(RUNNING):
                 stages.append(line.removeprefix(RUNNING).partition("'")[0])
                 progress(f"{stages[-1]} …")
+                tail = []
             elif line.strip():
                 tail = [*tail[-LAST_LINES:], line]
         status = child.wait()
