@@ -42,6 +42,11 @@ class Fitted:
     within: float = 0.01
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it was fitted on something else than a processor."""
+        return self.device != CPU
+
+    @property
     def lacking(self) -> str:
         """What this machine lacks to fit it again, or ""."""
         if self.device.partition(":")[0] != CUDA or any(any(DEVICES.glob(name)) for name in NVIDIA):

@@ -101,7 +101,8 @@ def rebuild(
         return f"{same} the same, {bound}; no bytes of the model are promised; {time.monotonic() - started:.0f} s"
     if golden is not None:
         progress("scoring the holdout")
-        rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
+        rounding = stats.BETWEEN_DEVICES if how.elsewhere else stats.ROUNDING
+        rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet", rounding)
         same += f" and {rows} golden predictions"
     return f"{same} the same; {time.monotonic() - started:.0f} s"
 
@@ -260,7 +261,7 @@ def _overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
+def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path, rounding: float) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
     contract = rules.contract
     wanted = entry.golden(golden, contract.key, len(contract.classes))
@@ -273,7 +274,7 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
     found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
-        if key not in found or stats.differing(np.array([p]), np.array([found[key]])).any():
+        if key not in found or stats.differing(np.array([p]), np.array([found[key]]), rounding).any():
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )
