@@ -414,6 +414,11 @@ class Server(Section):
         "is judged; red after it, a protected default branch does not take the commit. One that is not started is not "
         "waited for.",
     )
+    adopt: bool | None = Field(
+        default=None,
+        description="Whether a push to the default branch takes over what the run of a pull request with the very same "
+        "files has made and scored, instead of running again. Default: where all who push are trusted (init).",
+    )
     jobs: int = Field(default=2, ge=1, le=64, description="How many runs go on side by side.")
     timeout_minutes: int = Field(default=60, ge=1, le=24 * 60, description="What a run may take.")
     handover_mib: int = Field(default=200, ge=1, le=MOST_MIB, description="What a run may hand over, in MiB.")

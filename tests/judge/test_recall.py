@@ -6,8 +6,9 @@ import pytest
 from tests.judge.test_judge import LOCKS, PARAMS, Project
 
 from pushforward.git.repository import Repository
+from pushforward.git.server import ANSWERS
 from pushforward.judge import recall
-from pushforward.judge.recall import ANSWERS, MOST, Recall
+from pushforward.judge.recall import MOST, Recall
 from pushforward.pipeline import environment
 
 

@@ -22,6 +22,8 @@ SPOOL = "spool"
 ASKED = "asked"  # runs that no ref asks for
 PUSHED = "pushed"  # tags that were pushed, until it is known what they start
 DELETED = "deleted"  # what deleted branches were at; the policy writes it
+ANSWERS = "answers"  # predictions that the judge has made
+ADOPTABLE = "adoptable"  # what runs of pull requests have left, by the tree that they ran
 KEPT = (
     "keys",
     "runs",
@@ -32,7 +34,8 @@ KEPT = (
     "releases",
     "aside",
     "deleted",
-    "answers",
+    ANSWERS,
+    ADOPTABLE,
     ASKED,
     PUSHED,
     SPOOL,

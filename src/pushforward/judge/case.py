@@ -113,6 +113,11 @@ class Case:
         """Whether the pushed code may run here: what is on the default branch may."""
         return self.question.event == "push"
 
+    @property
+    def asks(self) -> bool:
+        """Whether the pushed code is asked here once more; what a server has adopted was asked, and probed, before."""
+        return self.trusted and not self.question.adopted
+
     @cached_property
     def gate(self) -> GateRules:
         """The rules of the gate for these labels."""

@@ -314,7 +314,7 @@ def _answer(
         panel = validation(case, painter, manifest, champion_manifest)
         answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
-    if case.trusted and not answers.wrong:
+    if case.asks and not answers.wrong:
         challenger = case.predictions(case.scratch("challenger", holdout), keys)
         case.keep(holdout, case.scratch("challenger", holdout))
     context = background.with_months(context, manifest, champion_manifest)

@@ -31,12 +31,12 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: honesty.Told | 
 
     A commit on the default branch is asked again here: it must give the predictions that were handed over, and where
     features remember events none of them may change with the future. For a pull request its own jailed run has scored;
-    that is compared.
+    that is compared, and so it is where that run was adopted.
     """
     contract = case.contract
     keys = rows[contract.key]
     before = case.predictions(case.read.predictions, keys)
-    if not case.trusted:
+    if not case.asks:
         return Answers(_handed_over(case, rows, events, before))
     root, model = case.checkout("challenger", case.question.subject), case.asked.contract
     files.remove(root, model.path)  # whatever git has there

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from pushforward.durable import UNFINISHED
 from pushforward.git.remote import is_server
-from pushforward.git.server import FOLDER
+from pushforward.git.server import ANSWERS, FOLDER
 from pushforward.judge import identity, ledger
 from pushforward.pipeline.revision import Revision, manifest_bytes, model_digest, sha256
 
-ANSWERS = "answers"  # in the folder of a server
 MOST = 16  # the champion's, and those of challengers that may become one, of a few models
 LARGEST = 64 * 1024 * 1024
 

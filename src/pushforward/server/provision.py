@@ -10,6 +10,7 @@ from pushforward.actions import workflow
 from pushforward.actions.act import Setup
 from pushforward.actions.workflow import Workflow
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.judge.question import ADOPTED
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import Storage
@@ -31,9 +32,13 @@ def _jail(*, trust: bool) -> jail.Jail:
 
 
 class Provision:
-    """What a workflow of a run gets. `privileged` is one that judges; in `folder` is all that the run writes."""
+    """What a workflow of a run gets. `privileged` is one that judges; in `folder` is all that the run writes.
 
-    def __init__(self, subject: Subject, folder: Path, *, privileged: bool) -> None:
+    Where the hand-over was `adopted`, the judge is told.
+    """
+
+    def __init__(self, subject: Subject, folder: Path, *, privileged: bool, adopted: bool = False) -> None:
+        self.adopted = adopted and privileged
         self.server, self.subject, self.folder, self.privileged = subject.server, subject, folder, privileged
         self.job, self.repository = subject.job, subject.repository
         self.trusted = subject.trusted or privileged
@@ -102,6 +107,7 @@ class Provision:
             "PUSHFORWARD_RUN": self.job.key,
             "PUSHFORWARD_BASE": subject.judged_before if subject.trusted else subject.main,
         }
+        env |= {ADOPTED: "1"} if self.adopted else {}
         return env | self._token() if self.privileged and subject.trusted else env
 
     def _secrets(self) -> Mapping[str, str]:
