@@ -168,6 +168,9 @@ class Clone:
             r"  workflows: \[train, judge\]",
             "  timeout_minutes: 1440\n  handover_mib: 2000\n\\g<0>",
         )
+        for name in ("train", "judge", "verify"):
+            path = self.folder / f".github/workflows/{name}.yml"
+            path.write_text(re.sub(r"timeout-minutes: \d+", "timeout-minutes: 1440", path.read_text()))
         (self.folder / ".venv").symlink_to(self.python.parent.parent)
         self.run("git", "config", "user.name", "Outgrow")
         self.run("git", "config", "user.email", "outgrow@example.org")
@@ -245,7 +248,7 @@ def capped(cap: int, group: Path | None) -> str:
         words = [*SCOPE, "-p", f"MemoryMax={cap}", "-p", "MemorySwapMax=0", sys.executable, *sys.argv]
         os.execvpe(words[0], words, os.environ | {"OUTGROW_SCOPE": "1"})
     resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
-    return "RLIMIT_DATA, each process, and the sum watched every 0.2 s"
+    return "RLIMIT_DATA, each process, also in the jail, and the sum watched every 0.2 s"
 
 
 def main() -> None:
