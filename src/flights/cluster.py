@@ -62,7 +62,7 @@ def workers(client: Any) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
-def fit(
+def fit_on(
     client: Any,
     coded: Coded,
     params: dict[str, Any],

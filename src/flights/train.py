@@ -18,12 +18,12 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from flights import cluster, means
 from flights.booster import SCHEMA, Matrix, best_round, fit, matrix, plain, sha256, threads, vocabulary
 from flights.catalog import FEATURES, Feature, Group
+from flights.cluster import connected, fit_on, workers
 from flights.coded import Coded, Labels, Part, held, scratch
 from flights.errors import StageError, run_stage
-from flights.means import Means
+from flights.means import Means, check, told
 from flights.metrics import auc, log_loss
 from flights.params import Section, Split, read_section, read_split
 from flights.schema import (
@@ -190,7 +190,7 @@ class Fitter:
     ) -> tuple[Any, dict[str, list[float]]]:
         max_bin = self.settings.max_bin
         if self.client is not None:
-            return cluster.fit(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
+            return fit_on(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
         params = self.params | {"nthread": threads()}
         watched = validation and plain(validation[0], coded.names, coded.categories, validation[1])
         with scratch() as folder:
@@ -230,13 +230,13 @@ def main(_: list[str]) -> None:
     split = read_split()
     settings = read_section("train", Train)
     chosen = chosen_features(read_section("features", Features).groups)
-    means.check(settings)
+    check(settings)
     parts = parts_of(split.training, settings)
     rows = sum(rows_in(_feature_file(month)) for month in split.training)
     months = f"{split.training[0]} to {split.training[-1]}"
     print(f"{rows:,} flights of {months}, {len(chosen)} features", flush=True)
 
-    with cluster.connected(settings) if settings.cluster == "dask" else nullcontext() as client:
+    with connected(settings) if settings.cluster == "dask" else nullcontext() as client:
         fitter = Fitter(chosen, settings, client)
         print(f"fit before {split.validation}, watched on {split.validation}", flush=True)
         rounds, curve, scored = fitter.pick_rounds(parts[:-1], parts[-1]())
@@ -244,7 +244,7 @@ def main(_: list[str]) -> None:
         write_learning(curve, Path("metrics/learning.csv"))
         print(f"fit up to {split.training[-1]}, {rounds} rounds", flush=True)
         booster, categories = fitter.fit_all(parts, rounds)
-        fitted = means.told(settings, cluster.workers(client) if client is not None else 0)
+        fitted = told(settings, workers(client) if client is not None else 0)
     folder = Path("model")
     folder.mkdir(exist_ok=True)
     booster.save_model(folder / BOOSTER)
