@@ -161,6 +161,7 @@ def test_a_cluster_without_dask_is_refused_with_the_lock_that_has_it(project):
 def dask_bin() -> Path:
     """The environment of `make env-dask`, built where it is not there yet."""
     folder = ROOT / ".venv-dask"
+    (ROOT / ".pytest_cache").mkdir(exist_ok=True)
     with (ROOT / ".pytest_cache" / "dask.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         built = subprocess.run(["make", "-s", "env-dask"], cwd=ROOT, capture_output=True, text=True, check=False)
