@@ -87,7 +87,10 @@ def no_cuda() -> str:
 
 def told(means: Means, workers: int) -> dict[str, Any]:
     """What the manifest says of a fit on so many workers, 0 without a cluster; `reproducible`: to the byte."""
-    found: dict[str, Any] = {"device": means.device, "memory": means.memory, "input": "host", "cluster": means.cluster}
+    import xgboost as xgb
+
+    found: dict[str, Any] = {"xgboost": xgb.__version__, "device": means.device, "memory": means.memory}
+    found |= {"input": "host", "cluster": means.cluster}
     if means.cluster == "none":
         return found | {"reproducible": True}
     # Its workers sum in the order in which they answer.

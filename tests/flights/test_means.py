@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import xgboost
 
 from flights import evaluate, holdout, train
 from flights.errors import StageError
@@ -47,6 +48,7 @@ def test_a_fit_from_files_gives_the_bytes_of_a_fit_in_memory_and_leaves_no_file(
     )
     manifest = json.loads((project / "model/manifest.json").read_text())
     fitted = {"device": "cpu", "memory": "external", "input": "host", "cluster": "none", "reproducible": True}
+    fitted |= {"xgboost": xgboost.__version__}
     assert manifest["fitted"] == fitted
     assert json.loads((trained / "model/manifest.json").read_text())["fitted"] == fitted | {"memory": "in-core"}
 
@@ -123,8 +125,6 @@ def test_a_gpu_where_there_is_none_is_refused_before_anything_is_fitted(project,
 
 
 def test_a_gpu_that_xgboost_does_not_find_is_refused(project, monkeypatch):
-    import xgboost
-
     _set(project, device="cuda")
     monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": True})
     with pytest.raises(StageError, match="there is no GPU that XGBoost can use") as refused:
@@ -191,7 +191,7 @@ def test_a_cluster_on_this_machine_gives_another_model_that_is_as_good_and_promi
     evaluate.main([])
     manifest = json.loads((project / "model/manifest.json").read_text())
     version = re.search(r"^dask==([0-9.]+)", (ROOT / "requirements/dask.txt").read_text(), re.MULTILINE)[1]
-    told = {"device": "cpu", "memory": "in-core", "input": "host", "cluster": "dask"}
+    told = {"xgboost": xgboost.__version__, "device": "cpu", "memory": "in-core", "input": "host", "cluster": "dask"}
     assert manifest["fitted"] == told | {"workers": 2, "dask": version, "reproducible": False, "within": 0.02}
     again = json.loads((project / "metrics/metrics.json").read_text())["validation"]
     # Some 6,000 rows: another seed moves them as far.
