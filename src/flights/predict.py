@@ -15,7 +15,8 @@ from flights.booster import SCHEMA, matrix, sha256
 from flights.catalog import GROUPS
 from flights.errors import SETTINGS, StageError, run_stage
 from flights.features import Asked
-from flights.schema import EVENTS, PREDICTIONS, ROWS, read_table, write_table
+from flights.schema import PREDICTIONS, ROWS, read_table, write_table
+from flights.spells import spells, together
 
 MODEL = Path("model")
 
@@ -69,9 +70,15 @@ def main(arguments: list[str]) -> None:
         )
     rows, *pairs = (Path(argument) for argument in arguments)
     manifest, booster = load()
-    asked = Asked(read_table(rows, ROWS, required=[name for name in ROWS if name != "tailnum"]))
-    for events, out in zip(pairs[::2], pairs[1::2], strict=True):
-        predictions = predict(manifest, booster, asked, read_table(events, EVENTS, required=["known_at", "kind"]))
+    told = list(zip(pairs[::2], pairs[1::2], strict=True))
+    found: list[list[pl.DataFrame]] = [[] for _ in told]
+    parts = spells(read_table(rows, ROWS, required=[name for name in ROWS if name != "tailnum"]))
+    for spell in parts:
+        asked = Asked(spell.rows)
+        for answers, (events, _) in zip(found, told, strict=True):
+            answers.append(predict(manifest, booster, asked, spell.events(events)))
+    for answers, (_, out) in zip(found, told, strict=True):
+        predictions = together(parts, answers)
         write_table(predictions, out)
         print(f"{predictions.height:,} flights scored", flush=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flights import spells
 from flights.booster import matrix, plain
 from flights.errors import StageError
 from flights.predict import load, main, predict
@@ -54,6 +55,28 @@ def test_several_tables_of_events_are_answered_by_one_process_each_as_if_it_were
     assert pl.read_parquet("1.parquet").equals(a)
     assert pl.read_parquet("2.parquet").equals(b)
     assert not a.equals(b)
+
+
+def test_many_rows_are_scored_month_by_month_as_if_at_once(project, monkeypatch):
+    rows, events = (
+        pl.concat([pl.read_parquet(f"data/valid/{table}/2013-0{month}.parquet") for month in (2, 3)])
+        for table in ("rows", "events")
+    )
+    # Months lie among each other, and February hears of flights that are listed for March.
+    rows.sample(fraction=1, shuffle=True, seed=1).write_parquet("rows.parquet")
+    events.with_columns(
+        pl.when(pl.col("kind") == "scheduled").then(pl.col("known_at").dt.offset_by("-40d")).otherwise("known_at")
+    ).write_parquet("events.parquet")
+    main(["rows.parquet", "events.parquet", "whole.parquet"])
+    monkeypatch.setattr(spells, "AT_ONCE", 100)
+    main(["rows.parquet", "events.parquet", "parts.parquet", "data/valid/events/2013-03.parquet", "other.parquet"])
+    assert pl.read_parquet("parts.parquet").equals(pl.read_parquet("whole.parquet"))
+    assert not pl.read_parquet("other.parquet").equals(pl.read_parquet("whole.parquet"))
+    parts = spells.spells(pl.read_parquet("rows.parquet"))
+    assert [part.rows["dep_local"].dt.month().unique().to_list() for part in parts] in ([[2], [3]], [[3], [2]])
+    events.with_columns(kind=pl.lit(None, pl.String)).write_parquet("events.parquet")
+    with pytest.raises(StageError, match="column kind has missing values in"):
+        main(["rows.parquet", "events.parquet", "parts.parquet"])
 
 
 @pytest.mark.parametrize("files", [[], ["rows"], ["rows", "events"], ["rows", "events", "out", "events"]])

@@ -32,6 +32,8 @@ SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
 Floats = NDArray[np.float64]
+# Events in order, part by part, of which no more than one is in memory.
+Told = Sequence[pl.LazyFrame]
 # Scores the rows with the events of the first file, leaves its predictions in the second; in the order of the rows.
 Score = Callable[[Path, Path], Floats]
 
@@ -88,27 +90,41 @@ def instants(rows: pl.DataFrame, time: str, count: int = INSTANTS) -> tuple[date
     return tuple(datetime.fromtimestamp(at / SECOND, UTC) for at in sorted(chosen))
 
 
+class Part(NamedTuple):
+    """Which part of all events a table of them is: its place, and whether it is the last."""
+
+    place: int = 0
+    last: bool = True
+
+
 def perturbed(
-    events: pl.DataFrame, instant: datetime, keys: pl.Series, parts: Sequence[str] | None = None
+    events: pl.DataFrame,
+    instant: datetime,
+    keys: pl.Series,
+    parts: Sequence[str] | None = None,
+    part: Part = Part(),  # noqa: B008, it is frozen
 ) -> pl.DataFrame:
     """`events` with everything that became known after `instant` replaced; the same for the same arguments.
 
     Every value of every column but the key (the column named as `keys` is) becomes another one of that column; the
     moments from which events are known move but stay after `instant`; some events go and more come, about `keys` that
-    are drawn at random. `parts` limits this to some of `changeable(events, keys.name)`. Earlier events keep their
-    bytes and their order; later ones follow, ordered by `known_at`.
+    are drawn at random. `parts` limits this to some of `changeable(events.columns, keys.name)`. Earlier events keep
+    their bytes and their order; later ones follow, ordered by `known_at`. Of a `part` of all events values and moments
+    are those of that part: parts that follow each other in time still do.
     """
-    chosen = changeable(events, keys.name) if parts is None else parts
+    chosen = changeable(events.columns, keys.name) if parts is None else parts
     at = _microseconds(events[KNOWN_AT])
     moment = _moment(instant)
     is_later = (at > moment).fill_null(value=False)
     earlier, later = events.filter(~is_later), events.filter(is_later)
-    random = np.random.default_rng(moment % 2**63)
-    span = max(int(at.max() or moment), moment) - moment + DAY  # type: ignore[arg-type]
+    random = np.random.default_rng([moment % 2**63, part.place] if part.place else moment % 2**63)
+    first, end = (int(one or moment) for one in (at.min(), at.max()))  # type: ignore[arg-type]
+    begin = max(first - SECOND, moment) if part.place else moment
+    span = max(end - begin, 0) + (DAY if part.last else SECOND)
     if WHICH in chosen:
         later = _other_events(events, later, keys, random)
     replaced = [
-        _moments(later, moment, span, random) if column == KNOWN_AT else _others(later[column], events[column], random)
+        _moments(later, begin, span, random) if column == KNOWN_AT else _others(later[column], events[column], random)
         for column in chosen
         if column != WHICH
     ]
@@ -116,13 +132,34 @@ def perturbed(
     if WHICH in chosen and KNOWN_AT not in chosen:
         # An event that was drawn from the time before must not stay there.
         stays = (_microseconds(later[KNOWN_AT]) > moment).fill_null(value=False)
-        later = later.with_columns(later[KNOWN_AT].zip_with(stays, _moments(later, moment, span, random)))
+        later = later.with_columns(later[KNOWN_AT].zip_with(stays, _moments(later, begin, span, random)))
     return pl.concat([earlier, later.sort(KNOWN_AT, maintain_order=True)])
 
 
-def changeable(events: pl.DataFrame, key: str) -> list[str]:
+def write_perturbed(
+    events: Told, instant: datetime, keys: pl.Series, path: Path, parts: Sequence[str] | None = None
+) -> None:
+    """Leave all events with the future replaced at `path`; as they are where `parts` is empty."""
+
+    def made(place: int) -> pl.DataFrame:
+        table = events[place].collect()
+        of_all = Part(place, last=place + 1 == len(events))
+        return table if parts == [] else perturbed(table, instant, keys, parts, of_all)
+
+    if len(events) == 1:
+        made(0).write_parquet(path)
+        return
+    pieces = [path.with_name(f"{path.stem}-{place}{path.suffix}") for place in range(len(events))]
+    for place, piece in enumerate(pieces):
+        made(place).write_parquet(piece)
+    pl.concat([pl.scan_parquet(piece, glob=False) for piece in pieces]).sink_parquet(path)
+    for piece in pieces:
+        piece.unlink()
+
+
+def changeable(columns: Sequence[str], key: str) -> list[str]:
     """What `perturbed` can replace: every column but the key, `known_at` last, then `WHICH`."""
-    return [*(name for name in events.columns if name not in {key, KNOWN_AT}), KNOWN_AT, WHICH]
+    return [*(name for name in columns if name not in {key, KNOWN_AT}), KNOWN_AT, WHICH]
 
 
 def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime, time: str) -> NDArray[np.bool_]:
@@ -133,7 +170,7 @@ def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime
 
 def trials(
     rows: pl.DataFrame,
-    events: pl.DataFrame,
+    events: Told,
     *,
     key: str,
     time: str,
@@ -151,13 +188,13 @@ def trials(
     found = []
     for place, instant in enumerate(instants(rows, time, count)):
         found.append(Trial(instant, folder / f"{place}-events.parquet", folder / f"{place}{suffix}"))
-        perturbed(events, instant, rows[key]).write_parquet(found[-1].told)
+        write_perturbed(events, instant, rows[key], found[-1].told)
     return found
 
 
 def probe(
     rows: pl.DataFrame,
-    events: pl.DataFrame,
+    events: Told,
     before: Floats,
     afters: Sequence[tuple[Trial, Floats]],
     score: Score,
@@ -173,8 +210,7 @@ def probe(
 
     def score_with(parts: Sequence[str], trial: Trial) -> Floats:
         told, left = trial.left.with_name("again-events.parquet"), trial.left.with_stem("again")
-        table = perturbed(events, trial.instant, rows[key], parts) if parts else events
-        table.write_parquet(told)
+        write_perturbed(events, trial.instant, rows[key], told, parts)
         try:
             return score(told, left)
         finally:
@@ -188,7 +224,7 @@ def probe(
         if changed(rows, before, again, instant, time).any():
             return _violation(rows, before, again, instant, key, time, UNSTABLE)
         source = _source(
-            changeable(events, key),
+            changeable(columns_of(events), key),
             lambda parts: bool(changed(rows, before, score_with(parts, trial), instant, time).any()),  # noqa: B023
         )
         return _violation(rows, before, after, instant, key, time, source)
@@ -197,7 +233,7 @@ def probe(
 
 def compare(
     rows: pl.DataFrame,
-    events: pl.DataFrame,
+    events: Told,
     before: Floats,
     afters: Sequence[Floats],
     *,
@@ -210,7 +246,7 @@ def compare(
     `source` is what that run says of the column: taken only where the events have such a thing.
     """
     chosen = instants(rows, time, len(afters))
-    known = source if source in {*changeable(events, key), SEVERAL, UNSTABLE} else SEVERAL
+    known = source if source in {*changeable(columns_of(events), key), SEVERAL, UNSTABLE} else SEVERAL
     for instant, after in zip(chosen, afters, strict=True):
         if changed(rows, before, after, instant, time).any():
             return _violation(rows, before, after, instant, key, time, known)
@@ -227,9 +263,17 @@ def with_the_future_replaced() -> Iterator[None]:
         raise PushforwardError(said, next=failed.next, exit_code=failed.exit_code) from failed
 
 
-def applies(events: pl.DataFrame) -> bool:
+def applies(events: Told) -> bool:
     """Whether anything in the events becomes known at some moment."""
-    return events.height > 0 and events[KNOWN_AT].null_count() < events.height
+    if KNOWN_AT not in columns_of(events):
+        return False
+    known = pl.col(KNOWN_AT).is_not_null().any()
+    return any(part.select(known).collect().item() for part in events)
+
+
+def columns_of(events: Told) -> list[str]:
+    """The columns that they have."""
+    return events[0].collect_schema().names()
 
 
 def _violation(

@@ -19,6 +19,7 @@ from pushforward.pipeline.checkout import checkout
 if TYPE_CHECKING:
     import polars as pl
 
+    from pushforward.gate.leakage import Told
     from pushforward.settings import Settings
 
 
@@ -80,7 +81,7 @@ def _ask(asked: _Prepared, python: Path, out: Path, say: Callable[[str], None], 
     def run(pairs: Sequence[Pair]) -> None:
         score_each(asked.own, contract, given, pairs, python_bin=python, timeout=SCORE_SECONDS)
 
-    events = holdouts.events(given.parent, asked.rules) if probe and contract.time is not None else None
+    events = holdouts.told(given.parent, asked.rules) if probe and contract.time is not None else None
     if events is None or contract.time is None:
         run([told])
         say(f"scored {contract.holdout}")
@@ -93,7 +94,7 @@ class _Probed(NamedTuple):
     """Rows and events of a holdout, and the names of their columns."""
 
     rows: "pl.DataFrame"
-    events: "pl.DataFrame"
+    events: "Told"
     key: str
     time: str
 

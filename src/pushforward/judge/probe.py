@@ -14,6 +14,8 @@ from pushforward.gate import stats
 from pushforward.judge import handover, score, scorings
 from pushforward.judge.case import Case
 from pushforward.judge.score import Pair
+from pushforward.pipeline import fitted
+from pushforward.pipeline.revision import manifest_of
 from pushforward.text import figure
 
 
@@ -24,7 +26,7 @@ class Answers(NamedTuple):
     differ: str = ""
 
 
-def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | None) -> Answers:
+def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: honesty.Told | None) -> Answers:
     """How the challenger scores, once more.
 
     A commit on the default branch is asked again here: it must give the predictions that were handed over, and where
@@ -63,7 +65,9 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: pl.DataFrame | 
         folder = case.work / "probe"
         trials = honesty.trials(rows, events, key=contract.key, time=time, folder=folder, suffix=mine.out.suffix)
     again, afters = scorings.answers(run, read, mine, trials, at_once=model.repeats)
-    differs = int(stats.differing(before, again).sum())
+    # What was fitted on another device may have been asked on it too; here it is asked on this machine's own.
+    elsewhere = fitted.of(manifest_of(case.read.part / handover.MODEL)).elsewhere
+    differs = int(stats.differing(before, again, stats.BETWEEN_DEVICES if elsewhere else stats.ROUNDING).sum())
     if not differs and events is not None and time is not None:
         told = [*zip(trials, afters, strict=True)]
         found = honesty.probe(rows, events, again, told, replaced, key=contract.key, time=time)
@@ -85,7 +89,7 @@ def _differ(before: honesty.Floats, again: honesty.Floats) -> str:
     )
 
 
-def _handed_over(case: Case, rows: pl.DataFrame, events: pl.DataFrame | None, before: honesty.Floats) -> str:
+def _handed_over(case: Case, rows: pl.DataFrame, events: honesty.Told | None, before: honesty.Floats) -> str:
     folder, contract, suffix = case.read.part / handover.PROBES, case.contract, case.read.predictions.suffix
     if events is None or contract.time is None or not honesty.applies(events):
         return ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pushforward.settings import ModelContract, Settings
 
-LIMIT_BYTES = 200 * 1024 * 1024
+LIMIT_BYTES = 1024**3  # on disk; what is read of it is bounded by the rows that are asked
 HOLDOUT = "the holdout"  # what the rows of predictions are among
 SCORE_SECONDS = 600.0
 Jailed = Callable[[list[str], Path], list[str]]
@@ -262,11 +262,16 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
     wanted: dict[str, list[Any]] = {contract.key: [], contract.label: [] if contract.classes else numbers}
     wanted |= dict.fromkeys(contract.predicted, numbers)
     wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
-    frame = _table(path, wanted, exactly=False)
     column = contract.cluster if params.MONTH.fullmatch(month) else None
-    clusters = None if column is None else frame[column].cast(pl.String)
-    if clusters is not None and clusters.str.contains(DATED).any():
-        frame = frame.filter(clusters.str.starts_with(month))
+
+    def of_month(whole: pl.LazyFrame) -> pl.LazyFrame:
+        clusters = pl.lit(None) if column is None else pl.col(column).cast(pl.String)
+        dated = (
+            column is not None and whole.select(clusters.str.contains(DATED).any()).collect(engine="streaming").item()
+        )
+        return whole.filter(clusters.str.starts_with(month)) if dated else whole
+
+    frame = _table(path, wanted, exactly=False, of=of_month)
     if not frame.height:
         raise PredictionsError(f"{path.name} has no row of the validation {params.noun((month,))} {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
@@ -279,15 +284,25 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
 
 
 def _table(
-    path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None, among: str = HOLDOUT
+    path: Path,
+    wanted: "dict[str, list[Any]]",
+    *,
+    exactly: bool,
+    rows: int | None = None,
+    among: str = HOLDOUT,
+    of: "Callable[[pl.LazyFrame], pl.LazyFrame] | None" = None,
 ) -> "pl.DataFrame":
-    """A table that may be anything: size, columns, types (any where none is named), rows, then the content."""
+    """A table that may be anything: size, columns, types (any where none is named), rows, then the content.
+
+    `of` says which of its rows are read: those alone have to fit into memory.
+    """
     import polars as pl
 
     _check_file(path)
     pointers.refuse(path, path.name)
     if path.suffix == table.CSV:
-        return _csv(path, wanted, exactly=exactly, rows=rows, among=among)
+        frame = _csv(path, wanted, exactly=exactly, rows=rows, among=among)
+        return frame if of is None else of(frame.lazy()).collect()
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -296,8 +311,13 @@ def _table(
             if kinds and schema[column] not in kinds:
                 raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
         _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows, among)
-        parquet.check(path, path.name)
-        return lazy.select(list(wanted)).collect()
+        asked = lazy.select(list(wanted))
+        if of is None:
+            parquet.check(path, path.name)
+            return asked.collect()
+        part = of(asked)
+        parquet.check_part(path, path.name, part.select(pl.len()).collect(engine="streaming").item() * len(wanted))
+        return part.collect(engine="streaming")
     except pl.exceptions.PolarsError as broken:
         said = str(broken).splitlines()[0][:200]
         raise PredictionsError(f"{path.name} is not a readable parquet file: {said}") from None

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pushforward import parquet
+from pushforward.judge.holdout import EVENTS_AT_ONCE
 from pushforward.judge.score import Pair, PredictionsError, ScoringError
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def answers(
     try:
         if not (at_once and again and _together(run, [*again, told])):
             run([told])
-            with honesty.with_the_future_replaced(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            with honesty.with_the_future_replaced(), ThreadPoolExecutor(_beside(told)) as pool:
                 list(pool.map(lambda pair: run([pair]), again))
         before = read(told.out)
         with honesty.with_the_future_replaced():
@@ -42,6 +44,12 @@ def answers(
     finally:
         for trial in trials:
             trial.told.unlink(missing_ok=True)
+
+
+def _beside(told: Pair) -> int:
+    """How many processes score side by side: of so many events that they are not read at once, memory is for one."""
+    size = parquet.measure(told.events) if told.events else None
+    return 1 if size is not None and size.rows > EVENTS_AT_ONCE else os.cpu_count() or 1
 
 
 def _together(run: Run, pairs: Sequence[Pair]) -> bool:
