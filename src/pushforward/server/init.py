@@ -81,7 +81,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     repository = Repository(clone)
     clone = _project(repository)
     from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
-    from pushforward.server import foreign
+    from pushforward.server import distant, foreign
 
     wanted = settings.load(clone)
     branch, why = default_branch(repository)
@@ -117,6 +117,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
     made = _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    if distant.keep(made, clone):
+        say("login    to the store, of .dvc/config.local: kept with the server's keys, for runs of the default branch")
     foreign.take(made.repository, repository, next(iter(wanted.project.models)), say)
     return made
 
