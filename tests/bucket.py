@@ -3,50 +3,75 @@
 import contextlib
 import threading
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 NAME = "bucket"
-LOGIN = {"AWS_ACCESS_KEY_ID": "ann", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+CONFIG = """\
+[core]
+    analytics = false
+    remote = store
+['remote "store"']
+    url = s3://bucket/dvc
+    endpointurl = {url}
+    verify = true
+"""
 
 
 @dataclass
 class Bucket:
-    """An S3 at `url` with one empty bucket. A request takes `delay` seconds more than it needs."""
+    """An S3 at `url` with one empty bucket. Requests take `delay` seconds more; what `loses` is taken and not kept.
 
-    delay: float = 0.0
+    `asked` is (method, path) of each request in its order, `most` how many of a method were under way at a time.
+    """
+
+    delay: float
     url: str = ""
+    loses: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
-    most: int = 0
-    _now: int = 0
+    _most: Counter[str] = field(default_factory=Counter)
+    _now: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def forget(self) -> None:
         """Begin to count anew."""
-        self.asked, self.most = [], 0
+        self.asked.clear()
+        self._most.clear()
 
     def of(self, method: str) -> list[str]:
         """The paths that were asked for by this method, in the order in which that was."""
         return [path for one, path in self.asked if one == method]
 
-    def wrap(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    def most_of(self, method: str) -> int:
+        """How many requests of a method were under way at the same time, at most."""
+        return self._most[method]
+
+    def around(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         """The application, with each request counted from its first byte to its last."""
 
-        def held(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        def held(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
             with self._lock:
-                self.asked.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-                self._now += 1
-                self.most = max(self.most, self._now)
+                self.asked.append((method, path))
+                self._now[method] += 1
+                self._most[method] = max(self._most[method], self._now[method])
             try:
                 time.sleep(self.delay)
+                if self.loses and method == "PUT" and "/files/md5/" in path:
+                    environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+                    start("200 OK", [("ETag", '"0"'), ("Content-Length", "0")])
+                    return [b""]
                 return list(app(environ, start))
             finally:
                 with self._lock:
-                    self._now -= 1
+                    self._now[method] -= 1
 
         return held
 
@@ -61,19 +86,20 @@ class _Quiet(WSGIRequestHandler):
 @contextlib.contextmanager
 def bucket(delay: float = 0.0) -> Iterator[Bucket]:
     """A server of S3 with an empty bucket, until the block ends."""
-    made = Bucket(delay)
-    app = made.wrap(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)  # type: ignore[arg-type]
+    made = Bucket(0.0)
+    app: Any = made.around(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        import boto3
-
-        names = {"aws_access_key_id": "ann", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        boto3.client("s3", endpoint_url=made.url, **names).create_bucket(Bucket=NAME)
+        urllib.request.urlopen(urllib.request.Request(f"{made.url}/moto-api/reset", method="POST"))  # of one before
+        login = {"aws_access_key_id": "ann", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=made.url, **login).create_bucket(Bucket=NAME)
+        made.delay = delay
         made.forget()
         yield made
     finally:
         server.shutdown()
+        server.server_close()
         thread.join()

@@ -163,7 +163,7 @@ def reproduce(
                 result.pulled += _bring(root, repo, (*wanted, *_cached(repo, root, shown)))
             if push:
                 sent = remote.before_push(repo)
-                result.pushed = repo.push(run_cache=True)
+                result.pushed = remote.send(repo, sent)
                 remote.read_back(repo, sent)
     result.stages = listener.stages
     _settle(root, result, before, still, always)
@@ -210,7 +210,8 @@ def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool, keep: 
 def _bring(root: Path, repo: Any, outs: Iterable[str]) -> int:
     """Fetch those of the outs that are not here; how many objects those were."""
     missing = [str((root / out).absolute()) for out in outs if not (root / out).exists()]
-    return int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
+    count = remote.fetch_outs(repo, missing)
+    return count + int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
 
 
 def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
@@ -287,7 +288,8 @@ def _pull_folders(repo: Any, last: str = "") -> int:
         wanted |= {folder for folder in _folders(repo.index.graph) if any(path.startswith(folder) for path in more)}
     if not needed:
         return 0
-    return int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
+    count = remote.fetch_outs(repo, needed)
+    return count + int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
 
 
 def _folders(stages: Iterable[Any]) -> set[str]:
@@ -395,7 +397,9 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
     listener = Listener(say)
     listener.transferring = True
     with opened(root, listener) as repo:
-        repo.pull(targets=[str((root / target).absolute()) for target in targets], allow_missing=False)
+        places = [str((root / target).absolute()) for target in targets]
+        remote.fetch_outs(repo, places)
+        repo.pull(targets=places, allow_missing=False)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 

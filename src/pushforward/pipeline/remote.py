@@ -7,7 +7,7 @@ import os
 import posixpath
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,17 +139,10 @@ def _exchange(remote: Any, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         own = Path(folder) / TRIED
         own.write_bytes(WORDS)
-        try:
+        with _answers(f"{name} cannot be reached"):
             remote.fs.put_file(str(own), place)
             with remote.fs.open(place, "rb") as handle:
                 found = handle.read()
-        except ImportError:
-            raise  # a driver that is not installed is told with its name
-        except Exception as failed:  # each store's library has errors of its own
-            why = plain(" ".join(str(failed).split())) or "no reason given"
-            raise PushforwardError(
-                f"{name} cannot be reached: {type(failed).__name__}: {why[:300]}", next=MEND, exit_code=TOOL
-            ) from failed
     if found != WORDS:
         raise PushforwardError(f"{name} gives back other bytes than it took", next=MEND, exit_code=TOOL)
 
@@ -170,23 +163,63 @@ def lacking(repo: Any, outs: Mapping[str, str]) -> list[str]:
     return [path for path, oid in outs.items() if oid not in there or not inside.get(oid, set()) <= there]
 
 
+def _in_the_web(odb: Any) -> bool:
+    return str(odb.fs.protocol).startswith("http")
+
+
+@contextlib.contextmanager
+def _answers(what: str) -> Iterator[None]:
+    """Say of what a store's library raises that it was the store: each of them has errors of its own."""
+    try:
+        yield
+    except (ImportError, PushforwardError):
+        raise  # a driver that is not installed is told with its name
+    except Exception as failed:
+        why = plain(" ".join(str(failed).split()))[:300] or "no reason given"
+        raise PushforwardError(f"{what}: {type(failed).__name__}: {why}", next=MEND, exit_code=TOOL) from failed
+
+
+def fetch_outs(repo: Any, paths: Iterable[str]) -> int:
+    """Bring what lies at, in or around these absolute paths into the cache, before DVC pulls it: all at once.
+
+    DVC would go folder by folder. From a folder it takes what it needs by itself. How many objects that were.
+    """
+    if repo.cloud.get_remote_odb().fs.protocol == "local" or not (wanted := {f"{path}/" for path in paths}):
+        return 0
+    outs = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.remote]
+    found = [out for out in outs if any(_meet(f"{out.fs_path}/", path) for path in wanted)]
+    missing = [
+        out.hash_info.value for out in found if not out.exists and not repo.cache.local.exists(out.hash_info.value)
+    ]
+    return fetch(repo, missing) if missing else 0
+
+
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
 def fetch(repo: Any, oids: Iterable[str]) -> int:
-    """Bring those of the objects that the remote has into the cache, of folders each file; how many that were."""
+    """Bring those of the objects that the remote has into the cache, of folders each file; how many that were.
+
+    First all lists, then all files: folder by folder each would wait for the one before.
+    """
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.transfer import transfer
 
-    odb = repo.cloud.get_remote_odb()
-    try:
-        wanted = {HashInfo("md5", oid) for oid in present(odb, oids)}
-        done = transfer(odb, repo.cache.local, wanted, jobs=odb.fs.jobs, shallow=False)
-    except ImportError:
-        raise  # a driver that is not installed is told with its name
-    except Exception as failed:  # each store's library has errors of its own
-        why = plain(" ".join(str(failed).split()))[:300]
-        raise PushforwardError(f"the DVC remote: {type(failed).__name__}: {why}", next=MEND, exit_code=TOOL) from failed
-    if done.failed:
-        raise PushforwardError(f"the DVC remote gave {len(done.failed)} objects spoilt", next=MEND, exit_code=TOOL)
-    return len(done.transferred)
+    odb, cache = repo.cloud.get_remote_odb(), repo.cache.local
+
+    def bring(wanted: Iterable[str]) -> int:
+        done = transfer(odb, cache, {HashInfo("md5", oid) for oid in wanted}, jobs=odb.fs.jobs, shallow=True)
+        if done.failed:
+            raise PushforwardError(f"the DVC remote gave {len(done.failed)} objects spoilt", next=MEND, exit_code=TOOL)
+        return len(done.transferred)
+
+    with _answers("the DVC remote does not give what it was asked for"):
+        there = present(odb, oids)
+        lists = {oid for oid in there if oid.endswith(LISTING)}
+        count = bring(lists)
+        inside = {str(entry["md5"]) for oid in lists for entry in json.loads(_read(cache, oid) or b"[]")}
+        return count + bring(present(odb, (there - lists) | {oid for oid in inside if not cache.exists(oid)}))
 
 
 @dataclass(frozen=True)
@@ -212,6 +245,24 @@ def before_push(repo: Any) -> Sent:
         for members in side_by_side.map(listed, [oid for oid in named if oid.endswith(LISTING)]):
             named |= {oid: where for oid, where in members.items() if oid not in named}
     return Sent(named, frozenset() if odb.fs.protocol == "local" else frozenset(present(odb, named)))
+
+
+def send(repo: Any, sent: Sent) -> int:
+    """Leave in the remote what the cache has and it lacks, and the run cache's entries; how many files that were.
+
+    To a folder by `dvc push`; elsewhere first all files, then all lists, as many at once as DVC sends. `dvc push` would
+    ask for every folder in turn, and send each only after the one before.
+    """
+    odb, cache, remote = repo.cloud.get_remote_odb(), repo.cache.local, repo.cloud.get_remote()
+    of_its_own = any(out.remote or not out.can_push or out.stage.is_repo_import for out in repo.index.outs)
+    if odb.fs.protocol == "local" or _in_the_web(odb) or remote.fs.version_aware or remote.worktree or of_its_own:
+        return int(repo.push(run_cache=True))
+    wanted = [oid for oid in sent.named if oid not in sent.there and cache.exists(oid)]
+    with _answers("the DVC remote does not take what was made"):
+        for oids in ([oid for oid in wanted if oid.endswith(LISTING) == listed] for listed in (False, True)):
+            paths = [cache.oid_to_path(oid) for oid in oids]
+            odb.add(paths, cache.fs, oids, check_exists=False, verify=False, batch_size=odb.fs.jobs)
+        return len(wanted) + len(repo.stage_cache.push(None))
 
 
 def read_back(repo: Any, sent: Sent) -> None:

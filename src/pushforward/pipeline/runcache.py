@@ -24,6 +24,7 @@ def as_needed() -> Iterator[None]:
     remotes: list[Any] = []
     touched: set[str] = set()
     fetched: set[str] = set()
+    known: list[list[str]] = []
 
     def pull(cache: Any, remote: str | None, odb: Any = None) -> list[tuple[str, str]]:
         try:
@@ -35,12 +36,19 @@ def as_needed() -> Iterator[None]:
         remotes[:] = [source]
         return []
 
+    def of(source: Any, key: str) -> list[str]:
+        """The entries of a stage in a remote that is no folder: asked for all once, a thousand at the price of one."""
+        if not known:
+            known.append(_entries(source, ""))
+        return [name for name in known[0] if name.split("/")[2] == key]
+
     def load(cache: Any, stage: Any) -> Any:
         key = dvc._get_stage_hash(stage)
         touched.add(key)
         here = Path(cache._get_cache_dir(key))
         for source in remotes if not here.is_dir() else ():
-            _copy(source, cache.repo.cache.legacy, names := _entries(source, key))
+            names = _entries(source, key) if source.fs.protocol == "local" else of(source, key)
+            _copy(source, cache.repo.cache.legacy, names)
             fetched.update(names)
         return before[2](cache, stage)
 
@@ -68,13 +76,14 @@ def _in_the_web(odb: Any) -> bool:
 
 
 def _entries(odb: Any, key: str) -> list[str]:
-    """The entries of a stage in a cache or a remote, as they are called in both."""
-    folder = odb.fs.join(odb.path, "runs", key[:2], key)
+    """The entries of a stage in a cache or a remote, as they are called in both; of all stages without a key."""
+    top = odb.fs.join(odb.path, "runs")
     try:
-        found = sorted(odb.fs.name(path) for path in odb.fs.find(folder))
+        found = sorted(odb.fs.find(odb.fs.join(top, key[:2], key) if key else top))
     except FileNotFoundError:
         return []
-    return [f"runs/{key[:2]}/{key}/{name}" for name in found if "." not in name]
+    names = [odb.fs.as_posix(odb.fs.relpath(path, odb.path)) for path in found]
+    return [name for name in names if name.count("/") == 3 and "." not in name]
 
 
 def _copy(source: Any, to: Any, names: list[str]) -> None:

@@ -156,6 +156,7 @@ class Provision:
         if self._store is not None:
             name = self.server.remote if self.server.store else there.remote
             there = Storage(there.cache, name, {"url": str(self._in_dvc(self._store))})
+        path.touch(mode=0o600 if self.subject.trusted else 0o644)  # a login may be in it, which no branch is given
         path.write_text(there.config())
         return path
 
