@@ -134,6 +134,11 @@ class Repository:
         lines = self.git("for-each-ref", f"--format={form}", *prefixes).text.splitlines()
         return [Ref(*line.split("\0")) for line in lines]
 
+    def names(self, *prefixes: str) -> dict[str, str]:
+        """Name -> object of all refs below the prefixes. Git looks at no object for that, as it does for `refs`."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
+        return {name: identity for identity, _, name in (line.partition(" ") for line in lines)}
+
     def read(self, revision: str, path: str) -> bytes | None:
         """The bytes of `path` at `revision`, or None where it is absent."""
         if (found := self._ask(f"{revision}:{path}")) is not None:

@@ -16,7 +16,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import form, person, remote, whereabouts
 from pushforward.git.environment import SERVICE_EMAIL
-from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
+from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
@@ -420,6 +420,7 @@ def _configure(bare: Repository) -> None:
     settings = {
         "core.logAllRefUpdates": "always",  # what any ref was at is known, and so where a damaged one goes back to
         "core.fsync": "all",
+        "core.alternateRefsPrefixes": HEADS,  # a push is held against branches alone, not against every ref of history
         "core.hooksPath": HOOKS_PATH,  # a hooksPath of the user's would switch the policy off
         "receive.advertisePushOptions": "true",
         "receive.fsckObjects": "true",
