@@ -323,7 +323,7 @@ class Ledger:
 
     def _known(self) -> list[str]:
         """The holdouts that have a chain here: those of this model, and those of one that was alone."""
-        found = (ref.name.removeprefix(HOLDOUTS) for ref in self.repository.refs(HOLDOUTS))
+        found = (name.removeprefix(HOLDOUTS) for name in self.repository.names(HOLDOUTS))
         own = f"{self.model}@" if self.model else ""
         return list(dict.fromkeys(name.removeprefix(own) for name in found))
 
