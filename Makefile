@@ -105,4 +105,4 @@ lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be 
 	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .venv-serve .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .venv-serve .venv-conventional .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -40,6 +40,7 @@ LOOKS = 10  # of a holdout
 FLAT = 1.5  # what the clock of a shared machine is allowed
 FLAT_ROWS = ("hook, a branch", "push of a README")
 WHEN = "pushforward <p@localhost> 1700000000 +0000"
+START = 1_700_000_000
 STAGES = """
   batch:
     foreach: ${data.months}
@@ -64,7 +65,8 @@ class Stream:
 
     def commit(self, ref: str, *, mark: int = 0, start: str = "", message: str = "more") -> None:
         """Begin a commit on a ref; its files follow."""
-        self.say(f"commit {ref}", *([f"mark :{mark}"] if mark else []), f"committer {WHEN}", data=message.encode())
+        when = WHEN.replace(str(START), str(START + mark))  # git walks history by its dates
+        self.say(f"commit {ref}", *([f"mark :{mark}"] if mark else []), f"committer {when}", data=message.encode())
         if start:
             self.say(f"from {start}")
 
@@ -179,7 +181,7 @@ def branches(bare: Path, count: int) -> None:
 
 
 def ledgers(bare: Path, count: int) -> None:
-    """So many looks, ten at a holdout, each reserved and settled: chains that read as those of `judge.ledger` do."""
+    """So many looks, ten at a holdout that has retired: chains that read as those of `judge.ledger` do."""
     stream, digest = Stream(), "0" * 64
     for chain in range(count // LOOKS):
         holdout = f"{1000 + chain // 12}-{chain % 12 + 1:02d}"
@@ -187,15 +189,18 @@ def ledgers(bare: Path, count: int) -> None:
         for number in range(1, LOOKS + 1):
             said = {"challenger": f"{number:064x}", "champion": digest, "data": f"{chain:064x}", "rules": digest}
             asked = {"of": LOOKS, "budget": 0.05, "alpha": state.next_alpha(0.05, LOOKS, "superior")}
-            state = _entry(stream, state, looks.Reserved, number, mode="superior", commit="0" * 40, **said, **asked)
-            state = _entry(stream, state, looks.Settled, number, verdict="hold", sealed=digest)
+            state = _entry(
+                stream, state, looks.Reserved, number=number, mode="superior", commit="0" * 40, **said, **asked
+            )
+            state = _entry(stream, state, looks.Settled, number=number, verdict="hold", sealed=digest)
+        _entry(stream, state, looks.Retired, reason="spent", by="")
     stream.write(bare)
 
 
-def _entry(stream: Stream, state: looks.State, kind: type[looks.Written], number: int, **said: Any) -> looks.State:
+def _entry(stream: Stream, state: looks.State, kind: type[looks.Written], **said: Any) -> looks.State:
     """One entry more of a chain, of which the next one has to name the commit: it is computed here."""
     place = {"holdout": state.holdout, "sequence": state.length, "previous": state.tip, "at": "2024-01-01T00:00:00Z"}
-    entry = kind(number=number, **place, **said)
+    entry = kind(**place, **said)
     text = looks.document(entry)
     stream.commit(f"{HOLDOUTS}{state.holdout}")
     stream.file(looks.ENTRY, text)
