@@ -158,12 +158,12 @@ def conventional(folder: Path) -> Repository:
     made = Repository(folder / "conventional", env | {"DVC_NO_ANALYTICS": "1"})
     shutil.copytree(CONVENTIONAL, made.clone, ignore=shutil.ignore_patterns("post-receive", "__pycache__"))
     deliver(made.clone / "data" / "raw", MONTHS[:4])
-    begin(made)
+    made.run("git", "init", "-q", "-b", "main")
     made.run("dvc", "init", "-q")
     made.run("dvc", "remote", "add", "-q", "-d", "store", str(folder / "conventional-store"))
     made.run("dvc", "add", "-q", "data/raw")
     made.run("dvc", "push", "-q")
-    made.commit("Add the data")
+    made.commit("Begin")
     bare = folder / "conventional.git"
     made.run("git", "init", "-q", "--bare", "-b", "main", str(bare))
     hook = bare / "hooks" / "post-receive"
