@@ -26,6 +26,7 @@ from pushforward.git.repository import Repository
 from pushforward.report import plots
 from pushforward.views import web
 from pushforward.views.pages import Setting, Site
+from pushforward.views.underway import Desk, Step, Underway
 
 LIMIT_SECONDS = 240
 WIDTHS = (360, 768, 1280)
@@ -159,8 +160,9 @@ def requests(events):
 
 
 @contextmanager
-def serving(folder):
-    server = web.listen(Site(Repository(folder), setting=Setting(served=True)), "127.0.0.1", 0)
+def serving(folder, desk=None):
+    setting = Setting(served=True, desk=desk or Desk())
+    server = web.listen(Site(Repository(folder), setting=setting), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -416,6 +418,51 @@ def test_a_page_needs_no_script(browser, repository, paths):
                 heights.append(browser.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
             browser.call("Emulation.setScriptExecutionDisabled", value=False)
             assert heights[0] == heights[1] > 400
+
+
+APPEARS = """new Promise(done => {
+  const seen = () => document.querySelector("main").innerText.includes(%s) && done(true);
+  new MutationObserver(seen).observe(document.body, {childList: true, subtree: true});
+  seen();
+  setTimeout(() => done(document.querySelector("main").innerText), 20000);
+})"""
+
+
+def test_what_is_new_of_a_run_is_seen_without_a_reload(browser, repository, tmp_path):
+    key = f"push-{'a' * 40}"
+    told = {"key": key, "name": "aaaaaaaaa", "event": "push", "branch": "main", "commit": "a" * 40, "pull": None}
+    times = {"place": "", "asked": 1385856000, "started": 1385856001, "seconds": 2.0}
+    run = Underway(**told, state="running", stage="train.yml", verdict="", reason="", **times)
+    steps = [
+        Step("train.yml", "train", "set up", "success", 0.4, "ready"),
+        Step("train.yml", "train", "fit", "running", 1.0),
+    ]
+    runs = [run]
+    desk = Desk(lambda: [*runs], lambda _: "job train", lambda _: [*steps], lambda: f"{runs[0].state} {len(steps)}")
+    kept = Path(os.environ.get("SCREENSHOTS", "") or tmp_path)
+    with serving(repository, desk) as address:
+        events = browser.open(f"{address}log/{key}.html")
+        assert complaints(events) == []
+        browser.evaluate("document.getElementById('step-1').open = true; window.stayed = true")
+        browser.screenshot(kept / "log-live.png")
+        steps[1:] = [
+            Step("train.yml", "train", "fit", "failure", 7.5, "out of rows"),
+            Step("train.yml", "train", "tidy", "running", 0.1),
+        ]
+        assert browser.evaluate(APPEARS % json.dumps("out of rows")) is True
+        assert browser.evaluate("[window.stayed, document.getElementById('step-1').open]") == [True, True]
+        runs[0] = dataclasses.replace(run, state="done", verdict="invalid", reason="fit failed")
+        assert browser.evaluate(APPEARS % json.dumps("Fit failed")) is True
+        browser.open(f"{address}queue.html")
+        runs[0] = run
+        assert browser.evaluate(APPEARS % json.dumps("running")) is True
+        browser.screenshot(kept / "queue-live.png")
+        assert complaints(browser.events) == []
+        browser.call("Emulation.setScriptExecutionDisabled", value=True)
+        browser.open(f"{address}log/{key}.html")
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+        assert browser.evaluate("document.querySelector('noscript meta')?.httpEquiv") == "refresh"
+        browser.open("about:blank")
 
 
 def test_pages_are_painted(browser, repository, paths, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.pipeline.test_dvc import project, run  # noqa: F401, a fixture
+from tests.pipeline.small import project, run  # noqa: F401, a fixture
 from tests.team import make_toy
 
 from pushforward import files, settings

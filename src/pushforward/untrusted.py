@@ -1,12 +1,14 @@
 """Foreign text, read strictly: JSON that is an object of finite numbers, YAML that stands for no more than it may."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
+from pushforward import yamlquick
 from pushforward.errors import PushforwardError
 from pushforward.text import plain
 
@@ -20,21 +22,30 @@ def check(source: str, *, nodes: int, depth: int) -> None:
     Merge keys are written out while a text is built, and the time to build it grows with the square of its depth:
     both have to be known before.
     """
+    try:
+        _count(yamlquick.events(source), nodes, depth)
+    except yaml.YAMLError:
+        _count(YAML(typ="safe", pure=True).parse(source), nodes, depth)
+
+
+def _count(events: Iterable[Any], nodes: int, depth: int) -> None:
+    """`check` of the events of either library, which have the same names."""
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = [(None, 0)]
-    for event in YAML(typ="safe", pure=True).parse(source):
-        if isinstance(event, CollectionStartEvent):
+    for event in events:
+        kind = type(event).__name__
+        if kind in ("MappingStartEvent", "SequenceStartEvent"):
             open_.append((event.anchor, 1))
             if len(open_) > depth + 1:
                 raise MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
             continue
-        if isinstance(event, CollectionEndEvent):
+        if kind in ("MappingEndEvent", "SequenceEndEvent"):
             anchor, count = open_.pop()
-        elif isinstance(event, AliasEvent):
+        elif kind == "AliasEvent":
             if event.anchor not in sizes:
                 raise MarkedYAMLError(problem="an alias of nothing, or of itself", problem_mark=event.start_mark)
             anchor, count = None, sizes[event.anchor]
-        elif isinstance(event, ScalarEvent):
+        elif kind == "ScalarEvent":
             anchor, count = event.anchor, 1
         else:
             continue

@@ -60,6 +60,9 @@ def test_several_dvc_yaml_are_one_pipeline_of_which_the_commit_says_only_what_is
     team.git("fetch", "-q", "--tags", "local")
     stages = read_lock(team.git("show", "toy@v1.0.0:dvc.lock").encode())
     assert set(stages) == {"collect", "holdout", "codes"}
+    told = team.pushforward("verify", "toy@v1.0.0")
+    assert "✓ rebuild    3 stages" in told, "what is frozen comes from the store, and the rest is made again"
+    assert "toy@v1.0.0 holds" in told
     team.rest()
     lock = team.clone / "training" / "dvc.lock"
     lock.write_text(lock.read_text().replace("buckets: 2", "buckets: 8"))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.serving.shelf import PREDICT, Shelf
 from tests.serving.test_serve import Server
 
-from pushforward.commands.serve import serve
+from pushforward.commands.cli import main
 from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.release.bundle import SUMS, bundle
 from pushforward.serving import packed
@@ -229,6 +229,6 @@ def test_it_answers_over_http_as_it_was_judged(hub, out):
     ],
 )
 def test_what_would_be_passed_over_in_silence_is_refused(words, why):
-    done = CliRunner().invoke(serve, words)
+    done = CliRunner().invoke(main, ["serve", *words])
     assert done.exit_code == USAGE
     assert why in done.output

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from tests.serving.shelf import PREDICT, Shelf
 from tests.serving.versions import PREDICTOR, workers
 
-from pushforward.commands.serve import serve as command
+from pushforward.commands.cli import main
 from pushforward.errors import USAGE, PushforwardError
 from pushforward.release.bundle import bundle
 from pushforward.serving import serve as serving
@@ -377,7 +377,7 @@ def test_answers_go_on_where_nobody_reads_any_more_what_it_says(hub):
 
 @pytest.mark.parametrize("days", ["nan", "inf", "-1", "1e300", "36601"])
 def test_days_that_are_none_are_refused(hub, days):
-    done = CliRunner().invoke(command, ["--log", str(hub.folder), "--keep-days", days])
+    done = CliRunner().invoke(main, ["serve", "--log", str(hub.folder), "--keep-days", days])
     assert done.exit_code == USAGE
     assert "--keep-days" in done.output
 

@@ -9,6 +9,8 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pushforward import yamlquick
+
 
 def line(source: str, path: Sequence[str | int]) -> int:
     """The line, from 1, of what `path` leads to: of the key, or of the nearest thing around it that is there.
@@ -84,10 +86,18 @@ def reader() -> YAML:
 
     To it an anchor that is there twice is no news: the later one counts, as YAML has it.
     """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _Core
-    yaml.composer.warn_double_anchors = False
-    return yaml
+    found = YAML(typ="safe", pure=True)
+    found.Constructor = _Core
+    found.composer.warn_double_anchors = False
+    return found
+
+
+def read(source: str) -> Any:
+    """What YAML of the core schema says. Raises `YAMLError`, and what else `reader` raises."""
+    try:
+        return yamlquick.load(source)
+    except yamlquick.NOT_PLAIN:
+        return reader().load(source)
 
 
 def _composed(source: str) -> Node | None:

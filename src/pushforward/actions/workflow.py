@@ -164,10 +164,9 @@ def mapping(file: str, source: str) -> dict[str, Any]:
     size = len(source.encode())
     if size > MAX_BYTES:
         raise WorkflowError(f"{file}: {size} bytes; the limit is {MAX_BYTES}")
-    yaml = lines.reader()
     try:
         untrusted.check(source, nodes=MAX_NODES, depth=MAX_DEPTH)
-        data = yaml.load(source)
+        data = lines.read(source)
     except (YAMLError, ValueError, LookupError, AttributeError, TypeError) as bad:
         mark = getattr(bad, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file

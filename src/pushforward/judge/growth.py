@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import files, untrusted
+from pushforward import files, untrusted, yamlquick
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
@@ -211,7 +210,7 @@ def _out(text: bytes, path: str) -> tuple[str, str]:
     try:
         source = text.decode()
         untrusted.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
-        tree = YAML(typ="safe").load(source)
+        tree = yamlquick.safe(source)
         outs = tree.get("outs", []) if isinstance(tree, dict) else []
         (out,) = outs
         name, oid = str(out["path"]), str(out.get("md5", ""))

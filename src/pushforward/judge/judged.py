@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict
@@ -34,7 +34,7 @@ def stored(folder: Path) -> tuple[Verdict, Context, Level]:
     except ValueError as broken:
         raise PushforwardError(f"{folder} holds no verdict: {broken}", next="pushforward gate") from broken
     try:
-        return verdict, TypeAdapter(Context).validate_python(beside["context"]), beside["level"]
+        return verdict, note.reader(Context).validate_python(beside["context"]), beside["level"]
     except (KeyError, TypeError, ValidationError) as other:
         raise PushforwardError(
             f"the verdict in {folder} was left by another version", next="pushforward gate"

@@ -177,7 +177,7 @@ class State:
 class Entry(BaseModel):
     """What every document of a chain says. Its bytes are canonical: one text for one content."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     version: Literal[1] = 1
     holdout: Text
@@ -272,7 +272,9 @@ class Opened(Entry):
 
 
 Written = Reserved | Extended | Settled | Promoted | Retired | Opened | Accepted
-_ANY: TypeAdapter[Written] = TypeAdapter(Annotated[Written, Field(discriminator="entry")])
+_ANY: TypeAdapter[Written] = TypeAdapter(
+    Annotated[Written, Field(discriminator="entry")], config=ConfigDict(defer_build=True)
+)
 Step = tuple[Written, Mapping[str, bytes]]
 
 

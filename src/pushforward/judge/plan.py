@@ -1,5 +1,6 @@
 """Before any training: how many looks the holdout has left, and what it can tell."""
 
+import functools
 import json
 import math
 import statistics
@@ -203,9 +204,14 @@ def _compared(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
     return found if compared else None
 
 
+@functools.cache
+def _holdout() -> TypeAdapter[verdicts.Holdout | None]:
+    return TypeAdapter(verdicts.Holdout | None)
+
+
 def _counted(told: list[Mapping[str, Any]], name: str) -> tuple[verdicts.Epoch | None, int]:
     """What earlier verdicts on the holdout of a ledger have said: the last word on its epoch, and most clusters."""
-    reader: TypeAdapter[verdicts.Holdout | None] = TypeAdapter(verdicts.Holdout | None)
+    reader = _holdout()
     epoch, most = None, 0
     for verdict in reversed(told):
         try:

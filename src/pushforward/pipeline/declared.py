@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import untrusted
+from pushforward import untrusted, yamlquick
 from pushforward.errors import PushforwardError
 from pushforward.git import kept
 from pushforward.git.repository import Repository
@@ -157,7 +156,7 @@ def _tree(path: str, content: bytes) -> Any:
         return None
     source = content.decode()
     untrusted.check(source, nodes=lint.LIMIT_NODES, depth=LIMIT_DEPTH)
-    return YAML(typ="safe").load(source)
+    return yamlquick.safe(source)
 
 
 def _leaves(tree: Mapping[Any, Any], name: str = "", depth: int = 1) -> Iterator[tuple[str, float]]:

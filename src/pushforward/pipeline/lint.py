@@ -8,10 +8,9 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from pushforward import params, pointers, schema
+from pushforward import params, pointers, schema, yamlquick
 from pushforward import untrusted as aliases
 from pushforward.errors import PushforwardError
 from pushforward.git import kept
@@ -285,7 +284,7 @@ def load(text: bytes) -> dict[str, Any]:
     try:
         source = text.decode("utf-8")
         aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
-        tree = YAML(typ="safe").load(source)
+        tree = yamlquick.safe(source)
     except UnicodeDecodeError as wrong:
         raise _refusal(f"it is not UTF-8 at byte {wrong.start}") from None
     except MarkedYAMLError as broken:

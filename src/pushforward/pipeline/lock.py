@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import params, schema
+from pushforward import params, schema, yamlquick
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git import kept
@@ -32,7 +32,8 @@ def parsed(text: str) -> Any:
     if text not in _PARSED:
         if len(_PARSED) >= MOST_PARSED:
             _PARSED.clear()
-        _PARSED[text] = pickle.dumps(YAML(typ="safe").load(text))
+        aliases.check(text, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
+        _PARSED[text] = pickle.dumps(yamlquick.safe(text))
     return pickle.loads(_PARSED[text])  # noqa: S301, it was made here
 
 
@@ -46,8 +47,6 @@ def read_lock(text: bytes | None) -> dict[str, Any]:
     """The stages of a dvc.lock by name, not to be changed; empty for none, and for one that cannot be read."""
     try:
         source = (text or b"").decode()
-        if "*" in source:
-            aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
         tree = parsed(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
         return {}  # conflict markers, say: it names nothing that was run

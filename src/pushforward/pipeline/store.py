@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pushforward import durable, files
+from pushforward import durable, files, yamlquick
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
 from pushforward.git.repository import Repository
@@ -188,7 +187,7 @@ def _added(text: bytes | None, path: str) -> dict[str, Any]:
     try:
         source = (text or b"").decode()
         aliases.check(source, nodes=LIMIT_NODES, depth=LIMIT_DEPTH)
-        tree = YAML(typ="safe").load(source)
+        tree = yamlquick.safe(source)
     except (YAMLError, UnicodeError, ValueError, RecursionError) as broken:
         told = (str(broken).splitlines() or ["it is no YAML"])[0]
         raise PushforwardError(f"{path} cannot be read: {told}", next=f"edit {path}", exit_code=DATA) from None

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pushforward.errors import PushforwardError
 from pushforward.gate.profile import Profile
@@ -17,11 +17,15 @@ from pushforward.gate.verdict import Verdict, worst_first
 from pushforward.text import prose, shorten
 from pushforward.untrusted import plain_json
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 LONGEST_VERDICT = 30_000  # characters of its JSON, or about that
 LONGEST_SUBJECT = 500
 SCHEMA = 1
 
 Part = TypeVar("Part", "Context", "About")
+_READERS: "dict[type[Any], TypeAdapter[Any]]" = {}
 Kind = Literal["judged", "data-refused", "training-failed", "merge-conflict", "carried"]
 
 
@@ -216,21 +220,32 @@ def load(content: bytes) -> Kept:
     return Kept(_valid(About, tree.get("commit")), tuple(reports), tuple(told))
 
 
+def reader(kind: type[Any]) -> "TypeAdapter[Any]":
+    """What reads a part of a note; made once, since making it takes longer than a hundred readings."""
+    if kind not in _READERS:
+        from pydantic import TypeAdapter
+
+        _READERS[kind] = TypeAdapter(kind)
+    return _READERS[kind]
+
+
 def _workflow(tree: object) -> Workflow | None:
     """A workflow as stored; None where another version has left another form."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(Workflow).validate_python(tree)
+        found: Workflow = reader(Workflow).validate_python(tree)
     except ValidationError:
         return None
+    return found
 
 
 def _valid(kind: type[Part], tree: object) -> Part:
     """A part as stored; an empty one where another version has left another form."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(tree)
+        found: Part = reader(kind).validate_python(tree)
     except ValidationError:
         return kind()
+    return found

@@ -37,10 +37,10 @@ def server(bare: Path, clone: Path | None) -> Iterator[str]:
     whereabouts.refuse_headless(bare)
     yield from _folders(made)
     readable(made.repository)
-    told: set[str] = set()
+    told, once = set[str](), {"write settings and hooks": lambda: _installed(made)}
     for _ in range(ROUNDS):
         known, failed = len(told), list[str]()
-        for line in _everything(made, clone, failed):
+        for line in _everything(made, clone, failed, once):
             if line not in told:
                 told.add(line)
                 yield line
@@ -49,12 +49,15 @@ def server(bare: Path, clone: Path | None) -> Iterator[str]:
     yield from failed
 
 
-def _everything(made: Server, clone: Path | None, failed: list[str]) -> Iterator[str]:
-    """Each part once; `failed` gets a line for each that an error has ended."""
+def _everything(
+    made: Server, clone: Path | None, failed: list[str], once: dict[str, Callable[[], Iterator[str]]]
+) -> Iterator[str]:
+    """Each part once; `failed` gets a line for each that an error has ended. What has ended of `once` is taken out."""
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "clear up what the dead have left": lambda: _left_behind(made),
         "close what is to be closed": lambda: _modes(made),
-        "write settings and hooks": lambda: _installed(made),
+        **once,
+        "read who may do what": lambda: _known(made),
         "take out of packed-refs what is none": lambda: _packed(made),
         "write git's objects again": lambda: _git_objects(made, clone),
         "put the refs back": lambda: _refs(made),
@@ -65,6 +68,7 @@ def _everything(made: Server, clone: Path | None, failed: list[str]) -> Iterator
     for what, part in parts.items():
         try:
             yield from part()
+            once.pop(what, None)
         except PushforwardError as wrong:
             then = f"\n  next: {wrong.next}" if wrong.next else ""
             failed.append(f"{CANNOT}{what}: {' '.join(wrong.message.split())}{then}")
@@ -143,6 +147,12 @@ def _installed(made: Server) -> Iterator[str]:
         yield "hooks and copy of the tool stay as they are: a run is at work with them"
         return
     yield from init.renew(made)
+
+
+def _known(made: Server) -> Iterator[str]:
+    """What the policy has of the default branch, which may be there again by now."""
+    if runs.running(made):
+        return
     head = made.repository.resolve("HEAD")
     if head and not made.known():
         record.know(made, head)

@@ -58,8 +58,12 @@ def said(server: Server, run: Run) -> list[str]:
     for path in sorted(_logs(server, run), key=lambda path: path.parent.stat().st_mtime_ns):
         text = path.with_name("log.txt")
         parts: list[list[str]] = []
+        begun = ""  # the name of the step at work: its end is told with it, and a name may look like an end
         for line in text.read_text("utf-8", "replace").splitlines() if text.is_file() else ():
-            if line.startswith("step ") and not _END.search(line):
+            if line.startswith("step ") and begun and _END.fullmatch(line.removeprefix(f"step {begun}")):
+                begun = ""
+            elif line.startswith("step "):
+                begun = line.removeprefix("step ")
                 parts.append([])
             elif parts and not line.startswith(("step ", "job ")):
                 parts[-1].append(line)

@@ -1,0 +1,108 @@
+"""Plain YAML by libyaml: what it reads, ruamel.yaml reads as the same; where they differ, the slower one is asked."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pushforward import yamlquick
+
+ROOT = Path(__file__).parent.parent
+WORDS = (
+    "010",
+    "0o7",
+    "0x1F",
+    "1_000",
+    "1e3",
+    ".5",
+    "5.",
+    "2020-01-01",
+    "2020-01-01T10:00:00Z",
+    "~",
+    "yes",
+    "on",
+    "True",
+    "1:30",
+    "+5",
+    "-0",
+    "12e03",
+    "0777",
+    "-.5",
+    "+.5e3",
+    ".5e3",
+    ".5e+3",
+    "1.e5",
+    "1e+5",
+    "1_0.5",
+    "0b101",
+    "0o8",
+    "08",
+    "1e",
+    "1.2.3",
+    "-",
+    "--",
+    "1-",
+    ".",
+    "..",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "=",
+    "<<",
+    "1x",
+    "0x",
+    "null",
+    "NULL",
+    "nuLL",
+    "TRUE",
+    "tRUE",
+    "190:20:30.15",
+    "1e5a",
+    "123abc",
+    "2001-12-14",
+    "2001-12-14t21:59:43.10-05:00",
+    "'on'",
+    '"a"',
+    "|",
+)
+TEXTS = (
+    "",
+    "a:\n",
+    "--- \na: 1\n",
+    "a: 1\n---\nb: 2\n",
+    "a: !!int '3'\n",
+    "a: !x 3\n",
+    "%YAML 1.1\n---\na: yes\n",
+    "a: &b 1\nc: *b\n",
+    "a: &b 1\nc: &b 2\nd: *b\n",
+    "a: &b {c: 1}\nd: {<<: *b, e: 2}\n",
+    "a: 1\na: 2\n",
+    "a: b: c\n",
+    "a:\t1\n",
+    "? [a]\n: b\n",
+    "a: [1, {b: c}\n",
+    "a: |\n  x\n  y\nb: >\n  c\n  d\n",
+)
+
+
+def read(reader, source):
+    try:
+        return repr(reader(source))
+    except (YAMLError, ValueError, TypeError) as wrong:
+        return type(wrong)
+
+
+@pytest.mark.filterwarnings("ignore::ruamel.yaml.error.ReusedAnchorWarning")
+def test_what_is_read_quickly_is_what_dvc_reads():
+    kept = [path.read_text() for path in (*ROOT.glob(".github/**/*.yml"), *ROOT.glob("*.yaml"), ROOT / "dvc.lock")]
+    for source in (*kept, *TEXTS, *(form % word for word in WORDS for form in ("a: %s\n", "- %s\n"))):
+        assert read(yamlquick.safe, source) == read(YAML(typ="safe").load, source), source
+
+
+def test_what_is_plain_is_read_quickly():
+    for path in (*ROOT.glob(".github/**/*.yml"), ROOT / "dvc.lock", ROOT / "dvc.yaml", ROOT / "params.yaml"):
+        assert yamlquick.load(path.read_text())
+    for source in ("a: 2020-01-01\n", "a: 1_0\n", "<<: {}\n", "a: 1\na: 2\n", "%YAML 1.1\n--- 1\n", "a: !x 3\n"):
+        with pytest.raises(yamlquick.NOT_PLAIN):
+            yamlquick.load(source)
