@@ -124,7 +124,7 @@ def flights(folder: Path) -> Repository:
     made = Repository(folder / "flights", {"PYTHONPATH": str(folder / "flights" / "src")})
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "metrics/")) and name != "dvc.lock":
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "metrics/")) and name != "dvc.lock":
             (made.clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, made.clone / name)
     made.edit("params.yaml", FULL, MODEST)
@@ -157,6 +157,7 @@ def conventional(folder: Path) -> Repository:
     env = {"PATH": f"{CONVENTIONAL_VENV / 'bin'}:{os.environ['PATH']}", "DVC_SITE_CACHE_DIR": str(folder / "site")}
     made = Repository(folder / "conventional", env | {"DVC_NO_ANALYTICS": "1"})
     shutil.copytree(CONVENTIONAL, made.clone, ignore=shutil.ignore_patterns("post-receive", "__pycache__"))
+    (made.clone / "pipeline.yaml").rename(made.clone / "dvc.yaml")
     deliver(made.clone / "data" / "raw", MONTHS[:4])
     made.run("git", "init", "-q", "-b", "main")
     made.run("dvc", "init", "-q")
@@ -314,6 +315,8 @@ def round_(folder: Path) -> Round:
     found = Round({}, {}, {}, nothing, starts())
     for what in PUSHES:
         found.ours[what] = push_flights(mine, what)
+        if what != "README" and "PROMOTE" not in found.ours[what].said:
+            sys.exit(f"the push ({what}) should have said PROMOTE:\n{found.ours[what].said}")
         found.theirs[what] = push_conventional(other, what)
         found.bare[what] = bare(mine, folder / "bare", what)
         ours, theirs = found.ours[what], found.theirs[what]
