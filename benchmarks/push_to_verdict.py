@@ -123,8 +123,9 @@ def flights(folder: Path) -> Repository:
     """This project's files, four months and a modest model; its server is made, and nothing pushed."""
     made = Repository(folder / "flights", {"PYTHONPATH": str(folder / "flights" / "src")})
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    left_out = ("tests/", "benchmarks/", "metrics/", "dvc.lock")
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "metrics/")) and name != "dvc.lock":
+        if (ROOT / name).is_file() and not name.startswith(left_out):
             (made.clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, made.clone / name)
     made.edit("params.yaml", FULL, MODEST)
