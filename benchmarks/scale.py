@@ -35,6 +35,7 @@ from pushforward.registry import tags as registry
 from pushforward.report import notes
 from pushforward.server.init import init
 
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SIZES = {"versions": (10, 10_000), "branches": (10, 1_000), "looks": (1_000, 100_000), "batches": (12, 120)}
 LOOKS = 10  # of a holdout
 FLAT = 1.5  # what the clock of a shared machine is allowed
@@ -350,14 +351,25 @@ def measured(made: list[Team], pushes: int) -> Iterator[tuple[str, float, float]
         yield " ".join(words[:1]), small, large
 
 
+def record(text: str, command: str) -> None:
+    """Put the tables into the page, in the place of those before."""
+    begun, end = "<!-- recorded by benchmarks/scale.py -->\n", "<!-- /recorded -->"
+    head, found, rest = PAGE.read_text(encoding="utf-8").partition(begun)
+    if not found:
+        sys.exit(f"{PAGE} has no {begun.strip()}")
+    where = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
+    PAGE.write_text(f"{head}{begun}`{command}`, {where}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print, and fail where something grows faster than history."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", choices=[*SIZES, []], help="all of them by default")
     parser.add_argument("--pushes", type=int, default=3, help="of each kind, of which the fastest counts")
+    parser.add_argument("--record", action="store_true", help="write it into docs/performance.md")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    faults = []
+    faults, lines = list[str](), list[str]()
     with tempfile.TemporaryDirectory(prefix="pushforward-scale-") as name:
         folder = Path(name)
         os.environ |= {"HOME": name, "GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@example.org"}
@@ -372,14 +384,18 @@ def main() -> None:
         for kind in options.kinds or SIZES:
             little, much = SIZES[kind]
             print(f"\n{kind:<24}{little:>10,}{much:>10,}{'ratio':>9}", flush=True)
+            lines += ["", f"| {kind} | {little:,} | {much:,} | ratio |", "|:--|--:|--:|--:|"]
             made = pair(kind, base, folder)
             for what, small, large in measured(made, options.pushes):
                 ratio = large / max(small, 1e-4)
                 print(f"{what:<24}{1000 * small:>10.1f}{1000 * large:>10.1f}{ratio:>9.2f}", flush=True)
+                lines.append(f"| {what} | {1000 * small:.0f} ms | {1000 * large:.0f} ms | {ratio:.2f} |")
                 most = FLAT if what in FLAT_ROWS else much / little
                 faults += [f"{what} at {much:,} {kind}: {ratio:.1f} times, {most:.4g} at most"] if ratio > most else []
             for one in made:
                 shutil.rmtree(one.clone.parent)
+    if options.record:
+        record("\n".join(lines), " ".join(["python", *sys.argv]))
     if faults:
         sys.exit("\n".join(faults))
 
