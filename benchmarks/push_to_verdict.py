@@ -41,7 +41,6 @@ PUSHES = ("cold", "new month", "parameter change", "merge", "README")
 AIMS = {"cold": 0.8, "new month": 0.6, "parameter change": 0.5, "merge": 0.25, "README": 0.05}
 VERBS = ("repro", "score", "gate", "report", "promote")
 VERB = re.compile(rf"^  ({'|'.join(VERBS)}) (\d+\.\d) s$", re.MULTILINE)
-STAGE = re.compile(r"^  (\S+?)(?:@\S+)?(?: to \S+)? +ran +(\d+\.\d) s ", re.MULTILINE)
 WHOLE = re.compile(r"^  (\d+\.\d) s in all", re.MULTILINE)
 MODEST = "groups: [schedule, congestion, live, weather]"
 MORE = "groups: [schedule, congestion, live, rotation, weather]"
@@ -57,6 +56,7 @@ class Cost:
     wall: float
     cpu: float
     said: str = ""
+    stages: dict[str, float] = field(default_factory=dict)  # those of a push that ran, without their month
 
 
 @dataclass
@@ -316,13 +316,27 @@ def round_(folder: Path) -> Round:
     found = Round({}, {}, {}, nothing, starts())
     for what in PUSHES:
         found.ours[what] = push_flights(mine, what)
-        if what != "README" and "PROMOTE" not in found.ours[what].said:
-            sys.exit(f"the push ({what}) should have said PROMOTE:\n{found.ours[what].said}")
+        if what != "README":
+            if "PROMOTE" not in found.ours[what].said:
+                sys.exit(f"the push ({what}) should have said PROMOTE:\n{found.ours[what].said}")
+            found.ours[what].stages = stages(mine)
         found.theirs[what] = push_conventional(other, what)
         found.bare[what] = bare(mine, folder / "bare", what)
         ours, theirs = found.ours[what], found.theirs[what]
         told = f"{ours.wall:7.1f} s  conventional {theirs.wall:7.1f} s  bare {found.bare[what].wall:6.1f} s"
         print(f"  {what:<18}{told}   CPU {ours.cpu:6.1f} {theirs.cpu:6.1f} {found.bare[what].cpu:6.1f}", flush=True)
+    return found
+
+
+def stages(made: Repository) -> dict[str, float]:
+    """The seconds of the stages that the run of HEAD has run, as its report has them: a log is cut where it is long."""
+    made.run("git", "fetch", "-q", "local")
+    told = json.loads(made.run(str(VENV / "bin" / "pushforward"), "report", "HEAD", "--json"))
+    found: dict[str, float] = {}
+    for stage in told["stages"]:
+        if stage["outcome"] == "ran":
+            name = stage["name"].partition("@")[0]
+            found[name] = found.get(name, 0.0) + stage["seconds"]
     return found
 
 
@@ -333,15 +347,12 @@ def parts(cost: Cost, nothing: Cost) -> dict[str, float]:
     verbs = dict.fromkeys(VERBS, 0.0)
     for name, seconds in VERB.findall(said):
         verbs[name] += float(seconds)
-    stages: dict[str, float] = {}
-    for name, seconds in STAGE.findall(said):
-        stages[name] = stages.get(name, 0.0) + float(seconds)
     whole = sum(map(float, WHOLE.findall(said)))
-    rest = {"DVC": max(0.0, verbs.pop("repro") - sum(stages.values()))}
-    inside = sum(verbs.values()) + sum(stages.values()) + rest["DVC"]
+    rest = {"DVC": max(0.0, verbs.pop("repro") - sum(cost.stages.values()))}
+    inside = sum(verbs.values()) + sum(cost.stages.values()) + rest["DVC"]
     git = min(nothing.wall, cost.wall)
     outside = {"git": git, "dispatch": max(0.0, cost.wall - whole - git), "act, set-up": max(0.0, whole - inside)}
-    return outside | stages | rest | verbs
+    return outside | cost.stages | rest | verbs
 
 
 def median(values: Iterable[float]) -> float:
