@@ -108,4 +108,4 @@ lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be 
 	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .venv-serve .venv-dask .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .venv-serve .venv-dask .venv-conventional .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -390,7 +390,7 @@ class Execution:
 
     def _by_word(self, found: Outcome) -> Outcome:
         """The outcome of a push that did not pass, and says so where a person's word has made a version of it."""
-        if self.job.event != "push" or not any("@review#" in ref.name for ref in self.repository.refs("refs/tags/")):
+        if self.job.event != "push" or not any("@review#" in name for name in self.repository.names("refs/tags/")):
             return found
         from pushforward.release import promote  # few pushes rest on one
 
