@@ -289,6 +289,7 @@ def test_what_the_example_learns_by_is_searched_or_has_its_reason():
         "patience": "found by the validation month",
         "max_bin": "how exact, and no more",
         "monotone": "what is known beforehand",
+        **dict.fromkeys(("device", "memory", "cluster", "scheduler", "workers"), "with what it is fitted"),
     }
     knobs = {f"train.{name}" for name in Train.model_fields if name not in fixed}
     assert {*told["space"]} == knobs
