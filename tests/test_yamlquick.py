@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pushforward import yamlquick
+from pushforward.actions import lines
 
 ROOT = Path(__file__).parent.parent
 WORDS = (
@@ -98,6 +99,15 @@ def test_what_is_read_quickly_is_what_dvc_reads():
     kept = [path.read_text() for path in (*ROOT.glob(".github/**/*.yml"), *ROOT.glob("*.yaml"), ROOT / "dvc.lock")]
     for source in (*kept, *TEXTS, *(form % word for word in WORDS for form in ("a: %s\n", "- %s\n"))):
         assert read(yamlquick.safe, source) == read(YAML(typ="safe").load, source), source
+
+
+@pytest.mark.filterwarnings("ignore::ruamel.yaml.error.ReusedAnchorWarning")
+def test_workflow_files_are_read_as_the_slower_reader_does():
+    kept = [path.read_text() for path in ROOT.glob(".github/**/*.yml")]
+    texts = [text for text in TEXTS if "\t" not in text]  # which GitHub takes, and ruamel.yaml does not
+    for source in (*kept, *texts, *(form % word for word in WORDS for form in ("a: %s\n", "- %s\n"))):
+        assert read(lines.read, source) == read(lambda text: lines.reader().load(text), source), source
+    assert lines.read("a:\t1\n") == {"a": 1}
 
 
 def test_what_is_plain_is_read_quickly():

@@ -16,6 +16,32 @@ def entry(step, **more):
     return json.dumps(told | more)
 
 
+def test_what_is_said_belongs_to_its_step_whatever_that_is_called(tmp_path):
+    server = Server(str(tmp_path), "", "", "", "")
+    run = Run(Job("push", "refs/heads/main", "a" * 40), state="running", started=time.time())
+    place = runs.folder(server, run.job.key) / "train.yml"
+    place.mkdir(parents=True)
+    (place / "log.jsonl").touch()
+    lines = """\
+job one
+step a
+  1
+step b
+  2
+step a: success, 1.0 s
+step b: failure, 1.0 s
+step b: failure, 1.0 s
+  3
+step b: failure, 1.0 s: success, 2.0 s
+step Post c: failure, 0.1 s
+step d
+  4
+job one: failure, 9.0 s
+"""
+    (place / "log.txt").write_text(lines)
+    assert steps.said(server, run) == ["  1", "  2", "  3", "  4"]
+
+
 def test_steps_have_their_seconds_also_while_one_is_at_work(tmp_path):
     server = Server(str(tmp_path), "", "", "", "")
     run = Run(Job("push", "refs/heads/main", "a" * 40), state="running", started=time.time())

@@ -20,6 +20,7 @@ RAW = '"raw_output": true'
 MOST = 500  # steps of one workflow that are told
 LONGEST = 50_000  # characters of what one step has said, its end
 _END = re.compile(r": [a-z-]+, \d+\.\d s$")
+BESIDE = ("Pre ", "Post ")  # what an action does before and after is told where it fails, by its end alone
 RUNNING = "running"
 
 
@@ -58,14 +59,17 @@ def said(server: Server, run: Run) -> list[str]:
     for path in sorted(_logs(server, run), key=lambda path: path.parent.stat().st_mtime_ns):
         text = path.with_name("log.txt")
         parts: list[list[str]] = []
-        begun = ""  # the name of the step at work: its end is told with it, and a name may look like an end
+        at_work: list[str] = []  # of several jobs several steps; a name may look like an end, and ends none of them
         for line in text.read_text("utf-8", "replace").splitlines() if text.is_file() else ():
-            if line.startswith("step ") and begun and _END.fullmatch(line.removeprefix(f"step {begun}")):
-                begun = ""
-            elif line.startswith("step "):
-                begun = line.removeprefix("step ")
-                parts.append([])
-            elif parts and not line.startswith(("step ", "job ")):
+            if line.startswith("step "):
+                told = line.removeprefix("step ")
+                name = _END.sub("", told)
+                if name != told and name in at_work:
+                    at_work.remove(name)
+                elif name == told or not name.startswith(BESIDE):
+                    at_work.append(told)
+                    parts.append([])
+            elif parts and not line.startswith("job "):
                 parts[-1].append(line)
         found += ["\n".join(part)[-LONGEST:] for part in parts[:MOST]]
     return found
