@@ -15,7 +15,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test demo simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
+.PHONY: help env env-test env-dask demo simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,9 @@ env: ## build the locked environment (.venv)
 
 env-test: env ## build the environment of checks and tests (.venv-test)
 	@requirements/install.sh $(TEST_VENV) $(RUN_LOCKS) requirements/test.txt
+
+env-dask: env ## build the environment of fits on a cluster (.venv-dask)
+	@requirements/install.sh .venv-dask $(RUN_LOCKS) requirements/dask.txt
 
 demo: env ## a team, nine pushes, real flights: the whole loop in four to eight minutes
 	@$(VENV)/bin/python scripts/demo.py
@@ -97,7 +100,7 @@ lock: env ## compile requirements/*.in again
 	  $(COMPILE) --no-deps data.in -o data.txt; \
 	  $(COMPILE) serve.in -o serve.txt; \
 	  $(COMPILE) test.in -o test.txt; \
-	  for extra in s3 gs azure ssh tune; do $(COMPILE) $$extra.in -o $$extra.txt; done; \
+	  for extra in s3 gs azure ssh tune dask; do $(COMPILE) $$extra.in -o $$extra.txt; done; \
 	  $(COMPILE) -c run.txt -c test.txt $(SAMPLE)/requirements.in.in -o $(SAMPLE)/requirements.txt.in
 
 lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be committed
@@ -105,4 +108,4 @@ lock-data: env ## run the example's pipeline; dvc.lock and metrics/ anew, to be 
 	@git status --short -- dvc.lock metrics
 
 clean: ## remove what make built
-	@rm -rf .venv .venv-test .venv-serve .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-test .venv-serve .venv-dask .venv-conventional .tools demo simulation site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

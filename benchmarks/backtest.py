@@ -15,13 +15,14 @@ import polars as pl
 
 from flights.booster import matrix, plain, vocabulary
 from flights.catalog import FEATURES
+from flights.coded import held
 from flights.collect import Collect, collect
 from flights.features import features
 from flights.metrics import auc, brier, calibration_error, log_loss
-from flights.params import Split, read_section
+from flights.params import read_section
 from flights.spans import DAY
 from flights.timeline import events_of, labels_of, rows_of
-from flights.train import Features, Train, chosen_features, fit_all, pick_rounds
+from flights.train import Features, Fitter, Train, chosen_features
 from flights.validate import Validate, checked_flights, checked_weather
 from flights.windows import Timeline, asked_seconds, known_seconds
 
@@ -72,8 +73,10 @@ def boosted(train: pl.DataFrame, test: pl.DataFrame) -> tuple[Probabilities, Pro
     chosen = chosen_features(read_section("features", Features, PARAMS).groups)
     names = [feature.name for feature in chosen]
     months = sorted(train["month"].unique())
-    rounds, _, _ = pick_rounds(train, Split(months, months[-1], []), chosen, settings)
-    booster, categories = fit_all(train, rounds, chosen, settings)
+    parts = [held(train.filter(pl.col("month") == month)) for month in months]
+    fitter = Fitter(chosen, settings)
+    rounds, _, _ = fitter.pick_rounds(parts[:-1], parts[-1]())
+    booster, categories = fitter.fit_all(parts, rounds)
     p_train, p_test = (
         booster.predict(plain(matrix(part, names, categories), names, categories)).astype(np.float64)
         for part in (train, test)
@@ -89,7 +92,7 @@ def logistic(train: pl.DataFrame, test: pl.DataFrame) -> Probabilities:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    categories = vocabulary(train, list(FEATURES))
+    categories = vocabulary([train], list(FEATURES))
     names = [feature.name for feature in FEATURES]
     numbers = [place for place, name in enumerate(names) if name not in categories]
     codes = [place for place, name in enumerate(names) if name in categories]

@@ -103,7 +103,7 @@ def trained(
     settings = read_section("train", Train, PARAMS)
     chosen = chosen_features(list(groups))
     names = [feature.name for feature in chosen]
-    categories = vocabulary(train, chosen)
+    categories = vocabulary([train], chosen)
     y = train["label_late"].to_numpy()
     x = quantized(matrix(train, names, categories), y, names, categories, settings.max_bin)
     asked = plain(matrix(test, names, categories), names, categories)

@@ -230,7 +230,7 @@ class Hub:
         self.folder, self.git = folder, git
         self.bare, self.clone, self.store = folder / "hub.git", folder / "clone", folder / "store"
         self.keys = {who: folder / "keys" / who for who in (CI, ANN)}
-        self.token = "secret"
+        self.token, self.manifest = "secret", b"{}"
         self.said: list[str] = []
         if source is not None:
             self._copy(source)
@@ -273,7 +273,7 @@ class Hub:
 
     def model(self, content: str) -> tuple[bytes, dict[str, str]]:
         """Put a model into the store: its dvc.lock, and the digests that a verdict names."""
-        files = {"manifest.json": b"{}", "model.json": content.encode()}
+        files = {"manifest.json": self.manifest, "model.json": content.encode()}
         listed = [{"md5": self._stored(text), "relpath": name} for name, text in sorted(files.items())]
         listing = self._stored(json.dumps(listed).encode(), ".dir")
         size = sum(len(text) for text in files.values())

@@ -93,6 +93,8 @@ def test_what_is_left_out_has_its_default():
             "asks for {events}, and 'score' does not",
         ),
         (CONTRACT, b"time: none", b"time: none, floor: 'f {rows}'", 8, "must contain {out}; a column has no"),
+        (CONTRACT, b"{rows} {out}", b"{rows} {out} ...", 9, "'...' ends the command, after the words {events} and"),
+        (CONTRACT, b"{rows} {out}", b"... {rows} {events} {out}", 9, "'...' ends the command"),
         (CONTRACT, b"score: python", b"score: p {events}", 3, "known at a moment; name the column holdout.time"),
         (CONTRACT, b"loss: python", b"loss: squared # ", 3, "go with the losses logloss, brier, accuracy"),
         (CONTRACT, b"{labels} ", b"", 11, "the command must contain {labels}"),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,13 @@ SCHEMA = 1  # of manifest.json
 Matrix = npt.NDArray[np.float32]
 
 
-def vocabulary(table: pl.DataFrame, chosen: list[Feature]) -> dict[str, list[str]]:
+def vocabulary(tables: Iterable[pl.DataFrame], chosen: list[Feature]) -> dict[str, list[str]]:
     """The values of every category in training, sorted; a value's code is its place here."""
-    return {feature.name: sorted(table[feature.name].drop_nulls().unique()) for feature in chosen if feature.category}
+    found: dict[str, set[str]] = {feature.name: set() for feature in chosen if feature.category}
+    for table in tables:
+        for name, values in found.items():
+            values.update(table[name].drop_nulls().unique())
+    return {name: sorted(values) for name, values in found.items()}
 
 
 def matrix(table: pl.DataFrame, names: list[str], categories: dict[str, list[str]]) -> Matrix:
@@ -60,12 +65,15 @@ def fit(
         evals=watched,
         evals_result=history,
         verbose_eval=False,
-        callbacks=[_watch(xgb, rounds, *stop_after)],
+        callbacks=[watch(rounds, *stop_after)],
     )
     return booster, {name: values["logloss"] for name, values in history.items()}
 
 
-def _watch(xgb: Any, rounds: int, patience: int, least: int) -> Any:
+def watch(rounds: int, patience: int, least: int) -> Any:
+    """A callback of XGBoost that tells how a fit of so many `rounds` goes, and ends it as `fit` says."""
+    import xgboost as xgb
+
     began = time.monotonic()
 
     class Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]  # the base is untyped
@@ -73,7 +81,7 @@ def _watch(xgb: Any, rounds: int, patience: int, least: int) -> Any:
 
         def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
             done = epoch + 1
-            if done % 25 == 0 or done == rounds:
+            if (done % 25 == 0 or done == rounds) and xgb.collective.get_rank() == 0:
                 losses = "  ".join(f"{name} {values['logloss'][-1]:.4f}" for name, values in evals_log.items())
                 left = (time.monotonic() - began) / done * (rounds - done)
                 print(f"  round {done}/{rounds}  log loss: {losses}  at most {left:.0f} s left", flush=True)

@@ -14,14 +14,7 @@ from pydantic import Field
 from flights.errors import StageError, run_stage
 from flights.metrics import auc, brier, calibration, calibration_error, log_loss
 from flights.params import Section, read_section, read_split
-from flights.schema import LABELS, read_table
-
-SCORED: dict[str, pl.DataType] = {
-    **LABELS,
-    "month": pl.String(),
-    "part": pl.String(),
-    "p": pl.Float64(),
-}
+from flights.schema import LABELS, SCORED, read_columns
 
 
 class Evaluate(Section):
@@ -76,9 +69,9 @@ def main(_: list[str]) -> None:
     """Write `metrics/metrics.json`, `metrics/slices.csv` and `metrics/calibration.csv`."""
     settings = read_section("evaluate", Evaluate)
     month = read_split().validation
-    scored = read_table(Path("data/predictions.parquet"), SCORED)
-    train = scored.filter(pl.col("part") == "train")
-    validation = scored.filter(pl.col("part") == "validation")
+    scored = Path("data/predictions.parquet")
+    train = read_columns(scored, SCORED, pl.col("part") == "train", ["late", "p"])
+    validation = read_columns(scored, SCORED, pl.col("part") == "validation")
     if validation["month"].unique().to_list() != [month]:
         raise StageError(f"data/predictions.parquet is not about {month}", next_step="dvc repro")
     base = float(train["late"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]

@@ -118,7 +118,7 @@ def _joined(row: pl.DataFrame, known: pl.DataFrame) -> Iterator[Line]:
 def _month(name: str, share: Share, row: pl.DataFrame, known: pl.DataFrame) -> Line:
     """How many flights like this one a share of history stands on, and how many of them were late."""
     since: datetime = row["decided_at"][0] - timedelta(seconds=share.seconds)
-    # history begins a day into the month before: `_reach` of `features`
+    # history begins a day into the month before: `reach` of `features`
     month = row["dep_local"].dt.truncate("1mo").dt.offset_by("-1mo").dt.offset_by("1d")[0]
     reach = since.replace(year=month.year, month=month.month, day=month.day, hour=0, minute=0, second=0, microsecond=0)
     kinds = COUNTED[share.counted]

@@ -1,7 +1,7 @@
 """Rows and events -> features, the same for training, evaluation and serving: `python -m flights.features 2013-05`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from flights.spans import (
     HISTORY_COUNTS,
     HISTORY_SHARES,
     IN_TIME,
-    KEYS,
     LIVE_DELAYS,
     LIVE_SHARES,
     NEAR,
@@ -35,43 +34,149 @@ from flights.spans import (
     Keys,
     Share,
 )
-from flights.windows import Int, Timeline, asked_seconds, joint, known_seconds, shared_codes
+from flights.windows import (
+    Answers,
+    Int,
+    Questions,
+    Timeline,
+    Vocabulary,
+    asked_seconds,
+    joint,
+    known_seconds,
+)
 
 Column = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint8]
 # Events of one instant have no order of their own: this gives them one, down to all that features read of the last one.
 ORDER = ("known_at", "flight_id", "kind", "origin", "delay", *WEATHER)
+KINDS = tuple(dict.fromkeys(["scheduled", *GONE, "weather", *(kind for told in COUNTED.values() for kind in told)]))
+_OTHER = len(KINDS)
 
 
-@dataclass(frozen=True)
+class Asked:
+    """Rows of which features are asked: all about them that depends on no event, for any number of tables of events."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows.with_columns(hour=pl.col("dep_local").dt.hour().cast(pl.Int8))
+        self.asked, self.departs = asked_seconds(rows["decided_at"]), asked_seconds(rows["sched_dep"])
+        self._vocabularies: dict[str, Vocabulary] = {}
+        self._codes: dict[Keys, Int] = {}
+        self._questions: dict[Keys, Questions] = {}
+
+    def features(self, events: pl.DataFrame, groups: Sequence[Group] = GROUPS) -> pl.DataFrame:
+        """What `features` gives of these rows and `events`."""
+        world = _World(self, events)
+        columns: dict[str, pl.Series] = {}
+        for group in GROUPS:
+            if group in groups:
+                columns.update({name: _number(values) for name, values in _COMPUTE[group](world).items()})
+        chosen = [feature for feature in FEATURES if feature.group in groups]
+        return pl.DataFrame(
+            {"flight_id": self.rows["flight_id"]}
+            | {
+                feature.name: self.rows[feature.name] if feature.category else columns[feature.name]
+                for feature in chosen
+            }
+        )
+
+    def keys(self, keys: Keys) -> Int:
+        """The combined code of `keys` for every row; one code for all when there are none."""
+        if keys not in self._codes:
+            self._codes[keys] = self.joint(self.rows, {}, keys)
+        return self._codes[keys]
+
+    def joint(self, table: pl.DataFrame, codes: dict[str, Int], keys: Keys) -> Int:
+        """The combined code of `keys` for each line of a table; those of each key are kept in `codes`."""
+        if not keys:
+            return np.zeros(table.height, dtype=np.int64)
+        for key in keys:
+            if key not in self._vocabularies:
+                self._vocabularies[key] = Vocabulary(self.rows[key])
+            if key not in codes:
+                codes[key] = self._vocabularies[key].codes(table[key])
+        return joint([codes[key] for key in keys], [self._vocabularies[key].size for key in keys])
+
+    def questions(self, keys: Keys) -> Questions:
+        """What is asked of timelines of `keys`: until when each row may know."""
+        if keys not in self._questions:
+            self._questions[keys] = Questions(self.keys(keys), self.asked)
+        return self._questions[keys]
+
+    @cached_property
+    def reach(self) -> Int:
+        """Where history begins at the earliest: a day into the month before the row's own.
+
+        Features of a month are computed from that month and the one before. 28 days back from the first of March is in
+        January, so without this limit the same row would get other features when more months are at hand. The day
+        leaves out what flights of the month before that were still to tell.
+        """
+        before = self.rows["dep_local"].dt.truncate("1mo").dt.offset_by("-1mo").dt.offset_by("1d")
+        return asked_seconds(before)
+
+    @cached_property
+    def schedule(self) -> dict[str, Column]:
+        """The features that the timetable tells of a row."""
+        rows = self.rows
+        minute = {
+            end: rows[end].dt.hour().cast(pl.Int32) * 60 + rows[end].dt.minute().cast(pl.Int32)
+            for end in ("dep_local", "arr_local")
+        }
+        return {
+            "dep_minute": _float(minute["dep_local"]),
+            "arr_minute": _float(minute["arr_local"]),
+            "block_minutes": _float((rows["sched_arr"] - rows["sched_dep"]).dt.total_minutes()),
+            "distance": _float(rows["distance"]),
+            "weekday": _float(rows["dep_local"].dt.weekday()),
+        }
+
+
 class _World:
-    """Rows and events in the form the groups compute on: seconds since 1970, and codes of the keys they share."""
+    """Events in order of time, kinds as small numbers, and the timelines that rows ask of, each made once."""
 
-    rows: pl.DataFrame
-    events: pl.DataFrame
-    asked: Int
-    departs: Int
-    known: Int
-    row_codes: dict[str, Int]
-    event_codes: dict[str, Int]
-    sizes: dict[str, int]
+    def __init__(self, rows: Asked, events: pl.DataFrame) -> None:
+        known = events["known_at"]
+        self.asking, self.events = rows, events if known.is_sorted() else events.sort("known_at")
+        self.known = known_seconds(self.events["known_at"])
+        kinds = self.events["kind"].cast(pl.Enum(KINDS), strict=False).to_physical()
+        self._kinds: Codes = kinds.cast(pl.UInt8).fill_null(_OTHER).to_numpy()
+        self._codes: dict[str, Int] = {}
+        self._keys: dict[Keys, Int] = {}
+        self._told: dict[Counted, tuple[Int, Int]] = {}
+        self._answers: dict[tuple[Counted, Keys], Answers] = {}
 
     def kind(self, *kinds: str) -> Mask:
         """Which events are of one of these kinds."""
-        return self.events["kind"].is_in(kinds).fill_null(value=False).to_numpy()
+        chosen = np.zeros(_OTHER + 1, dtype=bool)
+        chosen[[KINDS.index(kind) for kind in kinds]] = True
+        return np.asarray(chosen[self._kinds])
 
-    def row_keys(self, keys: Keys) -> Int:
-        """The combined code of `keys` for every row; one code for all when there are none."""
-        return self._joint(self.row_codes, keys, len(self.asked))
+    def keys(self, keys: Keys) -> Int:
+        """The combined code of `keys` for every event: that of the rows, `NO_KEY` where no row has it."""
+        if keys not in self._keys:
+            self._keys[keys] = self.asking.joint(self.events, self._codes, keys)
+        return self._keys[keys]
 
-    def event_keys(self, keys: Keys) -> Int:
-        """The combined code of `keys` for every event; one code for all when there are none."""
-        return self._joint(self.event_codes, keys, len(self.known))
+    def told(self, counted: Counted) -> tuple[Int, Int]:
+        """Which events are counted, and 1 for each of them that is marked."""
+        if counted not in self._told:
+            kinds = COUNTED[counted]
+            in_time = (self.events["late"] == 0).fill_null(value=False).to_numpy()
+            told = np.flatnonzero(self.kind(*kinds) & (in_time | ~self.kind(*IN_TIME)))
+            marked = self.kind(*(kind for kind, mark in kinds.items() if mark))
+            self._told[counted] = told, marked[told].astype(np.int64)
+        return self._told[counted]
 
-    def _joint(self, codes: dict[str, Int], keys: Keys, length: int) -> Int:
-        if not keys:
-            return np.zeros(length, dtype=np.int64)
-        return joint([codes[key] for key in keys], [self.sizes[key] for key in keys])
+    def counted(self, counted: Counted, keys: Keys) -> Answers:
+        """What the rows are told of the events that are counted together."""
+        if (counted, keys) not in self._answers:
+            self._answers[counted, keys] = self.window(*self.told(counted), keys)
+        return self._answers[counted, keys]
+
+    def window(self, kept: Int, values: Int, keys: Keys) -> Answers:
+        """What the rows are told of the events `kept`, which are worth `values`."""
+        timeline = Timeline.of(self.keys(keys)[kept], self.known[kept], values)
+        return timeline.asked(self.asking.questions(keys))
 
 
 def features(rows: pl.DataFrame, events: pl.DataFrame, groups: Sequence[Group] = GROUPS) -> pl.DataFrame:
@@ -80,68 +185,32 @@ def features(rows: pl.DataFrame, events: pl.DataFrame, groups: Sequence[Group] =
     A feature of a row depends on the row itself and on events known at its `decided_at` or before; not on other rows,
     on the order of either table, nor on anything later. Missing means not known then.
     """
-    world = _world(rows, events)
-    columns: dict[str, pl.Series] = {}
-    for group in GROUPS:
-        if group in groups:
-            columns.update({name: _number(values) for name, values in _COMPUTE[group](world).items()})
-    chosen = [feature for feature in FEATURES if feature.group in groups]
-    return pl.DataFrame(
-        {"flight_id": rows["flight_id"]}
-        | {feature.name: rows[feature.name] if feature.category else columns[feature.name] for feature in chosen}
-    )
+    return Asked(rows).features(events, groups)
 
 
 def _number(values: Column) -> pl.Series:
     return pl.Series(values.astype(np.float32)).fill_nan(None)
 
 
-def _world(rows: pl.DataFrame, events: pl.DataFrame) -> _World:
-    events = events.sort(ORDER)
-    rows = rows.with_columns(hour=pl.col("dep_local").dt.hour().cast(pl.Int8))
-    codes = {key: shared_codes(events[key], rows[key]) for key in KEYS}
-    return _World(
-        rows=rows,
-        events=events,
-        asked=asked_seconds(rows["decided_at"]),
-        departs=asked_seconds(rows["sched_dep"]),
-        known=known_seconds(events["known_at"]),
-        row_codes={key: pair[1] for key, pair in codes.items()},
-        event_codes={key: pair[0] for key, pair in codes.items()},
-        sizes={key: int(max(pair[0].max(initial=0), pair[1].max(initial=0))) + 1 for key, pair in codes.items()},
-    )
-
-
-def _schedule(world: _World) -> dict[str, Column]:
-    rows = world.rows
-    minute = {
-        end: rows[end].dt.hour().cast(pl.Int32) * 60 + rows[end].dt.minute().cast(pl.Int32)
-        for end in ("dep_local", "arr_local")
-    }
-    return {
-        "dep_minute": _float(minute["dep_local"]),
-        "arr_minute": _float(minute["arr_local"]),
-        "block_minutes": _float((rows["sched_arr"] - rows["sched_dep"]).dt.total_minutes()),
-        "distance": _float(rows["distance"]),
-        "weekday": _float(rows["dep_local"].dt.weekday()),
-    }
-
-
 def _float(series: pl.Series) -> Column:
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
+def _schedule(world: _World) -> dict[str, Column]:
+    return world.asking.schedule
+
+
 def _congestion(world: _World) -> dict[str, Column]:
     """Departures in the timetable within half an hour of this one, itself included."""
-    listed = world.events["sched_dep"]
+    listed, departs = world.events["sched_dep"], world.asking.departs
     # Only entries that were known before any row near them is asked, whatever the feed says later.
     early = (listed - world.events["known_at"] >= TIMETABLE_NOTICE).fill_null(value=False).to_numpy()
     kept = np.flatnonzero(world.kind("scheduled") & early)
-    departs = known_seconds(listed[kept])
+    times = known_seconds(listed[kept])
     found = {}
     for name, keys in PER_ORIGIN.items():
-        timeline = Timeline.of(world.event_keys(keys)[kept], departs)
-        count, _ = timeline.between(world.row_keys(keys), world.departs - NEAR - 1, world.departs + NEAR)
+        timeline = Timeline.of(world.keys(keys)[kept], times)
+        count, _ = timeline.between(world.asking.keys(keys), departs - NEAR - 1, departs + NEAR)
         found[f"departures_{name}"] = count.astype(np.float64)
     return found
 
@@ -151,58 +220,39 @@ def _live(world: _World) -> dict[str, Column]:
     return {name: _share(world, share)[0] for name, share in LIVE_SHARES.items()} | delays | _queues(world)
 
 
-def _counted(world: _World, counted: Counted) -> tuple[Mask, Int]:
-    """Which events are counted, and 1 for each that is marked."""
-    kinds = COUNTED[counted]
-    in_time = (world.events["late"] == 0).fill_null(value=False).to_numpy()
-    told = world.kind(*kinds) & (in_time | ~world.kind(*IN_TIME))
-    return told, world.kind(*(kind for kind, mark in kinds.items() if mark)).astype(np.int64)
-
-
 def _share(world: _World, share: Share, since: Int | None = None) -> tuple[Column, Int]:
     """The share, and how many events it stands on."""
-    told, marked = _counted(world, share.counted)
-    count, total = _window(world, told, marked, share.keys, share.seconds, since)
+    after = world.asking.asked - share.seconds
+    count, total = world.counted(share.counted, share.keys).since(after if since is None else np.maximum(after, since))
     return np.asarray((total + share.prior * share.base) / (count + share.prior)), count
 
 
 def _mean_delay(world: _World, keys: Keys, seconds: int) -> Column:
-    minutes = world.events["delay"].clip(*DEPARTURE_DELAYS).fill_null(0).cast(pl.Int64).to_numpy()
-    count, total = _window(world, world.kind("departed"), minutes, keys, seconds)
+    departed = np.flatnonzero(world.kind("departed"))
+    minutes = world.events["delay"].gather(departed).clip(*DEPARTURE_DELAYS).fill_null(0).cast(pl.Int64).to_numpy()
+    count, total = world.window(departed, minutes, keys).since(world.asking.asked - seconds)
     return np.asarray((total + DELAY_PRIOR * DELAY) / (count + DELAY_PRIOR))
-
-
-def _window(
-    world: _World, counted: Mask, values: Int, keys: Keys, seconds: int, since: Int | None = None
-) -> tuple[Int, Int]:
-    kept = np.flatnonzero(counted)
-    timeline = Timeline.of(world.event_keys(keys)[kept], world.known[kept], values[kept])
-    after = world.asked - seconds if since is None else np.maximum(world.asked - seconds, since)
-    return timeline.between(world.row_keys(keys), after, world.asked)
 
 
 def _queues(world: _World) -> dict[str, Column]:
     """Flights whose time has come and that have neither left nor been cancelled, each for at most a day."""
     kept = np.flatnonzero(world.kind("scheduled"))
-    gone = (
-        world.events.lazy().filter(pl.col("kind").is_in(GONE)).group_by("flight_id").agg(gone=pl.col("known_at").min())
-    )
+    told = world.events.select("flight_id", "known_at", "sched_dep")
+    gone = told[np.flatnonzero(world.kind(*GONE))].group_by("flight_id").agg(gone=pl.col("known_at").min())
     # A flight joins the queue at its time and leaves it when it goes, not before it joined: many leave early.
     queued = (
-        world.events.lazy()
-        .filter(pl.col("kind") == "scheduled")
+        told[kept]
         .join(gone, on="flight_id", how="left", maintain_order="left")
         .with_columns(joins=pl.max_horizontal("sched_dep", "known_at"))
         .with_columns(leaves=pl.max_horizontal("joins", pl.min_horizontal("gone", pl.col("joins") + QUEUED)))
-        .select("joins", "leaves")
-        .collect()
     )
+    joins, leaves = known_seconds(queued["joins"]), known_seconds(queued["leaves"])
     found = {}
-    ever = np.zeros_like(world.asked)
+    ever = np.zeros_like(world.asking.asked)
     for name, keys in PER_ORIGIN.items():
-        codes, asked_keys = world.event_keys(keys)[kept], world.row_keys(keys)
-        joined, _ = Timeline.of(codes, known_seconds(queued["joins"])).between(asked_keys, ever, world.asked)
-        left, _ = Timeline.of(codes, known_seconds(queued["leaves"])).between(asked_keys, ever, world.asked)
+        codes, questions = world.keys(keys)[kept], world.asking.questions(keys)
+        joined, _ = Timeline.of(codes, joins).asked(questions).since(ever)
+        left, _ = Timeline.of(codes, leaves).asked(questions).since(ever)
         found[f"queue_{name}"] = (joined - left).astype(np.float64)
     return found
 
@@ -216,7 +266,7 @@ def _rotation(world: _World) -> dict[str, Column]:
     last = _last(world, "arrived", "tailnum", ROTATION_SECONDS)
     return {
         "tail_arr_delay": _at(last, _float(world.events["delay"].clip(*ARRIVAL_DELAYS))),
-        "tail_minutes_since": (world.asked - _at(last, world.known.astype(np.float64))) / 60,
+        "tail_minutes_since": (world.asking.asked - _at(last, world.known.astype(np.float64))) / 60,
     }
 
 
@@ -228,9 +278,12 @@ def _weather(world: _World) -> dict[str, Column]:
 
 def _last(world: _World, kind: str, key: str, seconds: int) -> Int:
     """For every row the index of the last event of `kind` with its `key` in the last `seconds`; -1 without one."""
-    kept = np.flatnonzero(world.kind(kind))
-    timeline = Timeline.of(world.event_codes[key][kept], world.known[kept])
-    last = timeline.last(world.row_codes[key], world.asked - seconds, world.asked)
+    kept, codes = np.flatnonzero(world.kind(kind)), world.keys((key,))
+    timeline = Timeline.of(codes[kept], world.known[kept])
+    if timeline.tied:
+        kept = kept[world.events[kept].select(pl.arg_sort_by(ORDER)).to_series().to_numpy()]
+        timeline = Timeline.of(codes[kept], world.known[kept])
+    last = timeline.asked(world.asking.questions((key,))).last(world.asking.asked - seconds)
     last[last >= 0] = kept[last[last >= 0]]
     return last
 
@@ -243,21 +296,9 @@ def _at(index: Int, values: Column) -> Column:
 
 
 def _history(world: _World) -> dict[str, Column]:
-    since = _reach(world.rows)
-    shares = {name: _share(world, share, since) for name, share in HISTORY_SHARES.items()}
+    shares = {name: _share(world, share, world.asking.reach) for name, share in HISTORY_SHARES.items()}
     counts = {name: shares[share][1].astype(np.float64) for name, share in HISTORY_COUNTS.items()}
     return {name: share for name, (share, _) in shares.items()} | counts
-
-
-def _reach(rows: pl.DataFrame) -> Int:
-    """Where history begins at the earliest: a day into the month before the row's own.
-
-    Features of a month are computed from that month and the one before. 28 days back from the first of March is in
-    January, so without this limit the same row would get other features when more months are at hand. The day leaves
-    out what flights of the month before that were still to tell.
-    """
-    before = rows["dep_local"].dt.truncate("1mo").dt.offset_by("-1mo").dt.offset_by("1d")
-    return asked_seconds(before)
 
 
 _COMPUTE: dict[Group, Callable[[_World], dict[str, Column]]] = {

@@ -65,7 +65,7 @@ _QUEUED, _AHEAD, _ZONES = (microseconds(span) for span in (QUEUED, AHEAD, ZONES)
 
 @cache
 def _reach(year: int, month: int) -> int:
-    """Where history begins for a month's rows: `_reach` of `features`, in seconds."""
+    """Where history begins for a month's rows: `reach` of `features`, in seconds."""
     before = datetime(year - (month == 1), (month - 2) % 12 + 1, 2)  # noqa: DTZ001
     return microseconds(before - _NAIVE) // SECOND
 

@@ -1,4 +1,7 @@
-"""Score rows with the model in `model/`: `python -m flights.predict ROWS EVENTS OUT` (parquet in, parquet out)."""
+"""Score rows with the model in `model/`: `python -m flights.predict ROWS EVENTS OUT` (parquet in, parquet out).
+
+`EVENTS OUT` may be there again and again: the same rows with each table of events, model and rows read once.
+"""
 
 import json
 import os
@@ -8,11 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from flights.booster import SCHEMA, matrix, plain, sha256
+from flights.booster import SCHEMA, matrix, sha256
 from flights.catalog import GROUPS
 from flights.errors import SETTINGS, StageError, run_stage
-from flights.features import features
-from flights.schema import EVENTS, PREDICTIONS, ROWS, read_table, write_table
+from flights.features import Asked
+from flights.schema import PREDICTIONS, ROWS, read_table, write_table
+from flights.spells import spells, together
 
 MODEL = Path("model")
 
@@ -40,34 +44,43 @@ def load(folder: Path = MODEL) -> tuple[dict[str, Any], Any]:
     return manifest, booster
 
 
-def predict(manifest: dict[str, Any], booster: Any, rows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def predict(manifest: dict[str, Any], booster: Any, rows: pl.DataFrame | Asked, events: pl.DataFrame) -> pl.DataFrame:
     """`flight_id` and `p`, the probability of being late, for every row in its order.
 
-    Features are computed here from rows and events, by the same function as for training.
+    Features are computed here from rows and events, by the same function as for training. Rows that are asked with
+    several tables of events are given as `Asked`.
     """
+    asked = rows if isinstance(rows, Asked) else Asked(rows)
     wanted = manifest["features"]
     names = [feature["name"] for feature in wanted]
     used = {feature["group"] for feature in wanted}
-    table = features(rows, events, [group for group in GROUPS if group in used])
+    table = asked.features(events, [group for group in GROUPS if group in used])
     x = matrix(table, names, manifest["categories"])
-    p = booster.predict(plain(x, names, manifest["categories"])) if len(x) else np.zeros(0, dtype=np.float32)
-    return pl.DataFrame({"flight_id": rows["flight_id"], "p": p.astype(np.float64)}, schema=PREDICTIONS)
+    p = booster.inplace_predict(x) if len(x) else np.zeros(0, dtype=np.float32)
+    return pl.DataFrame({"flight_id": table["flight_id"], "p": p.astype(np.float64)}, schema=PREDICTIONS)
 
 
 def main(arguments: list[str]) -> None:
-    """Read rows and events, write predictions."""
-    if len(arguments) != 3:
+    """Read rows and events, write predictions: a table of them for each table of events."""
+    if len(arguments) < 3 or len(arguments) % 2 == 0:
         raise StageError(
-            f"expected 3 files, got {len(arguments)}",
+            f"expected rows, then events and predictions, once or more: {len(arguments)} files are none such",
             next_step="python -m flights.predict rows.parquet events.parquet predictions.parquet",
             exit_code=SETTINGS,
         )
-    rows, events, out = (Path(argument) for argument in arguments)
+    rows, *pairs = (Path(argument) for argument in arguments)
     manifest, booster = load()
-    asked = read_table(rows, ROWS, required=[name for name in ROWS if name != "tailnum"])
-    predictions = predict(manifest, booster, asked, read_table(events, EVENTS, required=["known_at", "kind"]))
-    write_table(predictions, out)
-    print(f"{predictions.height:,} flights scored", flush=True)
+    told = list(zip(pairs[::2], pairs[1::2], strict=True))
+    found: list[list[pl.DataFrame]] = [[] for _ in told]
+    parts = spells(read_table(rows, ROWS, required=[name for name in ROWS if name != "tailnum"]))
+    for spell in parts:
+        asked = Asked(spell.rows)
+        for answers, (events, _) in zip(found, told, strict=True):
+            answers.append(predict(manifest, booster, asked, spell.events(events)))
+    for answers, (_, out) in zip(found, told, strict=True):
+        predictions = together(parts, answers)
+        write_table(predictions, out)
+        print(f"{predictions.height:,} flights scored", flush=True)
 
 
 if __name__ == "__main__":

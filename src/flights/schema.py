@@ -1,6 +1,8 @@
 """The tables of the pipeline: columns, types, and how they are read and written."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -66,6 +68,9 @@ LABELS: dict[str, pl.DataType] = {
     "distance": pl.String(),
 }
 
+# Predictions of rows that have labels, of a fit that had not seen the validation month: `part` is train or validation.
+SCORED: dict[str, pl.DataType] = {**LABELS, "month": pl.String(), "part": pl.String(), "p": pl.Float64()}
+
 PREDICTIONS: dict[str, pl.DataType] = {"flight_id": pl.String(), "p": pl.Float64()}
 
 
@@ -75,20 +80,11 @@ def read_table(path: Path, columns: Mapping[str, pl.DataType], required: Sequenc
     Further columns are left out; a missing one, or one of another type, is refused, and so is a missing value in a
     column of `required`.
     """
-    if not path.is_file():
-        raise StageError(f"{path} is missing", next_step="dvc pull, or dvc repro")
-    with path.open("rb") as file:
-        check_file(file, str(path))
-    try:
+    _check(path, whole=True)
+    with _readable(path):
         frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise StageError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
     check_memory(int(frame.estimated_size()), str(path))
-    for name, dtype in columns.items():
-        if name not in frame.columns:
-            raise StageError(f"{path}: column {name} is missing")
-        if frame.schema[name] != dtype:
-            raise StageError(f"{path}: column {name} is {frame.schema[name]}, expected {dtype}")
+    _check_columns(path, frame.schema, columns)
     for name in required:
         if frame[name].null_count():
             raise StageError(
@@ -97,12 +93,72 @@ def read_table(path: Path, columns: Mapping[str, pl.DataType], required: Sequenc
     return frame.select(list(columns))
 
 
+def read_columns(
+    path: Path, columns: Mapping[str, pl.DataType], part: pl.Expr, chosen: Sequence[str] = ()
+) -> pl.DataFrame:
+    """`part` of a file of any size, with the `chosen` of its `columns`; refused as by `read_table`."""
+    _check(path, whole=False)
+    with _readable(path):
+        lazy = pl.scan_parquet(path, glob=False)
+        schema = lazy.collect_schema()
+    _check_columns(path, schema, columns)
+    with _readable(path):
+        return lazy.filter(part).select(list(chosen or columns)).collect(engine="streaming")
+
+
+def rows_in(path: Path) -> int:
+    """How many rows the parquet file at `path` has; refused as `read_table` does."""
+    _check(path, whole=False)
+    with _readable(path):
+        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+
+
+def _check(path: Path, *, whole: bool) -> None:
+    if not path.is_file():
+        raise StageError(f"{path} is missing", next_step="dvc pull, or dvc repro")
+    with path.open("rb") as file:
+        check_file(file, str(path), whole=whole)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise StageError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _check_columns(path: Path, schema: Mapping[str, pl.DataType], columns: Mapping[str, pl.DataType]) -> None:
+    for name, dtype in columns.items():
+        if name not in schema:
+            raise StageError(f"{path}: column {name} is missing")
+        if schema[name] != dtype:
+            raise StageError(f"{path}: column {name} is {schema[name]}, expected {dtype}")
+
+
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write `frame` as parquet: the same bytes for the same rows, and never half a file under `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     frame.write_parquet(unfinished, compression="zstd", compression_level=9, statistics=False)
     unfinished.replace(path)
+
+
+def write_tables(parts: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write tables one after the other as one, of which no more than one lies in memory: the same for the same parts.
+
+    The rows are those that `write_table` would write of all in one; the bytes need not be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{path.stem}-", dir=path.parent) as folder:
+        written = []
+        for number, part in enumerate(parts):
+            written.append(Path(folder) / f"{number}.parquet")
+            part.write_parquet(written[-1], compression="lz4", statistics=False)
+        unfinished = Path(folder) / path.name
+        lazy = pl.concat([pl.scan_parquet(one, glob=False) for one in written])
+        lazy.sink_parquet(unfinished, compression="zstd", compression_level=9, statistics=False)
+        unfinished.replace(path)
 
 
 def shaped(frame: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -37,10 +37,11 @@ class Size:
         return self.values * CELL_BYTES + self.bytes
 
 
-def check_file(file: BinaryIO, name: str) -> None:
+def check_file(file: BinaryIO, name: str, *, whole: bool = True) -> None:
     """Raise `StageError` for a pointer, and for a table that is too large; the file is at its beginning afterwards.
 
-    What is no parquet file at all is left to its reader, which says so.
+    What is not read as a `whole` may be of any size. What is no parquet file at all is left to its reader, which says
+    so.
     """
     file.seek(0)
     start = file.read(FIRST_BYTES)
@@ -51,7 +52,7 @@ def check_file(file: BinaryIO, name: str) -> None:
     lines = [line.strip() for line in start.splitlines()]
     if b"outs:" in lines and any(line.lstrip(b"- ").startswith((b"md5: ", b"etag: ")) for line in lines):
         raise StageError(f"{name} is a DVC pointer, not the data", next_step="dvc pull, then run again")
-    if size is not None:
+    if size is not None and whole:
         check_memory(size.memory, f"{name} ({size.rows:,} rows)")
 
 

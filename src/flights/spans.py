@@ -63,7 +63,7 @@ LIVE_DELAYS: dict[str, tuple[Keys, int]] = {
     "dep_delay_origin_1h": (("origin",), HOUR),
     "dep_delay_origin_carrier_3h": (("origin", "carrier"), 3 * HOUR),
 }
-# These end a day into the month before the row's own as well: `_reach` of `features`.
+# These end a day into the month before the row's own as well: `reach` of `features`.
 HISTORY_SHARES = {
     "late_carrier_7d": Share("outcome", ("carrier",), 7 * DAY, 20),
     "late_carrier_28d": Share("outcome", ("carrier",), 28 * DAY, 20),

@@ -7,20 +7,39 @@ months with that number of rounds, and ships.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from flights.booster import SCHEMA, best_round, fit, matrix, plain, quantized, sha256, threads, vocabulary
+from flights.booster import SCHEMA, Matrix, best_round, fit, matrix, plain, sha256, threads, vocabulary
 from flights.catalog import FEATURES, Feature, Group
+from flights.cluster import connected, fit_on, workers
+from flights.coded import Coded, Labels, Part, held, scratch
 from flights.errors import StageError, run_stage
+from flights.means import Means, check, told
 from flights.metrics import auc, log_loss
 from flights.params import Section, Split, read_section, read_split
-from flights.schema import EVENTS, INSTANT, LABELS, LOCAL, ORIGINS, ROWS, read_table, write_table
+from flights.schema import (
+    EVENTS,
+    INSTANT,
+    LABELS,
+    LOCAL,
+    ORIGINS,
+    ROWS,
+    SCORED,
+    read_columns,
+    read_table,
+    rows_in,
+    write_table,
+    write_tables,
+)
 
 BOOSTER = "model.ubj"
 KINDS = ("scheduled", "cancelled", "departed", "departure_overdue", "arrived", "arrival_overdue", "weather")
@@ -42,7 +61,7 @@ class Features(Section):
         return groups
 
 
-class Train(Section):
+class Train(Means):
     """`train`: the gradient boosting, and how its number of rounds is found.
 
     One month is a noisy judge of rounds: left alone it picks from 77 to 388 on this data, and the picks cost more than
@@ -70,7 +89,8 @@ class Train(Section):
 
     def booster_params(self, chosen: list[Feature]) -> dict[str, Any]:
         """What XGBoost is told; the number of threads is not part of it, the model's bytes do not depend on it."""
-        return {
+        device = {} if self.device == "cpu" else {"device": self.device}
+        return device | {
             "objective": "binary:logistic",
             "eval_metric": "logloss",
             "tree_method": "hist",
@@ -92,21 +112,18 @@ def chosen_features(groups: list[Group]) -> list[Feature]:
     return [feature for feature in FEATURES if feature.group in groups]
 
 
-def training_table(months: list[str]) -> pl.DataFrame:
-    """Features and labels (as `label_<column>`) of `months`, oldest first, with a `month` column."""
+def training_table(month: str) -> pl.DataFrame:
+    """Features and labels (as `label_<column>`) of `month`, with a `month` column."""
     wanted: dict[str, pl.DataType] = {"flight_id": pl.String()}
     wanted |= {feature.name: pl.String() if feature.category else pl.Float32() for feature in FEATURES}
-    parts = []
-    for month in months:
-        table = read_table(_feature_file(month), wanted)
-        labels = read_table(_label_file(month), LABELS)
-        if not table["flight_id"].equals(labels["flight_id"]):
-            raise StageError(
-                f"{_feature_file(month)} and {_label_file(month)} list different flights", next_step="dvc repro"
-            )
-        labels = labels.drop("flight_id").rename(lambda name: f"label_{name}")
-        parts.append(table.with_columns(month=pl.lit(month)).hstack(labels))
-    return pl.concat(parts)
+    table = read_table(_feature_file(month), wanted)
+    labels = read_table(_label_file(month), LABELS)
+    if not table["flight_id"].equals(labels["flight_id"]):
+        raise StageError(
+            f"{_feature_file(month)} and {_label_file(month)} list different flights", next_step="dvc repro"
+        )
+    labels = labels.drop("flight_id").rename(lambda name: f"label_{name}")
+    return table.with_columns(month=pl.lit(month)).hstack(labels)
 
 
 def _feature_file(month: str) -> Path:
@@ -117,51 +134,78 @@ def _label_file(month: str) -> Path:
     return Path("data/valid/labels") / f"{month}.parquet"
 
 
-def pick_rounds(
-    table: pl.DataFrame, split: Split, chosen: list[Feature], settings: Train
-) -> tuple[int, dict[str, list[float]], pl.DataFrame]:
-    """The first fit: number of rounds, learning curve, and its predictions (the labels' columns, `month`, `part`, `p`).
+def parts_of(months: list[str], settings: Means) -> list[Part]:
+    """The training table of each month, read once, or at each use where memory is not to hold them all."""
+    if settings.memory == "external":
+        return [partial(training_table, month) for month in months]
+    return [held(training_table(month)) for month in months]
 
-    The vocabulary is that of the earlier months only, so the validation month meets unseen values as the future will.
-    """
-    is_validation = table["month"] == split.validation
-    earlier, later = table.filter(~is_validation), table.filter(is_validation)
-    names = [feature.name for feature in chosen]
-    categories = vocabulary(earlier, chosen)
-    x, x_later = matrix(earlier, names, categories), matrix(later, names, categories)
-    params = settings.booster_params(chosen) | {"nthread": threads()}
-    validation = plain(x_later, names, categories, later["label_late"].to_numpy())
-    booster, curve = fit(
-        quantized(x, earlier["label_late"].to_numpy(), names, categories, settings.max_bin),
-        params,
-        settings.max_rounds,
-        validation,
-        (settings.patience, settings.min_rounds),
+
+class Fitter:
+    """Fits with the same `settings` and features, on this machine or, with a `client`, on its cluster."""
+
+    def __init__(self, chosen: list[Feature], settings: Train, client: Any = None) -> None:
+        self.chosen, self.settings, self.client = chosen, settings, client
+        self.names = [feature.name for feature in chosen]
+        self.params = settings.booster_params(chosen)
+
+    def pick_rounds(
+        self, earlier: Sequence[Part], later: pl.DataFrame
+    ) -> tuple[int, dict[str, list[float]], Iterator[pl.DataFrame]]:
+        """The first fit, watched on `later`: number of rounds, learning curve, and its predictions.
+
+        Those are the labels' columns, `month`, `part` (train or validation) and `p`, made part by part as they are
+        taken. The vocabulary is that of the earlier months only, so the validation month meets unseen values as the
+        future will.
+        """
+        coded = self._coded(earlier)
+        asked, y = matrix(later, self.names, coded.categories), later["label_late"].to_numpy()
+        settings = self.settings
+        booster, curve = self._fit(coded, settings.max_rounds, (asked, y), (settings.patience, settings.min_rounds))
+        rounds = max(settings.min_rounds, best_round(curve["validation"]))
+
+        def scored() -> Iterator[pl.DataFrame]:
+            for part, p in zip(earlier, coded.predicted(booster, rounds), strict=True):
+                yield _scored(part(), "train", p)
+            found = booster.predict(plain(asked, self.names, coded.categories), iteration_range=(0, rounds))
+            yield _scored(later, "validation", found.astype(np.float64))
+
+        return rounds, curve, scored()
+
+    def fit_all(self, parts: Sequence[Part], rounds: int) -> tuple[Any, dict[str, list[str]]]:
+        """The second fit, on all `parts`: the booster that ships, and its vocabulary."""
+        coded = self._coded(parts)
+        return self._fit(coded, rounds)[0], coded.categories
+
+    def _coded(self, parts: Sequence[Part]) -> Coded:
+        categories = vocabulary((part() for part in parts), self.chosen)
+        return Coded(parts, self.names, categories, kept=self.settings.memory == "in-core")
+
+    def _fit(
+        self,
+        coded: Coded,
+        rounds: int,
+        validation: tuple[Matrix, Labels] | None = None,
+        stop_after: tuple[int, int] = (0, 0),
+    ) -> tuple[Any, dict[str, list[float]]]:
+        max_bin = self.settings.max_bin
+        if self.client is not None:
+            return fit_on(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
+        params = self.params | {"nthread": threads()}
+        watched = validation and plain(validation[0], coded.names, coded.categories, validation[1])
+        with scratch() as folder:
+            # Nothing here holds the rows: XGBoost takes their files away before the folder goes.
+            return fit(coded.binned(max_bin, folder), params, rounds, watched, stop_after)
+
+
+def _scored(table: pl.DataFrame, part: str, p: npt.NDArray[np.float64]) -> pl.DataFrame:
+    return table.select(
+        "flight_id",
+        *[pl.col(f"label_{column}").alias(column) for column in LABELS if column != "flight_id"],
+        month=pl.col("month"),
+        part=pl.lit(part),
+        p=pl.Series(p),
     )
-    rounds = max(settings.min_rounds, best_round(curve["validation"]))
-    scored = [
-        part.select(
-            "flight_id",
-            *[pl.col(f"label_{column}").alias(column) for column in LABELS if column != "flight_id"],
-            month=pl.col("month"),
-            part=pl.lit(name),
-            p=pl.Series(booster.predict(data, iteration_range=(0, rounds)).astype(np.float64)),
-        )
-        for name, part, data in (("train", earlier, plain(x, names, categories)), ("validation", later, validation))
-    ]
-    return rounds, curve, pl.concat(scored)
-
-
-def fit_all(
-    table: pl.DataFrame, rounds: int, chosen: list[Feature], settings: Train
-) -> tuple[Any, dict[str, list[str]]]:
-    """The second fit, on all of `table`: the booster that ships, and its vocabulary."""
-    names = [feature.name for feature in chosen]
-    categories = vocabulary(table, chosen)
-    x, y = matrix(table, names, categories), table["label_late"].to_numpy()
-    params = settings.booster_params(chosen) | {"nthread": threads()}
-    booster, _ = fit(quantized(x, y, names, categories, settings.max_bin), params, rounds)
-    return booster, categories
 
 
 def contributions(
@@ -186,28 +230,42 @@ def main(_: list[str]) -> None:
     split = read_split()
     settings = read_section("train", Train)
     chosen = chosen_features(read_section("features", Features).groups)
-    table = training_table(split.training)
+    check(settings)
+    parts = parts_of(split.training, settings)
+    rows = sum(rows_in(_feature_file(month)) for month in split.training)
     months = f"{split.training[0]} to {split.training[-1]}"
-    print(f"{table.height:,} flights of {months}, {len(chosen)} features", flush=True)
+    print(f"{rows:,} flights of {months}, {len(chosen)} features", flush=True)
 
-    print(f"fit before {split.validation}, watched on {split.validation}", flush=True)
-    rounds, curve, scored = pick_rounds(table, split, chosen, settings)
-    write_table(scored, Path("data/predictions.parquet"))
-    write_learning(curve, Path("metrics/learning.csv"))
-    for (part,), of_part in scored.group_by("part", maintain_order=True):
-        y, p = of_part["late"].to_numpy(), of_part["p"].to_numpy()
-        print(f"  {part}: log loss {log_loss(y, p):.4f}, AUC {auc(y, p):.4f}", flush=True)
-
-    print(f"fit up to {split.training[-1]}, {rounds} rounds", flush=True)
-    booster, categories = fit_all(table, rounds, chosen, settings)
+    with connected(settings) if settings.cluster == "dask" else nullcontext() as client:
+        fitter = Fitter(chosen, settings, client)
+        print(f"fit before {split.validation}, watched on {split.validation}", flush=True)
+        rounds, curve, scored = fitter.pick_rounds(parts[:-1], parts[-1]())
+        _write_predictions(scored, settings)
+        write_learning(curve, Path("metrics/learning.csv"))
+        print(f"fit up to {split.training[-1]}, {rounds} rounds", flush=True)
+        booster, categories = fitter.fit_all(parts, rounds)
+        fitted = told(settings, workers(client) if client is not None else 0)
     folder = Path("model")
     folder.mkdir(exist_ok=True)
     booster.save_model(folder / BOOSTER)
-    manifest = _manifest(split, chosen, categories, settings, rounds, table.height, folder / BOOSTER)
+    training = {"rows": rows, "rounds": rounds}
+    manifest = _manifest(split, chosen, categories, settings, training, fitted, folder / BOOSTER)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    asked = table.filter(pl.col("month") == split.validation)
-    write_importance(contributions(booster, asked, chosen, categories), Path("metrics/importance.csv"))
+    write_importance(contributions(booster, parts[-1](), chosen, categories), Path("metrics/importance.csv"))
     print(f"model/{BOOSTER} sha256 {manifest['booster']['sha256'][:16]}…", flush=True)
+
+
+def _write_predictions(scored: Iterator[pl.DataFrame], settings: Train) -> None:
+    """Leave the predictions of the first fit for `evaluate` and the judge, and say how good they are."""
+    path = Path("data/predictions.parquet")
+    if settings.memory == "external":
+        write_tables(scored, path)
+    else:
+        write_table(pl.concat(list(scored)), path)
+    for part in ("train", "validation"):
+        of_part = read_columns(path, SCORED, pl.col("part") == part, ["late", "p"])
+        y, p = of_part["late"].to_numpy(), of_part["p"].to_numpy()
+        print(f"  {part}: log loss {log_loss(y, p):.4f}, AUC {auc(y, p):.4f}", flush=True)
 
 
 def write_learning(curve: dict[str, list[float]], path: Path) -> None:
@@ -246,8 +304,8 @@ def _manifest(
     chosen: list[Feature],
     categories: dict[str, list[str]],
     settings: Train,
-    rounds: int,
-    rows: int,
+    training: dict[str, int],
+    fitted: dict[str, Any],
     booster: Path,
 ) -> dict[str, Any]:
     import xgboost
@@ -272,13 +330,13 @@ def _manifest(
         "training": {
             "months": split.training,
             "validation_month": split.validation,
-            "rows": rows,
-            "rounds": rounds,
+            **training,
             "params": {
                 name: value for name, value in settings.booster_params(chosen).items() if name != "monotone_constraints"
             },
         },
         "data": {str(path.as_posix()): sha256(path) for path in files},
+        "fitted": fitted,
         "booster": {"file": BOOSTER, "sha256": sha256(booster)},
         "versions": {"xgboost": xgboost.__version__, "numpy": np.__version__, "polars": pl.__version__},
     }

@@ -1,6 +1,7 @@
 """Exact counts and sums over time windows, by key: the primitive that every feature with a memory is made of."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import polars as pl
 Int = npt.NDArray[np.int64]
 NO_KEY = -1
 _TIME_BITS = 33
+_RADIX = 2**16  # numpy sorts integers below this without comparing them: in time that is linear in their number
 
 
 def known_seconds(instants: pl.Series) -> Int:
@@ -22,15 +24,23 @@ def asked_seconds(instants: pl.Series) -> Int:
     return np.asarray(instants.to_physical().to_numpy() // 1_000_000, dtype=np.int64)
 
 
-def shared_codes(events: pl.Series, rows: pl.Series) -> tuple[Int, Int]:
-    """The same small integer for the same value in both series; `NO_KEY` for null."""
-    codes = pl.concat([events, rows]).rank("dense").cast(pl.Int64).fill_null(NO_KEY).to_numpy()
-    return codes[: len(events)], codes[len(events) :]
+class Vocabulary:
+    """The values of a column of the rows, as small integers: what rows and all that is told of them are joined by."""
 
+    def __init__(self, rows: pl.Series) -> None:
+        self.values = rows.drop_nulls().unique().sort()
+        self.size = max(1, len(self.values))
 
-def _stamped(position: npt.NDArray[np.intp], seconds: Int) -> Int:
-    """Key and time as one sortable number; times outside 1970 to 2242 count as its ends."""
-    return (position.astype(np.int64) << _TIME_BITS) + np.clip(seconds, 0, 2**_TIME_BITS - 1)
+    def codes(self, column: pl.Series) -> Int:
+        """The place of each value; `NO_KEY` for null, and for one that no row has."""
+        if self.values.dtype == pl.String:
+            places = column.cast(pl.Enum(self.values), strict=False).to_physical()
+            return places.cast(pl.Int64).fill_null(NO_KEY).to_numpy()
+        numbers, asked = self.values.to_numpy(), column.fill_null(0).to_numpy()
+        if not len(numbers):
+            return np.full(len(asked), NO_KEY, dtype=np.int64)
+        place = np.minimum(np.searchsorted(numbers, asked), len(numbers) - 1)
+        return np.where((numbers[place] == asked) & column.is_not_null().to_numpy(), place, NO_KEY)
 
 
 def joint(codes: list[Int], sizes: list[int]) -> Int:
@@ -41,6 +51,39 @@ def joint(codes: list[Int], sizes: list[int]) -> Int:
         combined = combined * size + code
         known &= code != NO_KEY
     return np.where(known, combined, NO_KEY)
+
+
+def _stamped(position: npt.NDArray[np.intp], seconds: Int) -> Int:
+    """Key and time as one sortable number; times outside 1970 to 2242 count as its ends."""
+    return (position.astype(np.int64) << _TIME_BITS) + np.clip(seconds, 0, 2**_TIME_BITS - 1)
+
+
+def _ordered(keys: Int, seconds: Int) -> Int:
+    """The places of keys and times in the order of both, equal ones as they came; `NO_KEY` is first.
+
+    What is in order of time already, as feeds and timetables are, needs no more than its keys put together.
+    """
+    if np.any(seconds[1:] < seconds[:-1]):
+        return np.lexsort((seconds, keys))
+    small = keys.max(initial=0) < _RADIX - 1
+    return np.argsort((keys + 1).astype(np.uint16) if small else keys, kind="stable")
+
+
+class Questions:
+    """Keys, and the seconds until which each asks (arrays of one length), in the order that timelines are in.
+
+    So neighbours find their answers beside each other. What is asked depends on no event, so it serves many timelines.
+    """
+
+    def __init__(self, keys: Int, until: Int) -> None:
+        self.order = _ordered(keys, until)
+        self.keys, self.until = keys[self.order], until[self.order]
+
+    def in_place(self, answers: Int) -> Int:
+        """Answers to these, in the order in which they came."""
+        found = np.empty_like(answers)
+        found[self.order] = answers
+        return found
 
 
 @dataclass(frozen=True)
@@ -54,38 +97,68 @@ class Timeline:
     keys: Int
     stamps: Int
     order: Int
-    totals: Int
+    values: Int | None = None
 
     @classmethod
     def of(cls, keys: Int, seconds: Int, values: Int | None = None) -> "Timeline":
         """Order events (equal length arrays: key code, second, integer value); events without a key are left out."""
-        kept = np.flatnonzero(keys != NO_KEY)
-        kept = kept[np.lexsort((seconds[kept], keys[kept]))]
-        unique, position = np.unique(keys[kept], return_inverse=True)
-        stamps = _stamped(position, seconds[kept])
-        value = np.ones(len(kept), dtype=np.int64) if values is None else values[kept]
-        return cls(unique, stamps, kept, np.concatenate([[0], np.cumsum(value, dtype=np.int64)]))
+        order = _ordered(keys, seconds)
+        order = order[np.searchsorted(keys[order], NO_KEY, side="right") :]
+        ordered = keys[order]
+        begins = np.ones(len(ordered), dtype=bool)
+        begins[1:] = ordered[1:] != ordered[:-1]
+        stamps = _stamped(np.cumsum(begins) - 1, seconds[order])
+        return cls(ordered[begins], stamps, order, None if values is None else values[order])
 
-    def _until(self, keys: Int, seconds: Int) -> tuple[Int, npt.NDArray[np.bool_]]:
-        """For each question, how many ordered events lie at or before it, and whether its key is known at all."""
-        position = np.searchsorted(self.keys, keys)
-        found = position < len(self.keys)
-        found[found] = self.keys[position[found]] == keys[found]
-        stamps = _stamped(position, seconds)
-        return np.searchsorted(self.stamps, stamps, side="right").astype(np.int64), found
+    @property
+    def tied(self) -> bool:
+        """Whether two events are of one key and one second: which of them came last only a finer order can tell."""
+        return bool(np.any(self.stamps[1:] == self.stamps[:-1]))
+
+    @cached_property
+    def totals(self) -> Int:
+        """The sum of the values before each event, and of all of them; each is 1 where none were given."""
+        if self.values is None:
+            return np.arange(len(self.stamps) + 1, dtype=np.int64)
+        return np.concatenate([[0], np.cumsum(self.values, dtype=np.int64)])
+
+    def asked(self, questions: Questions) -> "Answers":
+        """What these questions are to be told."""
+        return Answers(self, questions)
 
     def between(self, keys: Int, after: Int, until: Int) -> tuple[Int, Int]:
         """Number of events and sum of values with `after` < time <= `until` (seconds), per question."""
-        high, found = self._until(keys, until)
-        low, _ = self._until(keys, after)
-        count = np.where(found, high - low, 0)
-        return count, np.where(found, self.totals[high] - self.totals[low], 0)
+        return self.asked(Questions(keys, until)).since(after)
 
-    def last(self, keys: Int, after: Int, until: Int) -> Int:
-        """Index of the last event with `after` < time <= `until`, per question; -1 where there is none."""
-        high, _ = self._until(keys, until)
-        count, _ = self.between(keys, after, until)
-        index = np.full(len(keys), -1, dtype=np.int64)
-        some = count > 0
-        index[some] = self.order[high[some] - 1]
-        return index
+
+class Answers:
+    """A timeline before questions: over windows that all end when each question does."""
+
+    def __init__(self, timeline: Timeline, questions: Questions) -> None:
+        self._timeline, self._questions = timeline, questions
+        position = np.searchsorted(timeline.keys, questions.keys)
+        found = position < len(timeline.keys)
+        found[found] = timeline.keys[position[found]] == questions.keys[found]
+        self._position, self._found = position, found
+        self._high = self._until(questions.until)
+
+    def since(self, after: Int) -> tuple[Int, Int]:
+        """Number of events and sum of values after the seconds `after`, per question."""
+        low = self._until(after[self._questions.order])
+        count = np.where(self._found, self._high - low, 0)
+        totals = self._timeline.totals
+        total = np.where(self._found, totals[self._high] - totals[low], 0)
+        return self._questions.in_place(count), self._questions.in_place(total)
+
+    def last(self, after: Int) -> Int:
+        """Index of the last event after the seconds `after`, per question; -1 where there is none."""
+        low = self._until(after[self._questions.order])
+        index = np.full(len(low), -1, dtype=np.int64)
+        some = self._found & (self._high > low)
+        index[some] = self._timeline.order[self._high[some] - 1]
+        return self._questions.in_place(index)
+
+    def _until(self, seconds: Int) -> Int:
+        """How many ordered events lie at or before each."""
+        stamps = _stamped(self._position, seconds)
+        return np.searchsorted(self._timeline.stamps, stamps, side="right").astype(np.int64, copy=False)

@@ -47,6 +47,12 @@ def check(path: Path, name: str) -> None:
         bound(size.memory, name, f" ({size.rows:,} rows; {path.stat().st_size:,} on disk)")
 
 
+def check_part(path: Path, name: str, values: int) -> None:
+    """Refuse so many values of the file at `path` where they would take more memory; a text may be any of its own."""
+    size = measure(path)
+    bound(values * CELL_BYTES + (size.bytes if size else 0), name, " of the rows that are asked")
+
+
 def bound(memory: int, name: str, more: str = "") -> None:
     """Refuse a table of so many bytes in memory where it is too large."""
     if memory > LIMIT_MEMORY:

@@ -25,6 +25,7 @@ LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3
 LOSSES = ("logloss", "brier", "accuracy", "absolute", "squared", "poisson", "pinball", "percentage", "huber")
 PARAMETERS = {"quantile": "pinball", "delta": "huber"}  # of the gate -> the loss that has it
 OF_CLASSES = ("logloss", "brier", "accuracy")  # of labels of several classes; the first two of 0 and 1 as well
+AGAIN = ("{events}", "{out}", "...")  # ends a score command that takes the first two of these again and again
 OF_HOLDOUT = ("validation", "batches", "data", "serve", "explain")
 MOST_MIB, MOST_FILES = 2048, 10_000  # what is taken over from a run at all
 RIGHTS = (
@@ -44,6 +45,13 @@ def _loss(words: str) -> str:
     missing = [place for place in ("{labels}", "{predictions}", "{out}") if place not in words]
     if " " in words and missing:
         raise ValueError(f"the command must contain {', '.join(missing)}")
+    return words
+
+
+def _score(words: str) -> str:
+    found = words.split()
+    if AGAIN[-1] in found and (found.count(AGAIN[-1]) > 1 or tuple(found[-3:]) != AGAIN):
+        raise ValueError(f"'{AGAIN[-1]}' ends the command, after the words {{events}} and {{out}} that it repeats")
     return words
 
 
@@ -185,8 +193,10 @@ class Model(Section):
         default=None, description="Level 2. A table of labels and predictions, written by the pipeline itself."
     )
     holdout: Holdout | None = Field(default=None, description="Level 3, with `score`. Rows that no model has seen.")
-    score: Annotated[str, places("{rows}", "{out}")] | None = Field(
-        default=None, description="Level 3. The command that scores: with {rows}, {out} and, where there are, {events}."
+    score: Annotated[str, places("{rows}", "{out}"), AfterValidator(_score)] | None = Field(
+        default=None,
+        description="Level 3. The command that scores: with {rows}, {out} and, where there are, {events}; ending in "
+        "'{events} {out} ...' where one run takes several tables of events.",
     )
     classes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(
         default=None, min_length=2, description="Where labels are texts: which there are, in order."
@@ -403,6 +413,11 @@ class Server(Section):
         description="Workflows beside the judge, by name as above, that must be green: red before the judge, nothing "
         "is judged; red after it, a protected default branch does not take the commit. One that is not started is not "
         "waited for.",
+    )
+    adopt: bool | None = Field(
+        default=None,
+        description="Whether a push to the default branch takes over what the run of a pull request with the very same "
+        "files has made and scored, instead of running again. Default: where all who push are trusted (init).",
     )
     jobs: int = Field(default=2, ge=1, le=64, description="How many runs go on side by side.")
     timeout_minutes: int = Field(default=60, ge=1, le=24 * 60, description="What a run may take.")

@@ -104,6 +104,11 @@ class ModelContract(Outline):
         """Whether the features remember events: then the score command asks for them."""
         return "{events}" in self.score
 
+    @property
+    def repeats(self) -> bool:
+        """Whether one run of the score command takes several tables of events."""
+        return tuple(self.score.split()[-3:]) == schema.AGAIN
+
 
 @dataclass(frozen=True)
 class Settings:

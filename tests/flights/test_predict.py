@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flights import spells
 from flights.booster import matrix, plain
 from flights.errors import StageError
 from flights.predict import load, main, predict
@@ -41,6 +42,47 @@ def test_it_runs_from_the_command_line_in_any_folder_with_a_model(project):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{pl.read_parquet('p.parquet').height:,} flights scored\n"
+
+
+def test_several_tables_of_events_are_answered_by_one_process_each_as_if_it_were_alone(project, holdout):
+    _, events = holdout
+    other, instant = "other.parquet", datetime(2013, 3, 14, 15, 0, tzinfo=UTC)
+    events.filter(pl.col("known_at") <= instant).write_parquet(other)
+    main([*HOLDOUT, "a.parquet"])
+    main([HOLDOUT[0], other, "b.parquet"])
+    main([HOLDOUT[0], other, "2.parquet", HOLDOUT[1], "1.parquet"])
+    a, b = pl.read_parquet("a.parquet"), pl.read_parquet("b.parquet")
+    assert pl.read_parquet("1.parquet").equals(a)
+    assert pl.read_parquet("2.parquet").equals(b)
+    assert not a.equals(b)
+
+
+def test_many_rows_are_scored_month_by_month_as_if_at_once(project, monkeypatch):
+    rows, events = (
+        pl.concat([pl.read_parquet(f"data/valid/{table}/2013-0{month}.parquet") for month in (2, 3)])
+        for table in ("rows", "events")
+    )
+    # Months lie among each other, and February hears of flights that are listed for March.
+    rows.sample(fraction=1, shuffle=True, seed=1).write_parquet("rows.parquet")
+    events.with_columns(
+        pl.when(pl.col("kind") == "scheduled").then(pl.col("known_at").dt.offset_by("-40d")).otherwise("known_at")
+    ).write_parquet("events.parquet")
+    main(["rows.parquet", "events.parquet", "whole.parquet"])
+    monkeypatch.setattr(spells, "AT_ONCE", 100)
+    main(["rows.parquet", "events.parquet", "parts.parquet", "data/valid/events/2013-03.parquet", "other.parquet"])
+    assert pl.read_parquet("parts.parquet").equals(pl.read_parquet("whole.parquet"))
+    assert not pl.read_parquet("other.parquet").equals(pl.read_parquet("whole.parquet"))
+    parts = spells.spells(pl.read_parquet("rows.parquet"))
+    assert [part.rows["dep_local"].dt.month().unique().to_list() for part in parts] in ([[2], [3]], [[3], [2]])
+    events.with_columns(kind=pl.lit(None, pl.String)).write_parquet("events.parquet")
+    with pytest.raises(StageError, match="column kind has missing values in"):
+        main(["rows.parquet", "events.parquet", "parts.parquet"])
+
+
+@pytest.mark.parametrize("files", [[], ["rows"], ["rows", "events"], ["rows", "events", "out", "events"]])
+def test_files_that_make_no_pairs_are_refused(files):
+    with pytest.raises(StageError, match=f"{len(files)} files"):
+        main(files)
 
 
 @pytest.mark.ml_test_score("Infra 5")

@@ -14,11 +14,12 @@ import pytest
 from flights import train
 from flights.booster import best_round, matrix, plain, vocabulary
 from flights.catalog import FEATURES
+from flights.coded import held
 from flights.errors import StageError
 from flights.metrics import log_loss
-from flights.params import Split, read_section, read_split
+from flights.params import read_section, read_split
 from flights.predict import load
-from flights.train import EXPLAINED_ROWS, Features, Train, chosen_features, pick_rounds, training_table
+from flights.train import EXPLAINED_ROWS, Features, Fitter, Train, chosen_features, training_table
 from pushforward.serving.inputs import inputs_of
 from pushforward.serving.port import Served
 
@@ -80,11 +81,15 @@ def test_a_random_split_would_flatter_the_model(project):
         update={"max_depth": 8, "min_child_weight": 1.0, "min_rounds": 30}
     )
     chosen = chosen_features(read_section("features", Features).groups)
-    table = training_table(["2013-01", "2013-02", "2013-03"])
-    march = Split(["2013-01", "2013-02", "2013-03"], "2013-03", [])
+    table = pl.concat([training_table(month) for month in ("2013-01", "2013-02", "2013-03")])
+    fitter = Fitter(chosen, settings)
     shown = (table["month"] == "2013-03").to_numpy() & (np.random.default_rng(0).random(table.height) < 0.5)
     leaky = table.with_columns(month=pl.when(pl.Series(shown)).then(pl.lit("2013-02")).otherwise("month"))
-    honest, flattered = (pick_rounds(one, march, chosen, settings)[2] for one in (table, leaky))
+    honest, flattered = (
+        pl.concat(fitter.pick_rounds([held(one.filter(~later))], one.filter(later))[2])
+        for one in (table, leaky)
+        for later in [one["month"] == "2013-03"]
+    )
     tested = flattered.filter(pl.col("part") == "validation")
     honest = honest.filter(pl.col("flight_id").is_in(tested["flight_id"].implode()))
     losses = [log_loss(one["late"].to_numpy(), one["p"].to_numpy()) for one in (honest, tested)]
@@ -152,7 +157,7 @@ def test_groups_that_are_switched_off_are_not_in_the_model(project):
 def test_a_vocabulary_is_sorted_and_unseen_values_are_missing():
     carrier = [feature for feature in FEATURES if feature.name == "carrier"]
     table = pl.DataFrame({"carrier": ["UA", "AA", None, "UA"]})
-    categories = vocabulary(table, carrier)
+    categories = vocabulary([table.head(2), table.tail(2)], carrier)
     assert categories == {"carrier": ["AA", "UA"]}
     codes = matrix(pl.DataFrame({"carrier": ["UA", "ZZ", None, "AA"]}), ["carrier"], categories)
     np.testing.assert_array_equal(codes[:, 0], [1, np.nan, np.nan, 0])
@@ -162,7 +167,7 @@ def test_features_and_labels_of_different_flights_are_refused(project):
     labels = pl.read_parquet("data/valid/labels/2013-01.parquet")
     labels.reverse().write_parquet("data/valid/labels/2013-01.parquet")
     with pytest.raises(StageError, match="list different flights"):
-        training_table(["2013-01"])
+        training_table("2013-01")
 
 
 def test_a_month_that_is_not_there_stops_training_instead_of_shrinking_it(project):

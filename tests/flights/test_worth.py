@@ -19,16 +19,17 @@ from tests.flights.conftest import ROOT
 
 from flights.booster import matrix, plain
 from flights.catalog import FEATURES, GROUPS
+from flights.coded import held
 from flights.collect import Collect, collect
 from flights.features import features
 from flights.metrics import auc, log_loss
 from flights.online import Online
-from flights.params import Split, read_section
+from flights.params import read_section
 from flights.schema import EVENTS, ROWS
 from flights.serving import Predictor
 from flights.tallies import Departures, Tallies
 from flights.timeline import events_of, labels_of, rows_of
-from flights.train import Features, Train, chosen_features, fit_all, pick_rounds
+from flights.train import Features, Fitter, Train, chosen_features
 from flights.validate import Validate, checked_flights, checked_weather
 
 MONTHS = ["2013-01", "2013-02", "2013-03", "2013-04", "2013-05"]
@@ -76,10 +77,11 @@ def fitted(table, months, groups=None, rounds=None):
     """The model that ships when these months are the training months; of other groups, in so many rounds, if given."""
     settings = read_section("train", Train, PARAMS)
     chosen = chosen_features(groups or read_section("features", Features, PARAMS).groups)
-    part = table.filter(pl.col("month").is_in(months))
+    parts = [held(table.filter(pl.col("month") == month)) for month in months]
+    fitter = Fitter(chosen, settings)
     if rounds is None:
-        rounds, _, _ = pick_rounds(part, Split(months, months[-1], []), chosen, settings)
-    return Asked(*fit_all(part, rounds, chosen, settings), [feature.name for feature in chosen])
+        rounds, _, _ = fitter.pick_rounds(parts[:-1], parts[-1]())
+    return Asked(*fitter.fit_all(parts, rounds), fitter.names)
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +289,7 @@ def test_what_the_example_learns_by_is_searched_or_has_its_reason():
         "patience": "found by the validation month",
         "max_bin": "how exact, and no more",
         "monotone": "what is known beforehand",
+        **dict.fromkeys(("device", "memory", "cluster", "scheduler", "workers"), "with what it is fitted"),
     }
     knobs = {f"train.{name}" for name in Train.model_fields if name not in fixed}
     assert {*told["space"]} == knobs

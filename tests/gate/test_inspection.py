@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from pushforward.gate import inspection
-from pushforward.gate.inspection import CLUSTER, KEY
+from pushforward.gate.inspection import CLUSTER, KEY, Batches
 
 MONTHS = ("2020-03", "2020-04")
 WHERE = "data/holdout"
@@ -21,7 +21,15 @@ def sample(table):
 
 
 def batches(*tables):
-    return pl.concat(inspection.texts(table.lazy()).collect() for table in tables)
+    return [inspection.texts(table.lazy()).collect() for table in tables]
+
+
+def problem(found, known):
+    return inspection.problem(found, Batches.of(known or (), found))
+
+
+def doubt(found, known, share):
+    return inspection.doubt(found, Batches.of(known or (), found), share)
 
 
 ALL = rows("2020-01", "2020-02", *MONTHS)
@@ -30,8 +38,8 @@ GOOD = rows(*MONTHS)
 
 @pytest.mark.parametrize("known", [None, batches(ALL), batches(ALL, ALL), batches(rows("2020-01", prefix="other"))])
 def test_an_honest_holdout_is_taken(known):
-    assert inspection.problem(sample(GOOD), known) == ""
-    assert inspection.doubt(sample(GOOD), known, 0.2) == ""
+    assert problem(sample(GOOD), known) == ""
+    assert doubt(sample(GOOD), known, 0.2) == ""
 
 
 SAID = (
@@ -54,26 +62,26 @@ SAID = (
     ids=["training rows", "a later month", "another year", "no date", "soon", "no March", "no April"],
 )  # fmt: skip
 def test_rows_of_other_months_are_told_with_count_and_examples(table, words):
-    assert words in inspection.problem(sample(table), None)
+    assert words in problem(sample(table), None)
 
 
 @pytest.mark.parametrize("kind", [pl.Date, pl.Datetime("us"), pl.Datetime("ns", "UTC")])
 def test_clusters_of_any_type_that_names_a_day_are_read(kind):
     table = ALL.with_columns(pl.col(CLUSTER).str.to_date().cast(kind))
-    assert "200 of the 400 rows" in inspection.problem(sample(table), None)
-    assert inspection.problem(sample(table.filter(pl.col(CLUSTER) >= pl.date(2020, 3, 1))), None) == ""
+    assert "200 of the 400 rows" in problem(sample(table), None)
+    assert problem(sample(table.filter(pl.col(CLUSTER) >= pl.date(2020, 3, 1))), None) == ""
 
 
 def test_clusters_that_are_no_days_say_nothing_of_months():
     table = ALL.with_columns(pl.lit("shop 7").alias(CLUSTER))
-    assert inspection.problem(sample(table), None) == ""
-    assert inspection.doubt(sample(table), None, 0.2) == ""
-    assert "200 of the 400 rows" in inspection.problem(sample(table), batches(ALL)), "its batches do"
+    assert problem(sample(table), None) == ""
+    assert doubt(sample(table), None, 0.2) == ""
+    assert "200 of the 400 rows" in problem(sample(table), batches(ALL)), "its batches do"
 
 
 def test_training_rows_that_say_they_are_of_the_holdouts_months_are_told():
     dated = rows("2020-01").with_columns(pl.lit("2020-03-05").alias(CLUSTER))
-    said = inspection.problem(sample(pl.concat([GOOD, dated])), batches(ALL))
+    said = problem(sample(pl.concat([GOOD, dated])), batches(ALL))
     assert said == (
         "100 of the 300 rows of data/holdout are rows of other months in its batches, which a model may have trained "
         "on ('2020-01-0' of 2020-01-01, '2020-01-1' of 2020-01-01, '2020-01-2' of 2020-01-01, …)"
@@ -83,7 +91,7 @@ def test_training_rows_that_say_they_are_of_the_holdouts_months_are_told():
 def test_a_key_that_is_asked_about_every_month_is_no_training_row():
     monthly = pl.concat(rows(month).with_columns(pl.col(KEY).str.slice(8)) for month in ("2020-02", *MONTHS))
     own = inspection.sample(monthly[KEY].tail(100), monthly[CLUSTER].tail(100), WHERE, MONTHS[1:])
-    assert inspection.problem(own, batches(monthly)) == ""
+    assert problem(own, batches(monthly)) == ""
 
 
 def test_nothing_but_training_rows_is_for_a_person():
@@ -91,10 +99,8 @@ def test_nothing_but_training_rows_is_for_a_person():
     dated = dated.with_columns(
         pl.when(pl.int_range(pl.len()) < 50).then(pl.lit("2020-04-01")).otherwise(CLUSTER).alias(CLUSTER)
     )
-    assert inspection.problem(sample(dated), batches(ALL)) == ""
-    assert "200 rows of data/holdout are of other months in its batches" in inspection.doubt(
-        sample(dated), batches(ALL), 0.2
-    )
+    assert problem(sample(dated), batches(ALL)) == ""
+    assert "200 rows of data/holdout are of other months in its batches" in doubt(sample(dated), batches(ALL), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +120,16 @@ def test_nothing_but_training_rows_is_for_a_person():
 )  # fmt: skip
 def test_what_is_only_suspicious_is_for_a_person(table, known, words):
     found = sample(table)
-    assert inspection.problem(found, known) == ""
-    said = inspection.doubt(found, known, 0.2)
+    assert problem(found, known) == ""
+    said = doubt(found, known, 0.2)
     assert words in said
     assert said.endswith("; a person must look at the data, and lower gate.suspect_rows where it is right")
-    assert inspection.doubt(found, known, 0.0) == "", "a person has looked"
+    assert doubt(found, known, 0.0) == "", "a person has looked"
 
 
 def test_a_holdout_that_takes_a_sample_of_its_batches_is_measured_by_what_they_hold():
     half = GOOD.filter(pl.int_range(pl.len()) % 5 < 3)
-    assert inspection.doubt(sample(half), batches(rows("2020-02", count=320), GOOD), 0.2) == ""
+    assert doubt(sample(half), batches(rows("2020-02", count=320), GOOD), 0.2) == ""
 
 
 IDS = pl.Series("id", ["a", "b", "c"])
@@ -148,12 +154,14 @@ def test_rows_and_labels_have_the_same_keys_each_once(labels, words):
 
 def test_months_that_are_declared_and_have_no_row_are_gaps():
     days = pl.Series("cluster", ["2020-01-03", "2020-01-04", "2020-03-01", "2020-05-09"])
-    batches = inspection.texts(pl.LazyFrame({"key": ["a", "b", "c", "d"], "cluster": days})).collect()
+    known = batches(pl.DataFrame({"key": ["a", "b", "c", "d"], "cluster": days}))
     declared = [f"2020-{month:02d}" for month in range(1, 8)]
-    assert inspection.gaps(batches, declared) == ["2020-02", "2020-04"], "not what is before and after all rows"
-    assert inspection.gaps(batches, ["first", "second"]) == []
-    undated = inspection.texts(pl.LazyFrame({"key": ["a"], "cluster": ["x"]})).collect()
-    assert inspection.gaps(undated, declared) == []
+    assert inspection.gaps(Batches.of(known, sample(GOOD)), declared) == ["2020-02", "2020-04"], (
+        "not what is before and after all rows"
+    )
+    assert inspection.gaps(Batches.of(known, sample(GOOD)), ["first", "second"]) == []
+    undated = batches(pl.DataFrame({"key": ["a"], "cluster": ["x"]}))
+    assert inspection.gaps(Batches.of(undated, sample(GOOD)), declared) == []
 
 
 def test_the_months_of_which_no_key_is_answered_are_told():

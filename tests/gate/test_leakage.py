@@ -8,7 +8,19 @@ import polars as pl
 import pytest
 
 from pushforward.gate import leakage as honesty
-from pushforward.gate.leakage import KNOWN_AT, SEVERAL, UNSTABLE, WHICH, changeable, compare, instants, perturbed, probe
+from pushforward.gate.leakage import (
+    KNOWN_AT,
+    SEVERAL,
+    UNSTABLE,
+    WHICH,
+    changeable,
+    compare,
+    instants,
+    perturbed,
+    probe,
+    trials,
+    write_perturbed,
+)
 
 UTC = datetime.UTC
 START = datetime.datetime(2020, 3, 1, tzinfo=UTC)
@@ -97,7 +109,9 @@ def run(world, model, folder, before=None):
         return np.asarray(model(rows, pl.read_parquet(path)), dtype=np.float64)
 
     before = np.asarray(model(rows, events), dtype=np.float64) if before is None else before
-    return probe(rows, events, before, score, key="id", time="at", folder=folder / "probe"), len(scored)
+    asked = trials(rows, [events.lazy()], key="id", time="at", folder=folder / "probe")
+    afters = [(trial, score(trial.told, trial.left)) for trial in asked]
+    return probe(rows, [events.lazy()], before, afters, score, key="id", time="at"), len(scored)
 
 
 def test_an_honest_model_passes_with_one_scoring_an_instant(world, tmp_path):
@@ -183,7 +197,7 @@ def test_a_project_without_events_is_not_scored_again(world, tmp_path):
     rows, events = world
     assert run((rows, events.clear()), honest, tmp_path)[1] == 0
     none = pl.DataFrame({"id": [], "known_at": []}, schema={"id": pl.String, "known_at": pl.Null})
-    assert probe(rows, none, rows["x"].to_numpy(), None, key="id", time="at", folder=tmp_path) is None
+    assert trials(rows, [none.lazy()], key="id", time="at", folder=tmp_path) == []
 
 
 def test_the_instants_lie_on_the_busiest_days_at_different_hours(world):
@@ -258,7 +272,7 @@ def test_an_instant_after_everything_still_adds_events(world):
 
 
 def test_the_parts_are_the_columns_then_the_moment_then_which(world):
-    assert changeable(world[1], "id") == ["kind", "delay", "late", "wind", KNOWN_AT, WHICH]
+    assert changeable(world[1].columns, "id") == ["kind", "delay", "late", "wind", KNOWN_AT, WHICH]
 
 
 def handed_over(world, model):
@@ -268,12 +282,34 @@ def handed_over(world, model):
     return [np.asarray(model(rows, one), dtype=np.float64) for one in (events, *told)]
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_events_in_parts_keep_their_past_and_their_order_and_lose_their_future(world, tmp_path, count):
+    rows, events = world
+    events = events.sort(KNOWN_AT)
+    size = -(-events.height // count)
+    parts = [events.lazy().slice(first, size) for first in range(0, events.height, size)]
+    (instant, *_) = instants(rows, "at")
+    write_perturbed(parts, instant, rows["id"], tmp_path / "told.parquet")
+    found = pl.read_parquet(tmp_path / "told.parquet")
+    assert [path.name for path in tmp_path.glob("*.parquet")] == ["told.parquet"]
+    past = pl.col(KNOWN_AT) <= instant
+    assert found.filter(past).equals(events.filter(past))
+    assert found[KNOWN_AT].is_sorted()
+    later, was = found.filter(~past), events.filter(~past)
+    assert later.height > 0
+    assert later.height != was.height
+    common = later.join(was, on=events.columns, how="semi", nulls_equal=True)
+    assert common.height < 0.05 * was.height
+    write_perturbed(parts, instant, rows["id"], tmp_path / "again.parquet", [])
+    assert pl.read_parquet(tmp_path / "again.parquet").equals(events)
+
+
 def test_predictions_that_were_handed_over_are_compared_without_scoring(world):
     rows, events = world
     before, *afters = handed_over(world, honest)
-    assert compare(rows, events, before, afters, key="id", time="at") is None
+    assert compare(rows, [events.lazy()], before, afters, key="id", time="at") is None
     before, *afters = handed_over(world, own("delay"))
-    found = compare(rows, events, before, afters, key="id", time="at", source="delay")
+    found = compare(rows, [events.lazy()], before, afters, key="id", time="at", source="delay")
     assert "by the column 'delay'" in found.sentence()
 
 
@@ -281,7 +317,7 @@ def test_what_a_run_says_of_the_column_is_taken_only_where_there_is_one(world):
     rows, events = world
     before, *afters = handed_over(world, own("delay"))
     for said in ("", "nonsense", "`@everybody`"):
-        assert compare(rows, events, before, afters, key="id", time="at", source=said).source == SEVERAL
+        assert compare(rows, [events.lazy()], before, afters, key="id", time="at", source=said).source == SEVERAL
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +346,7 @@ def flights():
     names = [feature.name for feature in chosen]
     early = (labels["date"] < datetime.date(2013, 1, 21)).to_numpy()
     computed = features.features(rows, events).filter(pl.Series(early))
-    categories = vocabulary(computed, chosen)
+    categories = vocabulary([computed], chosen)
     x, y = matrix(computed, names, categories), labels.filter(pl.Series(early))["late"].to_numpy()
     settings = {"objective": "binary:logistic", "max_depth": 4, "max_bin": 64, "nthread": 1}
     booster, _ = fit(quantized(x, y, names, categories, 64), settings, 15)
@@ -329,15 +365,12 @@ def flights_probe(flights, folder, peek=None):
         p = predict(manifest, booster, rows, events)["p"].to_numpy()
         return p if peek is None else p + peek(rows, events)
 
-    return probe(
-        rows,
-        events,
-        model(events),
-        lambda path, out: model(pl.read_parquet(path)),
-        key="flight_id",
-        time="decided_at",
-        folder=folder,
-    )
+    def score(told, _left):
+        return model(pl.read_parquet(told))
+
+    about = {"key": "flight_id", "time": "decided_at"}
+    afters = [(trial, score(trial.told, trial.left)) for trial in trials(rows, [events.lazy()], folder=folder, **about)]
+    return probe(rows, [events.lazy()], model(events), afters, score, **about)
 
 
 @pytest.mark.slow

@@ -103,3 +103,10 @@ def test_to_commit_what_the_run_has_found_touches_nothing_of_the_judge(repositor
     assert touched({"metrics/metrics.json": b'{ "auc": 0.50 }\n', "metrics/curve.csv": b"a\n1\n"}) == []
     assert touched({"metrics/metrics.json": b'{"auc": 0.5}', "metrics/curve.csv": b"a\n2\n"}) == ["metrics/curve.csv"]
     assert touched({}) == ["metrics/curve.csv", "metrics/metrics.json"]
+
+
+def test_another_device_memory_or_cluster_is_another_recipe():
+    here, there = {"fitted": {"device": "cpu", "memory": "in-core"}}, {"fitted": {"device": "cuda"}}
+    assert change.recipe_of("refresh", here, here) == change.recipe_of("refresh", {}, {}) == "refresh"
+    assert change.recipe_of("refresh", here, there) == change.recipe_of("refresh", here, {}) == "superior"
+    assert change.recipe_of("first", here, {}) == "first"

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from pushforward.errors import PushforwardError
+from pushforward.gate import inspection
 from pushforward.judge import holdout
 
 LOCK = """\
@@ -55,3 +57,33 @@ def test_there_are_none_where_no_table_has_the_columns_of_a_row_or_no_moment_is_
     assert holdout.earlier(root, RULES, rows(0, 40)) is None
     timeless = SimpleNamespace(contract=SimpleNamespace(key="id", time=None, holdout="data/holdout"))
     assert holdout.earlier(root, timeless, rows(290, 40)) is None
+
+
+def test_many_events_are_told_in_parts_and_few_in_one(tmp_path, monkeypatch):
+    contract = SimpleNamespace(holdout="data/holdout", events=True)
+    events = pl.DataFrame({"known_at": rows(0, 25)["at"], "n": range(25)})
+    events.write_parquet(tmp_path / holdout.EVENTS)
+    (whole,) = holdout.told(tmp_path, SimpleNamespace(contract=contract))
+    assert whole.collect().equals(events)
+    monkeypatch.setattr(holdout, "EVENTS_AT_ONCE", 10)
+    parts = [part.collect() for part in holdout.told(tmp_path, SimpleNamespace(contract=contract))]
+    assert [part.height for part in parts] == [10, 10, 5]
+    assert pl.concat(parts).equals(events)
+    events.with_columns(known_at=pl.lit("soon")).write_parquet(tmp_path / holdout.EVENTS)
+    with pytest.raises(PushforwardError, match=r"events\.parquet: known_at is String, not a moment"):
+        holdout.told(tmp_path, SimpleNamespace(contract=contract))
+    events.head(0).select("n").write_parquet(tmp_path / holdout.EVENTS)
+    (none,) = holdout.told(tmp_path, SimpleNamespace(contract=contract))
+    assert none.collect().height == 0
+
+
+def test_of_the_batches_the_rows_of_the_holdouts_months_and_keys_are_kept_and_the_others_counted(root):
+    days = pl.Series("at", ["2013-11-01", "2013-11-02"])
+    found = inspection.sample(pl.Series("id", ["320", "007"]), days, "data/holdout", ["2013-11"])
+    rules = SimpleNamespace(contract=SimpleNamespace(key="id", cluster="at", holdout="data/holdout"))
+    known = holdout.batches(root, rules, found)
+    kept = known.table
+    assert set(kept[inspection.MONTH].drop_nulls()) == {"2013-01", "2013-11"}
+    assert kept.filter(pl.col(inspection.MONTH) == "2013-01")[inspection.KEY].to_list() == ["007"]
+    assert (known.sizes["2013-01"], known.sizes["2013-02"], known.sizes["2013-11"]) == (31, 28, 26)
+    assert (known.rows, known.dated) == (330, 330)

@@ -279,6 +279,21 @@ def test_what_differs_by_rounding_is_judged_by_the_judges_own_numbers_and_said(r
     assert "scored twice, 1,220 of" in " ".join(terminal(verdict, context).split())
 
 
+@pytest.mark.parametrize(("device", "verdict"), [("cuda", "promote"), ("cpu", "invalid")])
+def test_what_was_fitted_on_a_gpu_may_have_been_asked_there(ran, device, verdict):
+    changed = [ran.handover / "predictions.parquet", ran.handover / "model" / "manifest.json"]
+    honest = {path: path.read_bytes() for path in changed}
+    own = pl.read_parquet(ran.root / "predictions.parquet")
+    own.with_columns(p=pl.col("p") * (1 + 1e-6)).write_parquet(changed[0])
+    told = json.loads(honest[changed[1]]) | {"fitted": {"device": device}}
+    changed[1].write_text(json.dumps(told))
+    found, _, _ = ran.weigh()
+    for path, content in honest.items():
+        path.write_bytes(content)
+    assert found.verdict == verdict
+    assert verdict == "promote" or "gives other predictions than the run handed over in 1,220 rows" in found.reason
+
+
 def spoiled(ran, tmp_path, spoil):
     """The verdict where the stages of the judge make another holdout: `spoil` changes its three tables."""
     project = Project.__new__(Project)

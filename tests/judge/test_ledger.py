@@ -170,13 +170,17 @@ def test_what_passed_and_was_a_version_already_is_not_told_as_promoted(chain):
         reserve(chain, "c")
 
 
-def test_the_next_month_retires_the_holdouts_before_it(chain):
+def test_the_next_month_retires_the_holdouts_before_it(chain, monkeypatch):
     look(chain, "a")
     chain.reserve("2013-04", key("a"), alpha=0.05, looks=10, mode="first", commit="")
     chain.reserve("2013-04_2013-05", key("b"), alpha=0.05, looks=10, mode="refresh", commit="")
     chain.supersede(["2013-04", "2013-05"], ["2013-02", "2013-03", "2013-04", "2013-05"])
     retired = {name: chain.state(name).retired for name in (MONTHS, "2013-04", "2013-04_2013-05")}
     assert retired == {MONTHS: "superseded", "2013-04": "superseded", "2013-04_2013-05": None}
+    asked = []
+    monkeypatch.setattr(Ledger, "_read", lambda _, tip: asked.append(tip) or [])
+    chain.supersede(["2013-04", "2013-05"], ["2013-02", "2013-03", "2013-04", "2013-05"])
+    assert asked == [], "what has retired is not read once more, however many there are"
 
 
 def test_the_next_batch_retires_the_holdouts_before_it_in_the_order_of_the_list(chain):

@@ -118,7 +118,7 @@ def test_main_is_probed_by_the_judge_itself(team):
 def test_a_run_without_its_probes_cannot_be_judged(team):
     team.git("switch", "-q", "-c", "silent")
     path = "src/pushforward/judge/challenge.py"
-    team.commit(path, "    if probe and ", "    if False and ", "Say nothing of the future")
+    team.commit(path, " if probe and ", " if False and ", "Say nothing of the future")
     team.push("silent")
     assert judged(team)["verdict"] == "invalid"
     assert "there is no 0.parquet" in judged(team)["reason"]

@@ -1,5 +1,6 @@
 """score: a revision's own command in its checkout, and predictions that want to be more than numbers."""
 
+import ast
 import contextlib
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 from pushforward import parquet
 from pushforward.errors import PushforwardError
 from pushforward.judge import table as tables
-from pushforward.judge.score import PredictionsError, read_predictions, score
+from pushforward.judge.score import Pair, PredictionsError, read_predictions, read_validation, score, score_each
 
 KEYS = pl.Series("flight_id", [f"f{i}" for i in range(6)])
 
@@ -77,6 +78,34 @@ def test_a_place_inside_a_word_and_a_quoted_word_stay_one_word(tmp_path):
     )
     assert "'a b; touch x'" in out.read_text()
     assert f"'--rows={tmp_path / 'rows with space.parquet'}'" in out.read_text()
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_command_that_repeats_is_told_several_tables_of_events_and_starts_once(tmp_path, others):
+    rows, pairs = tmp_path / "rows.parquet", [Pair(tmp_path / f"{n}.events", tmp_path / f"{n}.out") for n in range(3)]
+    source = "import os, sys\nfor out in sys.argv[4::2]: print((os.getpid(), sys.argv), file=open(out, 'w'))"
+    folder = checkout(tmp_path, source)
+    command = contract("python -m scorer.predict --fast {rows} {events} {out} ...")
+    score_each(folder, command, rows, pairs[: 1 + others], python_bin=Path(sys.executable), timeout=30.0)
+    found = {ast.literal_eval(pair.out.read_text())[0] for pair in pairs[: 1 + others]}
+    assert len(found) == 1
+    told = [str(path) for pair in pairs[: 1 + others] for path in pair]
+    assert ast.literal_eval(pairs[0].out.read_text())[1][1:] == ["--fast", str(rows), *told]
+    assert not any(pair.out.exists() for pair in pairs[1 + others :])
+
+
+def test_each_table_of_predictions_has_to_be_written(tmp_path):
+    pairs = [Pair(tmp_path / f"{n}.events", tmp_path / f"{n}.out") for n in range(2)]
+    folder = checkout(tmp_path, "import pathlib, sys; pathlib.Path(sys.argv[3]).touch()")
+    with pytest.raises(PredictionsError, match=r"wrote no 1\.out"):
+        score_each(
+            folder,
+            contract("python -m scorer.predict {rows} {events} {out} ..."),
+            tmp_path / "rows",
+            pairs,
+            python_bin=Path(sys.executable),
+            timeout=30.0,
+        )
 
 
 def test_a_failure_shows_the_last_lines(tmp_path):
@@ -220,13 +249,13 @@ def test_what_is_missing_a_folder_a_link_or_too_large_is_not_opened(tmp_path):
     (tmp_path / "folder.parquet").mkdir()
     os.mkfifo(tmp_path / "pipe.parquet")
     with (tmp_path / "large.parquet").open("wb") as large:
-        large.truncate(201 * 1024 * 1024)
+        large.truncate(1024**3 + 1)
     for name, message in {
         "none": "there is no none",
         "link": "not a regular file",
         "folder": "not a regular file",
         "pipe": "not a regular file",
-        "large": "the limit is 209,715,200",
+        "large": "the limit is 1,073,741,824",
     }.items():
         with pytest.raises(PredictionsError, match=message):
             read_predictions(tmp_path / f"{name}.parquet", KEYS)
@@ -315,3 +344,20 @@ def test_the_command_of_a_model_below_the_root_runs_in_its_folder_with_both_sour
     with pytest.raises(PushforwardError) as refused:
         score(tmp_path / "checkout", told, tmp_path / "rows", None, out, python_bin=Path(sys.executable), timeout=60)
     assert refused.value.next.startswith("in models/a in a checkout of that revision: ")
+
+
+def test_of_a_validation_table_of_many_months_one_is_read(tmp_path, monkeypatch):
+    rows = [(f"f{n}", 0.5, n % 2, f"2020-{month:02d}-07") for month in (1, 2) for n in range(1000)]
+    table = pl.DataFrame(rows, schema=["flight_id", "p", "late", "date"], orient="row")
+    table = table.with_columns(pl.col("flight_id") + pl.col("date"))
+    path = write(tmp_path, table)
+    about = {"key": "flight_id", "label": "late", "cluster": "date", "predicted": ("p",), "classes": ()}
+    found = read_validation(path, SimpleNamespace(**about), "2020-02", [])
+    assert (found.height, found["date"].unique().to_list()) == (1000, ["2020-02-07"])
+    size = parquet.measure(path)
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", size.bytes + 1000 * 4 * parquet.CELL_BYTES)
+    assert size.memory > parquet.LIMIT_MEMORY
+    assert read_validation(path, SimpleNamespace(**about), "2020-02", []).equals(found)
+    monkeypatch.setattr(parquet, "LIMIT_MEMORY", parquet.LIMIT_MEMORY - 1)
+    with pytest.raises(PushforwardError, match="of the rows that are asked"):
+        read_validation(path, SimpleNamespace(**about), "2020-02", [])

@@ -8,9 +8,10 @@ import pytest
 from dvc_data.hashfile.tree import Tree
 
 from pushforward.errors import PushforwardError
+from pushforward.git.repository import Repository
 from pushforward.pipeline import patches
 from pushforward.pipeline.lock import is_object
-from pushforward.pipeline.store import Store, members
+from pushforward.pipeline.store import Store, members, named
 
 
 def put(store, content, suffix=""):
@@ -94,3 +95,26 @@ def test_a_link_in_place_of_an_object_is_refused(store, tmp_path):
     for ask in (store.content, store.is_intact, store.is_whole):
         with pytest.raises(PushforwardError, match="link"):
             ask(oid)
+
+
+def test_what_commits_name_is_found_in_every_folder_by_as_many_processes_whatever_their_number(
+    repository, git, monkeypatch
+):
+    (repository / "a" / "b").mkdir(parents=True)
+    (repository / "a" / "b" / "raw.dvc").write_text(f"outs:\n- md5: {'b' * 32}.dir\n")
+    commits = []
+    for number in range(12):
+        (repository / "dvc.lock").write_text(f"md5: {number:032x}\n<<<<<<<\nmd5: {'a' * 32}\n")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "-m", f"{number}")
+        commits.append(git(repository, "rev-parse", "HEAD"))
+    asked, ask = [], Repository.git
+    monkeypatch.setattr(Repository, "git", lambda *args, **options: asked.append(args) or ask(*args, **options))
+    found = named(Repository(repository), commits)
+    assert found == {f"{n:032x}": commits[n] for n in range(12)} | {
+        "a" * 32: commits[11],
+        f"{'b' * 32}.dir": found[f"{'b' * 32}.dir"],
+    }
+    many = len(asked)
+    named(Repository(repository), commits[:2])
+    assert many == len(asked) - many == 4  # trees of three depths, and the files

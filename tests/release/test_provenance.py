@@ -108,6 +108,19 @@ def test_it_says_what_of_the_environment_is_not_locked_and_nothing_where_all_is(
     assert read(make()).unlocked == ("no lock is named",)
 
 
+def test_it_says_how_the_model_was_fitted_where_the_manifest_does(make, hub):
+    assert read(make()).fitted == {}
+    means = {"device": "cuda", "workers": 2, "reproducible": False, "within": 0.02}
+    hub.manifest = json.dumps({"fitted": means}).encode()
+    hub.commit("b", "Fit on a cluster")
+    first = make()
+    assert json.loads(first)["predicate"]["buildDefinition"]["internalParameters"]["fitted"] == means
+    assert read(first).fitted == means
+    shutil.rmtree(hub.store)
+    shutil.rmtree(hub.clone / ".dvc" / "cache", ignore_errors=True)
+    assert read(make(previous=first)).fitted == means, "as the version before, whose manifest it is"
+
+
 def test_its_digests_are_those_of_the_bytes(make, hub, git):
     made = read(make())
     assert made.subjects == {"model/manifest.json": sha(b"{}"), "model/model.json": sha(b"b")}

@@ -25,7 +25,7 @@ def told(**record):
     return SimpleNamespace(
         rules=SimpleNamespace(model_path="model"),
         record=SimpleNamespace(**said),
-        statement=SimpleNamespace(subjects=FILES),
+        statement=SimpleNamespace(subjects=FILES, fitted={}),
     )
 
 

@@ -19,13 +19,14 @@ from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.git.refs import HOLDOUTS, REGISTRY, VERDICTS
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.pipeline import environment
+from pushforward.pipeline import environment, fitted
 from pushforward.pipeline import store as objects
+from pushforward.pipeline.fitted import Fitted
 from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.registry import trust
 from pushforward.release import provenance, rebuild, verify
-from pushforward.release.hop import DifferentError, FailedError
+from pushforward.release.hop import DifferentError, ElsewhereError, FailedError, taken
 
 pytestmark = pytest.mark.slow  # two real pushes make the versions
 
@@ -570,11 +571,11 @@ def built(story, tmp_path, monkeypatch):
     monkeypatch.setenv(environment.KNOWN, str(known))
 
 
-def made_again(story, commit, tmp_path, golden=None):
+def made_again(story, commit, tmp_path, golden=None, **how):
     data = story.statement().data
     content = golden or story.repository.read(REGISTRY, f"versions/{SECOND}/golden.json")
     source = rebuild.Source(story.repository, commit, str(story.store.path), story.bare, None)
-    return rebuild.rebuild(source, data, content, folder=tmp_path / "again", progress=lambda _: None)
+    return rebuild.rebuild(source, data, content, folder=tmp_path / "again", progress=lambda _: None, **how)
 
 
 def edited(story, path, old, new):
@@ -617,3 +618,48 @@ def test_a_prediction_that_is_another_is_named(built, story, tmp_path):
     key = golden["rows"][7]["id"]
     with pytest.raises(DifferentError, match=f"the prediction for id '{key}'"):
         made_again(story, story.target, tmp_path, json.dumps(golden).encode())
+
+
+LOOSE = Fitted({"cluster": "dask"}, reproducible=False, within=0.05)
+
+
+def test_of_a_model_that_is_another_each_time_data_and_metrics_are_held_against_what_was_told(built, story, tmp_path):
+    commit = edited(story, "src/toy/pipeline.py", "float(table", "1.0001 * float(table")
+    said = made_again(story, commit, tmp_path, how=LOOSE)
+    assert re.match(
+        r"3 stages from raw data, 5 files the same, 1 metrics within 0.05; no bytes of the model are promised; ", said
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("* 100 + number", "* 100 + number + 1", "the stage collect makes another data/rows.parquet"),
+        ('{"buckets": buckets}', '{"buckets": buckets * 1.06}', "the metric validation.buckets is not within 0.05"),
+    ],
+)
+def test_but_other_data_and_metrics_beyond_the_bound_differ(built, story, tmp_path, old, new, what):
+    commit = edited(story, "src/toy/pipeline.py", old, new)
+    with pytest.raises(DifferentError, match=what):
+        made_again(story, commit, tmp_path, how=LOOSE)
+
+
+def test_what_needs_a_gpu_is_not_made_again_where_there_is_none(built, story, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted, "DEVICES", tmp_path / "dev")
+    with pytest.raises(ElsewhereError, match="cannot be rebuilt here: it was fitted on cuda") as elsewhere:
+        made_again(story, story.target, tmp_path, how=Fitted({}, device="cuda"))
+    assert not (tmp_path / "again").exists()
+    told = taken("rebuild", functools.partial(_raise, elsewhere.value))
+    assert (told.ok, told.said[:22]) == (None, "cannot be rebuilt here")
+    assert verify.Outcome(SECOND, (told,)).exit_code == 0
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_stage_that_lacks_something_outside_of_it_says_that_it_cannot_be_rebuilt_here(built, story, tmp_path):
+    fails = "def train() -> None:\n    print('no scheduler answers')\n    sys.exit(6)"
+    commit = edited(story, "src/toy/pipeline.py", "def train() -> None:", fails)
+    with pytest.raises(ElsewhereError, match="cannot be rebuilt here: train: no scheduler answers"):
+        made_again(story, commit, tmp_path)

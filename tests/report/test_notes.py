@@ -215,6 +215,8 @@ def test_a_note_that_git_has_written_is_listed_as_strange_and_gives_way(checkout
     kept, strange = notes.listed(checkout)
     assert (kept, head in strange, len(strange)) == ({}, True, many + 1)
     assert notes.reported(checkout) == strange, "what was judged by an older version is not judged again"
+    assert notes.among(checkout, {head, "0" * 40}) == {head}
+    assert notes.among(checkout, {*strange, "0" * 40}) == strange
     put("push", "new")
     assert git(checkout.path, "notes", "--ref=pushforward", "show", "HEAD") == "new"
     kept, strange = notes.listed(checkout)
@@ -242,6 +244,14 @@ def test_a_commit_that_is_not_here_has_a_report_all_the_same(checkout, tmp_path)
     notes.put(checkout, "1" * 40, report("push"), lock=tmp_path / "lock")
     assert events(checkout, "1" * 40) if checkout.resolve("1" * 40) else notes.read(checkout, "1" * 40)
     assert note.load(checkout.read(NOTES, notes._path("1" * 40))).commit == note.About()
+
+
+def test_of_a_few_commits_it_is_asked_by_name_which_have_a_report_and_nothing_is_listed(checkout, put, monkeypatch):
+    put("push")
+    head = checkout.commit("HEAD")
+    monkeypatch.setattr(notes, "listed", None)
+    assert notes.among(checkout, [head, "0" * 40]) == {head}
+    assert notes.among(checkout, []) == set()
 
 
 def test_a_commit_without_a_note_has_no_report(checkout, put):

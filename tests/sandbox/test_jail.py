@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import socket
 import subprocess
 import sys
@@ -189,3 +190,19 @@ def test_the_best_kind_that_works_is_found_and_described() -> None:
     found = jail.find()
     assert found.kind == kinds[0]
     assert found.kind in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("own", "most"),
+    [
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+        ((resource.RLIM_INFINITY, 4 * jail.GIB), 4 * jail.GIB),
+        ((jail.GIB, 4 * jail.GIB), jail.GIB),
+        ((1 << 60, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_a_run_gets_no_more_memory_than_the_server_itself_may_have(
+    monkeypatch: pytest.MonkeyPatch, own: tuple[int, int], most: int | None
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: own)
+    assert jail.Limits().memory == (most or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 * 3)

@@ -55,7 +55,9 @@ class Pushed:
     def _subject(self, trusted):
         bare = str(self.folder.parent)
         return SimpleNamespace(
-            server=SimpleNamespace(folder=self.folder, default_branch="main", bare=bare, store="", trust=False),
+            server=SimpleNamespace(
+                folder=self.folder, default_branch="main", bare=bare, store=f"{bare}/store", remote="s", trust=False
+            ),
             repository=Repository(self.root),
             job=SimpleNamespace(branch="try", event="push" if trusted else "pull_request", key="push-1", before="0"),
             settings=SimpleNamespace(environment=LOCKS, server=SimpleNamespace(timeout_minutes=1)),

@@ -25,10 +25,11 @@ class Case:
         self.evidence, self.rules, self.cluster = evidence, rules, cluster
         self.y = evidence.y.astype(np.float64)
         self.new = evidence.challenger.astype(np.float64)
-        self.clusters = evidence.clusters
+        # numbers in the order of their names: names are sorted once here, and not by each mean
+        names, self.clusters = np.unique(evidence.clusters, return_inverse=True)
         self.kind = evidence.loss or losses.of(rules, len(evidence.classes))
         self.loss, self.title, self.probability = self.kind.rows, self.kind.title, self.kind.probability
-        self.count = len(np.unique(self.clusters))
+        self.count = len(names)
         self.rows = f"{len(self.y):,}"
 
     def mean(self, values: Floats) -> Estimate:

@@ -49,7 +49,7 @@ def noun(column: str | None, clusters: NDArray[np.str_]) -> str:
     """
     if column is None:
         return ROW
-    dates = all(DATE.fullmatch(str(name)) for name in np.unique(clusters))
+    dates = all(DATE.fullmatch(str(name)) for name in set(clusters.tolist()))
     return "day" if dates else column.replace("_", " ")
 
 

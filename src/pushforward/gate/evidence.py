@@ -92,7 +92,7 @@ def _reaches(until: str, months: tuple[str, ...]) -> bool:
 
 def scarce(clusters: NDArray[Any]) -> str:
     """Why there are too few clusters to judge by, or ""."""
-    count = len(np.unique(clusters))
+    count = len(set(clusters.tolist()))
     few = f"the holdout has {count} clusters; below {MIN_CLUSTERS} no error can be estimated"
     return few if count < MIN_CLUSTERS else ""
 
@@ -116,6 +116,6 @@ def _label_problem(evidence: Evidence, kind: losses.Loss) -> str:
         rows = y == value
         if rows.sum() < MIN_CLASS:
             return f"the holdout has {int(rows.sum())} {name} rows; at least {MIN_CLASS} are needed"
-        if len(np.unique(clusters[rows])) < 2:
+        if len(set(clusters[rows].tolist())) < 2:
             return f"all {name} rows of the holdout are in one cluster"
     return ""

@@ -1,10 +1,12 @@
 """Inspection of a holdout, if it is what it says: its keys, its months, the batches it was taken from; pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pushforward import params
 from pushforward.gate.verdict import DOUBT
@@ -36,6 +38,36 @@ class Sample:
         return self.table[MONTH].count() > MOST * self.table.height
 
 
+@dataclass(frozen=True)
+class Batches:
+    """What is known of the rows of all batches, which may be many: how many there are, of each month as `sizes`.
+
+    `table` has those as `texts` gives them that are of a holdout's months, or whose key is in it; `dated` of all `rows`
+    are of a month.
+    """
+
+    table: pl.DataFrame
+    sizes: Mapping[str, int]
+    rows: int
+    dated: int
+
+    @classmethod
+    def of(cls, tables: Iterable[pl.DataFrame], found: Sample) -> "Batches | None":
+        """Of tables as `texts` gives them, one after the other, held against a holdout; None where there are none."""
+        keys, kept = found.table[KEY].implode(), list[pl.DataFrame]()
+        seen: dict[str, NDArray[np.uint64]] = {}  # by what they hash to: a key that comes twice counts once
+        rows = dated = 0
+        for table in tables:
+            rows, dated = rows + table.height, dated + table[MONTH].count()
+            kept.append(table.filter(pl.col(MONTH).is_in(found.months) | pl.col(KEY).is_in(keys)))
+            for (month,), part in table.filter(pl.col(MONTH).is_not_null()).group_by(MONTH):
+                before = seen.get(str(month), np.zeros(0, dtype=np.uint64))
+                seen[str(month)] = np.union1d(before, part[KEY].hash().to_numpy())
+        if not kept:
+            return None
+        return cls(pl.concat(kept), {month: len(one) for month, one in seen.items()}, rows, dated)
+
+
 def sample(keys: pl.Series, clusters: pl.Series | None, where: str, months: Sequence[str]) -> Sample:
     """The rows of the holdout of `months` that lies at `where`; without clusters none of them is of a month."""
     of_none = pl.lit(None, pl.String).alias(CLUSTER)
@@ -49,15 +81,14 @@ def texts(table: pl.LazyFrame) -> pl.LazyFrame:
     return named.with_columns(pl.col(CLUSTER).str.extract(f"({DATED.pattern})", 1).alias(MONTH))
 
 
-def gaps(batches: pl.DataFrame, declared: Sequence[str]) -> list[str]:
-    """The months that are `declared` and of which the `batches`, as `texts` gives them, have no row.
+def gaps(batches: Batches, declared: Sequence[str]) -> list[str]:
+    """The months that are `declared` and of which the `batches` have no row.
 
     Of months before the first and after the last that has rows nothing is said: what a holdout is made of may be less.
     """
-    known = batches[MONTH].drop_nulls()
-    if not params.monthly(declared) or known.len() <= MOST * batches.height:
+    there = batches.sizes
+    if not params.monthly(declared) or batches.dated <= MOST * batches.rows:
         return []
-    there = set(known)
     return [month for month in declared if month not in there and min(there) < month < max(there)]
 
 
@@ -86,11 +117,11 @@ def twins(first: pl.Series, second: pl.Series, where: tuple[str, str]) -> str:
     return ""
 
 
-def problem(found: Sample, batches: pl.DataFrame | None) -> str:
+def problem(found: Sample, batches: Batches | None) -> str:
     """Why nothing can be judged on this holdout, or "".
 
-    `batches` are the rows of the tables that it was made from, as `texts` gives them, of all months; None where there
-    are none that hold its keys.
+    `batches` are the rows of the tables that it was made from, of all months; None where there are none that hold its
+    keys.
     """
     if not found.monthly:
         return ""
@@ -109,8 +140,10 @@ def problem(found: Sample, batches: pl.DataFrame | None) -> str:
     if batches is None:
         return ""
     inside = pl.col(MONTH).is_in(found.months)
-    taken = batches.filter(inside).select(KEY)
-    earlier = batches.filter(~inside).join(taken, on=KEY, how="anti").unique(KEY, keep="first", maintain_order=True)
+    taken = batches.table.filter(inside).select(KEY)
+    earlier = (
+        batches.table.filter(~inside).join(taken, on=KEY, how="anti").unique(KEY, keep="first", maintain_order=True)
+    )
     seen = earlier.join(found.table.select(KEY), on=KEY, how="semi", maintain_order="left")
     own = found.table.join(taken, on=KEY, how="semi")
     if not seen.height or own.height < LEAST * found.table.height:
@@ -121,7 +154,7 @@ def problem(found: Sample, batches: pl.DataFrame | None) -> str:
     )
 
 
-def doubt(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
+def doubt(found: Sample, batches: Batches | None, share: float) -> str:
     """What a person is to look at, or "": a month that is too small or too large, rows of no batch, rows left out.
 
     A month is suspicious with less than `share` of the rows of the month before it, or with more than one over that;
@@ -131,15 +164,15 @@ def doubt(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
         return ""
     doubts = [_sizes(found, batches, share)] if found.monthly else []
     if batches is not None and found.monthly:
-        doubts += [_elsewhere(found, batches), _left_out(found, batches)]
+        doubts += [_elsewhere(found, batches.table), _left_out(found, batches.table)]
     if batches is not None:
-        doubts.append(_strangers(found, batches))
+        doubts.append(_strangers(found, batches.table))
     told = next((one for one in doubts if one), "")
     return f"{told}; {DOUBT}, and lower gate.suspect_rows where it is right" if told else ""
 
 
-def _sizes(found: Sample, batches: pl.DataFrame | None, share: float) -> str:
-    own, known = _counts(found.table), {} if batches is None else _counts(batches)
+def _sizes(found: Sample, batches: Batches | None, share: float) -> str:
+    own, known = _counts(found.table), {} if batches is None else dict(batches.sizes)
     counts = known | own
     for month in found.months:
         before = max((name for name in counts if name < month), default="")

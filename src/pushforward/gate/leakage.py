@@ -6,12 +6,11 @@ stop: a jump of the AUC too good to be true asks for a person.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -33,8 +32,18 @@ SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
 Floats = NDArray[np.float64]
+# Events in order, part by part, of which no more than one is in memory.
+Told = Sequence[pl.LazyFrame]
 # Scores the rows with the events of the first file, leaves its predictions in the second; in the order of the rows.
 Score = Callable[[Path, Path], Floats]
+
+
+class Trial(NamedTuple):
+    """An instant to probe at: the events with what became known later replaced, and where the predictions go."""
+
+    instant: datetime
+    told: Path
+    left: Path
 
 
 @dataclass(frozen=True)
@@ -81,27 +90,41 @@ def instants(rows: pl.DataFrame, time: str, count: int = INSTANTS) -> tuple[date
     return tuple(datetime.fromtimestamp(at / SECOND, UTC) for at in sorted(chosen))
 
 
+class Part(NamedTuple):
+    """Which part of all events a table of them is: its place, and whether it is the last."""
+
+    place: int = 0
+    last: bool = True
+
+
 def perturbed(
-    events: pl.DataFrame, instant: datetime, keys: pl.Series, parts: Sequence[str] | None = None
+    events: pl.DataFrame,
+    instant: datetime,
+    keys: pl.Series,
+    parts: Sequence[str] | None = None,
+    part: Part = Part(),  # noqa: B008, it is frozen
 ) -> pl.DataFrame:
     """`events` with everything that became known after `instant` replaced; the same for the same arguments.
 
     Every value of every column but the key (the column named as `keys` is) becomes another one of that column; the
     moments from which events are known move but stay after `instant`; some events go and more come, about `keys` that
-    are drawn at random. `parts` limits this to some of `changeable(events, keys.name)`. Earlier events keep their
-    bytes and their order; later ones follow, ordered by `known_at`.
+    are drawn at random. `parts` limits this to some of `changeable(events.columns, keys.name)`. Earlier events keep
+    their bytes and their order; later ones follow, ordered by `known_at`. Of a `part` of all events values and moments
+    are those of that part: parts that follow each other in time still do.
     """
-    chosen = changeable(events, keys.name) if parts is None else parts
+    chosen = changeable(events.columns, keys.name) if parts is None else parts
     at = _microseconds(events[KNOWN_AT])
     moment = _moment(instant)
     is_later = (at > moment).fill_null(value=False)
     earlier, later = events.filter(~is_later), events.filter(is_later)
-    random = np.random.default_rng(moment % 2**63)
-    span = max(int(at.max() or moment), moment) - moment + DAY  # type: ignore[arg-type]
+    random = np.random.default_rng([moment % 2**63, part.place] if part.place else moment % 2**63)
+    first, end = (int(one or moment) for one in (at.min(), at.max()))  # type: ignore[arg-type]
+    begin = max(first - SECOND, moment) if part.place else moment
+    span = max(end - begin, 0) + (DAY if part.last else SECOND)
     if WHICH in chosen:
         later = _other_events(events, later, keys, random)
     replaced = [
-        _moments(later, moment, span, random) if column == KNOWN_AT else _others(later[column], events[column], random)
+        _moments(later, begin, span, random) if column == KNOWN_AT else _others(later[column], events[column], random)
         for column in chosen
         if column != WHICH
     ]
@@ -109,13 +132,34 @@ def perturbed(
     if WHICH in chosen and KNOWN_AT not in chosen:
         # An event that was drawn from the time before must not stay there.
         stays = (_microseconds(later[KNOWN_AT]) > moment).fill_null(value=False)
-        later = later.with_columns(later[KNOWN_AT].zip_with(stays, _moments(later, moment, span, random)))
+        later = later.with_columns(later[KNOWN_AT].zip_with(stays, _moments(later, begin, span, random)))
     return pl.concat([earlier, later.sort(KNOWN_AT, maintain_order=True)])
 
 
-def changeable(events: pl.DataFrame, key: str) -> list[str]:
+def write_perturbed(
+    events: Told, instant: datetime, keys: pl.Series, path: Path, parts: Sequence[str] | None = None
+) -> None:
+    """Leave all events with the future replaced at `path`; as they are where `parts` is empty."""
+
+    def made(place: int) -> pl.DataFrame:
+        table = events[place].collect()
+        of_all = Part(place, last=place + 1 == len(events))
+        return table if parts == [] else perturbed(table, instant, keys, parts, of_all)
+
+    if len(events) == 1:
+        made(0).write_parquet(path)
+        return
+    pieces = [path.with_name(f"{path.stem}-{place}{path.suffix}") for place in range(len(events))]
+    for place, piece in enumerate(pieces):
+        made(place).write_parquet(piece)
+    pl.concat([pl.scan_parquet(piece, glob=False) for piece in pieces]).sink_parquet(path)
+    for piece in pieces:
+        piece.unlink()
+
+
+def changeable(columns: Sequence[str], key: str) -> list[str]:
     """What `perturbed` can replace: every column but the key, `known_at` last, then `WHICH`."""
-    return [*(name for name in events.columns if name not in {key, KNOWN_AT}), KNOWN_AT, WHICH]
+    return [*(name for name in columns if name not in {key, KNOWN_AT}), KNOWN_AT, WHICH]
 
 
 def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime, time: str) -> NDArray[np.bool_]:
@@ -124,50 +168,64 @@ def changed(rows: pl.DataFrame, before: Floats, after: Floats, instant: datetime
     return np.asarray(decided & stats.differing(before.astype(np.float64), after.astype(np.float64)))
 
 
-def probe(
+def trials(
     rows: pl.DataFrame,
-    events: pl.DataFrame,
-    before: Floats,
-    score: Score,
+    events: Told,
     *,
     key: str,
     time: str,
     folder: Path,
+    suffix: str = ".parquet",
     count: int = INSTANTS,
-) -> Violation | None:
-    """Score again with the future replaced, once an instant; None where no prediction decided by then changed.
+) -> list[Trial]:
+    """What a model is to be told again, once an instant, as tables in `folder`; nothing where no event could leak.
 
-    `before` are the predictions that are judged, in the order of `rows`. The predictions of instant n stay in
-    `folder/n.parquet`. Without events that become known there is nothing that could leak this way. Finding the column
-    costs another half dozen scorings.
+    The predictions of instant n are to be in `folder/n<suffix>`.
     """
     if not applies(events):
-        return None
+        return []
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = instants(rows, time, count)
+    found = []
+    for place, instant in enumerate(instants(rows, time, count)):
+        found.append(Trial(instant, folder / f"{place}-events.parquet", folder / f"{place}{suffix}"))
+        write_perturbed(events, instant, rows[key], found[-1].told)
+    return found
 
-    def score_with(parts: Sequence[str] | None, instant: datetime, name: str) -> Floats:
-        told = folder / f"{name}-events.parquet"
-        table = events if parts == [] else perturbed(events, instant, rows[key], parts)
-        table.write_parquet(told)
+
+def probe(
+    rows: pl.DataFrame,
+    events: Told,
+    before: Floats,
+    afters: Sequence[tuple[Trial, Floats]],
+    score: Score,
+    *,
+    key: str,
+    time: str,
+) -> Violation | None:
+    """What the trials have shown, None where no prediction decided by their instants changed.
+
+    `before` are the predictions that are judged, `afters` those of each trial, in the order of `rows`. Finding the
+    column costs half a dozen scorings more.
+    """
+
+    def score_with(parts: Sequence[str], trial: Trial) -> Floats:
+        told, left = trial.left.with_name("again-events.parquet"), trial.left.with_stem("again")
+        write_perturbed(events, trial.instant, rows[key], told, parts)
         try:
-            return score(told, folder / f"{name}.parquet")
+            return score(told, left)
         finally:
             told.unlink()
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(chosen))) as pool:
-        afters = list(pool.map(lambda place: score_with(None, chosen[place], str(place)), range(len(chosen))))
-    for instant, after in zip(chosen, afters, strict=True):
+    for trial, after in afters:
+        instant = trial.instant
         if not changed(rows, before, after, instant, time).any():
             continue
-        again = score_with([], instant, "again")
+        again = score_with([], trial)
         if changed(rows, before, again, instant, time).any():
             return _violation(rows, before, again, instant, key, time, UNSTABLE)
         source = _source(
-            changeable(events, key),
-            lambda parts: bool(
-                changed(rows, before, score_with(parts, instant, "again"), instant, time).any()  # noqa: B023
-            ),
+            changeable(columns_of(events), key),
+            lambda parts: bool(changed(rows, before, score_with(parts, trial), instant, time).any()),  # noqa: B023
         )
         return _violation(rows, before, after, instant, key, time, source)
     return None
@@ -175,7 +233,7 @@ def probe(
 
 def compare(
     rows: pl.DataFrame,
-    events: pl.DataFrame,
+    events: Told,
     before: Floats,
     afters: Sequence[Floats],
     *,
@@ -188,7 +246,7 @@ def compare(
     `source` is what that run says of the column: taken only where the events have such a thing.
     """
     chosen = instants(rows, time, len(afters))
-    known = source if source in {*changeable(events, key), SEVERAL, UNSTABLE} else SEVERAL
+    known = source if source in {*changeable(columns_of(events), key), SEVERAL, UNSTABLE} else SEVERAL
     for instant, after in zip(chosen, afters, strict=True):
         if changed(rows, before, after, instant, time).any():
             return _violation(rows, before, after, instant, key, time, known)
@@ -205,9 +263,17 @@ def with_the_future_replaced() -> Iterator[None]:
         raise PushforwardError(said, next=failed.next, exit_code=failed.exit_code) from failed
 
 
-def applies(events: pl.DataFrame) -> bool:
+def applies(events: Told) -> bool:
     """Whether anything in the events becomes known at some moment."""
-    return events.height > 0 and events[KNOWN_AT].null_count() < events.height
+    if KNOWN_AT not in columns_of(events):
+        return False
+    known = pl.col(KNOWN_AT).is_not_null().any()
+    return any(part.select(known).collect().item() for part in events)
+
+
+def columns_of(events: Told) -> list[str]:
+    """The columns that they have."""
+    return events[0].collect_schema().names()
 
 
 def _violation(

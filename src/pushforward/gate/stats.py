@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 CLIP = 1e-7
 # What threads and GPUs may make of one prediction from call to call: a share of it, or of the largest of all.
 ROUNDING, NOTHING = 1e-9, 1e-12
+# What two devices may make of one: a few of the last bits of a number of 32.
+BETWEEN_DEVICES = 2e-6
 KEPT_BITS = 2.0**28
 BINS = 10  # of equal width, of a calibration
 
@@ -48,10 +50,10 @@ class Estimate:
         return 0.0 if excess < 0 else 1.0
 
 
-def differing(before: Floats, after: Floats) -> NDArray[np.bool_]:
-    """Which rows, of one prediction or several, differ by more than rounding; beside what is no number all do."""
+def differing(before: Floats, after: Floats, rounding: float = ROUNDING) -> NDArray[np.bool_]:
+    """Which rows, of one prediction or several, differ by more than `rounding`; beside what is no number all do."""
     off, size = np.abs(after - before), np.maximum(np.abs(before), np.abs(after))
-    differs = ~(off <= np.maximum(ROUNDING * size, NOTHING * size.max(initial=0.0)))
+    differs = ~(off <= np.maximum(rounding * size, NOTHING * size.max(initial=0.0)))
     return np.asarray(differs if differs.ndim == 1 else differs.any(axis=1))
 
 

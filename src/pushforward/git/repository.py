@@ -134,6 +134,11 @@ class Repository:
         lines = self.git("for-each-ref", f"--format={form}", *prefixes).text.splitlines()
         return [Ref(*line.split("\0")) for line in lines]
 
+    def names(self, *prefixes: str) -> dict[str, str]:
+        """Name -> object of all refs below the prefixes. Git looks at no object for that, as it does for `refs`."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
+        return {name: identity for identity, _, name in (line.partition(" ") for line in lines)}
+
     def read(self, revision: str, path: str) -> bytes | None:
         """The bytes of `path` at `revision`, or None where it is absent."""
         if (found := self._ask(f"{revision}:{path}")) is not None:
@@ -307,13 +312,17 @@ def _names(done: process.Completed) -> list[str]:
 
 def tree_entries(raw: bytes) -> dict[str, str]:
     """Name -> object of the entries of one tree object, as it is stored."""
-    entries, at = {}, 0
+    return {name: identity for _, name, identity in tree_lines(raw)}
+
+
+def tree_lines(raw: bytes) -> Iterator[tuple[str, str, str]]:
+    """(mode, name, object) of the entries of one tree object, as it is stored."""
+    at = 0
     while at < len(raw):
         end = raw.index(b"\0", at)
-        name = raw[at:end].partition(b" ")[2].decode("utf-8", "surrogateescape")
+        mode, _, name = raw[at:end].partition(b" ")
         at = end + 21  # twenty bytes of SHA-1 follow
-        entries[name] = raw[end + 1 : at].hex()
-    return entries
+        yield mode.decode(), name.decode("utf-8", "surrogateescape"), raw[end + 1 : at].hex()
 
 
 def _environment(who: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,24 @@ SPOOL = "spool"
 ASKED = "asked"  # runs that no ref asks for
 PUSHED = "pushed"  # tags that were pushed, until it is known what they start
 DELETED = "deleted"  # what deleted branches were at; the policy writes it
-KEPT = ("keys", "runs", "locks", "lib", "cache", "environments", "releases", "aside", "deleted", ASKED, PUSHED, SPOOL)
+ANSWERS = "answers"  # predictions that the judge has made
+ADOPTABLE = "adoptable"  # what runs of pull requests have left, by the tree that they ran
+KEPT = (
+    "keys",
+    "runs",
+    "locks",
+    "lib",
+    "cache",
+    "environments",
+    "releases",
+    "aside",
+    "deleted",
+    ANSWERS,
+    ADOPTABLE,
+    ASKED,
+    PUSHED,
+    SPOOL,
+)
 TOLD = (
     "server.json",
     "registry.json",

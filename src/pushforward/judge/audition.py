@@ -42,7 +42,7 @@ class Rows:
             yield self.refusal.message.splitlines()[0], self.refusal.next or table.EDIT
         if self.labels is None:
             return
-        if wrong := inspection.problem(self._sample(self.labels), self._batches()):
+        if wrong := inspection.problem(*self._found(self.labels)):
             yield wrong, table.EDIT
         alone = np.arange(self.labels.height)
         if not self.rules.batched and (strange := misplaced(self.labels[self.contract.key], self.rules)):
@@ -55,7 +55,7 @@ class Rows:
         """What a person would have to look at before a promotion."""
         if self.labels is None:
             return []
-        told = inspection.doubt(self._sample(self.labels), self._batches(), self.rules.gate.suspect_rows)
+        told = inspection.doubt(*self._found(self.labels), self.rules.gate.suspect_rows)
         return [told] if told else []
 
     def sentence(self) -> str:
@@ -89,16 +89,15 @@ class Rows:
             return told, ""
         return "", f"{told}, which passes for rounding"
 
-    def _sample(self, labels: pl.DataFrame) -> inspection.Sample:
+    def _found(self, labels: pl.DataFrame) -> tuple[inspection.Sample, inspection.Batches | None]:
+        """The rows of the holdout, and what is known of its batches."""
         contract = self.contract
         clusters = None if contract.cluster is None else labels[contract.cluster]
-        return inspection.sample(labels[contract.key], clusters, contract.holdout, self.months)
-
-    def _batches(self) -> pl.DataFrame | None:
+        found = inspection.sample(labels[contract.key], clusters, contract.holdout, self.months)
         try:
-            return holdouts.batches(self.root, self.rules)
+            return found, holdouts.batches(self.root, self.rules, found)
         except PushforwardError:
-            return None  # a judge too goes without what it cannot read
+            return found, None  # a judge too goes without what it cannot read
 
     def _clusters(self, labels: pl.DataFrame) -> "NDArray[Any]":
         return clusters_of(labels, self.contract.cluster)

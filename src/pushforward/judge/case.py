@@ -1,6 +1,6 @@
 """A case before the judge: one question and everything that takes part in its answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,12 @@ from pushforward.errors import USAGE, PushforwardError
 from pushforward.gate import leakage as honesty
 from pushforward.gate import verdict as verdicts
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, score, table
+from pushforward.judge import handover, recall, score, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.change import arrived, earlier_than
 from pushforward.judge.question import Question
-from pushforward.judge.score import Command
+from pushforward.judge.recall import Recall
+from pushforward.judge.score import Command, Pair
 from pushforward.judge.waiting import window_of
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
@@ -112,6 +113,11 @@ class Case:
         """Whether the pushed code may run here: what is on the default branch may."""
         return self.question.event == "push"
 
+    @property
+    def asks(self) -> bool:
+        """Whether the pushed code is asked here once more; what a server has adopted was asked, and probed, before."""
+        return self.trusted and not self.question.adopted
+
     @cached_property
     def gate(self) -> GateRules:
         """The rules of the gate for these labels."""
@@ -143,14 +149,12 @@ class Case:
         """The events that a model is told of; None where its features remember none."""
         return holdout / holdouts.EVENTS if settings_of.contract.events else None
 
-    def score(
-        self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, told: Path | None, out: Path
-    ) -> None:
-        """Have the model in `checkout` score the rows of `holdout`, told the events `told`, in its own environment."""
+    def score(self, settings_of: Settings, checkout: Path, commit: str, holdout: Path, pairs: Sequence[Pair]) -> None:
+        """Have the model in `checkout` score the rows of `holdout`, told of each of these, in its own environment."""
         model = settings_of.contract
         python = environment.interpreter(self.repository, commit, model.environment, folder=environment.cache())
         rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
-        score.score(checkout, model, rows, told, out, python_bin=python, timeout=score.SCORE_SECONDS)
+        score.score_each(checkout, model, rows, pairs, python_bin=python, timeout=score.SCORE_SECONDS)
 
     def own(self, command: Command, places: dict[str, Path]) -> None:
         """Run a command of the settings with the judge's own code and environment; what it writes is in `{out}`."""
@@ -202,5 +206,29 @@ class Case:
                 f"{champion.name} scores with events, and the holdout has none any more",
                 next="keep {events} in score until another version is in use",
             )
-        self.score(theirs, root, champion.commit, holdout, self.told(theirs, holdout), out)
-        return self.predictions(out, keys)
+        told = self.told(theirs, holdout)
+        kept, name = self.recall, self._name(champion.commit, root / theirs.contract.path, holdout, told)
+        if kept.find(name, out):
+            self.say(f"champion {champion.name}: its predictions of these rows are kept")
+            return self.predictions(out, keys)
+        self.say(f"champion {champion.name}, scored by its own code")
+        self.score(theirs, root, champion.commit, holdout, [Pair(told, out)])
+        found = self.predictions(out, keys)
+        kept.keep(name, out)
+        return found
+
+    def keep(self, holdout: Path, out: Path) -> None:
+        """Keep what the judge has made the subject answer, for when it is the champion."""
+        told = self.told(self.asked, holdout)
+        self.recall.keep(self._name(self.subject.commit, self.read.part / handover.MODEL, holdout, told), out)
+
+    @cached_property
+    def recall(self) -> Recall:
+        """The predictions that the judge has kept."""
+        return recall.of(self.repository.path)
+
+    def _name(self, commit: str, model: Path, holdout: Path, told: Path | None) -> str:
+        """What predictions of the rows in `holdout` are known by."""
+        rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
+        revision = Revision(self.repository, commit, self.subject.model)
+        return recall.name_of(revision, model, [rows, *([told] if told else [])])

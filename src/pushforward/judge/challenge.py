@@ -1,17 +1,17 @@
 """The pushed code answers: it scores the holdout in a folder that holds its code and its model, and no label."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pushforward import files
 from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.judge import handover, table
+from pushforward.judge import handover, scorings, table
 from pushforward.judge import holdout as holdouts
 from pushforward.judge.holdout import EVENTS, ROWS
-from pushforward.judge.score import SCORE_SECONDS, read_asked, score
+from pushforward.judge.score import SCORE_SECONDS, Pair, read_asked, score_each
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
 from pushforward.pipeline.checkout import checkout
@@ -19,6 +19,7 @@ from pushforward.pipeline.checkout import checkout
 if TYPE_CHECKING:
     import polars as pl
 
+    from pushforward.gate.leakage import Told
     from pushforward.settings import Settings
 
 
@@ -75,53 +76,53 @@ def _prepared(root: Path, rules: "Settings", place: Path) -> _Prepared:
 
 def _ask(asked: _Prepared, python: Path, out: Path, say: Callable[[str], None], *, probe: bool) -> str:
     contract, given = asked.rules.contract, asked.given
-    predictions = (out / f"{handover.PREDICTIONS}{given.suffix}").absolute()
+    told = Pair(given.parent / EVENTS if contract.events else None, out / f"{handover.PREDICTIONS}{given.suffix}")
 
-    def run(told: Path | None, to: Path) -> None:
-        score(asked.own, contract, given, told, to, python_bin=python, timeout=SCORE_SECONDS)
+    def run(pairs: Sequence[Pair]) -> None:
+        score_each(asked.own, contract, given, pairs, python_bin=python, timeout=SCORE_SECONDS)
 
-    run(given.parent / EVENTS if contract.events else None, predictions)
-    say(f"scored {contract.holdout}")
-    if probe and contract.time is not None and (events := holdouts.events(given.parent, asked.rules)) is not None:
-        case = _Probed(table.read(given, given.name), events, contract.key, contract.time)
-        return _probe(case, asked.rules, predictions, out / handover.PROBES, run, say)
-    return ""
+    events = holdouts.told(given.parent, asked.rules) if probe and contract.time is not None else None
+    if events is None or contract.time is None:
+        run([told])
+        say(f"scored {contract.holdout}")
+        return ""
+    rows = table.read(given, given.name)
+    return _probe(_Probed(rows, events, contract.key, contract.time), asked.rules, told, run, say)
 
 
 class _Probed(NamedTuple):
     """Rows and events of a holdout, and the names of their columns."""
 
     rows: "pl.DataFrame"
-    events: "pl.DataFrame"
+    events: "Told"
     key: str
     time: str
 
 
 def _probe(
-    probed: _Probed,
-    rules: "Settings",
-    predictions: Path,
-    folder: Path,
-    run: Callable[[Path, Path], None],
-    say: Callable[[str], None],
+    probed: _Probed, rules: "Settings", told: Pair, run: Callable[[Sequence[Pair]], None], say: Callable[[str], None]
 ) -> str:
     from pushforward.gate import leakage as honesty
 
     rows, events, key, time = probed
-    keys = rows[key]
+    folder = told.out.parent / handover.PROBES
 
-    def answer(told: Path, to: Path) -> honesty.Floats:
-        to = to.with_suffix(predictions.suffix)
+    def read(path: Path) -> honesty.Floats:
+        return read_asked(path, rows[key], rules)
+
+    def answer(events: Path, out: Path) -> honesty.Floats:
         with honesty.with_the_future_replaced():
-            run(told, to)
-        return read_asked(to, keys, rules)
+            run([Pair(events, out)])
+            return read(out)
 
-    before = read_asked(predictions, keys, rules)
-    found = honesty.probe(rows, events, before, answer, key=key, time=time, folder=folder)
+    trials = honesty.trials(rows, events, key=key, time=time, folder=folder, suffix=told.out.suffix)
+    before, afters = scorings.answers(run, read, told, trials, at_once=rules.contract.repeats)
+    say(f"scored {rules.contract.holdout}")
+    found = honesty.probe(rows, events, before, [*zip(trials, afters, strict=True)], answer, key=key, time=time)
     if found is not None:
         (folder / handover.SOURCE).write_text(found.source)
         say(found.sentence())
         return found.sentence()
-    if honesty.applies(events):
+    if trials:
         say(f"scored again at {honesty.INSTANTS} instants with the future replaced: no earlier prediction changed")
     return ""

@@ -184,6 +184,12 @@ def _same(claimed: bytes, found: bytes | None) -> bool:
         return False
 
 
+def recipe_of(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> verdicts.Mode:
+    """The mode, where how a model was fitted counts: another device, memory or cluster is another recipe."""
+    other = manifest.get("fitted") != champion.get("fitted")
+    return "superior" if mode == "refresh" and other else mode
+
+
 def level_of(mode: verdicts.Mode, manifest: dict[str, Any], champion: dict[str, Any]) -> registry.Level:
     """Which part of the version number a promotion would raise."""
     if manifest and champion and manifest.get("inputs") != champion.get("inputs"):

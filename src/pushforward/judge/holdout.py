@@ -23,8 +23,12 @@ from pushforward.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
+    from pushforward.gate import inspection
+    from pushforward.gate.leakage import Told
+
 PAST = 200  # days: what tells how months move, and is no more to read than the holdout is
 ROWS, EVENTS, LABELS = "rows", "events.parquet", "labels"
+EVENTS_AT_ONCE = 1_000_000  # so many are in memory where there are more
 MEND = "edit models in pushforward.yaml"
 
 
@@ -83,10 +87,10 @@ def _judged_by(
     return frozen.judged_by(known, pushed[1], there, frozen.families(repository, "HEAD"))
 
 
-def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame]":
+def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, Told | None, pl.DataFrame]":
     """Rows, events and labels of a holdout that holds what the contract names: the same rows, each once.
 
-    None for the events where the features remember none.
+    Of the events, which may be many, no more than a part is to be in memory; None where the features remember none.
     """
     import polars as pl
 
@@ -95,7 +99,7 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
     contract, where = rules.contract, rules.contract.holdout
     rows, name = _table(holdout, where, ROWS, [contract.key, contract.time])
     if contract.time is not None:
-        _check_moments(rows[contract.time], f"{name}: {contract.time} (holdout.time)")
+        _check_moments(rows.schema[contract.time], f"{name}: {contract.time} (holdout.time)")
     asked = [contract.key, contract.label, contract.cluster, contract.floor]
     labels, name = _table(holdout, where, LABELS, asked)
     if contract.floor and not (kind := labels[contract.floor].dtype).is_numeric():
@@ -106,14 +110,15 @@ def tables(holdout: Path, rules: Settings) -> "tuple[pl.DataFrame, pl.DataFrame 
     names = [table.place(holdout, stem, where).name for stem in (ROWS, LABELS)]
     if wrong := inspection.twins(rows[contract.key], labels[contract.key], (names[0], names[1])):
         raise PushforwardError(f"{where}: {wrong}", next=EDIT, exit_code=DATA)
-    told = table.places(labels[contract.label], contract.classes, name) if contract.classes else labels[contract.label]
-    if contract.loss is None and not told.dtype.is_numeric() and told.dtype != pl.Boolean:
+    label = labels[contract.label]
+    label = table.places(label, contract.classes, name) if contract.classes else label
+    if contract.loss is None and not label.dtype.is_numeric() and label.dtype != pl.Boolean:
         raise PushforwardError(
-            f"{name}: {contract.label} (holdout.label) is {told.dtype}, not a number",
+            f"{name}: {contract.label} (holdout.label) is {label.dtype}, not a number",
             next="name the classes in classes, or edit holdout.label, in pushforward.yaml",
         )
-    labels = labels.with_columns(told, labels[contract.key].cast(rows[contract.key].dtype))
-    return rows, events(holdout, rules), labels
+    labels = labels.with_columns(label, labels[contract.key].cast(rows[contract.key].dtype))
+    return rows, told(holdout, rules), labels
 
 
 def events(holdout: Path, rules: Settings) -> "pl.DataFrame | None":
@@ -126,9 +131,26 @@ def events(holdout: Path, rules: Settings) -> "pl.DataFrame | None":
     name = f"{contract.holdout}/{EVENTS}"
     found = table.read(files.place(holdout, EVENTS), name)
     if found.height:  # or it is of a project whose features have no memory yet
-        _check_columns(found, name, [honesty.KNOWN_AT])
-        _check_moments(found[honesty.KNOWN_AT], f"{name}: {honesty.KNOWN_AT}")
+        _check_columns(found.schema, name, [honesty.KNOWN_AT])
+        _check_moments(found.schema[honesty.KNOWN_AT], f"{name}: {honesty.KNOWN_AT}")
     return found
+
+
+def told(holdout: Path, rules: Settings) -> "Told | None":
+    """The events of a holdout in parts, each read when it is asked for; None where the features remember none."""
+    import polars as pl
+
+    from pushforward.gate import leakage as honesty
+
+    contract, name = rules.contract, f"{rules.contract.holdout}/{EVENTS}"
+    if not contract.events:
+        return None
+    whole = table.scan(files.place(holdout, EVENTS), name)
+    height = int(whole.select(pl.len()).collect().item())
+    if height:  # or it is of a project whose features have no memory yet
+        _check_columns(whole.collect_schema(), name, [honesty.KNOWN_AT])
+        _check_moments(whole.collect_schema()[honesty.KNOWN_AT], f"{name}: {honesty.KNOWN_AT}")
+    return [whole.slice(first, EVENTS_AT_ONCE) for first in range(0, max(height, 1), EVENTS_AT_ONCE)]
 
 
 def _table(holdout: Path, where: str, stem: str, columns: "Iterable[str | None]") -> "tuple[pl.DataFrame, str]":
@@ -136,28 +158,30 @@ def _table(holdout: Path, where: str, stem: str, columns: "Iterable[str | None]"
     path = table.place(holdout, stem, where)
     name = f"{where}/{path.name}"
     found = table.read(path, name)
-    _check_columns(found, name, columns)
+    _check_columns(found.schema, name, columns)
     return found, name
 
 
-def _check_columns(found: "pl.DataFrame", name: str, columns: "Iterable[str | None]") -> None:
-    if missing := [column for column in columns if column is not None and column not in found.columns]:
+def _check_columns(there: "Collection[str]", name: str, columns: "Iterable[str | None]") -> None:
+    if missing := [column for column in columns if column is not None and column not in there]:
         raise PushforwardError(f"{name} has no column {missing[0]}", next=MEND)
 
 
-def _check_moments(moments: "pl.Series", name: str) -> None:
+def _check_moments(kind: "pl.DataType", name: str) -> None:
     import polars as pl
 
-    if not isinstance(moments.dtype, pl.Datetime | pl.Date):
+    if not isinstance(kind, pl.Datetime | pl.Date):
         raise PushforwardError(
-            f"{name} is {moments.dtype}, not a moment",
+            f"{name} is {kind}, not a moment",
             next="write it as one, such as 2013-05-31 16:30:00",
             exit_code=DATA,
         )
 
 
-def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
-    """Keys and clusters of what the holdout in `root` was made from, of every month; None where nothing holds them.
+def batches(root: Path, rules: Settings, found: "inspection.Sample") -> "inspection.Batches | None":
+    """What the holdout in `root` was made from, of every month; None where nothing holds its keys.
+
+    It is held against `found`, the rows of that holdout.
 
     A table counts where it has the contract's key, once a row, and its cluster.
     """
@@ -165,14 +189,12 @@ def batches(root: Path, rules: Settings) -> "pl.DataFrame | None":
 
     from pushforward.gate import inspection
 
-    contract, found = rules.contract, []
+    contract = rules.contract
     cluster = pl.col(contract.cluster) if contract.cluster else pl.lit(None, pl.String)
     asked = pl.col(contract.key).alias(inspection.KEY), cluster.alias(inspection.CLUSTER)
-    for _, named in _keyed(root, feeding(folders.whole_here(root), contract.holdout), asked):
-        table = inspection.texts(named.lazy()).collect()
-        if not table[inspection.KEY].is_duplicated().any():
-            found.append(table)
-    return pl.concat(found) if found else None
+    read = _keyed(root, feeding(folders.whole_here(root), contract.holdout), asked)
+    tables = (inspection.texts(named.lazy()).collect() for _, named in read)
+    return inspection.Batches.of((one for one in tables if not one[inspection.KEY].is_duplicated().any()), found)
 
 
 def earlier(root: Path, rules: Settings, rows: "pl.DataFrame") -> "pl.DataFrame | None":

@@ -33,6 +33,7 @@ from pushforward.judge.change import (
     level_of,
     mode_of,
     next_version,
+    recipe_of,
     touched_by,
 )
 from pushforward.judge.growth import grown
@@ -43,6 +44,7 @@ from pushforward.judge.probe import probe
 from pushforward.judge.question import Question, checkouts
 from pushforward.judge.validation import clusters_of, validation
 from pushforward.judge.waiting import window_of
+from pushforward.pipeline import fitted
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import Revision, data_digest, manifest_bytes, manifest_of, model_digest, sha256
 from pushforward.pipeline.stages import Reproduction
@@ -305,19 +307,21 @@ def _answer(
         # Scoring waits for a child process, most of it for one of the cores.
         scored = None
         if case.champion is not None:
-            case.say(f"champion {case.champion.name}, scored by its own code")
             champion_root, champion_manifest = case.champion_root(case.champion)
             scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
+            if events is not None and len(events) > 1:
+                scored.result()  # of so many, memory is scarcer than cores
         panel = validation(case, painter, manifest, champion_manifest)
         answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
-    if case.trusted and not answers.wrong:
+    if case.asks and not answers.wrong:
         challenger = case.predictions(case.scratch("challenger", holdout), keys)
+        case.keep(holdout, case.scratch("challenger", holdout))
     context = background.with_months(context, manifest, champion_manifest)
-    manifests = manifest, champion_manifest
+    manifests, mode = (manifest, champion_manifest), recipe_of(case.mode, manifest, champion_manifest)
     asked = epochs.asked(case, (rows, labels), holdout, made.before, opens=case.trusted and not answers.wrong)
     of_both = challenger[asked.order], None if theirs is None else theirs[asked.order]
-    evidence = _evidence(case, asked.labels, of_both, manifests, (answers.wrong, doubts))
+    evidence = _evidence(case, mode, asked.labels, of_both, manifests, (answers.wrong, doubts))
     if not answers.wrong:
         evidence = _beside(case, asked, evidence)
     verdict = look(
@@ -338,7 +342,7 @@ def _answer(
     if case.trusted and passed.may_be(verdict.verdict) and golden is not None:
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_bytes(passed.golden_rows(contract.key, keys, challenger))
-    level = level_of(case.mode, *manifests)
+    level = level_of(mode, *manifests)
     return dataclasses.replace(verdict, holdout=size, validation=panel.numbers), context, level
 
 
@@ -374,6 +378,7 @@ def _supersede(case: Case, asked: epochs.Asked) -> None:
 
 def _evidence(
     case: Case,
+    mode: verdicts.Mode,
     labels: pl.DataFrame,
     predictions: tuple[honesty.Floats, Any],
     manifests: tuple[dict[str, Any], dict[str, Any]],
@@ -387,7 +392,7 @@ def _evidence(
         champion=predictions[1],
         challenger=predictions[0],
         clusters=clusters_of(labels, contract.cluster),
-        mode=case.mode,
+        mode=mode,
         months=case.months,
         slices=case.slices(labels),
         challenger_until=_until(manifests[0], case.batches),
@@ -401,11 +406,11 @@ def _evidence(
 def _sound(case: Case, made: Made, rows: pl.DataFrame, labels: pl.DataFrame) -> tuple[str, tuple[str, ...]]:
     """Why nothing can be judged on the holdout, or ""; and what a person must look at."""
     contract, rules = case.contract, case.rules.gate
-    batches = made.batches
     if not case.rules.batched and (wrong := epochs.misplaced(labels[contract.key], case.rules)):
         return wrong, ()
     clusters = None if contract.cluster is None else labels[contract.cluster]
     found = inspection.sample(labels[contract.key], clusters, contract.holdout, case.months)
+    batches = made.batches(found)
     if wrong := inspection.problem(found, batches):
         return wrong, ()
     doubts = [inspection.doubt(found, batches, rules.suspect_rows)]
@@ -427,7 +432,7 @@ def _past(case: Case, rows: pl.DataFrame) -> pl.DataFrame | None:
 
 def _digests(read: handover.Handover, subject: Revision) -> Digests:
     model = read.part / handover.MODEL
-    manifest_of(model)  # or it cannot be read
+    fitted.of(manifest_of(model))  # or it cannot be read
     manifest, path = manifest_bytes(model), subject.settings.model.path
     if path is None or not model.exists():
         raise PushforwardError("the run handed over no model", next="edit models in pushforward.yaml")

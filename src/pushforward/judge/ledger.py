@@ -58,6 +58,7 @@ STUCK = 6
 LIMIT_ENTRIES = 10_000
 LIMIT_ENTRY_BYTES = 16 * 1024
 KEY_BYTES = 8
+RETIRED = b'"entry":"retired"'
 
 
 def of(root: Path, model: str = "") -> "Ledger":
@@ -294,9 +295,9 @@ class Ledger:
 
     def supersede_epochs(self, number: int) -> None:
         """Retire every epoch before that one: it has opened."""
-        for name in self._known():
-            if 0 < names.number(name) < number:
-                self.retire(name, "superseded", names.epoch(number))
+        before = [name for name in self._known() if 0 < names.number(name) < number]
+        for name in self._going_on(before):
+            self.retire(name, "superseded", names.epoch(number))
 
     def began(self, window: Sequence[str]) -> str:
         """The last batch that a window had when it was first looked at; of one that nobody has looked at its last."""
@@ -314,16 +315,26 @@ class Ledger:
         holdout, last = names.ledger(window), window[-1]
         own = names.ledger(window[: window.index(self.began(window)) + 1]) if grown else holdout
         earlier = {names.part(batch) for batch in batches[: batches.index(last)]}
-        for other in self._known():
-            end = other.rpartition("_")[2]
-            if other == own or not names.NAME.fullmatch(other):
-                continue
-            if end in earlier or (params.monthly((end, last)) and end < last):
-                self.retire(other, "superseded", holdout)
+        others = {other: other.rpartition("_")[2] for other in self._known() if names.NAME.fullmatch(other)}
+        before = [
+            other
+            for other, end in others.items()
+            if other != own and (end in earlier or (params.monthly((end, last)) and end < last))
+        ]
+        for other in self._going_on(before):
+            self.retire(other, "superseded", holdout)
+
+    def _going_on(self, holdouts: Sequence[str]) -> list[str]:
+        """Those whose chain does not end with their retirement, by one process: nothing else of the others is read."""
+        known = self.repository.names(HOLDOUTS)
+        refs = [own if (own := f"{HOLDOUTS}{self.model}@{name}") in known else HOLDOUTS + name for name in holdouts]
+        found = self.repository.objects([f"{ref}:{ENTRY}" for ref in refs])
+        ended = [content is not None and RETIRED in content[1] for content in found]
+        return [name for name, over in zip(holdouts, ended, strict=True) if not over]
 
     def _known(self) -> list[str]:
         """The holdouts that have a chain here: those of this model, and those of one that was alone."""
-        found = (ref.name.removeprefix(HOLDOUTS) for ref in self.repository.refs(HOLDOUTS))
+        found = (name.removeprefix(HOLDOUTS) for name in self.repository.names(HOLDOUTS))
         own = f"{self.model}@" if self.model else ""
         return list(dict.fromkeys(name.removeprefix(own) for name in found))
 

@@ -27,6 +27,7 @@ class Made:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self._batches: inspection.Batches | None = None  # what was found of them, once that was asked
 
     @cached_property
     def growth(self) -> tuple[Growth, ...]:
@@ -37,21 +38,20 @@ class Made:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is believed of the data, and by nobody seen."""
-        case, batches = self.case, self.batches
-        gaps = [] if batches is None else inspection.gaps(batches, case.batches)
+        case, known = self.case, self._batches
+        gaps = [] if known is None else inspection.gaps(known, case.batches)
         listed = [f"{case.contract.holdout} is made of no row of {', '.join(gaps)}, though listed"] if gaps else []
         unread = [one.unread for one in self.growth if one.unread] if case.trusted else []
         return (*listed, *(f"{path}: that it gained rows only is what `data` says" for path in unread))
 
-    @cached_property
-    def batches(self) -> pl.DataFrame | None:
-        """Keys and clusters of what the holdout is made of, of every month; None where nothing has them any more."""
+    def batches(self, found: inspection.Sample) -> inspection.Batches | None:
+        """What the holdout, of which `found` is, is made of, of every month; None where nothing has it any more."""
         _ = self.holdout
         try:
-            return holdouts.batches(self.case.root, self.case.rules)
+            self._batches = holdouts.batches(self.case.root, self.case.rules, found)
         except PushforwardError as lost:
             self.case.say(f"the holdout is not compared with its batches: {lost.message}")
-            return None
+        return self._batches
 
     @cached_property
     def _added(self) -> Mapping[str, bytes]:

@@ -1,18 +1,26 @@
-"""The pictures of a case, drawn beside its judging."""
+"""The pictures of a case, drawn beside its judging; those of the same numbers are kept, and not drawn again."""
 
-from collections.abc import Callable
+import json
+import pickle
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from pushforward.gate import loss as losses
 from pushforward.gate.evidence import Evidence
+from pushforward.gate.loss import Loss
 from pushforward.judge.case import Case
+from pushforward.judge.recall import Recall
 from pushforward.pipeline.lock import METRICS
+from pushforward.pipeline.revision import sha256
 from pushforward.report import plots
 
 DRAW_SECONDS = 60.0
+DRAWN_BY = ("report", "gate", "text.py")  # what of this package a picture follows from
 
 
 class Painter:
@@ -22,6 +30,7 @@ class Painter:
         self.folder, self._say = folder, say
         self._process: ProcessPoolExecutor | None = None
         self._drawn: Future[dict[str, bytes]] | None = None
+        self._kept: tuple[Recall, str, Path] | None = None  # where they are to be kept, under which name, by which file
 
     def draw(self, case: Case, evidence: Evidence) -> None:
         """Have the pictures of the validation month drawn beside; the run's tables as they are, never judged by."""
@@ -34,18 +43,17 @@ class Painter:
             table |= {"challenger": found} if found else {}
             theirs = case.repository.read(case.champion.commit, path) if case.champion else None
             table |= {"champion": theirs} if theirs else {}
+        loss = evidence.loss or losses.of(case.gate, len(evidence.classes))
+        given = evidence.y, evidence.challenger, evidence.champion, evidence.clusters
+        kept, name, place = case.recall, _name(given, loss, tables), case.work / "pictures.json"
+        if kept.find(name, place):
+            self._put({file: text.encode() for file, text in json.loads(place.read_bytes()).items()})
+            return
+        self._kept = kept, name, place
         # In a process of its own: what draws them is a whole browser engine, and no verdict may die of it.
         self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        self._drawn = self._process.submit(
-            plots.draw,
-            evidence.y,
-            evidence.challenger,
-            evidence.champion,
-            evidence.clusters,
-            loss=evidence.loss or losses.of(case.gate, len(evidence.classes)),
-            learning=tables["learning.csv"],
-            importance=tables["importance.csv"],
-        )
+        learning, importance = tables["learning.csv"], tables["importance.csv"]
+        self._drawn = self._process.submit(plots.draw, *given, loss=loss, learning=learning, importance=importance)
 
     def hang_up(self) -> None:
         """Put the pictures where they were asked for."""
@@ -58,6 +66,29 @@ class Painter:
             return
         finally:
             self._process.shutdown(wait=False, cancel_futures=True)
+        self._put(drawn)
+        if self._kept is not None:
+            kept, name, place = self._kept
+            place.write_text(json.dumps({file: picture.decode() for file, picture in drawn.items()}))
+            kept.keep(name, place)
+
+    def _put(self, drawn: Mapping[str, bytes]) -> None:
+        if self.folder is None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, picture in drawn.items():
             (self.folder / name).write_bytes(picture)
+
+
+def _name(given: tuple[Any, ...], loss: Loss, tables: Mapping[str, Mapping[str, bytes]]) -> str:
+    """SHA-256 of all that the pictures follow from: what is drawn, and what draws it."""
+    package = Path(plots.__file__).parent.parent
+    sources = sorted(path for place in DRAWN_BY for path in (package / place, *(package / place).glob("*.py")))
+    code = [path.read_bytes() for path in sources if path.is_file()]
+    arrays = [
+        (one.tolist() if one.dtype == object else (one.dtype.str, one.shape, one.tobytes()))
+        for one in given
+        if one is not None
+    ]
+    drawn = [sorted(table.items()) for _, table in sorted(tables.items())]
+    return sha256(pickle.dumps((code, len(given), arrays, pickle.dumps(loss), drawn, version("vl-convert-python"))))

@@ -1,6 +1,7 @@
 """The question that a push asks of the judge: what is to be judged, and by which commit. `gate` asks it here first."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
 
 PACKAGE = "src/pushforward/"
+ADOPTED = "PUSHFORWARD_ADOPTED"  # told by a server to the judge of a push whose tree a pull request has run
 
 
 @dataclass(frozen=True)
 class Question:
     """What is to be judged: `head` was pushed by `event` to `ref`; `subject` ran, a merge for a pull request.
 
-    `model` is the one that is asked about, where the judge knows several.
+    `model` is the one that is asked about, where the judge knows several. What is handed over of a push was `adopted`
+    where a server that trusts all who push took it from the run of a pull request with the same tree.
     """
 
     head: str
@@ -31,6 +34,7 @@ class Question:
     ref: str
     pull: int | None = None
     model: str = ""
+    adopted: bool = False
 
 
 def ask(root: Path, head: str, event: str, ref: str, pull: int | None, merge: str = "") -> Question:
@@ -41,7 +45,7 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None, merge: st
     repository = Repository(root)
     if event == "push":
         head = repository.commit(head)
-        return Question(head, head, event, ref)
+        return Question(head, head, event, ref, adopted=bool(os.environ.get(ADOPTED)))
     if merge:
         return _tried(repository, head, event, ref, pull, merge)
     forge = remotes.followed(repository)

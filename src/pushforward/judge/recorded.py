@@ -70,7 +70,7 @@ def record(root: Path, told: Report, drawn: Mapping[str, bytes], run: str = "") 
         notes.put(repository, commit, told, lock=lock, remote=remote)
         if remote:
             repository.remote("fetch", "-q", "--no-tags", "--no-write-fetch-head", remote, f"+{HOLDOUTS}*:{HOLDOUTS}*")
-        open_retired(repository, [ref.name for ref in repository.refs(HOLDOUTS)], lock=lock, remote=remote)
+        open_retired(repository, [*repository.names(HOLDOUTS)], lock=lock, remote=remote)
     except PushforwardError as failed:
         raise PushforwardError(
             f"the verdict on {commit[:9]} is not in the history: {failed.message}",

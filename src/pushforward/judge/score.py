@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -17,6 +17,7 @@ from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import table
 from pushforward.pipeline.environment import search_path
 from pushforward.process import clean_environment
+from pushforward.schema import AGAIN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from pushforward.settings import ModelContract, Settings
 
-LIMIT_BYTES = 200 * 1024 * 1024
+LIMIT_BYTES = 1024**3  # on disk; what is read of it is bounded by the rows that are asked
 HOLDOUT = "the holdout"  # what the rows of predictions are among
 SCORE_SECONDS = 600.0
 Jailed = Callable[[list[str], Path], list[str]]
@@ -41,10 +42,18 @@ class PredictionsError(PushforwardError):
 
 
 class ScoringError(PushforwardError):
-    """A score command that failed, died, or was late."""
+    """A score command that failed, died, or was `late`."""
 
-    def __init__(self, message: str, *, next: str = "") -> None:  # noqa: A002
+    def __init__(self, message: str, *, next: str = "", late: bool = False) -> None:  # noqa: A002
         super().__init__(message, next=next, exit_code=TOOL)
+        self.late = late
+
+
+class Pair(NamedTuple):
+    """What a model is told, None where its features remember no events; and where its predictions go."""
+
+    events: Path | None
+    out: Path
 
 
 def score(
@@ -64,13 +73,32 @@ def score(
     `{out}` and, where features remember events, `{events}` become absolute paths. The child and all that it starts are
     killed after `timeout` seconds. Raises `PushforwardError` if the command fails, dies, is late, or writes nothing.
     """
-    places = {"{rows}": rows, "{out}": out} | ({"{events}": events} if events else {})
+    pair = Pair(events, out)
+    score_each(checkout, contract, rows, [pair], python_bin=python_bin, timeout=timeout, jailed=jailed)
+
+
+def score_each(
+    checkout: Path,
+    contract: "ModelContract",
+    rows: Path,
+    pairs: Sequence[Pair],
+    *,
+    python_bin: Path,
+    timeout: float,
+    jailed: Jailed | None = None,
+) -> None:
+    """The same of the rows told of several tables of events, by one process: of a command that takes them.
+
+    It may take `timeout` seconds for each.
+    """
+    first, *others = [{"{out}": pair.out} | ({"{events}": pair.events} if pair.events else {}) for pair in pairs]
     command(
         checkout,
         Command("score", contract.score, "scoring", contract.folder),
-        places,
+        {"{rows}": rows} | first,
+        others,
         python_bin=python_bin,
-        timeout=timeout,
+        timeout=timeout * len(pairs),
         jailed=jailed,
     )
 
@@ -92,6 +120,7 @@ def command(
     checkout: Path,
     asked: Command,
     places: dict[str, Path],
+    others: Sequence[dict[str, Path]] = (),
     *,
     python_bin: Path,
     timeout: float,
@@ -99,18 +128,15 @@ def command(
 ) -> None:
     """Run a command in `checkout`, with that checkout's code, each of `places` for its path; it writes `{out}`.
 
-    `jailed` makes of its words and its folder those that run it in a jail.
+    One that ends in `schema.AGAIN` gets these words once more for each of `others`. `jailed` makes of its words
+    and its folder those that run it in a jail.
     """
-    try:
-        words = shlex.split(asked.text)
-    except ValueError as broken:
-        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
-    for place, path in places.items():
-        words = [word.replace(place, str(path.absolute())) for word in words]
+    words = _words(asked, places, others)
     if words[:1] in (["python"], ["python3"]):
         words[0] = str(python_bin)
-    out = places["{out}"]
-    out.unlink(missing_ok=True)
+    outs = [one["{out}"] for one in (places, *others)]
+    for out in outs:
+        out.unlink(missing_ok=True)
     folder = files.place(checkout, asked.folder) if asked.folder != "." else checkout
     sources = dict.fromkeys(str(place.absolute() / "src") for place in (folder, checkout))
     environment = clean_environment(
@@ -135,9 +161,28 @@ def command(
                 "\n  ".join([ended, asked.text, *lines]),
                 next=why.next or f"in {_where(asked.folder)} of that revision: PYTHONPATH=src {asked.text}",
             )
-    if not out.is_file():
-        name = asked.setting
-        raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
+    name = asked.setting
+    for out in outs:
+        if not out.is_file():
+            raise PredictionsError(f"the {name} command ended well but wrote no {out.name}")
+
+
+def _words(asked: Command, places: dict[str, Path], others: Sequence[dict[str, Path]]) -> list[str]:
+    """The words of a command, with the paths that are meant."""
+    try:
+        words = shlex.split(asked.text)
+    except ValueError as broken:
+        raise PushforwardError(f"{asked.setting} cannot be split into words: {broken}") from None
+    if tuple(words[-3:]) != AGAIN:
+        return _filled(words, places)
+    *pair, _ = AGAIN
+    return [*_filled(words[:-1], places), *(word for one in others for word in _filled(pair, one))]
+
+
+def _filled(words: list[str], places: dict[str, Path]) -> list[str]:
+    for place, path in places.items():
+        words = [word.replace(place, str(path.absolute())) for word in words]
+    return words
 
 
 def read_asked(path: Path, keys: "pl.Series", rules: "Settings") -> "NDArray[np.float64]":
@@ -217,11 +262,16 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
     wanted: dict[str, list[Any]] = {contract.key: [], contract.label: [] if contract.classes else numbers}
     wanted |= dict.fromkeys(contract.predicted, numbers)
     wanted |= {name: [] for name in (contract.cluster, *slices) if name is not None and name not in wanted}
-    frame = _table(path, wanted, exactly=False)
     column = contract.cluster if params.MONTH.fullmatch(month) else None
-    clusters = None if column is None else frame[column].cast(pl.String)
-    if clusters is not None and clusters.str.contains(DATED).any():
-        frame = frame.filter(clusters.str.starts_with(month))
+
+    def of_month(whole: pl.LazyFrame) -> pl.LazyFrame:
+        clusters = pl.lit(None) if column is None else pl.col(column).cast(pl.String)
+        dated = (
+            column is not None and whole.select(clusters.str.contains(DATED).any()).collect(engine="streaming").item()
+        )
+        return whole.filter(clusters.str.starts_with(month)) if dated else whole
+
+    frame = _table(path, wanted, exactly=False, of=of_month)
     if not frame.height:
         raise PredictionsError(f"{path.name} has no row of the validation {params.noun((month,))} {_shown(month)}")
     if frame[contract.key].is_duplicated().any():
@@ -234,15 +284,25 @@ def read_validation(path: Path, contract: "ModelContract", month: str, slices: I
 
 
 def _table(
-    path: Path, wanted: "dict[str, list[Any]]", *, exactly: bool, rows: int | None = None, among: str = HOLDOUT
+    path: Path,
+    wanted: "dict[str, list[Any]]",
+    *,
+    exactly: bool,
+    rows: int | None = None,
+    among: str = HOLDOUT,
+    of: "Callable[[pl.LazyFrame], pl.LazyFrame] | None" = None,
 ) -> "pl.DataFrame":
-    """A table that may be anything: size, columns, types (any where none is named), rows, then the content."""
+    """A table that may be anything: size, columns, types (any where none is named), rows, then the content.
+
+    `of` says which of its rows are read: those alone have to fit into memory.
+    """
     import polars as pl
 
     _check_file(path)
     pointers.refuse(path, path.name)
     if path.suffix == table.CSV:
-        return _csv(path, wanted, exactly=exactly, rows=rows, among=among)
+        frame = _csv(path, wanted, exactly=exactly, rows=rows, among=among)
+        return frame if of is None else of(frame.lazy()).collect()
     try:
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -251,8 +311,13 @@ def _table(
             if kinds and schema[column] not in kinds:
                 raise PredictionsError(f"{path.name}: column {column} is {schema[column]}, not {kinds[0]}")
         _check_rows(path, int(lazy.select(pl.len()).collect().item()), rows, among)
-        parquet.check(path, path.name)
-        return lazy.select(list(wanted)).collect()
+        asked = lazy.select(list(wanted))
+        if of is None:
+            parquet.check(path, path.name)
+            return asked.collect()
+        part = of(asked)
+        parquet.check_part(path, path.name, part.select(pl.len()).collect(engine="streaming").item() * len(wanted))
+        return part.collect(engine="streaming")
     except pl.exceptions.PolarsError as broken:
         said = str(broken).splitlines()[0][:200]
         raise PredictionsError(f"{path.name} is not a readable parquet file: {said}") from None
@@ -308,7 +373,8 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise ScoringError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped") from None
+        told = f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped"
+        raise ScoringError(told, late=True) from None
     finally:
         _kill_group(child.pid)
         child.wait()

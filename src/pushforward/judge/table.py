@@ -47,6 +47,19 @@ def read(path: Path, name: str) -> "pl.DataFrame":
     return table
 
 
+def scan(path: Path, name: str) -> "pl.LazyFrame":
+    """A parquet table of the project's own, of any size: it is read when it is asked for, in part."""
+    import polars as pl
+
+    if not path.is_file():
+        raise PushforwardError(f"{name} is missing", next=EDIT)
+    pointers.refuse(path, name)
+    with _readable(path, name):
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        lazy.collect_schema()
+    return lazy
+
+
 def texts(path: Path, name: str) -> "pl.DataFrame":
     """A CSV as the texts that are in it."""
     import polars as pl

@@ -5,7 +5,6 @@ module starts from a lock that CI made, fails on what DVC only logs, and reads e
 """
 
 import contextlib
-import json
 import logging
 import os
 import posixpath
@@ -19,7 +18,7 @@ from typing import Any
 from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
-from pushforward.pipeline import declared, dvctext, environment, folders, frozen, patches
+from pushforward.pipeline import declared, dvctext, environment, folders, frozen, patches, remote
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -39,7 +38,6 @@ from pushforward.pipeline.lock import (
     reason,
     write_lock,
 )
-from pushforward.pipeline.remote import check_added, lacks_driver, lost_of, read_back, tried, unfetched
 from pushforward.pipeline.stages import Listener, Reproduction, chain, tail_of, tell_failure
 from pushforward.pipeline.storage import home, storage
 from pushforward.pipeline.store import Store, members
@@ -68,7 +66,7 @@ def opened(root: Path, listener: Listener) -> Iterator[Any]:
             try:
                 yield repo
             except (CheckoutError, FileTransferError) as failed:
-                if lost := lost_of(root, repo):
+                if lost := remote.lost_of(root, repo):
                     raise lost from failed
                 raise
     except NotDvcRepoError:
@@ -76,7 +74,7 @@ def opened(root: Path, listener: Listener) -> Iterator[Any]:
     except ConfigError as wrong:
         raise PushforwardError(f".dvc/config: {wrong}", next="dvc config --list") from None
     except ImportError as failed:
-        if driver := lacks_driver(root, failed):
+        if driver := remote.lacks_driver(root, failed):
             raise driver from failed
         raise
     except DvcException as failed:
@@ -154,7 +152,7 @@ def reproduce(
         still = _check(root, repo, tuple(wanted), tuple(shown), before, stored=pull and push)
         always = _always(root, repo)
         if push:
-            tried(root, repo, write=True)
+            remote.tried(root, repo, write=True)
         with told(root, repo, listener, tail, result):
             if pull:
                 result.pulled = _pull_folders(repo)
@@ -164,8 +162,9 @@ def reproduce(
             if pull:
                 result.pulled += _bring(root, repo, (*wanted, *_cached(repo, root, shown)))
             if push:
-                result.pushed = repo.push(run_cache=True)
-                read_back(repo)
+                sent = remote.before_push(repo)
+                result.pushed = remote.send(repo, sent)
+                remote.read_back(repo, sent)
     result.stages = listener.stages
     _settle(root, result, before, still, always)
     if listener.complaints and result.outcome == "ok":
@@ -185,8 +184,8 @@ def told(root: Path, repo: Any, listener: Listener, tail: bytearray, result: Rep
         listener.close_last()
         sys.stdout.flush()
         time.sleep(0.05)  # let the pump hand on the last words of the stage
-        lost = lost_of(root, repo) if _is_of_objects(failed) else None
-        if lost := lost or unfetched(root, repo, chain(failed)):
+        lost = remote.lost_of(root, repo) if _is_of_objects(failed) else None
+        if lost := lost or remote.unfetched(root, repo, chain(failed)):
             raise lost from failed
         tell_failure(failed, listener, bytes(tail), result, root)
     else:
@@ -211,7 +210,8 @@ def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool, keep: 
 def _bring(root: Path, repo: Any, outs: Iterable[str]) -> int:
     """Fetch those of the outs that are not here; how many objects those were."""
     missing = [str((root / out).absolute()) for out in outs if not (root / out).exists()]
-    return int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
+    count = remote.fetch_outs(repo, missing)
+    return count + int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
 
 
 def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
@@ -236,7 +236,7 @@ def _check(
     check_needed(root, repo)
     still = check_frozen(root, repo, lock, (*wanted, *shown))
     if stored:  # what is only tried may go without what it does not need
-        check_added(root, repo)
+        remote.check_added(root, repo)
     return still
 
 
@@ -288,7 +288,8 @@ def _pull_folders(repo: Any, last: str = "") -> int:
         wanted |= {folder for folder in _folders(repo.index.graph) if any(path.startswith(folder) for path in more)}
     if not needed:
         return 0
-    return int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
+    count = remote.fetch_outs(repo, needed)
+    return count + int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
 
 
 def _folders(stages: Iterable[Any]) -> set[str]:
@@ -314,24 +315,19 @@ def _has_cause(error: BaseException, *kinds: type[BaseException]) -> bool:
 def reach(root: Path, *, write: bool) -> str:
     """Where the DVC remote of `root` is; raises where it cannot be reached, or with `write` takes nothing."""
     with opened(root, Listener(print)) as repo:
-        return tried(root, repo, write=write)
+        return remote.tried(root, repo, write=write)
 
 
 def absent(root: Path, outs: Mapping[str, str]) -> list[str]:
     """Those of the outs (path -> object) that the DVC remote of `root` does not have whole; asked, not read."""
     with opened(root, Listener(print)) as repo:
-        odb = repo.cloud.get_remote_odb()
+        return remote.lacking(repo, outs)
 
-        def whole(oid: str) -> bool:
-            if not odb.exists(oid):
-                return False
-            if not oid.endswith(LISTING):
-                return True
-            with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
-                inside = {str(entry["md5"]) for entry in json.loads(handle.read())}
-            return inside <= set(odb.oids_exist(sorted(inside)))
 
-        return [path for path, oid in outs.items() if not whole(oid)]
+def stock(root: Path, oids: Iterable[str], *, say: Any = print) -> int:
+    """Bring objects by their names into the cache of `root`, as far as its remote has them; how many those were."""
+    with opened(root, Listener(say)) as repo:
+        return remote.fetch(repo, oids)
 
 
 def _normalize(root: Path, known: set[str], *, complete: bool) -> dict[str, Any]:
@@ -395,20 +391,22 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
 
     What the cache holds is copied and hashed here: to start DVC for it would take longer than all the rest of a judge.
     """
-    targets = tuple(target for target in targets if not _from_cache(root, target))
+    stages = _stages(root) if targets else {}
+    targets = tuple(target for target in targets if not _from_cache(root, target, stages))
     if not targets:
         return
     listener = Listener(say)
     listener.transferring = True
     with opened(root, listener) as repo:
-        repo.pull(targets=[str((root / target).absolute()) for target in targets], allow_missing=False)
+        places = [str((root / target).absolute()) for target in targets]
+        remote.fetch_outs(repo, places)
+        repo.pull(targets=places, allow_missing=False)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
 
-def _from_cache(root: Path, target: str) -> bool:
+def _from_cache(root: Path, target: str, stages: Mapping[str, Any]) -> bool:
     """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
-    stages = _stages(root)
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False

@@ -49,13 +49,21 @@ def here(root: Path) -> list[str]:
 
 def locks_here(root: Path) -> dict[str, bytes]:
     """The locks in the checkout at `root`, by path."""
-    found = {path: files.read(root, path) for path in _locks(here(root))}
+    return _locks_in(root, here(root))
+
+
+def _locks_in(root: Path, known: Collection[str]) -> dict[str, bytes]:
+    found = {path: files.read(root, path) for path in _locks(known)}
     return {path: content for path, content in found.items() if content is not None}
 
 
 def texts_here(root: Path) -> dict[str, bytes]:
     """What each dvc.yaml in the checkout at `root` says, by its folder."""
-    found = {folder: files.read(root, posixpath.join(folder, lint.FILE)) for folder in here(root)}
+    return _texts_in(root, here(root))
+
+
+def _texts_in(root: Path, known: Collection[str]) -> dict[str, bytes]:
+    found = {folder: files.read(root, posixpath.join(folder, lint.FILE)) for folder in known}
     return {folder: text for folder, text in found.items() if text is not None}
 
 
@@ -78,7 +86,9 @@ def texts_at(repository: Repository, commit: str) -> dict[str, bytes]:
 
 def whole_here(root: Path) -> bytes:
     """All locks in the checkout at `root` as one, named from the root; empty where there is none."""
-    return merged(locks_here(root), wdirs_here(root))
+    known = here(root)  # a process of git, and whoever fetches asks again and again
+    wdirs = wdirs_of(_texts_in(root, known), lambda path: files.read(root, path))
+    return merged(_locks_in(root, known), wdirs)
 
 
 def wdirs_here(root: Path) -> Wdirs:

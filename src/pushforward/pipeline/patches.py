@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from pushforward.errors import PushforwardError
+from pushforward.pipeline import runcache
 from pushforward.pipeline.graph import refuse_link
 from pushforward.pipeline.lock import LOCK, check_listed, parsed, remember
 
@@ -174,5 +175,6 @@ def ours() -> Iterator[None]:
         unknown_is_changed(),
         all_is_made(),
         no_file_outside_listed(),
+        runcache.as_needed(),
     ):
         yield

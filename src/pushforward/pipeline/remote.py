@@ -1,11 +1,15 @@
 """The DVC remote, as DVC has opened it: what it has lost, and every object read back after a push."""
 
 import contextlib
+import hashlib
 import json
 import os
 import posixpath
 import re
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from pushforward.text import plain
 
 DRIVER = re.compile(r"requires '?(dvc-[\w-]+)'? to be installed")
 EXTRAS = ("s3", "gs", "azure", "ssh")  # of this distribution
+PART = 16 * 2**20  # bytes of an object that are held at once
 LOGIN = re.compile(r"://[^/@]*@")  # may hold a password
 TRIED, WORDS = "pushforward-was-here", b"pushforward tries whether it can write here\n"
 MEND = "pushforward check; for the runners of a forge pushforward check --github"
@@ -26,8 +31,8 @@ def lost_of(root: Path, repo: Any) -> PushforwardError | None:
 
     Asked where something is missing. What is nowhere goes before what is at hand, a part of which may be gone.
     """
-    outs = [*repo.index.outs]
-    for out in (out for at_hand in (False, True) for out in outs if _is_lost(repo, out, at_hand=at_hand)):
+    outs = _lost(repo, repo.index.outs)
+    for out in sorted(outs, key=lambda out: bool(repo.cache.local.exists(out.hash_info.value))):
         if (wrong := _never_pushed(root, out)) is not None:
             return wrong
         return PushforwardError(f"the DVC remote has lost {_named(root, out)}", exit_code=TOOL)
@@ -36,9 +41,9 @@ def lost_of(root: Path, repo: Any) -> PushforwardError | None:
 
 def check_added(root: Path, repo: Any) -> None:
     """Refuse data that no stage can make and that was never pushed: of `dvc add`, of an import, of what is frozen."""
-    for out in repo.index.outs:
-        if (wrong := _never_pushed(root, out)) is not None and _is_lost(repo, out):
-            raise wrong
+    never = {out: wrong for out in repo.index.outs if (wrong := _never_pushed(root, out)) is not None}
+    for out in _lost(repo, [out for out in never if not repo.cache.local.exists(out.hash_info.value or "")]):
+        raise never[out]
 
 
 def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
@@ -60,12 +65,19 @@ def unfetched(root: Path, repo: Any, text: str) -> PushforwardError | None:
     return None
 
 
-def _is_lost(repo: Any, out: Any, *, at_hand: bool = False) -> bool:
-    """Whether an object is not in the remote, and `at_hand` or not. What is kept elsewhere is not asked."""
-    if not (out.use_cache and out.can_push and out.hash_info) or out.stage.is_repo_import:
-        return False
-    oid = out.hash_info.value
-    return repo.cache.local.exists(oid) == at_hand and not repo.cloud.get_remote_odb().exists(oid)
+def _lost(repo: Any, outs: Iterable[Any]) -> list[Any]:
+    """Those of the outs whose object is not in the remote, asked all at once. What is kept elsewhere is not asked."""
+    asked = [out for out in outs if out.use_cache and out.can_push and out.hash_info and not out.stage.is_repo_import]
+    there = present(repo.cloud.get_remote_odb(), [out.hash_info.value for out in asked]) if asked else set()
+    return [out for out in asked if out.hash_info.value not in there]
+
+
+def present(odb: Any, oids: Iterable[str]) -> set[str]:
+    """Those of the objects that a remote has; of one that is no folder asked for many at a time."""
+    wanted = sorted({*oids})
+    if odb.fs.protocol == "local":
+        return {oid for oid in wanted if odb.exists(oid)}
+    return {str(oid) for oid in odb.oids_exist(wanted, jobs=odb.fs.jobs)}
 
 
 def _never_pushed(root: Path, out: Any) -> PushforwardError | None:
@@ -127,57 +139,178 @@ def _exchange(remote: Any, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="pushforward-") as folder:
         own = Path(folder) / TRIED
         own.write_bytes(WORDS)
-        try:
+        with _answers(f"{name} cannot be reached"):
             remote.fs.put_file(str(own), place)
             with remote.fs.open(place, "rb") as handle:
                 found = handle.read()
-        except ImportError:
-            raise  # a driver that is not installed is told with its name
-        except Exception as failed:  # each store's library has errors of its own
-            why = plain(" ".join(str(failed).split())) or "no reason given"
-            raise PushforwardError(
-                f"{name} cannot be reached: {type(failed).__name__}: {why[:300]}", next=MEND, exit_code=TOOL
-            ) from failed
     if found != WORDS:
         raise PushforwardError(f"{name} gives back other bytes than it took", next=MEND, exit_code=TOOL)
 
 
-def read_back(repo: Any) -> None:
-    """Hash every object that the lock names in the remote: a push that lost one still exits 0.
+def lacking(repo: Any, outs: Mapping[str, str]) -> list[str]:
+    """Those of the outs (path -> object) that the remote does not have whole: asked, and of folders the list read."""
+    odb = repo.cloud.get_remote_odb()
+    there = present(odb, outs.values())
 
-    DVC takes a folder for pushed whose list is there. What the remote lacks or spoils and the cache has is put back.
+    def listed(oid: str) -> set[str]:
+        with odb.fs.open(odb.oid_to_path(oid), "rb") as handle:
+            return {str(entry["md5"]) for entry in json.loads(handle.read())}
+
+    lists = sorted(oid for oid in there if oid.endswith(LISTING))
+    with ThreadPoolExecutor(odb.fs.jobs) as side_by_side:
+        inside = dict(zip(lists, side_by_side.map(listed, lists), strict=True))
+    there |= present(odb, {one for members in inside.values() for one in members})
+    return [path for path, oid in outs.items() if oid not in there or not inside.get(oid, set()) <= there]
+
+
+def _in_the_web(odb: Any) -> bool:
+    return str(odb.fs.protocol).startswith("http")
+
+
+@contextlib.contextmanager
+def _answers(what: str) -> Iterator[None]:
+    """Say of what a store's library raises that it was the store: each of them has errors of its own."""
+    try:
+        yield
+    except (ImportError, PushforwardError):
+        raise  # a driver that is not installed is told with its name
+    except Exception as failed:
+        why = plain(" ".join(str(failed).split()))[:300] or "no reason given"
+        raise PushforwardError(f"{what}: {type(failed).__name__}: {why}", next=MEND, exit_code=TOOL) from failed
+
+
+def fetch_outs(repo: Any, paths: Iterable[str]) -> int:
+    """Bring what lies at, in or around these absolute paths into the cache, before DVC pulls it: all at once.
+
+    DVC would go folder by folder. From a folder it takes what it needs by itself. How many objects that were.
+    """
+    if repo.cloud.get_remote_odb().fs.protocol == "local" or not (wanted := {f"{path}/" for path in paths}):
+        return 0
+    outs = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.remote]
+    found = [out for out in outs if any(_meet(f"{out.fs_path}/", path) for path in wanted)]
+    missing = [
+        out.hash_info.value for out in found if not out.exists and not repo.cache.local.exists(out.hash_info.value)
+    ]
+    return fetch(repo, missing) if missing else 0
+
+
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def fetch(repo: Any, oids: Iterable[str]) -> int:
+    """Bring those of the objects that the remote has into the cache, of folders each file; how many that were.
+
+    First all lists, then all files: folder by folder each would wait for the one before.
+    """
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.transfer import transfer
+
+    odb, cache = repo.cloud.get_remote_odb(), repo.cache.local
+
+    def bring(wanted: Iterable[str]) -> int:
+        done = transfer(odb, cache, {HashInfo("md5", oid) for oid in wanted}, jobs=odb.fs.jobs, shallow=True)
+        if done.failed:
+            raise PushforwardError(f"the DVC remote gave {len(done.failed)} objects spoilt", next=MEND, exit_code=TOOL)
+        return len(done.transferred)
+
+    with _answers("the DVC remote does not give what it was asked for"):
+        there = present(odb, oids)
+        lists = {oid for oid in there if oid.endswith(LISTING)}
+        count = bring(lists)
+        inside = {str(entry["md5"]) for oid in lists for entry in json.loads(_read(cache, oid) or b"[]")}
+        return count + bring(present(odb, (there - lists) | {oid for oid in inside if not cache.exists(oid)}))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a push has to leave in the remote: object -> what it is of; `there` need not be read back after it."""
+
+    named: Mapping[str, str]
+    there: frozenset[str]
+
+
+def before_push(repo: Any) -> Sent:
+    """What the locks name, and which of it a remote that is no folder has had before: to read that again at every push
+    would cost what a pull of all data does. The objects in a folder are those of its list, here or in the remote.
     """
     odb, cache = repo.cloud.get_remote_odb(), repo.cache.local
-    wrong: list[str] = []
+    named = {out.hash_info.value: str(out) for out in repo.index.outs if out.use_cache and out.hash_info}
 
-    def read(place: Any, oid: str) -> bytes | None:
-        try:
-            with place.fs.open(place.oid_to_path(oid), "rb") as handle:
-                content: bytes = handle.read()
-        except FileNotFoundError:
-            return None
-        return content if is_object(content, oid) else None
+    def listed(oid: str) -> dict[str, str]:
+        content = _read(cache, oid) or _read(odb, oid) or b"[]"  # one that is nowhere is found to be lost itself
+        return {str(entry["md5"]): f"{named[oid]}/{entry['relpath']}" for entry in json.loads(content)}
 
-    def intact(oid: str) -> bytes | None:
-        if (content := read(odb, oid)) is None and (content := read(cache, oid)) is not None:
-            with contextlib.suppress(FileNotFoundError):
-                odb.fs.rm_file(odb.oid_to_path(oid))
-            odb.add_bytes(oid, content)
-            content = read(odb, oid)
-        return content
+    with ThreadPoolExecutor(odb.fs.jobs) as side_by_side:
+        for members in side_by_side.map(listed, [oid for oid in named if oid.endswith(LISTING)]):
+            named |= {oid: where for oid, where in members.items() if oid not in named}
+    return Sent(named, frozenset() if odb.fs.protocol == "local" else frozenset(present(odb, named)))
 
-    for out in repo.index.outs:
-        if not out.use_cache or not out.hash_info:
-            continue
-        oid = out.hash_info.value
-        content = intact(oid)
-        if content is None:
-            wrong.append(str(out))
-        elif oid.endswith(LISTING):
-            wrong += [f"{out}/{entry['relpath']}" for entry in json.loads(content) if intact(entry["md5"]) is None]
+
+def send(repo: Any, sent: Sent) -> int:
+    """Leave in the remote what the cache has and it lacks, and the run cache's entries; how many files that were.
+
+    To a folder by `dvc push`; elsewhere first all files, then all lists, as many at once as DVC sends. `dvc push` would
+    ask for every folder in turn, and send each only after the one before.
+    """
+    odb, cache, remote = repo.cloud.get_remote_odb(), repo.cache.local, repo.cloud.get_remote()
+    of_its_own = any(out.remote or not out.can_push or out.stage.is_repo_import for out in repo.index.outs)
+    if odb.fs.protocol == "local" or _in_the_web(odb) or remote.fs.version_aware or remote.worktree or of_its_own:
+        return int(repo.push(run_cache=True))
+    wanted = [oid for oid in sent.named if oid not in sent.there and cache.exists(oid)]
+    with _answers("the DVC remote does not take what was made"):
+        for oids in ([oid for oid in wanted if oid.endswith(LISTING) == listed] for listed in (False, True)):
+            paths = [cache.oid_to_path(oid) for oid in oids]
+            odb.add(paths, cache.fs, oids, check_exists=False, verify=False, batch_size=odb.fs.jobs)
+        return len(wanted) + len(repo.stage_cache.push(None))
+
+
+def read_back(repo: Any, sent: Sent) -> None:
+    """Hash in the remote what was `sent`: a push that lost an object still exits 0.
+
+    DVC takes a folder for pushed whose list is there. What the remote lacks or spoils and the cache has is put back.
+    Objects are read side by side, as many as DVC sends at once, and in parts, whatever their size.
+    """
+    odb, cache = repo.cloud.get_remote_odb(), repo.cache.local
+
+    def kept(oid: str) -> bool:
+        if _is_intact(odb, oid):
+            return True
+        if not _is_intact(cache, oid):
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            odb.fs.rm_file(odb.oid_to_path(oid))
+        odb.add(cache.oid_to_path(oid), cache.fs, oid, check_exists=False)
+        return _is_intact(odb, oid)
+
+    asked = [oid for oid in sent.named if oid not in sent.there]
+    with ThreadPoolExecutor(odb.fs.jobs) as side_by_side:
+        wrong = [sent.named[oid] for oid, good in zip(asked, side_by_side.map(kept, asked), strict=True) if not good]
     if wrong:
         raise PushforwardError(
             f"the DVC remote lacks or spoils {len(wrong)} of the objects in {LOCK}: {', '.join(wrong[:3])}",
             next="remove those objects from the cache and the remote, then push again",
             exit_code=TOOL,
         )
+
+
+def _read(place: Any, oid: str) -> bytes | None:
+    """The bytes of an object in a cache or a remote; None where it is not there, or is not what its name says."""
+    try:
+        with place.fs.open(place.oid_to_path(oid), "rb") as handle:
+            content: bytes = handle.read()
+    except FileNotFoundError:
+        return None
+    return content if is_object(content, oid) else None
+
+
+def _is_intact(place: Any, oid: str) -> bool:
+    """Whether an object is in a cache or a remote, byte for byte."""
+    try:
+        with place.fs.open(place.oid_to_path(oid), "rb") as handle:
+            digest = hashlib.md5(usedforsecurity=False)
+            while part := handle.read(PART):
+                digest.update(part)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == oid.removesuffix(LISTING)

@@ -120,6 +120,16 @@ def storage(root: Path) -> Storage:
     return Storage(Path(os.path.normpath(cache)), name, options)
 
 
+def own_options(root: Path) -> dict[str, str]:
+    """What .dvc/config.local alone says of the default remote of the checkout in `root`: a login, for one."""
+    config = configparser.ConfigParser(interpolation=None)
+    name = storage(root).remote  # refuses what cannot be read
+    config.read(files.place(root, posixpath.join(home(root), LOCAL)))
+    section = f"'remote \"{name}\"'"
+    found = config.items(section) if config.has_section(section) else []
+    return {key: _unquoted(value) for key, value in found if key != "url"}
+
+
 def _quoted(value: str) -> str:
     # DVC takes a comma for the end of a word, and # for the end of the line
     sign = next((sign for sign in ('"', "'") if sign not in value), "'''")

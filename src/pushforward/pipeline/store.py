@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from pushforward import durable, files, yamlquick
 from pushforward import untrusted as aliases
 from pushforward.errors import DATA, PushforwardError
-from pushforward.git.repository import Repository
+from pushforward.git.repository import Repository, tree_lines
 from pushforward.pipeline.lock import LIMIT_DEPTH, LIMIT_NODES, LISTING, LOCK, check_listed, is_object
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import storage
@@ -24,6 +24,8 @@ from pushforward.pipeline.storage import storage
 NAMED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 OBJECT = re.compile(r"[0-9a-f]{30}(?:\.dir)?")
 SHARD = re.compile(r"[0-9a-f]{2}")
+SUBTREE = "40000"  # the mode of a folder, as git stores it
+AT_ONCE = 1000  # trees that are read at once
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,16 @@ def named(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
     Read as text, not as YAML: of a lock with conflict markers both sides count.
     """
     files: dict[str, str] = {}
-    for commit in commits:
-        for path, entry in repository.tree(commit).items():
-            name = path.rpartition("/")[2]
-            if name == LOCK or name.endswith(".dvc"):
-                files.setdefault(entry.partition(" ")[2], commit)
+    trees, known = [(f"{commit}^{{tree}}", commit) for commit in commits], set[str]()
+    while trees:  # many at once, and what commits share, which is nearly all, only once
+        asked, trees = trees[-AT_ONCE:], trees[:-AT_ONCE]
+        for (_, commit), found in zip(asked, repository.objects([name for name, _ in asked]), strict=True):
+            for mode, name, identity in tree_lines(found[1]) if found is not None and found[0] == "tree" else ():
+                if mode == SUBTREE and identity not in known:
+                    known.add(identity)
+                    trees.append((identity, commit))
+                elif mode != SUBTREE and (name == LOCK or name.endswith(".dvc")):
+                    files.setdefault(identity, commit)
     contents = repository.objects(list(files))
     return {
         oid.decode(): commit

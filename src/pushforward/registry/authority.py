@@ -85,7 +85,7 @@ def _headless(found: Authority) -> PushforwardError:
             f"{found.source} has no branch {head}, which its HEAD names; it has {', '.join(branches[:3])}",
             next=f"git push local HEAD:{head}, or in {found.source}: git symbolic-ref HEAD refs/heads/{branches[0]}",
         )
-    refs = {ref.name: ref.object for ref in found.repository.refs(TAGS, FOREIGN)}
+    refs = found.repository.names(TAGS, FOREIGN)
     if foreign(refs) != {name.removeprefix(TAGS) for name in refs if name.startswith(TAGS)}:
         return PushforwardError(f"{found.source} has tags, and no branch any more", next="git push local main")
     return PushforwardError(f"nothing was pushed to {found.source} yet", next="git push local main")

@@ -25,6 +25,13 @@ class FailedError(PushforwardError):
         super().__init__(message, exit_code=exit_code)
 
 
+class ElsewhereError(PushforwardError):
+    """Something that cannot be done here, and may well be elsewhere: no word on what it is about."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=TOOL)
+
+
 @dataclass(frozen=True)
 class Hop:
     """One link from a version's tag to its bytes: what holds, or else where it breaks, what was expected and found.
@@ -76,6 +83,8 @@ def taken(name: str, take: Callable[[], str]) -> Hop:
     """What came of one hop."""
     try:
         return Hop(name, True, take())
+    except ElsewhereError as elsewhere:
+        return Hop(name, None, elsewhere.message)
     except DifferentError as other:
         return Hop(name, False, other.message, other.place, other.expected, other.found, other.next)
     except FailedError as failed:

@@ -23,6 +23,7 @@ from pushforward.git import remote as remotes
 from pushforward.git.repository import Repository
 from pushforward.judge import identity
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import fitted
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.checkout import checkout
 from pushforward.pipeline.lock import LISTING, LOCK
@@ -55,8 +56,9 @@ class Statement:
 
     `subjects` are the files of the model by path, `data` every file and folder (with a slash at its end) that the
     pipeline made or read, `locks` the environment's lock files, `scoring` is of the code that scores with the model,
-    `settings` of pushforward.yaml. `judged` says how, where no model was asked, and `unlocked` what of the environment
-    is not locked, and `accepted` is the person's word that it rests on, where the verdict does not promote.
+    `settings` of pushforward.yaml. `fitted` is how the manifest says that the model was fitted. `judged` says how,
+    where no model was asked, and `unlocked` what of the environment is not locked, and `accepted` is the person's word
+    that it rests on, where the verdict does not promote.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Statement:
     ledger: str = ""
     previous: str = ""
     unlocked: tuple[str, ...] = ()
+    fitted: Mapping[str, Any] = field(default_factory=dict)
     judged: str = ""
     accepted: str = ""
 
@@ -107,8 +110,8 @@ def statement(
     Refuses a model that is not the one judged, and objects that are nowhere.
     """
     repository, target, rules = made.repository, made.commit, made.settings
-    before = read(previous).data if previous is not None else {}
-    data = _data(root, repository, target, before, say)
+    before = read(previous) if previous is not None else None
+    data = _data(root, repository, target, before.data if before else {}, say)
     model = rules.model_path
     subjects = {path: found for path, found in data.items() if path == model or path.startswith(f"{model}/")}
     subjects = {path: found for path, found in subjects.items() if not path.endswith(("/", "/.gitignore"))}
@@ -126,6 +129,7 @@ def statement(
         "internalParameters": {"number": number}
         | ({"judged": claim} if (claim := claim_of(verdict)) else {})
         | ({"accepted": accepted} if accepted else {})
+        | ({"fitted": dict(means)} if (means := _means(root, f"{model}/{MANIFEST}", data, before)) else {})
         | ({"unlocked": list(made.unlocked)} if made.unlocked else {}),
         "resolvedDependencies": _dependencies(made, verdict, data),
     }
@@ -265,6 +269,16 @@ def _data(
     return found
 
 
+def _means(root: Path, path: str, data: Mapping[str, Content], before: Statement | None) -> Mapping[str, Any]:
+    """How the model was fitted, by its manifest at `path`; nothing where it has none, or does not say."""
+    known, manifest = objects.places(root), data.get(path)
+    if before is not None and before.data.get(path) == manifest:
+        return before.fitted
+    stores = [store for store in (known.cache, known.remote) if store]
+    found = _intact(manifest.md5, stores) if manifest else None
+    return fitted.of(untrusted.plain_json(found[0].read_bytes(), MANIFEST)).means if found else {}
+
+
 def _committed(repository: Repository, target: str) -> dict[str, Content]:
     """The outs that git keeps instead of DVC: metrics."""
     found: dict[str, Content] = {}
@@ -371,6 +385,7 @@ def _statement(form: "_Form") -> Statement:
         ledger=made.get("ledger", {}).get("gitCommit", ""),
         previous=made.get("previous provenance", {}).get("sha256", ""),
         unlocked=tuple(definition.internal_parameters.unlocked),
+        fitted=definition.internal_parameters.fitted,
     )
 
 
@@ -428,6 +443,7 @@ class _Inside(_Part):
     unlocked: list[str] = []
     judged: str = ""
     accepted: str = ""
+    fitted: dict[str, str | bool | int | float] = {}
 
 
 class _Definition(_Part):

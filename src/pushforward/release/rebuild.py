@@ -1,8 +1,10 @@
 """A version made again: a clean checkout, its locked environment, no cache, the whole pipeline from raw data."""
 
 import contextlib
+import hashlib
 import os
 import posixpath
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pushforward import files, process, settings
+from pushforward import files, process, settings, text
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import stats
 from pushforward.git.repository import Repository
@@ -23,13 +25,14 @@ from pushforward.git.server import Server
 from pushforward.judge import score, table
 from pushforward.judge.holdout import EVENTS, ROWS
 from pushforward.pipeline import checkout as throwaway
+from pushforward.pipeline import declared, environment, folders
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import environment, folders, revision
+from pushforward.pipeline.fitted import Fitted
 from pushforward.pipeline.lock import LOCK, read_lock
 from pushforward.pipeline.storage import LOCAL, Storage, home, is_project, storage
 from pushforward.pipeline.store import Store
 from pushforward.release import entry
-from pushforward.release.hop import DifferentError, FailedError
+from pushforward.release.hop import DifferentError, ElsewhereError, FailedError
 from pushforward.release.provenance import Content
 from pushforward.settings import Settings
 
@@ -60,14 +63,19 @@ def rebuild(
     *,
     folder: Path,
     progress: Callable[[str], None],
+    how: Fitted = Fitted({}),  # noqa: B008, it is frozen
 ) -> str:
     """Make `source` again in `folder` and compare all that its provenance lists as `data`, and `golden` predictions.
 
-    Without `golden` no model is asked: what its own run has predicted is among the data.
+    Without `golden` no model is asked: what its own run has predicted is among the data. `how` the model was fitted
+    says what is needed, and whether its bytes come again; where they do not, its metrics have to, within a bound.
     From the DVC remote comes only what was added by hand, imported or frozen. Gives what was the same; raises
-    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails.
+    `DifferentError` naming the first stage that makes something else, `FailedError` for one that fails, and
+    `ElsewhereError` where this machine lacks what it needs.
     """
     started = time.monotonic()
+    if how.lacking:
+        raise ElsewhereError(f"cannot be rebuilt here: {how.lacking}")
     root = checkout(source, folder / "checkout", cache=folder / "cache")
     rules = settings.load(root).of(source.model)
     python = _interpreter(source, rules.environment, progress)
@@ -82,11 +90,19 @@ def rebuild(
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
     ran = _repro(root, python, progress)
-    _compare(root, Store(folder / "cache"), read_lock(lock), data)
-    same = f"{ran} stages from raw data, {len(data)} files"
+    stages = read_lock(lock)
+    loose = set() if how.reproducible else _after(stages, rules.model_path)
+    firm = {path: content for path, content in data.items() if not _within(path, loose)}
+    _compare(root, Store(folder / "cache"), stages, firm)
+    same = f"{ran} stages from raw data, {len(firm)} files"
+    if not how.reproducible:
+        near = _compare_metrics(root, own, loose, how)
+        bound = f"{near} metrics within {how.within:g}"
+        return f"{same} the same, {bound}; no bytes of the model are promised; {time.monotonic() - started:.0f} s"
     if golden is not None:
         progress("scoring the holdout")
-        rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet")
+        rounding = stats.BETWEEN_DEVICES if how.elsewhere else stats.ROUNDING
+        rows = _compare_predictions(root, rules, python, golden, folder / "predictions.parquet", rounding)
         same += f" and {rows} golden predictions"
     return f"{same} the same; {time.monotonic() - started:.0f} s"
 
@@ -136,11 +152,15 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
             if line.startswith(RUNNING):
                 stages.append(line.removeprefix(RUNNING).partition("'")[0])
                 progress(f"{stages[-1]} …")
+                tail = []
             elif line.strip():
                 tail = [*tail[-LAST_LINES:], line]
         status = child.wait()
     if status != 0:
         stage = stages[-1] if stages else "the pipeline"
+        if any(re.search(rf"exited with {TOOL}\b", line) for line in tail):
+            said = next((line for line in tail if not line.startswith(("ERROR", ">"))), "")
+            raise ElsewhereError(f"cannot be rebuilt here: {stage}: {text.plain(said, 300)}")
         raise FailedError("\n  ".join([f"{stage} failed with exit status {status}", *tail]))
     return len(stages)
 
@@ -181,7 +201,10 @@ def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[
         # a path that ends so is DVC's list of what is in a folder
         listed = path.endswith("/")
         file = cache.file(oids.get(path[:-1], f"{content.md5}.dir")) if listed else files.place(root, path)
-        return revision.sha256(file.read_bytes()) if file.is_file() else ""
+        if not file.is_file():
+            return ""
+        with file.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
 
     wrong = {path: other for path, content in data.items() if (other := found(path, content)) != content.sha256}
     if not wrong:
@@ -197,12 +220,48 @@ def _compare(root: Path, cache: Store, stages: Mapping[str, Any], data: Mapping[
     raise DifferentError(who, path, data[path].sha256, wrong[path])
 
 
+def _after(stages: Mapping[str, Any], model: str) -> set[str]:
+    """The outs of the stage that makes the model, and of all that comes after it."""
+    found = {model}
+    while True:
+        reached = [
+            entry
+            for entry in stages.values()
+            if any(_overlap(str(out["path"]), path) for out in entry.get("outs", []) for path in found)
+            or any(_overlap(str(dep["path"]), path) for dep in entry.get("deps", []) for path in found)
+        ]
+        more = {str(out["path"]) for entry in reached for out in entry.get("outs", [])}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _within(path: str, outs: set[str]) -> bool:
+    return any(_overlap(path, out) for out in outs)
+
+
+def _compare_metrics(root: Path, own: Repository, outs: set[str], how: Fitted) -> int:
+    """Hold the metrics among `outs` against those of the commit, within the bound; how many numbers there are."""
+    known, count = declared.here(root), 0
+    for path in sorted(path for path in outs if known.shows(path)):
+        told = declared.numbers(path, own.read("HEAD", path) or b"")
+        found = declared.numbers(path, files.place(root, path).read_bytes())
+        for name, value in told.items():
+            if name not in found or not how.near(value, found[name]):
+                what = f"the metric {name} is not within {how.within:g}"
+                raise DifferentError(what, path, repr(value), repr(found.get(name, "")))
+        count += len(told)
+    if not count:
+        raise FailedError("its bytes are not reproducible, and it has no metric in git to be held against")
+    return count
+
+
 def _overlap(one: str, other: str) -> bool:
     one, other = f"{one.rstrip('/')}/", f"{other.rstrip('/')}/"
     return one.startswith(other) or other.startswith(one)
 
 
-def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path) -> int:
+def _compare_predictions(root: Path, rules: Settings, python: Path, golden: bytes, out: Path, rounding: float) -> int:
     """Score the holdout with the model that was made; how many golden rows there are, all of them the same."""
     contract = rules.contract
     wanted = entry.golden(golden, contract.key, len(contract.classes))
@@ -215,7 +274,7 @@ def _compare_predictions(root: Path, rules: Settings, python: Path, golden: byte
     named = keys if keys.dtype.is_integer() else keys.cast(pl.String)
     found = dict(zip(named.to_list(), predictions.tolist(), strict=True))
     for key, p in wanted:
-        if key not in found or stats.differing(np.array([p]), np.array([found[key]])).any():
+        if key not in found or stats.differing(np.array([p]), np.array([found[key]]), rounding).any():
             raise DifferentError(
                 f"the prediction for {contract.key} {key!r:.60}", str(contract.holdout), repr(p), repr(found.get(key))
             )

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 import tempfile
@@ -11,12 +12,13 @@ from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 
-from pushforward import schema
+from pushforward import schema, untrusted
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.gate import decision
 from pushforward.judge import self_scored
 from pushforward.judge.case import gate_of
 from pushforward.pipeline import dvc as pipeline
+from pushforward.pipeline import fitted
 from pushforward.pipeline import store as objects
 from pushforward.pipeline.lock import LOCK
 from pushforward.pipeline.revision import MANIFEST, Revision, data_digest, sha256
@@ -146,6 +148,9 @@ def check_model(of: Evidence, found: Mapping[str, str], manifest: bytes, place: 
     rest = {name: digest for name, digest in found.items() if name != first}
     same_files("the model's file", place, told, rest)
     same("the model", place, record.model, provenance.model_digest(found, path))
+    if means := of.statement.fitted:
+        said = fitted.of(untrusted.plain_json(manifest, first)).means
+        same("how it was fitted", place, *(json.dumps(dict(one), sort_keys=True) for one in (means, said)))
     where, named = (place, "the manifest") if manifest else (f"{of.target[:9]}:{LOCK}", LOCK)
     lock = None if manifest else Revision(of.repository, of.target).whole_lock
     same(f"the data that {named} names", where, record.data, data_digest(manifest, lock, path))

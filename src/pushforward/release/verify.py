@@ -14,6 +14,7 @@ from pushforward.errors import POLICY, TOOL, PushforwardError
 from pushforward.gate.verdict import self_scored
 from pushforward.git.refs import FOREIGN
 from pushforward.git.repository import Repository
+from pushforward.pipeline import fitted
 from pushforward.pipeline.revision import Revision, settings_here
 from pushforward.registry import authority, grammar, trust
 from pushforward.registry import tags as registry
@@ -117,7 +118,9 @@ def _scored_itself(of: Evidence) -> bool:
 def _rebuild(there: Stored, folder: Path) -> str:
     """The same bytes again, from raw data."""
     golden = None if there.of.statement.judged else there.of.file(GOLDEN)
-    return rebuild.rebuild(there.source, there.of.statement.data, golden, folder=folder, progress=there.progress)
+    told = there.of.statement
+    how = fitted.of({"fitted": dict(told.fitted)})
+    return rebuild.rebuild(there.source, told.data, golden, folder=folder, progress=there.progress, how=how)
 
 
 def _check_tools() -> None:

@@ -19,7 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.swap import swap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pushforward.report.note import Report, Workflow
 
@@ -27,6 +27,7 @@ LOCK = "notes.lock"
 FOLDER = "reports"  # an odd number of letters, or git would look for notes in there
 PATIENCE_SECONDS = 120.0
 STUCK = 6
+ASKED = 200  # commits that are looked up one by one rather than in a list of all
 
 Step = Callable[[list["Report"]], list["Report"]]
 
@@ -69,6 +70,28 @@ def reported(repository: Repository) -> set[str]:
     """Every commit that has a report, be it one that another version has written."""
     mine, strange = listed(repository)
     return strange.union(mine)
+
+
+def among(repository: Repository, commits: "Collection[str]") -> set[str]:
+    """Those of the commits that have a report, as `reported` says; a few are asked for, however many others there are.
+
+    Git has a note under one of three names, and may part them further only where there are very many.
+    """
+    if len(commits) > ASKED:
+        return reported(repository).intersection(commits)
+    names = [
+        (commit, f"{NOTES}:{path}")
+        for commit in commits
+        for path in (_path(commit), commit, f"{commit[:2]}/{commit[2:]}", f"{commit[:2]}/{commit[2:4]}/{commit[4:]}")
+    ]
+    asked = "".join(f"{name}\n" for _, name in names).encode()
+    found = repository.git("cat-file", "--batch-check=%(objecttype)", stdin=asked).text.splitlines() if names else []
+    return {commit for (commit, _), line in zip(names, found, strict=True) if line == "blob"}
+
+
+def place(commit: str) -> str:
+    """What git calls the JSON of a commit's reports."""
+    return f"{NOTES}:{_path(commit)}"
 
 
 def listed(repository: Repository) -> tuple[dict[str, str], set[str]]:

@@ -57,7 +57,12 @@ OOM_SCORE = 900  # of 1000: where memory runs out, the kernel ends a run before 
 
 
 def _most_of_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 * 3
+    """Three quarters of the machine's, or what the server itself may have: as root a jail could give more than that."""
+    most, own = (
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 * 3,
+        resource.getrlimit(resource.RLIMIT_DATA),
+    )
+    return min([most, *(limit for limit in own if limit != resource.RLIM_INFINITY)])
 
 
 def _enough_processes() -> int:

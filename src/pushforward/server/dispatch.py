@@ -108,7 +108,7 @@ class Coordinator:
 
     def _take_up(self) -> None:
         """Take up the branches that were not trained and would be now; asked again when there is a verdict more."""
-        now = tuple(ref.object for ref in self.server.repository.refs(NOTES, HEADS, HOLDOUTS, TAGS))
+        now = tuple(self.server.repository.names(NOTES, HEADS, HOLDOUTS, TAGS).values())
         if now == self.told:
             return
         self.told = now

@@ -30,7 +30,7 @@ def of_version(subject: Subject) -> Iterator[Ended]:
 
 
 def _green(subject: Subject, flow: Workflow, source: str, level: int) -> Iterator[Ended]:
-    done = Ended(flow, _well(flow), source, level)
+    done = Ended(flow, well(flow), source, level)
     yield done
     if level >= chain.MOST_LEVELS:
         return
@@ -38,10 +38,11 @@ def _green(subject: Subject, flow: Workflow, source: str, level: int) -> Iterato
     judging, leads = {one.file for one in chain.judges(known)}, chain.line(known)
     for one in subject.due(subject.judge, subject.follow_up(flow, done.result, subject.judge)):
         if one.file in judging:
-            yield Ended(one, _well(one), "workflow_run", level + 1, judge=True)
+            yield Ended(one, well(one), "workflow_run", level + 1, judge=True)
         elif one.name in leads:
             yield from _green(subject, one, source, level + 1)
 
 
-def _well(flow: Workflow) -> WorkflowResult:
+def well(flow: Workflow) -> WorkflowResult:
+    """The end of a workflow that ended well, where nobody is left who saw it."""
     return WorkflowResult(flow.name, flow.file, "success", 0.0, (), (), Path())

@@ -115,7 +115,7 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
         console.say(f"  {line}")
     if what.attempt > 1:
         console.say(f"attempt {what.attempt} of {runs.ATTEMPTS} at {job.id}")
-    ledgers = {ref.name: ref.object for ref in server.repository.refs(HOLDOUTS)} if what.attempt == 1 else {}
+    ledgers = server.repository.names(HOLDOUTS) if what.attempt == 1 else {}
     begun: list[Execution] = []
     try:
         found = _found(server, what, console, begun)

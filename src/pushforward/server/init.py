@@ -16,7 +16,7 @@ from pushforward import durable
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import form, person, remote, whereabouts
 from pushforward.git.environment import SERVICE_EMAIL
-from pushforward.git.refs import FOREIGN, HOLDOUTS, NOTES, TRUST
+from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, NOTES, TRUST
 from pushforward.git.remote import LOCAL as REMOTE
 from pushforward.git.repository import Repository
 from pushforward.git.server import (
@@ -81,7 +81,7 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
     repository = Repository(clone)
     clone = _project(repository)
     from pushforward import settings  # a hook reads this module too, and must not wait for pydantic
-    from pushforward.server import foreign
+    from pushforward.server import distant, foreign
 
     wanted = settings.load(clone)
     branch, why = default_branch(repository)
@@ -117,6 +117,8 @@ def init(clone: Path, *, bare: Path | None = None, say: Say = _silent, **wishes:
         say(f"lost     {told}; to share it again: {shares(bare)}")
     _configure(Repository(bare))
     made = _Renewal(bare, Wishes(**wishes), say).server(remote_name, url, wanted)
+    if distant.keep(made, clone):
+        say("login    to the store, of .dvc/config.local: kept with the server's keys, for runs of the default branch")
     foreign.take(made.repository, repository, next(iter(wanted.project.models)), say)
     return made
 
@@ -418,6 +420,7 @@ def _configure(bare: Repository) -> None:
     settings = {
         "core.logAllRefUpdates": "always",  # what any ref was at is known, and so where a damaged one goes back to
         "core.fsync": "all",
+        "core.alternateRefsPrefixes": HEADS,  # a push is held against branches alone, not against every ref of history
         "core.hooksPath": HOOKS_PATH,  # a hooksPath of the user's would switch the policy off
         "receive.advertisePushOptions": "true",
         "receive.fsckObjects": "true",

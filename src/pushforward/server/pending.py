@@ -52,7 +52,7 @@ def find(server: Server) -> Pending:
     main = repository.resolve(default)
     if main is None:
         return Pending()
-    judged = {ref.name.removeprefix(RUNS) for ref in repository.refs(RUNS)}
+    judged = {name.removeprefix(RUNS) for name in repository.names(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
     found = _branches(repository, default, set(pushes))
@@ -64,9 +64,7 @@ def find(server: Server) -> Pending:
 def untrained(server: Server) -> bool:
     """Whether some branch may be one that was not trained, or was taken up since: a look that costs little."""
     repository = server.repository
-    kept = notes.kept(repository)
-    named = [kept[ref.object] for ref in repository.refs(HEADS) if ref.object in kept]
-    found = repository.objects(named) if named else []
+    found = repository.objects([notes.place(commit) for commit in repository.names(HEADS).values()])
     if any(content is not None and UNTRAINED.encode() in content[1] for content in found):
         return True
     return any(run.taken_up for run in runs.listed(server))
@@ -86,23 +84,24 @@ def is_final(server: Server, job: Job) -> bool:
 
 def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending:
     """The tips of branches without a report; and the commits that a later push took the place of before their turn."""
-    reported = notes.reported(repository)
-    refs = [ref for ref in repository.refs("refs/heads/") if ref.name != default]
-    tips = {ref.object for ref in refs}
+    refs = {name: tip for name, tip in repository.names("refs/heads/").items() if name != default}
+    logs = {name: [move for move in repository.reflog(name) if move[1] != ZERO] for name in refs}
+    reported = notes.among(repository, {*refs.values(), *(after for moves in logs.values() for _, after in moves)})
+    tips, pulls = {*refs.values()}, _Pulls(repository)
     jobs: dict[str, tuple[float, Job]] = {}
     superseded: dict[str, tuple[Job, str]] = {}
     returned = []
-    for ref in refs:
-        moves = [(before, after) for before, after in repository.reflog(ref.name) if after != ZERO]
-        if ref.object not in reported and ref.object not in pushes:
-            before = next((before for before, after in reversed(moves) if after == ref.object), ZERO)
-            job = Job("pull_request", ref.name, ref.object, before, _pull(repository, ref.name))
-            jobs.setdefault(ref.object, (arrival(repository, ref.name), job))
-        elif any(after == ref.object for _, after in moves[:-1]):
-            returned.append(Job("pull_request", ref.name, ref.object, moves[-1][0], _pull(repository, ref.name)))
+    for name, tip in refs.items():
+        moves = logs[name]
+        if tip not in reported and tip not in pushes:
+            before = next((before for before, after in reversed(moves) if after == tip), ZERO)
+            job = Job("pull_request", name, tip, before, pulls.of(name))
+            jobs.setdefault(tip, (arrival(repository, name), job))
+        elif any(after == tip for _, after in moves[:-1]):
+            returned.append(Job("pull_request", name, tip, moves[-1][0], pulls.of(name)))
         for place, (before, after) in enumerate(moves[:-1]):
             if after not in reported and after not in tips and after not in pushes:
-                job = Job("pull_request", ref.name, after, before, _pull(repository, ref.name))
+                job = Job("pull_request", name, after, before, pulls.of(name))
                 superseded[after] = job, moves[place + 1][1]
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
@@ -153,17 +152,23 @@ def arrival(repository: Repository, ref: str) -> float:
     return path.stat().st_mtime if path.is_file() else 0.0
 
 
-def _pull(repository: Repository, ref: str) -> int:
-    """The number of the pull request of a branch: `refs/pull/<n>/head` is a symbolic ref to it."""
-    folder = repository.path / "refs" / "pull"
-    heads = {path.parent: path for path in folder.glob("*/head") if path.parent.name.isdigit()}
-    wanted = f"ref: {ref}"
-    for place, head in heads.items():
-        if head.read_text().strip() == wanted:
-            return int(place.name)
-    number = max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0) + 1
-    repository.git("symbolic-ref", f"{PULLS}{number}/head", ref)
-    return number
+class _Pulls:
+    """The numbers of pull requests by their branches: `refs/pull/<n>/head` is a symbolic ref to one."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        places = [path for path in (repository.path / "refs" / "pull").glob("*") if path.name.isdigit()]
+        self.last = max((int(path.name) for path in places), default=0)
+        heads = [path / "head" for path in places if (path / "head").is_file()]
+        self.numbers = {path.read_text().strip().removeprefix("ref: "): int(path.parent.name) for path in heads}
+
+    def of(self, ref: str) -> int:
+        """The number of a branch's; a new one where it has none."""
+        if ref not in self.numbers:
+            self.last += 1
+            self.repository.git("symbolic-ref", f"{PULLS}{self.last}/head", ref)
+            self.numbers[ref] = self.last
+        return self.numbers[ref]
 
 
 def starts_a_run(server: Server, ref: str) -> bool:
@@ -203,14 +208,16 @@ def _assignment(ref: str, manual: tuple[list[str], set[str]]) -> tuple[str, int]
 def _tags(server: Server, judged: set[str]) -> list[Job]:
     """The tags that put a version to use where a person decides that, and reviews, by their numbers, not run yet."""
     manual = _manual(server)
-    found = []
-    refs = server.repository.refs(TAGS, FOREIGN)
-    others = foreign({ref.name: ref.object for ref in refs})  # what GTO has put to use starts nothing here
-    for ref in refs:
-        foreign_ = ref.name.removeprefix(TAGS) in others
-        place = None if foreign_ else _assignment(ref.name, manual) or _review(ref.name, manual[0])
-        if place is not None and ref.type == "tag" and ref.object not in judged:
-            found.append((place, Job("tag", ref.name, ref.target, tag=ref.object)))
+    objects = server.repository.names(TAGS, FOREIGN)
+    others = foreign(objects)  # what GTO has put to use starts nothing here
+    places = {
+        name: place
+        for name, identity in objects.items()
+        if identity not in judged and (place := _assignment(name, manual) or _review(name, manual[0]))
+    }
+    wanted = [name for name in places if name.removeprefix(TAGS) not in others]
+    refs = server.repository.refs(*wanted) if wanted else ()
+    found = [(places[ref.name], Job("tag", ref.name, ref.target, tag=ref.object)) for ref in refs if ref.type == "tag"]
     return [job for _, job in sorted(found, key=lambda one: one[0])]
 
 

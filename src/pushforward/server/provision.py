@@ -10,12 +10,15 @@ from pushforward.actions import workflow
 from pushforward.actions.act import Setup
 from pushforward.actions.workflow import Workflow
 from pushforward.errors import MachineError, PushforwardError
+from pushforward.judge.question import ADOPTED
 from pushforward.pipeline import environment
 from pushforward.pipeline.revision import Revision
 from pushforward.pipeline.storage import Storage
 from pushforward.project import workflows
 from pushforward.registry import signers, trust
+from pushforward.registry import tags as registry
 from pushforward.sandbox import jail
+from pushforward.server import distant
 from pushforward.server.subject import Subject
 
 BRACES = frozenset("{}")
@@ -31,9 +34,13 @@ def _jail(*, trust: bool) -> jail.Jail:
 
 
 class Provision:
-    """What a workflow of a run gets. `privileged` is one that judges; in `folder` is all that the run writes."""
+    """What a workflow of a run gets. `privileged` is one that judges; in `folder` is all that the run writes.
 
-    def __init__(self, subject: Subject, folder: Path, *, privileged: bool) -> None:
+    Where the hand-over was `adopted`, the judge is told.
+    """
+
+    def __init__(self, subject: Subject, folder: Path, *, privileged: bool, adopted: bool = False) -> None:
+        self.adopted = adopted and privileged
         self.server, self.subject, self.folder, self.privileged = subject.server, subject, folder, privileged
         self.job, self.repository = subject.job, subject.repository
         self.trusted = subject.trusted or privileged
@@ -41,6 +48,8 @@ class Provision:
     def setup(self, flow: Workflow, commit: str, folder: Path, artifacts: Path, *, say: Callable[[str], None]) -> Setup:
         """All that `flow` is run with, in the environment that `commit` locks."""
         python, cache = self._python(commit, say), self._cache()
+        if not self.server.store and not self.subject.trusted:
+            distant.bring(self.server, self._named(commit), say)
         # a repository that carries the tool has one environment; the tool of any other is the server's
         home, known = python.parent.parent, commit if self.trusted else self.subject.main
         tool = python if environment.carried(self.repository, known) else Path(sys.executable)
@@ -66,7 +75,7 @@ class Provision:
         """
         server, event_name = self.server, self.job.event
         bare, keys = Path(server.bare), signers.private_key(Path(server.bare)).parent
-        store = [Path(server.store)] if server.store else []
+        store = [path] if (path := self._store) else []
         built = [path for path in (server.folder / "environments",) if self.privileged and path.is_dir()]
         asked = self.trusted and not self.privileged
         known = [path for path in (server.folder / "allowed_signers",) if asked and path.is_file()]
@@ -74,7 +83,7 @@ class Provision:
         to_store = event_name == "push"
         return jail.Policy(
             writable=(cache, *((bare,) if to_bare else ()), *(store if to_store else ())),
-            readable=(*(() if to_store else store), python.parent.parent, *built, *known),
+            readable=(*(() if to_store or cache in store else store), python.parent.parent, *built, *known),
             hidden=(keys,) if keys.is_dir() else (),
             placed={name: path for path in (cache, *store) if (name := self._in_dvc(path)) != path},
             network=self.subject.trusted,
@@ -102,6 +111,7 @@ class Provision:
             "PUSHFORWARD_RUN": self.job.key,
             "PUSHFORWARD_BASE": subject.judged_before if subject.trusted else subject.main,
         }
+        env |= {ADOPTED: "1"} if self.adopted else {}
         return env | self._token() if self.privileged and subject.trusted else env
 
     def _secrets(self) -> Mapping[str, str]:
@@ -148,16 +158,30 @@ class Provision:
 
     def _dvc_config(self, cache: Path) -> Path:
         path = self.folder / f"dvc-{cache.parent.name}.config"
-        there = Storage(self._in_dvc(cache))
-        if self.server.store:
-            store = self._in_dvc(Path(self.server.store))
-            there = Storage(there.cache, self.server.remote, {"url": str(store)})
+        there = distant.storage(self.server, self._in_dvc(cache), network=self.subject.trusted)
+        if self._store is not None:
+            name = self.server.remote if self.server.store else there.remote
+            there = Storage(there.cache, name, {"url": str(self._in_dvc(self._store))})
+        path.touch(mode=0o600 if self.subject.trusted else 0o644)  # a login may be in it, which no branch is given
         path.write_text(there.config())
         return path
+
+    @property
+    def _store(self) -> Path | None:
+        """The folder that is the store of this run; None of one that reaches a store elsewhere."""
+        if self.server.store:
+            return Path(self.server.store)
+        return None if self.subject.trusted else distant.kept(self.server)
+
+    def _named(self, commit: str) -> list[str]:
+        """The commits whose data a pull request's run may need: its own, and what it is judged against."""
+        refs = self.repository.refs(*registry.PLACES)
+        versions = [registry.fold(name, refs).newest for name in self.subject.settings.project.models]
+        return [commit, self.subject.commit, self.subject.main, *(one.commit for one in versions if one)]
 
     def _in_dvc(self, folder: Path) -> Path:
         """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
         jailed = _jail(trust=self.server.trust or self.subject.trusted).kind != "none"
         if not jailed or BRACES.isdisjoint(str(folder)):
             return folder
-        return jail.PLAIN / ("store" if str(folder) == self.server.store else "cache")
+        return jail.PLAIN / ("store" if folder == self._store else "cache")

@@ -252,7 +252,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 def open_retired(server: Server, before: dict[str, str]) -> None:
     """Write the numbers of a holdout that has retired into the reports that kept them back."""
-    moved = [ref.name for ref in server.repository.refs(HOLDOUTS) if before.get(ref.name) != ref.object]
+    moved = [name for name, tip in server.repository.names(HOLDOUTS).items() if before.get(name) != tip]
     if not moved:
         return
     recorded.open_retired(server.repository, moved, lock=server.folder / notes.LOCK)

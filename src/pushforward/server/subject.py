@@ -202,7 +202,7 @@ class Subject:
         Whoever adopts in steps breaks a few commits first, and their environment may be one that cannot be built. What
         was only measured is no word on a model: a push that has more to be judged by is not held to less.
         """
-        if self.job.before == ZERO or self.repository.refs(HOLDOUTS, VERDICTS, REGISTRY):
+        if self.job.before == ZERO or self.repository.names(HOLDOUTS, VERDICTS, REGISTRY):
             return self.job.before
         past = [after for _, after in self.repository.reflog(self.default) if after != self.job.commit][-PAST:]
         words = {self._word(commit) for commit in past}

@@ -25,7 +25,8 @@ from pushforward.registry.grammar import REVIEW_TAG
 from pushforward.report import notes
 from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
-from pushforward.server import ends, plan, record, recover, requests, runs, triggers, untrained
+from pushforward.server import adopted, ends, plan, record, recover, requests, runs, triggers, untrained
+from pushforward.server.adopted import TRAIN
 from pushforward.server.carried import carried, would_run_on_main
 from pushforward.server.console import Console, Lines
 from pushforward.server.ends import Ended
@@ -59,6 +60,7 @@ class Execution:
     ) -> None:
         self.server, self.run, self.job, self.console, self.wish = server, what, what.job, console, wish
         self.ended: list[Ended] = []  # what others may follow
+        self.adopted = False  # whether what is judged was made by the run of a pull request
         self.red = ""  # what is required, comes after the judge and did not end well
         self.folder = runs.folder(server, what.job.key)
         self.artifacts = self.folder / "artifacts"  # written by the pushed code
@@ -98,7 +100,9 @@ class Execution:
             return skipped
         self.console.say(subject.headline())
         for flow in started:
-            result = self._workflow(flow, planned.what, subject.commit)
+            left = adopted.instead(subject, planned, self.artifacts / TRAIN, self.console.say)
+            self.adopted = left is not None
+            result = left or self._workflow(flow, planned.what, subject.commit)
             self._note(flow, result, planned.what.name, 0)
             self._require(beside)
             self._judge(flow, result, planned.what.name)
@@ -182,7 +186,7 @@ class Execution:
         if only is not None and not only:
             return []
         left = self.judged if one.judge else self.artifacts
-        handed = [*left.glob("*"), *(() if one.judge else (self.judged / "train",))]
+        handed = [*left.glob("*"), *(() if one.judge else (self.judged / TRAIN,))]
         return triggers.of_end(
             self.server,
             self.run,
@@ -300,9 +304,9 @@ class Execution:
     def _hand_over(self) -> None:
         """Only what the pushed code may hand over reaches the judge; a report of its own making does not."""
         self.judged.mkdir(exist_ok=True)
-        handed = self.artifacts / "train"
-        if handed.is_dir() and not handed.is_symlink() and not (self.judged / "train").exists():
-            handed.rename(self.judged / "train")
+        handed = self.artifacts / TRAIN
+        if handed.is_dir() and not handed.is_symlink() and not (self.judged / TRAIN).exists():
+            handed.rename(self.judged / TRAIN)
 
     def _say_why(self, flow: Workflow, result: WorkflowResult) -> None:
         """Hand over why there is nothing to judge, where the run of the pushed code has not said so itself."""
@@ -310,7 +314,7 @@ class Execution:
         if not why.text:
             text = f"{flow.file} ended well, but has handed over no artifact 'train'"
             why, own = Cause(text, f"upload it in {flow.path}, as pushforward score leaves it"), True
-        self.own = handover.write_cause(self.judged / "train", self.subject.commit, why) or own
+        self.own = handover.write_cause(self.judged / TRAIN, self.subject.commit, why) or own
 
     def _workflow(self, flow: Workflow, what: Event, commit: str, *, privileged: bool = False) -> WorkflowResult:
         """Run one workflow, unless the run is not wanted any more. What judges is not cut short: it may be tagging."""
@@ -324,7 +328,7 @@ class Execution:
         steps = [step for job in flow.jobs.values() for step in job.get("steps", [])]
         actions = [str(step.get("name", step["uses"])).partition("@")[0] for step in steps if "uses" in step]
         log = f"pushforward runs logs --all {self.job.id}"
-        provision = Provision(self.subject, self.folder, privileged=privileged)
+        provision = Provision(self.subject, self.folder, privileged=privileged, adopted=self.adopted)
         artifacts = self.judged if privileged else self.artifacts
         result = run_workflow(
             flow,
@@ -347,6 +351,7 @@ class Execution:
     def _collect(self) -> Outcome:
         if not self._has_verdict():
             raise self._no_verdict()
+        adopted.keep(self.subject, self.ended, self.judged)
         jobs = {job.id: job.result for job in self.judge.jobs} if self.judge else {}
         found, standing = self._settled(self._verdict())
         found = self._told(found)
@@ -385,7 +390,7 @@ class Execution:
 
     def _by_word(self, found: Outcome) -> Outcome:
         """The outcome of a push that did not pass, and says so where a person's word has made a version of it."""
-        if self.job.event != "push" or not any("@review#" in ref.name for ref in self.repository.refs("refs/tags/")):
+        if self.job.event != "push" or not any("@review#" in name for name in self.repository.names("refs/tags/")):
             return found
         from pushforward.release import promote  # few pushes rest on one
 
@@ -432,7 +437,7 @@ class Execution:
 
     def _verdict(self) -> Outcome:
         """What the judge has left, with the lock and the metrics that were handed to it."""
-        verdict, taken = self.judged / "verdict", self.judged / "train"
+        verdict, taken = self.judged / "verdict", self.judged / TRAIN
         told = judged.kept(verdict)
         return Outcome(
             str(told.verdict["verdict"]),
