@@ -5,8 +5,8 @@ Writes `flights-YYYY-MM.parquet` and `weather-YYYY-MM.parquet`, as a source of `
 day of 2013: of the same weekday, at most three weeks away, so that queues, storms and rotations stay whole. Each copy
 is an airline world of its own: its carriers and aircraft have codes of their own, so that a flight stays one. The
 weather of a day is that of its first copy, and the distance of a route that of most of its flights in the year: a few
-were measured anew in spring, and a month has one. For time and memory alone: copies share rows, and no number of quality on
-them means anything.
+were measured anew in spring, and a month has one. For time and memory alone: copies share rows, and no number of
+quality on them means anything.
 """
 
 import argparse

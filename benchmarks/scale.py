@@ -4,8 +4,9 @@ For each kind a real server of the toy project is made twice, with little histor
 versions, 10 and 1,000 open branches, 1,000 and 100,000 looks, 12 and 120 batches). The history is written by
 `git fast-import`, in the form of what one real push has left; then both are pushed to, in turns, and read. Printed are
 milliseconds of both and their ratio: seconds of the wall for what is pushed (the least of some), of the CPU for what
-is read. Exits 1 where something grows faster than the history does, or a push that makes nothing grows at all (beyond
-1.5 times). Several minutes.
+is read. Exits 1 where something grows faster than the history does, or what a push that makes nothing takes beside
+git grows at all (beyond 1.5 times): git tells each pusher of every tag, and the same push to a repository of the same
+refs without hooks is in the table. Several minutes.
 """
 
 import argparse
@@ -39,7 +40,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SIZES = {"versions": (10, 10_000), "branches": (10, 1_000), "looks": (1_000, 100_000), "batches": (12, 120)}
 LOOKS = 10  # of a holdout
 FLAT = 1.5  # what the clock of a shared machine is allowed
-FLAT_ROWS = ("hook, a branch", "push of a README")
+FLAT_ROWS = ("hook, a branch: ours", "push of a README: ours")
+PLAIN = "plain.git"  # the same refs, and no hooks: what git alone takes for the same push
 WHEN = "pushforward <p@localhost> 1700000000 +0000"
 START = 1_700_000_000
 STAGES = """
@@ -219,8 +221,10 @@ def _object(kind: str, content: bytes) -> str:
 def batches(made: Team, count: int) -> None:
     """So many batches of the toy's data, with a stage for each besides those of the toy; pushed, and judged."""
     params = made.clone / "params.yaml"
-    months = ", ".join(f'"{2008 + number // 12}-{number % 12 + 1:02d}"' for number in range(count))
-    params.write_text(re.sub(r"months: \[.*\]", f"months: [{months}]", params.read_text()))
+    months = "".join(f'    - "{2008 + number // 12}-{number % 12 + 1:02d}"\n' for number in range(count))
+    text, changed = re.subn(r'months:\n(?:    - "[0-9-]+"\n)+', f"months:\n{months}", params.read_text())
+    assert changed == 1
+    params.write_text(text)
     pipeline = made.clone / "dvc.yaml"
     pipeline.write_text(pipeline.read_text() + STAGES.lstrip("\n"))
     made.git("add", "-A")
@@ -254,8 +258,12 @@ def pair(kind: str, base: Path, folder: Path) -> list[Team]:
             {"versions": versions, "branches": branches, "looks": ledgers}[kind](made.bare, size)
             made.git("fetch", "-q", "--tags", "local")
             made.git("reset", "-q", "--hard", "local/main")
-        Repository(made.bare).git("pack-refs", "--all")
         made.rest()
+        for repository in (made.bare, made.clone):  # as `git gc` does now and then
+            Repository(repository).git("pack-refs", "--all")
+        plain = made.bare.parent / PLAIN
+        shutil.copytree(made.bare, plain, ignore=shutil.ignore_patterns("hooks", "pushforward"))
+        made.git("remote", "add", "plain", str(plain))
         found.append(made)
     return found
 
@@ -289,7 +297,7 @@ from pushforward.registry import tags
 refs = Repository(Path(bare)).refs(*tags.PLACES)
 began = time.process_time(); tags.fold("toy", refs); print(time.process_time() - began)
 """
-PAGE = """\
+SITE = """\
 import resource
 from pathlib import Path
 from pushforward.git.repository import Repository
@@ -300,18 +308,18 @@ began = spent(); assert Site(Repository(Path(bare))).answer("PATH"); print(spent
 """
 
 
-def empty_commit(made: Team, branch: str) -> str:
+def empty_commit(made: Team, number: int, remote: str = "local") -> str:
     """Push a commit of the same tree to a branch of its own, and do not wait for its run, which is not asked for."""
-    commit = made.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", branch).strip()
-    return made.git("push", "-q", "-o", "ci.skip", "local", f"{commit}:refs/heads/{branch}")
+    commit = made.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", f"skipped {number}").strip()
+    return made.git("push", "-q", "-o", "ci.skip", remote, f"{commit}:refs/heads/skipped-{number}")
 
 
-def readme(made: Team, number: int) -> None:
+def readme(made: Team, number: int, remote: str = "local") -> None:
     """Push a change of a README to main, and wait for what the server says."""
-    (made.clone / "README.md").write_text(f"{number}\n")
+    (made.clone / "README.md").write_text(f"{remote} {number}\n")
     made.git("add", "-A")
     made.git("commit", "-q", "-m", f"Say {number}")
-    made.push()
+    made.git("push", remote, "main")
 
 
 def parameter(made: Team, number: int) -> None:
@@ -336,13 +344,16 @@ def measured(made: list[Team], pushes: int) -> Iterator[tuple[str, float, float]
                 one.rest()
         return min(took[0]), min(took[1])
 
-    yield "hook, a branch", *least(lambda one, number: empty_commit(one, f"skipped-{number}"), 2 * pushes)
-    yield "push of a README", *least(readme, pushes)
+    for what, work, times in (("hook, a branch", empty_commit, 2 * pushes), ("push of a README", readme, pushes)):
+        whole, alone = least(work, times), least(lambda one, number, work=work: work(one, number, "plain"), times)
+        yield what, *whole
+        yield f"{what}: git alone", *alone
+        yield f"{what}: ours", whole[0] - alone[0], whole[1] - alone[1]
     yield "push of a parameter", *least(parameter, max(1, pushes // 2))
     for what, code in (
         ("registry.fold", FOLD),
-        ("page, all runs", PAGE.replace("PATH", "index.html")),
-        ("page, holdouts", PAGE.replace("PATH", "holdouts.html")),
+        ("page, all runs", SITE.replace("PATH", "index.html")),
+        ("page, holdouts", SITE.replace("PATH", "holdouts.html")),
     ):
         small, large = (inside(one, code) for one in made)
         yield what, small, large
