@@ -1,5 +1,7 @@
 """Plain YAML by libyaml: what it reads, ruamel.yaml reads as the same; where they differ, the slower one is asked."""
 
+from collections import OrderedDict
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,35 @@ def test_what_is_plain_is_read_quickly():
     for source in ("a: 2020-01-01\n", "a: 1_0\n", "<<: {}\n", "a: 1\na: 2\n", "%YAML 1.1\n--- 1\n", "a: !x 3\n"):
         with pytest.raises(yamlquick.NOT_PLAIN):
             yamlquick.load(source)
+
+
+def test_what_is_written_quickly_is_read_as_the_same_by_both():
+    numbers = [0, -7, 10**20, 0.1, 1e-05, 1e300, -2.5e-10, True, False, None, 1.0]
+    texts = [
+        *WORDS,
+        "",
+        " a",
+        "a ",
+        "a: b",
+        "#a",
+        "a #b",
+        "x\ny\n",
+        "\n",
+        "ä 😀",
+        "- a",
+        "{a",
+        "[",
+        "a" * 500,
+        "b c " * 99,
+        "?",
+    ]
+    lock = yamlquick.load((ROOT / "dvc.lock").read_text())
+    for value in (*numbers, *texts, numbers, texts, {word: word for word in texts}, lock):
+        text = yamlquick.dump({"a": value})
+        assert repr(yamlquick.safe(text)) == repr({"a": value}), text
+        assert repr(YAML(typ="safe").load(text)) == repr({"a": value}), text
+    shared = ["one"]
+    assert yamlquick.dump(OrderedDict(b=shared, a=shared)) == "b:\n- one\na:\n- one\n"
+    assert repr(YAML(typ="safe").load(yamlquick.dump([float("inf"), float("nan")]))) == "[inf, nan]"
+    with pytest.raises(yamlquick.NOT_PLAIN):
+        yamlquick.dump({"a": date})

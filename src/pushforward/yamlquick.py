@@ -1,11 +1,14 @@
 """YAML that is plain, by libyaml: the same value as ruamel.yaml's in a tenth of the time. Where it is not, nothing.
 
+What is written is read back as the same value by both.
+
 Plain is what YAML 1.2's core schema, ruamel.yaml and people agree upon: texts, numbers, truths, lists, mappings with
 each key once; no merge keys, no tags, no name of an anchor twice. What else there is, one of the slower readers reads.
 """
 
 import contextlib
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,8 +16,10 @@ import yaml
 from yaml.constructor import ConstructorError
 
 try:
+    from yaml import CSafeDumper as Dumper
     from yaml import CSafeLoader as Loader
 except ImportError:  # built where there was no libyaml: slower, and the same
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 NOT_PLAIN = (yaml.YAMLError, ValueError, TypeError)
@@ -51,8 +56,25 @@ class _Plain(Loader):
         return int(node.value if base == 10 else node.value[2:], base)
 
 
+class _Written(Dumper):
+    """Writes values of what is plain, each where it is: no anchors.
+
+    A text that any reader could take for more is quoted.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {  # type: ignore[misc]
+        "": [("tag:yaml.org,2002:null", re.compile(r"\Z"))]
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002, as PyYAML has it
+        """Every value is written again."""
+        return True
+
+
+_Written.add_representer(OrderedDict, Dumper.represent_dict)
 for _tag, _form, _first in _FORMS:
     _Plain.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})\\Z"), [*_first])
+    _Written.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})\\Z"), [*_first])
 for _tag, _built in (
     ("null", lambda _, _node: None),
     ("bool", lambda _, node: node.value[0] in "tT"),
@@ -78,6 +100,11 @@ def load(source: str) -> Any:
     if source.startswith("%"):
         raise ValueError("it says which YAML it is")
     return yaml.load(source, Loader=_Plain)  # noqa: S506, it makes values alone
+
+
+def dump(value: Any) -> str:
+    """A value as a text, its mappings in the order that they have; one of `NOT_PLAIN` for what is no plain value."""
+    return yaml.dump(value, Dumper=_Written, sort_keys=False, allow_unicode=True)
 
 
 def safe(source: str) -> Any:

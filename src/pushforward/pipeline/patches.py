@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
+from pushforward import yamlquick
 from pushforward.errors import PushforwardError
 from pushforward.pipeline import runcache
 from pushforward.pipeline.graph import refuse_link
@@ -19,7 +20,10 @@ from pushforward.pipeline.lock import LOCK, check_listed, parsed, remember
 
 @contextlib.contextmanager
 def each_text_parsed_once() -> Iterator[None]:
-    """Have DVC parse a text of YAML once: it reads the same few files dozens of times, for half of an idle run."""
+    """Have DVC parse a text of YAML once: it reads the same few files dozens of times, for half of an idle run.
+
+    The lock, which it writes again for each stage, is written by libyaml.
+    """
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
 
@@ -34,11 +38,17 @@ def each_text_parsed_once() -> Iterator[None]:
             raise _yaml.YAMLFileCorruptedError(path) from broken
 
     def dump(data: Any, stream: Any) -> None:
-        text = io.StringIO()
-        before[1](data, text)
-        stream.write(text.getvalue())
-        if Path(stream.name).name == LOCK:
-            remember(text.getvalue(), data)
+        if Path(stream.name).name != LOCK:
+            before[1](data, stream)
+            return
+        try:  # once a stage, all stages; `lock.write_lock` gives it its form in the end
+            text = yamlquick.dump(data)
+        except yamlquick.NOT_PLAIN:
+            slowly = io.StringIO()
+            before[1](data, slowly)
+            text = slowly.getvalue()
+        stream.write(text)
+        remember(text, data)
 
     _yaml.parse_yaml = strictyaml.parse_yaml = parse
     _yaml._dump = dump
