@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 SECTIONS = dict(re.findall(r"^#+ ([^\n]+)\n(.*?)(?=^#+ |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^```(sh|console|cron)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+UNTYPED = {"A store in a bucket"}  # says what holds there: server/test_distant.py has a bucket
 TAG, STALE = "refs/tags/toy@v1.0.0", "deadbeef\n"
 
 
@@ -210,7 +211,8 @@ CASES: dict[str, Callable[[Scene], None] | None] = {
 
 
 def test_every_section_of_the_page_is_tried():
-    assert list(SECTIONS) == list(CASES)
+    assert [title for title in SECTIONS if title not in UNTYPED] == list(CASES)
+    assert not any(BLOCK.search(SECTIONS[title]) for title in UNTYPED), "what is to be typed is tried"
 
 
 @pytest.mark.parametrize(

@@ -327,6 +327,20 @@ def test_the_commands_see_this_python_first(project):
     assert (project / "out" / "first.txt").read_text().strip() == sys.prefix
 
 
+def test_a_lock_is_written_down_twice_a_stage_and_tells_others_while_it_runs(project, monkeypatch):
+    from dvc import rwlock
+
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("cat source.txt >", "cat .dvc/tmp/rwlock >"))
+    written, edit_of = [], rwlock._edit_rwlock
+    monkeypatch.setattr(rwlock, "_edit_rwlock", lambda *args: written.append(args) or edit_of(*args))
+    done = run(project, pull=False, push=False)
+    held = json.loads((project / "out" / "first.txt").read_text())
+    assert [Path(path).name for path in held["write"]] == ["first.txt"]
+    assert [Path(path).name for path in held["read"]] == ["source.txt"]
+    assert len(written) == 2 * len(done.stages), "taken and given back; by itself DVC does so twenty times a stage"
+    assert json.loads((project / ".dvc" / "tmp" / "rwlock").read_text()) == {}
+
+
 def test_the_entry_points_of_dvc_that_this_relies_on_are_there():
     code = (
         "import dvc.repo, inspect, json; print(json.dumps(list(inspect.signature(dvc.repo.Repo.reproduce).parameters)))"

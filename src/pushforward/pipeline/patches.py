@@ -162,6 +162,37 @@ def no_file_outside_listed() -> Iterator[None]:
             raise refused[0]
 
 
+@contextlib.contextmanager
+def held_once() -> Iterator[None]:
+    """Have DVC write down once which paths this process holds: each step of a stage, inside of the stage, asks again
+    for what the stage holds, and DVC writes its file of such locks twice for each, twenty times a stage.
+
+    Who holds a path for writing keeps others from reading it too. What is held comes and goes as DVC has it.
+    """
+    from dvc import rwlock
+
+    before, reading, writing = rwlock.rwlock, list[str](), list[str]()
+
+    @contextlib.contextmanager
+    def held(tmp_dir: str, fs: Any, cmd: str, read: list[str], write: list[str], hardlink: bool) -> Iterator[None]:
+        if set(read) <= {*reading, *writing} and set(write) <= {*writing}:
+            yield
+            return
+        with before(tmp_dir, fs, cmd, read, write, hardlink):
+            reading.extend(read)
+            writing.extend(write)
+            try:
+                yield
+            finally:
+                del reading[len(reading) - len(read) :], writing[len(writing) - len(write) :]
+
+    rwlock.rwlock = held
+    try:
+        yield
+    finally:
+        rwlock.rwlock = before
+
+
 def not_in_lock(stage: Any) -> list[str]:
     """The outs and dependencies of a stage, as dvc.yaml names them, whose content the lock does not tell.
 
@@ -185,6 +216,7 @@ def ours() -> Iterator[None]:
         unknown_is_changed(),
         all_is_made(),
         no_file_outside_listed(),
+        held_once(),
         runcache.as_needed(),
     ):
         yield
