@@ -129,7 +129,7 @@ def main() -> None:
     chapter("a server beside the clone")
     run("git", "add", "-A", quiet=True)
     run("git", "commit", "-q", "-m", "Begin with four months and a modest model")
-    run("pushforward", "init")
+    run("pushforward", "init", "--trust-pushers")
 
     chapter("1  the first model")
     expect("v1.0.0", run("git", "push", "local", "main"))
@@ -153,10 +153,12 @@ def main() -> None:
     edit(MODEST, ROTATION)
     commit("Use the aircraft's last leg")
     expect("✓ PROMOTE", run("git", "push", "local", "last-leg"))
-    print(f"{DIM}the reviewer says yes{PLAIN}")
+    print(f"{DIM}the reviewer says yes; what the branch has trained is judged again, and not trained again{PLAIN}")
     run("git", "switch", "-q", "main")
     run("git", "merge", "-q", "--no-ff", "-m", "Merge last-leg", "last-leg")
-    expect("v1.1.0", run("git", "push", "local", "main"))
+    merged = run("git", "push", "local", "main")
+    expect("nothing is run again", merged)
+    expect("v1.1.0", merged)
 
     chapter("5  why? one flight, by the code of both versions")
     run("git", "fetch", "-q", "local")
