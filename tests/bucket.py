@@ -21,7 +21,6 @@ CONFIG = """\
 ['remote "store"']
     url = s3://bucket/dvc
     endpointurl = {url}
-    verify = true
 """
 
 
@@ -52,6 +51,15 @@ class Bucket:
     def most_of(self, method: str) -> int:
         """How many requests of a method were under way at the same time, at most."""
         return self._most[method]
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put an object, or other bytes in the place of one."""
+        self.client().put_object(Bucket=NAME, Key=key, Body=content)
+
+    def client(self) -> Any:
+        """Somebody with a login."""
+        login = {"aws_access_key_id": "ann", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=self.url, **login)
 
     def around(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         """The application, with each request counted from its first byte to its last."""
@@ -94,8 +102,7 @@ def bucket(delay: float = 0.0) -> Iterator[Bucket]:
     thread.start()
     try:
         urllib.request.urlopen(urllib.request.Request(f"{made.url}/moto-api/reset", method="POST"))  # of one before
-        login = {"aws_access_key_id": "ann", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        boto3.client("s3", endpoint_url=made.url, **login).create_bucket(Bucket=NAME)
+        made.client().create_bucket(Bucket=NAME)
         made.delay = delay
         made.forget()
         yield made

@@ -10,6 +10,7 @@ from pushforward.git.server import ANSWERS
 from pushforward.judge import recall
 from pushforward.judge.recall import MOST, Recall
 from pushforward.pipeline import environment
+from pushforward.pipeline.revision import Revision
 
 
 @pytest.fixture
@@ -60,6 +61,30 @@ def test_the_newest_are_kept_and_what_is_asked_for_counts_as_new(kept, out):
     assert len([*kept.folder.iterdir()]) == MOST
     assert kept.find(f"{0:064}", out)
     assert not kept.find(f"{1:064}", out)
+
+
+def test_of_one_name_the_newest_answer_counts_and_without_a_name_nothing_is_kept(kept, out):
+    kept.keep("a" * 64, out)
+    out.write_bytes(b"later")
+    kept.keep("a" * 64, out)
+    out.unlink()
+    assert kept.find("a" * 64, out)
+    assert (out.read_bytes(), len([*kept.folder.iterdir()])) == (b"later", 1)
+    kept.keep("", out)
+    assert not kept.find("", out)
+    assert len([*kept.folder.iterdir()]) == 1
+
+
+def test_every_file_of_the_model_is_in_the_name(tmp_path, git):
+    project = Project(tmp_path, git)
+    project.run()
+    revision = Revision(Repository(project.root), "HEAD")
+    names = [recall.name_of(revision, project.root / "model", [])]
+    for name in ("deep/manifest.json", "deep/.calibration.json", "manifest.json"):
+        (project.root / "model" / "deep").mkdir(exist_ok=True)
+        (project.root / "model" / name).write_text("{}")
+        names.append(recall.name_of(revision, project.root / "model", []))
+    assert len(set(names)) == len(names)
 
 
 def test_without_a_server_nothing_is_kept(tmp_path, git, out):

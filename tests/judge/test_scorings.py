@@ -7,7 +7,7 @@ import pytest
 
 from pushforward.errors import PushforwardError
 from pushforward.gate.leakage import Trial
-from pushforward.judge.score import Pair, ScoringError
+from pushforward.judge.score import Pair, PredictionsError, ScoringError
 from pushforward.judge.scorings import answers
 
 NOON = datetime.datetime(2013, 5, 1, 12, tzinfo=datetime.UTC)
@@ -75,6 +75,35 @@ def test_where_it_fails_it_is_told_of_which_table(asked, bad, words):
         answers(Scorer(bad).run, read, told, trials, at_once=True)
     assert failed.value.message.startswith(words)
     assert not any(trial.told.exists() for trial in trials)
+
+
+class Forgetful(Scorer):
+    """A score command that keeps what its process was told first."""
+
+    def run(self, pairs):
+        super().run(pairs)
+        for pair in pairs[1:]:
+            pair.out.write_text(pairs[0].out.read_text())
+
+
+def test_whoever_keeps_what_they_were_told_first_is_asked_again_alone_and_refused(asked):
+    told, trials = asked
+    scorer = Forgetful()
+    with pytest.raises(
+        PredictionsError, match="other predictions in 1 rows than told of one: it keeps what it was told"
+    ):
+        answers(scorer.run, read, told, trials, at_once=True)
+    assert scorer.processes == [["0-events", "1-events", "events"], ["events"]]
+
+
+def test_a_model_that_events_tell_nothing_is_asked_again_alone_and_believed(asked):
+    told, trials = asked
+    for path in (told.events, *(trial.told for trial in trials)):
+        path.write_text("the same")
+    scorer = Scorer()
+    before, afters = answers(scorer.run, read, told, trials, at_once=True)
+    assert [before.tolist(), *(one.tolist() for one in afters)] == [[8.0], [8.0], [8.0]]
+    assert len(scorer.processes) == 2
 
 
 def test_one_that_was_late_is_not_waited_for_again(asked):

@@ -1,5 +1,6 @@
 """A store at S3 that answers late: nothing of a run waits for one object after the other, and nothing is sent twice."""
 
+import hashlib
 import re
 import shutil
 
@@ -94,6 +95,12 @@ def test_what_a_run_needs_is_fetched_side_by_side_and_of_the_run_cache_only_its_
     pipeline.fetch(project, "o1", say=print)
     assert (project / "o1" / "b").read_text() == "1b\n"
     assert place.asked == []
+
+    spoilt = hashlib.md5(b"1b\n").hexdigest()
+    place.put(f"dvc/files/md5/{spoilt[:2]}/{spoilt[2:]}", b"2b\n")
+    shutil.rmtree(project / ".dvc" / "cache")
+    assert pipeline.stock(project, lists, say=print) == FOLDERS * 3 - 1, "what is spoilt is not kept"
+    assert not (project / ".dvc" / "cache" / "files" / "md5" / spoilt[:2] / spoilt[2:]).exists()
 
 
 def test_objects_that_the_store_takes_and_does_not_keep_stop_the_run(project, place):

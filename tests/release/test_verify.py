@@ -662,4 +662,6 @@ def test_a_stage_that_lacks_something_outside_of_it_says_that_it_cannot_be_rebui
     fails = "def train() -> None:\n    print('no scheduler answers')\n    sys.exit(6)"
     commit = edited(story, "src/toy/pipeline.py", "def train() -> None:", fails)
     with pytest.raises(ElsewhereError, match="cannot be rebuilt here: train: no scheduler answers"):
-        made_again(story, commit, tmp_path)
+        made_again(story, commit, tmp_path, how=LOOSE)
+    with pytest.raises(FailedError, match="train failed with exit status"):
+        made_again(story, commit, tmp_path / "plain")  # a model that a processor fits lacks nothing

@@ -1,5 +1,6 @@
 """Adoption: the push of a tree that a pull request has run trains nothing and asks no model, and is judged anew."""
 
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,9 +10,13 @@ import pytest
 from tests.once import made_once
 
 from pushforward import schema
+from pushforward.gate.verdict import Digests, invalid
+from pushforward.git import kept as left
 from pushforward.git.repository import Repository
 from pushforward.git.server import ADOPTABLE, Server
+from pushforward.judge import handover
 from pushforward.pipeline.lock import read_lock
+from pushforward.pipeline.revision import model_digest
 from pushforward.pipeline.store import Store, members
 from pushforward.registry import tags as registry
 from pushforward.report import notes
@@ -147,6 +152,22 @@ def test_what_the_store_has_lost_is_made_again(subject, tmp_path):
         assert not (tmp_path / "train").exists()
     finally:
         aside.rename(lost)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_of"),
+    [({}, True), ({"touched": ("dvc.yaml: the stage holdout",)}, False), ({"verdict": "invalid"}, False)],
+)
+def test_only_what_the_judge_itself_has_judged_unchanged_is_kept(tmp_path, changed, is_of):
+    handed, judged = tmp_path / "train", tmp_path / "verdict"
+    for path, text in ((handed / "dvc.lock", "stages: {}\n"), (handed / "model" / "model.json", "[1]")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    digests = Digests(model=model_digest(handed / "model"), lock=left.digest(handover.locks_in(handed), "dvc.lock"))
+    verdict = dataclasses.replace(invalid(""), **({"verdict": "hold", "digests": digests} | changed))
+    judged.mkdir()
+    (judged / "verdict.json").write_text(verdict.to_json())
+    assert adopted._is_of(judged, handed) is is_of
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ def perturbed(
     moment = _moment(instant)
     is_later = (at > moment).fill_null(value=False)
     earlier, later = events.filter(~is_later), events.filter(is_later)
+    if later.is_empty() and not part.last:
+        return events  # what comes after it in the other parts is theirs
     random = np.random.default_rng([moment % 2**63, part.place] if part.place else moment % 2**63)
     first, end = (int(one or moment) for one in (at.min(), at.max()))  # type: ignore[arg-type]
     begin = max(first - SECOND, moment) if part.place else moment

@@ -228,7 +228,7 @@ class Case:
         return recall.of(self.repository.path)
 
     def _name(self, commit: str, model: Path, holdout: Path, told: Path | None) -> str:
-        """What predictions of the rows in `holdout` are known by."""
+        """What predictions of the rows in `holdout` are known by; "" where no lock says with what they are made."""
         rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
-        revision = Revision(self.repository, commit, self.subject.model)
-        return recall.name_of(revision, model, [rows, *([told] if told else [])])
+        revision = Revision(self.repository, commit, self.contract.name)
+        return "" if revision.unlocked else recall.name_of(revision, model, [rows, *([told] if told else [])])

@@ -1,8 +1,8 @@
 """What a model answers to its rows: as they are told, and again for each instant with the future replaced.
 
 `challenge` asks for it in the run of the pushed code, `probe` before the judge. Where the command takes several tables
-of events, one process scores them all, and what it was told in truth comes last: whoever keeps what they first heard
-gives other predictions than a process that was told that alone, and is found out.
+of events, one process scores them all, and what it was told in truth comes last. Whoever keeps what they first heard
+would show nothing of the future then, so an answer that is a trial's, in every row, is asked for again, alone.
 """
 
 import os
@@ -30,20 +30,39 @@ def answers(
     `at_once` says that one process takes them all. Where it fails they are asked one after the other, so that what is
     raised says whether it was the future that was replaced.
     """
-    from pushforward.gate import leakage as honesty  # who only scores waits for no numpy
+    import numpy as np  # for which who only scores does not wait
+
+    from pushforward.gate import leakage as honesty
 
     again = [Pair(trial.told, trial.left) for trial in trials]
     try:
-        if not (at_once and again and _together(run, [*again, told])):
+        together = at_once and bool(again) and _together(run, [*again, told])
+        if not together:
             run([told])
             with honesty.with_the_future_replaced(), ThreadPoolExecutor(_beside(told)) as pool:
                 list(pool.map(lambda pair: run([pair]), again))
         before = read(told.out)
         with honesty.with_the_future_replaced():
-            return before, [read(pair.out) for pair in again]
+            afters = [read(pair.out) for pair in again]
+        if together and any(np.array_equal(before, after) for after in afters):
+            run([told])
+            before = _as_alone(before, read(told.out))
+        return before, afters
     finally:
         for trial in trials:
             trial.told.unlink(missing_ok=True)
+
+
+def _as_alone(before: "honesty.Floats", alone: "honesty.Floats") -> "honesty.Floats":
+    """What was answered alone; refused where it differs from what was answered `before`, beside others."""
+    from pushforward.gate import stats
+
+    if differs := int(stats.differing(before, alone).sum()):
+        raise PredictionsError(
+            "told of several tables of events by one run, the score command gives other predictions in "
+            f"{differs:,} rows than told of one: it keeps what it was told first"
+        )
+    return alone
 
 
 def _beside(told: Pair) -> int:

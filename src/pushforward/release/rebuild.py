@@ -89,7 +89,7 @@ def rebuild(
     if added:
         progress(f"fetching {', '.join(added[:3])}{' …' if len(added) > 3 else ''}")
         pipeline.fetch(root, *added, say=lambda _: None)
-    ran = _repro(root, python, progress)
+    ran = _repro(root, python, progress, needs=how.elsewhere or not how.reproducible)
     stages = read_lock(lock)
     loose = set() if how.reproducible else _after(stages, rules.model_path)
     firm = {path: content for path, content in data.items() if not _within(path, loose)}
@@ -133,8 +133,11 @@ def _interpreter(source: Source, requirements: list[str], progress: Callable[[st
         raise FailedError(failed.message, exit_code=TOOL) from failed
 
 
-def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
-    """Run every stage; how many there were."""
+def _repro(root: Path, python: Path, progress: Callable[[str], None], *, needs: bool) -> int:
+    """Run every stage; how many there were.
+
+    Of a fit that `needs` more than a processor, or more than this machine, a stage may say that it lacks that.
+    """
     env = process.clean_environment(
         {
             "PATH": environment.search_path(python),
@@ -158,7 +161,7 @@ def _repro(root: Path, python: Path, progress: Callable[[str], None]) -> int:
         status = child.wait()
     if status != 0:
         stage = stages[-1] if stages else "the pipeline"
-        if any(re.search(rf"exited with {TOOL}\b", line) for line in tail):
+        if needs and any(re.search(rf"^ERROR: .*exited with {TOOL}$", line) for line in tail):
             said = next((line for line in tail if not line.startswith(("ERROR", ">"))), "")
             raise ElsewhereError(f"cannot be rebuilt here: {stage}: {text.plain(said, 300)}")
         raise FailedError("\n  ".join([f"{stage} failed with exit status {status}", *tail]))

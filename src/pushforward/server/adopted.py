@@ -10,6 +10,7 @@ trusted (`server.adopt`): where it is on, a run is believed for what it says tha
 import contextlib
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def keep(subject: Subject, ended: Sequence[Ended], judged: Path) -> None:
     """
     first = [one for one in ended if not one.judge]
     if subject.job.event == "pull_request" and len(first) == 1 and first[0].source == "pull_request":
-        with contextlib.suppress(OSError, PushforwardError):
+        with contextlib.suppress(OSError, PushforwardError), _alone(subject.server):
             _keep(subject, first[0].flow.file, judged / TRAIN, judged / "verdict")
 
 
@@ -99,12 +100,13 @@ class Adopted:
         """
         server = self.subject.server
         try:
-            found = _objects(self.subject, self.folder / TRAIN)
-            for oid, content in (found or {}).items():
-                for store in (Store(Path(server.store)), Store(server.folder / "cache")):
-                    _put(store, oid, content)
-            files.remove(to.parent, to.name)
-            shutil.copytree(self.folder / TRAIN, to)
+            with _alone(server):
+                found = _objects(self.subject, self.folder / TRAIN)
+                for oid, content in (found or {}).items():
+                    for store in (Store(Path(server.store)), Store(server.folder / "cache")):
+                        _put(store, oid, content)
+                files.remove(to.parent, to.name)
+                shutil.copytree(self.folder / TRAIN, to)
             self._sign(to / handover.RECORD)
         except (OSError, PushforwardError, shutil.Error):
             found = None
@@ -140,18 +142,25 @@ def find(subject: Subject, flow: str) -> Adopted | None:
     return None
 
 
+def _alone(server: Server) -> contextlib.AbstractContextManager[None]:
+    """What runs of pull requests have left, for one run at a time: two may be of the same tree."""
+    return durable.locked(server.folder / "locks" / ADOPTABLE)
+
+
 def _tree(subject: Subject) -> str:
     return subject.repository.git("rev-parse", f"{subject.commit}^{{tree}}").text
 
 
 def _is_of(verdict: Path, handed: Path) -> bool:
-    """Whether the judge has come to a word on the very models and the lock in a hand-over, each by its SHA-256."""
+    """Whether the judge, unchanged, has come to a word on the very models and the lock in a hand-over, by SHA-256."""
     lock = left.digest(handover.locks_in(handed), LOCK)
     try:
         for name, folder in (verdicts.parts(verdict) or {"": verdict}).items():
             told = Verdict.from_json((folder / "verdict.json").read_bytes())
             model = model_digest(handover.part(handed, name) / handover.MODEL)
-            if told.verdict == "invalid" or (told.digests.model, told.digests.lock) != (model, lock):
+            if told.verdict == "invalid" or told.touched:  # who has changed what judges is asked by the judge itself
+                return False
+            if (told.digests.model, told.digests.lock) != (model, lock):
                 return False
     except (OSError, ValueError, PushforwardError):
         return False
@@ -221,11 +230,17 @@ def _put(store: Store, oid: str, content: Path | bytes) -> None:
     if isinstance(content, bytes):
         durable.write(place, content, mode=SHARED)
         return
-    fresh = place.with_name(f"{place.name}{durable.UNFINISHED}")
-    shutil.copyfile(content, fresh)
-    fresh.chmod(SHARED)
-    durable.sync(fresh)
-    fresh.replace(place)
+    fresh = place.with_name(f"{place.name}.{secrets.token_hex(4)}{durable.UNFINISHED}")
+    try:
+        shutil.copyfile(content, fresh)
+        if _md5(fresh) != oid:
+            raise PushforwardError(f"{content.name} is another file than it was")
+        fresh.chmod(SHARED)
+        durable.sync(fresh)
+        fresh.replace(place)
+    finally:
+        fresh.unlink(missing_ok=True)
+    durable.sync(place.parent)
 
 
 def _listed(folder: Path) -> Iterator[tuple[str, str]]:

@@ -51,7 +51,8 @@ def kept(server: Server) -> Path:
 def bring(server: Server, commits: Iterable[str], say: Callable[[str], None]) -> None:
     """Have in the server's cache what `commits` name and the store has. Nothing is asked where all of it is here."""
     cache = Store(kept(server))
-    missing = sorted(oid for oid in objects.named(server.repository, commits) if not _is_here(cache, oid))
+    outs = {oid for one in set(commits) if one for oid in objects.outs(server.repository, one).values()}
+    missing = sorted(oid for oid in outs if not _is_here(cache, oid))
     if not missing:
         return
     from pushforward.pipeline import checkout as throwaway

@@ -176,8 +176,9 @@ class Provision:
     def _named(self, commit: str) -> list[str]:
         """The commits whose data a pull request's run may need: its own, and what it is judged against."""
         refs = self.repository.refs(*registry.PLACES)
-        versions = [registry.fold(name, refs).newest for name in self.subject.settings.project.models]
-        return [commit, self.subject.commit, self.subject.main, *(one.commit for one in versions if one)]
+        known = [registry.fold(name, refs) for name in self.subject.settings.project.models]
+        versions = [one for model in known for one in (model.newest, model.champion) if one]
+        return [commit, self.subject.commit, self.subject.main, *(one.commit for one in versions)]
 
     def _in_dvc(self, folder: Path) -> Path:
         """What DVC is to call a folder in the jail: it takes braces for a place to fill in, and stumbles."""
