@@ -234,7 +234,7 @@ def _put(store: Store, oid: str, content: Path | bytes) -> None:
     try:
         shutil.copyfile(content, fresh)
         if _md5(fresh) != oid:
-            raise PushforwardError(f"{content.name} is another file than it was")
+            raise OSError(f"{content.name} is another file than it was")
         fresh.chmod(SHARED)
         durable.sync(fresh)
         fresh.replace(place)
