@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import posixpath
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -201,6 +202,7 @@ def write_lock(stages: Mapping[str, Any]) -> bytes:
     out = io.BytesIO()
     yaml = YAML()
     yaml.default_flow_style = False
+    yaml.Representer.add_representer(OrderedDict, yaml.Representer.represent_dict)  # in which DVC has an entry
     yaml.dump({"schema": "2.0", "stages": {name: stages[name] for name in sorted(stages)}}, out)
     return out.getvalue()
 
