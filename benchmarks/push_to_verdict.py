@@ -3,11 +3,12 @@
 The example on real flights is pushed five times, each round in a new place: the first push (cold), a month by one
 line, a parameter on a branch, its merge, a README. In the same run and in turns with it the yardsticks: the same
 reading, features, fits and scorings as functions in one warm process (bare work), a push to an empty hook, and the
-conventional DVC + CML repository of benchmarks/conventional on the same flights, which judges nothing.
+conventional DVC + CML repository of benchmarks/conventional on the same flights, which judges nothing; and the push of
+a parameter of the toy project.
 
 Printed are medians of the rounds, as the page docs/performance.md has them; --record writes them into it. CPU is that
 of all processes of a push, also of those that git does not wait for. `.venv-conventional` is built where it is not
-there. One round takes two to four minutes.
+there. One round takes two to four minutes. Needs what the tests need: `make env-test`.
 """
 
 import argparse

@@ -150,5 +150,6 @@ def test_what_is_written_quickly_is_read_as_the_same_by_both():
     shared = ["one"]
     assert yamlquick.dump(OrderedDict(b=shared, a=shared)) == "b:\n- one\na:\n- one\n"
     assert repr(YAML(typ="safe").load(yamlquick.dump([float("inf"), float("nan")]))) == "[inf, nan]"
-    with pytest.raises(yamlquick.NOT_PLAIN):
-        yamlquick.dump({"a": date})
+    for other in (date, ("a",)):
+        with pytest.raises(yamlquick.NOT_PLAIN):
+            yamlquick.dump({"a": other})

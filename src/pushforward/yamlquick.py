@@ -1,6 +1,6 @@
 """YAML that is plain, by libyaml: the same value as ruamel.yaml's in a tenth of the time. Where it is not, nothing.
 
-What is written is read back as the same value by both.
+What is written here `safe` reads back as the same value, and so does ruamel.yaml.
 
 Plain is what YAML 1.2's core schema, ruamel.yaml and people agree upon: texts, numbers, truths, lists, mappings with
 each key once; no merge keys, no tags, no name of an anchor twice. What else there is, one of the slower readers reads.
@@ -72,6 +72,7 @@ class _Written(Dumper):
 
 
 _Written.add_representer(OrderedDict, Dumper.represent_dict)
+_Written.add_representer(tuple, Dumper.represent_undefined)  # it would come back as a list
 for _tag, _form, _first in _FORMS:
     _Plain.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})\\Z"), [*_first])
     _Written.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})\\Z"), [*_first])

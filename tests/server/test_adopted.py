@@ -20,7 +20,7 @@ from pushforward.pipeline.revision import model_digest
 from pushforward.pipeline.store import Store, members
 from pushforward.registry import tags as registry
 from pushforward.report import notes
-from pushforward.server import adopted
+from pushforward.server import adopted, runs
 from pushforward.server.adopted import SAID
 from pushforward.server.runs import Job
 from pushforward.server.subject import Subject
@@ -168,6 +168,12 @@ def test_only_what_the_judge_itself_has_judged_unchanged_is_kept(tmp_path, chang
     judged.mkdir()
     (judged / "verdict.json").write_text(verdict.to_json())
     assert adopted._is_of(judged, handed) is is_of
+
+
+def test_whoever_holds_what_is_left_is_no_run_at_work(tmp_path):
+    server = SimpleNamespace(folder=tmp_path)
+    with adopted._alone(server):
+        assert runs.running(server) == []
 
 
 @pytest.mark.parametrize(

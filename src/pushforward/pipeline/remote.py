@@ -213,7 +213,9 @@ def fetch(repo: Any, oids: Iterable[str]) -> int:
         # verified, also where DVC trusts a remote: what is spoilt is dropped, and whoever needs it finds it missing
         done = transfer(odb, cache, names, jobs=odb.fs.jobs, shallow=True, verify=True)
         if done.failed:
-            raise PushforwardError(f"the DVC remote gave {len(done.failed)} objects spoilt", next=MEND, exit_code=TOOL)
+            raise PushforwardError(
+                f"the DVC remote does not give {len(done.failed)} objects that it has", next=MEND, exit_code=TOOL
+            )
         return sum(map(cache.exists, wanted))
 
     with _answers("the DVC remote does not give what it was asked for"):

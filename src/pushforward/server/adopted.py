@@ -144,7 +144,7 @@ def find(subject: Subject, flow: str) -> Adopted | None:
 
 def _alone(server: Server) -> contextlib.AbstractContextManager[None]:
     """What runs of pull requests have left, for one run at a time: two may be of the same tree."""
-    return durable.locked(server.folder / "locks" / ADOPTABLE)
+    return durable.locked(server.folder / f"{ADOPTABLE}.lock")
 
 
 def _tree(subject: Subject) -> str:

@@ -49,7 +49,7 @@ def kept(server: Server) -> Path:
 
 
 def bring(server: Server, commits: Iterable[str], say: Callable[[str], None]) -> None:
-    """Have in the server's cache what `commits` name and the store has. Nothing is asked where all of it is here."""
+    """Have in the server's cache the outs of `commits` that the store has. Nothing is asked where all of it is here."""
     cache = Store(kept(server))
     outs = {oid for one in set(commits) if one for oid in objects.outs(server.repository, one).values()}
     missing = sorted(oid for oid in outs if not _is_here(cache, oid))
