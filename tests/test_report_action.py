@@ -102,7 +102,8 @@ def github(certificate: Path) -> Iterator[GitHub]:
 def event(head: str = HEAD, *, owner: str = "octo", branch: str = "topic", pushed_by: str = "pull_request") -> str:
     """The payload with which judge.yml starts, as far as anything is read from it."""
     run = {"head_sha": head, "head_branch": branch, "event": pushed_by, "head_repository": {"owner": {"login": owner}}}
-    return json.dumps({"workflow_run": run, "repository": {"default_branch": "main", "full_name": "octo/flights"}})
+    told = {"default_branch": "main", "full_name": "octo/flights", "html_url": "https://github.com/octo/flights"}
+    return json.dumps({"workflow_run": run, "repository": told})
 
 
 @dataclass

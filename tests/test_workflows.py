@@ -260,7 +260,7 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
     assert read(path)["on"]["workflow_run"]["types"] == ["requested", "completed"]
     jobs = read(path)["jobs"]
     assert jobs["ahead"]["if"] == (
-        "${{ github.event.action == 'requested' && github.event.workflow_run.name != 'review' && github.token != '' }}"
+        "${{ github.event.action == 'requested' && github.event.workflow_run.name != 'review' }}"
     )
     assert jobs["judge"]["if"].startswith("${{ github.event.action != 'requested' && ")
     assert "secrets." not in str(jobs["ahead"])
@@ -268,6 +268,15 @@ def test_what_is_known_ahead_is_told_when_a_run_is_asked_for_and_the_verdict_whe
         assert "judge" in jobs[name]["needs"], "and none of them runs where the judge has not"
     done = Event("workflow_run", "0" * 40, "refs/heads/main", action="completed", workflow="train", head="main")
     assert filters.matches(judge, done)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_job_depends_on_what_only_its_steps_know(path):
+    """GitHub decides about a job before a runner has it: there is no token then, and `github.token` is null."""
+    known_to_steps = re.compile(r"github\.(token|job|path|env|action\w*|workspace)\b")
+    for name, job in read(path)["jobs"].items():
+        for key in {*job} - {"steps"}:
+            assert not known_to_steps.search(str(job[key])), f"{name}: {key}"
 
 
 def test_training_is_told_first_what_is_known_ahead():
@@ -353,7 +362,10 @@ def test_a_word_is_on_the_commit_that_its_status_is_set_on():
 def test_a_word_that_does_not_count_posts_nothing():
     post = read(ROOT / ".github" / "workflows" / "judge.yml")["jobs"]["post"]
     assert set(post["needs"]) == {"judge", "promote", "review"}
-    assert post["if"] == ("${{ !cancelled() && (needs.judge.result != 'skipped' || needs.review.outputs.word != '') }}")
+    assert post["if"] == (
+        "${{ !cancelled() && startsWith(github.event.repository.html_url, 'http') && "
+        "(needs.judge.result != 'skipped' || needs.review.outputs.word != '') }}"
+    )
     told = post["steps"][-1]["with"]
     assert told["word"] == "${{ needs.review.outputs.word || needs.promote.outputs.word }}"
     assert told["what"] == "${{ needs.judge.result != 'skipped' && 'verdict' || 'word' }}"
