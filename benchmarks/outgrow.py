@@ -164,6 +164,7 @@ class Clone:
         self.edit("params.yaml", r"memory: in-core", "memory: external")
         self.edit("params.yaml", r"max_rounds: \d+", f"max_rounds: {rounds}")
         self.edit("params.yaml", r"min_rounds: \d+", f"min_rounds: {min(rounds, 150)}")
+        self.edit("pushforward.yaml", r"  jobs: \d+", "  jobs: 1")  # memory, not time, is what is scarce here
         self.edit(
             "pushforward.yaml",
             r"  workflows: \[train, judge\]",

@@ -366,8 +366,9 @@ def parts(cost: Cost, nothing: Cost) -> dict[str, float]:
     for name, seconds in VERB.findall(said):
         verbs[name] += float(seconds)
     whole = sum(map(float, WHOLE.findall(said)))
-    rest = {"DVC": max(0.0, verbs.pop("repro") - sum(cost.stages.values()))}
-    inside = sum(verbs.values()) + sum(cost.stages.values()) + rest["DVC"]
+    repro = verbs.pop("repro")
+    rest = {"DVC": max(0.0, repro - sum(cost.stages.values()))}  # less than it was, where stages run side by side
+    inside = sum(verbs.values()) + repro
     git = min(nothing.wall, cost.wall)
     outside = {"git": git, "dispatch": max(0.0, cost.wall - whole - git), "act, set-up": max(0.0, whole - inside)}
     return outside | cost.stages | rest | verbs

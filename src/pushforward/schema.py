@@ -368,6 +368,18 @@ class Promote(Section):
         return environments
 
 
+class Repro(Section):
+    """How `pushforward repro` runs the pipeline."""
+
+    jobs: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many stages run side by side where none of them needs another. Each takes its own memory, and "
+        "what a stage does not name in dvc.yaml is not waited for.",
+    )
+
+
 class Report(Section):
     """What a forge shows of a verdict."""
 
@@ -438,6 +450,7 @@ class Project(Section):
     notify: dict[Name, Target] = Field(
         default={}, max_length=20, description="Who is told of verdicts, versions, uses, arrivals; by name."
     )
+    repro: Repro = Field(default=Repro(), description="How the pipeline runs.")
     report: Report = Field(default=Report(), description="The comment on a pull request.")
     arrive: Arrive | None = Field(default=None, description="Where batches come from, and when they should.")
     serve: Serve = Field(default=Serve(), description="What `pushforward serve` does beside answering.")

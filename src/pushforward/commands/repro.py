@@ -23,11 +23,14 @@ OUTCOMES = ("ran", "restored", "frozen", "unchanged", "failed")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=common.HANDOVER, show_default=True, help="The hand-over folder."
 )
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), help="How many stages run side by side; default: repro.jobs of the settings."
+)
 @common.JSON
-def repro(clean: bool, push: bool, out: Path, as_json: bool) -> None:
+def repro(clean: bool, push: bool, out: Path, jobs: int | None, as_json: bool) -> None:
     """Bring the pipeline up to date: only what changed runs, only what that needs is fetched."""
     with common.aside(as_json):
-        commit, done = _run(clean, push, out)
+        commit, done = _run(clean, push, out, jobs)
     if as_json:
         stages = [
             {"name": one.name, "outcome": one.outcome, "reason": one.reason, "seconds": one.seconds}
@@ -37,7 +40,7 @@ def repro(clean: bool, push: bool, out: Path, as_json: bool) -> None:
         common.show(told | {"pulled": done.pulled, "pushed": done.pushed})
 
 
-def _run(clean: bool, push: bool, out: Path) -> tuple[str, Any]:
+def _run(clean: bool, push: bool, out: Path, jobs: int | None) -> tuple[str, Any]:
     """Reproduce, hand over, and end where a stage has failed; the commit, and what was done."""
     from pushforward import files, settings
     from pushforward.git.repository import Repository
@@ -69,7 +72,14 @@ def _run(clean: bool, push: bool, out: Path) -> tuple[str, Any]:
         shown = declared.here(root).metrics
         kept, push = push, push and _takes(root, rules)
         done = pipeline.reproduce(
-            root, pull=pull, push=push, whole=not clean, wanted=rules.outs, shown=shown, say=click.echo
+            root,
+            pull=pull,
+            push=push,
+            whole=not clean,
+            wanted=rules.outs,
+            shown=shown,
+            jobs=jobs or rules.project.repro.jobs,
+            say=click.echo,
         )
     _stages(done.stages)
     with handover.refusal(out, commit):

@@ -19,6 +19,7 @@ from pushforward import files
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import declared, dvctext, environment, folders, frozen, patches, remote
+from pushforward.pipeline.abreast import abreast
 from pushforward.pipeline.graph import (
     check_frozen,
     check_frozen_still,
@@ -134,9 +135,10 @@ def reproduce(
     wanted: Iterable[str] = (),
     shown: Iterable[str] = (),
     keep: bool = True,
+    jobs: int = 1,
     say: Any = print,
 ) -> Reproduction:
-    """Bring every stage in `root` up to date; one DVC process for all of it.
+    """Bring every stage in `root` up to date; one DVC process for all of it, `jobs` stages side by side.
 
     With `pull`, data that changed stages need, results that the run cache knows, the outs `wanted` and the metrics
     `shown` are fetched, nothing else; where it is to be `whole`, all that the pipeline makes. With `push`, outputs and
@@ -153,7 +155,7 @@ def reproduce(
         always = _always(root, repo)
         if push:
             remote.tried(root, repo, write=True)
-        with told(root, repo, listener, tail, result):
+        with told(root, repo, listener, tail, result), abreast(jobs, listener):
             if pull:
                 result.pulled = _pull_folders(repo)
             _reproduce(repo, listener, pull=pull, whole=whole, keep=keep)

@@ -56,6 +56,7 @@ class Listener(logging.Handler):
         self.transferring = False  # while stages run, a lost object only means that the run cache cannot answer
         self._say = say
         self._since = time.monotonic()
+        self._took: float | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in one line of DVC's log."""
@@ -92,12 +93,20 @@ class Listener(logging.Handler):
         if self.stages and self.stages[-1].outcome == "ran":
             self._say(f"  {self.stages[-1].name} {self.stages[-1].seconds:.1f} s")
 
+    def begins(self, stage: str) -> None:
+        """Say that a stage, by what DVC calls it, begins before its turn."""
+        self._say(f"  {self.name_of(stage)} begins beside")
+
+    def took(self, seconds: float) -> None:
+        """Tell how long the commands of the last stage took that had begun before its turn."""
+        self._took = seconds
+
     def close_last(self) -> None:
         """Write down how long the last stage took."""
         now = time.monotonic()
         if self.stages:
-            self.stages[-1].seconds = round(now - self._since, 2)
-        self._since = now
+            self.stages[-1].seconds = round(now - self._since if self._took is None else self._took, 2)
+        self._since, self._took = now, None
 
 
 @contextlib.contextmanager
