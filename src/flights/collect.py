@@ -161,24 +161,33 @@ def _from_package(table: str, month: str) -> Delivery | None:
             exit_code=TOOL,
         )
     year, number = month[:4].encode(), str(int(month[5:])).encode()
-    of_month = re.compile((rb"%s,%s," if table == "flights" else rb"[^,]*,%s,%s,") % (year, number))
-    header, *rows = package_rows(Path(spec.submodule_search_locations[0]) / "data", table)
-    kept = [(line, row) for line, row in enumerate(rows, start=2) if of_month.match(row)]
+    before = b"" if table == "flights" else rb"[^,\n]*,"  # the origin
+    of_month = re.compile(rb"\n(%s%s,%s,.*)" % (before, year, number))
+    whole = package_table(Path(spec.submodule_search_locations[0]) / "data", table)
+    kept = [*of_month.finditer(whole)]
     if not kept:
         return None
-    data = b"\n".join([header, *[row for _, row in kept]])
-    return Delivery(f"{PACKAGE}/{table}.csv", data, [line for line, _ in kept])
+    data = b"\n".join([whole.partition(b"\n")[0], *[row[1] for row in kept]])
+    return Delivery(f"{PACKAGE}/{table}.csv", data, [*_lines(whole, [row.start(1) for row in kept])])
+
+
+def _lines(text: bytes, places: Iterable[int]) -> Iterator[int]:
+    """The number of the line that each of these places, in their order, is in."""
+    line, reached = 1, 0
+    for place in places:
+        line, reached = line + text.count(b"\n", reached, place), place
+        yield line
 
 
 @functools.cache
-def package_rows(folder: Path, table: str) -> list[bytes]:
-    """The lines of a table of the package, its header first."""
+def package_table(folder: Path, table: str) -> bytes:
+    """A table of the package as CSV, its header first."""
     if table == "flights":
         import zipfile
 
         with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
-            return archive.read("flights.csv").splitlines()
-    return (folder / f"{table}.csv").read_bytes().splitlines()
+            return archive.read("flights.csv")
+    return (folder / f"{table}.csv").read_bytes()
 
 
 def _download(url: str, timeout: int) -> bytes | None:

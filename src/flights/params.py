@@ -4,6 +4,7 @@ Of pushforward.yaml the pipeline needs one key: how many months are the holdout.
 """
 
 import difflib
+import functools
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -92,15 +93,21 @@ def read_split(path: Path = Path("params.yaml"), rules: Path = Path("pushforward
 
 
 def _document(path: Path) -> dict[str, Any]:
-    # Imported here: a stage that only borrows the month arithmetic should not pay for a YAML parser.
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         message = f"{path} is missing in {Path.cwd()}"
         raise StageError(message, next_step="run from the repository root", exit_code=SETTINGS) from None
+    return _parsed(raw, path)
+
+
+@functools.cache
+def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
+    """The document in a file, which one stage asks for section by section; nobody writes into it."""
+    # Imported here: a stage that only borrows the month arithmetic should not pay for a YAML parser.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
     if len(raw) > MAX_BYTES:
         raise StageError(f"{path}: {len(raw)} bytes; at most {MAX_BYTES} are read", exit_code=SETTINGS)
     try:
