@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -148,6 +149,36 @@ def test_what_a_stage_says_before_its_turn_is_passed_on_in_its_turn(parts, capfd
     for number in (1, 2, 3, 4):
         assert told[told.index(f"  part@{number} …") + 1 :].index(f"words of {number}") < 3
     assert [stage.name for stage in done.stages] == EVERY
+
+
+def test_of_a_stage_whose_turn_has_come_is_told_at_once_what_it_says(parts):
+    """It ends when somebody has heard it."""
+    heard = "for _ in $(seq 300); do [ -e ../heard ] && break; sleep 0.1; done"
+    (parts / "part.sh").write_text(PART % f"[ $1 -ne 2 ] || {{ echo hello; {heard}; }}")
+    text = PARTS.replace("foreach: [1, 2, 3, 4]", "foreach: [1, 2]")
+    (parts / "dvc.yaml").write_text(text[: text.index("  whole")])
+    receiver, sender = os.pipe()
+    kept = os.dup(1)
+
+    def hear() -> None:
+        with os.fdopen(receiver) as lines:
+            for line in lines:
+                if line == "hello\n":
+                    (parts.parent / "heard").touch()
+
+    hearing = threading.Thread(target=hear)
+    hearing.start()
+    os.dup2(sender, 1)
+    os.close(sender)
+    try:
+        done = run(parts, jobs=2)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        hearing.join()
+    assert outcomes(done) == {"part@1": "ran", "part@2": "ran"}
+    assert (parts.parent / "heard").exists()
+    assert {stage.name: stage.seconds < 20 for stage in done.stages} == {"part@1": True, "part@2": True}
 
 
 def test_how_long_a_stage_took_is_told_of_its_commands(parts):

@@ -8,7 +8,6 @@ early that is sure to run: its dependencies, all made, differ from those in the 
 import contextlib
 import importlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from pushforward.pipeline import patches
 from pushforward.pipeline.stages import Listener
 
 STOP_SECONDS = 5.0  # for a command that is asked to end, until it is killed
+SAY_SECONDS = 0.2  # between two looks at what a command has said whose turn it is
+SAY_BYTES = 65_536
 
 
 @contextlib.contextmanager
@@ -87,11 +88,10 @@ class _Line:
         self._ahead = {stage: networkx.descendants(graph, stage) if graph else set() for stage in stages}
 
     def reach(self, stage: Any) -> None:
-        """It is this stage's turn: where it has begun, others begin too, and it is waited for."""
+        """It is this stage's turn: where it has begun, others begin too. `cmd_run` waits for it."""
         self._ahead.pop(stage, None)
-        if (early := self.begun.get(stage)) is not None:
+        if stage in self.begun:
             self.fill()
-            early.wait()
 
     def fill(self, beside: int = 0) -> None:
         """Begin with stages that are ready and sure to run, up to `jobs` at once; `beside` are at work already."""
@@ -135,25 +135,31 @@ class _Early:
         """Whether its commands have not ended."""
         return self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Wait until its commands have ended."""
-        self._thread.join()
-
     def tell(self, stage: Any, listener: Listener) -> None:
-        """Say what DVC says of commands in their turn, and what they have said; raises as it does where one failed."""
+        """Wait for its commands, and say what DVC says of commands in their turn, and what they say themselves.
+
+        Raises as DVC does where one failed.
+        """
         from dvc.stage import run
 
         run.logger.info("Running stage '%s':", stage.addressing)
         for cmd, _ in self._commands:
             run.display_command(cmd)
-        listener.took(self._seconds)
         sys.stdout.flush()
-        self._words.seek(0)
-        with os.fdopen(os.dup(1), "wb") as out:
-            shutil.copyfileobj(self._words, out)
+        told = 0
+        while self.is_at_work:
+            told += self._pass_on(told)
+            self._thread.join(SAY_SECONDS)
+        while more := self._pass_on(told):
+            told += more
         self._words.close()
+        listener.took(self._seconds)
         if self._failed is not None:
             raise self._failed
+
+    def _pass_on(self, begin: int) -> int:
+        """Say what the commands have said from there on, up to some size; how many bytes that was."""
+        return os.write(1, os.pread(self._words.fileno(), SAY_BYTES, begin))
 
     def stop(self) -> None:
         """End its commands, and all that they have started."""
