@@ -24,7 +24,7 @@ except ImportError:  # built where there was no libyaml: slower, and the same
 
 NOT_PLAIN = (yaml.YAMLError, ValueError, TypeError)
 _MOMENT = r"[0-9]{4}-[0-9]{1,2}-[0-9].*"
-_ODD = r"[-+]?[0-9.][-+.0-9eE]*[_:][-+._:0-9eE]*|[-+]?0[bBoOxX].*|[-+][-+._:0-9eE]*_[-+._:0-9eE]*"
+_ODD = r"[-+]?[0-9.][-+.0-9eE]*[_:][-+._:0-9eE]*|[-+]?0[oOxX].*|[-+]?0[bB][01_]*|[-+][-+._:0-9eE]*_[-+._:0-9eE]*"
 _FORMS = (
     ("null", r"~|null|Null|NULL", "~nN"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import posixpath
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -198,13 +199,44 @@ def within(path: str, other: str) -> bool:
 
 
 def write_lock(stages: Mapping[str, Any]) -> bytes:
-    """A dvc.lock with its stages in one order, whatever order they ran in: the same content, the same bytes."""
+    """A dvc.lock with its stages in one order, whatever order they ran in: the same content, the same bytes.
+
+    The bytes are ruamel.yaml's. Where each of its texts is one that libyaml writes as that does, libyaml does.
+    """
+    whole = {"schema": "2.0", "stages": {name: stages[name] for name in sorted(stages)}}
+    if _is_common(whole["stages"], 2, set()):
+        return yamlquick.dump(whole).encode()
     out = io.BytesIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.Representer.add_representer(OrderedDict, yaml.Representer.represent_dict)  # in which DVC has an entry
-    yaml.dump({"schema": "2.0", "stages": {name: stages[name] for name in sorted(stages)}}, out)
+    yaml.dump(whole, out)
     return out.getvalue()
+
+
+# Texts that no writer quotes, folds or escapes but as a number, and numbers that are written in one way.
+COMMON = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@=+-]*( [A-Za-z0-9_./@=+-]+)*|[0-9a-f]{32}(\.dir)?|[0-9]{4}-[0-9]{2}|2\.0")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?|True|False")
+WIDTH = 76  # what is wider may be folded, or begin a line of its own
+
+
+def _is_common(value: Any, indent: int, held: set[int], key: str = "") -> bool:
+    """Whether libyaml and ruamel.yaml write a value, behind its `key` in a line that is indented, in the same way.
+
+    No list or mapping that is `held` already, which ruamel.yaml would write once.
+    """
+    if isinstance(value, (str, int, float)):
+        text, form = (value, COMMON) if isinstance(value, str) else (repr(value), NUMBER)
+        return indent + len(key) + len(text) <= WIDTH and form.fullmatch(text) is not None
+    if not isinstance(value, (dict, list)) or not value or id(value) in held:
+        return False
+    held.add(id(value))
+    if isinstance(value, list):
+        return all(_is_common(one, indent + 2, held) for one in value)
+    return all(
+        isinstance(name, str) and _is_common(name, indent, held) and _is_common(one, indent + 2, held, name)
+        for name, one in value.items()
+    )
 
 
 def reason(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
