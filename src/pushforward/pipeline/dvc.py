@@ -150,7 +150,7 @@ def reproduce(
     before = _stages(root)
     listener = Listener(say, home(root))
     result = Reproduction()
-    with tail_of() as tail, opened(root, listener) as repo:
+    with tail_of() as tail, opened(root, listener) as repo, patches.held(repo):
         still = _check(root, repo, tuple(wanted), tuple(shown), before, stored=pull and push)
         always = _always(root, repo)
         if push:
@@ -160,6 +160,7 @@ def reproduce(
                 result.pulled = _pull_folders(repo)
             _reproduce(repo, listener, pull=pull, whole=whole, keep=keep)
         if result.outcome == "ok":
+            patches.reread(repo)
             listener.transferring = True
             if pull:
                 result.pulled += _bring(root, repo, (*wanted, *_cached(repo, root, shown)))
@@ -186,6 +187,9 @@ def told(root: Path, repo: Any, listener: Listener, tail: bytearray, result: Rep
         listener.close_last()
         sys.stdout.flush()
         time.sleep(0.05)  # let the pump hand on the last words of the stage
+        repo._reset()  # a stage that fails is left half made
+        if unanswered := next((one for one in _causes(failed) if _is_of_store(one)), None):
+            raise unanswered from failed
         lost = remote.lost_of(root, repo) if _is_of_objects(failed) else None
         if lost := lost or remote.unfetched(root, repo, chain(failed)):
             raise lost from failed
@@ -206,14 +210,14 @@ def _reproduce(repo: Any, listener: Listener, *, pull: bool, whole: bool, keep: 
             raise
         # An out lies here that neither cache nor remote has: what is fetched takes nothing's place, a stage does.
         listener.stages.clear()
+        repo._reset()
         repo.reproduce(all_pipelines=True, no_commit=not keep)
 
 
 def _bring(root: Path, repo: Any, outs: Iterable[str]) -> int:
     """Fetch those of the outs that are not here; how many objects those were."""
     missing = [str((root / out).absolute()) for out in outs if not (root / out).exists()]
-    count = remote.fetch_outs(repo, missing)
-    return count + int(repo.pull(targets=missing).get("fetched", 0)) if missing else 0
+    return remote.pull(repo, missing) if missing else 0
 
 
 def _cached(repo: Any, root: Path, metrics: Iterable[str]) -> Iterator[str]:
@@ -229,7 +233,7 @@ def _check(
     from dvc.exceptions import DvcException
 
     try:
-        repo.check_graph(stages=[])
+        repo.index.check_graph()
     except DvcException as wrong:  # a cycle, an out of two stages
         raise unusable(root, chain(wrong)) from None
     refuse_links(repo)
@@ -278,8 +282,7 @@ def _pull_folders(repo: Any, last: str = "") -> int:
     if last:
         end = next(stage for stage in graph if stage.addressing == last)
         graph = graph.subgraph({end, *networkx.descendants(graph, end)})
-    with repo.lock:
-        changed = {stage for stage in graph if stage.changed(allow_missing=True)}
+    changed = {stage for stage in graph if stage.changed(allow_missing=True)}
     to_run = changed.union(*(networkx.ancestors(graph, stage) for stage in changed))
     outs = [out for out in repo.index.outs if out.use_cache and out.hash_info and out.stage not in changed]
     wanted = _folders(to_run)
@@ -288,10 +291,7 @@ def _pull_folders(repo: Any, last: str = "") -> int:
         needed |= more
         # a folder that this fills in part would look changed to the other stages that depend on it
         wanted |= {folder for folder in _folders(repo.index.graph) if any(path.startswith(folder) for path in more)}
-    if not needed:
-        return 0
-    count = remote.fetch_outs(repo, needed)
-    return count + int(repo.pull(targets=sorted(needed), allow_missing=True).get("fetched", 0))
+    return remote.pull(repo, needed, allow_missing=True) if needed else 0
 
 
 def _folders(stages: Iterable[Any]) -> set[str]:
@@ -305,13 +305,21 @@ def _is_of_objects(error: BaseException) -> bool:
     return _has_cause(error, CheckoutError, FileTransferError)
 
 
+def _is_of_store(error: BaseException) -> bool:
+    """Whether this is `remote`'s word on a store that does not answer, which is no stage's failure."""
+    return isinstance(error, PushforwardError) and error.exit_code == TOOL
+
+
 def _has_cause(error: BaseException, *kinds: type[BaseException]) -> bool:
+    return any(isinstance(one, kinds) for one in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what led to it."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, kinds):
-            return True
+        yield seen
         seen = seen.__cause__
-    return False
 
 
 def reach(root: Path, *, write: bool) -> str:
@@ -399,10 +407,9 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
         return
     listener = Listener(say)
     listener.transferring = True
-    with opened(root, listener) as repo:
+    with opened(root, listener) as repo, patches.held(repo):
         places = [str((root / target).absolute()) for target in targets]
-        remote.fetch_outs(repo, places)
-        repo.pull(targets=places, allow_missing=False)
+        remote.pull(repo, places)
     if listener.complaints:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
@@ -439,7 +446,7 @@ def build(root: Path, path: str, *, say: Any = print) -> None:
     """Make the out `path` with the code in `root`: its stage and those before it, nothing else."""
     environment.enter(environment.project(root))
     listener, result = Listener(say), Reproduction()
-    with tail_of() as tail, opened(root, listener) as repo:
+    with tail_of() as tail, opened(root, listener) as repo, patches.held(repo):
         made_by = [out.stage.addressing for out in repo.index.outs if os.path.relpath(out.fs_path, root) == path]
         if not made_by:
             raise PushforwardError(f"no stage in dvc.yaml has the out {path}", next="edit dvc.yaml")

@@ -166,8 +166,7 @@ def check_frozen(root: Path, repo: Any, lock: Mapping[str, Any], made: Collectio
         _check_known(root, stage, name, lock.get(name), made)
         stage.frozen = False
         try:
-            with repo.lock:
-                found = stage.status().get(stage.addressing, [])
+            found = stage.status().get(stage.addressing, [])
         finally:
             stage.frozen = True
         changed = ["its command"] if {"changed command", "changed checksum"} & {str(entry) for entry in found} else []

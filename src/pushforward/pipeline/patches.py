@@ -13,21 +13,23 @@ from ruamel.yaml.error import YAMLError
 
 from pushforward import yamlquick
 from pushforward.errors import PushforwardError
-from pushforward.pipeline import runcache
+from pushforward.pipeline import remote, runcache
 from pushforward.pipeline.graph import refuse_link
 from pushforward.pipeline.lock import LOCK, check_listed, parsed, remember
 
 
 @contextlib.contextmanager
 def each_text_parsed_once() -> Iterator[None]:
-    """Have DVC parse a text of YAML once: it reads the same few files dozens of times, for half of an idle run.
+    """Have DVC parse a text of YAML once, and compare it with a schema once: it reads the same few files dozens of
+    times, for half of an idle run.
 
     The lock, which it writes again for each stage, is written by libyaml.
     """
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
 
-    before = _yaml.parse_yaml, _yaml._dump
+    before = _yaml.parse_yaml, _yaml._dump, strictyaml.validate
+    valid: dict[tuple[str, int], Any] = {}  # the schema itself is held: another could come to have its id
 
     def parse(text: str, path: Any, typ: str = "safe") -> Any:
         if typ != "safe" and Path(path).name != LOCK:  # a lock has no comments to keep
@@ -50,13 +52,21 @@ def each_text_parsed_once() -> Iterator[None]:
         stream.write(text)
         remember(text, data)
 
+    def validate(data: Any, schema: Any, text: str | None = None, path: str | None = None, rev: Any = None) -> Any:
+        if text is None:
+            return before[2](data, schema, text, path, rev)
+        if (text, id(schema)) not in valid:
+            before[2](data, schema, text, path, rev)
+            valid[text, id(schema)] = schema
+        return data  # as it was read: DVC does not go on with what the schema makes of a text
+
     _yaml.parse_yaml = strictyaml.parse_yaml = parse
-    _yaml._dump = dump
+    _yaml._dump, strictyaml.validate = dump, validate
     try:
         yield
     finally:
         _yaml.parse_yaml = strictyaml.parse_yaml = before[0]
-        _yaml._dump = before[1]
+        _yaml._dump, strictyaml.validate = before[1:]
 
 
 @contextlib.contextmanager
@@ -80,22 +90,50 @@ def no_link_saved() -> Iterator[None]:
 
 @contextlib.contextmanager
 def missing_by_its_place() -> Iterator[None]:
-    """Have DVC bring in a missing dependency by where it lies: its name in dvc.yaml is none from elsewhere."""
+    """Have DVC bring in the missing dependencies of a stage by where they lie, and together: its name in dvc.yaml is
+    none from elsewhere.
+    """
     from dvc.dependency import DatasetDependency, DbDependency
     from dvc.stage import run
 
     before = run._pull_missing_deps
 
     def pull(stage: Any) -> None:
-        for dep in stage.deps:
-            if not isinstance(dep, (DatasetDependency, DbDependency)) and not dep.exists:
-                stage.repo.pull(dep.fs_path)
+        missing = [
+            dep.fs_path
+            for dep in stage.deps
+            if not isinstance(dep, (DatasetDependency, DbDependency)) and not dep.exists
+        ]
+        if missing:
+            remote.pull(stage.repo, missing)
 
     run._pull_missing_deps = pull
     try:
         yield
     finally:
         run._pull_missing_deps = before
+
+
+@contextlib.contextmanager
+def stages_pulled_by_their_outs() -> Iterator[None]:
+    """Have DVC bring in what an unchanged stage has made, where that is missing, out by out: see `remote.pull`."""
+    from dvc.repo import Repo
+
+    before = Repo.pull
+
+    def pull(repo: Any, targets: Any = None, **options: Any) -> Any:
+        if not isinstance(targets, str):
+            return before(repo, targets, **options)
+        made = [out for stage in repo.index.stages if stage.addressing == targets for out in stage.outs]
+        if any(out.use_cache and not out.is_in_repo for out in made) or not made:
+            return before(repo, targets, **options)
+        return {"stats": {"fetched": remote.pull(repo, [out.fs_path for out in made if out.use_cache])}}
+
+    Repo.pull = pull
+    try:
+        yield
+    finally:
+        Repo.pull = before
 
 
 @contextlib.contextmanager
@@ -193,6 +231,61 @@ def held_once() -> Iterator[None]:
         rwlock.rwlock = before
 
 
+@contextlib.contextmanager
+def known_while_a_stage_runs() -> Iterator[None]:
+    """Have DVC forget, when it lets go of its lock for the command of a stage, only what that may change: what git and
+    DVC ignore. The stages are those of the lock, for whoever holds them; of its own DVC would gather them anew.
+    """
+    from dvc.stage import run
+
+    before = run.unlocked_repo
+
+    def unlocked(work: Any) -> Any:
+        def inside(stage: Any, *args: Any, **options: Any) -> Any:
+            stage.repo.lock.unlock()
+            stage.repo.scm._reset()
+            stage.repo.__dict__.pop("dvcignore", None)
+            try:
+                return work(stage, *args, **options)
+            finally:
+                stage.repo.lock.lock()
+
+        return inside
+
+    run.unlocked_repo = unlocked
+    try:
+        yield
+    finally:
+        run.unlocked_repo = before
+
+
+@contextlib.contextmanager
+def held(repo: Any) -> Iterator[None]:
+    """Hold DVC's lock once around all of this block: each call that takes it would begin and end with forgetting the
+    stages, the configuration and what is ignored, and gather them anew. Whoever changes those has to `_reset`.
+    """
+    with repo.lock:
+        repo._lock_depth += 1
+        try:
+            yield
+        finally:
+            repo._lock_depth -= 1
+
+
+def reread(repo: Any) -> None:
+    """Have the stages that DVC holds say what their locks say since they ran; to gather them anew takes far longer."""
+    from dvc.dvcfile import load_file
+    from dvc.stage import PipelineStage
+    from dvc.stage.loader import StageLoader
+
+    stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+    locks = {path: load_file(repo, path).lockfile_contents for path in {stage.path for stage in stages}}
+    for stage in stages:
+        StageLoader.fill_from_lock(stage, locks[stage.path].get("stages", {}).get(stage.name))
+        for out in stage.outs:
+            out.obj = None
+
+
 def not_in_lock(stage: Any) -> list[str]:
     """The outs and dependencies of a stage, as dvc.yaml names them, whose content the lock does not tell.
 
@@ -213,10 +306,12 @@ def ours() -> Iterator[None]:
         each_text_parsed_once(),
         no_link_saved(),
         missing_by_its_place(),
+        stages_pulled_by_their_outs(),
         unknown_is_changed(),
         all_is_made(),
         no_file_outside_listed(),
         held_once(),
+        known_while_a_stage_runs(),
         runcache.as_needed(),
     ):
         yield

@@ -179,12 +179,65 @@ def _answers(what: str) -> Iterator[None]:
         raise PushforwardError(f"{what}: {type(failed).__name__}: {why}", next=MEND, exit_code=TOOL) from failed
 
 
+def pull(repo: Any, paths: Collection[str], *, allow_missing: bool = False) -> int:
+    """Bring what belongs at these absolute paths from cache or remote to there; how many objects came from the remote.
+
+    Of an out that is kept as most are, and where nothing lies yet, only its objects are asked for, all at once: DVC
+    would gather its stages again for each path. All else DVC pulls, and says what is nowhere.
+    """
+    kept = {out.fs_path: out for out in repo.index.outs if _is_plain(out)}
+    own = [kept[path] for path in paths if path in kept and not os.path.lexists(path)]
+    count = _fetch_outs(repo, own) if own and _is_plain_remote(repo) else 0
+    done = {out.fs_path for out in own if not out.changed_cache()}
+    for out in own:
+        if out.fs_path in done:
+            out.checkout()
+    done |= {path for path in paths if path in kept and path not in done and not kept[path].status()}
+    if not (rest := sorted({*paths} - done)):
+        return count
+    tried = {out.fs_path for out in own}
+    count += fetch_outs(repo, [path for path in rest if path not in tried])
+    repo._reset()  # DVC keeps what it has made of outs that have changed since
+    return count + int(repo.pull(targets=rest, allow_missing=allow_missing)["stats"]["fetched"])
+
+
+def _is_plain(out: Any) -> bool:
+    """Whether the objects of an out are in the cache and in the default remote, by their MD5."""
+    if not (out.use_cache and out.hash_info and out.hash_info.name == "md5" and out.is_in_repo):
+        return False
+    return out.remote is None and out.files is None and not out.stage.is_repo_import
+
+
+def _is_plain_remote(repo: Any) -> bool:
+    """Whether the default remote holds objects by their names; False where there is none, which DVC has to say."""
+    if not repo.config["core"].get("remote"):
+        return False
+    there = repo.cloud.get_remote()
+    return not (there.fs.version_aware or there.worktree)
+
+
+def _fetch_outs(repo: Any, outs: Iterable[Any]) -> int:
+    """Bring what the cache lacks of plain outs into it; how many objects those were."""
+    cache, missing = repo.cache.local, set()
+    for oid in {out.hash_info.value for out in outs}:
+        if not cache.exists(oid):
+            missing.add(oid)
+        elif oid.endswith(LISTING):
+            missing |= {one for one in _listed(cache, oid) if not cache.exists(one)}
+    return fetch(repo, missing) if missing else 0
+
+
+def _listed(place: Any, oid: str) -> set[str]:
+    """The objects of the files in a folder, by the list of them in a cache; none of a list that is spoilt."""
+    return {str(entry["md5"]) for entry in json.loads(_read(place, oid) or b"[]")}
+
+
 def fetch_outs(repo: Any, paths: Iterable[str]) -> int:
     """Bring what lies at, in or around these absolute paths into the cache, before DVC pulls it: all at once.
 
     DVC would go folder by folder. From a folder it takes what it needs by itself. How many objects that were.
     """
-    if repo.cloud.get_remote_odb().fs.protocol == "local" or not (wanted := {f"{path}/" for path in paths}):
+    if not (wanted := {f"{path}/" for path in paths}) or repo.cloud.get_remote_odb().fs.protocol == "local":
         return 0
     outs = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.remote]
     found = [out for out in outs if any(_meet(f"{out.fs_path}/", path) for path in wanted)]
@@ -222,7 +275,7 @@ def fetch(repo: Any, oids: Iterable[str]) -> int:
         there = present(odb, oids)
         lists = {oid for oid in there if oid.endswith(LISTING)}
         count = bring(lists)
-        inside = {str(entry["md5"]) for oid in lists for entry in json.loads(_read(cache, oid) or b"[]")}
+        inside = {one for oid in lists for one in _listed(cache, oid)}
         return count + bring(present(odb, (there - lists) | {oid for oid in inside if not cache.exists(oid)}))
 
 
@@ -254,14 +307,16 @@ def before_push(repo: Any) -> Sent:
 def send(repo: Any, sent: Sent) -> int:
     """Leave in the remote what the cache has and it lacks, and the run cache's entries; how many files that were.
 
-    To a folder by `dvc push`; elsewhere first all files, then all lists, as many at once as DVC sends. `dvc push` would
-    ask for every folder in turn, and send each only after the one before.
+    First all files, then all lists, as many at once as DVC sends. `dvc push` would ask for every folder in turn, and
+    send each only after the one before.
     """
     odb, cache, remote = repo.cloud.get_remote_odb(), repo.cache.local, repo.cloud.get_remote()
     of_its_own = any(out.remote or not out.can_push or out.stage.is_repo_import for out in repo.index.outs)
-    if odb.fs.protocol == "local" or _in_the_web(odb) or remote.fs.version_aware or remote.worktree or of_its_own:
+    if _in_the_web(odb) or remote.fs.version_aware or remote.worktree or of_its_own:
+        repo._reset()  # DVC keeps what it has made of outs that have changed since
         return int(repo.push(run_cache=True))
-    wanted = [oid for oid in sent.named if oid not in sent.there and cache.exists(oid)]
+    there = present(odb, sent.named) if odb.fs.protocol == "local" else sent.there
+    wanted = [oid for oid in sent.named if oid not in there and cache.exists(oid)]
     with _answers("the DVC remote does not take what was made"):
         for oids in ([oid for oid in wanted if oid.endswith(LISTING) == listed] for listed in (False, True)):
             paths = [cache.oid_to_path(oid) for oid in oids]
