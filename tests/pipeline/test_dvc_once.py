@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -178,6 +179,16 @@ def outs_of(project):
     """The objects of the outs in a lock, by path."""
     stages = lock.read_lock((project / "dvc.lock").read_bytes())
     return {out["path"]: out["md5"] for one in stages.values() for out in one["outs"]}
+
+
+def test_the_database_of_links_is_opened_once(grown, monkeypatch):
+    opened, before = [], sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda path, *args, **how: opened.append(path) or before(path, *args, **how)
+    )
+    run(grown)
+    links = [path for path in map(str, opened) if path.endswith("/links/cache.db")]
+    assert len(links) <= 2, "once made, once used; by itself once an out"
 
 
 def test_a_text_is_compared_with_its_schema_once(project, monkeypatch):

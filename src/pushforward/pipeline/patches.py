@@ -5,6 +5,7 @@ They take the place of functions of DVC's own; tests/pipeline/test_dvc.py holds 
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,26 @@ def held_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def links_left_open() -> Iterator[None]:
+    """Have DVC leave its database of what it has put into place open until it is done: by itself it closes that after
+    each out, and waits for the disk.
+    """
+    from dvc_data.hashfile.state import State
+
+    kind: Any = State
+    before = kind.set_link
+
+    def set_link(state: Any, path: str, inode: int, mtime: float) -> None:
+        state.links[os.path.relpath(path, state.root_dir)] = (inode, mtime)
+
+    kind.set_link = set_link
+    try:
+        yield
+    finally:
+        kind.set_link = before
+
+
+@contextlib.contextmanager
 def known_while_a_stage_runs() -> Iterator[None]:
     """Have DVC forget, when it lets go of its lock for the command of a stage, only what that may change: what git and
     DVC ignore. The stages are those of the lock, for whoever holds them; of its own DVC would gather them anew.
@@ -311,6 +332,7 @@ def ours() -> Iterator[None]:
         all_is_made(),
         no_file_outside_listed(),
         held_once(),
+        links_left_open(),
         known_while_a_stage_runs(),
         runcache.as_needed(),
     ):
