@@ -6,7 +6,7 @@ reader per repository stays meanwhile, and a listing of what a commit has, which
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pushforward import process
 
 Answer = TypeVar("Answer")
 FORM = "%(objectname) %(objecttype) %(objectsize)"
-TREES = 64  # listings that are kept
+STILL = 256  # answers of commits that are kept
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Reader:
             try:
                 asked.write(f"{name}\n".encode("utf-8", "surrogateescape"))
                 asked.flush()
-            except OSError:
+            except (OSError, ValueError):  # it has died, or another thread has found that and closed it
                 return None
             head = told.readline()
             fields = head.split()
@@ -66,13 +66,15 @@ class Reader:
 
     def close(self) -> None:
         """End it."""
-        self._git.kill()
-        with suppress(BrokenPipeError), self._git:
-            pass
+        with self._turn:
+            self._git.kill()
+            with suppress(BrokenPipeError), self._git:
+                pass
 
 
+_turn = threading.Lock()
 _kept: dict[str, Reader] | None = None
-_trees: dict[tuple[str, str], dict[str, str]] = {}
+_still: dict[tuple[str, ...], tuple[Any]] = {}
 _answers: dict[tuple[str, tuple[int, int] | None, str], Any] = {}
 
 
@@ -90,7 +92,7 @@ def kept() -> Iterator[None]:
         for reader in _kept.values():
             reader.close()
         _kept = None
-        _trees.clear()
+        _still.clear()
         _answers.clear()
 
 
@@ -102,28 +104,36 @@ def ask(path: Path, name: str, env: Callable[[], Mapping[str, str]]) -> Found | 
     if _kept is None or name.startswith("-") or "\n" in name or "\0" in name:
         return None
     place = str(path.absolute())
-    reader = _kept.get(place)
-    if reader is not None and reader.place != _place(path):  # a checkout has made way for another
-        reader.close()
-        reader = None
-    if reader is None:
-        reader = _kept[place] = Reader(path, env())
+    with _turn:  # of two threads that ask first one begins a reader
+        reader = _kept.get(place)
+        if reader is not None and reader.place != _place(path):  # a checkout has made way for another
+            reader.close()
+            reader = None
+        if reader is None:
+            reader = _kept[place] = Reader(path, env())
     found = reader.ask(name)
     if found is None:
-        _kept.pop(place).close()
+        with _turn:
+            if _kept.get(place) is reader:
+                del _kept[place]
+        reader.close()
     return found
 
 
-def tree(path: Path, commit: str, listed: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What `listed` gives of a commit by its whole name; asked once where readers are kept."""
-    if _kept is None or len(commit) < 40 or commit.strip("0123456789abcdef"):
-        return listed()
-    key = str(path.absolute()), commit
-    if key not in _trees:
-        if len(_trees) >= TREES:
-            _trees.clear()
-        _trees[key] = listed()
-    return dict(_trees[key])
+def still(path: Path, question: str, commits: Sequence[str], find: Callable[[], Answer]) -> Answer:
+    """What `find` gives of some commits by their whole names; asked once where readers are kept.
+
+    It is to follow from them alone, as what they have and how they differ does. The answer is not to be changed.
+    """
+    if _kept is None or any(len(one) < 40 or one.strip("0123456789abcdef") for one in commits):
+        return find()
+    key = str(path.absolute()), question, *commits
+    if (found := _still.get(key)) is None:
+        if len(_still) >= STILL:
+            _still.clear()
+        found = _still[key] = (find(),)
+    answer: Answer = found[0]
+    return answer
 
 
 def once(path: Path, question: str, find: Callable[[], Answer]) -> Answer:

@@ -91,6 +91,10 @@ def _itself(repository: Repository) -> Path | None:
 
 def followed(repository: Repository) -> Remote | None:
     """The remote that a repository comes from, by the rule of `authority`, also where it is a server or a mirror."""
+    return reading.once(repository.path, "followed", lambda: _followed(repository))
+
+
+def _followed(repository: Repository) -> Remote | None:
     names = repository.git("remote", check=False).text.split()
     for name in (LOCAL, ORIGIN):
         if name in names:

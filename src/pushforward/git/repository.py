@@ -19,6 +19,7 @@ AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 
 # What a pusher may ask of a server with `git push -o`.
 SKIP, DETACH = "ci.skip", "ci.detach"
 KEPT_ASKS = 20  # of more at once one process of their own is the cheaper way
+OBJECT = re.compile(r"[0-9a-f]{40}")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
 # What a person's configuration may change of what git says or writes, and is read here; a push of ours is not signed as
 # a whole.
@@ -189,7 +190,12 @@ class Repository:
 
     def tree(self, revision: str) -> dict[str, str]:
         """Path -> "mode object" of every file at `revision`."""
-        return reading.tree(self.path, revision, lambda: self._tree(revision))
+        return dict(reading.still(self.path, "tree", [self._whole(revision)], lambda: self._tree(revision)))
+
+    def _whole(self, revision: str) -> str:
+        """The whole name of a commit where a reader is kept that knows it, else `revision`."""
+        found = None if OBJECT.fullmatch(revision) else self._ask(f"{revision}^{{commit}}")
+        return found.object if found and found.object else revision
 
     def _tree(self, revision: str) -> dict[str, str]:
         raw = self.git("ls-tree", "-r", "-z", "--full-tree", revision).stdout.decode("utf-8", "surrogateescape")
@@ -204,6 +210,9 @@ class Repository:
         """The paths that differ between two commits; all paths where there is no `before`."""
         if before is None or before == ZERO:
             return sorted(self.tree(after))
+        return [*reading.still(self.path, "changed", [before, after], lambda: self._changed(before, after))]
+
+    def _changed(self, before: str, after: str) -> list[str]:
         done = self.git("diff", "--name-only", "-z", "--no-renames", before, after)
         return [path for path in done.stdout.decode("utf-8", "surrogateescape").split("\0") if path]
 
@@ -241,7 +250,8 @@ class Repository:
         env = {"GIT_INDEX_FILE": str(index)}
         index.unlink(missing_ok=True)
         try:
-            self.git("read-tree", base, env=env)
+            if base != EMPTY_TREE:  # no index is one of nothing
+                self.git("read-tree", base, env=env)
             if drop:
                 self.git("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", drop, env=env)
             lines = [f"100644 {self.write_blob(content)}\t{path}\0".encode() for path, content in sorted(files.items())]
