@@ -7,6 +7,7 @@ to take two versions for one is false, to number one model twice is not.
 
 import ast
 import contextlib
+import functools
 import json
 import posixpath
 import re
@@ -34,6 +35,7 @@ MACHINERY = (".", "Makefile", "dvc.yaml", schema.FILE)
 CUSTOMS = ("sitecustomize", "usercustomize")
 FILE = "100"
 LARGEST = 1 << 20
+MODULES = 512  # sources whose imports are kept: of two versions, and of all that they share
 # Whoever uses these may load code, or files, that no text names.
 LOADERS = {"cffi", "cloudpickle", "code", "ctypes", "dill", "glob", "imp", "importlib", "joblib", "mlflow", "pickle"}
 LOADERS |= {"pkgutil", "runpy", "shelve", "subprocess", "torch", "zipimport"}
@@ -181,10 +183,10 @@ def _reach(command: str, contents: Mapping[str, bytes], folder: str) -> _Reached
         if path in reached.modules:
             continue
         reached.modules.add(path)
-        module = _parsed(contents[path])
-        if module is None or _loads(module):
+        module = _module(contents[path])
+        if module is None:
             return None
-        reached.texts |= set(_fragments(_texts(module)))
+        reached.texts |= module.texts
         for name in _imports(module, _package(path, roots)):
             waiting += _modules(name, roots, contents)
     return reached
@@ -226,6 +228,37 @@ def _package(path: str, roots: Iterable[str]) -> list[str]:
     return path.removeprefix(f"{root}/" if root else "").split("/")[:-1]
 
 
+@dataclass(frozen=True)
+class _Module:
+    """What a module imports, or may import, and the texts in it, by which it can name files."""
+
+    imports: tuple[str, ...]
+    relative: tuple[tuple[int, str, tuple[str, ...]], ...]  # how far up, from what, and which names
+    texts: frozenset[str]
+
+
+@functools.lru_cache(maxsize=MODULES)
+def _module(content: bytes) -> _Module | None:
+    """What a source says; None where it cannot be read, or may load what it does not name.
+
+    Two versions have most of their modules in common: each source is read once.
+    """
+    parsed = _parsed(content)
+    if parsed is None:
+        return None
+    nodes = [*ast.walk(parsed)]
+    if any(map(_loads, nodes)):
+        return None
+    imports, relative = list[str](), list[tuple[int, str, tuple[str, ...]]]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            relative.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return _Module(tuple(imports), tuple(relative), frozenset(_fragments(texts)))
+
+
 def _parsed(content: bytes) -> ast.Module | None:
     if len(content) > LARGEST:
         return None
@@ -235,41 +268,30 @@ def _parsed(content: bytes) -> ast.Module | None:
         return None
 
 
-def _imports(module: ast.Module, package: list[str]) -> Iterator[str]:
+def _imports(module: _Module, package: list[str]) -> Iterator[str]:
     """The names of modules that a module imports, or may import: `from a import b` names `a.b` too."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield from filter(None, [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)])
+    yield from module.imports
+    for level, base, names in module.relative:
+        above = package[: len(package) - level + 1] if level else []
+        whole = ".".join([*above, *([base] if base else [])])
+        yield from filter(None, [whole, *(f"{whole}.{name}".lstrip(".") for name in names)])
 
 
-def _loads(module: ast.Module) -> bool:
-    """Whether a module may load what it does not name."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import) and any(alias.name.partition(".")[0] in LOADERS for alias in node.names):
-            return True
-        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] in LOADERS:
-            return True
-        if isinstance(node, ast.Name) and node.id in CALLS:
-            return True
-        if isinstance(node, ast.Attribute) and (node.attr in METHODS or _is_search_path(node)):
-            return True
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            return True
-    return False
+def _loads(node: ast.AST) -> bool:
+    """Whether a node of a module may load what it does not name."""
+    if isinstance(node, ast.Import):
+        return any(alias.name.partition(".")[0] in LOADERS for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and (node.module or "").partition(".")[0] in LOADERS
+    if isinstance(node, ast.Name):
+        return node.id in CALLS
+    if isinstance(node, ast.Attribute):
+        return node.attr in METHODS or _is_search_path(node)
+    return isinstance(node, ast.keyword) and node.arg == "allow_pickle"
 
 
 def _is_search_path(node: ast.Attribute) -> bool:
     return node.attr in {"path", "modules"} and isinstance(node.value, ast.Name) and node.value.id == "sys"
-
-
-def _texts(module: ast.Module) -> Iterator[str]:
-    for node in ast.walk(module):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
 
 
 def _fragments(texts: Iterable[str]) -> Iterator[str]:
