@@ -1,14 +1,16 @@
 """Pictures are drawn once for the same numbers: the second judge of them finds them kept."""
 
-from concurrent.futures import Future
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pushforward.gate import loss
-from pushforward.judge import pictures
+from pushforward.judge import drawer, pictures
 from pushforward.judge.recall import Recall
+from pushforward.report import plots
 
 LEARNING = b"round,train,validation\n1,0.6,0.65\n2,0.5,0.62\n3,0.45,0.61\n"
 
@@ -17,25 +19,23 @@ class Drawers:
     """Stands for the processes that draw; draws at once, and counts them."""
 
     def __init__(self):
-        self.started = 0
+        self.started, self.closed = 0, 0
 
-    def __call__(self, *_, **__):
+    def __call__(self):
         self.started += 1
         return self
 
-    def submit(self, work, *args, **named):
-        done = Future()
-        done.set_result(work(*args, **named))
-        return done
+    def draw(self, *given, **named):
+        self.drawn = plots.draw(*given, **named)
 
-    def shutdown(self, **_):
-        pass
+    def close(self):
+        self.closed += 1
 
 
 @pytest.fixture
 def drawers(monkeypatch):
     found = Drawers()
-    monkeypatch.setattr(pictures, "ProcessPoolExecutor", found)
+    monkeypatch.setattr(pictures, "Drawer", found)
     return found
 
 
@@ -50,7 +50,7 @@ def case(tmp_path, learning=LEARNING):
     )
 
 
-def drawn(tmp_path, folder, p=0.4, learning=LEARNING):
+def drawn(tmp_path, folder, p=0.4, learning=LEARNING, drawer=None):
     y = np.array([0.0, 1.0] * 50)
     given = SimpleNamespace(
         y=y,
@@ -60,9 +60,9 @@ def drawn(tmp_path, folder, p=0.4, learning=LEARNING):
         loss=loss.LOSSES["logloss"],
         classes=(),
     )
-    painter = pictures.Painter(tmp_path / folder, lambda _: None)
-    painter.draw(case(tmp_path, learning), given)
-    painter.hang_up()
+    with pictures.Painter(tmp_path / folder, lambda _: None, drawer) as painter:
+        painter.draw(case(tmp_path, learning), given)
+        painter.hang_up()
     return {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
 
 
@@ -81,3 +81,52 @@ def test_another_code_that_draws_draws_anew(tmp_path, drawers, monkeypatch):
     monkeypatch.setattr(pictures, "version", lambda _: "another")
     drawn(tmp_path, "again")
     assert drawers.started == 2
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The processes that are begun."""
+    found, popen = [], subprocess.Popen
+
+    def begin(*words, **named):
+        found.append(popen(*words, **named))
+        return found[-1]
+
+    monkeypatch.setattr(drawer.subprocess, "Popen", begin)
+    return found
+
+
+def test_one_process_draws_what_is_drawn_here_and_is_gone_after(tmp_path, begun, drawers):
+    mine = drawer.Drawer()
+    beside = drawn(tmp_path, "beside", drawer=mine)
+    (process,) = begun
+    assert process.returncode is not None
+    (tmp_path / "server" / "answers").rename(tmp_path / "aside")
+    assert (drawn(tmp_path, "here"), drawers.started) == (beside, 1), "byte for byte"
+
+
+@pytest.mark.parametrize("tells", ["nothing", "what cannot be drawn"])
+def test_what_draws_ends_with_its_judge_and_no_verdict_with_it(tmp_path, begun, tells):
+    mine, said = drawer.Drawer(), []
+    if tells == "nothing":
+        begun[0].stdin.close()  # as the end of the judge does
+        assert begun[0].wait(timeout=60) == 0
+        mine.close()
+        return
+    painter = pictures.Painter(tmp_path, said.append, mine)
+    painter._kept = Recall(None, b""), "", tmp_path / "pictures.json"
+    with painter:
+        mine.draw("no numbers")
+        painter.hang_up()
+    assert said == ["the pictures could not be drawn"]
+    assert begun[0].returncode not in (None, 0)
+
+
+def test_what_draws_is_told_no_secret(begun, monkeypatch):
+    monkeypatch.setenv("PUSHFORWARD_SEAL", "open")
+    mine = drawer.Drawer()
+    environ = Path(f"/proc/{begun[0].pid}/environ")
+    told = environ.read_bytes() if environ.exists() else b""
+    mine.close()
+    assert b"PUSHFORWARD_SEAL" not in told
+    assert begun[0].returncode is not None

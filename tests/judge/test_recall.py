@@ -14,6 +14,19 @@ from pushforward.pipeline.revision import Revision
 
 
 @pytest.fixture
+def copied(monkeypatch):
+    """The roles of what is checked out."""
+    found, copy = [], Repository.copy
+
+    def noting(repository, folder, commit):
+        found.append(folder.name.partition("-")[0])
+        copy(repository, folder, commit)
+
+    monkeypatch.setattr(Repository, "copy", noting)
+    return found
+
+
+@pytest.fixture
 def kept(tmp_path):
     return Recall(tmp_path / "server" / ANSWERS, b"key")
 
@@ -116,7 +129,7 @@ class Served(Project):
         return sorted(self.notes.read_text().replace("one", "1").replace("two", "2").replace("six", "6"))
 
 
-def test_the_champion_is_asked_once_and_a_challenger_that_becomes_it_never_again(tmp_path, git):
+def test_the_champion_is_asked_once_and_a_challenger_that_becomes_it_never_again(tmp_path, git, copied):
     project = Served(tmp_path, git)
     if environment.at_hand() != environment.digest(Repository(project.root), "HEAD", LOCKS):
         pytest.skip("these tests run in an environment that the locks did not make")
@@ -126,7 +139,10 @@ def test_the_champion_is_asked_once_and_a_challenger_that_becomes_it_never_again
     project.recipe("two", 0.7)
     project.run()
     assert project.scored() == ["1", "2"]
+    assert sorted(copied) == ["challenger", "champion", "judge"]
+    copied.clear()
     assert project.scored() == ["2"], "on the default branch the challenger is asked whenever it is judged"
+    assert sorted(copied) == ["challenger", "judge"], "of a champion that is not asked the code is not needed"
     project.release("toy@v1.1.0")
     project.write("params.yaml", PARAMS.replace("depth: 1", "depth: 6"))
     project.recipe("six", 0.8)

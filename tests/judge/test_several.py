@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pushforward.gate.verdict import Verdict
-from pushforward.judge import several
+from pushforward.judge import question, several
 from pushforward.report.note import Context
 
 
@@ -48,7 +48,9 @@ def test_a_model_that_the_push_has_taken_out_is_asked_nothing(monkeypatch):
         project = SimpleNamespace(models=models)
         return SimpleNamespace(settings=SimpleNamespace(project=project, several=len(models) > 1))
 
-    monkeypatch.setattr(several, "Revision", revision)
-    asked = {name: several.models_of(None, SimpleNamespace(subject=name), "judge") for name in ("both", "less", "none")}
+    monkeypatch.setattr(question, "Revision", revision)
+    asked = {
+        name: question.models_of(None, SimpleNamespace(subject=name), "judge") for name in ("both", "less", "none")
+    }
     assert asked == {"both": ["a", "b"], "less": ["b"], "none": ["a", "b"]}
-    assert several.models_of(None, SimpleNamespace(subject="both"), "less") == [], "a judge of one model asks one"
+    assert question.models_of(None, SimpleNamespace(subject="both"), "less") == [], "a judge of one model asks one"

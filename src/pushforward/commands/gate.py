@@ -4,13 +4,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pushforward.commands import common
 from pushforward.errors import NOT_PROMOTED
 from pushforward.text import plain
+
+if TYPE_CHECKING:
+    from pushforward.gate.verdict import Verdict
+    from pushforward.judge.question import Question
+    from pushforward.report.note import Context
 
 
 @click.command(epilog=common.example("pushforward gate --plan"))
@@ -35,9 +40,7 @@ from pushforward.text import plain
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict, or the plan, as JSON.")
 def gate(plan: bool, ahead: bool, folder: Path, out: Path, strict: bool, as_json: bool, **pushed: Any) -> None:
     """Judge a hand-over against the champion, with the target branch's code, rules and holdout."""
-    from pushforward.judge import handover, judged, passed, question, several
-    from pushforward.judge import judge as evidence
-    from pushforward.report.terminal import terminal
+    from pushforward.judge import handover, question
 
     root = Path.cwd()
     if plan:
@@ -59,25 +62,52 @@ def gate(plan: bool, ahead: bool, folder: Path, out: Path, strict: bool, as_json
         if (package := question.code_of(root, judge)) is not None:
             environment = os.environ | {"PYTHONPATH": str(package), "PUSHFORWARD_JUDGE": judge}
             os.execve(sys.executable, [sys.executable, "-m", "pushforward", *sys.argv[1:]], environment)  # noqa: S606
-    if models := several.models_of(root, asked, judge):
-        found = several.judge_each(root, root / folder, asked, models, judge=judge, out=out, say=say)
-        verdict, context, level = several.together(found)
-    else:
-        work, golden = root / ".git" / "judge", out / common.GOLDEN
-        verdict, context, level = evidence.weigh(
-            root, root / folder, asked, judge=judge, work=work, say=say, pictures=out / "plots", golden=golden
-        )
-        passed.record(root, verdict, subject=asked.subject, level=level, golden=golden)
-    judged.store(out, verdict, context, level)
+    verdict, context = _weighed(root, root / folder, asked, judge, out, say)
     if as_json:
         click.echo(verdict.to_json())
     elif os.environ.get("CI"):
         click.echo(f"  {verdict.verdict}: {plain(verdict.reason)}")  # the report step shows the rest
     else:
+        from pushforward.report.terminal import terminal
+
         colored = common.colored()
         click.echo(terminal(verdict, context, color=colored), color=colored)
     if strict and verdict.verdict != "promote":
         sys.exit(NOT_PROMOTED)
+
+
+def _weighed(
+    root: Path, folder: Path, asked: "Question", judge: str, out: Path, say: Callable[[str], None]
+) -> "tuple[Verdict, Context]":
+    """The verdict on what was asked, and what its report tells beside it; both are left in `out`."""
+    from pushforward.judge import question
+    from pushforward.judge.early import early
+
+    if models := question.models_of(root, asked, judge):
+        from pushforward.judge import judged, several
+
+        found = several.judge_each(root, folder, asked, models, judge=judge, out=out, say=say)
+        verdict, context, level = several.together(found)
+    else:
+        golden, work = out / common.GOLDEN, root / question.WORK
+        with early(root, folder, asked, judge, work) as begun:
+            from pushforward.judge import judge as evidence  # the libraries take as long as what is begun
+            from pushforward.judge import judged, passed
+
+            verdict, context, level = evidence.weigh(
+                root,
+                folder,
+                asked,
+                judge=judge,
+                work=work,
+                say=say,
+                pictures=out / "plots",
+                golden=golden,
+                begun=begun,
+            )
+        passed.record(root, verdict, subject=asked.subject, level=level, golden=golden)
+    judged.store(out, verdict, context, level)
+    return verdict, context
 
 
 def _ahead(root: Path, out: Path, pushed: dict[str, Any], *, as_json: bool) -> None:

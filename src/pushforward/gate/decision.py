@@ -16,9 +16,9 @@ from pushforward import percent
 from pushforward.gate import guards, stats
 from pushforward.gate.case import Case
 from pushforward.gate.evidence import Evidence, problem_of
-from pushforward.gate.guards import AUC_MARGIN, GUARD_ALPHA
+from pushforward.gate.guards import AUC_MARGIN
 from pushforward.gate.loss import LOSSES
-from pushforward.gate.stats import Estimate, Floats
+from pushforward.gate.stats import GUARD_ALPHA, Estimate, Floats
 from pushforward.gate.verdict import DATA_TITLE, OFFSET_TITLE, Guard, Number, Outcome, Validation, Verdict, invalid
 from pushforward.text import ROW, figure, plural, signed
 

@@ -1,6 +1,6 @@
 """Guards of the gate, and the numbers beside the gated loss; pure. `decision` asks them all of a case.
 
-Each guard is at its own 5 %, for a pass needs every one of them.
+Each guard is at its own 5 % (`stats.GUARD_ALPHA`), for a pass needs every one of them.
 """
 
 import dataclasses
@@ -13,11 +13,10 @@ from pushforward.gate import loss as losses
 from pushforward.gate import stats
 from pushforward.gate.case import Case
 from pushforward.gate.evidence import MIN_CLUSTERS
-from pushforward.gate.stats import Estimate, Floats
+from pushforward.gate.stats import GUARD_ALPHA, Estimate, Floats
 from pushforward.gate.verdict import OFFSET_TITLE, Guard, Number, Slice
 from pushforward.text import figure, signed
 
-GUARD_ALPHA = 0.05
 AUC_MARGIN = 0.01
 # Less than this share of a gain left once the levels are refitted: the rest was level.
 MOSTLY_LEVEL = 0.5

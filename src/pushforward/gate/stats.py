@@ -24,6 +24,7 @@ ROUNDING, NOTHING = 1e-9, 1e-12
 BETWEEN_DEVICES = 2e-6
 KEPT_BITS = 2.0**28
 BINS = 10  # of equal width, of a calibration
+GUARD_ALPHA = 0.05  # the level of each guard
 
 
 @dataclass(frozen=True)

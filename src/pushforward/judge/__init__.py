@@ -1,8 +1,9 @@
 """The judge: the shell around the gate.
 
 `question` says what is asked and who judges it, `several` asks it of each of several models; `judge` weighs a hand-over
-against the version in use: a `case`, with its `probe`, `validation` month and the rows that `moved` there, `floor`,
-`losses`, `pictures` and `look`; `made` is the holdout that it is judged on, with the rows whose `growth` a change
+against the version in use: a `case`, with its `rival`, `probe`, `validation` month and the rows that `moved` there,
+`floor`, `losses`, `pictures` (by a `drawer`, whose process is `drawing`) and `look`; `early` begins what it will surely
+need; `made` is the holdout that it is judged on, with the rows whose `growth` a change
 brings, and `epochs` tell which of its keys are asked where there are no batches; `change` tells what of the judge a
 change touches and claims; `passed` keeps what passes, `records` says as what, `recorded` keeps what people read of
 anything, and `shown` what a comment shows of it; `handover` reads what the pushed code's run left, as hostile data;

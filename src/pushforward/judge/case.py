@@ -22,9 +22,8 @@ from pushforward.judge.question import Question
 from pushforward.judge.recall import Recall
 from pushforward.judge.score import Command, Pair
 from pushforward.judge.waiting import window_of
-from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.revision import Revision, manifest_of, model_digest
+from pushforward.pipeline.revision import Revision
 from pushforward.registry import tags as registry
 from pushforward.settings import GateRules, ModelContract, Settings
 
@@ -116,7 +115,7 @@ class Case:
     @property
     def asks(self) -> bool:
         """Whether the pushed code is asked here once more; what a server has adopted was asked, and probed, before."""
-        return self.trusted and not self.question.adopted
+        return self.question.asks
 
     @cached_property
     def gate(self) -> GateRules:
@@ -169,65 +168,17 @@ class Case:
         """What a checkout of another version says of this model."""
         return settings.load(root).of(self.contract.name)
 
-    def champion_root(self, champion: registry.Registered) -> tuple[Path, dict[str, Any]]:
-        """A checkout of the champion with its model, and its manifest; refused where it is not what was tagged."""
-        root = self.checkout("champion", champion.commit)
-        theirs = self.settings_in(root)
-        if not theirs.score:
-            raise PushforwardError(
-                f"{champion.name} has no score command (it is of level {theirs.level}), so it cannot be asked",
-                next="give the model another name: it begins again, and is compared with nothing",
-            )
-        contract = theirs.contract
-        pipeline.fetch(root, contract.path, *([contract.validation] if contract.validation else []))
-        recorded = registry.record(self.repository.git("cat-file", "tag", champion.tag).text)
-        found = model_digest(root / contract.path)
-        if recorded.get("model") != found:
-            said = str(recorded.get("model"))[:12]
-            raise PushforwardError(
-                f"the model of {champion.name} has SHA-256 {found[:12]}…, its tag says {said}…",
-                next=f"git show {champion.name}",
-            )
-        return root, manifest_of(root / contract.path)
-
-    def score_champion(
-        self, champion: registry.Registered, root: Path, holdout: Path, keys: pl.Series
-    ) -> honesty.Floats:
-        """What the champion, asked by its own code, predicts."""
-        out, theirs = self.scratch("champion", holdout), self.settings_in(root)
-        if theirs.contract.classes != self.contract.classes:
-            raise PushforwardError(
-                f"{champion.name} tells other classes than the settings: "
-                f"{', '.join(theirs.contract.classes) or 'none'}",
-                next="give the model another name: it begins again, and is compared with nothing",
-            )
-        if theirs.contract.events and not self.contract.events:
-            raise PushforwardError(
-                f"{champion.name} scores with events, and the holdout has none any more",
-                next="keep {events} in score until another version is in use",
-            )
-        told = self.told(theirs, holdout)
-        kept, name = self.recall, self._name(champion.commit, root / theirs.contract.path, holdout, told)
-        if kept.find(name, out):
-            self.say(f"champion {champion.name}: its predictions of these rows are kept")
-            return self.predictions(out, keys)
-        self.say(f"champion {champion.name}, scored by its own code")
-        self.score(theirs, root, champion.commit, holdout, [Pair(told, out)])
-        found = self.predictions(out, keys)
-        kept.keep(name, out)
-        return found
-
     def keep(self, holdout: Path, out: Path) -> None:
         """Keep what the judge has made the subject answer, for when it is the champion."""
         told = self.told(self.asked, holdout)
-        self.recall.keep(self._name(self.subject.commit, self.read.part / handover.MODEL, holdout, told), out)
+        self.recall.keep(self.named(self.subject.commit, self.read.part / handover.MODEL, holdout, told), out)
 
     @cached_property
     def recall(self) -> Recall:
         """The predictions that the judge has kept."""
         return recall.of(self.repository.path)
 
-    def _name(self, commit: str, model: Path, holdout: Path, told: Path | None) -> str:
+    def named(self, commit: str, model: Path, holdout: Path, told: Path | None) -> str:
         """What predictions of the rows in `holdout` are known by; "" where no lock says with what they are made."""
         rows = table.place(holdout, holdouts.ROWS, self.contract.holdout)
         revision = Revision(self.repository, commit, self.contract.name)

@@ -1,9 +1,9 @@
 """What the judge weighs: the hand-over, the holdout, the champion's own predictions. The shell around the gate."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ from pushforward.judge.change import (
     recipe_of,
     touched_by,
 )
+from pushforward.judge.early import Early, early
 from pushforward.judge.growth import grown
 from pushforward.judge.look import Rows, look
 from pushforward.judge.made import Made
 from pushforward.judge.pictures import Painter
 from pushforward.judge.probe import probe
-from pushforward.judge.question import Question, checkouts
+from pushforward.judge.question import Question
+from pushforward.judge.rival import Rival
 from pushforward.judge.validation import clusters_of, validation
 from pushforward.judge.waiting import window_of
 from pushforward.pipeline import fitted
@@ -207,14 +209,29 @@ def weigh(
     say: Callable[[str], None],
     pictures: Path | None = None,
     golden: Path | None = None,
+    begun: Early | None = None,
 ) -> tuple[Verdict, Context, registry.Level]:
     """Judge the hand-over in `folder` with the code, the rules and the holdout of the commit `judge`.
 
     Of a pull request nothing is run; a commit on the default branch scores the holdout again. Gives the verdict, what
     the report tells beside it, and which part of the version number a promotion would raise. `work` holds what is made
     on the way, `pictures` gets those of the validation month, the file `golden` some predictions of what passed on the
-    default branch, by which whoever serves it can tell that it is the model that was judged.
+    default branch, by which whoever serves it can tell that it is the model that was judged. `begun` is what was begun
+    before this was asked.
     """
+    if begun is None:
+        with early(root, handover.part(folder, question.model), question, judge, work) as begun:
+            return weigh(
+                root,
+                folder,
+                question,
+                judge=judge,
+                work=work,
+                say=say,
+                pictures=pictures,
+                golden=golden,
+                begun=begun,
+            )
     started = time.monotonic()
     hearing = _begin(root, question, judge)
     then = ""
@@ -223,14 +240,14 @@ def weigh(
             verdict = hearing.measure(folder, golden)
         else:
             read = hearing.take(folder)
-            with checkouts(hearing.judge.repository, work) as checkout:
+            with begun.checkouts as checkout:
                 about = question, hearing.judge, hearing.subject, hearing.known
                 case = Case(*about, read, hearing.mode, checkout, say)
                 if hearing.rules.self_scored:
                     verdict, hearing.context, hearing.level = self_scored.answer(case, hearing.context, golden)
                 else:
-                    painter = Painter(pictures, say)
-                    verdict, hearing.context, hearing.level = _answer(case, hearing.context, painter, golden)
+                    with Painter(pictures, say, begun.drawer) as painter:
+                        verdict, hearing.context, hearing.level = _answer(case, hearing.context, painter, golden)
             hearing.name()
     except PushforwardError as failed:
         if failed.exit_code == TOOL:
@@ -294,26 +311,24 @@ def _answer(
     contract = case.contract
     made = Made(case)
     holdout = made.holdout
-    rows, events, labels = holdouts.tables(holdout, case.rules)
-    keys = labels[contract.key]
-    unsound, doubts = _sound(case, made, rows, labels)
-    if unsound:
-        raise PushforwardError(unsound)
-    challenger, clean = made.answers(labels), made.trained_without(keys)
-    manifest = manifest_of(case.read.part / handover.MODEL)
-    theirs: Any = None
-    champion_manifest: dict[str, Any] = {}
-    with ThreadPoolExecutor(1) as beside:
+    with contextlib.ExitStack() as beside:
+        rival = beside.enter_context(Rival(case, case.champion, holdout)) if case.champion else None
+        rows, events, labels = holdouts.tables(holdout, case.rules)
+        keys = labels[contract.key]
+        unsound, doubts = _sound(case, made, rows, labels)
+        if unsound:
+            raise PushforwardError(unsound)
+        challenger, clean = made.answers(labels), made.trained_without(keys)
+        manifest = manifest_of(case.read.part / handover.MODEL)
+        found = rival.found() if rival else None
         # Scoring waits for a child process, most of it for one of the cores.
-        scored = None
-        if case.champion is not None:
-            champion_root, champion_manifest = case.champion_root(case.champion)
-            scored = beside.submit(case.score_champion, case.champion, champion_root, holdout, keys)
-            if events is not None and len(events) > 1:
-                scored.result()  # of so many, memory is scarcer than cores
-        panel = validation(case, painter, manifest, champion_manifest)
+        scored = rival.scored(found, keys) if rival and found else None
+        if scored and events is not None and len(events) > 1:
+            scored.result()  # of so many, memory is scarcer than cores
+        panel = validation(case, painter, manifest, found)
         answers = probe(case, holdout, rows, events)
         theirs = scored.result() if scored else None
+    champion_manifest = found.manifest if found else {}
     if case.asks and not answers.wrong:
         challenger = case.predictions(case.scratch("challenger", holdout), keys)
         case.keep(holdout, case.scratch("challenger", holdout))

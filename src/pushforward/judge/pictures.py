@@ -3,10 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +11,23 @@ from pushforward.gate import loss as losses
 from pushforward.gate.evidence import Evidence
 from pushforward.gate.loss import Loss
 from pushforward.judge.case import Case
+from pushforward.judge.drawer import Drawer, DrawingError
 from pushforward.judge.recall import Recall
 from pushforward.pipeline.lock import METRICS
 from pushforward.pipeline.revision import sha256
 from pushforward.report import plots
 
-DRAW_SECONDS = 60.0
 DRAWN_BY = ("report", "gate", "text.py")  # what of this package a picture follows from
 
 
 class Painter:
-    """Draws the pictures of the validation month into `folder`; none without one."""
+    """Draws the pictures of the validation month into `folder`; none without one.
 
-    def __init__(self, folder: Path | None, say: Callable[[str], None]) -> None:
-        self.folder, self._say = folder, say
-        self._process: ProcessPoolExecutor | None = None
-        self._drawn: Future[dict[str, bytes]] | None = None
+    By the `drawer` that was begun, or one that begins when there is something to draw. To be left, whatever comes.
+    """
+
+    def __init__(self, folder: Path | None, say: Callable[[str], None], drawer: Drawer | None = None) -> None:
+        self.folder, self._say, self._drawer = folder, say, drawer
         self._kept: tuple[Recall, str, Path] | None = None  # where they are to be kept, under which name, by which file
 
     def draw(self, case: Case, evidence: Evidence) -> None:
@@ -50,27 +48,31 @@ class Painter:
             self._put({file: text.encode() for file, text in json.loads(place.read_bytes()).items()})
             return
         self._kept = kept, name, place
-        # In a process of its own: what draws them is a whole browser engine, and no verdict may die of it.
-        self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        if self._drawer is None:
+            self._drawer = Drawer()
         learning, importance = tables["learning.csv"], tables["importance.csv"]
-        self._drawn = self._process.submit(plots.draw, *given, loss=loss, learning=learning, importance=importance)
+        self._drawer.draw(*given, loss=loss, learning=learning, importance=importance)
 
     def hang_up(self) -> None:
         """Put the pictures where they were asked for."""
-        if self.folder is None or self._process is None or self._drawn is None:
+        if self._drawer is None or self._kept is None:
             return
         try:
-            drawn = self._drawn.result(timeout=DRAW_SECONDS)
-        except (BrokenProcessPool, TimeoutError):
+            drawn = self._drawer.drawn
+        except DrawingError:
             self._say("the pictures could not be drawn")
             return
-        finally:
-            self._process.shutdown(wait=False, cancel_futures=True)
         self._put(drawn)
-        if self._kept is not None:
-            kept, name, place = self._kept
-            place.write_text(json.dumps({file: picture.decode() for file, picture in drawn.items()}))
-            kept.keep(name, place)
+        kept, name, place = self._kept
+        place.write_text(json.dumps({file: picture.decode() for file, picture in drawn.items()}))
+        kept.keep(name, place)
+
+    def __enter__(self) -> "Painter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawer is not None:
+            self._drawer.close()
 
     def _put(self, drawn: Mapping[str, bytes]) -> None:
         if self.folder is None:

@@ -1,9 +1,9 @@
 """The question that a push asks of the judge: what is to be judged, and by which commit. `gate` asks it here first."""
 
-import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from pushforward.git.refs import PULLS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.pipeline.checkout import OWN, checkout
 from pushforward.pipeline.revision import Revision
-from pushforward.pipeline.storage import storage
+from pushforward.pipeline.storage import Storage, storage
 
 PACKAGE = "src/pushforward/"
+WORK = ".git/judge"  # where the judge's checkouts lie, and what it makes on the way
+AT_ONCE = 2  # checkouts
 ADOPTED = "PUSHFORWARD_ADOPTED"  # told by a server to the judge of a push whose tree a pull request has run
 
 
@@ -35,6 +37,11 @@ class Question:
     pull: int | None = None
     model: str = ""
     adopted: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether the pushed code is asked here once more; what a server has adopted was asked, and probed, before."""
+        return self.event == "push" and not self.adopted
 
 
 def ask(root: Path, head: str, event: str, ref: str, pull: int | None, merge: str = "") -> Question:
@@ -61,7 +68,7 @@ def ask(root: Path, head: str, event: str, ref: str, pull: int | None, merge: st
             )
         pull = max(mine)
     merge = f"{PULLS}{pull}/merge"
-    repository.remote("fetch", "-q", forge.name, f"+{merge}:{merge}")
+    repository.remote("fetch", "-q", "--no-auto-maintenance", forge.name, f"+{merge}:{merge}")
     return _tried(repository, head, event, ref, pull, merge)
 
 
@@ -96,6 +103,23 @@ def judge_of(root: Path, question: Question, before: str = "") -> str:
     return head
 
 
+def models_of(root: Path, question: Question, judge: str) -> list[str]:
+    """The models that the commit `judge` asks of what was pushed, none where there is one alone.
+
+    One that the pushed commit has taken out of its settings is asked nothing: that it has is told as a change of the
+    judge's settings.
+    """
+    repository = Repository(root)
+    known = Revision(repository, judge).settings
+    if not known.several:
+        return []
+    try:
+        there = Revision(repository, question.subject).settings.project.models
+    except PushforwardError:
+        return list(known.project.models)  # it says why, of each
+    return [name for name in known.project.models if name in there] or list(known.project.models)
+
+
 def code_of(root: Path, judge: str) -> Path | None:
     """The folder with the judge's own package, where the project carries one that is not what is checked out."""
     repository = Repository(root)
@@ -103,23 +127,55 @@ def code_of(root: Path, judge: str) -> Path | None:
     here = {path: blob for path, blob in repository.tree("HEAD").items() if path.startswith(PACKAGE)}
     if f"{PACKAGE}__main__.py" not in own or own == here:
         return None
-    with checkouts(repository, root / ".git" / "judge-code") as give:
+    with Checkouts(repository, root / ".git" / "judge-code") as give:
         return give("judge", judge) / PACKAGE.split("/")[0]
 
 
-@contextlib.contextmanager
-def checkouts(repository: Repository, work: Path) -> Iterator[Callable[[str, str], Path]]:
+class Checkouts:
     """Gives a checkout of any revision for one role, as a folder of `work` that shares the repository's objects.
 
-    Two roles of one revision are two folders: the judge's holds another lock and other months than the commit.
+    Two roles of one revision are two folders: the judge's holds another lock and other months than the commit. What is
+    surely asked for can be begun before: it is made beside, and what goes wrong is told to whoever asks for it.
     """
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    known = storage(repository.path)
 
-    def give(role: str, revision: str) -> Path:
-        commit = repository.commit(revision)
-        folder = work / f"{role}-{commit[:12]}"
-        return folder if folder.exists() else checkout(repository, commit, folder, storage=known)
+    def __init__(self, repository: Repository, work: Path) -> None:
+        self._repository, self._work = repository, work
+        self._turn = threading.RLock()
+        self._known: Storage | None = None
+        self._made: dict[tuple[str, str], Future[Path]] = {}
+        self._beside = ThreadPoolExecutor(AT_ONCE)
 
-    yield give
+    def __enter__(self) -> "Checkouts":
+        self._storage()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, role: str, commit: str) -> None:
+        """Begin with one that will be asked for."""
+        with self._turn:
+            if (role, commit) not in self._made:
+                self._made[role, commit] = self._beside.submit(self._checkout, role, commit)
+
+    def __call__(self, role: str, revision: str) -> Path:
+        """The folder of a revision for a role."""
+        commit = self._repository.commit(revision)
+        self.begin(role, commit)
+        return self._made[role, commit].result()
+
+    def close(self) -> None:
+        """Have nothing made any more when this comes back."""
+        self._beside.shutdown(cancel_futures=True)
+
+    def _checkout(self, role: str, commit: str) -> Path:
+        return checkout(self._repository, commit, self._work / f"{role}-{commit[:12]}", storage=self._storage())
+
+    def _storage(self) -> Storage:
+        """Where the project keeps its data; the first that asks empties the folder."""
+        with self._turn:
+            if self._known is None:
+                shutil.rmtree(self._work, ignore_errors=True)
+                self._work.mkdir(parents=True)
+                self._known = storage(self._repository.path)
+            return self._known

@@ -9,13 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pushforward.errors import PushforwardError
 from pushforward.gate.verdict import Verdict, lands
-from pushforward.git.repository import Repository
 from pushforward.judge import handover, judged, passed
 from pushforward.judge.judge import weigh
-from pushforward.judge.question import Question
-from pushforward.pipeline.revision import Revision
+from pushforward.judge.question import WORK, Question
 from pushforward.registry.tags import Level
 from pushforward.report.note import Context
 
@@ -30,23 +27,6 @@ class Judged(NamedTuple):
     verdict: Verdict
     context: Context
     level: Level
-
-
-def models_of(root: Path, question: Question, judge: str) -> list[str]:
-    """The models that the commit `judge` asks of what was pushed, none where there is one alone.
-
-    One that the pushed commit has taken out of its settings is asked nothing: that it has is told as a change of the
-    judge's settings.
-    """
-    repository = Repository(root)
-    known = Revision(repository, judge).settings
-    if not known.several:
-        return []
-    try:
-        there = Revision(repository, question.subject).settings.project.models
-    except PushforwardError:
-        return list(known.project.models)  # it says why, of each
-    return [name for name in known.project.models if name in there] or list(known.project.models)
 
 
 def judge_each(
@@ -69,7 +49,7 @@ def judge_each(
             folder,
             asked,
             judge=judge,
-            work=root / ".git" / "judge",
+            work=root / WORK,
             say=say,
             pictures=part / "plots",
             golden=part / GOLDEN,

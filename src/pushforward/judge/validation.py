@@ -12,7 +12,9 @@ from pushforward.gate.evidence import Evidence
 from pushforward.judge import moved, score
 from pushforward.judge.case import Case
 from pushforward.judge.pictures import Painter
+from pushforward.judge.rival import Found
 from pushforward.pipeline.revision import Revision, validation_month
+from pushforward.registry.tags import Registered
 from pushforward.report.note import Moved
 
 
@@ -39,7 +41,11 @@ def _month(manifest: dict[str, Any], revision: Revision) -> str:
     return revision.batches[-revision.settings.gate.window - 1]
 
 
-def validation(case: Case, painter: Painter, manifest: dict[str, Any], champion: dict[str, Any]) -> Panel:
+def _month_of(case: Case, version: Registered, champion: Found) -> str:
+    return _month(champion.manifest, Revision(case.repository, version.commit, case.subject.model))
+
+
+def validation(case: Case, painter: Painter, manifest: dict[str, Any], champion: Found | None) -> Panel:
     """Numbers on the validation month: paired where the champion has the same rows, else the challenger's alone."""
     contract, month = case.contract, _month(manifest, case.subject)
     path = case.read.validation
@@ -49,12 +55,10 @@ def validation(case: Case, painter: Painter, manifest: dict[str, Any], champion:
     slices = [name for name in case.gate.slices if name != contract.label]
     table = score.read_validation(path, contract, month, slices)
     mine, theirs = score.matrix(table, contract.predicted), None
-    before = case.champion and _month(champion, Revision(case.repository, case.champion.commit, case.subject.model))
-    if case.champion is not None and before == month:
-        root = case.checkout("champion", case.champion.commit)
-        model = case.settings_in(root).contract
-        if model.validation and (root / model.validation).is_file():
-            other = score.read_validation(root / model.validation, model, month, slices)
+    if case.champion is not None and champion is not None and _month_of(case, case.champion, champion) == month:
+        model = champion.settings.contract
+        if model.validation and (champion.root / model.validation).is_file():
+            other = score.read_validation(champion.root / model.validation, model, month, slices)
             if model.classes == contract.classes and other[model.key].to_list() == table[contract.key].to_list():
                 # The labels of a version; those of the hand-over are its own words.
                 table, theirs = other, score.matrix(other, model.predicted)

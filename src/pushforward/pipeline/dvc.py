@@ -402,7 +402,7 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
     What the cache holds is copied and hashed here: to start DVC for it would take longer than all the rest of a judge.
     """
     stages = _stages(root) if targets else {}
-    targets = tuple(target for target in targets if not _from_cache(root, target, stages))
+    targets = tuple(target for target in targets if not from_cache(root, target, stages))
     if not targets:
         return
     listener = Listener(say)
@@ -414,20 +414,23 @@ def fetch(root: Path, *targets: str, say: Any = print) -> None:
         raise PushforwardError(f"DVC: {listener.complaints[0]}", next="pushforward check", exit_code=TOOL)
 
 
-def _from_cache(root: Path, target: str, stages: Mapping[str, Any]) -> bool:
-    """Copy the out `target` from the cache of the project in `root`; False where the cache does not have all of it."""
+def from_cache(root: Path, target: str, stages: Mapping[str, Any], cache: Path | None = None) -> bool:
+    """Copy the out `target` of `stages` from the cache into `root`; False where the cache does not have all of it.
+
+    That of the project in `root`, unless another one is named: then `root` may be any folder.
+    """
     found = [out for entry in stages.values() for out in entry.get("outs", []) if out["path"] == target]
     if len(found) != 1 or found[0].get("hash") != "md5":
         return False
-    cache, oid = Store(storage(root).cache), str(found[0]["md5"])
-    whole = cache.content(oid)
+    store, oid = Store(cache or storage(root).cache), str(found[0]["md5"])
+    whole = store.content(oid)
     if whole is None:
         return False
     if not oid.endswith(LISTING):
         files.write(root, target, whole)
         return True
     wanted = members(oid, whole)
-    parts = {name: content for name, one in wanted.items() if (content := cache.content(one)) is not None}
+    parts = {name: content for name, one in wanted.items() if (content := store.content(one)) is not None}
     if len(parts) < len(wanted):
         return False
     for name, content in parts.items():

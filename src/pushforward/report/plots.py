@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.gate import stats
-from pushforward.gate.guards import GUARD_ALPHA
 from pushforward.gate.loss import Loss
-from pushforward.gate.stats import BINS, Floats
+from pushforward.gate.stats import BINS, GUARD_ALPHA, Floats
 from pushforward.report.vega import (
     COLORS,
     INK,
