@@ -6,7 +6,8 @@ stop: a jump of the AUC too good to be true asks for a person.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.uint32]
 # Events in order, part by part, of which no more than one is in memory.
 Told = Sequence[pl.LazyFrame]
 # Scores the rows with the events of the first file, leaves its predictions in the second; in the order of the rows.
@@ -112,51 +114,162 @@ def perturbed(
     their bytes and their order; later ones follow, ordered by `known_at`. Of a `part` of all events values and moments
     are those of that part: parts that follow each other in time still do.
     """
-    chosen = changeable(events.columns, keys.name) if parts is None else parts
-    at = _microseconds(events[KNOWN_AT])
-    moment = _moment(instant)
-    is_later = (at > moment).fill_null(value=False)
-    earlier, later = events.filter(~is_later), events.filter(is_later)
-    if later.is_empty() and not part.last:
-        return events  # what comes after it in the other parts is theirs
-    random = np.random.default_rng([moment % 2**63, part.place] if part.place else moment % 2**63)
-    first, end = (int(one or moment) for one in (at.min(), at.max()))  # type: ignore[arg-type]
-    begin = max(first - SECOND, moment) if part.place else moment
-    span = max(end - begin, 0) + (DAY if part.last else SECOND)
-    if WHICH in chosen:
-        later = _other_events(events, later, keys, random)
-    replaced = [
-        _moments(later, begin, span, random) if column == KNOWN_AT else _others(later[column], events[column], random)
-        for column in chosen
-        if column != WHICH
-    ]
-    later = later.with_columns(replaced)
-    if WHICH in chosen and KNOWN_AT not in chosen:
-        # An event that was drawn from the time before must not stay there.
-        stays = (_microseconds(later[KNOWN_AT]) > moment).fill_null(value=False)
-        later = later.with_columns(later[KNOWN_AT].zip_with(stays, _moments(later, begin, span, random)))
-    return pl.concat([earlier, later.sort(KNOWN_AT, maintain_order=True)])
+    return _Known(events).perturbed(instant, keys, parts, part)
+
+
+class _Drawn(NamedTuple):
+    """What comes after an instant: places of events, the last of which are told about `keys`, where there are some."""
+
+    places: Places
+    keys: pl.Series | None = None
+
+
+class _Known:
+    """A part of all events, and what of it replacing needs at whatever instant; found once, for there are several."""
+
+    def __init__(self, events: pl.DataFrame) -> None:
+        self.events, self.at = events, _microseconds(events[KNOWN_AT])
+        self._coded: dict[str, tuple[pl.Series, Places]] = {}
+
+    def perturbed(self, instant: datetime, keys: pl.Series, parts: Sequence[str] | None, part: Part) -> pl.DataFrame:
+        """What the function of this name gives."""
+        chosen = self._chosen(keys.name, parts)
+        moment = _moment(instant)
+        is_later = (self.at > moment).fill_null(value=False)
+        later = np.flatnonzero(is_later.to_numpy()).astype(np.uint32)
+        if not len(later) and not part.last:
+            return self.events  # what comes after it in the other parts is theirs
+        random = np.random.default_rng([moment % 2**63, part.place] if part.place else moment % 2**63)
+        drawn = self._other_events(later, keys, random) if WHICH in chosen else _Drawn(later)
+        others = {
+            column: self._others(column, drawn.places, random)
+            for column in self.of_values(keys.name, parts)
+            if len(self.values(column)[0]) > 1
+        }
+        known = self.events[KNOWN_AT].gather(drawn.places)
+        if KNOWN_AT in chosen:
+            known = self._moments(len(known), moment, part, random)
+        elif WHICH in chosen:
+            # An event that was drawn from the time before must not stay there.
+            known = known.zip_with(is_later.gather(drawn.places), self._moments(len(known), moment, part, random))
+        return pl.concat([self.events.filter(~is_later), self._told(drawn, others, known, keys.name)])
+
+    def _chosen(self, key: str, parts: Sequence[str] | None) -> Sequence[str]:
+        return changeable(self.events.columns, key) if parts is None else parts
+
+    def of_values(self, key: str, parts: Sequence[str] | None) -> list[str]:
+        """The columns, of those that are to be replaced, in which values are replaced by others of the column."""
+        return [name for name in self._chosen(key, parts) if name not in {KNOWN_AT, WHICH}]
+
+    def values(self, column: str) -> tuple[pl.Series, Places]:
+        """Each value that occurs in a column, null among them, and where among these the value of each event is."""
+        if column not in self._coded:
+            found = self.events[column].unique(maintain_order=True)
+            places = found.to_frame("value").with_row_index("place")
+            own = self.events.select(value=column).join(
+                places, on="value", how="left", nulls_equal=True, maintain_order="left"
+            )
+            self._coded[column] = found, own["place"].to_numpy()
+        return self._coded[column]
+
+    def _told(self, drawn: _Drawn, others: Mapping[str, Places], known: pl.Series, key: str) -> pl.DataFrame:
+        """The events that come after an instant, in the order of their moments `known`; `others` are places of values.
+
+        A column that is in neither, such as one of a single value, keeps what it is.
+        """
+        order = np.argsort(known.to_physical().to_numpy(), kind="stable").astype(np.uint32)
+
+        def column(name: str) -> pl.Series:
+            if name == KNOWN_AT:
+                return known.gather(order)
+            if name in others:
+                return self.values(name)[0].gather(others[name][order])
+            if name == key and drawn.keys is not None:
+                kept = self.events[name].gather(drawn.places[: -len(drawn.keys)])
+                return kept.append(drawn.keys).gather(order)
+            return self.events[name].gather(drawn.places[order])
+
+        return pl.DataFrame([column(name) for name in self.events.columns])
+
+    def _other_events(self, later: Places, keys: pl.Series, random: np.random.Generator) -> _Drawn:
+        """A part of `later` taken away, and twice as many drawn from all events put in, about other keys."""
+        gone = random.choice(len(later), len(later) // SHARE, replace=False)
+        kept = np.ones(len(later), dtype=bool)
+        kept[gone] = False
+        strangers = random.integers(0, self.events.height, 2 * len(gone) + 1)
+        places = np.concatenate([later[kept], strangers.astype(np.uint32)])
+        if keys.name not in self.events.columns or not len(keys):
+            return _Drawn(places)
+        about = keys.gather(random.integers(0, len(keys), len(strangers)))
+        return _Drawn(places, about.cast(self.events.schema[keys.name]))
+
+    def _others(self, column: str, places: Places, random: np.random.Generator) -> Places:
+        """For each of the events at `places` where another value of that column is."""
+        values, own = self.values(column)
+        other = own[places] + random.integers(1, len(values), len(places))
+        other -= len(values) * (other >= len(values))
+        return other.astype(np.uint32)
+
+    def _moments(self, count: int, moment: int, part: Part, random: np.random.Generator) -> pl.Series:
+        """Moments after `moment`, whole seconds away from it, in the type that `known_at` has."""
+        first, end = (int(one or moment) for one in (self.at.min(), self.at.max()))  # type: ignore[arg-type]
+        begin = max(first - SECOND, moment) if part.place else moment
+        span = max(end - begin, 0) + (DAY if part.last else SECOND)
+        kind = self.events.schema[KNOWN_AT]
+        zone = kind.time_zone if isinstance(kind, pl.Datetime) else None
+        drawn = begin + SECOND * random.integers(1, span // SECOND + 1, count)
+        return pl.Series(KNOWN_AT, drawn).cast(pl.Datetime("us")).dt.replace_time_zone(zone).cast(kind)
 
 
 def write_perturbed(
     events: Told, instant: datetime, keys: pl.Series, path: Path, parts: Sequence[str] | None = None
 ) -> None:
     """Leave all events with the future replaced at `path`; as they are where `parts` is empty."""
+    _write_each(events, [(instant, path)], keys, parts)
 
-    def made(place: int) -> pl.DataFrame:
-        table = events[place].collect()
-        of_all = Part(place, last=place + 1 == len(events))
-        return table if parts == [] else perturbed(table, instant, keys, parts, of_all)
 
+def _write_each(
+    events: Told, asked: Sequence[tuple[datetime, Path]], keys: pl.Series, parts: Sequence[str] | None = None
+) -> None:
+    """The same for several instants, each with its path: a part of the events is read once for all of them."""
     if len(events) == 1:
-        made(0).write_parquet(path)
+        _write_part(events[0], Part(), asked, keys, parts)
         return
-    pieces = [path.with_name(f"{path.stem}-{place}{path.suffix}") for place in range(len(events))]
-    for place, piece in enumerate(pieces):
-        made(place).write_parquet(piece)
-    pl.concat([pl.scan_parquet(piece, glob=False) for piece in pieces]).sink_parquet(path)
-    for piece in pieces:
-        piece.unlink()
+    pieces = {path: [_piece(path, place) for place in range(len(events))] for _, path in asked}
+    for place, told in enumerate(events):
+        part = Part(place, last=place + 1 == len(events))
+        _write_part(told, part, [(instant, pieces[path][place]) for instant, path in asked], keys, parts)
+    for path, written in pieces.items():
+        pl.concat([pl.scan_parquet(piece, glob=False) for piece in written]).sink_parquet(path)
+        for piece in written:
+            piece.unlink()
+
+
+def _write_part(
+    told: pl.LazyFrame,
+    part: Part,
+    asked: Sequence[tuple[datetime, Path]],
+    keys: pl.Series,
+    parts: Sequence[str] | None,
+) -> None:
+    """One part for each instant: side by side where it is all there is, else one after the other, for the memory."""
+    known = _Known(told.collect())
+    whole = part == Part()
+
+    def write(one: tuple[datetime, Path]) -> None:
+        instant, path = one
+        made = known.events if parts == [] else known.perturbed(instant, keys, parts, part)
+        # Read once and taken away: what is quick to write, and known to every reader of parquet.
+        made.write_parquet(path, compression="snappy", statistics=False)
+
+    with ThreadPoolExecutor(pl.thread_pool_size() if whole else 1) as pool:
+        if whole:
+            list(pool.map(known.values, known.of_values(keys.name, parts)))
+        list(pool.map(write, asked))
+
+
+def _piece(path: Path, place: int) -> Path:
+    return path.with_name(f"{path.stem}-{place}{path.suffix}")
 
 
 def changeable(columns: Sequence[str], key: str) -> list[str]:
@@ -187,10 +300,11 @@ def trials(
     if not applies(events):
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for place, instant in enumerate(instants(rows, time, count)):
-        found.append(Trial(instant, folder / f"{place}-events.parquet", folder / f"{place}{suffix}"))
-        write_perturbed(events, instant, rows[key], found[-1].told)
+    found = [
+        Trial(instant, folder / f"{place}-events.parquet", folder / f"{place}{suffix}")
+        for place, instant in enumerate(instants(rows, time, count))
+    ]
+    _write_each(events, [(trial.instant, trial.told) for trial in found], rows[key])
     return found
 
 
@@ -293,39 +407,6 @@ def _source(parts: list[str], changes: Callable[[list[str]], bool]) -> str:
         half = parts[: len(parts) // 2]
         parts = half if changes(half) else parts[len(parts) // 2 :]
     return parts[0] if changes(parts) else SEVERAL
-
-
-def _other_events(
-    events: pl.DataFrame, later: pl.DataFrame, keys: pl.Series, random: np.random.Generator
-) -> pl.DataFrame:
-    """A part of `later` taken away, and twice as many drawn from all events put in, about other keys."""
-    gone = random.choice(later.height, later.height // SHARE, replace=False)
-    kept = np.ones(later.height, dtype=bool)
-    kept[gone] = False
-    strangers = events[random.integers(0, events.height, 2 * len(gone) + 1)]
-    if keys.name in strangers.columns and len(keys):
-        drawn = keys.gather(random.integers(0, len(keys), strangers.height)).cast(strangers.schema[keys.name])
-        strangers = strangers.with_columns(drawn)
-    return pl.concat([later.filter(pl.Series(kept)), strangers])
-
-
-def _others(column: pl.Series, pool: pl.Series, random: np.random.Generator) -> pl.Series:
-    """For each value another one that occurs in `pool`, null among them; a column of one value stays as it is."""
-    values = pool.unique(maintain_order=True)
-    if len(values) < 2 or not len(column):
-        return column
-    places = values.to_frame("value").with_row_index("place")
-    own = column.to_frame("value").join(places, on="value", how="left", nulls_equal=True, maintain_order="left")
-    step = random.integers(1, len(values), len(column))
-    return values.gather((own["place"].to_numpy() + step) % len(values)).alias(column.name)
-
-
-def _moments(later: pl.DataFrame, moment: int, span: int, random: np.random.Generator) -> pl.Series:
-    """Moments after `moment`, whole seconds away from it, in the type that `known_at` has."""
-    kind = later.schema[KNOWN_AT]
-    zone = kind.time_zone if isinstance(kind, pl.Datetime) else None
-    drawn = moment + SECOND * random.integers(1, span // SECOND + 1, later.height)
-    return pl.Series(KNOWN_AT, drawn).cast(pl.Datetime("us")).dt.replace_time_zone(zone).cast(kind)
 
 
 def _microseconds(moments: pl.Series) -> pl.Series:
