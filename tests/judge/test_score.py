@@ -160,6 +160,13 @@ def test_nothing_that_the_command_started_outlives_it(tmp_path, ending):
     assert not alive(pid)
 
 
+def test_who_waits_for_the_command_does_not_look_again_and_again(tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    run_score(tmp_path, "import pathlib, sys, time; time.sleep(0.3); pathlib.Path(sys.argv[3]).touch()")
+    assert slept == []
+
+
 def test_a_program_that_is_missing_is_named(tmp_path):
     with pytest.raises(PushforwardError, match="no-such-program cannot be run"):
         run_score(tmp_path, "", command="no-such-program {rows} {events} {out}")
@@ -175,6 +182,15 @@ def test_predictions_come_in_the_order_of_the_keys(tmp_path):
     frame = pl.DataFrame({"p": [0.1, 0.2, 0.3, 0.4, 0.5, 1.0], "flight_id": KEYS.to_list()})
     path = write(tmp_path, frame.sample(fraction=1, shuffle=True, seed=3))
     assert read_predictions(path, KEYS).tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("order", [range(6), [3, 0, 5, 1, 2, 4]], ids=["in order", "in another"])
+@pytest.mark.parametrize("keys", [KEYS, pl.Series("n", [4, 2, None, 9, 7, 1])], ids=["texts", "numbers"])
+def test_a_table_in_the_order_of_the_keys_is_read_like_any_other(tmp_path, keys, order):
+    typed = keys.cast(pl.Int32) if keys.dtype.is_integer() else keys
+    frame = typed.to_frame().with_columns(p=pl.Series([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]))
+    path = write(tmp_path, frame[list(order)])
+    assert read_predictions(path, keys).tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def test_single_precision_is_read_as_double(tmp_path):

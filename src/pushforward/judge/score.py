@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -223,9 +224,7 @@ def read_predictions(
     found = frame[keys.name]
     if (doubles := found.is_duplicated()).any():
         raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(doubles)[0])} appears more than once")
-    if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
-        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in {among}")
-    asked = keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
+    asked = frame if found.equals(keys) else _in_order(frame, keys, path, among)
     for name in columns:
         p = asked[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         bad = ~np.isfinite(p)
@@ -239,6 +238,14 @@ def read_predictions(
                 f"({int(bad.sum()):,} such rows)"
             )
     return matrix(asked, columns)
+
+
+def _in_order(frame: "pl.DataFrame", keys: "pl.Series", path: Path, among: str) -> "pl.DataFrame":
+    """The rows of a predictions file as `keys` have them; refused where one has another key."""
+    found = frame[keys.name]
+    if (strange := ~found.is_in(keys.implode(), nulls_equal=True)).any():
+        raise PredictionsError(f"{path.name}: {keys.name} {_shown(found.filter(strange)[0])} is not in {among}")
+    return keys.to_frame().join(frame, on=keys.name, how="left", maintain_order="left", nulls_equal=True)
 
 
 def matrix(frame: "pl.DataFrame", columns: tuple[str, ...]) -> "NDArray[np.float64]":
@@ -370,11 +377,14 @@ def _run_group(words: list[str], cwd: Path, env: dict[str, str], output: BinaryI
         )
     except OSError as missing:
         raise ScoringError(f"{words[0]} cannot be run in {cwd.name}/: {missing.strerror}") from missing
+    # `wait` with a timeout sleeps and looks, up to 50 ms too long; without one the kernel says when.
+    ended = threading.Thread(target=child.wait, daemon=True)
+    ended.start()
     try:
-        return child.wait(timeout)
-    except subprocess.TimeoutExpired:
-        told = f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped"
-        raise ScoringError(told, late=True) from None
+        ended.join(timeout)
+        if child.returncode is None:
+            raise ScoringError(f"{doing} in {cwd.name}/ took longer than {timeout:g} s and was stopped", late=True)
+        return child.returncode
     finally:
         _kill_group(child.pid)
         child.wait()
