@@ -45,7 +45,8 @@ case $ASKED_REF in
     ;;
 esac
 commit=$(git rev-parse --verify -q "$commit^{commit}") || refuse "there is no ${ASKED_REF:-$commit}"
-git checkout -q --detach "$commit"
+# two write at once where there is much to write: hundreds of small files wait for one another otherwise
+git -c checkout.workers=2 -c checkout.thresholdForParallelism=100 checkout -q --detach "$commit"
 echo "commit=$commit" >>"$GITHUB_OUTPUT"
 
 if [ -n "${PUSHFORWARD_DVC_CONFIG:-}" ]; then
