@@ -107,7 +107,7 @@ def test_the_run_environment_has_no_pandas_and_no_scikit_learn():
 
 
 def test_a_hook_starts_without_what_only_a_run_needs():
-    slow = ["click", "dvc", "numpy", "polars", "pydantic"]
+    slow = ["click", "dvc", "numpy", "polars", "pydantic", "ruamel.yaml", "yaml", "pushforward.registry.tags"]
     code = f"import sys, pushforward.server.post_receive; print([name for name in {slow} if name in sys.modules])"
     python = ROOT / ".venv" / "bin" / "python"
     assert subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
@@ -121,9 +121,13 @@ def test_scoring_starts_without_what_only_the_judge_needs():
 @pytest.mark.parametrize(
     ("modules", "slow"),
     [
-        (["server.dispatch"], ["click", "dvc", "numpy", "polars", "pydantic", "ruamel.yaml"]),
+        (
+            ["server.dispatch"],
+            ["click", "dvc", "numpy", "polars", "pydantic", "ruamel.yaml", "pushforward.registry.tags"],
+        ),
         (["server.execute"], ["click", "dvc", "numpy", "polars", "jinja2"]),
         (["release.promote", "release.reviewed", "judge.passed", "judge.judged"], ["dvc", "numpy", "polars", "scipy"]),
+        (["commands.promote", "judge.passed", "judge.judged"], ["polars", "pushforward.release.promote"]),
         (["report.words", "report.markdown", "report.terminal"], ["dvc", "numpy", "polars"]),
         (["judge.judge"], ["dvc", "scipy", "vl_convert"]),
     ],

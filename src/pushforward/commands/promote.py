@@ -12,7 +12,9 @@ from pushforward.commands import common
 from pushforward.errors import PushforwardError
 
 if TYPE_CHECKING:
+    from pushforward.gate.verdict import Verdict
     from pushforward.registry.reviews import Word
+    from pushforward.registry.tags import Level
     from pushforward.release.promote import Passed, Promotion
 
 
@@ -36,16 +38,13 @@ def promote(source: Path, folder: Path, tag: str, head: str, as_json: bool) -> N
 def _judged(source: Path, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Promote what was judged just now, and is in the folder `source`."""
     from pushforward.gate.verdict import lands
-    from pushforward.judge import handover, judged, passed
-    from pushforward.release import reviewed
-    from pushforward.release.promote import Passed
-    from pushforward.release.promote import promote as run_promote
+    from pushforward.judge import judged, passed
 
     done, words, all_land = list[dict[str, Any]](), list["Word"](), True
     for model, place in (judged.parts(source) or {"": source}).items():
         verdict, _, level = judged.stored(place)
         may_be = passed.may_be(verdict.verdict)
-        by = reviewed.word_on(Path.cwd(), verdict, model) if may_be and verdict.verdict != "promote" else None
+        by = _word_on(verdict, model) if may_be and verdict.verdict != "promote" else None
         words += [by] if by else []
         all_land = all_land and (by is not None or lands(verdict))
         if verdict.verdict != "promote" and by is None:
@@ -54,14 +53,32 @@ def _judged(source: Path, folder: Path, say: Callable[[str], None]) -> list[dict
             continue
         if not (place / common.GOLDEN).is_file():
             raise PushforwardError(f"{place} has no {common.GOLDEN}: an older version has judged", next="push again")
-        # it is judged already
-        read, golden = handover.read(folder, handover.AT_MOST), (place / common.GOLDEN).read_bytes()
-        about = Passed(verdict, level, golden, model)
-        made = run_promote(Path.cwd(), about, read.locks, read.metrics, say=say)
-        done.append(_told(about, made))
+        done.append(_promoted(place, folder, verdict, level, model, say))
     if words and all_land:
+        from pushforward.release import reviewed
+
         _hand_over(reviewed.said_of(words[-1]))
     return done
+
+
+def _word_on(verdict: "Verdict", model: str) -> "Word | None":
+    """The word of a person that accepts a verdict, if there is one."""
+    from pushforward.release import reviewed  # of what is held nobody asks
+
+    return reviewed.word_on(Path.cwd(), verdict, model)
+
+
+def _promoted(
+    place: Path, folder: Path, verdict: "Verdict", level: "Level", model: str, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Promote what the verdict in `place` says, which is judged already; of most verdicts nothing is."""
+    from pushforward.judge import handover
+    from pushforward.release.promote import Passed
+    from pushforward.release.promote import promote as run_promote
+
+    read, golden = handover.read(folder, handover.AT_MOST), (place / common.GOLDEN).read_bytes()
+    about = Passed(verdict, level, golden, model)
+    return _told(about, run_promote(Path.cwd(), about, read.locks, read.metrics, say=say))
 
 
 def _by_word(tag: str, head: str, say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -20,7 +20,6 @@ from pushforward.errors import POLICY, PushforwardError
 from pushforward.git.refs import RUNS, TAGS, ZERO
 from pushforward.git.repository import Repository
 from pushforward.git.server import Server
-from pushforward.registry import tags as registry
 from pushforward.registry.grammar import UNTRAINED, VERSION_TAG
 from pushforward.report import notes
 from pushforward.text import columns
@@ -325,6 +324,8 @@ def _retry(server: Server, run: Run) -> None:
 
 def _version_of(repository: Repository, commit: str) -> str:
     """A version that a commit has become, of whichever model; "" for none."""
+    from pushforward.registry import tags as registry  # a hook and a dispatcher read no tag
+
     tags = [ref for ref in repository.refs(TAGS) if VERSION_TAG.fullmatch(ref.name.removeprefix(TAGS))]
     found = zip(tags, repository.objects([ref.object for ref in tags]), strict=True)
     told = ((ref, registry.record(raw[1].decode("utf-8", "replace"))) for ref, raw in found if raw)
