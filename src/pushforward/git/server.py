@@ -12,9 +12,11 @@ from typing import Any
 from pushforward import durable, files
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import whereabouts
+from pushforward.git.refs import HEADS
 from pushforward.git.repository import Repository
 
 FOLDER = "pushforward"
+INVALID = ".invalid"  # the branch that the file HEAD names where git keeps refs in tables
 
 
 # Its folders, and its files.
@@ -149,6 +151,11 @@ class Server:
     @property
     def default_branch(self) -> str:
         """The branch whose passing commits are promoted."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # asked dozens of times by every run
+            said = (Path(self.bare) / "HEAD").read_text(encoding="utf-8")
+            branch = said.removeprefix(f"ref: {HEADS}").removesuffix("\n")
+            if said.startswith(f"ref: {HEADS}") and branch.strip() == branch != INVALID:
+                return branch
         return self.repository.git("symbolic-ref", "--short", "HEAD").text
 
     def know(self, models: Iterable[str], environments: Mapping[str, str], reads: Iterable[str] = ()) -> None:

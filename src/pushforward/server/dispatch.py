@@ -81,7 +81,7 @@ class Coordinator:
             requests.close_ended(self.server)
             known = [run for run in runs.listed(self.server) if not run.final]
             found = pending.find(self.server)
-            self.main = self.server.repository.resolve(self.server.default_branch) or ""
+            self.main = found.main
             self._tidy(known, found, at_work)
             waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
             blocked = self._start(waiting, at_work, found) if waiting else ""
@@ -108,11 +108,12 @@ class Coordinator:
 
     def _take_up(self) -> None:
         """Take up the branches that were not trained and would be now; asked again when there is a verdict more."""
-        now = tuple(self.server.repository.names(NOTES, HEADS, HOLDOUTS, TAGS).values())
+        named = self.server.repository.names(NOTES, HEADS, HOLDOUTS, TAGS)
+        now = tuple(named.values())
         if now == self.told:
             return
         self.told = now
-        if not pending.untrained(self.server):
+        if not pending.untrained(self.server, (tip for name, tip in named.items() if name.startswith(HEADS))):
             return
         from pushforward.server import untrained  # slow to load, and there seldom is one
 

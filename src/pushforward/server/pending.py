@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,12 +35,14 @@ class Pending:
     `returned` are commits with a report that their branch has come back to.
 
     `begun` says whether any commit of the default branch has a verdict: before that nothing is to be compared with.
+    `main` is the commit that the default branch is at.
     """
 
     jobs: tuple[Job, ...] = ()
     superseded: tuple[tuple[Job, str], ...] = ()
     returned: tuple[Job, ...] = ()
     begun: bool = False
+    main: str = ""
 
 
 def find(server: Server) -> Pending:
@@ -52,19 +54,23 @@ def find(server: Server) -> Pending:
     main = repository.resolve(default)
     if main is None:
         return Pending()
-    judged = {name.removeprefix(RUNS) for name in repository.names(RUNS)}
+    named = repository.names(RUNS, HEADS, TAGS, FOREIGN)
+    judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
-    found = _branches(repository, default, set(pushes))
+    heads = {name: tip for name, tip in named.items() if name.startswith(HEADS) and name != default}
+    found = _branches(repository, heads, set(pushes))
     asked = requests.waiting(server)
-    jobs = (*pushes.values(), *_tags(server, judged), *asked, *_due(server, main), *found.jobs)
-    return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves))
+    jobs = (*pushes.values(), *_tags(server, named, judged), *asked, *_due(server, main), *found.jobs)
+    return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves), main=main)
 
 
-def untrained(server: Server) -> bool:
-    """Whether some branch may be one that was not trained, or was taken up since: a look that costs little."""
-    repository = server.repository
-    found = repository.objects([notes.place(commit) for commit in repository.names(HEADS).values()])
+def untrained(server: Server, tips: Iterable[str]) -> bool:
+    """Whether some branch, of those at `tips`, may be one that was not trained, or was taken up since.
+
+    It is a look that costs little.
+    """
+    found = server.repository.objects([notes.place(commit) for commit in tips])
     if any(content is not None and UNTRAINED.encode() in content[1] for content in found):
         return True
     return any(run.taken_up for run in runs.listed(server))
@@ -82,9 +88,8 @@ def is_final(server: Server, job: Job) -> bool:
     return repository.resolve(f"{RUNS}{job.tag or job.commit}") is not None
 
 
-def _branches(repository: Repository, default: str, pushes: set[str]) -> Pending:
+def _branches(repository: Repository, refs: dict[str, str], pushes: set[str]) -> Pending:
     """The tips of branches without a report; and the commits that a later push took the place of before their turn."""
-    refs = {name: tip for name, tip in repository.names("refs/heads/").items() if name != default}
     logs = {name: [move for move in repository.reflog(name) if move[1] != ZERO] for name in refs}
     reported = notes.among(repository, {*refs.values(), *(after for moves in logs.values() for _, after in moves)})
     tips, pulls = {*refs.values()}, _Pulls(repository)
@@ -205,10 +210,10 @@ def _assignment(ref: str, manual: tuple[list[str], set[str]]) -> tuple[str, int]
     return found["environment"], int(found["counter"])
 
 
-def _tags(server: Server, judged: set[str]) -> list[Job]:
+def _tags(server: Server, named: dict[str, str], judged: set[str]) -> list[Job]:
     """The tags that put a version to use where a person decides that, and reviews, by their numbers, not run yet."""
     manual = _manual(server)
-    objects = server.repository.names(TAGS, FOREIGN)
+    objects = {name: identity for name, identity in named.items() if name.startswith((TAGS, FOREIGN))}
     others = foreign(objects)  # what GTO has put to use starts nothing here
     places = {
         name: place
@@ -240,20 +245,36 @@ def _due(server: Server, main: str) -> Iterator[Job]:
 def _crons(server: Server, main: str) -> list[tuple[str, str]]:
     """(file, cron) of the default branch's schedules; kept, since to read workflows takes longer than all else here."""
     path = server.folder / CRONS
+    kept: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(path.read_text())
         if kept["commit"] == main:
             return [(file, cron) for file, cron in kept["crons"]]
+    told = _told_by(server.repository, main)
+    found: list[tuple[str, str]] | None = None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        found = [(file, cron) for file, cron in kept["crons"]] if kept["told_by"] == told else None
+    if found is None:
+        found = list(_listed_crons(server, main))
+    durable.write(path, json.dumps({"commit": main, "told_by": told, "crons": found}) + "\n")
+    return found
+
+
+def _told_by(repository: Repository, main: str) -> str:
+    """What says which schedules a commit has: its workflows and its settings, or the commit where it has no such."""
+    named = [f"{main}:.github/workflows", f"{main}:pushforward.yaml"]
+    asked = repository.git("rev-parse", "--quiet", *named, check=False)
+    return main if asked.returncode != 0 else asked.text
+
+
+def _listed_crons(server: Server, main: str) -> Iterator[tuple[str, str]]:
     from pushforward.actions.workflow import crons
 
-    found = []
     for flow in workflows(server, main):
         for cron in crons(flow):
             with contextlib.suppress(PushforwardError):  # its workflow is refused for it wherever it is run
                 schedule.parse(cron)
-                found.append((flow.file, cron))
-    durable.write(path, json.dumps({"commit": main, "crons": found}) + "\n")
-    return found
+                yield flow.file, cron
 
 
 def workflows(server: Server, commit: str) -> "list[Workflow]":
