@@ -31,15 +31,21 @@ def overlap(one: runs.Run, other: runs.Run) -> bool:
 
 
 def children(tiny: Tiny) -> dict[int, list[str]]:
-    """The dispatcher's processes for this server: pid -> arguments after the path."""
+    """The dispatcher's processes for this server: pid -> arguments after the path, or the run that it is.
+
+    The process of a run is a fork of the coordinator's; its lock says whose it is.
+    """
     found = {}
+    locks = tiny.server.folder / runs.LOCKS
+    signed = {path.read_text().partition(" ")[0]: path.name for path in locks.glob("*")}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().decode().split("\0")
         except OSError:
             continue
         if "pushforward.server.dispatch" in words and tiny.server.bare in words:
-            found[int(path.name)] = words[words.index(tiny.server.bare) + 1 : -1]
+            told = [signed[path.name]] if path.name in signed else []
+            found[int(path.name)] = words[words.index(tiny.server.bare) + 1 : -1] or told
     return found
 
 

@@ -80,9 +80,12 @@ def test_what_works_is_killed_and_the_run_is_brought_to_its_end(tiny, piece):
     commit = tiny.train(SLOW)
     push = tiny.leave("main")
     wait(lambda: begun(tiny, commit))
+    lock = runs.lock(tiny.server, runs.key("push", commit))
+    wait(lock.read_text)  # whose it is: the process of a run is a fork, and its words are the coordinator's
     every = of(tiny, "dispatch")
-    run = [pid for pid in every if pid in processes("--run")]
-    os.kill(*(run if piece == "run" else [pid for pid in every if pid not in run]), signal.SIGKILL)
+    run = [pid for pid in every if str(pid) == lock.read_text().partition(" ")[0]]
+    (prey,) = run if piece == "run" else [pid for pid in every if pid not in run]
+    os.kill(prey, signal.SIGKILL)
     assert "  JUDGED" in heard(push)
     assert [one["verdict"] for one in tiny.reports(commit)] == ["hold"]
 

@@ -1,5 +1,9 @@
 """The dispatcher, from refs to runs to verdicts: it starts what is pending, each run as a process of its own.
 
+The process of a run is a fork of the dispatcher's (`fork`), and no child that dies with it: it has its own session,
+and no file of the dispatcher's open. Started by a person's command, or after the tool was changed, it is an interpreter
+of its own.
+
 Crash-only. What is to be done is derived from refs and recorded verdicts; what is being done shows in locks, which the
 kernel frees. A coordinator that dies loses nothing: the next one sees the runs at work by their locks, and starts the
 others. A run that dies is started again, and ends with a verdict.
@@ -19,7 +23,8 @@ from pushforward import durable
 from pushforward.errors import PushforwardError
 from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
 from pushforward.git.server import PUSHED, SPOOL, Server
-from pushforward.server import pending, post_receive, recover, requests, runs
+from pushforward.server import fork, pending, post_receive, recover, requests, runs
+from pushforward.server.fork import Fork
 from pushforward.server.pending import Pending
 from pushforward.server.runs import ATTEMPTS, Job, Run
 
@@ -27,14 +32,45 @@ KEPT_RUNS = 200
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
 Say = Callable[[str], None]
+Child = subprocess.Popen[bytes] | Fork
+Begin = Callable[[Server, str], Child]
 
 
-def work(server: Server, say: Say = print, *, patience: float = 0.0, at_once: bool = False) -> list[Run] | None:
+def afresh(server: Server, key: str) -> Child:
+    """Start the process of a run as an interpreter of its own, by the server's copy of the tool."""
+    return post_receive.spawn(server, "--run", key)
+
+
+def forking() -> Begin:
+    """How a process that is nothing but a dispatcher, of the server's copy of the tool, starts those of runs.
+
+    By a fork, as long as that copy is the one that this process was started from.
+    """
+    lib = Path(__file__).parents[2]
+    mine = _state(lib)
+
+    def begin(server: Server, key: str) -> Child:
+        if not fork.able() or _state(lib) != mine:
+            return afresh(server, key)
+        return fork.start(lambda: run_one(Server.load(Path(server.bare)).settle(), key), post_receive.NICE)
+
+    return begin
+
+
+def _state(folder: Path) -> tuple[int, int, int]:
+    """What changes where something else is put in the place of a folder, or of what is in it."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def work(
+    server: Server, say: Say = print, *, patience: float = 0.0, at_once: bool = False, begin: Begin = afresh
+) -> list[Run] | None:
     """Bring everything that is pending to its verdict; the runs that ended meanwhile.
 
     `at_once` also what the machine has let fail again and again, and what otherwise waits longer each time. One
     coordinator works, one may stand by to take over the moment it is gone. A third has nothing to do and gives None,
-    unless the second has become the first within `patience` seconds.
+    unless the second has become the first within `patience` seconds. `begin` starts the process of a run.
     """
     began, waits_since = time.time(), time.monotonic()
     runs.ring(server)
@@ -44,7 +80,7 @@ def work(server: Server, say: Say = print, *, patience: float = 0.0, at_once: bo
                 if mine:
                     stack.enter_context(durable.locked(server.folder / post_receive.LOCK))
             if mine:
-                return Coordinator(server, say, began, at_once=at_once).work()
+                return Coordinator(server, say, began, at_once=at_once, begin=begin).work()
         if time.monotonic() - waits_since > patience:
             say("another dispatcher is about to take this up")
             return None
@@ -57,9 +93,9 @@ class Coordinator:
     What ended without a final verdict after `began` is not tried again before somebody asks.
     """
 
-    def __init__(self, server: Server, say: Say, began: float, *, at_once: bool = False) -> None:
-        self.server, self.say, self.asked, self.at_once = server, say, began, at_once
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(self, server: Server, say: Say, began: float, *, at_once: bool = False, begin: Begin = afresh) -> None:
+        self.server, self.say, self.asked, self.at_once, self.begin = server, say, began, at_once, begin
+        self.children: dict[str, Child] = {}
         self.others: set[str] = set()
         self.ended: dict[str, Run] = {}
         self.stuck: set[str] = set()  # what could not be written down
@@ -319,7 +355,7 @@ class Coordinator:
         (runs.folder(self.server, job.key) / runs.DONE).unlink(missing_ok=True)
         fresh = dataclasses.replace(run, job=job, attempt=run.attempt + 1, started=time.time(), ended=0.0, waits_for="")
         runs.store(self.server, fresh)
-        self.children[job.key] = post_receive.spawn(self.server, "--run", job.key)
+        self.children[job.key] = self.begin(self.server, job.key)
 
     def _held_up(self, found: Pending) -> str:
         """Why what waits for a push to the default branch is not begun, where the machine has let that one fail."""
@@ -389,7 +425,7 @@ def main() -> int:
 def _coordinate(server: Server) -> int:
     """Work; what ends it before its time is kept for whoever waits, and the next one begins where it was."""
     try:
-        work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True))
+        work(server, lambda line: print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True), begin=forking())
     except Exception as failed:
         post_receive.ended(server, failed)
         raise
