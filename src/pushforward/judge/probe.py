@@ -64,7 +64,8 @@ def probe(case: Case, holdout: Path, rows: pl.DataFrame, events: honesty.Told | 
     if events is not None and time is not None:
         folder = case.work / "probe"
         trials = honesty.trials(rows, events, key=contract.key, time=time, folder=folder, suffix=mine.out.suffix)
-    again, afters = scorings.answers(run, read, mine, trials, at_once=model.repeats)
+    handed = case.read.part / handover.MODEL
+    again, afters = scorings.answers(run, read, mine, trials, at_once=model.repeats, model=handed)
     # What was fitted on another device may have been asked on it too; here it is asked on this machine's own.
     elsewhere = fitted.of(manifest_of(case.read.part / handover.MODEL)).elsewhere
     differs = int(stats.differing(before, again, stats.BETWEEN_DEVICES if elsewhere else stats.ROUNDING).sum())
