@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from pushforward.errors import DATA, PushforwardError
 
+SETTINGS, PARAMS = "pushforward.yaml", "params.yaml"  # read by `schema` and `params`, which are slow to load
+
 LINK = "120000"  # git's mode of a symbolic link
 OF_DVC = "/files/md5/"
 MAX_DEPTH = 100

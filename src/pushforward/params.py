@@ -11,9 +11,9 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from pushforward import yamlfile
+from pushforward import files, yamlfile
 
-FILE = "params.yaml"
+FILE = files.PARAMS
 PLAIN = (bool, int, float, str, type(None))
 MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 TEST_SET = "test-set-"  # so begins what stands for the batches of a table that the pipeline itself has scored

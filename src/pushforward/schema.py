@@ -18,7 +18,7 @@ from pushforward import __version__, files, params, yamlfile
 from pushforward.lifecycle import Arrive, Monitor, Serve, Tune
 from pushforward.section import Column, FolderPath, KeyOfFile, Name, ProjectPath, Section, key_of_file, places
 
-FILE = "pushforward.yaml"
+FILE = files.SETTINGS
 NONE = "none"
 
 LEVELS = ("rerun", "metrics", "predictions", "contract")  # 0 to 3

@@ -4,11 +4,6 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-
-from pushforward import yamlquick
 from pushforward.errors import PushforwardError
 from pushforward.text import plain
 
@@ -22,6 +17,12 @@ def check(source: str, *, nodes: int, depth: int) -> None:
     Merge keys are written out while a text is built, and the time to build it grows with the square of its depth:
     both have to be known before.
     """
+    # Here, and below: who reads JSON alone does not wait for two libraries of YAML.
+    import yaml
+    from ruamel.yaml import YAML
+
+    from pushforward import yamlquick
+
     try:
         _count(yamlquick.events(source), nodes, depth)
     except yaml.YAMLError:
@@ -30,6 +31,8 @@ def check(source: str, *, nodes: int, depth: int) -> None:
 
 def _count(events: Iterable[Any], nodes: int, depth: int) -> None:
     """`check` of the events of either library, which have the same names."""
+    from ruamel.yaml.error import MarkedYAMLError
+
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = [(None, 0)]
     for event in events:

@@ -396,6 +396,10 @@ LATER = BEFORE | {"data.months": ["2013-01", "2013-02", "2013-03"]}
         (["params.yaml", "dvc.lock", "metrics/metrics.json"], BEFORE, LATER, "refresh"),
         (["params.yaml", "README.md", "docs/a.svg", "tests/x.py", "data/.gitignore"], BEFORE, LATER, "refresh"),
         (["params.yaml"], BEFORE, LATER | {f"{OWN}server.timeout_minutes": 5}, "refresh"),
+        *(
+            (["pushforward.yaml"], BEFORE, LATER | {f"{OWN}{leaf}": 2}, "refresh")
+            for leaf in ("repro.jobs", "report.pictures", "notify.team.url_env", "serve.replicas", "tune.trials")
+        ),
         (["dvc.lock"], BEFORE, BEFORE, "refresh"),
         (["params.yaml", "src/flights/train.py"], BEFORE, LATER, "superior"),
         (["params.yaml", "requirements/run.txt"], BEFORE, LATER, "superior"),

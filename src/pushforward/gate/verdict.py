@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pushforward import params, schema
 from pushforward.errors import DATA, PushforwardError
+from pushforward.files import PARAMS, SETTINGS
 from pushforward.git import kept
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ LEVEL = "level"  # among the rules of a verdict at a level below the highest, wi
 BY = "by"  # among them where nothing was judged but limits: who promotes for all that, `metrics` or an address
 SELF_SCORED = "2 (predictions)"
 # What can change between two commits without touching what a model is made of.
-INERT_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("arrive.", "monitor.", "promote.", "server.", "tool"))
-LOCKED_PATHS = (params.FILE, schema.FILE, "dvc.lock")
+INERT = ("arrive.", "monitor.", "notify.", "promote.", "report.", "repro.", "serve.", "server.", "tool", "tune.")
+INERT_PARAMS = tuple(f"{SETTINGS}: {section}" for section in INERT)
+LOCKED_PATHS = (PARAMS, SETTINGS, "dvc.lock")
 FORGE_PATHS = (".github/", ".gitlab-ci.yml", ".gitlab/", ".gitea/", ".forgejo/")  # what its runners are told
 JUDGE_PATHS = ("src/pushforward/", *FORGE_PATHS, "Makefile", "requirements/", "metrics/", "dvc.yaml")
 OWN_PATHS = ("requirements/", "metrics/")  # of those, what is the run's own where that scores itself
-JUDGE_PARAMS = tuple(f"{schema.FILE}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
+JUDGE_PARAMS = tuple(f"{SETTINGS}: {section}" for section in ("gate.", "models.", "promote.", "tool"))
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -407,7 +408,7 @@ def worst_first(slices: "Iterable[Slice]") -> list[Slice]:
 
 def named(leaf: str) -> str:
     """A leaf with the file that it is in."""
-    return leaf if ": " in leaf else f"{params.FILE}: {leaf}"
+    return leaf if ": " in leaf else f"{PARAMS}: {leaf}"
 
 
 def files_of(leaves: Iterable[str]) -> set[str]:

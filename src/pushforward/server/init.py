@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushforward import durable
+from pushforward import durable, files
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.git import form, person, remote, whereabouts
 from pushforward.git.environment import SERVICE_EMAIL
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pushforward.settings import Settings
 
 LIMIT_PUSH = 1024**3
-TOLD = "pushforward.yaml"  # as `schema` has it: a hook reads this module too, and must not wait for pydantic
 HOOKS_PATH = "hooks"  # git looks for it from the repository, wherever that is
 # A push sees thousands of refs less; the last line that fits counts, and versions are pushed with their registry.
 HIDDEN = ("refs/pushforward", "!refs/pushforward/registry")
@@ -134,7 +133,7 @@ def _project(repository: Repository) -> Path:
     within, clone = repository.path.resolve(), Path(top)
     if "\ufffd" in top:  # what git prints for it is not what it is called
         raise PushforwardError(f"{top}: its path is not UTF-8", next="mv the folder to another name")
-    if not (clone / TOLD).is_file() and (within / TOLD).is_file():
+    if not (clone / files.SETTINGS).is_file() and (within / files.SETTINGS).is_file():
         part = shlex.quote(str(within.relative_to(clone.resolve())))
         raise PushforwardError(
             f"{within} is a folder of the repository {clone}, and a project has to be a repository of its own",
@@ -289,7 +288,7 @@ class _Renewal:
         from pushforward import settings
 
         with contextlib.suppress(PushforwardError):  # the last that could be read stays, if there is one
-            text = self.repository.read_plain("HEAD", TOLD) if self.repository.resolve("HEAD") else None
+            text = self.repository.read_plain("HEAD", files.SETTINGS) if self.repository.resolve("HEAD") else None
             wanted = settings.parse(text) if text else wanted
             made.know(wanted.project.models, wanted.promote.environments)
             return
