@@ -101,6 +101,18 @@ def test_whose_refs_count_is_asked_once_of_each_repository(filled, kept, started
     assert len(started) > asked
 
 
+def test_what_commits_have_and_how_they_differ_is_asked_once_by_whatever_name(filled, kept, started, git):
+    head = filled.commit("HEAD")
+    (filled.path / "more.txt").write_text("more\n")
+    git(filled.path, "add", "-A")
+    git(filled.path, "commit", "-q", "-m", "More")
+    newer = filled.commit("HEAD")
+    started.clear()
+    assert filled.tree("HEAD") == filled.tree(newer) == filled.tree("HEAD")
+    assert filled.changed(head, newer) == filled.changed(head, newer) == ["more.txt"]
+    assert sorted(words.split()[0] for words in started) == ["diff", "ls-tree"]
+
+
 def test_what_moves_is_seen(filled, kept, git):
     before, root = filled.commit("HEAD"), filled.path
     (root / "plain.txt").write_text("two\n")

@@ -190,7 +190,8 @@ class Repository:
 
     def tree(self, revision: str) -> dict[str, str]:
         """Path -> "mode object" of every file at `revision`."""
-        return dict(reading.still(self.path, "tree", [self._whole(revision)], lambda: self._tree(revision)))
+        whole = self._whole(revision)
+        return dict(reading.still(self.path, "tree", [whole], lambda: self._tree(whole)))
 
     def _whole(self, revision: str) -> str:
         """The whole name of a commit where a reader is kept that knows it, else `revision`."""
