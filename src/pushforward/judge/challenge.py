@@ -35,7 +35,11 @@ def answer(root: Path, rules: "Settings", out: Path, *, probe: bool, forget: boo
     """
     python, failures, leaks = environment.project(root), list[PushforwardError](), list[str]()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor() as beside:
-        asked = [_given(root, one, Path(scratch) / one.contract.name, out) for one in rules.each if one.score]
+        models = [one for one in rules.each if one.score]
+        names = [one.contract.name for one in models]
+        parts = [out / handover.MODELS / name if rules.all_of_several else out for name in names]
+        places = [Path(scratch) / name for name in names]
+        asked = [_given(root, *one) for one in zip(models, places, parts, strict=True)]
         owned = beside.submit(_own, root, asked)
         # What the first is told again is made while git works; the others' in their turn, for the disk and the memory.
         tables: list[Callable[[], _Probed | None]] = [partial(_probed, one, probe=probe) for one in asked]
@@ -72,7 +76,7 @@ class _Given(NamedTuple):
         return Pair(events, self.part / f"{handover.PREDICTIONS}{self.given.suffix}")
 
 
-def _given(root: Path, rules: "Settings", place: Path, out: Path) -> _Given:
+def _given(root: Path, rules: "Settings", place: Path, part: Path) -> _Given:
     contract = rules.contract
     missing = [name for name in (contract.path, contract.holdout) if not (root / name).exists()]
     if missing:
@@ -80,7 +84,6 @@ def _given(root: Path, rules: "Settings", place: Path, out: Path) -> _Given:
     given = table.place(files.place(root, contract.holdout), ROWS, contract.holdout)
     for name in (given.name, *([EVENTS] if contract.events else [])):
         files.copy(root, f"{contract.holdout}/{name}", place / name)
-    part = out / handover.MODELS / contract.name if rules.all_of_several else out
     return _Given(rules, place / given.name, place / "checkout", part)
 
 
