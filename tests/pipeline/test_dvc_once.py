@@ -9,13 +9,13 @@ import pytest
 from dvc.repo import Repo
 from dvc.repo.index import Index
 from dvc.utils import strictyaml
-from dvc_data.hashfile import transfer
+from dvc_data.hashfile.db.local import LocalHashFileDB
 from tests.bucket import CONFIG, bucket
 from tests.pipeline.small import DVC_YAML, clone, edit, outcomes, run
 
 from pushforward.errors import TOOL, PushforwardError
 from pushforward.pipeline import dvc as pipeline
-from pushforward.pipeline import lock
+from pushforward.pipeline import lock, remote
 
 FOLDER = """\
   fourth:
@@ -121,12 +121,23 @@ def test_a_store_that_does_not_give_what_it_has_is_no_failure_of_a_stage(grown, 
 
     run(grown)
     fresh = elsewhere(git, grown)
-    monkeypatch.setattr(transfer, "transfer", fails)
+    monkeypatch.setattr(LocalHashFileDB, "add", fails)
     with pytest.raises(
         PushforwardError, match="does not give what it was asked for: OSError: the line is dead"
     ) as told:
         run(fresh)
     assert told.value.exit_code == TOOL
+
+
+def test_what_a_folder_has_spoilt_is_named_and_stays_where_it_is(grown, git):
+    """DVC would remove it, and with it what could tell how it came about."""
+    run(grown)
+    (spoilt,) = [path for path in (grown.parent / "store").rglob("*") if path.is_file() and path.read_text() == "one\n"]
+    spoilt.chmod(0o644)
+    spoilt.write_text("two\n")
+    with pytest.raises(remote.SpoiltError, match=r"has out/first.txt with other bytes than its name says") as told:
+        pipeline.fetch(elsewhere(git, grown), "out/first.txt", say=print)
+    assert (told.value.exit_code, spoilt.read_text()) == (TOOL, "two\n")
 
 
 def test_what_lies_here_changed_is_left_to_dvc_which_refuses_to_remove_it(grown, git, asked):

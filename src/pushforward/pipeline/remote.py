@@ -26,6 +26,10 @@ TRIED, WORDS = "pushforward-was-here", b"pushforward tries whether it can write 
 MEND = "pushforward check; for the runners of a forge pushforward check --github"
 
 
+class SpoiltError(PushforwardError):
+    """What the remote has of an object has other bytes than its name says."""
+
+
 def lost_of(root: Path, repo: Any) -> PushforwardError | None:
     """The error where the remote does not have what a lock or a .dvc file names; None where it has all.
 
@@ -195,10 +199,24 @@ def pull(repo: Any, paths: Collection[str], *, allow_missing: bool = False) -> i
     done |= {path for path in paths if path in kept and path not in done and not kept[path].status()}
     if not (rest := sorted({*paths} - done)):
         return count
-    tried = {out.fs_path for out in own}
+    tried = {out.fs_path: out for out in own}
+    for path in (path for path in rest if path in tried and _is_plain_remote(repo)):
+        _refuse_spoilt(repo, tried[path])
     count += fetch_outs(repo, [path for path in rest if path not in tried])
     repo._reset()  # DVC keeps what it has made of outs that have changed since
     return count + int(repo.pull(targets=rest, allow_missing=allow_missing)["stats"]["fetched"])
+
+
+def _refuse_spoilt(repo: Any, out: Any) -> None:
+    """Refuse an out that did not come whole, where the remote has an object of it that is not what its name says."""
+    odb, oid = repo.cloud.get_remote_odb(), out.hash_info.value
+    wanted = {oid, *(_listed(odb, oid) if oid.endswith(LISTING) else ())}
+    if spoilt := [one for one in sorted(present(odb, wanted)) if not _is_intact(odb, one)]:
+        raise SpoiltError(
+            f"the DVC remote has {out} with other bytes than its name says (md5 {spoilt[0]})",
+            next=MEND,
+            exit_code=TOOL,
+        )
 
 
 def _is_plain(out: Any) -> bool:
@@ -264,6 +282,10 @@ def fetch(repo: Any, oids: Iterable[str]) -> int:
     def bring(wanted: Collection[str]) -> int:
         names = {HashInfo("md5", oid) for oid in wanted}
         # verified, also where DVC trusts a remote: what is spoilt is dropped, and whoever needs it finds it missing
+        if odb.fs.protocol == "local":  # to compare the two, DVC would remove from a folder what it finds spoilt there
+            oids = [oid for oid in wanted if not cache.exists(oid)]
+            cache.add([odb.oid_to_path(oid) for oid in oids], odb.fs, oids, check_exists=False, verify=True)
+            return sum(map(cache.exists, wanted))
         done = transfer(odb, cache, names, jobs=odb.fs.jobs, shallow=True, verify=True)
         if done.failed:
             raise PushforwardError(

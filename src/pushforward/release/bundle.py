@@ -20,6 +20,7 @@ from pushforward.git.repository import Repository
 from pushforward.judge import holdout, score, table
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
+from pushforward.pipeline.remote import SpoiltError
 from pushforward.pipeline.revision import MANIFEST, Revision
 from pushforward.registry import authority, trust
 from pushforward.registry import tags as registry
@@ -133,7 +134,10 @@ def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], Non
     checkout = rebuild.checkout(source, scratch / "checkout", cache=scratch / "cache")
     with _hop("model"):
         asked = [] if of.statement.judged else [of.rules.contract.holdout]
-        pipeline.fetch(checkout, of.rules.model_path, *asked, say=say)
+        try:
+            pipeline.fetch(checkout, of.rules.model_path, *asked, say=say)
+        except SpoiltError as spoilt:  # no fault of a tool: these are not the bytes that were judged
+            raise PushforwardError(spoilt.message, next=spoilt.next, exit_code=DATA) from spoilt
     return checkout
 
 
