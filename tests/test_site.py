@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from pushforward.git import refs
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-MOST_SECONDS = 15  # of CPU
 AXE = "4.14.1"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 LOOKED_AT = ("index", "adopt", "architecture", "reference/verbs", "reference/settings")
@@ -43,11 +41,9 @@ def build(docs, out, *options):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = build(DOCS, folder, "--repository", "https://forge.invalid/o/n/blob/main/")
     assert done.returncode == 0, done.stderr
     assert done.stdout + done.stderr == ""
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < MOST_SECONDS
     return folder
 
 

@@ -263,8 +263,9 @@ def test_a_file_that_was_exchanged_in_the_store_breaks_the_chain_at_the_model(se
     there.model_file.write_bytes(b"c")
     with pytest.raises(PushforwardError, match=r"^hop model: "):
         there.bundle()
+    assert there.model_file.read_bytes() == b"c", "who only reads takes nothing away"
     hops = verify(there.hub.clone, NAME, quick=True, say=quiet, progress=quiet).hops
-    assert [one.name for one in hops if one.ok is False] == ["model"]
+    assert [one.name for one in hops if one.ok is False] == ["model", "objects"]
 
 
 def test_what_dvc_lock_says_a_model_without_manifest_is_made_of_is_what_its_tag_names(served):
