@@ -27,6 +27,7 @@ from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import holdout, table
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
+from pushforward.pipeline.remote import SpoiltError
 from pushforward.pipeline.revision import MANIFEST, Revision
 from pushforward.registry import authority, trust
 from pushforward.release import bundle, hop, rebuild
@@ -171,7 +172,10 @@ def startable(of: Evidence, checkout: Path, python: Path, kind: str, used: str =
 def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
     checkout = rebuild.checkout(source, folder, cache=cache)
     asked = [] if of.statement.judged else [of.rules.contract.holdout]
-    pipeline.fetch(checkout, of.rules.model_path, *asked, say=lambda text: print(text, file=sys.stderr))
+    try:
+        pipeline.fetch(checkout, of.rules.model_path, *asked, say=lambda text: print(text, file=sys.stderr))
+    except SpoiltError as spoilt:  # these are not the bytes that were judged
+        raise PushforwardError(f"hop model: {spoilt.message}", next=spoilt.next, exit_code=DATA) from spoilt
     return checkout
 
 
