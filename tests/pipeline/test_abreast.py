@@ -122,9 +122,9 @@ def test_one_that_fails_before_its_turn_is_told_in_its_turn(parts, capfd):
 
 
 def test_where_one_fails_those_at_work_are_stopped(parts):
-    slow = (
-        "[ $1 -ne 1 ] || { while [ ! -e ../slow ]; do sleep 0.05; done; exit 1; }\nsleep 600 & echo $! > ../slow; wait"
-    )
+    """Also what does not end where it is asked to."""
+    stubborn = "sh -c 'trap \"\" TERM; echo $$ > ../slow; exec sleep 600' & wait"
+    slow = f"[ $1 -ne 1 ] || {{ while [ ! -s ../slow ]; do sleep 0.05; done; exit 1; }}\n{stubborn}"
     (parts / "part.sh").write_text(PART % slow)
     began = time.monotonic()
     done = run(parts, jobs=2)

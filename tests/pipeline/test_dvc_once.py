@@ -129,12 +129,27 @@ def test_a_store_that_does_not_give_what_it_has_is_no_failure_of_a_stage(grown, 
     assert told.value.exit_code == TOOL
 
 
+def spoil(project):
+    """Change what the store has of out/first.txt; where that lies."""
+    (found,) = [
+        path for path in (project.parent / "store").rglob("*") if path.is_file() and path.read_text() == "one\n"
+    ]
+    found.chmod(0o644)
+    found.write_text("two\n")
+    return found
+
+
+def test_what_a_folder_has_spoilt_and_a_stage_can_make_is_made_and_put_back(grown, git):
+    run(grown)
+    spoilt, fresh = spoil(grown), elsewhere(git, grown)
+    assert outcomes(run(fresh, whole=True))["first"] == "ran"
+    assert spoilt.read_text() == "one\n"
+
+
 def test_what_a_folder_has_spoilt_is_named_and_stays_where_it_is(grown, git):
     """DVC would remove it, and with it what could tell how it came about."""
     run(grown)
-    (spoilt,) = [path for path in (grown.parent / "store").rglob("*") if path.is_file() and path.read_text() == "one\n"]
-    spoilt.chmod(0o644)
-    spoilt.write_text("two\n")
+    spoilt = spoil(grown)
     with pytest.raises(remote.SpoiltError, match=r"has out/first.txt with other bytes than its name says") as told:
         pipeline.fetch(elsewhere(git, grown), "out/first.txt", say=print)
     assert (told.value.exit_code, spoilt.read_text()) == (TOOL, "two\n")

@@ -219,19 +219,6 @@ def weigh(
     default branch, by which whoever serves it can tell that it is the model that was judged. `begun` is what was begun
     before this was asked.
     """
-    if begun is None:
-        with early(root, handover.part(folder, question.model), question, judge, work) as begun:
-            return weigh(
-                root,
-                folder,
-                question,
-                judge=judge,
-                work=work,
-                say=say,
-                pictures=pictures,
-                golden=golden,
-                begun=begun,
-            )
     started = time.monotonic()
     hearing = _begin(root, question, judge)
     then = ""
@@ -240,13 +227,15 @@ def weigh(
             verdict = hearing.measure(folder, golden)
         else:
             read = hearing.take(folder)
-            with begun.checkouts as checkout:
+            part = handover.part(folder, question.model)
+            needed = early(root, part, question, judge, work) if begun is None else contextlib.nullcontext(begun)
+            with needed as ready, ready.checkouts as checkout:
                 about = question, hearing.judge, hearing.subject, hearing.known
                 case = Case(*about, read, hearing.mode, checkout, say)
                 if hearing.rules.self_scored:
                     verdict, hearing.context, hearing.level = self_scored.answer(case, hearing.context, golden)
                 else:
-                    with Painter(pictures, say, begun.drawer) as painter:
+                    with Painter(pictures, say, ready.drawer) as painter:
                         verdict, hearing.context, hearing.level = _answer(case, hearing.context, painter, golden)
             hearing.name()
     except PushforwardError as failed:

@@ -162,19 +162,17 @@ class _Early:
         return os.write(1, os.pread(self._words.fileno(), SAY_BYTES, begin))
 
     def stop(self) -> None:
-        """End its commands, and all that they have started."""
+        """End its commands, where they are at work, and all that the one at work has started."""
         with self._changing:
             self._stopped = True
-            self._signal(signal.SIGTERM)
-        self._thread.join(STOP_SECONDS)
-        with self._changing:
-            self._signal(signal.SIGKILL)
+            child = self._child
+        if child is not None and child.poll() is None:
+            for how in (signal.SIGTERM, signal.SIGKILL):  # what ignores the first outlives its shell
+                with contextlib.suppress(ProcessLookupError):  # all of the group have ended
+                    os.killpg(child.pid, how)
+                self._thread.join(STOP_SECONDS)
         self._thread.join()
         self._words.close()
-
-    def _signal(self, how: int) -> None:
-        if self._child is not None and self._child.poll() is None:
-            os.killpg(self._child.pid, how)
 
     def _work(self) -> None:
         from dvc.stage.exceptions import StageCmdFailedError

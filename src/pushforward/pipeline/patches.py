@@ -117,7 +117,11 @@ def missing_by_its_place() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stages_pulled_by_their_outs() -> Iterator[None]:
-    """Have DVC bring in what an unchanged stage has made, where that is missing, out by out: see `remote.pull`."""
+    """Have DVC bring in what an unchanged stage has made, where that is missing, out by out: see `remote.pull`.
+
+    What the store has spoilt is as good as missing there: the stage runs, and what it makes takes its place.
+    """
+    from dvc.exceptions import CheckoutError
     from dvc.repo import Repo
 
     before = Repo.pull
@@ -128,7 +132,10 @@ def stages_pulled_by_their_outs() -> Iterator[None]:
         made = [out for stage in repo.index.stages if stage.addressing == targets for out in stage.outs]
         if any(out.use_cache and not out.is_in_repo for out in made) or not made:
             return before(repo, targets, **options)
-        return {"stats": {"fetched": remote.pull(repo, [out.fs_path for out in made if out.use_cache])}}
+        try:
+            return {"stats": {"fetched": remote.pull(repo, [out.fs_path for out in made if out.use_cache])}}
+        except remote.SpoiltError as spoilt:
+            raise CheckoutError([targets], {}) from spoilt
 
     Repo.pull = pull
     try:

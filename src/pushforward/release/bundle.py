@@ -101,7 +101,7 @@ def demand(name: str, take: Callable[[], str]) -> None:
 
 def _bundle(of: Evidence, source: Source, scratch: Path, out: Path, say: Callable[[str], None]) -> Bundle:
     say(f"{of.name}: tag, verdict and provenance are signed or recorded, and say the same")
-    checkout = _fetch(of, source, scratch, say)
+    checkout = fetched(of, source, scratch / "checkout", scratch / "cache", say)
     demand("model", lambda: check_model(of, *digests(checkout, of.rules.model_path), "the DVC remote"))
     say(f"model sha256:{of.record.model[:12]} is what the tag names")
     same = source.server is not None and environment.at_hand() == of.record.environment
@@ -129,14 +129,17 @@ def find(repository: Repository, name: str) -> tuple[Registered, Assignment | No
     return version, use
 
 
-def _fetch(of: Evidence, source: Source, scratch: Path, say: Callable[[str], None]) -> Path:
-    """A clean checkout of the version, its model and its holdout from the DVC remote, past every cache."""
-    checkout = rebuild.checkout(source, scratch / "checkout", cache=scratch / "cache")
+def fetched(of: Evidence, source: Source, folder: Path, cache: Path, say: Callable[[str], None]) -> Path:
+    """A clean checkout of a version in `folder`, its model and its holdout from the DVC remote, past every other cache.
+
+    Raises `PushforwardError` with the hop of the model; with `DATA` where the remote has other bytes than were judged.
+    """
+    checkout = rebuild.checkout(source, folder, cache=cache)
     with _hop("model"):
         asked = [] if of.statement.judged else [of.rules.contract.holdout]
         try:
             pipeline.fetch(checkout, of.rules.model_path, *asked, say=say)
-        except SpoiltError as spoilt:  # no fault of a tool: these are not the bytes that were judged
+        except SpoiltError as spoilt:  # no fault of a tool
             raise PushforwardError(spoilt.message, next=spoilt.next, exit_code=DATA) from spoilt
     return checkout
 

@@ -25,12 +25,10 @@ import polars as pl
 from pushforward import settings
 from pushforward.errors import DATA, TOOL, PushforwardError
 from pushforward.judge import holdout, table
-from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import environment
-from pushforward.pipeline.remote import SpoiltError
 from pushforward.pipeline.revision import MANIFEST, Revision
 from pushforward.registry import authority, trust
-from pushforward.release import bundle, hop, rebuild
+from pushforward.release import bundle, hop
 from pushforward.release.bundle import Golden
 from pushforward.release.chain import Evidence
 from pushforward.release.rebuild import Source
@@ -144,7 +142,7 @@ def prepare(root: Path, name: str, folder: Path, cache: Path) -> Prepared:
                 bundle.demand(step, take)
             url = here.server.store if here.server else ""
             source = Source(here.repository, of.target, url, root.absolute(), here.server)
-            checkout = _fetched(of, source, folder / "checkout", cache)
+            checkout = bundle.fetched(of, source, folder / "checkout", cache, _aside)
             path, contract = of.rules.model_path, of.rules.contract
             bundle.demand("model", lambda: check_model(of, *bundle.digests(checkout, path), "the DVC remote"))
             known = environment.cache()
@@ -169,14 +167,8 @@ def startable(of: Evidence, checkout: Path, python: Path, kind: str, used: str =
     return _checked(Prepared(*told, _manifest(model), ""))
 
 
-def _fetched(of: Evidence, source: Source, folder: Path, cache: Path) -> Path:
-    checkout = rebuild.checkout(source, folder, cache=cache)
-    asked = [] if of.statement.judged else [of.rules.contract.holdout]
-    try:
-        pipeline.fetch(checkout, of.rules.model_path, *asked, say=lambda text: print(text, file=sys.stderr))
-    except SpoiltError as spoilt:  # these are not the bytes that were judged
-        raise PushforwardError(f"hop model: {spoilt.message}", next=spoilt.next, exit_code=DATA) from spoilt
-    return checkout
+def _aside(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def suffix(place: Path, where: str) -> str:
